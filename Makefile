@@ -1,0 +1,51 @@
+# Two commands on a fresh machine: `make demo` shows the main job, `make test` proves it.
+# Both install everything they need first; a machine with Python 3.11+, make and git is enough.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint format bench pins clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+
+setup: $(STAMP)  ## create .venv with the pinned versions and the connector itself
+
+# uv installs a hundred packages in seconds; where it cannot be had, pip reads the same pinned files.
+$(STAMP): pyproject.toml requirements.txt requirements-dev.txt tools/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash tools/setup.sh
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## simulate three sites, sync 350 records over real HTTP, show the result
+	@$(BIN)/connector demo
+
+lint: $(STAMP)  ## formatting, ruff, mypy strict
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
+	$(BIN)/pytest -n $(WORKERS) -m "not long"
+
+test-long: $(STAMP)  ## the proofs that take minutes
+	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600
+
+format: $(STAMP)  ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## 10,000 Leads against the simulator; rewrites BENCHMARKS.md
+	$(BIN)/python -m benchmarks.run
+
+pins: $(STAMP)  ## recompute the pinned versions from pyproject.toml
+	.uv/bin/uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	  pyproject.toml -o requirements.txt
+	.uv/bin/uv pip compile -q --upgrade --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+
+clean:  ## remove everything that `make` made
+	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
