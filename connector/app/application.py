@@ -1,0 +1,253 @@
+"""The application as commands use it: one object per invocation, its parts opened when first needed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.app.joining import (
+    Configured,
+    configure,
+    connect_crm,
+    connect_events,
+    connect_providers,
+    open_ledger,
+)
+from connector.config import LoadedMapping, env_file_here, load_mapping
+from connector.core.errors import ConfigurationError, ConnectorError, MappingError
+from connector.core.mapping import MappingFile
+from connector.core.preview import Preview
+from connector.core.report import Report
+from connector.crm.interface import Crm, Selection
+from connector.engine.check import Problem, check_fields
+from connector.engine.context import Parts, Progress, Run, Silent
+from connector.engine.preview import preview
+from connector.engine.pull import flagged
+from connector.engine.sync import Job
+from connector.providers import REGISTRY
+from connector.providers.lensmor_events import LensmorEvents
+from connector.runtime.local import SystemClock, drive, owner
+from connector.store.ledger import Ledger
+
+OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Which records a backfill takes: by condition or ids, never by flag."""
+
+    where: str | None = None
+    ids: tuple[str, ...] | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `doctor`: what was looked at, whether it is fit, and the fix."""
+
+    subject: str
+    ok: bool
+    message: str
+
+
+class Application:
+    """What the commands can do.
+
+    Args:
+        mapping_names: what `-m` was given.
+        env_file: the settings file; by default `.env` in the working directory, if any.
+        progress: told what is going on.
+        configured: ready settings, instead of reading them.
+
+    Raises:
+        ConfigurationError: settings or mapping files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        mapping_names: Sequence[str] = (),
+        env_file: Path | None = None,
+        progress: Progress | None = None,
+        configured: Configured | None = None,
+    ) -> None:
+        self.loaded = {found.mapping.name: found for found in (load_mapping(name, OFFERS) for name in mapping_names)}
+        if len(self.loaded) < len(mapping_names):
+            raise ConfigurationError("two of the mapping files have the same name; give each its own")
+        self._configured = configured or configure(env_file or env_file_here())
+        self._progress = progress or Silent()
+        self.clock = SystemClock(self._configured.settings.connector_time_scale)
+
+    @property
+    def mappings(self) -> dict[str, MappingFile]:
+        """The mappings of this invocation, by name."""
+        return {name: found.mapping for name, found in self.loaded.items()}
+
+    def _asked(self) -> list[str]:
+        """The vendors that these mappings ask."""
+        rules = [rules for mapping in self.mappings.values() for _, rules in mapping.channels.items()]
+        return list(dict.fromkeys(name for one in rules for name in one.sources))
+
+    @property
+    def ledger_place(self) -> str:
+        """Which ledger is used, fit for display: no password."""
+        url = self._configured.ledger_url()
+        return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
+
+    @contextmanager
+    def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:
+        """The ledger alone, for commands that look."""
+        found = open_ledger(self._configured, must_exist=must_exist, throwaway=not must_exist)
+        try:
+            yield found
+        finally:
+            found.close()
+
+    @contextmanager
+    def parts(self, *, throwaway: bool = False) -> Iterator[Parts]:
+        """Everything joined; fields and logins are not checked yet.
+
+        Args:
+            throwaway: without an existing ledger, use one that leaves no trace.
+        """
+        settings = self._configured.settings
+        crm = connect_crm(settings, self.clock)
+        ledger = open_ledger(self._configured, throwaway=throwaway)
+        try:
+            providers = connect_providers(self._configured, self._asked(), ledger, self.clock)
+            try:
+                yield Parts(
+                    ledger=ledger,
+                    crm=crm,
+                    providers=providers,
+                    limits=self._configured.limits(),
+                    clock=self.clock,
+                    owner=owner(),
+                    wait_s=settings.connector_wait_seconds,
+                    undo_days=settings.connector_undo_days,
+                    progress=self._progress,
+                )
+            finally:
+                for provider in providers.values():
+                    provider.close()
+        finally:
+            ledger.close()
+            crm.close()
+
+    def sync(self) -> Report:
+        """One pass over the flagged records."""
+        with self.parts() as parts:
+            self._check(parts.crm)
+            return drive(parts, Job("sync", self.mappings, {}))
+
+    def backfill(self, chosen: Backfill) -> Report:
+        """One pass over chosen records."""
+        with self.parts() as parts:
+            self._check(parts.crm)
+            return drive(parts, Job("backfill", self.mappings, self._selections(parts.crm, chosen)))
+
+    def plan(self, chosen: Backfill | None = None) -> Preview:
+        """What a run would do now; no effect anywhere."""
+        with self.parts(throwaway=True) as parts:
+            self._check(parts.crm)
+            selections = {} if chosen is None else self._selections(parts.crm, chosen)
+            run = Run(parts, "plan", self.mappings, self.clock.now())
+            return preview(run, selections)
+
+    def _selections(self, crm: Crm, chosen: Backfill) -> dict[str, Selection]:
+        """The records of a backfill; the mapping's own condition still holds."""
+        ids: tuple[str, ...] | None = None
+        if chosen.ids is not None:
+            full = {given: crm.full_id(given) for given in chosen.ids}
+            wrong = [given for given, found in full.items() if found is None]
+            if wrong:
+                raise ConfigurationError(
+                    f"{len(wrong)} line(s) of the ids file are not Salesforce ids: {wrong[0][:20]!r}"
+                )
+            ids = tuple(found for found in full.values() if found)
+        selections: dict[str, Selection] = {}
+        for name, mapping in self.mappings.items():
+            usual = flagged(mapping)
+            if chosen.where:
+                try:
+                    crm.check_condition(mapping.object, chosen.where)
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"--where: {error}") from error
+            where = (*usual.where, chosen.where) if chosen.where else usual.where
+            selections[name] = Selection(usual.object, usual.fields, None, where, ids, usual.newest_first, chosen.limit)
+        return selections
+
+    def _check(self, crm: Crm) -> None:
+        """Log in and check every mapped field before anything is bought.
+
+        Raises:
+            MappingError: fields or conditions that Salesforce does not have, show or let us write.
+        """
+        crm.login()
+        problems = [
+            f"{found.place(problem.path)}: {problem.message}"
+            for found in self.loaded.values()
+            for problem in check_fields(crm, found.mapping)
+        ]
+        if problems:
+            raise MappingError(problems)
+
+    def doctor(self) -> list[Finding]:
+        """Look at everything a run needs; buys and writes nothing."""
+        findings = [Finding(f"mapping {found.path}", ok=True, message="valid") for found in self.loaded.values()]
+        with self.parts(throwaway=True) as parts:
+            findings += _doctor_crm(parts.crm, self.loaded)
+            for name, provider in parts.providers.items():
+                try:
+                    balance = provider.balance()
+                    findings.append(Finding(name, balance > 0, f"{balance} credits on the account"))
+                except ConnectorError as error:
+                    findings.append(Finding(name, ok=False, message=str(error)))
+        return findings
+
+    def balances(self) -> dict[str, int | str]:
+        """Each configured vendor's balance, or why it could not be had."""
+        found: dict[str, int | str] = {}
+        names = [name for name, settings in self._configured.providers.items() if settings.api_key is not None]
+        with self.ledger(must_exist=False) as ledger:
+            for name, provider in connect_providers(self._configured, names, ledger, self.clock).items():
+                try:
+                    found[name] = provider.balance()
+                except ConnectorError as error:
+                    found[name] = str(error)
+                finally:
+                    provider.close()
+        return found
+
+    @contextmanager
+    def events(self) -> Iterator[LensmorEvents]:
+        """Lensmor's events."""
+        with self.ledger(must_exist=False) as ledger:
+            yield connect_events(self._configured, ledger, self.clock)
+
+
+def _doctor_crm(crm: Crm, loaded: Mapping[str, LoadedMapping]) -> list[Finding]:
+    try:
+        crm.login()
+    except ConnectorError as error:
+        return [Finding("Salesforce login", ok=False, message=str(error))]
+    usage = crm.usage()
+    findings = [Finding("Salesforce login", ok=True, message="accepted")]
+    if usage.daily_limit:
+        findings.append(
+            Finding(
+                "Salesforce quota", ok=True, message=f"{usage.daily_used} of {usage.daily_limit} daily requests used"
+            )
+        )
+    for found in loaded.values():
+        try:
+            problems: list[Problem] = check_fields(crm, found.mapping)
+        except ConnectorError as error:
+            findings.append(Finding(f"object {found.mapping.object}", ok=False, message=str(error)))
+            continue
+        findings += [Finding(found.place(problem.path), ok=False, message=problem.message) for problem in problems]
+        if not problems:
+            count = len(found.mapping.read_fields())
+            findings.append(
+                Finding(f"object {found.mapping.object}", ok=True, message=f"{count} fields visible and fit")
+            )
+    return findings

@@ -1,0 +1,344 @@
+"""The mapping file's schema: which fields of an object mean what, and what may be bought and written.
+
+The models are strict: an unknown key or a wrong type is an error. What no single key can show (an impossible
+provider, a field written twice) is found by `check`, which returns its findings with the path of the key.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from connector.core.model import Channel
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read `30m`, `12h` or `180d`.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, timedelta):
+        return value
+    text = value if isinstance(value, str) else ""
+    if len(text) < 2 or text[-1] not in _UNITS or not text[:-1].isdecimal() or len(text) > 6:
+        raise ValueError("write a whole number and m, h or d, such as 30m, 12h or 180d")
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(lambda value: f"{int(value.total_seconds() // 60)}m", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,5}[mhd]$"}),
+]
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=80)]
+Credits = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and wrong types are errors; values never change after loading."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
+
+
+class PicklistFlag(Strict):
+    """A picklist that asks for enrichment with one word and is answered with another."""
+
+    field: FieldName = Field(description="The picklist field.")
+    asks: str = Field(min_length=1, description="The value that asks for enrichment.")
+    done: str = Field(min_length=1, description="The value written when the record is finished.")
+
+
+class Order(StrEnum):
+    """Which flagged records come first; matters when a cap ends the day."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+class Select(Strict):
+    """Which records are enriched."""
+
+    flag: FieldName | PicklistFlag = Field(
+        description="The checkbox that asks for enrichment (or a picklist with its two words). It is cleared in the "
+        "same update that writes the outcome."
+    )
+    where: str | None = Field(
+        default=None, max_length=4000, description="Optional SOQL condition that every record must also meet."
+    )
+    order: Order = Field(default=Order.OLDEST, strict=False, description="newest or oldest records first.")
+
+    @property
+    def flag_field(self) -> str:
+        """The field that asks, whatever its type."""
+        return self.flag if isinstance(self.flag, str) else self.flag.field
+
+    @property
+    def asks(self) -> str | bool:
+        """The value of the flag that asks."""
+        return True if isinstance(self.flag, str) else self.flag.asks
+
+    @property
+    def done(self) -> str | bool:
+        """The value of the flag that says finished."""
+        return False if isinstance(self.flag, str) else self.flag.done
+
+
+class FixedValue(Strict):
+    """The same value for every record, instead of a field."""
+
+    value: str = Field(min_length=1, max_length=100)
+
+
+class PersonFields(Strict):
+    """How the vendors know the person behind a record; at least one of personnel_id and linkedin_url."""
+
+    personnel_id: FieldName | None = Field(default=None, description="Field with the Lensmor personnel id (digits).")
+    event_id: FieldName | FixedValue | None = Field(
+        default=None, description="Field with a Lensmor event of the person, or {value: ...} for all records."
+    )
+    linkedin_url: FieldName | None = Field(default=None, description="Field with the LinkedIn profile address.")
+
+
+class WritePolicy(StrEnum):
+    """What may happen to a field that already holds something."""
+
+    IF_EMPTY = "if_empty"
+    OVERWRITE = "overwrite"
+
+
+class PhoneFormat(StrEnum):
+    """How a phone number is written."""
+
+    E164 = "e164"
+    INTERNATIONAL = "international"
+    AS_GIVEN = "as_given"
+
+
+class ChannelMapping(Strict):
+    """One channel: who is asked for it, and where the answer goes."""
+
+    sources: tuple[str, ...] = Field(
+        alias="from",
+        min_length=1,
+        strict=False,
+        description="Providers in the order in which they are asked; the next is asked only when the one before "
+        "ended without a value.",
+    )
+    field: FieldName = Field(description="The field that receives the value.")
+    write: WritePolicy = Field(
+        default=WritePolicy.IF_EMPTY,
+        strict=False,
+        description="if_empty writes only into an empty field; overwrite also replaces a value, unless somebody "
+        "changed it meanwhile.",
+    )
+    empty_when: FieldName | None = Field(
+        default=None, description="When this field is set, the value counts as empty (a bounced email, say)."
+    )
+    status: FieldName | None = Field(default=None, description="Field that receives the channel's status word.")
+    opt_out: FieldName | None = Field(
+        default=None, description="Where this field is true, nothing is bought and nothing is written."
+    )
+
+    @property
+    def is_email(self) -> bool:
+        """Whether the channel's values are email addresses; phones say otherwise."""
+        return True
+
+
+class EmailChannel(ChannelMapping):
+    """A channel that brings an email address."""
+
+
+class PhoneChannel(ChannelMapping):
+    """The channel that brings a phone number."""
+
+    format: PhoneFormat = Field(
+        default=PhoneFormat.E164,
+        strict=False,
+        description="e164 (+14155550123), international (+1 415-555-0123) or as_given; a number that cannot be "
+        "read is written as given.",
+    )
+    default_region: str | None = Field(
+        default=None, pattern="^[A-Z]{2}$", description="Country of numbers without +, such as US."
+    )
+
+    @property
+    def is_email(self) -> bool:
+        """False: phone numbers are compared as they stand."""
+        return False
+
+
+class Channels(Strict):
+    """What is bought; leave a channel out to buy nothing."""
+
+    work_email: EmailChannel | None = Field(default=None, description="The business email address.")
+    personal_email: EmailChannel | None = Field(default=None, description="The private email address.")
+    phone: PhoneChannel | None = Field(default=None, description="The mobile phone number.")
+
+    def items(self) -> Iterator[tuple[Channel, ChannelMapping]]:
+        """The channels that are mapped, in a fixed order."""
+        for channel in Channel:
+            found: ChannelMapping | None = getattr(self, channel.value)
+            if found is not None:
+                yield channel, found
+
+    def get(self, channel: Channel) -> ChannelMapping | None:
+        """One channel's mapping."""
+        found: ChannelMapping | None = getattr(self, channel.value)
+        return found
+
+
+class Stamp(Strict):
+    """Fields that say when, by whom and why; all optional."""
+
+    enriched_at: FieldName | None = Field(default=None, description="Date and time of the last enrichment.")
+    source: FieldName | None = Field(default=None, description="The provider that delivered, such as lensmor.")
+    error: FieldName | None = Field(default=None, description="One readable reason, cut to the field's length.")
+    personnel_id: FieldName | None = Field(default=None, description="Receives a personnel id found by LinkedIn.")
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """The stamps that are mapped, as (stamp, field)."""
+        for stamp in ("enriched_at", "source", "error", "personnel_id"):
+            name: str | None = getattr(self, stamp)
+            if name is not None:
+                yield stamp, name
+
+
+class Limits(Strict):
+    """What this mapping may spend, and how soon it may buy again."""
+
+    max_credits: dict[str, Credits] = Field(default_factory=dict, description="Most credits per run, by provider.")
+    max_credits_per_day: dict[str, Credits] = Field(
+        default_factory=dict, description="Most credits per day over all runs and triggers, by provider."
+    )
+    refresh_after: Duration = Field(
+        default=timedelta(days=180), description="How long a delivered value is not bought again, such as 180d."
+    )
+    retry_not_found_after: Duration = Field(
+        default=timedelta(days=30), description="How long a person not found is not asked for again, such as 30d."
+    )
+
+
+class Statuses(Strict):
+    """The words written to the status fields."""
+
+    in_progress: str = Field(default="In progress", min_length=1)
+    unlocked: str = Field(default="Unlocked", min_length=1)
+    not_found: str = Field(default="Not found", min_length=1)
+    failed: str = Field(default="Failed", min_length=1)
+    skipped: str = Field(default="Skipped", min_length=1)
+    unknown: str = Field(default="Unknown", min_length=1)
+
+
+class MappingFile(Strict):
+    """One CRM object's mapping to persons, channels and fields."""
+
+    model_config = ConfigDict(title="Enrichment mapping")
+
+    version: Literal[1] = Field(description="The version of this file format: 1.")
+    name: str = Field(pattern="^[a-z][a-z0-9_-]{0,39}$", description="How commands and reports call this mapping.")
+    object: FieldName = Field(description="The Salesforce object, such as Lead.")
+    select: Select
+    schedule: str | None = Field(default=None, description="Cron expression, used by serve and worker.")
+    person: PersonFields
+    channels: Channels
+    stamp: Stamp = Field(default_factory=Stamp)
+    limits: Limits = Field(default_factory=Limits)
+    statuses: Statuses = Field(default_factory=Statuses)
+
+    def read_fields(self) -> frozenset[str]:
+        """Every field that must be readable."""
+        names = {self.select.flag_field, self.person.personnel_id, self.person.linkedin_url}
+        if isinstance(self.person.event_id, str):
+            names.add(self.person.event_id)
+        for _, channel in self.channels.items():
+            names |= {channel.field, channel.empty_when, channel.status, channel.opt_out}
+        return frozenset(name for name in names if name) | self.written_fields()
+
+    def written_fields(self) -> frozenset[str]:
+        """Every field that must be writable."""
+        return frozenset(name for name, _ in _writes(self))
+
+    def opt_outs(self) -> frozenset[str]:
+        """Fields that forbid a channel; they must be readable before anything is bought."""
+        return frozenset(c.opt_out for _, c in self.channels.items() if c.opt_out)
+
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong at one key of a mapping file, and what to do."""
+
+    path: KeyPath
+    message: str
+
+
+def _writes(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
+    """Every field that the mapping writes, with the key that says so."""
+    flag = mapping.select.flag
+    yield mapping.select.flag_field, ("select", "flag") if isinstance(flag, str) else ("select", "flag", "field")
+    for channel, found in mapping.channels.items():
+        yield found.field, ("channels", channel.value, "field")
+        if found.status:
+            yield found.status, ("channels", channel.value, "status")
+    for stamp, name in mapping.stamp.fields():
+        yield name, ("stamp", stamp)
+
+
+def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> list[Finding]:
+    """What the schema alone cannot see.
+
+    Args:
+        mapping: a file that fits the schema.
+        offers: the channels that each known provider sells.
+    """
+    return [*_check_person(mapping), *_check_sources(mapping, offers), *_check_fields(mapping)]
+
+
+def _check_person(mapping: MappingFile) -> Iterator[Finding]:
+    if not mapping.person.personnel_id and not mapping.person.linkedin_url:
+        yield Finding(("person",), "name at least one of personnel_id and linkedin_url, or nobody can be found")
+    if not any(True for _ in mapping.channels.items()):
+        yield Finding(("channels",), "name at least one channel: work_email, personal_email or phone")
+
+
+def _check_sources(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> Iterator[Finding]:
+    for channel, found in mapping.channels.items():
+        able = sorted(name for name, channels in offers.items() if channel in channels)
+        for index, name in enumerate(found.sources):
+            path: KeyPath = ("channels", channel.value, "from", index)
+            if name not in offers:
+                yield Finding(path, f"there is no provider {name!r}; use {', '.join(able)}")
+            elif channel not in offers[name]:
+                yield Finding(path, f"{name} does not sell {channel}; use {', '.join(able)}")
+            elif name in found.sources[:index]:
+                yield Finding(path, f"{name} is named twice; name each provider once")
+    for key in ("max_credits", "max_credits_per_day"):
+        for name in getattr(mapping.limits, key):
+            if name not in offers:
+                yield Finding(("limits", key, name), f"there is no provider {name!r}; use {', '.join(sorted(offers))}")
+
+
+def _check_fields(mapping: MappingFile) -> Iterator[Finding]:
+    seen: dict[str, KeyPath] = {}
+    for name, path in _writes(mapping):
+        first = seen.setdefault(name.lower(), path)
+        if first != path:
+            yield Finding(path, f"{name} is already written by {'.'.join(map(str, first))}; map each field once")
+    person = mapping.person
+    for key in ("personnel_id", "event_id", "linkedin_url"):
+        read: Any = getattr(person, key)
+        if not isinstance(read, str):
+            continue
+        by = seen.get(read.lower())
+        if by and not (by == ("stamp", "personnel_id") and key == "personnel_id"):
+            yield Finding(("person", key), f"{read} identifies the person and is written by {'.'.join(map(str, by))}")

@@ -1,0 +1,248 @@
+"""What to do for each channel of a record: buy, join, take, look up, skip, defer, or accept the end of the line.
+
+`plan_channel` looks at the record and its field first; `next_source` walks the sources in the mapping's order and is
+also used later, when a source has ended without a value. Neither has any effect: they return a decision with its
+reason, and the same facts always give the same decision.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
+from connector.core.model import (
+    Channel,
+    CrmRecord,
+    Lookup,
+    Person,
+    Result,
+    Unlock,
+    UnlockKey,
+    UnlockState,
+)
+from connector.core.person import Identified, NeedsLookup, NobodyThere, Source, Unidentified, identify
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A source that ended without a value for this record's channel."""
+
+    source: str
+    result: Result
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Buy:
+    """A new unlock; `generation` above 1 repeats one that is final and old enough."""
+
+    key: UnlockKey
+    generation: int
+    event_id: str | None
+    price_credits: int
+    position: int
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """An unlock of this person is already planned or under way: hang on to it."""
+
+    unlock: Unlock
+    position: int
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """This person's value was already bought: use it, for nothing."""
+
+    unlock: Unlock
+    position: int
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """The source must be asked who is behind the LinkedIn name before it is known whether to buy."""
+
+    source: str
+    linkedin: str
+    position: int
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing is bought and nothing written for the channel.
+
+    Attributes:
+        reason: in plain words.
+        keep_status: the status word stays as it is.
+    """
+
+    reason: str
+    keep_status: bool = False
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Not now; the flag stays. `attention` says what a person should do, if anything."""
+
+    reason: str
+    attention: str | None = None
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """Every source has answered, none with a value."""
+
+    result: Result
+    reason: str
+    tried: tuple[Tried, ...] = ()
+
+
+Decision = Buy | Join | Take | LookUp | Skip | Defer | Exhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger knows that matters for a page of records.
+
+    Attributes:
+        unlocks: the newest generation under each key.
+        lookups: remembered answers by (provider, LinkedIn name).
+        served: (record id, unlock id) of records that already had this unlock's value.
+        in_progress: ids of records whose status word "in progress" this ledger wrote.
+    """
+
+    unlocks: Mapping[UnlockKey, Unlock] = field(default_factory=dict)
+    lookups: Mapping[tuple[str, str], Lookup] = field(default_factory=dict)
+    served: AbstractSet[tuple[str, int]] = frozenset()
+    in_progress: AbstractSet[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """The facts that are the same for all records of a mapping."""
+
+    mapping: MappingFile
+    sources: Mapping[str, Source]
+    now: datetime
+
+    def plan_channel(
+        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
+    ) -> Decision:
+        """Decide one channel of one record."""
+        if record.truthy(rules.opt_out):
+            return Skip(f"opted out ({rules.opt_out})")
+        if not counts_as_empty(record, rules):
+            if self._served_recently(record, person, channel, rules, known):
+                return Skip(f"{channel} was enriched less than {_days(self)} ago", keep_status=True)
+            if rules.write is WritePolicy.IF_EMPTY:
+                return Skip(f"{rules.field} is already filled")
+        decision = self.next_source(person, channel, rules, known)
+        if isinstance(decision, Buy | LookUp) and self._another_ledger_owns(record, rules, known):
+            return Defer(
+                f"{rules.status} says {self.mapping.statuses.in_progress}, but this ledger did not write it",
+                attention="another connector ledger may be enriching it; if not, clear the status field",
+            )
+        return decision
+
+    def next_source(
+        self,
+        person: Person,
+        channel: Channel,
+        rules: ChannelMapping,
+        known: Known,
+        tried: tuple[Tried, ...] = (),
+        start: int = 0,
+    ) -> Decision:
+        """The first source from `start` on that can still bring the value."""
+        unidentified: list[str] = []
+        for position, name in enumerate(rules.sources[start:], start):
+            source = self.sources[name]
+            lookup = known.lookups.get((name, person.linkedin or ""))
+            identity = identify(person, source, lookup)
+            if isinstance(identity, Unidentified):
+                unidentified.append(identity.reason)
+            elif isinstance(identity, NobodyThere):
+                tried = (*tried, Tried(name, Result.NOT_FOUND, f"{name} knows nobody with this LinkedIn address"))
+            elif isinstance(identity, NeedsLookup):
+                return LookUp(name, identity.linkedin, position, tried)
+            else:
+                found = self._at_source(source, identity, channel, position, known, tried)
+                if not isinstance(found, Tried):
+                    return found
+                tried = (*tried, found)
+        return _end_of_line(tried, unidentified)
+
+    def _at_source(
+        self,
+        source: Source,
+        identity: Identified,
+        channel: Channel,
+        position: int,
+        known: Known,
+        tried: tuple[Tried, ...],
+    ) -> Decision | Tried:
+        key = UnlockKey(source.name, source.account, channel, identity.key)
+        unlock = known.unlocks.get(key)
+        price = source.prices.of(channel)
+        if unlock is None:
+            return Buy(key, 1, identity.event_id, price, position, tried)
+        if unlock.state is not UnlockState.FINAL:
+            return Join(unlock, position, tried)
+        if unlock.result is Result.DELIVERED:
+            if self._fresh(unlock):
+                return Take(unlock, position, tried)
+        elif unlock.result is Result.FAILED:
+            return Tried(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
+        elif self._too_soon(unlock):
+            return Tried(source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}")
+        return Buy(key, unlock.generation + 1, identity.event_id, price, position, tried)
+
+    def _fresh(self, unlock: Unlock) -> bool:
+        return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.refresh_after
+
+    def _too_soon(self, unlock: Unlock) -> bool:
+        return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.retry_not_found_after
+
+    def _served_recently(
+        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
+    ) -> bool:
+        for name in rules.sources:
+            source = self.sources[name]
+            identity = identify(person, source, known.lookups.get((name, person.linkedin or "")))
+            if not isinstance(identity, Identified):
+                continue
+            unlock = known.unlocks.get(UnlockKey(name, source.account, channel, identity.key))
+            if unlock and unlock.result is Result.DELIVERED and self._fresh(unlock):
+                return (record.id, unlock.id) in known.served
+        return False
+
+    def _another_ledger_owns(self, record: CrmRecord, rules: ChannelMapping, known: Known) -> bool:
+        word = self.mapping.statuses.in_progress
+        return record.text(rules.status) == word and record.id not in known.in_progress
+
+
+def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
+    """Whether the field has no value, or one that the mapping says not to count."""
+    return not record.text(rules.field) or record.truthy(rules.empty_when)
+
+
+def _end_of_line(tried: tuple[Tried, ...], unidentified: list[str]) -> Decision:
+    if not tried:
+        return Skip(unidentified[0], tried=tried)  # the first source wants the most usual identifier
+    reason = "; ".join(dict.fromkeys(t.reason for t in tried))
+    if all(t.result is Result.NOT_FOUND for t in tried):
+        return Exhausted(Result.NOT_FOUND, reason, tried)
+    return Exhausted(Result.FAILED, reason, tried)
+
+
+def _days(planner: Planner) -> str:
+    days = planner.mapping.limits.refresh_after.total_seconds() / 86_400
+    return f"{days:g} days"

@@ -1,0 +1,105 @@
+"""What a read of the vendor's own record of a person means for an unlock that has no last word yet.
+
+Three kinds of unlock are read: one whose answer was lost (`unknown`), one that was taken but has no line in a task
+(`submitted`), and one that was refused in a way that calls for a look before it is sent again (`planned`). The tables
+follow the resolution of unknown outcomes in docs/vendors.md.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connector.core.model import Result, UnlockState
+
+# Seconds before each read of a person whose purchase left no trace yet: one minute, then five, then fifteen.
+TRACE_SCHEDULE_S = (60.0, 300.0, 900.0)
+RESUBMISSIONS = 1
+
+
+class View(StrEnum):
+    """What the vendor's record shows of one channel."""
+
+    NOT_BOUGHT = "not_bought"
+    RUNNING = "running"
+    DELIVERED = "delivered"
+    NO_VALUE = "no_value"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The read is the last word.
+
+    Attributes:
+        charged: the price was taken, or must be presumed to have been.
+    """
+
+    result: Result
+    reason: str
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAgain:
+    """Nothing is decided; read once more.
+
+    Attributes:
+        after_s: seconds from now; None means at the pace of a running task.
+        running: the vendor shows that work is under way.
+    """
+
+    after_s: float | None
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MaySubmit:
+    """The vendor shows that nothing was bought: a planned unlock may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class MayRepeat:
+    """The lost request was not taken: it may be sent once more, counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskOperator:
+    """The vendor shows nothing, and the one resubmission was used: a person must decide."""
+
+
+Verdict = Final | ReadAgain | MaySubmit | MayRepeat | AskOperator
+
+
+def judge(state: UnlockState, view: View, checks: int, resubmitted: int, *, charges_failures: bool) -> Verdict:
+    """Decide by the vendor's record.
+
+    Args:
+        state: of the unlock.
+        view: of the vendor.
+        checks: fruitless reads before this one.
+        resubmitted: how often it was sent again.
+        charges_failures: whether a failed item must be presumed charged.
+    """
+    bought = state is not UnlockState.PLANNED
+    match view:
+        case View.DELIVERED:
+            return Final(Result.DELIVERED, "", charged=bought)
+        case View.NO_VALUE:
+            return Final(Result.NOT_FOUND, "the vendor unlocked the person and shows no value", charged=bought)
+        case View.FAILED:
+            return Final(Result.FAILED, "the vendor says that the unlock failed", charged=bought and charges_failures)
+        case View.RUNNING:
+            return ReadAgain(None, running=True)
+        case View.NOT_BOUGHT:
+            return _no_trace(state, checks, resubmitted)
+
+
+def _no_trace(state: UnlockState, checks: int, resubmitted: int) -> Verdict:
+    if state is UnlockState.PLANNED:
+        return MaySubmit()
+    if checks + 1 < len(TRACE_SCHEDULE_S):
+        return ReadAgain(TRACE_SCHEDULE_S[checks + 1])
+    if state is UnlockState.UNKNOWN:
+        return MayRepeat() if resubmitted < RESUBMISSIONS else AskOperator()
+    return Final(
+        Result.FAILED, "the vendor's task ended without this person, and its record shows no purchase", charged=True
+    )

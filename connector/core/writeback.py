@@ -1,0 +1,197 @@
+"""From what was obtained, and the record as it is now, to the field changes that are ours to make.
+
+A person's edit always wins: `if_empty` fills only what is empty at this moment, `overwrite` replaces only what still
+is as it was when the purchase was first intended. Nothing is replaced by nothing. What would change nothing is not
+sent, and stamps alone are no reason to send.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
+from connector.core.model import Channel, CrmRecord, FieldChange, FieldValue, Outcome, worst
+from connector.core.plan import counts_as_empty
+from connector.core.values import crm_time, outgoing, same, stored_form
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelResult:
+    """What one channel of the record has come to.
+
+    Attributes:
+        outcome: delivered means that a value is at hand.
+        reason: why it is not delivered, in plain words.
+        value: the vendor's value; only with delivered.
+        source: the provider that delivered.
+        keep_status: the status word stays as it is.
+        baseline: keyed hash of the field when the purchase was first intended; only needed for overwrite.
+    """
+
+    channel: Channel
+    outcome: Outcome
+    reason: str = ""
+    value: str | None = None
+    source: str = ""
+    keep_status: bool = False
+    baseline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What to send for a record, and what the record has come to.
+
+    Attributes:
+        changes: fields to send; empty when nothing differs.
+        outcomes: each channel's outcome and reason after the comparison.
+        outcome: the record's outcome.
+        reason: the record's one reason.
+        culprits: value fields that cannot be written, by channel.
+        closes: the record is finished and its flag cleared.
+    """
+
+    changes: tuple[FieldChange, ...]
+    outcomes: Mapping[Channel, tuple[Outcome, str]]
+    outcome: Outcome
+    reason: str
+    culprits: Mapping[Channel, str]
+    closes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRules:
+    """The facts that are the same for all records of a mapping.
+
+    Attributes:
+        lengths: the CRM's maximum length of each text field.
+        unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
+    """
+
+    mapping: MappingFile
+    lengths: Mapping[str, int]
+    unchanged: Callable[[str, FieldValue], bool]
+    now: datetime
+
+    def decide(self, record: CrmRecord, results: list[ChannelResult], personnel_id: str | None = None) -> Write:
+        """Compare results with the record as it is now."""
+        draft = _Draft(record)
+        outcomes: dict[Channel, tuple[Outcome, str]] = {}
+        culprits: dict[Channel, str] = {}
+        for result in results:
+            rules = self.mapping.channels.get(result.channel)
+            if rules is None:
+                outcomes[result.channel] = (Outcome.SKIPPED, f"{result.channel} is no longer mapped")
+                continue
+            outcome, reason = self._value(draft, rules, result)
+            outcomes[result.channel] = (outcome, reason)
+            if outcome is Outcome.PARKED:
+                culprits[result.channel] = rules.field
+            if rules.status and not result.keep_status:
+                self._status(draft, rules.status, outcome)
+        closes = all(o not in _KEEPS_FLAG for o, _ in outcomes.values())
+        if closes:
+            self._clear_flag(draft)
+        outcome = worst([o for o, _ in outcomes.values()])
+        reason = _reason(outcomes)
+        stamps = self._stamps(draft, results, outcomes, reason, personnel_id)
+        changes = tuple(draft.changes) + (tuple(stamps) if draft.changes else ())
+        return Write(changes, outcomes, outcome, reason, culprits, closes)
+
+    def _value(self, draft: "_Draft", rules: ChannelMapping, result: ChannelResult) -> tuple[Outcome, str]:
+        if result.value is None:
+            return result.outcome, result.reason
+        record = draft.record
+        if record.truthy(rules.opt_out):
+            return Outcome.SKIPPED, f"opted out ({rules.opt_out}) after the purchase; the value is not written"
+        target = outgoing(result.value, rules)
+        current = record.values.get(rules.field)
+        if same(current, target, is_email=rules.is_email):
+            return Outcome.DELIVERED, ""
+        if not self._ours_to_write(record, rules, result):
+            return Outcome.SKIPPED, f"{rules.field} was changed by somebody meanwhile; that value stays"
+        length = self.lengths.get(rules.field)
+        if length is not None and len(target) > length:
+            return Outcome.PARKED, f"the value is longer than {rules.field} allows ({length} characters)"
+        draft.set(rules.field, target)
+        draft.wrote_value = True
+        return Outcome.DELIVERED, ""
+
+    def _ours_to_write(self, record: CrmRecord, rules: ChannelMapping, result: ChannelResult) -> bool:
+        if counts_as_empty(record, rules):
+            return True
+        if rules.write is WritePolicy.IF_EMPTY or result.baseline is None:
+            return False
+        return self.unchanged(result.baseline, stored_form(record.values.get(rules.field), is_email=rules.is_email))
+
+    def _status(self, draft: "_Draft", name: str, outcome: Outcome) -> None:
+        words = self.mapping.statuses
+        word = {
+            Outcome.DELIVERED: words.unlocked,
+            Outcome.NOT_FOUND: words.not_found,
+            Outcome.FAILED: words.failed,
+            Outcome.SKIPPED: words.skipped,
+            Outcome.WAITING: words.in_progress,
+            Outcome.UNKNOWN: words.unknown,
+        }.get(outcome)
+        if word is not None:
+            draft.set(name, self._cut(name, word))
+
+    def _clear_flag(self, draft: "_Draft") -> None:
+        select = self.mapping.select
+        if draft.record.values.get(select.flag_field) == select.asks:
+            draft.set(select.flag_field, select.done)
+
+    def _stamps(
+        self,
+        draft: "_Draft",
+        results: list[ChannelResult],
+        outcomes: Mapping[Channel, tuple[Outcome, str]],
+        reason: str,
+        personnel_id: str | None,
+    ) -> list[FieldChange]:
+        stamp, record = self.mapping.stamp, draft.record
+        wanted: dict[str, FieldValue] = {}
+        if stamp.enriched_at and draft.wrote_value:
+            wanted[stamp.enriched_at] = crm_time(self.now)
+        delivered = [r.source for r in results if outcomes[r.channel][0] is Outcome.DELIVERED and r.source]
+        if stamp.source and draft.wrote_value:
+            wanted[stamp.source] = self._cut(stamp.source, ", ".join(dict.fromkeys(delivered)))
+        if stamp.error:
+            wanted[stamp.error] = self._cut(stamp.error, reason) or None
+        if stamp.personnel_id and personnel_id and not record.text(stamp.personnel_id):
+            wanted[stamp.personnel_id] = personnel_id
+        return [
+            FieldChange(name, record.values.get(name), value)
+            for name, value in wanted.items()
+            if not same(record.values.get(name), value)
+        ]
+
+    def _cut(self, name: str, text: str) -> str:
+        length = self.lengths.get(name)
+        return text if length is None or len(text) <= length else text[: max(0, length - 1)] + "…"
+
+
+_KEEPS_FLAG = frozenset({Outcome.WAITING, Outcome.UNKNOWN, Outcome.DEFERRED, Outcome.PARKED})
+
+
+class _Draft:
+    """Collects the differences against one record."""
+
+    def __init__(self, record: CrmRecord) -> None:
+        self.record = record
+        self.changes: list[FieldChange] = []
+        self.wrote_value = False
+
+    def set(self, name: str, value: FieldValue) -> None:
+        before = self.record.values.get(name)
+        if not same(before, value):
+            self.changes.append(FieldChange(name, before, value))
+
+
+def _reason(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
+    """The record's one reason: what each channel without a value says, the same words only once."""
+    by_text: dict[str, list[str]] = {}
+    for channel, (_, text) in outcomes.items():
+        if text:
+            by_text.setdefault(text, []).append(channel.replace("_", " "))
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in by_text.items())

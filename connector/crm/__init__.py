@@ -1,0 +1,1 @@
+"""The CRM whose records are enriched, behind one interface."""

@@ -1,0 +1,155 @@
+"""What the engine may ask of a CRM: the values that pass, and one abstract class.
+
+Errors are those of `core/errors.py`: `ConfigurationError` for a refused login or a condition the CRM does not
+understand, `QuotaError` when the reserve of the daily quota is reached, `DownError` when no answer can be had.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connector.core.model import CrmRecord, FieldValue
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field as this user sees it.
+
+    Attributes:
+        length: most characters of a text; 0 for other types.
+        allowed: the only values of a restricted picklist; None for everything else.
+    """
+
+    name: str
+    type: str
+    length: int
+    updateable: bool
+    filterable: bool
+    allowed: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object with the fields that this user may see, by lower-case name."""
+
+    name: str
+    fields: Mapping[str, FieldInfo]
+
+    def get(self, name: str) -> FieldInfo | None:
+        """A field, whatever the case of its name."""
+        return self.fields.get(name.lower())
+
+    def lengths(self) -> dict[str, int]:
+        """The maximum length of each text field."""
+        return {field.name: field.length for field in self.fields.values() if field.length}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records of an object are wanted.
+
+    Attributes:
+        fields: what to read of each.
+        flag: (field, value) that asks for enrichment; None when a condition or ids choose instead.
+        where: a further condition in the CRM's own query language.
+        ids: only these; None for all.
+        newest_first: the order in which pages come.
+        limit: at most so many; None for all.
+    """
+
+    object: str
+    fields: tuple[str, ...]
+    flag: tuple[str, str | bool] | None = None
+    where: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
+    newest_first: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Fields to set on one record."""
+
+    id: str
+    values: Mapping[str, FieldValue]
+
+
+class Trouble(StrEnum):
+    """What a rejected row calls for."""
+
+    RETRY = "retry"
+    RECORD = "record"
+    MOVED = "moved"
+    CONFIGURATION = "configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a row was not written: the CRM's code and the fields it blames, never its text (it quotes values)."""
+
+    trouble: Trouble
+    code: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Requests made by this client, and the org's daily quota as last reported."""
+
+    read_calls: int = 0
+    write_calls: int = 0
+    other_calls: int = 0
+    daily_used: int | None = None
+    daily_limit: int | None = None
+
+
+class Crm(ABC):
+    """One CRM org, as one user. Not for use by several threads at once."""
+
+    read_size: int
+    write_size: int
+
+    @abstractmethod
+    def login(self) -> None:
+        """Log in and read the quota; called once before anything else."""
+
+    @abstractmethod
+    def describe(self, object_name: str) -> ObjectInfo:
+        """The object's fields; remembered.
+
+        Raises:
+            ConfigurationError: no such object, or not visible.
+        """
+
+    @abstractmethod
+    def check_condition(self, object_name: str, condition: str) -> None:
+        """Refuse a condition that the CRM does not understand, or that would escape its parentheses.
+
+        Raises:
+            ConfigurationError: with the CRM's reason.
+        """
+
+    @abstractmethod
+    def select(self, selection: Selection) -> Iterator[list[CrmRecord]]:
+        """Pages of matching records; safe against records that appear or vanish between pages."""
+
+    @abstractmethod
+    def full_id(self, record_id: str) -> str | None:
+        """The id in the CRM's full form; None when it is not an id."""
+
+    @abstractmethod
+    def read(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CrmRecord | None]:
+        """Up to `read_size` records by id, as they are now; None for one that is gone and left no trace."""
+
+    @abstractmethod
+    def update(self, object_name: str, updates: Sequence[Update]) -> list[Rejection | None]:
+        """Up to `write_size` records; one answer each, in the same order, None for success."""
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """What this client has asked so far."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections."""

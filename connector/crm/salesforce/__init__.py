@@ -1,0 +1,10 @@
+"""Salesforce by its REST API, through simple-salesforce.
+
+Facts and their sources: docs/salesforce.md. simple-salesforce 1.12.10 is used for logins, requests and error classes;
+its retries, paging and write helpers are not, for the reasons given where each is replaced.
+"""
+
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.crm.salesforce.transport import Login
+
+__all__ = ["Login", "SalesforceCrm"]

@@ -1,0 +1,20 @@
+"""Salesforce ids: 15 characters in the user interface (case-sensitive), 18 in the API (with a checksum of the case)."""
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def to_18(record_id: str) -> str | None:
+    """The 18-character form; None when it is not an id, or its checksum is wrong."""
+    text = record_id.strip()
+    if len(text) not in {15, 18} or not (text.isascii() and text.isalnum()):
+        return None
+    full = text[:15] + _checksum(text[:15])
+    return full if len(text) == 15 or full == text else None
+
+
+def _checksum(short: str) -> str:
+    """Each character holds which letters of one third are capitals, lowest bit first."""
+    return "".join(
+        _ALPHABET[sum(1 << place for place, letter in enumerate(short[start : start + 5]) if letter.isupper())]
+        for start in (0, 5, 10)
+    )

@@ -1,0 +1,179 @@
+"""The CRM interface on Salesforce: describe, select, read by id, update in collections of 200.
+
+Not used of simple-salesforce: `query_more` (a locator dies with its token), `sf.<Object>.update` (retries a 401 without
+bound, takes no timeout). Results of a collection are matched by position, for failures carry no id.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connector.core.errors import DownError
+from connector.core.model import CrmRecord, FieldValue
+from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Rejection, Selection, Update, Usage
+from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.errors import rejection
+from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, page_query
+
+_TEXT_TYPES = {"string", "email", "phone", "url", "picklist", "textarea", "combobox", "multipicklist"}
+_FOLLOW = ("IsConverted", "ConvertedContactId")
+
+
+class SalesforceCrm(Crm):
+    """One org through one client."""
+
+    read_size = 2000
+    write_size = 200
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._objects: dict[str, ObjectInfo] = {}
+
+    def login(self) -> None:
+        """Log in and read the daily quota."""
+        answer = _mapping(self._client.call("other", "reading the limits", "limits/"))
+        daily = _mapping(answer.get("DailyApiRequests"))
+        limit, left = daily.get("Max"), daily.get("Remaining")
+        if isinstance(limit, int) and isinstance(left, int):
+            self._client.note_quota(limit - left, limit)
+
+    def describe(self, object_name: str) -> ObjectInfo:
+        """The fields that this user sees."""
+        if object_name not in self._objects:
+            answer = _mapping(self._client.call("other", f"object {object_name}", f"sobjects/{object_name}/describe"))
+            rows = answer.get("fields")
+            if not isinstance(rows, list):
+                raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
+            fields = [_field(row) for row in rows if isinstance(row, dict)]
+            self._objects[object_name] = ObjectInfo(object_name, {field.name.lower(): field for field in fields})
+        return self._objects[object_name]
+
+    def check_condition(self, object_name: str, condition: str) -> None:
+        """Ask Salesforce for one row under the condition."""
+        check_text(condition)
+        self._query(page_query(Selection(object_name, (), where=(condition,)), None, 1), "the condition", "other")
+
+    def select(self, selection: Selection) -> Iterator[list[CrmRecord]]:
+        """Pages of at most 2,000 records."""
+        left = selection.limit
+        parts = _parts(selection.ids, newest_first=selection.newest_first)
+        for ids in parts:
+            after: str | None = None
+            while left is None or left > 0:
+                size = PAGE if left is None else min(PAGE, left)
+                rows = self._query(page_query(selection, after, size, ids), "reading records", "read")
+                if rows:
+                    yield [_record(row) for row in rows]
+                    left = None if left is None else left - len(rows)
+                    after = str(rows[-1].get("Id"))
+                if len(rows) < size:
+                    break
+
+    def full_id(self, record_id: str) -> str | None:
+        """The 18-character form."""
+        return to_18(record_id)
+
+    def read(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CrmRecord | None]:
+        """Records by id in one call; the gone ones are followed to where they were merged."""
+        info = self.describe(object_name)
+        follow = [name for name in _FOLLOW if info.get(name)]
+        names = list(dict.fromkeys(("Id", "SystemModstamp", *fields, *follow)))
+        body = {"ids": list(ids), "fields": names}
+        path = f"composite/sobjects/{object_name}"
+        rows = self._client.call("read", "reading records by id", path, method="POST", json=body)
+        if not isinstance(rows, list) or len(rows) != len(ids):
+            raise DownError("Salesforce's answer to a read by id cannot be read; run again later")
+        found: dict[str, CrmRecord | None] = {
+            record_id: _record(row) if isinstance(row, dict) else None for record_id, row in zip(ids, rows, strict=True)
+        }
+        gone = [record_id for record_id, record in found.items() if record is None]
+        if gone and info.get("MasterRecordId"):
+            found |= self._winners(object_name, gone)
+        return found
+
+    def _winners(self, object_name: str, gone: list[str]) -> dict[str, CrmRecord | None]:
+        winners: dict[str, CrmRecord | None] = {}
+        for ids in _parts(tuple(gone), newest_first=False):
+            selection = Selection(object_name, ("IsDeleted", "MasterRecordId"))
+            soql = page_query(selection, None, PAGE, ids)
+            for row in self._query(soql, "following merged records", "read", "queryAll/"):
+                if row.get("MasterRecordId"):
+                    record = _record(row)
+                    moved_to = (object_name, str(row["MasterRecordId"]))
+                    winners[record.id] = CrmRecord(record.id, record.version, record.values, moved_to)
+        return winners
+
+    def update(self, object_name: str, updates: Sequence[Update]) -> list[Rejection | None]:
+        """One collection of at most 200 records."""
+        attributes = {"type": object_name}
+        records = [{"attributes": attributes, "id": update.id, **update.values} for update in updates]
+        body = {"allOrNone": False, "records": records}
+        rows = self._client.call("write", "writing records", "composite/sobjects", method="PATCH", json=body)
+        if not isinstance(rows, list) or len(rows) != len(updates):
+            raise DownError("Salesforce's answer to a write cannot be read; run again, nothing is written twice")
+        return [_outcome(row) for row in rows]
+
+    def usage(self) -> Usage:
+        """Requests so far."""
+        return self._client.usage()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._client.close()
+
+    def _query(self, soql: str, what: str, kind: str, path: str = "query/") -> list[Mapping[str, Any]]:
+        answer = _mapping(self._client.call(kind, what, path, params={"q": soql}))
+        rows = answer.get("records")
+        if not isinstance(rows, list):
+            raise DownError(f"Salesforce's answer to {what} cannot be read; run again later")
+        return [row for row in rows if isinstance(row, dict)]
+
+
+def _outcome(row: object) -> Rejection | None:
+    if isinstance(row, dict) and row.get("success") is True:
+        return None
+    return rejection(row.get("errors") if isinstance(row, dict) else None)
+
+
+def _parts(ids: tuple[str, ...] | None, *, newest_first: bool) -> Iterator[tuple[str, ...] | None]:
+    if ids is None:
+        yield None
+        return
+    ordered = sorted(set(ids), reverse=newest_first)
+    for start in range(0, len(ordered), IDS_PER_QUERY):
+        yield tuple(ordered[start : start + IDS_PER_QUERY])
+
+
+def _record(row: Mapping[str, Any]) -> CrmRecord:
+    record_id = to_18(str(row.get("Id", "")))
+    if record_id is None:
+        raise DownError("Salesforce sent a record without an id; run again later")
+    values: dict[str, FieldValue] = {name: value for name, value in row.items() if name != "attributes"}
+    moved_to: tuple[str, str] | None = None
+    if row.get("IsConverted") is True and row.get("ConvertedContactId"):
+        moved_to = ("Contact", str(row["ConvertedContactId"]))
+    return CrmRecord(record_id, str(row.get("SystemModstamp", "")), values, moved_to)
+
+
+def _field(row: Mapping[str, Any]) -> FieldInfo:
+    kind = str(row.get("type", ""))
+    length = row.get("length")
+    allowed: frozenset[str] | None = None
+    if row.get("restrictedPicklist") is True:
+        values = row.get("picklistValues")
+        active = (
+            [v for v in values if isinstance(v, dict) and v.get("active", True)] if isinstance(values, list) else []
+        )
+        allowed = frozenset(str(value.get("value")) for value in active)
+    return FieldInfo(
+        name=str(row.get("name", "")),
+        type=kind,
+        length=length if isinstance(length, int) and kind in _TEXT_TYPES else 0,
+        updateable=row.get("updateable") is True,
+        filterable=row.get("filterable") is not False,
+        allowed=allowed,
+    )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,67 @@
+"""SOQL for selections, and the look at a condition before it is trusted inside parentheses."""
+
+from simple_salesforce.format import format_soql
+
+from connector.core.errors import ConfigurationError
+from connector.crm.interface import Selection
+
+PAGE = 2000
+IDS_PER_QUERY = 300  # keeps the address below 16,384 bytes
+
+
+def page_query(selection: Selection, after: str | None, size: int, ids: tuple[str, ...] | None = None) -> str:
+    """One page by keyset on Id: it needs no locator, so it survives token refreshes and restarts.
+
+    Args:
+        selection: what is wanted.
+        after: the last id of the page before.
+        size: rows of this page.
+        ids: a part of the selection's ids.
+    """
+    conditions: list[str] = []
+    if selection.flag is not None:
+        name, value = selection.flag
+        conditions.append(f"{name} = {_literal(value)}")
+    conditions += [f"({condition})" for condition in selection.where]
+    if ids is not None:
+        conditions.append(str(format_soql("Id IN {ids}", ids=list(ids))))
+    if after is not None:
+        sign = "<" if selection.newest_first else ">"
+        conditions.append(f"Id {sign} '{after}'")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = "DESC" if selection.newest_first else "ASC"
+    fields = ", ".join(dict.fromkeys(("Id", "SystemModstamp", *selection.fields)))
+    return f"SELECT {fields} FROM {selection.object}{where} ORDER BY Id {order} LIMIT {size}"  # noqa: S608 names are checked against describe, values by format_soql
+
+
+def _literal(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(format_soql("{value}", value=value))
+
+
+def check_text(condition: str) -> None:
+    """Refuse a condition that could reach beyond the parentheses it is put in.
+
+    Raises:
+        ConfigurationError: unbalanced quotes or parentheses, or more than a condition.
+    """
+    depth, quoted, escaped = 0, False, False
+    for character in condition:
+        if quoted:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == "'":
+                quoted = False
+        elif character == "'":
+            quoted = True
+        elif character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth < 0:
+                break
+    if depth != 0 or quoted:
+        raise ConfigurationError("quotes or parentheses do not match in the condition")
+    if not condition.strip():
+        raise ConfigurationError("the condition is empty; leave it out instead")

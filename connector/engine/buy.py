@@ -1,0 +1,148 @@
+"""Stage 3: send paid requests, each with its hold committed before it leaves and its answer committed first of all."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from connector.core.errors import (
+    CreditsError,
+    LostAnswerError,
+    RefusedError,
+    StopError,
+    UnreachableError,
+)
+from connector.core.model import Channel, Result
+from connector.core.recover import TRACE_SCHEDULE_S
+from connector.core.spend import Cap
+from connector.engine.context import RETRY_CONNECT_S, Run
+from connector.providers.interface import Provider, SkipReason, Submission
+from connector.store.rows import Batch, Settlement
+
+FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
+REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
+_GONE = {
+    SkipReason.INVALID: "refuses this personnel id as invalid",
+    SkipReason.MISSING: "knows nobody with this personnel id",
+}
+
+
+def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) -> None:
+    """Take one batch with its hold and send it."""
+    provider.wait_turn()
+    limit = run.halved.get((provider.name, channel), provider.batch_size(channel))
+    source, caps, now = provider.source, run.caps(provider.name), run.now()
+    taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
+    if isinstance(taken, Cap):
+        run.full[f"{provider.name}/{channel}"] = taken.refusal(provider.name, source.prices.of(channel))
+    elif taken is not None:
+        send(run, provider, taken)
+
+
+def send(run: Run, provider: Provider, batch: Batch) -> None:
+    """Send a batch that has its hold, and commit what the answer says."""
+    attempts = run.parts.ledger.attempts
+    if run.now() - batch.committed_at > FENCE or not attempts.may_send(batch):
+        _give_back(run, batch, "the request waited too long before it could be sent", None)
+        return
+    try:
+        answer = provider.submit(batch.channel, list(batch.unlocks), batch.event_id, batch.attempt_id)
+    except LostAnswerError as error:
+        check_at = run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
+        attempts.lost(batch.attempt_id, check_at, run.now())
+        run.parts.progress.note(f"{error}; the ledger keeps it as unknown")
+    except CreditsError as error:
+        _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
+        run.stop(provider.name, str(error))
+    except UnreachableError as error:
+        _give_back(run, batch, str(error), RETRY_CONNECT_S)
+        run.unreachable(provider.name, error)
+    except StopError as error:
+        _give_back(run, batch, str(error), None)
+        run.stop(provider.name, str(error))
+    except RefusedError as error:
+        _refused(run, provider, batch, error)
+    else:
+        run.reachable(provider.name)
+        _accept(run, provider, batch, answer)
+        _grow(run, provider, batch)
+
+
+def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission) -> None:
+    ledger = run.parts.ledger
+    check: dict[int, bool] = {}
+    gone: dict[int, str] = {}
+    back: list[int] = []
+    for person, reason in answer.skipped.items():
+        unlock_id = batch.unlocks[person]
+        if reason in _GONE:
+            gone[unlock_id] = f"{provider.name} {_GONE[reason]}"
+        elif reason is SkipReason.UNLINKED:
+            back.append(unlock_id)
+        else:
+            check[unlock_id] = reason is not SkipReason.UNEXPLAINED
+    first_poll = run.later(provider.poll_schedule_s[0])
+    try:
+        ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
+        run.settled.extend(gone)
+    except sa.exc.SQLAlchemyError:
+        ledger.spill(
+            {"attempt_id": batch.attempt_id, "task_id": answer.task_id, "check": check, "gone": gone, "back": back}
+        )
+        raise
+    for person, unlock_id in batch.unlocks.items():
+        if unlock_id in back:
+            _find_event(run, provider, person, unlock_id, batch.event_id)
+
+
+def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) -> None:
+    if error.needs_event:
+        _give_back(run, batch, str(error), None)
+        for person, unlock_id in batch.unlocks.items():
+            _find_event(run, provider, person, unlock_id, None)
+    elif error.retry_after_s is not None:
+        _give_back(run, batch, str(error), error.retry_after_s)
+    elif error.reread:
+        _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
+    elif len(batch.unlocks) > 1:
+        # Somebody in the batch is not to the vendor's liking: halve it until the culprit stands alone.
+        _give_back(run, batch, str(error), None)
+        run.halved[provider.name, batch.channel] = max(1, len(batch.unlocks) // 2)
+    else:
+        (unlock_id,) = batch.unlocks.values()
+        _give_back(run, batch, str(error), None)
+        run.settle([Settlement(unlock_id, Result.FAILED, str(error))])
+        _grow(run, provider, batch)
+
+
+def _grow(run: Run, provider: Provider, batch: Batch) -> None:
+    """After a refusal, batches grow back as requests succeed."""
+    key = (provider.name, batch.channel)
+    if key in run.halved:
+        run.halved[key] = min(provider.batch_size(batch.channel), run.halved[key] * 2)
+
+
+def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong: str | None) -> None:
+    """Name another event of the person, once; a person without one cannot be bought."""
+    others = [event for event in provider.events_of(person) if event != wrong]
+    if others and unlock_id not in run.relinked:
+        run.relinked.add(unlock_id)
+        run.parts.ledger.attempts.set_event(unlock_id, others[0])
+        return
+    reason = (
+        f"{provider.name} sells only by event and lists none for this person"
+        if wrong is None
+        else f"{provider.name} says that the person is not part of event {wrong}, and of no other"
+    )
+    run.settle([Settlement(unlock_id, Result.FAILED, reason)])
+
+
+def _give_back(run: Run, batch: Batch, reason: str, wait_s: float | None, *, reread: bool = False) -> None:
+    run.parts.ledger.attempts.give_back(
+        batch.attempt_id,
+        list(batch.unlocks.values()),
+        reason,
+        None if wait_s is None else run.later(wait_s),
+        run.now(),
+        whole=True,
+        check_at=run.now() if reread else None,
+    )

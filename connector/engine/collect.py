@@ -1,0 +1,145 @@
+"""Stage 4: read tasks, and people where a task cannot tell; results are committed before anything else happens."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from connector.core.errors import NotThereError
+from connector.core.model import Attention, Result, UnlockState
+from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
+from connector.engine.context import Run
+from connector.providers.interface import Item, ItemState, Provider, TaskReport
+from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
+
+STRETCH_AFTER = timedelta(minutes=5)
+STRETCHED_POLL_S = 60.0
+GONE = "paid earlier, no longer readable at the vendor"
+
+
+def poll(run: Run, provider: Provider, task: TaskRow) -> None:
+    """Read a task and settle every person it has a last word on."""
+    results = run.parts.ledger.results
+    people = results.people_of(task)
+    try:
+        report = provider.read_task(task.channel, task.vendor_id, list(people))
+    except NotThereError:
+        _vanished(run, provider, task, list(people.values()))
+        return
+    run.reachable(provider.name)
+    settled = run.settle(_settlements(provider, people, report))
+    run.parts.progress.step(len(settled))
+    if report.ended:
+        rest = [unlock_id for unlock_id in people.values() if unlock_id not in set(settled)]
+        results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
+        return
+    empty = [
+        unlock_id
+        for person, unlock_id in people.items()
+        if report.items.get(person, Item(ItemState.RUNNING)).state is ItemState.NO_VALUE and provider.keeps_records
+    ]
+    if empty:
+        results.read_people(empty, run.now(), "the vendor's task says unlocked and shows no value")
+    results.polled(task, next_poll(run, provider, task))
+
+
+def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
+    """The vendor's schedule, its last step repeated, stretched to a minute after five."""
+    schedule = provider.poll_schedule_s
+    seconds = schedule[min(task.polls + 1, len(schedule) - 1)]
+    if run.now() - task.submitted_at > STRETCH_AFTER * run.parts.clock.scale:
+        seconds = max(seconds, STRETCHED_POLL_S)
+    return run.later(seconds)
+
+
+def _settlements(provider: Provider, people: Mapping[str, int], report: TaskReport) -> list[Settlement]:
+    found: list[Settlement] = []
+    for person, unlock_id in people.items():
+        item = report.items.get(person)
+        settlement = None if item is None else _settlement(provider, unlock_id, item)
+        if settlement is not None:
+            found.append(settlement)
+    return found
+
+
+def _settlement(provider: Provider, unlock_id: int, item: Item) -> Settlement | None:
+    match item.state:
+        case ItemState.DELIVERED:
+            return Settlement(unlock_id, Result.DELIVERED, value=item.value, charged=True)
+        case ItemState.NOT_FOUND:
+            return Settlement(unlock_id, Result.NOT_FOUND, f"{provider.name} did not find it")
+        case ItemState.FAILED:
+            code = f" ({item.detail})" if item.detail else ""
+            reason = f"{provider.name} failed{code}"
+            return Settlement(unlock_id, Result.FAILED, reason, charged=provider.charges_failures)
+        case ItemState.NO_VALUE if not provider.keeps_records:
+            reason = f"{provider.name} says completed and shows no value"
+            return Settlement(unlock_id, Result.NOT_FOUND, reason, charged=True)
+        case ItemState.NO_VALUE | ItemState.RUNNING:
+            return None
+
+
+def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:
+    """404 on a task that was accepted is no leave to buy again."""
+    results = run.parts.ledger.results
+    if provider.keeps_records:
+        reason = f"{provider.name} no longer knows the task"
+        results.task_ended(task, unlock_ids, run.now(), reason)
+        return
+    reason = f"{provider.name} no longer knows the lookup; one credit may be spent"
+    results.task_vanished(task, reason, run.now())
+    run.attention.append(
+        Attention(
+            f"{provider.name} no longer knows a lookup that it accepted",
+            "check that the API key is of the same account",
+        )
+    )
+
+
+def check(run: Run, provider: Provider, row: CheckRow) -> None:
+    """Read the vendor's record of a person and do what it means."""
+    results = run.parts.ledger.results
+    try:
+        sight = provider.read_person(row.person).get(row.channel)
+    except NotThereError:
+        reason = f"{provider.name} no longer knows the person"
+        charged = row.state is not UnlockState.PLANNED
+        run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
+        return
+    run.reachable(provider.name)
+    view = View.RUNNING if sight is None else sight.view
+    verdict = judge(row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures)
+    match verdict:
+        case Final():
+            value = sight.value if sight is not None and verdict.result is Result.DELIVERED else None
+            run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
+            run.parts.progress.step()
+        case ReadAgain():
+            pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
+            results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())
+        case MaySubmit():
+            results.check_again(row, None, running=False, now=run.now())
+        case MayRepeat():
+            reason = f"{provider.name} shows no trace of the lost request; sent once more"
+            results.allow_repeat(row, reason, run.now())
+            run.parts.progress.note(reason)
+        case AskOperator():
+            results.check_again(row, None, running=False, now=run.now())
+
+
+def reread(run: Run, provider: Provider, row: RereadRow) -> None:
+    """Read a value that was paid for earlier and erased since; free."""
+    ledger = run.parts.ledger
+    value: str | None = None
+    try:
+        if provider.keeps_records:
+            sight = provider.read_person(row.person).get(row.channel)
+            value = sight.value if sight is not None else None
+        elif row.vendor_task_id is not None:
+            item = provider.read_task(row.channel, row.vendor_task_id, [row.person]).items.get(row.person)
+            value = item.value if item is not None else None
+    except NotThereError:
+        value = None
+    if value:
+        ledger.results.reseal(row.id, value)
+        run.settled.append(row.id)
+    else:
+        ledger.records.fail_want_of(row.id, GONE)

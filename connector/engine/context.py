@@ -1,0 +1,166 @@
+"""What every stage works with: the parts of the application, and what this run has learnt so far."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from connector.core.clock import Clock
+from connector.core.errors import UnreachableError
+from connector.core.mapping import MappingFile
+from connector.core.model import Attention, Channel
+from connector.core.person import Source
+from connector.core.plan import Planner
+from connector.crm.interface import Crm
+from connector.providers.interface import Provider
+from connector.store.credits import CapRules
+from connector.store.ledger import Ledger
+from connector.store.rows import Settlement
+
+DOWN_AFTER_S = 30.0
+RETRY_CONNECT_S = 5.0
+
+
+class Progress(Protocol):
+    """Tells a person what a run is doing; every method may do nothing."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Something longer begins; `total` units of it are expected."""
+
+    def step(self, count: int = 1) -> None:
+        """So many more units are done."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+
+class Silent:
+    """No progress."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """The operator's caps over all runs of one provider account, and the part of its balance never to be touched."""
+
+    day: int | None = None
+    month: int | None = None
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The application, joined.
+
+    Attributes:
+        owner: who sends requests: this process.
+        wait_s: how long a run waits for its own vendor tasks and unknowns.
+        workers: threads at most per provider; 1 runs everything in the caller's thread.
+    """
+
+    ledger: Ledger
+    crm: Crm
+    providers: Mapping[str, Provider]
+    limits: Mapping[str, AccountLimits]
+    clock: Clock
+    owner: str
+    wait_s: float = 900.0
+    undo_days: int = 30
+    workers: int = 4
+    progress: Progress = field(default_factory=Silent)
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """What planning must know of the providers."""
+        return {name: provider.source for name, provider in self.providers.items()}
+
+
+@dataclass
+class Run:
+    """One run and what it has learnt; shared by the threads of the run, which only add to it.
+
+    Attributes:
+        stopped: providers that nothing more is sent to, and why.
+        full: provider and mapping pairs whose caps allow nothing more, and which cap.
+        looked: older tasks that had their one look.
+        halved: how many people a request may carry after a definite refusal of a larger one.
+        relinked: unlocks whose event was replaced once.
+        tried: records whose write was tried.
+        settled: unlocks that became final and whose records were not told yet.
+    """
+
+    parts: Parts
+    id: str
+    mappings: Mapping[str, MappingFile]
+    started_at: datetime
+    first_entry: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)
+    crm_stopped: str = ""
+    full: dict[str, str] = field(default_factory=dict)
+    looked: set[int] = field(default_factory=set)
+    halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
+    relinked: set[int] = field(default_factory=set)
+    tried: set[int] = field(default_factory=set)
+    attention: list[Attention] = field(default_factory=list)
+    writes: Counter[str] = field(default_factory=Counter)
+    unreachable_since: dict[str, datetime] = field(default_factory=dict)
+    balances: dict[str, dict[str, int]] = field(default_factory=dict)
+    settled: deque[int] = field(default_factory=deque)
+
+    def now(self) -> datetime:
+        """The run's time."""
+        return self.parts.clock.now()
+
+    def later(self, seconds: float) -> datetime:
+        """A time after a scaled wait."""
+        return self.parts.clock.later(seconds)
+
+    def settle(self, settlements: Iterable[Settlement]) -> list[int]:
+        """Make results final, and remember to tell the records that want them."""
+        ids = self.parts.ledger.results.settle(settlements, self.now())
+        self.settled.extend(ids)
+        return ids
+
+    def planner(self, mapping: MappingFile) -> Planner:
+        """Decides for records of the mapping."""
+        return Planner(mapping, self.parts.sources, self.now())
+
+    def caps(self, provider: str) -> CapRules:
+        """Every limit that applies to purchases from this provider in this run."""
+        limits = self.parts.limits.get(provider, AccountLimits())
+        return CapRules(
+            run={
+                n: m.limits.max_credits[provider] for n, m in self.mappings.items() if provider in m.limits.max_credits
+            },
+            mapping_day={
+                n: m.limits.max_credits_per_day[provider]
+                for n, m in self.mappings.items()
+                if provider in m.limits.max_credits_per_day
+            },
+            day=limits.day,
+            month=limits.month,
+            reserve=limits.reserve,
+        )
+
+    def stop(self, provider: str, reason: str) -> None:
+        """Send nothing more to this provider in this run."""
+        self.stopped.setdefault(provider, reason)
+
+    def unreachable(self, provider: str, error: UnreachableError) -> None:
+        """Count the time without a connection; after half a minute the provider is down for this run."""
+        since = self.unreachable_since.setdefault(provider, self.now())
+        if self.now() - since >= timedelta(seconds=DOWN_AFTER_S * self.parts.clock.scale):
+            self.stop(provider, str(error))
+
+    def reachable(self, provider: str) -> None:
+        """A request got through."""
+        self.unreachable_since.pop(provider, None)

@@ -1,0 +1,226 @@
+"""The middle of a run: keep every provider's lane busy until nothing is left that this run waits for.
+
+The loop decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory (groups
+to buy from, names to look up) is read again from there whenever something may have changed it.
+"""
+
+import functools
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from connector.core.errors import NotThereError, RefusedError, StopError, UnreachableError
+from connector.core.model import Channel
+from connector.engine import buy, collect, resolve, write
+from connector.engine.context import Run
+from connector.engine.lanes import Lane, Work, wait_any
+from connector.providers.interface import Provider
+
+WRITE_AT = 2000  # finished wants that are worth a write on their own
+WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
+JOIN_S = 15.0  # how long a batch that is not full waits for people who may still join it
+GLANCE_S = 1.0
+Piece = tuple[str, Work]
+
+
+class _Agenda:
+    """What one provider may do next."""
+
+    def __init__(self, run: Run, provider: Provider, lane: Lane) -> None:
+        self._run = run
+        self._provider = provider
+        self.lane = lane
+        self._groups: list[tuple[Channel, str | None, int]] = []
+        self._names: dict[str, list[resolve.Pending]] = {}
+        self.refresh()
+
+    @property
+    def name(self) -> str:
+        """The provider's."""
+        return self._provider.name
+
+    def refresh(self) -> None:
+        """Read anew what is planned and what must be looked up."""
+        self._groups = self._run.parts.ledger.attempts.groups(self.name, self._run.id, self._run.now())
+        if self._provider.source.looks_up_linkedin:
+            busy = self.lane.keys
+            found = resolve.pending_by_name(self._run, self.name)
+            self._names = {name: rows for name, rows in found.items() if f"look up {name}" not in busy}
+
+    def next(self, *, partial: bool) -> Piece | None:
+        """The next piece of work, or None; purchases first, for the vendor's work takes longest.
+
+        Args:
+            partial: a batch that is not full may leave.
+        """
+        if self.name in self._run.stopped:
+            return None
+        return next(iter(self._pieces(partial=partial)), None)
+
+    def _pieces(self, *, partial: bool) -> Iterator[Piece]:
+        busy = self.lane.keys
+        yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
+        yield from self._lookup()
+        yield from self._poll(busy)
+        yield from self._check(busy)
+        yield from self._reread(busy)
+
+    def _looking_up(self, busy: set[str]) -> bool:
+        return bool(self._names) or any(key.startswith("look up ") for key in busy)
+
+    def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[Piece]:
+        if any(key.startswith("buy ") for key in busy):  # one at a time: the next one sees what this one has taken
+            return
+        for index, (channel, event_id, size) in enumerate(self._groups):
+            full = self._provider.batch_size(channel)
+            if f"{self.name}/{channel}" in self._run.full or not (partial or size >= full):
+                continue
+            taken = min(size, self._run.halved.get((self.name, channel), full))
+            self._groups[index] = (channel, event_id, size - taken)
+            self._groups = [group for group in self._groups if group[2] > 0]
+            yield f"buy {channel} {event_id}", functools.partial(buy.buy, self._run, self._provider, channel, event_id)
+            return
+
+    def _lookup(self) -> Iterator[Piece]:
+        for name in list(self._names):
+            pending = self._names.pop(name)
+            yield f"look up {name}", functools.partial(resolve.look_up, self._run, self._provider, name, pending)
+
+    def _poll(self, busy: set[str]) -> Iterator[Piece]:
+        run = self._run
+        for task in run.parts.ledger.results.due_tasks(self.name, run.now()):
+            key = f"poll {task.id}"
+            if key in busy or task.id in run.looked:
+                continue
+            if task.submitted_at < run.started_at:
+                run.looked.add(task.id)
+            yield key, functools.partial(collect.poll, run, self._provider, task)
+
+    def _check(self, busy: set[str]) -> Iterator[Piece]:
+        if not self._provider.keeps_records:
+            return
+        for row in self._run.parts.ledger.results.due_checks(self.name, self._run.now()):
+            key = f"check {row.id}"
+            if key not in busy:
+                yield key, functools.partial(collect.check, self._run, self._provider, row)
+
+    def _reread(self, busy: set[str]) -> Iterator[Piece]:
+        for row in self._run.parts.ledger.results.due_rereads(self.name, self._run.id):
+            key = f"read again {row.id}"
+            if key not in busy:
+                yield key, functools.partial(collect.reread, self._run, self._provider, row)
+
+    def guarded(self, work: Work) -> None:
+        """A vendor's trouble ends its own lane at most, never the run."""
+        try:
+            work()
+        except UnreachableError as error:
+            self._run.unreachable(self.name, error)
+        except StopError as error:
+            self._run.stop(self.name, str(error))
+        except (RefusedError, NotThereError) as error:
+            self._run.stop(self.name, f"{error}; this answer was not expected here")
+
+
+class Loop:
+    """Runs until nothing is left that this run waits for, or its patience ends."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        parts = run.parts
+        asked = {n for m in run.mappings.values() for _, rules in m.channels.items() for n in rules.sources}
+        self._agendas = [
+            _Agenda(run, provider, Lane(name, 0 if parts.workers <= 1 else min(provider.parallel, parts.workers)))
+            for name, provider in parts.providers.items()
+            if name in asked
+        ]
+        self._deadline = run.later(parts.wait_s)
+        self._ready = 0
+        self._ready_since: datetime | None = None
+        self._changed_at = run.now()
+
+    def work(self) -> None:
+        """Keep the lanes busy."""
+        self._run.parts.progress.stage("Asking the vendors")
+        self._advance(everything=True)
+        try:
+            while self._turn():
+                pass
+        finally:
+            for agenda in self._agendas:
+                agenda.lane.close()
+            for agenda in self._agendas:
+                agenda.lane.reap()
+
+    def _turn(self) -> bool:
+        """One round; False when the run may go on to its last writes."""
+        finished = sum(agenda.lane.reap() for agenda in self._agendas) > 0
+        started = sum(self._fill(agenda) for agenda in self._agendas) > 0
+        if started or finished:
+            self._advance(everything=False)
+            if not started:
+                self._refresh()
+            return True
+        if self._busy():
+            wait_any([agenda.lane for agenda in self._agendas], GLANCE_S)
+            return True
+        if self._advance(everything=True):
+            return True
+        self._refresh()
+        if sum(self._fill(agenda) for agenda in self._agendas) > 0:
+            return True
+        return self._wait()
+
+    def _fill(self, agenda: _Agenda) -> bool:
+        started = False
+        partial = self._may_leave_partly_filled(agenda)
+        while agenda.lane.free:
+            piece = agenda.next(partial=partial)
+            if piece is None:
+                break
+            key, work = piece
+            agenda.lane.start(key, functools.partial(agenda.guarded, work))
+            started = True
+        return started
+
+    def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
+        """Another source's answers may still bring people to this one: wait for them, but not for long."""
+        others = any(other.lane.keys for other in self._agendas if other is not agenda)
+        return not others or self._run.now() >= self._after(self._changed_at, JOIN_S)
+
+    def _busy(self) -> bool:
+        return any(agenda.lane.keys for agenda in self._agendas)
+
+    def _refresh(self) -> None:
+        for agenda in self._agendas:
+            agenda.refresh()
+
+    def _advance(self, *, everything: bool) -> bool:
+        """Tell records of settled unlocks, and write when that is worth a call; whether anything moved."""
+        ids: list[int] = []
+        while self._run.settled:
+            ids.append(self._run.settled.popleft())
+        moved = resolve.advance(self._run, None if everything else ids) if everything or ids else 0
+        if moved:
+            self._ready += moved
+            self._ready_since = self._ready_since or self._run.now()
+            self._changed_at = self._run.now()
+        since = self._ready_since
+        if self._ready >= WRITE_AT or (since is not None and self._run.now() >= self._after(since, WRITE_AFTER_S)):
+            write.write_complete(self._run)
+            self._ready, self._ready_since = 0, None
+        return moved > 0
+
+    def _wait(self) -> bool:
+        """Sleep until something is due; False when nothing is, or the patience is over."""
+        run = self._run
+        live = [agenda.name for agenda in self._agendas if agenda.name not in run.stopped]
+        due = run.parts.ledger.results.next_due(run.id, run.started_at, live, run.now(), self._deadline)
+        if due is None or run.now() >= self._deadline:
+            return False
+        if self._ready_since is not None:
+            due = min(due, self._after(self._ready_since, WRITE_AFTER_S))
+        run.parts.clock.pause(max(due - run.now(), timedelta(milliseconds=1)))
+        return True
+
+    def _after(self, moment: datetime, seconds: float) -> datetime:
+        return moment + timedelta(seconds=seconds * self._run.parts.clock.scale)

@@ -1,0 +1,168 @@
+"""What each record has come to: from the ledger's words to the write stage, and from Salesforce's answers back."""
+
+import hashlib
+from collections.abc import Sequence
+
+from connector.core.mapping import MappingFile
+from connector.core.model import Attention, CrmRecord, FieldChange, Outcome, Result, UnlockState
+from connector.core.writeback import ChannelResult, Write
+from connector.crm.interface import Rejection, Trouble
+from connector.engine.context import Run
+from connector.store.records import Finish, UnlockWord
+from connector.store.rows import RecordRow, WantRow
+
+_SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
+_ADVICE = {
+    Trouble.RETRY: "it stayed locked; it is tried again on the next run",
+    Trouble.RECORD: "correct the record, the field or the validation rule; it is offered again on the next run",
+    Trouble.MOVED: "it was deleted, merged or converted; it is looked for on the next run",
+    Trouble.CONFIGURATION: "give the connector's user edit permission on the field (see: connector doctor)",
+}
+
+
+def channel_result(run: Run, want: WantRow, word: UnlockWord | None) -> ChannelResult:
+    """What one want has come to.
+
+    Args:
+        run: for the reasons why something was not bought.
+        want: the want.
+        word: what its unlock says, if it has one.
+    """
+    if want.outcome is not None:
+        keep = want.keep_status or want.state == "done"
+        return ChannelResult(want.channel, want.outcome, want.reason, keep_status=keep)
+    if word is None:
+        reason = want.reason or next(iter(run.stopped.values()), "") or "the person was not looked up yet"
+        return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
+    if word.state is UnlockState.FINAL and word.result is Result.DELIVERED and word.value is not None:
+        return ChannelResult(want.channel, Outcome.DELIVERED, "", word.value, word.provider, baseline=want.baseline)
+    return _unfinished(run, want, word)
+
+
+def _unfinished(run: Run, want: WantRow, word: UnlockWord) -> ChannelResult:
+    if word.state is UnlockState.PLANNED:
+        full = run.full.get(f"{word.provider}/{want.channel}")
+        reason = run.stopped.get(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
+        return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
+    if word.state is UnlockState.UNKNOWN:
+        reason = word.reason or f"the answer of {word.provider} was lost"
+        return ChannelResult(want.channel, Outcome.UNKNOWN, reason)
+    return ChannelResult(want.channel, Outcome.WAITING, f"{word.provider} is still at work")
+
+
+def digest(mapping: MappingFile) -> str:
+    """Changes when the mapping's meaning does."""
+    return hashlib.sha256(mapping.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+
+
+def park_version(record: CrmRecord, mapping: MappingFile) -> str:
+    """Changes when the record or its mapping does: then a parked value is worth another try."""
+    return f"{record.version}|{digest(mapping)}"
+
+
+def still_parked(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+    """Whether nothing has changed since the value could not be written."""
+    return row.parked_version is not None and row.parked_version == park_version(record, mapping)
+
+
+def parked_again(run: Run, row: RecordRow) -> Finish:
+    """The record stays parked; a person is told once more."""
+    call_attention(run, row.crm_id, row.reason, "", row.attention or _ADVICE[Trouble.RECORD])
+    return Finish(
+        row.id, Outcome.PARKED, row.reason, {}, closes=False, parked_version=row.parked_version, attention=row.attention
+    )
+
+
+def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, write: Write) -> Finish:
+    """The record after its write went through, or where nothing differed."""
+    settled = {
+        want.id: write.outcomes[want.channel] for want in row.wants if write.outcomes[want.channel][0] in _SETTLED
+    }
+    attention = row.attention if write.outcome is Outcome.DEFERRED else ""
+    for channel, name in write.culprits.items():
+        attention = "make the field longer, or map another one"
+        call_attention(run, row.crm_id, write.outcomes[channel][1], name, attention)
+    return Finish(
+        row.id,
+        write.outcome,
+        write.reason,
+        settled,
+        closes=write.closes,
+        in_progress=any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values()),
+        parked_version=park_version(record, mapping) if write.culprits else None,
+        attention=attention,
+    )
+
+
+def without_culprits(
+    mapping: MappingFile, changes: Sequence[FieldChange], answer: Rejection
+) -> tuple[FieldChange, ...]:
+    """What may still be written of a refused update; the flag stays when a value cannot land."""
+    blamed = {name.lower() for name in answer.fields}
+    if not blamed or answer.trouble is not Trouble.RECORD:
+        return ()
+    rest = [change for change in changes if change.field.lower() not in blamed]
+    if blamed & _value_fields(mapping).keys():
+        rest = [change for change in rest if change.field != mapping.select.flag_field]
+    return tuple(rest)
+
+
+def rejected(
+    run: Run,
+    mapping: MappingFile,
+    row: RecordRow,
+    record: CrmRecord,
+    write: Write,
+    answer: Rejection,
+    *,
+    rest_landed: bool,
+) -> Finish:
+    """A record whose update was refused: paid values are parked, the rest is as the second try without them went."""
+    advice = _ADVICE[answer.trouble]
+    call_attention(run, row.crm_id, answer.code or "refused", ", ".join(answer.fields), advice)
+    fields = _value_fields(mapping)
+    blamed = {name.lower() for name in answer.fields}
+    values = {change.field.lower() for change in write.changes} & fields.keys()
+    lost = {fields[name] for name in (values & blamed if blamed else values)}
+    reason = f"Salesforce refuses the update ({answer.code or 'no code given'})"
+    outcomes = {channel: (Outcome.PARKED, reason) if channel in lost else o for channel, o in write.outcomes.items()}
+    settled = {w.id: outcomes[w.channel] for w in row.wants if rest_landed and outcomes[w.channel][0] in _SETTLED}
+    outcome = Outcome.PARKED if lost else write.outcome if rest_landed else Outcome.DEFERRED
+    return Finish(
+        row.id,
+        outcome,
+        reason,
+        settled,
+        closes=rest_landed and write.closes and not lost,
+        parked_version=park_version(record, mapping) if lost else None,
+        attention=advice,
+    )
+
+
+def _value_fields(mapping: MappingFile) -> dict[str, str]:
+    return {rules.field.lower(): channel for channel, rules in mapping.channels.items()}
+
+
+def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
+    """A record that is no longer where it was: followed where a mapping covers its new place, else told."""
+    target = record.moved_to if record is not None else None
+    if target is not None:
+        mapping = next((m for m in run.mappings.values() if m.object == target[0]), None)
+        if mapping is not None and run.parts.ledger.records.move(row.id, mapping.name, *target):
+            run.tried.discard(row.id)
+            return Finish(row.id, Outcome.WAITING, f"moved to {target[0]} {target[1]}", {}, closes=False)
+    paid = any(want.unlock_id is not None and want.outcome is None for want in row.wants)
+    reason = "the record was deleted"
+    if target is not None:
+        reason = f"the record is now {target[0]} {target[1]}, which no mapping of this run covers"
+    if paid:
+        call_attention(
+            run, row.crm_id, reason, "", "what was bought stays known: any other record of the person gets it"
+        )
+    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
+    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True)
+
+
+def call_attention(run: Run, crm_id: str, reason: str, name: str, what_next: str) -> None:
+    """Ask a person to look at a record."""
+    run.attention.append(Attention(reason, what_next, crm_id, name))

@@ -1,0 +1,60 @@
+"""Stage 1: read the records that ask for enrichment, decide for each channel, and write the plan into the ledger."""
+
+from collections.abc import Iterator, Sequence
+
+from connector.core.mapping import MappingFile, WritePolicy
+from connector.core.model import CrmRecord
+from connector.core.person import person_of
+from connector.core.values import stored_form
+from connector.crm.interface import Selection
+from connector.engine.context import Run
+from connector.store.planning import PlannedRecord, PlannedWant
+
+
+def flagged(mapping: MappingFile) -> Selection:
+    """The records of a mapping that ask by their flag."""
+    return Selection(
+        object=mapping.object,
+        fields=tuple(sorted(mapping.read_fields())),
+        flag=(mapping.select.flag_field, mapping.select.asks),
+        where=(mapping.select.where,) if mapping.select.where else (),
+        newest_first=mapping.select.order.value == "newest",
+    )
+
+
+def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
+    """Read and plan every page; returns the number of records."""
+    parts = run.parts
+    count = 0
+    for planned in plan_pages(run, mapping, selection):
+        parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now())
+        count += len(planned)
+        parts.progress.step(len(planned))
+    return count
+
+
+def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator[list[PlannedRecord]]:
+    """Read and decide page by page, without any effect."""
+    for page in run.parts.crm.select(selection):
+        yield plan_page(run, mapping, page)
+
+
+def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list[PlannedRecord]:
+    """Decide every channel of every record of a page."""
+    people = {record.id: person_of(record, mapping.person) for record in page}
+    names = {name for _, rules in mapping.channels.items() for name in rules.sources}
+    sources = [source for name, source in run.parts.sources.items() if name in names]
+    known = run.parts.ledger.planning.known(mapping.name, people, sources)
+    planner = run.planner(mapping)
+    seal = run.parts.ledger.seal
+    planned: list[PlannedRecord] = []
+    for record in page:
+        wants: list[PlannedWant] = []
+        for channel, rules in mapping.channels.items():
+            decision = planner.plan_channel(record, people[record.id], channel, rules, known)
+            baseline: str | None = None
+            if rules.write is WritePolicy.OVERWRITE:
+                baseline = seal.hash(stored_form(record.values.get(rules.field), is_email=rules.is_email))
+            wants.append(PlannedWant(channel, decision, baseline))
+        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants)))
+    return planned

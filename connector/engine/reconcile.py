@@ -1,0 +1,61 @@
+"""Make the ledger and the vendors' accounts agree: what a dead process left behind, and balances as observed."""
+
+from datetime import timedelta
+
+from connector.core.errors import DownError, RefusedError, StopError
+from connector.core.recover import TRACE_SCHEDULE_S
+from connector.engine.context import Run
+
+
+def recover(run: Run) -> None:
+    """Take over what a dead process left: adopt spilled answers, then declare what was never answered unknown."""
+    ledger = run.parts.ledger
+    for answer in ledger.spilled():
+        _adopt(run, answer)
+    ledger.spill_adopted()
+    check_at = {
+        name: run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
+        for name, provider in run.parts.providers.items()
+    }
+    lost = ledger.attempts.orphaned(check_at, run.now())
+    if lost:
+        run.parts.progress.note(f"{lost} paid request(s) of an interrupted run had no answer; they are being checked")
+    ledger.erase_expired(run.now() - timedelta(days=run.parts.undo_days))
+
+
+def _adopt(run: Run, answer: dict[str, object]) -> None:
+    check, gone, back = answer.get("check"), answer.get("gone"), answer.get("back")
+    task_id = answer.get("task_id")
+    run.parts.ledger.attempts.accept(
+        str(answer.get("attempt_id")),
+        str(task_id) if task_id is not None else None,
+        run.now(),
+        {int(key): bool(free) for key, free in check.items()} if isinstance(check, dict) else {},
+        {int(key): str(reason) for key, reason in gone.items()} if isinstance(gone, dict) else {},
+        [int(key) for key in back] if isinstance(back, list) else [],
+        run.now(),
+    )
+
+
+def observe_balances(run: Run, when: str) -> None:
+    """Ask every vendor of this run for its balance and keep the answer as an observation.
+
+    Raises:
+        ConfigurationError: a vendor refuses the API key at the first request of the run.
+    """
+    ledger = run.parts.ledger
+    asked = {
+        name for mapping in run.mappings.values() for _, rules in mapping.channels.items() for name in rules.sources
+    }
+    for name, provider in run.parts.providers.items():
+        if name not in asked or (when == "after" and name in run.stopped and name not in run.balances):
+            continue
+        began_at, last_entry = run.now(), ledger.credits.newest_entry()
+        try:
+            balance = provider.balance()
+        except (DownError, StopError, RefusedError) as error:
+            if when == "before":
+                run.stop(name, str(error))
+            continue
+        run.balances.setdefault(name, {})[when] = balance
+        ledger.credits.observe(name, provider.source.account, run.id, balance, began_at, last_entry)

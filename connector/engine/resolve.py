@@ -1,0 +1,119 @@
+"""Stage 2: find people by LinkedIn, and go on to the next source when one has ended without a value."""
+
+from collections.abc import Sequence
+
+from connector.core.errors import RefusedError
+from connector.core.model import Lookup, Result, UnlockKey
+from connector.core.plan import Known, Tried
+from connector.core.recover import View
+from connector.engine.context import Run
+from connector.providers.interface import Found, Provider
+from connector.store.credits import Room
+from connector.store.records import EndedWant
+from connector.store.rows import RecordRow, Settlement, WantRow
+
+Pending = tuple[WantRow, RecordRow]
+
+
+def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
+    """Wants that wait for this provider's answer, by LinkedIn name; those it can't pay for are deferred."""
+    waiting: dict[str, list[Pending]] = {}
+    unaffordable: list[int] = []
+    left = _credits_left(run, provider)
+    for want, record in run.parts.ledger.records.pending_lookups(run.id):
+        rules = run.mappings[record.mapping].channels.get(want.channel)
+        if rules is None or rules.sources[want.position] != provider or not record.person.linkedin:
+            continue
+        price = run.parts.providers[provider].source.prices.of(want.channel)
+        if provider in run.stopped or (left is not None and left < price):
+            unaffordable.append(want.id)
+            continue
+        left = None if left is None else left - price
+        waiting.setdefault(record.person.linkedin, []).append((want, record))
+    if unaffordable:
+        reason = run.stopped.get(provider) or f"the budget for {provider} cannot pay for more people"
+        run.parts.ledger.records.hold(unaffordable, reason)
+    return waiting
+
+
+def _credits_left(run: Run, provider: str) -> int | None:
+    """What the caps may still pay for, less what is planned already; None without any cap."""
+    source = run.parts.providers[provider].source
+    ledger = run.parts.ledger
+    room: Room = ledger.credits.room(source.name, source.account, run.id, run.caps(provider), run.now())
+    shared = [cap.left for cap in room.shared]
+    # A mapping without a cap of its own is bounded by the shared caps alone.
+    own = [min(cap.left for cap in caps) for caps in room.by_mapping.values() if caps]
+    bounds = shared + ([sum(own)] if own and len(own) == len(run.mappings) else [])
+    if not bounds:
+        return None
+    groups = ledger.attempts.groups(provider, run.id, run.now())
+    return min(bounds) - sum(size * source.prices.of(channel) for channel, _, size in groups)
+
+
+def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pending]) -> None:
+    """Ask once for a LinkedIn name and decide anew for every want that waits for the answer."""
+    ledger = run.parts.ledger
+    try:
+        found = provider.look_up(linkedin)
+    except RefusedError as error:
+        run.parts.progress.note(str(error))
+        found = Found(Lookup(None))
+    ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
+    for want, record in pending:
+        decide_anew(run, record, want, want.tried, want.position)
+    run.parts.progress.step()
+    _take_what_is_shown(run, provider, found)
+
+
+def _take_what_is_shown(run: Run, provider: Provider, found: Found) -> None:
+    """A value that the vendor already shows is taken for nothing."""
+    if found.lookup.personnel_id is None:
+        return
+    source = provider.source
+    shown = {
+        UnlockKey(source.name, source.account, channel, found.lookup.personnel_id): sight.value
+        for channel, sight in found.sights.items()
+        if sight.view is View.DELIVERED and sight.value
+    }
+    ids = run.parts.ledger.planning.planned_ids(list(shown))
+    settlements = [Settlement(ids[key], Result.DELIVERED, value=value) for key, value in shown.items() if key in ids]
+    if settlements:
+        run.settle(settlements)
+
+
+def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
+    """Take ended unlocks further: a value makes its wants ready, none asks the next source; how many wants moved.
+
+    Args:
+        run: the run.
+        unlock_ids: those that were just settled; None looks at all.
+    """
+    ended = run.parts.ledger.records.ended(run.id, unlock_ids)
+    run.parts.ledger.records.mark_ready([e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value])
+    without = [e for e in ended if e.result is not Result.DELIVERED]
+    records = run.parts.ledger.records.by_ids([e.record_id for e in without])
+    for one in without:
+        _ask_next(run, one, records[one.record_id])
+    return len(ended)
+
+
+def _ask_next(run: Run, ended: EndedWant, record: RecordRow) -> None:
+    reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
+    tried = (*ended.want.tried, Tried(ended.provider, ended.result, reason))
+    decide_anew(run, record, ended.want, tried, ended.want.position + 1)
+
+
+_RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
+
+
+def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...], start: int) -> None:
+    """Ask the planner from one source on, and put its decision into the ledger."""
+    mapping = run.mappings[record.mapping]
+    rules = mapping.channels.get(want.channel)
+    if rules is None:
+        return
+    sources = [run.parts.sources[name] for name in rules.sources]
+    known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
+    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried, start)
+    run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, decision, run.now())

@@ -1,0 +1,82 @@
+"""One pass over the stages: finish what earlier runs left open, take new records, wait, write, close the books.
+
+Whatever ends a pass early, the ledger is left so that the next one goes on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connector.core.errors import ConnectorError, StopError
+from connector.core.mapping import MappingFile
+from connector.core.report import Report
+from connector.crm.interface import Selection
+from connector.engine import books, reconcile, write
+from connector.engine.context import Parts, Run
+from connector.engine.loop import Loop
+from connector.engine.pull import flagged, pull
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is asked to do.
+
+    Attributes:
+        command: sync, backfill, ... as reports name it.
+        selections: by mapping name, which records; a mapping without one takes its flagged records.
+    """
+
+    command: str
+    mappings: Mapping[str, MappingFile]
+    selections: Mapping[str, Selection]
+
+
+def run_pass(parts: Parts, job: Job) -> Report:
+    """Do the job; whatever stops it, the ledger is left so that the next run goes on.
+
+    Raises:
+        ConfigurationError: something an admin must correct; before anything was bought, or found while writing.
+        BooksError: the ledger does not add up.
+    """
+    run = _begin(parts, job)
+    try:
+        reconcile.recover(run)
+        reconcile.observe_balances(run, "before")
+        _take_up(run, job)
+        Loop(run).work()
+        _last_writes(run)
+    except StopError as error:
+        run.crm_stopped = str(error)
+        books.classify_rest(run)
+    except ConnectorError as error:
+        books.classify_rest(run)
+        books.close(run, job.command, "failed", str(error))
+        raise
+    if not run.crm_stopped:
+        reconcile.observe_balances(run, "after")
+    return books.close(run, job.command, "stopped" if run.stopped or run.crm_stopped else "finished")
+
+
+def _begin(parts: Parts, job: Job) -> Run:
+    now = parts.clock.now()
+    first_entry = parts.ledger.credits.newest_entry()
+    parts.ledger.runs.bury(now)
+    run_id = parts.ledger.runs.start(job.command, list(job.mappings), now)
+    return Run(parts, run_id, job.mappings, now, first_entry)
+
+
+def _take_up(run: Run, job: Job) -> None:
+    """Open records of earlier runs first, then the selected ones."""
+    ledger, names = run.parts.ledger, list(job.mappings)
+    ledger.records.adopt(run.id, names)
+    run.parts.progress.stage("Reading records")
+    for name, mapping in job.mappings.items():
+        pull(run, mapping, job.selections.get(name) or flagged(mapping))
+    if not job.selections:
+        ledger.records.drop_unselected(run.id, names, run.now())
+
+
+def _last_writes(run: Run) -> None:
+    run.parts.progress.stage("Writing to Salesforce")
+    write.write_complete(run)
+    write.write_incomplete(run)
+    books.classify_rest(run)

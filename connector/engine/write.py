@@ -1,0 +1,166 @@
+"""Stage 5: compare with the record as it is now, and send only what differs and is ours to write.
+
+A decision is made on a read at most five seconds old; when writing a large read takes longer, the rest is read again.
+What will be written is committed before it leaves, with its before-image, so that it can be undone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from connector.core.errors import ConfigurationError
+from connector.core.mapping import MappingFile
+from connector.core.model import CrmRecord, FieldChange
+from connector.core.values import stored_form
+from connector.core.writeback import Write, WriteRules
+from connector.crm.interface import Rejection, Trouble, Update
+from connector.engine import outcome
+from connector.engine.context import Run
+from connector.store.records import Finish
+from connector.store.rows import RecordRow
+from connector.store.runs import Intended
+
+FRESH = timedelta(seconds=5)
+ROW_ATTEMPTS = 4
+ROW_RETRY_S = 10.0  # Salesforce waits about ten seconds for a lock: sooner is useless
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A record with what shall be written to it."""
+
+    row: RecordRow
+    record: CrmRecord
+    write: Write
+
+
+def write_complete(run: Run) -> int:
+    """Write every record that waits for nothing else; returns how many were taken."""
+    return _write_all(run, complete=True)
+
+
+def write_incomplete(run: Run) -> int:
+    """At the end of a run: what is at hand for records that still wait, and the word for work in progress."""
+    return _write_all(run, complete=False)
+
+
+def _write_all(run: Run, *, complete: bool) -> int:
+    records = run.parts.ledger.records
+    list_open = records.complete if complete else records.incomplete
+    taken = 0
+    while rows := list_open(run.id, run.tried, run.parts.crm.read_size):
+        name = rows[0].mapping
+        rows = [row for row in rows if row.mapping == name]
+        run.tried.update(row.id for row in rows)
+        _write_rows(run, run.mappings[name], rows)
+        taken += len(rows)
+    return taken
+
+
+def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
+    """Read, decide and write one mapping's records, reading again whenever the read has grown old."""
+    left: Sequence[RecordRow] = rows
+    size = run.parts.crm.write_size
+    while left:
+        read_at = run.now()
+        decided = _decide(run, mapping, left)
+        left = []
+        for start in range(0, len(decided), size):
+            if start and run.now() - read_at > FRESH:
+                left = [one.row for one in decided[start:]]
+                break
+            _send(run, mapping, decided[start : start + size])
+
+
+def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[Decided]:
+    """What is to be sent; records with nothing to send are finished here."""
+    parts = run.parts
+    there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
+    words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+    lengths = parts.crm.describe(mapping.object).lengths()
+    rules = WriteRules(mapping, lengths, parts.ledger.seal.matches, run.now())
+    decided: list[Decided] = []
+    finishes: list[Finish] = []
+    for row in rows:
+        record = there.get(row.crm_id)
+        if record is None or record.moved_to is not None:
+            finishes.append(outcome.moved(run, row, record))
+            continue
+        results = [outcome.channel_result(run, want, words.get(want.unlock_id or 0)) for want in row.wants]
+        write = rules.decide(record, results, row.resolved_id)
+        if outcome.still_parked(row, record, mapping):
+            finishes.append(outcome.parked_again(run, row))
+        elif write.changes:
+            decided.append(Decided(row, record, write))
+        else:
+            run.writes["unchanged"] += 1
+            finishes.append(outcome.written(run, mapping, row, record, write))
+    parts.ledger.records.finish(finishes, run.now())
+    return decided
+
+
+def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided]) -> None:
+    """Commit the intent, write one collection, and settle each row by its own answer."""
+    ledger = run.parts.ledger
+    change_ids = ledger.runs.intend(run.id, mapping.object, [_intent(one) for one in decided], run.now())
+    answers = _update(run, mapping.object, [_to_update(one.row.crm_id, one.write.changes) for one in decided])
+    finishes: list[Finish] = []
+    states: dict[int, str] = {}
+    for one, change_id, answer in zip(decided, change_ids, answers, strict=True):
+        if answer is None:
+            landed = True
+            finishes.append(outcome.written(run, mapping, one.row, one.record, one.write))
+        else:
+            landed = _write_rest(run, mapping, one, answer)
+            finishes.append(outcome.rejected(run, mapping, one.row, one.record, one.write, answer, rest_landed=landed))
+        states[change_id] = "written" if landed else "rejected"
+        run.writes["written" if answer is None else "failed"] += 1
+    ledger.runs.settle(states)
+    ledger.records.finish(finishes, run.now())
+    run.parts.progress.step(len(decided))
+    _stop_on_configuration(answers)
+
+
+def _intent(one: Decided) -> Intended:
+    before = {change.field: change.before for change in one.write.changes}
+    after = {change.field: stored_form(change.after) for change in one.write.changes}
+    return Intended(one.row.id, one.row.crm_id, before, after)
+
+
+def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:
+    return Update(crm_id, {change.field: change.after for change in changes})
+
+
+def _update(run: Run, object_name: str, updates: list[Update]) -> list[Rejection | None]:
+    """Write; rows that failed for a passing reason are tried again, fewer at a time."""
+    crm = run.parts.crm
+    answers = crm.update(object_name, updates)
+    for attempt in range(1, ROW_ATTEMPTS):
+        again = [i for i, a in enumerate(answers) if a is not None and a.trouble is Trouble.RETRY]
+        if not again:
+            break
+        run.parts.clock.sleep(ROW_RETRY_S * attempt)
+        size = max(1, crm.write_size // 10**attempt)
+        for start in range(0, len(again), size):
+            part = again[start : start + size]
+            for index, answer in zip(part, crm.update(object_name, [updates[i] for i in part]), strict=True):
+                answers[index] = answer
+    return answers
+
+
+def _write_rest(run: Run, mapping: MappingFile, one: Decided, answer: Rejection) -> bool:
+    """Once more without the fields that Salesforce blames, so that the status lands; whether it did."""
+    rest = outcome.without_culprits(mapping, one.write.changes, answer)
+    if not rest:
+        return False
+    return run.parts.crm.update(mapping.object, [_to_update(one.row.crm_id, rest)])[0] is None
+
+
+def _stop_on_configuration(answers: Sequence[Rejection | None]) -> None:
+    for answer in answers:
+        if answer is not None and answer.trouble is Trouble.CONFIGURATION:
+            fields = ", ".join(answer.fields) or "a mapped field"
+            raise ConfigurationError(
+                f"Salesforce refuses to write {fields} ({answer.code}); give the connector's user edit permission on "
+                "it, then run again: nothing that was paid for is lost"
+            )

@@ -1,0 +1,171 @@
+"""What the engine may ask of a vendor of channels: the values that pass, and one abstract class.
+
+A provider speaks HTTP and translates; it decides nothing. Its errors are those of `core/errors.py`:
+
+- `RefusedError`: the request certainly had no effect.
+- `LostAnswerError`: it may have had one.
+- `CreditsError`: refused for lack of credits, nothing started.
+- `NotThereError`: the vendor does not know the id.
+- `DownError`: not reachable, or the login was refused.
+- `ConfigurationError`: the login was refused by the very first request.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from connector.core.errors import UnsupportedError
+from connector.core.model import Channel, Lookup
+from connector.core.person import Source
+from connector.core.recover import View
+
+
+class SkipReason(StrEnum):
+    """Why a vendor left a person of a batch out of its task."""
+
+    ALREADY_UNLOCKED = "already_unlocked"
+    UNLOCKING = "unlocking"
+    INVALID = "invalid"
+    MISSING = "missing"
+    UNLINKED = "unlinked"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answer to a paid request.
+
+    Attributes:
+        task_id: the vendor's handle, exactly as sent; None when nothing chargeable was started.
+        skipped: people of the batch that are not in the task, and why.
+    """
+
+    task_id: str | None
+    skipped: Mapping[str, SkipReason] = field(default_factory=dict)
+
+
+class ItemState(StrEnum):
+    """What a task says of one person."""
+
+    RUNNING = "running"
+    DELIVERED = "delivered"
+    NO_VALUE = "no_value"
+    NOT_FOUND = "not_found"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One person's line in a task; `value` only with delivered, `detail` is the vendor's error code."""
+
+    state: ItemState
+    value: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """A task as it is now; people without a line are absent from `items`."""
+
+    ended: bool
+    items: Mapping[str, Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One channel in the vendor's record of a person; `value` only with delivered."""
+
+    view: View
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a LinkedIn lookup, with what the vendor already shows of the person."""
+
+    lookup: Lookup
+    sights: Mapping[Channel, Sight] = field(default_factory=dict)
+
+
+class Provider(ABC):
+    """One vendor account.
+
+    Attributes:
+        source: its name, account, prices and how it identifies people.
+        keeps_records: whether `read_person` can tell what was bought; else a lost answer can only be resolved by a
+            callback or an operator.
+        charges_failures: whether an item that failed must be presumed charged.
+        poll_schedule_s: seconds before each poll of a task; the last repeats.
+        parallel: how many requests may be under way at once.
+    """
+
+    source: Source
+    keeps_records: bool
+    charges_failures: bool
+    poll_schedule_s: tuple[float, ...]
+    parallel: int
+
+    @property
+    def name(self) -> str:
+        """As mappings call it."""
+        return self.source.name
+
+    @abstractmethod
+    def batch_size(self, channel: Channel) -> int:
+        """The most people one paid request may carry."""
+
+    @abstractmethod
+    def balance(self) -> int:
+        """Credits left on the account, free."""
+
+    @abstractmethod
+    def wait_turn(self) -> None:
+        """Wait until the rate budget lets a paid request leave; called before its hold is taken."""
+
+    @abstractmethod
+    def submit(self, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
+        """Send one paid request. Never repeated from within.
+
+        Args:
+            channel: what to buy.
+            people: distinct keys, at most `batch_size`.
+            event_id: the event they share, if one is known.
+            attempt_id: the ledger's id of this request, echoed by vendors that can.
+
+        Raises:
+            RefusedError, CreditsError, LostAnswerError, DownError.
+        """
+
+    @abstractmethod
+    def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
+        """Read a task, free and repeatable.
+
+        Args:
+            channel: what the task buys; some vendors keep each channel's tasks apart.
+            task_id: as the submission named it.
+            people: the keys that the task was made for.
+
+        Raises:
+            NotThereError: the vendor does not know it.
+        """
+
+    def read_person(self, person: str) -> Mapping[Channel, Sight]:
+        """What the vendor's own record of a person shows, free.
+
+        Raises:
+            NotThereError: no such person.
+        """
+        raise UnsupportedError(self.name, "a readable record of people")
+
+    def look_up(self, linkedin: str) -> Found:
+        """Who is behind a LinkedIn name, free; an answer without id means nobody."""
+        raise UnsupportedError(self.name, "lookups by LinkedIn name")
+
+    def events_of(self, person: str) -> tuple[str, ...]:
+        """Events of a person, free; needed where the vendor sells only by event."""
+        raise UnsupportedError(self.name, "events of a person")
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections."""

@@ -1,0 +1,122 @@
+"""Salesfinity: work and personal emails by LinkedIn address, one lookup a request.
+
+By the vendor's public pages (`docs/contracts/salesfinity.openapi.yaml`, seen November 2026). One credit per lookup
+that finds an email, charged at completion. There is no idempotency key and no search by `external_id`: a lost answer
+is resolved by a callback or by the operator, never by asking again.
+"""
+
+from urllib.parse import quote
+
+from pydantic import Field
+
+from connector.core.errors import LostAnswerError, RefusedError
+from connector.core.linkedin import profile_url
+from connector.core.model import Channel, Prices
+from connector.core.person import IdentifiedBy, Source
+from connector.providers.http import VendorHttp
+from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport
+from connector.providers.settings import ProviderSettings, Registration, provider_config
+
+NAME = "salesfinity"
+PRICE_CREDITS = 1
+CHANNELS = frozenset({Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL})
+POLL_SCHEDULE_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+_PATH = "/v1/api/enrichment/email"
+_TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
+
+
+class SalesfinitySettings(ProviderSettings):
+    """`SALESFINITY_*` and the account's caps."""
+
+    model_config = provider_config("SALESFINITY_")
+
+    base_url: str = "https://client-api.salesfinity.co"
+    max_per_day: int | None = Field(default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY")
+    max_per_month: int | None = Field(
+        default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY"
+    )
+
+
+class Salesfinity(Provider):
+    """One Salesfinity team.
+
+    Args:
+        http: requests to the vendor.
+        settings: the account name and request limit.
+    """
+
+    keeps_records = False
+    charges_failures = False
+    parallel = 1  # limits are not documented: one request at a time
+
+    def __init__(self, http: VendorHttp, settings: SalesfinitySettings) -> None:
+        prices = Prices(dict.fromkeys(CHANNELS, PRICE_CREDITS))
+        self.source = Source(NAME, settings.account, prices, IdentifiedBy.LINKEDIN)
+        self.poll_schedule_s = POLL_SCHEDULE_S
+        self._http = http
+
+    def batch_size(self, channel: Channel) -> int:
+        """1: there is no batch form."""
+        del channel
+        return 1
+
+    def balance(self) -> int:
+        """Credits of the team."""
+        balance = self._http.read("/v1/api/enrichment/credits").body.get("balance")
+        if isinstance(balance, bool) or not isinstance(balance, int | float):
+            raise RefusedError("salesfinity's balance cannot be read: balance is not a number")
+        return int(balance)
+
+    def wait_turn(self) -> None:
+        """Wait for the rate budget."""
+        self._http.wait_turn()
+
+    def submit(self, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
+        """Start one lookup; the attempt id travels as `external_id`."""
+        del event_id
+        (name,) = people
+        body = {"linkedin_url": profile_url(name), "type": _TYPES[channel], "external_id": attempt_id}
+        answer = self._http.pay(_PATH, body)
+        lookup_id = answer.body.get("_id")
+        if answer.status != 201 or not isinstance(lookup_id, str) or not lookup_id:
+            raise LostAnswerError("salesfinity accepted a lookup with an answer that cannot be read")
+        return Submission(lookup_id)
+
+    def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
+        """The lookup's state, told of the one person it was made for."""
+        del channel
+        (person,) = people
+        body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
+        status, found = body.get("status"), body.get("email")
+        if status == "completed":
+            value = found.get("email") if isinstance(found, dict) else None
+            text = value.strip() if isinstance(value, str) else ""
+            return _ended(person, Item(ItemState.DELIVERED, text) if text else Item(ItemState.NO_VALUE))
+        if status == "not-found":
+            return _ended(person, Item(ItemState.NOT_FOUND))
+        if status == "failed":
+            return _ended(person, Item(ItemState.FAILED))
+        return TaskReport(ended=False, items={})
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._http.close()
+
+
+def _ended(person: str, item: Item) -> TaskReport:
+    return TaskReport(ended=True, items={person: item})
+
+
+def _build(http: VendorHttp, settings: ProviderSettings, poll_schedule_s: tuple[float, ...]) -> Provider:
+    del poll_schedule_s  # Lensmor's own; this vendor recommends none
+    if not isinstance(settings, SalesfinitySettings):
+        raise TypeError("Salesfinity is built from SalesfinitySettings")
+    return Salesfinity(http, settings)
+
+
+REGISTRATION = Registration(
+    channels=CHANNELS,
+    settings=SalesfinitySettings,
+    headers=lambda key: {"x-api-key": key},
+    build=_build,
+)

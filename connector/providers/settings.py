@@ -1,0 +1,57 @@
+"""What an operator sets for every vendor: key, address, account name, request limit, reserve and caps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connector.core.model import Channel
+from connector.providers.http import VendorHttp
+from connector.providers.interface import Provider
+
+
+def provider_config(prefix: str) -> SettingsConfigDict:
+    """How a vendor's settings are read: environment or `.env`, secrets never echoed in errors."""
+    return SettingsConfigDict(
+        env_prefix=prefix, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, populate_by_name=True
+    )
+
+
+class ProviderSettings(BaseSettings):
+    """One vendor's settings.
+
+    Attributes:
+        api_key: the key of the account; None when the vendor is not used.
+        base_url: https, except for a loopback address.
+        account: the operator's name for the account; part of every unlock's identity, so keep it when the key changes.
+        requests_per_minute: the most requests; the vendor's headers win.
+        credit_reserve: credits of the balance that are never touched.
+        max_per_day: hard cap over all runs and workers.
+        max_per_month: hard cap over all runs and workers.
+    """
+
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    account: str = Field(default="default", min_length=1, max_length=80)
+    requests_per_minute: int = Field(default=60, ge=1, le=100_000)
+    credit_reserve: int = Field(default=0, ge=0)
+    max_per_day: int | None = None
+    max_per_month: int | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a provider is configured and built.
+
+    Attributes:
+        channels: what it sells; mappings are checked against it before any setting is read.
+        settings: its settings class.
+        headers: its login headers, from an API key.
+        build: the provider, from its connection, its settings and the poll schedule in seconds.
+    """
+
+    channels: frozenset[Channel]
+    settings: type[ProviderSettings]
+    headers: Callable[[str], Mapping[str, str]]
+    build: Callable[[VendorHttp, ProviderSettings, tuple[float, ...]], Provider]

@@ -1,0 +1,65 @@
+"""What a site was asked: one entry per request, so that a benchmark can count submissions and polls."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+DROPPED = 0
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One request as the site answered it.
+
+    Attributes:
+        operation: the contract's `operationId`; `unknown` for a route outside it.
+        status: the HTTP status of the answer, 0 if the connection was cut instead.
+        people: how many persons the request named.
+        at: Unix seconds of the simulated clock.
+    """
+
+    operation: str
+    status: int
+    people: int
+    at: float
+
+
+class RequestLog:
+    """All requests of one site, in order; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._entries: list[LoggedRequest] = []
+        self._lock = threading.Lock()
+
+    def add(self, entry: LoggedRequest) -> None:
+        """Write one entry."""
+        with self._lock:
+            self._entries.append(entry)
+
+    @property
+    def entries(self) -> tuple[LoggedRequest, ...]:
+        """All entries, oldest first."""
+        with self._lock:
+            return tuple(self._entries)
+
+    def count(self, operation: str | None = None, status: int | None = None) -> int:
+        """How many requests; of one operation and with one status, if given."""
+        return sum(operation in {None, entry.operation} and status in {None, entry.status} for entry in self.entries)
+
+    def people(self, operation: str, status: int | None = None) -> int:
+        """How many persons all requests of an operation named, repeats included."""
+        found = (entry for entry in self.entries if entry.operation == operation and status in {None, entry.status})
+        return sum(entry.people for entry in found)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Per operation: `requests`, `people`, and the number of answers by status, such as `"201"`."""
+        found: dict[str, Counter[str]] = {}
+        for entry in self.entries:
+            counter = found.setdefault(entry.operation, Counter())
+            counter.update({"requests": 1, "people": entry.people, str(entry.status): 1})
+        return {operation: dict(counter) for operation, counter in sorted(found.items())}
+
+    def clear(self) -> None:
+        """Forget every entry, for example before the part of a run that is to be measured."""
+        with self._lock:
+            self._entries.clear()

@@ -1,0 +1,77 @@
+"""How the simulated API says no.
+
+    Exception
+    ├── RecordError   one record cannot be saved; its neighbours in the same call are not touched
+    └── ApiError      the request as a whole is refused, with an HTTP status
+
+Both carry problems in Salesforce's words. Sources: REST API Developer Guide, "Status Codes and Error Responses";
+recorded answers in the public test folders of amp-labs/connectors (`providers/salesforce/test`), seen November 2026.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error of an answer.
+
+    Attributes:
+        code: `errorCode` (`statusCode` in results of Collections).
+        message: Salesforce's text.
+        fields: API names of the fields at fault; None when the single-record answer has no such key.
+    """
+
+    code: str
+    message: str
+    fields: tuple[str, ...] | None = None
+
+    def as_error(self) -> dict[str, object]:
+        """The form of a refused request."""
+        error: dict[str, object] = {"message": self.message, "errorCode": self.code}
+        if self.fields is not None:
+            error["fields"] = list(self.fields)
+        return error
+
+    def as_result(self) -> dict[str, object]:
+        """The form inside one record's result of a Collections call."""
+        return {"statusCode": self.code, "message": self.message, "fields": list(self.fields or ())}
+
+
+class RecordError(Exception):
+    """One record is refused.
+
+    Args:
+        problems: what is wrong with it; at least one.
+        status: the HTTP status when the record was the only one of its request.
+    """
+
+    def __init__(self, *problems: Problem, status: int = 400) -> None:
+        super().__init__("; ".join(f"{problem.code}: {problem.message}" for problem in problems))
+        self.problems: Sequence[Problem] = problems
+        self.status = status
+
+
+class ApiError(Exception):
+    """The whole request is refused.
+
+    Args:
+        status: HTTP status.
+        code: `errorCode`.
+        message: Salesforce's text.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.problem = Problem(code, message)
+
+
+def not_found() -> ApiError:
+    """The answer for a path, an object or a record that is not there."""
+    return ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+def unreadable_json(detail: str) -> ApiError:
+    """The answer for a body that cannot be read as JSON of the expected kind."""
+    return ApiError(400, "JSON_PARSER_ERROR", f"{detail} at [line:1, column:1]")

@@ -1,0 +1,250 @@
+"""Turns a WHERE tree into one function over records: names are resolved and values read once, not per record.
+
+Strings compare in any case; ids compare by their first 15 characters, case and all; null is an ordinary value for `=`
+and `!=` (so `!=` and NOT IN find empty fields too; practice, no page found), equals FALSE for a checkbox (SOQL
+Reference, "Use null in WHERE"), and is neither before nor after anything. An empty string stands for null.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connector.simulator.salesforce.ids import has_id_shape
+from connector.simulator.salesforce.periods import period
+from connector.simulator.salesforce.schema import ID_TYPES, NUMBER_TYPES, TEXT_TYPES, Field, ObjectType, Record, Value
+from connector.simulator.salesforce.soql import (
+    Comparison,
+    Condition,
+    Joined,
+    Literal,
+    Negated,
+    SoqlError,
+    Token,
+)
+from connector.simulator.salesforce.values import parse_date, parse_time
+
+Predicate = Callable[[Record], bool]
+Key = Callable[[Value], Value]
+
+_WORD_OF_TYPE = {"datetime": "dateTime"}
+_LIKE_PART = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|[%_]|[^\\%_]+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """The stretch a value stands for, as stored text: from `first` to before `after`; a single value has no `after`."""
+
+    first: Value
+    after: Value = None
+
+
+def resolve(kind: ObjectType, name: Token) -> Field:
+    """The field that the API user sees under this name.
+
+    Raises:
+        SoqlError: there is none.
+    """
+    field = kind.readable(name.text)
+    if field is None:
+        words = (
+            f"No such column '{name.text}' on entity '{kind.name}'. If you are attempting to use a custom field, be "
+            "sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for "
+            "the appropriate names."
+        )
+        raise SoqlError("INVALID_FIELD", words, name.at)
+    return field
+
+
+def compile_condition(condition: Condition, kind: ObjectType, now: float) -> Predicate:
+    """The condition as a function of a record.
+
+    Args:
+        condition: the tree of WHERE.
+        kind: the object it is about, as the API user sees it.
+        now: Unix seconds, for date literals.
+
+    Raises:
+        SoqlError: a field or a value does not fit.
+    """
+    if isinstance(condition, Comparison):
+        return _comparison(condition, kind, now)
+    if isinstance(condition, Negated):
+        inner = compile_condition(condition.part, kind, now)
+        return lambda record: not inner(record)
+    parts = [compile_condition(part, kind, now) for part in condition.parts]
+    return _joined(condition, parts)
+
+
+def _joined(condition: Joined, parts: list[Predicate]) -> Predicate:
+    if condition.word == "OR":
+        return lambda record: any(part(record) for part in parts)
+    return lambda record: all(part(record) for part in parts)
+
+
+def _comparison(comparison: Comparison, kind: ObjectType, now: float) -> Predicate:
+    field = resolve(kind, comparison.field)
+    if not field.filterable:
+        words = f"field '{field.name}' can not be filtered in a query call"
+        raise SoqlError("INVALID_FIELD", words, comparison.field.at)
+    if comparison.operator == "LIKE":
+        return _like(field, comparison)
+    bounds = [_bounds(field, literal, now) for literal in comparison.values]
+    key = sort_key(field)
+    name = field.name
+    if comparison.operator in ("=", "IN"):
+        return _equal(name, key, bounds)
+    if comparison.operator in ("!=", "NOT IN"):
+        equal = _equal(name, key, bounds)
+        return lambda record: not equal(record)
+    if field.type == "boolean":
+        raise SoqlError("INVALID_FIELD", "invalid operator on boolean field", comparison.field.at)
+    return _ordered(name, key, comparison.operator, bounds[0])
+
+
+def sort_key(field: Field) -> Key:
+    """What a stored value is compared by."""
+    if field.type in ID_TYPES:
+        return lambda value: value[:15] if isinstance(value, str) else value
+    if field.type in TEXT_TYPES:
+        return lambda value: value.lower() if isinstance(value, str) else value
+    return lambda value: value
+
+
+def _equal(name: str, key: Key, bounds: list[_Bounds]) -> Predicate:
+    singles = frozenset(bound.first for bound in bounds if bound.after is None)
+    stretches = [bound for bound in bounds if bound.after is not None]
+    if not stretches:
+        return lambda record: key(record[name]) in singles
+
+    def equal(record: Record) -> bool:
+        value = record[name]
+        return value in singles or any(_within(value, bound) for bound in stretches)
+
+    return equal
+
+
+def _within(value: Value, bound: _Bounds) -> bool:
+    return value is not None and str(bound.first) <= str(value) < str(bound.after)
+
+
+def _ordered(name: str, key: Key, operator: str, bound: _Bounds) -> Predicate:
+    """Less and greater; a stretch has its start before it and its end behind it."""
+    if bound.first is None:
+        return lambda _record: False
+    if bound.after is not None:
+        edge = bound.first if operator in ("<", ">=") else bound.after
+        operator = {"<=": "<", ">": ">="}.get(operator, operator)
+    else:
+        edge = bound.first
+    if isinstance(edge, str):
+        return _ordered_text(name, key, operator, edge)
+    return _ordered_number(name, operator, float(edge))
+
+
+def _ordered_text(name: str, key: Key, operator: str, edge: str) -> Predicate:
+    compare: dict[str, Callable[[str], bool]] = {
+        "<": lambda value: value < edge,
+        "<=": lambda value: value <= edge,
+        ">": lambda value: value > edge,
+        ">=": lambda value: value >= edge,
+    }
+    holds = compare[operator]
+
+    def ordered(record: Record) -> bool:
+        value = key(record[name])
+        return isinstance(value, str) and holds(value)
+
+    return ordered
+
+
+def _ordered_number(name: str, operator: str, edge: float) -> Predicate:
+    compare: dict[str, Callable[[float], bool]] = {
+        "<": lambda value: value < edge,
+        "<=": lambda value: value <= edge,
+        ">": lambda value: value > edge,
+        ">=": lambda value: value >= edge,
+    }
+    holds = compare[operator]
+
+    def ordered(record: Record) -> bool:
+        value = record[name]
+        return isinstance(value, int | float) and holds(value)
+
+    return ordered
+
+
+def _like(field: Field, comparison: Comparison) -> Predicate:
+    literal = comparison.values[0]
+    if field.type in ID_TYPES:
+        raise SoqlError("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field", comparison.field.at)
+    if field.type not in TEXT_TYPES:
+        raise SoqlError("INVALID_FIELD", f"invalid operator on {field.type} field", comparison.field.at)
+    if literal.kind == "null" or (literal.kind == "string" and not literal.raw):
+        return lambda record: record[field.name] is None
+    if literal.kind != "string":
+        raise _mismatch(field, literal)
+    pattern = re.compile(
+        "".join(_like_part(part) for part in _LIKE_PART.findall(literal.raw)), re.IGNORECASE | re.DOTALL
+    )
+
+    def matches(record: Record) -> bool:
+        value = record[field.name]
+        return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+    return matches
+
+
+def _like_part(part: str) -> str:
+    if part in ("%", "_"):
+        return ".*" if part == "%" else "."
+    if part.startswith("\\u"):
+        return re.escape(chr(int(part[2:], 16)))
+    if part.startswith("\\"):
+        plain = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+        return re.escape(plain.get(part[1].lower(), part[1]))
+    return re.escape(part)
+
+
+def _bounds(field: Field, literal: Literal, now: float) -> _Bounds:
+    if literal.kind == "null":
+        return _Bounds(False if field.type == "boolean" else None)
+    if field.type in ID_TYPES and literal.kind == "string":
+        if not has_id_shape(literal.text):
+            raise SoqlError("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {literal.text}", literal.at)
+        return _Bounds(literal.text[:15])
+    if field.type in TEXT_TYPES and literal.kind == "string":
+        return _Bounds(literal.text.lower() or None)
+    if field.type == "boolean" and literal.kind == "boolean":
+        return _Bounds(literal.text == "TRUE")
+    if field.type in NUMBER_TYPES and literal.kind == "number":
+        return _Bounds(float(literal.text))
+    if field.type in ("date", "datetime"):
+        return _time_bounds(field, literal, now)
+    raise _mismatch(field, literal)
+
+
+def _time_bounds(field: Field, literal: Literal, now: float) -> _Bounds:
+    if literal.kind == "range":
+        days = period(literal.text, now)
+        if days is None:
+            raise SoqlError("MALFORMED_QUERY", f"unexpected token: '{literal.raw}'", literal.at)
+        first, after = (day.isoformat() for day in days)
+        midnight = "T00:00:00.000+0000" if field.type == "datetime" else ""
+        return _Bounds(first + midnight, after + midnight)
+    if literal.kind != field.type:
+        raise _mismatch(field, literal)
+    parsed = parse_time(literal.text) if field.type == "datetime" else parse_date(literal.text)
+    if parsed is None:
+        raise SoqlError("MALFORMED_QUERY", f"invalid {field.type}: {literal.text}", literal.at)
+    return _Bounds(parsed)
+
+
+def _mismatch(field: Field, literal: Literal) -> SoqlError:
+    if literal.kind == "range":
+        return SoqlError("MALFORMED_QUERY", f"unexpected token: '{literal.raw}'", literal.at)
+    if field.type in TEXT_TYPES | ID_TYPES:
+        wanted = "string and should be enclosed in quotes"
+    else:
+        wanted = f"{_WORD_OF_TYPE.get(field.type, field.type)} and should not be enclosed in quotes"
+    words = f"value of filter criterion for field '{field.name}' must be of type {wanted}"
+    return SoqlError("INVALID_FIELD", words, literal.at)

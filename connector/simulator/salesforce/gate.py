@@ -1,0 +1,247 @@
+"""The way in and out: admission, faults, counting; every request of every operation passes here.
+
+Order: an armed fault that spoils the request before its effect; size, version, token, daily allowance; the effect;
+an armed fault that spoils the answer. So `drop_after`, `truncated` and `delay` leave the effect done.
+
+Actions (operation names are those of the routes, `*` is any; `subject` is a record id, or the client id of `token`):
+
+    drop_before   connection closed, nothing done
+    drop_after    done, connection closed without an answer
+    status        params status (500), errorCode, message, retry_after in seconds; `after_effect` true: done first
+    html          params status (503), `after_effect`: an HTML page as a load balancer sends
+    truncated     done; the JSON stops in the middle, in a complete HTTP message
+    cut_body      done; the connection closes in the middle of the body
+    delay         done; the answer waits `seconds` REAL seconds
+    expire_token  401, and the token is dead from now on; nothing done
+    row_error     params code, message, fields: this record of a write fails so, without `subject` every record
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from connector.simulator.dropping import Dropped
+from connector.simulator.faults import Fault, Faults
+from connector.simulator.salesforce.auth import Tokens
+from connector.simulator.salesforce.counting import DROPPED, RequestCounts
+from connector.simulator.salesforce.drop import CutBody
+from connector.simulator.salesforce.errors import ApiError, Problem, RecordError, not_found
+from connector.simulator.salesforce.exchange import Answer, Call, Operation
+from connector.simulator.salesforce.ids import parse_id
+from connector.simulator.salesforce.org import Org
+
+SITE = "salesforce"
+MAX_URI_AND_HEADERS = 16_384
+_BEFORE = frozenset({"drop_before", "status", "html", "expire_token"})
+_AFTER = frozenset({"drop_after", "status", "html", "truncated", "cut_body", "delay"})
+ACTIONS = _BEFORE | _AFTER | {"row_error"}
+_JSON = "application/json;charset=UTF-8"
+
+
+class Gate:
+    """Serves operations.
+
+    Args:
+        org: the org.
+        tokens: the access tokens that are good.
+        faults: where misbehaviour is armed.
+        versions: API versions that are spoken; older ones than the first are retired.
+
+    Attributes:
+        requests: what was asked so far.
+    """
+
+    def __init__(self, org: Org, tokens: Tokens, faults: Faults, versions: Iterable[str]) -> None:
+        self.requests = RequestCounts()
+        self._org = org
+        self._tokens = tokens
+        self._faults = faults
+        self._versions = tuple(versions)
+
+    async def serve(self, operation: Operation, request: Request) -> Response:
+        """Answer one request."""
+        self.requests[operation.name] += 1
+        call = _call(request, await request.body())
+        fault, row_errors = self._armed(operation, call)
+        rows = 0
+        if fault is not None and fault.action in _BEFORE and not fault.params.get("after_effect"):
+            response = self._spoiled_before(fault, operation, call)
+        else:
+            answer = self._effect(operation, replace(call, row_errors=row_errors))
+            rows = answer.rows
+            await self._notify(answer)
+            response = await self._spoiled_after(fault, operation, self._reply(operation, answer))
+        status = DROPPED if isinstance(response, Dropped | CutBody) else response.status_code
+        self.requests.log.append((operation.name, status, rows))
+        return response
+
+    def _effect(self, operation: Operation, call: Call) -> Answer:
+        with self._org.guard:
+            try:
+                token = self._admit(operation, call)
+                return operation.handle(replace(call, token=token))
+            except ApiError as error:
+                return Answer([error.problem.as_error()], error.status)
+            except RecordError as error:
+                return Answer([problem.as_error() for problem in error.problems], error.status)
+
+    def _admit(self, operation: Operation, call: Call) -> str:
+        """Refuse what never reaches the API; count the rest; gives the access token."""
+        if operation.versioned:
+            self._check_version(call.version)
+        if not operation.guarded:
+            return ""
+        token = _bearer(call)
+        if not self._tokens.good(token):
+            raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+        if not self._org.usage.take():
+            raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        return token
+
+    def _check_version(self, version: str) -> None:
+        """Retired versions answer 410: GONE (REST guide, "API End-of-Life Policy"; the body's code is unrecorded)."""
+        if version in self._versions:
+            return
+        whole, _, part = version.partition(".")
+        if part == "0" and whole.isdigit() and float(version) < float(self._versions[0]):
+            raise ApiError(410, "GONE", "The requested resource has been retired or removed.")
+        raise not_found()
+
+    async def _notify(self, answer: Answer) -> None:
+        """Tell the watchers, off the event loop and with no lock held, so that they may act on the org."""
+        if self._org.watchers(reads=True) or self._org.watchers(reads=False):
+            await run_in_threadpool(self._tell, answer)
+
+    def _tell(self, answer: Answer) -> None:
+        for pairs, reads in ((answer.read, True), (answer.updated, False)):
+            for watcher in self._org.watchers(reads=reads):
+                for object_name, record_id in pairs:
+                    watcher(object_name, record_id)
+
+    def _reply(self, operation: Operation, answer: Answer) -> Response:
+        headers = dict(answer.headers)
+        if operation.guarded and answer.status != 401:
+            headers["Sforce-Limit-Info"] = f"api-usage={self._org.daily_used}/{self._org.daily_limit}"
+        if answer.body is None:
+            return Response(status_code=answer.status, headers=headers)
+        return _json_response(answer.body, answer.status, headers)
+
+    def _armed(self, operation: Operation, call: Call) -> tuple[Fault | None, dict[str, Problem]]:
+        """The fault for the request as a whole, and the errors of single records.
+
+        One request takes one fault, and besides one `row_error` for each further record that has one armed.
+        """
+        try:
+            subjects = operation.subjects(call)
+        except ApiError:
+            subjects = frozenset()
+        fault = self._faults.take(SITE, operation.name, subjects)
+        row_errors: dict[str, Problem] = {}
+        while fault is not None and fault.action == "row_error":
+            subject = parse_id(fault.subject) or "*"
+            row_errors[subject] = _row_problem(fault)
+            subjects = frozenset() if subject == "*" else subjects - {subject, subject[:15]}
+            fault = self._next_row_fault(operation, subjects)
+        return fault, row_errors
+
+    def _next_row_fault(self, operation: Operation, subjects: frozenset[str]) -> Fault | None:
+        waiting = [f for f in self._faults.armed() if f.action == "row_error" and f.subject in subjects]
+        return self._faults.take(SITE, operation.name, subjects) if waiting else None
+
+    def _spoiled_before(self, fault: Fault, operation: Operation, call: Call) -> Response:
+        if fault.action == "drop_before":
+            return Dropped()
+        if fault.action == "expire_token":
+            self._tokens.drop(_bearer(call))
+            return _json_response([Problem("INVALID_SESSION_ID", "Session expired or invalid").as_error()], 401, {})
+        return _error_page(fault, operation)
+
+    async def _spoiled_after(self, fault: Fault | None, operation: Operation, response: Response) -> Response:
+        if fault is None:
+            return response
+        if fault.action not in _AFTER:
+            raise ValueError(f"the Salesforce site knows no fault {fault.action!r}")
+        if fault.action == "drop_after":
+            return Dropped()
+        if fault.action == "cut_body":
+            return CutBody(response)
+        if fault.action == "truncated":
+            half = bytes(response.body[: len(response.body) // 2])
+            return Response(half, response.status_code, media_type=_JSON)
+        if fault.action == "delay":
+            await asyncio.sleep(_number(fault.params.get("seconds"), 1.0))
+            return response
+        return _error_page(fault, operation)
+
+
+def oversized(request: Request) -> Response | None:
+    """The refusal of a request whose URI, or URI and headers together, exceed 16,384 bytes; None if it fits."""
+    uri = len(request.scope["raw_path"]) + len(request.scope["query_string"]) + 1
+    headers = sum(len(name) + len(value) + 4 for name, value in request.scope["headers"])
+    if uri > MAX_URI_AND_HEADERS:
+        return _html(414, "URI Too Long")
+    if uri + headers > MAX_URI_AND_HEADERS:
+        return _html(431, "Request Header Fields Too Large")
+    return None
+
+
+def error_response(error: ApiError) -> Response:
+    """A refusal by the site itself, outside of any operation."""
+    return _json_response([error.problem.as_error()], error.status, {})
+
+
+def _call(request: Request, body: bytes) -> Call:
+    path = {name: str(value) for name, value in request.path_params.items()}
+    return Call(
+        version=path.pop("version", ""),
+        path=path,
+        params=dict(request.query_params),
+        headers=dict(request.headers),
+        body=body,
+    )
+
+
+def _bearer(call: Call) -> str:
+    scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() in ("bearer", "oauth") else ""
+
+
+def _json_response(body: object, status: int, headers: Mapping[str, str]) -> Response:
+    return Response(json.dumps(body, ensure_ascii=False), status, dict(headers), media_type=_JSON)
+
+
+def _error_page(fault: Fault, operation: Operation) -> Response:
+    params = fault.params
+    if fault.action == "html":
+        return _html(int(_number(params.get("status"), 503)), "Service Unavailable")
+    code = str(params.get("errorCode", "UNKNOWN_EXCEPTION"))
+    message = str(
+        params.get("message", "An unexpected error occurred. Please include this ErrorId if you contact support")
+    )
+    retry_after = params.get("retry_after")
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    body: object = [Problem(code, message).as_error()]
+    if operation.name == "token":
+        body = {"error": code, "error_description": message}
+    return _json_response(body, int(_number(params.get("status"), 500)), headers)
+
+
+def _html(status: int, title: str) -> Response:
+    page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Response(page, status, media_type="text/html")
+
+
+def _row_problem(fault: Fault) -> Problem:
+    fields = fault.params.get("fields", ())
+    names = tuple(str(name) for name in fields) if isinstance(fields, list | tuple) else ()
+    code = str(fault.params.get("code", "UNKNOWN_EXCEPTION"))
+    return Problem(code, str(fault.params.get("message", "An unexpected error occurred")), names)
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default

@@ -1,0 +1,341 @@
+"""The org: its records, and the hands of the people who work in it.
+
+The methods named for tests and seeding act as a person in the browser or an admin would: they cost no API request, are
+not bound by the API user's field-level security and run no validation rule. What the API may do is in `saving.py`.
+
+Stored records are never changed in place: an update puts a new dict in the old one's place, so whoever holds a record
+holds it as it was.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from connector.simulator.clock import SimClock
+from connector.simulator.salesforce.ids import IdSequence, parse_id, to_18
+from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
+from connector.simulator.salesforce.standard import standard_objects
+from connector.simulator.salesforce.usage import DailyUsage
+from connector.simulator.salesforce.values import refuse_missing, stamp, store
+
+Watcher = Callable[[str, str], None]
+_CARRIED_BY_CONVERSION = (
+    *("FirstName", "LastName", "Title", "Email", "Phone", "MobilePhone", "Fax"),
+    *("HasOptedOutOfEmail", "DoNotCall", "OwnerId"),
+)
+
+
+@dataclass(frozen=True)
+class Update:
+    """One saved change of one record.
+
+    Attributes:
+        at: simulated Unix seconds.
+        who: `api`, `person` or `system` (merge, conversion, deletion).
+        changes: field -> (value before, value after); empty when the update set what was already there.
+    """
+
+    at: float
+    who: str
+    changes: Mapping[str, tuple[Value, Value]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One validation rule: `broken_by` gets the record as it would be saved and answers True to refuse it."""
+
+    broken_by: Callable[[Record], bool]
+    code: str
+    message: str
+    fields: tuple[str, ...]
+
+
+@dataclass
+class _Table:
+    """One object's rows by 18-character id, in the order of creation, which is the order of ids."""
+
+    kind: ObjectType
+    ids: IdSequence
+    rows: dict[str, Record] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+
+
+class Org:
+    """One simulated Salesforce org.
+
+    Args:
+        clock: the simulated time; it dates every record and update.
+
+    Attributes:
+        guard: hold it to look at several records as of one moment.
+        usage: the API requests of the last 24 hours.
+        assignment_rule_owner: the user or queue of the active Lead assignment rule; None when no rule is active.
+        can_edit_converted: whether the API user has "View and Edit Converted Leads".
+        organization_id: the org's own id.
+        user_id: the API user.
+        owner_id: the person who owns new records.
+    """
+
+    def __init__(self, clock: SimClock) -> None:
+        self.clock = clock
+        self.guard = threading.RLock()
+        self.usage = DailyUsage(clock.now)
+        self.assignment_rule_owner: str | None = None
+        self.can_edit_converted = False
+        self.organization_id = to_18("00DSm0000000001")
+        self.user_id = to_18("005Sm0000000001")
+        self.owner_id = to_18("005Sm0000000002")
+        self._tables = {kind.name.lower(): _Table(kind, IdSequence(kind.prefix)) for kind in standard_objects()}
+        self._history: dict[str, list[Update]] = {}
+        self._locked: dict[str, int] = {}
+        self._update_watchers: list[Watcher] = []
+        self._read_watchers: list[Watcher] = []
+
+    # What tests and seeding use.
+
+    @property
+    def daily_limit(self) -> int:
+        """API requests allowed per rolling 24 hours."""
+        return self.usage.limit
+
+    @daily_limit.setter
+    def daily_limit(self, count: int) -> None:
+        self.usage.limit = count
+
+    @property
+    def daily_used(self) -> int:
+        """API requests counted within the last 24 hours."""
+        return self.usage.used
+
+    @daily_used.setter
+    def daily_used(self, count: int) -> None:
+        self.usage.used = count
+
+    def insert(self, object_name: str, values: Mapping[str, object]) -> str:
+        """Create a record, system fields included if they are named; gives its 18-character id.
+
+        Raises:
+            KeyError: no such object or field.
+            RecordError: a required value is missing, or a value breaks a rule of its field.
+        """
+        with self.guard:
+            kind = self.kind(object_name)
+            stored = _stored(kind, values)
+            refuse_missing(kind, {f.name: f.default for f in kind.fields()} | {"OwnerId": self.owner_id} | stored)
+            return self.create(kind, stored)
+
+    def get(self, object_name: str, record_id: str) -> Record:
+        """A copy of a record, deleted or not.
+
+        Raises:
+            KeyError: there is no such record.
+        """
+        with self.guard:
+            return dict(self._table(object_name).rows[_full(record_id)])
+
+    def records(self, object_name: str) -> list[Record]:
+        """Copies of an object's records, deleted ones included, in the order of creation."""
+        with self.guard:
+            return [dict(row) for row in self._table(object_name).rows.values()]
+
+    def edit(self, object_name: str, record_id: str, values: Mapping[str, object]) -> None:
+        """Change a record as a person in the browser does."""
+        with self.guard:
+            kind = self.kind(object_name)
+            stored = _stored(kind, values)
+            refuse_missing(kind, self.get(object_name, record_id) | stored)
+            self.commit(kind, _full(record_id), stored, "person")
+
+    def delete(self, object_name: str, record_id: str) -> None:
+        """Put a record into the recycle bin, where only `queryAll` sees it."""
+        with self.guard:
+            self.commit(self.kind(object_name), _full(record_id), {"IsDeleted": True}, "system")
+
+    def merge(self, object_name: str, winner: str, loser: str) -> None:
+        """Merge two records: the loser is deleted and points to the winner; the winner keeps its own values."""
+        with self.guard:
+            kind = self.kind(object_name)
+            self.commit(kind, _full(winner), {}, "system")
+            self.commit(kind, _full(loser), {"IsDeleted": True, "MasterRecordId": _full(winner)}, "system")
+
+    def convert_lead(self, lead_id: str, *, carry_custom: bool = False) -> str:
+        """Convert a Lead to a new Account and Contact; gives the Contact's id.
+
+        Args:
+            lead_id: the Lead.
+            carry_custom: whether the admin mapped each custom Lead field to the Contact's field of the same name;
+                unmapped custom fields do not carry over.
+        """
+        with self.guard:
+            lead = self.get("Lead", lead_id)
+            carried = [name for name in _CARRIED_BY_CONVERSION if lead[name] is not None]
+            if carry_custom:
+                carried += [f.name for f in self.kind("Contact").fields() if f.custom and lead.get(f.name) is not None]
+            account = self.create(self.kind("Account"), {"Name": lead["Company"], "OwnerId": lead["OwnerId"]})
+            values: Record = {name: lead[name] for name in carried} | {"AccountId": account}
+            contact = self.create(self.kind("Contact"), values)
+            outcome: Record = {
+                "IsConverted": True,
+                "Status": "Closed - Converted",
+                "ConvertedDate": stamp(self.clock.now())[:10],
+                "ConvertedAccountId": account,
+                "ConvertedContactId": contact,
+            }
+            self.commit(self.kind("Lead"), _full(lead_id), outcome, "system")
+            return contact
+
+    def lock(self, record_id: str, times: int = 1) -> None:
+        """Let the next API updates of this record fail with UNABLE_TO_LOCK_ROW, as if another process held it."""
+        with self.guard:
+            self._locked[_full(record_id)] = times
+
+    def add_validation(
+        self,
+        object_name: str,
+        predicate: Callable[[Record], bool],
+        code: str = "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        message: str = "Refused by a validation rule",
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        """Add a validation rule.
+
+        Args:
+            object_name: the object it guards.
+            predicate: gets the record as it would be saved; True refuses it, as in a rule's formula.
+            code: the error code of its refusal.
+            message: the error text the admin wrote.
+            fields: where the error is shown; a rule "at the top of the page" names none.
+        """
+        with self.guard:
+            self._table(object_name).rules.append(Rule(predicate, code, message, fields))
+
+    def add_field(self, object_name: str, new: Field) -> None:
+        """Add a field to an object; records that exist get its default."""
+        with self.guard:
+            table = self._table(object_name)
+            table.kind.add(new)
+            for record_id, row in table.rows.items():
+                table.rows[record_id] = row | {new.name: row.get(new.name, new.default)}
+
+    def hide_field(self, object_name: str, field_name: str) -> None:
+        """Take the API user's read access to a field: for the API it does not exist."""
+        with self.guard:
+            self.kind(object_name).hide(field_name)
+
+    def make_read_only(self, object_name: str, field_name: str) -> None:
+        """Take the API user's edit access to a field."""
+        with self.guard:
+            self.kind(object_name).make_read_only(field_name)
+
+    def grant_field(self, object_name: str, field_name: str) -> None:
+        """Give the API user read and edit access to a field again."""
+        with self.guard:
+            self.kind(object_name).grant(field_name)
+
+    def restrict_picklist(self, object_name: str, field_name: str, values: tuple[str, ...]) -> None:
+        """Let a picklist take these values only."""
+        with self.guard:
+            self.kind(object_name).restrict(field_name, values)
+
+    def after_update(self, watcher: Watcher) -> None:
+        """Call `watcher(object, id)` after each API update is saved and before its answer leaves."""
+        self._update_watchers.append(watcher)
+
+    def after_read(self, watcher: Watcher) -> None:
+        """Call `watcher(object, id)` for each record an API request read, before its answer leaves."""
+        self._read_watchers.append(watcher)
+
+    def history(self, object_name: str, record_id: str) -> list[Update]:
+        """What was saved to a record since it was created, oldest first."""
+        with self.guard:
+            self._table(object_name)
+            return list(self._history.get(_full(record_id), []))
+
+    def updates_count(self, object_name: str, record_id: str) -> int:
+        """How many API updates of a record were saved, those that changed nothing included."""
+        return sum(1 for update in self.history(object_name, record_id) if update.who == "api")
+
+    # What the API's modules use, with `guard` held.
+
+    def kinds(self) -> list[ObjectType]:
+        """All object types."""
+        return [table.kind for table in self._tables.values()]
+
+    def kind(self, name: str) -> ObjectType:
+        """The object type of this name, in any case.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._table(name).kind
+
+    def find_kind(self, name: str) -> ObjectType | None:
+        """The object type of this name, or None."""
+        table = self._tables.get(name.lower())
+        return None if table is None else table.kind
+
+    def rows(self, kind: ObjectType) -> Iterator[Record]:
+        """The stored records themselves, in the order of their ids."""
+        return iter(self._table(kind.name).rows.values())
+
+    def row(self, kind: ObjectType, record_id: str) -> Record | None:
+        """The stored record itself, deleted or not."""
+        return self._table(kind.name).rows.get(record_id)
+
+    def rules(self, kind: ObjectType) -> list[Rule]:
+        """The object's validation rules."""
+        return self._table(kind.name).rules
+
+    def take_lock(self, record_id: str) -> bool:
+        """Whether this update meets a locked row; counts it."""
+        left = self._locked.get(record_id, 0)
+        if left:
+            self._locked[record_id] = left - 1
+        return left > 0
+
+    def watchers(self, *, reads: bool) -> list[Watcher]:
+        """The callbacks for reads or for updates."""
+        return list(self._read_watchers if reads else self._update_watchers)
+
+    def create(self, kind: ObjectType, stored: Record) -> str:
+        """Save a new record of already stored-form values."""
+        table = self._table(kind.name)
+        now = stamp(self.clock.now())
+        record: Record = {f.name: f.default for f in kind.fields()}
+        record |= {"Id": table.ids.take(), "OwnerId": self.owner_id}
+        record |= {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
+        record |= stored
+        record_id = str(record["Id"])
+        table.rows[record_id] = _with_name(record)
+        return record_id
+
+    def commit(self, kind: ObjectType, record_id: str, stored: Record, who: str) -> None:
+        """Save already stored-form values into a record; moves its times even when nothing differs."""
+        table = self._table(kind.name)
+        before = table.rows[record_id]
+        now = self.clock.now()
+        times: Record = {"LastModifiedDate": stamp(now), "SystemModstamp": stamp(now)}
+        table.rows[record_id] = _with_name(before | times | stored)
+        changes = {name: (before[name], value) for name, value in stored.items() if before[name] != value}
+        self._history.setdefault(record_id, []).append(Update(now, who, changes))
+
+    def _table(self, name: str) -> _Table:
+        return self._tables[name.lower()]
+
+
+def _stored(kind: ObjectType, values: Mapping[str, object]) -> Record:
+    return {kind.need(name).name: store(kind.need(name), value) for name, value in values.items()}
+
+
+def _full(record_id: str) -> str:
+    full = parse_id(record_id)
+    if full is None:
+        raise KeyError(f"{record_id} is no record id")
+    return full
+
+
+def _with_name(record: Record) -> Record:
+    """The record with its calculated full name, if it has the parts of one."""
+    if "LastName" in record:
+        record["Name"] = " ".join(str(part) for part in (record["FirstName"], record["LastName"]) if part)
+    return record

@@ -1,0 +1,207 @@
+"""The routes that read: resources, limits, describe, query, retrieve."""
+
+from collections.abc import Iterable, Mapping
+
+from connector.simulator.salesforce.describe import describe, summary
+from connector.simulator.salesforce.errors import ApiError, RecordError, not_found
+from connector.simulator.salesforce.exchange import Answer, Call, Operation, subjects_of
+from connector.simulator.salesforce.ids import has_id_shape, parse_id
+from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.query import Found, Locators, page, rendered, run
+from connector.simulator.salesforce.saving import ENTITY_IS_DELETED
+from connector.simulator.salesforce.schema import ObjectType, Record
+
+MAX_RETRIEVED = 2_000
+_PAGE_SIZES = (200, 2_000)
+
+
+class Reading:
+    """Read routes over one org.
+
+    Args:
+        org: the org.
+        versions: API versions the site speaks, oldest first, such as `59.0`.
+    """
+
+    def __init__(self, org: Org, versions: Iterable[str]) -> None:
+        self._org = org
+        self._versions = tuple(versions)
+        self._locators = Locators(org.clock.now)
+
+    def operations(self) -> list[Operation]:
+        """All read routes."""
+        return [
+            Operation("versions", "GET", "/services/data", self.versions, versioned=False, guarded=False),
+            Operation("resources", "GET", "", self.resources),
+            Operation("limits", "GET", "/limits", self.limits),
+            Operation("describe_global", "GET", "/sobjects", self.describe_global),
+            Operation("describe_basic", "GET", "/sobjects/{object}", self.describe_basic),
+            Operation("describe", "GET", "/sobjects/{object}/describe", self.describe),
+            Operation("retrieve_one", "GET", "/sobjects/{object}/{id}", self.retrieve_one, _path_id),
+            Operation("query", "GET", "/query", self.query),
+            Operation("query_all", "GET", "/queryAll", self.query_all),
+            Operation("query_more", "GET", "/query/{locator}", self.query_more),
+            Operation("query_more", "GET", "/queryAll/{locator}", self.query_more),
+            Operation("retrieve_many", "POST", "/composite/sobjects/{object}", self.retrieve_many, _body_ids),
+        ]
+
+    def versions(self, _call: Call) -> Answer:
+        """The versions the site speaks; needs no login."""
+        listed = [{"label": f"Release {v}", "url": f"/services/data/v{v}", "version": v} for v in self._versions]
+        return Answer(listed)
+
+    def resources(self, call: Call) -> Answer:
+        """The resources of one version."""
+        names = ("sobjects", "query", "queryAll", "limits", "composite")
+        return Answer({name: f"/services/data/v{call.version}/{name}" for name in names})
+
+    def limits(self, _call: Call) -> Answer:
+        """The org's limits; of the many real ones only the API requests."""
+        usage = self._org.usage
+        return Answer({"DailyApiRequests": {"Max": usage.limit, "Remaining": max(0, usage.limit - usage.used)}})
+
+    def describe_global(self, call: Call) -> Answer:
+        """All objects."""
+        objects = [summary(kind, call.version) for kind in self._org.kinds()]
+        return Answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects})
+
+    def describe_basic(self, call: Call) -> Answer:
+        """One object, briefly."""
+        return Answer({"objectDescribe": summary(self._kind(call), call.version), "recentItems": []})
+
+    def describe(self, call: Call) -> Answer:
+        """One object with its fields."""
+        return Answer(describe(self._kind(call), call.version))
+
+    def retrieve_one(self, call: Call) -> Answer:
+        """One record, with the fields asked for or all that the user may read."""
+        kind = self._kind(call)
+        row = find_row(self._org, kind, call.path["id"])
+        wanted = call.params.get("fields")
+        names = [f.name for f in kind.readable_fields()] if wanted is None else _names(kind, wanted.split(","))
+        return Answer(rendered(kind, names, row, call.version), rows=1, read=((kind.name, str(row["Id"])),))
+
+    def retrieve_many(self, call: Call) -> Answer:
+        """Up to 2,000 records by id, in the order asked; null for each that is missing, deleted or no id at all."""
+        kind = self._kind(call)
+        body = call.json_object()
+        names = _names(kind, _texts(body, "fields"))
+        ids = _texts(body, "ids")
+        if len(ids) > MAX_RETRIEVED:
+            words = f"record limit reached. cannot submit more than {MAX_RETRIEVED} records into this call"
+            raise ApiError(400, "EXCEEDED_ID_LIMIT", words)
+        rows = [self._live_row(kind, record_id) for record_id in ids]
+        records = [None if row is None else rendered(kind, names, row, call.version) for row in rows]
+        read = tuple((kind.name, str(row["Id"])) for row in rows if row is not None)
+        return Answer(records, rows=len(read), read=read)
+
+    def query(self, call: Call) -> Answer:
+        """The first page of a query."""
+        return self._query(call, "query")
+
+    def query_all(self, call: Call) -> Answer:
+        """The first page of a query that sees deleted and merged records too."""
+        return self._query(call, "queryAll")
+
+    def query_more(self, call: Call) -> Answer:
+        """A further page."""
+        locator, _, start = call.path["locator"].rpartition("-")
+        found = self._locators.find(locator, call.token)
+        if not start.isdigit() or int(start) > found.total:
+            raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+        return _page(call, "query", found, locator, int(start))
+
+    def _query(self, call: Call, resource: str) -> Answer:
+        text = call.params.get("q")
+        if text is None:
+            raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
+        found = run(self._org, text, include_deleted=resource == "queryAll")
+        locator = self._locators.open(found, call.token) if len(found.rows) > _page_size(call) else ""
+        return _page(call, resource, found, locator, 0)
+
+    def _kind(self, call: Call) -> ObjectType:
+        return path_kind(self._org, call)
+
+    def _live_row(self, kind: ObjectType, raw_id: str) -> Record | None:
+        record_id = parse_id(raw_id)
+        row = None if record_id is None else self._org.row(kind, record_id)
+        return None if row is None or row["IsDeleted"] else row
+
+
+def path_kind(org: Org, call: Call) -> ObjectType:
+    """The object the path names.
+
+    Raises:
+        ApiError: 404, there is none.
+    """
+    kind = org.find_kind(call.path["object"])
+    if kind is None:
+        raise not_found()
+    return kind
+
+
+def find_row(org: Org, kind: ObjectType, raw_id: str) -> Record:
+    """The live record the path names.
+
+    Raises:
+        ApiError: it is no id, or there is no such record.
+        RecordError: it is deleted; 404 too.
+    """
+    if not has_id_shape(raw_id):
+        words = f"Provided external ID field does not exist or is not accessible: {raw_id}"
+        raise ApiError(404, "NOT_FOUND", words)
+    record_id = parse_id(raw_id)
+    if record_id is None:
+        raise ApiError(400, "MALFORMED_ID", f"{kind.name} ID: id value of incorrect type: {raw_id}")
+    row = org.row(kind, record_id)
+    if row is None:
+        raise not_found()
+    if row["IsDeleted"]:
+        raise RecordError(ENTITY_IS_DELETED, status=404)
+    return row
+
+
+def _page(call: Call, resource: str, found: Found, locator: str, start: int) -> Answer:
+    rows = page(found, start, _page_size(call))
+    end = start + len(rows)
+    body: dict[str, object] = {"totalSize": found.total, "done": end >= len(found.rows)}
+    if end < len(found.rows):
+        body["nextRecordsUrl"] = f"/services/data/v{call.version}/{resource}/{locator}-{end}"
+    body["records"] = [rendered(found.kind, found.names, row, call.version) for row in rows]
+    read = tuple((found.kind.name, str(row["Id"])) for row in rows)
+    return Answer(body, rows=len(rows), read=read)
+
+
+def _page_size(call: Call) -> int:
+    """Rows per page: `Sforce-Query-Options: batchSize=n`, bent into 200 to 2,000; 2,000 without it."""
+    name, _, size = call.headers.get("sforce-query-options", "").partition("=")
+    if name.strip().lower() != "batchsize" or not size.strip().isdigit():
+        return _PAGE_SIZES[1]
+    return min(max(int(size), _PAGE_SIZES[0]), _PAGE_SIZES[1])
+
+
+def _names(kind: ObjectType, wanted: list[str]) -> list[str]:
+    """Field names in their proper spelling; Id comes along unasked, as retrieve answers it."""
+    names: list[str] = []
+    for name in wanted:
+        field = kind.readable(name.strip())
+        if field is None:
+            raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {kind.name}")
+        names.append(field.name)
+    return list(dict.fromkeys([*names, "Id"]))
+
+
+def _texts(body: Mapping[str, object], key: str) -> list[str]:
+    values = body.get(key)
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+        raise ApiError(400, "INVALID_ARGUMENT", f"{key}: a list of one or more strings is required")
+    return values
+
+
+def _path_id(call: Call) -> frozenset[str]:
+    return subjects_of([call.path["id"]])
+
+
+def _body_ids(call: Call) -> frozenset[str]:
+    ids = call.json_object().get("ids")
+    return subjects_of(ids if isinstance(ids, list) else [])

@@ -1,0 +1,131 @@
+"""Objects and fields, and what the API user may do with them.
+
+Field-level security is part of the schema as the API shows it: a hidden field is as good as absent (not in describe,
+"No such column" everywhere), a read-only one is shown with `updateable: false`. People in the browser are not bound.
+"""
+
+from dataclasses import dataclass, replace
+
+Value = str | bool | int | float | None
+Record = dict[str, Value]
+
+ID_TYPES = frozenset({"id", "reference"})
+NUMBER_TYPES = frozenset({"int", "double"})
+TEXT_TYPES = frozenset({"string", "textarea", "email", "phone", "url", "picklist"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field, as describe speaks of it.
+
+    Attributes:
+        name: API name; custom fields end in `__c`.
+        type: `id`, `reference`, `string`, `textarea`, `email`, `phone`, `url`, `picklist`, `boolean`, `datetime`,
+            `date`, `int` or `double`.
+        length: longest text in characters; 0 for the types that have none.
+        label: what the user interface and error texts call it; made from the name when empty.
+        nillable: whether it may be empty.
+        writable: whether the API can set it at all; False for system and calculated fields.
+        filterable: whether WHERE may use it.
+        default: value of a new record that names none.
+        choices: a picklist's values.
+        restricted: whether a picklist refuses other values.
+        external_id: whether it is an External Id.
+        refers_to: for a reference, the object it points to.
+    """
+
+    name: str
+    type: str = "string"
+    length: int = 0
+    label: str = ""
+    nillable: bool = True
+    writable: bool = True
+    filterable: bool = True
+    default: Value = None
+    choices: tuple[str, ...] = ()
+    restricted: bool = False
+    external_id: bool = False
+    refers_to: str = ""
+
+    @property
+    def custom(self) -> bool:
+        """Whether the org's admin made the field."""
+        return self.name.endswith("__c")
+
+    @property
+    def shown_label(self) -> str:
+        """The label, or one made from the name."""
+        return self.label or self.name.removesuffix("__c").replace("_", " ")
+
+    @property
+    def required(self) -> bool:
+        """Whether a record cannot be saved with this field empty."""
+        return not self.nillable and self.writable and self.type != "boolean"
+
+
+class ObjectType:
+    """One object: its fields and the API user's access to them. Names are found in any case, as in Salesforce.
+
+    Args:
+        name: API name.
+        prefix: first three characters of its ids.
+        fields: its fields, in the order of describe.
+    """
+
+    def __init__(self, name: str, prefix: str, fields: tuple[Field, ...]) -> None:
+        self.name = name
+        self.prefix = prefix
+        self._fields = {field.name.lower(): field for field in fields}
+        self._hidden: set[str] = set()
+        self._read_only: set[str] = set()
+
+    def fields(self) -> list[Field]:
+        """Every field, whoever asks."""
+        return list(self._fields.values())
+
+    def field(self, name: str) -> Field | None:
+        """The field of this name, whoever asks."""
+        return self._fields.get(name.lower())
+
+    def need(self, name: str) -> Field:
+        """The field of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._fields[name.lower()]
+
+    def readable(self, name: str) -> Field | None:
+        """The field of this name if the API user may see it."""
+        key = name.lower()
+        return None if key in self._hidden else self._fields.get(key)
+
+    def readable_fields(self) -> list[Field]:
+        """The fields that the API user may see."""
+        return [field for key, field in self._fields.items() if key not in self._hidden]
+
+    def can_write(self, field: Field) -> bool:
+        """Whether the API user may set this field."""
+        return field.writable and field.name.lower() not in self._read_only
+
+    def add(self, field: Field) -> None:
+        """Add a field, or put it in the place of the one with its name."""
+        self._fields[field.name.lower()] = field
+
+    def restrict(self, name: str, choices: tuple[str, ...]) -> None:
+        """Make a picklist refuse every other value."""
+        self.add(replace(self.need(name), choices=choices, restricted=True))
+
+    def hide(self, name: str) -> None:
+        """Take the API user's read access to a field."""
+        self._hidden.add(self.need(name).name.lower())
+
+    def make_read_only(self, name: str) -> None:
+        """Take the API user's edit access to a field."""
+        self._read_only.add(self.need(name).name.lower())
+
+    def grant(self, name: str) -> None:
+        """Give the API user read and edit access to a field again."""
+        key = self.need(name).name.lower()
+        self._hidden.discard(key)
+        self._read_only.discard(key)

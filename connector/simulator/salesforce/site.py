@@ -1,0 +1,135 @@
+"""The simulated Salesforce: an org behind its REST API, served over HTTP.
+
+Built from Salesforce's documentation and recorded answers, not from what the connector sends. Operation names, for
+faults and counters: token, versions, resources, limits, describe_global, describe_basic, describe, query, query_all,
+query_more, retrieve_one, retrieve_many, create_one, update_one, update_many. The fault actions are listed in `gate.py`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.simulator.clock import SimClock
+from connector.simulator.faults import Faults
+from connector.simulator.salesforce.auth import TokenEndpoint, Tokens
+from connector.simulator.salesforce.counting import RequestCounts
+from connector.simulator.salesforce.drop import ensure_hang_up
+from connector.simulator.salesforce.errors import ApiError, not_found
+from connector.simulator.salesforce.exchange import Operation
+from connector.simulator.salesforce.gate import ACTIONS, Gate, error_response, oversized
+from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.reading import Reading
+from connector.simulator.salesforce.writing import Writing
+
+VERSIONS = tuple(f"{number}.0" for number in range(31, 69))
+
+
+class SalesforceSite:
+    """One org and its API.
+
+    Args:
+        clock: the simulated time.
+        faults: where misbehaviour is armed, under the site name `salesforce`.
+
+    Attributes:
+        app: the ASGI application, to be served by uvicorn directly.
+        org: the org's records and settings.
+        tokens: the access tokens that are good.
+        login: the token endpoint; its attributes say who may log in (`login.clients`, `login.jwt_public_key`, ...).
+        actions: the fault actions the site knows.
+    """
+
+    actions = ACTIONS
+
+    def __init__(self, clock: SimClock, faults: Faults) -> None:
+        self.org = Org(clock)
+        self.tokens = Tokens(clock.now)
+        self.login = TokenEndpoint(self.tokens, clock.now, (self.org.organization_id, self.org.user_id))
+        self._gate = Gate(self.org, self.tokens, faults, VERSIONS)
+        operations = [
+            *self.login.operations(),
+            *Reading(self.org, VERSIONS).operations(),
+            *Writing(self.org).operations(),
+        ]
+        routes = [self._route(operation) for operation in operations]
+        self.app = _App(Starlette(routes=routes, exception_handlers={HTTPException: _no_route}))
+
+    @property
+    def requests(self) -> RequestCounts:
+        """How many requests arrived, by operation; `requests.clear()` forgets them and the log."""
+        return self._gate.requests
+
+    @property
+    def log(self) -> list[tuple[str, int, int]]:
+        """(operation, HTTP status or 0 for a cut connection, rows) of each request, in the order of the answers."""
+        return self._gate.requests.log
+
+    @property
+    def clients(self) -> dict[str, str]:
+        """Consumer key -> consumer secret of the apps that may use client credentials."""
+        return self.login.clients
+
+    @property
+    def instance_url(self) -> str | None:
+        """What the token answer gives; None makes it from the request's Host, with https."""
+        return self.login.instance_url
+
+    @instance_url.setter
+    def instance_url(self, url: str | None) -> None:
+        self.login.instance_url = url
+
+    @property
+    def token_seconds(self) -> float:
+        """How long an access token lives, in simulated seconds."""
+        return self.tokens.token_seconds
+
+    @token_seconds.setter
+    def token_seconds(self, seconds: float) -> None:
+        self.tokens.token_seconds = seconds
+
+    def accept_token(self, token: str) -> None:
+        """Make a token good that was issued elsewhere."""
+        with self.org.guard:
+            self.tokens.accept(token)
+
+    def expire_tokens(self) -> None:
+        """End every access token."""
+        with self.org.guard:
+            self.tokens.drop_all()
+
+    def _route(self, operation: Operation) -> Route:
+        path = f"/services/data/v{{version}}{operation.path}" if operation.versioned else operation.path
+        return Route(path, self._endpoint(operation), methods=[operation.method])
+
+    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return oversized(request) or await self._gate.serve(operation, request)
+
+        return endpoint
+
+
+class _App:
+    """Prepares each request for the routes: a path without slash at its end, and the way to cut the connection."""
+
+    def __init__(self, routed: ASGIApp) -> None:
+        self._routed = routed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["path"].rstrip("/")}
+            ensure_hang_up(scope, send)
+        await self._routed(scope, receive, send)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """The answer for a path or a method that no operation has."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        words = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed.replace(' ', '')}"
+        return error_response(ApiError(405, "METHOD_NOT_ALLOWED", words))
+    return error_response(not_found())

@@ -1,0 +1,135 @@
+"""What Salesforce makes of a value: its stored form, or its refusal.
+
+Emails are stored in small letters (Help article 000384328). Text is trimmed and empty text becomes null. Times are kept
+to the second and answered in UTC as `2026-11-20T10:00:00.000+0000`. A JSON value of the wrong kind spoils the whole
+request (`JSON_PARSER_ERROR`), a value that breaks a rule of its field only its record.
+"""
+
+import re
+from datetime import UTC, date, datetime
+
+from connector.simulator.salesforce.errors import Problem, RecordError, unreadable_json
+from connector.simulator.salesforce.ids import parse_id
+from connector.simulator.salesforce.schema import ID_TYPES, TEXT_TYPES, Field, ObjectType, Record, Value
+
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)")
+_KINDS = {str: "STRING", bool: "BOOLEAN", int: "NUMBER_INT", float: "NUMBER_FLOAT", type(None): "NULL"}
+
+
+def stamp(unix_seconds: float) -> str:
+    """A moment as the API writes it; parts of a second are dropped, as Salesforce drops them."""
+    return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def parse_time(text: str) -> str | None:
+    """The stored form of an ISO 8601 time with a zone, or None when it is not one."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(match[1] + match[2])
+        return stamp(moment.timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_date(text: str) -> str | None:
+    """The stored form of a date, or None when it is not one."""
+    try:
+        return date.fromisoformat(text).isoformat() if len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def store(field: Field, value: object) -> Value:
+    """The stored form of a value sent for a field.
+
+    Raises:
+        ApiError: the value has the wrong JSON kind for the field.
+        RecordError: the value breaks a rule of the field.
+    """
+    if field.type == "boolean":
+        if not isinstance(value, bool):
+            raise _wrong_kind(field, value)
+        return value
+    if value is None:
+        return None
+    if field.type in ("int", "double"):
+        return _number(field, value)
+    if not isinstance(value, str):
+        raise _wrong_kind(field, value)
+    text = value.strip()
+    if not text:
+        return None
+    return _text(field, text)
+
+
+def refuse_missing(kind: ObjectType, record: Record) -> None:
+    """Refuse a record that lacks a required value.
+
+    Raises:
+        RecordError: with every field that is missing.
+    """
+    missing = [field.name for field in kind.fields() if field.required and record.get(field.name) is None]
+    if missing:
+        words = f"Required fields are missing: [{', '.join(missing)}]"
+        raise RecordError(Problem("REQUIRED_FIELD_MISSING", words, tuple(missing)))
+
+
+def _text(field: Field, text: str) -> Value:
+    if field.type in ID_TYPES:
+        return _reference(field, text)
+    if field.type == "datetime":
+        return _or_wrong_kind(field, text, parse_time(text))
+    if field.type == "date":
+        return _or_wrong_kind(field, text, parse_date(text))
+    if field.type not in TEXT_TYPES:
+        raise ValueError(f"{field.name}: no field type {field.type!r}")
+    if len(text) > field.length:
+        words = f"{field.shown_label}: data value too large: {text} (max length={field.length})"
+        raise RecordError(Problem("STRING_TOO_LONG", words, (field.name,)))
+    if field.type == "email":
+        return _email(field, text)
+    if field.type == "picklist" and field.restricted and text not in field.choices:
+        words = f"{field.shown_label}: bad value for restricted picklist field: {text}"
+        raise RecordError(Problem("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", words, (field.name,)))
+    return text
+
+
+def _email(field: Field, text: str) -> str:
+    address = text.lower()
+    local = address.partition("@")[0]
+    if not _EMAIL.fullmatch(address) or len(local) > 64 or local.startswith(".") or ".." in address or local[-1] == ".":
+        words = f"{field.shown_label}: invalid email address: {text}"
+        raise RecordError(Problem("INVALID_EMAIL_ADDRESS", words, (field.name,)))
+    return address
+
+
+def _reference(field: Field, text: str) -> str:
+    record_id = parse_id(text)
+    if record_id is None:
+        words = f"{field.shown_label}: id value of incorrect type: {text}"
+        raise RecordError(Problem("MALFORMED_ID", words, (field.name,)))
+    return record_id
+
+
+def _number(field: Field, value: object) -> Value:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_kind(field, value)
+    if field.type == "int" and not isinstance(value, int):
+        raise _wrong_kind(field, value)
+    return value
+
+
+def _or_wrong_kind(field: Field, text: str, parsed: str | None) -> str:
+    if parsed is None:
+        raise _wrong_kind(field, text)
+    return parsed
+
+
+def _wrong_kind(field: Field, value: object) -> Exception:
+    wanted = field.type if field.type not in TEXT_TYPES | ID_TYPES else "string"
+    kind = _KINDS.get(type(value), "OBJECT")
+    words = f"Cannot deserialize instance of {wanted} from VALUE_{kind} value {value}"
+    return unreadable_json(f"{words} or request may be missing a required field")

@@ -1,0 +1,189 @@
+"""The routes that write: one record, a new record, and Collections (up to 200 records in one call).
+
+Collections, as documented ("Update Records Using sObject Collections") and recorded: a request in good form is answered
+200 whatever becomes of its records; results stand in the order of the records, and a failed one carries no id; one type
+after another makes chunks, at most ten of them; an empty list and a list that is too long are refused whole. An id that
+stands twice in one call fails in each place with DUPLICATE_VALUE, "Duplicate id specified" (Help article 000384876 for
+the words; the code is that of the sister message "Duplicate external id specified").
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from connector.simulator.salesforce.errors import ApiError, Problem, RecordError
+from connector.simulator.salesforce.exchange import Answer, Call, Operation, subjects_of
+from connector.simulator.salesforce.ids import parse_id
+from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.reading import find_row, path_kind
+from connector.simulator.salesforce.saving import Pending, check_update, create, save
+from connector.simulator.salesforce.schema import ObjectType, Record
+
+MAX_RECORDS = 200
+MAX_CHUNKS = 10
+_ROLLED_BACK = Problem(
+    "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+    "Record rolled back because not all records were valid and the request was using AllOrNone header",
+    (),
+)
+
+Outcome = Pending | RecordError
+
+
+class Writing:
+    """Write routes over one org.
+
+    Args:
+        org: the org.
+    """
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+
+    def operations(self) -> list[Operation]:
+        """All write routes."""
+        return [
+            Operation("create_one", "POST", "/sobjects/{object}", self.create_one),
+            Operation("update_one", "PATCH", "/sobjects/{object}/{id}", self.update_one, _path_id),
+            Operation("update_many", "PATCH", "/composite/sobjects", self.update_many, _record_ids),
+        ]
+
+    def create_one(self, call: Call) -> Answer:
+        """Create a record."""
+        kind = path_kind(self._org, call)
+        sent = _without_attributes(call.json_object())
+        record_id = create(self._org, kind, sent, assign=_assigns(call))
+        return Answer({"id": record_id, "success": True, "errors": []}, 201, rows=1)
+
+    def update_one(self, call: Call) -> Answer:
+        """Update a record, if it is unmodified since the time the caller names."""
+        kind = path_kind(self._org, call)
+        sent = _without_attributes(call.json_object())
+        if any(name.lower() == "id" for name in sent):
+            raise ApiError(400, "INVALID_FIELD", "The Id field should not be specified in the sobject data.")
+        row = find_row(self._org, kind, call.path["id"])
+        _refuse_if_modified(call, row)
+        record_id = str(row["Id"])
+        problem = call.row_error(record_id)
+        if problem is not None:
+            raise RecordError(problem)
+        save(self._org, check_update(self._org, kind, record_id, sent, assign=_assigns(call)))
+        return Answer(None, 204, rows=1, updated=((kind.name, record_id),))
+
+    def update_many(self, call: Call) -> Answer:
+        """Update records by Collections."""
+        body = call.json_object()
+        records = _records(body)
+        kinds = [self._kind_of(record) for record in records]
+        _refuse_many_chunks(kinds)
+        repeated = _repeated_ids(records)
+        outcomes = [self._check(call, kind, record, repeated) for kind, record in zip(kinds, records, strict=True)]
+        if _flag(body, "allOrNone") and any(isinstance(outcome, RecordError) for outcome in outcomes):
+            outcomes = [o if isinstance(o, RecordError) else RecordError(_ROLLED_BACK) for o in outcomes]
+        saved = [outcome for outcome in outcomes if isinstance(outcome, Pending)]
+        for update in saved:
+            save(self._org, update)
+        updated = tuple((update.kind.name, update.record_id) for update in saved)
+        return Answer([_result(outcome) for outcome in outcomes], rows=len(records), updated=updated)
+
+    def _kind_of(self, record: Mapping[str, object]) -> ObjectType:
+        attributes = record.get("attributes")
+        name = attributes.get("type") if isinstance(attributes, dict) else None
+        if not isinstance(name, str):
+            raise ApiError(400, "INVALID_TYPE", "Must send a concrete entity type.")
+        kind = self._org.find_kind(name)
+        if kind is None:
+            raise ApiError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.")
+        return kind
+
+    def _check(self, call: Call, kind: ObjectType, record: Mapping[str, object], repeated: frozenset[str]) -> Outcome:
+        raw_id = _id_of(record)
+        record_id = parse_id(raw_id)
+        if record_id is not None and record_id in repeated:
+            return RecordError(Problem("DUPLICATE_VALUE", f"Duplicate id specified: {record_id}", ("Id",)))
+        problem = None if record_id is None else call.row_error(record_id)
+        if problem is not None:
+            return RecordError(problem)
+        sent = {name: value for name, value in _without_attributes(record).items() if name.lower() != "id"}
+        try:
+            return check_update(self._org, kind, raw_id, sent, assign=_assigns(call))
+        except RecordError as error:
+            return error
+
+
+def _assigns(call: Call) -> bool:
+    """Whether assignment rules run: they do unless the header says FALSE (REST guide, "Assignment Rule Header")."""
+    return call.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE"
+
+
+def _refuse_if_modified(call: Call, row: Record) -> None:
+    """Honour `If-Unmodified-Since`, which counts whole seconds of the record's last modified date."""
+    header = call.headers.get("if-unmodified-since")
+    if header is None:
+        return
+    try:
+        since = parsedate_to_datetime(header)
+    except ValueError as error:
+        raise ApiError(400, "INVALID_HEADER", f"If-Unmodified-Since is no HTTP date: {header}") from error
+    modified = datetime.strptime(str(row["LastModifiedDate"]), "%Y-%m-%dT%H:%M:%S.000%z")
+    if modified > (since if since.tzinfo else since.replace(tzinfo=UTC)):
+        words = "One or more of the preconditions specified in the request headers were not met"
+        raise ApiError(412, "PRECONDITION_FAILED", words)
+
+
+def _records(body: Mapping[str, object]) -> list[dict[str, object]]:
+    records = body.get("records")
+    if not isinstance(records, list) or not records:
+        raise ApiError(400, "REQUIRED_FIELD_MISSING", "At least 1 record is required")
+    if len(records) > MAX_RECORDS:
+        words = f"record limit reached. cannot submit more than {MAX_RECORDS} records into this call"
+        raise ApiError(400, "EXCEEDED_ID_LIMIT", words)
+    if not all(isinstance(record, dict) for record in records):
+        raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
+    return records
+
+
+def _refuse_many_chunks(kinds: list[ObjectType]) -> None:
+    chunks = 1 + sum(1 for before, after in itertools.pairwise(kinds) if before is not after)
+    if chunks > MAX_CHUNKS:
+        words = f"Cannot have more than {MAX_CHUNKS} chunks in a single operation. "
+        raise ApiError(400, "LIMIT_EXCEEDED", words + "Please rearrange the data to reduce chunking.")
+
+
+def _repeated_ids(records: list[dict[str, object]]) -> frozenset[str]:
+    counted = Counter(parse_id(_id_of(record)) for record in records)
+    return frozenset(record_id for record_id, count in counted.items() if record_id is not None and count > 1)
+
+
+def _id_of(record: Mapping[str, object]) -> object:
+    return next((value for name, value in record.items() if name.lower() == "id"), None)
+
+
+def _without_attributes(record: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in record.items() if name != "attributes"}
+
+
+def _flag(body: Mapping[str, object], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise ApiError(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of boolean from {name}")
+    return value
+
+
+def _result(outcome: Outcome) -> dict[str, object]:
+    if isinstance(outcome, Pending):
+        return {"id": outcome.record_id, "success": True, "errors": []}
+    return {"success": False, "errors": [problem.as_result() for problem in outcome.problems]}
+
+
+def _path_id(call: Call) -> frozenset[str]:
+    return subjects_of([call.path["id"]])
+
+
+def _record_ids(call: Call) -> frozenset[str]:
+    records = call.json_object().get("records")
+    if not isinstance(records, list):
+        return frozenset()
+    return subjects_of([_id_of(record) for record in records if isinstance(record, dict)])

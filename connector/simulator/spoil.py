@@ -1,0 +1,106 @@
+"""How an armed fault spoils one request: before the work is done, or the answer after it.
+
+Actions known everywhere: `drop_before`, `drop_after` (the connection ends without an answer), `error_before`,
+`error_after` (an HTML page of a gateway, `params`: `status`, default 500), `status` and `not_found` (the vendor's own
+refusal, no effect), `html`, `truncated`, `wrong_types` (effect, but an answer nobody can read), `delay` (`params`:
+`seconds` of real time between effect and answer), `unknown_word` (effect, and an answer with a state word nobody knows;
+`params`: `word`, `fields`). `error_in_2xx` (`params`: `error_key`; no effect) is Lensmor's.
+"""
+
+import json
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from connector.simulator.dropping import Dropped
+from connector.simulator.faults import Fault
+
+COMMON_ACTIONS = frozenset(
+    {
+        "delay",
+        "drop_after",
+        "drop_before",
+        "error_after",
+        "error_before",
+        "html",
+        "not_found",
+        "status",
+        "truncated",
+        "unknown_word",
+        "wrong_types",
+    }
+)
+
+
+def before(fault: Fault, request_id: str, success: int) -> Response | None:
+    """The answer of a fault without effect, or None if the request is to be worked on."""
+    if fault.action == "drop_before":
+        return Dropped()
+    if fault.action == "error_before":
+        return gateway_page(int(number(fault, "status", 500)))
+    if fault.action == "error_in_2xx":
+        key = str(fault.params.get("error_key", "USER_CONCURRENCY_LIMIT_EXCEEDED"))
+        body = {"code": success, "message": "Request could not be served", "errorKey": key, "traceId": request_id}
+        return JSONResponse(body, success, {"X-Request-ID": request_id})
+    return None
+
+
+def after(fault: Fault, status: int, body: object) -> Response | None:
+    """The unreadable answer to a request that took effect, or None if the answer stays readable."""
+    if fault.action == "drop_after":
+        return Dropped()
+    if fault.action == "error_after":
+        return gateway_page(int(number(fault, "status", 500)))
+    if fault.action == "html":
+        return gateway_page(status)
+    if fault.action == "truncated":
+        text = json.dumps(body)
+        return Response(text[: len(text) // 2], status, media_type="application/json")
+    return None
+
+
+def changed(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
+    """The body with what the fault changes in it; the same body for any other fault.
+
+    Args:
+        fault: the misbehaviour.
+        body: the answer as it should be.
+        state_words: the fields in which `unknown_word` puts its word unless its parameters name others.
+    """
+    if fault.action == "wrong_types" and isinstance(body, dict):
+        return {key: wrong_type(value) for key, value in body.items()}
+    if fault.action == "unknown_word":
+        fields = fault.params.get("fields", state_words)
+        names = frozenset(str(name) for name in fields) if isinstance(fields, list | tuple) else frozenset()
+        return with_word(body, names, str(fault.params.get("word", "under_review")))
+    return body
+
+
+def wrong_type(value: object) -> object:
+    """A valid JSON value of another type than the one given."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bool | int | float):
+        return {"value": value}
+    return "unexpected"
+
+
+def with_word(value: object, names: frozenset[str], word: str) -> object:
+    """A copy in which every text under one of these names reads `word`."""
+    if isinstance(value, list):
+        return [with_word(item, names, word) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: word if key in names and isinstance(item, str) else with_word(item, names, word)
+            for key, item in value.items()
+        }
+    return value
+
+
+def gateway_page(status: int) -> Response:
+    """An HTML page such as a proxy in front of the vendor sends; it carries none of the vendor's headers."""
+    return HTMLResponse(f"<html><body><h1>{status}</h1><p>The server could not complete it.</p></body></html>", status)
+
+
+def number(fault: Fault, name: str, default: float) -> float:
+    """A number among a fault's parameters."""
+    return float(str(fault.params.get(name, default)))

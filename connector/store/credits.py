@@ -1,0 +1,258 @@
+"""Entries, balances observed, and what the caps still allow; all sums are derived, none is stored."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.spend import Cap, EntryKind, Totals
+from connector.store import tables as t
+from connector.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CapRules:
+    """Every limit that applies to one provider in one run, in credits; None and missing mean no limit.
+
+    Attributes:
+        run: per mapping, for this run.
+        mapping_day: per mapping, for the day.
+        day: over everything.
+        month: over everything.
+        reserve: of the vendor's balance, never touched.
+    """
+
+    run: Mapping[str, int] = field(default_factory=dict)
+    mapping_day: Mapping[str, int] = field(default_factory=dict)
+    day: int | None = None
+    month: int | None = None
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The caps as they stand: those over all mappings, and those of each mapping."""
+
+    shared: tuple[Cap, ...]
+    by_mapping: Mapping[str, tuple[Cap, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to append."""
+
+    attempt_id: str
+    mapping: str
+    kind: EntryKind
+    credits: int
+
+
+def budget_day(now: datetime) -> str:
+    """The UTC day that pays for a hold."""
+    return now.strftime("%Y-%m-%d")
+
+
+def append(
+    connection: sa.Connection, attempt: sa.Row[tuple[object, ...]], entries: Iterable[NewEntry], now: datetime
+) -> None:
+    """Add entries of one attempt under the budget day of its hold."""
+    rows = [
+        {
+            "at": now,
+            "budget_day": attempt.budget_day,
+            "provider": attempt.provider,
+            "account": attempt.account,
+            "mapping": entry.mapping,
+            "run_id": attempt.run_id,
+            "attempt_id": entry.attempt_id,
+            "kind": entry.kind.value,
+            "credits": entry.credits,
+        }
+        for entry in entries
+        if entry.credits
+    ]
+    if rows:
+        connection.execute(sa.insert(t.entry), rows)
+
+
+def room(connection: sa.Connection, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
+    """What each cap still allows, read inside the transaction that will take the hold."""
+    today = budget_day(now)
+    sums = _sums(connection, provider, account, run_id, today)
+    shared: list[Cap] = []
+    if rules.day is not None:
+        shared.append(Cap("daily cap over all runs", rules.day, sums.used(day=True)))
+    if rules.month is not None:
+        shared.append(Cap("monthly cap over all runs", rules.month, sums.used()))
+    balance = _balance(connection, provider, account, rules.reserve)
+    if balance is not None:
+        shared.append(balance)
+    by_mapping: dict[str, tuple[Cap, ...]] = {}
+    for mapping in {*rules.run, *rules.mapping_day}:
+        caps: list[Cap] = []
+        if mapping in rules.run:
+            caps.append(Cap(f"cap of mapping {mapping} per run", rules.run[mapping], sums.used(mapping, run=True)))
+        if mapping in rules.mapping_day:
+            used = sums.used(mapping, day=True)
+            caps.append(Cap(f"cap of mapping {mapping} per day", rules.mapping_day[mapping], used))
+        by_mapping[mapping] = tuple(caps)
+    return Room(tuple(shared), by_mapping)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """This month's holds less releases, by (mapping, is today, is this run)."""
+
+    rows: Mapping[tuple[str, bool, bool], int]
+
+    def used(self, mapping: str | None = None, *, day: bool = False, run: bool = False) -> int:
+        return sum(
+            used
+            for (name, today, this_run), used in self.rows.items()
+            if (mapping is None or name == mapping) and (today or not day) and (this_run or not run)
+        )
+
+
+def _sums(connection: sa.Connection, provider: str, account: str, run_id: str, today: str) -> _Sums:
+    e = t.entry.c
+    is_today = sa.case((e.budget_day == today, 1), else_=0).label("is_today")
+    is_run = sa.case((e.run_id == run_id, 1), else_=0).label("is_run")
+    signed = sa.case(
+        (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0
+    )
+    in_scope = sa.or_(e.budget_day >= today[:7] + "-01", e.run_id == run_id)
+    rows = connection.execute(
+        sa.select(e.mapping, is_today, is_run, sa.func.sum(signed))
+        .where(e.provider == provider, e.account == account, in_scope)
+        .group_by(e.mapping, is_today, is_run)
+    )
+    return _Sums({(name, bool(day), bool(run)): int(used or 0) for name, day, run, used in rows})
+
+
+def _balance(connection: sa.Connection, provider: str, account: str, reserve: int) -> Cap | None:
+    """The last observed balance as a cap: less the reserve, what was charged since, and everything still held.
+
+    When a vendor charges is not documented, so a hold counts against the balance whether or not the vendor has taken
+    it already: the error is on the safe side and ends with the next observation.
+    """
+    o, e, u = t.observation.c, t.entry.c, t.unlock.c
+    seen = connection.execute(
+        sa.select(o.balance, o.last_entry)
+        .where(o.provider == provider, o.account == account)
+        .order_by(o.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if seen is None:
+        return None
+    charged = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(e.credits), 0)).where(
+            e.id > seen.last_entry, e.provider == provider, e.account == account, e.kind == EntryKind.CHARGE.value
+        )
+    )
+    holds = sa.case((u.hold == "open", 1), else_=0) + sa.case((u.prior_attempt_id.is_not(None), 1), else_=0)
+    held = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits * holds), 0)).where(
+            u.provider == provider,
+            u.account == account,
+            sa.or_(u.hold == "open", u.prior_attempt_id.is_not(None)),
+        )
+    )
+    return Cap("balance at the vendor", seen.balance - reserve, int(charged or 0) + int(held or 0))
+
+
+class Credits:
+    """Observed balances and totals, for reports and commands."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def newest_entry(self) -> int:
+        """The id of the newest entry; noted before a balance is asked for."""
+        with self._db.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(t.entry.c.id), 0))) or 0)
+
+    def observe(
+        self, provider: str, account: str, run_id: str, balance: int, began_at: datetime, last_entry: int
+    ) -> None:
+        """Keep what the vendor said its balance is."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.insert(t.observation).values(
+                    provider=provider,
+                    account=account,
+                    run_id=run_id,
+                    began_at=began_at,
+                    last_entry=last_entry,
+                    balance=balance,
+                )
+            )
+
+    def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
+        """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""
+        with self._db.read() as connection:
+            return room(connection, provider, account, run_id, rules, now)
+
+    def totals(self, run_id: str | None = None) -> dict[str, Totals]:
+        """Sums by provider, of one run or of everything."""
+        e = t.entry.c
+        query = sa.select(e.provider, e.kind, sa.func.sum(e.credits)).group_by(e.provider, e.kind)
+        if run_id is not None:
+            query = query.where(e.run_id == run_id)
+        with self._db.read() as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        return {provider: _totals([row for row in rows if row[0] == provider]) for provider in {r[0] for r in rows}}
+
+    def imbalance(self) -> str:
+        """What does not add up between entries and unlocks; empty when the books close.
+
+        Open holds by the entries (holds less charges less releases) must equal those of the unlocks.
+        """
+        e, u = t.entry.c, t.unlock.c
+        signed = sa.case((e.kind == EntryKind.HOLD.value, e.credits), else_=-e.credits)
+        holds = sa.case((u.hold == "open", 1), else_=0) + sa.case((u.prior_attempt_id.is_not(None), 1), else_=0)
+        with self._db.read() as connection:
+            by_entries = {
+                provider: int(total)
+                for provider, total in connection.execute(
+                    sa.select(e.provider, sa.func.sum(signed)).group_by(e.provider)
+                )
+            }
+            by_unlocks = {
+                provider: int(total)
+                for provider, total in connection.execute(
+                    sa.select(u.provider, sa.func.sum(u.price_credits * holds)).group_by(u.provider)
+                )
+            }
+        wrong = [
+            f"{name}: entries hold {by_entries.get(name, 0)} credits, unlocks {by_unlocks.get(name, 0)}"
+            for name in sorted({*by_entries, *by_unlocks})
+            if by_entries.get(name, 0) != by_unlocks.get(name, 0)
+        ]
+        return "; ".join(wrong)
+
+    def by_month(self) -> list[tuple[str, str, Totals]]:
+        """(month, provider, totals), newest month first."""
+        e = t.entry.c
+        month = sa.func.substr(e.budget_day, 1, 7).label("month")
+        query = sa.select(month, e.provider, e.kind, sa.func.sum(e.credits)).group_by(month, e.provider, e.kind)
+        with self._db.read() as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        keys = sorted({(row[0], row[1]) for row in rows}, reverse=True)
+        return [(m, p, _totals([row[1:] for row in rows if (row[0], row[1]) == (m, p)])) for m, p in keys]
+
+    def charged_since(self, since_entry: int) -> dict[str, int]:
+        """Credits by provider that became charged while a run was at work, older attempts included."""
+        e = t.entry.c
+        query = (
+            sa.select(e.provider, sa.func.sum(e.credits))
+            .where(e.id > since_entry, e.kind == EntryKind.CHARGE.value)
+            .group_by(e.provider)
+        )
+        with self._db.read() as connection:
+            return {provider: int(charged) for provider, charged in connection.execute(query)}
+
+
+def _totals(rows: list[tuple[object, ...]]) -> Totals:
+    sums = {str(row[-2]): int(str(row[-1])) for row in rows}
+    return Totals(sums.get("hold", 0), sums.get("charge", 0), sums.get("release", 0))

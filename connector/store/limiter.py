@@ -1,0 +1,73 @@
+"""One budget of requests per vendor key, shared by all threads and processes of a ledger.
+
+The generic cell rate algorithm on one row: each permit moves the theoretical arrival time forward by one interval,
+the sleeper waits outside the transaction. What the vendor says in its headers moves the same row.
+"""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from connector.core.clock import Clock
+from connector.store import tables as t
+from connector.store.database import Database
+
+_MINUTE_US = 60_000_000
+_R = t.rate_limit.c
+
+
+class Limiter:
+    """Permits for one vendor key.
+
+    Args:
+        database: the ledger's database.
+        key: provider and account.
+        per_minute: the operator's setting, until the vendor's headers say otherwise.
+        clock: gives the time and waits; its scale shortens the interval in rehearsals.
+    """
+
+    def __init__(self, database: Database, key: str, per_minute: int, clock: Clock) -> None:
+        self._db = database
+        self._key = key
+        self._clock = clock
+        self._per_minute = per_minute
+        with database.write() as connection:
+            connection.execute(
+                database.insert(t.rate_limit)
+                .values(key=key, tat=0, per_minute=per_minute)
+                .on_conflict_do_update(index_elements=["key"], set_={"per_minute": per_minute})
+            )
+
+    def acquire(self) -> None:
+        """Wait until a request may leave."""
+        now_us = self._now_us()
+        interval_us = round(_MINUTE_US / self._per_minute * self._clock.scale)
+        with self._db.write() as connection:
+            at_us = connection.execute(
+                sa.update(t.rate_limit)
+                .where(_R.key == self._key)
+                .values(tat=sa.case((_R.tat > now_us, _R.tat), else_=now_us) + interval_us)
+                .returning(_R.tat)
+            ).scalar_one()
+        wait_us = at_us - interval_us - now_us
+        if wait_us > 0:
+            self._clock.pause(timedelta(microseconds=wait_us))
+
+    def pause(self, seconds: float) -> None:
+        """Let no request leave for this long: the vendor said so."""
+        until_us = self._now_us() + round(seconds * 1_000_000 * self._clock.scale)
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.rate_limit).where(_R.key == self._key, _R.tat < until_us).values(tat=until_us)
+            )
+
+    def limit(self, per_minute: int) -> None:
+        """Follow the vendor's own statement of its limit."""
+        if per_minute == self._per_minute:
+            return
+        self._per_minute = per_minute
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.rate_limit).where(_R.key == self._key).values(per_minute=per_minute))
+
+    def _now_us(self) -> int:
+        return round(self._clock.now().timestamp() * 1_000_000)

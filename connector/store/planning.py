@@ -1,0 +1,383 @@
+"""What planning must know of the ledger, and what a plan changes in it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel, Lookup, Outcome, Person, Unlock, UnlockKey, UnlockState
+from connector.core.person import Source
+from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, Known, LookUp, Skip, Take
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.rows import chunks, tried_to, unlock_of
+
+_U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
+ROWS_PER_INSERT = 500
+_NOT_BOUGHT = UnlockState.PLANNED.value
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWant:
+    """The decision for one channel, and the keyed hash of its field as it is now."""
+
+    channel: Channel
+    decision: Decision
+    baseline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRecord:
+    """A record as it was read, and what to do for it."""
+
+    crm_id: str
+    person: Person
+    wants: tuple[PlannedWant, ...]
+
+
+class Planning:
+    """The ledger's side of planning."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def known(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> Known:
+        """Everything in the ledger that may matter for these records.
+
+        Args:
+            mapping: whose records they are.
+            people: persons by CRM id.
+            sources: the providers that the mapping asks.
+        """
+        with self._db.read() as connection:
+            lookups: dict[tuple[str, str], Lookup] = {}
+            unlocks: dict[UnlockKey, Unlock] = {}
+            names = sorted({p.linkedin for p in people.values() if p.linkedin})
+            ids = {p.personnel_id for p in people.values() if p.personnel_id}
+            for source in sources:
+                if source.looks_up_linkedin:
+                    lookups |= _lookups(connection, source, names)
+                found = {
+                    it.personnel_id for (name, _), it in lookups.items() if name == source.name and it.personnel_id
+                }
+                unlocks |= _unlocks(connection, source, sorted({*ids, *found, *names}))
+            served = _served(connection, mapping, list(people)) if unlocks else set()
+            in_progress = _in_progress(connection, mapping, list(people))
+        return Known(unlocks, lookups, served, in_progress)
+
+    def remember(self, source: Source, linkedin: str, lookup: Lookup, now: datetime) -> None:
+        """Keep the answer to a LinkedIn lookup."""
+        values = {"personnel_id": lookup.personnel_id, "events": json.dumps(lookup.events), "at": now}
+        with self._db.write() as connection:
+            connection.execute(
+                self._db.insert(t.lookup)
+                .values(provider=source.name, account=source.account, linkedin=linkedin, **values)
+                .on_conflict_do_update(index_elements=["provider", "account", "linkedin"], set_=values)
+            )
+
+    def save(
+        self, run_id: str, mapping: str, object_name: str, records: Sequence[PlannedRecord], now: datetime
+    ) -> None:
+        """Write the plan of a page of records in one transaction.
+
+        A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
+        bought yet is decided anew.
+        """
+        with self._db.write() as connection:
+            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, records, now)
+            existing = _open_records(connection, mapping, [record.crm_id for record in records])
+            fresh = [record for record in records if record.crm_id not in existing]
+            new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now)
+            rows: list[dict[str, object]] = []
+            for record in fresh:
+                record_id = new_ids[record.crm_id]
+                rows += [_want_row(record_id, want, unlock_ids) for want in record.wants]
+            for record in records:
+                if record.crm_id in existing:
+                    rows += _take_up(connection, existing[record.crm_id], record, run_id, unlock_ids)
+            for part in chunks(rows, ROWS_PER_INSERT):
+                connection.execute(sa.insert(t.want), list(part))
+
+    def redecide(
+        self, want_id: int, run_id: str, mapping: str, channel: Channel, decision: Decision, now: datetime
+    ) -> None:
+        """Replace a want's decision: its lookup was answered, or its source ended without a value."""
+        planned = PlannedWant(channel, decision)
+        with self._db.write() as connection:
+            unlock_ids = _ensure_unlocks(
+                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now
+            )
+            row = _want_row(0, planned, unlock_ids)
+            del row["record_id"], row["baseline"]
+            connection.execute(
+                sa.update(t.want).where(_W.id == want_id, _W.state.in_(("lookup", "open", "held"))).values(**row)
+            )
+            self._note_resolved(connection, want_id, decision)
+
+    def planned_ids(self, keys: Sequence[UnlockKey]) -> dict[UnlockKey, int]:
+        """The unlocks under these keys that are planned and not bought yet."""
+        found: dict[UnlockKey, int] = {}
+        with self._db.read() as connection:
+            for key in keys:
+                unlock_id = connection.scalar(
+                    sa.select(_U.id).where(
+                        _U.provider == key.provider,
+                        _U.account == key.account,
+                        _U.channel == key.channel.value,
+                        _U.person == key.person,
+                        _U.state == _NOT_BOUGHT,
+                    )
+                )
+                if unlock_id is not None:
+                    found[key] = unlock_id
+        return found
+
+    def _note_resolved(self, connection: sa.Connection, want_id: int, decision: Decision) -> None:
+        """Keep a personnel id that was found by LinkedIn, so that it can be stamped on the record."""
+        if not isinstance(decision, Buy | Join | Take):
+            return
+        key = decision.key if isinstance(decision, Buy) else decision.unlock.key
+        if not key.person.isdecimal():
+            return
+        record_id = sa.select(_W.record_id).where(_W.id == want_id).scalar_subquery()
+        connection.execute(
+            sa.update(t.record)
+            .where(_R.id == record_id, _R.personnel_id.is_(None), _R.resolved_id.is_(None))
+            .values(resolved_id=key.person)
+        )
+
+
+def _lookups(connection: sa.Connection, source: Source, names: list[str]) -> dict[tuple[str, str], Lookup]:
+    found: dict[tuple[str, str], Lookup] = {}
+    for part in chunks(names):
+        rows = connection.execute(
+            sa.select(_L.linkedin, _L.personnel_id, _L.events).where(
+                _L.provider == source.name, _L.account == source.account, _L.linkedin.in_(part)
+            )
+        )
+        for row in rows:
+            found[source.name, row.linkedin] = Lookup(row.personnel_id, tuple(json.loads(row.events)))
+    return found
+
+
+def _unlocks(connection: sa.Connection, source: Source, people: list[str]) -> dict[UnlockKey, Unlock]:
+    """The newest generation of everything bought for these people from this source."""
+    newest: dict[UnlockKey, Unlock] = {}
+    for part in chunks(people):
+        rows = connection.execute(
+            sa.select(t.unlock)
+            .where(_U.provider == source.name, _U.account == source.account, _U.person.in_(part))
+            .order_by(_U.generation)
+        )
+        for row in rows:
+            unlock = unlock_of(row)
+            newest[unlock.key] = unlock
+    return newest
+
+
+def _served(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[tuple[str, int]]:
+    served: set[tuple[str, int]] = set()
+    for part in chunks(crm_ids):
+        rows = connection.execute(
+            sa.select(_R.crm_id, _W.unlock_id)
+            .join(t.want, _W.record_id == _R.id)
+            .where(_R.mapping == mapping, _R.crm_id.in_(part), _W.unlock_id.is_not(None), _W.state == "done")
+        )
+        served |= {(row.crm_id, row.unlock_id) for row in rows}
+    return served
+
+
+def _in_progress(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[str]:
+    found: set[str] = set()
+    for part in chunks(crm_ids):
+        query = sa.select(_R.crm_id).where(_R.mapping == mapping, _R.crm_id.in_(part), _R.in_progress)
+        found |= set(connection.scalars(query))
+    return found
+
+
+def _open_records(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in chunks(crm_ids):
+        query = sa.select(_R.crm_id, _R.id).where(_R.mapping == mapping, _R.state == "open", _R.crm_id.in_(part))
+        found |= {row.crm_id: row.id for row in connection.execute(query)}
+    return found
+
+
+def _insert_records(
+    connection: sa.Connection,
+    run_id: str,
+    mapping: str,
+    object_name: str,
+    records: list[PlannedRecord],
+    now: datetime,
+) -> dict[str, int]:
+    rows = [
+        {
+            "mapping": mapping,
+            "object": object_name,
+            "crm_id": record.crm_id,
+            "state": "open",
+            "run_id": run_id,
+            "personnel_id": record.person.personnel_id,
+            "event_id": record.person.event_id,
+            "linkedin": record.person.linkedin,
+            "resolved_id": _resolved(record),
+            "attention": _attention(record),
+            "opened_at": now,
+        }
+        for record in records
+    ]
+    for part in chunks(rows, ROWS_PER_INSERT):
+        connection.execute(sa.insert(t.record), list(part))
+    return _open_records(connection, mapping, [record.crm_id for record in records])
+
+
+def _attention(record: PlannedRecord) -> str:
+    texts = (want.decision.attention for want in record.wants if isinstance(want.decision, Defer))
+    return next((text for text in texts if text), "")
+
+
+def _resolved(record: PlannedRecord) -> str | None:
+    if record.person.personnel_id:
+        return None
+    for want in record.wants:
+        decision = want.decision
+        if isinstance(decision, Buy | Join | Take):
+            key = decision.key if isinstance(decision, Buy) else decision.unlock.key
+            if key.person.isdecimal():
+                return key.person
+    return None
+
+
+def _take_up(
+    connection: sa.Connection, record_id: int, record: PlannedRecord, run_id: str, unlock_ids: Mapping[UnlockKey, int]
+) -> list[dict[str, object]]:
+    """Bring an open record into this run; returns wants that it did not have yet."""
+    connection.execute(
+        sa.update(t.record)
+        .where(_R.id == record_id)
+        .values(
+            run_id=run_id,
+            personnel_id=record.person.personnel_id,
+            event_id=record.person.event_id,
+            linkedin=record.person.linkedin,
+            attention=_attention(record),
+        )
+    )
+    have = {
+        row.channel: row
+        for row in connection.execute(
+            sa.select(_W.id, _W.channel, _W.state, _W.baseline, _U.state.label("unlock_state"))
+            .outerjoin(t.unlock, _U.id == _W.unlock_id)
+            .where(_W.record_id == record_id)
+        )
+    }
+    new: list[dict[str, object]] = []
+    for want in record.wants:
+        row = _want_row(record_id, want, unlock_ids)
+        old = have.get(want.channel.value)
+        if old is None:
+            new.append(row)
+        elif old.unlock_state in {None, _NOT_BOUGHT} and old.state != "done":
+            row["baseline"] = old.baseline or row["baseline"]
+            connection.execute(sa.update(t.want).where(_W.id == old.id).values(**row))
+    return new
+
+
+def _ensure_unlocks(
+    database: Database,
+    connection: sa.Connection,
+    run_id: str,
+    mapping: str,
+    records: Sequence[PlannedRecord],
+    now: datetime,
+) -> dict[UnlockKey, int]:
+    """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
+    buys = {w.decision.key: w.decision for r in records for w in r.wants if isinstance(w.decision, Buy)}
+    joins = {
+        w.decision.unlock.key: w.decision.unlock
+        for r in records
+        for w in r.wants
+        if isinstance(w.decision, Join | Take)
+    }
+    rows = [
+        {
+            "provider": key.provider,
+            "account": key.account,
+            "channel": key.channel.value,
+            "person": key.person,
+            "generation": buy.generation,
+            "state": _NOT_BOUGHT,
+            "event_id": buy.event_id,
+            "mapping": mapping,
+            "run_id": run_id,
+            "price_credits": buy.price_credits,
+            "state_at": now,
+        }
+        for key, buy in buys.items()
+    ]
+    for part in chunks(rows, ROWS_PER_INSERT):
+        connection.execute(database.insert(t.unlock).on_conflict_do_nothing(), list(part))
+    ids = {key: unlock.id for key, unlock in joins.items()}
+    ids |= _newest_ids(connection, buys)
+    planned = [unlock.id for unlock in joins.values() if unlock.state is UnlockState.PLANNED]
+    for some in chunks(planned):
+        connection.execute(
+            sa.update(t.unlock).where(_U.id.in_(some), _U.state == _NOT_BOUGHT).values(run_id=run_id, mapping=mapping)
+        )
+    return ids
+
+
+def _newest_ids(connection: sa.Connection, buys: Mapping[UnlockKey, Buy]) -> dict[UnlockKey, int]:
+    groups: dict[tuple[str, str, str], list[UnlockKey]] = {}
+    for key in buys:
+        groups.setdefault((key.provider, key.account, key.channel.value), []).append(key)
+    ids: dict[UnlockKey, int] = {}
+    for (provider, account, channel), keys in groups.items():
+        by_person = {key.person: key for key in keys}
+        for part in chunks(list(by_person)):
+            rows = connection.execute(
+                sa.select(_U.person, _U.id)
+                .where(_U.provider == provider, _U.account == account, _U.channel == channel, _U.person.in_(part))
+                .order_by(_U.generation)
+            )
+            for row in rows:
+                ids[by_person[row.person]] = row.id
+    return ids
+
+
+def _want_row(record_id: int, want: PlannedWant, unlock_ids: Mapping[UnlockKey, int]) -> dict[str, object]:
+    state, outcome, reason, keep, position, unlock_id = _verdict(want.decision, unlock_ids)
+    return {
+        "record_id": record_id,
+        "channel": want.channel.value,
+        "state": state,
+        "position": position,
+        "unlock_id": unlock_id,
+        "outcome": None if outcome is None else outcome.value,
+        "reason": reason,
+        "keep_status": keep,
+        "tried": tried_to(want.decision.tried),
+        "baseline": want.baseline,
+    }
+
+
+def _verdict(
+    decision: Decision, unlock_ids: Mapping[UnlockKey, int]
+) -> tuple[str, Outcome | None, str, bool, int, int | None]:
+    """(state, outcome, reason, keep_status, position, unlock id) of a want."""
+    match decision:
+        case Buy():
+            return "open", None, "", False, decision.position, unlock_ids[decision.key]
+        case Join() | Take():
+            return "open", None, "", False, decision.position, decision.unlock.id
+        case LookUp():
+            return "lookup", None, "", False, decision.position, None
+        case Skip():
+            return "ready", Outcome.SKIPPED, decision.reason, decision.keep_status, 0, None
+        case Defer():
+            return "held", Outcome.DEFERRED, decision.reason, True, 0, None
+        case Exhausted():
+            return "ready", Outcome(decision.result.value), decision.reason, False, 0, None

@@ -1,0 +1,364 @@
+"""Records on their way through a run: taken up, ready to be written, finished, and each run's word on them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel, Outcome, Result, UnlockState
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
+from connector.store.seal import Seal
+
+_U, _R, _W = t.unlock.c, t.record.c, t.want.c
+_INCOMPLETE = ("lookup", "open", "held")
+_BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedWant:
+    """A want whose unlock is final: a value to write, or the next source to ask."""
+
+    want: WantRow
+    record_id: int
+    mapping: str
+    provider: str
+    result: Result
+    has_value: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockWord:
+    """What an unlock says to the records that hang on it."""
+
+    provider: str
+    state: UnlockState
+    result: Result | None
+    reason: str
+    value: str | None
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What became of a record in a write.
+
+    Attributes:
+        wants: outcome and reason of each want that is settled now, by want id.
+        closes: the record is finished.
+        in_progress: the CRM now shows our word for work in progress.
+        parked_version: where a paid value could not be written: the version of everything that may have to change.
+    """
+
+    record_id: int
+    outcome: Outcome
+    reason: str
+    wants: Mapping[int, tuple[Outcome, str]]
+    closes: bool
+    in_progress: bool = False
+    parked_version: str | None = None
+    attention: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunWord:
+    """One run's word on one record, for reports and exports."""
+
+    record_id: int
+    mapping: str
+    object: str
+    crm_id: str
+    outcome: Outcome
+    reason: str
+    attention: str
+
+
+class Records:
+    """The ledger's side of records."""
+
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self._db = database
+        self._seal = seal
+
+    def adopt(self, run_id: str, mappings: Sequence[str]) -> int:
+        """Take up every open record for which something was bought or is waiting to be written."""
+        with_purchase = (
+            sa.select(_W.record_id)
+            .outerjoin(t.unlock, _U.id == _W.unlock_id)
+            .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
+        )
+        with self._db.write() as connection:
+            moved = connection.execute(
+                sa.update(t.record)
+                .where(_R.state == "open", _R.mapping.in_(mappings), _R.id.in_(with_purchase))
+                .values(run_id=run_id)
+            )
+        return moved.rowcount
+
+    def drop_unselected(self, run_id: str, mappings: Sequence[str], now: datetime) -> None:
+        """Close open records that nothing was bought for and that are no longer selected."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.record)
+                .where(_R.state == "open", _R.mapping.in_(mappings), _R.run_id != run_id)
+                .values(state="closed", closed_at=now)
+            )
+
+    def pending_lookups(self, run_id: str) -> list[tuple[WantRow, RecordRow]]:
+        """Wants of this run whose person must be looked up first, oldest first."""
+        query = (
+            sa.select(t.want)
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.run_id == run_id, _R.state == "open", _W.state == "lookup")
+            .order_by(_W.id)
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+            records = {r.id: r for r in records_with_wants(connection, list({row.record_id for row in rows}))}
+        return [(want_of(row), records[row.record_id]) for row in rows]
+
+    def hold(self, want_ids: Sequence[int], reason: str) -> None:
+        """Defer wants that wait for a lookup: nothing can be bought for them now."""
+        with self._db.write() as connection:
+            for part in chunks(want_ids):
+                connection.execute(
+                    sa.update(t.want)
+                    .where(_W.id.in_(part), _W.state == "lookup")
+                    .values(state="held", outcome=Outcome.DEFERRED.value, reason=reason, keep_status=True)
+                )
+
+    def ended(self, run_id: str, unlock_ids: Sequence[int] | None = None) -> list[EndedWant]:
+        """Open wants of this run whose unlock is final: to be written, or to be asked elsewhere.
+
+        A want whose value was erased and must be read once more is not among them.
+
+        Args:
+            run_id: whose records count.
+            unlock_ids: look only at these; None looks at all.
+        """
+        query = (
+            sa.select(
+                t.want, _R.mapping, _U.provider, _U.result, _U.reason.label("why"), _U.value.is_not(None).label("has")
+            )
+            .join(t.record, _R.id == _W.record_id)
+            .join(t.unlock, _U.id == _W.unlock_id)
+            .where(
+                _R.run_id == run_id,
+                _R.state == "open",
+                _W.state == "open",
+                _U.state == UnlockState.FINAL.value,
+                sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None)),
+            )
+        )
+        if unlock_ids is not None:
+            query = query.where(_U.id.in_(unlock_ids))
+        with self._db.read() as connection:
+            return [
+                EndedWant(want_of(r), r.record_id, r.mapping, r.provider, Result(r.result), bool(r.has), r.why)
+                for r in connection.execute(query)
+            ]
+
+    def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
+        """Records with their wants, by ledger id."""
+        with self._db.read() as connection:
+            return {row.id: row for row in records_with_wants(connection, sorted(set(record_ids)))}
+
+    def mark_ready(self, want_ids: Sequence[int]) -> None:
+        """Their value is at hand."""
+        with self._db.write() as connection:
+            for part in chunks(want_ids):
+                connection.execute(sa.update(t.want).where(_W.id.in_(part), _W.state == "open").values(state="ready"))
+
+    def fail_want_of(self, unlock_id: int, reason: str) -> None:
+        """Nothing can be had for the wants that hang on this unlock: it was paid earlier and is not shown any more."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.want)
+                .where(_W.unlock_id == unlock_id, _W.state == "open")
+                .values(state="ready", unlock_id=None, outcome=Outcome.FAILED.value, reason=reason)
+            )
+
+    def complete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
+        """Open records of this run that wait for nothing but their write."""
+        incomplete = sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(_INCOMPLETE))
+        return self._open(run_id, ~sa.exists(incomplete), exclude, limit)
+
+    def incomplete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
+        """Open records of this run that still wait for a vendor, a lookup or a later run."""
+        incomplete = sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(_INCOMPLETE))
+        return self._open(run_id, sa.exists(incomplete), exclude, limit)
+
+    def _open(self, run_id: str, condition: sa.ColumnElement[bool], exclude: set[int], limit: int) -> list[RecordRow]:
+        query = sa.select(_R.id).where(_R.run_id == run_id, _R.state == "open", condition).order_by(_R.mapping, _R.id)
+        with self._db.read() as connection:
+            ids = [found for found in connection.scalars(query) if found not in exclude]
+            return records_with_wants(connection, ids[:limit])
+
+    def words_of(self, unlock_ids: Iterable[int]) -> dict[int, UnlockWord]:
+        """What these unlocks say, values opened."""
+        words: dict[int, UnlockWord] = {}
+        query = sa.select(_U.id, _U.provider, _U.state, _U.result, _U.reason, _U.value, _U.person)
+        with self._db.read() as connection:
+            for part in chunks(sorted(set(unlock_ids))):
+                for row in connection.execute(query.where(_U.id.in_(part))):
+                    words[row.id] = UnlockWord(
+                        row.provider,
+                        UnlockState(row.state),
+                        Result(row.result) if row.result else None,
+                        row.reason,
+                        None if row.value is None else str(self._seal.open(row.value)["value"]),
+                        row.person,
+                    )
+        return words
+
+    def finish(self, finishes: Sequence[Finish], now: datetime) -> None:
+        """Note what writes have come to; values that nobody waits for any more are erased."""
+        if not finishes:
+            return
+        records = [
+            {
+                "key": f.record_id,
+                "new_state": "closed" if f.closes else "open",
+                "new_outcome": f.outcome.value,
+                "new_reason": f.reason,
+                "new_progress": f.in_progress,
+                "new_parked": f.parked_version,
+                "new_attention": f.attention,
+                "new_closed": now if f.closes else None,
+            }
+            for f in finishes
+        ]
+        wants = [
+            {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
+            for f in finishes
+            for want_id, (outcome, reason) in f.wants.items()
+        ]
+        with self._db.write() as connection:
+            connection.execute(_UPDATE_RECORD, records)
+            if wants:
+                connection.execute(_UPDATE_WANT, wants)
+            self._erase_values(connection, [want["key"] for want in wants])
+
+    def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
+        for part in chunks(want_ids):
+            still_wanted = sa.select(sa.literal(1)).where(t.want.c.unlock_id == _U.id, t.want.c.state != "done")
+            connection.execute(
+                sa.update(t.unlock)
+                .where(
+                    _U.id.in_(sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))),
+                    _U.value.is_not(None),
+                    ~sa.exists(still_wanted.correlate(t.unlock)),
+                )
+                .values(value=None)
+            )
+
+    def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:
+        """Follow a converted or merged record; False when its new place is being enriched by itself already."""
+        with self._db.write() as connection:
+            taken = sa.select(_R.id).where(_R.mapping == mapping, _R.crm_id == crm_id, _R.state == "open")
+            if connection.scalar(taken) is not None:
+                return False
+            connection.execute(
+                sa.update(t.record)
+                .where(_R.id == record_id)
+                .values(mapping=mapping, object=object_name, crm_id=crm_id, parked_version=None)
+            )
+        return True
+
+    def note(self, words: Sequence[tuple[int, Outcome, str, str]]) -> None:
+        """Set (record id, outcome, reason, attention) of records that stay open without a write."""
+        with self._db.write() as connection:
+            for record_id, outcome, reason, attention in words:
+                connection.execute(
+                    sa.update(t.record)
+                    .where(_R.id == record_id, _R.state == "open")
+                    .values(outcome=outcome.value, reason=reason, attention=attention)
+                )
+
+    def snapshot(self, run_id: str) -> None:
+        """Keep this run's word on each record it selected."""
+        source = sa.select(_R.run_id, _R.id, _R.outcome, _R.reason, _R.attention).where(
+            _R.run_id == run_id, _R.outcome.is_not(None)
+        )
+        columns = ["run_id", "record_id", "outcome", "reason", "attention"]
+        with self._db.write() as connection:
+            connection.execute(
+                self._db.insert(t.run_record).from_select(columns, source.where(sa.true())).on_conflict_do_nothing()
+            )
+
+    def selected(self, run_id: str) -> int:
+        """How many records this run has taken up."""
+        with self._db.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).where(_R.run_id == run_id)) or 0)
+
+    def words(self, run_id: str) -> list[RunWord]:
+        """Each record's outcome in that run, by mapping and CRM id."""
+        w = t.run_record.c
+        query = (
+            sa.select(_R.id, _R.mapping, _R.object, _R.crm_id, w.outcome, w.reason, w.attention)
+            .join(t.run_record, w.record_id == _R.id)
+            .where(w.run_id == run_id)
+            .order_by(_R.mapping, _R.crm_id)
+        )
+        with self._db.read() as connection:
+            return [
+                RunWord(r.id, r.mapping, r.object, r.crm_id, Outcome(r.outcome), r.reason, r.attention)
+                for r in connection.execute(query)
+            ]
+
+    def often_flagged(self, crm_ids_of_run: str, since: datetime, times: int) -> list[tuple[str, int]]:
+        """(CRM id, times) of this run's records that were taken up again and again since a time."""
+        mine = sa.select(_R.crm_id).where(_R.run_id == crm_ids_of_run)
+        query = (
+            sa.select(_R.crm_id, sa.func.count())
+            .where(_R.crm_id.in_(mine), _R.opened_at >= since)
+            .group_by(_R.mapping, _R.crm_id)
+            .having(sa.func.count() > times)
+        )
+        with self._db.read() as connection:
+            return [(crm_id, count) for crm_id, count in connection.execute(query)]
+
+    def success_rates(self) -> dict[tuple[str, Channel], float]:
+        """Share of final unlocks that delivered, by provider and channel, over the ledger's whole history."""
+        delivered = sa.func.sum(sa.case((_U.result == Result.DELIVERED.value, 1), else_=0))
+        query = (
+            sa.select(_U.provider, _U.channel, delivered, sa.func.count())
+            .where(_U.state == UnlockState.FINAL.value)
+            .group_by(_U.provider, _U.channel)
+        )
+        with self._db.read() as connection:
+            return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
+
+    def channel_counts(self, run_id: str, since_entry: datetime) -> list[tuple[Channel, Result, int]]:
+        """Unlocks that became final since a time, by channel and result, among those that the run's records want."""
+        mine = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_R.run_id == run_id)
+        query = (
+            sa.select(_U.channel, _U.result, sa.func.count())
+            .where(_U.id.in_(mine), _U.final_at >= since_entry)
+            .group_by(_U.channel, _U.result)
+        )
+        with self._db.read() as connection:
+            return [(Channel(c), Result(r), n) for c, r, n in connection.execute(query)]
+
+
+_UPDATE_RECORD = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"))
+    .values(
+        state=sa.bindparam("new_state"),
+        outcome=sa.bindparam("new_outcome"),
+        reason=sa.bindparam("new_reason"),
+        in_progress=sa.bindparam("new_progress"),
+        parked_version=sa.bindparam("new_parked"),
+        attention=sa.bindparam("new_attention"),
+        closed_at=sa.bindparam("new_closed"),
+    )
+)
+_UPDATE_WANT = (
+    sa.update(t.want)
+    .where(_W.id == sa.bindparam("key"))
+    .values(state="done", outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"))
+)

@@ -1,0 +1,312 @@
+"""What vendors answer after a purchase: results, polls, reads of people, and values read once more."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel, Result, UnlockState
+from connector.core.spend import EntryKind
+from connector.core.task import sources_of
+from connector.store import tables as t
+from connector.store.credits import NewEntry, append
+from connector.store.database import Database
+from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow, chunks
+from connector.store.seal import Seal
+
+_U = t.unlock.c
+AT_ONCE = 20  # due rows read at a time
+_BEFORE_FINAL = frozenset(state.value for state in sources_of(UnlockState.FINAL))
+
+
+class Results:
+    """The ledger's side of collecting."""
+
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self._db = database
+        self._seal = seal
+
+    def settle(self, settlements: Iterable[Settlement], now: datetime) -> list[int]:
+        """Make results final, seal their values, and end their holds as charge or release.
+
+        Returns:
+            The unlocks that this call made final; others already were.
+        """
+        wanted = {s.unlock_id: s for s in settlements}
+        with self._db.write() as connection:
+            rows = [
+                row
+                for part in chunks(list(wanted))
+                for row in connection.execute(
+                    sa.select(_U.id, _U.attempt_id, _U.prior_attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free)
+                    .where(_U.id.in_(part), _U.state.in_(_BEFORE_FINAL))
+                    .with_for_update()
+                )
+            ]
+            if not rows:
+                return []
+            updates: list[dict[str, object]] = []
+            sums: Counter[tuple[str, str, EntryKind]] = Counter()
+            for row in rows:
+                settlement = wanted[row.id]
+                kind = EntryKind.CHARGE if settlement.charged and not row.free else EntryKind.RELEASE
+                if row.hold == "open":
+                    sums[row.attempt_id, row.mapping, kind] += row.price_credits
+                if row.prior_attempt_id is not None:
+                    # Of two attempts one was charged: a second answer "not again" means that it was the first.
+                    first = EntryKind.CHARGE if settlement.charged and row.free else EntryKind.RELEASE
+                    sums[row.prior_attempt_id, row.mapping, first] += row.price_credits
+                updates.append(self._final_row(settlement, row.hold, kind, now))
+            self._write_final(connection, updates)
+            self._append(connection, sums, now)
+        return [row.id for row in rows]
+
+    def _final_row(self, settlement: Settlement, hold: str, kind: EntryKind, now: datetime) -> dict[str, object]:
+        ended = {EntryKind.CHARGE: "charged", EntryKind.RELEASE: "released"}[kind]
+        value = settlement.value
+        return {
+            "key": settlement.unlock_id,
+            "new_result": settlement.result.value,
+            "new_reason": settlement.reason,
+            "new_hold": ended if hold == "open" else hold,
+            "new_value": None if value is None else self._seal.seal({"value": value}),
+            "new_hash": None if value is None else self._seal.hash(value),
+            "now": now,
+        }
+
+    def _write_final(self, connection: sa.Connection, updates: list[dict[str, object]]) -> None:
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.id == sa.bindparam("key"))
+            .values(
+                state=UnlockState.FINAL.value,
+                result=sa.bindparam("new_result"),
+                reason=sa.bindparam("new_reason"),
+                hold=sa.bindparam("new_hold"),
+                value=sa.bindparam("new_value"),
+                value_hash=sa.bindparam("new_hash"),
+                check_at=None,
+                prior_attempt_id=None,
+                state_at=sa.bindparam("now"),
+                final_at=sa.bindparam("now"),
+            ),
+            updates,
+        )
+
+    def _append(self, connection: sa.Connection, sums: Counter[tuple[str, str, EntryKind]], now: datetime) -> None:
+        by_attempt: dict[str, list[NewEntry]] = {}
+        for (attempt_id, mapping, kind), price in sums.items():
+            by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
+        for attempt_id, entries in by_attempt.items():
+            attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+            append(connection, attempt, entries, now)
+
+    def improve(self, unlock_id: int, value: str, now: datetime) -> bool:
+        """Evidence that costs nothing turns not found or failed into delivered; whether it did."""
+        with self._db.write() as connection:
+            moved = connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == unlock_id, _U.result.in_((Result.NOT_FOUND.value, Result.FAILED.value)))
+                .values(
+                    result=Result.DELIVERED.value,
+                    reason="",
+                    value=self._seal.seal({"value": value}),
+                    value_hash=self._seal.hash(value),
+                    final_at=now,
+                )
+            )
+        return moved.rowcount == 1
+
+    # -- tasks -----------------------------------------------------------------------------------------------
+
+    def due_tasks(self, provider: str, now: datetime) -> list[TaskRow]:
+        """Open tasks to be read now, the longest due first."""
+        c = t.task.c
+        query = (
+            sa.select(t.task)
+            .where(c.provider == provider, c.state == "open", c.next_poll_at <= now)
+            .order_by(c.next_poll_at, c.id)
+            .limit(AT_ONCE)
+        )
+        with self._db.read() as connection:
+            return [
+                TaskRow(row.id, row.provider, Channel(row.channel), row.vendor_id, row.polls, row.submitted_at)
+                for row in connection.execute(query)
+            ]
+
+    def people_of(self, task: TaskRow) -> dict[str, int]:
+        """The persons still waiting in a task, with their unlock ids."""
+        query = sa.select(_U.person, _U.id).where(_U.task_id == task.id, _U.state != UnlockState.FINAL.value)
+        with self._db.read() as connection:
+            return {row.person: row.id for row in connection.execute(query)}
+
+    def next_due(
+        self, run_id: str, since: datetime, providers: Sequence[str], now: datetime, until: datetime
+    ) -> datetime | None:
+        """When the next thing that a run waits for is due: its tasks, its reads of people, its postponed purchases.
+
+        Args:
+            run_id: whose tasks and unlocks count.
+            since: when the run began; tasks are its own when they were submitted later.
+            providers: those that are still asked.
+            now: a postponed purchase whose time has come does not count: a cap forbids it, or it would be under way.
+            until: nothing later than this counts.
+        """
+        k = t.task.c
+        planned = sa.and_(_U.state == UnlockState.PLANNED.value, _U.check_at.is_(None))
+        queries = (
+            sa.select(sa.func.min(k.next_poll_at)).where(
+                k.state == "open", k.provider.in_(providers), k.submitted_at >= since
+            ),
+            sa.select(sa.func.min(_U.check_at)).where(
+                _U.check_at.is_not(None), _U.run_id == run_id, _U.provider.in_(providers)
+            ),
+            sa.select(sa.func.min(_U.not_before)).where(
+                planned, _U.not_before > now, _U.run_id == run_id, _U.provider.in_(providers)
+            ),
+        )
+        with self._db.read() as connection:
+            times = [connection.scalar(query) for query in queries]
+        return min((time for time in times if time is not None and time <= until), default=None)
+
+    def polled(self, task: TaskRow, next_poll_at: datetime) -> None:
+        """Set the next time to read a task that still runs."""
+        c = t.task.c
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.task)
+                .where(c.id == task.id, c.state == "open", c.polls == task.polls)
+                .values(polls=task.polls + 1, next_poll_at=next_poll_at)
+            )
+
+    def task_ended(self, task: TaskRow, unsettled: Sequence[int], check_at: datetime, reason: str) -> None:
+        """Close a task; people without a last word in it are read at the vendor, where that is possible."""
+        c = t.task.c
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.task).where(c.id == task.id).values(state="ended", polls=c.polls + 1, next_poll_at=None)
+            )
+            for part in chunks(unsettled):
+                connection.execute(
+                    sa.update(t.unlock)
+                    .where(_U.id.in_(part), _U.state == UnlockState.SUBMITTED.value)
+                    .values(check_at=check_at, checks=0, reason=reason)
+                )
+
+    def read_people(self, unlock_ids: Sequence[int], check_at: datetime, reason: str) -> None:
+        """Read these people at the vendor, though their task still runs."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id.in_(unlock_ids), _U.state == UnlockState.SUBMITTED.value, _U.check_at.is_(None))
+                .values(check_at=check_at, checks=0, reason=reason)
+            )
+
+    def task_vanished(self, task: TaskRow, reason: str, now: datetime) -> None:
+        """The vendor no longer knows the task, and keeps no record of people: its unlocks are unknown."""
+        c = t.task.c
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.task).where(c.id == task.id).values(state="ended", next_poll_at=None))
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.task_id == task.id, _U.state == UnlockState.SUBMITTED.value)
+                .values(state=UnlockState.UNKNOWN.value, reason=reason, check_at=None, state_at=now)
+            )
+
+    # -- reads of people -------------------------------------------------------------------------------------
+
+    def due_checks(self, provider: str, now: datetime) -> list[CheckRow]:
+        """Unlocks whose person is to be read now."""
+        query = (
+            sa.select(_U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason)
+            .where(_U.provider == provider, _U.check_at <= now, _U.state != UnlockState.FINAL.value)
+            .order_by(_U.check_at, _U.id)
+            .limit(AT_ONCE)
+        )
+        with self._db.read() as connection:
+            return [
+                CheckRow(
+                    row.id,
+                    row.provider,
+                    Channel(row.channel),
+                    row.person,
+                    UnlockState(row.state),
+                    row.checks,
+                    row.resubmitted,
+                    row.reason,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:
+        """Set the next read; None ends the reads and, for a planned unlock, frees it for submission.
+
+        Args:
+            check: the read that was made.
+            check_at: the next one.
+            running: the vendor shows that work is under way, so whatever the unlock was, it is submitted now.
+            now: the ledger's time.
+        """
+        values: dict[str, object] = {"check_at": check_at, "checks": 0 if running else _U.checks + 1}
+        if running and check.state is not UnlockState.SUBMITTED:
+            values |= {"state": UnlockState.SUBMITTED.value, "state_at": now}
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock).where(_U.id == check.id, _U.state == check.state.value).values(**values)
+            )
+
+    def allow_repeat(self, check: CheckRow, reason: str, now: datetime) -> None:
+        """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == check.id, _U.state == UnlockState.UNKNOWN.value, _U.resubmitted == check.resubmitted)
+                .values(
+                    state=UnlockState.PLANNED.value,
+                    prior_attempt_id=_U.attempt_id,
+                    attempt_id=None,
+                    hold="",
+                    resubmitted=_U.resubmitted + 1,
+                    check_at=None,
+                    checks=0,
+                    reason=reason,
+                    state_at=now,
+                )
+            )
+
+    def due_rereads(self, provider: str, run_id: str) -> list[RereadRow]:
+        """Delivered unlocks without a value that records of this run hang on."""
+        query = (
+            sa.select(_U.id, _U.provider, _U.channel, _U.person, t.task.c.vendor_id)
+            .distinct()
+            .select_from(
+                t.unlock.join(t.want, t.want.c.unlock_id == _U.id)
+                .join(t.record, t.record.c.id == t.want.c.record_id)
+                .outerjoin(t.task, t.task.c.id == _U.task_id)
+            )
+            .where(
+                _U.provider == provider,
+                _U.state == UnlockState.FINAL.value,
+                _U.result == Result.DELIVERED.value,
+                _U.value.is_(None),
+                t.want.c.state == "open",
+                t.record.c.run_id == run_id,
+                t.record.c.state == "open",
+            )
+            .limit(AT_ONCE)
+        )
+        with self._db.read() as connection:
+            return [
+                RereadRow(row.id, row.provider, Channel(row.channel), row.person, row.vendor_id)
+                for row in connection.execute(query)
+            ]
+
+    def reseal(self, unlock_id: int, value: str) -> None:
+        """Keep a value that was read once more until the records that want it are written."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == unlock_id, _U.result == Result.DELIVERED.value)
+                .values(value=self._seal.seal({"value": value}), value_hash=self._seal.hash(value))
+            )

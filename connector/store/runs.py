@@ -1,0 +1,178 @@
+"""The history of runs, and what each wrote to the CRM."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.core.model import FieldValue
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.seal import Seal
+
+_RUN, _C = t.run.c, t.change.c
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run; `report` is what it printed, None while it runs or when it died."""
+
+    id: str
+    command: str
+    mappings: tuple[str, ...]
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    report: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """What is about to be written to one record: values before, and after."""
+
+    record_id: int
+    crm_id: str
+    before: Mapping[str, FieldValue]
+    after: Mapping[str, FieldValue]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCounts:
+    """What the ledger still has in hand."""
+
+    unlocks: Mapping[tuple[str, str], int]  # (provider, state) -> number
+    tasks: int
+    records: int
+    parked: int
+
+
+class Runs:
+    """The ledger's side of history."""
+
+    def __init__(self, database: Database, seal: Seal) -> None:
+        self._db = database
+        self._seal = seal
+
+    def start(self, command: str, mappings: Sequence[str], now: datetime) -> str:
+        """Begin a run; ids sort by time."""
+        run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        with self._db.write() as connection:
+            connection.execute(
+                sa.insert(t.run).values(
+                    id=run_id, command=command, mappings=json.dumps(list(mappings)), state="running", started_at=now
+                )
+            )
+        return run_id
+
+    def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
+        """End a run with its report."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.run)
+                .where(_RUN.id == run_id)
+                .values(state=state, report=json.dumps(report), finished_at=now)
+            )
+
+    def bury(self, now: datetime) -> int:
+        """Runs that still say `running` when a new driver starts have died with their process."""
+        with self._db.write() as connection:
+            died = connection.execute(
+                sa.update(t.run).where(_RUN.state == "running").values(state="died", finished_at=now)
+            )
+        return died.rowcount
+
+    def newest(self, limit: int = 50) -> list[RunRow]:
+        """Newest first."""
+        with self._db.read() as connection:
+            rows = connection.execute(sa.select(t.run).order_by(_RUN.started_at.desc(), _RUN.id.desc()).limit(limit))
+            return [_run_of(row) for row in rows]
+
+    def find(self, run_id: str) -> RunRow | None:
+        """One run, by its id or the beginning of it when that is unique."""
+        with self._db.read() as connection:
+            query = sa.select(t.run).where(_RUN.id.startswith(run_id, autoescape=True)).limit(2)
+            rows = connection.execute(query).all()
+        return _run_of(rows[0]) if len(rows) == 1 else None
+
+    # -- changes ---------------------------------------------------------------------------------------------
+
+    def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> list[int]:
+        """Commit what will be written, before it leaves; returns the rows' ids in the same order."""
+        if not changes:
+            return []
+        rows = [
+            {
+                "run_id": run_id,
+                "record_id": change.record_id,
+                "object": object_name,
+                "crm_id": change.crm_id,
+                "fields": json.dumps({name: self._seal.hash(value) for name, value in change.after.items()}),
+                "before": self._seal.seal(change.before),
+                "state": "intended",
+                "at": now,
+            }
+            for change in changes
+        ]
+        with self._db.write() as connection:
+            inserted = connection.execute(sa.insert(t.change).returning(_C.id, sort_by_parameter_order=True), rows)
+            return list(inserted.scalars())
+
+    def settle(self, states: Mapping[int, str]) -> None:
+        """Note which intended changes the CRM took (`written`) and which it did not (`rejected`)."""
+        with self._db.write() as connection:
+            for state in set(states.values()):
+                ids = [key for key, value in states.items() if value == state]
+                connection.execute(sa.update(t.change).where(_C.id.in_(ids)).values(state=state))
+
+    def forget_images(self, before: datetime) -> int:
+        """Erase before-images whose undo time has ended."""
+        with self._db.write() as connection:
+            erased = connection.execute(
+                sa.update(t.change).where(_C.at < before, _C.before.is_not(None)).values(before=None)
+            )
+        return erased.rowcount
+
+    def written(self, run_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
+        """(object, CRM id, fields) of everything a run wrote."""
+        query = sa.select(_C.object, _C.crm_id, _C.fields).where(_C.run_id == run_id, _C.state == "written")
+        with self._db.read() as connection:
+            return [(row.object, row.crm_id, tuple(json.loads(row.fields))) for row in connection.execute(query)]
+
+    # -- what is open ----------------------------------------------------------------------------------------
+
+    def open_counts(self) -> OpenCounts:
+        """What later runs will go on with."""
+        u, k, r = t.unlock.c, t.task.c, t.record.c
+        with self._db.read() as connection:
+            unlocks = connection.execute(
+                sa.select(u.provider, u.state, sa.func.count())
+                .where(u.state.in_(("submitting", "submitted", "unknown")))
+                .group_by(u.provider, u.state)
+            )
+            return OpenCounts(
+                unlocks={(provider, state): count for provider, state, count in unlocks},
+                tasks=int(connection.scalar(sa.select(sa.func.count()).where(k.state == "open")) or 0),
+                records=int(connection.scalar(sa.select(sa.func.count()).where(r.state == "open")) or 0),
+                parked=int(
+                    connection.scalar(
+                        sa.select(sa.func.count()).where(r.state == "open", r.parked_version.is_not(None))
+                    )
+                    or 0
+                ),
+            )
+
+
+def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
+    return RunRow(
+        row.id,
+        row.command,
+        tuple(json.loads(row.mappings)),
+        row.state,
+        row.started_at,
+        row.finished_at,
+        json.loads(row.report) if row.report else None,
+    )

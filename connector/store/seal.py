@@ -1,0 +1,104 @@
+"""Personal data at rest: sealed while it waits, hashed where it must be recognised.
+
+Values are sealed with Fernet (authenticated encryption); the newest key seals, every listed key opens. Hashes are HMACs
+under a key derived from each sealing key, so a rotated key still recognises what an older one hashed.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from connector.core.errors import ConfigurationError
+from connector.core.model import FieldValue
+
+_HASH_BYTES = 16
+
+
+class Seal:
+    """Seals, opens and recognises values under a list of keys, newest first.
+
+    Raises:
+        ConfigurationError: a key is not the urlsafe base64 of 32 bytes.
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        if not keys:
+            raise ConfigurationError("CONNECTOR_SECRET_KEY is empty")
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+            raw = [base64.urlsafe_b64decode(key) for key in keys]
+        except ValueError as error:
+            raise ConfigurationError(
+                "CONNECTOR_SECRET_KEY must hold urlsafe base64 keys of 32 bytes, separated by commas"
+            ) from error
+        self._hash_keys = [_derive(key) for key in raw]
+        self.fingerprints = tuple(hashlib.sha256(b"fingerprint" + key).hexdigest()[:12] for key in self._hash_keys)
+
+    def seal(self, values: Mapping[str, FieldValue]) -> bytes:
+        """Encrypt a small set of named values."""
+        return self._fernet.encrypt(json.dumps(dict(values)).encode())
+
+    def open(self, sealed: bytes) -> dict[str, FieldValue]:
+        """Decrypt what `seal` made.
+
+        Raises:
+            ConfigurationError: no listed key opens it.
+        """
+        try:
+            found = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken as error:
+            raise ConfigurationError(
+                "the ledger holds data sealed with a key that CONNECTOR_SECRET_KEY no longer lists; add it at the end"
+            ) from error
+        return dict(found)
+
+    def hash(self, value: FieldValue) -> str:
+        """A keyed hash of one value, under the newest key."""
+        return _hash(self._hash_keys[0], value)
+
+    def matches(self, hashed: str, value: FieldValue) -> bool:
+        """Whether `hashed` was made of this value under any listed key."""
+        return any(hmac.compare_digest(hashed, _hash(key, value)) for key in self._hash_keys)
+
+
+def _derive(key: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"connector value hash").derive(key)
+
+
+def _hash(key: bytes, value: FieldValue) -> str:
+    return hmac.digest(key, repr(value).encode(), "sha256")[:_HASH_BYTES].hex()
+
+
+def new_key() -> str:
+    """A fresh random key."""
+    return Fernet.generate_key().decode()
+
+
+def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
+    """The keys of the file beside a SQLite ledger; made with mode 0600 for a new ledger.
+
+    Raises:
+        ConfigurationError: the ledger exists and its key file does not.
+    """
+    try:
+        return [key.strip() for key in path.read_text(encoding="ascii").split(",") if key.strip()]
+    except FileNotFoundError as error:
+        if not may_create:
+            raise ConfigurationError(
+                f"the ledger exists but its key does not: set CONNECTOR_SECRET_KEY or restore {path.name} beside it"
+            ) from error
+    key = new_key()
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return [key]

@@ -1,0 +1,268 @@
+"""Every table of the ledger, once; the migrations create the same.
+
+Times are UTC. Credits are integers. What could name a person beyond a vendor's own identifier is sealed
+(`LargeBinary`) or hashed. Rows of `entry` are only ever added.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
+
+
+class UtcTime(sa.types.TypeDecorator[datetime]):
+    """An aware UTC time, kept as microseconds since the epoch: exact, sortable and the same on every database."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:  # noqa: ANN401 the base's type
+        """Refuse a time without zone."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times must be aware")
+        return round(value.timestamp() * 1_000_000)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:  # noqa: ANN401 the base's type
+        """Give back an aware time."""
+        del dialect
+        return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(60), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("command", String(20), nullable=False),
+    Column("mappings", Text, nullable=False),  # JSON list of names
+    Column("state", String(12), nullable=False),  # running | finished | stopped | failed
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("report", Text),  # JSON, without personal data
+)
+
+# One flagging of a CRM record, from the pull that saw it until its flag was cleared.
+record = Table(
+    "record",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mapping", String(40), nullable=False),
+    Column("object", String(80), nullable=False),
+    Column("crm_id", String(40), nullable=False),
+    Column("state", String(8), nullable=False),  # open | closed
+    Column("run_id", String(40), nullable=False),  # the run that last took it up
+    Column("personnel_id", String(20)),
+    Column("event_id", String(100)),
+    Column("linkedin", Text),
+    Column("resolved_id", String(20)),  # a personnel id found by LinkedIn, to be stamped
+    Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
+    Column("outcome", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("attention", Text, nullable=False, default=""),  # what a person should do
+    Column("parked_version", String(120)),  # CRM version and mapping digest at which it was parked
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
+)
+Index("ix_record_crm_id", record.c.crm_id, record.c.mapping)
+Index(
+    "uq_record_open",
+    record.c.mapping,
+    record.c.crm_id,
+    unique=True,
+    sqlite_where=record.c.state == "open",
+    postgresql_where=record.c.state == "open",
+)
+Index("ix_record_run", record.c.run_id, record.c.state)
+
+# One channel wanted for a record.
+want = Table(
+    "want",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("record_id", Integer, sa.ForeignKey("record.id"), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("state", String(8), nullable=False),  # lookup | open | held | ready | done
+    Column("position", Integer, nullable=False, default=0),  # which source of the mapping's `from`
+    Column("unlock_id", Integer, sa.ForeignKey("unlock.id")),
+    Column("outcome", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("keep_status", sa.Boolean, nullable=False, default=False),
+    Column("tried", Text, nullable=False, default="[]"),  # JSON: sources that ended without a value
+    Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
+)
+Index("ix_want_record", want.c.record_id)
+Index("ix_want_unlock", want.c.unlock_id)
+Index("ix_want_state", want.c.state)
+
+# One purchase of one channel for one person.
+unlock = Table(
+    "unlock",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("result", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("event_id", String(100)),
+    Column("mapping", String(40), nullable=False),  # whose caps it counts against
+    Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
+    Column("price_credits", Integer, nullable=False),
+    Column("attempt_id", String(40)),
+    Column("task_id", Integer),
+    Column(
+        "hold", String(10), nullable=False, default=""
+    ),  # its share of the attempt's hold: open | charged | released
+    Column("free", sa.Boolean, nullable=False, default=False),  # the vendor said that this attempt does not charge it
+    Column("resubmitted", Integer, nullable=False, default=0),
+    Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
+    Column("not_before", UtcTime),
+    Column("check_at", UtcTime),  # when to read the vendor's own record of the person
+    Column("checks", Integer, nullable=False, default=0),
+    Column("value", LargeBinary),  # sealed; erased when written or when the undo time ends
+    Column("value_hash", String(64)),
+    Column("state_at", UtcTime, nullable=False),
+    Column("final_at", UtcTime),
+    sa.UniqueConstraint("provider", "account", "channel", "person", "generation"),
+)
+Index("ix_unlock_state", unlock.c.state, unlock.c.provider)
+Index("ix_unlock_task", unlock.c.task_id)
+Index("ix_unlock_attempt", unlock.c.attempt_id)
+Index("ix_unlock_check_at", unlock.c.check_at)
+Index("ix_unlock_hold", unlock.c.hold, unlock.c.provider)
+
+# One paid request.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("owner", String(80), nullable=False),
+    Column("state", String(12), nullable=False),  # submitting | submitted | refused | lost
+    Column("size", Integer, nullable=False),
+    Column("budget_day", String(10), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("answered_at", UtcTime),
+)
+Index("ix_attempt_state", attempt.c.state)
+
+# One asynchronous job of a vendor.
+task = Table(
+    "task",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("vendor_id", Text, nullable=False),
+    Column("attempt_id", String(40), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("state", String(8), nullable=False),  # open | ended
+    Column("polls", Integer, nullable=False, default=0),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("next_poll_at", UtcTime),
+)
+Index("ix_task_next_poll_at", task.c.state, task.c.next_poll_at)
+
+# Credits: append only.
+entry = Table(
+    "entry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("budget_day", String(10), nullable=False),  # the day of the hold, UTC; a later release gives back to it
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("mapping", String(40), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("attempt_id", String(40), nullable=False),
+    Column("kind", String(8), nullable=False),  # hold | charge | release
+    Column("credits", Integer, nullable=False),
+)
+Index("ix_entry_provider", entry.c.provider, entry.c.account, entry.c.budget_day)
+Index("ix_entry_attempt", entry.c.attempt_id)
+
+# What the vendor said its balance was.
+observation = Table(
+    "observation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("last_entry", Integer, nullable=False),  # newest entry when the observation began
+    Column("balance", Integer, nullable=False),
+)
+
+# Remembered answers to LinkedIn lookups, 404 too.
+lookup = Table(
+    "lookup",
+    metadata,
+    Column("provider", String(40), primary_key=True),
+    Column("account", String(80), primary_key=True),
+    Column("linkedin", String(300), primary_key=True),
+    Column("personnel_id", String(20)),
+    Column("events", Text, nullable=False),  # JSON list
+    Column("at", UtcTime, nullable=False),
+)
+
+# What a run wrote to the CRM, for undo and for `show`.
+change = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False),
+    Column("record_id", Integer, nullable=False),
+    Column("object", String(80), nullable=False),
+    Column("crm_id", String(40), nullable=False),
+    Column("fields", Text, nullable=False),  # JSON: field -> keyed hash of what is written
+    Column("before", LargeBinary),  # sealed: field -> value before
+    Column("state", String(10), nullable=False),  # intended | written | rejected | undone
+    Column("at", UtcTime, nullable=False),
+)
+Index("ix_change_run", change.c.run_id)
+
+# Each run's word on each record it selected, as it was when the run ended.
+run_record = Table(
+    "run_record",
+    metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("record_id", Integer, primary_key=True),
+    Column("outcome", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attention", Text, nullable=False),
+)
+
+rate_limit = Table(
+    "rate_limit",
+    metadata,
+    Column("key", String(120), primary_key=True),
+    Column("tat", sa.BigInteger, nullable=False),  # theoretical arrival time, microseconds
+    Column("per_minute", Integer, nullable=False),
+)
