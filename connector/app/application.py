@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connector.app.joining import (
     Configured,
@@ -18,6 +19,7 @@ from connector.core.errors import ConfigurationError, ConnectorError, MappingErr
 from connector.core.mapping import MappingFile
 from connector.core.preview import Preview
 from connector.core.report import Report
+from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.engine.check import Problem, check_fields
 from connector.engine.context import Parts, Progress, Run, Silent
@@ -204,25 +206,65 @@ class Application:
                     findings.append(Finding(name, ok=False, message=str(error)))
         return findings
 
-    def balances(self) -> dict[str, int | str]:
-        """Each configured vendor's balance, or why it could not be had."""
-        found: dict[str, int | str] = {}
+    def credits(self) -> dict[str, Any]:
+        """Balances as the vendors say now, holds and charges by the ledger, and the spend of each month."""
         names = [name for name, settings in self._configured.providers.items() if settings.api_key is not None]
+        if not names:
+            raise ConfigurationError("no vendor is set up: put LENSMOR_API_KEY or SALESFINITY_API_KEY into .env")
+        rows: dict[str, dict[str, Any]] = {}
         with self.ledger(must_exist=False) as ledger:
+            totals = ledger.credits.totals()
             for name, provider in connect_providers(self._configured, names, ledger, self.clock).items():
+                found = totals.get(name, Totals())
+                rows[name] = {"balance": None, "trouble": "", "held": found.open, "charged": found.charged}
                 try:
-                    found[name] = provider.balance()
+                    rows[name]["balance"] = provider.balance()
                 except ConnectorError as error:
-                    found[name] = str(error)
+                    rows[name]["trouble"] = str(error)
                 finally:
                     provider.close()
-        return found
+            months = [
+                {"month": month, "provider": name, "charged": found.charged, "held": found.open}
+                for month, name, found in ledger.credits.by_month()
+            ]
+        return {"providers": rows, "months": months}
+
+    def status(self, ledger: Ledger) -> dict[str, Any]:
+        """What is open, and what happens to it next."""
+        counts = ledger.runs.open_counts()
+        last = next(iter(ledger.runs.newest(1)), None)
+        return {
+            "ledger": self.ledger_place,
+            "last_run": None if last is None else {"id": last.id, "command": last.command, "state": last.state},
+            "unlocks": [
+                {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
+                for (provider, state), count in sorted(counts.unlocks.items())
+            ],
+            "open_tasks": counts.tasks,
+            "open_records": counts.records,
+            "parked_records": counts.parked,
+            "credits": {
+                name: {"held": found.open, "charged": found.charged}
+                for name, found in sorted(ledger.credits.totals().items())
+            },
+            "books": ledger.credits.imbalance(),
+        }
 
     @contextmanager
     def events(self) -> Iterator[LensmorEvents]:
         """Lensmor's events."""
         with self.ledger(must_exist=False) as ledger:
             yield connect_events(self._configured, ledger, self.clock)
+
+
+def _what_next(provider: str, state: str) -> str:
+    if state != "unknown":
+        return "read by the next sync"
+    if provider == "lensmor":
+        return (
+            "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
+        )
+    return "a callback or an operator must tell; it is never sent again by itself (at most 1 credit each may be spent)"
 
 
 def _doctor_crm(crm: Crm, loaded: Mapping[str, LoadedMapping]) -> list[Finding]:

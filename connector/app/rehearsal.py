@@ -18,6 +18,7 @@ from connector.simulator.server import Simulator, Urls
 
 CLIENT_ID, CLIENT_SECRET = "sim-client-id", "sim-client-secret"
 KEYS = {"lensmor": "sim-lensmor-key", "salesfinity": "sim-salesfinity-key"}
+EXAMPLE_CASES = ("other_script_linkedin", "salesfinity_work", "bounced")
 REQUESTS_PER_MINUTE = 600  # the simulated vendors' limits, so that a rehearsal takes seconds
 
 
@@ -33,7 +34,8 @@ class Rehearsal:
         self._time_scale = time_scale
         self._temporary = tempfile.TemporaryDirectory(prefix="connector-demo-") if folder is None else None
         self.folder = folder or Path(self._temporary.name if self._temporary else ".")
-        self.simulator = Simulator(SimClock(1 / time_scale), seed_demo)
+        self.simulator = Simulator(SimClock(1 / time_scale))
+        self._facts = seed_demo(self.simulator)
         self.simulator.lensmor.rate_limit = REQUESTS_PER_MINUTE
         self.urls: Urls | None = None
 
@@ -74,6 +76,28 @@ class Rehearsal:
             for name, entry in REGISTRY.items()
         }
         return Configured(settings, providers, None)
+
+    def count(self, object_name: str) -> int:
+        """How many records of an object the simulated org has."""
+        return len(self.simulator.salesforce.org.records(object_name))
+
+    def record(self, like: Mapping[str, object]) -> dict[str, object]:
+        """A record as it is now, by one read earlier."""
+        record_id = str(like["Id"])
+        return dict(self.simulator.salesforce.org.get("Lead" if record_id.startswith("00Q") else "Contact", record_id))
+
+    def examples(self) -> list[dict[str, object]]:
+        """Three telling records: found by LinkedIn, found only by the second vendor, and one whose address bounced."""
+        chosen: list[dict[str, object]] = []
+        for case in EXAMPLE_CASES:
+            found = next((one for one in self._facts.of_case(case) if one.flagged), None)
+            if found is not None:
+                chosen.append(dict(self.simulator.salesforce.org.get(found.object_name, found.record_id)))
+        return chosen
+
+    def charged_twice(self) -> int:
+        """Purchases that the simulated vendors charged more than once, by their own ledger."""
+        return len(self.simulator.charges.doubles())
 
 
 def environment(urls: Urls) -> dict[str, str]:

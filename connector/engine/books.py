@@ -82,7 +82,7 @@ def _channels(run: Run) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {
         channel.value: {} for mapping in run.mappings.values() for channel, _ in mapping.channels.items()
     }
-    for channel, result, count in run.parts.ledger.records.channel_counts(run.id, run.started_at):
+    for channel, result, count in run.parts.ledger.records.channel_counts(run.started_at):
         counts.setdefault(channel.value, {})[result.value] = count
     return {name: {r.value: found[r.value] for r in Result if r.value in found} for name, found in counts.items()}
 

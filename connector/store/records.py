@@ -332,12 +332,11 @@ class Records:
         with self._db.read() as connection:
             return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
 
-    def channel_counts(self, run_id: str, since_entry: datetime) -> list[tuple[Channel, Result, int]]:
-        """Unlocks that became final since a time, by channel and result, among those that the run's records want."""
-        mine = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_R.run_id == run_id)
+    def channel_counts(self, since: datetime) -> list[tuple[Channel, Result, int]]:
+        """Unlocks that became final since a time, by channel and result."""
         query = (
             sa.select(_U.channel, _U.result, sa.func.count())
-            .where(_U.id.in_(mine), _U.final_at >= since_entry)
+            .where(_U.state == UnlockState.FINAL.value, _U.final_at >= since)
             .group_by(_U.channel, _U.result)
         )
         with self._db.read() as connection:

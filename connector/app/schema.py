@@ -1,0 +1,20 @@
+"""The JSON Schema of mapping files, with the names of the known providers filled in."""
+
+from typing import Any
+
+from connector.core.mapping import MappingFile
+from connector.providers import REGISTRY
+
+
+def mapping_schema() -> dict[str, Any]:
+    """The schema that editors check mapping files against."""
+    schema = MappingFile.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for name in ("EmailChannel", "PhoneChannel"):
+        sources = schema["$defs"][name]["properties"]["from"]
+        sources["items"] = {"enum": sorted(REGISTRY)}
+        sources["uniqueItems"] = True
+    limits = schema["$defs"]["Limits"]["properties"]
+    for key in ("max_credits", "max_credits_per_day"):
+        limits[key]["propertyNames"] = {"enum": sorted(REGISTRY)}
+    return schema

@@ -1,0 +1,93 @@
+"""Commands for setting up: doctor, credits, schema."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from connector.cli.common import env_option, json_option, mapping_option, show
+from connector.report import text
+
+
+@click.command()
+@mapping_option()
+@json_option
+@env_option
+@click.pass_context
+def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file: Path | None) -> None:
+    """Check credentials, fields, permissions and balances; every problem names its fix. Buys and writes nothing.
+
+    \b
+    Example:
+      connector doctor -m lead -m contact
+    """
+    from connector.app import Application
+
+    findings = Application(mappings, env_file).doctor()
+    document = {
+        "ok": all(found.ok for found in findings),
+        "checks": [{"subject": f.subject, "ok": f.ok, "message": f.message} for f in findings],
+    }
+    show(document, as_json=as_json, render=_doctor)
+    ctx.exit(0 if document["ok"] else 2)
+
+
+def _doctor(document: Mapping[str, Any]) -> RenderableType:
+    lines = [
+        Text.from_markup(
+            f"[{'green' if check['ok'] else 'red'}]{'ok ' if check['ok'] else 'FIX'}[/] "
+            f"{escape(check['subject'])}: {escape(check['message'])}"
+        )
+        for check in document["checks"]
+    ]
+    wrong = sum(not check["ok"] for check in document["checks"])
+    lines.append(Text("Everything is fit." if not wrong else f"{wrong} thing(s) to fix before a run.", style="bold"))
+    return Group(*lines)
+
+
+@click.command("credits")
+@json_option
+@env_option
+def credits_(as_json: bool, env_file: Path | None) -> None:
+    """Balances of the vendors, credits held, and spend by month.
+
+    \b
+    Example:
+      connector credits
+    """
+    from connector.app import Application
+
+    show(Application((), env_file).credits(), as_json=as_json, render=_credits)
+
+
+def _credits(document: Mapping[str, Any]) -> RenderableType:
+    balances = [
+        (name, c["balance"] if c["balance"] is not None else c["trouble"], c["held"], c["charged"])
+        for name, c in document["providers"].items()
+    ]
+    months = [(row["month"], row["provider"], row["charged"], row["held"]) for row in document["months"]]
+    parts: list[RenderableType] = [text.table("Vendor", ("Balance now", "Held", "Charged in all"), balances)]
+    if months:
+        parts.append(text.table("Month", ("Vendor", "Charged", "Held"), months))
+    return Group(*parts)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the mapping file, for editors.
+
+    \b
+    Example:
+      connector schema > mappings/mapping.schema.json
+    """
+    from connector.app.schema import mapping_schema
+
+    click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))
+
+
+COMMANDS = (doctor, credits_, schema)

@@ -1,0 +1,122 @@
+"""What the commands share: options, progress on standard error, and one way to print."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from connector.core.errors import ConfigurationError
+from connector.report import text
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def mapping_option(*, required: bool = True) -> Callable[[F], F]:
+    """`-m`, once or several times."""
+    return click.option(
+        "-m",
+        "--mapping",
+        "mappings",
+        multiple=True,
+        required=required,
+        metavar="FILE",
+        help="A mapping file, or the name of one in mappings/. May be given several times.",
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+env_option = click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="The settings file; by default .env in the working directory.",
+)
+
+
+def out() -> Console:
+    """Standard output; wide enough for tables when it is a pipe."""
+    console = Console(highlight=False)
+    console.width = text.width_of(console)
+    return console
+
+
+def err() -> Console:
+    """Standard error: progress, notes, questions."""
+    return Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """A line on standard error."""
+    err().print(message, markup=False, soft_wrap=True)
+
+
+def show(document: Mapping[str, Any], *, as_json: bool, render: Callable[[Mapping[str, Any]], RenderableType]) -> None:
+    """Print a result, as JSON or for eyes."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        out().print(render(document))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before credits are spent or fields are changed.
+
+    Raises:
+        ConfigurationError: there is nobody to ask.
+        click.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError("this asks a question, and there is no terminal: add --yes to go ahead")
+    click.confirm(question, abort=True, err=True)
+
+
+class LiveProgress:
+    """Progress bars on standard error; only notes where that is no terminal."""
+
+    def __init__(self) -> None:
+        console = err()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = None if not console.is_terminal else self._progress.add_task("Starting", total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, visible=False)
+        self._progress.stop()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A new bar for what begins."""
+        if self._task is not None:
+            self._progress.update(self._task, visible=False)
+            self._task = self._progress.add_task(name, total=total)
+
+    def step(self, count: int = 1) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.advance(self._task, count)
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,77 @@
+"""The group of all commands, and the one place where errors become messages and exit codes."""
+
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from connector.cli import admin, events, history, rehearse, runs
+from connector.cli.common import say
+from connector.core.errors import ConnectorError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="crm-enrichment-connector", prog_name="connector")
+def cli() -> None:
+    """Enrich flagged Salesforce Leads and Contacts: bought once, written only where it is ours to write.
+
+    \b
+    Try it without any account:   connector demo
+    Check your own set-up:        connector doctor -m lead
+    See what a run would cost:    connector plan -m lead
+    Run it:                       connector sync -m lead
+
+    \b
+    Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage or configuration, nothing bought;
+    3 done, something needs a look; 4 stopped early or left records for later; 5 another run is at work.
+    """
+
+
+for module in (runs, history, admin, events, rehearse):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run one command; every error is one message and one documented exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli.main(standalone_mode=False, prog_name="connector")
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        say("Nothing was done.")
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except ConnectorError as error:
+        say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there.")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
+        say(f"error: internal fault, please report it: {_where(error)}")
+        sys.exit(1)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """A scheduler's SIGTERM ends a run as Ctrl-C does: requests under way are awaited and committed."""
+    raise KeyboardInterrupt
+
+
+def _where(error: BaseException) -> str:
+    """Kind and place of a fault; never its text, which may quote data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "connector" in Path(frame.filename).parts] or frames
+    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"
+    return f"{type(error).__name__} at {place}"

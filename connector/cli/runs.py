@@ -1,0 +1,155 @@
+"""Commands that read flagged or chosen records: plan, sync, backfill."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.cli.common import (
+    LiveProgress,
+    confirm,
+    env_option,
+    json_option,
+    mapping_option,
+    out,
+    say,
+    show,
+    yes_option,
+)
+from connector.core.errors import ConfigurationError
+from connector.report import text
+
+
+def _chosen(where: str | None, ids: Path | None, limit: int | None) -> Any:  # noqa: ANN401 imported late: start-up time
+    from connector.app import Backfill
+
+    return Backfill(where, None if ids is None else _read_ids(ids), limit)
+
+
+def _read_ids(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({type(error).__name__}); it must be text, an id a line"
+        ) from error
+    ids = tuple(line.strip().strip('",') for line in lines if line.strip() and not line.startswith("#"))
+    if ids and ids[0].lower() in {"id", "record_id", "record id"}:
+        ids = ids[1:]
+    if not ids:
+        raise ConfigurationError(f"{path} holds no ids; put one Salesforce id on each line")
+    return ids
+
+
+where_option = click.option(
+    "--where", metavar="SOQL", help="Records that meet this condition, instead of flagged ones."
+)
+ids_option = click.option(
+    "--ids", type=click.Path(dir_okay=False, path_type=Path), help="Records whose ids stand in this file, one a line."
+)
+limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many records.")
+
+
+@click.command()
+@mapping_option()
+@where_option
+@ids_option
+@limit_option
+@json_option
+@env_option
+def plan(
+    mappings: tuple[str, ...],
+    where: str | None,
+    ids: Path | None,
+    limit: int | None,
+    as_json: bool,
+    env_file: Path | None,
+) -> None:
+    """Show what a run would buy and write, and what it would cost. No effect anywhere.
+
+    \b
+    Example:
+      connector plan -m lead
+      connector plan -m lead --where "LeadSource = 'Trade Show'" --limit 500
+    """
+    from connector.app import Application
+
+    chosen = _chosen(where, ids, limit) if where or ids or limit else None
+    with LiveProgress() as progress:
+        found = Application(mappings, env_file, progress).plan(chosen)
+    show(found.to_json(), as_json=as_json, render=text.preview)
+
+
+@click.command()
+@mapping_option()
+@json_option
+@env_option
+@click.pass_context
+def sync(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file: Path | None) -> None:
+    """One pass: finish what is open from earlier runs, then take the flagged records. Never asks a question.
+
+    \b
+    Example:
+      connector sync -m lead -m contact
+    """
+    from connector.app import Application
+
+    with LiveProgress() as progress:
+        application = Application(mappings, env_file, progress)
+        say(f"Ledger: {application.ledger_place}")
+        report = application.sync()
+    show(report.to_json(), as_json=as_json, render=text.report)
+    ctx.exit(report.exit_code)
+
+
+@click.command()
+@mapping_option()
+@where_option
+@ids_option
+@limit_option
+@yes_option
+@json_option
+@env_option
+@click.pass_context
+def backfill(
+    ctx: click.Context,
+    mappings: tuple[str, ...],
+    where: str | None,
+    ids: Path | None,
+    limit: int | None,
+    yes: bool,
+    as_json: bool,
+    env_file: Path | None,
+) -> None:
+    """One-off over records chosen by a condition or a list of ids, instead of the flag. Shows the cost and asks.
+
+    \b
+    Example:
+      connector backfill -m lead --where "CreatedDate = LAST_N_DAYS:90 AND Email = null" --limit 1000
+    """
+    from connector.app import Application
+
+    if not where and not ids:
+        raise click.UsageError("name the records: --where SOQL, or --ids FILE")
+    chosen = _chosen(where, ids, limit)
+    if not yes:
+        with LiveProgress() as progress:
+            forecast = Application(mappings, env_file, progress).plan(chosen)
+        (out() if not as_json else _stderr()).print(text.preview(forecast.to_json()))
+        costs = ", ".join(f"{c.worst_case:,} {name}" for name, c in forecast.credits.items()) or "no"
+        confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
+    with LiveProgress() as progress:
+        application = Application(mappings, env_file, progress)
+        say(f"Ledger: {application.ledger_place}")
+        report = application.backfill(chosen)
+    show(report.to_json(), as_json=as_json, render=text.report)
+    ctx.exit(report.exit_code)
+
+
+def _stderr() -> Any:  # noqa: ANN401 a console
+    from connector.cli.common import err
+
+    return err()
+
+
+COMMANDS = (plan, sync, backfill)

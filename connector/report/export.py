@@ -1,0 +1,33 @@
+"""A run's records as CSV: ids, outcomes and reasons; no personal data."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from connector.core.errors import ConfigurationError
+
+COLUMNS = ("mapping", "object", "record_id", "outcome", "reason", "attention")
+
+
+def write_csv(path: Path, rows: Iterable[tuple[str, str, str, str, str, str]]) -> int:
+    """Write the rows under their header; returns how many.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    count = 0
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for row in rows:
+                writer.writerow([_plain(cell) for cell in row])
+                count += 1
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({type(error).__name__}); name another file") from error
+    return count
+
+
+def _plain(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
