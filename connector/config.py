@@ -14,11 +14,12 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from connector.core.errors import ConfigurationError, MappingError
-from connector.core.mapping import KeyPath, MappingFile, check
+from connector.core.mapping import PATTERN_WORDS, KeyPath, MappingFile, check
 from connector.core.model import Channel
 
 S = TypeVar("S", bound=BaseSettings)
 DEFAULT_API_VERSION = "67.0"  # Summer '26
+_API_VERSION = r"^[0-9]{2,3}\.0$"
 ENV_FILE = ".env"
 
 
@@ -33,7 +34,7 @@ class Settings(BaseSettings):
     salesforce_username: str | None = None
     salesforce_private_key_file: Path | None = None
     salesforce_access_token: SecretStr | None = None
-    salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=r"^[0-9]{2,3}\.0$")
+    salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
     salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
     connector_database_url: str = ""
     connector_secret_key: SecretStr | None = None
@@ -66,7 +67,7 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
     try:
         settings: S = build(_env_file=env_file, _env_file_encoding="utf-8")
     except ValidationError as error:
-        lines = [f"{_setting_name(model, problem['loc'])}: {_plain(problem['msg'])}" for problem in error.errors()]
+        lines = [f"{_setting_name(model, problem['loc'])}: {_setting_words(problem)}" for problem in error.errors()]
         raise ConfigurationError("\n".join(lines)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the settings file {env_file} cannot be read ({type(error).__name__})") from error
@@ -77,6 +78,12 @@ def _setting_name(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
     name = str(loc[0]) if loc else "settings"
     prefix = str(model.model_config.get("env_prefix") or "")
     return name if name.isupper() else f"{prefix}{name}".upper()
+
+
+def _setting_words(problem: Any) -> str:  # noqa: ANN401 pydantic's error
+    if problem.get("ctx", {}).get("pattern") == _API_VERSION:
+        return f"must be a version such as {DEFAULT_API_VERSION}"
+    return _plain(problem["msg"])
 
 
 def env_file_here() -> Path | None:
@@ -109,7 +116,7 @@ def check_url(name: str, url: str) -> str:
         raise ConfigurationError(f"{name} must be a web address such as https://example.com")
     if parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"{name} must start with https:// (http is only for this machine's own addresses)")
-    if parts.username or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(f"{name} must be a plain address, without user, query or fragment")
     return url.rstrip("/")
 
@@ -143,15 +150,17 @@ def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]]) -> LoadedM
     path = find_mapping(name)
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MappingError([f"{path}: cannot be read ({type(error).__name__})"]) from error
+    except UnicodeDecodeError as error:
+        raise MappingError([f"{path}: this is not UTF-8 text; save the file as UTF-8"]) from error
+    except OSError as error:
+        raise MappingError([f"{path}: cannot be read ({type(error).__name__}); check its permissions"]) from error
     document = _parse(path, text)
     if not isinstance(document, dict):
         raise MappingError([f"{path}:1: this is not a mapping file; begin with 'version: 1'"])
     try:
         mapping = MappingFile.model_validate(_plain_data(document))
     except ValidationError as error:
-        raise MappingError([_schema_line(path, document, problem) for problem in error.errors()]) from None
+        raise MappingError(_schema_lines(path, document, error)) from None
     findings = check(mapping, offers)
     if findings:
         raise MappingError([f"{_place(path, document, found.path)}: {found.message}" for found in findings])
@@ -167,6 +176,8 @@ def find_mapping(name: str) -> Path:
     given = Path(name)
     if given.is_file():
         return given
+    if given.is_dir() and os.sep in name:
+        raise MappingError([f"{name}: this is a folder; give a mapping file in it"])
     if name.endswith((".yaml", ".yml")) or os.sep in name:
         raise MappingError([f"{name}: there is no such file; give a path, or a name such as lead"])
     folders = [Path.cwd() / "mappings", Path(__file__).parent / "_mappings", Path(__file__).parent.parent / "mappings"]
@@ -192,9 +203,12 @@ def _parse(path: Path, text: str) -> Any:  # noqa: ANN401 YAML
         raise MappingError([f"{path}:{line}: {key}: this key stands twice; keep one of them"]) from error
     except MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 1
-        raise MappingError([f"{path}:{line}: this is not valid YAML ({error.problem}); check indentation"]) from error
+        start = (error.context_mark.line + 1) if error.context_mark else line
+        begun = f", in what begins in line {start}" if start != line else ""
+        words = f"this is not valid YAML ({error.problem}{begun}); check indentation, brackets and quotes"
+        raise MappingError([f"{path}:{line}: {words}"]) from error
     except YAMLError as error:
-        raise MappingError([f"{path}:1: this is not valid YAML"]) from error
+        raise MappingError([f"{path}:1: this is not valid YAML; it holds characters that no text file has"]) from error
 
 
 def _plain_data(node: Any) -> Any:  # noqa: ANN401 YAML
@@ -211,16 +225,43 @@ def _plain_data(node: Any) -> Any:  # noqa: ANN401 YAML
     return str(node)
 
 
-def _schema_line(path: Path, document: Any, problem: Any) -> str:  # noqa: ANN401 YAML and pydantic's error
-    loc: KeyPath = tuple(part for part in problem["loc"] if part not in _UNION_TAGS)
-    kind, message = problem["type"], _plain(problem["msg"])
+def _schema_lines(path: Path, document: Any, error: ValidationError) -> list[str]:  # noqa: ANN401 YAML
+    """One line per key: of several findings the first, and what is wrong inside a key hides what is wrong with it."""
+    problems: dict[KeyPath, Any] = {}
+    for problem in error.errors():
+        problems.setdefault(tuple(part for part in problem["loc"] if part not in _UNION_TAGS), problem)
+    return [
+        f"{_place(path, document, loc)}: {_problem_words(loc, problem)}"
+        for loc, problem in problems.items()
+        if not any(other[: len(loc)] == loc for other in problems if other != loc)
+    ]
+
+
+def _problem_words(loc: KeyPath, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+    kind, given, facts = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        message = f"unknown key; {_known_keys(loc)}"
-    elif kind == "missing":
-        message = "this key is missing; add it"
-    return f"{_place(path, document, loc)}: {message}"
+        return f"unknown key; {_known_keys(loc)}"
+    if kind == "model_type":
+        return f"must hold keys, each on a line of its own and indented; {_known_keys((*loc, ''))}"
+    if kind == "string_type" and isinstance(given, int | float) and not isinstance(given, bool):
+        return "must be text; put a number in quotes"
+    if kind == "string_pattern_mismatch" and facts["pattern"] in PATTERN_WORDS:
+        return PATTERN_WORDS[facts["pattern"]]
+    return _WORDS[kind].format(**facts) if kind in _WORDS else _plain(problem["msg"])
 
 
+_WORDS = {
+    "missing": "this key is missing; add it",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "must be {ge} or more",
+    "tuple_type": "must be a list, such as [lensmor]",
+    "dict_type": "must name each provider, such as {{lensmor: 3000}}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
 _UNION_TAGS = {"constrained-str", "PicklistFlag", "FixedValue", "str"}
 
 
@@ -259,5 +300,6 @@ def _place(path: Path, document: Any, loc: KeyPath) -> str:  # noqa: ANN401 YAML
 
 
 def _plain(message: str) -> str:
-    text = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    return text if text != message or message.startswith("Value error") else message[0].lower() + message[1:]
+    """Pydantic's message in our words; it never holds the value."""
+    text = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
+    return text[0].lower() + text[1:]

@@ -24,7 +24,7 @@ rm -rf "$VENV"
 [ -x .uv/bin/uv ] || { "$PYTHON" -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv; } || true
 if [ -x .uv/bin/uv ]; then
   .uv/bin/uv venv -q --python "$PYTHON" "$VENV"
-  .uv/bin/uv pip sync -q --python "$VENV/bin/python" requirements-dev.txt
+  .uv/bin/uv pip sync -q --compile-bytecode --python "$VENV/bin/python" requirements-dev.txt
   .uv/bin/uv pip install -q --python "$VENV/bin/python" --no-deps -e .
 else
   say "uv cannot be had here; using pip (about half a minute)"

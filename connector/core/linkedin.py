@@ -1,15 +1,17 @@
 """LinkedIn addresses as people type them, brought to the one name behind `/in/`.
 
 Accepted: any case, scheme or none, `www.`, `m.` and country hosts, `/in/<name>` with anything behind it,
-percent-encoding, names in any script. Refused with a reason: companies, Sales Navigator, old `/pub/` pages and
-everything that is not LinkedIn.
+percent-encoding, names in any script. Refused with a reason: companies, Sales Navigator, old `/pub/` pages, addresses
+with a user or an odd port, and everything that is not LinkedIn.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 MAX_URL_CHARACTERS = 500
+MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger keeps this many
 _REFUSED_PATHS = {
     "company": "a company page, not a person's",
     "school": "a school's page, not a person's",
@@ -19,6 +21,9 @@ _REFUSED_PATHS = {
     "talent": "a Recruiter address; copy the public profile address instead",
 }
 _FORBIDDEN = set('/\\?#<>"|^`{}%')
+_HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PORTS = {None, 80, 443}
 _JOINERS = {"\u200c", "\u200d"}  # part of names in Persian and Indic scripts
 
 
@@ -39,11 +44,11 @@ def normalise(address: str) -> str | NotAPerson:
     if len(text) > MAX_URL_CHARACTERS:
         return NotAPerson(f"the LinkedIn address is longer than {MAX_URL_CHARACTERS} characters")
     try:
-        parts = urlsplit(text if "://" in text else f"https://{text.lstrip('/')}")
-        host = (parts.hostname or "").lower()
+        parts = urlsplit(text if _SCHEME.match(text) else f"https://{text.lstrip('/')}")
+        host, plain = parts.hostname or "", "@" not in parts.netloc and parts.port in _PORTS
     except ValueError:
         return NotAPerson("the LinkedIn address cannot be read as a web address")
-    if parts.scheme.lower() not in {"http", "https"} or not (host == "linkedin.com" or host.endswith(".linkedin.com")):
+    if parts.scheme not in {"http", "https"} or not plain or not _HOST.fullmatch(host):
         return NotAPerson("the address is not on linkedin.com")
     path = [part for part in parts.path.split("/") if part]
     kind = path[0].lower() if path else ""
@@ -61,6 +66,8 @@ def _name(raw: str) -> str | NotAPerson:
         return NotAPerson("the LinkedIn address has a broken percent-encoding")
     # Lower-casing can decompose (İ becomes i + dot): compose once more, so that the result is a fixed point.
     name = unicodedata.normalize("NFC", name)
+    if len(name) > MAX_NAME_CHARACTERS:
+        return NotAPerson(f"the name in the LinkedIn address is longer than {MAX_NAME_CHARACTERS} characters")
     if not name or name in {".", ".."} or not all(_may_stand_in_a_name(c) for c in name):
         return NotAPerson("the name in the LinkedIn address has characters that no profile has")
     return name

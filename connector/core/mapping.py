@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+import phonenumbers
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from connector.core.model import Channel
@@ -26,25 +27,43 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     text = value if isinstance(value, str) else ""
-    if len(text) < 2 or text[-1] not in _UNITS or not text[:-1].isdecimal() or len(text) > 6:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdecimal()) or len(text) > 6:
         raise ValueError("write a whole number and m, h or d, such as 30m, 12h or 180d")
-    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    return timedelta(**{_UNITS[unit]: int(number)})
+
+
+def write_duration(value: timedelta) -> str:
+    """The shortest form that `parse_duration` reads back."""
+    minutes = int(value.total_seconds() // 60)
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes and minutes % size == 0:
+            return f"{minutes // size}{unit}"
+    return f"{minutes}m"
 
 
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(lambda value: f"{int(value.total_seconds() // 60)}m", return_type=str),
+    PlainSerializer(write_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,5}[mhd]$"}),
 ]
-FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=80)]
+_FIELD_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+_MAPPING_NAME = r"^[a-z][a-z0-9_-]{0,39}$"
+_REGION = r"^[A-Z]{2}$"
+PATTERN_WORDS: Mapping[str, str] = {
+    _FIELD_NAME: "must be an API name of letters, digits and _, such as Email or LinkedIn_URL__c",
+    _MAPPING_NAME: "must be at most 40 lower-case letters, digits, - and _, the first a letter, such as lead",
+    _REGION: "must be two capital letters, such as US",
+}
+FieldName = Annotated[str, Field(pattern=_FIELD_NAME, max_length=80)]
 Credits = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
     """Unknown keys and wrong types are errors; values never change after loading."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class PicklistFlag(Strict):
@@ -93,7 +112,9 @@ class Select(Strict):
 class FixedValue(Strict):
     """The same value for every record, instead of a field."""
 
-    value: str = Field(min_length=1, max_length=100)
+    value: str = Field(
+        min_length=1, max_length=100, description='The value, in quotes where it is a number: {value: "52001"}.'
+    )
 
 
 class PersonFields(Strict):
@@ -166,7 +187,7 @@ class PhoneChannel(ChannelMapping):
         "read is written as given.",
     )
     default_region: str | None = Field(
-        default=None, pattern="^[A-Z]{2}$", description="Country of numbers without +, such as US."
+        default=None, pattern=_REGION, description="Country of numbers without +, such as US."
     )
 
     @property
@@ -229,12 +250,12 @@ class Limits(Strict):
 class Statuses(Strict):
     """The words written to the status fields."""
 
-    in_progress: str = Field(default="In progress", min_length=1)
-    unlocked: str = Field(default="Unlocked", min_length=1)
-    not_found: str = Field(default="Not found", min_length=1)
-    failed: str = Field(default="Failed", min_length=1)
-    skipped: str = Field(default="Skipped", min_length=1)
-    unknown: str = Field(default="Unknown", min_length=1)
+    in_progress: str = Field(default="In progress", min_length=1, description="Bought; the vendor is at work.")
+    unlocked: str = Field(default="Unlocked", min_length=1, description="A value was obtained.")
+    not_found: str = Field(default="Not found", min_length=1, description="No source has a value for the person.")
+    failed: str = Field(default="Failed", min_length=1, description="The vendor's own word, with no value.")
+    skipped: str = Field(default="Skipped", min_length=1, description="Nothing was bought, or nothing written.")
+    unknown: str = Field(default="Unknown", min_length=1, description="Sent, but the vendor's answer was lost.")
 
 
 class MappingFile(Strict):
@@ -243,15 +264,15 @@ class MappingFile(Strict):
     model_config = ConfigDict(title="Enrichment mapping")
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
-    name: str = Field(pattern="^[a-z][a-z0-9_-]{0,39}$", description="How commands and reports call this mapping.")
+    name: str = Field(pattern=_MAPPING_NAME, description="How commands and reports call this mapping.")
     object: FieldName = Field(description="The Salesforce object, such as Lead.")
-    select: Select
+    select: Select = Field(description="Which records are enriched.")
     schedule: str | None = Field(default=None, description="Cron expression, used by serve and worker.")
-    person: PersonFields
-    channels: Channels
-    stamp: Stamp = Field(default_factory=Stamp)
-    limits: Limits = Field(default_factory=Limits)
-    statuses: Statuses = Field(default_factory=Statuses)
+    person: PersonFields = Field(description="The fields by which the vendors know the person behind a record.")
+    channels: Channels = Field(description="What is bought, from whom, and where it goes.")
+    stamp: Stamp = Field(default_factory=Stamp, description="Fields that say when, by whom and why; all optional.")
+    limits: Limits = Field(default_factory=Limits, description="What this mapping may spend, and how often.")
+    statuses: Statuses = Field(default_factory=Statuses, description="The words written to the status fields.")
 
     def read_fields(self) -> frozenset[str]:
         """Every field that must be readable."""
@@ -301,7 +322,13 @@ def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> lis
         mapping: a file that fits the schema.
         offers: the channels that each known provider sells.
     """
-    return [*_check_person(mapping), *_check_sources(mapping, offers), *_check_fields(mapping)]
+    return [
+        *_check_person(mapping),
+        *_check_sources(mapping, offers),
+        *_check_region(mapping),
+        *_check_fields(mapping),
+        *_check_conditions(mapping),
+    ]
 
 
 def _check_person(mapping: MappingFile) -> Iterator[Finding]:
@@ -328,6 +355,15 @@ def _check_sources(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]
                 yield Finding(("limits", key, name), f"there is no provider {name!r}; use {', '.join(sorted(offers))}")
 
 
+def _check_region(mapping: MappingFile) -> Iterator[Finding]:
+    region = mapping.channels.phone.default_region if mapping.channels.phone else None
+    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+        yield Finding(
+            ("channels", "phone", "default_region"),
+            f"{region} is no country that phone numbers are known for; use its ISO code, such as US or GB",
+        )
+
+
 def _check_fields(mapping: MappingFile) -> Iterator[Finding]:
     seen: dict[str, KeyPath] = {}
     for name, path in _writes(mapping):
@@ -342,3 +378,17 @@ def _check_fields(mapping: MappingFile) -> Iterator[Finding]:
         by = seen.get(read.lower())
         if by and not (by == ("stamp", "personnel_id") and key == "personnel_id"):
             yield Finding(("person", key), f"{read} identifies the person and is written by {'.'.join(map(str, by))}")
+
+
+def _check_conditions(mapping: MappingFile) -> Iterator[Finding]:
+    """A condition that the connector itself makes true would undo the rule it stands for."""
+    written = {name.lower(): path for name, path in _writes(mapping)}
+    for channel, found in mapping.channels.items():
+        for key in ("empty_when", "opt_out"):
+            name: str | None = getattr(found, key)
+            by = written.get(name.lower()) if name else None
+            if by is not None:
+                yield Finding(
+                    ("channels", channel.value, key),
+                    f"{name} is written by {'.'.join(map(str, by))}; name a field that only others write",
+                )

@@ -79,7 +79,8 @@ def judge(state: UnlockState, view: View, checks: int, resubmitted: int, *, char
         resubmitted: how often it was sent again.
         charges_failures: whether a failed item must be presumed charged.
     """
-    bought = state is not UnlockState.PLANNED
+    # A planned unlock that was sent before: what the vendor shows is that lost request's work.
+    bought = state is not UnlockState.PLANNED or resubmitted > 0
     match view:
         case View.DELIVERED:
             return Final(Result.DELIVERED, "", charged=bought)

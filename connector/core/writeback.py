@@ -98,12 +98,13 @@ class WriteRules:
         return Write(changes, outcomes, outcome, reason, culprits, closes)
 
     def _value(self, draft: "_Draft", rules: ChannelMapping, result: ChannelResult) -> tuple[Outcome, str]:
-        if result.value is None:
-            return result.outcome, result.reason
+        target = outgoing(result.value or "", rules)
+        if result.value is None or not target:
+            empty = (Outcome.NOT_FOUND, "the vendor's value is empty")  # nothing is replaced by nothing
+            return (result.outcome, result.reason) if result.value is None else empty
         record = draft.record
         if record.truthy(rules.opt_out):
             return Outcome.SKIPPED, f"opted out ({rules.opt_out}) after the purchase; the value is not written"
-        target = outgoing(result.value, rules)
         current = record.values.get(rules.field)
         if same(current, target, is_email=rules.is_email):
             return Outcome.DELIVERED, ""

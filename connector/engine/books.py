@@ -22,7 +22,7 @@ def classify_rest(run: Run) -> None:
     for rows in (records.complete(run.id, run.tried, 1_000_000), records.incomplete(run.id, run.tried, 1_000_000)):
         words = records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
         for row in rows:
-            results = [channel_result(run, want, words.get(want.unlock_id or 0)) for want in row.wants]
+            results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
             outcomes = [Outcome.PARKED if r.value is not None else r.outcome for r in results]
             outcome = worst([_not_final(o) for o in outcomes])
             reason = next((r.reason for r, o in zip(results, outcomes, strict=True) if _not_final(o) is outcome), "")

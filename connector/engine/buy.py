@@ -13,10 +13,9 @@ from connector.core.errors import (
 )
 from connector.core.model import Channel, Result
 from connector.core.recover import TRACE_SCHEDULE_S
-from connector.core.spend import Cap
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
-from connector.store.rows import Batch, Settlement
+from connector.store.rows import Batch, Full, Settlement
 
 FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
 REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
@@ -32,8 +31,9 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
     limit = run.halved.get((provider.name, channel), provider.batch_size(channel))
     source, caps, now = provider.source, run.caps(provider.name), run.now()
     taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
-    if isinstance(taken, Cap):
-        run.full[f"{provider.name}/{channel}"] = taken.refusal(provider.name, source.prices.of(channel))
+    if isinstance(taken, Full):
+        for mapping, cap in taken.caps.items():
+            run.full[provider.name, channel.value, mapping] = cap.refusal(provider.name, source.prices.of(channel))
     elif taken is not None:
         send(run, provider, taken)
 

@@ -90,10 +90,11 @@ class Run:
 
     Attributes:
         stopped: providers that nothing more is sent to, and why.
-        full: provider and mapping pairs whose caps allow nothing more, and which cap.
+        full: provider, channel and mapping whose caps allow nothing more, and which cap.
         looked: older tasks that had their one look.
         halved: how many people a request may carry after a definite refusal of a larger one.
         relinked: unlocks whose event was replaced once.
+        asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
         settled: unlocks that became final and whose records were not told yet.
     """
@@ -105,10 +106,11 @@ class Run:
     first_entry: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
     crm_stopped: str = ""
-    full: dict[str, str] = field(default_factory=dict)
+    full: dict[tuple[str, str, str], str] = field(default_factory=dict)
     looked: set[int] = field(default_factory=set)
     halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
     relinked: set[int] = field(default_factory=set)
+    asked: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
     writes: Counter[str] = field(default_factory=Counter)
@@ -150,6 +152,10 @@ class Run:
             month=limits.month,
             reserve=limits.reserve,
         )
+
+    def full_pairs(self, provider: str) -> list[tuple[str, str]]:
+        """Channels and mappings that may buy nothing more from this provider."""
+        return [(channel, mapping) for name, channel, mapping in self.full if name == provider]
 
     def stop(self, provider: str, reason: str) -> None:
         """Send nothing more to this provider in this run."""

@@ -14,6 +14,7 @@ from connector.engine import buy, collect, resolve, write
 from connector.engine.context import Run
 from connector.engine.lanes import Lane, Work, wait_any
 from connector.providers.interface import Provider
+from connector.store.rows import RereadRow
 
 WRITE_AT = 2000  # finished wants that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
@@ -31,6 +32,7 @@ class _Agenda:
         self.lane = lane
         self._groups: list[tuple[Channel, str | None, int]] = []
         self._names: dict[str, list[resolve.Pending]] = {}
+        self._rereads: list[RereadRow] = []
         self.refresh()
 
     @property
@@ -39,8 +41,11 @@ class _Agenda:
         return self._provider.name
 
     def refresh(self) -> None:
-        """Read anew what is planned and what must be looked up."""
-        self._groups = self._run.parts.ledger.attempts.groups(self.name, self._run.id, self._run.now())
+        """Read anew what is planned, what must be looked up, and which values must be read once more."""
+        ledger = self._run.parts.ledger
+        full = self._run.full_pairs(self.name)
+        self._groups = ledger.attempts.groups(self.name, self._run.id, self._run.now(), full)
+        self._rereads = ledger.results.due_rereads(self.name, self._run.id)
         if self._provider.source.looks_up_linkedin:
             busy = self.lane.keys
             found = resolve.pending_by_name(self._run, self.name)
@@ -72,7 +77,7 @@ class _Agenda:
             return
         for index, (channel, event_id, size) in enumerate(self._groups):
             full = self._provider.batch_size(channel)
-            if f"{self.name}/{channel}" in self._run.full or not (partial or size >= full):
+            if not (partial or size >= full):
                 continue
             taken = min(size, self._run.halved.get((self.name, channel), full))
             self._groups[index] = (channel, event_id, size - taken)
@@ -104,7 +109,8 @@ class _Agenda:
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
     def _reread(self, busy: set[str]) -> Iterator[Piece]:
-        for row in self._run.parts.ledger.results.due_rereads(self.name, self._run.id):
+        while self._rereads:
+            row = self._rereads.pop(0)  # once: whether it is still wanted is read from the ledger again
             key = f"read again {row.id}"
             if key not in busy:
                 yield key, functools.partial(collect.reread, self._run, self._provider, row)
@@ -205,9 +211,12 @@ class Loop:
             self._ready_since = self._ready_since or self._run.now()
             self._changed_at = self._run.now()
         since = self._ready_since
-        if self._ready >= WRITE_AT or (since is not None and self._run.now() >= self._after(since, WRITE_AFTER_S)):
+        if since is not None and self._run.now() >= self._after(since, WRITE_AFTER_S):
             write.write_complete(self._run)
             self._ready, self._ready_since = 0, None
+        elif self._ready >= WRITE_AT:
+            write.write_complete(self._run, only_full=True)
+            self._ready = 0
         return moved > 0
 
     def _wait(self) -> bool:

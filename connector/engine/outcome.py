@@ -1,7 +1,7 @@
 """What each record has come to: from the ledger's words to the write stage, and from Salesforce's answers back."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, CrmRecord, FieldChange, Outcome, Result, UnlockState
@@ -11,6 +11,7 @@ from connector.engine.context import Run
 from connector.store.records import Finish, UnlockWord
 from connector.store.rows import RecordRow, WantRow
 
+NOT_ASKED = "its flag was taken back before anything was bought"
 _SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 _ADVICE = {
     Trouble.RETRY: "it stayed locked; it is tried again on the next run",
@@ -20,11 +21,23 @@ _ADVICE = {
 }
 
 
-def channel_result(run: Run, want: WantRow, word: UnlockWord | None) -> ChannelResult:
+def channel_results(run: Run, row: RecordRow, words: Mapping[int, UnlockWord]) -> list[ChannelResult]:
+    """What each want of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
+    results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
+    if (row.mapping, row.crm_id) in run.asked:
+        return results
+    return [
+        ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=True) if r.outcome is Outcome.DEFERRED else r
+        for r in results
+    ]
+
+
+def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | None) -> ChannelResult:
     """What one want has come to.
 
     Args:
         run: for the reasons why something was not bought.
+        mapping: whose record it is.
         want: the want.
         word: what its unlock says, if it has one.
     """
@@ -36,12 +49,12 @@ def channel_result(run: Run, want: WantRow, word: UnlockWord | None) -> ChannelR
         return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
     if word.state is UnlockState.FINAL and word.result is Result.DELIVERED and word.value is not None:
         return ChannelResult(want.channel, Outcome.DELIVERED, "", word.value, word.provider, baseline=want.baseline)
-    return _unfinished(run, want, word)
+    return _unfinished(run, mapping, want, word)
 
 
-def _unfinished(run: Run, want: WantRow, word: UnlockWord) -> ChannelResult:
+def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> ChannelResult:
     if word.state is UnlockState.PLANNED:
-        full = run.full.get(f"{word.provider}/{want.channel}")
+        full = run.full.get((word.provider, want.channel.value, mapping))
         reason = run.stopped.get(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
         return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
     if word.state is UnlockState.UNKNOWN:

@@ -28,6 +28,7 @@ def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
     count = 0
     for planned in plan_pages(run, mapping, selection):
         parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now())
+        run.asked.update((mapping.name, record.crm_id) for record in planned)
         count += len(planned)
         parts.progress.step(len(planned))
     return count

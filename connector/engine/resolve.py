@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from connector.core.errors import RefusedError
-from connector.core.model import Lookup, Result, UnlockKey
+from connector.core.model import Result, UnlockKey
 from connector.core.plan import Known, Tried
 from connector.core.recover import View
 from connector.engine.context import Run
@@ -52,13 +52,19 @@ def _credits_left(run: Run, provider: str) -> int | None:
 
 
 def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pending]) -> None:
-    """Ask once for a LinkedIn name and decide anew for every want that waits for the answer."""
+    """Ask once for a LinkedIn name and decide anew for every want that waits for the answer.
+
+    An answer that is neither a person nor "nobody" is not remembered: this source failed, for this time.
+    """
     ledger = run.parts.ledger
     try:
         found = provider.look_up(linkedin)
     except RefusedError as error:
         run.parts.progress.note(str(error))
-        found = Found(Lookup(None))
+        for want, record in pending:
+            tried = (*want.tried, Tried(provider.name, Result.FAILED, str(error)))
+            decide_anew(run, record, want, tried, want.position + 1)
+        return
     ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
     for want, record in pending:
         decide_anew(run, record, want, want.tried, want.position)

@@ -34,9 +34,14 @@ class Decided:
     write: Write
 
 
-def write_complete(run: Run) -> int:
-    """Write every record that waits for nothing else; returns how many were taken."""
-    return _write_all(run, complete=True)
+def write_complete(run: Run, *, only_full: bool = False) -> int:
+    """Write every record that waits for nothing else; returns how many were taken.
+
+    Args:
+        run: the run.
+        only_full: leave what does not fill a whole read for later, when more may have joined it.
+    """
+    return _write_all(run, complete=True, least=run.parts.crm.read_size if only_full else 1)
 
 
 def write_incomplete(run: Run) -> int:
@@ -44,13 +49,15 @@ def write_incomplete(run: Run) -> int:
     return _write_all(run, complete=False)
 
 
-def _write_all(run: Run, *, complete: bool) -> int:
+def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
     records = run.parts.ledger.records
     list_open = records.complete if complete else records.incomplete
     taken = 0
     while rows := list_open(run.id, run.tried, run.parts.crm.read_size):
         name = rows[0].mapping
         rows = [row for row in rows if row.mapping == name]
+        if len(rows) < least:
+            break
         run.tried.update(row.id for row in rows)
         _write_rows(run, run.mappings[name], rows)
         taken += len(rows)
@@ -86,7 +93,7 @@ def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[D
         if record is None or record.moved_to is not None:
             finishes.append(outcome.moved(run, row, record))
             continue
-        results = [outcome.channel_result(run, want, words.get(want.unlock_id or 0)) for want in row.wants]
+        results = outcome.channel_results(run, row, words)
         write = rules.decide(record, results, row.resolved_id)
         if outcome.still_parked(row, record, mapping):
             finishes.append(outcome.parked_again(run, row))
@@ -102,20 +109,20 @@ def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[D
 def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided]) -> None:
     """Commit the intent, write one collection, and settle each row by its own answer."""
     ledger = run.parts.ledger
-    change_ids = ledger.runs.intend(run.id, mapping.object, [_intent(one) for one in decided], run.now())
+    ledger.runs.intend(run.id, mapping.object, [_intent(one) for one in decided], run.now())
     answers = _update(run, mapping.object, [_to_update(one.row.crm_id, one.write.changes) for one in decided])
     finishes: list[Finish] = []
     states: dict[int, str] = {}
-    for one, change_id, answer in zip(decided, change_ids, answers, strict=True):
+    for one, answer in zip(decided, answers, strict=True):
         if answer is None:
             landed = True
             finishes.append(outcome.written(run, mapping, one.row, one.record, one.write))
         else:
             landed = _write_rest(run, mapping, one, answer)
             finishes.append(outcome.rejected(run, mapping, one.row, one.record, one.write, answer, rest_landed=landed))
-        states[change_id] = "written" if landed else "rejected"
+        states[one.row.id] = "written" if landed else "rejected"
         run.writes["written" if answer is None else "failed"] += 1
-    ledger.runs.settle(states)
+    ledger.runs.settle(run.id, states)
     ledger.records.finish(finishes, run.now())
     run.parts.progress.step(len(decided))
     _stop_on_configuration(answers)

@@ -3,7 +3,6 @@
 Reads are repeated (bounded by attempts and time, obeying Retry-After); a paid request is sent once.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 DEFAULT_RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0
+LARGEST_NUMBER = 10**15  # above it a vendor's number is no count of anything
 READ_ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 # After any other status, a paid request may have been taken (docs: contracts, outcome of a paid POST).
@@ -87,6 +87,9 @@ class VendorHttp:
         sleep: waits a number of seconds (scaled in rehearsals).
         key_setting: the setting that holds the key, named when a login is refused.
         transport: replaces the network in tests of this layer.
+
+    Raises:
+        ConfigurationError: the key has characters that no HTTP header can carry.
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class VendorHttp:
         self._sleep = sleep
         self._key_setting = key_setting
         self._logged_in = False
+        if not all(text.isascii() and text.isprintable() and text == text.strip() for text in headers.values()):
+            raise ConfigurationError(f"{key_setting} holds spaces or characters that no key has; copy the key again")
         self._client = httpx.Client(
             base_url=base_url,
             headers=dict(headers),
@@ -217,7 +222,7 @@ class VendorHttp:
     def _object(self, response: httpx.Response) -> Mapping[str, Any]:
         try:
             body = response.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # no JSON, or numbers and nesting beyond what can be read
             raise _TryAgainError("the answer is not JSON") from error
         if not isinstance(body, dict):
             raise _TryAgainError("the answer is not a JSON object")
@@ -227,13 +232,25 @@ class VendorHttp:
         return body
 
     def _follow_headers(self, response: httpx.Response) -> None:
-        limit = response.headers.get("X-RateLimit-Limit", "")
-        if limit.isdecimal() and int(limit) > 0:
-            self._pace.limit(int(limit))
-        left, reset = response.headers.get("X-RateLimit-Remaining"), response.headers.get("X-RateLimit-Reset", "")
-        if left == "0" and response.status_code != 429 and reset.isdecimal():
-            seconds = int(reset) - datetime.now(UTC).timestamp()
+        limit = _count(response, "X-RateLimit-Limit")
+        if limit:
+            self._pace.limit(limit)
+        left, reset = _count(response, "X-RateLimit-Remaining"), _count(response, "X-RateLimit-Reset")
+        if left == 0 and response.status_code != 429 and reset is not None:
+            seconds = reset - datetime.now(UTC).timestamp()
             self._pace.pause(min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S))
+
+
+def whole(value: object) -> int | None:
+    """A number of a vendor's JSON as a whole number; None for anything else, the infinite and the absurd included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if abs(value) < LARGEST_NUMBER else None
+
+
+def _count(response: httpx.Response, header: str) -> int | None:
+    text = response.headers.get(header, "").strip()
+    return int(text) if text.isdecimal() and len(text) <= len(str(LARGEST_NUMBER)) else None
 
 
 def _trace(response: httpx.Response) -> str:

@@ -16,7 +16,7 @@ from connector.core.linkedin import profile_url
 from connector.core.model import Channel, Lookup, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.recover import View
-from connector.providers.http import Answer, VendorHttp
+from connector.providers.http import Answer, VendorHttp, whole
 from connector.providers.interface import (
     Found,
     Item,
@@ -59,7 +59,8 @@ _PHONE_STATES: Mapping[object, View] = {
     "ready": View.DELIVERED,
     "failed": View.FAILED,
 }
-_ENDED = {"completed", "failed"}
+_ENDED = ("completed", "failed")  # tuples: a word of a wrong type is compared, never hashed
+_TAKEN = ("accepted", "success")
 
 
 class LensmorSettings(ProviderSettings):
@@ -100,11 +101,10 @@ class Lensmor(Provider):
 
     def balance(self) -> int:
         """`totalBalance`; the other buckets do not add up the same way in every version."""
-        body = self._http.read("/external/credits/balance").body
-        total = body.get("totalBalance")
-        if isinstance(total, bool) or not isinstance(total, int | float):
+        total = whole(self._http.read("/external/credits/balance").body.get("totalBalance"))
+        if total is None:
             raise RefusedError("lensmor's balance cannot be read: totalBalance is not a number")
-        return int(total)
+        return total
 
     def wait_turn(self) -> None:
         """Wait for the rate budget."""
@@ -138,8 +138,11 @@ class Lensmor(Provider):
         return TaskReport(ended=body.get("taskStatus") in _ENDED, items=items)
 
     def read_person(self, person: str) -> Mapping[Channel, Sight]:
-        """Both channels' state in the profile."""
-        return _sights(self._http.read("/external/personnel/profile", {"personnel_id": person}).body)
+        """Both channels' state in the profile; an answer about anybody else tells nothing, so all counts as running."""
+        body = self._http.read("/external/personnel/profile", {"personnel_id": person}).body
+        if str(body.get("id")) != person:
+            return dict.fromkeys(CHANNELS, Sight(View.RUNNING))
+        return _sights(body)
 
     def look_up(self, linkedin: str) -> Found:
         """Who is behind the LinkedIn name, with events and what is unlocked already."""
@@ -167,7 +170,7 @@ def _submission(answer: Answer, sent: set[str]) -> Submission:
     body = answer.body
     task_id = _task_id(body)
     status = body.get("status")
-    if answer.status != 201 or status not in {"accepted", "success"} or (status == "accepted" and task_id is None):
+    if answer.status != 201 or status not in _TAKEN or (status == "accepted" and task_id is None):
         raise LostAnswerError("lensmor accepted a paid request with an answer that cannot be read")
     skipped: dict[str, SkipReason] = {}
     for person in _texts(body.get("skipped_personnel_ids")):
@@ -218,7 +221,8 @@ def _sight(word: object, states: Mapping[object, View], value: object) -> Sight:
 def _event_ids(page: object) -> tuple[str, ...]:
     """`eventId` of each event of a page; `id` where an older answer has only that."""
     rows = page.get("items") if isinstance(page, dict) else None
-    ids = [row.get("eventId") or row.get("id") for row in rows if isinstance(row, dict)] if rows else []
+    rows = rows if isinstance(rows, list) else []
+    ids = [row.get("eventId") or row.get("id") for row in rows if isinstance(row, dict)]
     return tuple(str(found) for found in ids if isinstance(found, str | int) and str(found))
 
 

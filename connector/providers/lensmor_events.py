@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.core.errors import RefusedError
-from connector.providers.http import VendorHttp
+from connector.providers.http import VendorHttp, whole
 
 PRICE_CREDITS = 2000
 
@@ -35,7 +35,7 @@ class Preview:
         total: people of the event.
         visible: people that can be listed now.
         locked: people that only an unlock would list.
-        price_credits: what the unlock costs now; 0 when there is nothing more to show.
+        price_credits: what the unlock costs now; 0 when the event is unlocked already.
     """
 
     event: Event
@@ -69,7 +69,7 @@ class LensmorEvents:
         body = self._http.read("/external/events/list", params).body
         rows = body.get("items")
         events = [_event(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return events, _whole(body.get("total")) or len(events)
+        return events, whole(body.get("total")) or len(events)
 
     def preview(self, event_id: str) -> Preview:
         """The event with its access mode, counts and price; free.
@@ -85,13 +85,13 @@ class LensmorEvents:
         semantics = _mapping(listed.get("semantics"))
         counts, unlock = _mapping(semantics.get("counts")), _mapping(semantics.get("unlock"))
         access = str(semantics.get("accessMode") or "unknown")
-        price = _whole(unlock.get("credits"))
+        price = whole(unlock.get("credits"))
         return Preview(
             event,
             access,
-            _whole(counts.get("actualTotal")),
-            _whole(counts.get("visibleTotal")),
-            _whole(counts.get("remainingLockedCount")),
+            whole(counts.get("actualTotal")),
+            whole(counts.get("visibleTotal")),
+            whole(counts.get("remainingLockedCount")),
             0 if access == "full" else PRICE_CREDITS if price is None else price,
         )
 
@@ -99,13 +99,13 @@ class LensmorEvents:
         """Buy the event, or learn that it is bought already."""
         body = self._http.repeatable_post(f"/external/events/{quote(event_id, safe='')}/unlock").body
         event, balance = _mapping(body.get("event")), _mapping(body.get("balanceAfter"))
-        used = _whole(body.get("creditsUsed"))
+        used = whole(body.get("creditsUsed"))
         if body.get("success") is not True or used is None:
             raise RefusedError("lensmor's answer to the event unlock cannot be read; repeat it, repeating is free")
         name = str(event.get("name") or "")
         already = body.get("alreadyUnlocked") is True
         return EventUnlock(
-            str(event.get("eventId") or event_id), name, already, used, _whole(balance.get("totalBalance"))
+            str(event.get("eventId") or event_id), name, already, used, whole(balance.get("totalBalance"))
         )
 
 
@@ -117,13 +117,9 @@ def _event(row: Mapping[str, Any]) -> Event:
         str(row.get("dateStart") or ""),
         str(row.get("dateEnd") or ""),
         place,
-        _whole(row.get("exhibitorCount")),
+        whole(row.get("exhibitorCount")),
     )
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -13,7 +13,7 @@ from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.linkedin import profile_url
 from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
-from connector.providers.http import VendorHttp
+from connector.providers.http import VendorHttp, whole
 from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport
 from connector.providers.settings import ProviderSettings, Registration, provider_config
 
@@ -62,10 +62,10 @@ class Salesfinity(Provider):
 
     def balance(self) -> int:
         """Credits of the team."""
-        balance = self._http.read("/v1/api/enrichment/credits").body.get("balance")
-        if isinstance(balance, bool) or not isinstance(balance, int | float):
+        balance = whole(self._http.read("/v1/api/enrichment/credits").body.get("balance"))
+        if balance is None:
             raise RefusedError("salesfinity's balance cannot be read: balance is not a number")
-        return int(balance)
+        return balance
 
     def wait_turn(self) -> None:
         """Wait for the rate budget."""

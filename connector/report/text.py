@@ -15,12 +15,12 @@ _STATE_STYLE = {"finished": "green", "stopped": "yellow", "failed": "red", "died
 
 def report(document: Mapping[str, Any]) -> RenderableType:
     """A run report, from its JSON document."""
+    tables = [_channels(document), _credits(document), _salesforce(document), _reasons(document.get("reasons", {}))]
     parts: list[RenderableType] = [_headline(document), _outcomes(document)]
-    parts += [table for table in (_channels(document), _credits(document), _salesforce(document)) if table is not None]
-    parts += [_reasons(document.get("reasons", {}))]
+    parts += [table for table in tables if table is not None]
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
     parts += _attention(document.get("attention", []))
-    return Group(*[part for part in parts if part is not None])
+    return Group(*parts)
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
@@ -79,7 +79,7 @@ def _salesforce(document: Mapping[str, Any]) -> Table:
     return table
 
 
-def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> RenderableType | None:
+def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> Table | None:
     rows = sorted(((n, outcome, text) for outcome, found in reasons.items() for text, n in found.items()), reverse=True)
     if not rows:
         return None

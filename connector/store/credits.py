@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.spend import Cap, EntryKind, Totals
+from connector.core.spend import Cap, EntryKind, Totals, tightest
 from connector.store import tables as t
 from connector.store.database import Database
 
@@ -37,6 +37,15 @@ class Room:
     shared: tuple[Cap, ...]
     by_mapping: Mapping[str, tuple[Cap, ...]]
 
+    def tightest(self, mapping: str) -> Cap | None:
+        """The cap that leaves this mapping the least; None when none applies."""
+        return tightest([*self.shared, *self.by_mapping.get(mapping, ())])
+
+    def allows(self, mapping: str, price: int) -> bool:
+        """Whether this mapping may still buy one unlock of this price."""
+        cap = self.tightest(mapping)
+        return cap is None or cap.left >= price
+
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
@@ -53,18 +62,31 @@ def budget_day(now: datetime) -> str:
     return now.strftime("%Y-%m-%d")
 
 
-def append(
-    connection: sa.Connection, attempt: sa.Row[tuple[object, ...]], entries: Iterable[NewEntry], now: datetime
-) -> None:
-    """Add entries of one attempt under the budget day of its hold."""
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Whose budget an attempt's entries belong to: its account, its run, and the day of its hold."""
+
+    provider: str
+    account: str
+    run_id: str
+    budget_day: str
+
+    @classmethod
+    def of(cls, attempt: sa.Row[tuple[object, ...]]) -> "Payer":
+        """From a row of `attempt`."""
+        return cls(attempt.provider, attempt.account, attempt.run_id, attempt.budget_day)
+
+
+def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry], now: datetime) -> None:
+    """Add entries of one attempt."""
     rows = [
         {
             "at": now,
-            "budget_day": attempt.budget_day,
-            "provider": attempt.provider,
-            "account": attempt.account,
+            "budget_day": payer.budget_day,
+            "provider": payer.provider,
+            "account": payer.account,
             "mapping": entry.mapping,
-            "run_id": attempt.run_id,
+            "run_id": payer.run_id,
             "attempt_id": entry.attempt_id,
             "kind": entry.kind.value,
             "credits": entry.credits,
@@ -84,7 +106,7 @@ def room(connection: sa.Connection, provider: str, account: str, run_id: str, ru
     if rules.day is not None:
         shared.append(Cap("daily cap over all runs", rules.day, sums.used(day=True)))
     if rules.month is not None:
-        shared.append(Cap("monthly cap over all runs", rules.month, sums.used()))
+        shared.append(Cap("monthly cap over all runs", rules.month, sums.used(month=True)))
     balance = _balance(connection, provider, account, rules.reserve)
     if balance is not None:
         shared.append(balance)
@@ -100,34 +122,58 @@ def room(connection: sa.Connection, provider: str, account: str, run_id: str, ru
     return Room(tuple(shared), by_mapping)
 
 
+def fit(rows: Iterable[tuple[int, str, int]], limits: Room) -> set[int]:
+    """As many of the unlocks, as (id, mapping, price), as fit under every cap, in their order."""
+    shared = tightest(list(limits.shared))
+    left_shared = None if shared is None else shared.left
+    left: dict[str, int | None] = {}
+    chosen: set[int] = set()
+    for unlock_id, mapping, price in rows:
+        if mapping not in left:
+            cap = tightest(list(limits.by_mapping.get(mapping, ())))
+            left[mapping] = None if cap is None else cap.left
+        own = left[mapping]
+        if (left_shared is not None and price > left_shared) or (own is not None and price > own):
+            continue
+        left_shared = None if left_shared is None else left_shared - price
+        left[mapping] = None if own is None else own - price
+        chosen.add(unlock_id)
+    return chosen
+
+
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """This month's holds less releases, by (mapping, is today, is this run)."""
+    """Holds less releases, by (mapping, is this month, is today, is this run)."""
 
-    rows: Mapping[tuple[str, bool, bool], int]
+    rows: Mapping[tuple[str, bool, bool, bool], int]
 
-    def used(self, mapping: str | None = None, *, day: bool = False, run: bool = False) -> int:
+    def used(self, mapping: str | None = None, *, month: bool = False, day: bool = False, run: bool = False) -> int:
         return sum(
             used
-            for (name, today, this_run), used in self.rows.items()
-            if (mapping is None or name == mapping) and (today or not day) and (this_run or not run)
+            for (name, this_month, today, this_run), used in self.rows.items()
+            if (mapping is None or name == mapping)
+            and (this_month or not month)
+            and (today or not day)
+            and (this_run or not run)
         )
 
 
 def _sums(connection: sa.Connection, provider: str, account: str, run_id: str, today: str) -> _Sums:
     e = t.entry.c
+    first_of_month = today[:7] + "-01"
+    is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
     is_today = sa.case((e.budget_day == today, 1), else_=0).label("is_today")
     is_run = sa.case((e.run_id == run_id, 1), else_=0).label("is_run")
     signed = sa.case(
         (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0
     )
-    in_scope = sa.or_(e.budget_day >= today[:7] + "-01", e.run_id == run_id)
+    in_scope = sa.or_(e.budget_day >= first_of_month, e.run_id == run_id)
     rows = connection.execute(
-        sa.select(e.mapping, is_today, is_run, sa.func.sum(signed))
+        sa.select(e.mapping, is_month, is_today, is_run, sa.func.sum(signed))
         .where(e.provider == provider, e.account == account, in_scope)
-        .group_by(e.mapping, is_today, is_run)
+        .group_by(e.mapping, is_month, is_today, is_run)
     )
-    return _Sums({(name, bool(day), bool(run)): int(used or 0) for name, day, run, used in rows})
+    return _Sums({(name, bool(month), bool(day), bool(run)): int(used) for name, month, day, run, used in rows})
 
 
 def _balance(connection: sa.Connection, provider: str, account: str, reserve: int) -> Cap | None:
@@ -150,15 +196,16 @@ def _balance(connection: sa.Connection, provider: str, account: str, reserve: in
             e.id > seen.last_entry, e.provider == provider, e.account == account, e.kind == EntryKind.CHARGE.value
         )
     )
-    holds = sa.case((u.hold == "open", 1), else_=0) + sa.case((u.prior_attempt_id.is_not(None), 1), else_=0)
+    mine = (u.provider == provider, u.account == account)
     held = connection.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits * holds), 0)).where(
-            u.provider == provider,
-            u.account == account,
-            sa.or_(u.hold == "open", u.prior_attempt_id.is_not(None)),
-        )
+        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits), 0)).where(u.hold == "open", *mine)
     )
-    return Cap("balance at the vendor", seen.balance - reserve, int(charged or 0) + int(held or 0))
+    # Few rows, by an index of their own; comparing the rest here keeps the database from choosing a wider index.
+    resubmitted = connection.execute(
+        sa.select(u.provider, u.account, u.price_credits).where(u.prior_attempt_id.is_not(None))
+    )
+    kept = sum(row.price_credits for row in resubmitted if (row.provider, row.account) == (provider, account))
+    return Cap("balance at the vendor", seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
 
 
 class Credits:

@@ -79,18 +79,26 @@ class Database:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL; None for memory and for other databases."""
-    parsed = sa.make_url(url)
+    """The file of a SQLite URL; None for memory and for other databases.
+
+    Raises:
+        ConfigurationError: it is no database address.
+    """
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return None
     return Path(parsed.database)
 
 
-def _engine(url: str) -> sa.Engine:
+def _parsed(url: str) -> sa.URL:
     try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise ConfigurationError("CONNECTOR_DATABASE_URL is not a database address") from error
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # without its cause: that message would show the address
+        raise ConfigurationError("CONNECTOR_DATABASE_URL is not a database address") from None
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite":
         raise ConfigurationError("CONNECTOR_DATABASE_URL must be sqlite:///path for now")
     in_memory = sqlite_path(url) is None

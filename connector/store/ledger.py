@@ -89,7 +89,7 @@ class Ledger:
         if self._path is None:
             return
         with self._path.with_suffix(".spill").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(answer)) + "\n")
+            file.write("\n" + json.dumps(dict(answer)) + "\n")  # first ends a line that a full disk may have cut off
             file.flush()
             os.fsync(file.fileno())
 

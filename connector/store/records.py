@@ -244,7 +244,12 @@ class Records:
 
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
         for part in chunks(want_ids):
-            still_wanted = sa.select(sa.literal(1)).where(t.want.c.unlock_id == _U.id, t.want.c.state != "done")
+            # A want of a closed record waits for nothing: it was dropped when its record was no longer selected.
+            still_wanted = (
+                sa.select(sa.literal(1))
+                .select_from(t.want.join(t.record, _R.id == _W.record_id))
+                .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
+            )
             connection.execute(
                 sa.update(t.unlock)
                 .where(

@@ -10,7 +10,7 @@ from connector.core.model import Channel, Result, UnlockState
 from connector.core.spend import EntryKind
 from connector.core.task import sources_of
 from connector.store import tables as t
-from connector.store.credits import NewEntry, append
+from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow, chunks
 from connector.store.seal import Seal
@@ -54,8 +54,10 @@ class Results:
                 if row.hold == "open":
                     sums[row.attempt_id, row.mapping, kind] += row.price_credits
                 if row.prior_attempt_id is not None:
-                    # Of two attempts one was charged: a second answer "not again" means that it was the first.
-                    first = EntryKind.CHARGE if settlement.charged and row.free else EntryKind.RELEASE
+                    # Of two attempts one was charged: the first, when the second answer says "not again" or when
+                    # the second was refused.
+                    was_first = settlement.charged and (row.free or row.hold != "open")
+                    first = EntryKind.CHARGE if was_first else EntryKind.RELEASE
                     sums[row.prior_attempt_id, row.mapping, first] += row.price_credits
                 updates.append(self._final_row(settlement, row.hold, kind, now))
             self._write_final(connection, updates)
@@ -100,7 +102,7 @@ class Results:
             by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
         for attempt_id, entries in by_attempt.items():
             attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
-            append(connection, attempt, entries, now)
+            append(connection, Payer.of(attempt), entries, now)
 
     def improve(self, unlock_id: int, value: str, now: datetime) -> bool:
         """Evidence that costs nothing turns not found or failed into delivered; whether it did."""
@@ -257,11 +259,27 @@ class Results:
             )
 
     def allow_repeat(self, check: CheckRow, reason: str, now: datetime) -> None:
-        """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays."""
+        """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays.
+
+        Where an answer was lost twice already, nobody will tell whether the older request was charged: it is presumed.
+        """
+        mine = (
+            _U.id == check.id,
+            _U.state == UnlockState.UNKNOWN.value,
+            _U.resubmitted == check.resubmitted,
+        )
         with self._db.write() as connection:
+            older = connection.execute(
+                sa.select(_U.prior_attempt_id, _U.mapping, _U.price_credits).where(
+                    *mine, _U.prior_attempt_id.is_not(None)
+                )
+            ).one_or_none()
+            if older is not None:
+                key = (str(older.prior_attempt_id), older.mapping, EntryKind.CHARGE)
+                self._append(connection, Counter({key: older.price_credits}), now)
             connection.execute(
                 sa.update(t.unlock)
-                .where(_U.id == check.id, _U.state == UnlockState.UNKNOWN.value, _U.resubmitted == check.resubmitted)
+                .where(*mine)
                 .values(
                     state=UnlockState.PLANNED.value,
                     prior_attempt_id=_U.attempt_id,

@@ -1,7 +1,7 @@
 """Rows of the ledger as the engine sees them, and the small helpers that make them."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Person, Result, Unlock, UnlockKey, UnlockState
 from connector.core.plan import Tried
+from connector.core.spend import Cap
 from connector.store import tables as t
 
 T = TypeVar("T")
+_CHANNELS = {channel.value: channel for channel in Channel}  # a lookup is ten times faster than the enumeration's call
 IN_CHUNK = 500  # ids in one IN list
 
 
@@ -40,6 +42,13 @@ class Batch:
     owner: str
     committed_at: datetime
     unlocks: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Nothing can be taken: by mapping, the cap that forbids it."""
+
+    caps: Mapping[str, Cap]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,7 @@ def want_of(row: sa.Row[tuple[object, ...]]) -> WantRow:
     """A row of `want`."""
     return WantRow(
         id=row.id,
-        channel=Channel(row.channel),
+        channel=_CHANNELS[row.channel],
         state=row.state,
         position=row.position,
         unlock_id=row.unlock_id,

@@ -100,10 +100,8 @@ class Runs:
 
     # -- changes ---------------------------------------------------------------------------------------------
 
-    def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> list[int]:
-        """Commit what will be written, before it leaves; returns the rows' ids in the same order."""
-        if not changes:
-            return []
+    def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> None:
+        """Commit what will be written, before it leaves."""
         rows = [
             {
                 "run_id": run_id,
@@ -117,16 +115,20 @@ class Runs:
             }
             for change in changes
         ]
-        with self._db.write() as connection:
-            inserted = connection.execute(sa.insert(t.change).returning(_C.id, sort_by_parameter_order=True), rows)
-            return list(inserted.scalars())
+        if rows:
+            with self._db.write() as connection:
+                connection.execute(sa.insert(t.change), rows)
 
-    def settle(self, states: Mapping[int, str]) -> None:
-        """Note which intended changes the CRM took (`written`) and which it did not (`rejected`)."""
+    def settle(self, run_id: str, states: Mapping[int, str]) -> None:
+        """Note, by record, which intended changes the CRM took (`written`) and which it did not (`rejected`)."""
         with self._db.write() as connection:
             for state in set(states.values()):
-                ids = [key for key, value in states.items() if value == state]
-                connection.execute(sa.update(t.change).where(_C.id.in_(ids)).values(state=state))
+                record_ids = [record_id for record_id, value in states.items() if value == state]
+                connection.execute(
+                    sa.update(t.change)
+                    .where(_C.run_id == run_id, _C.record_id.in_(record_ids), _C.state == "intended")
+                    .values(state=state)
+                )
 
     def forget_images(self, before: datetime) -> int:
         """Erase before-images whose undo time has ended."""

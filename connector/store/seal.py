@@ -5,10 +5,12 @@ under a key derived from each sealing key, so a rotated key still recognises wha
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +36,8 @@ class Seal:
             raise ConfigurationError("CONNECTOR_SECRET_KEY is empty")
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
-            raw = [base64.urlsafe_b64decode(key) for key in keys]
+            # Validated: else what follows the first key's padding, another key perhaps, would be left out silently.
+            raw = [base64.b64decode(key, altchars=b"-_", validate=True) for key in keys]
         except ValueError as error:
             raise ConfigurationError(
                 "CONNECTOR_SECRET_KEY must hold urlsafe base64 keys of 32 bytes, separated by commas"
@@ -86,19 +89,30 @@ def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
     """The keys of the file beside a SQLite ledger; made with mode 0600 for a new ledger.
 
     Raises:
-        ConfigurationError: the ledger exists and its key file does not.
+        ConfigurationError: the ledger exists and its key file does not, or the file cannot be made or read.
     """
     try:
+        if may_create and not path.exists():
+            _create_key_file(path)
         return [key.strip() for key in path.read_text(encoding="ascii").split(",") if key.strip()]
     except FileNotFoundError as error:
-        if not may_create:
-            raise ConfigurationError(
-                f"the ledger exists but its key does not: set CONNECTOR_SECRET_KEY or restore {path.name} beside it"
-            ) from error
-    key = new_key()
-    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return [key]
+        raise ConfigurationError(
+            f"the ledger exists but its key does not: set CONNECTOR_SECRET_KEY or restore {path.name} beside it"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the key file {path} cannot be made or read ({type(error).__name__})") from error
+
+
+def _create_key_file(path: Path) -> None:
+    """Written whole before it gets its name: of two processes that start at once, one wins and both read its key."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(new_key() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()

@@ -111,7 +111,12 @@ want = Table(
 )
 Index("ix_want_record", want.c.record_id)
 Index("ix_want_unlock", want.c.unlock_id)
-Index("ix_want_state", want.c.state)
+Index(
+    "ix_want_lookup",
+    want.c.state,
+    sqlite_where=want.c.state == "lookup",
+    postgresql_where=want.c.state == "lookup",
+)
 
 # One purchase of one channel for one person.
 unlock = Table(
@@ -147,11 +152,26 @@ unlock = Table(
     Column("final_at", UtcTime),
     sa.UniqueConstraint("provider", "account", "channel", "person", "generation"),
 )
-Index("ix_unlock_state", unlock.c.state, unlock.c.provider)
+Index("ix_unlock_run", unlock.c.run_id, unlock.c.provider, unlock.c.state)
+Index("ix_unlock_final_at", unlock.c.final_at)
 Index("ix_unlock_task", unlock.c.task_id)
 Index("ix_unlock_attempt", unlock.c.attempt_id)
-Index("ix_unlock_check_at", unlock.c.check_at)
-Index("ix_unlock_hold", unlock.c.hold, unlock.c.provider)
+Index("ix_unlock_check_at", unlock.c.provider, unlock.c.check_at)
+Index(
+    "ix_unlock_hold",
+    unlock.c.hold,
+    unlock.c.provider,
+    unlock.c.account,
+    unlock.c.price_credits,
+    sqlite_where=unlock.c.hold == "open",
+    postgresql_where=unlock.c.hold == "open",
+)
+Index(
+    "ix_unlock_prior",
+    unlock.c.prior_attempt_id,
+    sqlite_where=unlock.c.prior_attempt_id.is_not(None),
+    postgresql_where=unlock.c.prior_attempt_id.is_not(None),
+)
 
 # One paid request.
 attempt = Table(
@@ -187,7 +207,7 @@ task = Table(
     Column("submitted_at", UtcTime, nullable=False),
     Column("next_poll_at", UtcTime),
 )
-Index("ix_task_next_poll_at", task.c.state, task.c.next_poll_at)
+Index("ix_task_next_poll_at", task.c.provider, task.c.state, task.c.next_poll_at)
 
 # Credits: append only.
 entry = Table(
@@ -246,7 +266,7 @@ change = Table(
     Column("state", String(10), nullable=False),  # intended | written | rejected | undone
     Column("at", UtcTime, nullable=False),
 )
-Index("ix_change_run", change.c.run_id)
+Index("ix_change_run", change.c.run_id, change.c.record_id)
 
 # Each run's word on each record it selected, as it was when the run ended.
 run_record = Table(

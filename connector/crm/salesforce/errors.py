@@ -10,12 +10,15 @@ from connector.crm.interface import Rejection, Trouble
 
 _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
 _MOVED = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
-_CONFIGURATION = {"INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "MALFORMED_QUERY"}
+_CONFIGURATION = {
+    *("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"),
+    *("MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"),
+}
 _QUOTA = {
     "REQUEST_LIMIT_EXCEEDED": "Salesforce's daily request quota is used up; it refills over the next 24 hours",
     "API_DISABLED_FOR_ORG": "Salesforce's API is disabled for this user; enable 'API Enabled' in its permissions",
 }
-RETRY_STATUSES = frozenset({406, 420, 429, 500, 502, 503, 504})
+RETRY_STATUSES = frozenset({406, 420, 429, *range(500, 600)})
 
 
 def rejection(errors: object) -> Rejection:
@@ -49,9 +52,12 @@ def code_of(error: SalesforceError) -> str:
 
 def is_passing(error: SalesforceError) -> bool:
     """Whether the same request may succeed a little later."""
-    code = code_of(error)
-    concurrent = code == "REQUEST_LIMIT_EXCEEDED" and "oncurrent" in str(error.content)
-    return concurrent or code in _RETRY or error.status in RETRY_STATUSES
+    return _is_concurrent(error) or code_of(error) in _RETRY or error.status in RETRY_STATUSES
+
+
+def _is_concurrent(error: SalesforceError) -> bool:
+    """Whether the limit is that of long requests at one time, which passes, and not the day's."""
+    return code_of(error) == "REQUEST_LIMIT_EXCEEDED" and "oncurrent" in str(error.content)
 
 
 def translate(error: SalesforceError, what: str) -> ConnectorError:
@@ -62,6 +68,8 @@ def translate(error: SalesforceError, what: str) -> ConnectorError:
         what: what was being done, for the message.
     """
     code = code_of(error)
+    if _is_concurrent(error):
+        return QuotaError("too many long requests run in this Salesforce org at the same time; run again later")
     if code in _QUOTA:
         return QuotaError(_QUOTA[code])
     if code in _CONFIGURATION:

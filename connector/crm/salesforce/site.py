@@ -61,12 +61,12 @@ class SalesforceCrm(Crm):
             after: str | None = None
             while left is None or left > 0:
                 size = PAGE if left is None else min(PAGE, left)
-                rows = self._query(page_query(selection, after, size, ids), "reading records", "read")
+                rows, whole = self._query(page_query(selection, after, size, ids), "reading records", "read")
                 if rows:
                     yield [_record(row) for row in rows]
                     left = None if left is None else left - len(rows)
                     after = str(rows[-1].get("Id"))
-                if len(rows) < size:
+                if not rows or (whole and len(rows) < size):
                     break
 
     def full_id(self, record_id: str) -> str | None:
@@ -96,7 +96,7 @@ class SalesforceCrm(Crm):
         for ids in _parts(tuple(gone), newest_first=False):
             selection = Selection(object_name, ("IsDeleted", "MasterRecordId"))
             soql = page_query(selection, None, PAGE, ids)
-            for row in self._query(soql, "following merged records", "read", "queryAll/"):
+            for row in self._query(soql, "following merged records", "read", "queryAll/")[0]:
                 if row.get("MasterRecordId"):
                     record = _record(row)
                     moved_to = (object_name, str(row["MasterRecordId"]))
@@ -121,12 +121,13 @@ class SalesforceCrm(Crm):
         """Close idle connections."""
         self._client.close()
 
-    def _query(self, soql: str, what: str, kind: str, path: str = "query/") -> list[Mapping[str, Any]]:
+    def _query(self, soql: str, what: str, kind: str, path: str = "query/") -> tuple[list[Mapping[str, Any]], bool]:
+        """Rows, and whether they are all: wide rows come in fewer than the query asked for."""
         answer = _mapping(self._client.call(kind, what, path, params={"q": soql}))
         rows = answer.get("records")
         if not isinstance(rows, list):
             raise DownError(f"Salesforce's answer to {what} cannot be read; run again later")
-        return [row for row in rows if isinstance(row, dict)]
+        return [row for row in rows if isinstance(row, dict)], answer.get("done") is not False
 
 
 def _outcome(row: object) -> Rejection | None:

@@ -24,6 +24,7 @@ from connector.core.errors import ConfigurationError, DownError
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 150.0  # above the 120 s after which Salesforce itself ends a request
 CONNECT_RETRIES = 3
+_PASSING_WORDS = ("temporarily_unavailable", "server_error", "unknown_error")
 _MY_DOMAIN = ".salesforce.com"
 _LOOPBACK_DOMAIN = "loopback.my"
 # Set on the session, so that they survive whatever a client library does with per-call headers.
@@ -134,6 +135,7 @@ class TokenSource:
         Raises:
             ConfigurationError: the first login is refused.
             DownError: a later one is, or the token given cannot be renewed.
+            requests.RequestException: no answer that decides anything; worth another try.
         """
         with self._lock:
             if self._token is None or self._token == stale:
@@ -147,19 +149,18 @@ class TokenSource:
         self._worked = True
 
     def _ask(self) -> str:
+        arguments = self._arguments()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the library's advice on stderr; ours stands in the error
-                token, _ = SalesforceLogin(session=self._session, **self._arguments())
+                token, _ = SalesforceLogin(session=self._session, **arguments)
         except SalesforceAuthenticationFailed as error:
+            # A number in the place of the word is the status of an answer that was no JSON.
+            if isinstance(error.code, int) or error.code in _PASSING_WORDS:
+                raise requests.HTTPError(f"no usable answer to the login ({error.code})") from error
             raise self._refused(_advice(str(error.code))) from error
-        except (ValueError, TypeError, OSError) as error:
-            if isinstance(error, requests.RequestException):  # an OSError too: the network's, not the key file's
-                raise
-            raise ConfigurationError(
-                f"the Salesforce login cannot be prepared ({type(error).__name__}); check "
-                "SALESFORCE_PRIVATE_KEY_FILE: it must be a readable PEM private key"
-            ) from error
+        except AttributeError as error:  # what the library makes of JSON that is no token answer
+            raise requests.HTTPError("no usable answer to the login") from error
         if not token:
             raise self._refused("Salesforce's login answer holds no token")
         return token
@@ -171,7 +172,7 @@ class TokenSource:
             return {
                 "username": login.username,
                 "consumer_key": login.client_id,
-                "privatekey_file": str(login.private_key_file),
+                "privatekey": _private_key(login.private_key_file),
                 "domain": "test" if sandbox else "login",
                 "instance_url": domain,
             }
@@ -179,6 +180,29 @@ class TokenSource:
 
     def _refused(self, message: str) -> ConfigurationError | DownError:
         return DownError(message) if self._worked else ConfigurationError(message)
+
+
+def _private_key(path: Path) -> bytes:
+    """The key's PEM text, proved to be one before the library signs with it.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is another kind of key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        pem = path.read_bytes()
+        key, why = load_pem_private_key(pem, password=None), ""
+    except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
+        key, why = None, f" ({type(error).__name__})"
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError(
+            f"SALESFORCE_PRIVATE_KEY_FILE cannot be used{why}: it must be a readable PEM file with an RSA private key "
+            "that has no passphrase"
+        )
+    return pem
 
 
 def _advice(code: str) -> str:

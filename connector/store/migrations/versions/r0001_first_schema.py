@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_change")),
     )
-    op.create_index("ix_change_run", "change", ["run_id"], unique=False)
+    op.create_index("ix_change_run", "change", ["run_id", "record_id"], unique=False)
     op.create_table(
         "entry",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -160,7 +160,7 @@ def upgrade() -> None:
         sa.Column("next_poll_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_task")),
     )
-    op.create_index("ix_task_next_poll_at", "task", ["state", "next_poll_at"], unique=False)
+    op.create_index("ix_task_next_poll_at", "task", ["provider", "state", "next_poll_at"], unique=False)
     op.create_table(
         "unlock",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -200,9 +200,25 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_unlock_attempt", "unlock", ["attempt_id"], unique=False)
-    op.create_index("ix_unlock_check_at", "unlock", ["check_at"], unique=False)
-    op.create_index("ix_unlock_hold", "unlock", ["hold", "provider"], unique=False)
-    op.create_index("ix_unlock_state", "unlock", ["state", "provider"], unique=False)
+    op.create_index("ix_unlock_check_at", "unlock", ["provider", "check_at"], unique=False)
+    op.create_index("ix_unlock_final_at", "unlock", ["final_at"], unique=False)
+    op.create_index(
+        "ix_unlock_hold",
+        "unlock",
+        ["hold", "provider", "account", "price_credits"],
+        unique=False,
+        sqlite_where=sa.text("hold = 'open'"),
+        postgresql_where=sa.text("hold = 'open'"),
+    )
+    op.create_index(
+        "ix_unlock_prior",
+        "unlock",
+        ["prior_attempt_id"],
+        unique=False,
+        sqlite_where=sa.text("prior_attempt_id IS NOT NULL"),
+        postgresql_where=sa.text("prior_attempt_id IS NOT NULL"),
+    )
+    op.create_index("ix_unlock_run", "unlock", ["run_id", "provider", "state"], unique=False)
     op.create_index("ix_unlock_task", "unlock", ["task_id"], unique=False)
     op.create_table(
         "want",
@@ -221,6 +237,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["unlock_id"], ["unlock.id"], name=op.f("fk_want_unlock_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_want")),
     )
+    op.create_index(
+        "ix_want_lookup",
+        "want",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("state = 'lookup'"),
+        postgresql_where=sa.text("state = 'lookup'"),
+    )
     op.create_index("ix_want_record", "want", ["record_id"], unique=False)
-    op.create_index("ix_want_state", "want", ["state"], unique=False)
     op.create_index("ix_want_unlock", "want", ["unlock_id"], unique=False)

@@ -1,0 +1,262 @@
+"""What the answer to a paid request changes in the ledger, and what its absence does.
+
+Every method is one transaction and a compare-and-set: whoever finds the state moved on does nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.errors import BooksError
+from connector.core.model import Result, UnlockState
+from connector.core.spend import EntryKind
+from connector.store import tables as t
+from connector.store.credits import NewEntry, Payer, append
+from connector.store.database import Database
+from connector.store.rows import chunks
+
+_U = t.unlock.c
+_WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
+
+
+class Answers:
+    """Adopts answers, takes refusals back, and declares what was lost."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def accept(
+        self,
+        attempt_id: str,
+        vendor_task_id: str | None,
+        next_poll_at: datetime,
+        check: Mapping[int, bool],
+        gone: Mapping[int, str],
+        back: Sequence[int],
+        now: datetime,
+    ) -> None:
+        """Adopt the answer to a paid request, whether its unlocks say `submitting` or `unknown` by now.
+
+        Args:
+            attempt_id: whose answer it is.
+            vendor_task_id: the task that was started, if any.
+            next_poll_at: when to read the task first.
+            check: unlocks outside the task whose person is to be read, and whether they are certainly free.
+            gone: unlocks that the vendor will never deliver, with the reason.
+            back: unlocks that were left out for naming the wrong event; they are planned again.
+            now: the ledger's time.
+        """
+        with self._db.write() as connection:
+            attempt = self._answered(connection, attempt_id, "submitted", now)
+            if attempt is None:
+                return
+            mine = (_U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER))
+            for unlock_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
+                for part in chunks(unlock_ids):
+                    connection.execute(
+                        sa.update(t.unlock)
+                        .where(_U.id.in_(part), *mine)
+                        .values(state=UnlockState.SUBMITTED.value, free=free, check_at=now, checks=0, state_at=now)
+                    )
+            self._finish_gone(connection, attempt, gone, now)
+            self._return(connection, attempt_id, back, "", None, None, now)
+            if vendor_task_id is None:
+                return
+            task_id = self._new_task(connection, attempt, vendor_task_id, next_poll_at, now)
+            # What the answer named has left these states by now: the rest of the attempt is in the task.
+            connection.execute(
+                sa.update(t.unlock)
+                .where(*mine)
+                .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
+            )
+
+    def _new_task(
+        self,
+        connection: sa.Connection,
+        attempt: sa.Row[tuple[object, ...]],
+        vendor_task_id: str,
+        next_poll_at: datetime,
+        now: datetime,
+    ) -> int:
+        inserted = connection.execute(
+            sa.insert(t.task).values(
+                provider=attempt.provider,
+                account=attempt.account,
+                channel=attempt.channel,
+                vendor_id=vendor_task_id,
+                attempt_id=attempt.id,
+                run_id=attempt.run_id,
+                state="open",
+                submitted_at=now,
+                next_poll_at=next_poll_at,
+            )
+        )
+        key = inserted.inserted_primary_key
+        if key is None:
+            raise BooksError("the ledger gave a new task no number")
+        return int(key[0])
+
+    def _finish_gone(
+        self, connection: sa.Connection, attempt: sa.Row[tuple[object, ...]], gone: Mapping[int, str], now: datetime
+    ) -> None:
+        still = self._still_waiting(connection, attempt.id, list(gone))
+        self._append_holds(connection, attempt.id, EntryKind.RELEASE, [row.id for row in still], now)
+        for row in still:
+            if row.prior_attempt_id is not None:  # the lost request cannot have bought this person either
+                self._append_holds(connection, row.prior_attempt_id, EntryKind.RELEASE, [row.id], now)
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == row.id)
+                .values(
+                    state=UnlockState.FINAL.value,
+                    result=Result.FAILED.value,
+                    reason=gone[row.id],
+                    hold="released",
+                    prior_attempt_id=None,
+                    check_at=None,
+                    state_at=now,
+                    final_at=now,
+                )
+            )
+
+    def _still_waiting(
+        self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int]
+    ) -> list[sa.Row[int, str | None]]:
+        """Those of an attempt's unlocks that have no word yet: nobody has moved them on meanwhile."""
+        query = sa.select(_U.id, _U.prior_attempt_id).where(
+            _U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER)
+        )
+        return [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+
+    def give_back(
+        self,
+        attempt_id: str,
+        unlock_ids: Sequence[int],
+        reason: str,
+        not_before: datetime | None,
+        now: datetime,
+        *,
+        whole: bool = False,
+        check_at: datetime | None = None,
+    ) -> None:
+        """Return unlocks to `planned` after a definite refusal, and release their hold.
+
+        Args:
+            attempt_id: the request that was refused.
+            unlock_ids: which of its unlocks.
+            reason: why, in plain words.
+            not_before: no new submission of these people before this time.
+            now: the ledger's time.
+            whole: the whole request was refused, not only a part of it.
+            check_at: read the vendor's record of these people at this time, before anything is sent again.
+        """
+        with self._db.write() as connection:
+            attempt = (
+                self._answered(connection, attempt_id, "refused", now)
+                if whole
+                else connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one_or_none()
+            )
+            if attempt is None:
+                return
+            self._return(connection, attempt_id, unlock_ids, reason, not_before, check_at, now)
+
+    def _return(
+        self,
+        connection: sa.Connection,
+        attempt_id: str,
+        unlock_ids: Sequence[int],
+        reason: str,
+        not_before: datetime | None,
+        check_at: datetime | None,
+        now: datetime,
+    ) -> None:
+        still = [row.id for row in self._still_waiting(connection, attempt_id, unlock_ids)]
+        self._append_holds(connection, attempt_id, EntryKind.RELEASE, still, now)
+        for part in chunks(still):
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id.in_(part))
+                .values(
+                    state=UnlockState.PLANNED.value,
+                    attempt_id=None,
+                    hold="released",
+                    reason=reason,
+                    not_before=not_before,
+                    check_at=check_at,
+                    checks=0,
+                    state_at=now,
+                )
+            )
+
+    def lost(self, attempt_id: str, check_at: datetime | None, now: datetime) -> None:
+        """The answer did not arrive, or its owner is dead: its unlocks are `unknown` until the vendor tells."""
+        with self._db.write() as connection:
+            self._lose(connection, [attempt_id], check_at, now)
+
+    def orphaned(self, check_at: Mapping[str, datetime | None], now: datetime) -> int:
+        """Every request still `submitting` when a new driver starts has lost its owner; how many there were.
+
+        Args:
+            check_at: by provider, when to read the people at the vendor; None where nothing can be read.
+            now: the ledger's time.
+        """
+        a = t.attempt.c
+        with self._db.write() as connection:
+            rows = connection.execute(sa.select(a.id, a.provider).where(a.state == "submitting")).all()
+            for row in rows:
+                self._lose(connection, [row.id], check_at.get(row.provider), now)
+        return len(rows)
+
+    def _lose(
+        self, connection: sa.Connection, attempt_ids: list[str], check_at: datetime | None, now: datetime
+    ) -> None:
+        a = t.attempt.c
+        connection.execute(
+            sa.update(t.attempt).where(a.id.in_(attempt_ids), a.state == "submitting").values(state="lost")
+        )
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.attempt_id.in_(attempt_ids), _U.state == UnlockState.SUBMITTING.value)
+            .values(
+                state=UnlockState.UNKNOWN.value,
+                reason="the answer to the paid request was lost",
+                check_at=check_at,
+                checks=0,
+                state_at=now,
+            )
+        )
+
+    def _answered(
+        self, connection: sa.Connection, attempt_id: str, state: str, now: datetime
+    ) -> sa.Row[tuple[object, ...]] | None:
+        """Note the answer to an attempt; None when it already has one."""
+        a = t.attempt.c
+        moved = connection.execute(
+            sa.update(t.attempt)
+            .where(a.id == attempt_id, a.state.in_(("submitting", "lost")))
+            .values(state=state, answered_at=now)
+        )
+        if moved.rowcount != 1:
+            return None
+        return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
+
+    def _append_holds(
+        self, connection: sa.Connection, attempt_id: str, kind: EntryKind, unlock_ids: list[int], now: datetime
+    ) -> None:
+        if not unlock_ids:
+            return
+        sums: Counter[str] = Counter()
+        for part in chunks(unlock_ids):
+            rows = connection.execute(
+                sa.select(_U.mapping, sa.func.sum(_U.price_credits)).where(_U.id.in_(part)).group_by(_U.mapping)
+            )
+            sums.update({mapping: int(price) for mapping, price in rows})
+        attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+        entries = [NewEntry(attempt_id, mapping, kind, price) for mapping, price in sums.items()]
+        append(connection, Payer.of(attempt), entries, now)
+
+
+def _keys(check: Mapping[int, bool], free: bool) -> list[int]:
+    return [unlock_id for unlock_id, is_free in check.items() if is_free is free]

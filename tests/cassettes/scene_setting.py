@@ -1,0 +1,117 @@
+"""Where a scene plays: before the simulated sites, before the real ones, or before a cassette.
+
+A scene asks for clients and lets time pass through this; it never knows which of the three it is.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce.client import Client
+from connector.providers import REGISTRY
+from connector.providers.http import VendorHttp
+from connector.providers.interface import Provider
+from connector.simulator.server import Simulator
+
+DOCUMENTED = {
+    "lensmor": "https://platform.lensmor.com",
+    "salesfinity": "https://client-api.salesfinity.co",
+    "salesforce": "https://example.my.salesforce.com",
+}
+PERSON, SECOND_PERSON, NOBODY = "70011", "70012", "79999"
+EVENT = "52001"
+ADA = "ada-sample-example"
+LEADS = ("00QSm0000010000MAA", "00QSm0000010001MAA", "00QSm0000010002MAA")
+GONE, MERGED = "00QSm0000010003MAA", "00QSm0000010004MAA"
+VERSION = "67.0"
+
+
+class NoPace:
+    """A rate budget that lets everything pass; what it was told is kept."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.limits: list[int] = []
+
+    def acquire(self) -> None:
+        """Let it pass."""
+
+    def pause(self, seconds: float) -> None:
+        """Remember it."""
+        self.pauses.append(seconds)
+
+    def limit(self, per_minute: int) -> None:
+        """Remember it."""
+        self.limits.append(per_minute)
+
+
+@dataclass
+class Setting:
+    """One place where scenes play.
+
+    Attributes:
+        urls: address by edge.
+        secrets: API keys by vendor, `client_id` and `client_secret` of Salesforce, and `wrong`, which nobody takes.
+        people: who stands for each of the constants above; those themselves, except before the real services.
+        wait: lets so many seconds of the vendors' time pass.
+        version: of Salesforce's API.
+    """
+
+    urls: Mapping[str, str]
+    secrets: Mapping[str, str]
+    people: Mapping[str, str] = field(default_factory=dict)
+    wait: Callable[[float], None] = lambda _: None
+    version: str = VERSION
+    slept: list[float] = field(default_factory=list)
+    pace: NoPace = field(default_factory=NoPace)
+    opened: list[Provider | SalesforceCrm] = field(default_factory=list)
+
+    def who(self, constant: str) -> str:
+        """The person, event or record that a constant stands for here."""
+        return self.people.get(constant, constant)
+
+    def vendor(self, name: str, secret: str | None = None) -> Provider:
+        """A vendor's true client."""
+        entry, key = REGISTRY[name], self.secrets[secret or name]
+        http = VendorHttp(name, self.urls[name], entry.headers(key), self.pace, self.slept.append, f"{name}'s key")
+        provider = entry.build(http, entry.settings(api_key=SecretStr(key)), (3.0, 5.0, 10.0, 20.0))
+        self.opened.append(provider)
+        return provider
+
+    def org(self, secret: str = "client_secret", version: str | None = None) -> SalesforceCrm:  # noqa: S107 a name in `secrets`
+        """Salesforce's true client."""
+        login = Login(
+            self.urls["salesforce"], client_id=self.secrets["client_id"], client_secret=self.secrets[secret]
+        )
+        crm = SalesforceCrm(Client(login, version or self.version, 20, self.slept.append))
+        self.opened.append(crm)
+        return crm
+
+    def close(self) -> None:
+        """Close every client."""
+        for client in self.opened:
+            client.close()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Some exchanges with one edge, and what the client must make of them.
+
+    Attributes:
+        edge: which site.
+        name: of its cassette.
+        play: drives the client and asserts what it answers.
+        arrange: brings the simulated world into the state that the scene wants.
+        costs: what playing it before the real service costs; None when only a simulated site can be made to play it.
+    """
+
+    edge: str
+    name: str
+    play: Callable[[Setting], None]
+    arrange: Callable[[Simulator], None]
+    costs: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.edge}-{self.name}"

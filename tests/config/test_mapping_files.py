@@ -1,0 +1,291 @@
+"""Mapping files: what loads, and what is refused with file, line, key and remedy."""
+
+from pathlib import Path
+
+import pytest
+from mapping_pages import MAPPINGS, OFFERS, PAGE, channels_of, load, problems, spoilt
+
+from connector.config import find_mapping, load_mapping
+from connector.core.errors import MappingError
+from connector.core.mapping import FixedValue, Order, PhoneFormat, PicklistFlag, WritePolicy
+from connector.core.model import Channel
+
+TOP = "channels, limits, name, object, person, schedule, select, stamp, statuses, version"
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "m.yaml"
+
+
+# -- what loads -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("lead", {Channel.WORK_EMAIL, Channel.PHONE}),
+        ("contact", {Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL, Channel.PHONE}),
+    ],
+)
+def test_shipped_mappings_load(name: str, channels: set[Channel]) -> None:
+    loaded = load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS)
+    assert loaded.mapping.name == name
+    assert channels_of(loaded) == channels
+    assert loaded.mapping.select.flag_field in loaded.mapping.read_fields()
+    assert loaded.mapping.select.order is Order.NEWEST
+
+
+def test_every_shipped_mapping_is_named_like_its_file() -> None:
+    files = sorted(MAPPINGS.glob("*.yaml"))
+    assert [load_mapping(str(file), OFFERS).mapping.name for file in files] == [file.stem for file in files]
+    assert files
+
+
+def test_a_mapping_is_found_by_path_and_by_name(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(file)
+    assert find_mapping(str(file)) == file
+    monkeypatch.chdir(tmp_path)
+    assert find_mapping("lead").samefile(MAPPINGS / "lead.yaml")  # the shipped one
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "lead.yaml").write_text(PAGE)
+    assert find_mapping("lead") == Path("mappings/lead.yaml")  # one's own comes first
+    assert find_mapping("m.yaml") == Path("m.yaml")
+
+
+def test_defaults_are_the_documented_ones(file: Path) -> None:
+    text = PAGE.replace("    write: if_empty\n", "").replace("    format: e164\n", "").replace("  order: newest\n", "")
+    mapping = load(file, text).mapping
+    email, phone = mapping.channels.work_email, mapping.channels.phone
+    assert email is not None
+    assert phone is not None
+    assert (email.write, phone.format) == (WritePolicy.IF_EMPTY, PhoneFormat.E164)
+    words = mapping.statuses.model_dump()
+    assert words == {
+        "in_progress": "In progress",
+        "unlocked": "Unlocked",
+        "not_found": "Not found",
+        "failed": "Failed",
+        "skipped": "Skipped",
+        "unknown": "Unknown",
+    }
+
+
+def test_a_picklist_may_be_the_flag(file: Path) -> None:
+    select = load(file, spoilt("flag: Ask__c", "flag: {field: Ask__c, asks: Requested, done: Done}")).mapping.select
+    assert select.flag == PicklistFlag(field="Ask__c", asks="Requested", done="Done")
+    assert (select.flag_field, select.asks, select.done) == ("Ask__c", "Requested", "Done")
+    plain = load(file).mapping.select
+    assert (plain.flag_field, plain.asks, plain.done) == ("Ask__c", True, False)
+
+
+def test_one_event_may_count_for_all_records(file: Path) -> None:
+    person = load(file, spoilt("event_id: Event__c", 'event_id: {value: "52001"}')).mapping.person
+    assert person.event_id == FixedValue(value="52001")
+
+
+@pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y", "On", "YES"])
+def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, word: str) -> None:
+    text = PAGE + f"statuses:\n  unlocked: {word}\n"
+    text = text.replace("flag: Ask__c", f"flag: {{field: Ask__c, asks: {word}, done: x}}")
+    mapping = load(file, text).mapping
+    assert (mapping.statuses.unlocked, mapping.select.asks) == (word, word)
+
+
+@pytest.mark.parametrize("encode", [lambda t: b"\xef\xbb\xbf" + t.encode(), lambda t: t.replace("\n", "\r\n").encode()])
+def test_files_of_other_editors_load(file: Path, encode: object) -> None:
+    assert callable(encode)
+    assert load(file, encode(PAGE)).mapping.name == "lead"
+
+
+# -- what does not: one place, one line, one remedy -------------------------------------------------------------
+
+FIELD_WORDS = "must be an API name of letters, digits and _, such as Email or LinkedIn_URL__c"
+DURATION_WORDS = "write a whole number and m, h or d, such as 30m, 12h or 180d"
+EMAIL_KEYS = "empty_when, field, from, opt_out, status, write"
+PHONE_KEYS = "default_region, empty_when, field, format, from, opt_out, status, write"
+CASES = {
+    # unknown keys
+    ("limits:\n", "limit:\n"): f"m.yaml:27: limit: unknown key; known here: {TOP}",
+    ("    default_region: US", "    region: US"): "m.yaml:24: channels.phone.region: unknown key; known here: "
+    + PHONE_KEYS,
+    ("    empty_when: Bounced__c", "    format: e164"): "m.yaml:17: channels.work_email.format: unknown key; known "
+    f"here: {EMAIL_KEYS}",
+    ("  phone:", "  mobile:"): "m.yaml:20: channels.mobile: unknown key; known here: personal_email, phone, work_email",
+    ("flag: Ask__c", "flag: {field: Ask__c, asks: a, done: b, x: c}"): "m.yaml:5: select.flag.x: unknown key; known "
+    "here: asks, done, field",
+    # twice
+    ("  order: newest", "  order: newest\n  order: oldest"): "m.yaml:8: order: this key stands twice; keep one of them",
+    ("    opt_out: NoEmail__c", "    opt_out: NoEmail__c\n    status: A__c"): "m.yaml:20: status: this key stands "
+    "twice; keep one of them",
+    # missing
+    ("name: lead\n", ""): "m.yaml:1: name: this key is missing; add it",
+    ("    field: MobilePhone\n", ""): "m.yaml:20: channels.phone.field: this key is missing; add it",
+    ("flag: Ask__c", "flag: {field: Ask__c, asks: a}"): "m.yaml:5: select.flag.done: this key is missing; add it",
+    # wrong types
+    ("version: 1", "version: 2"): "m.yaml:1: version: must be 1",
+    ("version: 1", 'version: "1"'): "m.yaml:1: version: must be 1",
+    ("flag: Ask__c", "flag: true"): "m.yaml:5: select.flag: must be text",
+    ("flag: Ask__c", "flag: 5"): "m.yaml:5: select.flag: must be text; put a number in quotes",
+    ("flag: Ask__c", "flag: Ask me"): f"m.yaml:5: select.flag: {FIELD_WORDS}",
+    ("field: MobilePhone", "field: Mobile Phone"): f"m.yaml:22: channels.phone.field: {FIELD_WORDS}",
+    ("name: lead", "name: Lead Form"): "m.yaml:2: name: must be at most 40 lower-case letters, digits, - and _, the "
+    "first a letter, such as lead",
+    ("event_id: Event__c", "event_id: {value: 52001}"): "m.yaml:10: person.event_id.value: must be text; put a number "
+    "in quotes",
+    ("event_id: Event__c", 'event_id: {value: ""}'): "m.yaml:10: person.event_id.value: must not be empty",
+    ("from: [lensmor]", "from: lensmor"): "m.yaml:21: channels.phone.from: must be a list, such as [lensmor]",
+    ("from: [lensmor]", "from: []"): "m.yaml:21: channels.phone.from: must not be empty",
+    ("from: [lensmor]", "from: [7]"): "m.yaml:21: channels.phone.from.0: must be text; put a number in quotes",
+    ("write: if_empty", "write: always"): "m.yaml:16: channels.work_email.write: must be 'if_empty' or 'overwrite'",
+    ("order: newest", "order: random"): "m.yaml:7: select.order: must be 'newest' or 'oldest'",
+    ("format: e164", "format: E.164"): "m.yaml:23: channels.phone.format: must be 'e164', 'international' or "
+    "'as_given'",
+    ("region: US", "region: usa"): "m.yaml:24: channels.phone.default_region: must be two capital letters, such as US",
+    ("lensmor: 3000", "lensmor: -1"): "m.yaml:28: limits.max_credits.lensmor: must be 0 or more",
+    ("lensmor: 3000", "lensmor: 1.5"): "m.yaml:28: limits.max_credits.lensmor: must be a whole number",
+    ("lensmor: 3000", "lensmor: true"): "m.yaml:28: limits.max_credits.lensmor: must be a whole number",
+    ("{lensmor: 3000, salesfinity: 200}", "3000"): "m.yaml:28: limits.max_credits: must name each provider, such as "
+    "{lensmor: 3000}",
+    ("180d", "180"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("180d", "6 months"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("180d", "-1d"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("180d", "d"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("180d", "1.5h"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("180d", "٣d"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
+    ("stamp:\n  error: Error__c", "stamp:\n"): "m.yaml:25: stamp: must hold keys, each on a line of its own and "
+    "indented; known here: enriched_at, error, personnel_id, source",
+    ("stamp:\n  error: Error__c", "stamp: Error__c"): "m.yaml:25: stamp: must hold keys, each on a line of its own "
+    "and indented; known here: enriched_at, error, personnel_id, source",
+    # impossible combinations
+    ("from: [lensmor]", "from: [salesfinity]"): "m.yaml:21: channels.phone.from.0: salesfinity does not sell phone; "
+    "use lensmor",
+    (
+        "  phone:\n    from: [lensmor]\n    field: MobilePhone\n    format: e164\n    default_region: US",
+        "  personal_email:\n    from: [lensmor]\n    field: Private__c",
+    ): "m.yaml:21: channels.personal_email.from.0: lensmor does not sell personal_email; use salesfinity",
+    ("from: [lensmor]", "from: [lensmore]"): "m.yaml:21: channels.phone.from.0: there is no provider 'lensmore'; use "
+    "lensmor",
+    ("[lensmor, salesfinity]", "[lensmor, lensmor]"): "m.yaml:14: channels.work_email.from.1: lensmor is named twice; "
+    "name each provider once",
+    ("salesfinity: 200", "salesfinty: 200"): "m.yaml:28: limits.max_credits.salesfinty: there is no provider "
+    "'salesfinty'; use lensmor, salesfinity",
+    ("region: US", "region: UK"): "m.yaml:24: channels.phone.default_region: UK is no country that phone numbers are "
+    "known for; use its ISO code, such as US or GB",
+    ("field: MobilePhone", "field: email"): "m.yaml:22: channels.phone.field: email is already written by "
+    "channels.work_email.field; map each field once",
+    ("error: Error__c", "error: EMAIL_STATUS__C"): "m.yaml:26: stamp.error: EMAIL_STATUS__C is already written by "
+    "channels.work_email.status; map each field once",
+    ("field: MobilePhone", "field: Ask__c"): "m.yaml:22: channels.phone.field: Ask__c is already written by "
+    "select.flag; map each field once",
+    ("field: MobilePhone", "field: URL__C"): "m.yaml:11: person.linkedin_url: Url__c identifies the person and is "
+    "written by channels.phone.field",
+    ("error: Error__c", "error: Event__c"): "m.yaml:10: person.event_id: Event__c identifies the person and is "
+    "written by stamp.error",
+    ("empty_when: Bounced__c", "empty_when: email"): "m.yaml:17: channels.work_email.empty_when: email is written by "
+    "channels.work_email.field; name a field that only others write",
+    ("opt_out: NoEmail__c", "opt_out: Ask__c"): "m.yaml:19: channels.work_email.opt_out: Ask__c is written by "
+    "select.flag; name a field that only others write",
+    ("  personnel_id: Pid__c\n  event_id: Event__c\n  linkedin_url: Url__c", "  event_id: Event__c"): "m.yaml:8: "
+    "person: name at least one of personnel_id and linkedin_url, or nobody can be found",
+}
+
+
+def test_the_page_that_is_spoilt_below_is_sound(file: Path) -> None:
+    assert problems(file, PAGE) == []
+
+
+@pytest.mark.parametrize(("change", "line"), list(CASES.items()), ids=lambda case: str(case)[:40])
+def test_one_mistake_is_one_line_with_its_place_and_remedy(file: Path, change: tuple[str, str], line: str) -> None:
+    assert problems(file, spoilt(*change)) == [line]
+
+
+def test_a_mapping_without_channels_is_told(file: Path) -> None:
+    text = PAGE[: PAGE.index("channels:")] + "channels: {}\n"
+    assert problems(file, text) == [
+        "m.yaml:12: channels: name at least one channel: work_email, personal_email or phone"
+    ]
+
+
+def test_every_mistake_of_a_file_is_told_at_once(file: Path) -> None:
+    text = spoilt("order: newest", "order: random").replace("field: MobilePhone", "feld: MobilePhone")
+    assert problems(file, text) == [
+        "m.yaml:7: select.order: must be 'newest' or 'oldest'",
+        "m.yaml:20: channels.phone.field: this key is missing; add it",
+        f"m.yaml:22: channels.phone.feld: unknown key; known here: {PHONE_KEYS}",
+    ]
+
+
+def test_the_stamp_may_fill_the_identifier_and_nothing_else_may(file: Path) -> None:
+    assert problems(file, spoilt("error: Error__c", "personnel_id: PID__c")) == []
+    assert problems(file, spoilt("error: Error__c", "source: Pid__c")) == [
+        "m.yaml:9: person.personnel_id: Pid__c identifies the person and is written by stamp.source"
+    ]
+
+
+# -- files that are no mapping at all ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+        ("# nothing yet\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+        ("- version: 1\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+        ("lead", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+        (PAGE.encode("utf-16"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
+        (PAGE.replace("Ask__c", "Frägt").encode("latin-1"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
+        (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
+    ],
+)
+def test_what_is_no_mapping(file: Path, text: str | bytes, line: str) -> None:
+    assert problems(file, text) == [line]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("  order: newest", "\torder: newest", "m.yaml:7: ", r"found character '\t'"),
+        ("[lensmor]", "[lensmor", "m.yaml:22: ", "in what begins in line 21"),
+        ("person:", " person:", "m.yaml:8: ", "check indentation, brackets and quotes"),
+        ('"IsConverted = false"', '"IsConverted = false', "m.yaml:", "check indentation, brackets and quotes"),
+        ("version: 1", "version: *one", "m.yaml:1: ", "undefined alias"),
+        ("    field: Email", "---\n    field: Email", "m.yaml:15: ", "check indentation, brackets and quotes"),
+    ],
+)
+def test_bad_yaml_names_the_line_and_what_to_check(file: Path, old: str, new: str, place: str, words: str) -> None:
+    (line,) = problems(file, spoilt(old, new))
+    assert line.startswith(place)
+    assert "this is not valid YAML" in line
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nobody", "there is no mapping 'nobody': neither a file of that path nor mappings/nobody.yaml"),
+        ("nobody.yaml", "nobody.yaml: there is no such file; give a path, or a name such as lead"),
+        ("folder/nobody", "folder/nobody: there is no such file; give a path, or a name such as lead"),
+        ("./folder", "./folder: this is a folder; give a mapping file in it"),
+        ("folder", "there is no mapping 'folder': neither a file of that path nor mappings/folder.yaml"),
+    ],
+)
+def test_what_m_may_not_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MappingError) as raised:
+        load_mapping(name, OFFERS)
+    assert str(raised.value) == words
+    assert raised.value.exit_code == 2
+
+
+# -- places for later findings ----------------------------------------------------------------------------------
+
+
+def test_later_findings_name_the_same_places(file: Path) -> None:
+    loaded = load(file)
+    assert loaded.place(("channels", "phone", "field")) == f"{file}:22: channels.phone.field"
+    assert loaded.place(("channels", "phone", "status")) == f"{file}:20: channels.phone.status"
+    assert loaded.place(("channels", "work_email", "from", 1)) == f"{file}:14: channels.work_email.from.1"
+    assert loaded.place(("statuses", "failed")) == f"{file}:1: statuses.failed"
+    assert loaded.place(()) == f"{file}:1"

@@ -1,0 +1,359 @@
+"""Settings from the environment and `.env`: what they mean, and errors that name the setting, never its value."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from connector.app.joining import Configured, configure, open_ledger
+from connector.config import Settings, check_url, env_file_here, is_loopback, read_settings
+from connector.core.errors import ConfigurationError
+from connector.engine.context import AccountLimits
+from connector.providers.lensmor import LensmorSettings
+from connector.providers.salesfinity import SalesfinitySettings
+
+PREFIXES = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
+HTTPS = "must start with https:// (http is only for this machine's own addresses)"
+ADDRESS = "must be a web address such as https://example.com"
+PLAIN = "must be a plain address, without user, query or fragment"
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the machine counts, and the working directory is empty."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIXES):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, **values: str) -> Configured:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return configure(env_file_here())
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        configured(monkeypatch, **values)
+    assert raised.value.exit_code == 2
+    return str(raised.value)
+
+
+# -- what each setting means ------------------------------------------------------------------------------------
+
+
+def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = configured(monkeypatch)
+    settings = found.settings
+    assert settings.salesforce_instance_url == ""
+    assert settings.salesforce_api_version == "67.0"
+    assert settings.salesforce_api_reserve_percent == 20
+    assert settings.connector_poll_seconds == (3.0, 5.0, 10.0, 20.0)
+    assert settings.connector_wait_seconds == 900
+    assert settings.connector_time_scale == 1
+    assert settings.connector_undo_days == 30
+    lensmor, salesfinity = found.providers["lensmor"], found.providers["salesfinity"]
+    assert isinstance(lensmor, LensmorSettings)
+    assert isinstance(salesfinity, SalesfinitySettings)
+    assert (lensmor.base_url, salesfinity.base_url) == (
+        "https://platform.lensmor.com",
+        "https://client-api.salesfinity.co",
+    )
+    assert (lensmor.email_credits, lensmor.phone_credits, lensmor.credit_reserve) == (15, 150, 0)
+    for each in (lensmor, salesfinity):
+        assert (each.api_key, each.account, each.requests_per_minute) == (None, "default", 60)
+    assert found.limits() == {"lensmor": AccountLimits(), "salesfinity": AccountLimits()}
+    assert found.ledger_url() == f"sqlite:///{tmp_path / 'connector.db'}"
+
+
+def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = configured(
+        monkeypatch,
+        SALESFORCE_INSTANCE_URL="https://example.my.salesforce.com",
+        SALESFORCE_CLIENT_ID="client",
+        SALESFORCE_CLIENT_SECRET="s1",
+        SALESFORCE_USERNAME="sync@example.com",
+        SALESFORCE_PRIVATE_KEY_FILE="/keys/jwt.pem",
+        SALESFORCE_ACCESS_TOKEN="s2",
+        SALESFORCE_API_VERSION="66.0",
+        SALESFORCE_API_RESERVE_PERCENT="30",
+        CONNECTOR_DATABASE_URL="sqlite:////data/ledger.db",
+        CONNECTOR_SECRET_KEY="s3",
+        CONNECTOR_POLL_SECONDS="1, 2.5,60",
+        CONNECTOR_WAIT_SECONDS="60",
+        CONNECTOR_UNDO_DAYS="7",
+        LENSMOR_API_KEY="s4",
+        LENSMOR_BASE_URL="https://lensmor.example",
+        LENSMOR_ACCOUNT="emea",
+        LENSMOR_EMAIL_CREDITS="20",
+        LENSMOR_PHONE_CREDITS="200",
+        LENSMOR_CREDIT_RESERVE="500",
+        LENSMOR_REQUESTS_PER_MINUTE="30",
+        SALESFINITY_API_KEY="s5",
+        SALESFINITY_BASE_URL="https://salesfinity.example",
+        SALESFINITY_ACCOUNT="team",
+        SALESFINITY_REQUESTS_PER_MINUTE="10",
+        CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="3000",
+        CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR="30000",
+        CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY="20",
+        CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY="200",
+    )
+    expected = {
+        "salesforce_instance_url": "https://example.my.salesforce.com",
+        "salesforce_client_id": "client",
+        "salesforce_client_secret": SecretStr("s1"),
+        "salesforce_username": "sync@example.com",
+        "salesforce_private_key_file": Path("/keys/jwt.pem"),
+        "salesforce_access_token": SecretStr("s2"),
+        "salesforce_api_version": "66.0",
+        "salesforce_api_reserve_percent": 30,
+        "connector_database_url": "sqlite:////data/ledger.db",
+        "connector_secret_key": SecretStr("s3"),
+        "connector_poll_seconds": (1.0, 2.5, 60.0),
+        "connector_wait_seconds": 60.0,
+        "connector_undo_days": 7,
+    }
+    assert {name: getattr(found.settings, name) for name in expected} == expected
+    lensmor, salesfinity = found.providers["lensmor"], found.providers["salesfinity"]
+    assert isinstance(lensmor, LensmorSettings)
+    assert (lensmor.api_key, lensmor.base_url, lensmor.account) == (SecretStr("s4"), "https://lensmor.example", "emea")
+    assert (lensmor.email_credits, lensmor.phone_credits, lensmor.requests_per_minute) == (20, 200, 30)
+    assert salesfinity.api_key == SecretStr("s5")
+    assert (salesfinity.base_url, salesfinity.account) == ("https://salesfinity.example", "team")
+    assert salesfinity.requests_per_minute == 10
+    assert found.limits() == {
+        "lensmor": AccountLimits(3000, 30000, 500),
+        "salesfinity": AccountLimits(20, 200, 0),
+    }
+    assert found.ledger_url() == "sqlite:////data/ledger.db"
+
+
+def test_secrets_never_show_in_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = configured(monkeypatch, SALESFORCE_CLIENT_SECRET="hunter2", LENSMOR_API_KEY="hunter2")
+    assert "hunter2" not in repr(found) + str(found.settings) + str(found.providers)
+
+
+# -- where settings come from -----------------------------------------------------------------------------------
+
+
+def test_env_file_of_the_working_directory_is_read_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("LENSMOR_ACCOUNT=grün\nCONNECTOR_UNDO_DAYS=5\nOTHER_TOOL=x\n", encoding="utf-8")
+    found = configured(monkeypatch, CONNECTOR_UNDO_DAYS="6")
+    assert found.env_file == tmp_path / ".env"
+    assert found.providers["lensmor"].account == "grün"
+    assert found.settings.connector_undo_days == 6
+
+
+def test_the_ledger_stands_beside_the_env_file(tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / ".env").write_text("CONNECTOR_UNDO_DAYS=5\n")
+    assert configure(folder / ".env").ledger_url() == f"sqlite:///{folder / 'connector.db'}"
+
+
+def test_without_env_file_there_is_none(tmp_path: Path) -> None:
+    assert env_file_here() is None
+    (tmp_path / ".env").mkdir()
+    assert env_file_here() is None
+
+
+@pytest.mark.parametrize(
+    "name", ["CONNECTOR_POLL_SECONDS", "LENSMOR_ACCOUNT", "SALESFORCE_API_VERSION", "CONNECTOR_WAIT_SECONDS"]
+)
+def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    empty, unset = configured(monkeypatch, **{name: ""}), Settings(_env_file=None)  # type: ignore[call-arg]
+    assert empty.settings == unset
+    assert empty.providers["lensmor"].account == "default"
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"{name}=\n")
+    assert configured(monkeypatch).settings == unset
+
+
+def test_an_env_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"LENSMOR_ACCOUNT=\xff\xfe\n")
+    with pytest.raises(ConfigurationError, match=r"settings file .* cannot be read"):
+        read_settings(Settings, tmp_path / ".env")
+
+
+# -- what is refused --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3,5,10,20", (3.0, 5.0, 10.0, 20.0)), ("7", (7.0,)), (" 0.5 , 3600 ", (0.5, 3600.0))],
+)
+def test_poll_seconds_are_a_list(monkeypatch: pytest.MonkeyPatch, text: str, seconds: tuple[float, ...]) -> None:
+    assert configured(monkeypatch, CONNECTOR_POLL_SECONDS=text).settings.connector_poll_seconds == seconds
+
+
+SECONDS = "CONNECTOR_POLL_SECONDS: write seconds separated by commas, such as 3,5,10,20"
+RANGE = "CONNECTOR_POLL_SECONDS: each of them must be above 0 and at most 3600 seconds"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("3;5", SECONDS),
+        ("3,,5", SECONDS),
+        ("[3,5]", SECONDS),
+        ("soon", SECONDS),
+        ("0,5", RANGE),
+        ("-3", RANGE),
+        ("3601", RANGE),
+        ("nan", RANGE),
+        ("inf", RANGE),
+    ],
+)
+def test_other_poll_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+    assert refusal(monkeypatch, CONNECTOR_POLL_SECONDS=text) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SALESFORCE_API_VERSION", "v67", "must be a version such as 67.0"),
+        ("SALESFORCE_API_VERSION", "67", "must be a version such as 67.0"),
+        ("SALESFORCE_API_RESERVE_PERCENT", "100", "must be less than or equal to 99"),
+        ("SALESFORCE_API_RESERVE_PERCENT", "a4711", "must be a valid integer"),
+        ("CONNECTOR_WAIT_SECONDS", "-4711", "must be greater than or equal to 0"),
+        ("CONNECTOR_WAIT_SECONDS", "4711 s", "must be a valid number"),
+        ("CONNECTOR_TIME_SCALE", "0.0", "must be greater than 0"),
+        ("CONNECTOR_TIME_SCALE", "4711", "must be less than or equal to 1"),
+        ("CONNECTOR_UNDO_DAYS", "4711", "must be less than or equal to 3650"),
+        ("LENSMOR_EMAIL_CREDITS", "-4711", "must be greater than or equal to 0"),
+        ("LENSMOR_CREDIT_RESERVE", "x4711", "must be a valid integer"),
+        ("LENSMOR_REQUESTS_PER_MINUTE", "0.0x", "must be a valid integer"),
+        ("SALESFINITY_REQUESTS_PER_MINUTE", "-4711", "must be greater than or equal to 1"),
+        ("LENSMOR_ACCOUNT", "4711" * 21, "at most 80 characters"),
+        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "-4711", "must be greater than or equal to 0"),
+        ("CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY", "many4711", "must be a valid integer"),
+    ],
+)
+def test_an_error_names_the_setting_and_never_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    told = refusal(monkeypatch, **{name: value})
+    assert told.startswith(f"{name}: ")
+    assert words in told
+    assert value not in told.replace("67.0", "")
+
+
+def test_all_wrong_settings_of_a_group_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, CONNECTOR_WAIT_SECONDS="x", CONNECTOR_UNDO_DAYS="y").splitlines()
+    assert [line.partition(":")[0] for line in told] == ["CONNECTOR_WAIT_SECONDS", "CONNECTOR_UNDO_DAYS"]
+
+
+# -- addresses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL"])
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://lensmor.example", HTTPS),
+        ("http://127.0.0.1.evil.example", HTTPS),
+        ("http://localhost.evil.example", HTTPS),
+        ("http://10.0.0.1", HTTPS),
+        ("lensmor.example", ADDRESS),
+        ("https://", ADDRESS),
+        ("ftp://lensmor.example", ADDRESS),
+        ("https://lensmor.example:99999", ADDRESS),
+        ("https://[lensmor", ADDRESS),
+        ("https://user:hunter2@lensmor.example", PLAIN),
+        ("https://:hunter2@lensmor.example", PLAIN),
+        ("https://lensmor.example/?key=hunter2", PLAIN),
+        ("https://lensmor.example/#x", PLAIN),
+    ],
+)
+def test_addresses_are_https_and_plain(monkeypatch: pytest.MonkeyPatch, name: str, url: str, words: str) -> None:
+    assert refusal(monkeypatch, **{name: url}) == f"{name} {words}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080", "http://127.9.9.9", "https://x.example/"],
+)
+def test_loopback_may_be_http(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    found = configured(monkeypatch, LENSMOR_BASE_URL=url, SALESFORCE_INSTANCE_URL=url)
+    assert found.providers["lensmor"].base_url == url
+    assert check_url("X", url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("https://LOCALHOST", True),
+        ("http://[::1]", True),
+        ("http://127.0.0.1.example", False),
+        ("http://localhost.example", False),
+        ("http://128.0.0.1", False),
+        ("http://0.0.0.0", False),
+        ("http://[", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_machine(url: str, here: bool) -> None:
+    assert is_loopback(url) is here
+
+
+LOCAL = {
+    "SALESFORCE_INSTANCE_URL": "http://127.0.0.1:1",
+    "LENSMOR_BASE_URL": "http://127.0.0.1:2",
+    "LENSMOR_API_KEY": "k",
+    "SALESFINITY_BASE_URL": "http://localhost:3",
+    "SALESFINITY_API_KEY": "k",
+    "CONNECTOR_TIME_SCALE": "0.01",
+}
+
+
+def test_time_may_be_scaled_where_everything_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configured(monkeypatch, **LOCAL).settings.connector_time_scale == 0.01
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"SALESFORCE_INSTANCE_URL": "https://example.my.salesforce.com"},
+        {"SALESFORCE_INSTANCE_URL": ""},
+        {"LENSMOR_BASE_URL": ""},
+        {"SALESFINITY_BASE_URL": "https://salesfinity.example"},
+    ],
+)
+def test_time_is_not_scaled_for_real_vendors(monkeypatch: pytest.MonkeyPatch, change: dict[str, str]) -> None:
+    assert "CONNECTOR_TIME_SCALE shortens waits" in refusal(monkeypatch, **(LOCAL | change))
+
+
+def test_a_vendor_that_is_not_used_does_not_forbid_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    unused = LOCAL | {"SALESFINITY_BASE_URL": "", "SALESFINITY_API_KEY": ""}
+    assert configured(monkeypatch, **unused).settings.connector_time_scale == 0.01
+
+
+# -- the ledger's place -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:////nowhere/at/all/x.db", "there is no folder /nowhere/at/all"),
+        ("not an address", "CONNECTOR_DATABASE_URL is not a database address"),
+        ("sqlite://host:port/x", "CONNECTOR_DATABASE_URL is not a database address"),
+    ],
+)
+def test_a_ledger_that_cannot_be_there_is_told(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        open_ledger(configured(monkeypatch, CONNECTOR_DATABASE_URL=url))
+
+
+def test_a_file_that_is_no_ledger_is_told_and_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    other.write_text("somebody's notes, long enough to be read as a database header at first sight " * 3)
+    before = other.read_bytes()
+    key = "A" * 43 + "="
+    with pytest.raises(ConfigurationError, match="names a file that is not a ledger"):
+        open_ledger(configured(monkeypatch, CONNECTOR_DATABASE_URL=f"sqlite:///{other}", CONNECTOR_SECRET_KEY=key))
+    assert other.read_bytes() == before

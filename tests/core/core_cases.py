@@ -1,0 +1,104 @@
+"""Mappings, records and ledger facts for the tables of `tests/core`: small, whole and without mocks."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from connector.core.mapping import ChannelMapping, MappingFile
+from connector.core.model import (
+    Channel,
+    CrmRecord,
+    FieldChange,
+    FieldValue,
+    Prices,
+    Result,
+    Unlock,
+    UnlockKey,
+    UnlockState,
+)
+from connector.core.person import IdentifiedBy, Source
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+LEAD_ID = "00QSY00000000012AA"
+LENSMOR = Source(
+    "lensmor",
+    "default",
+    Prices({Channel.WORK_EMAIL: 15, Channel.PHONE: 150}),
+    IdentifiedBy.PERSONNEL_ID,
+    looks_up_linkedin=True,
+)
+SALESFINITY = Source(
+    "salesfinity", "default", Prices({Channel.WORK_EMAIL: 1, Channel.PERSONAL_EMAIL: 1}), IdentifiedBy.LINKEDIN
+)
+SOURCES = {"lensmor": LENSMOR, "salesfinity": SALESFINITY}
+
+_PLAIN: dict[str, object] = {
+    "version": 1,
+    "name": "lead",
+    "object": "Lead",
+    "select": {"flag": "Ask__c"},
+    "person": {"personnel_id": "Pid__c", "event_id": "Event__c", "linkedin_url": "Url__c"},
+    "channels": {
+        "work_email": {
+            "from": ["lensmor", "salesfinity"],
+            "field": "Email",
+            "empty_when": "Bounced__c",
+            "status": "Email_Status__c",
+            "opt_out": "NoEmail__c",
+        },
+        "phone": {"from": ["lensmor"], "field": "MobilePhone", "status": "Phone_Status__c", "opt_out": "DoNotCall"},
+    },
+    "stamp": {"enriched_at": "At__c", "source": "Source__c", "error": "Error__c", "personnel_id": "Pid__c"},
+    "limits": {"refresh_after": "180d", "retry_not_found_after": "30d"},
+}
+
+
+def mapping_of(
+    work_email: Mapping[str, object] | None = None, phone: Mapping[str, object] | None = None, **parts: object
+) -> MappingFile:
+    """A Lead mapping; keys of its channels, or whole parts, replaced."""
+    data = {**_PLAIN, **parts}
+    channels = data["channels"]
+    assert isinstance(channels, dict)
+    if work_email is not None:
+        channels = {**channels, "work_email": {**channels["work_email"], **work_email}}
+    if phone is not None:
+        channels = {**channels, "phone": {**channels["phone"], **phone}}
+    return MappingFile.model_validate({**data, "channels": channels})
+
+
+def rules_of(mapping: MappingFile, channel: Channel = Channel.WORK_EMAIL) -> ChannelMapping:
+    """One channel's rules, which must be there."""
+    rules = mapping.channels.get(channel)
+    assert rules is not None
+    return rules
+
+
+def record_of(**values: FieldValue) -> CrmRecord:
+    """A flagged Lead."""
+    return CrmRecord(LEAD_ID, "v1", {"Ask__c": True, **values})
+
+
+def changed(record: CrmRecord, changes: tuple[FieldChange, ...]) -> CrmRecord:
+    """The record after an update."""
+    return CrmRecord(record.id, record.version + "+", {**record.values, **{c.field: c.after for c in changes}})
+
+
+def unlock_of(
+    source: Source = LENSMOR,
+    state: UnlockState = UnlockState.FINAL,
+    result: Result | None = None,
+    age: timedelta = timedelta(),
+    person: str = "70011",
+    channel: Channel = Channel.WORK_EMAIL,
+    reason: str = "",
+) -> Unlock:
+    """An unlock of the person, final for as long as `age` where it is final."""
+    return Unlock(
+        id=7,
+        key=UnlockKey(source.name, source.account, channel, person),
+        generation=1,
+        state=state,
+        result=result,
+        final_at=NOW - age if state is UnlockState.FINAL else None,
+        reason=reason,
+    )

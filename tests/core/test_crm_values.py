@@ -1,0 +1,169 @@
+"""Values as Salesforce keeps them: what is the same, and how phones are written."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from core_cases import mapping_of, rules_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.mapping import PhoneFormat
+from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, worst
+from connector.core.values import crm_time, format_phone, outgoing, same, stored_form
+
+
+@pytest.mark.parametrize(
+    ("value", "is_email", "stored"),
+    [
+        (None, False, None),
+        ("", False, None),
+        ("  ", False, None),
+        ("\u00a0", False, None),
+        (" x ", False, "x"),
+        ("Ada@Example.COM ", True, "ada@example.com"),
+        ("Ada@Example.COM", False, "Ada@Example.COM"),
+        (True, False, True),
+        (False, True, False),
+        (0, False, 0),
+        (1.5, False, 1.5),
+    ],
+)
+def test_the_stored_form(value: FieldValue, is_email: bool, stored: FieldValue) -> None:
+    assert stored_form(value, is_email=is_email) == stored
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_email", "equal"),
+    [
+        (None, "", False, True),
+        (None, "  ", False, True),
+        (None, False, False, True),
+        (False, None, False, True),
+        (None, True, False, False),
+        (True, True, False, True),
+        ("a", " a ", False, True),
+        ("a", "A", False, False),
+        ("a@example.com", "A@EXAMPLE.com", True, True),
+        ("a@example.com", "b@example.com", True, False),
+        ("+14155550123", "+1 415 555 0123", False, False),
+        (None, "x", False, False),
+        (False, "x", False, False),
+    ],
+)
+def test_what_is_the_same(left: FieldValue, right: FieldValue, is_email: bool, equal: bool) -> None:
+    assert same(left, right, is_email=is_email) is equal
+
+
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20))
+
+
+@given(VALUES, VALUES, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_same_is_reflexive_and_symmetric(left: FieldValue, right: FieldValue, is_email: bool) -> None:
+    assert same(left, left, is_email=is_email)
+    assert same(left, right, is_email=is_email) == same(right, left, is_email=is_email)
+
+
+@given(VALUES, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_storing_twice_changes_nothing(value: FieldValue, is_email: bool) -> None:
+    once = stored_form(value, is_email=is_email)
+    assert stored_form(once, is_email=is_email) == once
+    assert same(once, value, is_email=is_email)
+
+
+E164, INTERNATIONAL, AS_GIVEN = PhoneFormat.E164, PhoneFormat.INTERNATIONAL, PhoneFormat.AS_GIVEN
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "region", "written"),
+    [
+        ("+1 415 555 0123", E164, None, "+14155550123"),
+        ("+1 (415) 555-0123", E164, "DE", "+14155550123"),
+        ("+1 415 555 0123", INTERNATIONAL, None, "+1 415-555-0123"),
+        ("+44 7700 900123", E164, None, "+447700900123"),
+        ("+31612345678", INTERNATIONAL, None, "+31 6 12345678"),
+        # without + the region decides
+        ("(415) 555-0123", E164, "US", "+14155550123"),
+        ("07700 900123", E164, "GB", "+447700900123"),
+        ("07700 900123", INTERNATIONAL, "GB", "+44 7700 900123"),
+        ("011 44 7700 900123", E164, "US", "+447700900123"),
+        ("(415) 555-0123", E164, None, "(415) 555-0123"),
+        # as given means as given
+        ("+1 415 555 0123", AS_GIVEN, "US", "+1 415 555 0123"),
+        ("call me", AS_GIVEN, "US", "call me"),
+        # what cannot be read is written as given
+        ("call me", E164, "US", "call me"),
+        ("", E164, "US", ""),
+        ("+", E164, "US", "+"),
+        ("12", E164, "US", "12"),
+        ("+1 415 555 0123 4567 8901", E164, "US", "+1 415 555 0123 4567 8901"),
+        ("+999 123", E164, None, "+999 123"),
+        ("٣", INTERNATIONAL, "US", "٣"),
+    ],
+)
+def test_how_phones_are_written(number: str, form: PhoneFormat, region: str | None, written: str) -> None:
+    assert format_phone(number, form, region) == written
+
+
+PHONES = st.one_of(
+    st.text(max_size=25),
+    st.text(st.sampled_from("0123456789+-() ext.#*"), max_size=25),
+    st.integers(0, 10**13).map(lambda number: f"+{number}"),
+)
+
+
+@given(PHONES, st.sampled_from(PhoneFormat), st.sampled_from([None, "US", "DE", "IT", "MX", "AR"]))
+@settings(max_examples=300, deadline=None)
+def test_no_phone_breaks_the_formatting_and_a_written_one_stays(
+    number: str, form: PhoneFormat, region: str | None
+) -> None:
+    written = format_phone(number, form, region)
+    assert bool(written) == bool(number)
+    assert format_phone(written, form, region) == written
+
+
+def test_emails_go_out_lower_case_and_trimmed() -> None:
+    assert outgoing(" Ada@Example.COM ", rules_of(mapping_of())) == "ada@example.com"
+
+
+def test_phones_go_out_in_the_mappings_form() -> None:
+    rules = rules_of(mapping_of(phone={"format": "international", "default_region": "US"}), Channel.PHONE)
+    assert outgoing(" (415) 555-0123 ", rules) == "+1 415-555-0123"
+
+
+def test_times_are_written_in_utc() -> None:
+    moment = datetime(2026, 11, 20, 12, 0, 59, 999_999, tzinfo=timezone(timedelta(hours=2)))
+    assert crm_time(moment) == "2026-11-20T10:00:59.000+0000"
+    assert crm_time(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000+0000"
+
+
+# -- the model's own small rules --------------------------------------------------------------------------------
+
+ORDER = ["unknown", "parked", "deferred", "waiting", "failed", "delivered", "not_found", "skipped"]
+
+
+def test_the_outcome_that_most_needs_a_persons_eye_comes_first() -> None:
+    assert [outcome.value for outcome in Outcome] == ORDER
+    for index, outcome in enumerate(Outcome):
+        for other in list(Outcome)[index:]:
+            assert worst([other, outcome]) is worst([outcome, other]) is outcome
+    assert worst([]) is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "ticked"),
+    [(None, "", False), (False, "", False), (True, "True", True), ("", "", False), (" a ", "a", True), (5, "5", True)],
+)
+def test_how_a_field_reads(value: FieldValue, text: str, ticked: bool) -> None:
+    record = CrmRecord("1", "v", {"F": value})
+    assert record.text("F") == text
+    assert record.truthy("F") is ticked
+    assert (record.text(None), record.text("G"), record.truthy(None), record.truthy("G")) == ("", "", False, False)
+
+
+def test_prices_are_by_channel() -> None:
+    prices = Prices({Channel.PHONE: 150})
+    assert prices.of(Channel.PHONE) == 150
+    with pytest.raises(KeyError):
+        prices.of(Channel.WORK_EMAIL)

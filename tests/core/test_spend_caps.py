@@ -1,0 +1,63 @@
+"""Caps and sums: what may still be set aside, and how many unlocks that pays for."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.spend import Cap, Totals, affordable, tightest
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "left"),
+    [(3000, 0, 3000), (3000, 2999, 1), (3000, 3000, 0), (3000, 3015, 0), (0, 0, 0), (-5, 0, 0)],
+)
+def test_what_is_left_is_never_below_zero(limit: int, used: int, left: int) -> None:
+    assert Cap("daily cap", limit, used).left == left
+
+
+def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
+    words = Cap("cap of mapping lead per run", 3000, 2990).refusal("lensmor", 15)
+    assert words == "cap of mapping lead per run for lensmor: 10 of 3000 credits left, one unlock costs 15"
+
+
+@pytest.mark.parametrize(
+    ("caps", "price", "wanted", "allowed"),
+    [
+        ([], 15, 100, 100),
+        ([Cap("a", 1500, 0)], 15, 100, 100),
+        ([Cap("a", 1500, 1)], 15, 100, 99),
+        ([Cap("a", 14, 0)], 15, 100, 0),
+        ([Cap("a", 15, 0)], 15, 100, 1),
+        ([Cap("a", 9000, 0), Cap("b", 300, 255)], 15, 100, 3),
+        ([Cap("a", 0, 0)], 0, 100, 100),
+        ([Cap("a", 150, 0)], 150, 0, 0),
+    ],
+)
+def test_how_many_the_caps_allow(caps: list[Cap], price: int, wanted: int, allowed: int) -> None:
+    assert affordable(caps, price, wanted) == allowed
+
+
+def test_the_tightest_cap_leaves_the_least() -> None:
+    narrow = Cap("narrow", 100, 95)
+    assert tightest([Cap("wide", 9000, 0), narrow]) is narrow
+    assert tightest([]) is None
+
+
+def test_sums_of_entries() -> None:
+    totals = Totals(held=1500, charged=600, released=150)
+    assert (totals.open, totals.used) == (750, 1350)
+    assert (Totals().open, Totals().used) == (0, 0)
+
+
+@given(
+    st.lists(st.builds(Cap, st.just("c"), st.integers(0, 5000), st.integers(0, 6000)), max_size=5),
+    st.integers(1, 200),
+    st.integers(0, 500),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_cap_is_ever_passed(caps: list[Cap], price: int, wanted: int) -> None:
+    count = affordable(caps, price, wanted)
+    assert 0 <= count <= wanted
+    assert all(count * price <= cap.left for cap in caps) or count == 0
+    if count < wanted:
+        assert any((count + 1) * price > cap.left for cap in caps)

@@ -1,0 +1,116 @@
+"""Whatever was obtained and however the record looks: a person's edit wins, and writing twice changes nothing."""
+
+from core_cases import NOW, changed, mapping_of, record_of, rules_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.mapping import MappingFile, WritePolicy
+from connector.core.model import Channel, CrmRecord, Outcome
+from connector.core.values import same
+from connector.core.writeback import ChannelResult, WriteRules
+
+_POLICY = st.sampled_from(["if_empty", "overwrite"])
+_EMAILS = st.one_of(
+    st.sampled_from(["ada@example.com", "ADA@example.com ", "other@example.com", "", " "]), st.text(max_size=12)
+)
+_PHONES = st.one_of(st.sampled_from(["+1 415 555 0123", "(415) 555-0123", "12", ""]), st.text(max_size=12))
+_TEXTS = st.sampled_from([None, "", "Unlocked", "In progress", "somebody's words"])
+_RECORDS = st.builds(
+    record_of,
+    Email=st.one_of(st.none(), _EMAILS),
+    MobilePhone=st.one_of(st.none(), _PHONES),
+    Ask__c=st.booleans(),
+    NoEmail__c=st.booleans(),
+    DoNotCall=st.booleans(),
+    Bounced__c=st.sampled_from([None, "2026-10-01"]),
+    Email_Status__c=_TEXTS,
+    Error__c=_TEXTS,
+    Pid__c=st.sampled_from([None, "80001"]),
+)
+
+
+def _result(channel: Channel, values: st.SearchStrategy[str]) -> st.SearchStrategy[ChannelResult]:
+    """A value at hand, or the word on why there is none."""
+    baselines = st.one_of(st.none(), st.just("None"), values.map(lambda value: repr(value.strip().lower() or None)))
+    at_hand = st.builds(
+        ChannelResult,
+        st.just(channel),
+        st.just(Outcome.DELIVERED),
+        value=values,
+        source=st.sampled_from(["lensmor", "salesfinity"]),
+        baseline=baselines,
+    )
+    others = st.sampled_from([o for o in Outcome if o not in {Outcome.DELIVERED, Outcome.PARKED}])
+    without = st.builds(ChannelResult, st.just(channel), others, st.sampled_from(["", "a reason"]))
+    return st.one_of(at_hand, without)
+
+
+_RESULTS = st.tuples(_result(Channel.WORK_EMAIL, _EMAILS), _result(Channel.PHONE, _PHONES)).map(list)
+_MAPPINGS = st.builds(
+    lambda email, phone: mapping_of(work_email={"write": email}, phone={"write": phone, "default_region": "US"}),
+    _POLICY,
+    _POLICY,
+)
+_LENGTHS = st.fixed_dictionaries({}, optional={"Email": st.integers(0, 20), "Error__c": st.integers(1, 40)})
+
+
+def _rules(mapping: MappingFile, lengths: dict[str, int]) -> WriteRules:
+    return WriteRules(mapping, lengths, lambda hashed, value: hashed == repr(value), NOW)
+
+
+@given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([None, "70011"]))
+@settings(max_examples=300, deadline=None)
+def test_writing_twice_changes_nothing_the_second_time(
+    mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int], found_id: str | None
+) -> None:
+    rules = _rules(mapping, lengths)
+    first = rules.decide(record, results, found_id)
+    second = rules.decide(changed(record, first.changes), results, found_id)
+    assert not second.changes
+    assert second.outcomes == first.outcomes
+    assert second.closes is first.closes
+
+
+@given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS)
+@settings(max_examples=300, deadline=None)
+def test_only_what_is_ours_to_write_is_written(
+    mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int]
+) -> None:
+    write = _rules(mapping, lengths).decide(record, results, "70011")
+    changes = {change.field: change for change in write.changes}
+    assert len(changes) == len(write.changes)
+    assert set(changes) <= mapping.written_fields()
+    for name, difference in changes.items():
+        assert difference.before == record.values.get(name)
+        assert not same(difference.before, difference.after)
+    for result in results:
+        rules = rules_of(mapping, result.channel)
+        change = changes.get(rules.field)
+        if change is None:
+            continue
+        assert change.after, "nothing replaces a value by nothing"
+        assert not record.truthy(rules.opt_out)
+        assert write.outcomes[result.channel][0] is Outcome.DELIVERED
+        if record.text(rules.field) and not record.truthy(rules.empty_when):
+            assert rules.write is WritePolicy.OVERWRITE
+            assert result.baseline is not None
+
+
+@given(_MAPPINGS, _RECORDS, _RESULTS)
+@settings(max_examples=200, deadline=None)
+def test_the_flag_is_cleared_exactly_when_the_record_closes_and_still_asks(
+    mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]
+) -> None:
+    write = _rules(mapping, {}).decide(record, results)
+    keeps = {Outcome.WAITING, Outcome.UNKNOWN, Outcome.DEFERRED, Outcome.PARKED}
+    assert write.closes is not any(outcome in keeps for outcome, _ in write.outcomes.values())
+    cleared = any(change.field == "Ask__c" and change.after is False for change in write.changes)
+    assert cleared is (write.closes and record.values["Ask__c"] is True)
+
+
+@given(_MAPPINGS, _RECORDS, _RESULTS)
+@settings(max_examples=100, deadline=None)
+def test_stamps_never_travel_alone(mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]) -> None:
+    stamps = {name for _, name in mapping.stamp.fields()}
+    write = _rules(mapping, {}).decide(record, results, "70011")
+    assert not write.changes or any(change.field not in stamps for change in write.changes)

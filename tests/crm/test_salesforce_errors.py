@@ -1,0 +1,266 @@
+"""The table of Salesforce's errors, one by one through real answers: what is repeated, what stops, what is final."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from org_stage import OrgHost, Stage
+
+from connector.core.errors import ConfigurationError, ConnectorError, DownError, QuotaError
+from connector.crm.interface import Rejection, Selection, Trouble, Update
+from connector.crm.salesforce import SalesforceCrm
+from connector.crm.salesforce.client import ATTEMPTS
+from connector.crm.salesforce.errors import rejection
+
+PRIVATE = ("ada@example.com", "+1 415 555 0100")
+WORDS = f"value {PRIVATE[0]} of {PRIVATE[1]} is not good"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[OrgHost]:
+    with OrgHost() as host:
+        yield host
+
+
+@pytest.fixture
+def stage(host: OrgHost) -> Stage:
+    return host.fresh()
+
+
+def read_queue(crm: SalesforceCrm, lead: str) -> object:
+    del lead
+    return list(crm.select(Selection("Lead", ("Email",))))
+
+
+CALLS: dict[str, Callable[[SalesforceCrm, str], object]] = {
+    "limits": lambda crm, _: crm.login(),
+    "describe": lambda crm, _: crm.describe("Lead"),
+    "query": read_queue,
+    "retrieve_many": lambda crm, lead: crm.read("Lead", [lead], ["Email"]),
+    "update_many": lambda crm, lead: crm.update("Lead", [Update(lead, {"Phone": "1"})]),
+}
+each_call = pytest.mark.parametrize("operation", CALLS)
+
+
+def failing(stage: Stage, operation: str, action: str = "status", **params: object) -> ConnectorError:
+    """What a call raises when every request of it is spoilt."""
+    lead, crm = stage.lead(), stage.ready()
+    if operation != "describe":
+        crm.describe("Lead")
+    stage.arm_forever(operation, action, **params)
+    with pytest.raises(ConnectorError) as caught:
+        CALLS[operation](crm, lead)
+    return caught.value
+
+
+# -- repeated ----------------------------------------------------------------------------------------------------
+
+CONCURRENT = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+Spoilt = tuple[str, dict[str, object]]
+
+
+def refusal(status: int, code: str = "ANY", **more: object) -> Spoilt:
+    return "status", {"status": status, "errorCode": code, **more}
+
+
+PASSING: list[Spoilt] = [
+    *[refusal(status) for status in (406, 420, 429, 500, 502, 503, 504, 520)],
+    refusal(429, retry_after=7),
+    refusal(503, retry_after=7),
+    refusal(500, "UNKNOWN_EXCEPTION"),
+    refusal(400, "QUERY_TIMEOUT"),
+    refusal(400, "UNABLE_TO_LOCK_ROW"),
+    refusal(403, "SERVER_UNAVAILABLE"),
+    refusal(400, "REQUEST_RUNNING_TOO_LONG"),
+    refusal(403, "REQUEST_LIMIT_EXCEEDED", message=CONCURRENT),
+    ("html", {"status": 503}),
+    ("html", {"status": 502}),
+    ("truncated", {}),
+    ("cut_body", {}),
+    ("drop_before", {}),
+    ("drop_after", {}),
+]
+
+
+@each_call
+@pytest.mark.parametrize(("action", "params"), PASSING)
+def test_what_passes_is_tried_again(stage: Stage, operation: str, action: str, params: dict[str, object]) -> None:
+    lead, crm = stage.lead(), stage.ready()
+    if operation != "describe":
+        crm.describe("Lead")
+    stage.arm(operation, action, **params)
+    CALLS[operation](crm, lead)
+    assert stage.count(operation) == 2
+    (wait,) = stage.slept
+    assert 0 < wait <= 21
+
+
+@each_call
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [refusal(500), refusal(503, retry_after=7), ("html", {"status": 503}), ("truncated", {}), ("drop_before", {})],
+)
+def test_what_does_not_pass_stops_the_run_and_keeps_the_queue(
+    stage: Stage, operation: str, action: str, params: dict[str, object]
+) -> None:
+    error = failing(stage, operation, action, **params)
+    assert (type(error), error.exit_code) == (DownError, 4)
+    assert stage.count(operation) == ATTEMPTS
+    assert len(stage.slept) == ATTEMPTS - 1
+    assert stage.slept == sorted(stage.slept), "each wait is longer than the one before"
+
+
+def test_a_write_whose_answer_was_lost_is_repeated_and_lands_once_in_effect(stage: Stage) -> None:
+    lead, crm = stage.lead(), stage.ready()
+    stage.arm("update_many", "drop_after")
+    assert crm.update("Lead", [Update(lead, {"Phone": "+1 415 555 0100"})]) == [None]
+    changes = [change.changes for change in stage.org.history("Lead", lead)]
+    assert changes == [{"Phone": (None, "+1 415 555 0100")}, {}]
+
+
+# -- stops -------------------------------------------------------------------------------------------------------
+
+
+@each_call
+@pytest.mark.parametrize(
+    ("code", "message", "advice"),
+    [
+        ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "daily request quota"),
+        ("API_DISABLED_FOR_ORG", "API is not enabled for this Organization", "API Enabled"),
+    ],
+)
+def test_what_stops_the_run_is_not_repeated(stage: Stage, operation: str, code: str, message: str, advice: str) -> None:
+    error = failing(stage, operation, status=403, errorCode=code, message=message)
+    assert (type(error), error.exit_code) == (QuotaError, 4)
+    assert advice in str(error)
+    assert (stage.count(operation), stage.slept) == (1, [])
+
+
+@each_call
+def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(stage: Stage, operation: str) -> None:
+    error = failing(stage, operation, status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=CONCURRENT)
+    assert type(error) is QuotaError
+    assert "daily" not in str(error)
+    assert stage.count(operation) == ATTEMPTS
+
+
+@each_call
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "INVALID_FIELD"),
+        (400, "INVALID_TYPE"),
+        (400, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+        (400, "MALFORMED_QUERY"),
+        (400, "INVALID_QUERY_FILTER_OPERATOR"),
+        (403, "INSUFFICIENT_ACCESS"),
+        (403, "anything else"),
+        (404, "NOT_FOUND"),
+        (410, "GONE"),
+    ],
+)
+def test_what_an_admin_must_correct(stage: Stage, operation: str, status: int, code: str) -> None:
+    error = failing(stage, operation, status=status, errorCode=code, message="No such column 'Foo__c'")
+    assert (type(error), error.exit_code) == (ConfigurationError, 2)
+    assert (stage.count(operation), stage.slept) == (1, [])
+    if status == 400:
+        assert code in str(error)
+        assert "Foo__c" in str(error)
+
+
+def test_a_retired_version_names_the_setting(stage: Stage) -> None:
+    with pytest.raises(ConfigurationError, match="SALESFORCE_API_VERSION"):
+        stage.crm(version="20.0").login()
+    with pytest.raises(ConfigurationError):
+        stage.crm(version="99.0").login()
+
+
+@each_call
+@pytest.mark.parametrize("status", [300, 400, 405, 409, 412, 414, 415, 431])
+def test_other_refusals_are_told_with_their_code_and_without_their_text(
+    stage: Stage, operation: str, status: int
+) -> None:
+    error = failing(stage, operation, status=status, errorCode="SOMETHING_NEW", message=WORDS)
+    assert type(error) is DownError
+    assert f"HTTP {status}, SOMETHING_NEW" in str(error)
+    assert not any(value in str(error) for value in PRIVATE)
+    assert stage.count(operation) == 1
+
+
+@each_call
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (500, f"CODE {PRIVATE[0]}"),
+        (403, f"CODE {PRIVATE[0]}"),
+        (404, "NOT_FOUND"),
+        (403, "REQUEST_LIMIT_EXCEEDED"),
+        (401, "INVALID_SESSION_ID"),
+        (401, "INVALID_AUTH_HEADER"),
+    ],
+)
+def test_no_error_quotes_an_answer(stage: Stage, operation: str, status: int, code: str) -> None:
+    error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+    assert not any(value in str(error) for value in (*PRIVATE, "00Q", "00D", "Okafor", "sim-client-secret"))
+
+
+# -- single rows -------------------------------------------------------------------------------------------------
+
+ROWS: dict[Trouble, tuple[str, ...]] = {
+    Trouble.RETRY: (
+        "UNABLE_TO_LOCK_ROW",
+        "SERVER_UNAVAILABLE",
+        "REQUEST_RUNNING_TOO_LONG",
+        "QUERY_TIMEOUT",
+        "UNKNOWN_EXCEPTION",
+    ),
+    Trouble.CONFIGURATION: ("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "MALFORMED_QUERY"),
+    Trouble.RECORD: (
+        "INVALID_EMAIL_ADDRESS",
+        "STRING_TOO_LONG",
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "REQUIRED_FIELD_MISSING",
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "DUPLICATES_DETECTED",
+        "DUPLICATE_VALUE",
+        "INSUFFICIENT_ACCESS_OR_READONLY",
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+        "MALFORMED_ID",
+        "MISSING_ARGUMENT",
+        "A_CODE_OF_TOMORROW",
+    ),
+    Trouble.MOVED: ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"),
+}
+
+
+@pytest.mark.parametrize(("trouble", "code"), [(trouble, code) for trouble, codes in ROWS.items() for code in codes])
+def test_rows(stage: Stage, trouble: Trouble, code: str) -> None:
+    spoilt, fine = stage.leads(2)
+    crm = stage.ready()
+    stage.arm("update_many", "row_error", code=code, message=WORDS, fields=["Email", "Phone"])
+    answer, other = crm.update("Lead", [Update(spoilt, {"Phone": "1"}), Update(fine, {"Phone": "1"})])
+    assert answer == other == Rejection(trouble, code, ("Email", "Phone"))  # without a subject it spoils every row
+    assert crm.update("Lead", [Update(spoilt, {"Phone": "1"})]) == [None]
+    assert (stage.count("update_many"), stage.slept) == (2, [])
+
+
+def test_a_lock_hidden_in_the_text_of_another_code(stage: Stage) -> None:
+    lead, crm = stage.lead(), stage.ready()
+    text = "LeadTrigger: execution of AfterUpdate caused by: System.DmlException: UNABLE_TO_LOCK_ROW, unable to obtain"
+    stage.arm("update_many", "row_error", code="CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message=text)
+    assert crm.update("Lead", [Update(lead, {"Phone": "1"})]) == [Rejection(Trouble.RETRY, "UNABLE_TO_LOCK_ROW")]
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [None, [], {}, "no", [None], [[]], [{"statusCode": f"see {WORDS}", "fields": "Email"}], [{"fields": None}]],
+)
+def test_a_failure_that_says_nothing_is_final_for_the_record(errors: object) -> None:
+    assert rejection(errors) == Rejection(Trouble.RECORD, "")
+
+
+def test_only_the_first_problem_of_a_row_decides(stage: Stage) -> None:
+    stage.org.add_validation("Lead", lambda record: record["Phone"] == "1", message="first", fields=("Phone",))
+    stage.org.add_validation("Lead", lambda record: record["Phone"] == "1", code="DUPLICATES_DETECTED")
+    lead, crm = stage.lead(), stage.ready()
+    (answer,) = crm.update("Lead", [Update(lead, {"Phone": "1"})])
+    assert answer == Rejection(Trouble.RECORD, "FIELD_CUSTOM_VALIDATION_EXCEPTION", ("Phone",))

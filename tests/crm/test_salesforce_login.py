@@ -1,0 +1,329 @@
+"""Ways to log in, and how each of them is refused: at first a matter of settings, later a service that is down."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from org_stage import CLIENT_ID, SECRET, OrgHost, Stage, Wire, token_answer
+
+from connector.core.errors import ConfigurationError, ConnectorError, DownError
+from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce.transport import domain_of
+
+PEM, PKCS8 = Encoding.PEM, PrivateFormat.PKCS8
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[OrgHost]:
+    with OrgHost() as host:
+        yield host
+
+
+@pytest.fixture
+def stage(host: OrgHost) -> Stage:
+    return host.fresh()
+
+
+@pytest.fixture(scope="module")
+def key() -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65_537, key_size=2_048)
+
+
+@pytest.fixture(scope="module")
+def key_file(key: RSAPrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "server.key"
+    path.write_bytes(key.private_bytes(PEM, PKCS8, NoEncryption()))
+    return path
+
+
+def public(key: RSAPrivateKey) -> str:
+    return key.public_key().public_bytes(PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def refused(crm: SalesforceCrm) -> ConnectorError:
+    with pytest.raises(ConnectorError) as caught:
+        crm.login()
+    return caught.value
+
+
+# -- ways that work --------------------------------------------------------------------------------------------
+
+
+def test_client_credentials(stage: Stage) -> None:
+    stage.crm().login()
+    login, limits = stage.arrivals
+    assert (login.method, login.path, login.form) == (
+        "POST",
+        "/services/oauth2/token",
+        {"grant_type": "client_credentials"},
+    )
+    assert base64.b64decode(login.headers["authorization"].removeprefix("Basic ")).decode() == f"{CLIENT_ID}:{SECRET}"
+    assert limits.headers["authorization"].startswith("Bearer 00D")
+
+
+def test_jwt_bearer(stage: Stage, key: RSAPrivateKey, key_file: Path) -> None:
+    stage.site.login.jwt_public_key = public(key)
+    stage.crm(stage.jwt_login(key_file)).login()
+    assertion = stage.arrivals[0].form["assertion"]
+    claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
+    assert (claims["iss"], claims["sub"]) == (CLIENT_ID, "integration@example.com")
+    assert claims["aud"] == "https://login.salesforce.com"
+
+
+def test_an_existing_token(stage: Stage) -> None:
+    stage.site.accept_token("a-token-from-elsewhere")
+    crm = stage.crm(Login(stage.url, access_token="a-token-from-elsewhere"))
+    crm.login()
+    assert stage.count("token") == 0
+    assert stage.arrivals[0].headers["authorization"] == "Bearer a-token-from-elsewhere"
+
+
+def test_a_token_that_ends_is_replaced_without_a_word(stage: Stage) -> None:
+    lead = stage.lead()
+    crm = stage.ready()
+    stage.site.expire_tokens()
+    found = crm.read("Lead", [lead], ["LastName"])[lead]
+    assert found is not None
+    assert found.values["LastName"] == "Okafor"
+    assert (stage.count("token"), stage.slept) == (1, [])
+    tokens = {a.headers["authorization"] for a in stage.arrivals if not a.is_login}
+    assert len(tokens) == 2
+
+
+# -- ways that do not ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({"client_secret": "wrong-secret"}, "SALESFORCE_CLIENT_SECRET"),
+        ({"client_id": "somebody-else"}, "SALESFORCE_CLIENT_ID"),
+    ],
+)
+def test_wrong_client_credentials(stage: Stage, changes: dict[str, object], setting: str) -> None:
+    error = refused(stage.crm(stage.login(**changes)))
+    assert (type(error), error.exit_code) == (ConfigurationError, 2)
+    assert setting in str(error)
+    assert "wrong-secret" not in str(error)
+    assert "somebody-else" not in str(error)
+    assert (stage.count("token"), stage.slept) == (1, [])
+
+
+def test_a_login_refused_later_leaves_the_queue(stage: Stage) -> None:
+    crm = stage.ready()
+    stage.site.expire_tokens()
+    stage.site.clients.clear()
+    error = refused(crm)
+    assert (type(error), error.exit_code) == (DownError, 4)
+
+
+def test_a_given_token_cannot_be_renewed(stage: Stage) -> None:
+    error = refused(stage.crm(Login(stage.url, access_token="expired-token")))
+    assert type(error) is ConfigurationError
+    assert "SALESFORCE_ACCESS_TOKEN" in str(error)
+    assert "expired-token" not in str(error)
+
+    stage.site.accept_token("good-token")
+    crm = stage.ready(login=Login(stage.url, access_token="good-token"))
+    stage.site.expire_tokens()
+    later = refused(crm)
+    assert type(later) is DownError
+    assert "SALESFORCE_ACCESS_TOKEN" in str(later)
+    assert stage.count("token") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"client_id": "somebody-else"}, "SALESFORCE_CLIENT_ID"),
+        ({"username": "stranger@example.com"}, "pre-authorise the user"),
+    ],
+)
+def test_a_refused_assertion(
+    stage: Stage, key: RSAPrivateKey, key_file: Path, changes: dict[str, object], advice: str
+) -> None:
+    stage.site.login.jwt_public_key = public(key)
+    error = refused(stage.crm(stage.jwt_login(key_file, **changes)))
+    assert type(error) is ConfigurationError
+    assert advice in str(error)
+    assert "stranger" not in str(error)
+
+
+def test_a_key_that_belongs_to_another_certificate(stage: Stage, key_file: Path) -> None:
+    stage.site.login.jwt_public_key = public(generate_private_key(public_exponent=65_537, key_size=2_048))
+    assert type(refused(stage.crm(stage.jwt_login(key_file)))) is ConfigurationError
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "binary", "public", "elliptic", "passphrase"])
+def test_a_key_file_that_cannot_be_used_is_a_setting_to_correct(
+    stage: Stage, key: RSAPrivateKey, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "server.key"
+    contents = {
+        "empty": b"",
+        "text": b"not a key",
+        "binary": b"\xff\xfe\x00\x01",
+        "public": public(key).encode(),
+        "elliptic": generate_ec_key(SECP256R1()).private_bytes(PEM, PKCS8, NoEncryption()),
+        "passphrase": key.private_bytes(PEM, PKCS8, BestAvailableEncryption(b"x")),
+    }
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    error = refused(stage.crm(stage.jwt_login(tmp_path if kind == "folder" else path)))
+    assert (type(error), error.exit_code) == (ConfigurationError, 2)
+    assert "SALESFORCE_PRIVATE_KEY_FILE" in str(error)
+    assert "PRIVATE KEY-----" not in str(error)
+    assert stage.arrivals == []
+
+
+def test_an_org_that_cannot_be_reached(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> object:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", unreachable)
+    error = refused(stage.crm())
+    assert (type(error), error.exit_code) == (DownError, 4)
+    assert "SALESFORCE_INSTANCE_URL" in str(error)
+    assert len(stage.slept) == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [
+        ("html", {"status": 503}),
+        ("html", {"status": 502}),
+        ("status", {"status": 503, "errorCode": "temporarily_unavailable"}),
+        ("status", {"status": 400, "errorCode": "unknown_error"}),
+        ("truncated", {}),
+        ("drop_before", {}),
+        ("cut_body", {}),
+    ],
+)
+def test_trouble_at_the_token_endpoint_passes(stage: Stage, action: str, params: dict[str, object]) -> None:
+    """A maintenance page instead of a token must not send an admin looking for a wrong secret."""
+    stage.arm("token", action, **params)
+    stage.crm().login()
+    assert (stage.count("token"), len(stage.slept)) == (2, 1)
+
+    stage.arm_forever("token", action, **params)
+    error = refused(stage.crm())
+    assert (type(error), error.exit_code) == (DownError, 4)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, {"access_token": "", "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
+        (200, {"access_token": None, "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
+        (200, {"access_token": "t"}, DownError),
+        (200, [], DownError),
+        (200, "ok", DownError),
+        (500, ["wrong"], DownError),
+        (400, {}, ConfigurationError),
+        (400, {"error": "a <b>page</b> of ada@example.com"}, ConfigurationError),
+        (400, {"error": ["invalid_grant"]}, ConfigurationError),
+    ],
+)
+def test_odd_answers_of_the_token_endpoint(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: type[ConnectorError]
+) -> None:
+    wire = Wire(lambda _: (status, body))
+    wire.install(monkeypatch)
+    error = refused(stage.crm(stage.login(instance_url="https://acme.my.salesforce.com")))
+    assert type(error) is expected
+    assert "ada@example.com" not in str(error)
+    assert SECRET not in str(error)
+
+
+# -- addresses -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "domain"),
+    [
+        ("https://acme.my.salesforce.com", "acme.my"),
+        ("https://ACME.my.Salesforce.com", "acme.my"),
+        ("https://acme--uat.sandbox.my.salesforce.com", "acme--uat.sandbox.my"),
+        ("https://acme-dev-ed.develop.my.salesforce.com", "acme-dev-ed.develop.my"),
+        ("http://127.0.0.1:8080", "loopback.my"),
+    ],
+)
+def test_domain_of_a_my_domain(url: str, domain: str) -> None:
+    assert domain_of(url) == domain
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://login.salesforce.com",
+        "https://test.salesforce.com",
+        "https://acme.lightning.force.com",
+        "https://acme.my.salesforce.com.evil.example.com",
+        "https://evil.example.com/.salesforce.com",
+        "https://notsalesforce.com",
+        "https://salesforce.com",
+    ],
+)
+def test_other_addresses_are_refused_with_the_way_to_find_the_right_one(stage: Stage, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="SALESFORCE_INSTANCE_URL must be the org's My Domain"):
+        domain_of(url)
+    assert type(refused(stage.crm(stage.login(instance_url=url)))) is ConfigurationError
+    assert stage.slept == []
+
+
+@pytest.mark.parametrize(
+    ("url", "audience"),
+    [
+        ("https://acme.my.salesforce.com", "https://login.salesforce.com"),
+        ("https://acme--uat.sandbox.my.salesforce.com", "https://test.salesforce.com"),
+    ],
+)
+def test_the_token_is_asked_for_at_the_orgs_own_address(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path, url: str, audience: str
+) -> None:
+    def answer(request: requests.PreparedRequest) -> tuple[int, object]:
+        return 200, token_answer() if "oauth2" in str(request.url) else {"DailyApiRequests": {}}
+
+    wire = Wire(answer)
+    wire.install(monkeypatch)
+    stage.crm(stage.jwt_login(key_file, instance_url=url)).login()
+    stage.crm(stage.login(instance_url=url)).login()
+    assert [request.url for request in wire.sent] == [
+        f"{url}/services/oauth2/token",
+        f"{url}/services/data/v67.0/limits/",
+    ] * 2
+    assertion = str(wire.sent[0].body).partition("assertion=")[2].partition("&")[0]
+    claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
+    assert claims["aud"] == audience
+
+
+@pytest.mark.parametrize(
+    ("login", "missing"),
+    [
+        (Login(""), "SALESFORCE_INSTANCE_URL"),
+        (Login("https://x"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+        (Login("https://x", client_id="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+        (Login("https://x", client_secret="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+        (Login("https://x", client_id="a", username="u"), "SALESFORCE_PRIVATE_KEY_FILE together"),
+        (Login("https://x", username="u", private_key_file=Path("k")), "SALESFORCE_CLIENT_ID"),
+        (Login("https://x", client_id="a", username="u", private_key_file=Path("k")), None),
+        (Login("https://x", client_id="a", client_secret="b"), None),
+        (Login("https://x", access_token="t"), None),
+    ],
+)
+def test_what_a_login_lacks(login: Login, missing: str | None) -> None:
+    found = login.missing()
+    assert found == missing if missing is None else missing in (found or "")

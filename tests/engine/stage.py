@@ -1,0 +1,310 @@
+"""A whole connector on a simulated world, in one thread and with a clock that only moves when something waits.
+
+Every test of the engine drives the true clients over HTTP; the vendors' own charge ledger is the judge.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from connector.app.application import OFFERS
+from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger
+from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
+from connector.config import Settings, load_mapping
+from connector.core.mapping import MappingFile
+from connector.core.report import Report
+from connector.crm.interface import Selection
+from connector.engine.context import AccountLimits, Parts, Run
+from connector.engine.sync import Job, run_pass
+from connector.providers import REGISTRY
+from connector.simulator.clock import SimClock
+from connector.simulator.faults import Fault
+from connector.simulator.people import SimEvent, SimPerson
+from connector.simulator.server import Simulator, Urls
+from connector.store.ledger import Ledger
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
+OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
+COLLEAGUE = "a colleague"  # request id of what was not bought by the connector
+MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
+
+
+class ManualClock:
+    """Time that moves when somebody waits, and by `advance`; shared by the connector and the simulated sites."""
+
+    scale = 1.0
+
+    def __init__(self) -> None:
+        self._now = START
+        self._acts: list[tuple[datetime, Callable[[], object]]] = []
+        self.waited_s = 0.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def unix(self) -> float:
+        return self._now.timestamp()
+
+    def later(self, seconds: float) -> datetime:
+        return self._now + timedelta(seconds=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        self.pause(timedelta(seconds=seconds))
+
+    def pause(self, duration: timedelta) -> None:
+        self.waited_s += max(0.0, duration.total_seconds())
+        self._move(max(timedelta(0), duration))
+
+    def advance(self, **parts: float) -> None:
+        self._move(timedelta(**parts))
+
+    def at(self, seconds: float, act: Callable[[], object]) -> None:
+        """Let somebody act so many seconds from now: while a run waits, or when the clock is moved by hand."""
+        self._acts.append((self.later(seconds), act))
+
+    def _move(self, duration: timedelta) -> None:
+        self._now += duration
+        due = [act for moment, act in self._acts if moment <= self._now]
+        self._acts = [(moment, act) for moment, act in self._acts if moment > self._now]
+        for act in due:
+            act()
+
+
+class World:
+    """The simulated sites, and ways to put people and records into them."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.simulator = Simulator(SimClock(source=self.clock.unix))
+        self.simulator.lensmor.rate_limit = None
+        for event in (EVENT, OTHER_EVENT):
+            self.simulator.lensmor.add_event(event)
+        self.lensmor = self.simulator.lensmor
+        self.salesfinity = self.simulator.salesfinity
+        self.org = self.simulator.salesforce.org
+        self.faults = self.simulator.faults
+        self.charges = self.simulator.charges
+        self.urls: Urls | None = None
+        self.bought_again: set[tuple[str, str, str]] = set()  # doubles that a test asked for
+        self._next_id = 70_000
+
+    def person(self, **facts: object) -> SimPerson:
+        """A person known to both vendors, unless `facts` say otherwise."""
+        self._next_id += 1
+        number = str(self._next_id)
+        usual: dict[str, object] = {
+            "personnel_id": number,
+            "full_name": f"Sample Person {number}",
+            "title": "Buyer",
+            "company": "Example Works",
+            "linkedin_name": f"sample-{number}",
+            "event_ids": ("52001",),
+            "email": f"p{number}@example.com",
+            "phone": f"+1 415 555 {int(number) % 10_000:04d}",
+            "work_email": f"w{number}@example.com",
+            "personal_email": f"home{number}@example.com",
+        }
+        made = SimPerson(**(usual | facts))  # type: ignore[arg-type]
+        self.lensmor.add_person(made)
+        self.salesfinity.add_person(made)
+        return made
+
+    def lead(self, person: SimPerson | None = None, **values: object) -> str:
+        """A flagged Lead that names the person by id, event and LinkedIn."""
+        return self.org.insert("Lead", {"Company": "Example Works", **_identity(person), **values})
+
+    def contact(self, person: SimPerson | None = None, **values: object) -> str:
+        """A flagged Contact."""
+        return self.org.insert("Contact", {**_identity(person), **values})
+
+    def get(self, record_id: str) -> Mapping[str, object]:
+        """A Lead or Contact as it is now."""
+        return self.org.get(_object_of(record_id), record_id)
+
+    def edit(self, record_id: str, **values: object) -> None:
+        """A person changes a record in the browser."""
+        self.org.edit(_object_of(record_id), record_id, values)
+
+    def flag(self, record_id: str) -> None:
+        """A person asks for enrichment."""
+        self.edit(record_id, Enrichment_Requested__c=True)
+
+    def arm(self, site: str, operation: str, action: str, **more: object) -> None:
+        """Arm a fault; what `Fault` does not know are the action's parameters."""
+        known = {name: more.pop(name) for name in ("times", "after", "subject") if name in more}
+        self.simulator.arm(Fault(site, operation, action, params=more, **known))  # type: ignore[arg-type]
+
+    def colleague_buys(self, person: SimPerson, *kinds: str) -> None:
+        """Somebody unlocks the person in the vendor's own application, from the same pool of credits."""
+        for kind in kinds:
+            self.lensmor.submit("default", kind, [person.personnel_id], COLLEAGUE)
+
+    def ours(self, vendor: str) -> int:
+        """Credits that the vendor took for requests of the connector."""
+        return sum(c.credits for c in self.charges.entries if c.vendor == vendor and c.request_id != COLLEAGUE)
+
+    def paid_posts(self) -> int:
+        """How many paid requests reached the vendors, whatever became of them."""
+        sent = self.lensmor.requests
+        return (
+            sent.count("submitEmailUnlock")
+            + sent.count("submitPhoneUnlock")
+            + self.salesfinity.requests.count("requestEmailEnrichment")
+        )
+
+
+def _object_of(record_id: str) -> str:
+    return "Lead" if record_id.startswith("00Q") else "Contact"
+
+
+def _identity(person: SimPerson | None) -> dict[str, object]:
+    values: dict[str, object] = {"LastName": "Sample", "Enrichment_Requested__c": True}
+    if person is None:
+        return values
+    return values | {
+        "Lensmor_Personnel_Id__c": person.personnel_id,
+        "Lensmor_Event_Id__c": "52001",
+        "LinkedIn_URL__c": f"https://www.linkedin.com/in/{person.linkedin_name}",
+    }
+
+
+def mapping(name: str = "lead", **changes: object) -> MappingFile:
+    """A shipped mapping, with parts of it replaced: `channels`, `limits`, `select`, ... as plain data."""
+    found = load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping
+    data = found.model_dump(by_alias=True, exclude_none=True)
+    for key, value in changes.items():
+        data[key] = {**data[key], **value} if isinstance(value, Mapping) and isinstance(data.get(key), dict) else value
+    return MappingFile.model_validate(data)
+
+
+def email_only(*sources: str, name: str = "lead", **rules: object) -> MappingFile:
+    """A mapping that wants nothing but the work email; from Lensmor alone unless sources are named."""
+    found = mapping(name)
+    return mapping(name, channels=_only(found, "work_email", sources or ("lensmor",), rules))
+
+
+def phone_only(name: str = "lead", **rules: object) -> MappingFile:
+    """A mapping that wants nothing but the phone."""
+    return mapping(name, channels=_only(mapping(name), "phone", ("lensmor",), rules))
+
+
+def personal_only(**rules: object) -> MappingFile:
+    """A Contact mapping that wants nothing but the private email."""
+    return mapping("contact", channels=_only(mapping("contact"), "personal_email", ("salesfinity",), rules))
+
+
+def _only(found: MappingFile, channel: str, sources: Sequence[str], rules: Mapping[str, object]) -> dict[str, object]:
+    usual = found.channels.model_dump(by_alias=True, exclude_none=True)
+    return {**dict.fromkeys(usual), channel: {**usual[channel], "from": list(sources), **rules}}
+
+
+class Stage:
+    """A connector with its ledger in a folder; a new process is a new `Stage` on the same folder."""
+
+    def __init__(self, world: World, folder: Path, *mappings: MappingFile) -> None:
+        self.world = world
+        self.folder = folder
+        self.mappings = {found.name: found for found in (mappings or (mapping("lead"),))}
+        self.limits: dict[str, AccountLimits] = {}
+        self.wait_s = 3600.0
+
+    def configured(self) -> Configured:
+        urls = self.world.urls
+        if urls is None:
+            raise AssertionError("the world is not started")
+        settings = Settings(
+            salesforce_instance_url=urls.salesforce,
+            salesforce_client_id=CLIENT_ID,
+            salesforce_client_secret=SecretStr(CLIENT_SECRET),
+            connector_database_url=f"sqlite:///{self.folder / 'connector.db'}",
+        )
+        addresses = {"lensmor": urls.lensmor, "salesfinity": urls.salesfinity}
+        providers = {
+            name: entry.settings(api_key=SecretStr(KEYS[name]), base_url=addresses[name], requests_per_minute=6000)
+            for name, entry in REGISTRY.items()
+        }
+        return Configured(settings, providers, None)
+
+    @contextmanager
+    def parts(self) -> Iterator[Parts]:
+        configured = self.configured()
+        crm = connect_crm(configured.settings, self.world.clock)
+        ledger = open_ledger(configured)
+        asked = [n for m in self.mappings.values() for _, rules in m.channels.items() for n in rules.sources]
+        providers = connect_providers(configured, asked, ledger, self.world.clock)
+        try:
+            crm.login()
+            yield Parts(
+                ledger=ledger,
+                crm=crm,
+                providers=providers,
+                limits=self.limits,
+                clock=self.world.clock,
+                owner="test",
+                wait_s=self.wait_s,
+                workers=1,
+            )
+        finally:
+            for provider in providers.values():
+                provider.close()
+            ledger.close()
+            crm.close()
+
+    def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
+        """One pass, as a fresh process would make it; its books must close and its report name nobody."""
+        with self.parts() as parts, parts.ledger.drive():
+            report = run_pass(parts, Job(command, self.mappings, selections or {}))
+        assert sum(report.outcomes.values()) == report.selected
+        text = json.dumps(report.to_json())
+        assert "@example" not in text
+        assert "+1 415" not in text
+        assert "+1415" not in text
+        return report
+
+    def syncs(self, most: int, minutes: float = 15) -> list[Report]:
+        """Passes of a scheduler, so many minutes apart, until nothing is selected any more."""
+        reports: list[Report] = []
+        while len(reports) < most:
+            reports.append(self.other().sync())
+            if not reports[-1].selected:
+                break
+            self.world.clock.advance(minutes=minutes)
+        return reports
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger alone."""
+        found = open_ledger(self.configured())
+        try:
+            yield found
+        finally:
+            found.close()
+
+    @contextmanager
+    def run(self) -> Iterator[Run]:
+        """A run whose stages are called by hand."""
+        with self.parts() as parts:
+            run_id = parts.ledger.runs.start("sync", list(self.mappings), parts.clock.now())
+            yield Run(parts, run_id, self.mappings, parts.clock.now())
+
+    def other(self, *mappings: MappingFile) -> "Stage":
+        """Another process on the same ledger, with these mappings."""
+        made = Stage(self.world, self.folder, *(mappings or self.mappings.values()))
+        made.limits, made.wait_s = self.limits, self.wait_s
+        return made
+
+
+def with_reserve(limits: AccountLimits, reserve: int) -> AccountLimits:
+    """The same limits with another reserve."""
+    return replace(limits, reserve=reserve)
+
+
+def values(world: World, object_name: str, ids: Sequence[str], field: str) -> list[object]:
+    """One field of several records."""
+    return [world.org.get(object_name, record_id)[field] for record_id in ids]

@@ -1,0 +1,321 @@
+"""Every kind of record in one sync: what it costs, what is written, and the reason that a person can read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from engine_judge import judge
+from stage import Stage, World, mapping
+from switchboard import Switchboard
+
+from connector.core.model import Outcome
+from connector.core.report import Report
+from connector.simulator.people import SimPerson
+
+BOUNCED = "2026-10-02T08:15:00.000+0000"
+EMAIL, PHONE = 15, 150
+NOBODY: dict[str, object] = {"Lensmor_Personnel_Id__c": None, "Lensmor_Event_Id__c": None, "LinkedIn_URL__c": None}
+
+
+@dataclass
+class Kind:
+    """One kind of record and what must become of it.
+
+    Attributes:
+        facts: of the person behind it.
+        values: of the Lead.
+        vendor: prepares the vendors for the person.
+        outcome: the record's word.
+        costs: credits at Lensmor and Salesfinity.
+        reason: part of the error field; empty for none.
+        writes: fields after the sync; `$email`, `$work` and `$phone` stand for the vendors' values.
+    """
+
+    outcome: Outcome
+    facts: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    vendor: Callable[[World, SimPerson], None] | None = None
+    costs: tuple[int, int] = (0, 0)
+    reason: str = ""
+    writes: Mapping[str, object] = field(default_factory=dict)
+
+
+def _owned(world: World, person: SimPerson) -> None:
+    for kind in ("email", "phone"):
+        world.lensmor.set_unlocked(person.personnel_id, kind)
+
+
+def _ends(email: str, phone: str) -> Callable[[World, SimPerson], None]:
+    def script(world: World, person: SimPerson) -> None:
+        world.lensmor.script(person.personnel_id, "email", email)
+        world.lensmor.script(person.personnel_id, "phone", phone)
+
+    return script
+
+
+def _unknown_to_lensmor(world: World, person: SimPerson) -> None:
+    del world.lensmor.people[person.personnel_id]
+    world.lensmor.person_of_linkedin.pop(person.linkedin_name or "")
+
+
+def _being_unlocked(world: World, person: SimPerson) -> None:
+    world.colleague_buys(person, "email", "phone")
+
+
+BOTH = {"Email_Unlock_Status__c": "Unlocked", "Phone_Unlock_Status__c": "Unlocked"}
+KINDS: dict[str, Kind] = {
+    "plain": Kind(Outcome.DELIVERED, costs=(165, 0), writes={**BOTH, "Email": "$email", "MobilePhone": "$phone"}),
+    "both filled": Kind(
+        Outcome.SKIPPED,
+        values={"Email": "kept@example.com", "MobilePhone": "+1 415 555 9999"},
+        reason="Email is already filled",
+        writes={"Email": "kept@example.com", "MobilePhone": "+1 415 555 9999", "Phone_Unlock_Status__c": "Skipped"},
+    ),
+    "email filled": Kind(
+        Outcome.DELIVERED,
+        values={"Email": "kept@example.com"},
+        costs=(PHONE, 0),
+        reason="work email: Email is already filled",
+        writes={"Email": "kept@example.com", "Email_Unlock_Status__c": "Skipped", "MobilePhone": "$phone"},
+    ),
+    "opted out of email": Kind(
+        Outcome.DELIVERED,
+        values={"HasOptedOutOfEmail": True},
+        costs=(PHONE, 0),
+        reason="opted out (HasOptedOutOfEmail)",
+        writes={"Email": None, "Email_Unlock_Status__c": "Skipped", "MobilePhone": "$phone"},
+    ),
+    "do not call": Kind(
+        Outcome.DELIVERED,
+        values={"DoNotCall": True},
+        costs=(EMAIL, 0),
+        reason="opted out (DoNotCall)",
+        writes={"MobilePhone": None, "Phone_Unlock_Status__c": "Skipped", "Email": "$email"},
+    ),
+    "opted out of everything": Kind(
+        Outcome.SKIPPED, values={"HasOptedOutOfEmail": True, "DoNotCall": True}, reason="opted out"
+    ),
+    "bounced": Kind(
+        Outcome.DELIVERED,
+        values={"Email": "gone@example.com", "EmailBouncedDate": BOUNCED},
+        costs=(165, 0),
+        writes={**BOTH, "Email": "$email"},
+    ),
+    "no identifier": Kind(
+        Outcome.SKIPPED,
+        values=NOBODY,
+        reason="the record has no personnel id or LinkedIn address",
+        writes={"Email_Unlock_Status__c": "Skipped"},
+    ),
+    "letters for an id": Kind(
+        Outcome.SKIPPED,
+        values={**NOBODY, "Lensmor_Personnel_Id__c": "P-71x"},
+        reason="Lensmor_Personnel_Id__c is not a personnel id: it must be digits only",
+    ),
+    "company page": Kind(
+        Outcome.SKIPPED,
+        values={**NOBODY, "LinkedIn_URL__c": "https://www.linkedin.com/company/example-works/"},
+        reason="a company page, not a person's",
+    ),
+    "Sales Navigator": Kind(
+        Outcome.SKIPPED,
+        values={**NOBODY, "LinkedIn_URL__c": "https://www.linkedin.com/sales/lead/ACwAAExample,NAME_SEARCH"},
+        reason="a Sales Navigator address; copy the public profile address instead",
+    ),
+    "letters, but LinkedIn": Kind(
+        Outcome.DELIVERED,
+        values={"Lensmor_Personnel_Id__c": "P-71x"},
+        costs=(165, 0),
+        writes={**BOTH, "Email": "$email", "Lensmor_Personnel_Id__c": "P-71x"},
+    ),
+    "LinkedIn only": Kind(
+        Outcome.DELIVERED,
+        values={"Lensmor_Personnel_Id__c": None, "Lensmor_Event_Id__c": None},
+        costs=(165, 0),
+        writes={**BOTH, "Email": "$email", "MobilePhone": "$phone", "Lensmor_Personnel_Id__c": "$id"},
+    ),
+    "unlocked already": Kind(
+        Outcome.DELIVERED, vendor=_owned, writes={**BOTH, "Email": "$email", "MobilePhone": "$phone"}
+    ),
+    "unlocked already, LinkedIn only": Kind(
+        Outcome.DELIVERED,
+        vendor=_owned,
+        values={"Lensmor_Personnel_Id__c": None},
+        writes={**BOTH, "Email": "$email", "MobilePhone": "$phone", "Lensmor_Personnel_Id__c": "$id"},
+    ),
+    "unlocking elsewhere": Kind(
+        Outcome.DELIVERED,
+        vendor=_being_unlocked,
+        costs=(165, 0),  # the colleague's, not ours
+        writes={**BOTH, "Email": "$email", "MobilePhone": "$phone"},
+    ),
+    "missing in the task": Kind(
+        Outcome.DELIVERED, vendor=_ends("missing", "missing"), costs=(165, 0), writes={**BOTH, "Email": "$email"}
+    ),
+    "unfinished in the task": Kind(
+        Outcome.DELIVERED, vendor=_ends("unfinished", "unfinished"), costs=(165, 0), writes={**BOTH, "Email": "$email"}
+    ),
+    "failed, found by the next": Kind(
+        Outcome.FAILED,
+        vendor=_ends("failed", "failed"),
+        costs=(165, 1),
+        reason="phone: lensmor failed",
+        writes={
+            "Email": "$work",
+            "Email_Unlock_Status__c": "Unlocked",
+            "Phone_Unlock_Status__c": "Failed",
+            "Enrichment_Source__c": "salesfinity",
+        },
+    ),
+    "task failed": Kind(
+        Outcome.FAILED,
+        vendor=_ends("task_failed", "task_failed"),
+        costs=(165, 1),
+        reason="phone: lensmor failed",
+        writes={"Email": "$work", "Phone_Unlock_Status__c": "Failed"},
+    ),
+    "no value": Kind(
+        Outcome.DELIVERED,
+        vendor=_ends("no_value", "no_value"),
+        costs=(165, 1),
+        reason="phone: the vendor unlocked the person and shows no value",
+        writes={"Email": "$work", "Phone_Unlock_Status__c": "Not found", "MobilePhone": None},
+    ),
+    "failed everywhere": Kind(
+        Outcome.FAILED,
+        facts={"work_email": None},
+        vendor=_ends("failed", "delivered"),
+        costs=(165, 0),
+        reason="lensmor failed (TASK_FAILED); salesfinity did not find it",
+        writes={"Email": None, "Email_Unlock_Status__c": "Failed", "MobilePhone": "$phone"},
+    ),
+    "found nowhere": Kind(
+        Outcome.NOT_FOUND,
+        facts={"work_email": None},
+        values={"Lensmor_Personnel_Id__c": None},
+        vendor=_unknown_to_lensmor,
+        reason="lensmor knows nobody with this LinkedIn address",
+        writes={"Email": None, "Email_Unlock_Status__c": "Not found", "Phone_Unlock_Status__c": "Not found"},
+    ),
+    "unknown to Lensmor by LinkedIn": Kind(
+        Outcome.DELIVERED,
+        values={"Lensmor_Personnel_Id__c": None},
+        vendor=_unknown_to_lensmor,
+        costs=(0, 1),
+        reason="phone: lensmor knows nobody with this LinkedIn address",
+        writes={"Email": "$work", "Enrichment_Source__c": "salesfinity", "Lensmor_Personnel_Id__c": None},
+    ),
+    "unknown to Lensmor by id": Kind(
+        Outcome.FAILED,
+        vendor=_unknown_to_lensmor,
+        costs=(0, 1),
+        reason="phone: lensmor knows nobody with this personnel id",
+        writes={"Email": "$work", "Phone_Unlock_Status__c": "Failed"},
+    ),
+    "another event": Kind(
+        Outcome.DELIVERED, facts={"event_ids": ("52002",)}, costs=(165, 0), writes={**BOTH, "Email": "$email"}
+    ),
+    "part of no event": Kind(
+        Outcome.FAILED,
+        facts={"event_ids": ()},
+        costs=(0, 1),
+        reason="phone: lensmor says that the person is not part of event 52001, and of no other",
+        writes={"Email": "$work", "Phone_Unlock_Status__c": "Failed"},
+    ),
+}
+
+
+@dataclass
+class Done:
+    """The world after two syncs."""
+
+    world: World
+    people: dict[str, SimPerson]
+    leads: dict[str, str]
+    words: dict[str, Outcome]
+    first: Report
+    second: Report
+    posts_of_first: int
+
+
+@pytest.fixture(scope="module")
+def done(switchboard: Switchboard, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    world = World()
+    world.urls = switchboard.show(world.simulator)
+    people: dict[str, SimPerson] = {}
+    leads: dict[str, str] = {}
+    for name, kind in KINDS.items():
+        people[name] = world.person(**kind.facts)
+        if kind.vendor is not None:
+            kind.vendor(world, people[name])
+        leads[name] = world.lead(people[name], **kind.values)
+    stage = Stage(world, tmp_path_factory.mktemp("kinds"), mapping("lead"))
+    first = stage.sync()
+    posts = world.paid_posts()
+    with stage.ledger() as ledger:
+        words = {word.crm_id: word.outcome for word in ledger.records.words(first.run_id)}
+    second = stage.other().sync()
+    switchboard.check()
+    judge(stage)
+    return Done(world, people, leads, words, first, second, posts)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_record(done: Done, name: str) -> None:
+    kind, person, lead = KINDS[name], done.people[name], done.leads[name]
+    record = done.world.get(lead)
+    assert done.words[lead] is kind.outcome
+    assert record["Enrichment_Requested__c"] is False
+    assert kind.reason in str(record["Enrichment_Error__c"] or "")
+    assert bool(record["Enrichment_Error__c"]) is bool(kind.reason)
+    shown = {
+        "$email": person.email,
+        "$work": person.work_email,
+        "$phone": (person.phone or "").replace(" ", ""),
+        "$id": person.personnel_id,
+    }
+    wanted = {name: shown.get(str(value), value) for name, value in kind.writes.items()}
+    assert {name: record[name] for name in wanted} == wanted
+    paid = {"lensmor": 0, "salesfinity": 0}
+    for charge in done.world.charges.entries:
+        if charge.person in {person.personnel_id, person.linkedin_name}:
+            paid[charge.vendor] += charge.credits
+    assert (paid["lensmor"], paid["salesfinity"]) == kind.costs
+    assert bool(record["Enriched_At__c"]) is any(str(value).startswith("$") for value in kind.writes.values())
+    assert done.world.org.updates_count("Lead", lead) == 1
+
+
+def test_the_report_counts_every_record_once(done: Done) -> None:
+    report = done.first
+    assert report.selected == len(KINDS)
+    assert report.outcomes == {
+        outcome: sum(kind.outcome is outcome for kind in KINDS.values())
+        for outcome in {kind.outcome for kind in KINDS.values()}
+    }
+    assert report.exit_code == 0
+    assert not report.attention
+    for vendor in ("lensmor", "salesfinity"):
+        figures = report.credits[vendor]
+        assert figures.held == 0
+        assert figures.balance_before is not None
+        assert figures.balance_after is not None
+        assert figures.charged == done.world.ours(vendor)
+
+
+def test_the_second_sync_asks_buys_and_writes_nothing(done: Done) -> None:
+    assert done.second.selected == 0
+    assert done.second.crm.write_calls == 0
+    assert done.world.paid_posts() == done.posts_of_first
+    assert sum(figures.charged for figures in done.second.credits.values()) == 0
+
+
+def test_people_who_are_skipped_are_never_named_to_a_vendor(done: Done) -> None:
+    asked = done.world.lensmor.requests.count("findPersonByLinkedin")
+    by_linkedin = [
+        name
+        for name, kind in KINDS.items()
+        if not str(kind.values.get("Lensmor_Personnel_Id__c", "1") or "").isdecimal()
+        and "linkedin" not in str(kind.values.get("LinkedIn_URL__c", ""))
+        and name not in {"no identifier", "letters for an id"}
+    ]
+    assert asked == len(by_linkedin)

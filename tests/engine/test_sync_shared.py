@@ -1,0 +1,126 @@
+"""One person behind several records: bought once, written to all, whenever they join."""
+
+import pytest
+from stage import Stage, World, email_only, mapping, personal_only
+
+from connector.core.model import Outcome
+
+
+def test_two_leads_and_a_contact_are_bought_once_and_all_written(world: World, stage: Stage) -> None:
+    person = world.person()
+    records = [world.lead(person), world.lead(person), world.contact(person)]
+    report = stage.other(mapping("lead"), mapping("contact")).sync()
+    assert report.selected == 3
+    assert report.outcomes == {Outcome.DELIVERED: 3}
+    assert [world.get(record)["Email"] for record in records] == [person.email] * 3
+    assert [world.get(record)["MobilePhone"] for record in records] == [(person.phone or "").replace(" ", "")] * 3
+    assert world.ours("lensmor") == 165
+    assert world.ours("salesfinity") == 1
+
+
+def test_a_joiner_after_the_value_was_written_reads_it_for_nothing(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.lead(person)
+    stage.sync()
+    late = world.lead(person)
+    posts = world.paid_posts()
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(late)["Email"] == person.email
+    assert world.get(late)["Email_Unlock_Status__c"] == "Unlocked"
+    assert world.paid_posts() == posts
+    assert world.lensmor.requests.count("getPersonnelProfile") == 2  # email and phone
+
+
+def test_a_value_is_erased_from_the_ledger_once_it_is_written(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    stage.sync()
+    with stage.ledger() as ledger:
+        words = ledger.records.words_of(range(1, 10))
+        assert len(words) == 2
+        assert [word.value for word in words.values()] == [None, None]
+    person = world.person()
+    raw = b"".join(path.read_bytes() for path in stage.folder.glob("connector.db*"))
+    assert b"@example.com" not in raw
+    assert (person.linkedin_name or "").encode() not in raw
+
+
+def test_a_joiner_at_salesfinity_reads_the_lookup_again(world: World, stage: Stage) -> None:
+    person = world.person()
+    stage = stage.other(personal_only())
+    world.contact(person)
+    stage.sync()
+    late = world.contact(person)
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(late)["Personal_Email__c"] == person.personal_email
+    assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
+
+
+@pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
+def test_a_joiner_whose_value_the_vendor_no_longer_shows_is_closed_with_the_reason(
+    world: World, stage: Stage, vendor: str
+) -> None:
+    person = world.person()
+    stage = stage.other(email_only(vendor))
+    world.lead(person)
+    stage.sync()
+    operation = "getPersonnelProfile" if vendor == "lensmor" else "getEmailEnrichment"
+    world.arm(vendor, operation, "not_found")
+    late = world.lead(person)
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.FAILED: 1}
+    record = world.get(late)
+    assert record["Enrichment_Error__c"] == "work email: paid earlier, no longer readable at the vendor"
+    assert record["Email_Unlock_Status__c"] == "Failed"
+    assert record["Enrichment_Requested__c"] is False
+    assert stage.other().sync().selected == 0
+
+
+def test_a_joiner_while_the_task_runs_shares_it(world: World, stage: Stage) -> None:
+    person = world.person()
+    first = world.lead(person)
+    world.lensmor.task_seconds = 1200
+    stage.wait_s = 60
+    stage.sync()
+    second = world.lead(person)
+    assert stage.other().sync().outcomes == {Outcome.WAITING: 2}
+    assert world.get(second)["Email_Unlock_Status__c"] == "In progress"
+    world.clock.advance(minutes=25)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 2}
+    assert [world.get(record)["Email"] for record in (first, second)] == [person.email] * 2
+    assert world.paid_posts() == 2
+    assert world.ours("lensmor") == 165
+
+
+def test_a_joiner_of_a_lost_request_shares_its_fate_and_buys_nothing(world: World, stage: Stage) -> None:
+    person = world.person()
+    stage = stage.other(email_only("salesfinity"))
+    world.lead(person)
+    world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
+    stage.sync()
+    world.lead(person)
+    world.clock.advance(hours=1)
+    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 2}
+    assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
+
+
+def test_a_joiner_of_a_failed_unlock_is_told_so_and_nothing_is_bought(world: World, stage: Stage) -> None:
+    person = world.person()
+    stage = stage.other(email_only())
+    world.lensmor.script(person.personnel_id, "email", "failed")
+    world.lead(person)
+    stage.sync()
+    late = world.lead(person)
+    assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
+    assert world.get(late)["Enrichment_Error__c"] == "work email: lensmor failed (TASK_FAILED)"
+    assert world.paid_posts() == 1
+
+
+def test_a_lead_and_a_contact_of_one_event_fill_one_batch(world: World, stage: Stage) -> None:
+    for _ in range(3):
+        world.lead(world.person())
+        world.contact(world.person())
+    stage.other(email_only(), email_only(name="contact")).sync()
+    assert world.lensmor.requests.count("submitEmailUnlock") == 1
+    assert world.lensmor.requests.people("submitEmailUnlock") == 6

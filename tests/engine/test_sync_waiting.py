@@ -1,0 +1,160 @@
+"""Vendor tasks that take longer than a run's patience: the word in progress, the kept flag, and the runs after."""
+
+from stage import Stage, World, email_only, mapping, personal_only
+
+from connector.core.model import Outcome
+
+
+def test_a_stuck_task_ends_the_run_after_its_patience(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.script(person.personnel_id, "phone", "stuck")
+    stage.wait_s = 900
+    report = stage.sync()
+    assert 600 < world.clock.waited_s <= 900
+    assert report.outcomes == {Outcome.WAITING: 1}
+    assert report.credits["lensmor"].held == 150
+    assert report.exit_code == 0
+    record = world.get(lead)
+    assert record["Enrichment_Requested__c"] is True
+    assert record["Phone_Unlock_Status__c"] == "In progress"
+    assert record["Email"] == person.email
+    assert record["Email_Unlock_Status__c"] == "Unlocked"
+    assert record["Enriched_At__c"] is not None
+
+
+def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.script(person.personnel_id, "email", "stuck")
+    world.lensmor.script(person.personnel_id, "phone", "stuck")
+    stage.wait_s = 300
+    stage.sync()
+    assert world.org.updates_count("Lead", lead) == 1
+    world.clock.advance(minutes=15)
+    before, waited = world.lensmor.requests.count(), world.clock.waited_s
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.WAITING: 1}
+    assert report.crm.write_calls == 0
+    assert world.lensmor.requests.count() - before == 4  # two balances, one look at each task
+    assert world.clock.waited_s - waited < 1
+    assert world.org.updates_count("Lead", lead) == 1
+
+
+def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgotten_by_the_third(
+    world: World, stage: Stage
+) -> None:
+    world.lensmor.task_seconds = 1200
+    person = world.person()
+    lead = world.lead(person)
+    stage.wait_s = 600
+    first = stage.sync()
+    assert first.outcomes == {Outcome.WAITING: 1}
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    world.clock.advance(minutes=15)
+    posts = world.paid_posts()
+    second = stage.other().sync()
+    assert second.outcomes == {Outcome.DELIVERED: 1}
+    assert second.credits["lensmor"].charged == 165
+    record = world.get(lead)
+    assert record["Email"] == person.email
+    assert record["Enrichment_Requested__c"] is False
+    assert record["Enrichment_Error__c"] is None
+    assert world.paid_posts() == posts
+    third = stage.other().sync()
+    assert third.selected == 0
+    assert third.crm.write_calls == 0
+    assert world.org.updates_count("Lead", lead) == 2
+
+
+def test_what_a_run_bought_is_polled_on_the_vendors_schedule(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.lead(person)
+    world.lensmor.script(person.personnel_id, "email", "stuck")
+    stage = stage.other(email_only())
+    stage.wait_s = 420
+    stage.sync()
+    polls = [entry.at for entry in world.lensmor.requests.entries if entry.operation == "getEmailUnlockTask"]
+    sent = next(entry.at for entry in world.lensmor.requests.entries if entry.operation == "submitEmailUnlock")
+    pauses = [round(later - sooner) for sooner, later in zip([sent, *polls], polls, strict=False)]
+    assert pauses[:4] == [3, 5, 10, 20]
+    assert set(pauses[4:-1]) == {20}
+    assert pauses[-1] == 60
+
+
+def test_a_running_task_delivers_each_person_as_soon_as_the_vendor_has_the_value(world: World, stage: Stage) -> None:
+    people = [world.person() for _ in range(4)]
+    leads = [world.lead(person) for person in people]
+    world.lensmor.script(people[3].personnel_id, "email", "stuck")
+    stage = stage.other(email_only())
+    stage.wait_s = 120
+    report = stage.sync()
+    assert report.outcomes == {Outcome.DELIVERED: 3, Outcome.WAITING: 1}
+    assert [world.get(lead)["Email"] for lead in leads] == [*(person.email for person in people[:3]), None]
+    assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == ["Unlocked"] * 3 + ["In progress"]
+    written = world.org.history("Lead", leads[0])[0].at
+    assert written < world.clock.unix() - 30  # long before the run gave up on the last one
+
+
+def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.script(person.personnel_id, "email", "stuck")
+    world.colleague_buys(person, "email")
+    stage = stage.other(email_only())
+    stage.wait_s = 120
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    world.lensmor.set_unlocked(person.personnel_id, "email")
+    world.clock.advance(minutes=15)
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert report.credits["lensmor"].charged == 0
+    assert world.get(lead)["Email"] == person.email
+    assert world.ours("lensmor") == 0
+
+
+def test_a_stuck_salesfinity_lookup_holds_its_credit_and_is_looked_at_by_later_syncs(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    contact = world.contact(person)
+    assert person.linkedin_name is not None
+    world.salesfinity.script(person.linkedin_name, "personal", "stuck")
+    stage = stage.other(personal_only())
+    stage.wait_s = 300
+    report = stage.sync()
+    assert report.outcomes == {Outcome.WAITING: 1}
+    assert report.credits["salesfinity"].held == 1
+    for _ in range(2):
+        world.clock.advance(minutes=15)
+        assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
+    assert world.get(contact)["Enrichment_Requested__c"] is True
+
+
+def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: World, stage: Stage) -> None:
+    person = world.person()
+    contact = world.contact(person)
+    report = stage.other(mapping("contact")).sync()
+    record = world.get(contact)
+    assert record["Email"] == person.email
+    assert record["Personal_Email__c"] == person.personal_email
+    assert record["Enrichment_Source__c"] == "lensmor, salesfinity"
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert {name: figures.charged for name, figures in report.credits.items()} == {"lensmor": 165, "salesfinity": 1}
+
+
+def test_a_flag_taken_back_stops_what_is_not_bought_yet_and_the_record_does_not_come_again(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
+    assert stage.sync().outcomes == {Outcome.DEFERRED: 1}
+    assert world.get(lead)["Email"] == person.email
+    world.edit(lead, Enrichment_Requested__c=False)
+    wide = stage.other(mapping("lead"))
+    wide.sync()
+    assert world.ours("lensmor") == 15
+    assert wide.other().sync().selected == 0

@@ -1,0 +1,286 @@
+"""What the Lensmor client makes of Lensmor's answers: tasks, profiles and lookups in all their forms."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from vendor_stage import ADA, Vendors, VendorStage, answering
+
+from connector.core.errors import ConfigurationError, RefusedError
+from connector.core.model import Channel, Lookup
+from connector.core.recover import View
+from connector.providers.interface import Found, Item, ItemState, Sight, TaskReport
+from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
+
+EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
+PEOPLE = ["1", "2", "3"]
+UNLOCK_PATHS = {EMAIL: "/external/contacts/unlock", PHONE: "/external/contacts/unlock-phone"}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[VendorStage]:
+    with VendorStage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def vendors(stage: VendorStage) -> Vendors:
+    return stage.fresh()
+
+
+def told(vendors: Vendors, body: object) -> Lensmor:
+    """A client whose vendor always gives this answer."""
+    return vendors.lensmor(vendors.http("lensmor", transport=answering(lambda _: httpx.Response(200, json=body))))
+
+
+# -- tasks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "ended"),
+    [
+        ("pending", False),
+        ("processing", False),
+        ("completed", True),
+        ("failed", True),
+        ("under_review", False),
+        ("COMPLETED", False),
+        ("", False),
+        (None, False),
+        (["completed"], False),
+        ({"state": "completed"}, False),
+        (True, False),
+    ],
+)
+def test_task_words(vendors: Vendors, word: object, ended: bool) -> None:
+    assert told(vendors, {"taskStatus": word, "items": []}).read_task(EMAIL, "9", PEOPLE) == TaskReport(ended, {})
+
+
+RUNNING, NO_VALUE = Item(ItemState.RUNNING), Item(ItemState.NO_VALUE)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"status": "pending"}, RUNNING),
+        ({"status": "processing"}, RUNNING),
+        ({"status": "under_review", "email": "a@example.com"}, RUNNING),
+        ({"status": ["unlocked"], "email": "a@example.com"}, RUNNING),
+        ({"email": "a@example.com"}, RUNNING),
+        ({"status": "unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "unlocked", "email": " a@example.com\n"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "unlocked", "email": None}, NO_VALUE),
+        ({"status": "unlocked", "email": "  "}, NO_VALUE),
+        ({"status": "unlocked", "email": ["a@example.com"]}, NO_VALUE),
+        ({"status": "unlocked", "phone": "+1 415 555 0100"}, NO_VALUE),
+        ({"status": "unlocked"}, NO_VALUE),
+        ({"status": "failed", "errorCode": "TASK_FAILED"}, Item(ItemState.FAILED, detail="TASK_FAILED")),
+        ({"status": "failed"}, Item(ItemState.FAILED)),
+        ({"status": "failed", "errorCode": 17}, Item(ItemState.FAILED)),
+        ({"status": "failed", "errorCode": "no mail for a@example.com"}, Item(ItemState.FAILED)),
+        ({"status": "failed", "errorCode": "X" * 500}, Item(ItemState.FAILED, detail="X" * 60)),
+    ],
+)
+def test_items(vendors: Vendors, item: dict[str, object], expected: Item) -> None:
+    body = {"taskStatus": "processing", "items": [{"personnelId": "1", **item}]}
+    assert told(vendors, body).read_task(EMAIL, "9", PEOPLE).items == {"1": expected}
+
+
+def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
+    rows = [
+        {"personnelId": 1, "status": "unlocked", "phone": "+1 415 555 0100", "email": "a@example.com"},
+        {"personnelId": "2", "status": "unlocked", "email": "a@example.com"},
+    ]
+    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+    assert report == TaskReport(True, {"1": Item(ItemState.DELIVERED, "+1 415 555 0100"), "2": NO_VALUE})
+
+
+@pytest.mark.parametrize(
+    "items",
+    [None, "items", 5, {"1": "unlocked"}, [None, "1", 5, [], {}], [{"personnelId": None}, {"personnelId": True}]],
+)
+def test_unreadable_items_are_no_items(vendors: Vendors, items: object) -> None:
+    report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", PEOPLE)
+    assert report == TaskReport(True, {})
+
+
+@pytest.mark.parametrize(
+    ("channel", "route"),
+    [(EMAIL, "unlock-tasks"), (PHONE, "unlock-phone-tasks")],
+)
+def test_an_odd_task_id_stays_one_part_of_the_path(vendors: Vendors, channel: Channel, route: str) -> None:
+    asked: list[bytes] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json={"taskStatus": "pending", "items": []})
+
+    provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
+    provider.read_task(channel, "task 1/../2?x=%20#é", PEOPLE)
+    assert asked == [f"/external/contacts/{route}/task%201%2F..%2F2%3Fx%3D%2520%23%C3%A9".encode()]
+
+
+def test_a_whole_task_of_the_simulated_vendor(vendors: Vendors) -> None:
+    site = vendors.sim.lensmor
+    for person, outcome in (("70012", "failed"), ("70013", "no_value"), ("70014", "missing"), ("70015", "unfinished")):
+        site.script(person, "email", outcome)
+    people = ["70011", "70012", "70013", "70014", "70015"]
+    provider = vendors.lensmor()
+    task_id = str(provider.submit(EMAIL, people, "52001", "attempt-1").task_id)
+    assert provider.read_task(EMAIL, task_id, people) == TaskReport(False, {})
+    vendors.sim.clock.advance(7)
+    halfway = provider.read_task(EMAIL, task_id, people)
+    assert not halfway.ended
+    assert halfway.items["70011"] == Item(ItemState.DELIVERED, "ada@example.com")
+    vendors.sim.clock.advance(60)
+    assert provider.read_task(EMAIL, task_id, people) == TaskReport(
+        True,
+        {
+            "70011": Item(ItemState.DELIVERED, "ada@example.com"),
+            "70012": Item(ItemState.FAILED, detail="TASK_FAILED"),
+            "70013": NO_VALUE,
+            "70015": RUNNING,
+        },
+    )
+    assert vendors.count("lensmor", "submitEmailUnlock") == 1
+
+
+# -- what the account already shows ------------------------------------------------------------------------------
+
+ALL_RUNNING = {EMAIL: Sight(View.RUNNING), PHONE: Sight(View.RUNNING)}
+
+
+@pytest.mark.parametrize(
+    ("shown", "email", "phone"),
+    [
+        ({"contactUnlockStatus": "locked", "phoneUnlockStatus": None}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+        ({"contactUnlockStatus": "locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+        ({"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"}, View.RUNNING, View.RUNNING),
+        ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, View.FAILED, View.FAILED),
+        ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, View.NO_VALUE, View.NO_VALUE),
+        ({"contactUnlockStatus": "archived", "phoneUnlockStatus": "archived"}, View.RUNNING, View.RUNNING),
+        ({"contactUnlockStatus": ["locked"], "phoneUnlockStatus": {}}, View.RUNNING, View.RUNNING),
+        ({"contactUnlockStatus": "ready", "phoneUnlockStatus": "locked"}, View.RUNNING, View.RUNNING),
+        ({}, View.RUNNING, View.NOT_BOUGHT),
+    ],
+)
+def test_profile_words(vendors: Vendors, shown: dict[str, object], email: View, phone: View) -> None:
+    found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
+    assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
+
+
+def test_a_value_that_is_shown_counts_whatever_the_word(vendors: Vendors) -> None:
+    shown = {"id": "70011", "email": " a@example.com ", "contactUnlockStatus": "locked", "phone": "+1 415 555 0100"}
+    found = told(vendors, shown).read_person("70011")
+    assert found[EMAIL] == Sight(View.DELIVERED, "a@example.com")
+    assert found[PHONE] == Sight(View.DELIVERED, "+1 415 555 0100")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"ok": True},
+        {"id": "70012", "email": "other@example.com"},
+        {"id": ["70011"], "contactUnlockStatus": "locked"},
+    ],
+)
+def test_an_answer_about_nobody_or_another_never_says_that_nothing_was_bought(
+    vendors: Vendors, body: dict[str, object]
+) -> None:
+    """Read as "not bought", it would let a lost purchase be made a second time."""
+    assert told(vendors, body).read_person("70011") == ALL_RUNNING
+
+
+def test_profiles_of_the_simulated_vendor(vendors: Vendors) -> None:
+    provider = vendors.lensmor()
+    assert provider.read_person("70011") == {EMAIL: Sight(View.NOT_BOUGHT), PHONE: Sight(View.NOT_BOUGHT)}
+    vendors.start_tasks()
+    assert provider.read_person("70011") == ALL_RUNNING
+    vendors.sim.clock.advance(60)
+    delivered = {
+        EMAIL: Sight(View.DELIVERED, "ada@example.com"),
+        PHONE: Sight(View.DELIVERED, "+1 415 555 0100"),
+    }
+    assert provider.read_person("70011") == delivered
+    vendors.arm("lensmor", "getPersonnelProfile", "wrong_types")
+    assert provider.read_person("70011") == ALL_RUNNING
+
+    assert provider.look_up(ADA) == Found(Lookup("70011", ("52001",)), delivered)
+    assert provider.look_up("nobody-at-all") == Found(Lookup(None))
+    assert provider.events_of("70011") == ("52001",)
+
+
+def test_a_lookup_on_the_wire(vendors: Vendors) -> None:
+    vendors.lensmor().look_up("青葉-健人")
+    (arrival,) = vendors.arrivals
+    assert arrival.path == (
+        "/external/personnel/events/by-linkedin?linkedin_url="
+        "https%3A%2F%2Fwww.linkedin.com%2Fin%2F%25E9%259D%2592%25E8%2591%2589-%25E5%2581%25A5%25E4%25BA%25BA"
+    )
+
+
+@pytest.mark.parametrize(
+    "personnel",
+    [None, "70011", [], {}, {"id": None}, {"id": "p-70011"}, {"id": ["70011"]}, {"id": "٧٠"}, {"id": -1}, {"id": 1.5}],
+)
+def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, personnel: object) -> None:
+    with pytest.raises(RefusedError, match="names no personnel id"):
+        told(vendors, {"personnel": personnel, "events": {"items": []}}).look_up(ADA)
+
+
+@pytest.mark.parametrize(
+    ("events", "ids"),
+    [
+        (
+            {"items": [{"eventId": "52001", "id": "9001"}, {"id": "9002"}, {"eventId": 52017}]},
+            ("52001", "9002", "52017"),
+        ),
+        ({"items": [{}, None, "52001", {"eventId": None, "id": ""}, {"eventId": []}]}, ()),
+        ({"items": 5}, ()),
+        ({"items": True}, ()),
+        ({"items": {"eventId": "1"}}, ()),
+        ({"items": None}, ()),
+        ([], ()),
+        (None, ()),
+    ],
+)
+def test_events_of_a_person(vendors: Vendors, events: object, ids: tuple[str, ...]) -> None:
+    found = told(vendors, {"personnel": {"id": 70011}, "events": events}).look_up(ADA)
+    assert found.lookup == Lookup("70011", ids)
+    if isinstance(events, dict):
+        assert told(vendors, events).events_of("70011") == ids
+
+
+# -- credits and settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "credits_left"), [({"totalBalance": 9115, "giftBalance": 1}, 9115), ({"totalBalance": 12.0}, 12)]
+)
+def test_the_balance_is_the_total(vendors: Vendors, body: dict[str, object], credits_left: int) -> None:
+    assert told(vendors, body).balance() == credits_left
+
+
+@pytest.mark.parametrize("total", [None, "9115", True, [9115], {}, float("inf"), float("nan"), 10**400])
+def test_a_balance_that_is_no_number(vendors: Vendors, total: object) -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        import json
+
+        return httpx.Response(200, content=json.dumps({"totalBalance": total}).encode())
+
+    with pytest.raises(RefusedError, match="balance cannot be read"):
+        vendors.lensmor(vendors.http("lensmor", transport=answering(respond))).balance()
+
+
+def test_prices_come_from_the_settings(vendors: Vendors) -> None:
+    settings = LensmorSettings(email_credits=12, phone_credits=140, account="second")
+    provider = REGISTRATION.build(vendors.http("lensmor"), settings, (3.0,))
+    source = provider.source
+    assert (source.account, source.prices.of(EMAIL), source.prices.of(PHONE)) == ("second", 12, 140)
+    assert not source.sells(Channel.PERSONAL_EMAIL)
+
+
+def test_a_refused_key_at_the_balance_names_the_setting(vendors: Vendors) -> None:
+    with pytest.raises(ConfigurationError, match="LENSMOR_API_KEY"):
+        vendors.lensmor(vendors.http("lensmor", key="wrong-key")).balance()

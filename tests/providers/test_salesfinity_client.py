@@ -1,0 +1,178 @@
+"""What the Salesfinity client sends, and what it makes of the answers."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from vendor_stage import ADA, Vendors, VendorStage, answering
+
+from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
+from connector.core.model import Channel
+from connector.providers.interface import Item, ItemState, Submission, TaskReport
+from connector.providers.salesfinity import REGISTRATION, Salesfinity, SalesfinitySettings
+
+WORK, PERSONAL = Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL
+NOT_ENDED = TaskReport(False, {})
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[VendorStage]:
+    with VendorStage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def vendors(stage: VendorStage) -> Vendors:
+    return stage.fresh()
+
+
+def told(vendors: Vendors, body: object, status: int = 200) -> Salesfinity:
+    """A client whose vendor always gives this answer."""
+    content = json.dumps(body).encode()
+    transport = answering(lambda _: httpx.Response(status, content=content))
+    return vendors.salesfinity(vendors.http("salesfinity", transport=transport))
+
+
+@pytest.mark.parametrize(("channel", "kind"), [(WORK, "work"), (PERSONAL, "personal")])
+def test_a_submission_on_the_wire(vendors: Vendors, channel: Channel, kind: str) -> None:
+    vendors.salesfinity().submit(channel, [ADA], "52001", "attempt-17")
+    (arrival,) = vendors.arrivals
+    assert (arrival.method, arrival.path) == ("POST", "/v1/api/enrichment/email")
+    assert arrival.body == {
+        "linkedin_url": "https://www.linkedin.com/in/ada-sample-example",
+        "type": kind,
+        "external_id": "attempt-17",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("josé-álvarez", "https://www.linkedin.com/in/jos%C3%A9-%C3%A1lvarez"),
+        ("青葉-健人", "https://www.linkedin.com/in/%E9%9D%92%E8%91%89-%E5%81%A5%E4%BA%BA"),
+        ("a.b_c~d", "https://www.linkedin.com/in/a.b_c~d"),
+    ],
+)
+def test_the_address_is_the_canonical_one_and_the_vendor_takes_it(vendors: Vendors, name: str, url: str) -> None:
+    submission = vendors.salesfinity().submit(WORK, [name], None, "attempt-1")
+    assert vendors.arrivals[0].body["linkedin_url"] == url
+    assert vendors.arrivals[0].body["linkedin_url"].isascii()
+    assert submission.task_id is not None
+    assert submission.skipped == {}
+
+
+def test_two_people_in_one_request_are_a_fault_of_the_caller(vendors: Vendors) -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        vendors.salesfinity().submit(WORK, [ADA, "other"], None, "attempt-1")
+    assert vendors.arrivals == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"status": "pending"}, 201),
+        ({"_id": None}, 201),
+        ({"_id": ""}, 201),
+        ({"_id": 17}, 201),
+        ({"_id": ["5f"]}, 201),
+        ({"id": "5f"}, 201),
+        ({"_id": "5f"}, 200),
+        ({"_id": "5f"}, 202),
+    ],
+)
+def test_an_answer_without_a_handle_is_lost(vendors: Vendors, body: dict[str, object], status: int) -> None:
+    with pytest.raises(LostAnswerError):
+        told(vendors, body, status).submit(WORK, [ADA], None, "attempt-1")
+
+
+@pytest.mark.parametrize("body", [{"_id": "5f 1/2"}, {"_id": "5f 1/2", "status": ["pending"]}])
+def test_the_handle_is_all_that_a_submission_needs(vendors: Vendors, body: dict[str, object]) -> None:
+    assert told(vendors, body, 201).submit(WORK, [ADA], None, "attempt-1") == Submission("5f 1/2")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"status": "pending"}, NOT_ENDED),
+        ({"status": "processing", "email": {"email": "a@example.com"}}, NOT_ENDED),
+        ({"status": "under_review"}, NOT_ENDED),
+        ({"status": "not_found"}, NOT_ENDED),
+        ({"status": "Completed", "email": {"email": "a@example.com"}}, NOT_ENDED),
+        ({"status": ["completed"]}, NOT_ENDED),
+        ({"status": None}, NOT_ENDED),
+        ({}, NOT_ENDED),
+        ({"status": "completed", "email": {"email": " a@example.com "}}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "completed", "email": {"email": ""}}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": {"email": None, "type": "work"}}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": {"email": ["a@example.com"]}}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": "a@example.com"}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": None}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed"}, Item(ItemState.NO_VALUE)),
+        ({"status": "not-found", "email": None}, Item(ItemState.NOT_FOUND)),
+        ({"status": "not-found", "email": {"email": "a@example.com"}}, Item(ItemState.NOT_FOUND)),
+        ({"status": "failed"}, Item(ItemState.FAILED)),
+        ({"status": "failed", "error": "no mail for a@example.com"}, Item(ItemState.FAILED)),
+    ],
+)
+def test_states_of_a_lookup(vendors: Vendors, body: dict[str, object], expected: TaskReport | Item) -> None:
+    report = told(vendors, body).read_task(WORK, "5f", [ADA])
+    assert report == (expected if isinstance(expected, TaskReport) else TaskReport(True, {ADA: expected}))
+
+
+@pytest.mark.parametrize(
+    ("channel", "outcome", "item", "charged"),
+    [
+        (WORK, None, Item(ItemState.DELIVERED, "ada.work@example.com"), 1),
+        (PERSONAL, None, Item(ItemState.DELIVERED, "ada.home@example.com"), 1),
+        (WORK, "not-found", Item(ItemState.NOT_FOUND), 0),
+        (PERSONAL, "failed", Item(ItemState.FAILED), 0),
+    ],
+)
+def test_a_lookup_of_the_simulated_vendor(
+    vendors: Vendors, channel: Channel, outcome: str | None, item: Item, charged: int
+) -> None:
+    if outcome is not None:
+        vendors.sim.salesfinity.script(ADA, "work" if channel is WORK else "personal", outcome)
+    provider = vendors.salesfinity()
+    lookup_id = str(provider.submit(channel, [ADA], None, "attempt-1").task_id)
+    assert provider.read_task(channel, lookup_id, [ADA]) == NOT_ENDED
+    vendors.sim.clock.advance(60)
+    assert provider.read_task(channel, lookup_id, [ADA]) == TaskReport(True, {ADA: item})
+    assert vendors.sim.charges.total("salesfinity") == charged
+    assert provider.balance() == 5000 - charged
+
+
+def test_an_unknown_lookup(vendors: Vendors) -> None:
+    with pytest.raises(NotThereError):
+        vendors.salesfinity().read_task(WORK, "5f0000000000000000000001", [ADA])
+
+
+def test_an_odd_handle_stays_one_part_of_the_path(vendors: Vendors) -> None:
+    with pytest.raises(NotThereError):
+        vendors.salesfinity().read_task(WORK, "5f/../credits?x#y", [ADA])
+    assert vendors.arrivals[0].path == "/v1/api/enrichment/email/5f%2F..%2Fcredits%3Fx%23y"
+
+
+def test_no_credits_left(vendors: Vendors) -> None:
+    vendors.sim.salesfinity.balance = 0
+    with pytest.raises(CreditsError):
+        vendors.salesfinity().submit(WORK, [ADA], None, "attempt-1")
+    assert vendors.salesfinity().balance() == 0
+
+
+@pytest.mark.parametrize("balance", [None, "250", False, [250], {"value": 250}, float("inf"), float("-inf"), 10**400])
+def test_a_balance_that_is_no_number(vendors: Vendors, balance: object) -> None:
+    with pytest.raises(RefusedError, match="balance cannot be read"):
+        told(vendors, {"balance": balance}).balance()
+
+
+def test_a_refused_key_names_the_setting(vendors: Vendors) -> None:
+    with pytest.raises(ConfigurationError, match="SALESFINITY_API_KEY"):
+        vendors.salesfinity(vendors.http("salesfinity", key="wrong-key")).balance()
+
+
+def test_the_account_is_the_operators(vendors: Vendors) -> None:
+    provider = REGISTRATION.build(vendors.http("salesfinity"), SalesfinitySettings(account="second"), (3.0,))
+    assert provider.source.account == "second"
+    assert not provider.source.sells(Channel.PHONE)

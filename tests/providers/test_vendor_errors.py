@@ -1,0 +1,227 @@
+"""Every status at every call, from real answers: which error it becomes, and how often the request left.
+
+The rule behind the table: a paid request leaves once whatever happens, and only what certainly had no effect is a
+refusal; a free read is repeated while that can help.
+"""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
+from vendor_stage import Vendors, VendorStage
+
+from connector.core.errors import (
+    ConfigurationError,
+    ConnectorError,
+    CreditsError,
+    DownError,
+    LostAnswerError,
+    NotThereError,
+    RefusedError,
+    UnreachableError,
+)
+from connector.providers.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, READ_ATTEMPTS, VendorHttp
+from connector.providers.interface import Found
+
+ANYTHING_ELSE = (302, 307, 405, 408, 418, 500, 502, 503, 504)
+REFUSALS = {400: RefusedError, 402: CreditsError, 404: NotThereError, 409: RefusedError, 422: RefusedError}
+PAID_REFUSALS = REFUSALS | {404: RefusedError}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[VendorStage]:
+    with VendorStage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def vendors(stage: VendorStage) -> Vendors:
+    return stage.fresh()
+
+
+def failing(vendors: Vendors, call: Call) -> ConnectorError:
+    with pytest.raises(ConnectorError) as caught:
+        call.over(vendors)
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 409, 422])
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_definite_refusal_is_said_once_and_never_repeated(vendors: Vendors, call: Call, status: int) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    if (call.name, status) == ("linkedin", 404):
+        found = call.over(vendors)
+        assert isinstance(found, Found)
+        assert found.lookup.personnel_id is None
+    else:
+        error = failing(vendors, call)
+        assert type(error) is (PAID_REFUSALS if call.kind == PAID else REFUSALS)[status]
+        if isinstance(error, RefusedError):
+            assert (error.reread, error.retry_after_s) == (status == 409, None)
+    assert vendors.count(call.site, call.operation) == 1
+    assert vendors.slept == []
+    assert vendors.sim.charges.total() == 0
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_refused_key_is_a_setting_at_first_and_a_vendor_that_is_down_later(vendors: Vendors, call: Call) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=401)
+    first = failing(vendors, call)
+    answered_before = call.name == "preview-list"  # the event itself was read by then
+    assert type(first) is (DownError if answered_before else ConfigurationError)
+    assert first.exit_code == (4 if answered_before else 2)
+    assert f"{call.site.upper()}_API_KEY" in str(first)
+
+    vendors.sim.faults.clear()
+    http = answered_once(vendors, call.site)
+    vendors.arm_forever(call.site, call.operation, "status", status=401)
+    with pytest.raises(DownError) as later:
+        call.over(vendors, http)
+    assert (type(later.value), later.value.exit_code) == (DownError, 4)
+    assert vendors.slept == []
+    assert vendors.sim.charges.total() == 0
+
+
+def answered_once(vendors: Vendors, site: str) -> VendorHttp:
+    """A connection whose key the vendor has taken already."""
+    http = vendors.http(site)
+    (vendors.lensmor(http) if site == "lensmor" else vendors.salesfinity(http)).balance()
+    return http
+
+
+@pytest.mark.parametrize("call", [c for c in FREE if c.name != "preview-list"], ids=str)
+def test_403_at_a_free_call_is_a_refused_key(vendors: Vendors, call: Call) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=403)
+    assert type(failing(vendors, call)) is ConfigurationError
+    assert vendors.count(call.site, call.operation) == 1
+
+
+@pytest.mark.parametrize("status", [403, *ANYTHING_ELSE])
+@pytest.mark.parametrize("call", PURCHASES, ids=str)
+def test_any_other_status_of_a_purchase_is_a_lost_answer(vendors: Vendors, call: Call, status: int) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    assert type(failing(vendors, call)) is LostAnswerError
+    assert vendors.count(call.site, call.operation) == 1
+    assert vendors.slept == []
+
+
+@pytest.mark.parametrize("status", ANYTHING_ELSE)
+@pytest.mark.parametrize("call", FREE, ids=str)
+def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
+    vendors: Vendors, call: Call, status: int
+) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    error = failing(vendors, call)
+    assert type(error) is DownError
+    assert f"HTTP {status}" in str(error)
+    assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
+    assert len(vendors.slept) == READ_ATTEMPTS - 1
+    assert all(0 < seconds <= 21 for seconds in vendors.slept)
+
+
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [
+        ("drop_before", {}),
+        ("drop_after", {}),
+        ("html", {}),
+        ("truncated", {}),
+        ("error_before", {}),
+        ("error_after", {"status": 502}),
+        ("status", {"status": 429, "retry_after": 7}),
+    ],
+)
+@pytest.mark.parametrize("call", FREE, ids=str)
+def test_a_free_call_recovers_from_one_bad_answer(
+    vendors: Vendors, call: Call, action: str, params: dict[str, object]
+) -> None:
+    vendors.start_tasks()
+    vendors.arm(call.site, call.operation, action, **params)
+    call.over(vendors)
+    assert vendors.count(call.site, call.operation) == 2
+    assert len(vendors.slept) == 1
+    assert vendors.sim.charges.doubles() == []
+
+
+@pytest.mark.parametrize(
+    ("action", "effect"),
+    [
+        ("drop_before", False),
+        ("error_before", False),
+        ("drop_after", True),
+        ("error_after", True),
+        ("html", True),
+        ("truncated", True),
+        ("wrong_types", True),
+    ],
+)
+@pytest.mark.parametrize("call", PURCHASES, ids=str)
+def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
+    vendors: Vendors, call: Call, action: str, effect: bool
+) -> None:
+    vendors.arm_forever(call.site, call.operation, action)
+    assert type(failing(vendors, call)) is LostAnswerError
+    vendors.sim.clock.advance(3600)
+    assert len(vendors.sim.charges.entries) == effect
+    assert vendors.count(call.site, call.operation) == 1
+    assert len(vendors.arrivals) == 1
+    assert vendors.slept == []
+
+
+@pytest.mark.parametrize("call", [c for c in CALLS if c.site == "lensmor"], ids=str)
+def test_an_error_inside_a_good_status_is_no_success(vendors: Vendors, call: Call) -> None:
+    vendors.arm_forever(call.site, call.operation, "error_in_2xx")
+    assert type(failing(vendors, call)) is (LostAnswerError if call.kind == PAID else DownError)
+    assert vendors.count(call.site, call.operation) == (1 if call.kind == PAID else READ_ATTEMPTS)
+    assert vendors.sim.charges.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (7, 7.0),
+        ("0", 0.0),
+        ("2.5", 2.5),
+        (None, DEFAULT_RETRY_AFTER_S),
+        ("soon", DEFAULT_RETRY_AFTER_S),
+        ("nan", DEFAULT_RETRY_AFTER_S),
+        ("inf", DEFAULT_RETRY_AFTER_S),
+        ("Fri, 31 Dec 2100 23:59:59 -0000", DEFAULT_RETRY_AFTER_S),
+        ("Wed, 99 Foo 2026 99:99:99 GMT", DEFAULT_RETRY_AFTER_S),
+        ("-30", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("86400000", LONGEST_RETRY_AFTER_S),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", LONGEST_RETRY_AFTER_S),
+    ],
+)
+@pytest.mark.parametrize("call", PURCHASES, ids=str)
+def test_too_many_requests_at_a_purchase(vendors: Vendors, call: Call, told: object, expected: float) -> None:
+    params = {} if told is None else {"retry_after": told}
+    vendors.arm(call.site, call.operation, "status", status=429, **params)
+    error = failing(vendors, call)
+    assert type(error) is RefusedError
+    assert error.retry_after_s == expected
+    assert vendors.pace.pauses == [expected]
+    assert vendors.slept == []
+    assert vendors.count(call.site, call.operation) == 1
+
+
+@pytest.mark.parametrize("call", FREE, ids=str)
+def test_too_many_requests_at_a_free_call(vendors: Vendors, call: Call) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=429, retry_after=33)
+    assert type(failing(vendors, call)) is DownError
+    assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
+    assert vendors.slept == [33.0] * (READ_ATTEMPTS - 1)
+    assert vendors.pace.pauses == [33.0] * READ_ATTEMPTS
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_a_vendor_behind_a_closed_port(vendors: Vendors, call: Call) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        http = vendors.http(call.site, url=f"http://127.0.0.1:{reserved.getsockname()[1]}")
+        with pytest.raises(DownError) as caught:
+            call.over(vendors, http)
+    assert type(caught.value) is (UnreachableError if call.kind == PAID else DownError)
+    assert len(vendors.slept) == (0 if call.kind == PAID else READ_ATTEMPTS - 1)

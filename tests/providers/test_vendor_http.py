@@ -1,0 +1,253 @@
+"""The connection to a vendor: what stands on the wire, whose limits it follows, and answers no contract knows."""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
+from vendor_stage import PaceSpy, Vendors, VendorStage, answering
+
+from connector.core.errors import ConfigurationError, DownError, LostAnswerError, UnreachableError
+from connector.providers import http as vendor_http
+from connector.providers.http import LONGEST_RETRY_AFTER_S, READ_ATTEMPTS, VendorHttp
+from connector.providers.lensmor import LOOKUP_TIMEOUT_S
+
+GOOD_BALANCE = {"lensmor": {"totalBalance": 9115}, "salesfinity": {"balance": 250}}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[VendorStage]:
+    with VendorStage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def vendors(stage: VendorStage) -> Vendors:
+    return stage.fresh()
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_each_request_carries_the_login_of_its_vendor_and_nothing_of_the_other(vendors: Vendors, call: Call) -> None:
+    vendors.start_tasks()
+    call.over(vendors)
+    for arrival in vendors.arrivals:
+        own = {"authorization", "x-call-source"} if call.site == "lensmor" else {"x-api-key"}
+        assert {"authorization", "x-call-source", "x-api-key"} & set(arrival.headers) == own
+        if call.site == "lensmor":
+            assert arrival.headers["authorization"] == "Bearer sim-lensmor-key"
+            assert arrival.headers["x-call-source"] == "api"
+        else:
+            assert arrival.headers["x-api-key"] == "sim-salesfinity-key"
+        assert "sim-" not in arrival.path
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_every_request_but_a_paid_one_takes_its_own_permit(vendors: Vendors, call: Call) -> None:
+    vendors.start_tasks()
+    vendors.pace = PaceSpy()
+    http = vendors.http(call.site)
+    call.over(vendors, http)
+    assert vendors.pace.permits == (0 if call.kind == PAID else len(vendors.arrivals))
+    http.wait_turn()
+    assert vendors.pace.permits == (1 if call.kind == PAID else len(vendors.arrivals) + 1)
+
+
+def test_repeated_reads_take_a_permit_each(vendors: Vendors) -> None:
+    vendors.arm_forever("lensmor", "getCreditsBalance", "drop_before")
+    with pytest.raises(DownError):
+        vendors.lensmor().balance()
+    assert vendors.pace.permits == READ_ATTEMPTS
+
+
+# -- the vendor's own statement of its limits ----------------------------------------------------------------
+
+
+def test_the_vendors_rate_headers_are_followed(vendors: Vendors) -> None:
+    vendors.sim.lensmor.rate_limit = 2
+    provider = vendors.lensmor()
+    provider.balance()
+    assert (vendors.pace.limits, vendors.pace.pauses) == ([2], [])
+    provider.balance()
+    assert vendors.pace.limits == [2, 2]
+    (pause,) = vendors.pace.pauses  # none is left: wait until the window ends, as the vendor's clock has it
+    assert 55 <= pause <= 61
+    with pytest.raises(DownError):
+        provider.balance()
+    assert vendors.slept == [60.0] * (READ_ATTEMPTS - 1)
+
+
+def test_a_paid_answers_rate_headers_are_followed_too(vendors: Vendors) -> None:
+    vendors.sim.lensmor.rate_limit = 90
+    CALLS[1].over(vendors)
+    assert vendors.pace.limits == [90]
+
+
+@pytest.mark.parametrize(
+    ("headers", "limits", "pauses"),
+    [
+        ({}, [], []),
+        ({"X-RateLimit-Limit": "0"}, [], []),
+        ({"X-RateLimit-Limit": "-5"}, [], []),
+        ({"X-RateLimit-Limit": "many"}, [], []),
+        ({"X-RateLimit-Limit": "9" * 5000}, [], []),
+        ({"X-RateLimit-Limit": " 120 "}, [120], []),
+        ({"X-RateLimit-Remaining": "0"}, [], []),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, [], []),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}, [], []),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000"}, [], [0.0]),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}, [], [LONGEST_RETRY_AFTER_S]),
+        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "99999999999"}, [], []),
+    ],
+)
+def test_rate_headers_in_odd_forms(
+    vendors: Vendors, headers: Mapping[str, str], limits: list[int], pauses: list[float]
+) -> None:
+    transport = answering(lambda _: httpx.Response(200, json=GOOD_BALANCE["lensmor"], headers=headers))
+    assert vendors.lensmor(vendors.http("lensmor", transport=transport)).balance() == 9115
+    assert (vendors.pace.limits, vendors.pace.pauses) == (limits, pauses)
+
+
+def test_a_429_says_its_own_wait_and_the_window_is_not_counted_on_top(vendors: Vendors) -> None:
+    reset = str(int(datetime.now(UTC).timestamp()) + 500)
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset, "Retry-After": "9"}
+    answers = iter([httpx.Response(429, headers=headers), httpx.Response(200, json=GOOD_BALANCE["lensmor"])])
+    provider = vendors.lensmor(vendors.http("lensmor", transport=answering(lambda _: next(answers))))
+    assert provider.balance() == 9115
+    assert (vendors.pace.pauses, vendors.slept) == ([9.0], [9.0])
+
+
+# -- answers that nobody can read ------------------------------------------------------------------------------
+
+UNREADABLE: dict[str, httpx.Response] = {
+    "empty": httpx.Response(201),
+    "html": httpx.Response(200, html="<html><body>one moment please</body></html>"),
+    "truncated": httpx.Response(201, content=b'{"status": "accepted", "task_'),
+    "list": httpx.Response(201, json=[]),
+    "text": httpx.Response(200, json="ok"),
+    "number": httpx.Response(200, json=5),
+    "null": httpx.Response(200, json=None),
+    "no text": httpx.Response(201, content=b"\xff\xfe\x00\x01\x02"),
+    "deep": httpx.Response(200, content=b"[" * 100_000),
+    "long number": httpx.Response(200, content=b'{"a": ' + b"1" * 5000 + b"}"),
+    "error key": httpx.Response(200, json={"code": 200, "message": "no", "errorKey": "USER_HAS_NO_FEATURE"}),
+    "no content": httpx.Response(204),
+    "gateway": httpx.Response(502, html="<h1>502</h1>"),
+    "moved": httpx.Response(302, headers={"Location": "https://elsewhere.example.com/external/contacts/unlock"}),
+    "moved for good": httpx.Response(308, headers={"Location": "/external/contacts/unlock"}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_unreadable_answers(vendors: Vendors, call: Call, name: str) -> None:
+    asked: list[httpx.Request] = []
+    answer = UNREADABLE[name]
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    http = vendors.http(call.site, transport=answering(respond))
+    with pytest.raises((DownError, LostAnswerError)) as caught:
+        call.over(vendors, http)
+    assert type(caught.value) is (LostAnswerError if call.kind == PAID else DownError)
+    assert len(asked) == (1 if call.kind == PAID else READ_ATTEMPTS)
+    assert {request.url.host for request in asked} == {"127.0.0.1"}, "a redirect is never followed with the key"
+
+
+@pytest.mark.parametrize("call", PURCHASES, ids=str)
+def test_a_broken_compression_is_an_unreadable_answer(vendors: Vendors, call: Call) -> None:
+    broken = httpx.ByteStream(gzip.compress(json.dumps({"status": "accepted", "task_id": "1"}).encode())[:12] + b"#")
+    headers = {"Content-Encoding": "gzip"}
+    transport = answering(lambda _: httpx.Response(201, stream=broken, headers=headers))
+    with pytest.raises(LostAnswerError):
+        call.over(vendors, vendors.http(call.site, transport=transport))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "paid"),
+    [
+        (httpx.ConnectError("x"), UnreachableError),
+        (httpx.ConnectTimeout("x"), UnreachableError),
+        (httpx.PoolTimeout("x"), UnreachableError),
+        (httpx.UnsupportedProtocol("x"), UnreachableError),
+        (httpx.ReadTimeout("x"), LostAnswerError),
+        (httpx.WriteTimeout("x"), LostAnswerError),
+        (httpx.ReadError("x"), LostAnswerError),
+        (httpx.WriteError("x"), LostAnswerError),
+        (httpx.CloseError("x"), LostAnswerError),
+        (httpx.RemoteProtocolError("x"), LostAnswerError),
+        (httpx.LocalProtocolError("x"), LostAnswerError),
+        (httpx.ProxyError("x"), LostAnswerError),
+        (httpx.DecodingError("x"), LostAnswerError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_trouble_on_the_line(vendors: Vendors, trouble: Exception, paid: type[Exception]) -> None:
+    """Only what happens before the first byte leaves is certain to be without effect."""
+    sent: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        raise trouble
+
+    for call in (*PURCHASES, FREE[0]):
+        sent.clear()
+        with pytest.raises((DownError, LostAnswerError)) as caught:
+            call.over(vendors, vendors.http(call.site, transport=answering(fail)))
+        assert type(caught.value) is (paid if call.kind == PAID else DownError)
+        assert len(sent) == (1 if call.kind == PAID else READ_ATTEMPTS)
+        assert type(trouble).__name__ in str(caught.value)
+
+
+# -- how it is built -------------------------------------------------------------------------------------------
+
+
+def test_all_four_time_limits_are_set_and_a_lookup_has_its_longer_one(vendors: Vendors) -> None:
+    asked: list[Mapping[str, float]] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request.extensions["timeout"])
+        return httpx.Response(404)
+
+    provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
+    provider.look_up("ada")
+    with pytest.raises(Exception, match="404"):
+        provider.balance()
+    lookup, usual = asked
+    assert (lookup["read"], usual["read"]) == (LOOKUP_TIMEOUT_S, vendor_http.READ_TIMEOUT_S)
+    assert all(0 < limits[kind] <= 60 for limits in asked for kind in ("connect", "read", "write", "pool"))
+
+
+def test_a_silent_vendor_ends_in_a_time_out(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor_http, "READ_TIMEOUT_S", 0.05)
+    for call in PURCHASES[1:]:
+        vendors.arm(call.site, call.operation, "delay", seconds=0.2)
+        with pytest.raises(LostAnswerError, match="ReadTimeout"):
+            call.over(vendors)
+        assert vendors.count(call.site, call.operation) == 1
+
+
+@pytest.mark.parametrize(
+    "key", ["sk_abc\n", "sk_abc ", "sk_\u00e4bc", "sk_\u200babc", "a\rb", "\u043a\u043b\u044e\u0447"]
+)
+@pytest.mark.parametrize("site", ["lensmor", "salesfinity"])
+def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(vendors: Vendors, site: str, key: str) -> None:
+    headers = {"x-api-key": key} if site == "salesfinity" else {"Authorization": f"Bearer {key}"}
+    with pytest.raises(ConfigurationError, match=f"{site.upper()}_API_KEY") as caught:
+        VendorHttp(
+            site, "https://vendor.example.com", headers, PaceSpy(), vendors.slept.append, f"{site.upper()}_API_KEY"
+        )
+    assert "abc" not in str(caught.value)
+
+
+def test_the_environment_cannot_send_the_key_through_a_proxy(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    headers = {"Authorization": "Bearer sim-lensmor-key"}
+    http = VendorHttp("lensmor", vendors.urls["lensmor"], headers, PaceSpy(), vendors.slept.append, "LENSMOR_API_KEY")
+    assert vendors.lensmor(http).balance() == 100_000
+    http.close()

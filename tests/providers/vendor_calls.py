@@ -1,0 +1,94 @@
+"""Every call of every vendor client, as data, so that each test of errors can go through all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vendor_stage import ADA, Vendors
+
+from connector.core.model import Channel
+from connector.providers.http import VendorHttp
+
+READ, PAID, REPEATABLE = "read", "paid", "repeatable"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method of a client.
+
+    Attributes:
+        name: for the test's id.
+        site: whose.
+        operation: the route that it asks, as the contract calls it.
+        kind: free to repeat, paid, or paid and documented as idempotent.
+        do: makes the call over a connection.
+    """
+
+    name: str
+    site: str
+    operation: str
+    kind: str
+    do: Callable[[Vendors, VendorHttp], object]
+
+    def over(self, vendors: Vendors, http: VendorHttp | None = None) -> object:
+        """Make the call, over a connection of its own unless one is given."""
+        return self.do(vendors, http or vendors.http(self.site))
+
+    def __str__(self) -> str:
+        return f"{self.site}-{self.name}"
+
+
+CALLS = (
+    Call("balance", "lensmor", "getCreditsBalance", READ, lambda v, h: v.lensmor(h).balance()),
+    Call(
+        "submit-email",
+        "lensmor",
+        "submitEmailUnlock",
+        PAID,
+        lambda v, h: v.lensmor(h).submit(Channel.WORK_EMAIL, ["70011"], "52001", "attempt-1"),
+    ),
+    Call(
+        "submit-phone",
+        "lensmor",
+        "submitPhoneUnlock",
+        PAID,
+        lambda v, h: v.lensmor(h).submit(Channel.PHONE, ["70011"], "52001", "attempt-1"),
+    ),
+    Call(
+        "email-task",
+        "lensmor",
+        "getEmailUnlockTask",
+        READ,
+        lambda v, h: v.lensmor(h).read_task(Channel.WORK_EMAIL, v.tasks["email"], ["70011"]),
+    ),
+    Call(
+        "phone-task",
+        "lensmor",
+        "getPhoneUnlockTask",
+        READ,
+        lambda v, h: v.lensmor(h).read_task(Channel.PHONE, v.tasks["phone"], ["70011"]),
+    ),
+    Call("person", "lensmor", "getPersonnelProfile", READ, lambda v, h: v.lensmor(h).read_person("70011")),
+    Call("linkedin", "lensmor", "findPersonByLinkedin", READ, lambda v, h: v.lensmor(h).look_up(ADA)),
+    Call("events-of", "lensmor", "listPersonnelEvents", READ, lambda v, h: v.lensmor(h).events_of("70011")),
+    Call("search", "lensmor", "listEvents", READ, lambda v, h: v.events(h).search({"keyword": "expo"})),
+    Call("preview", "lensmor", "getEvent", READ, lambda v, h: v.events(h).preview("52001")),
+    Call("preview-list", "lensmor", "listPersonnel", READ, lambda v, h: v.events(h).preview("52001")),
+    Call("unlock-event", "lensmor", "unlockEvent", REPEATABLE, lambda v, h: v.events(h).unlock("52001")),
+    Call("balance", "salesfinity", "getEnrichmentCredits", READ, lambda v, h: v.salesfinity(h).balance()),
+    Call(
+        "submit",
+        "salesfinity",
+        "requestEmailEnrichment",
+        PAID,
+        lambda v, h: v.salesfinity(h).submit(Channel.WORK_EMAIL, [ADA], None, "attempt-1"),
+    ),
+    Call(
+        "lookup",
+        "salesfinity",
+        "getEmailEnrichment",
+        READ,
+        lambda v, h: v.salesfinity(h).read_task(Channel.WORK_EMAIL, v.tasks["lookup"], [ADA]),
+    ),
+)
+FREE = tuple(call for call in CALLS if call.kind != PAID)
+PURCHASES = tuple(call for call in CALLS if call.kind == PAID)

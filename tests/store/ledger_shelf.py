@@ -1,0 +1,170 @@
+"""A ledger to test with, in memory or in a file, and the few steps that all its tests take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel, Outcome, Person, Prices, Result, UnlockKey, UnlockState
+from connector.core.person import IdentifiedBy, Source
+from connector.core.plan import Buy, Decision
+from connector.store import tables as t
+from connector.store.credits import CapRules
+from connector.store.database import Database
+from connector.store.ledger import Ledger
+from connector.store.planning import PlannedRecord, PlannedWant
+from connector.store.records import Finish
+from connector.store.rows import Batch, CheckRow, Full, Settlement
+from connector.store.seal import Seal
+
+KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
+PRICE = 15
+LENSMOR = Source("lensmor", "default", Prices({EMAIL: PRICE, PHONE: 150}), IdentifiedBy.PERSONNEL_ID, True)
+NO_CAPS = CapRules()
+RUN = "run-1"
+OPEN_STATES = ("submitting", "submitted", "unknown")
+
+
+def open_ledger_at(path: Path | None, keys: Sequence[str] = (KEY,)) -> Ledger:
+    """A migrated ledger; None keeps it in memory."""
+    database = Database("sqlite://" if path is None else f"sqlite:///{path}")
+    database.migrate()
+    return Ledger(database, Seal(list(keys)), path)
+
+
+def buying(person: str, channel: Channel = EMAIL, generation: int = 1, event: str | None = None) -> Buy:
+    """The decision to buy from Lensmor."""
+    return Buy(UnlockKey("lensmor", "default", channel, person), generation, event, LENSMOR.prices.of(channel), 0)
+
+
+def planned(
+    crm_id: str, *decisions: Decision, baseline: str | None = None, person: Person | None = None
+) -> PlannedRecord:
+    """A record with one decision per channel, beginning with the work email."""
+    wants = [PlannedWant(channel, d, baseline) for channel, d in zip((EMAIL, PHONE), decisions, strict=False)]
+    return PlannedRecord(crm_id, person or Person(), tuple(wants))
+
+
+@dataclass
+class Shelf:
+    """A ledger at a time that moves only when told."""
+
+    ledger: Ledger = field(default_factory=lambda: open_ledger_at(None))
+    now: datetime = START
+
+    def pass_time(self, seconds: float = 1.0) -> datetime:
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+    # -- what happens ------------------------------------------------------------------------------------------
+
+    def save(self, *records: PlannedRecord, run: str = RUN, mapping: str = "lead") -> None:
+        self.ledger.planning.save(run, mapping, "Lead", records, self.now)
+
+    def plan(self, *people: str, run: str = RUN, mapping: str = "lead", event: str | None = None) -> list[int]:
+        """One record each, with a work email to buy; the unlocks' ids."""
+        self.save(*(planned(f"{mapping}-{p}", buying(p, event=event)) for p in people), run=run, mapping=mapping)
+        return [self.id_of(person) for person in people]
+
+    def take(
+        self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN, event: str | None = None
+    ) -> Batch | Full | None:
+        return self.ledger.attempts.take(LENSMOR, EMAIL, event, size, run, "me", rules, self.now)
+
+    def batch(self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN) -> Batch:
+        """A batch that must be had."""
+        taken = self.take(rules, size, run)
+        assert isinstance(taken, Batch), taken
+        return taken
+
+    def accept(
+        self,
+        batch: Batch,
+        task: str | None = "task-1",
+        check: dict[int, bool] | None = None,
+        gone: dict[int, str] | None = None,
+        back: Sequence[int] = (),
+    ) -> None:
+        self.ledger.attempts.accept(batch.attempt_id, task, self.now, check or {}, gone or {}, back, self.now)
+
+    def refuse(self, batch: Batch, *unlock_ids: int, whole: bool = True) -> None:
+        ids = unlock_ids or tuple(batch.unlocks.values())
+        self.ledger.attempts.give_back(batch.attempt_id, ids, "refused", None, self.now, whole=whole)
+
+    def lose(self, batch: Batch) -> None:
+        self.ledger.attempts.lost(batch.attempt_id, self.now, self.now)
+
+    def settle(
+        self, *unlock_ids: int, result: Result = Result.DELIVERED, charged: bool = True, value: str | None = None
+    ) -> list[int]:
+        if value is None and result is Result.DELIVERED:
+            value = "ada@example.com"
+        settlements = [Settlement(each, result, "", value, charged=charged) for each in unlock_ids]
+        return self.ledger.results.settle(settlements, self.now)
+
+    def allow_repeat(self, unlock_id: int) -> None:
+        self.ledger.results.allow_repeat(self.check_row(unlock_id), "no trace", self.now)
+
+    def finish(self, record_id: int, *want_ids: int, closes: bool = True) -> None:
+        wants = dict.fromkeys(want_ids, (Outcome.DELIVERED, ""))
+        self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", wants, closes=closes)], self.now)
+
+    # -- what is seen ------------------------------------------------------------------------------------------
+
+    def rows(self, query: sa.Executable) -> list[dict[str, object]]:
+        with self.ledger.database.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def all(self, table: sa.Table) -> list[dict[str, object]]:
+        return self.rows(sa.select(table).order_by(*table.primary_key))
+
+    def id_of(self, person: str, channel: Channel = EMAIL) -> int:
+        """The newest unlock of a person."""
+        u = t.unlock.c
+        query = sa.select(u.id).where(u.person == person, u.channel == channel.value).order_by(u.generation.desc())
+        with self.ledger.database.read() as connection:
+            return int(connection.execute(query.limit(1)).scalar_one())
+
+    def unlock(self, unlock_id: int) -> dict[str, object]:
+        (row,) = self.rows(sa.select(t.unlock).where(t.unlock.c.id == unlock_id))
+        return row
+
+    def states(self, *unlock_ids: int) -> list[object]:
+        return [self.unlock(each)["state"] for each in unlock_ids]
+
+    def entries(self) -> list[tuple[object, object]]:
+        """(kind, credits) of every entry, in order."""
+        return [(row["kind"], row["credits"]) for row in self.all(t.entry)]
+
+    def used(self) -> int:
+        """Credits that count against caps: holds less releases."""
+        return sum(totals.used for totals in self.ledger.credits.totals().values())
+
+    def check_row(self, unlock_id: int) -> CheckRow:
+        row = self.unlock(unlock_id)
+        return CheckRow(
+            unlock_id,
+            "lensmor",
+            EMAIL,
+            str(row["person"]),
+            UnlockState(str(row["state"])),
+            int(str(row["checks"])),
+            int(str(row["resubmitted"])),
+            str(row["reason"]),
+        )
+
+    def wants(self, crm_id: str) -> list[dict[str, object]]:
+        """The wants of a CRM record, by channel as they were saved."""
+        join = t.want.join(t.record, t.record.c.id == t.want.c.record_id)
+        return self.rows(sa.select(t.want).select_from(join).where(t.record.c.crm_id == crm_id).order_by(t.want.c.id))
+
+    def record_id(self, crm_id: str) -> int:
+        (row,) = self.rows(sa.select(t.record.c.id).where(t.record.c.crm_id == crm_id, t.record.c.state == "open"))
+        return int(str(row["id"]))
+
+    def assert_books_close(self) -> None:
+        assert self.ledger.credits.imbalance() == ""

@@ -1,0 +1,383 @@
+"""Taking a batch: the hold is taken in the transaction that checks every cap, and no cap is ever passed."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_shelf import EMAIL, LENSMOR, NO_CAPS, PRICE, START, Shelf, open_ledger_at
+
+from connector.core.model import Result
+from connector.store import tables as t
+from connector.store.credits import CapRules
+from connector.store.rows import Batch, Full
+
+PEOPLE = [str(number) for number in range(70011, 70031)]
+YESTERDAY = START.replace(day=19)
+LAST_MONTH = datetime(2026, 10, 31, 23, 59, tzinfo=UTC)
+
+
+@pytest.fixture(name="shelf")
+def _shelf() -> Shelf:
+    return Shelf()
+
+
+def observe(shelf: Shelf, balance: int) -> None:
+    credits_now = shelf.ledger.credits
+    credits_now.observe("lensmor", "default", "run-1", balance, shelf.now, credits_now.newest_entry())
+
+
+# -- what a batch is --------------------------------------------------------------------------------------------
+
+
+def test_a_batch_moves_to_submitting_with_its_hold(shelf: Shelf) -> None:
+    first, second = shelf.plan("70011", "70012")
+    batch = shelf.batch()
+    assert batch.unlocks == {"70011": first, "70012": second}
+    assert (batch.provider, batch.channel, batch.event_id, batch.owner) == ("lensmor", EMAIL, None, "me")
+    assert batch.committed_at == shelf.now
+    assert shelf.states(first, second) == ["submitting", "submitting"]
+    assert shelf.unlock(first)["hold"] == "open"
+    (entry,) = shelf.all(t.entry)
+    assert (entry["kind"], entry["credits"], entry["budget_day"], entry["mapping"], entry["run_id"]) == (
+        "hold",
+        2 * PRICE,
+        "2026-11-20",
+        "lead",
+        "run-1",
+    )
+    (attempt,) = shelf.all(t.attempt)
+    assert (attempt["id"], attempt["state"], attempt["size"]) == (batch.attempt_id, "submitting", 2)
+    shelf.assert_books_close()
+
+
+def test_what_is_taken_is_not_taken_again(shelf: Shelf) -> None:
+    shelf.plan("70011")
+    shelf.batch()
+    assert shelf.take() is None
+    assert shelf.entries() == [("hold", PRICE)]
+
+
+def test_batches_are_of_one_event_and_at_most_their_size(shelf: Shelf) -> None:
+    shelf.plan(*PEOPLE[:3], event="52001")
+    shelf.plan(*PEOPLE[3:5])
+    assert shelf.ledger.attempts.groups("lensmor", "run-1", shelf.now) == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
+    first = shelf.take(event="52001", size=2)
+    assert isinstance(first, Batch)
+    assert list(first.unlocks) == PEOPLE[:2]
+    second = shelf.take(event=None)
+    assert isinstance(second, Batch)
+    assert list(second.unlocks) == PEOPLE[3:5]
+
+
+def test_another_runs_plan_is_not_taken(shelf: Shelf) -> None:
+    shelf.plan("70011", run="run-2")
+    assert shelf.take() is None
+
+
+def test_not_before_and_a_pending_read_hold_a_purchase_back(shelf: Shelf) -> None:
+    later, checked = shelf.plan("70011", "70012")
+    batch = shelf.batch()
+    give_back = shelf.ledger.attempts.give_back
+    give_back(batch.attempt_id, [later], "429", START.replace(minute=1), shelf.now)
+    give_back(batch.attempt_id, [checked], "409", None, shelf.now, check_at=shelf.now)
+    assert shelf.take() is None
+    shelf.pass_time(59)
+    assert shelf.take() is None
+    shelf.pass_time(1)
+    assert list(shelf.batch().unlocks) == ["70011"]
+
+
+def test_only_its_owner_may_send_and_only_once_unanswered(shelf: Shelf) -> None:
+    shelf.plan("70011")
+    batch = shelf.batch()
+    attempts = shelf.ledger.attempts
+    assert attempts.may_send(batch)
+    assert not attempts.may_send(replace(batch, owner="somebody else"))
+    assert not attempts.may_send(replace(batch, attempt_id="unknown"))
+    shelf.lose(batch)
+    assert not attempts.may_send(batch)
+
+
+def test_the_event_of_a_planned_unlock_can_be_changed_and_of_no_other(shelf: Shelf) -> None:
+    planned_id, taken_id = shelf.plan("70011", "70012")
+    shelf.plan("70011")
+    shelf.batch(size=1)
+    for unlock_id in (planned_id, taken_id):
+        shelf.ledger.attempts.set_event(unlock_id, "52001")
+    assert [shelf.unlock(each)["event_id"] for each in (planned_id, taken_id)] == [None, "52001"]
+
+
+# -- each cap ---------------------------------------------------------------------------------------------------
+
+CAPS = {
+    "cap of mapping lead per run": lambda credits_: CapRules(run={"lead": credits_}),
+    "cap of mapping lead per day": lambda credits_: CapRules(mapping_day={"lead": credits_}),
+    "daily cap over all runs": lambda credits_: CapRules(day=credits_),
+    "monthly cap over all runs": lambda credits_: CapRules(month=credits_),
+}
+
+
+@pytest.mark.parametrize("name", CAPS)
+@pytest.mark.parametrize(("limit", "fits"), [(10 * PRICE, 10), (10 * PRICE - 1, 9), (PRICE, 1), (10_000, 20)])
+def test_as_many_as_fit_are_taken(shelf: Shelf, name: str, limit: int, fits: int) -> None:
+    shelf.plan(*PEOPLE)
+    batch = shelf.batch(CAPS[name](limit))
+    assert list(batch.unlocks) == PEOPLE[:fits]
+    assert shelf.used() == fits * PRICE
+
+
+@pytest.mark.parametrize("name", CAPS)
+@pytest.mark.parametrize("limit", [0, PRICE - 1])
+def test_the_cap_that_allows_not_one_is_named(shelf: Shelf, name: str, limit: int) -> None:
+    shelf.plan(*PEOPLE)
+    full = shelf.take(CAPS[name](limit))
+    assert isinstance(full, Full)
+    assert {mapping: cap.name for mapping, cap in full.caps.items()} == {"lead": name}
+    assert full.caps["lead"].left == limit
+    assert shelf.entries() == []
+    assert set(shelf.states(*[shelf.id_of(p) for p in PEOPLE])) == {"planned"}
+
+
+def test_no_cap_and_nothing_planned_is_none(shelf: Shelf) -> None:
+    assert shelf.take() is None
+    assert shelf.take(CapRules(day=0)) is None
+
+
+def test_the_balance_less_reserve_and_holds_is_a_cap(shelf: Shelf) -> None:
+    observe(shelf, 100)
+    shelf.plan(*PEOPLE)
+    first = shelf.batch(CapRules(reserve=25))  # 75 left
+    assert len(first.unlocks) == 5
+    full = shelf.take(CapRules(reserve=25))
+    assert isinstance(full, Full)
+    assert full.caps["lead"].name == "balance at the vendor"
+    assert len(shelf.batch(CapRules(reserve=10)).unlocks) == 1
+
+
+def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_again(shelf: Shelf) -> None:
+    observe(shelf, 60)
+    ids = shelf.plan(*PEOPLE)
+    shelf.accept(shelf.batch(size=2))
+    shelf.settle(*ids[:2])
+    assert len(shelf.batch().unlocks) == 2  # 60 - 2 charged - 2 held = 0
+    assert isinstance(shelf.take(), Full)
+    observe(shelf, 60)  # somebody bought credits: what was charged before is part of this balance
+    assert len(shelf.batch().unlocks) == 2
+
+
+def test_a_balance_below_the_reserve_allows_nothing(shelf: Shelf) -> None:
+    observe(shelf, 10)
+    shelf.plan("70011")
+    assert isinstance(shelf.take(CapRules(reserve=500)), Full)
+
+
+def test_the_first_hold_of_a_repeated_purchase_still_counts(shelf: Shelf) -> None:
+    observe(shelf, 3 * PRICE)
+    (unlock_id,) = shelf.plan("70011")
+    shelf.lose(shelf.batch())
+    shelf.allow_repeat(unlock_id)
+    shelf.batch()  # two holds for one person now
+    shelf.plan(*PEOPLE[1:])
+    assert len(shelf.batch().unlocks) == 1
+
+
+# -- scopes -----------------------------------------------------------------------------------------------------
+
+
+def spend_at(shelf: Shelf, when: datetime, *people: str, run: str = "old-run", mapping: str = "lead") -> None:
+    now, shelf.now = shelf.now, when
+    ids = shelf.plan(*people, run=run, mapping=mapping)
+    shelf.accept(shelf.batch(run=run))
+    shelf.settle(*ids)
+    shelf.now = now
+
+
+@pytest.mark.parametrize(
+    ("when", "run", "mapping", "counts"),
+    [
+        (START, "run-1", "lead", {"run", "mapping_day", "day", "month"}),
+        (START, "old-run", "lead", {"mapping_day", "day", "month"}),
+        (START, "run-1", "contact", {"day", "month"}),
+        (YESTERDAY, "old-run", "lead", {"month"}),
+        (YESTERDAY, "run-1", "lead", {"run", "month"}),  # a run that began before midnight
+        (LAST_MONTH, "old-run", "lead", set()),
+        (LAST_MONTH, "run-1", "lead", {"run"}),
+    ],
+)
+def test_what_counts_against_which_cap(shelf: Shelf, when: datetime, run: str, mapping: str, counts: set[str]) -> None:
+    spend_at(shelf, when, "70011", run=run, mapping=mapping)
+    shelf.plan("70012")
+    rules = {
+        "run": CapRules(run={"lead": PRICE}),
+        "mapping_day": CapRules(mapping_day={"lead": PRICE}),
+        "day": CapRules(day=PRICE),
+        "month": CapRules(month=PRICE),
+    }
+    full = {name for name, rule in rules.items() if isinstance(_dry(shelf, rule), Full)}
+    assert full == counts
+
+
+def _dry(shelf: Shelf, rules: CapRules) -> Batch | Full | None:
+    """What a take would give, given back at once."""
+    taken = shelf.take(rules)
+    if isinstance(taken, Batch):
+        shelf.refuse(taken)
+    return taken
+
+
+def test_a_release_after_midnight_gives_back_to_the_day_that_paid(shelf: Shelf) -> None:
+    shelf.now = YESTERDAY.replace(hour=23, minute=59)
+    shelf.plan("70011")
+    batch = shelf.batch()
+    shelf.now = START
+    shelf.refuse(batch)
+    assert [(row["kind"], row["budget_day"]) for row in shelf.all(t.entry)] == [
+        ("hold", "2026-11-19"),
+        ("release", "2026-11-19"),
+    ]
+    assert len(shelf.batch(CapRules(day=PRICE)).unlocks) == 1
+
+
+def test_caps_are_per_account(shelf: Shelf) -> None:
+    shelf.plan("70011")
+    shelf.batch()
+    room = shelf.ledger.credits.room("lensmor", "second", "run-1", CapRules(day=PRICE), shelf.now)
+    assert [cap.left for cap in room.shared] == [PRICE]
+
+
+def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(shelf: Shelf) -> None:
+    shelf.plan(*PEOPLE[:10], mapping="lead")
+    shelf.plan(*PEOPLE[10:12], mapping="contact")
+    rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
+    assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[:2]
+    assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[10:12]
+    full = shelf.take(rules, size=2)
+    assert isinstance(full, Full)
+    assert set(full.caps) == {"lead"}
+
+
+def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(shelf: Shelf) -> None:
+    shelf.plan("70011")
+    with shelf.ledger.database.write() as connection:
+        connection.execute(t.unlock.update().values(price_credits=PRICE + 5))
+    full = shelf.take(CapRules(day=PRICE))
+    assert isinstance(full, Full)
+    assert full.caps["lead"].name == "daily cap over all runs"
+
+
+def test_what_does_not_fit_lets_cheaper_ones_pass(shelf: Shelf) -> None:
+    first, _ = shelf.plan("70011", "70012")
+    with shelf.ledger.database.write() as connection:
+        connection.execute(t.unlock.update().where(t.unlock.c.id == first).values(price_credits=150))
+    assert list(shelf.batch(CapRules(day=20)).unlocks) == ["70012"]
+
+
+@given(
+    st.lists(st.sampled_from(["lead", "contact"]), min_size=1, max_size=12),
+    st.dictionaries(st.sampled_from(["lead", "contact"]), st.integers(0, 200)),
+    st.dictionaries(st.sampled_from(["lead", "contact"]), st.integers(0, 200)),
+    st.one_of(st.none(), st.integers(0, 200)),
+    st.one_of(st.none(), st.integers(0, 200)),
+    st.integers(1, 5),
+)
+@settings(max_examples=40, deadline=None)
+def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
+    mappings: list[str], run: dict[str, int], day: dict[str, int], over_all: int | None, balance: int | None, size: int
+) -> None:
+    shelf = Shelf()
+    for person, mapping in zip(PEOPLE, mappings, strict=False):
+        shelf.plan(person, mapping=mapping)
+    if balance is not None:
+        observe(shelf, balance)
+    rules = CapRules(run=run, mapping_day=day, day=over_all)
+    bought = 0
+    while isinstance(taken := shelf.take(rules, size=size), Batch):
+        bought += len(taken.unlocks)
+    by_mapping = {
+        name: sum(int(str(row["credits"])) for row in shelf.all(t.entry) if row["mapping"] == name)
+        for name in ("lead", "contact")
+    }
+    for caps in (run, day):
+        assert all(by_mapping[name] <= cap for name, cap in caps.items())
+    for cap in (over_all, balance):
+        assert cap is None or sum(by_mapping.values()) <= cap
+    if taken is None:
+        assert bought == len(mappings)
+    else:
+        assert taken.caps
+        assert all(cap.left < PRICE for cap in taken.caps.values())
+    shelf.assert_books_close()
+
+
+# -- races ------------------------------------------------------------------------------------------------------
+
+
+def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
+    shelf = Shelf(open_ledger_at(tmp_path / "ledger.db"))
+    shelf.plan(*(str(number) for number in range(80)))
+    rules = CapRules(day=50 * PRICE + 7, run={"lead": 60 * PRICE})
+    barrier, taken = threading.Barrier(8), []
+
+    def buy() -> None:
+        barrier.wait()
+        while isinstance(batch := shelf.take(rules, size=3), Batch):
+            taken.append(batch)
+
+    threads = [threading.Thread(target=buy) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    people = [person for batch in taken for person in batch.unlocks]
+    assert len(people) == len(set(people)) == 50
+    assert shelf.used() == 50 * PRICE
+    shelf.assert_books_close()
+
+
+RACER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from ledger_shelf import Shelf, open_ledger_at
+from connector.store.credits import CapRules
+from connector.store.rows import Batch
+shelf = Shelf(open_ledger_at(Path(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.readline()
+while isinstance(batch := shelf.take(CapRules(month=400), size=2), Batch):
+    print(*batch.unlocks, sep="\\n")
+"""
+
+
+def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = Shelf(open_ledger_at(path))
+    shelf.plan(*(str(number) for number in range(60)))
+    command = [sys.executable, "-c", RACER, str(path), str(Path(__file__).parent)]
+    racers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        for _ in range(2)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    people = [person for racer in racers for person in racer.communicate("go\n")[0].split()]
+    assert [racer.returncode for racer in racers] == [0, 0]
+    assert len(people) == len(set(people)) == 400 // PRICE
+    assert shelf.used() == 400 // PRICE * PRICE
+    shelf.assert_books_close()
+
+
+def test_history_tells_how_often_a_source_delivers(shelf: Shelf) -> None:
+    ids = shelf.plan(*PEOPLE[:4])
+    shelf.accept(shelf.batch(NO_CAPS))
+    shelf.settle(*ids[:3])
+    shelf.settle(ids[3], result=Result.NOT_FOUND, charged=False)
+    assert shelf.ledger.records.success_rates() == {("lensmor", EMAIL): 0.75}
+    assert LENSMOR.prices.of(EMAIL) == PRICE

@@ -1,0 +1,177 @@
+"""Any sequence of purchases, answers, losses and late words: the books close and no cap is passed after each step."""
+
+from collections import Counter
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from ledger_shelf import PRICE, Shelf
+
+from connector.core.model import Result
+from connector.store import tables as t
+from connector.store.credits import CapRules
+from connector.store.rows import Batch, Full
+
+RULES = CapRules(run={"lead": 9 * PRICE, "contact": 4 * PRICE}, day=11 * PRICE)
+WORDS = st.sampled_from(["task", "free", "unexplained", "gone", "back"])
+
+
+class Books(RuleBasedStateMachine):
+    """One ledger, driven by somebody who tells answers in any order, late and twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shelf = Shelf()
+        self.batches: list[Batch] = []
+        self.people = 0
+        self.seen: list[dict[str, object]] = []
+        self.finals: dict[object, dict[str, object]] = {}
+
+    # -- what may happen ---------------------------------------------------------------------------------------
+
+    @rule(count=st.integers(1, 4), mapping=st.sampled_from(["lead", "contact"]))
+    def plan(self, count: int, mapping: str) -> None:
+        self.shelf.plan(*(str(self.people + n) for n in range(count)), mapping=mapping)
+        self.people += count
+
+    @rule(size=st.integers(1, 5))
+    def take(self, size: int) -> None:
+        before = self.shelf.used()
+        taken = self.shelf.take(RULES, size)
+        if isinstance(taken, Batch):
+            self.batches.append(taken)
+            assert self.shelf.used() == before + PRICE * len(taken.unlocks)
+        elif isinstance(taken, Full):
+            assert all(cap.left < PRICE for cap in taken.caps.values())
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), task=st.booleans())
+    def answer(self, data: st.DataObject, task: bool) -> None:
+        """Any batch at any time: answers come late, and twice."""
+        batch = data.draw(st.sampled_from(self.batches))
+        words = {unlock_id: data.draw(WORDS) for unlock_id in batch.unlocks.values()}
+        if not task:  # the providers name everybody where there is no task
+            words = {unlock_id: "unexplained" if word == "task" else word for unlock_id, word in words.items()}
+        self.shelf.accept(
+            batch,
+            task=f"task-{batch.attempt_id}" if task else None,
+            check={unlock_id: word == "free" for unlock_id, word in words.items() if word in {"free", "unexplained"}},
+            gone={unlock_id: "knows nobody" for unlock_id, word in words.items() if word == "gone"},
+            back=[unlock_id for unlock_id, word in words.items() if word == "back"],
+        )
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), whole=st.booleans())
+    def refuse(self, data: st.DataObject, whole: bool) -> None:
+        batch = data.draw(st.sampled_from(self.batches))
+        ids = list(batch.unlocks.values())
+        self.shelf.refuse(batch, *(ids if whole else ids[:1]), whole=whole)
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        self.shelf.lose(data.draw(st.sampled_from(self.batches)))
+
+    @rule()
+    def die(self) -> None:
+        """The process is gone; a new driver finds its requests."""
+        self.shelf.ledger.attempts.orphaned({"lensmor": self.shelf.now}, self.shelf.now)
+
+    @precondition(lambda self: self.people)
+    @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
+    def settle(self, data: st.DataObject, result: Result, charged: bool) -> None:
+        self.shelf.settle(*data.draw(self._unlocks()), result=result, charged=charged)
+
+    @precondition(lambda self: self.people)
+    @rule(data=st.data())
+    def allow_repeat(self, data: st.DataObject) -> None:
+        for unlock_id in data.draw(self._unlocks()):
+            self.shelf.allow_repeat(unlock_id)
+
+    @precondition(lambda self: self.people)
+    @rule(data=st.data(), running=st.booleans())
+    def read(self, data: st.DataObject, running: bool) -> None:
+        """The vendor's record of people is read; not of those whose request is just leaving."""
+        for unlock_id in data.draw(self._unlocks()):
+            check = self.shelf.check_row(unlock_id)
+            if check.state in {"planned", "submitted", "unknown"}:
+                now = self.shelf.now
+                self.shelf.ledger.results.check_again(check, None, running=running, now=now)
+
+    @rule()
+    def pass_time(self) -> None:
+        self.shelf.pass_time(60)
+
+    def _unlocks(self) -> st.SearchStrategy[list[int]]:
+        return st.lists(st.integers(1, self.people), min_size=1, max_size=4, unique=True)
+
+    # -- what must hold ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def books_close(self) -> None:
+        assert self.shelf.ledger.credits.imbalance() == ""
+
+    @invariant()
+    def each_attempts_hold_is_the_sum_of_its_unlocks(self) -> None:
+        by_entries: Counter[object] = Counter()
+        for entry in self.seen_entries():
+            sign = 1 if entry["kind"] == "hold" else -1
+            by_entries[entry["attempt_id"], entry["mapping"]] += sign * int(str(entry["credits"]))
+        by_unlocks: Counter[object] = Counter()
+        for unlock in self.shelf.all(t.unlock):
+            if unlock["hold"] == "open":
+                by_unlocks[unlock["attempt_id"], unlock["mapping"]] += PRICE
+            if unlock["prior_attempt_id"] is not None:
+                by_unlocks[unlock["prior_attempt_id"], unlock["mapping"]] += PRICE
+        assert +by_entries == +by_unlocks
+        assert min(by_entries.values(), default=0) >= 0
+
+    @invariant()
+    def no_cap_is_passed(self) -> None:
+        used: Counter[object] = Counter()
+        for entry in self.seen_entries():
+            sign = {"hold": 1, "charge": 0, "release": -1}[str(entry["kind"])]
+            used[entry["mapping"]] += sign * int(str(entry["credits"]))
+        assert all(used[mapping] <= cap for mapping, cap in RULES.run.items())
+        assert RULES.day is not None
+        assert sum(used.values()) <= RULES.day
+        assert sum(used.values()) == self.shelf.used()
+
+    @invariant()
+    def entries_are_only_appended(self) -> None:
+        now = self.seen_entries()
+        assert now[: len(self.seen)] == self.seen
+        self.seen = now
+
+    @invariant()
+    def final_is_final(self) -> None:
+        unlocks = {row["id"]: row for row in self.shelf.all(t.unlock)}
+        for unlock_id, row in self.finals.items():
+            assert unlocks[unlock_id] == row
+        self.finals = {unlock_id: row for unlock_id, row in unlocks.items() if row["state"] == "final"}
+        for row in self.finals.values():
+            assert row["hold"] != "open"
+            assert row["prior_attempt_id"] is None
+
+    @invariant()
+    def nothing_is_left_in_submitting_without_its_request(self) -> None:
+        open_attempts = {row["id"] for row in self.shelf.all(t.attempt) if row["state"] == "submitting"}
+        for row in self.shelf.all(t.unlock):
+            if row["state"] == "submitting":
+                assert row["attempt_id"] in open_attempts
+
+    def seen_entries(self) -> list[dict[str, object]]:
+        return self.shelf.all(t.entry)
+
+    def teardown(self) -> None:
+        """However it went: settling what is left ends every hold."""
+        self.shelf.settle(*range(1, self.people + 1), charged=True)
+        assert self.shelf.ledger.credits.imbalance() == ""
+        assert all(totals.open == 0 for totals in self.shelf.ledger.credits.totals().values())
+        self.shelf.ledger.close()
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
