@@ -18,14 +18,17 @@ from connector.config import LoadedMapping, env_file_here, load_mapping
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
 from connector.core.mapping import MappingFile
 from connector.core.preview import Preview
-from connector.core.report import Report
+from connector.core.report import Report, iso
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
+from connector.crm.salesforce.ids import to_18
 from connector.engine.check import Problem, check_fields
 from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
+from connector.engine.resolution import OperatorsWord, resolve
 from connector.engine.sync import Job
+from connector.engine.undo import undo
 from connector.providers import REGISTRY
 from connector.providers.lensmor_events import LensmorEvents
 from connector.runtime.local import SystemClock, drive, owner
@@ -147,6 +150,22 @@ class Application:
             self._check(parts.crm)
             return drive(parts, Job("backfill", self.mappings, self._selections(parts.crm, chosen)))
 
+    def undo(self, run_id: str) -> Report:
+        """Put back what a run wrote, where it still holds.
+
+        Raises:
+            ConfigurationError: there is no such run.
+        """
+        with self.ledger():  # a ledger must exist: nothing else knows what was written
+            pass
+        with self.parts() as parts:
+            found = parts.ledger.runs.find(run_id)
+            if found is None:
+                raise ConfigurationError(f"there is no run {run_id!r}, or several begin so; see: connector runs")
+            parts.crm.login()
+            with parts.ledger.drive():
+                return undo(parts, found.id)
+
     def plan(self, chosen: Backfill | None = None) -> Preview:
         """What a run would do now; no effect anywhere."""
         with self.parts(throwaway=True) as parts:
@@ -240,6 +259,22 @@ class Application:
                 {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
                 for (provider, state), count in sorted(counts.unlocks.items())
             ],
+            "needs_a_look": [
+                {
+                    "unlock_id": row.id,
+                    "provider": row.provider,
+                    "channel": row.channel.value,
+                    "state": "parked" if row.parked else row.state.value,
+                    "reason": row.reason,
+                    "since": iso(row.since),
+                    "next": "a value waits to be written; connector resolve --retry-write offers it at once"
+                    if row.parked
+                    else f"the vendor is read again at {iso(row.check_at)}"
+                    if row.check_at
+                    else "an operator must tell: connector resolve",
+                }
+                for row in ledger.operator.needs_a_look()
+            ],
             "open_tasks": counts.tasks,
             "open_records": counts.records,
             "parked_records": counts.parked,
@@ -249,6 +284,21 @@ class Application:
             },
             "books": ledger.credits.imbalance(),
         }
+
+    def resolve(self, unlock_id: int, word: str) -> str:
+        """An operator's word on an unlock (one of `OperatorsWord`); returns what was done.
+
+        Raises:
+            ConfigurationError: there is no such unlock, or the word does not fit its state.
+        """
+        with self.ledger() as ledger, ledger.drive():
+            return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
+
+    def forget(self, record_id: str) -> int:
+        """Erase what is stored about a record; returns how many traces there were."""
+        ids = {record_id, to_18(record_id) or record_id}
+        with self.ledger() as ledger, ledger.drive():
+            return ledger.operator.forget(sorted(ids))
 
     @contextmanager
     def events(self) -> Iterator[LensmorEvents]:

@@ -45,6 +45,12 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     rows.append(("records", "open", document["open_records"], "taken up by the next sync"))
     rows.append(("records", "parked", document["parked_records"], "offered again when record or mapping changes"))
     parts.append(text.table("Open", ("State", "Count", "What happens next"), rows))
+    looks = [
+        (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
+        for row in document["needs_a_look"]
+    ]
+    if looks:
+        parts.append(text.table("Unlock", ("Vendor", "Channel", "State", "Since", "What happens next"), looks))
     holds = [(name, c["held"], c["charged"]) for name, c in document["credits"].items()]
     if holds:
         parts.append(text.table("Credits", ("Still held", "Charged in all"), holds))

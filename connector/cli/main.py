@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from connector.cli import admin, events, history, rehearse, runs
+from connector.cli import admin, events, history, operator, rehearse, runs
 from connector.cli.common import say
 from connector.core.errors import ConnectorError
 
@@ -32,7 +32,7 @@ def cli() -> None:
     """
 
 
-for module in (runs, history, admin, events, rehearse):
+for module in (runs, history, operator, admin, events, rehearse):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -1,4 +1,4 @@
-"""Commands that read flagged or chosen records: plan, sync, backfill."""
+"""Commands that run over records: plan, sync, backfill, undo."""
 
 from pathlib import Path
 from typing import Any
@@ -146,10 +146,38 @@ def backfill(
     ctx.exit(report.exit_code)
 
 
+@click.command()
+@click.argument("run")
+@yes_option
+@json_option
+@env_option
+@click.pass_context
+def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
+    """Put back what RUN wrote, only where the field still holds what it wrote; the flag stays as it is.
+
+    \b
+    Example:
+      connector undo 20261120T100000-a1b2c3
+    """
+    from connector.app import Application
+
+    with Application((), env_file).ledger() as ledger:
+        found = ledger.runs.find(run)
+        count = 0 if found is None else len(ledger.runs.undoable(found.id))
+    if found is None:
+        raise ConfigurationError(f"there is no run {run!r}, or several begin so; see: connector runs")
+    if count:
+        confirm(f"Put back the fields of up to {count} records that run {found.id} wrote?", yes=yes)
+    with LiveProgress() as progress:
+        report = Application((), env_file, progress).undo(found.id)
+    show(report.to_json(), as_json=as_json, render=text.report)
+    ctx.exit(report.exit_code)
+
+
 def _stderr() -> Any:  # noqa: ANN401 a console
     from connector.cli.common import err
 
     return err()
 
 
-COMMANDS = (plan, sync, backfill)
+COMMANDS = (plan, sync, backfill, undo)

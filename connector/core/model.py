@@ -127,6 +127,7 @@ class Unlock:
         not_before: no submission before this time.
         value_hash: keyed hash of the delivered value, kept after the value itself was erased.
         reason: why it is as it is, in plain words.
+        repeat_allowed: an operator lets a failed one be bought anew.
     """
 
     id: int
@@ -138,6 +139,7 @@ class Unlock:
     not_before: datetime | None = None
     value_hash: str | None = None
     reason: str = ""
+    repeat_allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

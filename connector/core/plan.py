@@ -199,9 +199,9 @@ class Planner:
         if unlock.result is Result.DELIVERED:
             if self._fresh(unlock):
                 return Take(unlock, position, tried)
-        elif unlock.result is Result.FAILED:
+        elif unlock.result is Result.FAILED and not unlock.repeat_allowed:
             return Tried(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
-        elif self._too_soon(unlock):
+        elif unlock.result is Result.NOT_FOUND and self._too_soon(unlock):
             return Tried(source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}")
         return Buy(key, unlock.generation + 1, identity.event_id, price, position, tried)
 

@@ -11,6 +11,7 @@ from connector.engine.context import Run
 from connector.store.records import Finish, UnlockWord
 from connector.store.rows import RecordRow, WantRow
 
+NEXT_RUN = "next run"  # a parked version that no record ever has
 NOT_ASKED = "its flag was taken back before anything was bought"
 _SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 _ADVICE = {
@@ -63,19 +64,20 @@ def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> Chan
     return ChannelResult(want.channel, Outcome.WAITING, f"{word.provider} is still at work")
 
 
-def digest(mapping: MappingFile) -> str:
-    """Changes when the mapping's meaning does."""
-    return hashlib.sha256(mapping.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
+    """Changes when the mapping's meaning does, or the length of a field that receives a value."""
+    room = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
+    return hashlib.sha256(f"{mapping.model_dump_json(by_alias=True)}{room}".encode()).hexdigest()[:16]
 
 
-def park_version(record: CrmRecord, mapping: MappingFile) -> str:
-    """Changes when the record or its mapping does: then a parked value is worth another try."""
-    return f"{record.version}|{digest(mapping)}"
+def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
+    """Changes when the record, its mapping or a field does: then a parked value is worth another try."""
+    return f"{record.version}|{digest(mapping, run.parts.crm.describe(mapping.object).lengths())}"
 
 
-def still_parked(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
     """Whether nothing has changed since the value could not be written."""
-    return row.parked_version is not None and row.parked_version == park_version(record, mapping)
+    return row.parked_version is not None and row.parked_version == park_version(run, record, mapping)
 
 
 def parked_again(run: Run, row: RecordRow) -> Finish:
@@ -102,7 +104,7 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
         settled,
         closes=write.closes,
         in_progress=any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values()),
-        parked_version=park_version(record, mapping) if write.culprits else None,
+        parked_version=park_version(run, record, mapping) if write.culprits else None,
         attention=attention,
     )
 
@@ -147,9 +149,14 @@ def rejected(
         reason,
         settled,
         closes=rest_landed and write.closes and not lost,
-        parked_version=park_version(record, mapping) if lost else None,
+        parked_version=_parked_until(run, record, mapping, answer) if lost else None,
         attention=advice,
     )
+
+
+def _parked_until(run: Run, record: CrmRecord, mapping: MappingFile, answer: Rejection) -> str:
+    """What must change before the next try; a lock, a move or a permission shows in nothing that could be compared."""
+    return park_version(run, record, mapping) if answer.trouble is Trouble.RECORD else NEXT_RUN
 
 
 def _value_fields(mapping: MappingFile) -> dict[str, str]:
@@ -159,6 +166,7 @@ def _value_fields(mapping: MappingFile) -> dict[str, str]:
 def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
     """A record that is no longer where it was: followed where a mapping covers its new place, else told."""
     target = record.moved_to if record is not None else None
+    mapping: MappingFile | None = None
     if target is not None:
         mapping = next((m for m in run.mappings.values() if m.object == target[0]), None)
         if mapping is not None and run.parts.ledger.records.move(row.id, mapping.name, *target):
@@ -167,7 +175,8 @@ def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
     paid = any(want.unlock_id is not None and want.outcome is None for want in row.wants)
     reason = "the record was deleted"
     if target is not None:
-        reason = f"the record is now {target[0]} {target[1]}, which no mapping of this run covers"
+        why = "which no mapping of this run covers" if mapping is None else "which is being enriched itself"
+        reason = f"the record is now {target[0]} {target[1]}, {why}"
     if paid:
         call_attention(
             run, row.crm_id, reason, "", "what was bought stays known: any other record of the person gets it"

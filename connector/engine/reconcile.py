@@ -6,6 +6,8 @@ from connector.core.errors import DownError, RefusedError, StopError
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine.context import Run
 
+PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
+
 
 def recover(run: Run) -> None:
     """Take over what a dead process left: adopt spilled answers, then declare what was never answered unknown."""
@@ -20,6 +22,7 @@ def recover(run: Run) -> None:
     lost = ledger.attempts.orphaned(check_at, run.now())
     if lost:
         run.parts.progress.note(f"{lost} paid request(s) of an interrupted run had no answer; they are being checked")
+    ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())
     ledger.erase_expired(run.now() - timedelta(days=run.parts.undo_days))
 
 

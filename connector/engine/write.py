@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connector.core.errors import ConfigurationError
+from connector.core.errors import ConfigurationError, ConnectorError
 from connector.core.mapping import MappingFile
 from connector.core.model import CrmRecord, FieldChange
 from connector.core.values import stored_form
@@ -58,16 +58,35 @@ def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
         rows = [row for row in rows if row.mapping == name]
         if len(rows) < least:
             break
-        run.tried.update(row.id for row in rows)
-        _write_rows(run, run.mappings[name], rows)
+        ids = {row.id for row in rows}
+        run.tried |= ids
+        try:
+            _write_rows(run, run.mappings[name], rows)
+        except ConnectorError:
+            run.tried -= ids  # those that were not reached get their word when the books are closed
+            raise
         taken += len(rows)
     return taken
 
 
 def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
-    """Read, decide and write one mapping's records, reading again whenever the read has grown old."""
+    """Write one mapping's records; rows that failed for a passing reason are tried again, fewer at a time."""
     left: Sequence[RecordRow] = rows
-    size = run.parts.crm.write_size
+    for attempt in range(ROW_ATTEMPTS):
+        if attempt:
+            run.parts.clock.sleep(ROW_RETRY_S * attempt)
+        size = max(1, run.parts.crm.write_size // 10**attempt)
+        left = _write_fresh(run, mapping, left, size, last=attempt == ROW_ATTEMPTS - 1)
+        if not left:
+            return
+
+
+def _write_fresh(
+    run: Run, mapping: MappingFile, rows: Sequence[RecordRow], size: int, *, last: bool
+) -> list[RecordRow]:
+    """Read, decide and write, reading again whenever the read has grown old; gives the rows worth another try."""
+    left: Sequence[RecordRow] = rows
+    again: list[RecordRow] = []
     while left:
         read_at = run.now()
         decided = _decide(run, mapping, left)
@@ -76,7 +95,8 @@ def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> No
             if start and run.now() - read_at > FRESH:
                 left = [one.row for one in decided[start:]]
                 break
-            _send(run, mapping, decided[start : start + size])
+            again += _send(run, mapping, decided[start : start + size], last=last)
+    return again
 
 
 def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[Decided]:
@@ -95,7 +115,7 @@ def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[D
             continue
         results = outcome.channel_results(run, row, words)
         write = rules.decide(record, results, row.resolved_id)
-        if outcome.still_parked(row, record, mapping):
+        if outcome.still_parked(run, row, record, mapping):
             finishes.append(outcome.parked_again(run, row))
         elif write.changes:
             decided.append(Decided(row, record, write))
@@ -106,14 +126,24 @@ def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[D
     return decided
 
 
-def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided]) -> None:
-    """Commit the intent, write one collection, and settle each row by its own answer."""
+def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided], *, last: bool) -> list[RecordRow]:
+    """Commit the intent, write one collection, and settle each row by its own answer.
+
+    Returns:
+        Rows that failed for a passing reason; none when this is the `last` try, which settles them as refused.
+    """
     ledger = run.parts.ledger
-    ledger.runs.intend(run.id, mapping.object, [_intent(one) for one in decided], run.now())
-    answers = _update(run, mapping.object, [_to_update(one.row.crm_id, one.write.changes) for one in decided])
+    ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
+    updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
+    answers = run.parts.crm.update(mapping.object, updates)
     finishes: list[Finish] = []
     states: dict[int, str] = {}
+    again: list[RecordRow] = []
     for one, answer in zip(decided, answers, strict=True):
+        if answer is not None and answer.trouble is Trouble.RETRY and not last:
+            states[one.row.id] = "rejected"
+            again.append(one.row)
+            continue
         if answer is None:
             landed = True
             finishes.append(outcome.written(run, mapping, one.row, one.record, one.write))
@@ -124,35 +154,21 @@ def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided]) -> None:
         run.writes["written" if answer is None else "failed"] += 1
     ledger.runs.settle(run.id, states)
     ledger.records.finish(finishes, run.now())
-    run.parts.progress.step(len(decided))
+    run.parts.progress.step(len(finishes))
     _stop_on_configuration(answers)
+    return again
 
 
-def _intent(one: Decided) -> Intended:
-    before = {change.field: change.before for change in one.write.changes}
-    after = {change.field: stored_form(change.after) for change in one.write.changes}
+def _intent(mapping: MappingFile, one: Decided) -> Intended:
+    """What can be undone of the write: everything but the flag, which asks and is no result."""
+    undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
+    before = {change.field: change.before for change in undoable}
+    after = {change.field: stored_form(change.after) for change in undoable}
     return Intended(one.row.id, one.row.crm_id, before, after)
 
 
 def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:
     return Update(crm_id, {change.field: change.after for change in changes})
-
-
-def _update(run: Run, object_name: str, updates: list[Update]) -> list[Rejection | None]:
-    """Write; rows that failed for a passing reason are tried again, fewer at a time."""
-    crm = run.parts.crm
-    answers = crm.update(object_name, updates)
-    for attempt in range(1, ROW_ATTEMPTS):
-        again = [i for i, a in enumerate(answers) if a is not None and a.trouble is Trouble.RETRY]
-        if not again:
-            break
-        run.parts.clock.sleep(ROW_RETRY_S * attempt)
-        size = max(1, crm.write_size // 10**attempt)
-        for start in range(0, len(again), size):
-            part = again[start : start + size]
-            for index, answer in zip(part, crm.update(object_name, [updates[i] for i in part]), strict=True):
-                answers[index] = answer
-    return answers
 
 
 def _write_rest(run: Run, mapping: MappingFile, one: Decided, answer: Rejection) -> bool:

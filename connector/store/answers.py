@@ -102,10 +102,10 @@ class Answers:
         self, connection: sa.Connection, attempt: sa.Row[tuple[object, ...]], gone: Mapping[int, str], now: datetime
     ) -> None:
         still = self._still_waiting(connection, attempt.id, list(gone))
-        self._append_holds(connection, attempt.id, EntryKind.RELEASE, [row.id for row in still], now)
+        self._release(connection, attempt.id, [row.id for row in still], now)
         for row in still:
             if row.prior_attempt_id is not None:  # the lost request cannot have bought this person either
-                self._append_holds(connection, row.prior_attempt_id, EntryKind.RELEASE, [row.id], now)
+                self._release(connection, row.prior_attempt_id, [row.id], now)
             connection.execute(
                 sa.update(t.unlock)
                 .where(_U.id == row.id)
@@ -173,7 +173,7 @@ class Answers:
         now: datetime,
     ) -> None:
         still = [row.id for row in self._still_waiting(connection, attempt_id, unlock_ids)]
-        self._append_holds(connection, attempt_id, EntryKind.RELEASE, still, now)
+        self._release(connection, attempt_id, still, now)
         for part in chunks(still):
             connection.execute(
                 sa.update(t.unlock)
@@ -242,20 +242,19 @@ class Answers:
             return None
         return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
 
-    def _append_holds(
-        self, connection: sa.Connection, attempt_id: str, kind: EntryKind, unlock_ids: list[int], now: datetime
-    ) -> None:
-        if not unlock_ids:
-            return
-        sums: Counter[str] = Counter()
+    def _release(self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int], now: datetime) -> None:
+        """Give back an attempt's holds; what was presumed charged meanwhile is taken back first."""
+        sums: Counter[tuple[str, EntryKind]] = Counter()
         for part in chunks(unlock_ids):
-            rows = connection.execute(
-                sa.select(_U.mapping, sa.func.sum(_U.price_credits)).where(_U.id.in_(part)).group_by(_U.mapping)
-            )
-            sums.update({mapping: int(price) for mapping, price in rows})
-        attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
-        entries = [NewEntry(attempt_id, mapping, kind, price) for mapping, price in sums.items()]
-        append(connection, Payer.of(attempt), entries, now)
+            query = sa.select(_U.mapping, _U.price_credits, _U.hold, _U.attempt_id).where(_U.id.in_(part))
+            for row in connection.execute(query):
+                sums[row.mapping, EntryKind.RELEASE] += row.price_credits
+                if row.hold == "presumed" and row.attempt_id == attempt_id:
+                    sums[row.mapping, EntryKind.CHARGE] -= row.price_credits
+        if sums:
+            attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+            entries = [NewEntry(attempt_id, mapping, kind, price) for (mapping, kind), price in sums.items()]
+            append(connection, Payer.of(attempt), entries, now)
 
 
 def _keys(check: Mapping[int, bool], free: bool) -> list[int]:

@@ -19,6 +19,7 @@ from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.credits import Credits
 from connector.store.database import Database
+from connector.store.operator import Operator
 from connector.store.planning import Planning
 from connector.store.records import Records
 from connector.store.results import Results
@@ -45,6 +46,7 @@ class Ledger:
         self._check_key()
         self.attempts = Attempts(database)
         self.credits = Credits(database)
+        self.operator = Operator(database)
         self.planning = Planning(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)

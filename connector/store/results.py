@@ -53,6 +53,10 @@ class Results:
                 kind = EntryKind.CHARGE if settlement.charged and not row.free else EntryKind.RELEASE
                 if row.hold == "open":
                     sums[row.attempt_id, row.mapping, kind] += row.price_credits
+                elif row.hold == "presumed" and kind is EntryKind.RELEASE:
+                    # Presumed charged, and evidence says that it was not: the charge is taken back.
+                    sums[row.attempt_id, row.mapping, EntryKind.CHARGE] -= row.price_credits
+                    sums[row.attempt_id, row.mapping, EntryKind.RELEASE] += row.price_credits
                 if row.prior_attempt_id is not None:
                     # Of two attempts one was charged: the first, when the second answer says "not again" or when
                     # the second was refused.
@@ -71,7 +75,7 @@ class Results:
             "key": settlement.unlock_id,
             "new_result": settlement.result.value,
             "new_reason": settlement.reason,
-            "new_hold": ended if hold == "open" else hold,
+            "new_hold": ended if hold in {"open", "presumed"} else hold,
             "new_value": None if value is None else self._seal.seal({"value": value}),
             "new_hash": None if value is None else self._seal.hash(value),
             "now": now,
@@ -269,14 +273,17 @@ class Results:
             _U.resubmitted == check.resubmitted,
         )
         with self._db.write() as connection:
-            older = connection.execute(
-                sa.select(_U.prior_attempt_id, _U.mapping, _U.price_credits).where(
-                    *mine, _U.prior_attempt_id.is_not(None)
-                )
+            row = connection.execute(
+                sa.select(_U.prior_attempt_id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold).where(*mine)
             ).one_or_none()
-            if older is not None:
-                key = (str(older.prior_attempt_id), older.mapping, EntryKind.CHARGE)
-                self._append(connection, Counter({key: older.price_credits}), now)
+            if row is None:
+                return
+            sums: Counter[tuple[str, str, EntryKind]] = Counter()
+            if row.prior_attempt_id is not None:
+                sums[row.prior_attempt_id, row.mapping, EntryKind.CHARGE] += row.price_credits
+            if row.hold == "presumed":  # the evidence is that it was not charged: it is an open hold again
+                sums[row.attempt_id, row.mapping, EntryKind.CHARGE] -= row.price_credits
+            self._append(connection, sums, now)
             connection.execute(
                 sa.update(t.unlock)
                 .where(*mine)

@@ -152,6 +152,7 @@ def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
         not_before=row.not_before,
         value_hash=row.value_hash,
         reason=row.reason,
+        repeat_allowed=row.repeat_allowed,
     )
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from connector.core.model import FieldValue
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.rows import chunks
 from connector.store.seal import Seal
 
 _RUN, _C = t.run.c, t.change.c
@@ -38,6 +39,18 @@ class Intended:
     crm_id: str
     before: Mapping[str, FieldValue]
     after: Mapping[str, FieldValue]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One write of a run: by field, the keyed hash of what was written and the value before."""
+
+    id: int
+    record_id: int
+    object: str
+    crm_id: str
+    hashes: Mapping[str, str]
+    before: Mapping[str, FieldValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,32 @@ class Runs:
                     .where(_C.run_id == run_id, _C.record_id.in_(record_ids), _C.state == "intended")
                     .values(state=state)
                 )
+
+    def undoable(self, run_id: str) -> list[ChangeRow]:
+        """What a run wrote, or may have written when it died between intent and answer, and can still put back."""
+        query = (
+            sa.select(t.change)
+            .where(_C.run_id == run_id, _C.state.in_(("written", "intended")), _C.before.is_not(None))
+            .order_by(_C.object, _C.id)
+        )
+        with self._db.read() as connection:
+            return [
+                ChangeRow(
+                    row.id,
+                    row.record_id,
+                    row.object,
+                    row.crm_id,
+                    json.loads(row.fields),
+                    self._seal.open(row.before),
+                )
+                for row in connection.execute(query)
+            ]
+
+    def undone(self, change_ids: Sequence[int]) -> None:
+        """These changes are put back, or found changed by others: a second undo leaves them alone."""
+        with self._db.write() as connection:
+            for part in chunks(change_ids):
+                connection.execute(sa.update(t.change).where(_C.id.in_(part)).values(state="undone", before=None))
 
     def forget_images(self, before: datetime) -> int:
         """Erase before-images whose undo time has ended."""

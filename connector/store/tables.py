@@ -139,9 +139,10 @@ unlock = Table(
     Column("task_id", Integer),
     Column(
         "hold", String(10), nullable=False, default=""
-    ),  # its share of the attempt's hold: open | charged | released
+    ),  # its share of the hold: open | charged | released | presumed
     Column("free", sa.Boolean, nullable=False, default=False),  # the vendor said that this attempt does not charge it
     Column("resubmitted", Integer, nullable=False, default=0),
+    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be bought anew
     Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
     Column("not_before", UtcTime),
     Column("check_at", UtcTime),  # when to read the vendor's own record of the person

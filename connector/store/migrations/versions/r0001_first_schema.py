@@ -181,6 +181,7 @@ def upgrade() -> None:
         sa.Column("hold", sa.String(length=10), nullable=False),
         sa.Column("free", sa.Boolean(), nullable=False),
         sa.Column("resubmitted", sa.Integer(), nullable=False),
+        sa.Column("repeat_allowed", sa.Boolean(), nullable=False),
         sa.Column("prior_attempt_id", sa.String(length=40), nullable=True),
         sa.Column("not_before", sa.BigInteger(), nullable=True),
         sa.Column("check_at", sa.BigInteger(), nullable=True),

@@ -1,0 +1,58 @@
+"""Commands for an operator's word: resolve, forget."""
+
+from pathlib import Path
+
+import click
+
+from connector.cli.common import confirm, env_option, out, yes_option
+from connector.core.errors import ConfigurationError
+
+
+@click.command()
+@click.argument("unlock_id", type=int)
+@click.option(
+    "--delivered", "word", flag_value="delivered", help="The result was seen at the vendor and put in by hand."
+)
+@click.option(
+    "--allow-repeat", "word", flag_value="allow-repeat", help="It may be bought once more; it may cost twice."
+)
+@click.option("--give-up", "word", flag_value="give-up", help="Count it as failed and charged.")
+@click.option("--retry-write", "word", flag_value="retry-write", help="Offer a parked value again on the next run.")
+@env_option
+def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
+    """Say what nobody else can: what became of an unknown unlock, or that a parked value shall be tried again.
+
+    UNLOCK_ID stands in: connector status
+
+    \b
+    Example:
+      connector resolve 17 --give-up
+    """
+    from connector.app import Application
+
+    if word is None:
+        raise click.UsageError("say one of --delivered, --allow-repeat, --give-up and --retry-write")
+    out().print(Application((), env_file).resolve(unlock_id, word), markup=False)
+
+
+@click.command()
+@click.argument("record_id")
+@yes_option
+@env_option
+def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
+    """Erase what is stored about a Salesforce record. What was spent stays in the books, without the record.
+
+    \b
+    Example:
+      connector forget 00Q000000000001AAA
+    """
+    from connector.app import Application
+
+    confirm(f"Erase every trace of {record_id} from the ledger? Its runs can then not be undone for it.", yes=yes)
+    count = Application((), env_file).forget(record_id)
+    if not count:
+        raise ConfigurationError(f"the ledger knows no record {record_id}")
+    out().print(f"{count} trace(s) of {record_id} erased.", markup=False)
+
+
+COMMANDS = (resolve, forget)

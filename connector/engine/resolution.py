@@ -1,0 +1,55 @@
+"""An operator's word on an unlock that nobody else can resolve, checked against its state."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from connector.core.errors import ConfigurationError
+from connector.core.model import Result, UnlockState
+from connector.store.ledger import Ledger
+from connector.store.rows import Settlement
+
+
+class OperatorsWord(StrEnum):
+    """What `connector resolve` may be told."""
+
+    DELIVERED = "delivered"
+    ALLOW_REPEAT = "allow-repeat"
+    GIVE_UP = "give-up"
+    RETRY_WRITE = "retry-write"
+
+
+def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) -> str:
+    """Do what the operator says; returns it in words.
+
+    Raises:
+        ConfigurationError: there is no such unlock, or the word does not fit it.
+    """
+    found = ledger.operator.find(unlock_id)
+    if found is None:
+        raise ConfigurationError(f"there is no unlock {unlock_id}; see: connector status")
+    state, result = found
+    if word is OperatorsWord.RETRY_WRITE:
+        count = ledger.operator.retry_write(unlock_id)
+        if not count:
+            raise ConfigurationError(f"nothing of unlock {unlock_id} is parked; see: connector status")
+        return f"the value of unlock {unlock_id} is offered to {count} record(s) on the next run"
+    if state is not UnlockState.UNKNOWN and not (word is OperatorsWord.ALLOW_REPEAT and result is Result.FAILED):
+        raise ConfigurationError(
+            f"unlock {unlock_id} is {result.value if result else state.value}; an operator's word is for unknown ones "
+            "(and --allow-repeat for failed ones)"
+        )
+    match word:
+        case OperatorsWord.DELIVERED:
+            settlement = Settlement(unlock_id, Result.DELIVERED, "delivered by hand", charged=True)
+            ledger.results.settle([settlement], now)
+            ledger.operator.delivered_by_hand(unlock_id, now)
+            return f"unlock {unlock_id} counts as delivered by hand and charged; its records close on the next run"
+        case OperatorsWord.GIVE_UP:
+            ledger.results.settle([Settlement(unlock_id, Result.FAILED, "given up by an operator", charged=True)], now)
+            return f"unlock {unlock_id} is given up and counts as charged; the next source is asked on the next run"
+        case OperatorsWord.ALLOW_REPEAT:
+            if state is UnlockState.UNKNOWN:
+                reason = "its answer was lost; an operator has allowed a repeat"
+                ledger.results.settle([Settlement(unlock_id, Result.FAILED, reason, charged=True)], now)
+            ledger.operator.allow_repeat(unlock_id)
+            return f"unlock {unlock_id} counts as charged, and may be bought once more by the next run that selects it"

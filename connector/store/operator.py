@@ -1,0 +1,160 @@
+"""An operator's word: on unlocks that nobody else can resolve, and on records that shall be forgotten."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel, Outcome, Result, UnlockState
+from connector.core.spend import EntryKind
+from connector.store import tables as t
+from connector.store.credits import NewEntry, Payer, append
+from connector.store.database import Database
+
+_U, _R, _W, _C = t.unlock.c, t.record.c, t.want.c, t.change.c
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUnlock:
+    """An unlock that needs a look, for listings.
+
+    Attributes:
+        check_at: when the vendor's record is read next; None where nothing can be read, or nothing more helps.
+        parked: its value is at hand, and the CRM did not take it.
+    """
+
+    id: int
+    provider: str
+    channel: Channel
+    state: UnlockState
+    reason: str
+    since: datetime
+    check_at: datetime | None
+    parked: bool
+
+
+class Operator:
+    """The ledger's side of `status`, `resolve` and `forget`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def needs_a_look(self, limit: int = 200) -> list[OpenUnlock]:
+        """Unknown unlocks and parked values, oldest first."""
+        parked = (
+            sa.select(_W.unlock_id)
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.state == "open", _R.parked_version.is_not(None), _W.state == "ready")
+        )
+        query = (
+            sa.select(t.unlock, _U.id.in_(parked).label("is_parked"))
+            .where(sa.or_(_U.state == UnlockState.UNKNOWN.value, _U.id.in_(parked)))
+            .order_by(_U.state_at, _U.id)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [
+                OpenUnlock(
+                    row.id,
+                    row.provider,
+                    Channel(row.channel),
+                    UnlockState(row.state),
+                    row.reason,
+                    row.state_at,
+                    row.check_at,
+                    bool(row.is_parked),
+                )
+                for row in connection.execute(query)
+            ]
+
+    def presume_charged(self, before: datetime, now: datetime) -> int:
+        """Unknowns that have stayed open too long count as charged, until evidence says otherwise; how many."""
+        with self._db.write() as connection:
+            rows = connection.execute(
+                sa.select(_U.id, _U.attempt_id, _U.mapping, _U.price_credits)
+                .where(_U.state == UnlockState.UNKNOWN.value, _U.hold == "open", _U.state_at < before)
+                .with_for_update()
+            ).all()
+            for row in rows:
+                attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == row.attempt_id)).one()
+                entry = NewEntry(row.attempt_id, row.mapping, EntryKind.CHARGE, row.price_credits)
+                append(connection, Payer.of(attempt), [entry], now)
+                connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(hold="presumed"))
+        return len(rows)
+
+    def delivered_by_hand(self, unlock_id: int, now: datetime) -> None:
+        """Somebody has seen the result at the vendor and put it where it belongs: its records may close."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.want)
+                .where(_W.unlock_id == unlock_id, _W.state.in_(("open", "ready")))
+                .values(state="ready", outcome=Outcome.DELIVERED.value, reason="delivered by hand", keep_status=False)
+            )
+            connection.execute(
+                sa.update(t.record)
+                .where(_R.id.in_(self._records_of(unlock_id)), _R.state == "open")
+                .values(parked_version=None)
+            )
+            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(value=None, state_at=now))
+
+    def allow_repeat(self, unlock_id: int) -> None:
+        """A failed unlock may be bought anew; its records are planned anew by the next run that selects them."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(repeat_allowed=True))
+            connection.execute(
+                sa.update(t.want)
+                .where(_W.unlock_id == unlock_id, _W.state != "done")
+                .values(
+                    state="held",
+                    unlock_id=None,
+                    outcome=Outcome.DEFERRED.value,
+                    reason="an operator has allowed a repeat",
+                    keep_status=True,
+                )
+            )
+
+    def retry_write(self, unlock_id: int) -> int:
+        """Offer a parked value again on the next run, whatever has or has not changed; how many records."""
+        with self._db.write() as connection:
+            moved = connection.execute(
+                sa.update(t.record)
+                .where(_R.id.in_(self._records_of(unlock_id)), _R.parked_version.is_not(None))
+                .values(parked_version=None)
+            )
+        return moved.rowcount
+
+    def find(self, unlock_id: int) -> tuple[UnlockState, Result | None] | None:
+        """An unlock's state and result."""
+        with self._db.read() as connection:
+            row = connection.execute(sa.select(_U.state, _U.result).where(_U.id == unlock_id)).one_or_none()
+        return None if row is None else (UnlockState(row.state), Result(row.result) if row.result else None)
+
+    def _records_of(self, unlock_id: int) -> sa.Select[tuple[int]]:
+        return sa.select(_W.record_id).where(_W.unlock_id == unlock_id)
+
+    def forget(self, crm_ids: Sequence[str]) -> int:
+        """Erase what is stored about records; money entries, and the unlocks they belong to, stay.
+
+        Returns:
+            How many rows of `record` were erased.
+        """
+        with self._db.write() as connection:
+            rows = connection.execute(sa.select(_R.id, _R.linkedin).where(_R.crm_id.in_(crm_ids))).all()
+            ids = [row.id for row in rows]
+            wanted = set(connection.scalars(sa.select(_W.unlock_id).where(_W.record_id.in_(ids))))
+            for table, column in (
+                (t.want, _W.record_id),
+                (t.run_record, t.run_record.c.record_id),
+                (t.change, _C.record_id),
+                (t.record, _R.id),
+            ):
+                connection.execute(sa.delete(table).where(column.in_(ids)))
+            still = set(connection.scalars(sa.select(_W.unlock_id).where(_W.unlock_id.in_(wanted - {None}))))
+            connection.execute(
+                sa.update(t.unlock).where(_U.id.in_(wanted - still - {None})).values(value=None, value_hash=None)
+            )
+            names = {row.linkedin for row in rows if row.linkedin}
+            used = set(connection.scalars(sa.select(_R.linkedin).where(_R.linkedin.in_(names))))
+            connection.execute(sa.delete(t.lookup).where(t.lookup.c.linkedin.in_(names - used)))
+        return len(ids)
