@@ -1,6 +1,8 @@
-"""The only place where parts are joined: settings become a ready application."""
+"""The only place where parts are joined: settings become a ready application.
+
+The simulated world stands in `rehearsal`, imported only by the commands that need it.
+"""
 
 from connector.app.application import Application, Backfill
-from connector.app.rehearsal import Rehearsal
 
-__all__ = ["Application", "Backfill", "Rehearsal"]
+__all__ = ["Application", "Backfill"]

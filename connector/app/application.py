@@ -252,9 +252,12 @@ class Application:
         """What is open, and what happens to it next."""
         counts = ledger.runs.open_counts()
         last = next(iter(ledger.runs.newest(1)), None)
+        state = last.state if last is not None else ""
+        if state == "running" and not ledger.is_driven():
+            state = "interrupted"
         return {
             "ledger": self.ledger_place,
-            "last_run": None if last is None else {"id": last.id, "command": last.command, "state": last.state},
+            "last_run": None if last is None else {"id": last.id, "command": last.command, "state": state},
             "unlocks": [
                 {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
                 for (provider, state), count in sorted(counts.unlocks.items())

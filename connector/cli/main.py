@@ -13,6 +13,7 @@ from connector.cli.common import say
 from connector.core.errors import ConnectorError
 
 INTERRUPTED = 130
+INTERRUPTED_TEXT = "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -44,9 +45,11 @@ def main() -> None:
         cli.main(standalone_mode=False, prog_name="connector")
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.Abort:
-        say("Nothing was done.")
-        sys.exit(2)
+    except click.Abort as error:
+        # click turns Ctrl-C into the same exception as a question answered with no.
+        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
+        say(INTERRUPTED_TEXT if interrupted else "Nothing was done.")
+        sys.exit(INTERRUPTED if interrupted else 2)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -54,7 +57,7 @@ def main() -> None:
         say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        say("Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there.")
+        say(INTERRUPTED_TEXT)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell

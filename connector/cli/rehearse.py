@@ -39,7 +39,8 @@ def demo() -> None:
     Example:
       connector demo
     """
-    from connector.app import Application, Rehearsal
+    from connector.app import Application
+    from connector.app.rehearsal import Rehearsal
 
     console = out()
     with Rehearsal(DEMO_SCALE) as stage:

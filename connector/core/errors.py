@@ -73,13 +73,21 @@ class RefusedError(ConnectorError):
     Attributes:
         retry_after_s: seconds to wait before the same request may be tried again; None when it must not be.
         reread: the vendor says the state is another than we think; read it before anything is submitted again.
-        needs_event: the vendor wants the event of the persons to be named.
+        needs_event: the vendor wants an event to be named, or another one.
+        status: the HTTP status, where there was one.
     """
 
     def __init__(
-        self, message: str, *, retry_after_s: float | None = None, reread: bool = False, needs_event: bool = False
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        reread: bool = False,
+        needs_event: bool = False,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.status = status
         self.retry_after_s = retry_after_s
         self.reread = reread
         self.needs_event = needs_event

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from connector.core.errors import (
     CreditsError,
     LostAnswerError,
+    NotThereError,
     RefusedError,
     StopError,
     UnreachableError,
@@ -98,7 +99,7 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) ->
     if error.needs_event:
         _give_back(run, batch, str(error), None)
         for person, unlock_id in batch.unlocks.items():
-            _find_event(run, provider, person, unlock_id, None)
+            _find_event(run, provider, person, unlock_id, batch.event_id)
     elif error.retry_after_s is not None:
         _give_back(run, batch, str(error), error.retry_after_s)
     elif error.reread:
@@ -123,10 +124,15 @@ def _grow(run: Run, provider: Provider, batch: Batch) -> None:
 
 def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong: str | None) -> None:
     """Name another event of the person, once; a person without one cannot be bought."""
-    others = [event for event in provider.events_of(person) if event != wrong]
-    if others and unlock_id not in run.relinked:
+    try:
+        others = [event for event in provider.events_of(person) if event != wrong]
+    except NotThereError:
+        run.settle([Settlement(unlock_id, Result.FAILED, f"{provider.name} {_GONE[SkipReason.MISSING]}")])
+        return
+    if (others or wrong is not None) and unlock_id not in run.relinked:
+        # Without another event the person is sent without any: newer contracts allow it.
         run.relinked.add(unlock_id)
-        run.parts.ledger.attempts.set_event(unlock_id, others[0])
+        run.parts.ledger.attempts.set_event(unlock_id, others[0] if others else None)
         return
     reason = (
         f"{provider.name} sells only by event and lists none for this person"

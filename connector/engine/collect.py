@@ -26,7 +26,6 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         return
     run.reachable(provider.name)
     settled = run.settle(_settlements(provider, people, report))
-    run.parts.progress.step(len(settled))
     if report.ended:
         rest = [unlock_id for unlock_id in people.values() if unlock_id not in set(settled)]
         results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
@@ -111,7 +110,6 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         case Final():
             value = sight.value if sight is not None and verdict.result is Result.DELIVERED else None
             run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
-            run.parts.progress.step()
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
             results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())

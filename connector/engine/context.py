@@ -89,6 +89,7 @@ class Run:
     """One run and what it has learnt; shared by the threads of the run, which only add to it.
 
     Attributes:
+        pulled: records read so far.
         stopped: providers that nothing more is sent to, and why.
         full: provider, channel and mapping whose caps allow nothing more, and which cap.
         looked: older tasks that had their one look.
@@ -96,6 +97,7 @@ class Run:
         relinked: unlocks whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
+        writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
     """
 
@@ -104,6 +106,7 @@ class Run:
     mappings: Mapping[str, MappingFile]
     started_at: datetime
     first_entry: int = 0
+    pulled: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
     crm_stopped: str = ""
     full: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -113,6 +116,7 @@ class Run:
     asked: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
+    writing_last: bool = False
     writes: Counter[str] = field(default_factory=Counter)
     unreachable_since: dict[str, datetime] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)

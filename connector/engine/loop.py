@@ -146,7 +146,8 @@ class Loop:
 
     def work(self) -> None:
         """Keep the lanes busy."""
-        self._run.parts.progress.stage("Asking the vendors")
+        wants = self._run.parts.ledger.records.open_wants(self._run.id)
+        self._run.parts.progress.stage("Asking the vendors", wants)
         self._advance(everything=True)
         try:
             while self._turn():

@@ -27,7 +27,9 @@ def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
     parts = run.parts
     count = 0
     for planned in plan_pages(run, mapping, selection):
-        parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now())
+        first = run.pulled
+        parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), first)
+        run.pulled += len(planned)
         run.asked.update((mapping.name, record.crm_id) for record in planned)
         count += len(planned)
         parts.progress.step(len(planned))

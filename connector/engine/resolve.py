@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from connector.core.errors import RefusedError
 from connector.core.model import Result, UnlockKey
-from connector.core.plan import Known, Tried
+from connector.core.plan import Exhausted, Known, Skip, Tried
 from connector.core.recover import View
 from connector.engine.context import Run
 from connector.providers.interface import Found, Provider
@@ -68,7 +68,6 @@ def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pendi
     ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
     for want, record in pending:
         decide_anew(run, record, want, want.tried, want.position)
-    run.parts.progress.step()
     _take_what_is_shown(run, provider, found)
 
 
@@ -96,7 +95,9 @@ def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
         unlock_ids: those that were just settled; None looks at all.
     """
     ended = run.parts.ledger.records.ended(run.id, unlock_ids)
-    run.parts.ledger.records.mark_ready([e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value])
+    delivered = [e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value]
+    run.parts.ledger.records.mark_ready(delivered)
+    run.parts.progress.step(len(delivered))
     without = [e for e in ended if e.result is not Result.DELIVERED]
     records = run.parts.ledger.records.by_ids([e.record_id for e in without])
     for one in without:
@@ -123,3 +124,5 @@ def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, 
     known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
     decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried, start)
     run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, decision, run.now())
+    if isinstance(decision, Exhausted | Skip):
+        run.parts.progress.step()

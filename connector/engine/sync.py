@@ -76,7 +76,8 @@ def _take_up(run: Run, job: Job) -> None:
 
 
 def _last_writes(run: Run) -> None:
-    run.parts.progress.stage("Writing to Salesforce")
+    run.writing_last = True
+    run.parts.progress.stage("Writing to Salesforce", run.parts.ledger.records.open_records(run.id))
     write.write_complete(run)
     write.write_incomplete(run)
     books.classify_rest(run)

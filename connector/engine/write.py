@@ -154,7 +154,8 @@ def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided], *, last: b
         run.writes["written" if answer is None else "failed"] += 1
     ledger.runs.settle(run.id, states)
     ledger.records.finish(finishes, run.now())
-    run.parts.progress.step(len(finishes))
+    if run.writing_last:
+        run.parts.progress.step(len(finishes))
     _stop_on_configuration(answers)
     return again
 

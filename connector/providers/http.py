@@ -144,7 +144,7 @@ class VendorHttp:
         try:
             return self._once("POST", path, body=body, timeout_s=READ_TIMEOUT_S, permit=False)
         except NotThereError as error:
-            raise RefusedError(str(error)) from error
+            raise RefusedError(str(error), status=404) from error
         except _TryAgainError as error:
             if isinstance(error.__cause__, _NEVER_LEFT):
                 raise UnreachableError(f"{self.name} cannot be reached: {error.why}") from error
@@ -213,7 +213,9 @@ class VendorHttp:
             raise CreditsError(f"{self.name} says that the credits are used up (HTTP 402{trace})")
         if status == 404:
             raise NotThereError(f"{self.name} does not know it (HTTP 404{trace})")
-        raise RefusedError(f"{self.name} refused the request (HTTP {status}{trace})", reread=status == 409)
+        raise RefusedError(
+            f"{self.name} refused the request (HTTP {status}{trace})", reread=status == 409, status=status
+        )
 
     def _refuse_login(self, status: int) -> None:
         remedy = f"{self.name} refuses the API key (HTTP {status}); check {self._key_setting}"

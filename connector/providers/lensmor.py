@@ -119,9 +119,14 @@ class Lensmor(Provider):
         try:
             answer = self._http.pay(_SUBMIT[channel], body)
         except RefusedError as error:
-            wants_event = event_id is None and "HTTP 400" in str(error)
+            # Older contracts insist on an event (400); an event that is named and unknown is a 404.
+            wants_event = error.status == (400 if event_id is None else 404)
             raise RefusedError(
-                str(error), retry_after_s=error.retry_after_s, reread=error.reread, needs_event=wants_event
+                str(error),
+                retry_after_s=error.retry_after_s,
+                reread=error.reread,
+                needs_event=wants_event,
+                status=error.status,
             ) from error
         return _submission(answer, set(people))
 

@@ -68,7 +68,7 @@ class Attempts(Answers):
             rows = connection.execute(
                 sa.select(_U.id, _U.person, _U.mapping, _U.price_credits)
                 .where(*mine, _U.mapping.not_in(full))
-                .order_by(_U.id)
+                .order_by(_U.place, _U.id)
                 .limit(size)
                 .with_for_update(skip_locked=True)
             ).all()

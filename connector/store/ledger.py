@@ -86,6 +86,14 @@ class Ledger:
                 raise LockedError("another run drives this ledger; wait for it to finish") from error
             yield
 
+    def is_driven(self) -> bool:
+        """Whether some process drives this ledger at this moment."""
+        try:
+            with self.drive():
+                return False
+        except LockedError:
+            return True
+
     def spill(self, answer: Mapping[str, object]) -> None:
         """Keep the answer to a paid request when the database cannot."""
         if self._path is None:

@@ -142,7 +142,7 @@ class Operator:
         with self._db.write() as connection:
             rows = connection.execute(sa.select(_R.id, _R.linkedin).where(_R.crm_id.in_(crm_ids))).all()
             ids = [row.id for row in rows]
-            wanted = set(connection.scalars(sa.select(_W.unlock_id).where(_W.record_id.in_(ids))))
+            wanted = set(connection.scalars(sa.select(_W.unlock_id).where(_W.record_id.in_(ids)))) - {None}
             for table, column in (
                 (t.want, _W.record_id),
                 (t.run_record, t.run_record.c.record_id),
@@ -150,10 +150,11 @@ class Operator:
                 (t.record, _R.id),
             ):
                 connection.execute(sa.delete(table).where(column.in_(ids)))
-            still = set(connection.scalars(sa.select(_W.unlock_id).where(_W.unlock_id.in_(wanted - {None}))))
-            connection.execute(
-                sa.update(t.unlock).where(_U.id.in_(wanted - still - {None})).values(value=None, value_hash=None)
-            )
+            others = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(wanted))
+            waiting = set(connection.scalars(others.where(_W.state != "done", _R.state == "open")))
+            still = set(connection.scalars(others))
+            connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - waiting)).values(value=None))
+            connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - still)).values(value_hash=None))
             names = {row.linkedin for row in rows if row.linkedin}
             used = set(connection.scalars(sa.select(_R.linkedin).where(_R.linkedin.in_(names))))
             connection.execute(sa.delete(t.lookup).where(t.lookup.c.linkedin.in_(names - used)))

@@ -16,6 +16,7 @@ from connector.store.rows import chunks, tried_to, unlock_of
 
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
 ROWS_PER_INSERT = 500
+LATE = 1_000_000_000  # the place of what is decided only while the run is at work
 _NOT_BOUGHT = UnlockState.PLANNED.value
 
 
@@ -78,15 +79,21 @@ class Planning:
             )
 
     def save(
-        self, run_id: str, mapping: str, object_name: str, records: Sequence[PlannedRecord], now: datetime
+        self,
+        run_id: str,
+        mapping: str,
+        object_name: str,
+        records: Sequence[PlannedRecord],
+        now: datetime,
+        first_place: int = 0,
     ) -> None:
-        """Write the plan of a page of records in one transaction.
+        """Write the plan of a page of records in one transaction; `first_place` counts the records before it.
 
         A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
         bought yet is decided anew.
         """
         with self._db.write() as connection:
-            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, records, now)
+            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, records, now, first_place)
             existing = _open_records(connection, mapping, [record.crm_id for record in records])
             fresh = [record for record in records if record.crm_id not in existing]
             new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now)
@@ -107,7 +114,7 @@ class Planning:
         planned = PlannedWant(channel, decision)
         with self._db.write() as connection:
             unlock_ids = _ensure_unlocks(
-                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now
+                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now, LATE
             )
             row = _want_row(0, planned, unlock_ids)
             del row["record_id"], row["baseline"]
@@ -293,9 +300,11 @@ def _ensure_unlocks(
     mapping: str,
     records: Sequence[PlannedRecord],
     now: datetime,
+    first_place: int,
 ) -> dict[UnlockKey, int]:
     """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
     buys = {w.decision.key: w.decision for r in records for w in r.wants if isinstance(w.decision, Buy)}
+    places = _places(records, first_place)
     joins = {
         w.decision.unlock.key: w.decision.unlock
         for r in records
@@ -313,6 +322,7 @@ def _ensure_unlocks(
             "event_id": buy.event_id,
             "mapping": mapping,
             "run_id": run_id,
+            "place": places[key],
             "price_credits": buy.price_credits,
             "state_at": now,
         }
@@ -322,12 +332,31 @@ def _ensure_unlocks(
         connection.execute(database.insert(t.unlock).on_conflict_do_nothing(), list(part))
     ids = {key: unlock.id for key, unlock in joins.items()}
     ids |= _newest_ids(connection, buys)
-    planned = [unlock.id for unlock in joins.values() if unlock.state is UnlockState.PLANNED]
-    for some in chunks(planned):
+    planned = [
+        {"key": unlock.id, "new_place": places[key]}
+        for key, unlock in joins.items()
+        if unlock.state is UnlockState.PLANNED
+    ]
+    if planned:
         connection.execute(
-            sa.update(t.unlock).where(_U.id.in_(some), _U.state == _NOT_BOUGHT).values(run_id=run_id, mapping=mapping)
+            sa.update(t.unlock)
+            .where(_U.id == sa.bindparam("key"), _U.state == _NOT_BOUGHT)
+            .values(run_id=run_id, mapping=mapping, place=sa.bindparam("new_place")),
+            planned,
         )
     return ids
+
+
+def _places(records: Sequence[PlannedRecord], first: int) -> dict[UnlockKey, int]:
+    """Each person's place in the run's order: that of the first record that stands for them."""
+    places: dict[UnlockKey, int] = {}
+    for place, record in enumerate(records, first):
+        for want in record.wants:
+            if isinstance(want.decision, Buy):
+                places.setdefault(want.decision.key, place)
+            elif isinstance(want.decision, Join | Take):
+                places.setdefault(want.decision.unlock.key, place)
+    return places
 
 
 def _newest_ids(connection: sa.Connection, buys: Mapping[UnlockKey, Buy]) -> dict[UnlockKey, int]:

@@ -294,6 +294,23 @@ class Records:
                 self._db.insert(t.run_record).from_select(columns, source.where(sa.true())).on_conflict_do_nothing()
             )
 
+    def open_wants(self, run_id: str) -> int:
+        """How many channels of this run's records wait for a vendor."""
+        query = sa.select(sa.func.count()).join(t.record, _R.id == _W.record_id).select_from(t.want)
+        with self._db.read() as connection:
+            return int(
+                connection.scalar(
+                    query.where(_R.run_id == run_id, _R.state == "open", _W.state.in_(("lookup", "open")))
+                )
+                or 0
+            )
+
+    def open_records(self, run_id: str) -> int:
+        """How many of this run's records are not finished."""
+        with self._db.read() as connection:
+            query = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.state == "open")
+            return int(connection.scalar(query) or 0)
+
     def selected(self, run_id: str) -> int:
         """How many records this run has taken up."""
         with self._db.read() as connection:

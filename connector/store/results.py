@@ -60,7 +60,7 @@ class Results:
                 if row.prior_attempt_id is not None:
                     # Of two attempts one was charged: the first, when the second answer says "not again" or when
                     # the second was refused.
-                    was_first = settlement.charged and (row.free or row.hold != "open")
+                    was_first = settlement.charged and (row.free or row.hold not in {"open", "presumed"})
                     first = EntryKind.CHARGE if was_first else EntryKind.RELEASE
                     sums[row.prior_attempt_id, row.mapping, first] += row.price_credits
                 updates.append(self._final_row(settlement, row.hold, kind, now))

@@ -134,6 +134,7 @@ unlock = Table(
     Column("event_id", String(100)),
     Column("mapping", String(40), nullable=False),  # whose caps it counts against
     Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
+    Column("place", Integer, nullable=False, default=0),  # in that run's order: who is served first when a cap ends it
     Column("price_credits", Integer, nullable=False),
     Column("attempt_id", String(40)),
     Column("task_id", Integer),

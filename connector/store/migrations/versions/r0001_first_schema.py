@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.String(length=100), nullable=True),
         sa.Column("mapping", sa.String(length=40), nullable=False),
         sa.Column("run_id", sa.String(length=40), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("price_credits", sa.Integer(), nullable=False),
         sa.Column("attempt_id", sa.String(length=40), nullable=True),
         sa.Column("task_id", sa.Integer(), nullable=True),
