@@ -1,18 +1,19 @@
-"""What planning must know of the ledger, and what a plan changes in it."""
+"""What a plan changes in the ledger: records, what is wanted for them, and what is to be bought."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Lookup, Outcome, Person, Unlock, UnlockKey, UnlockState
+from connector.core.model import Channel, Lookup, Outcome, Person, UnlockKey, UnlockState
 from connector.core.person import Source
-from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, Known, LookUp, Skip, Take
+from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.rows import chunks, tried_to, unlock_of
+from connector.store.knowledge import Knowledge
+from connector.store.rows import chunks, tried_to
 
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
 ROWS_PER_INSERT = 500
@@ -38,35 +39,8 @@ class PlannedRecord:
     wants: tuple[PlannedWant, ...]
 
 
-class Planning:
-    """The ledger's side of planning."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
-
-    def known(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> Known:
-        """Everything in the ledger that may matter for these records.
-
-        Args:
-            mapping: whose records they are.
-            people: persons by CRM id.
-            sources: the providers that the mapping asks.
-        """
-        with self._db.read() as connection:
-            lookups: dict[tuple[str, str], Lookup] = {}
-            unlocks: dict[UnlockKey, Unlock] = {}
-            names = sorted({p.linkedin for p in people.values() if p.linkedin})
-            ids = {p.personnel_id for p in people.values() if p.personnel_id}
-            for source in sources:
-                if source.looks_up_linkedin:
-                    lookups |= _lookups(connection, source, names)
-                found = {
-                    it.personnel_id for (name, _), it in lookups.items() if name == source.name and it.personnel_id
-                }
-                unlocks |= _unlocks(connection, source, sorted({*ids, *found, *names}))
-            served = _served(connection, mapping, list(people)) if unlocks else set()
-            in_progress = _in_progress(connection, mapping, list(people))
-        return Known(unlocks, lookups, served, in_progress)
+class Planning(Knowledge):
+    """The ledger's side of planning: what is known, and what a plan makes of it."""
 
     def remember(self, source: Source, linkedin: str, lookup: Lookup, now: datetime) -> None:
         """Keep the answer to a LinkedIn lookup."""
@@ -154,54 +128,6 @@ class Planning:
             .where(_R.id == record_id, _R.personnel_id.is_(None), _R.resolved_id.is_(None))
             .values(resolved_id=key.person)
         )
-
-
-def _lookups(connection: sa.Connection, source: Source, names: list[str]) -> dict[tuple[str, str], Lookup]:
-    found: dict[tuple[str, str], Lookup] = {}
-    for part in chunks(names):
-        rows = connection.execute(
-            sa.select(_L.linkedin, _L.personnel_id, _L.events).where(
-                _L.provider == source.name, _L.account == source.account, _L.linkedin.in_(part)
-            )
-        )
-        for row in rows:
-            found[source.name, row.linkedin] = Lookup(row.personnel_id, tuple(json.loads(row.events)))
-    return found
-
-
-def _unlocks(connection: sa.Connection, source: Source, people: list[str]) -> dict[UnlockKey, Unlock]:
-    """The newest generation of everything bought for these people from this source."""
-    newest: dict[UnlockKey, Unlock] = {}
-    for part in chunks(people):
-        rows = connection.execute(
-            sa.select(t.unlock)
-            .where(_U.provider == source.name, _U.account == source.account, _U.person.in_(part))
-            .order_by(_U.generation)
-        )
-        for row in rows:
-            unlock = unlock_of(row)
-            newest[unlock.key] = unlock
-    return newest
-
-
-def _served(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[tuple[str, int]]:
-    served: set[tuple[str, int]] = set()
-    for part in chunks(crm_ids):
-        rows = connection.execute(
-            sa.select(_R.crm_id, _W.unlock_id)
-            .join(t.want, _W.record_id == _R.id)
-            .where(_R.mapping == mapping, _R.crm_id.in_(part), _W.unlock_id.is_not(None), _W.state == "done")
-        )
-        served |= {(row.crm_id, row.unlock_id) for row in rows}
-    return served
-
-
-def _in_progress(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[str]:
-    found: set[str] = set()
-    for part in chunks(crm_ids):
-        query = sa.select(_R.crm_id).where(_R.mapping == mapping, _R.crm_id.in_(part), _R.in_progress)
-        found |= set(connection.scalars(query))
-    return found
 
 
 def _open_records(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> dict[str, int]:
