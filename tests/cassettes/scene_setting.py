@@ -82,9 +82,7 @@ class Setting:
 
     def org(self, secret: str = "client_secret", version: str | None = None) -> SalesforceCrm:  # noqa: S107 a name in `secrets`
         """Salesforce's true client."""
-        login = Login(
-            self.urls["salesforce"], client_id=self.secrets["client_id"], client_secret=self.secrets[secret]
-        )
+        login = Login(self.urls["salesforce"], client_id=self.secrets["client_id"], client_secret=self.secrets[secret])
         crm = SalesforceCrm(Client(login, version or self.version, 20, self.slept.append))
         self.opened.append(crm)
         return crm

@@ -79,18 +79,19 @@ def arrange_partial(sim: Simulator) -> None:
 def rate_limited(setting: Setting) -> None:
     crm = setting.org()
     crm.login()
-    assert len([record for page in crm.select(QUEUE) for record in page]) == 3
+    assert len([record for page in crm.select(QUEUE) for record in page]) == 3  # after two refusals that pass
     assert len(setting.slept) == 2
     with pytest.raises(QuotaError, match="daily request quota is used up"):
-        crm.read("Contact", [LEADS[0]], ["Email"])
-    with pytest.raises(QuotaError, match="85 of 100"):
+        crm.describe("Contact")
+    assert [len(page) for _ in range(2) for page in crm.select(QUEUE)] == [3, 3]
+    with pytest.raises(QuotaError, match="8 of 10"):
         list(crm.select(QUEUE))
 
 
 def arrange_rate_limited(sim: Simulator) -> None:
     leads(sim)
-    sim.salesforce.org.daily_limit = 100
-    sim.salesforce.org.daily_used = 79 - 1
+    sim.salesforce.org.daily_limit = 10
+    sim.salesforce.org.daily_used = 4
     concurrent = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
     spoil(sim, "query", "status", status=429, retry_after=4)
     spoil(sim, "query", "status", status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=concurrent)

@@ -91,6 +91,7 @@ def unlock_of(
     person: str = "70011",
     channel: Channel = Channel.WORK_EMAIL,
     reason: str = "",
+    repeat_allowed: bool = False,
 ) -> Unlock:
     """An unlock of the person, final for as long as `age` where it is final."""
     return Unlock(
@@ -101,4 +102,5 @@ def unlock_of(
         result=result,
         final_at=NOW - age if state is UnlockState.FINAL else None,
         reason=reason,
+        repeat_allowed=repeat_allowed,
     )

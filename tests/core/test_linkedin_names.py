@@ -58,6 +58,8 @@ REFUSED = {
     "https://www.linkedin.com/in/": "no /in/<name>",
     "https://www.linkedin.com/ada-sample": "no /in/<name>",
     "https://www.linkedin.com/feed/": "no /in/<name>",
+    "https://www.linkedin.com/posts/ada-sample_robotics": "no /in/<name>",
+    "https://www.linkedin.com/groups/in/ada-sample": "no /in/<name>",
     "https://www.linkedin.com/company/example-works": "a company page",
     "https://www.linkedin.com/COMPANY/example-works/in/ada": "a company page",
     "https://www.linkedin.com/showcase/example-works": "a company page",
@@ -152,6 +154,8 @@ _addresses = st.one_of(
 @example("https://www.linkedin.com/in/İstanbul")
 @example("https://www.linkedin.com/in/ΑΣ")
 @example("https://www.linkedin.com/in/ǅ")
+@example("https://www.linkedin.com/in/T\u0308")
+@example("https://www.linkedin.com/in/Ά\u0345")
 def test_any_text_gives_a_clean_name_or_a_reason(address: str) -> None:
     found = normalise(address)
     if isinstance(found, NotAPerson):

@@ -141,6 +141,18 @@ def test_failed_is_never_bought_again_by_itself(age: timedelta) -> None:
     )
 
 
+def test_a_failed_one_is_bought_again_when_an_operator_says_so() -> None:
+    unlock = unlock_of(result=Result.FAILED, age=DAY, repeat_allowed=True)
+    assert decide(known=knowing(unlock)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+
+
+@pytest.mark.parametrize("result", [Result.DELIVERED, Result.NOT_FOUND])
+def test_an_operators_word_on_a_failure_shortens_no_other_wait(result: Result) -> None:
+    unlock = unlock_of(result=result, age=DAY, repeat_allowed=True)
+    mapping = mapping_of(work_email={"from": ["lensmor"]})
+    assert not isinstance(decide(known=knowing(unlock), mapping=mapping), Buy)
+
+
 def test_limits_of_the_mapping_set_the_times() -> None:
     mapping = mapping_of(limits={"refresh_after": "30m", "retry_not_found_after": "2h"})
     delivered = unlock_of(result=Result.DELIVERED, age=timedelta(minutes=29))

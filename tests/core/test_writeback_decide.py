@@ -27,8 +27,12 @@ def decide(
     personnel_id: str | None = None,
     **lengths: int,
 ) -> Write:
-    rules = WriteRules(mapping or mapping_of(), lengths, lambda hashed, value: hashed == repr(value), NOW)
-    return rules.decide(record, list(results), personnel_id)
+    return WriteRules(mapping or mapping_of(), lengths, _is, NOW).decide(record, list(results), personnel_id)
+
+
+def _is(hashed: str, value: FieldValue) -> bool:
+    assert hashed.strip(), "only a baseline is compared"
+    return hashed == repr(value)
 
 
 def sent(write: Write) -> dict[str, FieldValue]:

@@ -3,6 +3,7 @@
 Every test of the engine drives the true clients over HTTP; the vendors' own charge ledger is the judge.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
 OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
 COLLEAGUE = "a colleague"  # request id of what was not bought by the connector
+FaultRow = tuple[str, Mapping[str, object]]  # an action and its parameters
 MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
 
 
@@ -176,11 +178,15 @@ def _identity(person: SimPerson | None) -> dict[str, object]:
 
 def mapping(name: str = "lead", **changes: object) -> MappingFile:
     """A shipped mapping, with parts of it replaced: `channels`, `limits`, `select`, ... as plain data."""
-    found = load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping
-    data = found.model_dump(by_alias=True, exclude_none=True)
+    data = _shipped(name).model_dump(by_alias=True, exclude_none=True)
     for key, value in changes.items():
         data[key] = {**data[key], **value} if isinstance(value, Mapping) and isinstance(data.get(key), dict) else value
     return MappingFile.model_validate(data)
+
+
+@functools.cache
+def _shipped(name: str) -> MappingFile:
+    return load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping
 
 
 def email_only(*sources: str, name: str = "lead", **rules: object) -> MappingFile:

@@ -216,11 +216,7 @@ KINDS: dict[str, Kind] = {
         Outcome.DELIVERED, facts={"event_ids": ("52002",)}, costs=(165, 0), writes={**BOTH, "Email": "$email"}
     ),
     "part of no event": Kind(
-        Outcome.FAILED,
-        facts={"event_ids": ()},
-        costs=(0, 1),
-        reason="phone: lensmor says that the person is not part of event 52001, and of no other",
-        writes={"Email": "$work", "Phone_Unlock_Status__c": "Failed"},
+        Outcome.DELIVERED, facts={"event_ids": ()}, costs=(165, 0), writes={**BOTH, "Email": "$email"}
     ),
 }
 

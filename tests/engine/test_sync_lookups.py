@@ -89,9 +89,7 @@ def test_an_unreadable_answer_to_a_lookup_is_told_and_not_taken_for_nobody(world
     assert world.get(lead)["Email"] == person.email
 
 
-def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deliver(
-    world: World, stage: Stage
-) -> None:
+def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deliver(world: World, stage: Stage) -> None:
     found, lost = world.person(), world.person()
     world.lensmor.script(lost.personnel_id, "email", "failed")
     leads = [world.lead(found), world.lead(lost)]

@@ -13,6 +13,7 @@ from connector.store.credits import CapRules
 from connector.store.rows import Batch, Full
 
 RULES = CapRules(run={"lead": 9 * PRICE, "contact": 4 * PRICE}, day=11 * PRICE)
+PEOPLE = 5
 WORDS = st.sampled_from(["task", "free", "unexplained", "gone", "back"])
 
 
@@ -29,7 +30,8 @@ class Books(RuleBasedStateMachine):
 
     # -- what may happen ---------------------------------------------------------------------------------------
 
-    @rule(count=st.integers(1, 4), mapping=st.sampled_from(["lead", "contact"]))
+    @precondition(lambda self: self.people < PEOPLE)  # few people, so that much happens to each
+    @rule(count=st.integers(1, 3), mapping=st.sampled_from(["lead", "contact"]))
     def plan(self, count: int, mapping: str) -> None:
         self.shelf.plan(*(str(self.people + n) for n in range(count)), mapping=mapping)
         self.people += count
@@ -48,7 +50,7 @@ class Books(RuleBasedStateMachine):
     @rule(data=st.data(), task=st.booleans())
     def answer(self, data: st.DataObject, task: bool) -> None:
         """Any batch at any time: answers come late, and twice."""
-        batch = data.draw(st.sampled_from(self.batches))
+        batch = data.draw(self._batch())
         words = {unlock_id: data.draw(WORDS) for unlock_id in batch.unlocks.values()}
         if not task:  # the providers name everybody where there is no task
             words = {unlock_id: "unexplained" if word == "task" else word for unlock_id, word in words.items()}
@@ -63,14 +65,26 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), whole=st.booleans())
     def refuse(self, data: st.DataObject, whole: bool) -> None:
-        batch = data.draw(st.sampled_from(self.batches))
+        batch = data.draw(self._batch())
         ids = list(batch.unlocks.values())
         self.shelf.refuse(batch, *(ids if whole else ids[:1]), whole=whole)
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        self.shelf.lose(data.draw(st.sampled_from(self.batches)))
+        self.shelf.lose(data.draw(self._batch()))
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), presumed=st.booleans())
+    def repeat(self, data: st.DataObject, presumed: bool) -> None:
+        """A whole story at once, so that what follows it is met often: lost, no trace, sent once more."""
+        batch = data.draw(self._batch())
+        self.shelf.lose(batch)
+        if presumed:
+            self.presume_charged()
+        for unlock_id in batch.unlocks.values():
+            self.shelf.allow_repeat(unlock_id)
+        self.take(5)
 
     @rule()
     def die(self) -> None:
@@ -101,6 +115,15 @@ class Books(RuleBasedStateMachine):
     @rule()
     def pass_time(self) -> None:
         self.shelf.pass_time(60)
+
+    @rule()
+    def presume_charged(self) -> None:
+        """A day has gone by, as far as unknowns are concerned."""
+        self.shelf.ledger.operator.presume_charged(self.shelf.pass_time(), self.shelf.now)
+
+    def _batch(self) -> st.SearchStrategy[Batch]:
+        """Mostly one of the latest, so that something is left to be told of it."""
+        return st.sampled_from([*self.batches, *self.batches[-2:] * 4])
 
     def _unlocks(self) -> st.SearchStrategy[list[int]]:
         return st.lists(st.integers(1, self.people), min_size=1, max_size=4, unique=True)
@@ -150,7 +173,7 @@ class Books(RuleBasedStateMachine):
             assert unlocks[unlock_id] == row
         self.finals = {unlock_id: row for unlock_id, row in unlocks.items() if row["state"] == "final"}
         for row in self.finals.values():
-            assert row["hold"] != "open"
+            assert row["hold"] in {"", "charged", "released"}
             assert row["prior_attempt_id"] is None
 
     @invariant()
@@ -173,5 +196,5 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = Books.TestCase
 TestBooks.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

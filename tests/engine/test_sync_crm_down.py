@@ -1,0 +1,214 @@
+"""Salesforce misbehaves as a service: answers lost or unreadable, tokens that end, a quota that runs out."""
+
+from collections.abc import Mapping
+
+import pytest
+from stage import FaultRow, Stage, World, email_only
+
+from connector.core.errors import ConfigurationError, StopError
+from connector.core.model import Outcome
+from connector.engine.check import check_fields
+from connector.simulator.salesforce.schema import Field
+
+READS = ("limits", "describe", "query", "retrieve_many")
+SHORT_LIVED: tuple[FaultRow, ...] = (
+    ("drop_before", {}),
+    ("drop_after", {}),
+    ("cut_body", {}),
+    ("truncated", {}),
+    ("html", {}),
+    ("status", {"status": 503, "errorCode": "SERVER_UNAVAILABLE"}),
+    ("status", {"status": 429, "retry_after": 3}),
+    ("expire_token", {}),
+    ("delay", {"seconds": 0.05}),
+)
+
+
+@pytest.mark.parametrize(("action", "params"), SHORT_LIVED, ids=[f"{a} {p.get('status', '')}" for a, p in SHORT_LIVED])
+def test_every_call_survives_a_fault_that_passes(
+    world: World, stage: Stage, action: str, params: Mapping[str, object]
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    for operation in (*READS, "update_many"):
+        world.arm("salesforce", operation, action, **params)
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert report.exit_code == 0
+    assert world.get(lead)["Email"] == person.email
+    assert world.faults.armed() == [fault for fault in world.faults.armed() if fault.operation == "describe"]
+
+
+def test_a_write_whose_answer_was_lost_is_sent_once_more_and_changes_nothing_more(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    world.arm("salesforce", "update_many", "drop_after")
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    first, second = world.org.history("Lead", lead)
+    assert "Email" in first.changes
+    assert second.changes == {}
+
+
+def test_a_write_that_cannot_be_answered_at_all_stops_the_run_and_the_next_finishes(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("salesforce", "update_many", "html", times=50)
+    report = stage.sync()
+    assert report.state == "stopped"
+    assert report.exit_code == 4
+    assert report.outcomes == {Outcome.PARKED: 1}
+    assert "Salesforce" in report.stopped[0]
+    assert world.get(lead)["Email"] is None
+    world.faults.clear()
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == 2
+
+
+def test_a_write_that_took_effect_but_was_never_answered_is_recognised_by_the_next_sync(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("salesforce", "update_many", "drop_after", times=50)
+    assert stage.sync().exit_code == 4
+    assert world.get(lead)["Email"] == person.email
+    world.faults.clear()
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert report.crm.write_calls == 0
+    assert report.crm.records_unchanged == 1
+    assert stage.other().sync().selected == 0
+
+
+@pytest.mark.parametrize("operation", ["query", "retrieve_many"])
+def test_a_read_that_fails_for_good_stops_the_run_with_the_queue_intact(
+    world: World, stage: Stage, operation: str
+) -> None:
+    lead = world.lead(world.person())
+    world.arm("salesforce", operation, "drop_before", times=50)
+    report = stage.sync()
+    assert report.exit_code == 4
+    assert "check SALESFORCE_INSTANCE_URL and the network" in report.stopped[0]
+    assert world.get(lead)["Enrichment_Requested__c"] is True
+    world.faults.clear()
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.paid_posts() == 2
+
+
+def test_a_token_that_ends_in_mid_run_is_replaced(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.clock.at(5, world.simulator.salesforce.expire_tokens)
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.simulator.salesforce.requests["token"] == 2
+
+
+def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    site = world.simulator.salesforce
+    clients = dict(site.clients)
+
+    def lock_out() -> None:
+        site.clients.clear()
+        site.expire_tokens()
+
+    world.clock.at(5, lock_out)
+    report = stage.sync()
+    assert report.exit_code == 4
+    assert "SALESFORCE_CLIENT_ID" in report.stopped[0]
+    site.clients.update(clients)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == 2
+
+
+def test_a_login_refused_at_the_start_is_an_error_of_set_up(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    world.simulator.salesforce.clients.clear()
+    with pytest.raises(ConfigurationError, match=r"refuses the login .*check SALESFORCE_CLIENT_ID"):
+        stage.sync()
+    assert world.paid_posts() == 0
+
+
+def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(world: World, stage: Stage) -> None:
+    people = [world.person() for _ in range(3)]
+    leads = [world.lead(person) for person in people]
+
+    def others_are_busy() -> None:
+        world.org.daily_used = int(world.org.daily_limit * 0.8) - 1
+
+    world.clock.at(5, others_are_busy)
+    report = stage.sync()
+    assert report.state == "stopped"
+    assert report.exit_code == 4
+    assert "SALESFORCE_API_RESERVE_PERCENT" in report.stopped[0]
+    assert sum(report.outcomes.values()) == 3
+    assert world.org.daily_used <= world.org.daily_limit * 0.8
+    assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
+    world.clock.advance(days=1, seconds=1)
+    again = stage.other().sync()
+    assert again.outcomes == {Outcome.DELIVERED: 3}
+    assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
+    assert world.paid_posts() == 2
+
+
+def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: World, stage: Stage) -> None:
+    leads = [world.lead(world.person()) for _ in range(201)]
+    world.lensmor.task_seconds = 1
+
+    def use_up(_name: str, _id: str) -> None:
+        world.org.daily_used = world.org.daily_limit
+
+    world.org.after_update(use_up)
+    stage = stage.other(email_only())
+    report = stage.sync()
+    assert report.outcomes == {Outcome.DELIVERED: 200, Outcome.PARKED: 1}
+    world.clock.advance(days=1, seconds=1)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert all(world.get(lead)["Email"] for lead in leads)
+    assert [world.org.updates_count("Lead", lead) for lead in leads] == [1] * 201
+
+
+def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    world.org.daily_used = int(world.org.daily_limit * 0.9)
+    with pytest.raises(StopError, match=r"daily requests are at 1350[01] of 15000"):
+        stage.sync()
+    assert world.paid_posts() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ("hide", "HasOptedOutOfEmail", "channels.work_email.opt_out|has no field HasOptedOutOfEmail|read access"),
+        ("hide", "Enrichment_Requested__c", "select.flag|has no field Enrichment_Requested__c|read access"),
+        ("hide", "EmailBouncedDate", "channels.work_email.empty_when|has no field EmailBouncedDate|read access"),
+        ("hide", "LinkedIn_URL__c", "person.linkedin_url|has no field LinkedIn_URL__c|read access"),
+        ("read only", "Email", "channels.work_email.field|Email cannot be edited|edit access"),
+        ("read only", "Email_Unlock_Status__c", "channels.work_email.status|cannot be edited|edit access"),
+        ("read only", "Enrichment_Requested__c", "select.flag|cannot be edited|edit access"),
+        ("read only", "Enrichment_Error__c", "stamp.error|cannot be edited|edit access"),
+        ("restrict", "Email_Unlock_Status__c", "channels.work_email.status|restricted picklist|add these values"),
+        ("retype", "Email", "channels.work_email.field|Email is a double field|map one of type email"),
+        ("retype", "Enrichment_Requested__c", "select.flag|is a double, not a checkbox|for a picklist"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
+    world: World, stage: Stage, change: str, field: str, words: str
+) -> None:
+    match change:
+        case "hide":
+            world.org.hide_field("Lead", field)
+        case "read only":
+            world.org.make_read_only("Lead", field)
+        case "restrict":
+            world.org.restrict_picklist("Lead", field, ("Unlocked", "Failed"))
+        case _:
+            world.org.add_field("Lead", Field(field, "double"))
+    stage = stage.other(email_only())
+    with stage.parts() as parts:
+        problems = check_fields(parts.crm, stage.mappings["lead"])
+    found = [f"{'.'.join(map(str, problem.path))} {problem.message}" for problem in problems]
+    assert any(all(word in line for word in words.split("|")) for line in found), found

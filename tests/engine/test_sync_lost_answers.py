@@ -1,0 +1,249 @@
+"""A paid request whose answer was lost: the vendor's own record tells, on a fixed schedule; nothing is paid twice."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from stage import FaultRow, Stage, World, email_only, phone_only
+
+from connector.core.model import Outcome
+
+LOSING: tuple[FaultRow, ...] = (
+    ("drop_after", {}),
+    ("error_after", {"status": 500}),
+    ("error_after", {"status": 502}),
+    ("html", {}),
+    ("truncated", {}),
+    ("wrong_types", {}),
+    ("unknown_word", {"fields": ["status"]}),
+)
+NOT_TAKEN: tuple[FaultRow, ...] = (
+    ("drop_before", {}),
+    ("error_before", {"status": 500}),
+    ("status", {"status": 503}),
+    ("error_in_2xx", {}),
+)
+
+
+def _ids(rows: Sequence[FaultRow]) -> list[str]:
+    return [f"{action} {params.get('status', '')}".strip() for action, params in rows]
+
+
+def _reads(world: World) -> list[int]:
+    """Seconds from the first paid request to each read of a profile."""
+    entries = world.lensmor.requests.entries
+    sent = next(entry.at for entry in entries if entry.operation in {"submitEmailUnlock", "submitPhoneUnlock"})
+    return [round(entry.at - sent) for entry in entries if entry.operation == "getPersonnelProfile"]
+
+
+@pytest.mark.parametrize(("action", "params"), LOSING, ids=_ids(LOSING))
+def test_what_the_vendor_took_is_delivered_by_one_read(
+    world: World, stage: Stage, action: str, params: Mapping[str, object]
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", action, **params)
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert _reads(world) == [60]
+    assert world.paid_posts() == 1
+    assert report.credits["lensmor"].charged == 15
+
+
+@pytest.mark.parametrize(("action", "params"), NOT_TAKEN, ids=_ids(NOT_TAKEN))
+def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifteen_minutes(
+    world: World, stage: Stage, action: str, params: Mapping[str, object]
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", action, **params)
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert _reads(world) == [60, 360, 1260]
+    assert world.paid_posts() == 2
+    assert report.credits["lensmor"].charged == 15
+    assert report.credits["lensmor"].held == 0
+
+
+def test_a_phone_is_resolved_by_its_own_words(world: World, stage: Stage) -> None:
+    people = [world.person(), world.person()]
+    leads = [world.lead(people[0]), world.lead(people[1], Lensmor_Event_Id__c=None)]
+    world.arm("lensmor", "submitPhoneUnlock", "drop_after", subject=people[0].personnel_id)
+    world.arm("lensmor", "submitPhoneUnlock", "drop_before", subject=people[1].personnel_id)
+    report = stage.other(phone_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 2}
+    assert all(world.get(lead)["MobilePhone"] for lead in leads)
+    assert world.paid_posts() == 3
+    assert world.ours("lensmor") == 300
+
+
+def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    world.arm("lensmor", "submitEmailUnlock", "drop_before", times=2)
+    stage = stage.other(email_only("lensmor", "salesfinity"))
+    report = stage.sync()
+    assert report.outcomes == {Outcome.UNKNOWN: 1}
+    assert report.exit_code == 3
+    assert [found.record_id for found in report.attention] == [lead]
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
+    assert world.get(lead)["Enrichment_Requested__c"] is True
+    assert _reads(world)[3:] == [1320, 1620, 2520]
+    for days in (1, 30, 200):
+        world.clock.advance(days=days)
+        again = stage.other().sync()
+        assert again.outcomes == {Outcome.UNKNOWN: 1}
+        assert again.crm.write_calls == 0
+    assert world.paid_posts() == 2
+    assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
+
+
+def test_a_resubmission_that_meets_the_old_task_is_absorbed_and_the_first_hold_is_the_charge(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    stage = stage.other(email_only())
+    report = stage.sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == 2
+    assert world.ours("lensmor") == 15
+    assert report.credits["lensmor"].charged == 15
+    assert report.credits["lensmor"].held == 0
+
+
+def test_a_lost_batch_is_resolved_person_by_person(world: World, stage: Stage) -> None:
+    people = [world.person() for _ in range(5)]
+    leads = [world.lead(person) for person in people]
+    for person, outcome in zip(people, ("delivered", "failed", "no_value", "missing", "unfinished"), strict=True):
+        world.lensmor.script(person.personnel_id, "email", outcome)
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 3, Outcome.FAILED: 1, Outcome.NOT_FOUND: 1}
+    assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == [
+        "Unlocked",
+        "Failed",
+        "Not found",
+        "Unlocked",
+        "Unlocked",
+    ]
+    assert world.paid_posts() == 1
+    assert report.credits["lensmor"].charged == 75
+
+
+def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.task_seconds = 110
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert _reads(world) == [60, 80, 100, 120]
+    assert world.get(lead)["Email"] == person.email
+
+
+def test_an_unknown_word_in_the_profile_counts_as_in_progress(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    world.arm("lensmor", "getPersonnelProfile", "unknown_word", times=200)
+    stage = stage.other(email_only())
+    stage.wait_s = 900
+    report = stage.sync()
+    assert report.outcomes == {Outcome.WAITING: 1}
+    assert world.paid_posts() == 1
+    assert world.get(lead)["Email"] is None
+
+
+def test_a_profile_of_somebody_else_decides_nothing(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    world.arm("lensmor", "getPersonnelProfile", "wrong_types", times=200)
+    stage = stage.other(email_only())
+    stage.wait_s = 900
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    assert world.paid_posts() == 1
+
+
+def test_a_person_whom_the_vendor_no_longer_knows_ends_as_failed_and_presumed_charged(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    world.arm("lensmor", "getPersonnelProfile", "not_found")
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.FAILED: 1}
+    assert world.get(lead)["Enrichment_Error__c"] == "work email: lensmor no longer knows the person"
+    assert report.credits["lensmor"].charged == 15
+
+
+def test_runs_of_a_scheduler_resolve_a_loss_of_an_earlier_run(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    stage = stage.other(email_only())
+    stage.wait_s = 30
+    first = stage.sync()
+    assert first.outcomes == {Outcome.UNKNOWN: 1}
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
+    world.clock.advance(minutes=15)
+    stage.wait_s = 900
+    reports = stage.syncs(most=8)
+    assert reports[-1].selected == 0
+    assert world.get(lead)["Email"] == person.email
+    assert world.get(lead)["Enrichment_Requested__c"] is False
+    assert world.paid_posts() == 2
+
+
+def test_the_vendors_own_answer_wins_when_it_comes_late(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    world.lensmor.task_seconds = 3000
+    stage = stage.other(email_only())
+    stage.wait_s = 30
+    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    world.clock.advance(minutes=15)
+    assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    world.clock.advance(minutes=60)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+
+
+@pytest.mark.parametrize(("action", "params"), [*LOSING[:6], *NOT_TAKEN[:3]], ids=_ids((*LOSING[:6], *NOT_TAKEN[:3])))
+def test_a_lost_lookup_at_salesfinity_stays_unknown_and_is_never_repeated(
+    world: World, stage: Stage, action: str, params: Mapping[str, object]
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("salesfinity", "requestEmailEnrichment", action, **params)
+    stage = stage.other(email_only("salesfinity", "lensmor"))
+    report = stage.sync()
+    assert report.outcomes == {Outcome.UNKNOWN: 1}
+    assert report.exit_code == 3
+    assert report.credits["salesfinity"].held == 1
+    record = world.get(lead)
+    assert record["Email_Unlock_Status__c"] == "Unknown"
+    assert record["Enrichment_Requested__c"] is True
+    assert "the answer to the paid request was lost" in str(record["Enrichment_Error__c"])
+    world.clock.advance(days=2)
+    again = stage.other().sync()
+    assert again.outcomes == {Outcome.UNKNOWN: 1}
+    assert again.crm.write_calls == 0
+    assert world.paid_posts() == 1
+
+
+def test_an_unknown_older_than_a_day_counts_as_presumed_charged(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
+    stage = stage.other(email_only("salesfinity"))
+    stage.sync()
+    world.clock.advance(hours=25)
+    report = stage.other().sync()
+    assert report.credits["salesfinity"].held == 0
+    assert report.credits["salesfinity"].charged == 1

@@ -1,0 +1,179 @@
+"""One driver per ledger, a lock that dies with its process, and answers that outlive a broken database."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ledger_shelf import Shelf, open_ledger_at
+
+from connector.core.errors import LockedError
+from connector.store import tables as t
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from ledger_shelf import open_ledger_at
+with open_ledger_at(Path(sys.argv[1])).drive():
+    print("driving", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def another_driver(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that drives the ledger until its standard input ends."""
+    command = [sys.executable, "-c", DRIVER, str(path), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        assert process.stdout.readline() == "driving\n"
+        yield process
+
+
+def drives(path: Path) -> bool:
+    """Whether this process may drive the ledger now."""
+    ledger = open_ledger_at(path)
+    try:
+        with ledger.drive():
+            return True
+    except LockedError:
+        return False
+    finally:
+        ledger.close()
+
+
+def test_a_second_process_is_locked_out_until_the_first_ends(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with another_driver(path) as process:
+        assert not drives(path)
+        # Reading, and storing what came in, need no lock.
+        shelf = Shelf(open_ledger_at(path))
+        shelf.plan("70011")
+        assert len(shelf.all(t.unlock)) == 1
+        shelf.ledger.close()
+        process.communicate("\n")
+    assert process.returncode == 0
+    assert drives(path)
+
+
+def test_the_lock_dies_with_a_killed_process(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with another_driver(path) as process:
+        assert not drives(path)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert (tmp_path / "ledger.lock").exists()
+    assert drives(path)
+
+
+def test_one_process_drives_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger_at(path)
+    with ledger.drive():
+        assert not drives(path)
+        assert not drives(path)
+    assert drives(path)
+    ledger.close()
+
+
+def test_a_driver_that_fails_gives_the_lock_back(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = open_ledger_at(path)
+    with pytest.raises(RuntimeError), ledger.drive():
+        raise RuntimeError
+    assert drives(path)
+    ledger.close()
+
+
+def test_a_ledger_in_memory_needs_no_lock() -> None:
+    ledger = open_ledger_at(None)
+    with ledger.drive(), ledger.drive():
+        pass
+
+
+# -- the spill file ---------------------------------------------------------------------------------------------
+
+ANSWER = {"attempt_id": "a1", "task_id": "task-1", "check": {7: True}, "gone": {8: "knows nobody"}, "back": [9]}
+READ = {"attempt_id": "a1", "task_id": "task-1", "check": {"7": True}, "gone": {"8": "knows nobody"}, "back": [9]}
+
+
+def test_answers_are_spilled_read_and_dropped_when_adopted(tmp_path: Path) -> None:
+    ledger = open_ledger_at(tmp_path / "ledger.db")
+    assert ledger.spilled() == []
+    ledger.spill(ANSWER)
+    ledger.spill({"attempt_id": "a2", "task_id": None})
+    again = open_ledger_at(tmp_path / "ledger.db")
+    assert again.spilled() == [READ, {"attempt_id": "a2", "task_id": None}]
+    again.spill_adopted()
+    assert again.spilled() == []
+    again.spill_adopted()  # nothing there is no mistake
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    ledger = open_ledger_at(tmp_path / "ledger.db")
+    ledger.spill(ANSWER)
+    ledger.spill({"attempt_id": "a2", "task_id": "cut off"})
+    file = tmp_path / "ledger.spill"
+    text = file.read_text()
+    file.write_text(text[:-cut])
+    found = ledger.spilled()
+    assert found[0] == READ
+    assert len(found) == (2 if cut == 1 else 1)  # one byte is the newline: the answer is whole
+    ledger.spill({"attempt_id": "a3", "task_id": "after"})
+    assert ledger.spilled()[0] == READ
+    assert ledger.spilled()[-1] == {"attempt_id": "a3", "task_id": "after"}
+
+
+def test_the_spill_file_is_on_disk_before_the_call_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    open_ledger_at(tmp_path / "ledger.db").spill(ANSWER)
+    assert len(synced) == 1
+
+
+def test_without_a_file_nothing_is_spilled() -> None:
+    ledger = open_ledger_at(None)
+    ledger.spill(ANSWER)
+    assert ledger.spilled() == []
+    ledger.spill_adopted()
+    ledger.close()
+
+
+# -- first starts at once ---------------------------------------------------------------------------------------
+
+OPENER = """
+import os, sys
+os.chdir(sys.argv[1])
+from connector.app.joining import configure, open_ledger
+print("ready", flush=True)
+sys.stdin.readline()
+print(*open_ledger(configure(None)).seal.fingerprints)
+"""
+
+
+def test_processes_that_make_a_new_ledger_at_once_share_its_key(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
+    command = [sys.executable, "-c", OPENER, str(tmp_path)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
+        for _ in range(2)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    found = [process.communicate()[0].strip() for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert len(set(found)) == 1
+    assert found[0]
+    assert sorted(file.name for file in tmp_path.glob("*.key*")) == ["connector.key"]

@@ -1,0 +1,154 @@
+"""One budget of requests per vendor key: evenly spaced, shared, and moved by what the vendor says."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from ledger_shelf import open_ledger_at
+
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.limiter import Limiter
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+class Watch:
+    """A clock that moves only by waiting."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+        self.time = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def later(self, seconds: float) -> datetime:
+        return self.time + timedelta(seconds=seconds * self.scale)
+
+    def sleep(self, seconds: float) -> None:
+        self.time = self.later(seconds)
+
+    def pause(self, duration: timedelta) -> None:
+        assert duration > timedelta()
+        self.time += duration
+
+    @property
+    def elapsed(self) -> float:
+        return (self.time - START).total_seconds()
+
+
+@pytest.fixture(name="database")
+def _database() -> Database:
+    return open_ledger_at(None).database
+
+
+def leaving(limiter: Limiter, watch: Watch, count: int) -> list[float]:
+    """When so many requests left, in seconds."""
+    times = []
+    for _ in range(count):
+        limiter.acquire()
+        times.append(watch.elapsed)
+    return times
+
+
+def test_permits_are_evenly_spaced(database: Database) -> None:
+    watch = Watch()
+    assert leaving(Limiter(database, "lensmor/default", 60, watch), watch, 5) == [0, 1, 2, 3, 4]
+
+
+def test_idle_time_earns_no_burst(database: Database) -> None:
+    watch = Watch()
+    limiter = Limiter(database, "lensmor/default", 60, watch)
+    limiter.acquire()
+    watch.sleep(600)
+    assert leaving(limiter, watch, 3) == [600, 601, 602]
+
+
+def test_a_slow_caller_does_not_wait(database: Database) -> None:
+    watch = Watch()
+    limiter = Limiter(database, "lensmor/default", 60, watch)
+    for expected in (0, 1.5, 3):
+        limiter.acquire()
+        assert watch.elapsed == expected
+        watch.sleep(1.5)
+
+
+def test_callers_of_one_key_share_the_budget_and_of_two_keys_do_not(database: Database) -> None:
+    watch = Watch()
+    one, same = (Limiter(database, "lensmor/default", 60, watch) for _ in range(2))
+    other = Limiter(database, "lensmor/second", 60, watch)
+    assert [*leaving(one, watch, 1), *leaving(same, watch, 1), *leaving(one, watch, 1)] == [0, 1, 2]
+    assert leaving(other, watch, 2) == [2, 3]
+
+
+def test_a_new_process_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
+    watch = Watch()
+    first = open_ledger_at(tmp_path / "ledger.db")
+    leaving(Limiter(first.database, "lensmor/default", 6, watch), watch, 2)
+    first.close()
+    again = open_ledger_at(tmp_path / "ledger.db")
+    assert leaving(Limiter(again.database, "lensmor/default", 6, watch), watch, 1) == [20]
+    again.close()
+
+
+def test_a_pause_holds_everybody_and_a_shorter_one_changes_nothing(database: Database) -> None:
+    watch = Watch()
+    limiter, same = (Limiter(database, "lensmor/default", 60, watch) for _ in range(2))
+    limiter.pause(30)
+    limiter.pause(5)
+    assert leaving(same, watch, 2) == [30, 31]
+
+
+def test_a_pause_never_brings_the_next_permit_forward(database: Database) -> None:
+    watch = Watch()
+    limiter = Limiter(database, "lensmor/default", 1, watch)
+    leaving(limiter, watch, 1)
+    limiter.pause(10)
+    assert leaving(limiter, watch, 1) == [60]
+
+
+def test_the_vendors_own_limit_wins(database: Database) -> None:
+    watch = Watch()
+    limiter = Limiter(database, "lensmor/default", 60, watch)
+    limiter.acquire()
+    limiter.limit(120)
+    limiter.limit(120)
+    assert leaving(limiter, watch, 3) == [1, 1.5, 2]
+    with database.read() as connection:
+        assert connection.scalar(sa.select(t.rate_limit.c.per_minute)) == 120
+
+
+def test_rehearsals_shorten_every_wait(database: Database) -> None:
+    watch = Watch(scale=0.01)
+    limiter = Limiter(database, "lensmor/default", 60, watch)
+    assert leaving(limiter, watch, 3) == [0, 0.01, 0.02]
+    limiter.pause(100)
+    assert leaving(limiter, watch, 1) == [1.02]
+
+
+def test_threads_get_permits_of_their_own(tmp_path: Path) -> None:
+    ledger = open_ledger_at(tmp_path / "ledger.db")
+    waits: list[float] = []
+
+    class Still(Watch):
+        """Time stands still: each wait tells which permit it was."""
+
+        def pause(self, duration: timedelta) -> None:
+            waits.append(duration.total_seconds())
+
+    limiter = Limiter(ledger.database, "lensmor/default", 60, Still())
+
+    def send() -> None:
+        for _ in range(10):
+            limiter.acquire()
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(waits) == list(range(1, 40))
+    ledger.close()
