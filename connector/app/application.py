@@ -306,8 +306,11 @@ class Application:
     @contextmanager
     def events(self) -> Iterator[LensmorEvents]:
         """Lensmor's events."""
-        with self.ledger(must_exist=False) as ledger:
-            yield connect_events(self._configured, ledger, self.clock)
+        with (
+            self.ledger(must_exist=False) as ledger,
+            connect_events(self._configured, ledger, self.clock) as found,
+        ):
+            yield found
 
 
 def _what_next(provider: str, state: str) -> str:

@@ -1,7 +1,8 @@
 """From settings to parts: the ledger with its key, the CRM client, and each vendor with its rate budget."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def _keys(settings: Settings, path: Path | None, *, is_new: bool) -> list[str]:
         return [key.strip() for key in text.split(",") if key.strip()]
     if path is None:
         raise ConfigurationError("CONNECTOR_SECRET_KEY is missing; only a SQLite file keeps a key of its own")
-    return read_or_create_key_file(path.with_suffix(".key"), may_create=is_new)
+    return read_or_create_key_file(path.with_name(path.name + ".key"), may_create=is_new)
 
 
 def connect_crm(settings: Settings, clock: Clock) -> Crm:
@@ -165,6 +166,11 @@ def connect_providers(
     return connected
 
 
-def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> LensmorEvents:
+@contextmanager
+def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> Iterator[LensmorEvents]:
     """Lensmor's event routes."""
-    return LensmorEvents(vendor_http("lensmor", configured.providers["lensmor"], ledger, clock))
+    http = vendor_http("lensmor", configured.providers["lensmor"], ledger, clock)
+    try:
+        yield LensmorEvents(http)
+    finally:
+        http.close()

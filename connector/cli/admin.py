@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from connector.cli.common import env_option, json_option, mapping_option, show
+from connector.cli.common import env_option, json_option, mapping_option, reader_may_leave, show
 from connector.report import text
 
 
@@ -87,7 +87,8 @@ def schema() -> None:
     """
     from connector.app.schema import mapping_schema
 
-    click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))
+    with reader_may_leave():
+        click.echo(json.dumps(mapping_schema(), indent=2, ensure_ascii=False))
 
 
 COMMANDS = (doctor, credits_, schema)

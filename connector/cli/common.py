@@ -1,8 +1,10 @@
 """What the commands share: options, progress on standard error, and one way to print."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -40,9 +42,17 @@ env_option = click.option(
 )
 
 
+class _Out(Console):
+    """A console that tells of a reader who went away, instead of ending the process with a code of its own."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Standard output; wide enough for tables when it is a pipe."""
-    console = Console(highlight=False)
+    console = _Out(highlight=False)
     console.width = text.width_of(console)
     return console
 
@@ -57,12 +67,23 @@ def say(message: str) -> None:
     err().print(message, markup=False, soft_wrap=True)
 
 
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print within this: a reader who went away is no fault, and changes no exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+
+
 def show(document: Mapping[str, Any], *, as_json: bool, render: Callable[[Mapping[str, Any]], RenderableType]) -> None:
     """Print a result, as JSON or for eyes."""
-    if as_json:
-        click.echo(json.dumps(document, indent=2))
-    else:
-        out().print(render(document))
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(document, indent=2))
+        else:
+            out().print(render(document))
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -42,9 +42,9 @@ def main() -> None:
     """Run one command; every error is one message and one documented exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cli.main(standalone_mode=False, prog_name="connector")
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        # Without its standalone mode click catches what `ctx.exit` raises, and gives its code back instead.
+        code = cli.main(standalone_mode=False, prog_name="connector")
+        sys.exit(code if isinstance(code, int) else 0)
     except click.Abort as error:
         # click turns Ctrl-C into the same exception as a question answered with no.
         interrupted = isinstance(error.__cause__, KeyboardInterrupt)

@@ -142,6 +142,10 @@ def backfill(
         application = Application(mappings, env_file, progress)
         say(f"Ledger: {application.ledger_place}")
         report = application.backfill(chosen)
+    given = len(set(chosen.ids or ()))
+    if limit is None and report.selected < given:
+        left = given - report.selected
+        say(f"{left} of the {given} ids are no records that this mapping takes; see its object and where")
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
 

@@ -8,7 +8,8 @@ ConnectorError
 │   ├── CreditsError        the vendor says that the credits are used up
 │   ├── QuotaError          the CRM's request quota is used up
 │   └── DownError           a service refuses a login that worked before, or answers nothing usable
-│       └── UnreachableError    no connection to it could be opened: nothing was sent
+│       ├── UnreachableError    no connection to it could be opened: nothing was sent
+│       └── PassingError        one try failed in a way that may pass; whoever asked decides what comes next
 ├── RefusedError            a vendor refused a request; certain that nothing was done
 ├── LostAnswerError         a request left and its answer did not arrive or cannot be read
 ├── NotThereError           a vendor does not know the id that was asked for
@@ -65,6 +66,10 @@ class DownError(StopError):
 
 class UnreachableError(DownError):
     """No connection could be opened, so nothing was sent."""
+
+
+class PassingError(DownError):
+    """One try failed in a way that may pass, and was not repeated: what is asked must first be looked at again."""
 
 
 class RefusedError(ConnectorError):

@@ -163,7 +163,10 @@ class Planner:
     ) -> Decision:
         """The first source from `start` on that can still bring the value."""
         unidentified: list[str] = []
+        asked = {t.source for t in tried}
         for position, name in enumerate(rules.sources[start:], start):
+            if name in asked:
+                continue
             source = self.sources[name]
             lookup = known.lookups.get((name, person.linkedin or ""))
             identity = identify(person, source, lookup)

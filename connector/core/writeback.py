@@ -118,9 +118,10 @@ class WriteRules:
         return Outcome.DELIVERED, ""
 
     def _ours_to_write(self, record: CrmRecord, rules: ChannelMapping, result: ChannelResult) -> bool:
-        if counts_as_empty(record, rules):
+        if not record.text(rules.field):
             return True
-        if rules.write is WritePolicy.IF_EMPTY or result.baseline is None:
+        replaceable = rules.write is WritePolicy.OVERWRITE or counts_as_empty(record, rules)
+        if not replaceable or result.baseline is None:
             return False
         return self.unchanged(result.baseline, stored_form(record.values.get(rules.field), is_email=rules.is_email))
 

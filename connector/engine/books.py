@@ -64,7 +64,9 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
         finished_at=now,
         attention=tuple(_attention(run, words)),
         reasons=_reasons(words),
-        stopped=tuple(dict.fromkeys([*run.stopped.values(), *filter(None, [run.crm_stopped, trouble])])),
+        stopped=tuple(
+            dict.fromkeys([*run.stopped.values(), *run.closed.values(), *filter(None, [run.crm_stopped, trouble])])
+        ),
     )
     wrong = ledger.credits.imbalance()
     if not trouble and len(words) != selected:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from connector.core.errors import (
     CreditsError,
+    DownError,
     LostAnswerError,
     NotThereError,
     RefusedError,
@@ -19,6 +20,7 @@ from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.rows import Batch, Full, Settlement
 
 FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
+SOONEST_RETRY_S = 5.0  # a vendor that says "at once" again and again would otherwise be asked without end
 REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
 _GONE = {
     SkipReason.INVALID: "refuses this personnel id as invalid",
@@ -53,13 +55,13 @@ def send(run: Run, provider: Provider, batch: Batch) -> None:
         run.parts.progress.note(f"{error}; the ledger keeps it as unknown")
     except CreditsError as error:
         _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
-        run.stop(provider.name, str(error))
+        run.stop_buying(provider.name, str(error))
     except UnreachableError as error:
         _give_back(run, batch, str(error), RETRY_CONNECT_S)
         run.unreachable(provider.name, error)
     except StopError as error:
         _give_back(run, batch, str(error), None)
-        run.stop(provider.name, str(error))
+        run.stop_buying(provider.name, str(error))
     except RefusedError as error:
         _refused(run, provider, batch, error)
     else:
@@ -85,7 +87,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission) -> N
     try:
         ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
         run.settled.extend(gone)
-    except sa.exc.SQLAlchemyError:
+    except (sa.exc.SQLAlchemyError, ValueError, OSError):
         ledger.spill(
             {"attempt_id": batch.attempt_id, "task_id": answer.task_id, "check": check, "gone": gone, "back": back}
         )
@@ -101,7 +103,7 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) ->
         for person, unlock_id in batch.unlocks.items():
             _find_event(run, provider, person, unlock_id, batch.event_id)
     elif error.retry_after_s is not None:
-        _give_back(run, batch, str(error), error.retry_after_s)
+        _give_back(run, batch, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
     elif error.reread:
         _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
     elif len(batch.unlocks) > 1:
@@ -129,6 +131,8 @@ def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong
     except NotThereError:
         run.settle([Settlement(unlock_id, Result.FAILED, f"{provider.name} {_GONE[SkipReason.MISSING]}")])
         return
+    except (RefusedError, DownError):
+        return  # the person stays planned, and is deferred when the run ends
     if (others or wrong is not None) and unlock_id not in run.relinked:
         # Without another event the person is sent without any: newer contracts allow it.
         run.relinked.add(unlock_id)

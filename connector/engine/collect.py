@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from connector.core.errors import NotThereError
+from connector.core.errors import NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Result, UnlockState
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
 from connector.engine.context import Run
@@ -19,11 +19,17 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     """Read a task and settle every person it has a last word on."""
     results = run.parts.ledger.results
     people = results.people_of(task)
+    if not people:  # everybody was settled, and the process died before the task was closed
+        results.task_ended(task, [], run.now(), "")
+        return
     try:
         report = provider.read_task(task.channel, task.vendor_id, list(people))
     except NotThereError:
         _vanished(run, provider, task, list(people.values()))
         return
+    except (RefusedError, StopError):
+        results.postpone(task, run.later(STRETCHED_POLL_S))
+        raise
     run.reachable(provider.name)
     settled = run.settle(_settlements(provider, people, report))
     if report.ended:
@@ -103,6 +109,9 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         charged = row.state is not UnlockState.PLANNED
         run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
         return
+    except (RefusedError, StopError):
+        results.postpone_check(row, run.later(STRETCHED_POLL_S))
+        raise
     run.reachable(provider.name)
     view = View.RUNNING if sight is None else sight.view
     verdict = judge(row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures)
@@ -130,7 +139,9 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
     try:
         if provider.keeps_records:
             sight = provider.read_person(row.person).get(row.channel)
-            value = sight.value if sight is not None else None
+            if sight is None or sight.view in {View.RUNNING, View.NOT_BOUGHT}:
+                return  # the record lags, or speaks of somebody else: it is read again by the next run
+            value = sight.value
         elif row.vendor_task_id is not None:
             item = provider.read_task(row.channel, row.vendor_task_id, [row.person]).items.get(row.person)
             value = item.value if item is not None else None

@@ -90,6 +90,7 @@ class Run:
 
     Attributes:
         pulled: records read so far.
+        closed: providers that nothing more is bought from, and why.
         stopped: providers that nothing more is sent to, and why.
         full: provider, channel and mapping whose caps allow nothing more, and which cap.
         looked: older tasks that had their one look.
@@ -97,6 +98,7 @@ class Run:
         relinked: unlocks whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
+        out_of_time: the run's patience is over: nothing new is bought.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
     """
@@ -108,6 +110,7 @@ class Run:
     first_entry: int = 0
     pulled: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
     crm_stopped: str = ""
     full: dict[tuple[str, str, str], str] = field(default_factory=dict)
     looked: set[int] = field(default_factory=set)
@@ -117,6 +120,7 @@ class Run:
     tried: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
     writing_last: bool = False
+    out_of_time: bool = False
     writes: Counter[str] = field(default_factory=Counter)
     unreachable_since: dict[str, datetime] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -160,6 +164,14 @@ class Run:
     def full_pairs(self, provider: str) -> list[tuple[str, str]]:
         """Channels and mappings that may buy nothing more from this provider."""
         return [(channel, mapping) for name, channel, mapping in self.full if name == provider]
+
+    def stop_buying(self, provider: str, reason: str) -> None:
+        """Buy nothing more from this provider in this run; what was bought is still collected."""
+        self.closed.setdefault(provider, reason)
+
+    def why_closed(self, provider: str) -> str:
+        """Why nothing more is bought from this provider; empty when it is open."""
+        return self.stopped.get(provider) or self.closed.get(provider, "")
 
     def stop(self, provider: str, reason: str) -> None:
         """Send nothing more to this provider in this run."""

@@ -20,6 +20,7 @@ WRITE_AT = 2000  # finished wants that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
 JOIN_S = 15.0  # how long a batch that is not full waits for people who may still join it
 GLANCE_S = 1.0
+TROUBLES_IN_A_ROW = 3
 Piece = tuple[str, Work]
 
 
@@ -33,6 +34,7 @@ class _Agenda:
         self._groups: list[tuple[Channel, str | None, int]] = []
         self._names: dict[str, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
+        self._failures = 0
         self.refresh()
 
     @property
@@ -44,8 +46,8 @@ class _Agenda:
         """Read anew what is planned, what must be looked up, and which values must be read once more."""
         ledger = self._run.parts.ledger
         full = self._run.full_pairs(self.name)
-        self._groups = ledger.attempts.groups(self.name, self._run.id, self._run.now(), full)
-        self._rereads = ledger.results.due_rereads(self.name, self._run.id)
+        self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
+        self._rereads = ledger.results.due_rereads(self._provider.source, self._run.id)
         if self._provider.source.looks_up_linkedin:
             busy = self.lane.keys
             found = resolve.pending_by_name(self._run, self.name)
@@ -63,9 +65,11 @@ class _Agenda:
 
     def _pieces(self, *, partial: bool) -> Iterator[Piece]:
         busy = self.lane.keys
-        yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
-        yield from self._lookup()
-        yield from self._poll(busy)
+        yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
+        if not self._run.why_closed(self.name) and not self._run.out_of_time:
+            yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
+            yield from self._lookup()
+        yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
 
@@ -90,20 +94,21 @@ class _Agenda:
             pending = self._names.pop(name)
             yield f"look up {name}", functools.partial(resolve.look_up, self._run, self._provider, name, pending)
 
-    def _poll(self, busy: set[str]) -> Iterator[Piece]:
-        run = self._run
-        for task in run.parts.ledger.results.due_tasks(self.name, run.now()):
+    def _poll(self, busy: set[str], *, older: bool) -> Iterator[Piece]:
+        """Tasks that are due; those of earlier runs get one look each."""
+        run, results = self._run, self._run.parts.ledger.results
+        for task in results.due_tasks(self._provider.source, run.now(), run.started_at, run.looked, older=older):
             key = f"poll {task.id}"
-            if key in busy or task.id in run.looked:
+            if key in busy:
                 continue
-            if task.submitted_at < run.started_at:
+            if older:
                 run.looked.add(task.id)
             yield key, functools.partial(collect.poll, run, self._provider, task)
 
     def _check(self, busy: set[str]) -> Iterator[Piece]:
         if not self._provider.keeps_records:
             return
-        for row in self._run.parts.ledger.results.due_checks(self.name, self._run.now()):
+        for row in self._run.parts.ledger.results.due_checks(self._provider.source, self._run.now()):
             key = f"check {row.id}"
             if key not in busy:
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
@@ -121,10 +126,13 @@ class _Agenda:
             work()
         except UnreachableError as error:
             self._run.unreachable(self.name, error)
-        except StopError as error:
-            self._run.stop(self.name, str(error))
-        except (RefusedError, NotThereError) as error:
-            self._run.stop(self.name, f"{error}; this answer was not expected here")
+        except (StopError, RefusedError, NotThereError) as error:
+            # One bad task or person must not keep the others from being read; several in a row are the vendor's own.
+            self._failures += 1
+            if self._failures >= TROUBLES_IN_A_ROW:
+                self._run.stop(self.name, str(error))
+        else:
+            self._failures = 0
 
 
 class Loop:
@@ -160,6 +168,8 @@ class Loop:
 
     def _turn(self) -> bool:
         """One round; False when the run may go on to its last writes."""
+        if self._run.now() >= self._deadline:
+            self._run.out_of_time = True
         finished = sum(agenda.lane.reap() for agenda in self._agendas) > 0
         started = sum(self._fill(agenda) for agenda in self._agendas) > 0
         if started or finished:
@@ -170,7 +180,7 @@ class Loop:
         if self._busy():
             wait_any([agenda.lane for agenda in self._agendas], GLANCE_S)
             return True
-        if self._advance(everything=True):
+        if self._advance(everything=True) and not self._run.out_of_time:
             return True
         self._refresh()
         if sum(self._fill(agenda) for agenda in self._agendas) > 0:

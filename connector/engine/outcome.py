@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, CrmRecord, FieldChange, Outcome, Result, UnlockState
+from connector.core.person import person_of
 from connector.core.writeback import ChannelResult, Write
 from connector.crm.interface import Rejection, Trouble
 from connector.engine.context import Run
@@ -22,10 +23,28 @@ _ADVICE = {
 }
 
 
-def channel_results(run: Run, row: RecordRow, words: Mapping[int, UnlockWord]) -> list[ChannelResult]:
+def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+    """Whether somebody has corrected the record's identifiers since: what was bought is another person's."""
+    now, before = person_of(record, mapping.person), row.person
+    other_id = now.personnel_id is not None and now.personnel_id not in {before.personnel_id, row.resolved_id}
+    return other_id or (now.linkedin is not None and now.linkedin != before.linkedin)
+
+
+def renamed(run: Run, row: RecordRow) -> Finish:
+    """The record leaves this run untouched; the next one finds it flagged, and begins anew."""
+    reason = "the record names another person now; nothing is written, it begins anew"
+    call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
+    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
+    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True)
+
+
+def channel_results(
+    run: Run, row: RecordRow, record: CrmRecord, words: Mapping[int, UnlockWord]
+) -> list[ChannelResult]:
     """What each want of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
     results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
-    if (row.mapping, row.crm_id) in run.asked:
+    select = run.mappings[row.mapping].select
+    if (row.mapping, row.crm_id) in run.asked or record.values.get(select.flag_field) == select.asks:
         return results
     return [
         ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=True) if r.outcome is Outcome.DEFERRED else r
@@ -46,7 +65,8 @@ def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | Non
         keep = want.keep_status or want.state == "done"
         return ChannelResult(want.channel, want.outcome, want.reason, keep_status=keep)
     if word is None:
-        reason = want.reason or next(iter(run.stopped.values()), "") or "the person was not looked up yet"
+        trouble = next(iter([*run.stopped.values(), *run.closed.values()]), "")
+        reason = want.reason or trouble or "the person was not looked up yet"
         return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
     if word.state is UnlockState.FINAL and word.result is Result.DELIVERED and word.value is not None:
         return ChannelResult(want.channel, Outcome.DELIVERED, "", word.value, word.provider, baseline=want.baseline)
@@ -56,7 +76,7 @@ def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | Non
 def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> ChannelResult:
     if word.state is UnlockState.PLANNED:
         full = run.full.get((word.provider, want.channel.value, mapping))
-        reason = run.stopped.get(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
+        reason = run.why_closed(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
         return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
     if word.state is UnlockState.UNKNOWN:
         reason = word.reason or f"the answer of {word.provider} was lost"
@@ -103,7 +123,8 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
         write.reason,
         settled,
         closes=write.closes,
-        in_progress=any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values()),
+        in_progress=any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values())
+        or (row.in_progress and not write.closes),
         parked_version=park_version(run, record, mapping) if write.culprits else None,
         attention=attention,
     )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from connector.core.errors import DownError, RefusedError
+from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, UnlockKey
 from connector.core.person import IdentifiedBy
@@ -117,7 +117,7 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
     source = run.parts.providers[name].source
     try:
         balance: int | None = run.parts.providers[name].balance()
-    except (DownError, RefusedError):
+    except (DownError, RefusedError, NotThereError):
         balance = None
     room = run.parts.ledger.credits.room(source.name, source.account, run.id, run.caps(name), run.now())
     lefts = [cap.left for cap in room.shared if cap.name != "balance at the vendor"]

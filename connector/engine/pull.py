@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from connector.core.mapping import MappingFile, WritePolicy
-from connector.core.model import CrmRecord
-from connector.core.person import person_of
+from connector.core.model import CrmRecord, Person
+from connector.core.person import IdentifiedBy, person_of
+from connector.core.plan import Buy, Decision, Join, Take
 from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
@@ -56,8 +57,18 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
         for channel, rules in mapping.channels.items():
             decision = planner.plan_channel(record, people[record.id], channel, rules, known)
             baseline: str | None = None
-            if rules.write is WritePolicy.OVERWRITE:
+            if rules.write is WritePolicy.OVERWRITE or rules.empty_when:
                 baseline = seal.hash(stored_form(record.values.get(rules.field), is_email=rules.is_email))
             wants.append(PlannedWant(channel, decision, baseline))
-        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants)))
+        resolved = next((id_ for w in wants if (id_ := resolved_id(run, people[record.id], w.decision))), None)
+        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants), resolved))
     return planned
+
+
+def resolved_id(run: Run, person: Person, decision: Decision) -> str | None:
+    """The personnel id that a LinkedIn lookup has brought, where the record itself has none."""
+    if person.personnel_id is not None or not isinstance(decision, Buy | Join | Take):
+        return None
+    key = decision.key if isinstance(decision, Buy) else decision.unlock.key
+    source = run.parts.sources.get(key.provider)
+    return key.person if source is not None and source.identified_by is IdentifiedBy.PERSONNEL_ID else None

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from connector.core.errors import DownError, RefusedError, StopError
+from connector.core.errors import NotThereError, RefusedError, StopError
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine.context import Run
 
@@ -16,7 +16,7 @@ def recover(run: Run) -> None:
         _adopt(run, answer)
     ledger.spill_adopted()
     check_at = {
-        name: run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
+        (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         for name, provider in run.parts.providers.items()
     }
     lost = ledger.attempts.orphaned(check_at, run.now())
@@ -56,9 +56,9 @@ def observe_balances(run: Run, when: str) -> None:
         began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:
             balance = provider.balance()
-        except (DownError, StopError, RefusedError) as error:
+        except (StopError, RefusedError, NotThereError) as error:
             if when == "before":
-                run.stop(name, str(error))
+                run.stop_buying(name, f"its balance is not known: {error}")
             continue
         run.balances.setdefault(name, {})[when] = balance
         ledger.credits.observe(name, provider.source.account, run.id, balance, began_at, last_entry)

@@ -7,6 +7,7 @@ from connector.core.model import Result, UnlockKey
 from connector.core.plan import Exhausted, Known, Skip, Tried
 from connector.core.recover import View
 from connector.engine.context import Run
+from connector.engine.pull import resolved_id
 from connector.providers.interface import Found, Provider
 from connector.store.credits import Room
 from connector.store.records import EndedWant
@@ -22,16 +23,20 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
     left = _credits_left(run, provider)
     for want, record in run.parts.ledger.records.pending_lookups(run.id):
         rules = run.mappings[record.mapping].channels.get(want.channel)
-        if rules is None or rules.sources[want.position] != provider or not record.person.linkedin:
+        if (
+            rules is None
+            or not record.person.linkedin
+            or rules.sources[want.position : want.position + 1] != (provider,)
+        ):
             continue
         price = run.parts.providers[provider].source.prices.of(want.channel)
-        if provider in run.stopped or (left is not None and left < price):
+        if run.why_closed(provider) or (left is not None and left < price):
             unaffordable.append(want.id)
             continue
         left = None if left is None else left - price
         waiting.setdefault(record.person.linkedin, []).append((want, record))
     if unaffordable:
-        reason = run.stopped.get(provider) or f"the budget for {provider} cannot pay for more people"
+        reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
         run.parts.ledger.records.hold(unaffordable, reason)
     return waiting
 
@@ -47,7 +52,7 @@ def _credits_left(run: Run, provider: str) -> int | None:
     bounds = shared + ([sum(own)] if own and len(own) == len(run.mappings) else [])
     if not bounds:
         return None
-    groups = ledger.attempts.groups(provider, run.id, run.now())
+    groups = ledger.attempts.groups(source, run.id, run.now())
     return min(bounds) - sum(size * source.prices.of(channel) for channel, _, size in groups)
 
 
@@ -63,11 +68,11 @@ def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pendi
         run.parts.progress.note(str(error))
         for want, record in pending:
             tried = (*want.tried, Tried(provider.name, Result.FAILED, str(error)))
-            decide_anew(run, record, want, tried, want.position + 1)
+            decide_anew(run, record, want, tried)
         return
     ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
     for want, record in pending:
-        decide_anew(run, record, want, want.tried, want.position)
+        decide_anew(run, record, want, want.tried)
     _take_what_is_shown(run, provider, found)
 
 
@@ -108,21 +113,24 @@ def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
 def _ask_next(run: Run, ended: EndedWant, record: RecordRow) -> None:
     reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
     tried = (*ended.want.tried, Tried(ended.provider, ended.result, reason))
-    decide_anew(run, record, ended.want, tried, ended.want.position + 1)
+    decide_anew(run, record, ended.want, tried)
 
 
 _RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
 
 
-def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...], start: int) -> None:
-    """Ask the planner from one source on, and put its decision into the ledger."""
+def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]) -> None:
+    """Ask the planner for the next source that was not tried, and put its decision into the ledger."""
     mapping = run.mappings[record.mapping]
     rules = mapping.channels.get(want.channel)
     if rules is None:
+        gone = Skip(f"{want.channel} is no longer mapped", tried=tried)
+        run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, gone, run.now())
         return
     sources = [run.parts.sources[name] for name in rules.sources]
     known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
-    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried, start)
-    run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, decision, run.now())
+    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+    found = resolved_id(run, record.person, decision)
+    run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, decision, run.now(), found)
     if isinstance(decision, Exhausted | Skip):
         run.parts.progress.step()

@@ -53,7 +53,7 @@ def run_pass(parts: Parts, job: Job) -> Report:
         raise
     if not run.crm_stopped:
         reconcile.observe_balances(run, "after")
-    return books.close(run, job.command, "stopped" if run.stopped or run.crm_stopped else "finished")
+    return books.close(run, job.command, "stopped" if run.stopped or run.closed or run.crm_stopped else "finished")
 
 
 def _begin(parts: Parts, job: Job) -> Run:

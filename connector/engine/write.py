@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from connector.core.errors import ConfigurationError, ConnectorError
+from connector.core.errors import ConfigurationError, ConnectorError, PassingError
 from connector.core.mapping import MappingFile
 from connector.core.model import CrmRecord, FieldChange
 from connector.core.values import stored_form
@@ -113,7 +113,10 @@ def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[D
         if record is None or record.moved_to is not None:
             finishes.append(outcome.moved(run, row, record))
             continue
-        results = outcome.channel_results(run, row, words)
+        if outcome.names_another(row, record, mapping):
+            finishes.append(outcome.renamed(run, row))
+            continue
+        results = outcome.channel_results(run, row, record, words)
         write = rules.decide(record, results, row.resolved_id)
         if outcome.still_parked(run, row, record, mapping):
             finishes.append(outcome.parked_again(run, row))
@@ -135,7 +138,12 @@ def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided], *, last: b
     ledger = run.parts.ledger
     ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
     updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
-    answers = run.parts.crm.update(mapping.object, updates)
+    try:
+        answers = run.parts.crm.update(mapping.object, updates)
+    except PassingError:
+        if last:
+            raise
+        return [one.row for one in decided]  # it may have taken effect: every record is compared again first
     finishes: list[Finish] = []
     states: dict[int, str] = {}
     again: list[RecordRow] = []
@@ -177,7 +185,10 @@ def _write_rest(run: Run, mapping: MappingFile, one: Decided, answer: Rejection)
     rest = outcome.without_culprits(mapping, one.write.changes, answer)
     if not rest:
         return False
-    return run.parts.crm.update(mapping.object, [_to_update(one.row.crm_id, rest)])[0] is None
+    try:
+        return run.parts.crm.update(mapping.object, [_to_update(one.row.crm_id, rest)])[0] is None
+    except PassingError:
+        return False
 
 
 def _stop_on_configuration(answers: Sequence[Rejection | None]) -> None:

@@ -3,6 +3,7 @@
 Reads are repeated (bounded by attempts and time, obeying Retry-After); a paid request is sent once.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -224,6 +225,7 @@ class VendorHttp:
     def _object(self, response: httpx.Response) -> Mapping[str, Any]:
         try:
             body = response.json()
+            json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is text that nobody can keep
         except (ValueError, RecursionError) as error:  # no JSON, or numbers and nesting beyond what can be read
             raise _TryAgainError("the answer is not JSON") from error
         if not isinstance(body, dict):

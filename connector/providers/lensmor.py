@@ -217,10 +217,10 @@ def _sights(person: Mapping[str, Any]) -> Mapping[Channel, Sight]:
 
 def _sight(word: object, states: Mapping[object, View], value: object) -> Sight:
     text = value.strip() if isinstance(value, str) else ""
-    if text:
-        return Sight(View.DELIVERED, text)
     view = states.get(word, View.RUNNING) if word is None or isinstance(word, str) else View.RUNNING
-    return Sight(View.NO_VALUE if view is View.DELIVERED else view)
+    if view is not View.DELIVERED:
+        return Sight(view)
+    return Sight(View.DELIVERED, text) if text else Sight(View.NO_VALUE)
 
 
 def _event_ids(page: object) -> tuple[str, ...]:

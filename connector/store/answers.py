@@ -195,19 +195,21 @@ class Answers:
         with self._db.write() as connection:
             self._lose(connection, [attempt_id], check_at, now)
 
-    def orphaned(self, check_at: Mapping[str, datetime | None], now: datetime) -> int:
+    def orphaned(self, check_at: Mapping[tuple[str, str], datetime | None], now: datetime) -> int:
         """Every request still `submitting` when a new driver starts has lost its owner; how many there were.
 
         Args:
-            check_at: by provider, when to read the people at the vendor; None where nothing can be read.
+            check_at: by provider and account, when to read the people there; None where nothing can be read. Requests
+                to other accounts wait for a run that asks them: no dead sender can wake up and send.
             now: the ledger's time.
         """
         a = t.attempt.c
         with self._db.write() as connection:
-            rows = connection.execute(sa.select(a.id, a.provider).where(a.state == "submitting")).all()
-            for row in rows:
-                self._lose(connection, [row.id], check_at.get(row.provider), now)
-        return len(rows)
+            query = sa.select(a.id, a.provider, a.account).where(a.state == "submitting")
+            lost = [row for row in connection.execute(query) if (row.provider, row.account) in check_at]
+            for row in lost:
+                self._lose(connection, [row.id], check_at[row.provider, row.account], now)
+        return len(lost)
 
     def _lose(
         self, connection: sa.Connection, attempt_ids: list[str], check_at: datetime | None, now: datetime

@@ -23,12 +23,12 @@ class Attempts(Answers):
     """The ledger's side of buying: batches with their hold, and all that can become of them."""
 
     def groups(
-        self, provider: str, run_id: str, now: datetime, full: Collection[tuple[str, str]] = ()
+        self, source: Source, run_id: str, now: datetime, full: Collection[tuple[str, str]] = ()
     ) -> list[tuple[Channel, str | None, int]]:
         """(channel, event, size) of what this run has planned and may submit now, largest first.
 
         Args:
-            provider: whose.
+            source: whose.
             run_id: what this run has planned.
             now: the ledger's time.
             full: pairs of channel and mapping whose caps allow nothing more.
@@ -36,7 +36,7 @@ class Attempts(Answers):
         paid = [sa.and_(_U.channel == channel, _U.mapping == mapping) for channel, mapping in full]
         query = (
             sa.select(_U.channel, _U.event_id, sa.func.count())
-            .where(*_may_go(provider, run_id, now), sa.not_(sa.or_(sa.false(), *paid)))
+            .where(*_may_go(source, run_id, now), sa.not_(sa.or_(sa.false(), *paid)))
             .group_by(_U.channel, _U.event_id)
             .order_by(sa.func.count().desc(), sa.func.min(_U.id))
         )
@@ -59,7 +59,7 @@ class Attempts(Answers):
         Returns:
             The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
         """
-        mine = (*_may_go(source.name, run_id, now), _U.channel == channel.value, _same_event(event_id))
+        mine = (*_may_go(source, run_id, now), _U.channel == channel.value, _same_event(event_id))
         price = source.prices.of(channel)
         with self._db.write() as connection:
             limits = room(connection, source.name, source.account, run_id, rules, now)
@@ -150,9 +150,10 @@ class Attempts(Answers):
             )
 
 
-def _may_go(provider: str, run_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def _may_go(source: Source, run_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        _U.provider == provider,
+        _U.provider == source.name,
+        _U.account == source.account,
         _U.run_id == run_id,
         _U.state == UnlockState.PLANNED.value,
         _U.check_at.is_(None),

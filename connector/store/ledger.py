@@ -79,7 +79,7 @@ class Ledger:
         if self._path is None:
             yield
             return
-        with self._path.with_suffix(".lock").open("a") as file:
+        with _beside(self._path, ".lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -98,7 +98,7 @@ class Ledger:
         """Keep the answer to a paid request when the database cannot."""
         if self._path is None:
             return
-        with self._path.with_suffix(".spill").open("a", encoding="utf-8") as file:
+        with _beside(self._path, ".spill").open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps(dict(answer)) + "\n")  # first ends a line that a full disk may have cut off
             file.flush()
             os.fsync(file.fileno())
@@ -107,7 +107,7 @@ class Ledger:
         """Answers that could not be committed; a line cut off by a crash is left out."""
         if self._path is None:
             return []
-        path = self._path.with_suffix(".spill")
+        path = _beside(self._path, ".spill")
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         found: list[dict[str, object]] = []
         for line in lines:
@@ -118,12 +118,18 @@ class Ledger:
     def spill_adopted(self) -> None:
         """Everything that was spilled is committed."""
         if self._path is not None:
-            self._path.with_suffix(".spill").unlink(missing_ok=True)
+            _beside(self._path, ".spill").unlink(missing_ok=True)
 
     def erase_expired(self, undo_ends: datetime) -> None:
-        """Erase before-images older than the undo time."""
+        """Erase before-images older than the undo time, and values that nobody waits for."""
         self.runs.forget_images(undo_ends)
+        self.records.erase_unwanted()
 
     def close(self) -> None:
         """Give back all connections."""
         self.database.close()
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """A file of this ledger alone, whatever other ledgers stand in the folder."""
+    return path.with_name(path.name + suffix)

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +18,8 @@ from connector.store.rows import chunks, tried_to
 
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
 ROWS_PER_INSERT = 500
+AnyRow = Any  # a row of a query over some columns
+ANOTHER_PERSON = "the record names another person now; it begins anew"
 LATE = 1_000_000_000  # the place of what is decided only while the run is at work
 _NOT_BOUGHT = UnlockState.PLANNED.value
 
@@ -37,6 +40,7 @@ class PlannedRecord:
     crm_id: str
     person: Person
     wants: tuple[PlannedWant, ...]
+    resolved: str | None = None  # a personnel id that is not on the record yet
 
 
 class Planning(Knowledge):
@@ -67,24 +71,37 @@ class Planning(Knowledge):
         bought yet is decided anew.
         """
         with self._db.write() as connection:
-            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, records, now, first_place)
-            existing = _open_records(connection, mapping, [record.crm_id for record in records])
-            fresh = [record for record in records if record.crm_id not in existing]
+            existing = _open_records(connection, mapping, records, now)
+            old = _wants_of(connection, [row.id for row in existing.values()])
+            wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
+            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, wanted, now, first_place)
+            fresh = [record for record in wanted if record.crm_id not in existing]
             new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now)
             rows: list[dict[str, object]] = []
-            for record in fresh:
-                record_id = new_ids[record.crm_id]
-                rows += [_want_row(record_id, want, unlock_ids) for want in record.wants]
-            for record in records:
+            for record in wanted:
                 if record.crm_id in existing:
-                    rows += _take_up(connection, existing[record.crm_id], record, run_id, unlock_ids)
+                    record_id = existing[record.crm_id].id
+                    rows += _take_up(connection, record_id, record, run_id, unlock_ids, old.get(record_id, {}))
+                else:
+                    record_id = new_ids[record.crm_id]
+                    rows += [_want_row(record_id, want, unlock_ids) for want in record.wants]
             for part in chunks(rows, ROWS_PER_INSERT):
                 connection.execute(sa.insert(t.want), list(part))
 
     def redecide(
-        self, want_id: int, run_id: str, mapping: str, channel: Channel, decision: Decision, now: datetime
+        self,
+        want_id: int,
+        run_id: str,
+        mapping: str,
+        channel: Channel,
+        decision: Decision,
+        now: datetime,
+        resolved: str | None = None,
     ) -> None:
-        """Replace a want's decision: its lookup was answered, or its source ended without a value."""
+        """Replace a want's decision: its lookup was answered, or its source ended without a value.
+
+        `resolved` is a personnel id that was found on the way, to be stamped on the record.
+        """
         planned = PlannedWant(channel, decision)
         with self._db.write() as connection:
             unlock_ids = _ensure_unlocks(
@@ -95,7 +112,13 @@ class Planning(Knowledge):
             connection.execute(
                 sa.update(t.want).where(_W.id == want_id, _W.state.in_(("lookup", "open", "held"))).values(**row)
             )
-            self._note_resolved(connection, want_id, decision)
+            if resolved is not None:
+                record_id = sa.select(_W.record_id).where(_W.id == want_id).scalar_subquery()
+                connection.execute(
+                    sa.update(t.record)
+                    .where(_R.id == record_id, _R.personnel_id.is_(None), _R.resolved_id.is_(None))
+                    .values(resolved_id=resolved)
+                )
 
     def planned_ids(self, keys: Sequence[UnlockKey]) -> dict[UnlockKey, int]:
         """The unlocks under these keys that are planned and not bought yet."""
@@ -115,27 +138,67 @@ class Planning(Knowledge):
                     found[key] = unlock_id
         return found
 
-    def _note_resolved(self, connection: sa.Connection, want_id: int, decision: Decision) -> None:
-        """Keep a personnel id that was found by LinkedIn, so that it can be stamped on the record."""
-        if not isinstance(decision, Buy | Join | Take):
-            return
-        key = decision.key if isinstance(decision, Buy) else decision.unlock.key
-        if not key.person.isdecimal():
-            return
-        record_id = sa.select(_W.record_id).where(_W.id == want_id).scalar_subquery()
+
+def _open_records(
+    connection: sa.Connection, mapping: str, records: Sequence[PlannedRecord], now: datetime
+) -> dict[str, AnyRow]:
+    """Open rows of these records; one that stood for another person is closed, and its record begins anew."""
+    found: dict[str, AnyRow] = {}
+    people = {record.crm_id: record.person for record in records}
+    for part in chunks(list(people)):
+        query = sa.select(_R.id, _R.crm_id, _R.personnel_id, _R.linkedin, _R.resolved_id).where(
+            _R.mapping == mapping, _R.state == "open", _R.crm_id.in_(part)
+        )
+        found |= {row.crm_id: row for row in connection.execute(query)}
+    others = [row.id for row in found.values() if not _same_person(row, people[row.crm_id])]
+    for some in chunks(others):
         connection.execute(
             sa.update(t.record)
-            .where(_R.id == record_id, _R.personnel_id.is_(None), _R.resolved_id.is_(None))
-            .values(resolved_id=key.person)
+            .where(_R.id.in_(some))
+            .values(state="closed", outcome=Outcome.SKIPPED.value, reason=ANOTHER_PERSON, closed_at=now)
         )
+    return {crm_id: row for crm_id, row in found.items() if row.id not in others}
 
 
-def _open_records(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for part in chunks(crm_ids):
-        query = sa.select(_R.crm_id, _R.id).where(_R.mapping == mapping, _R.state == "open", _R.crm_id.in_(part))
-        found |= {row.crm_id: row.id for row in connection.execute(query)}
+def _same_person(row: AnyRow, person: Person) -> bool:
+    """Whether the record still names whom it named; an id that we have found and stamped is no other person."""
+    same_id = person.personnel_id in {row.personnel_id, row.resolved_id or row.personnel_id}
+    return same_id and person.linkedin == row.linkedin
+
+
+def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:
+    row = existing.get(record.crm_id)
+    return 0 if row is None else int(row.id)
+
+
+def _wants_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int, dict[str, AnyRow]]:
+    """By record and channel, what is wanted already and how far it is."""
+    found: dict[int, dict[str, AnyRow]] = {}
+    for part in chunks(record_ids):
+        query = (
+            sa.select(
+                _W.id, _W.record_id, _W.channel, _W.state, _W.outcome, _W.baseline, _U.state.label("unlock_state")
+            )
+            .outerjoin(t.unlock, _U.id == _W.unlock_id)
+            .where(_W.record_id.in_(part))
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.record_id, {})[row.channel] = row
     return found
+
+
+def _what_changes(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRecord:
+    """The record with only those wants that are new or decided anew: nothing is bought for a want that stays."""
+    kept = tuple(want for want in record.wants if _is_decided_anew(want.decision, old.get(want.channel.value)))
+    return replace(record, wants=kept)
+
+
+def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
+    if old is None:
+        return True
+    if old.state == "done":  # skipped for a reason that no longer holds
+        return old.outcome == Outcome.SKIPPED.value and isinstance(decision, Buy | Join | Take | LookUp)
+    return old.unlock_state in {None, _NOT_BOUGHT}
 
 
 def _insert_records(
@@ -156,7 +219,7 @@ def _insert_records(
             "personnel_id": record.person.personnel_id,
             "event_id": record.person.event_id,
             "linkedin": record.person.linkedin,
-            "resolved_id": _resolved(record),
+            "resolved_id": record.resolved,
             "attention": _attention(record),
             "opened_at": now,
         }
@@ -164,7 +227,11 @@ def _insert_records(
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
         connection.execute(sa.insert(t.record), list(part))
-    return _open_records(connection, mapping, [record.crm_id for record in records])
+    ids: dict[str, int] = {}
+    for some in chunks([record.crm_id for record in records]):
+        query = sa.select(_R.crm_id, _R.id).where(_R.mapping == mapping, _R.state == "open", _R.crm_id.in_(some))
+        ids |= {row.crm_id: row.id for row in connection.execute(query)}
+    return ids
 
 
 def _attention(record: PlannedRecord) -> str:
@@ -172,20 +239,13 @@ def _attention(record: PlannedRecord) -> str:
     return next((text for text in texts if text), "")
 
 
-def _resolved(record: PlannedRecord) -> str | None:
-    if record.person.personnel_id:
-        return None
-    for want in record.wants:
-        decision = want.decision
-        if isinstance(decision, Buy | Join | Take):
-            key = decision.key if isinstance(decision, Buy) else decision.unlock.key
-            if key.person.isdecimal():
-                return key.person
-    return None
-
-
 def _take_up(
-    connection: sa.Connection, record_id: int, record: PlannedRecord, run_id: str, unlock_ids: Mapping[UnlockKey, int]
+    connection: sa.Connection,
+    record_id: int,
+    record: PlannedRecord,
+    run_id: str,
+    unlock_ids: Mapping[UnlockKey, int],
+    old: Mapping[str, AnyRow],
 ) -> list[dict[str, object]]:
     """Bring an open record into this run; returns wants that it did not have yet."""
     connection.execute(
@@ -196,26 +256,19 @@ def _take_up(
             personnel_id=record.person.personnel_id,
             event_id=record.person.event_id,
             linkedin=record.person.linkedin,
+            resolved_id=sa.func.coalesce(_R.resolved_id, record.resolved),
             attention=_attention(record),
         )
     )
-    have = {
-        row.channel: row
-        for row in connection.execute(
-            sa.select(_W.id, _W.channel, _W.state, _W.baseline, _U.state.label("unlock_state"))
-            .outerjoin(t.unlock, _U.id == _W.unlock_id)
-            .where(_W.record_id == record_id)
-        )
-    }
     new: list[dict[str, object]] = []
     for want in record.wants:
         row = _want_row(record_id, want, unlock_ids)
-        old = have.get(want.channel.value)
-        if old is None:
+        before = old.get(want.channel.value)
+        if before is None:
             new.append(row)
-        elif old.unlock_state in {None, _NOT_BOUGHT} and old.state != "done":
-            row["baseline"] = old.baseline or row["baseline"]
-            connection.execute(sa.update(t.want).where(_W.id == old.id).values(**row))
+        else:
+            row["baseline"] = before.baseline or row["baseline"]
+            connection.execute(sa.update(t.want).where(_W.id == before.id).values(**row))
     return new
 
 
@@ -267,7 +320,15 @@ def _ensure_unlocks(
         connection.execute(
             sa.update(t.unlock)
             .where(_U.id == sa.bindparam("key"), _U.state == _NOT_BOUGHT)
-            .values(run_id=run_id, mapping=mapping, place=sa.bindparam("new_place")),
+            .values(
+                run_id=run_id,
+                mapping=mapping,
+                # A person of an earlier page keeps that page's place.
+                place=sa.case(
+                    (sa.and_(_U.run_id == run_id, _U.place < sa.bindparam("new_place")), _U.place),
+                    else_=sa.bindparam("new_place"),
+                ),
+            ),
             planned,
         )
     return ids

@@ -244,21 +244,20 @@ class Records:
 
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
         for part in chunks(want_ids):
-            # A want of a closed record waits for nothing: it was dropped when its record was no longer selected.
-            still_wanted = (
-                sa.select(sa.literal(1))
-                .select_from(t.want.join(t.record, _R.id == _W.record_id))
-                .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
-            )
+            theirs = sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))
             connection.execute(
                 sa.update(t.unlock)
-                .where(
-                    _U.id.in_(sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))),
-                    _U.value.is_not(None),
-                    ~sa.exists(still_wanted.correlate(t.unlock)),
-                )
+                .where(_U.id.in_(theirs), _U.value.is_not(None), ~sa.exists(_STILL_WANTED))
                 .values(value=None)
             )
+
+    def erase_unwanted(self) -> int:
+        """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
+        with self._db.write() as connection:
+            erased = connection.execute(
+                sa.update(t.unlock).where(_U.value.is_not(None), ~sa.exists(_STILL_WANTED)).values(value=None)
+            )
+        return erased.rowcount
 
     def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:
         """Follow a converted or merged record; False when its new place is being enriched by itself already."""
@@ -365,6 +364,13 @@ class Records:
             return [(Channel(c), Result(r), n) for c, r, n in connection.execute(query)]
 
 
+# A want of a closed record waits for nothing: it was dropped with its record.
+_STILL_WANTED = (
+    sa.select(sa.literal(1))
+    .select_from(t.want.join(t.record, _R.id == _W.record_id))
+    .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
+    .correlate(t.unlock)
+)
 _UPDATE_RECORD = (
     sa.update(t.record)
     .where(_R.id == sa.bindparam("key"))

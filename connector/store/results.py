@@ -1,12 +1,13 @@
 """What vendors answer after a purchase: results, polls, reads of people, and values read once more."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from connector.core.model import Channel, Result, UnlockState
+from connector.core.person import Source
 from connector.core.spend import EntryKind
 from connector.core.task import sources_of
 from connector.store import tables as t
@@ -126,12 +127,29 @@ class Results:
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
-    def due_tasks(self, provider: str, now: datetime) -> list[TaskRow]:
-        """Open tasks to be read now, the longest due first."""
+    def due_tasks(
+        self, source: Source, now: datetime, since: datetime, looked: Collection[int] = (), *, older: bool
+    ) -> list[TaskRow]:
+        """Open tasks to be read now, the longest due first.
+
+        Args:
+            source: whose.
+            now: the ledger's time.
+            since: when the run began.
+            looked: tasks that had their one look.
+            older: those submitted before the run began, or those submitted since.
+        """
         c = t.task.c
         query = (
             sa.select(t.task)
-            .where(c.provider == provider, c.state == "open", c.next_poll_at <= now)
+            .where(
+                c.provider == source.name,
+                c.account == source.account,
+                c.state == "open",
+                c.next_poll_at <= now,
+                c.submitted_at < since if older else c.submitted_at >= since,
+                c.id.not_in(looked),
+            )
             .order_by(c.next_poll_at, c.id)
             .limit(AT_ONCE)
         )
@@ -220,13 +238,33 @@ class Results:
                 .values(state=UnlockState.UNKNOWN.value, reason=reason, check_at=None, state_at=now)
             )
 
+    def postpone(self, task: TaskRow, until: datetime) -> None:
+        """A read of this task failed: others come first."""
+        c = t.task.c
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.task).where(c.id == task.id, c.state == "open").values(next_poll_at=until))
+
+    def postpone_check(self, check: CheckRow, until: datetime) -> None:
+        """A read of this person failed: others come first."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == check.id, _U.state == check.state.value, _U.check_at.is_not(None))
+                .values(check_at=until)
+            )
+
     # -- reads of people -------------------------------------------------------------------------------------
 
-    def due_checks(self, provider: str, now: datetime) -> list[CheckRow]:
+    def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
         """Unlocks whose person is to be read now."""
         query = (
             sa.select(_U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason)
-            .where(_U.provider == provider, _U.check_at <= now, _U.state != UnlockState.FINAL.value)
+            .where(
+                _U.provider == source.name,
+                _U.account == source.account,
+                _U.check_at <= now,
+                _U.state != UnlockState.FINAL.value,
+            )
             .order_by(_U.check_at, _U.id)
             .limit(AT_ONCE)
         )
@@ -300,7 +338,7 @@ class Results:
                 )
             )
 
-    def due_rereads(self, provider: str, run_id: str) -> list[RereadRow]:
+    def due_rereads(self, source: Source, run_id: str) -> list[RereadRow]:
         """Delivered unlocks without a value that records of this run hang on."""
         query = (
             sa.select(_U.id, _U.provider, _U.channel, _U.person, t.task.c.vendor_id)
@@ -311,7 +349,8 @@ class Results:
                 .outerjoin(t.task, t.task.c.id == _U.task_id)
             )
             .where(
-                _U.provider == provider,
+                _U.provider == source.name,
+                _U.account == source.account,
                 _U.state == UnlockState.FINAL.value,
                 _U.result == Result.DELIVERED.value,
                 _U.value.is_(None),

@@ -134,6 +134,7 @@ class RecordRow:
     crm_id: str
     person: Person
     resolved_id: str | None
+    in_progress: bool
     parked_version: str | None
     reason: str
     attention: str
@@ -202,6 +203,7 @@ def _record_of(row: sa.Row[tuple[object, ...]], wants: list[WantRow]) -> RecordR
         crm_id=row.crm_id,
         person=Person(row.personnel_id, row.event_id, row.linkedin),
         resolved_id=row.resolved_id,
+        in_progress=row.in_progress,
         parked_version=row.parked_version,
         reason=row.reason,
         attention=row.attention,

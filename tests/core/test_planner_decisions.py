@@ -214,6 +214,17 @@ def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
     assert end == Exhausted(Result.FAILED, "lensmor failed", tried)
 
 
+def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
+    mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order was changed meanwhile
+    tried = (Tried("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
+    planner = Planner(mapping, SOURCES, NOW)
+    assert planner.next_source(ADA, EMAIL, rules_of(mapping), Known(), tried) == Buy(
+        SALESFINITY_KEY, 1, None, 1, 0, tried
+    )
+    end = planner.next_source(ADA, EMAIL, rules_of(mapping), Known(), tried, 1)
+    assert end == Exhausted(Result.NOT_FOUND, "lensmor did not find it", tried)
+
+
 # -- who is it? -------------------------------------------------------------------------------------------------
 
 

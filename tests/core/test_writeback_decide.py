@@ -109,9 +109,26 @@ def test_overwrite_replaces_only_what_is_still_as_it_was(was: FieldValue, now: F
     assert write.outcome is (Outcome.DELIVERED if replaced else Outcome.SKIPPED)
 
 
-def test_a_bounced_address_counts_as_empty() -> None:
-    record = record_of(Email="bounced@example.com", Bounced__c="2026-10-01T00:00:00.000+0000")
-    assert sent(decide(record, DELIVERED))["Email"] == "ada@example.com"
+@pytest.mark.parametrize(
+    ("was", "now", "replaced"),
+    [
+        ("bounced@example.com", "bounced@example.com", True),
+        ("bounced@example.com", "corrected@example.com", False),  # by a person, meanwhile
+        (None, "typed@example.com", False),
+        ("bounced@example.com", None, True),
+    ],
+)
+def test_a_bounced_address_counts_as_empty_while_it_is_still_the_one_that_bounced(
+    was: FieldValue, now: FieldValue, replaced: bool
+) -> None:
+    record = record_of(Email=now, Bounced__c="2026-10-01T00:00:00.000+0000")
+    write = decide(record, replace(DELIVERED, baseline=baseline(was)))
+    assert (sent(write).get("Email") == "ada@example.com") is replaced
+    assert write.outcome is (Outcome.DELIVERED if replaced else Outcome.SKIPPED)
+
+
+def test_without_a_baseline_nothing_that_is_there_is_replaced() -> None:
+    assert "Email" not in sent(decide(record_of(Email="bounced@example.com", Bounced__c="2026-10-01"), DELIVERED))
 
 
 @pytest.mark.parametrize("held", [None, "kept@example.com"])

@@ -125,13 +125,13 @@ def test_an_answer_that_the_ledger_could_not_take_is_spilled_and_adopted(
     with pytest.raises(sa.exc.OperationalError):
         stage.sync()
     monkeypatch.undo()
-    assert (stage.folder / "connector.spill").exists()
-    assert "@" not in (stage.folder / "connector.spill").read_text()
+    assert (stage.folder / "connector.db.spill").exists()
+    assert "@" not in (stage.folder / "connector.db.spill").read_text()
     world.clock.advance(minutes=1)
     report = stage.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    assert not (stage.folder / "connector.spill").exists()
+    assert not (stage.folder / "connector.db.spill").exists()
     assert world.paid_posts() == 1
 
 

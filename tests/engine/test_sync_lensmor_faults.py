@@ -113,13 +113,14 @@ def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(world: World, 
     stage = stage.other(email_only(), mapping("contact"))
     report = stage.sync()
     assert report.exit_code == 4
-    assert "lensmor cannot be reached: HTTP 500; run again later" in report.stopped
+    assert any("lensmor cannot be reached: HTTP 500; run again later" in text for text in report.stopped)
     assert world.get(contact)["Personal_Email__c"] is not None  # the other vendor's work went on
     assert world.get(lead)["Enrichment_Requested__c"] is True
     world.faults.clear()
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 2}
+    assert set(stage.other().sync().outcomes) == {Outcome.DELIVERED}
     assert world.get(lead)["Email"] is not None
+    assert world.get(contact)["Email"] is not None
 
 
 def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, stage: Stage) -> None:

@@ -18,7 +18,7 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.planning import PlannedRecord, PlannedWant
 from connector.store.records import Finish
-from connector.store.rows import Batch, CheckRow, Full, Settlement
+from connector.store.rows import Batch, CheckRow, Full, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal
 
 KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
@@ -63,11 +63,15 @@ def buying(person: str, channel: Channel = EMAIL, generation: int = 1, event: st
 
 
 def planned(
-    crm_id: str, *decisions: Decision, baseline: str | None = None, person: Person | None = None
+    crm_id: str,
+    *decisions: Decision,
+    baseline: str | None = None,
+    person: Person | None = None,
+    resolved: str | None = None,
 ) -> PlannedRecord:
     """A record with one decision per channel, beginning with the work email."""
     wants = [PlannedWant(channel, d, baseline) for channel, d in zip((EMAIL, PHONE), decisions, strict=False)]
-    return PlannedRecord(crm_id, person or Person(), tuple(wants))
+    return PlannedRecord(crm_id, person or Person(), tuple(wants), resolved)
 
 
 @dataclass
@@ -133,6 +137,21 @@ class Shelf:
     def finish(self, record_id: int, *want_ids: int, closes: bool = True) -> None:
         wants = dict.fromkeys(want_ids, (Outcome.DELIVERED, ""))
         self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", wants, closes=closes)], self.now)
+
+    # -- what is due -------------------------------------------------------------------------------------------
+
+    def due_tasks(self, at: datetime | None = None, *, older: bool = False) -> list[TaskRow]:
+        """Tasks of a run that began at the start."""
+        return self.ledger.results.due_tasks(LENSMOR, at or self.now, START, older=older)
+
+    def due_checks(self, at: datetime | None = None) -> list[CheckRow]:
+        return self.ledger.results.due_checks(LENSMOR, at or self.now)
+
+    def due_rereads(self, run: str) -> list[RereadRow]:
+        return self.ledger.results.due_rereads(LENSMOR, run)
+
+    def groups(self) -> list[tuple[Channel, str | None, int]]:
+        return self.ledger.attempts.groups(LENSMOR, RUN, self.now)
 
     # -- what is seen ------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from ledger_shelf import EMAIL, PRICE, START, Shelf
+from ledger_shelf import EMAIL, PRICE, Shelf
 
 from connector.core.model import Result
 from connector.store import tables as t
@@ -27,7 +27,7 @@ def test_accepted_polled_delivered_charged(shelf: Shelf) -> None:
     batch = shelf.batch()
     shelf.accept(batch)
     assert shelf.states(first, second) == ["submitted", "submitted"]
-    (task,) = shelf.ledger.results.due_tasks("lensmor", shelf.now)
+    (task,) = shelf.due_tasks()
     assert (task.vendor_id, task.channel, task.polls) == ("task-1", EMAIL, 0)
     assert shelf.ledger.results.people_of(task) == {"70011": first, "70012": second}
     assert shelf.settle(first) == [first]
@@ -90,9 +90,9 @@ def test_an_answer_may_name_each_person_differently(shelf: Shelf) -> None:
     assert shelf.states(at_work, unlocked, unexplained, nobody, elsewhere) == [
         "submitted", "submitted", "submitted", "final", "planned",
     ]  # fmt: skip
-    (task,) = shelf.ledger.results.due_tasks("lensmor", shelf.now)
+    (task,) = shelf.due_tasks()
     assert list(shelf.ledger.results.people_of(task).values()) == [at_work]
-    assert [row.id for row in shelf.ledger.results.due_checks("lensmor", shelf.now)] == [unlocked, unexplained]
+    assert [row.id for row in shelf.due_checks()] == [unlocked, unexplained]
     assert (shelf.unlock(nobody)["result"], shelf.unlock(nobody)["reason"]) == ("failed", "knows nobody")
     assert shelf.entries() == [("hold", 5 * PRICE), RELEASE, RELEASE]
     shelf.settle(at_work, unlocked, unexplained)
@@ -108,7 +108,7 @@ def test_a_lost_answer_keeps_its_hold_and_asks_the_vendor(shelf: Shelf) -> None:
     shelf.lose(shelf.batch())
     assert shelf.states(unlock_id) == ["unknown"]
     assert [row["state"] for row in shelf.all(t.attempt)] == ["lost"]
-    (check,) = shelf.ledger.results.due_checks("lensmor", shelf.now)
+    (check,) = shelf.due_checks()
     assert (check.id, check.checks, check.resubmitted) == (unlock_id, 0, 0)
     assert shelf.take() is None
     assert shelf.entries() == [HOLD]
@@ -122,7 +122,7 @@ def test_a_late_answer_after_a_loss_is_adopted(shelf: Shelf) -> None:
     shelf.lose(batch)
     shelf.accept(batch, task="late", check={second: True})
     assert shelf.states(first, second) == ["submitted", "submitted"]
-    (task,) = shelf.ledger.results.due_tasks("lensmor", shelf.now)
+    (task,) = shelf.due_tasks()
     assert task.vendor_id == "late"
     assert list(shelf.ledger.results.people_of(task)) == ["70011"]
     shelf.settle(first, second)
@@ -162,17 +162,19 @@ def test_every_request_of_a_dead_process_is_unknown(shelf: Shelf) -> None:
     shelf.accept(shelf.batch(size=1))
     shelf.refuse(shelf.batch(size=1))
     later = shelf.now + timedelta(minutes=1)
-    assert shelf.ledger.attempts.orphaned({"lensmor": later}, shelf.now) == 1
-    assert shelf.ledger.attempts.orphaned({"lensmor": later}, shelf.now) == 0
+    orphaned = shelf.ledger.attempts.orphaned
+    assert orphaned({("lensmor", "second"): later, ("salesfinity", "default"): later}, shelf.now) == 0
+    assert orphaned({("lensmor", "default"): later}, shelf.now) == 1
+    assert orphaned({("lensmor", "default"): later}, shelf.now) == 0
     assert shelf.states(dead, answered, refused) == ["unknown", "submitted", "planned"]
     assert shelf.unlock(dead)["check_at"] == later
-    assert shelf.ledger.results.due_checks("lensmor", shelf.now) == []
+    assert shelf.due_checks() == []
 
 
 def test_where_nothing_can_be_read_an_orphan_waits_for_a_person(shelf: Shelf) -> None:
     (unlock_id,) = shelf.plan("70011")
     shelf.batch()
-    shelf.ledger.attempts.orphaned({}, shelf.now)
+    shelf.ledger.attempts.orphaned({("lensmor", "default"): None}, shelf.now)
     assert (shelf.states(unlock_id), shelf.unlock(unlock_id)["check_at"]) == (["unknown"], None)
 
 
@@ -285,77 +287,6 @@ def test_only_an_unknown_unlock_may_be_repeated(shelf: Shelf, state: str) -> Non
     before = shelf.unlock(unlock_id)
     shelf.allow_repeat(unlock_id)
     assert shelf.unlock(unlock_id) == before
-
-
-# -- evidence, reads and tasks ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("result", [Result.NOT_FOUND, Result.FAILED])
-def test_free_evidence_turns_nothing_into_delivered_and_never_the_reverse(shelf: Shelf, result: Result) -> None:
-    (unlock_id,) = shelf.plan("70011")
-    shelf.accept(shelf.batch())
-    improve = shelf.ledger.results.improve
-    assert not improve(unlock_id, "ada@example.com", shelf.now)  # nothing is final yet
-    shelf.settle(unlock_id, result=result, charged=False)
-    entries = shelf.entries()
-    assert improve(unlock_id, "ada@example.com", shelf.now)
-    assert not improve(unlock_id, "other@example.com", shelf.now)
-    word = shelf.ledger.records.words_of([unlock_id])[unlock_id]
-    assert (word.result, word.value) == (Result.DELIVERED, "ada@example.com")
-    assert shelf.entries() == entries
-
-
-def test_a_value_shown_for_a_planned_unlock_costs_nothing(shelf: Shelf) -> None:
-    (unlock_id,) = shelf.plan("70011")
-    assert shelf.settle(unlock_id, charged=False) == [unlock_id]
-    assert shelf.entries() == []
-    assert shelf.take() is None
-
-
-def test_reads_of_a_person_are_counted_and_end_in_a_purchase_or_a_task(shelf: Shelf) -> None:
-    (unlock_id,) = shelf.plan("70011")
-    shelf.lose(shelf.batch())
-    again = shelf.ledger.results.check_again
-    later = shelf.now + timedelta(minutes=5)
-    again(shelf.check_row(unlock_id), later, running=False, now=shelf.now)
-    assert shelf.ledger.results.due_checks("lensmor", shelf.now) == []
-    (check,) = shelf.ledger.results.due_checks("lensmor", later)
-    assert check.checks == 1
-    again(check, later, running=True, now=later)
-    assert (shelf.states(unlock_id), shelf.unlock(unlock_id)["checks"]) == (["submitted"], 0)
-    shelf.settle(unlock_id)
-    assert shelf.ledger.results.due_checks("lensmor", later) == []
-    assert shelf.entries() == [HOLD, CHARGE]
-
-
-def test_a_task_is_polled_in_its_order_and_ends_once(shelf: Shelf) -> None:
-    first, second = shelf.plan("70011", "70012")
-    shelf.accept(shelf.batch(size=1), task="a")
-    shelf.accept(shelf.batch(size=1), task="b")
-    results = shelf.ledger.results
-    one, two = results.due_tasks("lensmor", shelf.now)
-    results.polled(one, shelf.now + timedelta(seconds=20))
-    results.polled(one, shelf.now)  # the same look, told twice
-    assert [task.vendor_id for task in results.due_tasks("lensmor", shelf.now)] == ["b"]
-    assert results.next_due("run-1", START, ["lensmor"], shelf.now, shelf.now + timedelta(hours=1)) == shelf.now
-    results.task_ended(two, [second], shelf.now, "ended without a word")
-    assert results.due_tasks("lensmor", shelf.now) == []
-    (check,) = results.due_checks("lensmor", shelf.now)
-    assert (check.id, check.reason) == (second, "ended without a word")
-    later = shelf.now + timedelta(seconds=20)
-    assert [task.polls for task in results.due_tasks("lensmor", later)] == [1]
-    assert shelf.states(first, second) == ["submitted", "submitted"]
-
-
-def test_a_task_that_vanished_leaves_unknowns_with_their_hold(shelf: Shelf) -> None:
-    done, open_one = shelf.plan("70011", "70012")
-    shelf.accept(shelf.batch())
-    shelf.settle(done)
-    (task,) = shelf.ledger.results.due_tasks("lensmor", shelf.now)
-    shelf.ledger.results.task_vanished(task, "no longer known", shelf.now)
-    assert shelf.states(done, open_one) == ["final", "unknown"]
-    assert shelf.ledger.results.due_tasks("lensmor", shelf.now) == []
-    assert shelf.used() == 2 * PRICE
 
 
 # -- the books --------------------------------------------------------------------------------------------------

@@ -1,18 +1,15 @@
 """Taking a batch: the hold is taken in the transaction that checks every cap, and no cap is ever passed."""
 
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_shelf import EMAIL, LENSMOR, NO_CAPS, PRICE, START, Shelf, open_ledger_at
+from ledger_shelf import EMAIL, LENSMOR, NO_CAPS, PRICE, START, Shelf, buying, planned
 
-from connector.core.model import Result
+from connector.core.model import Person, Result, UnlockKey
+from connector.core.plan import Join
 from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.rows import Batch, Full
@@ -66,13 +63,28 @@ def test_what_is_taken_is_not_taken_again(shelf: Shelf) -> None:
 def test_batches_are_of_one_event_and_at_most_their_size(shelf: Shelf) -> None:
     shelf.plan(*PEOPLE[:3], event="52001")
     shelf.plan(*PEOPLE[3:5])
-    assert shelf.ledger.attempts.groups("lensmor", "run-1", shelf.now) == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
+    assert shelf.groups() == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
     first = shelf.take(event="52001", size=2)
     assert isinstance(first, Batch)
     assert list(first.unlocks) == PEOPLE[:2]
     second = shelf.take(event=None)
     assert isinstance(second, Batch)
     assert list(second.unlocks) == PEOPLE[3:5]
+
+
+def test_people_are_served_in_the_order_of_the_runs_records(shelf: Shelf) -> None:
+    shelf.plan("70013", "70012", run="old-run")  # planned then in another order, and not bought
+    page = [planned("00Q1", buying("70011")), planned("00Q2", joining(shelf, "70012")), planned("00Q3", joining(shelf))]
+    shelf.save(*page)
+    shelf.ledger.planning.save("run-1", "lead", "Lead", [planned("00Q4", buying("70014"))], shelf.now, first_place=3)
+    again = planned("00Q5", joining(shelf, "70011"))  # of a later page: the person keeps the first place
+    shelf.ledger.planning.save("run-1", "lead", "Lead", [again], shelf.now, first_place=4)
+    assert [list(shelf.batch(size=2).unlocks) for _ in range(2)] == [["70011", "70012"], ["70013", "70014"]]
+
+
+def joining(shelf: Shelf, person: str = "70013") -> Join:
+    known = shelf.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR])
+    return Join(known.unlocks[UnlockKey("lensmor", "default", EMAIL, person)], 0)
 
 
 def test_another_runs_plan_is_not_taken(shelf: Shelf) -> None:
@@ -252,8 +264,9 @@ def test_caps_are_per_account(shelf: Shelf) -> None:
 
 
 def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(shelf: Shelf) -> None:
-    shelf.plan(*PEOPLE[:10], mapping="lead")
-    shelf.plan(*PEOPLE[10:12], mapping="contact")
+    for place, (mapping, people) in enumerate([("lead", PEOPLE[:10]), ("contact", PEOPLE[10:12])]):
+        page = [planned(f"{mapping}-{person}", buying(person)) for person in people]
+        shelf.ledger.planning.save("run-1", mapping, "Lead", page, shelf.now, first_place=100 * place)
     rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
     assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[:2]
     assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[10:12]
@@ -312,65 +325,6 @@ def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     else:
         assert taken.caps
         assert all(cap.left < PRICE for cap in taken.caps.values())
-    shelf.assert_books_close()
-
-
-# -- races ------------------------------------------------------------------------------------------------------
-
-
-def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
-    shelf = Shelf(open_ledger_at(tmp_path / "ledger.db"))
-    shelf.plan(*(str(number) for number in range(80)))
-    rules = CapRules(day=50 * PRICE + 7, run={"lead": 60 * PRICE})
-    barrier, taken = threading.Barrier(8), []
-
-    def buy() -> None:
-        barrier.wait()
-        while isinstance(batch := shelf.take(rules, size=3), Batch):
-            taken.append(batch)
-
-    threads = [threading.Thread(target=buy) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    people = [person for batch in taken for person in batch.unlocks]
-    assert len(people) == len(set(people)) == 50
-    assert shelf.used() == 50 * PRICE
-    shelf.assert_books_close()
-
-
-RACER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from ledger_shelf import Shelf, open_ledger_at
-from connector.store.credits import CapRules
-from connector.store.rows import Batch
-shelf = Shelf(open_ledger_at(Path(sys.argv[1])))
-print("ready", flush=True)
-sys.stdin.readline()
-while isinstance(batch := shelf.take(CapRules(month=400), size=2), Batch):
-    print(*batch.unlocks, sep="\\n")
-"""
-
-
-def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    shelf = Shelf(open_ledger_at(path))
-    shelf.plan(*(str(number) for number in range(60)))
-    command = [sys.executable, "-c", RACER, str(path), str(Path(__file__).parent)]
-    racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        for _ in range(2)
-    ]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    people = [person for racer in racers for person in racer.communicate("go\n")[0].split()]
-    assert [racer.returncode for racer in racers] == [0, 0]
-    assert len(people) == len(set(people)) == 400 // PRICE
-    assert shelf.used() == 400 // PRICE * PRICE
     shelf.assert_books_close()
 
 

@@ -68,7 +68,7 @@ def test_the_lock_dies_with_a_killed_process(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert process.returncode == -signal.SIGKILL
-    assert (tmp_path / "ledger.lock").exists()
+    assert (tmp_path / "ledger.db.lock").exists()
     assert drives(path)
 
 
@@ -120,7 +120,7 @@ def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path, cut: int) -
     ledger = open_ledger_at(tmp_path / "ledger.db")
     ledger.spill(ANSWER)
     ledger.spill({"attempt_id": "a2", "task_id": "cut off"})
-    file = tmp_path / "ledger.spill"
+    file = tmp_path / "ledger.db.spill"
     text = file.read_text()
     file.write_text(text[:-cut])
     found = ledger.spilled()
@@ -176,4 +176,4 @@ def test_processes_that_make_a_new_ledger_at_once_share_its_key(tmp_path: Path) 
     assert [process.returncode for process in started] == [0, 0]
     assert len(set(found)) == 1
     assert found[0]
-    assert sorted(file.name for file in tmp_path.glob("*.key*")) == ["connector.key"]
+    assert sorted(file.name for file in tmp_path.glob("*.key*")) == ["connector.db.key"]

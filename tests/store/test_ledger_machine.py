@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -89,7 +90,7 @@ class Books(RuleBasedStateMachine):
     @rule()
     def die(self) -> None:
         """The process is gone; a new driver finds its requests."""
-        self.shelf.ledger.attempts.orphaned({"lensmor": self.shelf.now}, self.shelf.now)
+        self.shelf.ledger.attempts.orphaned({("lensmor", "default"): self.shelf.now}, self.shelf.now)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
@@ -194,7 +195,7 @@ class Books(RuleBasedStateMachine):
         self.shelf.ledger.close()
 
 
-TestBooks = Books.TestCase
+TestBooks = pytest.mark.timeout(600)(Books.TestCase)  # a failure takes its time to be made short
 TestBooks.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

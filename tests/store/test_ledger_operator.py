@@ -116,6 +116,18 @@ def test_of_two_lost_requests_one_is_charged_also_when_the_second_was_presumed(s
     assert shelf.used() == PRICE
 
 
+def test_nobody_there_gives_both_of_two_lost_requests_back_once(shelf: Shelf) -> None:
+    (unlock_id,) = shelf.plan("70011")
+    shelf.lose(shelf.batch())
+    shelf.allow_repeat(unlock_id)
+    second = shelf.batch()
+    shelf.lose(second)
+    presume_all(shelf)
+    shelf.accept(second, task=None, gone={unlock_id: "knows nobody"})
+    assert sorted(shelf.entries(), key=str) == sorted([HOLD, HOLD, CHARGE, TAKEN_BACK, RELEASE, RELEASE], key=str)
+    assert shelf.states(unlock_id) == ["final"]
+
+
 # -- an operator's word -----------------------------------------------------------------------------------------
 
 

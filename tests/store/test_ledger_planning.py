@@ -9,6 +9,7 @@ from connector.core.person import IdentifiedBy, Source
 from connector.core.plan import Decision, Defer, Exhausted, Join, LookUp, Skip, Take, Tried
 from connector.store import tables as t
 from connector.store.planning import PlannedRecord, PlannedWant
+from connector.store.records import Finish
 
 
 @pytest.fixture(name="shelf")
@@ -109,8 +110,11 @@ def test_a_deferral_that_needs_a_person_says_so(shelf: Shelf) -> None:
 
 
 def test_a_personnel_id_found_by_linkedin_is_kept_for_the_stamp(shelf: Shelf) -> None:
-    shelf.save(planned("00Q1", buying("70011"), person=Person(linkedin="ada-sample")))
+    ada = Person(linkedin="ada-sample")
+    shelf.save(planned("00Q1", buying("70011"), person=ada, resolved="70011"))
     shelf.save(planned("00Q2", buying("70012"), person=Person("70012")))
+    assert [row["resolved_id"] for row in shelf.all(t.record)] == ["70011", None]
+    shelf.save(planned("00Q1", buying("70011"), person=ada), run="run-2")
     assert [row["resolved_id"] for row in shelf.all(t.record)] == ["70011", None]
 
 
@@ -180,6 +184,44 @@ def test_a_record_that_was_closed_is_opened_anew(shelf: Shelf) -> None:
     assert [row["state"] for row in shelf.all(t.record)] == ["closed", "open"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (Person("70011"), Person("70011"), True),
+        (Person("70011", "52001"), Person("70011", "52017"), True),  # another event of the same person
+        (Person("70011"), Person("70012"), False),
+        (Person("70011"), Person(), False),
+        (Person(linkedin="ada"), Person(linkedin="ben"), False),
+        (Person(linkedin="ada"), Person("70011", None, "ada"), True),  # the id that was found and stamped
+        (Person(linkedin="ada"), Person("70099", None, "ada"), False),
+    ],
+)
+def test_a_record_that_names_another_person_begins_anew(
+    shelf: Shelf, before: Person, after: Person, same: bool
+) -> None:
+    resolved = None if before.personnel_id else "70011"
+    shelf.save(planned("00Q1", buying("70011"), baseline="first", person=before, resolved=resolved))
+    shelf.accept(shelf.batch())
+    shelf.save(planned("00Q1", buying("70012"), baseline="second", person=after), run="run-2")
+    states = [(row["state"], row["run_id"]) for row in shelf.all(t.record)]
+    assert states == ([("open", "run-2")] if same else [("closed", "run-1"), ("open", "run-2")])
+    assert shelf.wants("00Q1")[-1]["baseline"] == ("first" if same else "second")
+    shelf.assert_books_close()
+
+
+def test_a_channel_skipped_for_a_reason_that_no_longer_holds_is_taken_up(shelf: Shelf) -> None:
+    shelf.save(planned("00Q1", Skip("opted out"), buying("70011", PHONE)))
+    skipped, _ = shelf.wants("00Q1")
+    finish = Finish(
+        shelf.record_id("00Q1"), Outcome.WAITING, "", {int(str(skipped["id"])): (Outcome.SKIPPED, "")}, closes=False
+    )
+    shelf.ledger.records.finish([finish], shelf.now)
+    shelf.save(planned("00Q1", Skip("opted out still"), buying("70011", PHONE)), run="run-2")
+    assert shelf.wants("00Q1")[0]["state"] == "done"
+    shelf.save(planned("00Q1", buying("70011"), buying("70011", PHONE)), run="run-3")
+    assert shelf.wants("00Q1")[0]["state"] == "open"
+
+
 def test_one_crm_record_is_open_once_per_mapping(shelf: Shelf) -> None:
     shelf.save(planned("00Q1", Skip("x")))
     shelf.save(planned("00Q1", Skip("x")), mapping="other")
@@ -194,17 +236,19 @@ def test_one_crm_record_is_open_once_per_mapping(shelf: Shelf) -> None:
 # -- deciding anew for one want ---------------------------------------------------------------------------------
 
 
-def redecide(shelf: Shelf, want_id: object, decision: Decision) -> None:
-    shelf.ledger.planning.redecide(int(str(want_id)), "run-1", "lead", EMAIL, decision, shelf.now)
+def redecide(shelf: Shelf, want_id: object, decision: Decision, resolved: str | None = None) -> None:
+    shelf.ledger.planning.redecide(int(str(want_id)), "run-1", "lead", EMAIL, decision, shelf.now, resolved)
 
 
 def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(shelf: Shelf) -> None:
     shelf.save(
         planned("00Q1", LookUp("lensmor", "ada-sample", 0), baseline="kept", person=Person(linkedin="ada-sample"))
     )
-    redecide(shelf, shelf.wants("00Q1")[0]["id"], buying("70011"))
+    redecide(shelf, shelf.wants("00Q1")[0]["id"], buying("70011"), "70011")
     (want,) = shelf.wants("00Q1")
     assert (want["state"], want["unlock_id"], want["baseline"]) == ("open", shelf.id_of("70011"), "kept")
+    assert shelf.all(t.record)[0]["resolved_id"] == "70011"
+    redecide(shelf, want["id"], buying("70012"), "70012")  # the first id found is the one that is stamped
     assert shelf.all(t.record)[0]["resolved_id"] == "70011"
 
 
@@ -268,4 +312,4 @@ def test_a_page_larger_than_one_statement_is_saved_whole(shelf: Shelf) -> None:
     people = {record.crm_id: Person(record.crm_id[3:]) for record in page}
     assert len(known(shelf, **people)) == 1203
     assert shelf.ledger.records.selected("run-1") == 1203
-    assert shelf.ledger.attempts.groups("lensmor", "run-1", shelf.now) == [(Channel.WORK_EMAIL, None, 1203)]
+    assert shelf.groups() == [(Channel.WORK_EMAIL, None, 1203)]

@@ -85,7 +85,7 @@ def test_no_key_at_all_is_refused() -> None:
 
 
 def test_a_new_ledgers_key_file_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    path = tmp_path / "connector.key"
+    path = tmp_path / "connector.db.key"
     old = os.umask(0)
     try:
         made = read_or_create_key_file(path, may_create=True)
@@ -94,24 +94,24 @@ def test_a_new_ledgers_key_file_is_made_once_and_only_its_owner_reads_it(tmp_pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_or_create_key_file(path, may_create=True) == made
     assert read_or_create_key_file(path, may_create=False) == made
-    assert [file.name for file in tmp_path.iterdir()] == ["connector.key"]
+    assert [file.name for file in tmp_path.iterdir()] == ["connector.db.key"]
     Seal(made)
 
 
 def test_an_existing_ledger_without_its_key_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"set CONNECTOR_SECRET_KEY or restore connector\.key"):
-        read_or_create_key_file(tmp_path / "connector.key", may_create=False)
+    with pytest.raises(ConfigurationError, match=r"set CONNECTOR_SECRET_KEY or restore connector\.db\.key"):
+        read_or_create_key_file(tmp_path / "connector.db.key", may_create=False)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_key_file_may_list_several_keys(tmp_path: Path) -> None:
-    path = tmp_path / "connector.key"
+    path = tmp_path / "connector.db.key"
     path.write_text(f" {NEW}, {OLD},\n")
     assert read_or_create_key_file(path, may_create=False) == [NEW, OLD]
 
 
 def test_a_key_file_that_is_no_text_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "connector.key"
+    path = tmp_path / "connector.db.key"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="cannot be made or read"):
         read_or_create_key_file(path, may_create=True)
@@ -150,10 +150,10 @@ def test_opening_by_settings_makes_ledger_and_key_and_finds_them_again(
     open_ledger(configured, throwaway=True).close()
     assert not list(tmp_path.iterdir())
     open_ledger(configured).close()
-    assert {"connector.db", "connector.key"} <= {file.name for file in tmp_path.iterdir()}
+    assert {"connector.db", "connector.db.key"} <= {file.name for file in tmp_path.iterdir()}
     open_ledger(configured, must_exist=True).close()
-    (tmp_path / "connector.key").unlink()
-    with pytest.raises(ConfigurationError, match=r"restore connector\.key"):
+    (tmp_path / "connector.db.key").unlink()
+    with pytest.raises(ConfigurationError, match=r"restore connector\.db\.key"):
         open_ledger(configured)
     monkeypatch.setenv("CONNECTOR_SECRET_KEY", f"{NEW},{OLD}")
     with pytest.raises(ConfigurationError, match="sealed with another key"):

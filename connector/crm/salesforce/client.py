@@ -8,7 +8,7 @@ import tenacity
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
-from connector.core.errors import DownError, QuotaError
+from connector.core.errors import DownError, PassingError, QuotaError
 from connector.crm.interface import Usage
 from connector.crm.salesforce.errors import is_passing, translate
 from connector.crm.salesforce.transport import Login, TokenSource, new_session
@@ -17,7 +17,7 @@ ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 
 
-class _PassingError(Exception):
+class _TryAgainError(Exception):
     """Worth another try; the cause says why."""
 
 
@@ -54,20 +54,27 @@ class Client:
 
         Raises:
             QuotaError: the reserve of the daily quota is reached.
+            PassingError: a write that failed for a passing reason; it is not repeated here, for the record must be
+                compared again first.
             DownError: no usable answer in several attempts.
             ConfigurationError: Salesforce refuses what was asked.
         """
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
+            stop=tenacity.stop_after_attempt(1 if kind == "write" else ATTEMPTS)
+            | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
             wait=tenacity.wait_exponential_jitter(multiplier=1, max=20),
-            retry=tenacity.retry_if_exception_type(_PassingError),
+            retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
             reraise=True,
         )
         try:
             return retrying(self._once, kind, what, path, request)
-        except _PassingError as error:
+        except _TryAgainError as error:
             cause = error.__cause__
+            if kind == "write":
+                raise PassingError(
+                    f"Salesforce did not take a write ({type(cause).__name__}); run again later"
+                ) from error
             if isinstance(cause, SalesforceError):
                 raise translate(cause, what) from cause
             raise DownError(
@@ -81,10 +88,10 @@ class Client:
             return self._authenticated(kind, path, request)
         except SalesforceError as error:
             if is_passing(error):
-                raise _PassingError from error
+                raise _TryAgainError from error
             raise translate(error, what) from error
         except (requests.RequestException, ValueError) as error:  # ValueError: a 2xx body that is not JSON
-            raise _PassingError from error
+            raise _TryAgainError from error
 
     def _authenticated(self, kind: str, path: str, request: dict[str, Any]) -> Any:  # noqa: ANN401 JSON
         try:

@@ -1,0 +1,241 @@
+"""An admin's desk: a folder with settings, a small simulated world a thousand times faster, and commands to type.
+
+Commands run in this process, through the same `main` as the console script; what they print is searched each time for
+tracebacks, secrets and personal data.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.app.rehearsal import CLIENT_SECRET, KEYS, environment
+from connector.cli.main import main
+from connector.simulator.clock import SimClock
+from connector.simulator.faults import Fault
+from connector.simulator.hosting import Hosting
+from connector.simulator.people import SimEvent, SimPerson
+from connector.simulator.server import Simulator, Urls
+
+SPEED = 1000
+SITES = ("salesforce", "lensmor", "salesfinity")
+EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
+SETTINGS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
+NEVER_SHOWN = (
+    "Traceback",
+    CLIENT_SECRET,
+    *KEYS.values(),
+    "00DSm0000000001!",  # how access tokens of the simulated org begin
+    "@example.com",
+    "+1 212",
+    "+1212",
+    "linkedin.com/in/sample",
+    "Sample Person",
+)
+ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
+
+
+class _Plug:
+    """Passes requests to the world that is plugged in."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+class Servers:
+    """Loopback servers for a whole test session; each test plugs in a world of its own."""
+
+    def __init__(self) -> None:
+        self._plugs = {name: _Plug() for name in SITES}
+        self._hosting = Hosting(self._plugs)
+        self.urls = Urls(**self._hosting.start(), control="")
+
+    def show(self, simulator: Simulator) -> None:
+        self._plugs["salesforce"].app = simulator.salesforce.app
+        self._plugs["lensmor"].app = simulator.lensmor.app
+        self._plugs["salesfinity"].app = simulator.salesfinity.app
+
+    def check(self) -> None:
+        broken = list(self._hosting.broken)
+        self._hosting.broken.clear()
+        assert not broken
+
+    def close(self) -> None:
+        self._hosting.stop()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 any document
+        """Standard output as the one document that it must be."""
+        return json.loads(self.out)
+
+
+class Office:
+    """The desk.
+
+    Args:
+        servers: where the world answers.
+        folder: the working directory, with `.env`.
+    """
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        self.simulator = Simulator(SimClock(SPEED))
+        self.simulator.lensmor.rate_limit = None
+        self.simulator.lensmor.add_event(EVENT)
+        servers.show(self.simulator)
+        self.folder = folder
+        self.org = self.simulator.salesforce.org
+        self.settings = {**environment(servers.urls), "CONNECTOR_TIME_SCALE": f"{1 / SPEED:g}"}
+        self._next_id = 70_000
+        self.set()
+
+    def set(self, **changes: str | None) -> None:
+        """Write `.env`, with some settings changed or (None) left out."""
+        wanted = {name: value for name, value in (self.settings | changes).items() if value is not None}
+        self.settings = wanted
+        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
+
+    def person(self) -> SimPerson:
+        """Somebody whom both vendors know."""
+        self._next_id += 1
+        number = str(self._next_id)
+        made = SimPerson(
+            personnel_id=number,
+            full_name=f"Sample Person {number}",
+            linkedin_name=f"sample-{number}",
+            event_ids=(EVENT.event_id,),
+            email=f"p{number}@example.com",
+            phone=f"+1 212 555 {int(number) % 10_000:04d}",
+            work_email=f"w{number}@example.com",
+            personal_email=f"home{number}@example.com",
+        )
+        self.simulator.lensmor.add_person(made)
+        self.simulator.salesfinity.add_person(made)
+        return made
+
+    def lead(self, person: SimPerson | None = None, **values: object) -> str:
+        """A flagged Lead of somebody."""
+        person = person or self.person()
+        return self.org.insert(
+            "Lead",
+            {
+                "LastName": "Sample",
+                "Company": "Example Works",
+                "Enrichment_Requested__c": True,
+                "Lensmor_Personnel_Id__c": person.personnel_id,
+                "Lensmor_Event_Id__c": EVENT.event_id,
+                "LinkedIn_URL__c": f"https://www.linkedin.com/in/{person.linkedin_name}",
+                **values,
+            },
+        )
+
+    def arm(self, site: str, operation: str, action: str, times: int = 1, **params: object) -> None:
+        """Arm a fault."""
+        self.simulator.arm(Fault(site, operation, action, times, params=params))
+
+    def mapping(self, text: str, name: str = "own.yaml") -> str:
+        """Write a mapping file; gives its name for `-m`."""
+        (self.folder / name).write_text(text)
+        return name
+
+    @property
+    def paid_posts(self) -> int:
+        """Paid requests that reached a vendor."""
+        log, other = self.simulator.lensmor.requests, self.simulator.salesfinity.requests
+        return log.count("submitEmailUnlock") + log.count("submitPhoneUnlock") + other.count("requestEmailEnrichment")
+
+    def run(self, *args: str, answer: str | None = None) -> Result:
+        """Type a command.
+
+        Args:
+            args: after `connector`.
+            answer: typed at the question of a terminal; without it there is no terminal.
+        """
+        with (
+            CliRunner().isolation(input=answer) as (out, err, _),
+            pytest.MonkeyPatch.context() as patch,
+            _signals_kept(),
+        ):
+            patch.setattr(sys, "argv", ["connector", *args])
+            if answer is not None:
+                patch.setattr(sys.stdin, "isatty", lambda: True)
+            try:
+                main()
+                code = 0
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else 0
+            sys.stdout.flush()
+            sys.stderr.flush()
+            result = Result(code, out.getvalue().decode(), err.getvalue().decode())
+        decent(result)
+        return result
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        """Start a command as a process of its own."""
+        return subprocess.Popen(  # noqa: S603 the connector itself
+            [*ENTRY_POINT, *args],
+            cwd=self.folder,
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, process: "subprocess.Popen[str]") -> Result:
+        """Wait for a process."""
+        out, err = process.communicate(timeout=60)
+        result = Result(process.returncode, out, err)
+        decent(result)
+        return result
+
+
+def decent(result: Result) -> None:
+    """No traceback, no secret, no personal data; and never a fault of the connector's own.
+
+    Raises:
+        AssertionError: there is one.
+    """
+    shown = result.out + result.err
+    found = [text for text in NEVER_SHOWN if text in shown]
+    assert not found, shown
+    assert result.code != 1, shown
+    assert "internal fault" not in shown
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without any setting of the connector."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def outcome_of(report: Mapping[str, Any]) -> dict[str, int]:
+    """The outcomes that occur in a report."""
+    return {name: count for name, count in report["outcomes"].items() if count}

@@ -1,0 +1,74 @@
+"""Every command explains itself, and wrong usage is told with exit code 2."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from cli_stage import Office
+from click.testing import CliRunner
+
+from connector.cli.main import cli
+
+pytest_plugins = ("cli_fixtures",)
+
+
+def _leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _leaves(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(_leaves(cli))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_shows_an_example_that_the_command_itself_takes(path: tuple[str, ...]) -> None:
+    for option in ("--help", "-h"):
+        result = CliRunner().invoke(cli, [*path, option])
+        assert result.exit_code == 0
+    lines = [line.strip() for line in result.output.splitlines()]
+    example = lines[lines.index("Example:") + 1]
+    assert example.startswith(f"connector {' '.join(path)}")
+
+
+def test_the_first_help_names_every_command_and_the_exit_codes(office: Office) -> None:
+    shown = office.run("--help").out
+    for path in COMMANDS:
+        assert f"\n  {path[0]} " in shown
+    assert "Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage" in shown
+
+
+def test_the_version_is_told(office: Office) -> None:
+    result = office.run("--version")
+    assert (result.code, result.out.split(",")[0]) == (0, "connector")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("synk",), "No such command 'synk'"),
+        (("sync",), "Missing option '-m'"),
+        (("sync", "-m", "lead", "--jason"), "No such option"),
+        (("show",), "Missing argument 'RUN'"),
+        (("export", "2026"), "Missing option '--csv'"),
+        (("events", "show"), "Missing argument 'EVENT_ID'"),
+        (("runs", "--limit", "0"), "--limit"),
+        (("simulate", "--speed", "fast"), "--speed"),
+        (("sync", "-m", "lead", "--env-file", "nowhere.env"), "nowhere.env"),
+        (("sync", "-m", "lead", "extra"), "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_exit_2_with_the_way_to_the_help(office: Office, arguments: tuple[str, ...], words: str) -> None:
+    result = office.run(*arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert "--help" in result.err or "-h" in result.err
+    assert result.out == ""
+
+
+def test_no_command_at_all_shows_the_help_as_wrong_usage(office: Office) -> None:
+    result = office.run()
+    assert result.code == 2
+    assert "Usage: connector" in result.err + result.out

@@ -1,0 +1,128 @@
+"""The connector as processes: signals, two at once, pipes, the demo and the simulated sites as a server."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_stage import ENTRY_POINT, Office, clean_environment, outcome_of
+
+pytest_plugins = ("cli_fixtures",)
+PATIENCE_S = 30.0
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for another process to get somewhere.
+
+    Raises:
+        AssertionError: it did not.
+    """
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+def _finish_all(office: Office) -> None:
+    """Syncs of a scheduler until nothing is left."""
+    for _ in range(12):
+        result = office.run("sync", "-m", "lead", "--json")
+        assert result.code in {0, 3, 4}
+        if result.json["selected"] == 0:
+            return
+    raise AssertionError("something stays open")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(office: Office, number: signal.Signals) -> None:
+    lead = office.lead()
+    office.simulator.lensmor.task_seconds = 3000  # three seconds of ours
+    process = office.start("sync", "-m", "lead", "--json")
+    _until(lambda: office.paid_posts == 2)
+    process.send_signal(number)
+    result = office.finish(process)
+    assert result.code == 130
+    assert "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on" in result.err
+    assert result.out == ""
+    assert office.run("status").code == 0
+    office.simulator.clock.advance(3000)
+    _finish_all(office)
+    assert office.org.get("Lead", lead)["Email"] is not None
+    assert office.paid_posts == 2
+
+
+def test_a_process_that_is_killed_loses_nothing(office: Office) -> None:
+    lead = office.lead()
+    process = office.start("sync", "-m", "lead")
+    _until(lambda: office.paid_posts == 2)
+    process.kill()
+    process.communicate()
+    shown = office.run("status", "--json").json
+    assert shown["books"] == ""
+    _finish_all(office)
+    record = office.org.get("Lead", lead)
+    assert (record["Email_Unlock_Status__c"], record["Phone_Unlock_Status__c"]) == ("Unlocked", "Unlocked")
+    assert office.simulator.charges.total() == 165
+
+
+def test_a_second_sync_while_one_is_at_work_is_exit_5(office: Office) -> None:
+    office.lead()
+    office.simulator.lensmor.task_seconds = 1e9
+    office.set(CONNECTOR_WAIT_SECONDS="3000")
+    process = office.start("sync", "-m", "lead", "--json")
+    _until(lambda: office.paid_posts == 2)
+    second = office.run("sync", "-m", "lead")
+    assert second.code == 5
+    assert "another run drives this ledger" in second.err
+    office.simulator.clock.advance(2e9)
+    first = office.finish(process)
+    assert first.code == 0
+    assert outcome_of(first.json) == {"delivered": 1}
+    assert office.run("sync", "-m", "lead").code == 0
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["for eyes", "json"])
+def test_a_reader_who_goes_away_changes_no_exit_code(office: Office, form: tuple[str, ...]) -> None:
+    office.lead()
+    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="0")
+    process = office.start("sync", "-m", "lead", *form)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    shown = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(PATIENCE_S) == 4
+    assert "Traceback" not in shown
+    assert "BrokenPipe" not in shown
+
+
+def test_the_demo_ends_well_and_its_second_sync_does_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603 the connector itself
+        [*ENTRY_POINT, "demo"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 records selected, 0 credits charged, 0 records written, 0 write calls." in done.stdout
+    assert "0 purchases charged twice." in done.stdout
+    assert "Three records, before and after" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_simulated_sites_serve_until_they_are_told_to_stop(office: Office) -> None:
+    (office.folder / ".env").unlink()
+    process = office.start("simulate", "--leads", "3", "--speed", "1000", "--write-env", ".env")
+    _until(lambda: (office.folder / ".env").exists() and "SCALE" in (office.folder / ".env").read_text())
+    assert office.run("doctor", "-m", "lead").code == 0
+    assert outcome_of(office.run("sync", "-m", "lead", "--json").json) == {"delivered": 3}
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "SALESFORCE_INSTANCE_URL=http://127.0.0.1:" in out
+    assert "Stopped." in err

@@ -1,0 +1,238 @@
+"""plan, sync and backfill: documents, exit codes, questions."""
+
+from pathlib import Path
+
+import pytest
+from cli_stage import Office, outcome_of
+
+from connector.app import Application
+
+pytest_plugins = ("cli_fixtures",)
+CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
+
+
+def test_plan_tells_the_price_and_has_no_effect(office: Office) -> None:
+    lead = office.lead()
+    office.lead(Email="kept@example.com", DoNotCall=True)
+    before = dict(office.org.get("Lead", lead))
+    result = office.run("plan", "-m", "lead", "--json")
+    assert result.code == 0
+    document = result.json
+    assert document["selected"] == 2
+    assert document["credits"]["lensmor"]["worst_case"] == 165
+    assert document["credits"]["lensmor"]["balance"] == 100_000
+    assert document["credits"]["lensmor"]["cap"] == 50_000
+    assert document["would_buy"]["lensmor"] == {"work_email": 1, "phone": 1}
+    assert document["skips"] == {"Email is already filled": 1, "opted out (DoNotCall)": 1}
+    assert {row["field"] for row in document["would_write"]} == {"Email", "MobilePhone"}
+    assert dict(office.org.get("Lead", lead)) == before
+    assert office.paid_posts == 0
+    assert sorted(path.name for path in office.folder.iterdir()) == [".env"]
+
+
+def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(office: Office) -> None:
+    office.lead()
+    office.lead(Email="kept@example.com")
+    result = office.run("plan", "-m", "lead")
+    assert result.code == 0
+    for words in ("Plan for 2 records of lead; nothing was done.", "Would buy", "Would write", "Would skip", "lensmor"):
+        assert words in result.out
+
+
+def test_sync_prints_one_json_document_and_all_else_on_standard_error(office: Office) -> None:
+    lead = office.lead()
+    result = office.run("sync", "-m", "lead", "--json")
+    assert result.code == 0
+    report = result.json
+    assert set(report) >= {
+        *("run_id", "command", "mappings", "state", "selected", "outcomes", "channels", "credits", "salesforce"),
+        *("started_at", "finished_at", "attention"),
+    }
+    assert (report["command"], report["mappings"], report["state"]) == ("sync", ["lead"], "finished")
+    assert outcome_of(report) == {"delivered": 1}
+    assert report["credits"]["lensmor"] == {
+        "held": 0,
+        "charged": 165,
+        "balance_before": 100_000,
+        "balance_after": 99_835,
+    }
+    assert f"Ledger: {office.folder / 'connector.db'}" in result.err
+    assert office.org.get("Lead", lead)["Email"] is not None
+    again = office.run("sync", "-m", "lead", "--json")
+    assert again.code == 0
+    assert (again.json["selected"], again.json["salesforce"]["write_calls"]) == (0, 0)
+
+
+def test_sync_for_eyes_says_what_became_of_the_records(office: Office) -> None:
+    office.lead()
+    office.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 0
+    for words in ("finished: 2 records of lead", "delivered", "skipped", "no personnel id or LinkedIn address", "165"):
+        assert words in result.out
+
+
+def test_two_mappings_in_one_sync(office: Office) -> None:
+    person = office.person()
+    office.lead(person)
+    office.org.insert(
+        "Contact",
+        {"LastName": "Sample", "Enrichment_Requested__c": True, "Lensmor_Personnel_Id__c": person.personnel_id},
+    )
+    report = office.run("sync", "-m", "lead", "-m", "contact", "--json").json
+    assert report["mappings"] == ["lead", "contact"]
+    assert report["selected"] == 2
+    assert report["credits"]["lensmor"]["charged"] == 165
+
+
+def test_exit_3_when_something_needs_a_look(office: Office) -> None:
+    lead = office.lead()
+    office.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
+    result = office.run("sync", "-m", "lead", "--json")
+    assert result.code == 3
+    assert outcome_of(result.json) == {"parked": 1}
+    (found,) = result.json["attention"]
+    assert (found["record_id"], found["reason"], found["field"]) == (lead, "STRING_TOO_LONG", "Email")
+    assert found["next"]
+
+
+def test_exit_3_prints_the_record_and_what_to_do(office: Office) -> None:
+    lead = office.lead()
+    office.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 3
+    assert "Needs a look" in result.out
+    assert lead in result.out
+    assert "STRING_TOO_LONG (Email)" in result.out
+
+
+def test_exit_4_when_a_cap_leaves_records_over(office: Office) -> None:
+    office.set(**{CAPPED: "170"})
+    for _ in range(2):
+        office.lead()
+    result = office.run("sync", "-m", "lead", "--json")
+    assert result.code == 4
+    assert outcome_of(result.json)["deferred"] == 2 - outcome_of(result.json).get("delivered", 0)
+    assert any("daily cap over all runs for lensmor" in reason for reason in result.json["reasons"]["deferred"])
+
+
+@pytest.mark.parametrize(
+    ("site", "operation", "words"),
+    [
+        ("salesforce", "query", "Salesforce"),
+        ("lensmor", "getCreditsBalance", "lensmor"),
+    ],
+)
+def test_exit_4_when_a_service_is_down(office: Office, site: str, operation: str, words: str) -> None:
+    office.lead()
+    office.arm(site, operation, "html", times=1000, status=503)
+    result = office.run("sync", "-m", "lead", "--json")
+    assert result.code == 4
+    shown = result.out + result.err
+    assert words in shown
+    assert "run again" in shown
+    office.simulator.faults.clear()
+    assert office.run("sync", "-m", "lead").code == 0
+
+
+def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(office: Office) -> None:
+    office.lead()
+    office.org.daily_used = 14_000
+    result = office.run("sync", "-m", "lead", "--json")
+    assert result.code == 4
+    assert "SALESFORCE_API_RESERVE_PERCENT" in result.err
+    assert office.paid_posts == 0
+
+
+def test_exit_5_when_another_run_is_at_work(office: Office) -> None:
+    office.lead()
+    office.run("sync", "-m", "lead")
+    with Application(()).ledger() as ledger, ledger.drive():
+        result = office.run("sync", "-m", "lead")
+        assert result.code == 5
+        assert "another run drives this ledger; wait for it to finish" in result.err
+        assert office.run("status").code == 0
+        assert office.run("plan", "-m", "lead").code == 0
+    assert office.run("sync", "-m", "lead").code == 0
+
+
+def test_backfill_takes_chosen_records_without_a_flag(office: Office) -> None:
+    chosen = office.lead(Enrichment_Requested__c=False, Title="Buyer")
+    other = office.lead(Enrichment_Requested__c=False, Title="Seller")
+    result = office.run("backfill", "-m", "lead", "--where", "Title = 'Buyer'", "--yes", "--json")
+    assert result.code == 0
+    assert result.json["command"] == "backfill"
+    assert outcome_of(result.json) == {"delivered": 1}
+    assert office.org.get("Lead", chosen)["Email"] is not None
+    assert office.org.get("Lead", other)["Email"] is None
+
+
+def test_backfill_takes_ids_of_a_file_in_any_usual_form(office: Office) -> None:
+    leads = [office.lead(Enrichment_Requested__c=False) for _ in range(3)]
+    Path("ids.csv").write_text(f'\ufeffId\n"{leads[0]}"\n{leads[1][:15]}\n\n', encoding="utf-8")
+    result = office.run("backfill", "-m", "lead", "--ids", "ids.csv", "--yes", "--json")
+    assert result.code == 0
+    assert result.json["selected"] == 2
+    assert [bool(office.org.get("Lead", lead)["Email"]) for lead in leads] == [True, True, False]
+
+
+def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(office: Office) -> None:
+    contact = office.org.insert("Contact", {"LastName": "Sample"})
+    Path("ids.csv").write_text(f"{office.lead()}\n{contact}\n")
+    result = office.run("backfill", "-m", "lead", "--ids", "ids.csv", "--yes", "--json")
+    assert result.json["selected"] == 1
+    assert "1 of the 2 ids are no records that this mapping takes; see its object and where" in result.err
+
+
+def test_backfill_stops_at_its_limit(office: Office) -> None:
+    for _ in range(3):
+        office.lead(Enrichment_Requested__c=False)
+    result = office.run("backfill", "-m", "lead", "--where", "Email = null", "--limit", "2", "--yes", "--json")
+    assert result.json["selected"] == 2
+
+
+def test_backfill_without_a_terminal_refuses_to_guess(office: Office) -> None:
+    office.lead()
+    for more in ((), ("--json",)):
+        result = office.run("backfill", "-m", "lead", "--where", "Email = null", *more)
+        assert result.code == 2
+        assert "there is no terminal: add --yes to go ahead" in result.err
+        assert "@" not in result.out
+    assert office.paid_posts == 0
+    assert not (office.folder / "connector.db").exists()
+
+
+@pytest.mark.parametrize(("answer", "code", "bought"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0)])
+def test_backfill_asks_a_person(office: Office, answer: str, code: int, bought: int) -> None:
+    office.lead()
+    result = office.run("backfill", "-m", "lead", "--where", "Email = null", answer=answer)
+    assert result.code == code
+    assert "Enrich these 1 records for at most 165 lensmor, 1 salesfinity credits?" in result.err
+    assert ("Nothing was done." in result.err) is (code == 2)
+    assert office.paid_posts == bought
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name the records: --where SOQL, or --ids FILE"),
+        (("--where", "Title ="), "--where: "),
+        (("--where", "Nonsense__c = 1"), "Nonsense__c"),
+        (("--where", "Email = null) OR (Id != null"), "parentheses do not match"),
+        (("--where", ""), "name the records"),
+        (("--ids", "missing.csv"), "missing.csv cannot be read (FileNotFoundError)"),
+        (("--ids", "empty.csv"), "empty.csv holds no ids; put one Salesforce id on each line"),
+        (("--ids", "wrong.csv"), "1 line(s) of the ids file are not Salesforce ids"),
+        (("--ids", "binary.csv"), "it must be text, an id a line"),
+        (("--where", "Email = null", "--limit", "0"), "--limit"),
+    ],
+)
+def test_backfill_refuses_what_names_no_records(office: Office, arguments: tuple[str, ...], words: str) -> None:
+    office.lead()
+    Path("empty.csv").write_text("Id\n\n")
+    Path("wrong.csv").write_text("not-an-id\n")
+    Path("binary.csv").write_bytes(b"\xff\xfe\x00\x01")
+    result = office.run("backfill", "-m", "lead", *arguments, "--yes")
+    assert result.code == 2, result
+    assert words in result.err
+    assert office.paid_posts == 0

@@ -1,0 +1,226 @@
+"""Settings, mappings and ledgers that cannot be used: exit code 2, the setting by its name, and what to do."""
+
+from pathlib import Path
+
+import pytest
+from cli_stage import Office
+
+pytest_plugins = ("cli_fixtures",)
+CLOSED = "http://127.0.0.1:9"  # the discard port: nobody answers
+COMMANDS = (("sync", "-m", "lead"), ("plan", "-m", "lead", "--json"))
+
+SETTINGS: list[tuple[dict[str, str | None], str]] = [
+    ({"SALESFORCE_INSTANCE_URL": None, "CONNECTOR_TIME_SCALE": None}, "login is not set: SALESFORCE_INSTANCE_URL"),
+    ({"SALESFORCE_CLIENT_SECRET": None}, "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    ({"SALESFORCE_CLIENT_SECRET": "wrong"}, "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    ({"SALESFORCE_CLIENT_ID": "wrong"}, "check SALESFORCE_CLIENT_ID"),
+    ({"SALESFORCE_INSTANCE_URL": "http://acme.my.salesforce.com"}, "must start with https://"),
+    ({"SALESFORCE_INSTANCE_URL": "acme"}, "SALESFORCE_INSTANCE_URL must be a web address"),
+    (
+        {"SALESFORCE_INSTANCE_URL": "https://login.salesforce.com", "CONNECTOR_TIME_SCALE": "1"},
+        "must be the org's My Domain",
+    ),
+    ({"SALESFORCE_API_VERSION": "latest"}, "SALESFORCE_API_VERSION"),
+    ({"SALESFORCE_API_VERSION": "20.0"}, "SALESFORCE_API_VERSION"),
+    ({"SALESFORCE_ACCESS_TOKEN": "00DSm0000000001x"}, "SALESFORCE_ACCESS_TOKEN has expired or is not valid"),
+    ({"LENSMOR_API_KEY": None}, "LENSMOR_API_KEY is missing; put it into the environment or .env"),
+    ({"LENSMOR_API_KEY": "wrong"}, "lensmor refuses the API key (HTTP 401); check LENSMOR_API_KEY"),
+    ({"SALESFINITY_API_KEY": None}, "SALESFINITY_API_KEY is missing"),
+    ({"SALESFINITY_API_KEY": "wrong"}, "salesfinity refuses the API key (HTTP 401); check SALESFINITY_API_KEY"),
+    ({"LENSMOR_BASE_URL": "http://platform.lensmor.com"}, "LENSMOR_BASE_URL must start with https://"),
+    ({"LENSMOR_BASE_URL": "https://platform.lensmor.com"}, "CONNECTOR_TIME_SCALE shortens waits"),
+    ({"LENSMOR_EMAIL_CREDITS": "many"}, "LENSMOR_EMAIL_CREDITS"),
+    ({"CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR": "-1"}, "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"),
+    ({"CONNECTOR_WAIT_SECONDS": "soon"}, "CONNECTOR_WAIT_SECONDS"),
+    ({"CONNECTOR_POLL_SECONDS": "3,x"}, "write seconds separated by commas"),
+    ({"CONNECTOR_SECRET_KEY": "not a key"}, "CONNECTOR_SECRET_KEY must hold urlsafe base64 keys"),
+    ({"CONNECTOR_DATABASE_URL": "a file"}, "CONNECTOR_DATABASE_URL is not a database address"),
+    ({"CONNECTOR_DATABASE_URL": "sqlite:////nowhere/at/all/c.db"}, "there is no folder /nowhere/at/all"),
+    (
+        {"CONNECTOR_DATABASE_URL": "sqlite:////sys/c.db"},
+        "the key file /sys/c.db.key cannot be made",
+    ),  # not even by root
+]
+
+
+def _id(row: tuple[dict[str, str | None], str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in row[0].items())[:60]
+
+
+@pytest.mark.parametrize(("changes", "words"), SETTINGS, ids=[_id(row) for row in SETTINGS])
+def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_bought(
+    office: Office, changes: dict[str, str | None], words: str
+) -> None:
+    office.lead()
+    office.set(**changes)
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 2, result
+    assert words in result.err
+    assert result.err.count("error: ") >= 1
+    assert office.paid_posts == 0
+    for value in changes.values():
+        assert value is None or "SECRET" not in str(changes) or value not in result.err
+
+
+def test_several_wrong_settings_are_told_at_once(office: Office) -> None:
+    office.set(CONNECTOR_WAIT_SECONDS="soon", SALESFORCE_API_RESERVE_PERCENT="200")
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 2
+    assert "error: SALESFORCE_API_RESERVE_PERCENT" in result.err
+    assert "error: CONNECTOR_WAIT_SECONDS" in result.err
+
+
+@pytest.mark.parametrize("name", ["SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL"])
+def test_a_host_that_does_not_answer_is_told_as_such(office: Office, name: str) -> None:
+    lead = office.lead()
+    office.set(**{name: CLOSED})
+    result = office.run("sync", "-m", "lead")
+    if name == "SALESFINITY_BASE_URL":  # nobody needed it: Lensmor delivered
+        assert office.org.get("Lead", lead)["Email"] is not None
+    assert result.code == 4, result
+    vendor = {"SALESFORCE_INSTANCE_URL": "Salesforce", "LENSMOR_BASE_URL": "lensmor"}.get(name, "salesfinity")
+    assert f"{vendor} cannot be reached" in result.out + result.err
+    assert "run again" in result.out + result.err
+
+
+def test_another_settings_file_can_be_named(office: Office) -> None:
+    office.lead()
+    (office.folder / "elsewhere").mkdir()
+    (office.folder / ".env").rename(office.folder / "elsewhere" / "org.env")
+    assert office.run("sync", "-m", "lead").code == 2
+    assert office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env").code == 0
+    assert (office.folder / "elsewhere" / "connector.db").exists()
+
+
+def test_the_environment_wins_over_the_file(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LENSMOR_API_KEY", "wrong")
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 2
+    assert "check LENSMOR_API_KEY" in result.err
+
+
+SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "lead.yaml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: lead", "nome: lead", "own.yaml:5: nome: unknown key; known here: channels"),
+        ("field: Email", "field: 12", "must be text"),
+        ("from: [lensmor]", "from: [salesfinity]", "salesfinity does not sell phone; use lensmor"),
+        ("field: MobilePhone", "field: Email", "Email is already written by channels.work_email.field"),
+        ("version: 1", "version: 9", "own.yaml:4: version: must be 1"),
+        ("refresh_after: 180d", "refresh_after: half a year", "such as 30m, 12h or 180d"),
+        ("channels:", "channels: [", "own.yaml:"),
+        ("field: Email", "field: Nowhere__c", "Lead has no field Nowhere__c that the connector's user can see"),
+        ("flag: Enrichment_Requested__c", "flag: Title", "Title is a string, not a checkbox"),
+        ("opt_out: DoNotCall", "opt_out: DoNotPhone", "channels.phone.opt_out: Lead has no field DoNotPhone"),
+        ('where: "IsConverted = false"', 'where: "IsConvertd = false"', "select.where"),
+        ("object: Lead", "object: Leed", "Leed"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_is_told_with_file_line_and_key(
+    office: Office, old: str, new: str, words: str
+) -> None:
+    office.lead()
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert old in text
+    name = office.mapping(text.replace(old, new, 1))
+    result = office.run("sync", "-m", name)
+    assert result.code == 2, result
+    assert words in result.err
+    assert office.paid_posts == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("leed",), "there is no mapping 'leed'"),
+        (("leed.yaml",), "leed.yaml: there is no such file"),
+        (("lead", "lead"), "two of the mapping files have the same name"),
+        (("empty.yaml",), "this is not a mapping file; begin with 'version: 1'"),
+    ],
+)
+def test_a_mapping_that_is_not_there_is_told(office: Office, names: tuple[str, ...], words: str) -> None:
+    office.mapping("", "empty.yaml")
+    result = office.run("sync", *(part for name in names for part in ("-m", name)))
+    assert result.code == 2
+    assert words in result.err
+
+
+def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(office: Office) -> None:
+    office.lead()
+    office.org.hide_field("Lead", "HasOptedOutOfEmail")
+    office.org.make_read_only("Lead", "MobilePhone")
+    for command in COMMANDS:
+        result = office.run(*command)
+        assert result.code == 2
+        assert "channels.work_email.opt_out: Lead has no field HasOptedOutOfEmail" in result.err
+        assert "channels.phone.field: MobilePhone cannot be edited; give the user's permission set edit" in result.err
+    assert office.paid_posts == 0
+
+
+def test_doctor_finds_everything_fit(office: Office) -> None:
+    result = office.run("doctor", "-m", "lead", "-m", "contact")
+    assert result.code == 0
+    assert "Everything is fit." in result.out
+    document = office.run("doctor", "-m", "lead", "--json").json
+    assert document["ok"] is True
+    subjects = {check["subject"] for check in document["checks"]}
+    assert {"Salesforce login", "lensmor", "salesfinity", "object Lead"} <= subjects
+    assert not (office.folder / "connector.db").exists()
+
+
+def test_doctor_names_every_problem_with_its_fix_and_goes_on(office: Office) -> None:
+    office.org.hide_field("Lead", "LinkedIn_URL__c")
+    office.simulator.lensmor.balance = 0
+    office.set(SALESFINITY_BASE_URL=CLOSED)
+    result = office.run("doctor", "-m", "lead", "--json")
+    assert result.code == 2
+    wrong = {check["subject"]: check["message"] for check in result.json["checks"] if not check["ok"]}
+    assert wrong["lensmor"] == "0 credits on the account"
+    assert "cannot be reached" in wrong["salesfinity"]
+    assert any("LinkedIn_URL__c" in message and "read access" in message for message in wrong.values())
+    shown = office.run("doctor", "-m", "lead")
+    assert "FIX" in shown.out
+    assert "3 thing(s) to fix before a run." in shown.out
+
+
+def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(office: Office) -> None:
+    office.set(SALESFORCE_CLIENT_SECRET="wrong")
+    result = office.run("doctor", "-m", "lead", "--json")
+    assert result.code == 2
+    found = {check["subject"]: check for check in result.json["checks"]}
+    assert "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET" in found["Salesforce login"]["message"]
+    assert found["lensmor"]["ok"] is True
+
+
+def test_credits_show_balances_holds_and_months(office: Office) -> None:
+    document = office.run("credits", "--json").json
+    assert document["providers"]["lensmor"]["balance"] == 100_000
+    assert document["months"] == []
+    office.lead()
+    office.run("sync", "-m", "lead")
+    document = office.run("credits", "--json").json
+    assert document["providers"]["lensmor"]["charged"] == 165
+    assert [(row["provider"], row["charged"]) for row in document["months"]] == [("lensmor", 165)]
+    shown = office.run("credits")
+    assert shown.code == 0
+    assert "Balance now" in shown.out
+
+
+def test_credits_of_a_vendor_that_refuses_are_told_beside_the_others(office: Office) -> None:
+    office.set(LENSMOR_API_KEY="wrong")
+    document = office.run("credits", "--json").json
+    assert "check LENSMOR_API_KEY" in document["providers"]["lensmor"]["trouble"]
+    assert document["providers"]["salesfinity"]["balance"] == 5_000
+    office.set(LENSMOR_API_KEY=None, SALESFINITY_API_KEY=None)
+    result = office.run("credits")
+    assert result.code == 2
+    assert "no vendor is set up: put LENSMOR_API_KEY or SALESFINITY_API_KEY into .env" in result.err
+
+
+def test_schema_is_one_json_document(office: Office) -> None:
+    document = office.run("schema").json
+    assert document["title"] == "Enrichment mapping"
+    assert set(document["properties"]) >= {"version", "name", "object", "select", "person", "channels", "limits"}
