@@ -56,13 +56,12 @@ def test_1_the_constant_headers_are_on_every_request_even_on_the_repeated_one(st
     lead = stage.lead()
     crm = stage.ready()
     stage.arm("update_many", "expire_token")
-    stage.arm("update_many", "html")
     stage.arm("query", "drop_before")
     crm.update("Lead", [Update(lead, {"Phone": "1"})])
     everything(crm, Selection("Lead", ("Email",)))
     crm.read("Lead", [lead], ["Email"])
     data = [arrival for arrival in stage.arrivals if not arrival.is_login]
-    assert len(data) == 7
+    assert len(data) == 6
     assert {arrival.headers.get("sforce-auto-assign") for arrival in data} == {"FALSE"}
     assert {arrival.headers.get("sforce-call-options") for arrival in data} == {"client=crm-enrichment-connector"}
 

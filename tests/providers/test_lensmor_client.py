@@ -169,9 +169,14 @@ def test_profile_words(vendors: Vendors, shown: dict[str, object], email: View, 
     assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
 
 
-def test_a_value_that_is_shown_counts_whatever_the_word(vendors: Vendors) -> None:
+def test_a_value_counts_only_with_the_word_that_says_so(vendors: Vendors) -> None:
     shown = {"id": "70011", "email": " a@example.com ", "contactUnlockStatus": "locked", "phone": "+1 415 555 0100"}
     found = told(vendors, shown).read_person("70011")
+    assert found[EMAIL] == Sight(View.NOT_BOUGHT)
+    assert found[PHONE] == Sight(View.NOT_BOUGHT)
+    found = told(vendors, {**shown, "contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}).read_person(
+        "70011"
+    )
     assert found[EMAIL] == Sight(View.DELIVERED, "a@example.com")
     assert found[PHONE] == Sight(View.DELIVERED, "+1 415 555 0100")
 
