@@ -35,6 +35,7 @@ class _Agenda:
         self._names: dict[str, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
+        self._read_once: set[int] = set()
         self.refresh()
 
     @property
@@ -47,7 +48,8 @@ class _Agenda:
         ledger = self._run.parts.ledger
         full = self._run.full_pairs(self.name)
         self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
-        self._rereads = ledger.results.due_rereads(self._provider.source, self._run.id)
+        due = ledger.results.due_rereads(self._provider.source, self._run.id)
+        self._rereads = [row for row in due if row.id not in self._read_once]
         if self._provider.source.looks_up_linkedin:
             busy = self.lane.keys
             found = resolve.pending_by_name(self._run, self.name)
@@ -117,7 +119,8 @@ class _Agenda:
         while self._rereads:
             row = self._rereads.pop(0)  # once: whether it is still wanted is read from the ledger again
             key = f"read again {row.id}"
-            if key not in busy:
+            if key not in busy and row.id not in self._read_once:
+                self._read_once.add(row.id)  # once a run: what the vendor does not show now, it may show the next
                 yield key, functools.partial(collect.reread, self._run, self._provider, row)
 
     def guarded(self, work: Work) -> None:

@@ -91,8 +91,12 @@ def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
 
 
 def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
-    """Changes when the record, its mapping or a field does: then a parked value is worth another try."""
-    return f"{record.version}|{digest(mapping, run.parts.crm.describe(mapping.object).lengths())}"
+    """Changes when the record, its mapping or a field does, and every day: then a parked value is offered again.
+
+    Every day, because nobody tells when a validation rule or a permission was corrected.
+    """
+    lengths = run.parts.crm.describe(mapping.object).lengths()
+    return f"{record.version}|{digest(mapping, lengths)}|{run.now():%Y-%m-%d}"
 
 
 def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:

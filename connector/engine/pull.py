@@ -32,6 +32,8 @@ def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
         parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), first)
         run.pulled += len(planned)
         run.asked.update((mapping.name, record.crm_id) for record in planned)
+        if selection.flag is None:
+            run.chosen.update((mapping.name, record.crm_id) for record in planned)
         count += len(planned)
         parts.progress.step(len(planned))
     return count

@@ -1,17 +1,18 @@
 """Stage 2: find people by LinkedIn, and go on to the next source when one has ended without a value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from connector.core.errors import RefusedError
-from connector.core.model import Result, UnlockKey
-from connector.core.plan import Exhausted, Known, Skip, Tried
+from connector.core.mapping import WritePolicy
+from connector.core.model import CrmRecord, Result, UnlockKey
+from connector.core.plan import Buy, Decision, Exhausted, Known, LookUp, Skip, Tried, counts_as_empty
 from connector.core.recover import View
 from connector.engine.context import Run
 from connector.engine.pull import resolved_id
 from connector.providers.interface import Found, Provider
 from connector.store.credits import Room
 from connector.store.records import EndedWant
-from connector.store.rows import RecordRow, Settlement, WantRow
+from connector.store.rows import RecordRow, Settlement, WantRow, chunks
 
 Pending = tuple[WantRow, RecordRow]
 
@@ -95,6 +96,9 @@ def _take_what_is_shown(run: Run, provider: Provider, found: Found) -> None:
 def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
     """Take ended unlocks further: a value makes its wants ready, none asks the next source; how many wants moved.
 
+    The next source is asked only by the look at everything, when nothing else is to be done: the records are read once
+    more before anything further is bought for them, many in one call.
+
     Args:
         run: the run.
         unlock_ids: those that were just settled; None looks at all.
@@ -103,17 +107,58 @@ def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
     delivered = [e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value]
     run.parts.ledger.records.mark_ready(delivered)
     run.parts.progress.step(len(delivered))
+    if unlock_ids is not None:
+        return len(delivered)
     without = [e for e in ended if e.result is not Result.DELIVERED]
-    records = run.parts.ledger.records.by_ids([e.record_id for e in without])
-    for one in without:
-        _ask_next(run, one, records[one.record_id])
+    _ask_next(run, without, run.parts.ledger.records.by_ids([e.record_id for e in without]))
     return len(ended)
 
 
-def _ask_next(run: Run, ended: EndedWant, record: RecordRow) -> None:
+def _ask_next(run: Run, ended: Sequence[EndedWant], records: Mapping[int, RecordRow]) -> None:
+    """Decide anew for wants whose source ended without a value; only what is still wanted is bought elsewhere."""
+    decided = [(one, records[one.record_id], _next_decision(run, one, records[one.record_id])) for one in ended]
+    buying = [row for _, row, decision in decided if isinstance(decision, Buy | LookUp)]
+    there = _read_again(run, buying)
+    for one, row, decision in decided:
+        why_not = _why_not(run, one, row, there.get(row.id)) if isinstance(decision, Buy | LookUp) else ""
+        _put(run, row, one.want, Skip(why_not, tried=decision.tried) if why_not else decision)
+
+
+def _next_decision(run: Run, ended: EndedWant, record: RecordRow) -> Decision:
     reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
     tried = (*ended.want.tried, Tried(ended.provider, ended.result, reason))
-    decide_anew(run, record, ended.want, tried)
+    return _decide(run, record, ended.want, tried)
+
+
+def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | None]:
+    """These records as they are now, by ledger id."""
+    there: dict[int, CrmRecord | None] = {}
+    crm = run.parts.crm
+    for name in dict.fromkeys(row.mapping for row in rows):
+        mapping = run.mappings[name]
+        mine = {row.crm_id: row.id for row in rows if row.mapping == name}
+        for ids in chunks(list(mine), crm.read_size):
+            for crm_id, record in crm.read(mapping.object, ids, sorted(mapping.read_fields())).items():
+                there[mine[crm_id]] = record
+    return there
+
+
+def _why_not(run: Run, ended: EndedWant, row: RecordRow, record: CrmRecord | None) -> str:
+    """Why nothing more is bought for a want, by its record as it is now; empty when it is still wanted."""
+    mapping = run.mappings[row.mapping]
+    rules = mapping.channels.get(ended.want.channel)
+    if rules is None:
+        return f"{ended.want.channel} is no longer mapped"
+    if record is None or record.moved_to is not None:
+        return "the record was deleted, merged or converted before the next source was asked"
+    if record.truthy(rules.opt_out):
+        return f"opted out ({rules.opt_out}) before the next source was asked"
+    if not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY:
+        return f"{rules.field} was filled before the next source was asked"
+    asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
+    if not asks and (row.mapping, row.crm_id) not in run.chosen:
+        return "its flag was taken back before the next source was asked"
+    return ""
 
 
 _RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
@@ -121,16 +166,22 @@ _RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", R
 
 def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]) -> None:
     """Ask the planner for the next source that was not tried, and put its decision into the ledger."""
+    _put(run, record, want, _decide(run, record, want, tried))
+
+
+def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]) -> Decision:
     mapping = run.mappings[record.mapping]
     rules = mapping.channels.get(want.channel)
     if rules is None:
-        gone = Skip(f"{want.channel} is no longer mapped", tried=tried)
-        run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, gone, run.now())
-        return
+        return Skip(f"{want.channel} is no longer mapped", tried=tried)
     sources = [run.parts.sources[name] for name in rules.sources]
     known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
-    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+    return run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+
+
+def _put(run: Run, record: RecordRow, want: WantRow, decision: Decision) -> None:
     found = resolved_id(run, record.person, decision)
-    run.parts.ledger.planning.redecide(want.id, run.id, mapping.name, want.channel, decision, run.now(), found)
+    planning = run.parts.ledger.planning
+    planning.redecide(want.id, run.id, record.mapping, want.channel, decision, run.now(), found)
     if isinstance(decision, Exhausted | Skip):
         run.parts.progress.step()

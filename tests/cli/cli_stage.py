@@ -105,7 +105,9 @@ class Office:
         servers.show(self.simulator)
         self.folder = folder
         self.org = self.simulator.salesforce.org
-        self.settings = {**environment(servers.urls), "CONNECTOR_TIME_SCALE": f"{1 / SPEED:g}"}
+        # Twenty seconds of ours: on a busy machine a run must not be out of time before it has done its work.
+        waits = {"CONNECTOR_TIME_SCALE": f"{1 / SPEED:g}", "CONNECTOR_WAIT_SECONDS": "20000"}
+        self.settings = {**environment(servers.urls), **waits}
         self._next_id = 70_000
         self.set()
 

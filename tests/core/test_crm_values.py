@@ -114,7 +114,7 @@ PHONES = st.one_of(
 
 
 @given(PHONES, st.sampled_from(PhoneFormat), st.sampled_from([None, "US", "DE", "IT", "MX", "AR"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_phone_breaks_the_formatting_and_a_written_one_stays(
     number: str, form: PhoneFormat, region: str | None
 ) -> None:

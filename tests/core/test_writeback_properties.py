@@ -59,7 +59,7 @@ def _rules(mapping: MappingFile, lengths: dict[str, int]) -> WriteRules:
 
 
 @given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([None, "70011"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_writing_twice_changes_nothing_the_second_time(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int], found_id: str | None
 ) -> None:
@@ -72,7 +72,7 @@ def test_writing_twice_changes_nothing_the_second_time(
 
 
 @given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_only_what_is_ours_to_write_is_written(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int]
 ) -> None:
@@ -98,7 +98,7 @@ def test_only_what_is_ours_to_write_is_written(
 
 
 @given(_MAPPINGS, _RECORDS, _RESULTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_flag_is_cleared_exactly_when_the_record_closes_and_still_asks(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]
 ) -> None:

@@ -299,7 +299,7 @@ def test_what_does_not_fit_lets_cheaper_ones_pass(shelf: Shelf) -> None:
     st.one_of(st.none(), st.integers(0, 200)),
     st.integers(1, 5),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     mappings: list[str], run: dict[str, int], day: dict[str, int], over_all: int | None, balance: int | None, size: int
 ) -> None:

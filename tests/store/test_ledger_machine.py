@@ -197,5 +197,5 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = pytest.mark.timeout(600)(Books.TestCase)  # a failure takes its time to be made short
 TestBooks.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
