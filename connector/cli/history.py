@@ -43,7 +43,14 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     parts.append(Text(f"Last run: {last['id']} ({last['command']}, {last['state']})" if last else "No run yet."))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
     rows.append(("records", "open", document["open_records"], "taken up by the next sync"))
-    rows.append(("records", "parked", document["parked_records"], "offered again when record or mapping changes"))
+    rows.append(
+        (
+            "records",
+            "parked",
+            document["parked_records"],
+            "offered again when record or mapping changes, and once a day",
+        )
+    )
     parts.append(text.table("Open", ("State", "Count", "What happens next"), rows))
     looks = [
         (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])

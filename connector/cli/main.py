@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 
@@ -41,6 +42,9 @@ for module in (runs, history, operator, admin, events, rehearse):
 def main() -> None:
     """Run one command; every error is one message and one documented exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name in another script must not stop a run on an old terminal
     try:
         # Without its standalone mode click catches what `ctx.exit` raises, and gives its code back instead.
         code = cli.main(standalone_mode=False, prog_name="connector")

@@ -20,6 +20,7 @@ from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.rows import Batch, Full, Settlement
 
 FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
+WAITS_IN_A_ROW = 10
 SOONEST_RETRY_S = 5.0  # a vendor that says "at once" again and again would otherwise be asked without end
 REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
 _GONE = {
@@ -66,6 +67,7 @@ def send(run: Run, provider: Provider, batch: Batch) -> None:
         _refused(run, provider, batch, error)
     else:
         run.reachable(provider.name)
+        run.waits[provider.name] = 0
         _accept(run, provider, batch, answer)
         _grow(run, provider, batch)
 
@@ -104,6 +106,9 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) ->
             _find_event(run, provider, person, unlock_id, batch.event_id)
     elif error.retry_after_s is not None:
         _give_back(run, batch, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
+        run.waits[provider.name] += 1
+        if run.waits[provider.name] >= WAITS_IN_A_ROW:
+            run.stop_buying(provider.name, f"{provider.name} asks to wait again and again")
     elif error.reread:
         _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
     elif len(batch.unlocks) > 1:

@@ -61,12 +61,16 @@ def _read_keys(mapping: MappingFile) -> Iterator[tuple[KeyPath, str]]:
 
 def _readable(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
     for path, name in _read_keys(mapping):
-        if info.get(name) is None:
+        field = info.get(name)
+        if field is None:
             yield Problem(
                 path,
                 f"{mapping.object} has no field {name} that the connector's user can see; check the name, and give the "
                 "user's permission set read access to it",
             )
+        elif field.name != name:
+            # Salesforce takes any case and answers in its own: the value would pass for an empty one.
+            yield Problem(path, f"write {field.name}, as Salesforce does, not {name}")
 
 
 def _writable(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:

@@ -99,7 +99,8 @@ class Run:
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         chosen: those among them that were chosen by a condition or by ids, whatever their flag.
         tried: records whose write was tried.
-        out_of_time: the run's patience is over: nothing new is bought.
+        out_of_time: the run's patience is over: it waits for nothing any more.
+        waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
     """
@@ -123,6 +124,7 @@ class Run:
     attention: list[Attention] = field(default_factory=list)
     writing_last: bool = False
     out_of_time: bool = False
+    waits: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     unreachable_since: dict[str, datetime] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)

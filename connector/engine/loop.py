@@ -68,7 +68,7 @@ class _Agenda:
     def _pieces(self, *, partial: bool) -> Iterator[Piece]:
         busy = self.lane.keys
         yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
-        if not self._run.why_closed(self.name) and not self._run.out_of_time:
+        if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
             yield from self._lookup()
         yield from self._poll(busy, older=False)

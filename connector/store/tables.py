@@ -154,7 +154,7 @@ unlock = Table(
     Column("final_at", UtcTime),
     sa.UniqueConstraint("provider", "account", "channel", "person", "generation"),
 )
-Index("ix_unlock_run", unlock.c.run_id, unlock.c.provider, unlock.c.state)
+Index("ix_unlock_run", unlock.c.run_id, unlock.c.provider, unlock.c.state, unlock.c.channel, unlock.c.place)
 Index("ix_unlock_final_at", unlock.c.final_at)
 Index("ix_unlock_task", unlock.c.task_id)
 Index("ix_unlock_attempt", unlock.c.attempt_id)

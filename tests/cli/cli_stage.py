@@ -192,12 +192,12 @@ class Office:
         decent(result)
         return result
 
-    def start(self, *args: str) -> "subprocess.Popen[str]":
-        """Start a command as a process of its own."""
+    def start(self, *args: str, **environment: str) -> "subprocess.Popen[str]":
+        """Start a command as a process of its own, with a few more variables in its environment."""
         return subprocess.Popen(  # noqa: S603 the connector itself
             [*ENTRY_POINT, *args],
             cwd=self.folder,
-            env=clean_environment(),
+            env=clean_environment() | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli_stage import ENTRY_POINT, Office, clean_environment, outcome_of
 
+from connector.simulator.people import SimEvent
+
 pytest_plugins = ("cli_fixtures",)
 PATIENCE_S = 30.0
 
@@ -96,6 +98,30 @@ def test_a_reader_who_goes_away_changes_no_exit_code(office: Office, form: tuple
     assert process.wait(PATIENCE_S) == 4
     assert "Traceback" not in shown
     assert "BrokenPipe" not in shown
+
+
+def test_a_terminal_that_cannot_show_a_name_is_no_fault(office: Office) -> None:
+    office.simulator.lensmor.add_event(
+        SimEvent("9004", "52108", "関西オートメーション展", "2027-06-09", "2027-06-11", "Osaka", "Japan")
+    )
+    result = office.finish(office.start("events", "list", PYTHONIOENCODING="ascii"))
+    assert result.code == 0
+    assert "52108" in result.out
+    assert "?????" in result.out
+
+
+def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(office: Office) -> None:
+    office.lead()
+    office.simulator.lensmor.task_seconds = 1e9
+    office.arm("lensmor", "submitEmailUnlock", "delay", seconds=1.0)
+    process = office.start("sync", "-m", "lead")
+    _until(lambda: office.simulator.charges.count("lensmor", "70001", "email") == 1)
+    process.send_signal(signal.SIGINT)
+    assert office.finish(process).code == 130
+    assert {(row["state"], row["count"]) for row in office.run("status", "--json").json["unlocks"]} <= {
+        ("submitted", 1),
+        ("submitted", 2),
+    }
 
 
 def test_the_demo_ends_well_and_its_second_sync_does_nothing(tmp_path: Path) -> None:

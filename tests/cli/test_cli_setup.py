@@ -83,6 +83,13 @@ def test_a_host_that_does_not_answer_is_told_as_such(office: Office, name: str) 
     assert "run again" in result.out + result.err
 
 
+def test_a_settings_file_that_is_no_text_is_told(office: Office) -> None:
+    (office.folder / ".env").write_bytes(b"LENSMOR_API_KEY=\xff\xfe\n")
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 2
+    assert ".env cannot be read (UnicodeDecodeError)" in result.err
+
+
 def test_another_settings_file_can_be_named(office: Office) -> None:
     office.lead()
     (office.folder / "elsewhere").mkdir()
@@ -114,6 +121,7 @@ SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "lead.yaml"
         ("channels:", "channels: [", "own.yaml:"),
         ("field: Email", "field: Nowhere__c", "Lead has no field Nowhere__c that the connector's user can see"),
         ("flag: Enrichment_Requested__c", "flag: Title", "Title is a string, not a checkbox"),
+        ("field: Email", "field: email", "channels.work_email.field: write Email, as Salesforce does, not email"),
         ("opt_out: DoNotCall", "opt_out: DoNotPhone", "channels.phone.opt_out: Lead has no field DoNotPhone"),
         ('where: "IsConverted = false"', 'where: "IsConvertd = false"', "select.where"),
         ("object: Lead", "object: Leed", "Leed"),

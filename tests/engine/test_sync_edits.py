@@ -136,6 +136,40 @@ def test_the_winner_of_a_merge_gets_what_was_bought_for_the_loser(world: World, 
     assert stage.other().sync().selected == 0
 
 
+def test_a_chain_of_merges_is_followed_to_its_end(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    second, third = (world.org.insert("Lead", {"LastName": name, "Company": "Example"}) for name in ("B", "C"))
+
+    def merge_twice() -> None:
+        world.org.merge("Lead", second, lead)
+        world.org.merge("Lead", third, second)
+
+    world.clock.at(5, merge_twice)
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(third)["Email"] == person.email
+
+
+def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example Works"})
+
+    def merge_and_delete() -> None:
+        world.org.merge("Lead", winner, lead)
+        world.org.delete("Lead", winner)
+
+    world.clock.at(5, merge_and_delete)
+    assert stage.sync().outcomes == {Outcome.SKIPPED: 1}
+    assert stage.other().sync().selected == 0
+
+
+def test_a_new_address_typed_over_a_bounced_one_meanwhile_stays(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person(), Email=OLD, EmailBouncedDate="2026-10-02T08:15:00.000+0000")
+    world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
+    stage.other(email_only()).sync()
+    assert world.get(lead)["Email"] == THEIRS
+
+
 def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, stage: Stage) -> None:
     person = world.person()
     lead, winner = world.lead(person), world.lead(person)

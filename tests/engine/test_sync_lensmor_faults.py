@@ -29,6 +29,13 @@ READ_FAULTS: tuple[FaultRow, ...] = (
     ("status", {"status": 401}),
     ("status", {"status": 402}),
 )
+BALANCE_FAULTS: tuple[FaultRow, ...] = (
+    ("drop_before", {}),
+    ("truncated", {}),
+    ("wrong_types", {}),
+    ("status", {"status": 400}),
+    ("status", {"status": 429, "retry_after": 7}),
+)
 REFUSED_FOR_GOOD = (400, 404, 422)
 
 
@@ -90,7 +97,7 @@ def test_every_fault_at_a_lookup_costs_time_or_is_told(world: World, stage: Stag
     assert world.paid_posts() == len(pairs) - 3
 
 
-@pytest.mark.parametrize(("action", "params"), READ_FAULTS[:-2], ids=str)
+@pytest.mark.parametrize(("action", "params"), BALANCE_FAULTS, ids=str)
 def test_every_fault_at_the_balance_costs_time_or_defers(
     world: World, stage: Stage, action: str, params: Mapping[str, object]
 ) -> None:

@@ -18,6 +18,15 @@ def test_two_leads_and_a_contact_are_bought_once_and_all_written(world: World, s
     assert world.ours("salesfinity") == 1
 
 
+def test_one_person_known_by_id_here_and_by_linkedin_there_is_bought_once(world: World, stage: Stage) -> None:
+    person = world.person()
+    by_id = world.lead(person, LinkedIn_URL__c=None)
+    by_link = world.lead(person, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 2}
+    assert [world.get(lead)["Email"] for lead in (by_id, by_link)] == [person.email] * 2
+    assert world.ours("lensmor") == 165
+
+
 def test_a_joiner_after_the_value_was_written_reads_it_for_nothing(world: World, stage: Stage) -> None:
     person = world.person()
     world.lead(person)

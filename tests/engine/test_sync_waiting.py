@@ -158,3 +158,21 @@ def test_a_flag_taken_back_stops_what_is_not_bought_yet_and_the_record_does_not_
     wide.sync()
     assert world.ours("lensmor") == 15
     assert wide.other().sync().selected == 0
+
+
+def test_no_patience_at_all_buys_and_leaves_the_tasks_to_the_next_sync(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    stage.wait_s = 0
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    world.clock.advance(minutes=15)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] is not None
+
+
+def test_purchases_that_take_longer_than_the_patience_are_made_all_the_same(world: World, stage: Stage) -> None:
+    for _ in range(12):
+        world.lead(world.person(), Lensmor_Personnel_Id__c=None)
+    world.lensmor.rate_limit = 5  # the lookups alone take more than two minutes
+    stage = stage.other(email_only())
+    stage.wait_s = 60
+    assert Outcome.DEFERRED not in stage.sync().outcomes  # no credits, cap, quota or outage stood in the way

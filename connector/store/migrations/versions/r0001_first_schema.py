@@ -220,7 +220,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("prior_attempt_id IS NOT NULL"),
         postgresql_where=sa.text("prior_attempt_id IS NOT NULL"),
     )
-    op.create_index("ix_unlock_run", "unlock", ["run_id", "provider", "state"], unique=False)
+    op.create_index("ix_unlock_run", "unlock", ["run_id", "provider", "state", "channel", "place"], unique=False)
     op.create_index("ix_unlock_task", "unlock", ["task_id"], unique=False)
     op.create_table(
         "want",
