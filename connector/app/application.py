@@ -87,10 +87,9 @@ class Application:
         """The mappings of this invocation, by name."""
         return {name: found.mapping for name, found in self.loaded.items()}
 
-    def _asked(self) -> list[str]:
+    def _asked(self) -> set[str]:
         """The vendors that these mappings ask."""
-        rules = [rules for mapping in self.mappings.values() for _, rules in mapping.channels.items()]
-        return list(dict.fromkeys(name for one in rules for name in one.sources))
+        return {name for mapping in self.mappings.values() for name in mapping.providers()}
 
     @property
     def ledger_place(self) -> str:
@@ -316,7 +315,7 @@ class Application:
 def _what_next(provider: str, state: str) -> str:
     if state != "unknown":
         return "read by the next sync"
-    if provider == "lensmor":
+    if provider in REGISTRY and REGISTRY[provider].keeps_records:
         return (
             "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
         )

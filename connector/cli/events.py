@@ -1,5 +1,7 @@
 """Lensmor events: find, preview, and, after a question, unlock."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -66,11 +68,8 @@ def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
-    with Application((), env_file).events() as api:
-        try:
-            found = api.preview(event_id)
-        except NotThereError as error:
-            raise ConfigurationError(f"Lensmor knows no event {event_id!r}; see: connector events list") from error
+    with Application((), env_file).events() as api, _known(event_id):
+        found = api.preview(event_id)
     document = {
         "event_id": found.event.event_id,
         "name": found.event.name,
@@ -101,11 +100,8 @@ def unlock_event(event_id: str, yes: bool, as_json: bool, env_file: Path | None)
     """
     from connector.app import Application
 
-    with Application((), env_file).events() as api:
-        try:
-            found = api.preview(event_id)
-        except NotThereError as error:
-            raise ConfigurationError(f"Lensmor knows no event {event_id!r}; see: connector events list") from error
+    with Application((), env_file).events() as api, _known(event_id):
+        found = api.preview(event_id)
         if found.access != "full":
             price = f"{found.price_credits:,} credits"
             confirm(f"Unlock {found.event.name} ({found.event.event_id}) for {price}?", yes=yes)
@@ -126,6 +122,14 @@ def unlock_event(event_id: str, yes: bool, as_json: bool, env_file: Path | None)
         show(document, as_json=True, render=lambda _: "")
     else:
         out().print(f"{done.name} ({done.event_id}): {word}. Repeating this is free.", markup=False)
+
+
+@contextmanager
+def _known(event_id: str) -> Iterator[None]:
+    try:
+        yield
+    except NotThereError as error:
+        raise ConfigurationError(f"Lensmor knows no event {event_id!r}; see: connector events list") from error
 
 
 COMMANDS = (events,)

@@ -1,7 +1,7 @@
 """Commands that run over records: plan, sync, backfill, undo."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +9,7 @@ from connector.cli.common import (
     LiveProgress,
     confirm,
     env_option,
+    err,
     json_option,
     mapping_option,
     out,
@@ -19,8 +20,11 @@ from connector.cli.common import (
 from connector.core.errors import ConfigurationError
 from connector.report import text
 
+if TYPE_CHECKING:  # imported by the commands themselves: start-up time
+    from connector.app import Backfill
 
-def _chosen(where: str | None, ids: Path | None, limit: int | None) -> Any:  # noqa: ANN401 imported late: start-up time
+
+def _chosen(where: str | None, ids: Path | None, limit: int | None) -> "Backfill":
     from connector.app import Backfill
 
     return Backfill(where, None if ids is None else _read_ids(ids), limit)
@@ -135,7 +139,7 @@ def backfill(
     if not yes:
         with LiveProgress() as progress:
             forecast = Application(mappings, env_file, progress).plan(chosen)
-        (out() if not as_json else _stderr()).print(text.preview(forecast.to_json()))
+        (out() if not as_json else err()).print(text.preview(forecast.to_json()))
         costs = ", ".join(f"{c.worst_case:,} {name}" for name, c in forecast.credits.items()) or "no"
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
@@ -176,12 +180,6 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
         report = Application((), env_file, progress).undo(found.id)
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
-
-
-def _stderr() -> Any:  # noqa: ANN401 a console
-    from connector.cli.common import err
-
-    return err()
 
 
 COMMANDS = (plan, sync, backfill, undo)

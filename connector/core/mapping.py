@@ -287,9 +287,9 @@ class MappingFile(Strict):
         """Every field that must be writable."""
         return frozenset(name for name, _ in _writes(self))
 
-    def opt_outs(self) -> frozenset[str]:
-        """Fields that forbid a channel; they must be readable before anything is bought."""
-        return frozenset(c.opt_out for _, c in self.channels.items() if c.opt_out)
+    def providers(self) -> frozenset[str]:
+        """Every provider that some channel asks."""
+        return frozenset(name for _, channel in self.channels.items() for name in channel.sources)
 
 
 KeyPath = tuple[str | int, ...]

@@ -144,6 +144,11 @@ class Run:
         self.settled.extend(ids)
         return ids
 
+    @property
+    def asked_providers(self) -> set[str]:
+        """The providers that the run's mappings ask."""
+        return {name for mapping in self.mappings.values() for name in mapping.providers()}
+
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""
         return Planner(mapping, self.parts.sources, self.now())

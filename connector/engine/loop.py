@@ -144,11 +144,10 @@ class Loop:
     def __init__(self, run: Run) -> None:
         self._run = run
         parts = run.parts
-        asked = {n for m in run.mappings.values() for _, rules in m.channels.items() for n in rules.sources}
         self._agendas = [
             _Agenda(run, provider, Lane(name, 0 if parts.workers <= 1 else min(provider.parallel, parts.workers)))
             for name, provider in parts.providers.items()
-            if name in asked
+            if name in run.asked_providers
         ]
         self._deadline = run.later(parts.wait_s)
         self._ready = 0

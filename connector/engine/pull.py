@@ -48,8 +48,7 @@ def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator
 def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list[PlannedRecord]:
     """Decide every channel of every record of a page."""
     people = {record.id: person_of(record, mapping.person) for record in page}
-    names = {name for _, rules in mapping.channels.items() for name in rules.sources}
-    sources = [source for name, source in run.parts.sources.items() if name in names]
+    sources = [source for name, source in run.parts.sources.items() if name in mapping.providers()]
     known = run.parts.ledger.planning.known(mapping.name, people, sources)
     planner = run.planner(mapping)
     seal = run.parts.ledger.seal

@@ -47,11 +47,8 @@ def observe_balances(run: Run, when: str) -> None:
         ConfigurationError: a vendor refuses the API key at the first request of the run.
     """
     ledger = run.parts.ledger
-    asked = {
-        name for mapping in run.mappings.values() for _, rules in mapping.channels.items() for name in rules.sources
-    }
     for name, provider in run.parts.providers.items():
-        if name not in asked or (when == "after" and name in run.stopped and name not in run.balances):
+        if name not in run.asked_providers or (when == "after" and name in run.stopped and name not in run.balances):
             continue
         began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:

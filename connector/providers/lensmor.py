@@ -249,6 +249,7 @@ def _build(http: VendorHttp, settings: ProviderSettings, poll_schedule_s: tuple[
 
 REGISTRATION = Registration(
     channels=CHANNELS,
+    keeps_records=Lensmor.keeps_records,
     settings=LensmorSettings,
     headers=lambda key: {"Authorization": f"Bearer {key}", "x-call-source": "api"},
     build=_build,

@@ -116,6 +116,7 @@ def _build(http: VendorHttp, settings: ProviderSettings, poll_schedule_s: tuple[
 
 REGISTRATION = Registration(
     channels=CHANNELS,
+    keeps_records=Salesfinity.keeps_records,
     settings=SalesfinitySettings,
     headers=lambda key: {"x-api-key": key},
     build=_build,

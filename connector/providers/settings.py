@@ -46,12 +46,14 @@ class Registration:
 
     Attributes:
         channels: what it sells; mappings are checked against it before any setting is read.
+        keeps_records: whether a lost answer can be found in the vendor's own record of a person.
         settings: its settings class.
         headers: its login headers, from an API key.
         build: the provider, from its connection, its settings and the poll schedule in seconds.
     """
 
     channels: frozenset[Channel]
+    keeps_records: bool
     settings: type[ProviderSettings]
     headers: Callable[[str], Mapping[str, str]]
     build: Callable[[VendorHttp, ProviderSettings, tuple[float, ...]], Provider]
