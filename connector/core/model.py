@@ -128,6 +128,7 @@ class Unlock:
         value_hash: keyed hash of the delivered value, kept after the value itself was erased.
         reason: why it is as it is, in plain words.
         repeat_allowed: an operator lets a failed one be bought anew.
+        lost_before: the answer to an earlier request was lost, and it is not known yet whether that was charged.
     """
 
     id: int
@@ -140,6 +141,7 @@ class Unlock:
     value_hash: str | None = None
     reason: str = ""
     repeat_allowed: bool = False
+    lost_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,12 +159,11 @@ class Planner:
         rules: ChannelMapping,
         known: Known,
         tried: tuple[Tried, ...] = (),
-        start: int = 0,
     ) -> Decision:
-        """The first source from `start` on that can still bring the value."""
+        """The first source that was not tried and can still bring the value."""
         unidentified: list[str] = []
         asked = {t.source for t in tried}
-        for position, name in enumerate(rules.sources[start:], start):
+        for position, name in enumerate(rules.sources):
             if name in asked:
                 continue
             source = self.sources[name]

@@ -16,6 +16,28 @@ class EntryKind(StrEnum):
     RELEASE = "release"
 
 
+class Hold(StrEnum):
+    """An unlock's share of an attempt's hold.
+
+    Presumed means: charged, until evidence says otherwise, for its answer was lost too long ago.
+    """
+
+    NONE = ""
+    OPEN = "open"
+    CHARGED = "charged"
+    RELEASED = "released"
+    PRESUMED = "presumed"
+
+
+def ending(hold: Hold, kind: EntryKind) -> tuple[tuple[EntryKind, int], ...]:
+    """The entries, as (kind, sign), that end a share as charge or release; none where it has ended already."""
+    if hold is Hold.OPEN:
+        return ((kind, 1),)
+    if hold is Hold.PRESUMED and kind is EntryKind.RELEASE:
+        return ((EntryKind.CHARGE, -1), (EntryKind.RELEASE, 1))
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums of entries in one scope, in credits."""
@@ -56,11 +78,3 @@ class Cap:
 def tightest(caps: list[Cap]) -> Cap | None:
     """The cap that leaves the least; None when there is none at all."""
     return min(caps, key=lambda cap: cap.left, default=None)
-
-
-def affordable(caps: list[Cap], price: int, wanted: int) -> int:
-    """How many unlocks of this price all caps allow."""
-    cap = tightest(caps)
-    if cap is None or price <= 0:
-        return wanted
-    return min(wanted, cap.left // price)

@@ -4,10 +4,11 @@
        ▲                          │    │                                                        ▲
        └──definite refusal────────┘    └──answer lost, or owner dead──▶ unknown ────────────────┘
 
-An `unknown` becomes `submitted` when a late answer brings its vendor id, `planned` when the vendor shows that
-nothing was taken (one counted resubmission) or the operator allows a repeat, and `final` when the vendor's own record
-of the person tells the result. Nothing ever leaves `final`, with one exception that costs nothing: evidence of a value
-turns not found or failed into delivered.
+A `planned` one becomes `submitted` without being sent only when the late answer of its lost request arrives after a
+repeat was allowed and before it left. An `unknown` becomes `submitted` when a late answer brings its vendor id,
+`planned` when the vendor shows that nothing was taken (one counted resubmission) or the operator allows a repeat, and
+`final` when the vendor's own record of the person tells the result. Nothing ever leaves `final`, with one exception
+that costs nothing: evidence of a value turns not found or failed into delivered.
 """
 
 from connector.core.model import UnlockState
@@ -15,17 +16,12 @@ from connector.core.model import UnlockState
 _S = UnlockState
 
 MOVES: dict[UnlockState, frozenset[UnlockState]] = {
-    _S.PLANNED: frozenset({_S.SUBMITTING, _S.FINAL}),
+    _S.PLANNED: frozenset({_S.SUBMITTING, _S.SUBMITTED, _S.FINAL}),
     _S.SUBMITTING: frozenset({_S.PLANNED, _S.SUBMITTED, _S.UNKNOWN, _S.FINAL}),
     _S.SUBMITTED: frozenset({_S.FINAL, _S.UNKNOWN, _S.PLANNED}),
     _S.UNKNOWN: frozenset({_S.SUBMITTED, _S.PLANNED, _S.FINAL}),
     _S.FINAL: frozenset(),
 }
-
-
-def may_move(old: UnlockState, new: UnlockState) -> bool:
-    """Whether the table has this edge."""
-    return new in MOVES[old]
 
 
 def sources_of(new: UnlockState) -> tuple[UnlockState, ...]:

@@ -45,7 +45,8 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
 def send(run: Run, provider: Provider, batch: Batch) -> None:
     """Send a batch that has its hold, and commit what the answer says."""
     attempts = run.parts.ledger.attempts
-    if run.now() - batch.committed_at > FENCE or not attempts.may_send(batch):
+    # The clock last: the look into the ledger may itself have taken long.
+    if not attempts.may_send(batch) or run.now() - batch.committed_at > FENCE:
         _give_back(run, batch, "the request waited too long before it could be sent", None)
         return
     try:

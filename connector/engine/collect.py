@@ -18,12 +18,12 @@ GONE = "paid earlier, no longer readable at the vendor"
 def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     """Read a task and settle every person it has a last word on."""
     results = run.parts.ledger.results
-    people = results.people_of(task)
-    if not people:  # everybody was settled, and the process died before the task was closed
+    people, given_up = results.people_of(task), results.given_up_in(task)
+    if not people and not given_up:  # everybody was settled, and the process died before the task was closed
         results.task_ended(task, [], run.now(), "")
         return
     try:
-        report = provider.read_task(task.channel, task.vendor_id, list(people))
+        report = provider.read_task(task.channel, task.vendor_id, [*people, *given_up])
     except NotThereError:
         _vanished(run, provider, task, list(people.values()))
         return
@@ -32,6 +32,10 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         raise
     run.reachable(provider.name)
     settled = run.settle(_settlements(provider, people, report))
+    for person, unlock_id in given_up.items():
+        item = report.items.get(person)
+        if item is not None and item.state is ItemState.DELIVERED and item.value:
+            run.improve(unlock_id, item.value, charged=True)
     if report.ended:
         rest = [unlock_id for unlock_id in people.values() if unlock_id not in set(settled)]
         results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")

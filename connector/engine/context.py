@@ -144,6 +144,11 @@ class Run:
         self.settled.extend(ids)
         return ids
 
+    def improve(self, unlock_id: int, value: str, *, charged: bool) -> None:
+        """Evidence that cost nothing shows a value where none was found before: the records that wait may have it."""
+        if self.parts.ledger.results.improve(unlock_id, value, self.now(), charged=charged):
+            self.settled.append(unlock_id)
+
     @property
     def asked_providers(self) -> set[str]:
         """The providers that the run's mappings ask."""

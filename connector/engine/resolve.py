@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
-from connector.core.model import CrmRecord, Result, UnlockKey
+from connector.core.model import CrmRecord, Result, Unlock, UnlockState
 from connector.core.plan import Buy, Decision, Exhausted, Known, LookUp, Skip, Tried, counts_as_empty
 from connector.core.recover import View
 from connector.engine.context import Run
@@ -72,25 +72,34 @@ def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pendi
             decide_anew(run, record, want, tried)
         return
     ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
+    shown = _shown_values(run, provider, found)
+    for unlock, value in shown:
+        if unlock.state is UnlockState.FINAL and unlock.result is not Result.DELIVERED:
+            run.improve(unlock.id, value, charged=False)
     for want, record in pending:
         decide_anew(run, record, want, want.tried)
-    _take_what_is_shown(run, provider, found)
+    _take_what_is_shown(run, _shown_values(run, provider, found))
 
 
-def _take_what_is_shown(run: Run, provider: Provider, found: Found) -> None:
-    """A value that the vendor already shows is taken for nothing."""
+def _shown_values(run: Run, provider: Provider, found: Found) -> list[tuple[Unlock, str]]:
+    """What the vendor shows already of a person, with the unlocks that it answers."""
     if found.lookup.personnel_id is None:
-        return
-    source = provider.source
-    shown = {
-        UnlockKey(source.name, source.account, channel, found.lookup.personnel_id): sight.value
-        for channel, sight in found.sights.items()
-        if sight.view is View.DELIVERED and sight.value
+        return []
+    known = run.parts.ledger.planning.unlocks_of(provider.source, found.lookup.personnel_id)
+    values = {
+        channel: sight.value for channel, sight in found.sights.items() if sight.view is View.DELIVERED and sight.value
     }
-    ids = run.parts.ledger.planning.planned_ids(list(shown))
-    settlements = [Settlement(ids[key], Result.DELIVERED, value=value) for key, value in shown.items() if key in ids]
-    if settlements:
-        run.settle(settlements)
+    return [(unlock, values[key.channel]) for key, unlock in known.items() if key.channel in values]
+
+
+def _take_what_is_shown(run: Run, shown: Sequence[tuple[Unlock, str]]) -> None:
+    """A value that the vendor already shows is taken for nothing, unless it is what a lost request has brought."""
+    planned = [(unlock, value) for unlock, value in shown if unlock.state is UnlockState.PLANNED]
+    if planned:
+        run.settle(
+            Settlement(unlock.id, Result.DELIVERED, value=value, charged=unlock.lost_before)
+            for unlock, value in planned
+        )
 
 
 def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:

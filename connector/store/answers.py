@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from connector.core.errors import BooksError
 from connector.core.model import Result, UnlockState
-from connector.core.spend import EntryKind
+from connector.core.spend import EntryKind, Hold, ending
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.rows import chunks
 
 _U = t.unlock.c
+NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
 _WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
 
 
@@ -52,6 +53,7 @@ class Answers:
             attempt = self._answered(connection, attempt_id, "submitted", now)
             if attempt is None:
                 return
+            self._resume_unsent_repeats(connection, attempt_id, now)
             mine = (_U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER))
             for unlock_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
                 for part in chunks(unlock_ids):
@@ -71,6 +73,32 @@ class Answers:
                 .where(*mine)
                 .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
             )
+            # Whoever was given up before the answer came may still be delivered by what was paid for.
+            connection.execute(
+                sa.update(t.unlock)
+                .where(
+                    _U.attempt_id == attempt_id,
+                    _U.state == UnlockState.FINAL.value,
+                    _U.result != Result.DELIVERED.value,
+                    _U.id.not_in(gone),
+                )
+                .values(task_id=task_id)
+            )
+
+    def _resume_unsent_repeats(self, connection: sa.Connection, attempt_id: str, now: datetime) -> None:
+        """The answer of a lost request came after its repeat was allowed: what has not left yet need not leave."""
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.PLANNED.value)
+            .values(
+                state=UnlockState.UNKNOWN.value,
+                attempt_id=attempt_id,
+                hold=_U.prior_hold,
+                mapping=_U.prior_mapping,
+                check_at=now,
+                **NO_PRIOR,
+            )
+        )
 
     def _new_task(
         self,
@@ -105,7 +133,7 @@ class Answers:
         self._release(connection, attempt.id, [row.id for row in still], now)
         for row in still:
             if row.prior_attempt_id is not None:  # the lost request cannot have bought this person either
-                self._release(connection, row.prior_attempt_id, [row.id], now)
+                self._release_prior(connection, row.prior_attempt_id, [row.id], now)
             connection.execute(
                 sa.update(t.unlock)
                 .where(_U.id == row.id)
@@ -113,8 +141,7 @@ class Answers:
                     state=UnlockState.FINAL.value,
                     result=Result.FAILED.value,
                     reason=gone[row.id],
-                    hold="released",
-                    prior_attempt_id=None,
+                    hold=Hold.RELEASED.value,
                     check_at=None,
                     state_at=now,
                     final_at=now,
@@ -172,6 +199,7 @@ class Answers:
         check_at: datetime | None,
         now: datetime,
     ) -> None:
+        self._release_prior(connection, attempt_id, unlock_ids, now)
         still = [row.id for row in self._still_waiting(connection, attempt_id, unlock_ids)]
         self._release(connection, attempt_id, still, now)
         for part in chunks(still):
@@ -181,7 +209,7 @@ class Answers:
                 .values(
                     state=UnlockState.PLANNED.value,
                     attempt_id=None,
-                    hold="released",
+                    hold=Hold.RELEASED.value,
                     reason=reason,
                     not_before=not_before,
                     check_at=check_at,
@@ -245,14 +273,30 @@ class Answers:
         return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
 
     def _release(self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int], now: datetime) -> None:
-        """Give back an attempt's holds; what was presumed charged meanwhile is taken back first."""
+        """Give back these unlocks' shares of an attempt's hold; what was presumed charged is taken back first."""
+        query = sa.select(_U.mapping, _U.price_credits, _U.hold).where(_U.attempt_id == attempt_id)
+        rows = [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+        self._append_releases(connection, attempt_id, [(r.mapping, Hold(r.hold), r.price_credits) for r in rows], now)
+
+    def _release_prior(
+        self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int], now: datetime
+    ) -> None:
+        """The lost request turns out to have bought nothing, while its repeat is planned or under way."""
+        prior = _U.prior_attempt_id == attempt_id
+        query = sa.select(_U.prior_mapping, _U.price_credits, _U.prior_hold).where(prior)
+        rows = [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+        shares = [(r.prior_mapping, Hold(r.prior_hold), r.price_credits) for r in rows]
+        self._append_releases(connection, attempt_id, shares, now)
+        for part in chunks(unlock_ids if rows else ()):
+            connection.execute(sa.update(t.unlock).where(prior, _U.id.in_(part)).values(**NO_PRIOR))
+
+    def _append_releases(
+        self, connection: sa.Connection, attempt_id: str, shares: Sequence[tuple[str, Hold, int]], now: datetime
+    ) -> None:
         sums: Counter[tuple[str, EntryKind]] = Counter()
-        for part in chunks(unlock_ids):
-            query = sa.select(_U.mapping, _U.price_credits, _U.hold, _U.attempt_id).where(_U.id.in_(part))
-            for row in connection.execute(query):
-                sums[row.mapping, EntryKind.RELEASE] += row.price_credits
-                if row.hold == "presumed" and row.attempt_id == attempt_id:
-                    sums[row.mapping, EntryKind.CHARGE] -= row.price_credits
+        for mapping, hold, price in shares:
+            for kind, sign in ending(hold, EntryKind.RELEASE):
+                sums[mapping, kind] += sign * price
         if sums:
             attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
             entries = [NewEntry(attempt_id, mapping, kind, price) for (mapping, kind), price in sums.items()]

@@ -9,14 +9,13 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, UnlockState
 from connector.core.person import Source
-from connector.core.spend import EntryKind
+from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.answers import Answers
 from connector.store.credits import CapRules, NewEntry, Payer, append, budget_day, fit, room
 from connector.store.rows import Batch, Full
 
 _U = t.unlock.c
-_WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
 
 
 class Attempts(Answers):
@@ -120,7 +119,7 @@ class Attempts(Answers):
             .values(
                 state=UnlockState.SUBMITTING.value,
                 attempt_id=batch.attempt_id,
-                hold="open",
+                hold=Hold.OPEN.value,
                 free=False,
                 not_before=None,
                 check_at=None,

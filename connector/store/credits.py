@@ -1,14 +1,18 @@
 """Entries, balances observed, and what the caps still allow; all sums are derived, none is stored."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.spend import Cap, EntryKind, Totals, tightest
+from connector.core.model import UnlockState
+from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
 from connector.store import tables as t
 from connector.store.database import Database
+
+MOST_TOLD = 5  # of the requests whose entries do not add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +202,17 @@ def _balance(connection: sa.Connection, provider: str, account: str, reserve: in
     )
     mine = (u.provider == provider, u.account == account)
     held = connection.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits), 0)).where(u.hold == "open", *mine)
+        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits), 0)).where(u.hold == Hold.OPEN.value, *mine)
     )
     # Few rows, by an index of their own; comparing the rest here keeps the database from choosing a wider index.
     resubmitted = connection.execute(
-        sa.select(u.provider, u.account, u.price_credits).where(u.prior_attempt_id.is_not(None))
+        sa.select(u.provider, u.account, u.price_credits, u.prior_hold).where(u.prior_attempt_id.is_not(None))
     )
-    kept = sum(row.price_credits for row in resubmitted if (row.provider, row.account) == (provider, account))
+    kept = sum(
+        row.price_credits
+        for row in resubmitted
+        if (row.provider, row.account, row.prior_hold) == (provider, account, Hold.OPEN.value)
+    )
     return Cap("balance at the vendor", seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
 
 
@@ -253,30 +261,36 @@ class Credits:
     def imbalance(self) -> str:
         """What does not add up between entries and unlocks; empty when the books close.
 
-        Open holds by the entries (holds less charges less releases) must equal those of the unlocks.
+        For every single request, what its entries leave open (holds less charges less releases) must be what its
+        unlocks hold open; and no unlock holds credits but one that is sent and has no last word.
         """
         e, u = t.entry.c, t.unlock.c
-        signed = sa.case((e.kind == EntryKind.HOLD.value, e.credits), else_=-e.credits)
-        holds = sa.case((u.hold == "open", 1), else_=0) + sa.case((u.prior_attempt_id.is_not(None), 1), else_=0)
+        signed = sa.func.sum(sa.case((e.kind == EntryKind.HOLD.value, e.credits), else_=-e.credits))
+        by_entries = sa.select(e.attempt_id, signed).group_by(e.attempt_id).having(signed != 0)
+        by_unlocks = sa.select(u.attempt_id, sa.func.sum(u.price_credits)).where(u.hold == Hold.OPEN.value)
+        by_repeats = sa.select(u.prior_attempt_id, sa.func.sum(u.price_credits)).where(
+            u.prior_attempt_id.is_not(None), u.prior_hold == Hold.OPEN.value
+        )
+        orphans = sa.select(sa.func.count()).where(
+            u.hold == Hold.OPEN.value,
+            u.state.in_((UnlockState.PLANNED.value, UnlockState.FINAL.value)),
+        )
+        open_by_entries, open_by_unlocks = Counter[str](), Counter[str]()
         with self._db.read() as connection:
-            by_entries = {
-                provider: int(total)
-                for provider, total in connection.execute(
-                    sa.select(e.provider, sa.func.sum(signed)).group_by(e.provider)
-                )
-            }
-            by_unlocks = {
-                provider: int(total)
-                for provider, total in connection.execute(
-                    sa.select(u.provider, sa.func.sum(u.price_credits * holds)).group_by(u.provider)
-                )
-            }
+            for attempt_id, credits_ in connection.execute(by_entries):
+                open_by_entries[attempt_id] = int(credits_)
+            for query, column in ((by_unlocks, u.attempt_id), (by_repeats, u.prior_attempt_id)):
+                for attempt_id, credits_ in connection.execute(query.group_by(column)):
+                    open_by_unlocks[str(attempt_id)] += int(credits_)
+            orphaned = int(connection.scalar(orphans) or 0)
         wrong = [
-            f"{name}: entries hold {by_entries.get(name, 0)} credits, unlocks {by_unlocks.get(name, 0)}"
-            for name in sorted({*by_entries, *by_unlocks})
-            if by_entries.get(name, 0) != by_unlocks.get(name, 0)
+            f"request {key}: entries hold {open_by_entries[key]} credits, unlocks {open_by_unlocks[key]}"
+            for key in sorted({*open_by_entries, *open_by_unlocks})
+            if open_by_entries[key] != open_by_unlocks[key]
         ]
-        return "; ".join(wrong)
+        wrong += [f"{orphaned} unlock(s) hold credits for nothing that is under way"] if orphaned else []
+        more = [f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else []
+        return "; ".join([*wrong[:MOST_TOLD], *more])
 
     def by_month(self) -> list[tuple[str, str, Totals]]:
         """(month, provider, totals), newest month first."""

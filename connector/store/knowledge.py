@@ -45,6 +45,11 @@ class Knowledge:
             in_progress = _in_progress(connection, mapping, list(people))
         return Known(unlocks, lookups, served, in_progress)
 
+    def unlocks_of(self, source: Source, person: str) -> dict[UnlockKey, Unlock]:
+        """The newest generation of everything bought, or planned to be, for one person from one source."""
+        with self._db.read() as connection:
+            return _unlocks(connection, source, [person])
+
 
 def _lookups(connection: sa.Connection, source: Source, names: list[str]) -> dict[tuple[str, str], Lookup]:
     found: dict[tuple[str, str], Lookup] = {}

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Result, UnlockState
-from connector.core.spend import EntryKind
+from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
@@ -71,17 +71,29 @@ class Operator:
     def presume_charged(self, before: datetime, now: datetime) -> int:
         """Unknowns that have stayed open too long count as charged, until evidence says otherwise; how many."""
         with self._db.write() as connection:
-            rows = connection.execute(
+            lost = connection.execute(
                 sa.select(_U.id, _U.attempt_id, _U.mapping, _U.price_credits)
-                .where(_U.state == UnlockState.UNKNOWN.value, _U.hold == "open", _U.state_at < before)
+                .where(_U.state == UnlockState.UNKNOWN.value, _U.hold == Hold.OPEN.value, _U.state_at < before)
                 .with_for_update()
             ).all()
-            for row in rows:
-                attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == row.attempt_id)).one()
-                entry = NewEntry(row.attempt_id, row.mapping, EntryKind.CHARGE, row.price_credits)
-                append(connection, Payer.of(attempt), [entry], now)
-                connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(hold="presumed"))
-        return len(rows)
+            # A repeat that was allowed, and that nobody wants any more: its lost request will not be told of.
+            unsent = connection.execute(
+                sa.select(_U.id, _U.prior_attempt_id, _U.prior_mapping, _U.price_credits)
+                .where(
+                    _U.state == UnlockState.PLANNED.value,
+                    _U.prior_hold == Hold.OPEN.value,
+                    _U.state_at < before,
+                )
+                .with_for_update()
+            ).all()
+            for column, rows in ((_U.hold, lost), (_U.prior_hold, unsent)):
+                for unlock_id, attempt_id, mapping, price in rows:
+                    attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+                    append(connection, Payer.of(attempt), [NewEntry(attempt_id, mapping, EntryKind.CHARGE, price)], now)
+                    connection.execute(
+                        sa.update(t.unlock).where(_U.id == unlock_id).values({column: Hold.PRESUMED.value})
+                    )
+        return len(lost) + len(unsent)
 
     def delivered_by_hand(self, unlock_id: int, now: datetime) -> None:
         """Somebody has seen the result at the vendor and put it where it belongs: its records may close."""

@@ -120,24 +120,6 @@ class Planning(Knowledge):
                     .values(resolved_id=resolved)
                 )
 
-    def planned_ids(self, keys: Sequence[UnlockKey]) -> dict[UnlockKey, int]:
-        """The unlocks under these keys that are planned and not bought yet."""
-        found: dict[UnlockKey, int] = {}
-        with self._db.read() as connection:
-            for key in keys:
-                unlock_id = connection.scalar(
-                    sa.select(_U.id).where(
-                        _U.provider == key.provider,
-                        _U.account == key.account,
-                        _U.channel == key.channel.value,
-                        _U.person == key.person,
-                        _U.state == _NOT_BOUGHT,
-                    )
-                )
-                if unlock_id is not None:
-                    found[key] = unlock_id
-        return found
-
 
 def _open_records(
     connection: sa.Connection, mapping: str, records: Sequence[PlannedRecord], now: datetime

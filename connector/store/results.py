@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Result, UnlockState
 from connector.core.person import Source
-from connector.core.spend import EntryKind
+from connector.core.spend import EntryKind, Hold, ending
 from connector.core.task import sources_of
 from connector.store import tables as t
+from connector.store.answers import NO_PRIOR
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow, chunks
@@ -19,6 +20,19 @@ from connector.store.seal import Seal
 _U = t.unlock.c
 AT_ONCE = 20  # due rows read at a time
 _BEFORE_FINAL = frozenset(state.value for state in sources_of(UnlockState.FINAL))
+
+Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
+_AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
+_MONEY = (
+    *(_U.id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free),
+    *(_U.prior_attempt_id, _U.prior_mapping, _U.prior_hold),
+)
+
+
+def _end(sums: Sums, attempt_id: str | None, mapping: str, hold: Hold, kind: EntryKind, price: int) -> None:
+    """Note the entries that end a share of a hold."""
+    for what, sign in ending(hold, kind):
+        sums[str(attempt_id), mapping, what] += sign * price
 
 
 class Results:
@@ -40,43 +54,37 @@ class Results:
                 row
                 for part in chunks(list(wanted))
                 for row in connection.execute(
-                    sa.select(_U.id, _U.attempt_id, _U.prior_attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free)
-                    .where(_U.id.in_(part), _U.state.in_(_BEFORE_FINAL))
-                    .with_for_update()
+                    sa.select(*_MONEY).where(_U.id.in_(part), _U.state.in_(_BEFORE_FINAL)).with_for_update()
                 )
             ]
             if not rows:
                 return []
             updates: list[dict[str, object]] = []
-            sums: Counter[tuple[str, str, EntryKind]] = Counter()
+            sums: Sums = Counter()
             for row in rows:
                 settlement = wanted[row.id]
                 kind = EntryKind.CHARGE if settlement.charged and not row.free else EntryKind.RELEASE
-                if row.hold == "open":
-                    sums[row.attempt_id, row.mapping, kind] += row.price_credits
-                elif row.hold == "presumed" and kind is EntryKind.RELEASE:
-                    # Presumed charged, and evidence says that it was not: the charge is taken back.
-                    sums[row.attempt_id, row.mapping, EntryKind.CHARGE] -= row.price_credits
-                    sums[row.attempt_id, row.mapping, EntryKind.RELEASE] += row.price_credits
+                _end(sums, row.attempt_id, row.mapping, Hold(row.hold), kind, row.price_credits)
                 if row.prior_attempt_id is not None:
                     # Of two attempts one was charged: the first, when the second answer says "not again" or when
                     # the second was refused.
-                    was_first = settlement.charged and (row.free or row.hold not in {"open", "presumed"})
+                    was_first = settlement.charged and (row.free or Hold(row.hold) not in _AT_STAKE)
                     first = EntryKind.CHARGE if was_first else EntryKind.RELEASE
-                    sums[row.prior_attempt_id, row.mapping, first] += row.price_credits
-                updates.append(self._final_row(settlement, row.hold, kind, now))
+                    prior = (row.prior_attempt_id, row.prior_mapping, Hold(row.prior_hold))
+                    _end(sums, *prior, first, row.price_credits)
+                updates.append(self._final_row(settlement, Hold(row.hold), kind, now))
             self._write_final(connection, updates)
             self._append(connection, sums, now)
         return [row.id for row in rows]
 
-    def _final_row(self, settlement: Settlement, hold: str, kind: EntryKind, now: datetime) -> dict[str, object]:
-        ended = {EntryKind.CHARGE: "charged", EntryKind.RELEASE: "released"}[kind]
+    def _final_row(self, settlement: Settlement, hold: Hold, kind: EntryKind, now: datetime) -> dict[str, object]:
+        ended = {EntryKind.CHARGE: Hold.CHARGED, EntryKind.RELEASE: Hold.RELEASED}[kind]
         value = settlement.value
         return {
             "key": settlement.unlock_id,
             "new_result": settlement.result.value,
             "new_reason": settlement.reason,
-            "new_hold": ended if hold in {"open", "presumed"} else hold,
+            "new_hold": (ended if hold in _AT_STAKE else hold).value,
             "new_value": None if value is None else self._seal.seal({"value": value}),
             "new_hash": None if value is None else self._seal.hash(value),
             "now": now,
@@ -94,14 +102,14 @@ class Results:
                 value=sa.bindparam("new_value"),
                 value_hash=sa.bindparam("new_hash"),
                 check_at=None,
-                prior_attempt_id=None,
+                **NO_PRIOR,
                 state_at=sa.bindparam("now"),
                 final_at=sa.bindparam("now"),
             ),
             updates,
         )
 
-    def _append(self, connection: sa.Connection, sums: Counter[tuple[str, str, EntryKind]], now: datetime) -> None:
+    def _append(self, connection: sa.Connection, sums: Sums, now: datetime) -> None:
         by_attempt: dict[str, list[NewEntry]] = {}
         for (attempt_id, mapping, kind), price in sums.items():
             by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
@@ -109,21 +117,38 @@ class Results:
             attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
             append(connection, Payer.of(attempt), entries, now)
 
-    def improve(self, unlock_id: int, value: str, now: datetime) -> bool:
-        """Evidence that costs nothing turns not found or failed into delivered; whether it did."""
+    def improve(self, unlock_id: int, value: str, now: datetime, *, charged: bool = False) -> bool:
+        """Evidence that costs nothing turns not found or failed into delivered; whether it did.
+
+        `charged` when it was this unlock's own request that brought it: a share that was given back is taken after all.
+        """
         with self._db.write() as connection:
-            moved = connection.execute(
-                sa.update(t.unlock)
+            row = connection.execute(
+                sa.select(*_MONEY)
                 .where(_U.id == unlock_id, _U.result.in_((Result.NOT_FOUND.value, Result.FAILED.value)))
+                .with_for_update()
+            ).one_or_none()
+            if row is None:
+                return False
+            again = charged and row.hold == Hold.RELEASED.value and not row.free
+            sums: Sums = Counter()
+            if again:
+                sums[row.attempt_id, row.mapping, EntryKind.RELEASE] -= row.price_credits
+                sums[row.attempt_id, row.mapping, EntryKind.CHARGE] += row.price_credits
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == unlock_id)
                 .values(
                     result=Result.DELIVERED.value,
                     reason="",
+                    hold=Hold.CHARGED.value if again else _U.hold,
                     value=self._seal.seal({"value": value}),
                     value_hash=self._seal.hash(value),
                     final_at=now,
                 )
             )
-        return moved.rowcount == 1
+            self._append(connection, sums, now)
+        return True
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
@@ -162,6 +187,17 @@ class Results:
     def people_of(self, task: TaskRow) -> dict[str, int]:
         """The persons still waiting in a task, with their unlock ids."""
         query = sa.select(_U.person, _U.id).where(_U.task_id == task.id, _U.state != UnlockState.FINAL.value)
+        with self._db.read() as connection:
+            return {row.person: row.id for row in connection.execute(query)}
+
+    def given_up_in(self, task: TaskRow) -> dict[str, int]:
+        """Persons of a task that were made final without a value before its late answer came, with their unlock ids."""
+        query = sa.select(_U.person, _U.id).where(
+            _U.task_id == task.id,
+            _U.state == UnlockState.FINAL.value,
+            _U.result != Result.DELIVERED.value,
+            _U.final_at <= task.submitted_at,
+        )
         with self._db.read() as connection:
             return {row.person: row.id for row in connection.execute(query)}
 
@@ -311,16 +347,13 @@ class Results:
             _U.resubmitted == check.resubmitted,
         )
         with self._db.write() as connection:
-            row = connection.execute(
-                sa.select(_U.prior_attempt_id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold).where(*mine)
-            ).one_or_none()
+            row = connection.execute(sa.select(*_MONEY).where(*mine)).one_or_none()
             if row is None:
                 return
-            sums: Counter[tuple[str, str, EntryKind]] = Counter()
+            sums: Sums = Counter()
             if row.prior_attempt_id is not None:
-                sums[row.prior_attempt_id, row.mapping, EntryKind.CHARGE] += row.price_credits
-            if row.hold == "presumed":  # the evidence is that it was not charged: it is an open hold again
-                sums[row.attempt_id, row.mapping, EntryKind.CHARGE] -= row.price_credits
+                prior = (row.prior_attempt_id, row.prior_mapping, Hold(row.prior_hold))
+                _end(sums, *prior, EntryKind.CHARGE, row.price_credits)
             self._append(connection, sums, now)
             connection.execute(
                 sa.update(t.unlock)
@@ -328,8 +361,10 @@ class Results:
                 .values(
                     state=UnlockState.PLANNED.value,
                     prior_attempt_id=_U.attempt_id,
+                    prior_hold=_U.hold,
+                    prior_mapping=_U.mapping,
                     attempt_id=None,
-                    hold="",
+                    hold=Hold.NONE.value,
                     resubmitted=_U.resubmitted + 1,
                     check_at=None,
                     checks=0,

@@ -154,6 +154,7 @@ def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
         value_hash=row.value_hash,
         reason=row.reason,
         repeat_allowed=row.repeat_allowed,
+        lost_before=row.prior_attempt_id is not None,
     )
 
 

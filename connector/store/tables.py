@@ -58,6 +58,13 @@ run = Table(
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
     Column("report", Text),  # JSON, without personal data
+    Column("plan_id", String(40)),  # the frozen plan it applies: all runs of a plan share its ceiling
+)
+Index(
+    "ix_run_plan_id",
+    run.c.plan_id,
+    sqlite_where=run.c.plan_id.is_not(None),
+    postgresql_where=run.c.plan_id.is_not(None),
 )
 
 # One flagging of a CRM record, from the pull that saw it until its flag was cleared.
@@ -108,6 +115,7 @@ want = Table(
     Column("keep_status", sa.Boolean, nullable=False, default=False),
     Column("tried", Text, nullable=False, default="[]"),  # JSON: sources that ended without a value
     Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
+    Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
 )
 Index("ix_want_record", want.c.record_id)
 Index("ix_want_unlock", want.c.unlock_id)
@@ -145,6 +153,8 @@ unlock = Table(
     Column("resubmitted", Integer, nullable=False, default=0),
     Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be bought anew
     Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
+    Column("prior_hold", String(10), nullable=False, server_default=""),  # that attempt's share: open | presumed
+    Column("prior_mapping", String(40)),  # whose caps that attempt counts against
     Column("not_before", UtcTime),
     Column("check_at", UtcTime),  # when to read the vendor's own record of the person
     Column("checks", Integer, nullable=False, default=0),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.core.spend import Cap, Totals, affordable, tightest
+from connector.core.spend import Cap, EntryKind, Hold, Totals, ending, tightest
+from connector.store.credits import Room, fit
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,12 @@ def test_what_is_left_is_never_below_zero(limit: int, used: int, left: int) -> N
 def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
     words = Cap("cap of mapping lead per run", 3000, 2990).refusal("lensmor", 15)
     assert words == "cap of mapping lead per run for lensmor: 10 of 3000 credits left, one unlock costs 15"
+
+
+def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:
+    """Half of the caps are the mapping's own, the others are shared."""
+    room = Room(tuple(caps[::2]), {"lead": tuple(caps[1::2])})
+    return fit([(number, "lead", price) for number in range(wanted)], room)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +41,7 @@ def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
     ],
 )
 def test_how_many_the_caps_allow(caps: list[Cap], price: int, wanted: int, allowed: int) -> None:
-    assert affordable(caps, price, wanted) == allowed
+    assert len(_chosen(caps, price, wanted)) == allowed
 
 
 def test_the_tightest_cap_leaves_the_least() -> None:
@@ -56,8 +63,24 @@ def test_sums_of_entries() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_no_cap_is_ever_passed(caps: list[Cap], price: int, wanted: int) -> None:
-    count = affordable(caps, price, wanted)
+    count = len(_chosen(caps, price, wanted))
     assert 0 <= count <= wanted
     assert all(count * price <= cap.left for cap in caps) or count == 0
     if count < wanted:
         assert any((count + 1) * price > cap.left for cap in caps)
+
+
+@pytest.mark.parametrize(
+    ("hold", "kind", "entries"),
+    [
+        (Hold.OPEN, EntryKind.CHARGE, ((EntryKind.CHARGE, 1),)),
+        (Hold.OPEN, EntryKind.RELEASE, ((EntryKind.RELEASE, 1),)),
+        (Hold.PRESUMED, EntryKind.CHARGE, ()),  # it was counted already
+        (Hold.PRESUMED, EntryKind.RELEASE, ((EntryKind.CHARGE, -1), (EntryKind.RELEASE, 1))),
+        (Hold.CHARGED, EntryKind.RELEASE, ()),
+        (Hold.RELEASED, EntryKind.CHARGE, ()),
+        (Hold.NONE, EntryKind.CHARGE, ()),
+    ],
+)
+def test_a_share_of_a_hold_ends_once(hold: Hold, kind: EntryKind, entries: tuple[tuple[EntryKind, int], ...]) -> None:
+    assert ending(hold, kind) == entries

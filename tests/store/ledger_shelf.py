@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Outcome, Person, Prices, Result, UnlockKey, UnlockState
+from connector.core.model import Channel, Outcome, Person, Prices, Result, Unlock, UnlockKey, UnlockState
 from connector.core.person import IdentifiedBy, Source
 from connector.core.plan import Buy, Decision
 from connector.store import tables as t
@@ -172,6 +172,10 @@ class Shelf:
     def unlock(self, unlock_id: int) -> dict[str, object]:
         (row,) = self.rows(sa.select(t.unlock).where(t.unlock.c.id == unlock_id))
         return row
+
+    def known_unlock(self, person: str, channel: Channel = EMAIL) -> Unlock:
+        """The newest unlock of a person as planning sees it."""
+        return self.ledger.planning.unlocks_of(LENSMOR, person)[UnlockKey("lensmor", "default", channel, person)]
 
     def states(self, *unlock_ids: int) -> list[object]:
         return [self.unlock(each)["state"] for each in unlock_ids]

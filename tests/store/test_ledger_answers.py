@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from ledger_shelf import EMAIL, PRICE, Shelf
+from ledger_shelf import EMAIL, PRICE, Shelf, planned
 
 from connector.core.model import Result
+from connector.core.plan import Join
 from connector.store import tables as t
 
 HOLD, CHARGE, RELEASE = ("hold", PRICE), ("charge", PRICE), ("release", PRICE)
@@ -136,6 +137,48 @@ def test_a_late_refusal_after_a_loss_frees(shelf: Shelf) -> None:
     shelf.refuse(batch)
     assert shelf.states(unlock_id) == ["planned"]
     assert shelf.entries() == [HOLD, RELEASE]
+
+
+def test_a_late_answer_before_the_permitted_repeat_left_spares_it(shelf: Shelf) -> None:
+    (unlock_id,) = shelf.plan("70011", mapping="lead")
+    batch = shelf.batch()
+    shelf.lose(batch)
+    shelf.allow_repeat(unlock_id)
+    shelf.plan("70011", mapping="contact")  # another mapping's run joins, and would pay for the repeat
+    shelf.accept(batch, task="late")
+    assert shelf.states(unlock_id) == ["submitted"]
+    assert (shelf.unlock(unlock_id)["mapping"], shelf.unlock(unlock_id)["prior_attempt_id"]) == ("lead", None)
+    assert shelf.take() is None
+    (task,) = shelf.due_tasks()
+    assert shelf.ledger.results.people_of(task) == {"70011": unlock_id}
+    shelf.settle(unlock_id)
+    assert shelf.entries() == [HOLD, CHARGE]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_late_refusal_after_a_permitted_repeat_frees_the_first_hold(shelf: Shelf, sent: bool) -> None:
+    (unlock_id,) = shelf.plan("70011")
+    first = shelf.batch()
+    shelf.lose(first)
+    shelf.allow_repeat(unlock_id)
+    shelf.pass_time()
+    second = shelf.batch() if sent else None
+    shelf.refuse(first, unlock_id)
+    assert shelf.states(unlock_id) == ["submitting" if sent else "planned"]
+    assert shelf.used() == (PRICE if sent else 0)
+    shelf.accept(second or shelf.batch())
+    shelf.settle(unlock_id)
+    assert shelf.used() == PRICE
+    assert attempt_of(shelf, "charge") == [1]
+
+
+def test_a_repeat_that_another_mapping_joins_is_given_back_to_the_first_ones_caps(shelf: Shelf) -> None:
+    unlock_id = lost_and_repeated(shelf)
+    shelf.save(planned("contact-1", Join(shelf.known_unlock("70011"), 0)), run="run-2", mapping="contact")
+    shelf.accept(shelf.batch(run="run-2"))
+    shelf.settle(unlock_id)
+    by_mapping = {(row["mapping"], row["kind"]) for row in shelf.all(t.entry)}
+    assert by_mapping == {("lead", "hold"), ("lead", "release"), ("contact", "hold"), ("contact", "charge")}
 
 
 @pytest.mark.parametrize("word", ["gone", "back", "check", "task"])
@@ -298,7 +341,7 @@ def test_books_that_do_not_close_are_told() -> None:
     shelf.batch()
     with shelf.ledger.database.write() as connection:
         connection.execute(t.unlock.update().values(hold="released"))
-    assert shelf.ledger.credits.imbalance() == "lensmor: entries hold 15 credits, unlocks 0"
+    assert "entries hold 15 credits, unlocks 0" in shelf.ledger.credits.imbalance()
 
 
 def test_totals_are_sums_of_entries(shelf: Shelf) -> None:

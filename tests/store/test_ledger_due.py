@@ -39,6 +39,23 @@ def test_free_evidence_turns_nothing_into_delivered_and_never_the_reverse(shelf:
     assert shelf.entries() == entries
 
 
+def test_what_a_late_answer_of_our_own_brings_is_charged_after_all(shelf: Shelf) -> None:
+    (unlock_id,) = shelf.plan("70011")
+    batch = shelf.batch()
+    shelf.lose(batch)
+    shelf.settle(unlock_id, result=Result.FAILED, charged=False)
+    shelf.pass_time()
+    shelf.accept(batch, task="late")
+    (task,) = shelf.due_tasks()
+    assert shelf.ledger.results.people_of(task) == {}
+    assert shelf.ledger.results.given_up_in(task) == {"70011": unlock_id}
+    assert shelf.ledger.results.improve(unlock_id, "ada@example.com", shelf.now, charged=True)
+    assert shelf.used() == PRICE
+    assert shelf.unlock(unlock_id)["hold"] == "charged"
+    assert shelf.ledger.results.given_up_in(task) == {}
+    shelf.assert_books_close()
+
+
 def test_a_value_shown_for_a_planned_unlock_costs_nothing(shelf: Shelf) -> None:
     (unlock_id,) = shelf.plan("70011")
     assert shelf.settle(unlock_id, charged=False) == [unlock_id]

@@ -97,11 +97,34 @@ def test_a_late_refusal_takes_a_presumed_charge_back(shelf: Shelf, word: str) ->
     assert shelf.unlock(unlock_id)["hold"] == "released"
 
 
-def test_a_permitted_repeat_makes_a_presumed_charge_a_hold_again(shelf: Shelf) -> None:
+def test_a_presumed_charge_is_taken_back_when_the_repeat_is_charged(shelf: Shelf) -> None:
     unlock_id = presumed(shelf)
     shelf.allow_repeat(unlock_id)
-    assert shelf.entries() == [HOLD, CHARGE, TAKEN_BACK]
+    assert shelf.entries() == [HOLD, CHARGE]
     shelf.accept(shelf.batch())
+    shelf.settle(unlock_id)
+    assert shelf.used() == PRICE
+    assert sorted(shelf.entries(), key=str) == sorted([HOLD, CHARGE, HOLD, TAKEN_BACK, RELEASE, CHARGE], key=str)
+
+
+def test_a_presumed_charge_stays_when_the_repeat_finds_it_was_taken(shelf: Shelf) -> None:
+    unlock_id = presumed(shelf)
+    shelf.allow_repeat(unlock_id)
+    shelf.accept(shelf.batch(), task=None, check={unlock_id: True})
+    shelf.settle(unlock_id)
+    assert shelf.entries() == [HOLD, CHARGE, HOLD, RELEASE]
+
+
+def test_a_permitted_repeat_that_nobody_sends_is_presumed_charged_after_a_day(shelf: Shelf) -> None:
+    (unlock_id,) = shelf.plan("70011")
+    shelf.lose(shelf.batch())
+    shelf.allow_repeat(unlock_id)
+    shelf.pass_time(90_000)
+    assert shelf.ledger.operator.presume_charged(shelf.now - timedelta(days=1), shelf.now) == 1
+    assert shelf.entries() == [HOLD, CHARGE]
+    assert shelf.ledger.operator.presume_charged(shelf.now - timedelta(days=1), shelf.now) == 0
+    shelf.assert_books_close()
+    shelf.accept(shelf.batch())  # wanted again after all, and the second request is the one that is charged
     shelf.settle(unlock_id)
     assert shelf.used() == PRICE
 

@@ -298,12 +298,15 @@ def test_served_and_in_progress_are_told_by_mapping(shelf: Shelf) -> None:
     assert shelf.ledger.planning.known("contact", people, [LENSMOR]).in_progress == set()
 
 
-def test_planned_ids_are_those_not_bought_yet(shelf: Shelf) -> None:
-    first, _ = shelf.plan("70011", "70012")
+def test_what_is_known_of_one_person(shelf: Shelf) -> None:
+    first, second = shelf.plan("70011", "70012")
+    shelf.lose(shelf.batch(size=1))
+    shelf.allow_repeat(first)
     other = UnlockKey("lensmor", "default", EMAIL, "70012")
-    shelf.batch(size=1)
-    assert shelf.ledger.planning.planned_ids([ADA, other]) == {other: shelf.id_of("70012")}
-    assert shelf.states(first) == ["submitting"]
+    (unlock,) = shelf.ledger.planning.unlocks_of(LENSMOR, "70011").values()
+    assert (unlock.key, unlock.id, unlock.lost_before) == (ADA, first, True)
+    assert shelf.ledger.planning.unlocks_of(LENSMOR, "70012")[other].id == second
+    assert shelf.ledger.planning.unlocks_of(LENSMOR, "70019") == {}
 
 
 def test_a_page_larger_than_one_statement_is_saved_whole(shelf: Shelf) -> None:
