@@ -5,7 +5,7 @@ understand, `QuotaError` when the reserve of the daily quota is reached, `DownEr
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,6 +104,11 @@ class Usage:
     daily_limit: int | None = None
 
 
+def always() -> bool:
+    """Nothing forbids it."""
+    return True
+
+
 class Crm(ABC):
     """One CRM org, as one user. Not for use by several threads at once."""
 
@@ -143,8 +148,19 @@ class Crm(ABC):
         """Up to `read_size` records by id, as they are now; None for one that is gone and left no trace."""
 
     @abstractmethod
-    def update(self, object_name: str, updates: Sequence[Update]) -> list[Rejection | None]:
-        """Up to `write_size` records; one answer each, in the same order, None for success."""
+    def update(
+        self, object_name: str, updates: Sequence[Update], may_leave: Callable[[], bool] = always
+    ) -> list[Rejection | None]:
+        """Up to `write_size` records; one answer each, in the same order, None for success.
+
+        Args:
+            object_name: the object.
+            updates: at most one for each record.
+            may_leave: asked each time the bytes are about to leave, a login renewed on the way included.
+
+        Raises:
+            PassingError: it may or may not have taken effect, or `may_leave` said no.
+        """
 
     @abstractmethod
     def usage(self) -> Usage:

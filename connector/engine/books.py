@@ -119,11 +119,14 @@ def _crm(run: Run) -> CrmFigures:
 
 def _attention(run: Run, words: list[RunWord]) -> list[Attention]:
     found = {(a.record_id, a.reason): a for a in run.attention}
+    unknown_at = run.parts.ledger.records.unknown_at(run.id)
     for word in words:
         if any(key[0] == word.crm_id for key in found):
             continue
         if word.outcome is Outcome.UNKNOWN:
-            found[word.crm_id, word.reason] = Attention(word.reason, UNKNOWN_NEXT, word.crm_id)
+            found[word.crm_id, word.reason] = Attention(
+                word.reason, _unknown_next(run, unknown_at.get(word.crm_id)), word.crm_id
+            )
         elif word.outcome is Outcome.PARKED:
             found[word.crm_id, word.reason] = Attention(word.reason, word.attention or PARKED_NEXT, word.crm_id)
         elif word.attention:
@@ -135,7 +138,13 @@ def _attention(run: Run, words: list[RunWord]) -> list[Attention]:
     return list(found.values())
 
 
-UNKNOWN_NEXT = "the vendor is asked on later runs; see: connector status"
+def _unknown_next(run: Run, name: str | None) -> str:
+    provider = run.parts.providers.get(name or "")
+    if provider is None or provider.keeps_records:
+        return "the vendor is asked on later runs; see: connector status"
+    return "only a callback or you can tell: connector status names the unlock for connector resolve"
+
+
 PARKED_NEXT = "it is offered again on the next run"
 
 

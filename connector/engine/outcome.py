@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from connector.core.mapping import MappingFile
-from connector.core.model import Attention, CrmRecord, FieldChange, Outcome, Result, UnlockState
+from connector.core.model import Attention, Channel, CrmRecord, Outcome, Result, UnlockState
 from connector.core.person import person_of
 from connector.core.writeback import ChannelResult, Write
 from connector.crm.interface import Rejection, Trouble
@@ -46,8 +48,21 @@ def channel_results(
     select = run.mappings[row.mapping].select
     if (row.mapping, row.crm_id) in run.asked or record.values.get(select.flag_field) == select.asks:
         return results
+    # Where the status says "in progress" by our own word, that word must not stay.
+    let_go = {
+        r.channel: ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=not row.in_progress)
+        for r in results
+        if r.outcome is Outcome.DEFERRED
+    }
+    return [let_go.get(r.channel, r) for r in results]
+
+
+def withhold(results: Sequence[ChannelResult], withheld: Mapping[Channel, str]) -> list[ChannelResult]:
+    """The same results without the values of some channels: these stay parked, for the reason given."""
     return [
-        ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=True) if r.outcome is Outcome.DEFERRED else r
+        ChannelResult(r.channel, Outcome.PARKED, withheld[r.channel], keep_status=True)
+        if r.channel in withheld and r.value is not None
+        else r
         for r in results
     ]
 
@@ -99,9 +114,11 @@ def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
     return f"{record.version}|{digest(mapping, lengths)}|{run.now():%Y-%m-%d}"
 
 
-def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
-    """Whether nothing has changed since the value could not be written."""
-    return row.parked_version is not None and row.parked_version == park_version(run, record, mapping)
+def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> dict[Channel, str]:
+    """The channels whose values could not be written, and why, while nothing has changed since."""
+    if row.parked_version is None or row.parked_version != park_version(run, record, mapping):
+        return {}
+    return {want.channel: want.reason or row.reason for want in row.wants if want.parked}
 
 
 def parked_again(run: Run, row: RecordRow) -> Finish:
@@ -114,37 +131,41 @@ def parked_again(run: Run, row: RecordRow) -> Finish:
 
 def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, write: Write) -> Finish:
     """The record after its write went through, or where nothing differed."""
-    settled = {
-        want.id: write.outcomes[want.channel] for want in row.wants if write.outcomes[want.channel][0] in _SETTLED
-    }
-    attention = row.attention if write.outcome is Outcome.DEFERRED else ""
+    attention = row.attention if write.outcome in {Outcome.DEFERRED, Outcome.PARKED} else ""
     for channel, name in write.culprits.items():
         attention = "make the field longer, or map another one"
         call_attention(run, row.crm_id, write.outcomes[channel][1], name, attention)
+    parked = _parked_wants(row, write)
+    if parked and not write.culprits:
+        call_attention(run, row.crm_id, write.reason, "", attention or _ADVICE[Trouble.RECORD])
+    version = park_version(run, record, mapping) if write.culprits else row.parked_version if parked else None
     return Finish(
         row.id,
         write.outcome,
         write.reason,
-        settled,
+        _settled(row, write),
         closes=write.closes,
-        in_progress=any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values())
-        or (row.in_progress and not write.closes),
-        parked_version=park_version(run, record, mapping) if write.culprits else None,
+        in_progress=_in_progress(row, write),
+        parked_version=version,
         attention=attention,
+        parked=parked,
     )
 
 
-def without_culprits(
-    mapping: MappingFile, changes: Sequence[FieldChange], answer: Rejection
-) -> tuple[FieldChange, ...]:
-    """What may still be written of a refused update; the flag stays when a value cannot land."""
-    blamed = {name.lower() for name in answer.fields}
-    if not blamed or answer.trouble is not Trouble.RECORD:
-        return ()
-    rest = [change for change in changes if change.field.lower() not in blamed]
-    if blamed & _value_fields(mapping).keys():
-        rest = [change for change in rest if change.field != mapping.select.flag_field]
-    return tuple(rest)
+def _settled(row: RecordRow, write: Write) -> dict[int, tuple[Outcome, str]]:
+    return {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in _SETTLED}
+
+
+def _parked_wants(row: RecordRow, write: Write) -> dict[int, str]:
+    """Which wants of a record are parked, and why."""
+    outcomes = write.outcomes
+    return {w.id: outcomes[w.channel][1] for w in row.wants if outcomes[w.channel][0] is Outcome.PARKED}
+
+
+def _in_progress(row: RecordRow, write: Write) -> bool:
+    """Whether the record now shows our word for work in progress."""
+    waits = any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values())
+    return waits or (row.in_progress and not write.closes)
 
 
 def rejected(
@@ -155,37 +176,43 @@ def rejected(
     write: Write,
     answer: Rejection,
     *,
-    rest_landed: bool,
+    landed: bool,
+    lost: AbstractSet[Channel],
 ) -> Finish:
-    """A record whose update was refused: paid values are parked, the rest is as the second try without them went."""
+    """A record whose update was refused: paid values that did not land are parked.
+
+    Args:
+        run: the run.
+        mapping: whose record it is.
+        row: the record in the ledger.
+        record: as it was when the refused update was decided.
+        write: the second try where it landed, else the refused update.
+        answer: the refusal.
+        landed: whether the rest was written, or needed no write.
+        lost: the channels whose values did not land.
+    """
     advice = _ADVICE[answer.trouble]
     call_attention(run, row.crm_id, answer.code or "refused", ", ".join(answer.fields), advice)
-    fields = _value_fields(mapping)
-    blamed = {name.lower() for name in answer.fields}
-    values = {change.field.lower() for change in write.changes} & fields.keys()
-    lost = {fields[name] for name in (values & blamed if blamed else values)}
     reason = f"Salesforce refuses the update ({answer.code or 'no code given'})"
-    outcomes = {channel: (Outcome.PARKED, reason) if channel in lost else o for channel, o in write.outcomes.items()}
-    settled = {w.id: outcomes[w.channel] for w in row.wants if rest_landed and outcomes[w.channel][0] in _SETTLED}
-    outcome = Outcome.PARKED if lost else write.outcome if rest_landed else Outcome.DEFERRED
+    outcomes = {c: (Outcome.PARKED, reason) if c in lost else word for c, word in write.outcomes.items()}
+    write = replace(write, outcomes=outcomes, closes=write.closes and not lost)
+    parked = _parked_wants(row, write)
     return Finish(
         row.id,
-        outcome,
+        Outcome.PARKED if lost else write.outcome if landed else Outcome.DEFERRED,
         reason,
-        settled,
-        closes=rest_landed and write.closes and not lost,
-        parked_version=_parked_until(run, record, mapping, answer) if lost else None,
+        _settled(row, write) if landed else {},
+        closes=landed and write.closes,
+        in_progress=_in_progress(row, write) if landed else row.in_progress,
+        parked_version=_parked_until(run, record, mapping, answer) if parked else None,
         attention=advice,
+        parked=parked,
     )
 
 
 def _parked_until(run: Run, record: CrmRecord, mapping: MappingFile, answer: Rejection) -> str:
     """What must change before the next try; a lock, a move or a permission shows in nothing that could be compared."""
     return park_version(run, record, mapping) if answer.trouble is Trouble.RECORD else NEXT_RUN
-
-
-def _value_fields(mapping: MappingFile) -> dict[str, str]:
-    return {rules.field.lower(): channel for channel, rules in mapping.channels.items()}
 
 
 def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:

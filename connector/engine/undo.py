@@ -5,126 +5,175 @@ and is reported. A second undo of the same run finds nothing left to do.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 
+from connector.core.errors import ConnectorError, PassingError, StopError
 from connector.core.model import Attention, CrmRecord, FieldValue, Outcome
+from connector.core.putback import PutBack, Step, put_back
 from connector.core.report import CrmFigures, Report
 from connector.core.values import stored_form
 from connector.crm.interface import Update
 from connector.engine.context import Parts
+from connector.engine.put import fresh_since
 from connector.store.runs import ChangeRow, Intended
 
 CHANGED_SINCE = "somebody changed it since; that value stays"
+GONE = "it was deleted, merged or converted since; nothing is put back"
+TRIES = 3
+RETRY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Restore:
-    """One record's fields to put back, and those that are no longer the run's."""
+class _Written:
+    """Everything a run wrote to one record."""
 
-    change: ChangeRow
-    now: dict[str, FieldValue]
-    back: dict[str, FieldValue]
-    kept: tuple[str, ...]
+    object: str
+    crm_id: str
+    changes: tuple[ChangeRow, ...]
+
+    def steps(self) -> dict[str, list[Step]]:
+        """By field, oldest first."""
+        found: dict[str, list[Step]] = {}
+        for change in self.changes:
+            for name, hashed in change.hashes.items():
+                found.setdefault(name, []).append(Step(hashed, stored_form(change.before.get(name))))
+        return found
+
+
+@dataclass
+class _Undo:
+    """One undo and what it has come to."""
+
+    parts: Parts
+    run_id: str
+    started_at: datetime
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    attention: list[Attention] = field(default_factory=list)
 
 
 def undo(parts: Parts, run_id: str) -> Report:
-    """Undo one run.
+    """Undo one run; what stops it leaves the rest for the next undo.
 
     Args:
         parts: logged in, and the driver of the ledger.
         run_id: the whole id of the run.
     """
-    started_at = parts.clock.now()
-    ledger = parts.ledger
-    own_id = ledger.runs.start("undo", [], started_at)
-    outcomes: Counter[Outcome] = Counter()
-    attention: list[Attention] = []
-    changes = ledger.runs.undoable(run_id)
-    parts.progress.stage("Putting back", len(changes))
-    for object_name, group in groupby(changes, lambda change: change.object):
-        rows = list(group)
-        for start in range(0, len(rows), parts.crm.write_size):
-            part = rows[start : start + parts.crm.write_size]
-            _undo_part(parts, own_id, object_name, part, outcomes, attention)
-            parts.progress.step(len(part))
-    usage = parts.crm.usage()
+    ledger, started_at = parts.ledger, parts.clock.now()
+    ledger.runs.bury(started_at)
+    work = _Undo(parts, ledger.runs.start("undo", [], started_at), started_at)
+    written = _by_record(ledger.runs.undoable(run_id))
+    parts.progress.stage("Putting back", len(written))
+    stopped = ""
+    try:
+        for start in range(0, len(written), parts.crm.write_size):
+            _undo_part(work, written[start : start + parts.crm.write_size])
+    except StopError as error:
+        stopped = str(error)
+    except ConnectorError as error:
+        _close(work, len(written), "failed", str(error))
+        raise
+    return _close(work, len(written), "stopped" if stopped else "finished", stopped)
+
+
+def _by_record(changes: Sequence[ChangeRow]) -> list[_Written]:
+    """One piece for each record, those of an object together."""
+    ordered = sorted(changes, key=lambda change: (change.object, change.crm_id, change.id))
+    groups = groupby(ordered, lambda change: (change.object, change.crm_id))
+    return [_Written(object_name, crm_id, tuple(rows)) for (object_name, crm_id), rows in groups]
+
+
+def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
+    left = selected - sum(work.outcomes.values())
+    if left:
+        work.outcomes[Outcome.DEFERRED] += left
+    usage, now = work.parts.crm.usage(), work.parts.clock.now()
     report = Report(
-        run_id=own_id,
+        run_id=work.run_id,
         command="undo",
         mappings=(),
-        state="finished",
-        selected=len(changes),
-        outcomes=outcomes,
+        state=state,
+        selected=selected,
+        outcomes=work.outcomes,
         channels={},
         credits={},
         crm=CrmFigures(
             usage.read_calls,
             usage.write_calls,
             usage.other_calls,
-            outcomes[Outcome.DELIVERED],
-            outcomes[Outcome.SKIPPED],
+            work.outcomes[Outcome.DELIVERED],
+            work.outcomes[Outcome.SKIPPED],
         ),
-        started_at=started_at,
-        finished_at=parts.clock.now(),
-        attention=tuple(attention),
+        started_at=work.started_at,
+        finished_at=now,
+        attention=tuple(work.attention),
+        stopped=(stopped,) if stopped else (),
     )
-    ledger.runs.finish(own_id, "finished", report.to_json(), parts.clock.now())
+    work.parts.ledger.runs.finish(work.run_id, state, report.to_json(), now)
     return report
 
 
-def _undo_part(
-    parts: Parts,
-    own_id: str,
-    object_name: str,
-    changes: Sequence[ChangeRow],
-    outcomes: Counter[Outcome],
-    attention: list[Attention],
-) -> None:
-    """Read, compare and write back at most one collection; the read is as fresh as a write's must be."""
-    ledger, crm = parts.ledger, parts.crm
-    fields = sorted({name for change in changes for name in change.hashes})
-    there = crm.read(object_name, list(dict.fromkeys(change.crm_id for change in changes)), fields)
-    planned = [_compare(parts, change, there.get(change.crm_id)) for change in changes]
-    restores = [one for one in planned if one.back]
+def _undo_part(work: _Undo, written: Sequence[_Written]) -> None:
+    """At most one collection of each object, compared anew for every try."""
+    for _, group in groupby(written, lambda one: one.object):
+        rows = list(group)
+        for attempt in range(TRIES):
+            try:
+                _compare_and_send(work, rows)
+                break
+            except PassingError:
+                if attempt == TRIES - 1:
+                    raise
+                work.parts.clock.sleep(RETRY_S)
+        work.parts.progress.step(len(rows))
+
+
+def _compare_and_send(work: _Undo, written: Sequence[_Written]) -> None:
+    parts, ledger, object_name = work.parts, work.parts.ledger, written[0].object
+    fields = sorted({name for one in written for change in one.changes for name in change.hashes})
+    read_at = parts.clock.now()
+    there = parts.crm.read(object_name, [one.crm_id for one in written], fields)
+    decided = [(one, _decide(parts, one, there.get(one.crm_id))) for one in written]
+    restores = [(one, found) for one, found in decided if found is not None and found.back]
     intents = [
-        Intended(one.change.record_id, one.change.crm_id, {name: one.now[name] for name in one.back}, one.back)
-        for one in restores
+        Intended(one.changes[0].record_id, one.crm_id, _now(there[one.crm_id], found.back), found.back)
+        for one, found in restores
     ]
-    ledger.runs.intend(own_id, object_name, intents, parts.clock.now())
-    updates = [Update(one.change.crm_id, one.back) for one in restores]
-    answers = crm.update(object_name, updates) if updates else []
-    states = {
-        one.change.record_id: "written" if a is None else "rejected" for one, a in zip(restores, answers, strict=True)
-    }
-    ledger.runs.settle(own_id, states)
-    refused = {one.change.id: a.code for one, a in zip(restores, answers, strict=True) if a is not None}
-    for one in planned:
-        _tell(one, refused.get(one.change.id), outcomes, attention)
-    ledger.runs.undone([one.change.id for one in planned if one.change.id not in refused])
+    ledger.runs.intend(work.run_id, object_name, intents, parts.clock.now())
+    updates = [Update(one.crm_id, found.back) for one, found in restores]
+    answers = parts.crm.update(object_name, updates, fresh_since(parts, read_at)) if updates else []
+    refused = {one.crm_id: a.code for (one, _), a in zip(restores, answers, strict=True) if a is not None}
+    states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}
+    ledger.runs.settle(work.run_id, states)
+    for one, found in decided:
+        _tell(work, one.crm_id, found, refused.get(one.crm_id))
+    ledger.runs.undone([c.id for one in written if one.crm_id not in refused for c in one.changes])
 
 
-def _compare(parts: Parts, change: ChangeRow, record: CrmRecord | None) -> _Restore:
+def _decide(parts: Parts, one: _Written, record: CrmRecord | None) -> PutBack | None:
+    """What goes back to a record; None for one that is gone."""
     if record is None or record.moved_to is not None:
-        return _Restore(change, {}, {}, tuple(change.hashes))
-    now = {name: stored_form(record.values.get(name)) for name in change.hashes}
-    ours = {name for name, hashed in change.hashes.items() if parts.ledger.seal.matches(hashed, now[name])}
-    back = {name: change.before.get(name) for name in change.hashes if name in ours}
-    kept = tuple(
-        name for name in change.hashes if name not in ours and now[name] != stored_form(change.before.get(name))
-    )
-    return _Restore(change, now, back, kept)
+        return None
+    steps = one.steps()
+    return put_back(steps, _now(record, steps), parts.ledger.seal.matches)
 
 
-def _tell(one: _Restore, refused: str | None, outcomes: Counter[Outcome], attention: list[Attention]) -> None:
-    record_id = one.change.crm_id
+def _now(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue]:
+    """Fields of a record as the CRM stores them."""
+    return {} if record is None else {name: stored_form(record.values.get(name)) for name in names}
+
+
+def _tell(work: _Undo, crm_id: str, found: PutBack | None, refused: str | None) -> None:
     if refused is not None:
-        outcomes[Outcome.FAILED] += 1
-        attention.append(Attention(f"Salesforce refuses to put it back ({refused})", "run undo again", record_id))
+        work.outcomes[Outcome.FAILED] += 1
+        work.attention.append(Attention(f"Salesforce refuses to put it back ({refused})", "run undo again", crm_id))
         return
-    outcomes[Outcome.DELIVERED if one.back else Outcome.SKIPPED] += 1
-    if one.kept:
-        attention.append(
-            Attention(CHANGED_SINCE, "nothing, unless you want it back by hand", record_id, ", ".join(one.kept))
+    work.outcomes[Outcome.DELIVERED if found is not None and found.back else Outcome.SKIPPED] += 1
+    if found is None:
+        work.attention.append(Attention(GONE, "nothing, unless you want it back by hand", crm_id))
+    elif found.kept:
+        work.attention.append(
+            Attention(CHANGED_SINCE, "nothing, unless you want it back by hand", crm_id, ", ".join(found.kept))
         )

@@ -5,33 +5,19 @@ What will be written is committed before it leaves, with its before-image, so th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 
 from connector.core.errors import ConfigurationError, ConnectorError, PassingError
 from connector.core.mapping import MappingFile
-from connector.core.model import CrmRecord, FieldChange
-from connector.core.values import stored_form
-from connector.core.writeback import Write, WriteRules
-from connector.crm.interface import Rejection, Trouble, Update
-from connector.engine import outcome
+from connector.crm.interface import Rejection, Trouble
+from connector.engine import outcome, put
 from connector.engine.context import Run
+from connector.engine.put import FRESH, Decided, Reading
+from connector.engine.second_try import Trial, try_again
 from connector.store.records import Finish
 from connector.store.rows import RecordRow
-from connector.store.runs import Intended
 
-FRESH = timedelta(seconds=5)
 ROW_ATTEMPTS = 4
 ROW_RETRY_S = 10.0  # Salesforce waits about ten seconds for a lock: sooner is useless
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A record with what shall be written to it."""
-
-    row: RecordRow
-    record: CrmRecord
-    write: Write
 
 
 def write_complete(run: Run, *, only_full: bool = False) -> int:
@@ -88,79 +74,68 @@ def _write_fresh(
     left: Sequence[RecordRow] = rows
     again: list[RecordRow] = []
     while left:
-        read_at = run.now()
-        decided = _decide(run, mapping, left)
+        reading = put.read(run, mapping, left)
+        decided = _decide(reading, left)
         left = []
         for start in range(0, len(decided), size):
-            if start and run.now() - read_at > FRESH:
+            if start and run.now() - reading.read_at > FRESH:
                 left = [one.row for one in decided[start:]]
                 break
-            again += _send(run, mapping, decided[start : start + size], last=last)
+            again += _send(reading, decided[start : start + size], last=last)
     return again
 
 
-def _decide(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> list[Decided]:
+def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
     """What is to be sent; records with nothing to send are finished here."""
-    parts = run.parts
-    there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
-    words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
-    lengths = parts.crm.describe(mapping.object).lengths()
-    rules = WriteRules(mapping, lengths, parts.ledger.seal.matches, run.now())
+    run, mapping = reading.run, reading.mapping
     decided: list[Decided] = []
     finishes: list[Finish] = []
     for row in rows:
-        record = there.get(row.crm_id)
+        record = reading.there.get(row.crm_id)
         if record is None or record.moved_to is not None:
             finishes.append(outcome.moved(run, row, record))
             continue
         if outcome.names_another(row, record, mapping):
             finishes.append(outcome.renamed(run, row))
             continue
-        results = outcome.channel_results(run, row, record, words)
-        write = rules.decide(record, results, row.resolved_id)
-        if outcome.still_parked(run, row, record, mapping):
-            finishes.append(outcome.parked_again(run, row))
-        elif write.changes:
+        parked = outcome.still_parked(run, row, record, mapping)
+        write = reading.decide(row, record, parked)
+        if write.changes:
             decided.append(Decided(row, record, write))
+        elif parked:
+            finishes.append(outcome.parked_again(run, row))
         else:
             run.writes["unchanged"] += 1
             finishes.append(outcome.written(run, mapping, row, record, write))
-    parts.ledger.records.finish(finishes, run.now())
+    run.parts.ledger.records.finish(finishes, run.now())
     return decided
 
 
-def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided], *, last: bool) -> list[RecordRow]:
-    """Commit the intent, write one collection, and settle each row by its own answer.
+def _send(reading: Reading, decided: Sequence[Decided], *, last: bool) -> list[RecordRow]:
+    """Write one collection, and settle each row by its own answer.
 
     Returns:
         Rows that failed for a passing reason; none when this is the `last` try, which settles them as refused.
     """
-    ledger = run.parts.ledger
-    ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
-    updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
+    run, mapping, ledger = reading.run, reading.mapping, reading.run.parts.ledger
     try:
-        answers = run.parts.crm.update(mapping.object, updates)
+        answers = reading.put(decided)
     except PassingError:
         if last:
             raise
         return [one.row for one in decided]  # it may have taken effect: every record is compared again first
-    finishes: list[Finish] = []
-    states: dict[int, str] = {}
-    again: list[RecordRow] = []
-    for one, answer in zip(decided, answers, strict=True):
-        if answer is not None and answer.trouble is Trouble.RETRY and not last:
-            states[one.row.id] = "rejected"
-            again.append(one.row)
-            continue
-        if answer is None:
-            landed = True
-            finishes.append(outcome.written(run, mapping, one.row, one.record, one.write))
-        else:
-            landed = _write_rest(run, mapping, one, answer)
-            finishes.append(outcome.rejected(run, mapping, one.row, one.record, one.write, answer, rest_landed=landed))
-        states[one.row.id] = "written" if landed else "rejected"
-        run.writes["written" if answer is None else "failed"] += 1
-    ledger.runs.settle(run.id, states)
+    pairs = list(zip(decided, answers, strict=True))
+    again = [one.row for one, answer in pairs if answer is not None and answer.trouble is Trouble.RETRY and not last]
+    retried = {row.id for row in again}
+    ledger.runs.settle(run.id, {one.row.id: "written" if answer is None else "rejected" for one, answer in pairs})
+    refused = [(one, answer) for one, answer in pairs if answer is not None and one.row.id not in retried]
+    trials = try_again(run, mapping, refused)
+    finishes = [
+        outcome.written(run, mapping, one.row, one.record, one.write) for one, answer in pairs if answer is None
+    ]
+    finishes += [_rejected(run, mapping, one, answer, trials[one.row.id]) for one, answer in refused]
+    run.writes["written"] += len(pairs) - len(refused) - len(again)
+    run.writes["failed"] += len(refused)
     ledger.records.finish(finishes, run.now())
     if run.writing_last:
         run.parts.progress.step(len(finishes))
@@ -168,27 +143,11 @@ def _send(run: Run, mapping: MappingFile, decided: Sequence[Decided], *, last: b
     return again
 
 
-def _intent(mapping: MappingFile, one: Decided) -> Intended:
-    """What can be undone of the write: everything but the flag, which asks and is no result."""
-    undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
-    before = {change.field: change.before for change in undoable}
-    after = {change.field: stored_form(change.after) for change in undoable}
-    return Intended(one.row.id, one.row.crm_id, before, after)
-
-
-def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:
-    return Update(crm_id, {change.field: change.after for change in changes})
-
-
-def _write_rest(run: Run, mapping: MappingFile, one: Decided, answer: Rejection) -> bool:
-    """Once more without the fields that Salesforce blames, so that the status lands; whether it did."""
-    rest = outcome.without_culprits(mapping, one.write.changes, answer)
-    if not rest:
-        return False
-    try:
-        return run.parts.crm.update(mapping.object, [_to_update(one.row.crm_id, rest)])[0] is None
-    except PassingError:
-        return False
+def _rejected(run: Run, mapping: MappingFile, one: Decided, answer: Rejection, trial: Trial) -> Finish:
+    landed = trial.landed is not None
+    return outcome.rejected(
+        run, mapping, one.row, one.record, trial.landed or one.write, answer, landed=landed, lost=trial.lost
+    )
 
 
 def _stop_on_configuration(answers: Sequence[Rejection | None]) -> None:

@@ -45,7 +45,7 @@ class Operator:
         parked = (
             sa.select(_W.unlock_id)
             .join(t.record, _R.id == _W.record_id)
-            .where(_R.state == "open", _R.parked_version.is_not(None), _W.state == "ready")
+            .where(_R.state == "open", _R.parked_version.is_not(None), _W.parked)
         )
         query = (
             sa.select(t.unlock, _U.id.in_(parked).label("is_parked"))

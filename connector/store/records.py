@@ -51,6 +51,7 @@ class Finish:
         closes: the record is finished.
         in_progress: the CRM now shows our word for work in progress.
         parked_version: where a paid value could not be written: the version of everything that may have to change.
+        parked: the wants whose value could not be written, with the reason; None leaves them as they are.
     """
 
     record_id: int
@@ -61,6 +62,7 @@ class Finish:
     in_progress: bool = False
     parked_version: str | None = None
     attention: str = ""
+    parked: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Records:
         self._seal = seal
 
     def adopt(self, run_id: str, mappings: Sequence[str]) -> int:
-        """Take up every open record for which something was bought or is waiting to be written."""
+        """Take up every open record for which something was bought, is waiting to be written, or says "in progress"."""
         with_purchase = (
             sa.select(_W.record_id)
             .outerjoin(t.unlock, _U.id == _W.unlock_id)
@@ -93,7 +95,11 @@ class Records:
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record)
-                .where(_R.state == "open", _R.mapping.in_(mappings), _R.id.in_(with_purchase))
+                .where(
+                    _R.state == "open",
+                    _R.mapping.in_(mappings),
+                    sa.or_(_R.in_progress, _R.id.in_(with_purchase)),
+                )
                 .values(run_id=run_id)
             )
         return moved.rowcount
@@ -236,8 +242,15 @@ class Records:
             for f in finishes
             for want_id, (outcome, reason) in f.wants.items()
         ]
+        told = [f.record_id for f in finishes if f.parked is not None]
+        parked = [{"key": key, "new_reason": reason} for f in finishes for key, reason in (f.parked or {}).items()]
         with self._db.write() as connection:
             connection.execute(_UPDATE_RECORD, records)
+            for part in chunks(told):
+                freed = sa.update(t.want).where(_W.record_id.in_(part), _W.parked).values(parked=False)
+                connection.execute(freed)
+            if parked:
+                connection.execute(_PARK_WANT, parked)
             if wants:
                 connection.execute(_UPDATE_WANT, wants)
             self._erase_values(connection, [want["key"] for want in wants])
@@ -330,6 +343,18 @@ class Records:
                 for r in connection.execute(query)
             ]
 
+    def unknown_at(self, run_id: str) -> dict[str, str]:
+        """By CRM id, the provider whose answer for a record of this run was lost."""
+        query = (
+            sa.select(_R.crm_id, _U.provider)
+            .join(t.want, _W.record_id == _R.id)
+            .join(t.unlock, _U.id == _W.unlock_id)
+            .where(_R.run_id == run_id, _R.state == "open", _W.state == "open")
+            .where(_U.state == UnlockState.UNKNOWN.value)
+        )
+        with self._db.read() as connection:
+            return {crm_id: provider for crm_id, provider in connection.execute(query)}  # noqa: C416 rows are not pairs
+
     def often_flagged(self, crm_ids_of_run: str, since: datetime, times: int) -> list[tuple[str, int]]:
         """(CRM id, times) of this run's records that were taken up again and again since a time."""
         mine = sa.select(_R.crm_id).where(_R.run_id == crm_ids_of_run)
@@ -383,6 +408,9 @@ _UPDATE_RECORD = (
         attention=sa.bindparam("new_attention"),
         closed_at=sa.bindparam("new_closed"),
     )
+)
+_PARK_WANT = (
+    sa.update(t.want).where(_W.id == sa.bindparam("key")).values(parked=True, reason=sa.bindparam("new_reason"))
 )
 _UPDATE_WANT = (
     sa.update(t.want)

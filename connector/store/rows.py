@@ -122,6 +122,7 @@ class WantRow:
     keep_status: bool
     tried: tuple[Tried, ...]
     baseline: str | None
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ def want_of(row: sa.Row[tuple[object, ...]]) -> WantRow:
         keep_status=row.keep_status,
         tried=() if row.tried == "[]" else tried_from(row.tried),
         baseline=row.baseline,
+        parked=row.parked,
     )
 
 

@@ -70,13 +70,18 @@ class Runs:
         self._db = database
         self._seal = seal
 
-    def start(self, command: str, mappings: Sequence[str], now: datetime) -> str:
-        """Begin a run; ids sort by time."""
+    def start(self, command: str, mappings: Sequence[str], now: datetime, plan_id: str | None = None) -> str:
+        """Begin a run, of a frozen plan or of none; ids sort by time."""
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         with self._db.write() as connection:
             connection.execute(
                 sa.insert(t.run).values(
-                    id=run_id, command=command, mappings=json.dumps(list(mappings)), state="running", started_at=now
+                    id=run_id,
+                    command=command,
+                    mappings=json.dumps(list(mappings)),
+                    state="running",
+                    started_at=now,
+                    plan_id=plan_id,
                 )
             )
         return run_id

@@ -1,6 +1,6 @@
 """Undo: compare and restore, never over a person's edit, never the flag, and only once."""
 
-from stage import Stage, World
+from stage import Stage, World, email_only
 
 from connector.core.model import Outcome
 from connector.core.report import Report
@@ -72,3 +72,43 @@ def test_images_older_than_the_undo_time_are_erased(world: World, stage: Stage) 
     report = undo_run(stage, run.run_id)
     assert report.selected == 0
     assert world.org.get("Lead", lead)["Email"] is not None
+
+
+def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, stage: Stage) -> None:
+    """The word for work in progress is the run's own, though a later write of the run replaced it."""
+    person = world.person()
+    lead = world.lead(person, Email_Unlock_Status__c="Asked")
+    world.lensmor.task_seconds = 7200
+    stage.wait_s = 60
+    first = stage.sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    world.clock.advance(hours=3)
+    second = stage.other().sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
+    assert undo_run(stage, second.run_id).exit_code == 0
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    assert undo_run(stage, first.run_id).exit_code == 0
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
+
+
+def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    run = stage.sync()
+    world.arm("salesforce", "update_many", "drop_after")
+    updates = world.org.updates_count("Lead", lead)
+    report = undo_run(stage, run.run_id)
+    assert world.get(lead)["Email"] is None
+    assert world.org.updates_count("Lead", lead) == updates + 1
+    assert report.exit_code == 0
+    assert undo_run(stage, run.run_id).selected == 0
+
+
+def test_an_undo_that_the_quota_stops_is_finished_by_the_next(world: World, stage: Stage) -> None:
+    leads = [world.lead(world.person()) for _ in range(3)]
+    run = stage.other(email_only()).sync()
+    world.arm("salesforce", "update_many", "status", status=403, code="REQUEST_LIMIT_EXCEEDED")
+    report = undo_run(stage, run.run_id)
+    assert (report.state, report.exit_code) == ("stopped", 4)
+    assert report.outcomes == {Outcome.DEFERRED: 3}
+    assert undo_run(stage, run.run_id).outcomes == {Outcome.DELIVERED: 3}
+    assert all(world.get(lead)["Email"] is None for lead in leads)

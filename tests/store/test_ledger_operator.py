@@ -161,7 +161,9 @@ def parked(shelf: Shelf, crm_id: str = "00Q1") -> int:
     shelf.accept(shelf.batch())
     shelf.settle(unlock_id)
     shelf.ledger.records.mark_ready(wants_of(shelf, crm_id))
-    finish = Finish(shelf.record_id(crm_id), Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d")
+    reasons = dict.fromkeys(wants_of(shelf, crm_id), "too long")
+    record_id = shelf.record_id(crm_id)
+    finish = Finish(record_id, Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", parked=reasons)
     shelf.ledger.records.finish([finish], shelf.now)
     return unlock_id
 

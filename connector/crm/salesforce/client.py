@@ -9,7 +9,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
 from connector.core.errors import DownError, PassingError, QuotaError
-from connector.crm.interface import Usage
+from connector.crm.interface import Usage, always
 from connector.crm.salesforce.errors import is_passing, translate
 from connector.crm.salesforce.transport import Login, TokenSource, new_session
 
@@ -44,24 +44,21 @@ class Client:
         self._quota: tuple[int, int] | None = None
 
     def call(self, kind: str, what: str, path: str, **request: Any) -> Any:  # noqa: ANN401 JSON
-        """Send one request and give back its decoded JSON.
+        """Send one request that may be repeated, and give back its decoded JSON.
 
         Args:
-            kind: read, write or other, for the count.
+            kind: read or other, for the count.
             what: what is being done, for messages.
             path: below `/services/data/vNN.N/`.
             request: as for `Salesforce.restful`.
 
         Raises:
             QuotaError: the reserve of the daily quota is reached.
-            PassingError: a write that failed for a passing reason; it is not repeated here, for the record must be
-                compared again first.
             DownError: no usable answer in several attempts.
             ConfigurationError: Salesforce refuses what was asked.
         """
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(1 if kind == "write" else ATTEMPTS)
-            | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
+            stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
             wait=tenacity.wait_exponential_jitter(multiplier=1, max=20),
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
@@ -71,10 +68,6 @@ class Client:
             return retrying(self._once, kind, what, path, request)
         except _TryAgainError as error:
             cause = error.__cause__
-            if kind == "write":
-                raise PassingError(
-                    f"Salesforce did not take a write ({type(cause).__name__}); run again later"
-                ) from error
             if isinstance(cause, SalesforceError):
                 raise translate(cause, what) from cause
             raise DownError(
@@ -82,10 +75,31 @@ class Client:
                 "the network, then run again"
             ) from error
 
-    def _once(self, kind: str, what: str, path: str, request: dict[str, Any]) -> Any:  # noqa: ANN401 JSON
+    def write(self, what: str, path: str, body: object, may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
+        """PATCH once: what is written must be compared again before it may be sent again.
+
+        Args:
+            what: what is being done, for messages.
+            path: below `/services/data/vNN.N/`.
+            body: as JSON.
+            may_leave: asked each time the bytes are about to leave.
+
+        Raises:
+            PassingError: it may or may not have taken effect, or `may_leave` said no.
+            QuotaError, DownError, ConfigurationError: as for `call`.
+        """
+        try:
+            return self._once("write", what, path, {"method": "PATCH", "json": body}, may_leave)
+        except _TryAgainError as error:
+            why = type(error.__cause__).__name__ if error.__cause__ else str(error)
+            raise PassingError(f"Salesforce did not take a write ({why}); run again later") from error
+
+    def _once(
+        self, kind: str, what: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool] = always
+    ) -> Any:  # noqa: ANN401 JSON
         self._check_quota()
         try:
-            return self._authenticated(kind, path, request)
+            return self._authenticated(kind, path, request, may_leave)
         except SalesforceError as error:
             if is_passing(error):
                 raise _TryAgainError from error
@@ -93,11 +107,11 @@ class Client:
         except (requests.RequestException, ValueError) as error:  # ValueError: a 2xx body that is not JSON
             raise _TryAgainError from error
 
-    def _authenticated(self, kind: str, path: str, request: dict[str, Any]) -> Any:  # noqa: ANN401 JSON
+    def _authenticated(self, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
         try:
-            return self._send(self._client(None), kind, path, request)
+            return self._send(self._client(None), kind, path, request, may_leave)
         except SalesforceExpiredSession:
-            return self._send(self._client(self._token), kind, path, request)
+            return self._send(self._client(self._token), kind, path, request, may_leave)
 
     def _client(self, stale: str | None) -> Salesforce:
         """The library's client around a token that is not `stale`."""
@@ -112,7 +126,11 @@ class Client:
             )
         return self._salesforce
 
-    def _send(self, salesforce: Salesforce, kind: str, path: str, request: dict[str, Any]) -> Any:  # noqa: ANN401 JSON
+    def _send(
+        self, salesforce: Salesforce, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]
+    ) -> Any:  # noqa: ANN401 JSON
+        if not may_leave():
+            raise _TryAgainError("it waited too long before it could leave")
         self._calls[kind] += 1
         answer = salesforce.restful(path, **request)
         self._tokens.worked()

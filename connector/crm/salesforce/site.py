@@ -4,12 +4,12 @@ Not used of simple-salesforce: `query_more` (a locator dies with its token), `sf
 bound, takes no timeout). Results of a collection are matched by position, for failures carry no id.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.core.errors import DownError
 from connector.core.model import CrmRecord, FieldValue
-from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Rejection, Selection, Update, Usage
+from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Rejection, Selection, Update, Usage, always
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.errors import rejection
 from connector.crm.salesforce.ids import to_18
@@ -103,12 +103,14 @@ class SalesforceCrm(Crm):
                     winners[record.id] = CrmRecord(record.id, record.version, record.values, moved_to)
         return winners
 
-    def update(self, object_name: str, updates: Sequence[Update]) -> list[Rejection | None]:
+    def update(
+        self, object_name: str, updates: Sequence[Update], may_leave: Callable[[], bool] = always
+    ) -> list[Rejection | None]:
         """One collection of at most 200 records."""
         attributes = {"type": object_name}
         records = [{"attributes": attributes, "id": update.id, **update.values} for update in updates]
         body = {"allOrNone": False, "records": records}
-        rows = self._client.call("write", "writing records", "composite/sobjects", method="PATCH", json=body)
+        rows = self._client.write("writing records", "composite/sobjects", body, may_leave)
         if not isinstance(rows, list) or len(rows) != len(updates):
             raise DownError("Salesforce's answer to a write cannot be read; run again, nothing is written twice")
         return [_outcome(row) for row in rows]

@@ -1,0 +1,92 @@
+"""One collection on its way to the CRM: read and decided, its intent committed, sent while the decision is fresh.
+
+Everything that writes passes here, so that no update leaves on a comparison older than five seconds, and none without
+its before-image in the ledger.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from connector.core.mapping import MappingFile
+from connector.core.model import Channel, CrmRecord, FieldChange
+from connector.core.values import stored_form
+from connector.core.writeback import Write, WriteRules
+from connector.crm.interface import Rejection, Update
+from connector.engine import outcome
+from connector.engine.context import Parts, Run
+from connector.store.records import UnlockWord
+from connector.store.rows import RecordRow
+from connector.store.runs import Intended
+
+FRESH = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A record with what shall be written to it."""
+
+    row: RecordRow
+    record: CrmRecord
+    write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Records as they were at one moment, and what the ledger has for them.
+
+    Attributes:
+        read_at: the moment before the CRM was asked.
+        there: by id; None for one that is gone.
+        words: what the unlocks of the records say, by unlock id.
+    """
+
+    run: Run
+    mapping: MappingFile
+    read_at: datetime
+    there: Mapping[str, CrmRecord | None]
+    words: Mapping[int, UnlockWord]
+    rules: WriteRules
+
+    def decide(self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str]) -> Write:
+        """What is to be written to one record; values of `withheld` channels stay parked, for the reason given."""
+        results = outcome.channel_results(self.run, row, record, self.words)
+        return self.rules.decide(record, outcome.withhold(results, withheld), row.resolved_id)
+
+    def put(self, decided: Sequence[Decided]) -> list[Rejection | None]:
+        """Send one collection.
+
+        Raises:
+            PassingError: it may or may not have taken effect, or had grown old before it could leave.
+        """
+        run, mapping = self.run, self.mapping
+        run.parts.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
+        updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
+        return run.parts.crm.update(mapping.object, updates, fresh_since(run.parts, self.read_at))
+
+
+def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
+    """Records as they are now."""
+    parts, read_at = run.parts, run.now()
+    there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
+    words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+    lengths = parts.crm.describe(mapping.object).lengths()
+    rules = WriteRules(mapping, lengths, parts.ledger.seal.matches, run.now())
+    return Reading(run, mapping, read_at, there, words, rules)
+
+
+def fresh_since(parts: Parts, read_at: datetime) -> Callable[[], bool]:
+    """Whether what was decided on a read may still leave; asked when the bytes are about to."""
+    return lambda: parts.clock.now() - read_at <= FRESH
+
+
+def _intent(mapping: MappingFile, one: Decided) -> Intended:
+    """What can be undone of the write: everything but the flag, which asks and is no result."""
+    undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
+    before = {change.field: change.before for change in undoable}
+    after = {change.field: stored_form(change.after) for change in undoable}
+    return Intended(one.row.id, one.row.crm_id, before, after)
+
+
+def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:
+    return Update(crm_id, {change.field: change.after for change in changes})
