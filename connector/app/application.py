@@ -13,6 +13,7 @@ from connector.app.joining import (
     connect_events,
     connect_providers,
     open_ledger,
+    still_at_work,
 )
 from connector.config import LoadedMapping, env_file_here, load_mapping
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
@@ -117,7 +118,8 @@ class Application:
         crm = connect_crm(settings, self.clock)
         ledger = open_ledger(self._configured, throwaway=throwaway)
         try:
-            providers = connect_providers(self._configured, self._asked(), ledger, self.clock)
+            names = self._asked() | still_at_work(self._configured, ledger)
+            providers = connect_providers(self._configured, names, ledger, self.clock)
             try:
                 yield Parts(
                     ledger=ledger,

@@ -149,6 +149,12 @@ def vendor_http(name: str, found: ProviderSettings, ledger: Ledger, clock: Clock
     return VendorHttp(name, found.base_url.rstrip("/"), headers, pace, clock.sleep, f"{name.upper()}_API_KEY")
 
 
+def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
+    """Vendors with a key that have something open from earlier runs, whatever the present mappings ask."""
+    open_at = {name for name, _ in ledger.runs.open_counts().unlocks}
+    return {name for name in open_at if name in configured.providers and configured.providers[name].api_key}
+
+
 def connect_providers(
     configured: Configured, names: Collection[str], ledger: Ledger, clock: Clock
 ) -> dict[str, Provider]:

@@ -146,10 +146,15 @@ class Unlock:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A remembered answer to "who is behind this LinkedIn name": the id and events, or nobody."""
+    """A remembered answer to "who is behind this LinkedIn name": the id and events, or nobody.
+
+    Attributes:
+        at: when it was given; None for one that is just being given.
+    """
 
     personnel_id: str | None
     events: tuple[str, ...] = ()
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

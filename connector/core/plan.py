@@ -5,7 +5,7 @@ also used later, when a source has ended without a value. Neither has any effect
 reason, and the same facts always give the same decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
 from connector.core.model import (
     Channel,
     CrmRecord,
+    FieldValue,
     Lookup,
     Person,
     Result,
@@ -22,6 +23,7 @@ from connector.core.model import (
     UnlockState,
 )
 from connector.core.person import Identified, NeedsLookup, NobodyThere, Source, Unidentified, identify
+from connector.core.values import stored_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +119,33 @@ class Known:
         lookups: remembered answers by (provider, LinkedIn name).
         served: (record id, unlock id) of records that already had this unlock's value.
         in_progress: ids of records whose status word "in progress" this ledger wrote.
+        baselines: by record id and channel, the keyed hash of the field when a purchase was first intended, while the
+            record is open.
     """
 
     unlocks: Mapping[UnlockKey, Unlock] = field(default_factory=dict)
     lookups: Mapping[tuple[str, str], Lookup] = field(default_factory=dict)
     served: AbstractSet[tuple[str, int]] = frozenset()
     in_progress: AbstractSet[str] = frozenset()
+    baselines: Mapping[tuple[str, Channel], str] = field(default_factory=dict)
+
+
+def _never(_hash: str, _value: FieldValue) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The facts that are the same for all records of a mapping."""
+    """The facts that are the same for all records of a mapping.
+
+    Attributes:
+        unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
+    """
 
     mapping: MappingFile
     sources: Mapping[str, Source]
     now: datetime
+    unchanged: Callable[[str, FieldValue], bool] = _never
 
     def plan_channel(
         self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
@@ -145,12 +159,21 @@ class Planner:
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled")
         decision = self.next_source(person, channel, rules, known)
-        if isinstance(decision, Buy | LookUp) and self._another_ledger_owns(record, rules, known):
+        return (self._objection(record, channel, rules, known) if may_cost(decision) else None) or decision
+
+    def _objection(
+        self, record: CrmRecord, channel: Channel, rules: ChannelMapping, known: Known
+    ) -> Skip | Defer | None:
+        """Why nothing may be bought, though a source could bring the value."""
+        if self._another_ledger_owns(record, rules, known):
             return Defer(
                 f"{rules.status} says {self.mapping.statuses.in_progress}, but this ledger did not write it",
                 attention="another connector ledger may be enriching it; if not, clear the status field",
             )
-        return decision
+        baseline = known.baselines.get((record.id, channel))
+        if baseline is not None and not still_ours_to_write(record, rules, baseline, self.unchanged):
+            return Skip(f"{rules.field} was changed by somebody since it was asked for; that value stays")
+        return None
 
     def next_source(
         self,
@@ -167,8 +190,7 @@ class Planner:
             if name in asked:
                 continue
             source = self.sources[name]
-            lookup = known.lookups.get((name, person.linkedin or ""))
-            identity = identify(person, source, lookup)
+            identity = identify(person, source, self._lookup(known, name, person))
             if isinstance(identity, Unidentified):
                 unidentified.append(identity.reason)
             elif isinstance(identity, NobodyThere):
@@ -207,6 +229,13 @@ class Planner:
             return Tried(source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}")
         return Buy(key, unlock.generation + 1, identity.event_id, price, position, tried)
 
+    def _lookup(self, known: Known, source: str, person: Person) -> Lookup | None:
+        """The remembered answer; "nobody" is forgotten as soon as a person not found may be asked for again."""
+        found = known.lookups.get((source, person.linkedin or ""))
+        if found is None or found.personnel_id is not None or found.at is None:
+            return found
+        return found if self.now < found.at + self.mapping.limits.retry_not_found_after else None
+
     def _fresh(self, unlock: Unlock) -> bool:
         return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.refresh_after
 
@@ -218,7 +247,7 @@ class Planner:
     ) -> bool:
         for name in rules.sources:
             source = self.sources[name]
-            identity = identify(person, source, known.lookups.get((name, person.linkedin or "")))
+            identity = identify(person, source, self._lookup(known, name, person))
             if not isinstance(identity, Identified):
                 continue
             unlock = known.unlocks.get(UnlockKey(name, source.account, channel, identity.key))
@@ -234,6 +263,21 @@ class Planner:
 def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
     """Whether the field has no value, or one that the mapping says not to count."""
     return not record.text(rules.field) or record.truthy(rules.empty_when)
+
+
+def may_cost(decision: Decision) -> bool:
+    """Whether credits may be spent because of a decision; to join what is planned is to have it bought."""
+    if isinstance(decision, Join):
+        return decision.unlock.state is UnlockState.PLANNED
+    return isinstance(decision, Buy | LookUp)
+
+
+def still_ours_to_write(
+    record: CrmRecord, rules: ChannelMapping, baseline: str, unchanged: Callable[[str, FieldValue], bool]
+) -> bool:
+    """Whether the field is empty, or still as it was when its purchase was first intended."""
+    value = stored_form(record.values.get(rules.field), is_email=rules.is_email)
+    return not record.text(rules.field) or unchanged(baseline, value)
 
 
 def _end_of_line(tried: tuple[Tried, ...], unidentified: list[str]) -> Decision:

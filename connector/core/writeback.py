@@ -11,8 +11,8 @@ from datetime import datetime
 
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
 from connector.core.model import Channel, CrmRecord, FieldChange, FieldValue, Outcome, worst
-from connector.core.plan import counts_as_empty
-from connector.core.values import crm_time, outgoing, same, stored_form
+from connector.core.plan import counts_as_empty, still_ours_to_write
+from connector.core.values import crm_time, outgoing, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class WriteRules:
         replaceable = rules.write is WritePolicy.OVERWRITE or counts_as_empty(record, rules)
         if not replaceable or result.baseline is None:
             return False
-        return self.unchanged(result.baseline, stored_form(record.values.get(rules.field), is_email=rules.is_email))
+        return still_ours_to_write(record, rules, result.baseline, self.unchanged)
 
     def _status(self, draft: "_Draft", name: str, outcome: Outcome) -> None:
         words = self.mapping.statuses

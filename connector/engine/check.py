@@ -33,13 +33,18 @@ class Problem:
 def check_fields(crm: Crm, mapping: MappingFile) -> list[Problem]:
     """Compare a mapping with the object's description and its condition with Salesforce's parser."""
     info = crm.describe(mapping.object)
-    problems = [*_readable(info, mapping), *_writable(info, mapping), *_types(info, mapping)]
+    problems = [*_named(info, mapping), *_readable(info, mapping), *_writable(info, mapping), *_types(info, mapping)]
     if mapping.select.where:
         try:
             crm.check_condition(mapping.object, mapping.select.where)
         except ConfigurationError as error:
             problems.append(Problem(("select", "where"), str(error)))
     return problems
+
+
+def _named(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
+    if info.name != mapping.object:  # Salesforce takes any case; ids of runs and plans would not agree
+        yield Problem(("object",), f"write {info.name}, as Salesforce does, not {mapping.object}")
 
 
 def _read_keys(mapping: MappingFile) -> Iterator[tuple[KeyPath, str]]:

@@ -103,6 +103,7 @@ class Run:
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
+        still_at_work: providers with tasks or unknown unlocks from earlier runs.
     """
 
     parts: Parts
@@ -129,6 +130,7 @@ class Run:
     unreachable_since: dict[str, datetime] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     settled: deque[int] = field(default_factory=deque)
+    still_at_work: frozenset[str] = frozenset()
 
     def now(self) -> datetime:
         """The run's time."""
@@ -151,12 +153,17 @@ class Run:
 
     @property
     def asked_providers(self) -> set[str]:
+        """The providers that the run's mappings ask, and those that are still at work on what was bought earlier."""
+        return self.mapped_providers | (self.still_at_work & self.parts.providers.keys())
+
+    @property
+    def mapped_providers(self) -> set[str]:
         """The providers that the run's mappings ask."""
         return {name for mapping in self.mappings.values() for name in mapping.providers()}
 
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""
-        return Planner(mapping, self.parts.sources, self.now())
+        return Planner(mapping, self.parts.sources, self.now(), self.parts.ledger.seal.matches)
 
     def caps(self, provider: str) -> CapRules:
         """Every limit that applies to purchases from this provider in this run."""

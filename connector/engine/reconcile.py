@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from connector.core.errors import NotThereError, RefusedError, StopError
+from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine.context import Run
 
@@ -12,6 +12,7 @@ PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, u
 def recover(run: Run) -> None:
     """Take over what a dead process left: adopt spilled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
+    ledger.rotate()
     for answer in ledger.spilled():
         _adopt(run, answer)
     ledger.spill_adopted()
@@ -53,6 +54,11 @@ def observe_balances(run: Run, when: str) -> None:
         began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:
             balance = provider.balance()
+        except ConfigurationError as error:
+            if name in run.mapped_providers:
+                raise
+            run.stop(name, str(error))  # only asked for what is open from earlier runs
+            continue
         except (StopError, RefusedError, NotThereError) as error:
             if when == "before":
                 run.stop_buying(name, f"its balance is not known: {error}")

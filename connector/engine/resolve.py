@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
 from connector.core.model import CrmRecord, Result, Unlock, UnlockState
-from connector.core.plan import Buy, Decision, Exhausted, Known, LookUp, Skip, Tried, counts_as_empty
+from connector.core.plan import Decision, Exhausted, Known, Skip, Tried, counts_as_empty, may_cost, still_ours_to_write
 from connector.core.recover import View
 from connector.engine.context import Run
 from connector.engine.pull import resolved_id
@@ -126,10 +126,10 @@ def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
 def _ask_next(run: Run, ended: Sequence[EndedWant], records: Mapping[int, RecordRow]) -> None:
     """Decide anew for wants whose source ended without a value; only what is still wanted is bought elsewhere."""
     decided = [(one, records[one.record_id], _next_decision(run, one, records[one.record_id])) for one in ended]
-    buying = [row for _, row, decision in decided if isinstance(decision, Buy | LookUp)]
+    buying = [row for _, row, decision in decided if may_cost(decision)]
     there = _read_again(run, buying)
     for one, row, decision in decided:
-        why_not = _why_not(run, one, row, there.get(row.id)) if isinstance(decision, Buy | LookUp) else ""
+        why_not = _why_not(run, one, row, there.get(row.id)) if may_cost(decision) else ""
         _put(run, row, one.want, Skip(why_not, tried=decision.tried) if why_not else decision)
 
 
@@ -162,8 +162,10 @@ def _why_not(run: Run, ended: EndedWant, row: RecordRow, record: CrmRecord | Non
         return "the record was deleted, merged or converted before the next source was asked"
     if record.truthy(rules.opt_out):
         return f"opted out ({rules.opt_out}) before the next source was asked"
-    if not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY:
-        return f"{rules.field} was filled before the next source was asked"
+    filled = not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY
+    baseline, matches = ended.want.baseline, run.parts.ledger.seal.matches
+    if filled or (baseline is not None and not still_ours_to_write(record, rules, baseline, matches)):
+        return f"{rules.field} was filled or changed before the next source was asked"
     asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
     if not asks and (row.mapping, row.crm_id) not in run.chosen:
         return "its flag was taken back before the next source was asked"

@@ -61,7 +61,8 @@ def _begin(parts: Parts, job: Job) -> Run:
     first_entry = parts.ledger.credits.newest_entry()
     parts.ledger.runs.bury(now)
     run_id = parts.ledger.runs.start(job.command, list(job.mappings), now)
-    return Run(parts, run_id, job.mappings, now, first_entry)
+    at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
+    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work)
 
 
 def _take_up(run: Run, job: Job) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
-from connector.core.model import Lookup, Person, Unlock, UnlockKey
+from connector.core.model import Channel, Lookup, Person, Unlock, UnlockKey
 from connector.core.person import Source
 from connector.core.plan import Known
 from connector.store import tables as t
@@ -43,7 +43,8 @@ class Knowledge:
                 unlocks |= _unlocks(connection, source, sorted({*ids, *found, *names}))
             served = _served(connection, mapping, list(people)) if unlocks else set()
             in_progress = _in_progress(connection, mapping, list(people))
-        return Known(unlocks, lookups, served, in_progress)
+            baselines = _baselines(connection, mapping, list(people))
+        return Known(unlocks, lookups, served, in_progress, baselines)
 
     def unlocks_of(self, source: Source, person: str) -> dict[UnlockKey, Unlock]:
         """The newest generation of everything bought, or planned to be, for one person from one source."""
@@ -55,12 +56,12 @@ def _lookups(connection: sa.Connection, source: Source, names: list[str]) -> dic
     found: dict[tuple[str, str], Lookup] = {}
     for part in chunks(names):
         rows = connection.execute(
-            sa.select(_L.linkedin, _L.personnel_id, _L.events).where(
+            sa.select(_L.linkedin, _L.personnel_id, _L.events, _L.at).where(
                 _L.provider == source.name, _L.account == source.account, _L.linkedin.in_(part)
             )
         )
         for row in rows:
-            found[source.name, row.linkedin] = Lookup(row.personnel_id, tuple(json.loads(row.events)))
+            found[source.name, row.linkedin] = Lookup(row.personnel_id, tuple(json.loads(row.events)), row.at)
     return found
 
 
@@ -96,4 +97,16 @@ def _in_progress(connection: sa.Connection, mapping: str, crm_ids: list[str]) ->
     for part in chunks(crm_ids):
         query = sa.select(_R.crm_id).where(_R.mapping == mapping, _R.crm_id.in_(part), _R.in_progress)
         found |= set(connection.scalars(query))
+    return found
+
+
+def _baselines(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> dict[tuple[str, Channel], str]:
+    found: dict[tuple[str, Channel], str] = {}
+    for part in chunks(crm_ids):
+        query = (
+            sa.select(_R.crm_id, _W.channel, _W.baseline)
+            .join(t.want, _W.record_id == _R.id)
+            .where(_R.mapping == mapping, _R.crm_id.in_(part), _R.state == "open", _W.baseline.is_not(None))
+        )
+        found |= {(row.crm_id, Channel(row.channel)): row.baseline for row in connection.execute(query)}
     return found

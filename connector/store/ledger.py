@@ -69,6 +69,33 @@ class Ledger:
                 .on_conflict_do_update(index_elements=["key"], set_={"value": value})
             )
 
+    def rotate(self) -> int:
+        """Seal under the newest key whatever an older one has sealed, so that the older one may go; how many rows.
+
+        Hashes stay under the key that made them: keep the older key listed for as long as runs can be undone.
+
+        Raises:
+            ConfigurationError: something is sealed under a key that is no longer listed.
+        """
+        key, newest = t.meta.c.key, self.seal.fingerprints[0]
+        with self.database.write() as connection:
+            if connection.scalar(sa.select(t.meta.c.value).where(key == "sealed_under")) == newest:
+                return 0
+            count = 0
+            for table, column in ((t.unlock, t.unlock.c.value), (t.change, t.change.c.before)):
+                for row_id, sealed in connection.execute(
+                    sa.select(table.c.id, column).where(column.is_not(None))
+                ).all():
+                    resealed = self.seal.reseal(sealed)
+                    connection.execute(sa.update(table).where(table.c.id == row_id).values({column: resealed}))
+                    count += 1
+            connection.execute(
+                self.database.insert(t.meta)
+                .values(key="sealed_under", value=newest)
+                .on_conflict_do_update(index_elements=["key"], set_={"value": newest})
+            )
+        return count
+
     @contextlib.contextmanager
     def drive(self) -> Iterator[None]:
         """Be the one driver of this ledger while the block runs; the lock dies with its process.

@@ -63,6 +63,14 @@ class Seal:
             ) from error
         return dict(found)
 
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same contents under the newest key.
+
+        Raises:
+            ConfigurationError: no listed key opens it.
+        """
+        return self.seal(self.open(sealed))
+
     def hash(self, value: FieldValue) -> str:
         """A keyed hash of one value, under the newest key."""
         return _hash(self._hash_keys[0], value)
@@ -100,7 +108,10 @@ def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
             f"the ledger exists but its key does not: set CONNECTOR_SECRET_KEY or restore {path.name} beside it"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the key file {path} cannot be made or read ({type(error).__name__})") from error
+        raise ConfigurationError(
+            f"the key file {path} cannot be made or read ({type(error).__name__}): let the connector's user "
+            "own it and write in its folder, or set CONNECTOR_SECRET_KEY"
+        ) from error
 
 
 def _create_key_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from connector.app.application import OFFERS
-from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger
+from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger, still_at_work
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.config import Settings, load_mapping
 from connector.core.mapping import MappingFile
@@ -242,8 +242,9 @@ class Stage:
         configured = self.configured()
         crm = connect_crm(configured.settings, self.world.clock)
         ledger = open_ledger(configured)
-        asked = [n for m in self.mappings.values() for _, rules in m.channels.items() for n in rules.sources]
-        providers = connect_providers(configured, asked, ledger, self.world.clock)
+        asked = {name for found in self.mappings.values() for name in found.providers()}
+        names = asked | still_at_work(configured, ledger)
+        providers = connect_providers(configured, names, ledger, self.world.clock)
         try:
             crm.login()
             yield Parts(

@@ -106,7 +106,7 @@ def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World
 def test_an_undo_that_the_quota_stops_is_finished_by_the_next(world: World, stage: Stage) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     run = stage.other(email_only()).sync()
-    world.arm("salesforce", "update_many", "status", status=403, code="REQUEST_LIMIT_EXCEEDED")
+    world.arm("salesforce", "update_many", "status", status=403, errorCode="REQUEST_LIMIT_EXCEEDED")
     report = undo_run(stage, run.run_id)
     assert (report.state, report.exit_code) == ("stopped", 4)
     assert report.outcomes == {Outcome.DEFERRED: 3}

@@ -45,7 +45,8 @@ class SalesforceCrm(Crm):
             if not isinstance(rows, list):
                 raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
             fields = [_field(row) for row in rows if isinstance(row, dict)]
-            self._objects[object_name] = ObjectInfo(object_name, {field.name.lower(): field for field in fields})
+            name = str(answer.get("name") or object_name)
+            self._objects[object_name] = ObjectInfo(name, {field.name.lower(): field for field in fields})
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
