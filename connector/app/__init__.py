@@ -4,5 +4,6 @@ The simulated world stands in `rehearsal`, imported only by the commands that ne
 """
 
 from connector.app.application import Application, Backfill
+from connector.app.plans import read_plan
 
-__all__ = ["Application", "Backfill"]
+__all__ = ["Application", "Backfill", "read_plan"]

@@ -15,9 +15,12 @@ from connector.app.joining import (
     open_ledger,
     still_at_work,
 )
+from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.config import LoadedMapping, env_file_here, load_mapping
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
+from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
+from connector.core.person import Source
 from connector.core.preview import Preview
 from connector.core.report import Report, iso
 from connector.core.spend import Totals
@@ -76,7 +79,9 @@ class Application:
         progress: Progress | None = None,
         configured: Configured | None = None,
     ) -> None:
-        self.loaded = {found.mapping.name: found for found in (load_mapping(name, OFFERS) for name in mapping_names)}
+        found = [(name, load_mapping(name, OFFERS)) for name in mapping_names]
+        self.loaded = {one.mapping.name: one for _, one in found}
+        self._given = {one.mapping.name: given for given, one in found}
         if len(self.loaded) < len(mapping_names):
             raise ConfigurationError("two of the mapping files have the same name; give each its own")
         self._configured = configured or configure(env_file or env_file_here())
@@ -167,13 +172,37 @@ class Application:
             with parts.ledger.drive():
                 return undo(parts, found.id)
 
-    def plan(self, chosen: Backfill | None = None) -> Preview:
-        """What a run would do now; no effect anywhere."""
+    def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
+        """What a run would do now; no effect anywhere, but for a frozen plan in the file `out`."""
         with self.parts(throwaway=True) as parts:
             self._check(parts.crm)
             selections = {} if chosen is None else self._selections(parts.crm, chosen)
-            run = Run(parts, "plan", self.mappings, self.clock.now())
-            return preview(run, selections)
+            now = self.clock.now()
+            found, records = preview(Run(parts, "plan", self.mappings, now), selections)
+            if out is not None:
+                loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
+                sources = self._mapped_sources(parts)
+                frozen = freeze(found, records, loaded, sources, self._org, now, chosen=chosen is not None)
+                write_plan(frozen, out)
+            return found
+
+    def apply(self, plan: FrozenPlan) -> Report:
+        """Do exactly a frozen plan.
+
+        Raises:
+            ConfigurationError: its mappings, org, accounts or prices are no longer those it was made for.
+        """
+        with self.parts() as parts:
+            check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
+            self._check(parts.crm)
+            return drive(parts, Job("apply", self.mappings, {}, plan))
+
+    def _mapped_sources(self, parts: Parts) -> dict[str, Source]:
+        return {name: source for name, source in parts.sources.items() if name in self._asked()}
+
+    @property
+    def _org(self) -> str:
+        return org_of(self._configured.settings.salesforce_instance_url)
 
     def _selections(self, crm: Crm, chosen: Backfill) -> dict[str, Selection]:
         """The records of a backfill; the mapping's own condition still holds."""

@@ -1,5 +1,6 @@
-"""Commands that run over records: plan, sync, backfill, undo."""
+"""Commands that run over records: plan, apply, sync, backfill, undo."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,12 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most
 @where_option
 @ids_option
 @limit_option
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Freeze the plan into this file, for connector apply. It holds ids and credits, nothing about people.",
+)
 @json_option
 @env_option
 def plan(
@@ -66,6 +73,7 @@ def plan(
     where: str | None,
     ids: Path | None,
     limit: int | None,
+    out: Path | None,
     as_json: bool,
     env_file: Path | None,
 ) -> None:
@@ -74,14 +82,48 @@ def plan(
     \b
     Example:
       connector plan -m lead
-      connector plan -m lead --where "LeadSource = 'Trade Show'" --limit 500
+      connector plan -m lead --where "LeadSource = 'Trade Show'" --limit 500 --out plan.json
     """
     from connector.app import Application
 
     chosen = _chosen(where, ids, limit) if where or ids or limit else None
     with LiveProgress() as progress:
-        found = Application(mappings, env_file, progress).plan(chosen)
+        found = Application(mappings, env_file, progress).plan(chosen, out=out)
     show(found.to_json(), as_json=as_json, render=text.preview)
+    if out is not None:
+        say(f"Frozen into {out}; connector apply {out} does exactly this, for at most the worst case")
+
+
+@click.command()
+@click.argument("plan", type=click.Path(dir_okay=False, path_type=Path))
+@yes_option
+@json_option
+@env_option
+@click.pass_context
+def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Path | None) -> None:
+    """Do exactly the frozen PLAN: never more credits, never a record that changed since. Shows the cost and asks.
+
+    \b
+    Applying it again carries on what is left of it; all its runs together stay below its ceiling.
+    Example:
+      connector plan -m lead --out plan.json
+      connector apply plan.json
+    """
+    from connector.app import Application, read_plan
+
+    frozen = read_plan(plan)
+    costs = _costs(frozen.ceiling)
+    confirm(f"Enrich the {frozen.selected} records of {frozen.plan_id} for at most {costs} credits?", yes=yes)
+    with LiveProgress() as progress:
+        application = Application([found.source for found in frozen.mappings], env_file, progress)
+        say(f"Ledger: {application.ledger_place}")
+        report = application.apply(frozen)
+    show(report.to_json(), as_json=as_json, render=text.report)
+    ctx.exit(report.exit_code)
+
+
+def _costs(ceiling: Mapping[str, int]) -> str:
+    return ", ".join(f"{credits_:,} {name}" for name, credits_ in ceiling.items()) or "no"
 
 
 @click.command()
@@ -140,7 +182,7 @@ def backfill(
         with LiveProgress() as progress:
             forecast = Application(mappings, env_file, progress).plan(chosen)
         (out() if not as_json else err()).print(text.preview(forecast.to_json()))
-        costs = ", ".join(f"{c.worst_case:,} {name}" for name, c in forecast.credits.items()) or "no"
+        costs = _costs({name: found.worst_case for name, found in forecast.credits.items()})
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
@@ -182,4 +224,4 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
     ctx.exit(report.exit_code)
 
 
-COMMANDS = (plan, sync, backfill, undo)
+COMMANDS = (plan, apply, sync, backfill, undo)

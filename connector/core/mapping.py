@@ -4,6 +4,7 @@ The models are strict: an unknown key or a wrong type is an error. What no singl
 provider, a field written twice) is found by `check`, which returns its findings with the path of the key.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -273,6 +274,10 @@ class MappingFile(Strict):
     stamp: Stamp = Field(default_factory=Stamp, description="Fields that say when, by whom and why; all optional.")
     limits: Limits = Field(default_factory=Limits, description="What this mapping may spend, and how often.")
     statuses: Statuses = Field(default_factory=Statuses, description="The words written to the status fields.")
+
+    def digest(self) -> str:
+        """Changes when the mapping's meaning does, and not with its comments."""
+        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
 
     def read_fields(self) -> frozenset[str]:
         """Every field that must be readable."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from connector.core.clock import Clock
 from connector.core.errors import UnreachableError
+from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel
 from connector.core.person import Source
@@ -104,6 +105,7 @@ class Run:
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
         still_at_work: providers with tasks or unknown unlocks from earlier runs.
+        plan: the frozen plan that the run applies.
     """
 
     parts: Parts
@@ -131,6 +133,7 @@ class Run:
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     settled: deque[int] = field(default_factory=deque)
     still_at_work: frozenset[str] = frozenset()
+    plan: FrozenPlan | None = None
 
     def now(self) -> datetime:
         """The run's time."""
@@ -180,6 +183,8 @@ class Run:
             day=limits.day,
             month=limits.month,
             reserve=limits.reserve,
+            plan_id=self.plan.plan_id if self.plan else None,
+            ceiling=self.plan.ceiling.get(provider, 0) if self.plan else None,
         )
 
     def full_pairs(self, provider: str) -> list[tuple[str, str]]:

@@ -102,7 +102,7 @@ def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> Chan
 def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
     """Changes when the mapping's meaning does, or the length of a field that receives a value."""
     room = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
-    return hashlib.sha256(f"{mapping.model_dump_json(by_alias=True)}{room}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{mapping.digest()}{room}".encode()).hexdigest()[:16]
 
 
 def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:

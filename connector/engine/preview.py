@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from connector.core.errors import DownError, NotThereError, RefusedError
+from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, UnlockKey
 from connector.core.person import IdentifiedBy
-from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take
+from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take, may_cost
 from connector.core.preview import CreditForecast, Preview
 from connector.crm.interface import Selection
 from connector.engine.context import Run
@@ -28,12 +29,14 @@ class _Count:
         self.expected: Counter[str] = Counter()
         self.writes: Counter[tuple[str, str, str, str]] = Counter()
         self.skips: Counter[str] = Counter()
+        self.frozen: dict[str, list[FrozenRecord]] = {}
         self._seen: set[UnlockKey | tuple[str, Channel, str]] = set()
         self._rates = run.parts.ledger.records.success_rates()
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""
         self.selected += len(records)
+        self.frozen.setdefault(mapping.name, []).extend(_freeze(record) for record in records)
         for record in records:
             for want in record.wants:
                 self._decision(mapping, record, want.channel, want.decision)
@@ -42,16 +45,15 @@ class _Count:
         match decision:
             case Skip() | Defer() | Exhausted():
                 self.skips[decision.reason] += 1
+            case Buy():
+                self._write(mapping, channel)
+                self._once(mapping, record, channel, decision.key, decision.position)
+            case Join() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
+                self._write(mapping, channel)
+                self._once(mapping, record, channel, decision.unlock.key, decision.position)
             case Join() | Take():
                 self.joins += 1
                 self._write(mapping, channel)
-            case Buy():
-                self._write(mapping, channel)
-                if decision.key in self._seen:
-                    self.joins += 1
-                else:
-                    self._seen.add(decision.key)
-                    self._purchase(mapping, record, channel, decision.key.provider, decision.position, "")
             case LookUp():
                 self._write(mapping, channel)
                 key = (decision.source, channel, decision.linkedin)
@@ -61,6 +63,15 @@ class _Count:
                     self._seen.add(key)
                     suffix = " after lookup"
                     self._purchase(mapping, record, channel, decision.source, decision.position, suffix)
+
+    def _once(
+        self, mapping: MappingFile, record: PlannedRecord, channel: Channel, key: UnlockKey, position: int
+    ) -> None:
+        if key in self._seen:
+            self.joins += 1
+            return
+        self._seen.add(key)
+        self._purchase(mapping, record, channel, key.provider, position, "")
 
     def _purchase(
         self, mapping: MappingFile, record: PlannedRecord, channel: Channel, name: str, position: int, suffix: str
@@ -88,8 +99,17 @@ class _Count:
             self.writes[mapping.object, rules.field, " then ".join(rules.sources), rules.write.value] += 1
 
 
-def preview(run: Run, selections: Mapping[str, Selection]) -> Preview:
-    """What a run would do now.
+def _freeze(record: PlannedRecord) -> FrozenRecord:
+    buy = {
+        want.channel: want.decision.position
+        for want in record.wants
+        if isinstance(want.decision, Buy | LookUp | Join) and may_cost(want.decision)
+    }
+    return FrozenRecord(id=record.crm_id, version=record.version, buy=buy)
+
+
+def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dict[str, list[FrozenRecord]]]:
+    """What a run would do now, and the same record by record, for a frozen plan.
 
     Args:
         run: with its mappings; nothing of it is kept.
@@ -101,7 +121,7 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> Preview:
             count.add(mapping, page)
             run.parts.progress.step(len(page))
     names = [name for name in run.parts.providers if name in count.worst or name in count.buys]
-    return Preview(
+    found = Preview(
         mappings=tuple(run.mappings),
         selected=count.selected,
         credits={name: _forecast(run, name, count) for name in names},
@@ -111,6 +131,7 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> Preview:
         joins=count.joins,
         fallbacks=dict(count.next_sources),
     )
+    return found, count.frozen
 
 
 def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:

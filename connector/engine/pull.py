@@ -25,18 +25,27 @@ def flagged(mapping: MappingFile) -> Selection:
 
 def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
     """Read and plan every page; returns the number of records."""
-    parts = run.parts
-    count = 0
-    for planned in plan_pages(run, mapping, selection):
-        first = run.pulled
-        parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), first)
-        run.pulled += len(planned)
-        run.asked.update((mapping.name, record.crm_id) for record in planned)
-        if selection.flag is None:
-            run.chosen.update((mapping.name, record.crm_id) for record in planned)
-        count += len(planned)
-        parts.progress.step(len(planned))
-    return count
+    pages = (keep(run, mapping, page, chosen=selection.flag is None) for page in plan_pages(run, mapping, selection))
+    return sum(pages)
+
+
+def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, chosen: bool) -> int:
+    """Write a page's plan into the ledger; returns the number of records.
+
+    Args:
+        run: that takes the records up.
+        mapping: whose records they are.
+        planned: the page.
+        chosen: the records were chosen by a condition or ids, whatever their flag.
+    """
+    run.parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), run.pulled)
+    run.pulled += len(planned)
+    keys = {(mapping.name, record.crm_id) for record in planned}
+    run.asked |= keys
+    if chosen:
+        run.chosen |= keys
+    run.parts.progress.step(len(planned))
+    return len(planned)
 
 
 def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator[list[PlannedRecord]]:
@@ -62,7 +71,7 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
                 baseline = seal.hash(stored_form(record.values.get(rules.field), is_email=rules.is_email))
             wants.append(PlannedWant(channel, decision, baseline))
         resolved = next((id_ for w in wants if (id_ := resolved_id(run, people[record.id], w.decision))), None)
-        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants), resolved))
+        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants), resolved, record.version))
     return planned
 
 

@@ -187,7 +187,10 @@ def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]
         return Skip(f"{want.channel} is no longer mapped", tried=tried)
     sources = [run.parts.sources[name] for name in rules.sources]
     known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
-    return run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+    if run.plan is None:
+        return decision
+    return run.plan.hold(mapping.name, record.crm_id, None, want.channel, decision)
 
 
 def _put(run: Run, record: RecordRow, want: WantRow, decision: Decision) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.core.errors import ConnectorError, StopError
+from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
 from connector.engine import books, reconcile, write
+from connector.engine.apply import take_up
 from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
 from connector.engine.pull import flagged, pull
@@ -23,11 +25,13 @@ class Job:
     Attributes:
         command: sync, backfill, ... as reports name it.
         selections: by mapping name, which records; a mapping without one takes its flagged records.
+        plan: exactly this frozen plan, instead.
     """
 
     command: str
     mappings: Mapping[str, MappingFile]
     selections: Mapping[str, Selection]
+    plan: FrozenPlan | None = None
 
 
 def run_pass(parts: Parts, job: Job) -> Report:
@@ -60,16 +64,20 @@ def _begin(parts: Parts, job: Job) -> Run:
     now = parts.clock.now()
     first_entry = parts.ledger.credits.newest_entry()
     parts.ledger.runs.bury(now)
-    run_id = parts.ledger.runs.start(job.command, list(job.mappings), now)
+    plan_id = job.plan.plan_id if job.plan else None
+    run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
     at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
-    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work)
+    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work, plan=job.plan)
 
 
 def _take_up(run: Run, job: Job) -> None:
     """Open records of earlier runs first, then the selected ones."""
     ledger, names = run.parts.ledger, list(job.mappings)
-    ledger.records.adopt(run.id, names)
     run.parts.progress.stage("Reading records")
+    if job.plan is not None:
+        take_up(run, job.plan)
+        return
+    ledger.records.adopt(run.id, names)
     for name, mapping in job.mappings.items():
         pull(run, mapping, job.selections.get(name) or flagged(mapping))
     if not job.selections:

@@ -25,6 +25,8 @@ class CapRules:
         day: over everything.
         month: over everything.
         reserve: of the vendor's balance, never touched.
+        plan_id: the frozen plan that the run applies; all runs of a plan count as one run.
+        ceiling: the most that the plan may hold or spend, over all mappings.
     """
 
     run: Mapping[str, int] = field(default_factory=dict)
@@ -32,6 +34,8 @@ class CapRules:
     day: int | None = None
     month: int | None = None
     reserve: int = 0
+    plan_id: str | None = None
+    ceiling: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,10 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
 def room(connection: sa.Connection, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
     """What each cap still allows, read inside the transaction that will take the hold."""
     today = budget_day(now)
-    sums = _sums(connection, provider, account, run_id, today)
+    sums = _sums(connection, provider, account, _same_run(run_id, rules.plan_id), today)
     shared: list[Cap] = []
+    if rules.ceiling is not None:
+        shared.append(Cap("ceiling of the plan", rules.ceiling, sums.used(run=True)))
     if rules.day is not None:
         shared.append(Cap("daily cap over all runs", rules.day, sums.used(day=True)))
     if rules.month is not None:
@@ -162,16 +168,25 @@ class _Sums:
         )
 
 
-def _sums(connection: sa.Connection, provider: str, account: str, run_id: str, today: str) -> _Sums:
+def _same_run(run_id: str, plan_id: str | None) -> sa.ColumnElement[bool]:
+    """Entries of this run, or of any run that applies the same plan."""
+    if plan_id is None:
+        return t.entry.c.run_id == run_id
+    return t.entry.c.run_id.in_(sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id))
+
+
+def _sums(
+    connection: sa.Connection, provider: str, account: str, same_run: sa.ColumnElement[bool], today: str
+) -> _Sums:
     e = t.entry.c
     first_of_month = today[:7] + "-01"
     is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
     is_today = sa.case((e.budget_day == today, 1), else_=0).label("is_today")
-    is_run = sa.case((e.run_id == run_id, 1), else_=0).label("is_run")
+    is_run = sa.case((same_run, 1), else_=0).label("is_run")
     signed = sa.case(
         (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0
     )
-    in_scope = sa.or_(e.budget_day >= first_of_month, e.run_id == run_id)
+    in_scope = sa.or_(e.budget_day >= first_of_month, same_run)
     rows = connection.execute(
         sa.select(e.mapping, is_month, is_today, is_run, sa.func.sum(signed))
         .where(e.provider == provider, e.account == account, in_scope)

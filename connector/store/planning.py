@@ -41,6 +41,7 @@ class PlannedRecord:
     person: Person
     wants: tuple[PlannedWant, ...]
     resolved: str | None = None  # a personnel id that is not on the record yet
+    version: str = ""  # the CRM's, as it was read
 
 
 class Planning(Knowledge):

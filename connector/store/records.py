@@ -87,22 +87,30 @@ class Records:
 
     def adopt(self, run_id: str, mappings: Sequence[str]) -> int:
         """Take up every open record for which something was bought, is waiting to be written, or says "in progress"."""
-        with_purchase = (
-            sa.select(_W.record_id)
-            .outerjoin(t.unlock, _U.id == _W.unlock_id)
-            .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
-        )
+        with self._db.write() as connection:
+            moved = connection.execute(
+                sa.update(t.record).where(_R.mapping.in_(mappings), _begun()).values(run_id=run_id)
+            )
+        return moved.rowcount
+
+    def adopt_of_plan(self, run_id: str, plan_id: str, mapping: str) -> set[str]:
+        """The same for one mapping's records of earlier runs of a frozen plan; their CRM ids."""
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record)
-                .where(
-                    _R.state == "open",
-                    _R.mapping.in_(mappings),
-                    sa.or_(_R.in_progress, _R.id.in_(with_purchase)),
-                )
+                .where(_R.mapping == mapping, _R.run_id.in_(_runs_of(plan_id)), _begun())
                 .values(run_id=run_id)
+                .returning(_R.crm_id)
             )
-        return moved.rowcount
+            return set(moved.scalars())
+
+    def finished_by_plan(self, plan_id: str, mapping: str) -> set[str]:
+        """CRM ids of the records that runs of a frozen plan have closed."""
+        query = sa.select(_R.crm_id).where(
+            _R.mapping == mapping, _R.run_id.in_(_runs_of(plan_id)), _R.state == "closed"
+        )
+        with self._db.read() as connection:
+            return set(connection.scalars(query))
 
     def drop_unselected(self, run_id: str, mappings: Sequence[str], now: datetime) -> None:
         """Close open records that nothing was bought for and that are no longer selected."""
@@ -387,6 +395,20 @@ class Records:
         )
         with self._db.read() as connection:
             return [(Channel(c), Result(r), n) for c, r, n in connection.execute(query)]
+
+
+def _begun() -> sa.ColumnElement[bool]:
+    """Open, and with something bought, waiting to be written, or told as in progress."""
+    with_purchase = (
+        sa.select(_W.record_id)
+        .outerjoin(t.unlock, _U.id == _W.unlock_id)
+        .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
+    )
+    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase)))
+
+
+def _runs_of(plan_id: str) -> sa.Select[tuple[str]]:
+    return sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)
 
 
 # A want of a closed record waits for nothing: it was dropped with its record.

@@ -15,12 +15,15 @@ from pydantic import SecretStr
 
 from connector.app.application import OFFERS
 from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger, still_at_work
+from connector.app.plans import freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
-from connector.config import Settings, load_mapping
+from connector.config import LoadedMapping, Settings, load_mapping
+from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits, Parts, Run
+from connector.engine.preview import preview
 from connector.engine.sync import Job, run_pass
 from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
@@ -272,6 +275,22 @@ class Stage:
         assert "@example" not in text
         assert "+1 415" not in text
         assert "+1415" not in text
+        return report
+
+    def plan(self, selections: Mapping[str, Selection] | None = None) -> FrozenPlan:
+        """What a run would do now, frozen."""
+        with self.parts() as parts:
+            now = self.world.clock.now()
+            found, records = preview(Run(parts, "plan", self.mappings, now), selections or {})
+            loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
+            sources = {name: source for name, source in parts.sources.items() if name in found.credits}
+            return freeze(found, records, loaded, sources, "sim", now, chosen=bool(selections))
+
+    def apply(self, plan: FrozenPlan) -> Report:
+        """Do exactly a frozen plan, as a fresh process would."""
+        with self.parts() as parts, parts.ledger.drive():
+            report = run_pass(parts, Job("apply", self.mappings, {}, plan))
+        assert sum(report.outcomes.values()) == report.selected
         return report
 
     def syncs(self, most: int, minutes: float = 15) -> list[Report]:

@@ -1,0 +1,121 @@
+"""Frozen plans as files: written whole, read strictly, and refused when what they were made for has changed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from connector.config import LoadedMapping
+from connector.core.errors import ConfigurationError
+from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord
+from connector.core.person import Source
+from connector.core.preview import Preview
+
+ANEW = "make a new plan: connector plan --out"
+
+
+def org_of(instance_url: str) -> str:
+    """The host by which a plan knows its Salesforce org."""
+    return (urlsplit(instance_url).hostname or "").lower()
+
+
+def freeze(
+    preview: Preview,
+    records: Mapping[str, Sequence[FrozenRecord]],
+    loaded: Mapping[str, tuple[str, LoadedMapping]],
+    sources: Mapping[str, Source],
+    org: str,
+    now: datetime,
+    *,
+    chosen: bool,
+) -> FrozenPlan:
+    """A plan as it stands.
+
+    Args:
+        preview: its figures; the worst case becomes the ceiling.
+        records: by mapping name, in the plan's order.
+        loaded: by mapping name, what `-m` was given and the mapping.
+        sources: the providers that may be asked.
+        org: host of the CRM org.
+        now: when it is made.
+        chosen: the records were chosen by a condition or ids, not by their flag.
+    """
+    mappings = tuple(
+        FrozenMapping(
+            source=given,
+            name=name,
+            object=found.mapping.object,
+            digest=found.mapping.digest(),
+            records=tuple(records.get(name, ())),
+        )
+        for name, (given, found) in loaded.items()
+    )
+    return FrozenPlan(
+        plan_id=f"plan-{now:%Y%m%dT%H%M%S}-{token_hex(3)}",
+        made_at=now,
+        org=org,
+        chosen=chosen,
+        accounts={name: source.account for name, source in sources.items()},
+        prices={name: dict(source.prices.by_channel) for name, source in sources.items()},
+        ceiling={name: forecast.worst_case for name, forecast in preview.credits.items()},
+        mappings=mappings,
+    )
+
+
+def write_plan(plan: FrozenPlan, path: Path) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    draft = path.with_name(f"{path.name}.{token_hex(4)}")
+    try:
+        draft.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{path} cannot be written ({type(error).__name__}); check folder and rights"
+        ) from error
+
+
+def read_plan(path: Path) -> FrozenPlan:
+    """Read a plan file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is no plan.
+    """
+    try:
+        return FrozenPlan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {ANEW}") from error
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
+        raise ConfigurationError(
+            f"{path} is no plan of this connector ({place} is not as it must be); {ANEW}"
+        ) from None
+
+
+def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:
+    """Refuse a plan that was made for something else than what it would be applied to.
+
+    Raises:
+        ConfigurationError: naming everything that has changed since.
+    """
+    problems = [
+        f"mapping {frozen.name} has changed since the plan was made"
+        for frozen in plan.mappings
+        if frozen.name not in loaded or loaded[frozen.name].mapping.digest() != frozen.digest
+    ]
+    if plan.org != org:
+        problems.append(f"the plan was made for the Salesforce org {plan.org}, not {org}")
+    for name, source in sources.items():
+        if plan.accounts.get(name) != source.account:
+            problems.append(f"{name.upper()}_ACCOUNT is not the one the plan was made for")
+        if plan.prices.get(name) != source.prices.by_channel:
+            problems.append(f"the prices of {name} have changed since the plan was made")
+    if problems:
+        raise ConfigurationError("\n".join(f"{problem}; {ANEW}" for problem in problems))

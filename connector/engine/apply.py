@@ -1,0 +1,58 @@
+"""Stage 1 of a frozen plan: read exactly its records, and let nothing through that it does not name.
+
+A plan may be applied again, after a cap, a vendor that was down, or a death: what its earlier runs have finished is
+left alone, what they have bought is carried on, and all of them share one ceiling.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from connector.core.frozen import FrozenMapping, FrozenPlan
+from connector.core.mapping import MappingFile
+from connector.core.model import Attention
+from connector.engine.context import Run
+from connector.engine.pull import keep, plan_page
+from connector.store.planning import PlannedRecord
+from connector.store.rows import chunks
+
+GONE = "it was deleted, merged or converted since the plan was made"
+
+
+def take_up(run: Run, plan: FrozenPlan) -> None:
+    """Carry on what earlier runs of the plan have bought, then read the rest of its records."""
+    records = run.parts.ledger.records
+    for frozen in plan.mappings:
+        begun = records.adopt_of_plan(run.id, plan.plan_id, frozen.name)
+        finished = records.finished_by_plan(plan.plan_id, frozen.name)
+        ids = [record.id for record in frozen.records if record.id not in finished]
+        if finished:
+            run.parts.progress.note(f"{len(finished)} of {len(frozen.records)} records were finished by earlier runs")
+        for page in chunks(ids, run.parts.crm.read_size):
+            _take_page(run, plan, frozen, page, begun)
+
+
+def _take_page(run: Run, plan: FrozenPlan, frozen: FrozenMapping, ids: Sequence[str], begun: set[str]) -> None:
+    mapping = run.mappings[frozen.name]
+    there = run.parts.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
+    page = [record for record in there.values() if record is not None and record.moved_to is None]
+    gone = set(ids) - {record.id for record in page} - begun
+    run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in gone]
+    planned = [_held(plan, mapping, record, began=record.crm_id in begun) for record in plan_page(run, mapping, page)]
+    keep(run, mapping, planned, chosen=plan.chosen)
+
+
+def _held(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, began: bool) -> PlannedRecord:
+    """The record's decisions, as far as the plan goes.
+
+    Args:
+        plan: the plan.
+        mapping: whose record it is.
+        record: with the decisions as they would be made now.
+        began: an earlier run of the plan has bought for it, and has changed it itself since.
+    """
+    version = None if began else record.version
+    wants = tuple(
+        replace(want, decision=plan.hold(mapping.name, record.crm_id, version, want.channel, want.decision))
+        for want in record.wants
+    )
+    return replace(record, wants=wants)
