@@ -315,7 +315,7 @@ class Application:
                 name: {"held": found.open, "charged": found.charged}
                 for name, found in sorted(ledger.credits.totals().items())
             },
-            "books": ledger.credits.imbalance(),
+            "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
         }
 
     def resolve(self, unlock_id: int, word: str) -> str:

@@ -94,9 +94,7 @@ def read_plan(path: Path) -> FrozenPlan:
         raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {ANEW}") from error
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
-        raise ConfigurationError(
-            f"{path} is no plan of this connector ({place} is not as it must be); {ANEW}"
-        ) from None
+        raise ConfigurationError(f"{path} is no plan of this connector (wrong or missing: {place}); {ANEW}") from None
 
 
 def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:

@@ -116,6 +116,16 @@ class Runs:
             rows = connection.execute(query).all()
         return _run_of(rows[0]) if len(rows) == 1 else None
 
+    def unclosed(self, limit: int = 50) -> str:
+        """Of the latest runs, those whose outcomes do not sum to their selected records; empty when there is none."""
+        wrong = [
+            f"run {row.id}: {row.report['selected']} records selected, {sum(row.report['outcomes'].values())} outcomes"
+            for row in self.newest(limit)
+            if row.report is not None and row.state != "failed"
+            if row.report["selected"] != sum(row.report["outcomes"].values())
+        ]
+        return "; ".join(wrong)
+
     # -- changes ---------------------------------------------------------------------------------------------
 
     def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> None:

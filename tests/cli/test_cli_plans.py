@@ -1,0 +1,116 @@
+"""plan --out and apply: a file without people, a question, and refusals that say what to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_stage import NEVER_SHOWN, Office, outcome_of
+
+pytest_plugins = ("cli_fixtures",)
+
+
+def frozen(office: Office, *more: str) -> Path:
+    result = office.run("plan", "-m", "lead", "--out", "plan.json", *more)
+    assert result.code == 0
+    assert "connector apply plan.json" in result.err
+    return office.folder / "plan.json"
+
+
+def test_a_plan_is_frozen_and_applied(office: Office) -> None:
+    lead = office.lead()
+    path = frozen(office)
+    assert office.paid_posts == 0
+    text = path.read_text()
+    assert json.loads(text)["ceiling"] == {"lensmor": 165, "salesfinity": 1}
+    assert not [word for word in NEVER_SHOWN if word in text]
+    assert sorted(found.name for found in office.folder.iterdir()) == [".env", "plan.json"]
+    result = office.run("apply", "plan.json", "--yes", "--json")
+    assert result.code == 0
+    assert (result.json["command"], outcome_of(result.json)) == ("apply", {"delivered": 1})
+    assert office.org.get("Lead", lead)["Email"] is not None
+    again = office.run("apply", "plan.json", "--yes", "--json")
+    assert (again.code, again.json["selected"]) == (0, 0)
+    assert "1 of 1 records were finished by earlier runs" in again.err
+
+
+def test_apply_asks_and_takes_no_for_an_answer(office: Office) -> None:
+    office.lead()
+    frozen(office)
+    result = office.run("apply", "plan.json", answer="n\n")
+    assert result.code == 2
+    assert "at most 165 lensmor, 1 salesfinity credits" in result.err
+    assert office.paid_posts == 0
+    assert office.run("apply", "plan.json", answer="y\n").code == 0
+
+
+def test_without_a_terminal_apply_wants_to_be_told(office: Office) -> None:
+    office.lead()
+    frozen(office)
+    result = office.run("apply", "plan.json")
+    assert result.code == 2
+    assert "--yes" in result.err
+    assert office.paid_posts == 0
+
+
+def test_a_record_changed_since_is_left_and_told_by_the_exit_code(office: Office) -> None:
+    changed = office.lead()
+    frozen(office)
+    office.org.edit("Lead", changed, {"Title": "New"})
+    result = office.run("apply", "plan.json", "--yes", "--json")
+    assert result.code == 4
+    assert outcome_of(result.json) == {"deferred": 1}
+    assert office.paid_posts == 0
+
+
+def test_a_plan_of_chosen_records(office: Office) -> None:
+    lead = office.lead(Enrichment_Requested__c=False, Title="Buyer")
+    office.lead(Enrichment_Requested__c=False)
+    frozen(office, "--where", "Title = 'Buyer'")
+    result = office.run("apply", "plan.json", "--yes", "--json")
+    assert outcome_of(result.json) == {"delivered": 1}
+    assert office.org.get("Lead", lead)["Email"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "plan.json cannot be read"),
+        ("", "is no plan of this connector"),
+        ("[]", "is no plan of this connector"),
+        ('{"version": 1}', "wrong or missing: plan_id"),
+    ],
+)
+def test_what_is_no_plan_is_refused_with_the_remedy(office: Office, text: str | None, words: str) -> None:
+    if text is not None:
+        (office.folder / "plan.json").write_text(text)
+    result = office.run("apply", "plan.json", "--yes")
+    assert result.code == 2
+    assert words in result.err
+    assert "connector plan --out" in result.err
+
+
+def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(office: Office) -> None:
+    office.lead()
+    path = frozen(office)
+    document = json.loads(path.read_text())
+    document["mappings"][0]["digest"] = "another"
+    document["org"] = "other.my.salesforce.com"
+    path.write_text(json.dumps(document))
+    office.set(LENSMOR_ACCOUNT="second", LENSMOR_EMAIL_CREDITS="20")
+    result = office.run("apply", "plan.json", "--yes")
+    assert result.code == 2
+    for words in (
+        "mapping lead has changed",
+        "org other.my.salesforce.com",
+        "LENSMOR_ACCOUNT is not the one",
+        "prices of lensmor have changed",
+    ):
+        assert words in result.err
+    assert office.paid_posts == 0
+
+
+def test_a_plan_that_cannot_be_written_is_told(office: Office) -> None:
+    office.lead()
+    result = office.run("plan", "-m", "lead", "--out", "nowhere/plan.json")
+    assert result.code == 2
+    assert "nowhere/plan.json cannot be written" in result.err
