@@ -31,8 +31,8 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 test: lint  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
 
-test-long: $(STAMP)  ## the proofs that take minutes
-	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600
+test-long: $(STAMP)  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
+	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures
 
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .

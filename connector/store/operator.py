@@ -167,6 +167,8 @@ class Operator:
             still = set(connection.scalars(others))
             connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - waiting)).values(value=None))
             connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - still)).values(value_hash=None))
+            never_sent = (_U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None))
+            connection.execute(sa.delete(t.unlock).where(_U.id.in_(wanted - still), *never_sent))
             names = {row.linkedin for row in rows if row.linkedin}
             used = set(connection.scalars(sa.select(_R.linkedin).where(_R.linkedin.in_(names))))
             connection.execute(sa.delete(t.lookup).where(t.lookup.c.linkedin.in_(names - used)))

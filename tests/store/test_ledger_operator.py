@@ -228,6 +228,17 @@ def test_forgetting_erases_a_record_and_keeps_the_money(shelf: Shelf) -> None:
     assert shelf.ledger.operator.forget(["00Q1"]) == 0
 
 
+def test_forgetting_leaves_no_trace_of_a_person_for_whom_nothing_was_sent(shelf: Shelf) -> None:
+    shelf.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70012")), planned("00Q3", buying("70012")))
+    shelf.ledger.operator.forget(["00Q1"])
+    shelf.ledger.operator.forget(["00Q2"])
+    assert [row["person"] for row in shelf.all(t.unlock)] == ["70012"]  # somebody else still waits for this one
+    shelf.plan("70013")
+    shelf.lose(shelf.batch(size=1))
+    shelf.ledger.operator.forget(["lead-70013"])
+    assert {row["person"] for row in shelf.all(t.unlock)} == {"70012", "70013"}
+
+
 def test_a_shared_unlock_keeps_what_another_record_waits_for(shelf: Shelf) -> None:
     shelf.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
     unlock_id = shelf.id_of("70011")
