@@ -233,10 +233,11 @@ def test_forgetting_leaves_no_trace_of_a_person_for_whom_nothing_was_sent(shelf:
     shelf.ledger.operator.forget(["00Q1"])
     shelf.ledger.operator.forget(["00Q2"])
     assert [row["person"] for row in shelf.all(t.unlock)] == ["70012"]  # somebody else still waits for this one
-    shelf.plan("70013")
-    shelf.lose(shelf.batch(size=1))
+    shelf.plan("70013", run="run-2")
+    shelf.lose(shelf.batch(run="run-2"))
     shelf.ledger.operator.forget(["lead-70013"])
     assert {row["person"] for row in shelf.all(t.unlock)} == {"70012", "70013"}
+    shelf.settle(*(int(str(row["id"])) for row in shelf.all(t.unlock)))
 
 
 def test_a_shared_unlock_keeps_what_another_record_waits_for(shelf: Shelf) -> None:
