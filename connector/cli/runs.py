@@ -106,7 +106,6 @@ def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Pa
     \b
     Applying it again carries on what is left of it; all its runs together stay below its ceiling.
     Example:
-      connector plan -m lead --out plan.json
       connector apply plan.json
     """
     from connector.app import Application, read_plan

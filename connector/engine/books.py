@@ -8,7 +8,7 @@ from connector.core.model import Attention, Outcome, Result, worst
 from connector.core.report import CrmFigures, ProviderCredits, Report
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
-from connector.store.records import RunWord
+from connector.store.words import RunWord
 
 LOOP_WINDOW = timedelta(days=1)
 LOOP_TIMES = 4  # a record that is flagged more often than this in a day is reported

@@ -18,9 +18,14 @@ Pending = tuple[WantRow, RecordRow]
 
 
 def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
-    """Wants that wait for this provider's answer, by LinkedIn name; those it can't pay for are deferred."""
+    """Wants that wait for this provider's answer, by LinkedIn name; those it can't pay for are deferred.
+
+    So are those of records that this run was not asked for: they came along for what was bought, and their flag may
+    have been taken back.
+    """
     waiting: dict[str, list[Pending]] = {}
     unaffordable: list[int] = []
+    unasked: list[int] = []
     left = _credits_left(run, provider)
     for want, record in run.parts.ledger.records.pending_lookups(run.id):
         rules = run.mappings[record.mapping].channels.get(want.channel)
@@ -29,6 +34,9 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
             or not record.person.linkedin
             or rules.sources[want.position : want.position + 1] != (provider,)
         ):
+            continue
+        if (record.mapping, record.crm_id) not in run.asked:
+            unasked.append(want.id)
             continue
         price = run.parts.providers[provider].source.prices.of(want.channel)
         if run.why_closed(provider) or (left is not None and left < price):
@@ -39,6 +47,7 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
     if unaffordable:
         reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
         run.parts.ledger.records.hold(unaffordable, reason)
+    run.parts.ledger.records.hold(unasked, "the person was not looked up yet")
     return waiting
 
 

@@ -1,7 +1,7 @@
-"""What vendors answer after a purchase: results, polls, reads of people, and values read once more."""
+"""What a purchase has brought: results made final, charged or released, improved, repeated, and read once more."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,11 +14,11 @@ from connector.store import tables as t
 from connector.store.answers import NO_PRIOR
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
-from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow, chunks
+from connector.store.polls import AT_ONCE, Polls
+from connector.store.rows import CheckRow, RereadRow, Settlement, chunks
 from connector.store.seal import Seal
 
 _U = t.unlock.c
-AT_ONCE = 20  # due rows read at a time
 _BEFORE_FINAL = frozenset(state.value for state in sources_of(UnlockState.FINAL))
 
 Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
@@ -35,11 +35,11 @@ def _end(sums: Sums, attempt_id: str | None, mapping: str, hold: Hold, kind: Ent
         sums[str(attempt_id), mapping, what] += sign * price
 
 
-class Results:
+class Results(Polls):
     """The ledger's side of collecting."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
-        self._db = database
+        super().__init__(database)
         self._seal = seal
 
     def settle(self, settlements: Iterable[Settlement], now: datetime) -> list[int]:
@@ -149,192 +149,6 @@ class Results:
             )
             self._append(connection, sums, now)
         return True
-
-    # -- tasks -----------------------------------------------------------------------------------------------
-
-    def due_tasks(
-        self, source: Source, now: datetime, since: datetime, looked: Collection[int] = (), *, older: bool
-    ) -> list[TaskRow]:
-        """Open tasks to be read now, the longest due first.
-
-        Args:
-            source: whose.
-            now: the ledger's time.
-            since: when the run began.
-            looked: tasks that had their one look.
-            older: those submitted before the run began, or those submitted since.
-        """
-        c = t.task.c
-        query = (
-            sa.select(t.task)
-            .where(
-                c.provider == source.name,
-                c.account == source.account,
-                c.state == "open",
-                c.next_poll_at <= now,
-                c.submitted_at < since if older else c.submitted_at >= since,
-                c.id.not_in(looked),
-            )
-            .order_by(c.next_poll_at, c.id)
-            .limit(AT_ONCE)
-        )
-        with self._db.read() as connection:
-            return [
-                TaskRow(row.id, row.provider, Channel(row.channel), row.vendor_id, row.polls, row.submitted_at)
-                for row in connection.execute(query)
-            ]
-
-    def people_of(self, task: TaskRow) -> dict[str, int]:
-        """The persons still waiting in a task, with their unlock ids."""
-        query = sa.select(_U.person, _U.id).where(_U.task_id == task.id, _U.state != UnlockState.FINAL.value)
-        with self._db.read() as connection:
-            return {row.person: row.id for row in connection.execute(query)}
-
-    def given_up_in(self, task: TaskRow) -> dict[str, int]:
-        """Persons of a task that were made final without a value before its late answer came, with their unlock ids."""
-        query = sa.select(_U.person, _U.id).where(
-            _U.task_id == task.id,
-            _U.state == UnlockState.FINAL.value,
-            _U.result != Result.DELIVERED.value,
-            _U.final_at <= task.submitted_at,
-        )
-        with self._db.read() as connection:
-            return {row.person: row.id for row in connection.execute(query)}
-
-    def next_due(
-        self, run_id: str, since: datetime, providers: Sequence[str], now: datetime, until: datetime
-    ) -> datetime | None:
-        """When the next thing that a run waits for is due: its tasks, its reads of people, its postponed purchases.
-
-        Args:
-            run_id: whose tasks and unlocks count.
-            since: when the run began; tasks are its own when they were submitted later.
-            providers: those that are still asked.
-            now: a postponed purchase whose time has come does not count: a cap forbids it, or it would be under way.
-            until: nothing later than this counts.
-        """
-        k = t.task.c
-        planned = sa.and_(_U.state == UnlockState.PLANNED.value, _U.check_at.is_(None))
-        queries = (
-            sa.select(sa.func.min(k.next_poll_at)).where(
-                k.state == "open", k.provider.in_(providers), k.submitted_at >= since
-            ),
-            sa.select(sa.func.min(_U.check_at)).where(
-                _U.check_at.is_not(None), _U.run_id == run_id, _U.provider.in_(providers)
-            ),
-            sa.select(sa.func.min(_U.not_before)).where(
-                planned, _U.not_before > now, _U.run_id == run_id, _U.provider.in_(providers)
-            ),
-        )
-        with self._db.read() as connection:
-            times = [connection.scalar(query) for query in queries]
-        return min((time for time in times if time is not None and time <= until), default=None)
-
-    def polled(self, task: TaskRow, next_poll_at: datetime) -> None:
-        """Set the next time to read a task that still runs."""
-        c = t.task.c
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.task)
-                .where(c.id == task.id, c.state == "open", c.polls == task.polls)
-                .values(polls=task.polls + 1, next_poll_at=next_poll_at)
-            )
-
-    def task_ended(self, task: TaskRow, unsettled: Sequence[int], check_at: datetime, reason: str) -> None:
-        """Close a task; people without a last word in it are read at the vendor, where that is possible."""
-        c = t.task.c
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.task).where(c.id == task.id).values(state="ended", polls=c.polls + 1, next_poll_at=None)
-            )
-            for part in chunks(unsettled):
-                connection.execute(
-                    sa.update(t.unlock)
-                    .where(_U.id.in_(part), _U.state == UnlockState.SUBMITTED.value)
-                    .values(check_at=check_at, checks=0, reason=reason)
-                )
-
-    def read_people(self, unlock_ids: Sequence[int], check_at: datetime, reason: str) -> None:
-        """Read these people at the vendor, though their task still runs."""
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id.in_(unlock_ids), _U.state == UnlockState.SUBMITTED.value, _U.check_at.is_(None))
-                .values(check_at=check_at, checks=0, reason=reason)
-            )
-
-    def task_vanished(self, task: TaskRow, reason: str, now: datetime) -> None:
-        """The vendor no longer knows the task, and keeps no record of people: its unlocks are unknown."""
-        c = t.task.c
-        with self._db.write() as connection:
-            connection.execute(sa.update(t.task).where(c.id == task.id).values(state="ended", next_poll_at=None))
-            connection.execute(
-                sa.update(t.unlock)
-                .where(_U.task_id == task.id, _U.state == UnlockState.SUBMITTED.value)
-                .values(state=UnlockState.UNKNOWN.value, reason=reason, check_at=None, state_at=now)
-            )
-
-    def postpone(self, task: TaskRow, until: datetime) -> None:
-        """A read of this task failed: others come first."""
-        c = t.task.c
-        with self._db.write() as connection:
-            connection.execute(sa.update(t.task).where(c.id == task.id, c.state == "open").values(next_poll_at=until))
-
-    def postpone_check(self, check: CheckRow, until: datetime) -> None:
-        """A read of this person failed: others come first."""
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id == check.id, _U.state == check.state.value, _U.check_at.is_not(None))
-                .values(check_at=until)
-            )
-
-    # -- reads of people -------------------------------------------------------------------------------------
-
-    def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
-        """Unlocks whose person is to be read now."""
-        query = (
-            sa.select(_U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason)
-            .where(
-                _U.provider == source.name,
-                _U.account == source.account,
-                _U.check_at <= now,
-                _U.state != UnlockState.FINAL.value,
-            )
-            .order_by(_U.check_at, _U.id)
-            .limit(AT_ONCE)
-        )
-        with self._db.read() as connection:
-            return [
-                CheckRow(
-                    row.id,
-                    row.provider,
-                    Channel(row.channel),
-                    row.person,
-                    UnlockState(row.state),
-                    row.checks,
-                    row.resubmitted,
-                    row.reason,
-                )
-                for row in connection.execute(query)
-            ]
-
-    def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:
-        """Set the next read; None ends the reads and, for a planned unlock, frees it for submission.
-
-        Args:
-            check: the read that was made.
-            check_at: the next one.
-            running: the vendor shows that work is under way, so whatever the unlock was, it is submitted now.
-            now: the ledger's time.
-        """
-        values: dict[str, object] = {"check_at": check_at, "checks": 0 if running else _U.checks + 1}
-        if running and check.state is not UnlockState.SUBMITTED:
-            values |= {"state": UnlockState.SUBMITTED.value, "state_at": now}
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.unlock).where(_U.id == check.id, _U.state == check.state.value).values(**values)
-            )
 
     def allow_repeat(self, check: CheckRow, reason: str, now: datetime) -> None:
         """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays.

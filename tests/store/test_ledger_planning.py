@@ -269,8 +269,8 @@ def test_lookups_are_remembered_404_too(shelf: Shelf) -> None:
     people = {"a": Person(linkedin="ada-sample"), "b": Person(linkedin="ben-sample"), "c": Person(linkedin="nobody")}
     found = shelf.ledger.planning.known("lead", people, [LENSMOR])
     assert found.lookups == {
-        ("lensmor", "ada-sample"): Lookup("70011"),
-        ("lensmor", "ben-sample"): Lookup("70012", ("52001", "52017")),
+        ("lensmor", "ada-sample"): Lookup("70011", at=shelf.now),
+        ("lensmor", "ben-sample"): Lookup("70012", ("52001", "52017"), shelf.now),
     }
     other = Source("lensmor", "second", LENSMOR.prices, IdentifiedBy.PERSONNEL_ID, looks_up_linkedin=True)
     assert shelf.ledger.planning.known("lead", people, [other]).lookups == {}
