@@ -14,34 +14,8 @@ from typing import Annotated, Any, Literal
 import phonenumbers
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from connector.core.durations import parse_duration, write_duration
 from connector.core.model import Channel
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def parse_duration(value: object) -> timedelta:
-    """Read `30m`, `12h` or `180d`.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, timedelta):
-        return value
-    text = value if isinstance(value, str) else ""
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not (number.isascii() and number.isdecimal()) or len(text) > 6:
-        raise ValueError("write a whole number and m, h or d, such as 30m, 12h or 180d")
-    return timedelta(**{_UNITS[unit]: int(number)})
-
-
-def write_duration(value: timedelta) -> str:
-    """The shortest form that `parse_duration` reads back."""
-    minutes = int(value.total_seconds() // 60)
-    for unit, size in (("d", 1440), ("h", 60)):
-        if minutes and minutes % size == 0:
-            return f"{minutes // size}{unit}"
-    return f"{minutes}m"
-
 
 Duration = Annotated[
     timedelta,

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.core.durations import duration_in_words
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
 from connector.core.model import (
     Channel,
@@ -155,7 +156,10 @@ class Planner:
             return Skip(f"opted out ({rules.opt_out})")
         if not counts_as_empty(record, rules):
             if self._served_recently(record, person, channel, rules, known):
-                return Skip(f"{channel} was enriched less than {_days(self)} ago", keep_status=True)
+                return Skip(
+                    f"{channel} was enriched less than {duration_in_words(self.mapping.limits.refresh_after)} ago",
+                    keep_status=True,
+                )
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled")
         decision = self.next_source(person, channel, rules, known)
@@ -287,8 +291,3 @@ def _end_of_line(tried: tuple[Tried, ...], unidentified: list[str]) -> Decision:
     if all(t.result is Result.NOT_FOUND for t in tried):
         return Exhausted(Result.NOT_FOUND, reason, tried)
     return Exhausted(Result.FAILED, reason, tried)
-
-
-def _days(planner: Planner) -> str:
-    days = planner.mapping.limits.refresh_after.total_seconds() / 86_400
-    return f"{days:g} days"

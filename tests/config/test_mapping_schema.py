@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mapping_pages import MAPPINGS, PAGE, spoilt
 from ruamel.yaml import YAML
 
-from connector.core.mapping import MappingFile, parse_duration, write_duration
+from connector.core.durations import duration_in_words, parse_duration, write_duration
+from connector.core.mapping import MappingFile
 
 SCHEMA = MappingFile.model_json_schema(by_alias=True)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -125,3 +126,11 @@ def test_a_duration_is_written_as_it_is_read(number: int, unit: str) -> None:
 def test_a_mapping_survives_being_written_down() -> None:
     first = MappingFile.model_validate(_plain(PAGE))
     assert MappingFile.model_validate_json(first.model_dump_json(by_alias=True, exclude_none=True)) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("180d", "180 days"), ("48h", "2 days"), ("2h", "2 hours"), ("90m", "90 minutes")],
+)
+def test_durations_are_told_in_words(text: str, words: str) -> None:
+    assert duration_in_words(parse_duration(text)) == words

@@ -1,0 +1,402 @@
+"""A plain model of a random history: what people did, what the vendors sold, and what may follow from that.
+
+It knows nothing of how the connector works. It reads the org's own history of updates, the vendors' own ledger of
+charges, and takes from the connector's ledger only which piece of work (row) a record belongs to.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from random_moves import PAID, Variant
+from stage import World
+
+from connector.simulator.people import SimPerson
+from connector.simulator.salesfinity_state import PENDING_SHARE
+from connector.simulator.salesforce.org import Update
+from connector.store import tables as t
+from connector.store.ledger import Ledger
+
+FLAG = "Enrichment_Requested__c"
+ID, LINK = "Lensmor_Personnel_Id__c", "LinkedIn_URL__c"
+ERROR = "Enrichment_Error__c"
+FIELDS = {"Email": "work_email", "MobilePhone": "phone", "Personal_Email__c": "personal_email"}
+OPT_OUTS = {"Email": "HasOptedOutOfEmail", "MobilePhone": "DoNotCall", "Personal_Email__c": "HasOptedOutOfEmail"}
+STAMPS = frozenset({"Enriched_At__c", "Enrichment_Source__c", ERROR, ID})
+KINDS = {
+    ("lensmor", "email"): "Email",
+    ("lensmor", "phone"): "MobilePhone",
+    ("salesfinity", "work"): "Email",
+    ("salesfinity", "personal"): "Personal_Email__c",
+}
+SOLD_AS = {
+    ("lensmor", "work_email"): "email",
+    ("lensmor", "phone"): "phone",
+    ("salesfinity", "work_email"): "work",
+    ("salesfinity", "personal_email"): "personal",
+}
+ON_SOMEBODYS_WORD = ("by an operator", "an operator has", "no longer knows the person")
+Key = tuple[str, str, str]  # vendor, person, kind
+State = Mapping[str, object]
+
+
+@dataclass
+class Purchase:
+    """One thing that a vendor took an order for."""
+
+    key: Key
+    at: float
+    credits: int
+
+
+@dataclass
+class Notes:
+    """What one run is seen to do.
+
+    Attributes:
+        began: Unix seconds.
+        bought: the orders that vendors had taken before.
+        reads: each state in which the org showed a record to the connector, with its time.
+        is_undo: it puts back what an earlier run wrote.
+        shaky_reads: an answer of the org to a read may be lost, so that the connector goes by a later one.
+    """
+
+    began: float
+    bought: frozenset[str]
+    is_undo: bool = False
+    shaky_reads: bool = False
+    reads: dict[str, list[tuple[float, State]]] = field(default_factory=dict)
+
+
+class Model:
+    """The oracle of one history."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.people: dict[str, SimPerson] = {}
+        self.by_name: dict[str, SimPerson] = {}
+        self.names: dict[str, str] = {}  # every spelling that was used -> LinkedIn name
+        self.records: list[str] = []
+        self.named: dict[str, set[str]] = {}  # every identifier that a record has ever had
+        self.allowed: set[tuple[Key, int]] = set()  # the operator's word: what may be bought once more
+        self.shortest_refresh_s = float("inf")
+        self.day_caps: dict[tuple[str, str], int | None] = {}
+        self.account_day: dict[str, int] = {}
+        self.deaths = 0
+        self.losses: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self._states: dict[str, dict[str, object]] = {}
+        self._marks: dict[str, int] = {}
+        self._last_ticks: dict[str, str] = {}  # who set or cleared a record's flag last
+        self._orders: dict[str, Purchase] = {}
+        self._rows: dict[str, set[int]] = {}
+        self._planned_on: dict[int, list[State]] = {}  # row of the ledger -> the record as it was when work began
+        self._written: list[tuple[str, str, str, object, object]] = []  # run, record, field, before, after
+        self._notes: Notes | None = None
+        world.org.after_read(self._saw)
+
+    # -- what people do --------------------------------------------------------------------------------------
+
+    def know(self, person: SimPerson) -> None:
+        """A person exists."""
+        self.people[person.personnel_id] = person
+        self.by_name[str(person.linkedin_name)] = person
+
+    def add_record(self, record_id: str) -> None:
+        """A record was made."""
+        self.records.append(record_id)
+        self._states[record_id] = dict(self.world.get(record_id))
+        self._marks[record_id] = 0
+        self.named[record_id] = set(self._identifiers(self._states[record_id]))
+
+    def forget(self, record_id: str) -> None:
+        """A record was erased from the ledger, which may give the numbers of its rows to others."""
+        for row_id in self._rows.pop(record_id, set()):
+            self._planned_on.pop(row_id, None)
+
+    def note_identity(self, record_id: str) -> None:
+        """A record's identifiers were edited."""
+        self.named[record_id] |= set(self._identifiers(self.world.get(record_id)))
+
+    def _identifiers(self, state: State) -> Iterator[str]:
+        if state.get(ID):
+            yield f"id {state[ID]}"
+        name = self.names.get(str(state.get(LINK)))
+        if name:
+            yield f"name {name}"
+
+    # -- what a run does -------------------------------------------------------------------------------------
+
+    def begin(self, *, is_undo: bool = False) -> None:
+        """A run starts."""
+        self._fold()  # what people did between the runs
+        shaky = any(f.site == "salesforce" for f in self.world.faults.armed())
+        self._notes = Notes(self.world.clock.unix(), frozenset(self.purchases()), is_undo, shaky)
+
+    def _saw(self, object_name: str, record_id: str) -> None:
+        if self._notes is not None:
+            now = self.world.clock.unix()
+            self._notes.reads.setdefault(record_id, []).append((now, self.world.org.get(object_name, record_id)))
+
+    def purchases(self) -> dict[str, Purchase]:
+        """Every order of the connector that a vendor has charged or is going to charge."""
+        for charge in self.world.charges.entries:
+            if charge.vendor == "lensmor":
+                key = (charge.vendor, charge.person, charge.kind)
+                self._orders[f"{charge.request_id} {charge.person}"] = Purchase(key, charge.at, charge.credits)
+        site = self.world.salesfinity
+        for one in site._lookups.values():
+            if one.outcome == "completed" and one.lookup_id not in self._orders:
+                at = one.started_at - PENDING_SHARE * site.lookup_seconds
+                self._orders[one.lookup_id] = Purchase(("salesfinity", one.linkedin_name, one.kind), at, 1)
+        return self._orders
+
+    def end(self, ledger: Ledger, variant: Variant, run_id: str, undone: str = "") -> None:
+        """A run has ended, whichever way: judge it.
+
+        Args:
+            ledger: what it left.
+            variant: the mappings it had.
+            run_id: its name.
+            undone: the run that it was to undo, if it was an undo.
+
+        Raises:
+            AssertionError: it did what it must not.
+        """
+        notes = self._notes
+        assert notes is not None
+        self._notes = None
+        self.shortest_refresh_s = min(self.shortest_refresh_s, variant.refresh_s)
+        newest = self._learn_rows(ledger, notes)
+        for record_id, state, update in self._fold():
+            if notes.is_undo:
+                self._judge_undo(record_id, update, undone)
+            else:
+                self._judge_write(record_id, state, update, variant, self._planned_on.get(newest.get(record_id, 0), []))
+            for name, (before, after) in update.changes.items():
+                self._written.append((run_id, record_id, name, before, after))
+        if not notes.is_undo:
+            self._judge_caps(notes, variant)
+            self._judge_wishes(notes, variant)
+        assert set(self.world.charges.doubles()) <= self.permitted_doubles()
+
+    def _learn_rows(self, ledger: Ledger, notes: Notes) -> dict[str, int]:
+        """The newest row of each record; for new rows, what the record was when they were made."""
+        rows = sa.select(t.record.c.id, t.record.c.crm_id).order_by(t.record.c.id)
+        newest: dict[str, int] = {}
+        with ledger.database.read() as connection:
+            for row_id, record_id in connection.execute(rows):
+                newest[record_id] = row_id
+                self._rows.setdefault(record_id, set()).add(row_id)
+                if row_id not in self._planned_on:
+                    self._planned_on[row_id] = self._first_reads(notes, record_id)
+        return newest
+
+    def _first_reads(self, notes: Notes, record_id: str) -> list[State]:
+        reads = notes.reads.get(record_id, [])
+        if not notes.shaky_reads:
+            return [state for _, state in reads[:1]]
+        return [state for at, state in reads if at <= reads[0][0] + 60]
+
+    def _fold(self) -> Iterator[tuple[str, dict[str, object], Update]]:
+        """Go through what was saved since the last time; gives the API's updates with the record before each."""
+        found: list[tuple[str, dict[str, object], Update]] = []
+        for record_id in self.records:
+            name = "Lead" if record_id.startswith("00Q") else "Contact"
+            history = self.world.org.history(name, record_id)
+            for update in history[self._marks[record_id] :]:
+                if update.who == "api":
+                    found.append((record_id, dict(self._states[record_id]), update))
+                if FLAG in update.changes:
+                    self._last_ticks[record_id] = update.who
+                self._states[record_id].update({key: after for key, (_, after) in update.changes.items()})
+            self._marks[record_id] = len(history)
+        return iter(found)
+
+    # -- what must be true -----------------------------------------------------------------------------------
+
+    def _judge_write(
+        self, record_id: str, state: State, update: Update, variant: Variant, planned_on: list[State]
+    ) -> None:
+        assert set(update.changes) - STAMPS, f"{record_id}: a write of nothing but stamps"
+        for name in FIELDS:
+            if name not in update.changes:
+                continue
+            before, after = update.changes[name]
+            assert after in self.values_for(record_id, state, name), f"{record_id}: {name} got a stranger's {after}"
+            assert not state.get(OPT_OUTS[name]), f"{record_id}: {name} was written against an opt-out"
+            if before is None:
+                continue
+            unchanged = any(before == seen.get(name) for seen in planned_on)
+            bounced = name == "Email" and bool(state.get("EmailBouncedDate"))
+            assert variant.write == "overwrite" or bounced, f"{record_id}: {name} was filled with {before}, and is gone"
+            assert unchanged, f"{record_id}: {name} was edited to {before} after work began, and is gone"
+        if update.changes.get(FLAG, (None, None))[1] is False:
+            self._judge_last_word({**state, **{key: after for key, (_, after) in update.changes.items()}}, record_id)
+
+    def _judge_last_word(self, state: State, record_id: str) -> None:
+        """A record whose flag is taken off has a value in each field, or says why not."""
+        told = str(state.get(ERROR) or "")
+        for name, channel in _channels(record_id):
+            said = channel.replace("_", " ") in told or told.endswith("…")
+            if any(one[1:3] == (record_id, name) for one in self._written):
+                continue  # it was written, and a person or an undo has emptied it since
+            assert state.get(name) or said, f"{record_id}: closed without {name} and without a reason: {told!r}"
+
+    def _judge_undo(self, record_id: str, update: Update, run_id: str) -> None:
+        assert FLAG not in update.changes, f"{record_id}: an undo touched the flag"
+        for name, (before, after) in update.changes.items():
+            theirs = [(old, new) for *where, old, new in self._written if where == [run_id, record_id, name]]
+            fine = before in [new for _, new in theirs] and after in [old for old, _ in theirs]
+            assert fine, f"{record_id}: an undo set {name} from {before} to {after}, but its run {theirs}"
+
+    def values_for(self, record_id: str, state: State, name: str) -> set[str]:
+        """What the vendors sell for this field of the people whom the record names now, or named while it can say."""
+        named = set(self._identifiers(state))
+        for prefix, identifier in (("id ", ID), ("name ", LINK)):
+            if not state.get(identifier):
+                named |= {one for one in self.named[record_id] if one.startswith(prefix)}
+        people = [self.people.get(one[3:]) if one.startswith("id ") else self.by_name.get(one[5:]) for one in named]
+        found = {value for person in people if person is not None for value in sold(person, name)}
+        return {value for value in found if value}
+
+    def _judge_caps(self, notes: Notes, variant: Variant) -> None:
+        orders = self.purchases()
+        for vendor in PAID:
+            mine = [one for one in orders.values() if one.key[0] == vendor]
+            spent = sum(one.credits for name, one in orders.items() if one in mine and name not in notes.bought)
+            cap = variant.cap(vendor, day=False)
+            assert cap is None or spent <= cap, f"one run spent {spent} credits at {vendor}, its caps allow {cap}"
+            for day in {_day(notes.began), _day(self.world.clock.unix())}:
+                self._judge_day(vendor, day, sum(one.credits for one in mine if _day(one.at) == day), variant)
+
+    def _judge_day(self, vendor: str, day: str, spent: int, variant: Variant) -> None:
+        cap, before = variant.cap(vendor, day=True), self.day_caps.get((vendor, day), 0)
+        most = self.day_caps[vendor, day] = None if cap is None or before is None else max(cap, before)
+        assert most is None or spent <= most, f"{vendor} sold for {spent} on {day}, the mappings allow {most}"
+        own = self.account_day.get(vendor)
+        assert own is None or spent <= own, f"{vendor} sold for {spent} on {day}, the account allows {own}"
+
+    def _judge_wishes(self, notes: Notes, variant: Variant) -> None:
+        """Nothing is bought that no record was seen to ask for in this run."""
+        states = [state for reads in notes.reads.values() for _, state in reads]
+        for name, purchase in self.purchases().items():
+            if name not in notes.bought:
+                vendor, person, kind = purchase.key
+                asked = any(self._asks(state, vendor, person, KINDS[vendor, kind], variant) for state in states)
+                assert asked, f"{purchase.key} was bought for nobody"
+
+    def _asks(self, state: State, vendor: str, person: str, name: str, variant: Variant) -> bool:
+        fillable = not state.get(name) or variant.write == "overwrite" or bool(state.get("EmailBouncedDate"))
+        if not state.get(FLAG) or state.get(OPT_OUTS[name]) or not fillable:
+            return False
+        link = self.names.get(str(state.get(LINK)))
+        if vendor == "salesfinity":
+            return link == person
+        return state.get(ID) == person or self._links_to(state, person)
+
+    def _links_to(self, state: State, person: str) -> bool:
+        link = self.names.get(str(state.get(LINK)))
+        return link is not None and self.by_name[link].personnel_id == person
+
+    def judge_end(self, ledger: Ledger, reasons: Counter[str]) -> None:
+        """All is done: no record is left flagged without a good reason, and what was paid for is where it belongs.
+
+        Raises:
+            AssertionError: something is lost.
+        """
+        words = self._last_words(ledger)
+        unknown = [one for one in ledger.operator.needs_a_look() if one.state.value == "unknown"]
+        assert not any(one.parked for one in ledger.operator.needs_a_look()), "a value stays parked for no reason"
+        for vendor, least in (("salesfinity", 1), ("lensmor", 2)):
+            lost = sum(one.provider == vendor for one in unknown)
+            assert lost * least <= self.losses[vendor], f"{lost} unknown at {vendor}, {self.losses} answers lost"
+        self._judge_unlocks(ledger, reasons)
+        for record_id in self.records:
+            state = self.world.get(record_id)
+            if state[FLAG]:
+                outcome, reason = words[record_id]
+                fine = outcome == "unknown" or EXPLAINED.get(outcome, "no such words") in reason
+                assert fine, f"{record_id} stays flagged: {outcome}, {reason}"
+                reasons[f"flagged: {outcome}"] += 1
+            elif record_id in words:
+                self._judge_values(record_id, state, words[record_id], reasons)
+
+    def _judge_unlocks(self, ledger: Ledger, reasons: Counter[str]) -> None:
+        """No purchase that brought a value is taken for one that brought none, but on somebody's word."""
+        c = t.unlock.c
+        query = sa.select(c.provider, c.channel, c.person, c.result, c.reason).order_by(c.generation)
+        with ledger.database.read() as connection:
+            newest = {(row.provider, row.channel, row.person): row for row in connection.execute(query)}
+        brought = {one.key for one in self.purchases().values() if any(self._bought(one.key))}
+        for (vendor, channel, person), row in newest.items():
+            if row.result in {"failed", "not_found"} and (vendor, person, SOLD_AS[vendor, channel]) in brought:
+                reasons[f"{vendor} brought it, and it counts as {row.result}: {row.reason}"] += 1
+                fine = any(words in row.reason for words in ON_SOMEBODYS_WORD)
+                assert fine, f"{channel} of {person} was sold by {vendor}, and is lost: {row.result}, {row.reason}"
+
+    def _last_words(self, ledger: Ledger) -> dict[str, tuple[str, str]]:
+        c = t.record.c
+        with ledger.database.read() as connection:
+            rows = connection.execute(sa.select(c.crm_id, c.outcome, c.reason).order_by(c.id)).all()
+        return {row.crm_id: (str(row.outcome), row.reason) for row in rows}
+
+    def _judge_values(self, record_id: str, state: State, word: tuple[str, str], reasons: Counter[str]) -> None:
+        """An empty field whose value some vendor has sold us is explained by the record's reason."""
+        touched = {one[1:3] for one in self._written}
+        paid = {value for one in self.purchases().values() for value in self._bought(one.key) if value}
+        for name, channel in _channels(record_id):
+            if state.get(name) or state.get(OPT_OUTS[name]):
+                continue
+            if paid & self.values_for(record_id, state, name):
+                told = channel.replace("_", " ") in word[1] or (record_id, name) in touched
+                assert told or self._last_ticks.get(record_id) != "api", f"{record_id}: {name} was sold, and is lost"
+                reasons[f"{channel} empty though sold: {word[0]}: {word[1]}"] += 1
+
+    def _bought(self, key: Key) -> list[str | None]:
+        vendor, person, kind = key
+        if vendor == "salesfinity":
+            return sold(self.by_name[person], KINDS[vendor, kind])[-1:]
+        state, value = self.world.lensmor.shown_state("default", person, kind)
+        return (
+            [value.replace(" ", "") if kind == "phone" else value] if state in {"unlocked", "ready"} and value else []
+        )
+
+    def permitted_doubles(self) -> set[Key]:
+        """What was bought more than once, and each time with leave: time enough had gone by, or the operator's word."""
+        charges: dict[Key, list[float]] = {}
+        for charge in self.world.charges.entries:
+            charges.setdefault((charge.vendor, charge.person, charge.kind), []).append(charge.at)
+        words = Counter(key for key, _ in self.allowed)
+        permitted: set[Key] = set()
+        for key, times in charges.items():
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+            if sum(gap < self.shortest_refresh_s for gap in gaps) <= words[key]:
+                permitted.add(key)
+        return permitted
+
+
+# Words of a record that stays flagged though all is well: only these are no fault.
+EXPLAINED = {
+    "waiting": "is still at work",  # the vendor was told never to end
+    "deferred": "but this ledger did not write it",  # the record was forgotten, or its status put back by an undo
+}
+
+
+def _channels(record_id: str) -> list[tuple[str, str]]:
+    """The fields that are mapped on this record, with their channels."""
+    return [item for item in FIELDS.items() if item[0] != "Personal_Email__c" or record_id.startswith("003")]
+
+
+def sold(person: SimPerson, name: str) -> list[str | None]:
+    """What the vendors have of a person for this field, in the form in which it is written."""
+    if name == "MobilePhone":
+        return [None if person.phone is None else person.phone.replace(" ", "")]
+    return [person.email, person.work_email] if name == "Email" else [person.personal_email]
+
+
+def _day(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d")
