@@ -20,7 +20,7 @@ _REFUSED_PATHS = {
     "pub": "an old /pub/ address; copy the address of the profile page instead",
     "talent": "a Recruiter address; copy the public profile address instead",
 }
-_FORBIDDEN = set('/\\?#<>"|^`{}%')
+_FORBIDDEN = set('/\\?#<>"|^`{}%@')
 _HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PORTS = {None, 80, 443}

@@ -1,5 +1,6 @@
 """From a record to the person it stands for, and from a person to the key under which a source knows them."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from connector.core.mapping import FixedValue, PersonFields
 from connector.core.model import Channel, CrmRecord, Lookup, Person, Prices
 
 MAX_ID_DIGITS = 20
+_EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class IdentifiedBy(StrEnum):
@@ -90,9 +92,14 @@ def person_of(record: CrmRecord, fields: PersonFields) -> Person:
             problems.append(f"{fields.linkedin_url}: {found.reason}")
         else:
             name = found
+    return Person(personnel_id, _event_of(record, fields), name, tuple(problems))
+
+
+def _event_of(record: CrmRecord, fields: PersonFields) -> str | None:
+    """The event, if what stands there can be one; without it the person is bought without naming an event."""
     event = fields.event_id
-    event_id = event.value if isinstance(event, FixedValue) else record.text(event)
-    return Person(personnel_id, event_id[:100] or None, name, tuple(problems))
+    text = event.value if isinstance(event, FixedValue) else record.text(event)
+    return text if _EVENT.fullmatch(text) else None
 
 
 def identify(person: Person, source: Source, lookup: Lookup | None) -> Identity:

@@ -163,7 +163,14 @@ class Planner:
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled")
         decision = self.next_source(person, channel, rules, known)
+        if isinstance(decision, Take) and self._holds(record, rules, decision.unlock):
+            return Skip(f"{rules.field} holds what was bought for it already", keep_status=True)
         return (self._objection(record, channel, rules, known) if may_cost(decision) else None) or decision
+
+    def _holds(self, record: CrmRecord, rules: ChannelMapping, unlock: Unlock) -> bool:
+        """Whether the field, though it counts as empty, has the very value that would be taken."""
+        value = stored_form(record.values.get(rules.field), is_email=rules.is_email)
+        return unlock.value_hash is not None and value is not None and self.unchanged(unlock.value_hash, value)
 
     def _objection(
         self, record: CrmRecord, channel: Channel, rules: ChannelMapping, known: Known

@@ -122,6 +122,8 @@ def frozen_plan(world: World) -> Scene:
             if not stage.other().apply(plans[0]).selected:
                 break
             world.clock.advance(minutes=16)
+        # The repeat of a lost request has a hold of its own: where the ceiling has no room for it, a sync pays.
+        stage.other().syncs(ROUNDS)
 
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, act, finish)
 

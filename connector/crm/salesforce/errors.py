@@ -1,5 +1,6 @@
 """Salesforce's error codes, sorted by what happens next (docs/salesforce.md, Errors)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ _QUOTA = {
     "REQUEST_LIMIT_EXCEEDED": "Salesforce's daily request quota is used up; it refills over the next 24 hours",
     "API_DISABLED_FOR_ORG": "Salesforce's API is disabled for this user; enable 'API Enabled' in its permissions",
 }
+_QUOTED = re.compile(r"'(?![A-Za-z][A-Za-z0-9_.]*')[^']*(?:'|$)", re.DOTALL)  # API names stay
+_ADDRESS = re.compile(r"\S+@\S+")
+_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
 RETRY_STATUSES = frozenset({406, 420, 429, *range(500, 600)})
 
 
@@ -91,8 +95,10 @@ def _code(row: Mapping[str, Any]) -> str:
 
 
 def _explain(error: SalesforceError) -> str:
-    """Salesforce's own words about a query or a field name: they speak of names, not of values."""
+    """Salesforce's own words about a query or a field name, without the values that a query may have quoted."""
     content: Any = error.content  # a list, a mapping or text: the library's annotation says bytes
     first = content[0] if isinstance(content, list) and content else {}
     text = str(first.get("message", "")) if isinstance(first, dict) else ""
+    for pattern in (_QUOTED, _ADDRESS, _NUMBER):
+        text = pattern.sub("…", text)
     return " ".join(text.split())[:300] or "no reason given"

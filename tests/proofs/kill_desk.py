@@ -1,0 +1,105 @@
+"""A folder with settings and a ledger, and the commands that are given there."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from kill_process import Fresh, Process, Warm
+
+from connector.app.joining import Configured, open_ledger
+from connector.app.rehearsal import environment
+from connector.config import Settings
+from connector.simulator.server import Urls
+
+MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
+EVERYBODY = "LastName != null"
+BACKFILL = (
+    *("backfill", "-m", str(MAPPINGS / "lead.yaml"), "-m", str(MAPPINGS / "contact.yaml")),
+    *("--where", EVERYBODY, "--yes", "--json"),
+)
+SYNC = ("sync", "-m", str(MAPPINGS / "lead.yaml"), "-m", str(MAPPINGS / "contact.yaml"), "--json")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 any document
+        """Standard output, which must be one document."""
+        return json.loads(self.out)
+
+
+class Desk:
+    """A folder with settings and a ledger.
+
+    Args:
+        folder: the working directory.
+        urls: where the sites answer.
+        settings: further settings.
+        way: how processes are started.
+
+    Attributes:
+        said: what the commands said that were not shot.
+    """
+
+    def __init__(self, folder: Path, urls: Urls, settings: dict[str, str], way: type[Fresh | Warm]) -> None:
+        self.folder = folder
+        self._way = way
+        self.said: list[Said] = []
+        self._spoken = folder.parent / f"{folder.name}.spoken"
+        self._spoken.mkdir()
+        wanted = environment(urls) | settings
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.folder / "connector.db"
+
+    def start(self, *args: str) -> Process:
+        """A command as a process of its own."""
+        return self._way(args, self.folder, self._spoken)
+
+    def finished(self, process: Process) -> Said:
+        """What a process said that ended by itself."""
+        code = process.wait()
+        out, err = ((self._spoken / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        return self._keep(Said(code, out, err))
+
+    def run(self, *args: str) -> Said:
+        """A command that nobody disturbs."""
+        return self.finished(self.start(*args))
+
+    def _keep(self, said: Said) -> Said:
+        assert said.code in {0, 3, 4}, f"{said.code}: {said.err}"
+        assert "Traceback" not in said.err
+        self.said.append(said)
+        return said
+
+    def books(self) -> str:
+        """What does not add up in the ledger now, seen in a copy: the next process gets the original as it was left."""
+        with TemporaryDirectory() as name:
+            for path in self.folder.glob("connector.db*"):
+                shutil.copy(path, name)
+            settings = Settings(connector_database_url=f"sqlite:///{name}/connector.db", connector_secret_key=None)
+            ledger = open_ledger(Configured(settings, {}, None))
+            try:
+                return ledger.credits.imbalance()
+            finally:
+                ledger.close()
+
+
+def wait_for(process: Process, moment: float) -> bool:
+    """Wait until that time, or until the process has ended; whether it still runs."""
+    while process.code is None and time.monotonic() < moment:
+        time.sleep(0.002)
+    return process.code is None

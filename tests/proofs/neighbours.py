@@ -1,0 +1,7 @@
+"""Makes the helpers of the tests of commands and of the engine importable here, whichever tests are collected."""
+
+import sys
+from pathlib import Path
+
+for name in ("cli", "engine"):
+    sys.path.append(str(Path(__file__).parent.parent / name))
