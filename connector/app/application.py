@@ -37,6 +37,7 @@ from connector.providers import REGISTRY
 from connector.providers.lensmor_events import LensmorEvents
 from connector.runtime.local import SystemClock, drive, owner
 from connector.store.ledger import Ledger
+from connector.store.operator import OpenUnlock
 
 OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 
@@ -300,11 +301,7 @@ class Application:
                     "state": "parked" if row.parked else row.state.value,
                     "reason": row.reason,
                     "since": iso(row.since),
-                    "next": "a value waits to be written; connector resolve --retry-write offers it at once"
-                    if row.parked
-                    else f"the vendor is read again at {iso(row.check_at)}"
-                    if row.check_at
-                    else "an operator must tell: connector resolve",
+                    "next": _next_of(row),
                 }
                 for row in ledger.operator.needs_a_look()
             ],
@@ -341,6 +338,16 @@ class Application:
             connect_events(self._configured, ledger, self.clock) as found,
         ):
             yield found
+
+
+def _next_of(row: OpenUnlock) -> str:
+    if row.parked:
+        return "a value waits to be written; connector resolve --retry-write offers it at once"
+    if row.unsent:
+        return "sent once more when a record asks for it; else its lost request counts as charged after a day"
+    if row.check_at:
+        return f"the vendor is read again at {iso(row.check_at)}"
+    return "an operator must tell: connector resolve"
 
 
 def _what_next(provider: str, state: str) -> str:

@@ -7,6 +7,7 @@ from connector.core.errors import NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Result, UnlockState
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
 from connector.engine.context import Run
+from connector.engine.resolve import still_wanted
 from connector.providers.interface import Item, ItemState, Provider, TaskReport
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
@@ -128,9 +129,12 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())
         case MaySubmit():
             results.check_again(row, None, running=False, now=run.now())
+            if row.resubmitted and still_wanted(run, row.id, row.channel):
+                results.free(row, run.id)
         case MayRepeat():
-            reason = f"{provider.name} shows no trace of the lost request; sent once more"
-            results.allow_repeat(row, reason, run.now())
+            reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
+            wanted = still_wanted(run, row.id, row.channel)
+            results.allow_repeat(row, reason, run.now(), run.id if wanted else None)
             run.parts.progress.note(reason)
         case AskOperator():
             results.check_again(row, None, running=False, now=run.now())

@@ -98,7 +98,6 @@ class Run:
         halved: how many people a request may carry after a definite refusal of a larger one.
         relinked: unlocks whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
-        chosen: those among them that were chosen by a condition or by ids, whatever their flag.
         tried: records whose write was tried.
         out_of_time: the run's patience is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
@@ -122,7 +121,6 @@ class Run:
     halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
     relinked: set[int] = field(default_factory=set)
     asked: set[tuple[str, str]] = field(default_factory=set)
-    chosen: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
     writing_last: bool = False

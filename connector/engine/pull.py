@@ -38,12 +38,10 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
         planned: the page.
         chosen: the records were chosen by a condition or ids, whatever their flag.
     """
-    run.parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), run.pulled)
+    run.parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), run.pulled, chosen=chosen)
     run.pulled += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
     run.asked |= keys
-    if chosen:
-        run.chosen |= keys
     run.parts.progress.step(len(planned))
     return len(planned)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
-from connector.core.model import CrmRecord, Result, Unlock, UnlockState
+from connector.core.model import Channel, CrmRecord, Result, Unlock, UnlockState
 from connector.core.plan import Decision, Exhausted, Known, Skip, Tried, counts_as_empty, may_cost, still_ours_to_write
 from connector.core.recover import View
 from connector.engine.context import Run
@@ -138,7 +138,7 @@ def _ask_next(run: Run, ended: Sequence[EndedWant], records: Mapping[int, Record
     buying = [row for _, row, decision in decided if may_cost(decision)]
     there = _read_again(run, buying)
     for one, row, decision in decided:
-        why_not = _why_not(run, one, row, there.get(row.id)) if may_cost(decision) else ""
+        why_not = _why_not(run, one.want, row, there.get(row.id)) if may_cost(decision) else ""
         _put(run, row, one.want, Skip(why_not, tried=decision.tried) if why_not else decision)
 
 
@@ -161,22 +161,30 @@ def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | No
     return there
 
 
-def _why_not(run: Run, ended: EndedWant, row: RecordRow, record: CrmRecord | None) -> str:
+def still_wanted(run: Run, unlock_id: int, channel: Channel) -> bool:
+    """Whether any record of this run, as it is now, still wants what a lost request was to bring."""
+    rows = [row for row in run.parts.ledger.records.waiting_for(run.id, unlock_id) if row.mapping in run.mappings]
+    there = _read_again(run, rows)
+    wants = [(want, row) for row in rows for want in row.wants if want.channel is channel]
+    return any(not _why_not(run, want, row, there.get(row.id)) for want, row in wants)
+
+
+def _why_not(run: Run, want: WantRow, row: RecordRow, record: CrmRecord | None) -> str:
     """Why nothing more is bought for a want, by its record as it is now; empty when it is still wanted."""
     mapping = run.mappings[row.mapping]
-    rules = mapping.channels.get(ended.want.channel)
+    rules = mapping.channels.get(want.channel)
     if rules is None:
-        return f"{ended.want.channel} is no longer mapped"
+        return f"{want.channel} is no longer mapped"
     if record is None or record.moved_to is not None:
         return "the record was deleted, merged or converted before the next source was asked"
     if record.truthy(rules.opt_out):
         return f"opted out ({rules.opt_out}) before the next source was asked"
     filled = not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY
-    baseline, matches = ended.want.baseline, run.parts.ledger.seal.matches
+    baseline, matches = want.baseline, run.parts.ledger.seal.matches
     if filled or (baseline is not None and not still_ours_to_write(record, rules, baseline, matches)):
         return f"{rules.field} was filled or changed before the next source was asked"
     asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
-    if not asks and (row.mapping, row.crm_id) not in run.chosen:
+    if not asks and not row.chosen:
         return "its flag was taken back before the next source was asked"
     return ""
 

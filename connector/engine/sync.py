@@ -77,7 +77,7 @@ def _take_up(run: Run, job: Job) -> None:
     if job.plan is not None:
         take_up(run, job.plan)
         return
-    ledger.records.adopt(run.id, names)
+    ledger.records.adopt(run.id, names, run.now())
     for name, mapping in job.mappings.items():
         pull(run, mapping, job.selections.get(name) or flagged(mapping))
     if not job.selections:

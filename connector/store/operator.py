@@ -22,6 +22,7 @@ class OpenUnlock:
     Attributes:
         check_at: when the vendor's record is read next; None where nothing can be read, or nothing more helps.
         parked: its value is at hand, and the CRM did not take it.
+        unsent: its lost request may be repeated, and no record wants that at the moment.
     """
 
     id: int
@@ -32,6 +33,7 @@ class OpenUnlock:
     since: datetime
     check_at: datetime | None
     parked: bool
+    unsent: bool = False
 
 
 class Operator:
@@ -47,9 +49,10 @@ class Operator:
             .join(t.record, _R.id == _W.record_id)
             .where(_R.state == "open", _R.parked_version.is_not(None), _W.parked)
         )
+        unsent = sa.and_(_U.state == UnlockState.PLANNED.value, _U.prior_hold == Hold.OPEN.value)
         query = (
             sa.select(t.unlock, _U.id.in_(parked).label("is_parked"))
-            .where(sa.or_(_U.state == UnlockState.UNKNOWN.value, _U.id.in_(parked)))
+            .where(sa.or_(_U.state == UnlockState.UNKNOWN.value, _U.id.in_(parked), unsent))
             .order_by(_U.state_at, _U.id)
             .limit(limit)
         )
@@ -64,6 +67,7 @@ class Operator:
                     row.state_at,
                     row.check_at,
                     bool(row.is_parked),
+                    row.state == UnlockState.PLANNED.value,
                 )
                 for row in connection.execute(query)
             ]

@@ -65,8 +65,12 @@ class Planning(Knowledge):
         records: Sequence[PlannedRecord],
         now: datetime,
         first_place: int = 0,
+        *,
+        chosen: bool = False,
     ) -> None:
         """Write the plan of a page of records in one transaction; `first_place` counts the records before it.
+
+        `chosen` are records taken by a condition or ids, whatever their flag.
 
         A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
         bought yet is decided anew.
@@ -77,12 +81,14 @@ class Planning(Knowledge):
             wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
             unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, wanted, now, first_place)
             fresh = [record for record in wanted if record.crm_id not in existing]
-            new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now)
+            new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now, chosen=chosen)
             rows: list[dict[str, object]] = []
             for record in wanted:
                 if record.crm_id in existing:
                     record_id = existing[record.crm_id].id
-                    rows += _take_up(connection, record_id, record, run_id, unlock_ids, old.get(record_id, {}))
+                    rows += _take_up(
+                        connection, record_id, record, run_id, unlock_ids, old.get(record_id, {}), chosen=chosen
+                    )
                 else:
                     record_id = new_ids[record.crm_id]
                     rows += [_want_row(record_id, want, unlock_ids) for want in record.wants]
@@ -191,6 +197,8 @@ def _insert_records(
     object_name: str,
     records: list[PlannedRecord],
     now: datetime,
+    *,
+    chosen: bool,
 ) -> dict[str, int]:
     rows = [
         {
@@ -204,6 +212,7 @@ def _insert_records(
             "linkedin": record.person.linkedin,
             "resolved_id": record.resolved,
             "attention": _attention(record),
+            "chosen": chosen,
             "opened_at": now,
         }
         for record in records
@@ -229,6 +238,8 @@ def _take_up(
     run_id: str,
     unlock_ids: Mapping[UnlockKey, int],
     old: Mapping[str, AnyRow],
+    *,
+    chosen: bool,
 ) -> list[dict[str, object]]:
     """Bring an open record into this run; returns wants that it did not have yet."""
     connection.execute(
@@ -241,6 +252,7 @@ def _take_up(
             linkedin=record.person.linkedin,
             resolved_id=sa.func.coalesce(_R.resolved_id, record.resolved),
             attention=_attention(record),
+            chosen=sa.or_(_R.chosen, sa.literal(chosen)),
         )
     )
     new: list[dict[str, object]] = []

@@ -190,6 +190,15 @@ class Polls:
                 for row in connection.execute(query)
             ]
 
+    def free(self, check: CheckRow, run_id: str) -> None:
+        """A planned unlock may be sent by this run."""
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == check.id, _U.state == UnlockState.PLANNED.value)
+                .values(check_at=None, run_id=run_id)
+            )
+
     def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:
         """Set the next read; None ends the reads and, for a planned unlock, frees it for submission.
 

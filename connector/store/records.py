@@ -73,13 +73,33 @@ class Records(Words):
         super().__init__(database)
         self._seal = seal
 
-    def adopt(self, run_id: str, mappings: Sequence[str]) -> int:
+    def adopt(self, run_id: str, mappings: Sequence[str], now: datetime) -> int:
         """Take up every open record for which something was bought, is waiting to be written, or says "in progress"."""
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record).where(_R.mapping.in_(mappings), _begun()).values(run_id=run_id)
             )
+            theirs = (
+                sa.select(_W.unlock_id)
+                .join(t.record, _R.id == _W.record_id)
+                .where(_R.run_id == run_id, _R.state == "open", _may_be_repeated())
+            )
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id.in_(theirs), _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
+                .values(check_at=now)  # looked at once more before it is sent
+            )
         return moved.rowcount
+
+    def waiting_for(self, run_id: str, unlock_id: int) -> list[RecordRow]:
+        """Open records of this run that wait for an unlock."""
+        query = (
+            sa.select(_R.id)
+            .join(t.want, _W.record_id == _R.id)
+            .where(_R.run_id == run_id, _R.state == "open", _W.unlock_id == unlock_id, _W.state == "open")
+        )
+        with self._db.read() as connection:
+            return records_with_wants(connection, sorted(set(connection.scalars(query))))
 
     def adopt_of_plan(self, run_id: str, plan_id: str, mapping: str) -> set[str]:
         """The same for one mapping's records of earlier runs of a frozen plan; their CRM ids."""
@@ -299,7 +319,17 @@ def _begun() -> sa.ColumnElement[bool]:
         .outerjoin(t.unlock, _U.id == _W.unlock_id)
         .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
     )
-    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase)))
+    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase), _may_be_repeated()))
+
+
+def _may_be_repeated() -> sa.ColumnElement[bool]:
+    """Chosen without a flag, and its lost request may be sent once more: no selection would find it again."""
+    unsent = (
+        sa.select(_W.record_id)
+        .join(t.unlock, _U.id == _W.unlock_id)
+        .where(_W.state == "open", _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
+    )
+    return sa.and_(_R.chosen, _R.id.in_(unsent))
 
 
 def _runs_of(plan_id: str) -> sa.Select[tuple[str]]:

@@ -150,8 +150,10 @@ class Results(Polls):
             self._append(connection, sums, now)
         return True
 
-    def allow_repeat(self, check: CheckRow, reason: str, now: datetime) -> None:
+    def allow_repeat(self, check: CheckRow, reason: str, now: datetime, run_id: str | None = None) -> None:
         """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays.
+
+        `run_id` names the run that may send it; without one it waits for a run that selects its records.
 
         Where an answer was lost twice already, nobody will tell whether the older request was charged: it is presumed.
         """
@@ -180,6 +182,7 @@ class Results(Polls):
                     attempt_id=None,
                     hold=Hold.NONE.value,
                     resubmitted=_U.resubmitted + 1,
+                    run_id=_U.run_id if run_id is None else run_id,
                     check_at=None,
                     checks=0,
                     reason=reason,

@@ -140,6 +140,7 @@ class RecordRow:
     reason: str
     attention: str
     wants: tuple[WantRow, ...]
+    chosen: bool = False  # by a condition or ids, whatever its flag
 
 
 def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
@@ -211,4 +212,5 @@ def _record_of(row: sa.Row[tuple[object, ...]], wants: list[WantRow]) -> RecordR
         reason=row.reason,
         attention=row.attention,
         wants=tuple(wants),
+        chosen=row.chosen,
     )

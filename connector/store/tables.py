@@ -82,6 +82,7 @@ record = Table(
     Column("linkedin", Text),
     Column("resolved_id", String(20)),  # a personnel id found by LinkedIn, to be stamped
     Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
+    Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
     Column("outcome", String(12)),
     Column("reason", Text, nullable=False, default=""),
     Column("attention", Text, nullable=False, default=""),  # what a person should do

@@ -5,6 +5,7 @@ from stage import Stage, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
+from connector.crm.interface import Selection
 from connector.store.seal import new_key
 
 EMAIL_RULES = mapping("lead").channels.model_dump(by_alias=True, exclude_none=True)["work_email"]
@@ -146,3 +147,58 @@ def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: Worl
     with pytest.raises(ConfigurationError, match="sealed with another key"):
         stage.other().sync()
     key_file.write_text(f"{new}\n")
+
+
+def _chosen(world: World, stage: Stage) -> str:
+    """A Lead without a flag, chosen by a condition, whose request never reached the vendor."""
+    lead = world.lead(world.person(), Enrichment_Requested__c=False)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    fields = tuple(sorted(stage.mappings["lead"].read_fields()))
+    chosen = {"lead": Selection("Lead", fields, where=("Company != null",))}
+    assert stage.sync(chosen, "backfill").outcomes == {Outcome.UNKNOWN: 1}
+    return lead
+
+
+def test_a_chosen_record_whose_request_was_lost_is_sent_once_more_by_a_later_sync(world: World, stage: Stage) -> None:
+    stage = stage.other(email_only())
+    stage.wait_s = 30
+    lead = _chosen(world, stage)
+    for _ in range(8):
+        world.clock.advance(minutes=15)
+        stage.other().sync()
+    assert world.get(lead)["Email"] is not None
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
+    assert world.paid_posts() == 2
+    assert world.ours("lensmor") == 15
+
+
+def test_what_is_no_longer_wanted_is_not_sent_once_more_and_status_tells_of_it(world: World, stage: Stage) -> None:
+    stage = stage.other(email_only())
+    stage.wait_s = 30
+    lead = _chosen(world, stage)
+    world.edit(lead, HasOptedOutOfEmail=True)
+    for _ in range(6):
+        world.clock.advance(minutes=15)
+        stage.other().sync()
+    assert world.ours("lensmor") == 0
+    with stage.ledger() as ledger:
+        (unsent,) = ledger.operator.needs_a_look()
+        assert unsent.unsent
+    world.clock.advance(days=2)
+    stage.other().sync()
+    with stage.ledger() as ledger:
+        assert ledger.operator.needs_a_look() == []
+        assert ledger.credits.totals()["lensmor"].charged == 15  # presumed: nobody will ever tell
+
+
+def test_a_bounced_field_that_holds_our_own_value_is_left_alone(world: World, stage: Stage) -> None:
+    """The date of the bounce stays when we write: the new address must not count as empty for ever."""
+    person = world.person()
+    lead = world.lead(person, Email="bounced@example.com", EmailBouncedDate="2026-11-01T00:00:00.000+0000")
+    stage = stage.other(email_only())
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    world.flag(lead)
+    world.lensmor.profile_lag_seconds = 600
+    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"

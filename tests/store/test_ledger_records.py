@@ -186,8 +186,8 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(shel
     shelf.accept(shelf.batch(size=1))
     shelf.lose(shelf.batch(size=1))
     records = shelf.ledger.records
-    assert records.adopt("run-2", ["contact"]) == 0
-    assert records.adopt("run-2", ["lead"]) == 2
+    assert records.adopt("run-2", ["contact"], shelf.now) == 0
+    assert records.adopt("run-2", ["lead"], shelf.now) == 2
     assert (records.selected("run-2"), records.selected("run-1")) == (2, 1)
     records.drop_unselected("run-2", ["lead"], shelf.now)
     assert [(row["crm_id"], row["state"]) for row in shelf.all(t.record)] == [
@@ -197,9 +197,9 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(shel
 
 def test_a_value_at_hand_is_adopted_until_it_is_written(shelf: Shelf) -> None:
     delivered(shelf, "00Q1")
-    assert shelf.ledger.records.adopt("run-2", ["lead"]) == 1
+    assert shelf.ledger.records.adopt("run-2", ["lead"], shelf.now) == 1
     shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    assert shelf.ledger.records.adopt("run-3", ["lead"]) == 0
+    assert shelf.ledger.records.adopt("run-3", ["lead"], shelf.now) == 0
 
 
 def test_a_moved_record_is_followed_unless_its_new_place_is_at_work_already(shelf: Shelf) -> None:

@@ -22,6 +22,7 @@ def upgrade() -> None:
         "UPDATE want SET parked = true WHERE state = 'ready' AND outcome IS NULL AND record_id IN "
         "(SELECT id FROM record WHERE state = 'open' AND parked_version IS NOT NULL)"
     )
+    op.add_column("record", sa.Column("chosen", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("run", sa.Column("plan_id", sa.String(length=40), nullable=True))
     op.create_index(
         "ix_run_plan_id", "run", ["plan_id"], unique=False, sqlite_where=sa.text("plan_id IS NOT NULL"),
