@@ -102,6 +102,22 @@ def _event_of(record: CrmRecord, fields: PersonFields) -> str | None:
     return text if _EVENT.fullmatch(text) else None
 
 
+def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:
+    """Whether a record still names whom it named; an identifier that was added, or found by us, is no other person.
+
+    Args:
+        before: as the record was taken up.
+        resolved_id: a personnel id that was found by LinkedIn since.
+        now: as the record is.
+    """
+    ids = {before.personnel_id, resolved_id} - {None}
+    same_link = now.linkedin is not None and now.linkedin == before.linkedin
+    same_id = now.personnel_id is not None and now.personnel_id in ids
+    id_fits = now.personnel_id is None or same_id or (not ids and same_link)
+    link_fits = now.linkedin is None or same_link or (before.linkedin is None and same_id)
+    return id_fits and link_fits
+
+
 def identify(person: Person, source: Source, lookup: Lookup | None) -> Identity:
     """How the source knows the person.
 

@@ -8,7 +8,7 @@ reason, and the same facts always give the same decision.
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.core.durations import duration_in_words
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
@@ -25,6 +25,8 @@ from connector.core.model import (
 )
 from connector.core.person import Identified, NeedsLookup, NobodyThere, Source, Unidentified, identify
 from connector.core.values import stored_form
+
+LEAST_MEMORY = timedelta(hours=1)  # what a vendor has just said is not asked again in the same breath
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +212,25 @@ class Planner:
                 return LookUp(name, identity.linkedin, position, tried)
             else:
                 found = self._at_source(source, identity, channel, position, known, tried)
+                if isinstance(found, Buy):
+                    return self._for_nothing(person, channel, rules, known, found) or found
                 if not isinstance(found, Tried):
                     return found
                 tried = (*tried, found)
         return _end_of_line(tried, unidentified)
+
+    def _for_nothing(
+        self, person: Person, channel: Channel, rules: ChannelMapping, known: Known, instead_of: Buy
+    ) -> Take | None:
+        """A fresh value of a later source, bought already: nothing is paid while there is one."""
+        for position, name in enumerate(rules.sources[instead_of.position + 1 :], instead_of.position + 1):
+            source = self.sources[name]
+            identity = identify(person, source, self._lookup(known, name, person))
+            if isinstance(identity, Identified):
+                found = self._at_source(source, identity, channel, position, known, instead_of.tried)
+                if isinstance(found, Take):
+                    return found
+        return None
 
     def _at_source(
         self,
@@ -245,7 +262,7 @@ class Planner:
         found = known.lookups.get((source, person.linkedin or ""))
         if found is None or found.personnel_id is not None or found.at is None:
             return found
-        return found if self.now < found.at + self.mapping.limits.retry_not_found_after else None
+        return found if self.now < found.at + max(self.mapping.limits.retry_not_found_after, LEAST_MEMORY) else None
 
     def _fresh(self, unlock: Unlock) -> bool:
         return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.refresh_after

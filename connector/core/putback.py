@@ -55,7 +55,6 @@ def put_back(steps: Mapping[str, Sequence[Step]], now: Mapping[str, FieldValue],
 def _first_value(written: Sequence[Step], is_ours: IsOurs) -> FieldValue:
     value = written[-1].before
     for step in reversed(written[:-1]):
-        if not is_ours(step.hash, value):
-            break
-        value = step.before
+        if is_ours(step.hash, value):  # else it never landed, or somebody changed what it wrote
+            value = step.before
     return value

@@ -4,16 +4,17 @@ A plan may be applied again, after a cap, a vendor that was down, or a death: wh
 left alone, what they have bought is carried on, and all of them share one ceiling.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from connector.core.frozen import FrozenMapping, FrozenPlan
 from connector.core.mapping import MappingFile
-from connector.core.model import Attention
+from connector.core.model import Attention, CrmRecord
 from connector.engine.context import Run
+from connector.engine.outcome import names_another
 from connector.engine.pull import keep, plan_page
 from connector.store.planning import PlannedRecord
-from connector.store.rows import chunks
+from connector.store.rows import RecordRow, chunks
 
 GONE = "it was deleted, merged or converted since the plan was made"
 
@@ -31,26 +32,37 @@ def take_up(run: Run, plan: FrozenPlan) -> None:
             _take_page(run, plan, frozen, page, begun)
 
 
-def _take_page(run: Run, plan: FrozenPlan, frozen: FrozenMapping, ids: Sequence[str], begun: set[str]) -> None:
+def _take_page(
+    run: Run, plan: FrozenPlan, frozen: FrozenMapping, ids: Sequence[str], begun: Mapping[str, RecordRow]
+) -> None:
     mapping = run.mappings[frozen.name]
     there = run.parts.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
     page = [record for record in there.values() if record is not None and record.moved_to is None]
-    gone = set(ids) - {record.id for record in page} - begun
+    gone = set(ids) - {record.id for record in page} - begun.keys()
     run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in gone]
-    planned = [_held(plan, mapping, record, began=record.crm_id in begun) for record in plan_page(run, mapping, page)]
+    carried = {record.id for record in page if _carried_on(plan, mapping, record, begun.get(record.id))}
+    planned = [
+        _held(plan, mapping, record, carried_on=record.crm_id in carried) for record in plan_page(run, mapping, page)
+    ]
     keep(run, mapping, planned, chosen=plan.chosen)
 
 
-def _held(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, began: bool) -> PlannedRecord:
+def _carried_on(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, row: RecordRow | None) -> bool:
+    """Whether an earlier run of the plan has bought for the record, which still asks, and for the same person."""
+    asks = plan.chosen or record.values.get(mapping.select.flag_field) == mapping.select.asks
+    return row is not None and asks and not names_another(row, record, mapping)
+
+
+def _held(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, carried_on: bool) -> PlannedRecord:
     """The record's decisions, as far as the plan goes.
 
     Args:
         plan: the plan.
         mapping: whose record it is.
         record: with the decisions as they would be made now.
-        began: an earlier run of the plan has bought for it, and has changed it itself since.
+        carried_on: an earlier run of the plan has bought for it, and has changed it itself since.
     """
-    version = None if began else record.version
+    version = None if carried_on else record.version
     wants = tuple(
         replace(want, decision=plan.hold(mapping.name, record.crm_id, version, want.channel, want.decision))
         for want in record.wants

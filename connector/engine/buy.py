@@ -119,7 +119,8 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) ->
     else:
         (unlock_id,) = batch.unlocks.values()
         _give_back(run, batch, str(error), None)
-        run.settle([Settlement(unlock_id, Result.FAILED, str(error))])
+        # This request cost nothing; where it repeats one whose answer was lost, that one may have.
+        run.settle([Settlement(unlock_id, Result.FAILED, str(error), charged=True)])
         _grow(run, provider, batch)
 
 

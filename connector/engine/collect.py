@@ -111,7 +111,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         sight = provider.read_person(row.person).get(row.channel)
     except NotThereError:
         reason = f"{provider.name} no longer knows the person"
-        charged = row.state is not UnlockState.PLANNED
+        charged = row.state is not UnlockState.PLANNED or row.resubmitted > 0
         run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
@@ -129,12 +129,12 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())
         case MaySubmit():
             results.check_again(row, None, running=False, now=run.now())
-            if row.resubmitted and still_wanted(run, row.id, row.channel):
-                results.free(row, run.id)
+            if row.resubmitted:
+                results.free(row, run.id if still_wanted(run, row.id, row.channel) else "")
         case MayRepeat():
             reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
             wanted = still_wanted(run, row.id, row.channel)
-            results.allow_repeat(row, reason, run.now(), run.id if wanted else None)
+            results.allow_repeat(row, reason, run.now(), run.id if wanted else "")
             run.parts.progress.note(reason)
         case AskOperator():
             results.check_again(row, None, running=False, now=run.now())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel, CrmRecord, Outcome, Result, UnlockState
-from connector.core.person import person_of
+from connector.core.person import names_same, person_of
 from connector.core.writeback import ChannelResult, Write
 from connector.crm.interface import Rejection, Trouble
 from connector.engine.context import Run
@@ -27,9 +27,7 @@ _ADVICE = {
 
 def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
     """Whether somebody has corrected the record's identifiers since: what was bought is another person's."""
-    now, before = person_of(record, mapping.person), row.person
-    other_id = now.personnel_id is not None and now.personnel_id not in {before.personnel_id, row.resolved_id}
-    return other_id or (now.linkedin is not None and now.linkedin != before.linkedin)
+    return not names_same(row.person, row.resolved_id, person_of(record, mapping.person))
 
 
 def renamed(run: Run, row: RecordRow) -> Finish:
@@ -37,7 +35,7 @@ def renamed(run: Run, row: RecordRow) -> Finish:
     reason = "the record names another person now; nothing is written, it begins anew"
     call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
     wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True)
+    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True, in_progress=row.in_progress)
 
 
 def channel_results(
@@ -125,7 +123,14 @@ def parked_again(run: Run, row: RecordRow) -> Finish:
     """The record stays parked; a person is told once more."""
     call_attention(run, row.crm_id, row.reason, "", row.attention or _ADVICE[Trouble.RECORD])
     return Finish(
-        row.id, Outcome.PARKED, row.reason, {}, closes=False, parked_version=row.parked_version, attention=row.attention
+        row.id,
+        Outcome.PARKED,
+        row.reason,
+        {},
+        closes=False,
+        in_progress=row.in_progress,
+        parked_version=row.parked_version,
+        attention=row.attention,
     )
 
 

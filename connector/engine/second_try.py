@@ -12,7 +12,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.core.writeback import Write
 from connector.crm.interface import Rejection, Trouble
-from connector.engine import put
+from connector.engine import outcome, put
 from connector.engine.context import Run
 from connector.engine.put import Decided
 from connector.store.rows import RecordRow
@@ -85,9 +85,10 @@ def _write_without(
     decided: list[Decided] = []
     for trial in trials:
         record = reading.there.get(trial.row.crm_id)
-        if record is None or record.moved_to is not None:
+        if record is None or record.moved_to is not None or outcome.names_another(trial.row, record, mapping):
             continue
-        write = reading.decide(trial.row, record, dict.fromkeys(withheld[trial.row.id], REFUSED))
+        parked = outcome.still_parked(run, trial.row, record, mapping)
+        write = reading.decide(trial.row, record, parked | dict.fromkeys(withheld[trial.row.id], REFUSED))
         rest = tuple(change for change in write.changes if change.field.lower() not in trial.blamed)
         if rest:
             decided.append(Decided(trial.row, record, replace(write, changes=rest)))

@@ -73,6 +73,14 @@ class Answers:
                 .where(*mine)
                 .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
             )
+            # Where the repeat was lost too, what the first request has bought is what is read.
+            connection.execute(
+                sa.update(t.unlock)
+                .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.UNKNOWN.value)
+                .values(
+                    state=UnlockState.SUBMITTED.value, task_id=task_id, free=True, check_at=None, checks=0, state_at=now
+                )
+            )
             # Whoever was given up before the answer came may still be delivered by what was paid for.
             connection.execute(
                 sa.update(t.unlock)

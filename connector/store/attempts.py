@@ -65,7 +65,7 @@ class Attempts(Answers):
             mappings = list(connection.scalars(sa.select(_U.mapping).where(*mine).distinct()))
             full = {name: limits.tightest(name) for name in mappings if not limits.allows(name, price)}
             rows = connection.execute(
-                sa.select(_U.id, _U.person, _U.mapping, _U.price_credits)
+                sa.select(_U.id, _U.person, _U.mapping, _price(price).label("price_credits"))
                 .where(*mine, _U.mapping.not_in(full))
                 .order_by(_U.place, _U.id)
                 .limit(size)
@@ -120,6 +120,7 @@ class Attempts(Answers):
                 state=UnlockState.SUBMITTING.value,
                 attempt_id=batch.attempt_id,
                 hold=Hold.OPEN.value,
+                price_credits=_price(source.prices.of(batch.channel)),
                 free=False,
                 not_before=None,
                 check_at=None,
@@ -147,6 +148,12 @@ class Attempts(Answers):
                 .where(_U.id == unlock_id, _U.state == UnlockState.PLANNED.value)
                 .values(event_id=event_id)
             )
+
+
+def _price(present: int) -> sa.ColumnElement[int]:
+    """The dearer of the present price and the planned one; a repeat keeps that of its lost request."""
+    rose = sa.and_(_U.prior_attempt_id.is_(None), _U.price_credits < present)
+    return sa.case((rose, present), else_=_U.price_credits)
 
 
 def _may_go(source: Source, run_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:

@@ -80,11 +80,11 @@ class Operator:
                 .where(_U.state == UnlockState.UNKNOWN.value, _U.hold == Hold.OPEN.value, _U.state_at < before)
                 .with_for_update()
             ).all()
-            # A repeat that was allowed, and that nobody wants any more: its lost request will not be told of.
+            # Of a repeat that nobody wants any more, or that was lost too, the first request will not be told of.
             unsent = connection.execute(
                 sa.select(_U.id, _U.prior_attempt_id, _U.prior_mapping, _U.price_credits)
                 .where(
-                    _U.state == UnlockState.PLANNED.value,
+                    _U.state.in_((UnlockState.PLANNED.value, UnlockState.UNKNOWN.value)),
                     _U.prior_hold == Hold.OPEN.value,
                     _U.state_at < before,
                 )

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.model import Channel, Lookup, Outcome, Person, UnlockKey, UnlockState
-from connector.core.person import Source
+from connector.core.person import Source, names_same
 from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take
 from connector.store import tables as t
 from connector.store.database import Database
@@ -150,9 +150,11 @@ def _open_records(
 
 
 def _same_person(row: AnyRow, person: Person) -> bool:
-    """Whether the record still names whom it named; an id that we have found and stamped is no other person."""
-    same_id = person.personnel_id in {row.personnel_id, row.resolved_id or row.personnel_id}
-    return same_id and person.linkedin == row.linkedin
+    """Whether the record still names whom it named, and has lost no identifier."""
+    before = Person(row.personnel_id, None, row.linkedin)
+    lost_id = row.personnel_id is not None and person.personnel_id is None
+    lost_link = row.linkedin is not None and person.linkedin is None
+    return names_same(before, row.resolved_id, person) and not lost_id and not lost_link
 
 
 def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:

@@ -101,16 +101,17 @@ class Records(Words):
         with self._db.read() as connection:
             return records_with_wants(connection, sorted(set(connection.scalars(query))))
 
-    def adopt_of_plan(self, run_id: str, plan_id: str, mapping: str) -> set[str]:
-        """The same for one mapping's records of earlier runs of a frozen plan; their CRM ids."""
+    def adopt_of_plan(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
+        """The same for one mapping's records of earlier runs of a frozen plan, by CRM id."""
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record)
                 .where(_R.mapping == mapping, _R.run_id.in_(_runs_of(plan_id)), _begun())
                 .values(run_id=run_id)
-                .returning(_R.crm_id)
+                .returning(_R.id)
             )
-            return set(moved.scalars())
+            rows = records_with_wants(connection, list(moved.scalars()))
+        return {row.crm_id: row for row in rows}
 
     def finished_by_plan(self, plan_id: str, mapping: str) -> set[str]:
         """CRM ids of the records that runs of a frozen plan have closed."""

@@ -147,13 +147,42 @@ class Results(Polls):
                     final_at=now,
                 )
             )
+            self._spare_newer(connection, unlock_id, value, now)
             self._append(connection, sums, now)
         return True
+
+    def _spare_newer(self, connection: sa.Connection, unlock_id: int, value: str, now: datetime) -> None:
+        """A newer purchase of the same, planned and not sent yet, has its value for nothing."""
+        old = t.unlock.alias()
+        same = sa.select(old.c.id).where(
+            old.c.id == unlock_id,
+            *(old.c[name] == _U[name] for name in ("provider", "account", "channel", "person")),
+            old.c.generation < _U.generation,
+        )
+        connection.execute(
+            sa.update(t.unlock)
+            .where(
+                _U.state == UnlockState.PLANNED.value,
+                _U.attempt_id.is_(None),
+                _U.prior_attempt_id.is_(None),
+                sa.exists(same.correlate(t.unlock)),
+            )
+            .values(
+                state=UnlockState.FINAL.value,
+                result=Result.DELIVERED.value,
+                reason="",
+                value=self._seal.seal({"value": value}),
+                value_hash=self._seal.hash(value),
+                check_at=None,
+                state_at=now,
+                final_at=now,
+            )
+        )
 
     def allow_repeat(self, check: CheckRow, reason: str, now: datetime, run_id: str | None = None) -> None:
         """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays.
 
-        `run_id` names the run that may send it; without one it waits for a run that selects its records.
+        `run_id` names the run that may send it; an empty one none: it waits until its records are selected again.
 
         Where an answer was lost twice already, nobody will tell whether the older request was charged: it is presumed.
         """

@@ -148,14 +148,20 @@ class Runs:
                 connection.execute(sa.insert(t.change), rows)
 
     def settle(self, run_id: str, states: Mapping[int, str]) -> None:
-        """Note, by record, which intended changes the CRM took (`written`) and which it did not (`rejected`)."""
+        """Note, by record, whether the CRM took the newest intended change (`written`) or not (`rejected`).
+
+        An older one whose answer was lost stays intended: it may have landed, and can be undone.
+        """
         with self._db.write() as connection:
             for state in set(states.values()):
                 record_ids = [record_id for record_id, value in states.items() if value == state]
+                newest = (
+                    sa.select(sa.func.max(_C.id))
+                    .where(_C.run_id == run_id, _C.record_id.in_(record_ids))
+                    .group_by(_C.record_id)
+                )
                 connection.execute(
-                    sa.update(t.change)
-                    .where(_C.run_id == run_id, _C.record_id.in_(record_ids), _C.state == "intended")
-                    .values(state=state)
+                    sa.update(t.change).where(_C.id.in_(newest), _C.state == "intended").values(state=state)
                 )
 
     def undoable(self, run_id: str) -> list[ChangeRow]:
