@@ -77,8 +77,10 @@ def _prove(story: Story, tell: Callable[[str], None]) -> None:
 
 
 def _look_for_idle_hands(story: Story) -> None:
-    """A run with nothing to do does nothing, once the vendor's free reads have caught up."""
+    """The same runs once more do nothing, once the vendor's free reads and the last edits have been caught up with."""
     story.simulator.clock.advance(story.size.late_s)
+    for command in (BACKFILL, SYNC):
+        story.desk.run(*command)
     before, moment = story.effects, story.simulator.clock.now()
     for command in (BACKFILL, SYNC):
         story.desk.run(*command)
