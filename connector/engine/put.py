@@ -62,7 +62,11 @@ class Reading:
         run, mapping = self.run, self.mapping
         run.parts.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
         updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
-        return run.parts.crm.update(mapping.object, updates, fresh_since(run.parts, self.read_at))
+        return run.parts.crm.update(mapping.object, updates, self.is_fresh)
+
+    def is_fresh(self) -> bool:
+        """Whether what is decided on this reading may still leave."""
+        return fresh_since(self.run.parts, self.read_at)()
 
 
 def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:

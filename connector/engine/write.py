@@ -11,7 +11,7 @@ from connector.core.mapping import MappingFile
 from connector.crm.interface import Rejection, Trouble
 from connector.engine import outcome, put
 from connector.engine.context import Run
-from connector.engine.put import FRESH, Decided, Reading
+from connector.engine.put import Decided, Reading
 from connector.engine.second_try import Trial, try_again
 from connector.store.records import Finish
 from connector.store.rows import RecordRow
@@ -78,7 +78,7 @@ def _write_fresh(
         decided = _decide(reading, left)
         left = []
         for start in range(0, len(decided), size):
-            if start and run.now() - reading.read_at > FRESH:
+            if start and not reading.is_fresh():
                 left = [one.row for one in decided[start:]]
                 break
             again += _send(reading, decided[start : start + size], last=last)
