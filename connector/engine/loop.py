@@ -36,6 +36,8 @@ class _Agenda:
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_once: set[int] = set()
+        # Older tasks only become fewer while a run is at work, and most runs have none.
+        self._older = run.parts.ledger.results.has_older_tasks(provider.source, run.started_at)
         self.refresh()
 
     @property
@@ -99,6 +101,8 @@ class _Agenda:
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[Piece]:
         """Tasks that are due; those of earlier runs get one look each."""
         run, results = self._run, self._run.parts.ledger.results
+        if older and not self._older:
+            return
         for task in results.due_tasks(self._provider.source, run.now(), run.started_at, run.looked, older=older):
             key = f"poll {task.id}"
             if key in busy:

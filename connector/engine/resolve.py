@@ -26,8 +26,9 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
     waiting: dict[str, list[Pending]] = {}
     unaffordable: list[int] = []
     unasked: list[int] = []
-    left = _credits_left(run, provider)
-    for want, record in run.parts.ledger.records.pending_lookups(run.id):
+    pending = run.parts.ledger.records.pending_lookups(run.id)
+    left = _credits_left(run, provider) if pending else None
+    for want, record in pending:
         rules = run.mappings[record.mapping].channels.get(want.channel)
         if (
             rules is None

@@ -55,6 +55,15 @@ class Polls:
                 for row in connection.execute(query)
             ]
 
+    def has_older_tasks(self, source: Source, since: datetime) -> bool:
+        """Whether anything is open that was submitted before a run began."""
+        c = t.task.c
+        query = sa.select(c.id).where(
+            c.provider == source.name, c.account == source.account, c.state == "open", c.submitted_at < since
+        )
+        with self._db.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def people_of(self, task: TaskRow) -> dict[str, int]:
         """The persons still waiting in a task, with their unlock ids."""
         query = sa.select(_U.person, _U.id).where(_U.task_id == task.id, _U.state != UnlockState.FINAL.value)
