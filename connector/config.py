@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
+from croniter import croniter
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ruamel.yaml import YAML
@@ -14,7 +15,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from connector.core.errors import ConfigurationError, MappingError
-from connector.core.mapping import PATTERN_WORDS, KeyPath, MappingFile, check
+from connector.core.mapping import PATTERN_WORDS, Finding, KeyPath, MappingFile, check
 from connector.core.model import Channel
 
 S = TypeVar("S", bound=BaseSettings)
@@ -42,6 +43,10 @@ class Settings(BaseSettings):
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
     connector_time_scale: float = Field(default=1.0, gt=0, le=1)
     connector_undo_days: int = Field(default=30, ge=0, le=3650)
+    connector_public_url: str = ""
+    connector_trigger_token: SecretStr | None = None
+    connector_outbound_message_secret: SecretStr | None = None
+    connector_salesforce_org_id: str = ""
 
     @field_validator("connector_poll_seconds", mode="before")
     @classmethod
@@ -162,6 +167,8 @@ def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]]) -> LoadedM
     except ValidationError as error:
         raise MappingError(_schema_lines(path, document, error)) from None
     findings = check(mapping, offers)
+    if mapping.schedule is not None and not croniter.is_valid(mapping.schedule):
+        findings = [*findings, Finding(("schedule",), "must be a cron expression such as '*/15 * * * *' (UTC)")]
     if findings:
         raise MappingError([f"{_place(path, document, found.path)}: {found.message}" for found in findings])
     return LoadedMapping(path, mapping, document)

@@ -3,7 +3,8 @@
 The simulated world stands in `rehearsal`, imported only by the commands that need it.
 """
 
-from connector.app.application import Application, Backfill
+from connector.app.application import Application
+from connector.app.handing import Backfill
 from connector.app.plans import read_plan
 
 __all__ = ["Application", "Backfill", "read_plan"]

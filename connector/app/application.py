@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from connector.app.doctor import Finding, doctor_crm
+from connector.app.handing import Backfill, Handed, hand_over, somebody_works
 from connector.app.joining import (
     Configured,
     configure,
@@ -16,17 +18,19 @@ from connector.app.joining import (
     still_at_work,
 )
 from connector.app.plans import check_plan, freeze, org_of, write_plan
-from connector.config import LoadedMapping, env_file_here, load_mapping
+from connector.app.serving import Serving, check_doors, driving, serve, work
+from connector.app.status import status_of
+from connector.config import env_file_here, load_mapping
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.person import Source
 from connector.core.preview import Preview
-from connector.core.report import Report, iso
+from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import to_18
-from connector.engine.check import Problem, check_fields
+from connector.engine.check import check_fields
 from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
@@ -35,29 +39,10 @@ from connector.engine.sync import Job
 from connector.engine.undo import undo
 from connector.providers import REGISTRY
 from connector.providers.lensmor_events import LensmorEvents
-from connector.runtime.local import SystemClock, drive, owner
+from connector.runtime.local import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
-from connector.store.operator import OpenUnlock
 
 OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Backfill:
-    """Which records a backfill takes: by condition or ids, never by flag."""
-
-    where: str | None = None
-    ids: tuple[str, ...] | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `doctor`: what was looked at, whether it is fit, and the fix."""
-
-    subject: str
-    ok: bool
-    message: str
 
 
 class Application:
@@ -85,9 +70,9 @@ class Application:
         self._given = {one.mapping.name: given for given, one in found}
         if len(self.loaded) < len(mapping_names):
             raise ConfigurationError("two of the mapping files have the same name; give each its own")
-        self._configured = configured or configure(env_file or env_file_here())
+        self.configured = configured or configure(env_file or env_file_here())
         self._progress = progress or Silent()
-        self.clock = SystemClock(self._configured.settings.connector_time_scale)
+        self.clock = SystemClock(self.configured.settings.connector_time_scale)
 
     @property
     def mappings(self) -> dict[str, MappingFile]:
@@ -101,43 +86,48 @@ class Application:
     @property
     def ledger_place(self) -> str:
         """Which ledger is used, fit for display: no password."""
-        url = self._configured.ledger_url()
+        url = self.configured.ledger_url()
         return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
 
     @contextmanager
     def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:
         """The ledger alone, for commands that look."""
-        found = open_ledger(self._configured, must_exist=must_exist, throwaway=not must_exist)
+        found = open_ledger(self.configured, must_exist=must_exist, throwaway=not must_exist)
         try:
             yield found
         finally:
             found.close()
 
     @contextmanager
-    def parts(self, *, throwaway: bool = False) -> Iterator[Parts]:
+    def parts(self, *, throwaway: bool = False, shared: bool = False) -> Iterator[Parts]:
         """Everything joined; fields and logins are not checked yet.
 
         Args:
             throwaway: without an existing ledger, use one that leaves no trace.
+            shared: several runs may be at work at once.
         """
-        settings = self._configured.settings
+        settings = self.configured.settings
         crm = connect_crm(settings, self.clock)
-        ledger = open_ledger(self._configured, throwaway=throwaway)
+        ledger = open_ledger(self.configured, throwaway=throwaway)
+        self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
-            names = self._asked() | still_at_work(self._configured, ledger)
-            providers = connect_providers(self._configured, names, ledger, self.clock)
+            names = self._asked() | still_at_work(self.configured, ledger)
+            providers = connect_providers(self.configured, names, ledger, self.clock)
+            me = owner()
             try:
-                yield Parts(
-                    ledger=ledger,
-                    crm=crm,
-                    providers=providers,
-                    limits=self._configured.limits(),
-                    clock=self.clock,
-                    owner=owner(),
-                    wait_s=settings.connector_wait_seconds,
-                    undo_days=settings.connector_undo_days,
-                    progress=self._progress,
-                )
+                with ledger.locks.present(me):
+                    yield Parts(
+                        ledger=ledger,
+                        crm=crm,
+                        providers=providers,
+                        limits=self.configured.limits(),
+                        clock=self.clock,
+                        owner=me,
+                        wait_s=settings.connector_wait_seconds,
+                        undo_days=settings.connector_undo_days,
+                        shared=shared or not ledger.database.is_sqlite,
+                        progress=self._progress,
+                    )
             finally:
                 for provider in providers.values():
                     provider.close()
@@ -145,17 +135,54 @@ class Application:
             ledger.close()
             crm.close()
 
-    def sync(self) -> Report:
+    def sync(self) -> Report | Handed:
         """One pass over the flagged records."""
-        with self.parts() as parts:
-            self._check(parts.crm)
-            return drive(parts, Job("sync", self.mappings, {}))
+        return self._run("sync", None)
 
-    def backfill(self, chosen: Backfill) -> Report:
+    def backfill(self, chosen: Backfill) -> Report | Handed:
         """One pass over chosen records."""
+        return self._run("backfill", chosen)
+
+    def _run(self, command: str, chosen: Backfill | None) -> Report | Handed:
+        """Do it here, or hand it to the process that drives the ledger for others."""
         with self.parts() as parts:
-            self._check(parts.crm)
-            return drive(parts, Job("backfill", self.mappings, self._selections(parts.crm, chosen)))
+            digests = {name: mapping.digest() for name, mapping in self.mappings.items()}
+            if somebody_works(parts.ledger, digests, self.clock.now()):
+                return hand_over(parts.ledger, command, digests, chosen, self._progress, self.clock.now())
+            self.check(parts.crm)
+            selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
+            return drive(parts, Job(command, self.mappings, selections))
+
+    @contextmanager
+    def serving(self, host: str) -> Iterator[Serving]:
+        """Take what arrives; where the ledger is embedded, do its work too.
+
+        Raises:
+            ConfigurationError: a door without a lock, or whatever a run would find wrong.
+        """
+        check_doors(self.configured, host)
+        with self.parts(shared=True) as parts:
+            self.check(parts.crm)
+            with self._worked_for(parts) as driver:
+                yield serve(self.configured, parts, self.mappings, driver)
+
+    def work(self, concurrency: int) -> None:
+        """Be a worker of the ledger on PostgreSQL, until told to stop.
+
+        Raises:
+            ConfigurationError: whatever a run would find wrong.
+        """
+        with self.parts(shared=True) as parts:
+            self.check(parts.crm)
+            work(parts, self, concurrency)
+
+    @contextmanager
+    def _worked_for(self, parts: Parts) -> Iterator[Driver | None]:
+        if not parts.ledger.database.is_sqlite:
+            yield None
+            return
+        with driving(parts, self) as driver:
+            yield driver
 
     def undo(self, run_id: str) -> Report:
         """Put back what a run wrote, where it still holds.
@@ -176,8 +203,8 @@ class Application:
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
         """What a run would do now; no effect anywhere, but for a frozen plan in the file `out`."""
         with self.parts(throwaway=True) as parts:
-            self._check(parts.crm)
-            selections = {} if chosen is None else self._selections(parts.crm, chosen)
+            self.check(parts.crm)
+            selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
             now = self.clock.now()
             found, records = preview(Run(parts, "plan", self.mappings, now), selections)
             if out is not None:
@@ -195,7 +222,7 @@ class Application:
         """
         with self.parts() as parts:
             check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
-            self._check(parts.crm)
+            self.check(parts.crm)
             return drive(parts, Job("apply", self.mappings, {}, plan))
 
     def _mapped_sources(self, parts: Parts) -> dict[str, Source]:
@@ -203,9 +230,9 @@ class Application:
 
     @property
     def _org(self) -> str:
-        return org_of(self._configured.settings.salesforce_instance_url)
+        return org_of(self.configured.settings.salesforce_instance_url)
 
-    def _selections(self, crm: Crm, chosen: Backfill) -> dict[str, Selection]:
+    def selections(self, crm: Crm, chosen: Backfill, mappings: Mapping[str, MappingFile]) -> dict[str, Selection]:
         """The records of a backfill; the mapping's own condition still holds."""
         ids: tuple[str, ...] | None = None
         if chosen.ids is not None:
@@ -217,7 +244,7 @@ class Application:
                 )
             ids = tuple(found for found in full.values() if found)
         selections: dict[str, Selection] = {}
-        for name, mapping in self.mappings.items():
+        for name, mapping in mappings.items():
             usual = flagged(mapping)
             if chosen.where:
                 try:
@@ -228,7 +255,7 @@ class Application:
             selections[name] = Selection(usual.object, usual.fields, None, where, ids, usual.newest_first, chosen.limit)
         return selections
 
-    def _check(self, crm: Crm) -> None:
+    def check(self, crm: Crm) -> None:
         """Log in and check every mapped field before anything is bought.
 
         Raises:
@@ -247,7 +274,7 @@ class Application:
         """Look at everything a run needs; buys and writes nothing."""
         findings = [Finding(f"mapping {found.path}", ok=True, message="valid") for found in self.loaded.values()]
         with self.parts(throwaway=True) as parts:
-            findings += _doctor_crm(parts.crm, self.loaded)
+            findings += doctor_crm(parts.crm, self.loaded)
             for name, provider in parts.providers.items():
                 try:
                     balance = provider.balance()
@@ -258,13 +285,13 @@ class Application:
 
     def credits(self) -> dict[str, Any]:
         """Balances as the vendors say now, holds and charges by the ledger, and the spend of each month."""
-        names = [name for name, settings in self._configured.providers.items() if settings.api_key is not None]
+        names = [name for name, settings in self.configured.providers.items() if settings.api_key is not None]
         if not names:
             raise ConfigurationError("no vendor is set up: put LENSMOR_API_KEY or SALESFINITY_API_KEY into .env")
         rows: dict[str, dict[str, Any]] = {}
         with self.ledger(must_exist=False) as ledger:
             totals = ledger.credits.totals()
-            for name, provider in connect_providers(self._configured, names, ledger, self.clock).items():
+            for name, provider in connect_providers(self.configured, names, ledger, self.clock).items():
                 found = totals.get(name, Totals())
                 rows[name] = {"balance": None, "trouble": "", "held": found.open, "charged": found.charged}
                 try:
@@ -281,39 +308,7 @@ class Application:
 
     def status(self, ledger: Ledger) -> dict[str, Any]:
         """What is open, and what happens to it next."""
-        counts = ledger.runs.open_counts()
-        last = next(iter(ledger.runs.newest(1)), None)
-        state = last.state if last is not None else ""
-        if state == "running" and not ledger.is_driven():
-            state = "interrupted"
-        return {
-            "ledger": self.ledger_place,
-            "last_run": None if last is None else {"id": last.id, "command": last.command, "state": state},
-            "unlocks": [
-                {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
-                for (provider, state), count in sorted(counts.unlocks.items())
-            ],
-            "needs_a_look": [
-                {
-                    "unlock_id": row.id,
-                    "provider": row.provider,
-                    "channel": row.channel.value,
-                    "state": "parked" if row.parked else row.state.value,
-                    "reason": row.reason,
-                    "since": iso(row.since),
-                    "next": _next_of(row),
-                }
-                for row in ledger.operator.needs_a_look()
-            ],
-            "open_tasks": counts.tasks,
-            "open_records": counts.records,
-            "parked_records": counts.parked,
-            "credits": {
-                name: {"held": found.open, "charged": found.charged}
-                for name, found in sorted(ledger.credits.totals().items())
-            },
-            "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
-        }
+        return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, unlock_id: int, word: str) -> str:
         """An operator's word on an unlock (one of `OperatorsWord`); returns what was done.
@@ -335,54 +330,6 @@ class Application:
         """Lensmor's events."""
         with (
             self.ledger(must_exist=False) as ledger,
-            connect_events(self._configured, ledger, self.clock) as found,
+            connect_events(self.configured, ledger, self.clock) as found,
         ):
             yield found
-
-
-def _next_of(row: OpenUnlock) -> str:
-    if row.parked:
-        return "a value waits to be written; connector resolve --retry-write offers it at once"
-    if row.unsent:
-        return "sent once more when a record asks for it; else its lost request counts as charged after a day"
-    if row.check_at:
-        return f"the vendor is read again at {iso(row.check_at)}"
-    return "an operator must tell: connector resolve"
-
-
-def _what_next(provider: str, state: str) -> str:
-    if state != "unknown":
-        return "read by the next sync"
-    if provider in REGISTRY and REGISTRY[provider].keeps_records:
-        return (
-            "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
-        )
-    return "a callback or an operator must tell; it is never sent again by itself (at most 1 credit each may be spent)"
-
-
-def _doctor_crm(crm: Crm, loaded: Mapping[str, LoadedMapping]) -> list[Finding]:
-    try:
-        crm.login()
-    except ConnectorError as error:
-        return [Finding("Salesforce login", ok=False, message=str(error))]
-    usage = crm.usage()
-    findings = [Finding("Salesforce login", ok=True, message="accepted")]
-    if usage.daily_limit:
-        findings.append(
-            Finding(
-                "Salesforce quota", ok=True, message=f"{usage.daily_used} of {usage.daily_limit} daily requests used"
-            )
-        )
-    for found in loaded.values():
-        try:
-            problems: list[Problem] = check_fields(crm, found.mapping)
-        except ConnectorError as error:
-            findings.append(Finding(f"object {found.mapping.object}", ok=False, message=str(error)))
-            continue
-        findings += [Finding(found.place(problem.path), ok=False, message=problem.message) for problem in problems]
-        if not problems:
-            count = len(found.mapping.read_fields())
-            findings.append(
-                Finding(f"object {found.mapping.object}", ok=True, message=f"{count} fields visible and fit")
-            )
-    return findings

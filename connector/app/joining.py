@@ -17,13 +17,15 @@ from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
 from connector.providers.lensmor_events import LensmorEvents
-from connector.providers.settings import ProviderSettings
+from connector.providers.settings import BuiltWith, ProviderSettings
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
 from connector.store.limiter import Limiter
 from connector.store.seal import Seal, new_key, read_or_create_key_file
 
 LEDGER_FILE = "connector.db"
+CALLBACK_PATH = "/v1/callbacks/salesfinity/"
+SPILL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class Configured:
         """Where the ledger is: as set, else beside the `.env` file, else in the working directory."""
         if self.settings.connector_database_url:
             return self.settings.connector_database_url
-        folder = self.env_file.parent if self.env_file is not None else Path.cwd()
-        return f"sqlite:///{folder.resolve() / LEDGER_FILE}"
+        return f"sqlite:///{self.folder() / LEDGER_FILE}"
+
+    def folder(self) -> Path:
+        """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
+        return (self.env_file.parent if self.env_file is not None else Path.cwd()).resolve()
 
     def limits(self) -> dict[str, AccountLimits]:
         """The operator's caps and reserves."""
@@ -59,6 +64,8 @@ def configure(env_file: Path | None) -> Configured:
     settings = read_settings(Settings, env_file)
     if settings.salesforce_instance_url:
         check_url("SALESFORCE_INSTANCE_URL", settings.salesforce_instance_url)
+    if settings.connector_public_url:
+        settings.connector_public_url = check_url("CONNECTOR_PUBLIC_URL", settings.connector_public_url)
     providers = {name: read_settings(entry.settings, env_file) for name, entry in REGISTRY.items()}
     for name, found in providers.items():
         check_url(f"{name.upper()}_BASE_URL", found.base_url)
@@ -93,10 +100,14 @@ def open_ledger(configured: Configured, *, must_exist: bool = False, throwaway: 
             return _in_memory()
         if not path.parent.is_dir():
             raise ConfigurationError(f"CONNECTOR_DATABASE_URL: there is no folder {path.parent}")
-    database = Database(url)
     seal = Seal(_keys(configured.settings, path, is_new=not exists))
+    database = Database(url)
     database.migrate()
-    return Ledger(database, seal, path)
+    if database.is_sqlite:
+        return Ledger(database, seal, path)
+    from connector.runtime.distributed import Delivery
+
+    return Ledger(database, seal, configured.folder() / SPILL_NAME, Delivery())
 
 
 def _in_memory() -> Ledger:
@@ -164,11 +175,17 @@ def connect_providers(
         ConfigurationError: a vendor that is asked has no key.
     """
     connected: dict[str, Provider] = {}
+    base = configured.settings.connector_public_url
+
+    def callback_url(attempt_id: str) -> str:
+        return f"{base}{CALLBACK_PATH}{ledger.seal.address(attempt_id)}"
+
+    built_with = BuiltWith(configured.settings.connector_poll_seconds, callback_url if base else None)
     for name, entry in REGISTRY.items():
         if name in names:
             found = configured.providers[name]
             http = vendor_http(name, found, ledger, clock)
-            connected[name] = entry.build(http, found, configured.settings.connector_poll_seconds)
+            connected[name] = entry.build(http, found, built_with)
     return connected
 
 

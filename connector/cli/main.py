@@ -2,16 +2,15 @@
 
 import signal
 import sys
-import traceback
 from io import TextIOWrapper
-from pathlib import Path
 from types import FrameType
 
 import click
 
-from connector.cli import admin, events, history, operator, rehearse, runs
+from connector.cli import admin, events, history, operator, rehearse, runs, serve
 from connector.cli.common import say
 from connector.core.errors import ConnectorError
+from connector.report.logs import where
 
 INTERRUPTED = 130
 INTERRUPTED_TEXT = "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there."
@@ -34,7 +33,7 @@ def cli() -> None:
     """
 
 
-for module in (runs, history, operator, admin, events, rehearse):
+for module in (runs, serve, history, operator, admin, events, rehearse):
     for command in module.COMMANDS:
         cli.add_command(command)
 
@@ -67,18 +66,10 @@ def main() -> None:
         sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
-        say(f"error: internal fault, please report it: {_where(error)}")
+        say(f"error: internal fault, please report it: {where(error)}")
         sys.exit(1)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """A scheduler's SIGTERM ends a run as Ctrl-C does: requests under way are awaited and committed."""
     raise KeyboardInterrupt
-
-
-def _where(error: BaseException) -> str:
-    """Kind and place of a fault; never its text, which may quote data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "connector" in Path(frame.filename).parts] or frames
-    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"
-    return f"{type(error).__name__} at {place}"

@@ -110,7 +110,7 @@ def always() -> bool:
 
 
 class Crm(ABC):
-    """One CRM org, as one user. Not for use by several threads at once."""
+    """One CRM org, as one user; threads that share it wait for each other."""
 
     read_size: int
     write_size: int

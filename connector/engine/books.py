@@ -91,7 +91,7 @@ def _channels(run: Run) -> dict[str, dict[str, int]]:
 
 def _credits(run: Run) -> dict[str, ProviderCredits]:
     credits_now = run.parts.ledger.credits
-    charged = credits_now.charged_since(run.first_entry)
+    charged = credits_now.charged_since(run.first_entry, list(run.mappings) if run.parts.shared else None)
     totals = credits_now.totals()
     names = dict.fromkeys([*run.balances, *charged])
     return {
@@ -106,11 +106,11 @@ def _credits(run: Run) -> dict[str, ProviderCredits]:
 
 
 def _crm(run: Run) -> CrmFigures:
-    usage = run.parts.crm.usage()
+    usage, before = run.parts.crm.usage(), run.parts.usage_before
     return CrmFigures(
-        usage.read_calls,
-        usage.write_calls,
-        usage.other_calls,
+        usage.read_calls - before.read_calls,
+        usage.write_calls - before.write_calls,
+        usage.other_calls - before.other_calls,
         run.writes["written"],
         run.writes["unchanged"],
         run.writes["failed"],

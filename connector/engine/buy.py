@@ -91,7 +91,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission) -> N
         ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
         run.settled.extend(gone)
     except (sa.exc.SQLAlchemyError, ValueError, OSError):
-        ledger.spill(
+        ledger.spill.keep(
             {"attempt_id": batch.attempt_id, "task_id": answer.task_id, "check": check, "gone": gone, "back": back}
         )
         raise

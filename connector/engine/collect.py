@@ -9,6 +9,7 @@ from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, Rea
 from connector.engine.context import Run
 from connector.engine.resolve import still_wanted
 from connector.providers.interface import Item, ItemState, Provider, TaskReport
+from connector.store.hints import Hint
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
 STRETCH_AFTER = timedelta(minutes=5)
@@ -138,6 +139,19 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             run.parts.progress.note(reason)
         case AskOperator():
             results.check_again(row, None, running=False, now=run.now())
+
+
+def adopt_hint(run: Run, provider: Provider, hint: Hint) -> None:
+    """A callback named the task of a request whose answer was lost: what counts is the vendor's own word on it."""
+    try:
+        confirmed = provider.knows_task(hint.vendor_id, hint.attempt_id, hint.person)
+    except NotThereError:
+        confirmed = False
+    if confirmed:
+        now = run.now()
+        run.parts.ledger.attempts.accept(hint.attempt_id, hint.vendor_id, now, {}, {}, [], now)
+        run.parts.progress.note(f"a callback of {provider.name} brought back a lost request")
+    run.parts.ledger.hints.done(hint, used=confirmed)
 
 
 def reread(run: Run, provider: Provider, row: RereadRow) -> None:

@@ -1,9 +1,10 @@
 """What every stage works with: the parts of the application, and what this run has learnt so far."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Protocol
 
 from connector.core.clock import Clock
@@ -13,7 +14,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel
 from connector.core.person import Source
 from connector.core.plan import Planner
-from connector.crm.interface import Crm
+from connector.crm.interface import Crm, Usage
 from connector.providers.interface import Provider
 from connector.store.credits import CapRules
 from connector.store.ledger import Ledger
@@ -49,6 +50,19 @@ class Silent:
         """Nothing."""
 
 
+class Patience(Enum):
+    """How long a run may go on waiting for vendors."""
+
+    FULL = "as long as the operator allows"
+    SHORT = "others wait for this run to end"
+    NONE = "the process is to stop: buy no more, write what is there"
+
+
+def full_patience() -> Patience:
+    """Of runs that nobody waits for."""
+    return Patience.FULL
+
+
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
     """The operator's caps over all runs of one provider account, and the part of its balance never to be touched."""
@@ -66,6 +80,9 @@ class Parts:
         owner: who sends requests: this process.
         wait_s: how long a run waits for its own vendor tasks and unknowns.
         workers: threads at most per provider; 1 runs everything in the caller's thread.
+        shared: other runs may be at work beside this one, on the same ledger.
+        patience: asked now and then while a run is at work.
+        usage_before: what the connection to the CRM was asked by earlier runs of this process.
     """
 
     ledger: Ledger
@@ -77,6 +94,9 @@ class Parts:
     wait_s: float = 900.0
     undo_days: int = 30
     workers: int = 4
+    shared: bool = False
+    patience: Callable[[], Patience] = full_patience
+    usage_before: Usage = field(default_factory=Usage)
     progress: Progress = field(default_factory=Silent)
 
     @property

@@ -5,13 +5,13 @@ to buy from, names to look up) is read again from there whenever something may h
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from connector.core.errors import NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel
 from connector.engine import buy, collect, resolve, write
-from connector.engine.context import Run
+from connector.engine.context import Patience, Run
 from connector.engine.lanes import Lane, Work, wait_any
 from connector.providers.interface import Provider
 from connector.store.rows import RereadRow
@@ -20,14 +20,22 @@ WRITE_AT = 2000  # finished wants that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
 JOIN_S = 15.0  # how long a batch that is not full waits for people who may still join it
 GLANCE_S = 1.0
+SHORT_PATIENCE_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
+STOPPING = "the connector is being stopped; the next run goes on"
+CLAIM_S = 60.0  # where several processes look, nobody else does for so long: then whoever took it is dead
 TROUBLES_IN_A_ROW = 3
 Piece = tuple[str, Work]
 
 
 class _Agenda:
-    """What one provider may do next."""
+    """What one provider may do next.
 
-    def __init__(self, run: Run, provider: Provider, lane: Lane) -> None:
+    Args:
+        helps: only what any process may take: purchases, due tasks and people.
+    """
+
+    def __init__(self, run: Run, provider: Provider, lane: Lane, *, helps: bool = False) -> None:
+        self._helps = helps
         self._run = run
         self._provider = provider
         self.lane = lane
@@ -50,6 +58,8 @@ class _Agenda:
         ledger = self._run.parts.ledger
         full = self._run.full_pairs(self.name)
         self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
+        if self._helps:
+            return
         due = ledger.results.due_rereads(self._provider.source, self._run.id)
         self._rereads = [row for row in due if row.id not in self._read_once]
         if self._provider.source.looks_up_linkedin:
@@ -69,6 +79,7 @@ class _Agenda:
 
     def _pieces(self, *, partial: bool) -> Iterator[Piece]:
         busy = self.lane.keys
+        yield from self._hints(busy)
         yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
         if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
@@ -105,7 +116,7 @@ class _Agenda:
             return
         for task in results.due_tasks(self._provider.source, run.now(), run.started_at, run.looked, older=older):
             key = f"poll {task.id}"
-            if key in busy:
+            if key in busy or (run.parts.shared and not results.claim_task(task, run.later(CLAIM_S))):
                 continue
             if older:
                 run.looked.add(task.id)
@@ -114,10 +125,20 @@ class _Agenda:
     def _check(self, busy: set[str]) -> Iterator[Piece]:
         if not self._provider.keeps_records:
             return
-        for row in self._run.parts.ledger.results.due_checks(self._provider.source, self._run.now()):
+        run, results = self._run, self._run.parts.ledger.results
+        for row in results.due_checks(self._provider.source, run.now()):
             key = f"check {row.id}"
-            if key not in busy:
+            if key not in busy and (not run.parts.shared or results.claim_check(row, run.later(CLAIM_S))):
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
+
+    def _hints(self, busy: set[str]) -> Iterator[Piece]:
+        """Callbacks about requests whose own answer was lost."""
+        if not self._provider.calls_back:
+            return
+        for hint in self._run.parts.ledger.hints.waiting(self._provider.source):
+            key = f"hint {hint.id}"
+            if key not in busy:
+                yield key, functools.partial(collect.adopt_hint, self._run, self._provider, hint)
 
     def _reread(self, busy: set[str]) -> Iterator[Piece]:
         while self._rereads:
@@ -145,14 +166,22 @@ class _Agenda:
 class Loop:
     """Runs until nothing is left that this run waits for, or its patience ends."""
 
+    helps = False
+
     def __init__(self, run: Run) -> None:
         self._run = run
         parts = run.parts
         self._agendas = [
-            _Agenda(run, provider, Lane(name, 0 if parts.workers <= 1 else min(provider.parallel, parts.workers)))
+            _Agenda(
+                run,
+                provider,
+                Lane(name, 0 if parts.workers <= 1 else min(provider.parallel, parts.workers)),
+                helps=self.helps,
+            )
             for name, provider in parts.providers.items()
-            if name in run.asked_providers
+            if name in run.asked_providers and not (self.helps and provider.parallel == 1)
         ]
+        self._looked_at = run.now()
         self._deadline = run.later(parts.wait_s)
         self._ready = 0
         self._ready_since: datetime | None = None
@@ -174,12 +203,11 @@ class Loop:
 
     def _turn(self) -> bool:
         """One round; False when the run may go on to its last writes."""
-        if self._run.now() >= self._deadline:
-            self._run.out_of_time = True
+        self._mind_the_time()
         finished = sum(agenda.lane.reap() for agenda in self._agendas) > 0
         started = sum(self._fill(agenda) for agenda in self._agendas) > 0
         if started or finished:
-            self._advance(everything=False)
+            self._advance(everything=self._run.parts.shared and self._run.now() >= self._after(self._looked_at, JOIN_S))
             if not started:
                 self._refresh()
             return True
@@ -192,6 +220,17 @@ class Loop:
         if sum(self._fill(agenda) for agenda in self._agendas) > 0:
             return True
         return self._wait()
+
+    def _mind_the_time(self) -> None:
+        run, patience = self._run, self._run.parts.patience()
+        if patience is Patience.NONE:
+            for agenda in self._agendas:
+                run.stop_buying(agenda.name, STOPPING)
+        hurried = patience is Patience.SHORT and run.now() >= self._after(run.started_at, SHORT_PATIENCE_S)
+        if hurried or patience is Patience.NONE:
+            self._deadline = min(self._deadline, run.now())
+        if run.now() >= self._deadline:
+            run.out_of_time = True
 
     def _fill(self, agenda: _Agenda) -> bool:
         started = False
@@ -223,6 +262,8 @@ class Loop:
         while self._run.settled:
             ids.append(self._run.settled.popleft())
         moved = resolve.advance(self._run, None if everything else ids) if everything or ids else 0
+        if everything:
+            self._looked_at = self._run.now()
         if moved:
             self._ready += moved
             self._ready_since = self._ready_since or self._run.now()
@@ -245,8 +286,51 @@ class Loop:
             return False
         if self._ready_since is not None:
             due = min(due, self._after(self._ready_since, WRITE_AFTER_S))
-        run.parts.clock.pause(max(due - run.now(), timedelta(milliseconds=1)))
+        run.parts.clock.pause(max(self._nap(due), timedelta(milliseconds=1)))
         return True
+
+    def _nap(self, due: datetime) -> timedelta:
+        """Beside other runs, others may settle what we wait for, and callbacks come: look up every moment."""
+        longest = timedelta(seconds=GLANCE_S if self._run.parts.shared else WRITE_AFTER_S * 1000)
+        return min(due - self._run.now(), longest)
 
     def _after(self, moment: datetime, seconds: float) -> datetime:
         return moment + timedelta(seconds=seconds * self._run.parts.clock.scale)
+
+
+class Assistance(Loop):
+    """Helps another process with its run: buys what it has planned and reads what is due, but plans and writes nothing.
+
+    Everything it takes is claimed in the ledger, and everything it learns is found there by the run's own process. A
+    vendor that wants one request at a time is left to that process.
+
+    Args:
+        run: the other process's.
+        stopping: whether this process is to stop.
+    """
+
+    helps = True
+
+    def __init__(self, run: Run, stopping: Callable[[], bool]) -> None:
+        super().__init__(run)
+        self._stopping = stopping
+
+    def work(self) -> None:
+        """Help until the run has ended, or this process is to stop."""
+        try:
+            while self._run.parts.ledger.runs.is_running(self._run.id) and not self._stopping():
+                busy = sum(agenda.lane.reap() for agenda in self._agendas) + sum(map(self._fill, self._agendas))
+                self._run.settled.clear()
+                if not busy:
+                    self._refresh()
+                    self._run.parts.clock.pause(timedelta(seconds=GLANCE_S))
+        finally:
+            for agenda in self._agendas:
+                agenda.lane.close()
+            for agenda in self._agendas:
+                agenda.lane.reap()
+
+    def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
+        """Whether a batch is as full as it will be, only the run's own process knows."""
+        del agenda
+        return False

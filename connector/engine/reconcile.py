@@ -13,14 +13,14 @@ def recover(run: Run) -> None:
     """Take over what a dead process left: adopt spilled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
     ledger.rotate()
-    for answer in ledger.spilled():
-        _adopt(run, answer)
-    ledger.spill_adopted()
+    with ledger.spill.adopting() as answers:
+        for answer in answers:
+            _adopt(run, answer)
     check_at = {
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         for name, provider in run.parts.providers.items()
     }
-    lost = ledger.attempts.orphaned(check_at, run.now())
+    lost = ledger.attempts.orphaned(check_at, run.now(), ledger.locks.is_alive)
     if lost:
         run.parts.progress.note(f"{lost} paid request(s) of an interrupted run had no answer; they are being checked")
     ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())

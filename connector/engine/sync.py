@@ -63,7 +63,7 @@ def run_pass(parts: Parts, job: Job) -> Report:
 def _begin(parts: Parts, job: Job) -> Run:
     now = parts.clock.now()
     first_entry = parts.ledger.credits.newest_entry()
-    parts.ledger.runs.bury(now)
+    parts.ledger.runs.bury(now, list(job.mappings) if parts.shared else None)
     plan_id = job.plan.plan_id if job.plan else None
     run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
     at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)

@@ -98,6 +98,7 @@ class Provider(ABC):
         charges_failures: whether an item that failed must be presumed charged.
         poll_schedule_s: seconds before each poll of a task; the last repeats.
         parallel: how many requests may be under way at once.
+        calls_back: whether it may tell of a task's end of its own accord.
     """
 
     source: Source
@@ -105,6 +106,7 @@ class Provider(ABC):
     charges_failures: bool
     poll_schedule_s: tuple[float, ...]
     parallel: int
+    calls_back: bool = False
 
     @property
     def name(self) -> str:
@@ -149,6 +151,14 @@ class Provider(ABC):
         Raises:
             NotThereError: the vendor does not know it.
         """
+
+    def knows_task(self, task_id: str, attempt_id: str, person: str) -> bool:
+        """Whether the vendor itself says that this task is of that request, for that person; free.
+
+        Raises:
+            NotThereError: the vendor does not know the task.
+        """
+        raise UnsupportedError(self.name, "tasks that name their request")
 
     def read_person(self, person: str) -> Mapping[Channel, Sight]:
         """What the vendor's own record of a person shows, free.

@@ -27,7 +27,7 @@ from connector.providers.interface import (
     Submission,
     TaskReport,
 )
-from connector.providers.settings import ProviderSettings, Registration, provider_config
+from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "lensmor"
 BATCH = 100  # valid under every contract seen; 0.27.0 would allow 2000
@@ -241,10 +241,10 @@ def _word(value: object) -> str:
     return value[:60] if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() else ""
 
 
-def _build(http: VendorHttp, settings: ProviderSettings, poll_schedule_s: tuple[float, ...]) -> Provider:
+def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) -> Provider:
     if not isinstance(settings, LensmorSettings):
         raise TypeError("Lensmor is built from LensmorSettings")
-    return Lensmor(http, settings, poll_schedule_s)
+    return Lensmor(http, settings, built_with.poll_schedule_s)
 
 
 REGISTRATION = Registration(

@@ -2,25 +2,29 @@
 
 By the vendor's public pages (`docs/contracts/salesfinity.openapi.yaml`, seen November 2026). One credit per lookup
 that finds an email, charged at completion. There is no idempotency key and no search by `external_id`: a lost answer
-is resolved by a callback or by the operator, never by asking again.
+is resolved by a callback or by the operator, never by asking again. Callbacks are asked for where this deployment can
+be reached; what they say is read once more by GET, and polling goes on, more slowly.
 """
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 from pydantic import Field
 
 from connector.core.errors import LostAnswerError, RefusedError
-from connector.core.linkedin import profile_url
+from connector.core.linkedin import normalise, profile_url
 from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.providers.http import VendorHttp, whole
 from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport
-from connector.providers.settings import ProviderSettings, Registration, provider_config
+from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "salesfinity"
 PRICE_CREDITS = 1
 CHANNELS = frozenset({Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL})
 POLL_SCHEDULE_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+SAFETY_NET_S = (60.0, 300.0)  # between polls where a callback is expected
+CallbackUrl = Callable[[str], str]  # from an attempt's id
 _PATH = "/v1/api/enrichment/email"
 _TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 
@@ -43,16 +47,21 @@ class Salesfinity(Provider):
     Args:
         http: requests to the vendor.
         settings: the account name and request limit.
+        callback_url: where the vendor can tell of a request's end; None where it cannot reach us.
     """
 
     keeps_records = False
     charges_failures = False
     parallel = 1  # limits are not documented: one request at a time
+    calls_back = True  # a callback asked for earlier may still come, whatever is set now
 
-    def __init__(self, http: VendorHttp, settings: SalesfinitySettings) -> None:
+    def __init__(
+        self, http: VendorHttp, settings: SalesfinitySettings, callback_url: CallbackUrl | None = None
+    ) -> None:
         prices = Prices(dict.fromkeys(CHANNELS, PRICE_CREDITS))
         self.source = Source(NAME, settings.account, prices, IdentifiedBy.LINKEDIN)
-        self.poll_schedule_s = POLL_SCHEDULE_S
+        self.poll_schedule_s = SAFETY_NET_S if callback_url else POLL_SCHEDULE_S
+        self._callback_url = callback_url
         self._http = http
 
     def batch_size(self, channel: Channel) -> int:
@@ -76,6 +85,8 @@ class Salesfinity(Provider):
         del event_id
         (name,) = people
         body = {"linkedin_url": profile_url(name), "type": _TYPES[channel], "external_id": attempt_id}
+        if self._callback_url is not None:
+            body["callback_url"] = self._callback_url(attempt_id)
         answer = self._http.pay(_PATH, body)
         lookup_id = answer.body.get("_id")
         if answer.status != 201 or not isinstance(lookup_id, str) or not lookup_id:
@@ -98,6 +109,12 @@ class Salesfinity(Provider):
             return _ended(person, Item(ItemState.FAILED))
         return TaskReport(ended=False, items={})
 
+    def knows_task(self, task_id: str, attempt_id: str, person: str) -> bool:
+        """Whether the lookup echoes our id and was made for that person."""
+        body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
+        url = body.get("linkedin_url")
+        return body.get("external_id") == attempt_id and isinstance(url, str) and normalise(url) == person
+
     def close(self) -> None:
         """Close idle connections."""
         self._http.close()
@@ -107,11 +124,10 @@ def _ended(person: str, item: Item) -> TaskReport:
     return TaskReport(ended=True, items={person: item})
 
 
-def _build(http: VendorHttp, settings: ProviderSettings, poll_schedule_s: tuple[float, ...]) -> Provider:
-    del poll_schedule_s  # Lensmor's own; this vendor recommends none
+def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) -> Provider:
     if not isinstance(settings, SalesfinitySettings):
         raise TypeError("Salesfinity is built from SalesfinitySettings")
-    return Salesfinity(http, settings)
+    return Salesfinity(http, settings, built_with.callback_url)
 
 
 REGISTRATION = Registration(

@@ -41,6 +41,19 @@ class ProviderSettings(BaseSettings):
 
 
 @dataclass(frozen=True)
+class BuiltWith:
+    """What a provider may be built with, besides its own settings.
+
+    Attributes:
+        poll_schedule_s: the operator's seconds between polls, for vendors that recommend such a schedule.
+        callback_url: from an attempt's id, where the vendor can tell of its end; None where it cannot reach us.
+    """
+
+    poll_schedule_s: tuple[float, ...]
+    callback_url: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
 class Registration:
     """How a provider is configured and built.
 
@@ -49,11 +62,11 @@ class Registration:
         keeps_records: whether a lost answer can be found in the vendor's own record of a person.
         settings: its settings class.
         headers: its login headers, from an API key.
-        build: the provider, from its connection, its settings and the poll schedule in seconds.
+        build: the provider, from its connection, its settings and the rest.
     """
 
     channels: frozenset[Channel]
     keeps_records: bool
     settings: type[ProviderSettings]
     headers: Callable[[str], Mapping[str, str]]
-    build: Callable[[VendorHttp, ProviderSettings, tuple[float, ...]], Provider]
+    build: Callable[[VendorHttp, ProviderSettings, BuiltWith], Provider]

@@ -1,24 +1,46 @@
 """The embedded runtime: this process is the one driver of its ledger, and keeps its own time."""
 
+import contextlib
+import logging
 import os
+import secrets
 import socket
+import threading
 import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import sqlalchemy as sa
+
+from connector.core.errors import LockedError
 from connector.core.report import Report
 from connector.engine.context import Parts
 from connector.engine.sync import Job, run_pass
+from connector.runtime.desk import Desk
+from connector.store.ledger import Ledger
+
+LOG = logging.getLogger("connector.work")
+LOOK_EVERY_S = 1.0
+BEAT_S = 5.0
+HOUR_S = 3600.0
+FAULT_PAUSE_S = 30.0
 
 
 class SystemClock:
-    """Real time; every wait multiplied by `scale`."""
+    """Real time; every wait multiplied by `scale`.
+
+    Attributes:
+        ahead: what a ledger's own clock is ahead of this machine's, where several machines share the ledger.
+    """
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
+        self.ahead = timedelta(0)
 
     def now(self) -> datetime:
         """The present time."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self.ahead
 
     def later(self, seconds: float) -> datetime:
         """The time after a scaled wait."""
@@ -34,15 +56,112 @@ class SystemClock:
 
 
 def owner() -> str:
-    """This process, for the owner column of attempts: pid only tells processes of one machine apart."""
-    return f"{socket.gethostname()[:40]}:{os.getpid()}"
+    """This process, for the owner column of attempts; no other process ever has the same name."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
 def drive(parts: Parts, job: Job) -> Report:
-    """Do one job as the ledger's driver.
+    """Do one job as the driver of its mappings.
 
     Raises:
         LockedError: another process drives this ledger.
     """
-    with parts.ledger.drive():
+    with parts.ledger.drive(job.mappings):
         return run_pass(parts, job)
+
+
+class Driver:
+    """The embedded driver of `serve`: looks for due work and does it in a few threads, one for each mapping at most.
+
+    Args:
+        ledger: driven as long as this runs.
+        threads: at most so many mappings at a time.
+    """
+
+    def __init__(self, ledger: Ledger, threads: int = 4) -> None:
+        self._ledger = ledger
+        self._threads = threads
+        self._stop = threading.Event()
+        self._woken = threading.Event()
+        self._claimed: set[str] = set()
+        self._guard = threading.Lock()
+        self.driving = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether runs under way should come to an end."""
+        return self._stop.is_set()
+
+    def wake(self) -> None:
+        """Something was stored: look now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End as soon as what is under way has its answers."""
+        self._stop.set()
+        self._woken.set()
+
+    @contextlib.contextmanager
+    def claim(self, mappings: Collection[str]) -> Iterator[None]:
+        """Keep these mappings to one thread.
+
+        Raises:
+            LockedError: another thread has one of them.
+        """
+        with self._guard:
+            if self._claimed & set(mappings):
+                raise LockedError("another run of this process is at work for the mapping")
+            self._claimed |= set(mappings)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._claimed -= set(mappings)
+
+    def run(self, desk: Desk) -> None:
+        """Do the desk's work until told to stop; while another process drives, wait for it to end."""
+        while not self.stopping:
+            try:
+                with self._ledger.drive():
+                    self.driving = True
+                    self._ledger.runs.bury(datetime.now(UTC))
+                    self._drive(desk)
+            except LockedError:
+                self._wait()
+            except sa.exc.OperationalError as error:
+                LOG.warning("the ledger does not answer", extra={"error": type(error).__name__})
+                self._wait()
+            finally:
+                self.driving = False
+
+    def _drive(self, desk: Desk) -> None:
+        tidied_at = beaten_at = -HOUR_S
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="work") as pool:
+            busy: dict[str, Future[None]] = {}
+            while not self.stopping:
+                if time.monotonic() - beaten_at >= BEAT_S:
+                    desk.beat("serve")
+                    beaten_at = time.monotonic()
+                if time.monotonic() - tidied_at >= HOUR_S:
+                    desk.tidy()
+                    tidied_at = time.monotonic()
+                busy = {name: work for name, work in busy.items() if not work.done()}
+                for name in desk.due():
+                    if name not in busy:
+                        busy[name] = pool.submit(self._work, desk, name)
+                self._wait()
+        desk.leave()
+
+    def _work(self, desk: Desk, name: str) -> None:
+        try:
+            while not self.stopping and desk.work(name):
+                pass
+        except LockedError:
+            return  # a run of several mappings is at work for this one: it is looked at again when that has ended
+        except Exception as error:
+            LOG.exception("internal fault, please report it", extra={"kind": type(error).__name__})
+            self._stop.wait(FAULT_PAUSE_S)
+
+    def _wait(self) -> None:
+        self._woken.wait(LOOK_EVERY_S)
+        self._woken.clear()

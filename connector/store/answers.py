@@ -4,8 +4,8 @@ Every method is one transaction and a compare-and-set: whoever finds the state m
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from connector.store.rows import chunks
 
 _U = t.unlock.c
 NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
+LONGEST_ANSWER = timedelta(minutes=5)  # no request waits so long; an answer that comes all the same is still adopted
 _WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
 
 
@@ -231,18 +232,27 @@ class Answers:
         with self._db.write() as connection:
             self._lose(connection, [attempt_id], check_at, now)
 
-    def orphaned(self, check_at: Mapping[tuple[str, str], datetime | None], now: datetime) -> int:
-        """Every request still `submitting` when a new driver starts has lost its owner; how many there were.
+    def orphaned(
+        self,
+        check_at: Mapping[tuple[str, str], datetime | None],
+        now: datetime,
+        is_alive: Callable[[str], bool] = lambda _owner: False,
+    ) -> int:
+        """Requests still `submitting` whose owner is dead, or takes longer than any answer may: how many there were.
 
         Args:
             check_at: by provider and account, when to read the people there; None where nothing can be read. Requests
                 to other accounts wait for a run that asks them: no dead sender can wake up and send.
             now: the ledger's time.
+            is_alive: whether an owner may still get its answer.
         """
         a = t.attempt.c
+        query = sa.select(a.id, a.provider, a.account, a.owner, a.created_at).where(a.state == "submitting")
+        with self._db.read() as connection:
+            open_ones = [row for row in connection.execute(query) if (row.provider, row.account) in check_at]
+        alive = {owner: is_alive(owner) for owner in {row.owner for row in open_ones}}
+        lost = [row for row in open_ones if not alive[row.owner] or now - row.created_at > LONGEST_ANSWER]
         with self._db.write() as connection:
-            query = sa.select(a.id, a.provider, a.account).where(a.state == "submitting")
-            lost = [row for row in connection.execute(query) if (row.provider, row.account) in check_at]
             for row in lost:
                 self._lose(connection, [row.id], check_at[row.provider, row.account], now)
         return len(lost)

@@ -1,7 +1,7 @@
 """Entries, balances observed, and what the caps still allow; all sums are derived, none is stored."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -317,12 +317,18 @@ class Credits:
         keys = sorted({(row[0], row[1]) for row in rows}, reverse=True)
         return [(m, p, _totals([row[1:] for row in rows if (row[0], row[1]) == (m, p)])) for m, p in keys]
 
-    def charged_since(self, since_entry: int) -> dict[str, int]:
-        """Credits by provider that became charged while a run was at work, older attempts included."""
+    def charged_since(self, since_entry: int, mappings: Collection[str] | None = None) -> dict[str, int]:
+        """Credits by provider that became charged while a run was at work, older attempts included.
+
+        Args:
+            since_entry: the newest entry when it began.
+            mappings: only what counts against these, where other runs were at work beside it.
+        """
         e = t.entry.c
+        mine = [] if mappings is None else [e.mapping.in_(mappings)]
         query = (
             sa.select(e.provider, sa.func.sum(e.credits))
-            .where(e.id > since_entry, e.kind == EntryKind.CHARGE.value)
+            .where(e.id > since_entry, e.kind == EntryKind.CHARGE.value, *mine)
             .group_by(e.provider)
         )
         with self._db.read() as connection:

@@ -1,11 +1,14 @@
 """The connection to the ledger's database: how it is opened, migrated, read and written.
 
-SQLite runs in WAL mode; every writing transaction begins IMMEDIATE, so that what it checks is what it changes, and
-readers never queue behind writers.
+One writing transaction at a time, on both databases, so that what it checks is what it changes, and one set of tests
+proves both: SQLite (in WAL mode) begins it IMMEDIATE, PostgreSQL takes one advisory lock in it. Readers never queue
+behind writers. Vendors allow a few requests a second, each worth a handful of transactions of a few milliseconds: the
+single writer is not what limits any number of workers.
 """
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,19 @@ import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
 
-MIGRATION_LOCK = 7_226_001  # any fixed number: the PostgreSQL advisory lock that serialises migrations
+MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
+WRITE_LOCK = 7_226_002
+# A process that stands still (frozen, paged out) in the middle of a transaction would hold up every other: the server
+# ends its session, which undoes the transaction. A machine that lost its power is noticed after half a minute.
+_POSTGRES_OPTIONS = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        "idle_in_transaction_session_timeout": 15_000,
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 3,
+    }.items()
+)
 
 
 class Database:
@@ -23,6 +38,7 @@ class Database:
         self.url = url
         self._engine = _engine(url)
         self._reader = self._engine.execution_options(read_only=True)
+        self._beside = self._engine.execution_options(beside=True)
 
     @property
     def engine(self) -> sa.Engine:
@@ -41,9 +57,14 @@ class Database:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """One writing transaction; commits at the end, rolls back on any error."""
-        with self._engine.begin() as connection:
+    def write(self, *, alone: bool = True) -> Iterator[sa.Connection]:
+        """One writing transaction; commits at the end, rolls back on any error.
+
+        Args:
+            alone: no other writing transaction runs beside it. What only adds rows under a unique key need not wait.
+        """
+        engine = self._engine if alone else self._beside
+        with engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -69,9 +90,23 @@ class Database:
         except sa.exc.OperationalError as error:
             raise ConfigurationError(
                 "the ledger cannot be opened; check CONNECTOR_DATABASE_URL, the folder and its permissions"
+                if self.is_sqlite
+                else "the ledger's database cannot be reached; check CONNECTOR_DATABASE_URL and that PostgreSQL runs"
             ) from error
         except sa.exc.DatabaseError as error:
-            raise ConfigurationError("CONNECTOR_DATABASE_URL names a file that is not a ledger") from error
+            raise ConfigurationError(
+                "CONNECTOR_DATABASE_URL names a file that is not a ledger"
+                if self.is_sqlite
+                else "the ledger's tables cannot be made; the database user needs the right to create tables"
+            ) from error
+
+    def clock(self) -> datetime:
+        """The database's time: one clock for all machines that share a ledger; an embedded one has the machine's."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        with self.read() as connection:
+            found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return found
 
     def close(self) -> None:
         """Give back all connections."""
@@ -99,13 +134,36 @@ def _parsed(url: str) -> sa.URL:
 
 def _engine(url: str) -> sa.Engine:
     parsed = _parsed(url)
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError("CONNECTOR_DATABASE_URL must be sqlite:///path for now")
-    in_memory = sqlite_path(url) is None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed, in_memory=sqlite_path(url) is None)
+    if backend == "postgresql":
+        return _postgres(parsed)
+    raise ConfigurationError("CONNECTOR_DATABASE_URL must be sqlite:///path or postgresql://user@host/database")
+
+
+def _sqlite(url: sa.URL, *, in_memory: bool) -> sa.Engine:
     pool: dict[str, Any] = {"poolclass": sa.pool.StaticPool} if in_memory else {}
-    engine = sa.create_engine(parsed, connect_args={"check_same_thread": False}, **pool)
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _postgres(url: sa.URL) -> sa.Engine:
+    try:
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=20,
+            connect_args={"options": _POSTGRES_OPTIONS, "connect_timeout": 10, "application_name": "connector"},
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "a ledger on PostgreSQL needs more packages: pip install 'crm-enrichment-connector[postgres]'"
+        ) from error
+    sa.event.listen(engine, "begin", _on_begin_postgres)
     return engine
 
 
@@ -118,3 +176,9 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the d
 def _on_begin(connection: sa.Connection) -> None:
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _on_begin_postgres(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("read_only", False) and not options.get("beside", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

@@ -1,30 +1,31 @@
-"""The ledger as the engine holds it: its parts under one name, its key, its lock and its spill file.
-
-The spill file takes answers to paid requests that could not be committed (database gone, disk full): one line each,
-flushed to disk, read first by the next start. It holds the vendor's task id and ours, nothing about people.
-"""
+"""The ledger as the engine holds it: its parts under one name, its key, its locks and its spill file."""
 
 import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.core.errors import ConfigurationError, LockedError
+from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.credits import Credits
 from connector.store.database import Database
+from connector.store.errands import Errands
+from connector.store.follow_ups import FollowUps
+from connector.store.hints import Hints
+from connector.store.inbox import Inbox
+from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
+from connector.store.outbox import NoOutbox, Outbox
 from connector.store.planning import Planning
 from connector.store.records import Records
 from connector.store.results import Results
 from connector.store.runs import Runs
 from connector.store.seal import Seal
+from connector.store.spill import Spill
 
 
 class Ledger:
@@ -33,24 +34,32 @@ class Ledger:
     Args:
         database: migrated.
         seal: with the keys of this ledger.
-        path: the database file, beside which the lock and spill files stand; None for a ledger in memory.
+        path: beside which the lock and spill files stand: the database file, or for PostgreSQL a name in the folder
+            that the process works in; None for a ledger in memory.
+        outbox: the engine that delivers work, where there is one.
 
     Raises:
         ConfigurationError: the keys are not those the ledger was sealed with.
     """
 
-    def __init__(self, database: Database, seal: Seal, path: Path | None) -> None:
+    def __init__(self, database: Database, seal: Seal, path: Path | None, outbox: Outbox | None = None) -> None:
+        outbox = outbox or NoOutbox()
         self.database = database
         self.seal = seal
-        self._path = path
+        self.locks: Locks = FileLocks(path and _beside(path, ".lock")) if database.is_sqlite else SessionLocks(database)
+        self.spill = Spill(path and _beside(path, ".spill"))
         self._check_key()
         self.attempts = Attempts(database)
         self.credits = Credits(database)
+        self.errands = Errands(database, outbox)
+        self.follow_ups = FollowUps(database)
+        self.hints = Hints(database, outbox)
+        self.inbox = Inbox(database, outbox)
         self.operator = Operator(database)
         self.planning = Planning(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
-        self.runs = Runs(database, seal)
+        self.runs = Runs(database, seal, outbox)
 
     def _check_key(self) -> None:
         key = t.meta.c.key
@@ -97,55 +106,21 @@ class Ledger:
         return count
 
     @contextlib.contextmanager
-    def drive(self) -> Iterator[None]:
-        """Be the one driver of this ledger while the block runs; the lock dies with its process.
+    def drive(self, mappings: Collection[str] | None = None) -> Iterator[None]:
+        """Drive these mappings, or the whole ledger, while the block runs; the lock dies with the process.
+
+        Args:
+            mappings: on PostgreSQL others may be driven meanwhile; an embedded ledger has one driver at a time.
 
         Raises:
             LockedError: another process is the driver.
         """
-        if self._path is None:
-            yield
-            return
-        with _beside(self._path, ".lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LockedError("another run drives this ledger; wait for it to finish") from error
+        with self.locks.drive(mappings):
             yield
 
     def is_driven(self) -> bool:
         """Whether some process drives this ledger at this moment."""
-        try:
-            with self.drive():
-                return False
-        except LockedError:
-            return True
-
-    def spill(self, answer: Mapping[str, object]) -> None:
-        """Keep the answer to a paid request when the database cannot."""
-        if self._path is None:
-            return
-        with _beside(self._path, ".spill").open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(dict(answer)) + "\n")  # first ends a line that a full disk may have cut off
-            file.flush()
-            os.fsync(file.fileno())
-
-    def spilled(self) -> list[dict[str, object]]:
-        """Answers that could not be committed; a line cut off by a crash is left out."""
-        if self._path is None:
-            return []
-        path = _beside(self._path, ".spill")
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        found: list[dict[str, object]] = []
-        for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
-        return found
-
-    def spill_adopted(self) -> None:
-        """Everything that was spilled is committed."""
-        if self._path is not None:
-            _beside(self._path, ".spill").unlink(missing_ok=True)
+        return self.locks.is_held()
 
     def erase_expired(self, undo_ends: datetime) -> None:
         """Erase before-images older than the undo time, and values that nobody waits for."""

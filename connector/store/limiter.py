@@ -31,7 +31,7 @@ class Limiter:
         self._key = key
         self._clock = clock
         self._per_minute = per_minute
-        with database.write() as connection:
+        with database.write(alone=False) as connection:
             connection.execute(
                 database.insert(t.rate_limit)
                 .values(key=key, tat=0, per_minute=per_minute)
@@ -42,7 +42,7 @@ class Limiter:
         """Wait until a request may leave."""
         now_us = self._now_us()
         interval_us = round(_MINUTE_US / self._per_minute * self._clock.scale)
-        with self._db.write() as connection:
+        with self._db.write(alone=False) as connection:
             at_us = connection.execute(
                 sa.update(t.rate_limit)
                 .where(_R.key == self._key)
@@ -56,7 +56,7 @@ class Limiter:
     def pause(self, seconds: float) -> None:
         """Let no request leave for this long: the vendor said so."""
         until_us = self._now_us() + round(seconds * 1_000_000 * self._clock.scale)
-        with self._db.write() as connection:
+        with self._db.write(alone=False) as connection:
             connection.execute(
                 sa.update(t.rate_limit).where(_R.key == self._key, _R.tat < until_us).values(tat=until_us)
             )
@@ -66,7 +66,7 @@ class Limiter:
         if per_minute == self._per_minute:
             return
         self._per_minute = per_minute
-        with self._db.write() as connection:
+        with self._db.write(alone=False) as connection:
             connection.execute(sa.update(t.rate_limit).where(_R.key == self._key).values(per_minute=per_minute))
 
     def _now_us(self) -> int:

@@ -51,7 +51,15 @@ class Polls:
         )
         with self._db.read() as connection:
             return [
-                TaskRow(row.id, row.provider, Channel(row.channel), row.vendor_id, row.polls, row.submitted_at)
+                TaskRow(
+                    row.id,
+                    row.provider,
+                    Channel(row.channel),
+                    row.vendor_id,
+                    row.polls,
+                    row.submitted_at,
+                    row.next_poll_at,
+                )
                 for row in connection.execute(query)
             ]
 
@@ -109,6 +117,27 @@ class Polls:
         with self._db.read() as connection:
             times = [connection.scalar(query) for query in queries]
         return min((time for time in times if time is not None and time <= until), default=None)
+
+    def claim_task(self, task: TaskRow, until: datetime) -> bool:
+        """Take a due task, where several processes look; nobody else looks at it until then."""
+        c = t.task.c
+        with self._db.write(alone=False) as connection:
+            taken = connection.execute(
+                sa.update(t.task)
+                .where(c.id == task.id, c.state == "open", c.polls == task.polls, c.next_poll_at == task.due_at)
+                .values(next_poll_at=until)
+            )
+        return taken.rowcount == 1
+
+    def claim_check(self, check: CheckRow, until: datetime) -> bool:
+        """Take a person that is due to be read, where several processes look."""
+        with self._db.write(alone=False) as connection:
+            taken = connection.execute(
+                sa.update(t.unlock)
+                .where(_U.id == check.id, _U.state == check.state.value, _U.check_at == check.due_at)
+                .values(check_at=until)
+            )
+        return taken.rowcount == 1
 
     def polled(self, task: TaskRow, next_poll_at: datetime) -> None:
         """Set the next time to read a task that still runs."""
@@ -174,7 +203,9 @@ class Polls:
     def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
         """Unlocks whose person is to be read now."""
         query = (
-            sa.select(_U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason)
+            sa.select(
+                _U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason, _U.check_at
+            )
             .where(
                 _U.provider == source.name,
                 _U.account == source.account,
@@ -195,6 +226,7 @@ class Polls:
                     row.checks,
                     row.resubmitted,
                     row.reason,
+                    row.check_at,
                 )
                 for row in connection.execute(query)
             ]

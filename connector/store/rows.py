@@ -61,6 +61,7 @@ class TaskRow:
     vendor_id: str
     polls: int
     submitted_at: datetime
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class CheckRow:
     checks: int
     resubmitted: int
     reason: str
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

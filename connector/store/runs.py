@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from connector.core.model import FieldValue
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.follow_ups import next_due
+from connector.store.outbox import Outbox
 from connector.store.rows import chunks
 from connector.store.seal import Seal
 
@@ -66,9 +68,10 @@ class OpenCounts:
 class Runs:
     """The ledger's side of history."""
 
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: Seal, outbox: Outbox) -> None:
         self._db = database
         self._seal = seal
+        self._outbox = outbox
 
     def start(self, command: str, mappings: Sequence[str], now: datetime, plan_id: str | None = None) -> str:
         """Begin a run, of a frozen plan or of none; ids sort by time."""
@@ -84,6 +87,7 @@ class Runs:
                     plan_id=plan_id,
                 )
             )
+            self._outbox.assist(connection, run_id, mappings)
         return run_id
 
     def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
@@ -94,14 +98,29 @@ class Runs:
                 .where(_RUN.id == run_id)
                 .values(state=state, report=json.dumps(report), finished_at=now)
             )
+            for mapping in json.loads(connection.scalar(sa.select(_RUN.mappings).where(_RUN.id == run_id)) or "[]"):
+                due = next_due(connection, mapping, now)
+                if due is not None:
+                    self._outbox.work(connection, mapping, due)
 
-    def bury(self, now: datetime) -> int:
-        """Runs that still say `running` when a new driver starts have died with their process."""
+    def is_running(self, run_id: str) -> bool:
+        """Whether a run has neither ended nor been buried."""
+        with self._db.read() as connection:
+            return connection.scalar(sa.select(_RUN.state).where(_RUN.id == run_id)) == "running"
+
+    def bury(self, now: datetime, mappings: Collection[str] | None = None) -> int:
+        """Runs that still say `running` when a new driver starts have died with their process.
+
+        Args:
+            now: the ledger's time.
+            mappings: those that the new driver holds, while runs of others may be alive; None: it is alone.
+        """
         with self._db.write() as connection:
-            died = connection.execute(
-                sa.update(t.run).where(_RUN.state == "running").values(state="died", finished_at=now)
-            )
-        return died.rowcount
+            running = connection.execute(sa.select(_RUN.id, _RUN.mappings).where(_RUN.state == "running")).all()
+            died = [row.id for row in running if mappings is None or set(json.loads(row.mappings)) & set(mappings)]
+            for part in chunks(died):
+                connection.execute(sa.update(t.run).where(_RUN.id.in_(part)).values(state="died", finished_at=now))
+        return len(died)
 
     def newest(self, limit: int = 50) -> list[RunRow]:
         """Newest first."""

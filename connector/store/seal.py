@@ -43,6 +43,7 @@ class Seal:
                 "CONNECTOR_SECRET_KEY must hold urlsafe base64 keys of 32 bytes, separated by commas"
             ) from error
         self._hash_keys = [_derive(key) for key in raw]
+        self._address_keys = [_derive(key, b"connector callback address") for key in raw]
         self.fingerprints = tuple(hashlib.sha256(b"fingerprint" + key).hexdigest()[:12] for key in self._hash_keys)
 
     def seal(self, values: Mapping[str, FieldValue]) -> bytes:
@@ -75,13 +76,28 @@ class Seal:
         """A keyed hash of one value, under the newest key."""
         return _hash(self._hash_keys[0], value)
 
+    def address(self, attempt_id: str) -> str:
+        """The part of a callback address that nobody can guess: it proves that we made it for this attempt."""
+        return f"{attempt_id}.{_signature(self._address_keys[0], attempt_id)}"
+
+    def attempt_of(self, address: str) -> str | None:
+        """The attempt that such a part was made for, under any listed key; None for everything else."""
+        attempt_id, _, signature = address.partition(".")
+        made = [_signature(key, attempt_id) for key in self._address_keys]
+        right = [hmac.compare_digest(signature.encode(), one.encode()) for one in made]
+        return attempt_id if any(right) else None
+
     def matches(self, hashed: str, value: FieldValue) -> bool:
         """Whether `hashed` was made of this value under any listed key."""
         return any(hmac.compare_digest(hashed, _hash(key, value)) for key in self._hash_keys)
 
 
-def _derive(key: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"connector value hash").derive(key)
+def _derive(key: bytes, purpose: bytes = b"connector value hash") -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(key)
+
+
+def _signature(key: bytes, attempt_id: str) -> str:
+    return hmac.digest(key, attempt_id.encode(), "sha256")[:_HASH_BYTES].hex()
 
 
 def _hash(key: bytes, value: FieldValue) -> str:

@@ -299,3 +299,79 @@ rate_limit = Table(
     Column("tat", sa.BigInteger, nullable=False),  # theoretical arrival time, microseconds
     Column("per_minute", Integer, nullable=False),
 )
+
+# What the CRM's automation asked for: one request, by its own id or by that of a notification.
+request = Table(
+    "request",
+    metadata,
+    Column("id", String(120), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of what was asked: the same id with another body is a conflict
+    Column("accepted_at", UtcTime, nullable=False),
+)
+Index("ix_request_accepted_at", request.c.accepted_at)
+
+# One record of a request.
+ask = Table(
+    "ask",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("request_id", String(120), sa.ForeignKey("request.id"), nullable=False),
+    Column("mapping", String(40), nullable=False),
+    Column("crm_id", String(40), nullable=False),
+    Column("state", String(8), nullable=False),  # waiting | working | done
+    Column("outcome", String(12), nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("run_id", String(40)),
+    Column("not_before", UtcTime, nullable=False),
+)
+Index("ix_ask_request", ask.c.request_id)
+Index(
+    "ix_ask_due",
+    ask.c.mapping,
+    ask.c.not_before,
+    sqlite_where=ask.c.state != "done",
+    postgresql_where=ask.c.state != "done",
+)
+
+# A run that one process asks another to make, because that one drives the ledger.
+errand = Table(
+    "errand",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("command", String(20), nullable=False),
+    Column("mappings", Text, nullable=False),  # JSON: name -> digest of the file that is meant
+    Column("chosen", Text),  # JSON: which records, where they are not the flagged ones
+    Column("state", String(8), nullable=False),  # waiting | running | done
+    Column("progress", Text, nullable=False, default=""),  # JSON: stage, steps and notes so far
+    Column("result", Text),  # JSON: the run's report, or what went wrong
+    Column("asked_at", UtcTime, nullable=False),
+)
+Index("ix_errand_state", errand.c.state)
+
+# A process that does work for others.
+worker = Table(
+    "worker",
+    metadata,
+    Column("owner", String(80), primary_key=True),
+    Column("kind", String(10), nullable=False),  # serve | worker
+    Column("mappings", Text, nullable=False),  # JSON: name -> digest
+    Column("beat_at", UtcTime, nullable=False),
+)
+
+# What a vendor told us about a paid request before we asked: a hint, until the vendor's own answer confirms it.
+hint = Table(
+    "hint",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("attempt_id", String(40), nullable=False),
+    Column("vendor_id", Text, nullable=False),
+    Column("state", String(8), nullable=False),  # waiting | used | refused
+    Column("received_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("attempt_id", "vendor_id"),
+)
+Index(
+    "ix_hint_state",
+    hint.c.state,
+    sqlite_where=hint.c.state == "waiting",
+    postgresql_where=hint.c.state == "waiting",
+)

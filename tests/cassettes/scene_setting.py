@@ -13,6 +13,7 @@ from connector.crm.salesforce.client import Client
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
+from connector.providers.settings import BuiltWith
 from connector.simulator.server import Simulator
 
 DOCUMENTED = {
@@ -76,7 +77,7 @@ class Setting:
         """A vendor's true client."""
         entry, key = REGISTRY[name], self.secrets[secret or name]
         http = VendorHttp(name, self.urls[name], entry.headers(key), self.pace, self.slept.append, f"{name}'s key")
-        provider = entry.build(http, entry.settings(api_key=SecretStr(key)), (3.0, 5.0, 10.0, 20.0))
+        provider = entry.build(http, entry.settings(api_key=SecretStr(key)), BuiltWith((3.0, 5.0, 10.0, 20.0)))
         self.opened.append(provider)
         return provider
 

@@ -17,6 +17,7 @@ from connector.core.model import Channel
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import ItemState, Provider
+from connector.providers.settings import BuiltWith
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.hosting import Hosting
@@ -106,7 +107,7 @@ class Bench(ABC):
         )
         self.connections.append(http)
         settings = entry.settings(api_key=SecretStr(key or self.key), base_url=self.url)
-        return entry.build(http, settings, (3.0, 5.0, 10.0, 20.0))
+        return entry.build(http, settings, BuiltWith((3.0, 5.0, 10.0, 20.0)))
 
     def arm(self, route: str, action: str, **params: object) -> None:
         """Spoil every request of a route."""

@@ -29,7 +29,7 @@ from connector.core.person import IdentifiedBy
 from connector.core.recover import View
 from connector.providers import REGISTRY
 from connector.providers.interface import ItemState, Submission, TaskReport
-from connector.providers.settings import ProviderSettings
+from connector.providers.settings import BuiltWith, ProviderSettings
 
 SOLD = [(name, channel) for name, entry in REGISTRY.items() for channel in sorted(entry.channels)]
 each_provider = pytest.mark.parametrize("name", REGISTRY)
@@ -91,7 +91,7 @@ def test_its_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_built_from_its_own_settings_only(bench: Bench, name: str) -> None:
     bench.provider()
     with pytest.raises(TypeError):
-        REGISTRY[name].build(bench.connections[0], ProviderSettings(), (1.0,))
+        REGISTRY[name].build(bench.connections[0], ProviderSettings(), BuiltWith((1.0,)))
 
 
 # -- buying ----------------------------------------------------------------------------------------------------

@@ -1,21 +1,15 @@
 """Fixtures of the engine's tests: one set of loopback servers, a fresh world behind them for each test, and a judge."""
 
 import functools
-import shutil
 import ssl
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from engine_judge import judge
+from ledgers import Ledgers, blank
 from stage import Stage, World
 from switchboard import Switchboard
-
-from connector.app.joining import Configured, open_ledger
-from connector.config import Settings
-
-MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")
@@ -29,19 +23,18 @@ def switchboard() -> Iterator[Switchboard]:
 
 
 @pytest.fixture(scope="session")
-def blank_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a ledger in which nothing is written yet, made once: its schema takes a while."""
-    made = tmp_path_factory.mktemp("blank")
-    settings = Settings(connector_database_url=f"sqlite:///{made / 'connector.db'}")
-    open_ledger(Configured(settings, {}, None)).close()
-    return made
+def ledgers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
+    """New ledgers, on the database that `--store` names."""
+    on_postgres = request.config.getoption("--store") == "postgres"
+    server = request.getfixturevalue("postgres") if on_postgres else None
+    return Ledgers(blank(tmp_path_factory.mktemp("blank")), server)
 
 
 @pytest.fixture
-def folder(blank_ledger: Path) -> Iterator[Path]:
-    """Where a ledger is kept; in memory where there is such a place, for a ledger flushes each of its commits."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
-        yield Path(shutil.copytree(blank_ledger, name, dirs_exist_ok=True))
+def folder(ledgers: Ledgers) -> Iterator[Path]:
+    """Where a ledger is kept."""
+    with ledgers.new() as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ledgers import settings_of
 from pydantic import SecretStr
 
 from connector.app.application import OFFERS
@@ -227,18 +228,20 @@ class Stage:
         urls = self.world.urls
         if urls is None:
             raise AssertionError("the world is not started")
+        ledger_url, key = settings_of(self.folder)
         settings = Settings(
             salesforce_instance_url=urls.salesforce,
             salesforce_client_id=CLIENT_ID,
             salesforce_client_secret=SecretStr(CLIENT_SECRET),
-            connector_database_url=f"sqlite:///{self.folder / 'connector.db'}",
+            connector_database_url=ledger_url,
+            connector_secret_key=key,
         )
         addresses = {"lensmor": urls.lensmor, "salesfinity": urls.salesfinity}
         providers = {
             name: entry.settings(api_key=SecretStr(KEYS[name]), base_url=addresses[name], requests_per_minute=6000)
             for name, entry in REGISTRY.items()
         }
-        return Configured(settings, providers, None)
+        return Configured(settings, providers, self.folder / ".env")
 
     @contextmanager
     def parts(self) -> Iterator[Parts]:
@@ -268,7 +271,7 @@ class Stage:
 
     def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
         """One pass, as a fresh process would make it; its books must close and its report name nobody."""
-        with self.parts() as parts, parts.ledger.drive():
+        with self.parts() as parts, parts.ledger.drive(self.mappings):
             report = run_pass(parts, Job(command, self.mappings, selections or {}))
         assert sum(report.outcomes.values()) == report.selected
         text = json.dumps(report.to_json())
@@ -288,7 +291,7 @@ class Stage:
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan, as a fresh process would."""
-        with self.parts() as parts, parts.ledger.drive():
+        with self.parts() as parts, parts.ledger.drive(self.mappings):
             report = run_pass(parts, Job("apply", self.mappings, {}, plan))
         assert sum(report.outcomes.values()) == report.selected
         return report

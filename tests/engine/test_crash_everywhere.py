@@ -3,22 +3,20 @@
 The short form dies at some points of each scene; `make test-long` dies at every one.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import MEMORY
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
+from ledgers import Ledgers
 from stage import Stage, World, mapping
 from switchboard import Switchboard
 
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.engine.undo import undo
+from connector.store.database import Database
 
 # Whoever dies leaves sockets open; what finds them later warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -173,7 +171,7 @@ def _merged(name: str, changes: Mapping[str, object]) -> MappingFile:
 
 
 @pytest.fixture
-def play(switchboard: Switchboard, blank_ledger: Path) -> Iterator[Callable[..., Points]]:
+def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[..., Points]]:
     """Play a scene, dying at point k; judge it; give back the points that were passed."""
 
     def once(scene_of: Callable[[World], Scene], die_at: int) -> Points:
@@ -181,8 +179,7 @@ def play(switchboard: Switchboard, blank_ledger: Path) -> Iterator[Callable[...,
         world.urls = switchboard.show(world.simulator)
         scene = scene_of(world)
         points = Points(die_at)
-        with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
-            folder = Path(shutil.copytree(blank_ledger, name, dirs_exist_ok=True))
+        with ledgers.new() as folder:
             stage = Stage(world, folder, *scene.mappings)
             with watched(points):
                 try:
@@ -195,7 +192,9 @@ def play(switchboard: Switchboard, blank_ledger: Path) -> Iterator[Callable[...,
             _judge(stage, scene, f"at point {die_at} ({points.names[-1]})" if points.dead else "nowhere")
         return points
 
-    yield once
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
+        yield once
     switchboard.check()
 
 

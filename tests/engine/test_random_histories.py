@@ -4,17 +4,13 @@ The short form plays a few histories, always the same; `make test-long` plays ne
 done.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
-from conftest import MEMORY
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
 from hypothesis import HealthCheck, settings
@@ -27,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from ledgers import Ledgers
 from random_model import FLAG, ID, LINK, SOLD_AS, Key, Model
 from random_moves import (
     CRM_ROWS,
@@ -41,8 +38,6 @@ from random_moves import (
     Variant,
     mappings_of,
 )
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.util import LRUCache
 from stage import Stage, World
 from switchboard import Switchboard
 
@@ -94,15 +89,15 @@ class Histories(RuleBasedStateMachine):
     tally: ClassVar[Counter[str]] = Counter()
     reasons: ClassVar[Counter[str]] = Counter()
     switchboard: ClassVar[Switchboard]
-    blank_ledger: ClassVar[Path]
+    ledgers: ClassVar[Ledgers]
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         self.world.urls = self.switchboard.show(self.world.simulator)
         self.model = Model(self.world)
-        self.place = TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
-        self.folder = Path(shutil.copytree(self.blank_ledger, self.place.name, dirs_exist_ok=True))
+        self.place = self.ledgers.new()
+        self.folder = self.place.__enter__()
         self.variant = Variant()
         self.limits: dict[str, AccountLimits] = {}
         self.wait_s = 900.0
@@ -422,7 +417,7 @@ class Histories(RuleBasedStateMachine):
                 self.tally["histories"] += 1
                 self._end_well()
         finally:
-            self.place.cleanup()
+            self.place.__exit__(None, None, None)
 
     def _end_well(self) -> None:
         """Nothing goes wrong any more: everything comes to its end, and then nothing is done twice."""
@@ -475,29 +470,12 @@ def _open_to_a_word(engine: sa.Engine, word: OperatorsWord) -> list[tuple[int, K
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 
 
-@contextmanager
-def one_memory_of_statements() -> Iterator[None]:
-    """Every ledger in this block remembers how the others' statements were compiled: that is half of a run's time."""
-    memory: LRUCache[Any, Any] = LRUCache(1000)
-    begin = Database.__init__
-
-    def sharing(self: Database, url: str) -> None:
-        begin(self, url)
-        self._engine._compiled_cache = self._reader._compiled_cache = memory
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "__init__", sharing)
-        patch.setattr(Database, "migrate", lambda _self: None)  # the blank ledger is
-        patch.setattr(SQLiteDialect_pysqlite, "__eq__", lambda self, other: type(self) is type(other))
-        patch.setattr(SQLiteDialect_pysqlite, "__hash__", lambda self: hash(type(self)))
-        yield
-
-
 @pytest.fixture
-def play(switchboard: Switchboard, blank_ledger: Path) -> Iterator[Callable[[settings], None]]:
+def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
     """Play histories under these settings."""
-    Histories.switchboard, Histories.blank_ledger = switchboard, blank_ledger
-    with one_memory_of_statements():
+    Histories.switchboard, Histories.ledgers = switchboard, ledgers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
         yield lambda rules: run_state_machine_as_test(Histories, settings=rules)
 
 

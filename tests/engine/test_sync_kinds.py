@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from engine_judge import judge
+from ledgers import Ledgers
 from stage import Stage, World, mapping
 from switchboard import Switchboard
 
@@ -235,7 +236,7 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(switchboard: Switchboard, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(switchboard: Switchboard, ledgers: Ledgers) -> Done:
     world = World()
     world.urls = switchboard.show(world.simulator)
     people: dict[str, SimPerson] = {}
@@ -245,14 +246,15 @@ def done(switchboard: Switchboard, tmp_path_factory: pytest.TempPathFactory) -> 
         if kind.vendor is not None:
             kind.vendor(world, people[name])
         leads[name] = world.lead(people[name], **kind.values)
-    stage = Stage(world, tmp_path_factory.mktemp("kinds"), mapping("lead"))
-    first = stage.sync()
-    posts = world.paid_posts()
-    with stage.ledger() as ledger:
-        words = {word.crm_id: word.outcome for word in ledger.records.words(first.run_id)}
-    second = stage.other().sync()
-    switchboard.check()
-    judge(stage)
+    with ledgers.new() as folder:
+        stage = Stage(world, folder, mapping("lead"))
+        first = stage.sync()
+        posts = world.paid_posts()
+        with stage.ledger() as ledger:
+            words = {word.crm_id: word.outcome for word in ledger.records.words(first.run_id)}
+        second = stage.other().sync()
+        switchboard.check()
+        judge(stage)
     return Done(world, people, leads, words, first, second, posts)
 
 

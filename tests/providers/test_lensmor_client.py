@@ -11,6 +11,7 @@ from connector.core.model import Channel, Lookup
 from connector.core.recover import View
 from connector.providers.interface import Found, Item, ItemState, Sight, TaskReport
 from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
+from connector.providers.settings import BuiltWith
 
 EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
 PEOPLE = ["1", "2", "3"]
@@ -280,7 +281,7 @@ def test_a_balance_that_is_no_number(vendors: Vendors, total: object) -> None:
 
 def test_prices_come_from_the_settings(vendors: Vendors) -> None:
     settings = LensmorSettings(email_credits=12, phone_credits=140, account="second")
-    provider = REGISTRATION.build(vendors.http("lensmor"), settings, (3.0,))
+    provider = REGISTRATION.build(vendors.http("lensmor"), settings, BuiltWith((3.0,)))
     source = provider.source
     assert (source.account, source.prices.of(EMAIL), source.prices.of(PHONE)) == ("second", 12, 140)
     assert not source.sells(Channel.PERSONAL_EMAIL)

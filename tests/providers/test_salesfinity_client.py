@@ -11,6 +11,7 @@ from connector.core.errors import ConfigurationError, CreditsError, LostAnswerEr
 from connector.core.model import Channel
 from connector.providers.interface import Item, ItemState, Submission, TaskReport
 from connector.providers.salesfinity import REGISTRATION, Salesfinity, SalesfinitySettings
+from connector.providers.settings import BuiltWith
 
 WORK, PERSONAL = Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL
 NOT_ENDED = TaskReport(False, {})
@@ -173,6 +174,6 @@ def test_a_refused_key_names_the_setting(vendors: Vendors) -> None:
 
 
 def test_the_account_is_the_operators(vendors: Vendors) -> None:
-    provider = REGISTRATION.build(vendors.http("salesfinity"), SalesfinitySettings(account="second"), (3.0,))
+    provider = REGISTRATION.build(vendors.http("salesfinity"), SalesfinitySettings(account="second"), BuiltWith((3.0,)))
     assert provider.source.account == "second"
     assert not provider.source.sells(Channel.PHONE)

@@ -1,5 +1,6 @@
 """One request to Salesforce: counted, repeated where that can help, re-authenticated once, kept within the quota."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ class _TryAgainError(Exception):
 
 
 class Client:
-    """Requests to one org, one thread at a time.
+    """Requests to one org; threads that share it take turns.
 
     Args:
         login: how to log in.
@@ -42,6 +43,7 @@ class Client:
         self._token = ""
         self._calls = {"read": 0, "write": 0, "other": 0}
         self._quota: tuple[int, int] | None = None
+        self._turn = threading.Lock()  # neither the session nor the library's client is made for several threads
 
     def call(self, kind: str, what: str, path: str, **request: Any) -> Any:  # noqa: ANN401 JSON
         """Send one request that may be repeated, and give back its decoded JSON.
@@ -108,10 +110,11 @@ class Client:
             raise _TryAgainError from error
 
     def _authenticated(self, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
-        try:
-            return self._send(self._client(None), kind, path, request, may_leave)
-        except SalesforceExpiredSession:
-            return self._send(self._client(self._token), kind, path, request, may_leave)
+        with self._turn:
+            try:
+                return self._send(self._client(None), kind, path, request, may_leave)
+            except SalesforceExpiredSession:
+                return self._send(self._client(self._token), kind, path, request, may_leave)
 
     def _client(self, stale: str | None) -> Salesforce:
         """The library's client around a token that is not `stale`."""

@@ -1,0 +1,142 @@
+"""Handing a run to the process that drives the ledger, and showing what it says."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.core.errors import ConfigurationError, ConnectorError, LockedError
+from connector.engine.context import Progress
+from connector.store.errands import Errand
+from connector.store.ledger import Ledger
+
+LOOK_EVERY_S = 0.3
+SILENT_FOR_S = 60.0  # without any worker alive for so long, nobody will do it
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Which records a backfill takes: by condition or ids, never by flag."""
+
+    where: str | None = None
+    ids: tuple[str, ...] | None = None
+    limit: int | None = None
+
+
+def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
+    """As it was handed over."""
+    ids = chosen.get("ids")
+    return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"))
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The report of a run that another process made."""
+
+    document: Mapping[str, Any]
+    exit_code: int
+
+    @property
+    def selected(self) -> int:
+        """Records of the run."""
+        return int(self.document["selected"])
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented document."""
+        return dict(self.document)
+
+
+class _RemoteError(ConnectorError):
+    """What the other process said."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def somebody_works(ledger: Ledger, digests: Mapping[str, str], now: datetime) -> bool:
+    """Whether a process is there that works for others.
+
+    Raises:
+        ConfigurationError: there is, but with other mapping files than these.
+    """
+    workers = ledger.errands.workers(now)
+    if not workers:
+        return False
+    if any(digests.items() <= known.items() for _, known in workers):
+        return True
+    raise ConfigurationError(
+        f"the {workers[0][0]} process that drives this ledger does not work with these mapping files "
+        f"({', '.join(digests)}): start it again with -m for each of them, or stop it"
+    )
+
+
+def hand_over(
+    ledger: Ledger,
+    command: str,
+    digests: Mapping[str, str],
+    chosen: Backfill | None,
+    progress: Progress,
+    now: datetime,
+) -> Handed:
+    """Ask for a run, show its progress, and give back its report.
+
+    Raises:
+        ConnectorError: what the other process said, with its exit code.
+        LockedError: nobody took it up.
+    """
+    errands = ledger.errands
+    errand_id = errands.ask(command, digests, None if chosen is None else asdict(chosen), now)
+    progress.note("Handed to the process that drives this ledger")
+    shown = _Shown(progress)
+    alive_at = time.monotonic()
+    try:
+        while True:
+            found = errands.find(errand_id)
+            if found is None:
+                raise LockedError("the run that was handed over was taken back")
+            shown.show(found)
+            if found.state == "done":
+                return _result(found)
+            if errands.workers(ledger.database.clock()):
+                alive_at = time.monotonic()
+            elif time.monotonic() - alive_at > SILENT_FOR_S and errands.take_back(errand_id):
+                raise LockedError("the process that drives this ledger went away before it began; run again")
+            time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        if not errands.take_back(errand_id):
+            progress.note("The run goes on in the other process; see: connector runs")
+        raise
+
+
+def _result(errand: Errand) -> Handed:
+    result = errand.result or {}
+    if "error" in result:
+        raise _RemoteError(str(result["error"]), int(result["exit_code"]))
+    return Handed(result["report"], int(result["exit_code"]))
+
+
+class _Shown:
+    """Repeats another process's progress here."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stage: tuple[object, object] = ("", None)
+        self._done = 0
+        self._notes = 0
+
+    def show(self, errand: Errand) -> None:
+        """Whatever is new since the last time."""
+        told = errand.progress
+        stage = (told.get("stage", ""), told.get("total"))
+        if stage != self._stage:
+            self._progress.stage(str(stage[0]), told.get("total"))
+            self._stage, self._done = stage, 0
+        done = int(told.get("done", 0))
+        if done > self._done:
+            self._progress.step(done - self._done)
+            self._done = done
+        for note in told.get("notes", [])[self._notes :]:
+            self._progress.note(str(note))
+            self._notes += 1

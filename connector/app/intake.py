@@ -1,0 +1,168 @@
+"""What arrives from outside, stored before anybody gets an answer: requests, Outbound Messages, callbacks."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.core.clock import Clock
+from connector.core.mapping import MappingFile
+from connector.crm.salesforce.ids import to_18
+from connector.store.inbox import Arrival, ConflictError, RequestState
+from connector.store.ledger import Ledger
+
+MOST_IDS = 2000
+
+
+class NotAcceptedError(Exception):
+    """A request that cannot be done; the text is fixed, and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A stored request."""
+
+    request_id: str
+    accepted: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """One notification of an Outbound Message: its own id, and the record it is about."""
+
+    notification_id: str
+    object: str
+    record_id: str
+
+
+class Intake:
+    """The one door for what arrives.
+
+    Args:
+        ledger: where it is stored.
+        mappings: those that this deployment works for.
+        clock: the ledger's time.
+        wake: called after something was stored.
+        org_id: the one org whose Outbound Messages are taken.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        mappings: Mapping[str, MappingFile],
+        clock: Clock,
+        wake: Callable[[], None],
+        org_id: str = "",
+    ) -> None:
+        self._org_id = to_18(org_id)
+        self._ledger = ledger
+        self._mappings = mappings
+        self._clock = clock
+        self._wake = wake
+
+    def ask(self, mapping: str, record_ids: Sequence[str], request_id: str = "") -> Accepted:
+        """Store a request for records of a mapping.
+
+        Raises:
+            NotAcceptedError: the mapping is not served here, or the ids are not ids.
+            ConflictError: within 7 days the same request id came with another body.
+        """
+        if mapping not in self._mappings:
+            raise NotAcceptedError("this mapping is not served here")
+        if not record_ids or len(record_ids) > MOST_IDS:
+            raise NotAcceptedError(f"record_ids must hold 1 to {MOST_IDS} ids")
+        ids = [to_18(one) for one in record_ids]
+        full = list(dict.fromkeys(one for one in ids if one))
+        if None in ids:
+            raise NotAcceptedError("record_ids holds something that is no Salesforce id")
+        digest = hashlib.sha256(json.dumps([mapping, sorted(full)]).encode()).hexdigest()
+        request_id = request_id or uuid.uuid4().hex
+        (is_new,) = self._accept([Arrival(request_id, digest, mapping, full)])
+        return Accepted(request_id, len(full), duplicate=not is_new)
+
+    def look(self, request_id: str) -> RequestState | None:
+        """What has become of a request."""
+        return self._ledger.inbox.look(request_id)
+
+    def notify(self, org_id: str, notified: Sequence[Notified], mapping: str = "") -> int:
+        """Store the notifications of an Outbound Message, all or none; how many were new.
+
+        Raises:
+            NotAcceptedError: it is of another org; or no mapping, or more than one, is meant.
+        """
+        if self._org_id is None or to_18(org_id) != self._org_id:
+            raise NotAcceptedError("this org is not served here")
+        arrivals: list[Arrival] = []
+        for one in notified:
+            record_id = to_18(one.record_id)
+            if record_id is None:
+                raise NotAcceptedError("a notification names no Salesforce id")
+            key = f"notification:{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
+            arrivals.append(Arrival(key, "", self._mapping_of(one.object, mapping), [record_id]))
+        return sum(self._accept(arrivals))
+
+    def _mapping_of(self, object_name: str, mapping: str) -> str:
+        fitting = [
+            name
+            for name, found in self._mappings.items()
+            if found.object.lower() == object_name.lower() and mapping in {"", name}
+        ]
+        if len(fitting) != 1:
+            raise NotAcceptedError("no mapping of this object is served here, or several: name one with ?mapping=")
+        return fitting[0]
+
+    def _accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        are_new = self._ledger.inbox.accept(arrivals, self._clock.now())
+        if any(are_new):
+            self._wake()
+        return are_new
+
+    def is_ours(self, address: str) -> bool:
+        """Whether a callback address was made by us."""
+        return self._ledger.seal.attempt_of(address) is not None
+
+    def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
+        """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body."""
+        attempt_id = self._ledger.seal.attempt_of(address)
+        vendor_id = body.get("_id")
+        if attempt_id is None or not isinstance(vendor_id, str) or not 0 < len(vendor_id) <= 200:
+            return False
+        if body.get("external_id") not in {None, attempt_id}:
+            return False
+        known = self._ledger.hints.receive(attempt_id, vendor_id, self._clock.now())
+        if known:
+            self._wake()
+        return known
+
+    def is_ready(self) -> bool:
+        """Whether the ledger answers."""
+        try:
+            self._ledger.database.clock()
+            self._ledger.credits.newest_entry()
+        except sa.exc.SQLAlchemyError:
+            return False
+        return True
+
+    def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """What a monitor may know: counts and credits, by the labels of each metric."""
+        ledger = self._ledger
+        counts = ledger.runs.open_counts()
+        last = next(iter(ledger.runs.newest(1)), None)
+        totals = ledger.credits.totals()
+        return {
+            "requested_records": {(state,): float(count) for state, count in ledger.inbox.counts().items()},
+            "open_unlocks": {key: float(count) for key, count in counts.unlocks.items()},
+            "open_records": {(): float(counts.records)},
+            "parked_records": {(): float(counts.parked)},
+            "credits_held": {(name,): float(found.open) for name, found in totals.items()},
+            "credits_charged": {(name,): float(found.charged) for name, found in totals.items()},
+            "last_run_started_timestamp_seconds": {(): last.started_at.timestamp()} if last else {},
+        }
+
+
+__all__ = ["Accepted", "ConflictError", "Intake", "NotAcceptedError", "Notified"]

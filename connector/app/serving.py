@@ -1,0 +1,148 @@
+"""`connector serve`: what arrives is stored, and where the ledger is embedded, this process also does the work."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from connector.app.handing import Backfill, chosen_of
+from connector.app.intake import Intake
+from connector.app.joining import Configured, connect_crm
+from connector.config import is_loopback
+from connector.core.clock import Clock
+from connector.core.errors import ConfigurationError
+from connector.core.mapping import MappingFile
+from connector.crm.interface import Crm, Selection
+from connector.engine.context import Parts
+from connector.runtime.desk import Claim, Desk, Tools
+from connector.runtime.local import Driver
+
+SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the server needs to know.
+
+    Attributes:
+        intake: stores what arrives.
+        alive: whether the process that does the work runs; in distributed mode workers do, elsewhere.
+        token, message_secret: what callers must know; None closes the route.
+        public_url: where this deployment is reached from outside.
+    """
+
+    intake: Intake
+    alive: Callable[[], bool]
+    token: str | None
+    message_secret: str | None
+    public_url: str
+
+
+def check_doors(configured: Configured, host: str) -> None:
+    """Refuse to open doors without locks.
+
+    Raises:
+        ConfigurationError: no token on an address that others reach, or half a set-up of Outbound Messages.
+    """
+    settings = configured.settings
+    if settings.connector_trigger_token is None and not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+        raise ConfigurationError(
+            f"CONNECTOR_TRIGGER_TOKEN is missing, and {host} is reached by others: set a long random token, such as "
+            'from: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    for name in ("connector_trigger_token", "connector_outbound_message_secret"):
+        found = getattr(settings, name)
+        if found is not None and len(found.get_secret_value()) < SHORTEST_SECRET:
+            raise ConfigurationError(f"{name.upper()} must have at least {SHORTEST_SECRET} characters")
+    if (settings.connector_outbound_message_secret is None) is not (not settings.connector_salesforce_org_id):
+        raise ConfigurationError(
+            "Outbound Messages need both CONNECTOR_OUTBOUND_MESSAGE_SECRET and CONNECTOR_SALESFORCE_ORG_ID"
+        )
+
+
+def serve(configured: Configured, parts: Parts, mappings: Mapping[str, MappingFile], driver: Driver | None) -> Serving:
+    """What arrives wakes the driver, where this process has one."""
+    settings = configured.settings
+    wake: Callable[[], None] = driver.wake if driver else _nobody
+    token, secret = settings.connector_trigger_token, settings.connector_outbound_message_secret
+    return Serving(
+        intake=Intake(parts.ledger, mappings, parts.clock, wake, settings.connector_salesforce_org_id),
+        alive=(lambda: driver.driving) if driver else (lambda: True),
+        token=token.get_secret_value() if token else None,
+        message_secret=secret.get_secret_value() if secret else None,
+        public_url=settings.connector_public_url,
+    )
+
+
+def _nobody() -> None:
+    """Workers elsewhere are told by the engine."""
+
+
+class Lender(Protocol):
+    """What the desk borrows from the application."""
+
+    configured: Configured
+
+    @property
+    def clock(self) -> Clock:
+        """The ledger's."""
+
+    @property
+    def mappings(self) -> Mapping[str, MappingFile]:
+        """Those of this process."""
+
+    def check(self, crm: Crm) -> None:
+        """Log in, and look at every mapped field."""
+
+    def selections(self, crm: Crm, chosen: Backfill, mappings: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
+        """The records of a backfill."""
+
+
+def tools(lender: Lender, claim: Claim, stopping: Callable[[], bool]) -> Tools:
+    """What the desk works with."""
+
+    def select(crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> Mapping[str, Selection]:
+        return lender.selections(crm, chosen_of(chosen), mappings)
+
+    return Tools(
+        connect=lambda: connect_crm(lender.configured.settings, lender.clock),
+        check=lender.check,
+        select=select,
+        claim=claim,
+        stopping=stopping,
+    )
+
+
+@contextlib.contextmanager
+def driving(parts: Parts, lender: Lender) -> Iterator[Driver]:
+    """The embedded driver, in a thread of its own while the block runs."""
+    driver = Driver(parts.ledger)
+    desk = Desk(parts, lender.mappings, tools(lender, driver.claim, lambda: driver.stopping))
+    thread = threading.Thread(target=driver.run, args=(desk,), name="driver")
+    thread.start()
+    try:
+        yield driver
+    finally:
+        driver.stop()
+        thread.join()
+
+
+def work(parts: Parts, lender: Lender, concurrency: int) -> None:
+    """Be a worker until told to stop.
+
+    Raises:
+        ConfigurationError: the ledger is embedded.
+    """
+    if parts.ledger.database.is_sqlite:
+        raise ConfigurationError(
+            "workers need a ledger on PostgreSQL: set CONNECTOR_DATABASE_URL=postgresql://...; with an embedded "
+            "ledger, 'connector serve' does the work"
+        )
+    from connector.runtime.distributed import Worker
+
+    url = sa.make_url(parts.ledger.database.url).set(drivername="postgresql")
+    worker = Worker(url.render_as_string(hide_password=False), parts.ledger, list(lender.mappings), concurrency)
+    worker.run(Desk(parts, lender.mappings, tools(lender, parts.ledger.drive, lambda: worker.stopping)))

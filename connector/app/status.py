@@ -1,0 +1,68 @@
+"""What `connector status` says: what is open, and what happens to it next."""
+
+from datetime import datetime
+from typing import Any
+
+from connector.core.report import iso
+from connector.providers import REGISTRY
+from connector.store.ledger import Ledger
+from connector.store.operator import OpenUnlock
+
+
+def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
+    """What is open, and what happens to it next."""
+    counts = ledger.runs.open_counts()
+    last = next(iter(ledger.runs.newest(1)), None)
+    state = last.state if last is not None else ""
+    if state == "running" and not ledger.is_driven():
+        state = "interrupted"
+    return {
+        "ledger": place,
+        "last_run": None if last is None else {"id": last.id, "command": last.command, "state": state},
+        "unlocks": [
+            {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
+            for (provider, state), count in sorted(counts.unlocks.items())
+        ],
+        "needs_a_look": [
+            {
+                "unlock_id": row.id,
+                "provider": row.provider,
+                "channel": row.channel.value,
+                "state": "parked" if row.parked else row.state.value,
+                "reason": row.reason,
+                "since": iso(row.since),
+                "next": _next_of(row),
+            }
+            for row in ledger.operator.needs_a_look()
+        ],
+        "open_tasks": counts.tasks,
+        "open_records": counts.records,
+        "parked_records": counts.parked,
+        "credits": {
+            name: {"held": found.open, "charged": found.charged}
+            for name, found in sorted(ledger.credits.totals().items())
+        },
+        "requested_records": ledger.inbox.counts(),
+        "workers": [{"kind": kind, "mappings": sorted(known)} for kind, known in ledger.errands.workers(now)],
+        "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
+    }
+
+
+def _next_of(row: OpenUnlock) -> str:
+    if row.parked:
+        return "a value waits to be written; connector resolve --retry-write offers it at once"
+    if row.unsent:
+        return "sent once more when a record asks for it; else its lost request counts as charged after a day"
+    if row.check_at:
+        return f"the vendor is read again at {iso(row.check_at)}"
+    return "an operator must tell: connector resolve"
+
+
+def _what_next(provider: str, state: str) -> str:
+    if state != "unknown":
+        return "read by the next sync"
+    if provider in REGISTRY and REGISTRY[provider].keeps_records:
+        return (
+            "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
+        )
+    return "a callback or an operator must tell; it is never sent again by itself (at most 1 credit each may be spent)"

@@ -1,0 +1,69 @@
+"""Programs that run on: `serve`, and `worker` for ledgers on PostgreSQL."""
+
+import importlib.metadata
+import signal
+from pathlib import Path
+
+import click
+
+from connector.cli.common import env_option, mapping_option, say
+from connector.core.errors import ConfigurationError
+
+
+@click.command()
+@mapping_option()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes any.")
+@env_option
+def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None) -> None:
+    """Take requests of CRM automation, callbacks and monitors over HTTP; with an embedded ledger, do the work too.
+
+    \b
+    Behind a reverse proxy that speaks HTTPS. Anything but a loopback address needs CONNECTOR_TRIGGER_TOKEN.
+    Example:
+      connector serve -m lead -m contact --host 0.0.0.0 --port 8080
+    """
+    from connector.app import Application
+    from connector.report.logs import log_to_stderr
+    from connector.server.listen import bind, server
+    from connector.server.site import Secrets, Site
+
+    application = Application(mappings, env_file)
+    with application.serving(host) as serving:
+        try:
+            listening = bind(host, port)
+        except OSError as error:
+            raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); choose another") from error
+        version = importlib.metadata.version("crm-enrichment-connector")
+        secrets = Secrets(serving.token, serving.message_secret)
+        site = Site(serving.intake, secrets, serving.alive, version, serving.public_url)
+        say(f"Ledger: {application.ledger_place}")
+        say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
+        log_to_stderr()
+        running = server(site.application())
+        signal.signal(signal.SIGTERM, running.handle_exit)
+        running.run(sockets=[listening])
+
+
+@click.command()
+@mapping_option()
+@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(2, 64), help="Jobs at a time.")
+@env_option
+def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -> None:
+    """Do the work of a ledger on PostgreSQL: requests, schedules, handed-over runs. Start as many as needed.
+
+    \b
+    SIGTERM and Ctrl-C end it in good order; what it leaves is taken up by the others.
+    Example:
+      connector worker -m lead -m contact
+    """
+    from connector.app import Application
+    from connector.report.logs import log_to_stderr
+
+    application = Application(mappings, env_file)
+    say(f"Ledger: {application.ledger_place}")
+    log_to_stderr()
+    application.work(concurrency)
+
+
+COMMANDS = (serve, worker)

@@ -1,0 +1,294 @@
+"""What is to be done: requests of the CRM's automation, the schedule, runs handed over, and what was left open.
+
+Both runtimes work from the same desk: the embedded one looks for itself, the distributed one is told by its engine what
+to look at. Whatever is found due is in the ledger, and stays there until it is done.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from croniter import croniter
+
+from connector.core.errors import ConfigurationError, ConnectorError
+from connector.core.mapping import MappingFile
+from connector.core.report import Report
+from connector.crm.interface import Crm, Selection
+from connector.engine.context import Parts, Patience, Progress, Run, Silent
+from connector.engine.loop import Assistance
+from connector.engine.pull import flagged
+from connector.engine.sync import Job, run_pass
+from connector.store.errands import Errand
+from connector.store.inbox import Wanted
+
+LOG = logging.getLogger("connector.work")
+CHECKED_FOR_S = 600.0  # so long a login and fields that were found fit are taken to be
+TOLD_EVERY_S = 0.5
+Claim = Callable[[Collection[str]], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the application lends the desk.
+
+    Attributes:
+        connect: a connection to the CRM; each thread has one of its own.
+        check: logs in and looks at every mapped field.
+        select: the records that a backfill means, by mapping, from where, ids and limit.
+        claim: drives mappings while a block runs, or raises `LockedError`.
+        stopping: whether the process is to stop.
+    """
+
+    connect: Callable[[], Crm]
+    check: Callable[[Crm], None]
+    select: Callable[[Crm, Mapping[str, MappingFile], Mapping[str, Any]], Mapping[str, Selection]]
+    claim: Claim
+    stopping: Callable[[], bool]
+
+
+class Desk:
+    """Work for the mappings of this process.
+
+    Args:
+        parts: everything joined.
+        mappings: those that this process knows, by name.
+        tools: of the application.
+    """
+
+    def __init__(self, parts: Parts, mappings: Mapping[str, MappingFile], tools: Tools) -> None:
+        self._parts = parts
+        self._mappings = mappings
+        self._tools = tools
+        self._own = threading.local()
+        self._at_work: set[str] = set()  # mappings that this process drives now
+        self._helping: set[str] = set()  # runs of others
+
+    @contextmanager
+    def _claim(self, mappings: Collection[str]) -> Iterator[None]:
+        with self._tools.claim(mappings):
+            self._at_work |= set(mappings)
+            try:
+                yield
+            finally:
+                self._at_work -= set(mappings)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Name and digest of each mapping."""
+        return {name: mapping.digest() for name, mapping in self._mappings.items()}
+
+    def beat(self, kind: str) -> None:
+        """Be seen by other processes."""
+        self._parts.ledger.errands.beat(self._parts.owner, kind, self.digests, self._now())
+
+    def leave(self) -> None:
+        """Be seen no more."""
+        self._parts.ledger.errands.leave(self._parts.owner)
+
+    def tidy(self) -> None:
+        """Forget what is done for long."""
+        self._parts.ledger.inbox.tidy(self._now())
+        self._parts.ledger.errands.tidy(self._now())
+
+    def due(self) -> list[str]:
+        """The mappings that something is to be done for now."""
+        now = self._now()
+        for name in self._mappings:
+            self._tick(name, now)
+        waiting = {min(errand.mappings) for errand in self._parts.ledger.errands.waiting(self._mappings)}
+        asked = self._parts.ledger.inbox.is_asked
+        return [name for name in self._mappings if name in waiting or asked([name], now) or self._open(name, now)]
+
+    def work(self, name: str) -> bool:
+        """Do the next thing for a mapping; whether there was one.
+
+        Raises:
+            LockedError: somebody else is at work for it.
+        """
+        now, ledger = self._now(), self._parts.ledger
+        errand = next((one for one in ledger.errands.waiting(self._mappings) if min(one.mappings) == name), None)
+        if errand is not None:
+            with self._claim(errand.mappings):
+                self._do(errand)
+            return True
+        with self._claim([name]):
+            offered = ledger.inbox.due(now, name)
+            if offered:
+                self._take_up(name, offered)
+            elif self._open(name, now):
+                self._go_on(name)
+            else:
+                return False
+        return True
+
+    def assist(self, run_id: str) -> None:
+        """Help another process with its run, until that has ended."""
+        found = self._parts.ledger.runs.find(run_id)
+        if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
+            return
+        mappings = {name: self._mappings[name] for name in found.mappings}
+        if self._at_work & mappings.keys() or run_id in self._helping:
+            return  # it is our own run, or another thread helps already
+        self._helping.add(run_id)
+        try:
+            self._check()
+            at_work = frozenset(name for name, _ in self._parts.ledger.runs.open_counts().unlocks)
+            parts = self._ready_for(mappings, Silent())
+            run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work)
+            Assistance(run, self._tools.stopping).work()
+        except ConnectorError as error:
+            self._recheck()
+            LOG.warning("could not help with a run", extra={"run": run_id, "error": str(error)})
+        finally:
+            self._helping.discard(run_id)
+
+    # -- the schedule ----------------------------------------------------------------------------------------
+
+    def _tick(self, name: str, now: datetime) -> None:
+        """Ask for the sync of a schedule whose time has come; ticks missed while nobody was there count once."""
+        mapping = self._mappings[name]
+        if mapping.schedule is None:
+            return
+        errands = self._parts.ledger.errands
+        last = errands.last_tick(name, now)
+        if croniter(mapping.schedule, last).get_next(datetime) <= now:
+            errands.tick(name, mapping.digest(), last, now)
+
+    # -- runs handed over ------------------------------------------------------------------------------------
+
+    def _do(self, errand: Errand) -> None:
+        errands = self._parts.ledger.errands
+        if not errands.begin(errand.id):
+            return
+        meant = {name: self._mappings[name] for name in errand.mappings}
+        other = [name for name, mapping in meant.items() if mapping.digest() != errand.mappings[name]]
+        if other:
+            told = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
+            errands.end(errand.id, {"error": told, "exit_code": ConfigurationError.exit_code})
+            return
+        try:
+            self._check()
+            selections = {} if errand.chosen is None else self._tools.select(self._own.crm, meant, errand.chosen)
+            job = Job(errand.command, meant, selections)
+            report = run_pass(self._ready_for(meant, _Telling(self._parts, errand.id)), job)
+        except ConnectorError as error:
+            self._recheck()
+            errands.end(errand.id, {"error": str(error), "exit_code": error.exit_code})
+            LOG.warning("a run that was asked for ended early", extra={"errand": errand.id, "error": str(error)})
+            return
+        if not self._tools.stopping():  # else it is not done: whoever comes next goes on
+            errands.end(errand.id, {"report": report.to_json(), "exit_code": report.exit_code})
+        _log(report)
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def _take_up(self, name: str, offered: list[Wanted]) -> None:
+        inbox, mapping = self._parts.ledger.inbox, self._mappings[name]
+        usual = flagged(mapping)
+        ids = tuple(dict.fromkeys(one.crm_id for one in offered))
+        selection = Selection(usual.object, usual.fields, None, usual.where, ids, usual.newest_first)
+        try:
+            self._check()
+            report = self._run("trigger", name, selection)
+        except ConnectorError as error:
+            self._recheck()
+            inbox.postpone(offered, str(error), self._now())
+            LOG.warning("requested records wait", extra={"mapping": name, "error": str(error)})
+            return
+        inbox.settle(offered, report.run_id, self._now())
+
+    # -- what was left open ----------------------------------------------------------------------------------
+
+    def _open(self, name: str, now: datetime) -> bool:
+        look = self._parts.ledger.follow_ups.next_look(name, now)
+        return look is not None and look <= now
+
+    def _go_on(self, name: str) -> None:
+        usual = flagged(self._mappings[name])
+        moved = False
+        try:
+            self._check()
+            report = self._run("finish", name, Selection(usual.object, usual.fields, ids=()))
+            moved = any(count for word, count in report.outcomes.items() if word.value in {"delivered", "not_found"})
+        except ConnectorError as error:
+            self._recheck()
+            LOG.warning("open records wait", extra={"mapping": name, "error": str(error)})
+        self._parts.ledger.follow_ups.looked(name, self._now(), self._parts.clock.scale, moved=moved)
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _run(self, command: str, name: str, selection: Selection) -> Report:
+        mappings = {name: self._mappings[name]}
+        report = run_pass(self._ready_for(mappings, Silent()), Job(command, mappings, {name: selection}))
+        _log(report)
+        return report
+
+    def _ready_for(self, mappings: Collection[str], progress: Progress) -> Parts:
+        began = self._now()
+
+        def patience() -> Patience:
+            if self._tools.stopping():
+                return Patience.NONE
+            asked = self._parts.ledger.inbox.is_asked(mappings, self._now(), began)
+            return Patience.SHORT if asked else Patience.FULL
+
+        crm: Crm = self._own.crm
+        return replace(self._parts, crm=crm, progress=progress, patience=patience, usage_before=crm.usage())
+
+    def _check(self) -> None:
+        """Have a connection to the CRM for this thread, whose login and fields were found fit not long ago."""
+        checked_at = getattr(self._own, "checked_at", None)
+        if checked_at is not None and time.monotonic() - checked_at < CHECKED_FOR_S:
+            return
+        self._recheck()
+        crm = self._tools.connect()
+        self._tools.check(crm)
+        self._own.crm, self._own.checked_at = crm, time.monotonic()
+
+    def _recheck(self) -> None:
+        if getattr(self._own, "checked_at", None) is not None:
+            self._own.crm.close()
+        self._own.checked_at = None
+
+    def _now(self) -> datetime:
+        return self._parts.clock.now()
+
+
+class _Telling:
+    """Progress that another process shows: written into the ledger, twice a second at most."""
+
+    def __init__(self, parts: Parts, errand_id: str) -> None:
+        self._errands = parts.ledger.errands
+        self._id = errand_id
+        self._told_at = 0.0
+        self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Something longer begins."""
+        self._state |= {"stage": name, "total": total, "done": 0}
+        self._tell(at_once=True)
+
+    def step(self, count: int = 1) -> None:
+        """So many more units are done."""
+        self._state["done"] += count
+        self._tell()
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._state["notes"].append(text)
+        self._tell(at_once=True)
+
+    def _tell(self, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._told_at >= TOLD_EVERY_S:
+            self._told_at = time.monotonic()
+            self._errands.tell(self._id, self._state)
+
+
+def _log(report: Report) -> None:
+    counts = {outcome.value: count for outcome, count in report.outcomes.items() if count}
+    LOG.info("run ended", extra={"run": report.run_id, "command": report.command, "state": report.state, **counts})

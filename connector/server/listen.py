@@ -1,0 +1,72 @@
+"""Listening: a server that bounds what a slow or greedy client may hold, and stops in good order."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+HEAD_TIMEOUT_S = 10.0  # for a whole request head, the first one of a connection included
+KEEP_ALIVE_S = 5
+MOST_CONNECTIONS = 500
+STOP_TIMEOUT_S = 10
+_Protocol: Any = AutoHTTPProtocol
+
+
+class _Impatient(_Protocol):  # type: ignore[misc]
+    """Closes a connection on which no request has begun for too long."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to count."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_response_complete(self) -> None:
+        """Begin to count again."""
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        self.loop.call_later(HEAD_TIMEOUT_S, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.is_closing():
+            self.transport.close()
+
+
+def server(application: ASGIApp) -> uvicorn.Server:
+    """A server for the application; it logs nothing, for its lines would show secrets in paths."""
+    config = uvicorn.Config(
+        application,
+        http=_Impatient,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_TIMEOUT_S,
+        limit_concurrency=MOST_CONNECTIONS,
+        lifespan="off",
+    )
+    return uvicorn.Server(config)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError: the address is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(1024)
+    except OSError:
+        made.close()
+        raise
+    return made

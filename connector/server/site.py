@@ -1,0 +1,195 @@
+"""The routes: each checks who asks and what, stores it, and answers."""
+
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connector.app.intake import ConflictError, Intake, NotAcceptedError
+from connector.server import messages, openapi
+from connector.server.guards import NOT_FOUND, body_of, json_of, require_secret, require_token
+from connector.server.metrics import Metrics
+
+LOG = logging.getLogger("connector.http")
+MOST_REQUEST_BYTES = 128 * 1024
+MOST_MESSAGE_BYTES = 1024 * 1024
+MOST_CALLBACK_BYTES = 64 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
+_XML = {"text/xml", "application/xml"}
+_WORDS = {404: "not found", 405: "this method is not served here"}
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What callers must know; None closes the route."""
+
+    token: str | None = None
+    message_secret: str | None = None
+
+
+class Site:
+    """The routes of `connector serve`.
+
+    Args:
+        intake: stores what arrives.
+        secrets: of the callers.
+        alive: whether the process that does the work runs.
+        version: of the connector.
+        public_url: where it is reached from outside.
+    """
+
+    def __init__(
+        self, intake: Intake, secrets: Secrets, alive: Callable[[], bool], version: str, public_url: str = ""
+    ) -> None:
+        self._intake = intake
+        self._secrets = secrets
+        self._alive = alive
+        self._document = openapi.document(version, public_url)
+        self._metrics = Metrics(intake.figures)
+
+    def application(self) -> ASGIApp:
+        """As a server runs it."""
+        routes: list[tuple[str, str, Handler]] = [
+            ("POST", "/v1/enrichments", self._ask),
+            ("GET", "/v1/enrichments/{request_id}", self._look),
+            ("POST", "/v1/salesforce/outbound-messages/{secret}", self._message),
+            ("POST", "/v1/callbacks/salesfinity/{address}", self._callback),
+            ("GET", "/healthz", self._healthz),
+            ("GET", "/readyz", self._readyz),
+            ("GET", "/metrics", self._show_metrics),
+            ("GET", "/openapi.json", self._openapi),
+        ]
+        made = Starlette(
+            routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
+            exception_handlers={HTTPException: _refused, Exception: _failed},
+        )
+        return _Watched(made, self._metrics, {handler: path for _, path, handler in routes})
+
+    async def _ask(self, request: Request) -> Response:
+        require_token(request, self._secrets.token)
+        body = await json_of(request, MOST_REQUEST_BYTES)
+        mapping, ids, request_id = body.get("mapping"), body.get("record_ids"), body.get("request_id") or ""
+        if not isinstance(mapping, str) or not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+            raise HTTPException(400, "the body needs mapping (text) and record_ids (a list of texts)")
+        if not isinstance(request_id, str) or (request_id and not _REQUEST_ID.fullmatch(request_id)):
+            raise HTTPException(400, "request_id may hold 80 letters, digits, dots, dashes and underscores")
+        accepted = await _stored(lambda: self._intake.ask(mapping, ids, request_id))
+        return JSONResponse(asdict(accepted), 202)
+
+    async def _look(self, request: Request) -> Response:
+        require_token(request, self._secrets.token)
+        request_id = str(request.path_params["request_id"])
+        found = await _stored(lambda: self._intake.look(request_id)) if _REQUEST_ID.fullmatch(request_id) else None
+        if found is None:
+            raise HTTPException(NOT_FOUND)
+        records = sum(found.states.values())
+        counts = {name: found.outcomes.get(name, 0) for name in openapi.OUTCOMES}
+        still_open = records - found.states.get("done", 0)
+        return JSONResponse(
+            {"request_id": request_id, "state": found.state, "records": records, "open": still_open, **counts}
+        )
+
+    async def _message(self, request: Request) -> Response:
+        require_secret(request, self._secrets.message_secret)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _XML:
+            raise HTTPException(415, "the body must be text/xml")
+        message = messages.parse(await body_of(request, MOST_MESSAGE_BYTES))
+        if message is None:
+            raise HTTPException(400, "the body is no Outbound Message")
+        mapping = request.query_params.get("mapping", "")
+        await _stored(lambda: self._intake.notify(message.org_id, message.notified, mapping))
+        return Response(messages.ACK, media_type="text/xml")
+
+    async def _callback(self, request: Request) -> Response:
+        address = str(request.path_params["address"])
+        if not self._intake.is_ours(address):
+            raise HTTPException(NOT_FOUND)
+        body = await json_of(request, MOST_CALLBACK_BYTES)
+        if not await _stored(lambda: self._intake.called_back(address, body)):
+            raise HTTPException(NOT_FOUND)
+        return JSONResponse({"status": "stored"})
+
+    async def _healthz(self, _request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def _readyz(self, _request: Request) -> Response:
+        ready = self._alive() and await run_in_threadpool(self._intake.is_ready)
+        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    async def _show_metrics(self, _request: Request) -> Response:
+        text = await _stored(self._metrics.text)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, _request: Request) -> Response:
+        return JSONResponse(self._document)
+
+
+async def _stored(work: Callable[[], Any]) -> Any:  # noqa: ANN401 whatever the work gives back
+    """Do what touches the ledger outside the event loop.
+
+    Raises:
+        HTTPException: 409, 400 or 503, with fixed words.
+    """
+    try:
+        return await run_in_threadpool(work)
+    except ConflictError:
+        raise HTTPException(409, "this request_id was used for another body") from None
+    except NotAcceptedError as error:
+        raise HTTPException(400, str(error)) from None
+    except sa.exc.SQLAlchemyError as error:
+        LOG.warning("nothing could be stored", extra={"kind": type(error).__name__})
+        raise HTTPException(503, "nothing could be stored; send it again") from None
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    words = _WORDS.get(error.status_code, error.detail)
+    return JSONResponse({"error": words}, error.status_code, headers=error.headers)
+
+
+def _failed(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "internal fault"}, 500)
+
+
+class _Watched:
+    """Counts and logs each answer by its route's template, and adds the headers that every answer has."""
+
+    def __init__(self, inner: Starlette, metrics: Metrics, templates: Mapping[Handler, str]) -> None:
+        self._inner = inner
+        self._metrics = metrics
+        self._templates = templates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                more = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+                message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, watched)
+        finally:
+            route = self._templates.get(scope.get("endpoint", _failed), "other")
+            seconds = time.perf_counter() - began
+            self._metrics.answered(route, status, seconds)
+            LOG.info("answered", extra={"route": route, "status": status, "ms": round(seconds * 1000, 1)})

@@ -1,0 +1,77 @@
+"""When to go on with what earlier runs left open: tasks at vendors, people to be read, hints, results of other runs.
+
+A mapping with something open is looked at when the next of it is due, but not more often than its pace: a minute at
+first, twice as long after each look that moved nothing, a quarter of an hour at most. A callback resets the pace.
+"""
+
+import json
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.core.model import UnlockState
+from connector.store import tables as t
+from connector.store.database import Database
+
+FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
+_A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.hint.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
+_OPEN = t.record.join(t.want, _W.record_id == _R.id).join(t.unlock, _U.id == _W.unlock_id)
+
+
+class FollowUps:
+    """The ledger's side of looking again."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def next_look(self, mapping: str, now: datetime) -> datetime | None:
+        """When a mapping's open records are worth a look; None while nothing of theirs is under way."""
+        with self._db.read() as connection:
+            due = next_due(connection, mapping, now)
+            value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
+        if due is None:
+            return None
+        return max(due, datetime.fromisoformat(json.loads(value)["not_before"])) if value else due
+
+    def looked(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
+        """A look was made; did anything move?"""
+        with self._db.write(alone=False) as connection:
+            value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
+            last_s = float(json.loads(value)["pace_s"]) if value else FIRST_PACE_S / 2
+            pace_s = FIRST_PACE_S if moved else min(LAST_PACE_S, 2 * last_s)
+            not_before = now + timedelta(seconds=pace_s * scale)
+            kept = json.dumps({"pace_s": pace_s, "not_before": not_before.isoformat()})
+            connection.execute(
+                self._db.insert(t.meta)
+                .values(key=_key(mapping), value=kept)
+                .on_conflict_do_update(index_elements=["key"], set_={"value": kept})
+            )
+
+
+def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:
+    """The earliest moment at which something of a mapping's open records can be known."""
+    mine = (_R.state == "open", _R.mapping == mapping, _W.state == "open")
+    tasks = sa.select(sa.func.min(_K.next_poll_at)).select_from(_OPEN.join(t.task, _K.id == _U.task_id))
+    checks = sa.select(sa.func.min(_U.check_at)).select_from(_OPEN)
+    settled = sa.select(_W.id).select_from(_OPEN).where(*mine, _U.state == UnlockState.FINAL.value)
+    hinted = (
+        sa.select(_W.id)
+        .select_from(_OPEN.join(t.hint, _H.attempt_id == _U.attempt_id).join(t.attempt, _A.id == _H.attempt_id))
+        .where(*mine, _H.state == "waiting", _A.state == "lost")
+    )
+    if any(connection.execute(query.limit(1)).first() is not None for query in (settled, hinted)):
+        return now
+    times = [
+        connection.scalar(tasks.where(*mine, _K.state == "open", _U.state != UnlockState.FINAL.value)),
+        connection.scalar(checks.where(*mine, _U.state != UnlockState.FINAL.value)),
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def reset_pace(connection: sa.Connection, mapping: str) -> None:
+    """Something was told about a mapping's open records: look at once."""
+    connection.execute(sa.delete(t.meta).where(_M.key == _key(mapping)))
+
+
+def _key(mapping: str) -> str:
+    return f"look:{mapping}"

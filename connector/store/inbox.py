@@ -1,0 +1,213 @@
+"""What the CRM's automation has asked for, kept until each record has its last word.
+
+A request is stored once, whatever repeats of it arrive, before its sender gets an answer. Its records wait here, are
+offered to runs, and are offered again while a run defers them, for a week at most.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.core.model import Outcome
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.outbox import Outbox
+from connector.store.rows import chunks
+
+KEPT = timedelta(days=7)  # so long the same id is the same request
+POSTPONED_FOR = timedelta(minutes=1)  # what no run could be made for
+AGAIN_AFTER = timedelta(minutes=15)  # what a run deferred, or left with a vendor, is offered again
+FINAL = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
+NOT_TAKEN = "no record of this mapping's object and condition has this id"
+GIVEN_UP = "nothing was bought within a week"
+_A, _R = t.ask.c, t.request.c
+
+
+class ConflictError(Exception):
+    """The same request id came with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request as it came.
+
+    Attributes:
+        digest: of what it asks for; the same id with another one is a conflict.
+        crm_ids: at least one record.
+    """
+
+    request_id: str
+    digest: str
+    mapping: str
+    crm_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A record that a request names."""
+
+    ask_id: int
+    crm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestState:
+    """What has become of a request: its records by state, and the outcomes of those that have one."""
+
+    states: Mapping[str, int]
+    outcomes: Mapping[str, int]
+
+    @property
+    def state(self) -> str:
+        """waiting: no run took it up yet; working; done: every record has its last word."""
+        if not self.states.keys() - {"done"}:
+            return "done"
+        return "waiting" if self.states.keys() == {"waiting"} else "working"
+
+
+class Inbox:
+    """The ledger's side of requests.
+
+    Args:
+        database: the ledger's.
+        outbox: told in the transaction that stores a request.
+    """
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._db = database
+        self._outbox = outbox
+
+    def accept(self, arrivals: Sequence[Arrival], now: datetime) -> list[bool]:
+        """Store requests, all or none; for each whether it is new.
+
+        Raises:
+            ConflictError: within a week the same id came with another digest.
+        """
+        with self._db.write(alone=False) as connection:
+            return [self._store(connection, one, now) for one in arrivals]
+
+    def _store(self, connection: sa.Connection, arrival: Arrival, now: datetime) -> bool:
+        if not self._is_new(connection, arrival.request_id, arrival.digest, now):
+            return False
+        rows = [
+            {
+                "request_id": arrival.request_id,
+                "mapping": arrival.mapping,
+                "crm_id": crm_id,
+                "state": "waiting",
+                "not_before": now,
+            }
+            for crm_id in dict.fromkeys(arrival.crm_ids)
+        ]
+        connection.execute(sa.insert(t.ask), rows)
+        self._outbox.work(connection, arrival.mapping)
+        return True
+
+    def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
+        mine = _R.id == request_id
+        old = sa.and_(mine, _R.accepted_at < now - KEPT)
+        expired = sa.select(_R.id).where(old)
+        connection.execute(sa.delete(t.ask).where(_A.request_id.in_(expired), _A.state == "done"))
+        connection.execute(
+            sa.delete(t.request).where(old, ~sa.exists().where(_A.request_id == _R.id).correlate(t.request))
+        )
+        added = connection.execute(
+            self._db.insert(t.request)
+            .values(id=request_id, digest=digest, accepted_at=now)
+            .on_conflict_do_nothing(index_elements=["id"])
+        )
+        if added.rowcount == 1:
+            return True
+        if connection.scalar(sa.select(_R.digest).where(mine)) != digest:
+            raise ConflictError(request_id)
+        return False
+
+    def look(self, request_id: str) -> RequestState | None:
+        """What has become of a request; None when there is none of this id."""
+        query = sa.select(_A.state, _A.outcome, sa.func.count()).where(_A.request_id == request_id)
+        with self._db.read() as connection:
+            if connection.scalar(sa.select(_R.id).where(_R.id == request_id)) is None:
+                return None
+            rows = connection.execute(query.group_by(_A.state, _A.outcome)).all()
+        states, outcomes = Counter[str](), Counter[str]()
+        for state, outcome, count in rows:
+            states[state] += count
+            outcomes[outcome] += count
+        del outcomes[""]
+        return RequestState(states, outcomes)
+
+    def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[Wanted]:
+        """Records of a mapping that a run should be offered now, the longest waiting first."""
+        query = (
+            sa.select(_A.id, _A.crm_id)
+            .where(_A.mapping == mapping, _A.state != "done", _A.not_before <= now)
+            .order_by(_A.not_before, _A.id)
+            .limit(limit)
+        )
+        with self._db.read() as connection:
+            return [Wanted(row.id, row.crm_id) for row in connection.execute(query)]
+
+    def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
+        """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
+        late = [] if since is None else [_A.not_before > since]
+        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != "done", _A.not_before <= now, *late)
+        with self._db.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def postpone(self, offered: Sequence[Wanted], reason: str, now: datetime) -> None:
+        """No run could be made for these: they come again in a while."""
+        values = {"state": "working", "outcome": Outcome.DEFERRED.value, "reason": reason}
+        with self._db.write() as connection:
+            for part in chunks([one.ask_id for one in offered]):
+                connection.execute(
+                    sa.update(t.ask)
+                    .where(_A.id.in_(part), _A.state != "done")
+                    .values(**values, not_before=now + POSTPONED_FOR)
+                )
+
+    def counts(self) -> dict[str, int]:
+        """Records by state, of all requests."""
+        with self._db.read() as connection:
+            rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
+            return {row[0]: row[1] for row in rows}
+
+    def settle(self, offered: Sequence[Wanted], run_id: str, now: datetime) -> None:
+        """Note what a run said of the records that it was offered; those without a last word come again later."""
+        words = self._words(run_id, [one.crm_id for one in offered])
+        with self._db.write() as connection:
+            for one in offered:
+                outcome, reason = words.get(one.crm_id, (Outcome.SKIPPED, NOT_TAKEN))
+                values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
+                later = {"state": "working", "not_before": now + AGAIN_AFTER}
+                values |= {"state": "done"} if outcome in FINAL else later
+                connection.execute(sa.update(t.ask).where(_A.id == one.ask_id, _A.state != "done").values(**values))
+
+    def _words(self, run_id: str, crm_ids: Sequence[str]) -> dict[str, tuple[Outcome, str]]:
+        w, r = t.run_record.c, t.record.c
+        words: dict[str, tuple[Outcome, str]] = {}
+        with self._db.read() as connection:
+            for part in chunks(list(dict.fromkeys(crm_ids))):
+                query = (
+                    sa.select(r.crm_id, w.outcome, w.reason)
+                    .join(t.record, r.id == w.record_id)
+                    .where(w.run_id == run_id, r.crm_id.in_(part))
+                )
+                words |= {row.crm_id: (Outcome(row.outcome), row.reason) for row in connection.execute(query)}
+        return words
+
+    def tidy(self, now: datetime) -> None:
+        """Give up what no run could buy within a week, and forget requests that are done for as long."""
+        old = sa.select(_R.id).where(_R.accepted_at < now - KEPT)
+        open_ones = sa.select(_A.request_id).where(_A.state != "done")
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.ask)
+                .where(_A.request_id.in_(old), _A.state != "done", _A.outcome.in_(("", Outcome.DEFERRED.value)))
+                .values(state="done", outcome=Outcome.DEFERRED.value, reason=GIVEN_UP)
+            )
+            gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
+            connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
+            connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))

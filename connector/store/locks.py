@@ -1,0 +1,144 @@
+"""Who drives a ledger, and which processes are alive: locks that die with the process that holds them.
+
+An embedded ledger has one driver, by a lock on a file beside it. On PostgreSQL runs of different mappings may be driven
+at the same time, by sessions that hold advisory locks: one for each mapping, one for the whole ledger where a command
+needs it alone, and one for each process that sends paid requests.
+"""
+
+import contextlib
+import fcntl
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from connector.core.errors import LockedError
+from connector.store.database import Database
+
+HELD = "another run drives this ledger; wait for it to finish"
+_LEDGER, _MAPPING, _OWNER = 7_226_003, 7_226_004, 7_226_005  # any fixed numbers: the kinds of advisory locks
+
+
+class Locks(Protocol):
+    """The locks of one ledger."""
+
+    def drive(self, mappings: Collection[str] | None) -> contextlib.AbstractContextManager[None]:
+        """Drive these mappings, or the whole ledger (None), while the block runs.
+
+        Raises:
+            LockedError: somebody else does.
+        """
+
+    def is_held(self) -> bool:
+        """Whether anybody drives anything."""
+
+    def present(self, owner: str) -> contextlib.AbstractContextManager[None]:
+        """Be known as alive under this name while the block runs."""
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether that process may still send what it has taken."""
+
+
+class FileLocks:
+    """One driver at a time, so whoever drives knows that no other process is at work.
+
+    Args:
+        path: the lock file; None for a ledger in memory, which nobody else can reach.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._present: set[str] = set()
+
+    @contextlib.contextmanager
+    def drive(self, mappings: Collection[str] | None) -> Iterator[None]:
+        """Hold the file's lock."""
+        del mappings
+        if self._path is None:
+            yield
+            return
+        with self._path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LockedError(HELD) from error
+            yield
+
+    def is_held(self) -> bool:
+        """Whether the file is locked at this moment."""
+        try:
+            with self.drive(None):
+                return False
+        except LockedError:
+            return True
+
+    @contextlib.contextmanager
+    def present(self, owner: str) -> Iterator[None]:
+        """Remember our own name: only the driver sends, so whoever asks asks about itself or about the dead."""
+        self._present.add(owner)
+        try:
+            yield
+        finally:
+            self._present.discard(owner)
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether it is ourselves, in another thread."""
+        return owner in self._present
+
+
+class SessionLocks:
+    """Advisory locks of PostgreSQL, each held by a session of its own outside any transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT", beside=True)
+
+    @contextlib.contextmanager
+    def drive(self, mappings: Collection[str] | None) -> Iterator[None]:
+        """Hold the mappings' locks, or the ledger's alone."""
+        with self._session() as session:
+            if mappings is None:
+                taken = _try(session, "pg_try_advisory_lock", _LEDGER, 0)
+            else:
+                taken = _try(session, "pg_try_advisory_lock_shared", _LEDGER, 0) and all(
+                    _try(session, "pg_try_advisory_lock", _MAPPING, _number(one)) for one in sorted(set(mappings))
+                )
+            if not taken:
+                raise LockedError(HELD)
+            yield
+
+    def is_held(self) -> bool:
+        """Whether anybody drives any mapping."""
+        with self._session() as session:
+            return not _try(session, "pg_try_advisory_lock", _LEDGER, 0)
+
+    @contextlib.contextmanager
+    def present(self, owner: str) -> Iterator[None]:
+        """Hold a lock under this name."""
+        with self._session() as session:
+            _try(session, "pg_try_advisory_lock_shared", _OWNER, _number(owner))
+            yield
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether some session holds the lock of that name."""
+        with self._session() as session:
+            return not _try(session, "pg_try_advisory_lock", _OWNER, _number(owner))
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[sa.Connection]:
+        """A connection whose end releases all its locks."""
+        with self._engine.connect() as connection:
+            connection.detach()
+            yield connection
+
+
+def _try(session: sa.Connection, function: str, kind: int, number: int) -> bool:
+    return bool(
+        session.execute(sa.text(f"SELECT {function}(:kind, :number)"), {"kind": kind, "number": number}).scalar()
+    )
+
+
+def _number(name: str) -> int:
+    """A name as PostgreSQL's signed 32-bit number; two names that meet only wait for each other."""
+    return zlib.crc32(name.encode()) - 2**31
