@@ -230,6 +230,7 @@ class Desk:
 
     def _ready_for(self, mappings: Collection[str], progress: Progress) -> Parts:
         began = self._now()
+        LOG.info("work begins", extra={"mappings": sorted(mappings)})
 
         def patience() -> Patience:
             if self._tools.stopping():

@@ -187,6 +187,11 @@ class SalesfinityState:
                 lookup.ends_at = self.clock.now()
                 self._resolve(lookup)
 
+    def lookups(self) -> list[Lookup]:
+        """All of them, oldest first."""
+        with self.lock:
+            return list(self._lookups.values())
+
     def lookup(self, lookup_id: str) -> Lookup | None:
         """A lookup by its `_id`."""
         return self._lookups.get(lookup_id)

@@ -38,6 +38,9 @@ class Database:
         self.url = url
         self._engine = _engine(url)
         self._reader = self._engine.execution_options(read_only=True)
+        if not self.is_sqlite:
+            # One picture for all statements of a reading transaction, as SQLite gives it: sums must belong together.
+            self._reader = self._reader.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._beside = self._engine.execution_options(beside=True)
 
     @property

@@ -118,8 +118,9 @@ class Inbox:
             self._db.insert(t.request)
             .values(id=request_id, digest=digest, accepted_at=now)
             .on_conflict_do_nothing(index_elements=["id"])
+            .returning(_R.id)
         )
-        if added.rowcount == 1:
+        if added.first() is not None:
             return True
         if connection.scalar(sa.select(_R.digest).where(mine)) != digest:
             raise ConflictError(request_id)
@@ -174,29 +175,26 @@ class Inbox:
             rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
             return {row[0]: row[1] for row in rows}
 
+    def follow(self, run_id: str, mappings: Sequence[str], now: datetime) -> None:
+        """Note what a run said of records that requests wait for, whatever made it take them up."""
+        w, r = t.run_record.c, t.record.c
+        said = (
+            sa.select(_A.id, w.outcome, w.reason)
+            .join(t.record, sa.and_(r.crm_id == _A.crm_id, r.mapping == _A.mapping))
+            .join(t.run_record, sa.and_(w.record_id == r.id, w.run_id == run_id))
+            .where(_A.state != "done", _A.mapping.in_(mappings))
+        )
+        with self._db.write() as connection:
+            for row in connection.execute(said).all():
+                _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, now)
+
     def settle(self, offered: Sequence[Wanted], run_id: str, now: datetime) -> None:
-        """Note what a run said of the records that it was offered; those without a last word come again later."""
-        words = self._words(run_id, [one.crm_id for one in offered])
+        """Records that a run was offered and did not take up: it has no word on them."""
         with self._db.write() as connection:
             for one in offered:
-                outcome, reason = words.get(one.crm_id, (Outcome.SKIPPED, NOT_TAKEN))
-                values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
-                later = {"state": "working", "not_before": now + AGAIN_AFTER}
-                values |= {"state": "done"} if outcome in FINAL else later
-                connection.execute(sa.update(t.ask).where(_A.id == one.ask_id, _A.state != "done").values(**values))
-
-    def _words(self, run_id: str, crm_ids: Sequence[str]) -> dict[str, tuple[Outcome, str]]:
-        w, r = t.run_record.c, t.record.c
-        words: dict[str, tuple[Outcome, str]] = {}
-        with self._db.read() as connection:
-            for part in chunks(list(dict.fromkeys(crm_ids))):
-                query = (
-                    sa.select(r.crm_id, w.outcome, w.reason)
-                    .join(t.record, r.id == w.record_id)
-                    .where(w.run_id == run_id, r.crm_id.in_(part))
-                )
-                words |= {row.crm_id: (Outcome(row.outcome), row.reason) for row in connection.execute(query)}
-        return words
+                told = sa.select(_A.run_id).where(_A.id == one.ask_id)
+                if connection.scalar(told) != run_id:
+                    _note(connection, one.ask_id, run_id, Outcome.SKIPPED, NOT_TAKEN, now)
 
     def tidy(self, now: datetime) -> None:
         """Give up what no run could buy within a week, and forget requests that are done for as long."""
@@ -211,3 +209,11 @@ class Inbox:
             gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
             connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
+
+
+def _note(connection: sa.Connection, ask_id: int, run_id: str, outcome: Outcome, reason: str, now: datetime) -> None:
+    """A run's word on a record that was asked for; without a last word it is offered again later."""
+    values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
+    later = {"state": "working", "not_before": now + AGAIN_AFTER}
+    values |= {"state": "done"} if outcome in FINAL else later
+    connection.execute(sa.update(t.ask).where(_A.id == ask_id, _A.state != "done").values(**values))

@@ -223,6 +223,7 @@ class Stage:
         self.mappings = {found.name: found for found in (mappings or (mapping("lead"),))}
         self.limits: dict[str, AccountLimits] = {}
         self.wait_s = 3600.0
+        self.public_url = ""
 
     def configured(self) -> Configured:
         urls = self.world.urls
@@ -235,6 +236,7 @@ class Stage:
             salesforce_client_secret=SecretStr(CLIENT_SECRET),
             connector_database_url=ledger_url,
             connector_secret_key=key,
+            connector_public_url=self.public_url,
         )
         addresses = {"lensmor": urls.lensmor, "salesfinity": urls.salesfinity}
         providers = {
@@ -325,7 +327,7 @@ class Stage:
     def other(self, *mappings: MappingFile) -> "Stage":
         """Another process on the same ledger, with these mappings."""
         made = Stage(self.world, self.folder, *(mappings or self.mappings.values()))
-        made.limits, made.wait_s = self.limits, self.wait_s
+        made.limits, made.wait_s, made.public_url = self.limits, self.wait_s, self.public_url
         return made
 
 

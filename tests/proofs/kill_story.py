@@ -19,6 +19,7 @@ from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
 
 OPERATORS_WORK = "an operator must tell"
+NOBODYS_WORK = "sent once more when a record asks for it"  # else a run would have sent it, or said why not
 PATIENCE_S = 60.0
 
 
@@ -161,7 +162,7 @@ class Story:
     def _is_done(self) -> bool:
         status = self.status()
         states = {row["state"] for row in status["unlocks"]}
-        telling = all(row["next"].startswith(OPERATORS_WORK) for row in status["needs_a_look"])
+        telling = all(row["next"].startswith((OPERATORS_WORK, NOBODYS_WORK)) for row in status["needs_a_look"])
         return status["open_tasks"] == 0 and states <= {"unknown"} and telling and status["parked_records"] == 0
 
     def status(self) -> dict[str, Any]:

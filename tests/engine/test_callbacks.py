@@ -1,0 +1,163 @@
+"""Salesfinity's callbacks as the engine lives with them: a hint that is confirmed by asking, never the truth itself.
+
+The stage's simulated vendor does not send by itself: a test says when what arrives.
+"""
+
+import pytest
+from stage import Stage, World, email_only
+
+from connector.app.intake import Intake
+from connector.core.model import Outcome
+from connector.simulator.people import SimPerson
+from connector.simulator.salesfinity_state import Lookup
+from connector.store import tables as t
+
+URL = "https://connector.example.com"
+
+
+@pytest.fixture
+def stage(stage: Stage) -> Stage:
+    made = stage.other(email_only("salesfinity"))
+    made.public_url = URL
+    return made
+
+
+def lookups(world: World) -> list[Lookup]:
+    return world.salesfinity.lookups()
+
+
+def call_back(stage: Stage, lookup: Lookup, **instead: object) -> bool:
+    """What the vendor would send to the address that it was given."""
+    address = str(lookup.callback_url).rpartition("/")[2]
+    with stage.ledger() as ledger:
+        intake = Intake(ledger, stage.mappings, stage.world.clock, lambda: None)
+        return intake.called_back(address, {**lookup.body(stage.world.clock.unix()), **instead})
+
+
+def test_a_lookup_carries_an_address_of_its_own(world: World, stage: Stage) -> None:
+    people = [world.person() for _ in range(2)]
+    for person in people:
+        world.lead(person)
+    stage.sync()
+    addresses = {str(lookup.callback_url) for lookup in lookups(world)}
+    assert len(addresses) == 2
+    assert all(address.startswith(f"{URL}/v1/callbacks/salesfinity/") for address in addresses)
+    assert all(str(lookup.external_id) in str(lookup.callback_url) for lookup in lookups(world))
+
+
+def test_without_a_public_address_no_callback_is_asked_for(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    stage.public_url = ""
+    stage.sync()
+    assert [lookup.callback_url for lookup in lookups(world)] == [None]
+
+
+def test_polling_is_the_safety_net_when_no_callback_comes(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    began = world.clock.now()
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+    assert (world.clock.now() - began).total_seconds() >= 60  # the first look comes after a minute
+
+
+def test_a_callback_brings_the_next_look_forward(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage.wait_s = 1.0
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    world.clock.advance(minutes=0.5)
+    assert call_back(stage, lookups(world)[0])
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+
+
+def test_a_callback_brings_back_a_lost_request(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    _lose(world, stage)
+    assert call_back(stage, lookups(world)[0])
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+    assert world.paid_posts() == 1
+    assert world.ours("salesfinity") == 1
+
+
+def test_the_value_of_a_callback_is_never_taken_from_its_body(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    _lose(world, stage)
+    forged = {"email": "mallory@example.com", "type": "work"}
+    assert call_back(stage, lookups(world)[0], email=forged, status="completed")
+    stage.other().sync()
+    assert world.get(lead)["Email"] == person.work_email
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_callback_that_names_another_lookup_changes_nothing(world: World, stage: Stage, known: bool) -> None:
+    """Whoever learnt an address cannot make us take another person's lookup for ours."""
+    other, person = world.person(), world.person()
+    if known:
+        name = str(other.linkedin_name)
+        world.salesfinity.script(name, "work", "not-found")  # a charge of somebody else would puzzle the judge
+        world.salesfinity.start_lookup(f"https://www.linkedin.com/in/{name}", name, "work", None, None)
+    lead = world.lead(person)
+    _lose(world, stage)
+    mine = lookups(world)[-1]
+    stranger = lookups(world)[0].lookup_id if known else "66f0a1b2c3d4e5f601999999"
+    assert call_back(stage, mine, _id=stranger)
+    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert world.get(lead)["Email"] is None
+    assert call_back(stage, mine)  # the true one still counts
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+
+
+def test_a_callback_before_the_answer_waits_for_it(world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    start = world.salesfinity.start_lookup
+
+    def told_at_once(*args: object, **more: object) -> Lookup:
+        lookup = start(*args, **more)  # type: ignore[arg-type]
+        world.salesfinity.resolve_now(lookup)
+        assert call_back(stage, lookup)
+        return lookup
+
+    monkeypatch.setattr(world.salesfinity, "start_lookup", told_at_once)
+    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+    with stage.ledger() as ledger, ledger.database.read() as connection:
+        assert len(connection.execute(t.task.select()).all()) == 1
+
+
+def test_repeated_and_late_callbacks_change_nothing(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    stage.sync()
+    before = world.get(lead)
+    for _ in range(3):
+        assert call_back(stage, lookups(world)[0])
+        assert stage.other().sync().selected == 0
+    assert world.get(lead) == before
+
+
+def test_a_callback_after_an_operator_gave_up_still_delivers(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    _lose(world, stage)
+    world.clock.advance(days=2)  # counted as charged by now
+    stage.other().sync()
+    assert call_back(stage, lookups(world)[0])
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+    with stage.ledger() as ledger:
+        assert ledger.credits.totals()["salesfinity"].charged == 1
+        assert ledger.credits.imbalance() == ""
+
+
+def _lose(world: World, stage: Stage) -> SimPerson | None:
+    """One sync whose paid request takes effect and loses its answer."""
+    world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
+    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    world.clock.advance(minutes=1)
+    return None

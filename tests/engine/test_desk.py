@@ -1,0 +1,331 @@
+"""The desk that both runtimes work from: requests, the schedule, runs handed over, and what was left open."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stage import Stage, World, email_only, mapping
+
+from connector.app.intake import Intake
+from connector.app.joining import connect_crm
+from connector.core.errors import ConfigurationError, DownError
+from connector.core.mapping import MappingFile
+from connector.crm.interface import Crm, Selection
+from connector.engine.pull import flagged
+from connector.runtime.desk import Desk, Tools
+from connector.store.inbox import RequestState
+
+
+class Office:
+    """A desk on a stage, and whoever asks."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.stopping = False
+        self.broken: Exception | None = None
+        self.checks = 0
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """A desk of a new process."""
+        with self.stage.parts() as parts:
+            tools = Tools(self._connect, self._check, _select, parts.ledger.drive, lambda: self.stopping)
+            yield Desk(replace(parts, shared=True), self.stage.mappings, tools)
+
+    def work(self) -> int:
+        """Do whatever is due, in a new process; how many things that were."""
+        count = 0
+        with self.desk() as desk:
+            while due := desk.due():
+                count += sum(desk.work(name) for name in due)
+        return count
+
+    def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:
+        """A request of the CRM's automation; whether it was new."""
+        with self.stage.ledger() as ledger:
+            intake = Intake(ledger, self.stage.mappings, self.stage.world.clock, lambda: None)
+            return not intake.ask(mapping_name, record_ids, request_id).duplicate
+
+    def look(self, request_id: str = "r1") -> RequestState:
+        with self.stage.ledger() as ledger:
+            found = ledger.inbox.look(request_id)
+        assert found is not None
+        return found
+
+    def commands(self) -> list[str]:
+        """What was run, oldest first."""
+        with self.stage.ledger() as ledger:
+            return [run.command for run in reversed(ledger.runs.newest())]
+
+    def _connect(self) -> Crm:
+        return connect_crm(self.stage.configured().settings, self.stage.world.clock)
+
+    def _check(self, crm: Crm) -> None:
+        self.checks += 1
+        if self.broken:
+            raise self.broken
+        crm.login()
+
+
+def _select(_crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> dict[str, Selection]:
+    made: dict[str, Selection] = {}
+    for name, found in mappings.items():
+        usual = flagged(found)
+        made[name] = Selection(usual.object, usual.fields, None, usual.where, tuple(chosen["ids"]))
+    return made
+
+
+@pytest.fixture
+def stage(stage: Stage) -> Stage:
+    return stage.other(unscheduled())
+
+
+@pytest.fixture
+def office(stage: Stage) -> Office:
+    return Office(stage)
+
+
+def unscheduled(**changes: object) -> MappingFile:
+    return mapping("lead", schedule=None, **changes)
+
+
+def emails_only() -> MappingFile:
+    return email_only("lensmor").model_copy(update={"schedule": None})
+
+
+def scheduled(cron: str = "*/15 * * * *") -> MappingFile:
+    return mapping("lead", schedule=cron)
+
+
+class TestRequests:
+    def test_a_record_needs_no_flag(self, world: World, office: Office) -> None:
+        person = world.person()
+        lead = world.lead(person, Enrichment_Requested__c=False)
+        office.ask(lead)
+        assert office.look().state == "waiting"
+        assert office.work() == 1
+        assert world.get(lead)["Email"] == person.email
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert office.work() == 0
+
+    def test_the_same_request_again_buys_nothing(self, world: World, office: Office) -> None:
+        lead = world.lead(world.person(), Enrichment_Requested__c=False)
+        assert office.ask(lead)
+        office.work()
+        posts = world.paid_posts()
+        assert not office.ask(lead)
+        assert office.work() == 0
+        assert office.ask(lead, request_id="r2")  # a new one is looked at, and finds everything there
+        office.work()
+        assert world.paid_posts() == posts
+        assert office.look("r2").states == {"done": 1}
+
+    def test_many_requests_of_a_moment_are_one_run(self, world: World, office: Office) -> None:
+        for number in range(5):
+            office.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
+        assert office.work() == 1
+        assert office.commands() == ["trigger"]
+
+    def test_the_mappings_condition_and_opt_outs_hold(self, world: World, office: Office) -> None:
+        converted = world.lead(world.person(), Enrichment_Requested__c=False, IsConverted=True)
+        opted = world.lead(world.person(), HasOptedOutOfEmail=True, DoNotCall=True)
+        office.ask(converted, opted, "00Q000000000009")
+        office.work()
+        assert world.paid_posts() == 0
+        assert office.look() == RequestState({"done": 3}, {"skipped": 3})
+
+    def test_what_a_cap_defers_is_offered_again_and_given_up_after_a_week(self, world: World, stage: Stage) -> None:
+        office = Office(stage.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
+        lead = world.lead(world.person(), Enrichment_Requested__c=False)
+        office.ask(lead)
+        office.work()
+        assert office.look() == RequestState({"working": 1}, {"deferred": 1})
+        assert office.work() == 0
+        world.clock.advance(minutes=15)
+        assert office.work() == 1
+        world.clock.advance(days=7, minutes=1)
+        with office.desk() as desk:
+            desk.tidy()
+        assert office.look() == RequestState({"done": 1}, {"deferred": 1})
+
+    def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, stage: Stage) -> None:
+        person = world.person()
+        lead = world.lead(person, Enrichment_Requested__c=False)
+        office = Office(stage.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
+        office.ask(lead)
+        office.work()
+        world.clock.advance(minutes=15)
+        later = Office(stage)
+        later.work()
+        assert world.get(lead)["Email"] == person.email
+        assert later.look().states == {"done": 1}
+
+    def test_a_login_that_fails_costs_nothing_and_is_tried_again(self, world: World, office: Office) -> None:
+        lead = world.lead(world.person(), Enrichment_Requested__c=False)
+        office.ask(lead)
+        office.broken = DownError("Salesforce cannot be reached")
+        assert office.work() == 1
+        assert office.work() == 0  # not at once
+        assert office.look().outcomes == {"deferred": 1}
+        office.broken = None
+        world.clock.advance(minutes=1)
+        office.work()
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+
+    def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(self, world: World, office: Office) -> None:
+        lead = world.lead(world.person(), Enrichment_Requested__c=False)
+        office.ask(lead)
+        office.stopping = True
+        office.work()
+        assert world.paid_posts() == 0
+        assert office.look().states == {"working": 1}
+        office.stopping = False
+        world.clock.advance(minutes=15)
+        office.work()
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+
+
+class TestFollowUps:
+    def test_a_slow_task_is_finished_by_later_looks(self, world: World, stage: Stage) -> None:
+        stage.wait_s = 10.0
+        office = Office(stage.other(emails_only()))
+        person = world.person()
+        world.lensmor.task_seconds = 400.0
+        lead = world.lead(person, Enrichment_Requested__c=False)
+        office.ask(lead)
+        office.work()
+        assert world.get(lead)["Email"] is None
+        for _ in range(20):
+            world.clock.advance(minutes=1)
+            office.work()
+        assert world.get(lead)["Email"] == person.email
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert set(office.commands()) <= {"trigger", "finish"}
+
+    def test_looks_grow_rare_while_nothing_moves(self, world: World, stage: Stage) -> None:
+        stage.wait_s = 10.0
+        office = Office(stage.other(emails_only()))
+        world.lensmor.task_seconds = 10_000_000.0
+        world.lead(world.person())
+        office.stage.sync()
+        for _ in range(4 * 60):
+            world.clock.advance(minutes=1)
+            office.work()
+        assert 15 <= office.commands().count("finish") <= 25  # in four hours
+
+    def test_nothing_open_is_nothing_to_look_at(self, world: World, office: Office) -> None:
+        world.lead(world.person())
+        office.stage.sync()
+        world.clock.advance(days=1)
+        assert office.work() == 0
+
+
+class TestSchedule:
+    def test_a_sync_begins_when_its_time_comes(self, world: World, stage: Stage) -> None:
+        office = Office(stage.other(scheduled()))
+        lead = world.lead(world.person())
+        assert office.work() == 0  # counting begins now
+        world.clock.advance(minutes=14)
+        assert office.work() == 0
+        world.clock.advance(minutes=1)
+        assert office.work() == 1
+        assert office.commands() == ["sync"]
+        assert world.get(lead)["Email"] is not None
+
+    def test_ticks_missed_while_nobody_was_there_count_once(self, world: World, stage: Stage) -> None:
+        office = Office(stage.other(scheduled()))
+        office.work()
+        world.clock.advance(hours=5)
+        assert office.work() == 1
+        assert office.work() == 0
+
+    def test_a_tick_that_died_with_its_process_is_done_by_the_next(self, world: World, stage: Stage) -> None:
+        office = Office(stage.other(scheduled()))
+        office.work()
+        lead = world.lead(world.person())
+        world.clock.advance(minutes=15)
+        with office.desk() as desk:
+            assert desk.due() == ["lead"]  # claimed; and here its process is gone
+        office.work()
+        assert world.get(lead)["Email"] is not None
+
+    def test_two_processes_make_one_sync_of_a_tick(self, world: World, stage: Stage) -> None:
+        office = Office(stage.other(scheduled()))
+        office.work()
+        world.clock.advance(minutes=15)
+        with office.desk() as one, office.desk() as other:
+            assert one.due() == other.due() == ["lead"]
+        assert office.work() == 1
+
+
+class TestHandedOver:
+    def hand(self, stage: Stage, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
+        known = {name: found.digest() for name, found in stage.mappings.items()} | digests
+        with stage.ledger() as ledger:
+            return ledger.errands.ask(command, known, chosen, stage.world.clock.now())
+
+    def test_a_sync_is_made_and_its_report_kept(self, world: World, office: Office) -> None:
+        lead = world.lead(world.person())
+        errand_id = self.hand(office.stage, "sync")
+        assert office.work() == 1
+        with office.stage.ledger() as ledger:
+            found = ledger.errands.find(errand_id)
+        assert found is not None
+        assert found.state == "done"
+        assert found.result is not None
+        assert found.result["exit_code"] == 0
+        assert found.result["report"]["outcomes"]["delivered"] == 1
+        assert found.progress["stage"] == "Writing to Salesforce"
+        assert world.get(lead)["Email"] is not None
+
+    def test_a_backfill_takes_the_records_that_were_meant(self, world: World, office: Office) -> None:
+        meant, other = (world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(2))
+        self.hand(office.stage, "backfill", {"where": None, "ids": [meant], "limit": None})
+        office.work()
+        assert world.get(meant)["Email"] is not None
+        assert world.get(other)["Email"] is None
+
+    def test_another_version_of_the_mapping_is_refused(self, world: World, office: Office) -> None:
+        world.lead(world.person())
+        errand_id = self.hand(office.stage, "sync", lead="another")
+        office.work()
+        with office.stage.ledger() as ledger:
+            found = ledger.errands.find(errand_id)
+        assert found is not None
+        assert found.result is not None
+        assert found.result["exit_code"] == 2
+        assert "restart it" in found.result["error"]
+        assert world.paid_posts() == 0
+
+    def test_what_is_wrong_is_told_to_whoever_asked(self, office: Office) -> None:
+        errand_id = self.hand(office.stage, "sync")
+        office.broken = ConfigurationError("Lead: there is no field Email")
+        office.work()
+        with office.stage.ledger() as ledger:
+            found = ledger.errands.find(errand_id)
+        assert found is not None
+        assert found.result == {"error": "Lead: there is no field Email", "exit_code": 2}
+
+    def test_a_run_cut_short_by_a_stop_is_gone_on_with(self, world: World, office: Office) -> None:
+        lead = world.lead(world.person())
+        errand_id = self.hand(office.stage, "sync")
+        office.stopping = True
+        with office.desk() as desk:
+            desk.work("lead")
+        assert world.get(lead)["Email"] is None
+        office.stopping = False
+        office.work()
+        assert world.get(lead)["Email"] is not None
+        with office.stage.ledger() as ledger:
+            found = ledger.errands.find(errand_id)
+        assert found is not None
+        assert found.state == "done"
+
+    def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(self, world: World, office: Office) -> None:
+        with office.desk() as desk:
+            for number in range(3):
+                office.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
+                desk.work("lead")
+        assert office.checks == 1
