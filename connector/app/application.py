@@ -148,7 +148,9 @@ class Application:
         with self.parts() as parts:
             digests = {name: mapping.digest() for name, mapping in self.mappings.items()}
             if somebody_works(parts.ledger, digests, self.clock.now()):
-                return hand_over(parts.ledger, command, digests, chosen, self._progress, self.clock.now())
+                handed = hand_over(parts.ledger, command, digests, chosen, self._progress, self.clock)
+                if handed is not None:
+                    return handed
             self.check(parts.crm)
             selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
             return drive(parts, Job(command, self.mappings, selections))

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
 from connector.engine.context import Progress
 from connector.store.errands import Errand
 from connector.store.ledger import Ledger
 
 LOOK_EVERY_S = 0.3
-SILENT_FOR_S = 60.0  # without any worker alive for so long, nobody will do it
+SILENT_FOR_S = 60.0  # so long another worker may take to go on with a run whose process died
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,13 @@ def somebody_works(ledger: Ledger, digests: Mapping[str, str], now: datetime) ->
     Raises:
         ConfigurationError: there is, but with other mapping files than these.
     """
-    workers = ledger.errands.workers(now)
+    workers = ledger.workers(now)
     if not workers:
         return False
-    if any(digests.items() <= known.items() for _, known in workers):
+    if any(digests.items() <= one.mappings.items() for one in workers):
         return True
     raise ConfigurationError(
-        f"the {workers[0][0]} process that drives this ledger does not work with these mapping files "
+        f"the {workers[0].kind} process that drives this ledger does not work with these mapping files "
         f"({', '.join(digests)}): start it again with -m for each of them, or stop it"
     )
 
@@ -78,19 +79,18 @@ def hand_over(
     digests: Mapping[str, str],
     chosen: Backfill | None,
     progress: Progress,
-    now: datetime,
-) -> Handed:
-    """Ask for a run, show its progress, and give back its report.
+    clock: Clock,
+) -> Handed | None:
+    """Ask for a run, show its progress, and give back its report; None when nobody is left who might begin it.
 
     Raises:
         ConnectorError: what the other process said, with its exit code.
-        LockedError: nobody took it up.
+        LockedError: the process that began it died, and no other goes on.
     """
     errands = ledger.errands
-    errand_id = errands.ask(command, digests, None if chosen is None else asdict(chosen), now)
+    errand_id = errands.ask(command, digests, None if chosen is None else asdict(chosen), clock.now())
     progress.note("Handed to the process that drives this ledger")
-    shown = _Shown(progress)
-    alive_at = time.monotonic()
+    shown, alive_at = _Shown(progress), time.monotonic()
     try:
         while True:
             found = errands.find(errand_id)
@@ -99,10 +99,15 @@ def hand_over(
             shown.show(found)
             if found.state == "done":
                 return _result(found)
-            if errands.workers(ledger.database.clock()):
+            if ledger.workers(clock.now()):
                 alive_at = time.monotonic()
-            elif time.monotonic() - alive_at > SILENT_FOR_S and errands.take_back(errand_id):
-                raise LockedError("the process that drives this ledger went away before it began; run again")
+            elif errands.take_back(errand_id):
+                return None
+            elif time.monotonic() - alive_at > SILENT_FOR_S:
+                raise LockedError(
+                    "the process that made this run has died; it goes on when that process is started again: see "
+                    "connector runs, or run this command once more"
+                )
             time.sleep(LOOK_EVERY_S)
     except KeyboardInterrupt:
         if not errands.take_back(errand_id):

@@ -43,7 +43,7 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
             for name, found in sorted(ledger.credits.totals().items())
         },
         "requested_records": ledger.inbox.counts(),
-        "workers": [{"kind": kind, "mappings": sorted(known)} for kind, known in ledger.errands.workers(now)],
+        "workers": [{"kind": one.kind, "mappings": sorted(one.mappings)} for one in ledger.workers(now)],
         "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
     }
 

@@ -37,6 +37,15 @@ class Errand:
     result: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A process that does work for others, with name and digest of each mapping that it knows."""
+
+    owner: str
+    kind: str
+    mappings: Mapping[str, str]
+
+
 class Errands:
     """The ledger's side of work for others.
 
@@ -170,13 +179,13 @@ class Errands:
         with self._db.write(alone=False) as connection:
             connection.execute(sa.delete(t.worker).where(_W.owner == owner))
 
-    def workers(self, now: datetime) -> list[tuple[str, Mapping[str, str]]]:
-        """Kind and mappings (name and digest) of each process that works for others."""
+    def workers(self, now: datetime) -> list[WorkerRow]:
+        """Who gave a sign of life not long ago."""
         with self._db.read() as connection:
             rows = connection.execute(
-                sa.select(_W.kind, _W.mappings).where(_W.beat_at > now - ALIVE_FOR).order_by(_W.owner)
+                sa.select(_W.owner, _W.kind, _W.mappings).where(_W.beat_at > now - ALIVE_FOR).order_by(_W.owner)
             )
-            return [(row.kind, json.loads(row.mappings)) for row in rows]
+            return [WorkerRow(row.owner, row.kind, json.loads(row.mappings)) for row in rows]
 
 
 def _errand_of(row: sa.Row[tuple[object, ...]]) -> Errand:

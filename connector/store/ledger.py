@@ -13,7 +13,7 @@ from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.credits import Credits
 from connector.store.database import Database
-from connector.store.errands import Errands
+from connector.store.errands import Errands, WorkerRow
 from connector.store.follow_ups import FollowUps
 from connector.store.hints import Hints
 from connector.store.inbox import Inbox
@@ -121,6 +121,13 @@ class Ledger:
     def is_driven(self) -> bool:
         """Whether some process drives this ledger at this moment."""
         return self.locks.is_held()
+
+    def workers(self, now: datetime) -> list[WorkerRow]:
+        """Processes that do work for others at this moment; the dead are known by their locks, not only by silence."""
+        seen = self.errands.workers(now)
+        if self.database.is_sqlite:
+            return seen if seen and self.is_driven() else []
+        return [one for one in seen if self.locks.is_alive(one.owner)]
 
     def erase_expired(self, undo_ends: datetime) -> None:
         """Erase before-images older than the undo time, and values that nobody waits for."""

@@ -1,0 +1,158 @@
+"""A small company for proofs with several processes: simulated sites on loopback, and processes of the connector.
+
+The simulated clocks run faster; `scale` is what every wait of the connector is multiplied by.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from connector.app.rehearsal import environment
+from connector.simulator.clock import SimClock
+from connector.simulator.seed import BulkFacts, seed_bulk
+from connector.simulator.server import Simulator
+
+ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
+OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
+MAPPING = """\
+version: 1
+name: lead
+object: Lead
+select:
+  flag: Enrichment_Requested__c
+  order: oldest
+person:
+  personnel_id: Lensmor_Personnel_Id__c
+  event_id: Lensmor_Event_Id__c
+channels:
+  work_email:
+    from: [lensmor]
+    field: Email
+    write: if_empty
+    status: Email_Unlock_Status__c
+  phone:
+    from: [lensmor]
+    field: MobilePhone
+    write: if_empty
+    status: Phone_Unlock_Status__c
+"""
+TOKEN = "a-token-for-proofs-only"
+KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
+
+
+class Company:
+    """The sites, a folder with settings, and the processes that were started in it."""
+
+    def __init__(self, folder: Path, leads: int, scale: float, database_url: str = "") -> None:
+        self.folder = folder
+        self.facts: BulkFacts
+        self.simulator = Simulator(SimClock(1 / scale))
+        self.facts = seed_bulk(self.simulator, leads)
+        self.simulator.lensmor.rate_limit = 600
+        self.urls = self.simulator.start()
+        self.processes: list[subprocess.Popen[str]] = []
+        settings = environment(self.urls) | {
+            "CONNECTOR_TIME_SCALE": str(scale),
+            "LENSMOR_REQUESTS_PER_MINUTE": "600",
+            "CONNECTOR_TRIGGER_TOKEN": TOKEN,
+            "CONNECTOR_DATABASE_URL": database_url or f"sqlite:///{folder / 'connector.db'}",
+            "CONNECTOR_SECRET_KEY": KEY,
+        }
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        (folder / "lead.yaml").write_text(MAPPING)
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """A command as a process of its own, its words in a file each."""
+        number = len(self.processes)
+        around = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        with (self.folder / f"{number}.out").open("w") as out, (self.folder / f"{number}.err").open("w") as err:
+            made = subprocess.Popen(  # noqa: S603 the connector itself
+                [*ENTRY_POINT, *args], cwd=self.folder, env=around, stdout=out, stderr=err, text=True
+            )
+        self.processes.append(made)
+        return made
+
+    def words(self, process: subprocess.Popen[str]) -> str:
+        """What a process said on standard error so far."""
+        return (self.folder / f"{self.processes.index(process)}.err").read_text()
+
+    def run(self, *args: str, timeout_s: float = 300.0) -> Any:  # noqa: ANN401 a document
+        """A command to its end; its document."""
+        process = self.start(*args)
+        code = process.wait(timeout_s)
+        assert code in {0, 3, 4}, f"{code}: {self.words(process)}"
+        return json.loads((self.folder / f"{self.processes.index(process)}.out").read_text())
+
+    def close(self) -> None:
+        """Nobody is left at work."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
+        self.simulator.stop()
+
+    # -- the judge -------------------------------------------------------------------------------------------
+
+    def unfinished(self, ids: tuple[str, ...]) -> list[str]:
+        """Leads whose email or phone is missing."""
+        org = self.simulator.salesforce.org
+        records = {one: org.get("Lead", one) for one in ids}
+        return [one for one, found in records.items() if not found["Email"] or not found["MobilePhone"]]
+
+    def doubles(self) -> list[tuple[str, str, str]]:
+        """Purchases charged twice, by the vendor's own books."""
+        return self.simulator.charges.doubles()
+
+    @property
+    def charged(self) -> int:
+        """Credits that the vendors took."""
+        return sum(one.credits for one in self.simulator.charges.entries)
+
+
+@contextmanager
+def company(folder: Path, leads: int, scale: float, database_url: str = "") -> Iterator[Company]:
+    """Open for business while the block runs."""
+    made = Company(folder, leads, scale, database_url)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0) -> float:
+    """Wait for something to be true; how long that took.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < timeout_s, f"waited in vain until {what}"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_ready(port: int) -> bool:
+    """Whether `serve` answers there and drives its ledger."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
