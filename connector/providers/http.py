@@ -27,6 +27,7 @@ from connector.core.errors import (
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
 DEFAULT_RETRY_AFTER_S = 60.0
+USED_SHARE = 0.95  # of the vendor's limit: what leaves evenly arrives less so, and may meet the next window's requests
 LONGEST_RETRY_AFTER_S = 900.0
 LARGEST_NUMBER = 10**15  # above it a vendor's number is no count of anything
 READ_ATTEMPTS = 5
@@ -238,7 +239,7 @@ class VendorHttp:
     def _follow_headers(self, response: httpx.Response) -> None:
         limit = _count(response, "X-RateLimit-Limit")
         if limit:
-            self._pace.limit(limit)
+            self._pace.limit(max(1, int(limit * USED_SHARE)))
         left, reset = _count(response, "X-RateLimit-Remaining"), _count(response, "X-RateLimit-Reset")
         if left == 0 and response.status_code != 429 and reset is not None:
             seconds = reset - datetime.now(UTC).timestamp()
