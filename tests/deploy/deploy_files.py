@@ -1,0 +1,86 @@
+"""What the tests of the deployment files share: reading them, and checking what they start against the commands."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+
+from connector.cli.main import cli
+from connector.config import Settings
+from connector.providers import REGISTRY
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+INSTALLED = "/opt/connector/.venv/bin/connector"
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The YAML documents of a file."""
+    return list(YAML(typ="safe").load_all(path.read_text(encoding="utf-8")))
+
+
+def check_command(words: Sequence[str]) -> str:
+    """Read a command line as the CLI does, and give back the command's name; wrong words raise."""
+    name, *arguments = words
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, f"there is no command {name}"
+    command.make_context(name, list(arguments))
+    return name
+
+
+def setting_names() -> set[str]:
+    """Every setting that the connector reads."""
+    names = {name.upper() for name in Settings.model_fields}
+    for provider, entry in REGISTRY.items():
+        for name, field in entry.settings.model_fields.items():
+            alias = field.validation_alias
+            names.add(alias if isinstance(alias, str) else f"{provider}_{name}".upper())
+    return names
+
+
+def env_names(path: Path) -> set[str]:
+    """The names that a settings file gives values to."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+
+
+def unit(path: Path) -> dict[str, dict[str, str]]:
+    """A systemd unit by section and key."""
+    found: dict[str, dict[str, str]] = {}
+    section = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+            found[section] = {}
+        elif line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found[section][key] = value
+    return found
+
+
+def instructions(path: Path) -> Iterator[tuple[str, str]]:
+    """A Dockerfile's instructions, continued lines joined."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            word, _, rest = line.partition(" ")
+            yield word, rest.strip()
+
+
+def pod_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod's part of a Deployment or CronJob."""
+    spec = document["spec"]
+    if document["kind"] == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    found: dict[str, Any] = spec["template"]["spec"]
+    return found
+
+
+def started(line: str) -> list[str]:
+    """The words after the installed program in a shell's or systemd's line, up to the shell's next sign."""
+    words = shlex.split(line.partition(INSTALLED)[2].split(" 2>")[0])
+    assert words, line
+    return words
