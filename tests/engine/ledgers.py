@@ -55,9 +55,19 @@ def blank(folder: Path) -> Path:
 def settings_of(folder: Path) -> tuple[str, SecretStr | None]:
     """The address of a folder's ledger, and the key that goes with it."""
     file = folder / URL_FILE
-    return (file.read_text(), KEY) if file.exists() else (f"sqlite:///{folder / 'connector.db'}", None)
+    return (file.read_text(), KEY) if on_postgres(folder) else (f"sqlite:///{folder / 'connector.db'}", None)
+
+
+def on_postgres(folder: Path) -> bool:
+    """Whether a folder's ledger is on PostgreSQL: then it has no file to look into."""
+    return (folder / URL_FILE).exists()
+
+
+def spill_file(folder: Path) -> Path:
+    """Where answers go that the database cannot take."""
+    return folder / ("connector.spill" if on_postgres(folder) else "connector.db.spill")
 
 
 def has_ledger(folder: Path) -> bool:
     """Whether anybody has made one there."""
-    return (folder / URL_FILE).exists() or (folder / "connector.db").exists()
+    return on_postgres(folder) or (folder / "connector.db").exists()

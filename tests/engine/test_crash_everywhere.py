@@ -231,12 +231,16 @@ def test_a_death_at_some_points_of_a_command_costs_nothing(
 @pytest.mark.long
 @pytest.mark.parametrize("scene_of", SCENES)
 def test_a_death_at_every_point_of_a_command_costs_nothing(
-    play: Callable[..., Points], scene_of: Callable[[World], Scene], figures: Callable[[str, str], None]
+    play: Callable[..., Points],
+    scene_of: Callable[[World], Scene],
+    figures: Callable[[str, str], None],
+    request: pytest.FixtureRequest,
 ) -> None:
     total = len(play(scene_of, 0).names)
     for k in range(1, total + 1):
         play(scene_of, k)
     name = scene_of.__name__.replace("_", " ")
+    name += " (PostgreSQL)" if request.config.getoption("--store") == "postgres" else ""
     figures(
         f"crash at every step: {name}", f"{total} crash points tried, 0 double charges, 0 lost values, 0 lost edits"
     )

@@ -1,6 +1,7 @@
 """What an operator may say of unlocks that nobody else can resolve, and what time says of them."""
 
 import pytest
+from ledgers import on_postgres
 from stage import Stage, World, mapping
 
 from connector.core.errors import ConfigurationError
@@ -117,6 +118,8 @@ def test_forgetting_erases_the_record_and_keeps_the_money(world: World, stage: S
         assert parts.ledger.operator.forget([lead]) == 1
         assert parts.ledger.credits.totals()["lensmor"].charged == 165
         assert parts.ledger.credits.imbalance() == ""
+    if on_postgres(stage.folder):
+        return  # there is no file to search
     database = (stage.folder / "connector.db").read_bytes()
     assert lead.encode() not in database
     assert other.encode() in database

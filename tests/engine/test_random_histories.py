@@ -494,7 +494,7 @@ def test_some_random_histories_cost_and_lose_nothing(play: Callable[[settings], 
 
 @pytest.mark.long
 def test_ten_thousand_steps_of_random_histories_cost_and_lose_nothing(
-    play: Callable[[settings], None], figures: Callable[[str, str], None]
+    play: Callable[[settings], None], figures: Callable[[str, str], None], request: pytest.FixtureRequest
 ) -> None:
     Histories.tally.clear()
     Histories.reasons.clear()
@@ -513,5 +513,6 @@ def test_ten_thousand_steps_of_random_histories_cost_and_lose_nothing(
     tally = Histories.tally
     assert tally["steps"] >= LONG_STEPS
     counted = ", ".join(f"{tally[name]} {name}" for name in ("histories", "steps", "syncs", "crashes", "undos"))
-    figures("random histories", f"{counted}, 0 double charges, 0 lost values, 0 lost edits")
+    name = "random histories" + (" (PostgreSQL)" if request.config.getoption("--store") == "postgres" else "")
+    figures(name, f"{counted}, 0 double charges, 0 lost values, 0 lost edits")
     print(dict(tally), *Histories.reasons.most_common(), sep="\n")  # noqa: T201 what the ends were explained by

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from engine_crash import Crash, crash_in
+from ledgers import spill_file
 from stage import Stage, World, email_only
 
 from connector.core.model import Outcome
@@ -125,13 +126,13 @@ def test_an_answer_that_the_ledger_could_not_take_is_spilled_and_adopted(
     with pytest.raises(sa.exc.OperationalError):
         stage.sync()
     monkeypatch.undo()
-    assert (stage.folder / "connector.db.spill").exists()
-    assert "@" not in (stage.folder / "connector.db.spill").read_text()
+    assert spill_file(stage.folder).exists()
+    assert "@" not in spill_file(stage.folder).read_text()
     world.clock.advance(minutes=1)
     report = stage.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    assert not (stage.folder / "connector.db.spill").exists()
+    assert not spill_file(stage.folder).exists()
     assert world.paid_posts() == 1
 
 

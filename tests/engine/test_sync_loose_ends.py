@@ -1,6 +1,7 @@
 """What one part of a record, or an earlier mapping or key, leaves behind does not hold up the rest."""
 
 import pytest
+from ledgers import on_postgres
 from stage import Stage, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError
@@ -125,6 +126,8 @@ def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, stage: Stage) -
 
 def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: World, stage: Stage) -> None:
     """Values that wait and before-images are sealed anew; a baseline under the old key is still recognised."""
+    if on_postgres(stage.folder):
+        pytest.skip("its key is a setting of each process: here the key's file is changed")
     person = world.person()
     lead = world.lead(person, Email="old@example.com")
     world.org.lock(lead, times=50)
