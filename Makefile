@@ -6,9 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 WORKERS ?= 2
+# What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
+ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_sync_shared.py tests/engine/test_desk.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format bench pins clean
+.PHONY: help setup demo test test-long postgres lint format bench pins clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -28,11 +30,17 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
+test: lint postgres  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
+	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
 
-test-long: $(STAMP)  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
+test-long: $(STAMP) postgres  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
 	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures
+	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres tests/engine
+	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures --store postgres tests/engine
+
+postgres:
+	@bash tools/postgres.sh
 
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .

@@ -10,6 +10,7 @@ import pytest
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
 from ledgers import Ledgers
+from office import Office
 from stage import Stage, World, mapping
 from switchboard import Switchboard
 
@@ -158,7 +159,30 @@ def undone(world: World) -> Scene:
     )
 
 
-SCENES = (lensmor_only, waterfall, lost_answers, refused_writes, frozen_plan, undone)
+def requested(world: World) -> Scene:
+    """The CRM's automation asks, in a request that it sends again; whoever drives the ledger dies."""
+    people = [world.person() for _ in range(2)]
+    leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
+
+    def ask(stage: Stage) -> Office:
+        office = Office(stage.other())
+        office.ask(*leads)
+        office.work()
+        return office
+
+    def finish(stage: Stage) -> None:
+        for _ in range(ROUNDS):
+            office = ask(stage)
+            world.clock.advance(minutes=15)
+        assert office.look().state == "done"
+
+    due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
+    due |= {(lead, "MobilePhone"): "" for lead in leads}
+    mappings = [_merged("lead", {"work_email": {"from": ["lensmor"]}}).model_copy(update={"schedule": None})]
+    return Scene(world, mappings, due, {}, ask, finish)
+
+
+SCENES = (lensmor_only, waterfall, lost_answers, refused_writes, frozen_plan, undone, requested)
 
 
 def _merged(name: str, changes: Mapping[str, object]) -> MappingFile:

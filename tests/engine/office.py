@@ -1,0 +1,75 @@
+"""A desk on a stage, and whoever asks: what both runtimes do, one step at a time."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from stage import Stage
+
+from connector.app.intake import Intake
+from connector.app.joining import connect_crm
+from connector.core.mapping import MappingFile
+from connector.crm.interface import Crm, Selection
+from connector.engine.pull import flagged
+from connector.runtime.desk import Desk, Tools
+from connector.store.inbox import RequestState
+
+
+class Office:
+    """A desk on a stage, and whoever asks."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.stopping = False
+        self.broken: Exception | None = None
+        self.checks = 0
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """A desk of a new process."""
+        with self.stage.parts() as parts:
+            tools = Tools(self._connect, self._check, _select, parts.ledger.drive, lambda: self.stopping)
+            yield Desk(replace(parts, shared=True), self.stage.mappings, tools)
+
+    def work(self) -> int:
+        """Do whatever is due, in a new process; how many things that were."""
+        count = 0
+        with self.desk() as desk:
+            while due := desk.due():
+                count += sum(desk.work(name) for name in due)
+        return count
+
+    def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:
+        """A request of the CRM's automation; whether it was new."""
+        with self.stage.ledger() as ledger:
+            intake = Intake(ledger, self.stage.mappings, self.stage.world.clock, lambda: None)
+            return not intake.ask(mapping_name, record_ids, request_id).duplicate
+
+    def look(self, request_id: str = "r1") -> RequestState:
+        with self.stage.ledger() as ledger:
+            found = ledger.inbox.look(request_id)
+        assert found is not None
+        return found
+
+    def commands(self) -> list[str]:
+        """What was run, oldest first."""
+        with self.stage.ledger() as ledger:
+            return [run.command for run in reversed(ledger.runs.newest())]
+
+    def _connect(self) -> Crm:
+        return connect_crm(self.stage.configured().settings, self.stage.world.clock)
+
+    def _check(self, crm: Crm) -> None:
+        self.checks += 1
+        if self.broken:
+            raise self.broken
+        crm.login()
+
+
+def _select(_crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> dict[str, Selection]:
+    made: dict[str, Selection] = {}
+    for name, found in mappings.items():
+        usual = flagged(found)
+        made[name] = Selection(usual.object, usual.fields, None, usual.where, tuple(chosen["ids"]))
+    return made
