@@ -7,7 +7,9 @@ single writer is not what limits any number of workers.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ class Database:
             # One picture for all statements of a reading transaction, as SQLite gives it: sums must belong together.
             self._reader = self._reader.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._beside = self._engine.execution_options(beside=True)
+        # Threads that wait for SQLite's own lock ask for it again and again, in no order; for this one they queue.
+        self._turn: contextlib.AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
     def engine(self) -> sa.Engine:
@@ -67,7 +71,7 @@ class Database:
             alone: no other writing transaction runs beside it. What only adds rows under a unique key need not wait.
         """
         engine = self._engine if alone else self._beside
-        with engine.begin() as connection:
+        with self._turn, engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager

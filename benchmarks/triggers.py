@@ -1,0 +1,119 @@
+"""Load on the trigger route of `connector serve`, beside the bare web framework that answers the same body.
+
+Both are served by the same server with the same settings, one after the other, in processes of their own; the load
+comes from this process, over connections that stay open. The ledger is SQLite on this machine's disk.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CONNECTIONS = 16
+SECONDS = 5.0
+TOKEN = "a-token-for-benchmarks-only"
+IDS = [f"00Q{number:012d}" for number in range(100)]
+SERVED = """
+import sys
+from connector.app.intake import Intake
+from connector.runtime.local import SystemClock
+from connector.server.listen import bind, server
+from connector.server.site import Secrets, Site
+kind, url = sys.argv[1:]
+listening = bind("127.0.0.1", 0)
+print(listening.getsockname()[1], flush=True)
+if kind == "bare":
+    import json
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+    async def answer(request):
+        body = json.loads(await request.body())
+        found = {"request_id": body["request_id"], "accepted": len(body["record_ids"]), "duplicate": False}
+        return JSONResponse(found, 202)
+    application = Starlette(routes=[Route("/v1/enrichments", answer, methods=["POST"])])
+else:
+    from connector.app import Application
+    from connector.core.mapping import MappingFile
+    from connector.store.database import Database
+    from connector.store.ledger import Ledger
+    from connector.store.seal import Seal, new_key
+    database = Database(url)
+    database.migrate()
+    mappings = Application(["lead"]).mappings
+    intake = Intake(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
+    application = Site(intake, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
+server(application).run(sockets=[listening])
+"""
+
+
+async def _sender(port: int, name: str, ids: list[str], until: float, times: list[float]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    number = 0
+    while time.perf_counter() < until:
+        body = json.dumps({"mapping": "lead", "record_ids": ids, "request_id": f"{name}-{number}"}).encode()
+        head = (
+            f"POST /v1/enrichments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        began = time.perf_counter()
+        writer.write(head.encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in answer.split(b"\r\n") if line.lower().startswith(b"content-l"))
+        await reader.readexactly(length)
+        times.append(time.perf_counter() - began)
+        if b" 202 " not in answer[:20]:
+            raise RuntimeError(answer.decode())
+        number += 1
+    writer.close()
+
+
+async def _load(port: int, ids: list[str]) -> list[float]:
+    times: list[float] = []
+    until = time.perf_counter() + SECONDS
+    await asyncio.gather(*(_sender(port, f"c{n}", ids, until, times) for n in range(CONNECTIONS)))
+    return times
+
+
+def measure(kind: str, ids: int) -> tuple[float, float]:
+    """(requests per second, 99th percentile in milliseconds) of `bare` or `connector`, with so many ids a request."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'connector.db'}"
+        command = [sys.executable, "-c", SERVED, kind, url]
+        with subprocess.Popen(  # noqa: S603 our own code
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        ) as process:
+            try:
+                if process.stdin is None or process.stdout is None:
+                    raise RuntimeError("the server has no input or output")
+                process.stdin.write(TOKEN + "\n")
+                process.stdin.flush()
+                port = int(process.stdout.readline())
+                time.sleep(3)
+                times = sorted(asyncio.run(_load(port, IDS[:ids])))
+            finally:
+                process.terminate()
+    return len(times) / SECONDS, 1000 * times[int(len(times) * 0.99)]
+
+
+def table(rounds: int) -> str:
+    """The section of BENCHMARKS.md: medians of several rounds, side by side."""
+    rows = []
+    for ids in (1, 100):
+        found = {kind: [measure(kind, ids) for _ in range(rounds)] for kind in ("connector", "bare")}
+        ours, bare = (
+            [statistics.median(one[place] for one in found[kind]) for place in (0, 1)] for kind in ("connector", "bare")
+        )
+        rows.append(
+            f"| {ids} id{'s' if ids > 1 else ''} a request | {ours[0]:,.0f} | {ours[1]:.1f} | {bare[0]:,.0f} | {bare[1]:.1f} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(1) + "\n")
