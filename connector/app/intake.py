@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from connector.store.inbox import Arrival, ConflictError, RequestState
 from connector.store.ledger import Ledger
 
 MOST_IDS = 2000
+_VENDOR_ID = re.compile(r"[!-~]{1,200}")  # lone surrogates and NUL are JSON, and no database takes them
 
 
 class NotAcceptedError(Exception):
@@ -104,7 +106,8 @@ class Intake:
                 raise NotAcceptedError("a notification names no Salesforce id")
             key = f"notification:{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
             arrivals.append(Arrival(key, "", self._mapping_of(one.object, mapping), [record_id]))
-        return sum(self._accept(arrivals))
+        # In one order: on PostgreSQL two messages of the same notifications would else wait for each other.
+        return sum(self._accept(sorted(arrivals, key=lambda arrival: arrival.request_id)))
 
     def _mapping_of(self, object_name: str, mapping: str) -> str:
         fitting = [
@@ -129,10 +132,10 @@ class Intake:
     def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
         """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body."""
         attempt_id = self._ledger.seal.attempt_of(address)
-        vendor_id = body.get("_id")
-        if attempt_id is None or not isinstance(vendor_id, str) or not 0 < len(vendor_id) <= 200:
+        vendor_id, external_id = body.get("_id"), body.get("external_id")
+        if attempt_id is None or not isinstance(vendor_id, str) or not _VENDOR_ID.fullmatch(vendor_id):
             return False
-        if body.get("external_id") not in {None, attempt_id}:
+        if external_id is not None and external_id != attempt_id:
             return False
         known = self._ledger.hints.receive(attempt_id, vendor_id, self._clock.now())
         if known:

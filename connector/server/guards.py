@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 BODY_TIMEOUT_S = 10.0
 NOT_FOUND = 404  # of an unknown secret too: nobody learns whether there is such a route
@@ -43,7 +43,8 @@ async def body_of(request: Request, most: int) -> bytes:
     """The whole body, counted as it comes.
 
     Raises:
-        HTTPException: 413 above `most` bytes, by what was announced or by what came; 408 when it takes too long.
+        HTTPException: 413 above `most` bytes, by what was announced or by what came; 408 when it takes too long;
+            400 when its sender went away, who does not read it.
     """
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > most:
@@ -60,6 +61,8 @@ async def body_of(request: Request, most: int) -> bytes:
         await asyncio.wait_for(read(), BODY_TIMEOUT_S)
     except TimeoutError:
         raise HTTPException(408, "the body took too long") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the body did not come to its end") from None
     return bytes(found)
 
 

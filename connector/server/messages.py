@@ -38,9 +38,10 @@ def parse(raw: bytes) -> Message | None:
         root = fromstring(raw, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return None
-    found = root.find(f"{_SOAP}Body/{_OUT}notifications")
-    if root.tag != f"{_SOAP}Envelope" or found is None:
+    all_found = root.findall(f"{_SOAP}Body/{_OUT}notifications")
+    if root.tag != f"{_SOAP}Envelope" or len(all_found) != 1:  # what a second one held would be acknowledged unread
         return None
+    (found,) = all_found
     org_id = (found.findtext(f"{_OUT}OrganizationId") or "").strip()
     rows = [_notified(one) for one in found.findall(f"{_OUT}Notification")]
     notified = tuple(row for row in rows if row is not None)

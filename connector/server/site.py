@@ -75,14 +75,16 @@ class Site:
             routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
             exception_handlers={HTTPException: _refused, Exception: _failed},
         )
+        made.router.redirect_slashes = False  # a redirect would tell a route that needs a secret from one that is not
         return _Watched(made, self._metrics, {handler: path for _, path, handler in routes})
 
     async def _ask(self, request: Request) -> Response:
         require_token(request, self._secrets.token)
         body = await json_of(request, MOST_REQUEST_BYTES)
-        mapping, ids, request_id = body.get("mapping"), body.get("record_ids"), body.get("request_id") or ""
+        mapping, ids, request_id = body.get("mapping"), body.get("record_ids"), body.get("request_id")
         if not isinstance(mapping, str) or not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise HTTPException(400, "the body needs mapping (text) and record_ids (a list of texts)")
+        request_id = "" if request_id is None else request_id
         if not isinstance(request_id, str) or (request_id and not _REQUEST_ID.fullmatch(request_id)):
             raise HTTPException(400, "request_id may hold 80 letters, digits, dots, dashes and underscores")
         accepted = await _stored(lambda: self._intake.ask(mapping, ids, request_id))
@@ -105,7 +107,8 @@ class Site:
         require_secret(request, self._secrets.message_secret)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _XML:
             raise HTTPException(415, "the body must be text/xml")
-        message = messages.parse(await body_of(request, MOST_MESSAGE_BYTES))
+        raw = await body_of(request, MOST_MESSAGE_BYTES)
+        message = await run_in_threadpool(messages.parse, raw)  # a second of work for the largest ones
         if message is None:
             raise HTTPException(400, "the body is no Outbound Message")
         mapping = request.query_params.get("mapping", "")

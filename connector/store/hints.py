@@ -54,11 +54,14 @@ class Hints:
                     .values(attempt_id=attempt_id, vendor_id=vendor_id, state="waiting", received_at=now)
                     .on_conflict_do_nothing(index_elements=["attempt_id", "vendor_id"])
                 )
-            elif task.vendor_id == vendor_id:
+            elif task.vendor_id != vendor_id:
+                return True
+            else:
                 connection.execute(
                     sa.update(t.task).where(_K.id == task.id, _K.state == "open").values(next_poll_at=now)
                 )
-            for mapping in connection.scalars(sa.select(_U.mapping).where(_U.attempt_id == attempt_id).distinct()):
+            theirs = sa.or_(_U.attempt_id == attempt_id, _U.prior_attempt_id == attempt_id)
+            for mapping in connection.scalars(sa.select(_U.mapping).where(theirs).distinct()):
                 reset_pace(connection, mapping)
                 self._outbox.work(connection, mapping)
         return True

@@ -108,12 +108,10 @@ class Inbox:
 
     def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
         mine = _R.id == request_id
-        old = sa.and_(mine, _R.accepted_at < now - KEPT)
-        expired = sa.select(_R.id).where(old)
-        connection.execute(sa.delete(t.ask).where(_A.request_id.in_(expired), _A.state == "done"))
-        connection.execute(
-            sa.delete(t.request).where(old, ~sa.exists().where(_A.request_id == _R.id).correlate(t.request))
-        )
+        is_open = sa.exists().where(_A.request_id == request_id, _A.state != "done")
+        if connection.scalar(sa.select(_R.id).where(mine, _R.accepted_at < now - KEPT, ~is_open)) is not None:
+            connection.execute(sa.delete(t.ask).where(_A.request_id == request_id))
+            connection.execute(sa.delete(t.request).where(mine))
         added = connection.execute(
             self._db.insert(t.request)
             .values(id=request_id, digest=digest, accepted_at=now)

@@ -1,0 +1,219 @@
+"""The HTTP server of the tests: one uvicorn on loopback, and behind it a site with its own ledger for each test."""
+
+import functools
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import shelf_nearby  # noqa: F401 makes ledger_shelf importable
+import sqlalchemy as sa
+from ledger_shelf import KEY, START, open_ledger_at
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.app.intake import Intake
+from connector.app.joining import CALLBACK_PATH
+from connector.config import load_mapping
+from connector.core.mapping import MappingFile
+from connector.providers import REGISTRY
+from connector.server.listen import bind, server
+from connector.server.site import Secrets, Site
+from connector.store import tables as t
+from connector.store.ledger import Ledger
+
+TOKEN = "trigger-token-of-these-tests"
+SECRET = "outbound-secret-of-these-tests"
+ORG = "00D000000000001EAA"
+VERSION = "1.2.3"
+ASK = "/v1/enrichments"
+MESSAGES = "/v1/salesforce/outbound-messages/"
+OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+SOON_S = 5.0
+
+
+def lead(number: int) -> str:
+    """The id of a Lead, in the form that the API gives it."""
+    return f"00Q{number:012d}EAA"
+
+
+@functools.cache
+def mappings() -> Mapping[str, MappingFile]:
+    """The shipped ones, and a second one of contacts."""
+    folder = Path(__file__).parents[2] / "mappings"
+    found = {name: load_mapping(str(folder / f"{name}.yaml"), OFFERS).mapping for name in ("lead", "contact")}
+    return {**found, "contact-late": found["contact"].model_copy(update={"name": "contact-late"})}
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether something comes true: what the server does after its answer takes a moment."""
+    end = time.monotonic() + SOON_S
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+class Street:
+    """A server that runs for all tests; what stands behind it is set by each."""
+
+    def __init__(self) -> None:
+        self.behind: ASGIApp | None = None
+        listening = bind("127.0.0.1", 0)
+        self.port: int = listening.getsockname()[1]
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+        self._running = server(self)
+        self._thread = threading.Thread(target=self._running.run, kwargs={"sockets": [listening]})
+        self._thread.start()
+        assert soon(lambda: self._running.started)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.behind is not None
+        await self.behind(scope, receive, send)
+
+    def close(self) -> None:
+        self.client.close()
+        self._running.should_exit = True
+        self._thread.join()
+
+    def connect(self) -> socket.socket:
+        """A bare connection."""
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def exchange(self, sent: bytes) -> bytes:
+        """Send bytes as they are; all that comes until the server closes the connection."""
+        with self.connect() as connection:
+            connection.sendall(sent)
+            return drained(connection)
+
+
+def drained(connection: socket.socket) -> bytes:
+    """All that still comes; a connection that is reset has nothing more to say."""
+    found = bytearray()
+    try:
+        while chunk := connection.recv(65536):
+            found += chunk
+    except ConnectionResetError:
+        pass
+    return bytes(found)
+
+
+class HandClock:
+    """Time that moves only when told."""
+
+    scale = 1.0
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def later(self, seconds: float) -> datetime:
+        return self.time + timedelta(seconds=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def pause(self, duration: timedelta) -> None:
+        self.time += duration
+
+
+class House:
+    """A site as `connector serve` runs it, with a ledger in a file.
+
+    Args:
+        street: where it is reached.
+        path: of a migrated ledger.
+        secrets: of the callers.
+        org: whose Outbound Messages are taken.
+        keys: of the ledger, newest first.
+    """
+
+    def __init__(
+        self, street: Street, path: Path, secrets: Secrets, org: str = ORG, keys: Sequence[str] = (KEY,)
+    ) -> None:
+        self.street = street
+        self.client = street.client
+        self.path = path
+        self.clock = HandClock()
+        self.ledger: Ledger = open_ledger_at(path, keys)
+        self.wakes = 0
+        self.alive = True
+        self.intake = Intake(self.ledger, mappings(), self.clock, self._wake, org)
+        self.site = Site(self.intake, secrets, lambda: self.alive, VERSION)
+        street.behind = self.site.application()
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    # -- what callers do ---------------------------------------------------------------------------------------
+
+    def ask(self, *ids: str, mapping: str = "lead", **more: object) -> httpx.Response:
+        """A Flow asks for records."""
+        return self.client.post(ASK, json={"mapping": mapping, "record_ids": ids, **more}, headers=BEARER)
+
+    def ask_for(self, body: object) -> httpx.Response:
+        """A caller sends whatever is JSON."""
+        raw = json.dumps(body)  # a lone surrogate too, as an escape
+        return self.client.post(ASK, content=raw, headers={**BEARER, "Content-Type": "application/json"})
+
+    def look(self, request_id: str) -> httpx.Response:
+        return self.client.get(f"{ASK}/{request_id}", headers=BEARER)
+
+    def send(
+        self, letter: str | bytes, secret: str = SECRET, query: str = "", content_type: str = "text/xml; charset=UTF-8"
+    ) -> httpx.Response:
+        """Salesforce sends an Outbound Message."""
+        url = MESSAGES + secret + query
+        return self.client.post(url, content=letter, headers={"Content-Type": content_type})
+
+    def call_back(self, address: str, body: object) -> httpx.Response:
+        """The vendor calls the address that it was given."""
+        raw = json.dumps(body)
+        return self.client.post(CALLBACK_PATH + address, content=raw, headers={"Content-Type": "application/json"})
+
+    # -- what is seen ------------------------------------------------------------------------------------------
+
+    def rows(self, table: sa.Table) -> list[dict[str, Any]]:
+        with self.ledger.database.read() as connection:
+            query = sa.select(table).order_by(*table.primary_key)
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def asked(self) -> list[tuple[str, str]]:
+        """Mapping and record of everything that was stored, in order."""
+        return [(row["mapping"], row["crm_id"]) for row in self.rows(t.ask)]
+
+    def execute(self, statement: sa.Executable) -> None:
+        with self.ledger.database.write() as connection:
+            connection.execute(statement)
+
+
+def copied(blank: Path, folder: Path) -> Path:
+    """A new ledger: copying is faster than migrating."""
+    return Path(shutil.copy(blank, folder / "connector.db"))
+
+
+def error_of(response: httpx.Response, status: int) -> str:
+    """The words of a refusal, which has its status, is JSON, and holds nothing else."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    found = response.json()
+    assert list(found) == ["error"]
+    words: str = found["error"]
+    return words
+
+
+def seen(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    """All that a caller can tell one answer from another by."""
+    headers = {name: value for name, value in response.headers.items() if name != "date"}
+    return response.status_code, headers, response.content

@@ -1,0 +1,6 @@
+"""Makes the ledger of the store's tests importable here, whichever tests are collected."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent / "store"))
