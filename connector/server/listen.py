@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_TIMEOUT_S = 10.0  # for a whole request head, the first one of a connection included
+MOST_HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_S = 5
 MOST_CONNECTIONS = 500
 STOP_TIMEOUT_S = 10
@@ -16,12 +17,29 @@ _Protocol: Any = AutoHTTPProtocol
 
 
 class _Impatient(_Protocol):  # type: ignore[misc]
-    """Closes a connection on which no request has begun for too long."""
+    """Closes a connection on which no request has begun for too long, or whose request's head has no end."""
+
+    _patience: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to count."""
         super().connection_made(transport)
         self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hold nothing for it any more."""
+        super().connection_lost(exc)
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to no request yet; what is left of a refused one's body is only bounded by time."""
+        super().data_received(data)
+        begins = self.cycle is None or (self.cycle.response_complete and not self.cycle.more_body)
+        self._head_bytes = self._head_bytes + len(data) if begins else 0
+        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Begin to count again."""
@@ -29,7 +47,9 @@ class _Impatient(_Protocol):  # type: ignore[misc]
         self._wait()
 
     def _wait(self) -> None:
-        self.loop.call_later(HEAD_TIMEOUT_S, self._lose_patience)
+        if self._patience is not None:
+            self._patience.cancel()  # else a busy connection would be closed between two of its requests
+        self._patience = self.loop.call_later(HEAD_TIMEOUT_S, self._lose_patience)
 
     def _lose_patience(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
@@ -42,6 +62,7 @@ def server(application: ASGIApp) -> uvicorn.Server:
     config = uvicorn.Config(
         application,
         http=_Impatient,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

@@ -14,8 +14,12 @@ _ERRORS = {
     "401": "The bearer token is missing or wrong.",
     "404": "There is no such request.",
     "409": "The same request_id came with another body within 7 days.",
+    "408": "The body took too long.",
     "413": "The body is too large.",
+    "415": "The body is not application/json.",
+    "503": "Nothing could be stored or read; send it again.",
 }
+_REFUSALS = ("400", "401", "408", "409", "413", "415", "503")
 
 
 def document(version: str, server_url: str = "") -> dict[str, Any]:
@@ -51,7 +55,7 @@ def _ask() -> dict[str, Any]:
         "summary": "Ask for records to be enriched",
         "description": "The records need no flag. Sending the same request_id again within 7 days changes nothing.",
         "requestBody": {"required": True, "content": _json("EnrichmentRequest")},
-        "responses": {"202": _answer("Accepted and stored.", "Accepted"), **_errors("400", "401", "409", "413")},
+        "responses": {"202": _answer("Accepted and stored.", "Accepted"), **_errors(*_REFUSALS)},
     }
 
 
@@ -60,7 +64,7 @@ def _look() -> dict[str, Any]:
         "operationId": "getEnrichmentRequest",
         "summary": "State and outcome counts of a request",
         "parameters": [{"name": "request_id", "in": "path", "required": True, "schema": {"type": "string"}}],
-        "responses": {"200": _answer("What has become of it.", "RequestState"), **_errors("401", "404")},
+        "responses": {"200": _answer("What has become of it.", "RequestState"), **_errors("401", "404", "503")},
     }
 
 
