@@ -25,6 +25,7 @@ class _Impatient(_Protocol):  # type: ignore[misc]
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to count."""
         super().connection_made(transport)
+        self.access_log = False  # uvicorn writes paths, with their secrets, wherever somebody listens
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

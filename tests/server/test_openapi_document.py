@@ -1,0 +1,155 @@
+"""The OpenAPI document: valid, and in the form that Salesforce External Services imports (docs/salesforce.md)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from server_stage import ASK, BEARER, VERSION, House, lead
+
+from connector.core.model import Outcome
+from connector.server import openapi
+
+pytest_plugins = ("server_fixtures",)
+NOT_IMPORTED = {"not", "anyOf", "oneOf", "allOf", "enum", "nullable", "additionalProperties", "discriminator"}
+LONGEST_DESCRIPTION = 1333
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return openapi.document(VERSION)
+
+
+def nodes(node: object, path: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every object of a document, with its place."""
+    if isinstance(node, Mapping):
+        yield path, node
+        for name, inner in node.items():
+            yield from nodes(inner, f"{path}/{name}")
+    elif isinstance(node, list):
+        for place, inner in enumerate(node):
+            yield from nodes(inner, f"{path}/{place}")
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def test_the_server_shows_it_to_everybody(house: House, document: dict[str, Any]) -> None:
+    response = house.client.get("/openapi.json")
+    assert response.status_code == 200
+    assert response.json() == document
+    assert document["info"]["version"] == VERSION
+
+
+def test_it_is_a_valid_document_of_version_3_0(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.0.")
+    OpenAPIV30SpecValidator(document).validate()
+    OpenAPIV30SpecValidator(openapi.document(VERSION, "https://connector.example.com")).validate()
+
+
+def test_it_names_the_public_address_where_that_is_known() -> None:
+    assert openapi.document(VERSION, "https://connector.example.com")["servers"] == [
+        {"url": "https://connector.example.com"}
+    ]
+
+
+def test_it_uses_no_keyword_that_external_services_refuse(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for place, node in nodes({"paths": document["paths"], "schemas": schemas}):
+        if place.endswith("/properties"):
+            continue  # its keys are names of our own
+        assert not NOT_IMPORTED & node.keys(), place
+        assert node.get("type") != "number", place
+        assert "float" not in str(node.get("format")), place
+        assert "double" not in str(node.get("format")), place
+        assert not isinstance(node.get("type"), list), place
+
+
+def test_every_operation_has_a_name_and_every_answer_a_json_object(document: dict[str, Any]) -> None:
+    names = []
+    for path, method, operation in operations(document):
+        names.append(operation["operationId"])
+        assert operation["operationId"].isalnum()
+        for status, answer in operation["responses"].items():
+            assert set(answer["content"]) == {"application/json"}, (path, method, status)
+            name = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert document["components"]["schemas"][name]["type"] == "object"
+    assert len(names) == len(set(names)) == 2
+
+
+def test_descriptions_are_short(document: dict[str, Any]) -> None:
+    texts = [node["description"] for _, node in nodes(document) if isinstance(node.get("description"), str)]
+    assert texts
+    assert max(map(len, texts)) <= LONGEST_DESCRIPTION
+
+
+def test_what_no_flow_calls_is_not_in_it(document: dict[str, Any]) -> None:
+    assert set(document["paths"]) == {"/v1/enrichments", "/v1/enrichments/{request_id}"}
+    for word in ("outbound", "callback", "metrics", "secret"):
+        assert word not in str(document).lower()
+
+
+def test_it_counts_every_outcome(document: dict[str, Any]) -> None:
+    assert set(openapi.OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert {outcome.value for outcome in Outcome} <= set(document["components"]["schemas"]["RequestState"]["required"])
+
+
+# -- what is answered is what is written ------------------------------------------------------------------------
+
+
+def judge(document: Mapping[str, Any], path: str, method: str, response: httpx.Response) -> None:
+    """The answer is one that the document has, and has its form, with nothing more and nothing less."""
+    found = document["paths"][path][method]["responses"]
+    assert str(response.status_code) in found, response.status_code
+    reference = found[str(response.status_code)]["content"]["application/json"]["schema"]["$ref"]
+    name = reference.rpartition("/")[2]
+    schema = document["components"]["schemas"][name]
+    jsonschema.validate(response.json(), schema)
+    assert response.json().keys() == schema["properties"].keys()
+    assert response.headers["content-type"] == "application/json"
+
+
+def test_real_answers_have_the_form_that_is_written(house: House, document: dict[str, Any]) -> None:
+    typed = {**BEARER, "Content-Type": "application/json"}
+    asked = {
+        202: house.ask(lead(1), request_id="flow-1"),
+        400: house.ask("no id"),
+        401: house.client.post(ASK, json={}),
+        409: house.ask(lead(2), request_id="flow-1"),
+        413: house.client.post(ASK, content=b" " * 200_000, headers=typed),
+        415: house.client.post(ASK, content=b"{}", headers=BEARER),
+    }
+    looked = {200: house.look("flow-1"), 404: house.look("flow-2"), 401: house.client.get(f"{ASK}/flow-1")}
+    house.ledger.close()
+    house.path.write_bytes(b"no ledger any more" * 1000)
+    asked[503], looked[503] = house.ask(lead(1)), house.look("flow-1")
+    for path, method, answers in ((ASK, "post", asked), (f"{ASK}/{{request_id}}", "get", looked)):
+        for status, response in answers.items():
+            assert response.status_code == status
+            judge(document, path, method, response)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_valid"),
+    [
+        ({"mapping": "lead", "record_ids": [lead(1)]}, True),
+        ({"mapping": "lead", "record_ids": [lead(1)], "request_id": "flow-1"}, True),
+        ({"mapping": "lead", "record_ids": []}, False),
+        ({"mapping": "lead", "record_ids": [lead(1)] * 2001}, False),
+        ({"mapping": "lead"}, False),
+        ({"mapping": 7, "record_ids": [lead(1)]}, False),
+        ({"mapping": "lead", "record_ids": [7]}, False),
+        ({"mapping": "lead", "record_ids": [lead(1)], "request_id": 7}, False),
+    ],
+)
+def test_the_form_of_a_request_is_the_one_that_is_taken(
+    house: House, document: dict[str, Any], body: dict[str, object], is_valid: bool
+) -> None:
+    schema = document["components"]["schemas"]["EnrichmentRequest"]
+    assert jsonschema.Draft4Validator(schema).is_valid(body) is is_valid
+    assert house.ask_for(body).status_code == (202 if is_valid else 400)

@@ -1,0 +1,144 @@
+"""Whatever is sent, nobody gets a fault for an answer, and every refusal is JSON with fixed words."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import shelf_nearby  # noqa: F401 makes ledger_shelf importable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ledger_shelf import Shelf
+from server_stage import ASK, MESSAGES, SECRET, TOKEN, House, Street, copied, lead
+from soap_letters import letter, note, with_type
+
+from connector.app.joining import CALLBACK_PATH
+from connector.server.site import Secrets
+from connector.store import tables as t
+
+pytest_plugins = ("server_fixtures",)
+FUZZ = settings(
+    max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+PLAIN = {"text/plain; version=0.0.4; charset=utf-8", "text/xml; charset=utf-8", "application/json"}
+
+
+@pytest.fixture(scope="module")
+def office(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One site for all examples, with a paid request that callbacks may be about."""
+    made = House(street, copied(blank_ledger, tmp_path_factory.mktemp("office")), Secrets(TOKEN, SECRET))
+    shelf = Shelf(made.ledger)
+    shelf.plan("70011")
+    shelf.lose(shelf.batch())
+    yield made
+    made.ledger.close()
+
+
+def right_address(office: House) -> str:
+    (unlock,) = office.rows(t.unlock)
+    return office.ledger.seal.address(unlock["attempt_id"])
+
+
+words = st.text(max_size=12) | st.sampled_from(["lead", "contact", lead(1), "00Q000000000001", "flow-1", "", "\ud800"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+requests = st.fixed_dictionaries(
+    {},
+    optional={
+        "mapping": st.sampled_from(["lead", "contact"]) | values,
+        "record_ids": st.lists(st.sampled_from([lead(1), lead(2), "00Q000000000001"]) | words, max_size=4) | values,
+        "request_id": st.from_regex(r"[a-z.-]{1,4}", fullmatch=True) | values,
+        "more": values,
+    },
+)
+callbacks = st.fixed_dictionaries({"_id": words | values}, optional={"external_id": words | values, "email": values})
+letters = st.one_of(
+    st.just(letter(note(1))),
+    st.builds(letter, st.builds(note, st.integers(0, 10**12 - 1)), org=st.sampled_from(["00D000000000001", "x"])),
+    st.builds(lambda text, cut: text[:cut], st.just(letter(note(1), note(2))), st.integers(0, 900)),
+    st.builds(
+        lambda text, place, put: text[:place] + put + text[place:],
+        st.just(letter(note(1))),
+        st.integers(0, 900),
+        st.sampled_from(["<", ">", "&", "&amp;", '"', "]]>", "<!--", "<?x?>", "\0", "é", "<a/>", "xmlns:sf=''"]),
+    ),
+    st.builds(with_type, st.text(max_size=20), st.text(max_size=5)),
+)
+raw_bodies = st.one_of(
+    st.binary(max_size=60),
+    requests.map(lambda found: json.dumps(found).encode()),
+    values.map(lambda found: json.dumps(found).encode()),
+    callbacks.map(lambda found: json.dumps(found).encode()),
+    letters.map(lambda text: text.encode("utf-8", "surrogatepass")),
+)
+types = st.sampled_from(["application/json", "text/xml; charset=UTF-8", "text/plain", ""]) | st.text(
+    st.characters(min_codepoint=32, max_codepoint=126), max_size=20
+).map(str.strip)
+authorizations = st.sampled_from([f"Bearer {TOKEN}", "Bearer x", "Basic eDp4", "bearer", ""])
+odd = st.text(max_size=10).map(lambda text: httpx.URL(f"http://x/{httpx.QueryParams({'a': text})}").raw_path.decode())
+segments = st.sampled_from(
+    ["v1", "enrichments", "callbacks", "salesfinity", "%2e%2e", "%00", "%ff", ":", "é", "*", "."]
+)
+paths = st.one_of(
+    st.sampled_from([ASK, f"{ASK}/flow-1", "/healthz", "/readyz", "/metrics", "/openapi.json", MESSAGES + SECRET]),
+    st.lists(segments, max_size=5).map(lambda found: "/" + "/".join(found)),
+    odd,
+)
+queries = st.sampled_from(["", "?mapping=lead", "?mapping=%ff", "?mapping=contact&mapping=lead", "?%00", "?a=b=c&&"])
+
+
+def check(response: httpx.Response) -> None:
+    assert response.status_code < 500, response.text
+    assert response.headers.get("content-type", "application/json") in PLAIN
+    if response.status_code >= 400 and response.request.method != "HEAD":
+        assert list(response.json()) == ["error"]
+        assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "POST", "POST", "HEAD", "PUT", "OPTIONS", "TRACE"]),
+    path=paths,
+    query=queries,
+    content_type=types,
+    authorization=authorizations,
+    body=raw_bodies,
+)
+@FUZZ
+def test_no_request_is_a_fault(
+    office: House, method: str, path: str, query: str, content_type: str, authorization: str, body: bytes
+) -> None:
+    headers = {"Content-Type": content_type, "Authorization": authorization}
+    url = f"{office.client.base_url}".rstrip("/") + path + query
+    check(office.client.request(method, url, headers=headers, content=body))
+
+
+@given(body=requests | values)
+@FUZZ
+def test_no_body_of_the_trigger_api_is_a_fault(office: House, body: object) -> None:
+    check(office.ask_for(body))
+
+
+@given(body=letters, query=queries, encoding=st.sampled_from(["utf-8", "utf-16", "utf-32", "latin-1", "utf-7"]))
+@FUZZ
+def test_no_outbound_message_is_a_fault(office: House, body: str, query: str, encoding: str) -> None:
+    check(office.send(body.encode(encoding, "replace"), query=query))
+
+
+@given(body=callbacks | values)
+@FUZZ
+def test_no_callback_is_a_fault(office: House, body: object) -> None:
+    check(office.call_back(right_address(office), body))
+
+
+@given(address=st.text(max_size=20))
+@FUZZ
+def test_no_address_of_a_callback_is_a_fault(office: House, address: str) -> None:
+    encoded = "".join(f"%{byte:02x}" for byte in address.encode("utf-8", "surrogatepass"))
+    response = office.client.post(CALLBACK_PATH + encoded, json={"_id": "66f0c0ffee"})
+    check(response)
+    assert response.status_code == 404
