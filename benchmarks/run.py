@@ -22,6 +22,8 @@ from typing import Any
 
 import httpx
 
+from benchmarks import triggers
+
 LEADS = 10_000
 LITERAL_LEADS = 500
 ROUNDS = 3
@@ -140,6 +142,9 @@ def page(sync: dict[str, Any], script: dict[str, Any], posts: int, polls: int) -
         table=table,
         written=f"{changed:,}",
         credits=f"{sync['report']['credits']['lensmor']['charged']:,}",
+        triggers=triggers.table(ROUNDS),
+        connections=triggers.CONNECTIONS,
+        seconds=f"{triggers.SECONDS:.0f}",
     )
 
 
@@ -162,6 +167,16 @@ vendor asks callers to wait before the first poll. The literal script (`benchmar
 records, then unlocks, polls and updates each by itself; it ran over {part} records and is scaled up. It keeps no
 ledger: interrupted, it would pay again. CPU includes the start of Python and all imports. These machines are noisy:
 compare the ratios, not the seconds.
+
+## Triggers
+
+The trigger route of `connector serve` (a SQLite ledger, every request stored and flushed before its answer), beside the
+bare web framework that parses the same body and answers the same: {connections} connections that send as fast as they
+get answers, {seconds} seconds, medians of {rounds} rounds. The sender shares the machine's {cores} cores.
+
+| | connector, requests/s | 99th percentile, ms | bare, requests/s | 99th percentile, ms |
+| --- | ---: | ---: | ---: | ---: |
+{triggers}
 """
 
 

@@ -8,6 +8,7 @@ from connector.core.model import Attention, Outcome, Result, worst
 from connector.core.report import CrmFigures, ProviderCredits, Report
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
+from connector.store.inbox import AGAIN_AFTER_S
 from connector.store.words import RunWord
 
 LOOP_WINDOW = timedelta(days=1)
@@ -50,7 +51,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     words = ledger.records.words(run.id)
     selected = ledger.records.selected(run.id)
     now = run.now()
-    ledger.inbox.follow(run.id, list(run.mappings), now)
+    ledger.inbox.follow(run.id, list(run.mappings), run.later(AGAIN_AFTER_S))
     report = Report(
         run_id=run.id,
         command=command,

@@ -24,7 +24,7 @@ from connector.engine.loop import Assistance
 from connector.engine.pull import flagged
 from connector.engine.sync import Job, run_pass
 from connector.store.errands import Errand
-from connector.store.inbox import Wanted
+from connector.store.inbox import POSTPONED_S, Wanted
 
 LOG = logging.getLogger("connector.work")
 CHECKED_FOR_S = 600.0  # so long a login and fields that were found fit are taken to be
@@ -197,10 +197,10 @@ class Desk:
             report = self._run("trigger", name, selection)
         except ConnectorError as error:
             self._recheck()
-            inbox.postpone(offered, str(error), self._now())
+            inbox.postpone(offered, str(error), self._parts.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(error)})
             return
-        inbox.settle(offered, report.run_id, self._now())
+        inbox.settle(offered, report.run_id)
 
     # -- what was left open ----------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from connector.store.outbox import Outbox
 from connector.store.rows import chunks
 
 KEPT = timedelta(days=7)  # so long the same id is the same request
-POSTPONED_FOR = timedelta(minutes=1)  # what no run could be made for
-AGAIN_AFTER = timedelta(minutes=15)  # what a run deferred, or left with a vendor, is offered again
+POSTPONED_S = 60.0  # until what no run could be made for is offered again
+AGAIN_AFTER_S = 900.0  # until what a run deferred, or left with a vendor, is offered again
 FINAL = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 NOT_TAKEN = "no record of this mapping's object and condition has this id"
 GIVEN_UP = "nothing was bought within a week"
@@ -107,22 +107,26 @@ class Inbox:
         return True
 
     def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
+        if self._add(connection, request_id, digest, now):
+            return True
         mine = _R.id == request_id
         is_open = sa.exists().where(_A.request_id == request_id, _A.state != "done")
         if connection.scalar(sa.select(_R.id).where(mine, _R.accepted_at < now - KEPT, ~is_open)) is not None:
             connection.execute(sa.delete(t.ask).where(_A.request_id == request_id))
             connection.execute(sa.delete(t.request).where(mine))
+            return self._add(connection, request_id, digest, now)
+        if connection.scalar(sa.select(_R.digest).where(mine)) != digest:
+            raise ConflictError(request_id)
+        return False
+
+    def _add(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
         added = connection.execute(
             self._db.insert(t.request)
             .values(id=request_id, digest=digest, accepted_at=now)
             .on_conflict_do_nothing(index_elements=["id"])
             .returning(_R.id)
         )
-        if added.first() is not None:
-            return True
-        if connection.scalar(sa.select(_R.digest).where(mine)) != digest:
-            raise ConflictError(request_id)
-        return False
+        return added.first() is not None
 
     def look(self, request_id: str) -> RequestState | None:
         """What has become of a request; None when there is none of this id."""
@@ -156,15 +160,13 @@ class Inbox:
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def postpone(self, offered: Sequence[Wanted], reason: str, now: datetime) -> None:
-        """No run could be made for these: they come again in a while."""
+    def postpone(self, offered: Sequence[Wanted], reason: str, until: datetime) -> None:
+        """No run could be made for these: they come again then."""
         values = {"state": "working", "outcome": Outcome.DEFERRED.value, "reason": reason}
         with self._db.write() as connection:
             for part in chunks([one.ask_id for one in offered]):
                 connection.execute(
-                    sa.update(t.ask)
-                    .where(_A.id.in_(part), _A.state != "done")
-                    .values(**values, not_before=now + POSTPONED_FOR)
+                    sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values, not_before=until)
                 )
 
     def counts(self) -> dict[str, int]:
@@ -173,8 +175,14 @@ class Inbox:
             rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
             return {row[0]: row[1] for row in rows}
 
-    def follow(self, run_id: str, mappings: Sequence[str], now: datetime) -> None:
-        """Note what a run said of records that requests wait for, whatever made it take them up."""
+    def follow(self, run_id: str, mappings: Sequence[str], again_at: datetime) -> None:
+        """Note what a run said of records that requests wait for, whatever made it take them up.
+
+        Args:
+            run_id: the run.
+            mappings: of the run.
+            again_at: when records without a last word are offered again.
+        """
         w, r = t.run_record.c, t.record.c
         said = (
             sa.select(_A.id, w.outcome, w.reason)
@@ -184,15 +192,15 @@ class Inbox:
         )
         with self._db.write() as connection:
             for row in connection.execute(said).all():
-                _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, now)
+                _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, again_at)
 
-    def settle(self, offered: Sequence[Wanted], run_id: str, now: datetime) -> None:
+    def settle(self, offered: Sequence[Wanted], run_id: str) -> None:
         """Records that a run was offered and did not take up: it has no word on them."""
+        values = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN, "run_id": run_id}
+        other = sa.or_(_A.run_id.is_(None), _A.run_id != run_id)
         with self._db.write() as connection:
-            for one in offered:
-                told = sa.select(_A.run_id).where(_A.id == one.ask_id)
-                if connection.scalar(told) != run_id:
-                    _note(connection, one.ask_id, run_id, Outcome.SKIPPED, NOT_TAKEN, now)
+            for part in chunks([one.ask_id for one in offered]):
+                connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done", other).values(**values))
 
     def tidy(self, now: datetime) -> None:
         """Give up what no run could buy within a week, and forget requests that are done for as long."""
@@ -209,9 +217,11 @@ class Inbox:
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
 
 
-def _note(connection: sa.Connection, ask_id: int, run_id: str, outcome: Outcome, reason: str, now: datetime) -> None:
+def _note(
+    connection: sa.Connection, ask_id: int, run_id: str, outcome: Outcome, reason: str, again_at: datetime
+) -> None:
     """A run's word on a record that was asked for; without a last word it is offered again later."""
     values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
-    later = {"state": "working", "not_before": now + AGAIN_AFTER}
+    later = {"state": "working", "not_before": again_at}
     values |= {"state": "done"} if outcome in FINAL else later
     connection.execute(sa.update(t.ask).where(_A.id == ask_id, _A.state != "done").values(**values))
