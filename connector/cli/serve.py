@@ -41,7 +41,8 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         log_to_stderr()
         running = server(site.application())
-        signal.signal(signal.SIGTERM, running.handle_exit)
+        for number in (signal.SIGTERM, signal.SIGINT):  # the server passes them on to these when it has stopped
+            signal.signal(number, running.handle_exit)
         running.run(sockets=[listening])
 
 

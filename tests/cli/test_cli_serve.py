@@ -1,0 +1,92 @@
+"""`serve` beside other commands: a run is handed to it, shown, and done elsewhere when it is gone."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from company import Company, company, free_port, is_ready, wait_until
+
+HANDED = "Handed to the process that drives this ledger"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    with company(tmp_path_factory.mktemp("house"), 12, 0.01) as made:
+        yield made
+
+
+def _serve(house: Company) -> subprocess.Popen[str]:
+    port = free_port()
+    serving = house.start("serve", "-m", "lead.yaml", "--port", str(port))
+    wait_until(lambda: is_ready(port), "serve is ready")
+    return serving
+
+
+def test_a_run_is_handed_over_and_its_report_shown(house: Company) -> None:
+    serving = _serve(house)
+    wait_until(lambda: bool(house.run("status", "--json")["workers"]), "serve is seen")
+    report = house.run("sync", "-m", "lead.yaml", "--json")
+    assert report["command"] == "sync"
+    assert report["outcomes"]["delivered"] == 12
+    assert HANDED in house.words(house.processes[-1])
+    assert report["run_id"] in house.words(serving)
+    again = house.run("backfill", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "3", "--yes", "--json")
+    assert (again["command"], again["selected"]) == ("backfill", 3)
+    assert HANDED in house.words(house.processes[-1])
+    assert house.doubles() == []
+
+    (house.folder / "other.yaml").write_text((house.folder / "lead.yaml").read_text().replace("oldest", "newest"))
+    refused = house.start("sync", "-m", "other.yaml")
+    assert refused.wait(60) == 2
+    assert "start it again with -m" in house.words(refused)
+
+    serving.kill()
+    serving.wait()
+    alone = house.start("sync", "-m", "lead.yaml", "--json")
+    assert alone.wait(60) == 0
+    assert HANDED not in house.words(alone)
+
+
+def test_sigterm_ends_serve_in_good_order(house: Company) -> None:
+    serving = _serve(house)
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(30) == 0
+    assert "Traceback" not in house.words(serving)
+    assert house.run("status", "--json")["workers"] == []
+
+
+def test_a_second_serve_waits_for_the_first_and_takes_over(house: Company) -> None:
+    first = _serve(house)
+    port = free_port()
+    second = house.start("serve", "-m", "lead.yaml", "--port", str(port))
+    wait_until(lambda: "Listening on" in house.words(second), "the second listens")
+    assert not is_ready(port)  # it takes requests, and says that it does not do their work
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
+    wait_until(lambda: is_ready(port), "the second drives")
+    second.send_signal(signal.SIGINT)
+    assert second.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("serve", "-m", "lead.yaml", "--host", "300.1.1.1"), "cannot listen"),
+        (("worker", "-m", "lead.yaml"), "'connector serve' does the work"),
+        (("serve", "-m", "nobody.yaml"), "there is no such file"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_begins(house: Company, args: tuple[str, ...], words: str) -> None:
+    refused = house.start(*args)
+    assert refused.wait(60) == 2
+    assert words in house.words(refused)
+
+
+def test_an_address_that_others_reach_needs_a_token(house: Company, tmp_path: Path) -> None:
+    settings = (house.folder / ".env").read_text().splitlines(keepends=True)
+    (tmp_path / "env").write_text("".join(line for line in settings if "TRIGGER_TOKEN" not in line))
+    refused = house.start("serve", "-m", "lead.yaml", "--host", "0.0.0.0", "--env-file", str(tmp_path / "env"))  # noqa: S104
+    assert refused.wait(60) == 2
+    assert "CONNECTOR_TRIGGER_TOKEN" in house.words(refused)
