@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
-from ledger_shelf import KEY, START, open_ledger_at
+from ledger_shelf import KEY, START
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.intake import Intake
@@ -25,7 +25,9 @@ from connector.providers import REGISTRY
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site
 from connector.store import tables as t
+from connector.store.database import Database
 from connector.store.ledger import Ledger
+from connector.store.seal import Seal
 
 TOKEN = "trigger-token-of-these-tests"
 SECRET = "outbound-secret-of-these-tests"
@@ -146,7 +148,7 @@ class House:
         self.client = street.client
         self.path = path
         self.clock = HandClock()
-        self.ledger: Ledger = open_ledger_at(path, keys)
+        self.ledger = Ledger(Database(f"sqlite:///{path}"), Seal(list(keys)), path)
         self.wakes = 0
         self.alive = True
         self.intake = Intake(self.ledger, mappings(), self.clock, self._wake, org)
