@@ -1,6 +1,7 @@
 """`connector serve`: what arrives is stored, and where the ledger is embedded, this process also does the work."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
+from connector.crm.salesforce.ids import to_18
 from connector.engine.context import Parts
 from connector.runtime.desk import Claim, Desk, Tools
 from connector.runtime.local import Driver
@@ -57,6 +59,10 @@ def check_doors(configured: Configured, host: str) -> None:
         found = getattr(settings, name)
         if found is not None and len(found.get_secret_value()) < SHORTEST_SECRET:
             raise ConfigurationError(f"{name.upper()} must have at least {SHORTEST_SECRET} characters")
+        if found is not None and not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", found.get_secret_value()):
+            raise ConfigurationError(f"{name.upper()} may hold letters, digits and . _ ~ + / = - only")
+    if settings.connector_salesforce_org_id and to_18(settings.connector_salesforce_org_id) is None:
+        raise ConfigurationError("CONNECTOR_SALESFORCE_ORG_ID is no id: copy it from Setup, Company Information")
     if (settings.connector_outbound_message_secret is None) is not (not settings.connector_salesforce_org_id):
         raise ConfigurationError(
             "Outbound Messages need both CONNECTOR_OUTBOUND_MESSAGE_SECRET and CONNECTOR_SALESFORCE_ORG_ID"

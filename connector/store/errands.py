@@ -14,7 +14,8 @@ from connector.store.database import Database
 from connector.store.outbox import Outbox
 
 ALIVE_FOR = timedelta(seconds=30)  # a worker that gave no sign for so long is gone
-KEPT = timedelta(days=1)
+KEPT = timedelta(days=7)  # longer than anybody waits for an answer
+HINTS_KEPT = timedelta(days=30)
 _E, _W, _M = t.errand.c, t.worker.c, t.meta.c
 
 
@@ -128,10 +129,11 @@ class Errands:
         return changed.rowcount == 1
 
     def tidy(self, now: datetime) -> None:
-        """Forget errands that ended long ago, and workers that are gone."""
+        """Forget errands that ended long ago, workers that are gone, and callbacks that nobody can use any more."""
         with self._db.write() as connection:
             connection.execute(sa.delete(t.errand).where(_E.state == "done", _E.asked_at < now - KEPT))
             connection.execute(sa.delete(t.worker).where(_W.beat_at < now - KEPT))
+            connection.execute(sa.delete(t.hint).where(t.hint.c.received_at < now - HINTS_KEPT))
 
     # -- the schedule ----------------------------------------------------------------------------------------
 

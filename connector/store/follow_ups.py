@@ -56,7 +56,11 @@ def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime
     settled = sa.select(_W.id).select_from(_OPEN).where(*mine, _U.state == UnlockState.FINAL.value)
     hinted = (
         sa.select(_W.id)
-        .select_from(_OPEN.join(t.hint, _H.attempt_id == _U.attempt_id).join(t.attempt, _A.id == _H.attempt_id))
+        .select_from(
+            _OPEN.join(t.hint, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id))).join(
+                t.attempt, _A.id == _H.attempt_id
+            )
+        )
         .where(*mine, _H.state == "waiting", _A.state == "lost")
     )
     if any(connection.execute(query.limit(1)).first() is not None for query in (settled, hinted)):

@@ -9,7 +9,7 @@ import pytest
 from ledger_shelf import START, Shelf, open_ledger_at
 
 from connector.store import tables as t
-from connector.store.errands import ALIVE_FOR, KEPT, Errand
+from connector.store.errands import ALIVE_FOR, KEPT, Errand, WorkerRow
 
 SECOND = timedelta(seconds=1)
 LEAD = {"lead": "d1"}
@@ -172,8 +172,9 @@ def test_who_gives_no_sign_for_half_a_minute_is_gone(shelf: Shelf) -> None:
     beat(shelf, "b", "serve", lead="d1", contact="d2")
     shelf.now = START + ALIVE_FOR - SECOND
     beat(shelf, "b", "serve", lead="d3")
-    assert shelf.ledger.errands.workers(shelf.now) == [("worker", LEAD), ("serve", {"lead": "d3"})]
-    assert shelf.ledger.errands.workers(shelf.now + SECOND) == [("serve", {"lead": "d3"})]
+    there = [WorkerRow("a", "worker", LEAD), WorkerRow("b", "serve", {"lead": "d3"})]
+    assert shelf.ledger.errands.workers(shelf.now) == there
+    assert shelf.ledger.errands.workers(shelf.now + SECOND) == there[1:]
 
 
 def test_who_leaves_is_gone_at_once(shelf: Shelf) -> None:

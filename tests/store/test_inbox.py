@@ -15,11 +15,12 @@ from connector.core.plan import Skip
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.inbox import (
-    AGAIN_AFTER,
+    AGAIN_AFTER_S,
     GIVEN_UP,
     KEPT,
+    NOT_READ,
     NOT_TAKEN,
-    POSTPONED_FOR,
+    POSTPONED_S,
     Arrival,
     ConflictError,
     Wanted,
@@ -28,6 +29,7 @@ from connector.store.ledger import Ledger
 from connector.store.seal import Seal
 
 SECOND = timedelta(seconds=1)
+AGAIN_AFTER, POSTPONED_FOR = timedelta(seconds=AGAIN_AFTER_S), timedelta(seconds=POSTPONED_S)
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def test_on_postgresql_too_one_id_is_one_request(postgres_url: str) -> None:
 
 def test_the_longest_waiting_is_offered_first(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a", "b"))
-    shelf.ledger.inbox.postpone(offered(shelf)[:1], "no login", shelf.now)
+    shelf.ledger.inbox.postpone(offered(shelf)[:1], "no login", shelf.now + POSTPONED_FOR)
     shelf.pass_time()
     accept(shelf, arrival("r2", "c"))
     assert due(shelf) == ["b", "c"]
@@ -182,7 +184,7 @@ def test_the_longest_waiting_is_offered_first(shelf: Shelf) -> None:
 
 def test_postponed_records_wait_with_their_reason(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a"))
-    shelf.ledger.inbox.postpone(offered(shelf), "no login", shelf.now)
+    shelf.ledger.inbox.postpone(offered(shelf), "no login", shelf.now + POSTPONED_FOR)
     (row,) = shelf.all(t.ask)
     assert (row["state"], row["outcome"], row["reason"]) == ("working", "deferred", "no login")
     assert row["not_before"] == START + POSTPONED_FOR
@@ -192,7 +194,7 @@ def test_what_is_done_is_not_postponed(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a"))
     taken = offered(shelf)
     finish(shelf, "r1")
-    shelf.ledger.inbox.postpone(taken, "no login", shelf.now)
+    shelf.ledger.inbox.postpone(taken, "no login", shelf.now + POSTPONED_FOR)
     assert [(row["state"], row["outcome"]) for row in shelf.all(t.ask)] == [("done", "delivered")]
 
 
@@ -213,7 +215,7 @@ def test_it_is_known_whether_anything_is_asked_and_since_when(shelf: Shelf) -> N
 # -- settle -----------------------------------------------------------------------------------------------------
 
 
-def run_over(shelf: Shelf, words: dict[str, Outcome]) -> str:
+def run_over(shelf: Shelf, words: dict[str, Outcome], state: str = "finished") -> str:
     """A run that has had its say on these records."""
     run_id = shelf.ledger.runs.start("trigger", ["lead"], shelf.now)
     for crm_id, word in words.items():
@@ -228,14 +230,22 @@ def run_over(shelf: Shelf, words: dict[str, Outcome]) -> str:
     with shelf.ledger.database.write() as connection:
         connection.execute(sa.delete(t.run_record).where(t.run_record.c.run_id == run_id))
         connection.execute(sa.insert(t.run_record), rows)
+        connection.execute(sa.update(t.run).where(t.run.c.id == run_id).values(state=state))
     return run_id
+
+
+def settle(shelf: Shelf, taken: list[Wanted], run_id: str) -> None:
+    """What the end of a run does, and then whoever offered it these records."""
+    again_at = shelf.now + AGAIN_AFTER
+    shelf.ledger.inbox.follow(run_id, ["lead"], again_at)
+    shelf.ledger.inbox.settle(taken, run_id, again_at)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_final_words_end_a_record_and_others_are_offered_again(shelf: Shelf, outcome: Outcome) -> None:
     accept(shelf, arrival("r1", "a"))
     run_id = run_over(shelf, {"a": outcome})
-    shelf.ledger.inbox.settle(offered(shelf), run_id, shelf.now)
+    settle(shelf, offered(shelf), run_id)
     (row,) = shelf.all(t.ask)
     assert (row["outcome"], row["reason"], row["run_id"]) == (outcome.value, f"{outcome.value}!", run_id)
     is_final = outcome in {Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED}
@@ -249,7 +259,7 @@ def test_final_words_end_a_record_and_others_are_offered_again(shelf: Shelf, out
 def test_a_record_that_the_run_did_not_find_is_skipped(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a", "b"))
     run_id = run_over(shelf, {"a": Outcome.DELIVERED})
-    shelf.ledger.inbox.settle(offered(shelf), run_id, shelf.now)
+    settle(shelf, offered(shelf), run_id)
     assert [(row["state"], row["outcome"], row["reason"]) for row in shelf.all(t.ask)] == [
         ("done", "delivered", "delivered!"),
         ("done", "skipped", NOT_TAKEN),
@@ -259,25 +269,37 @@ def test_a_record_that_the_run_did_not_find_is_skipped(shelf: Shelf) -> None:
     assert (found.state, found.states, found.outcomes) == ("done", {"done": 2}, {"delivered": 1, "skipped": 1})
 
 
+@pytest.mark.parametrize("state", ["stopped", "failed", "running"])
+def test_a_record_that_a_run_had_not_come_to_is_offered_again(shelf: Shelf, state: str) -> None:
+    accept(shelf, arrival("r1", "a", "b"))
+    run_id = run_over(shelf, {"a": Outcome.DELIVERED}, state)
+    settle(shelf, offered(shelf), run_id)
+    assert [(row["state"], row["outcome"], row["reason"]) for row in shelf.all(t.ask)] == [
+        ("done", "delivered", "delivered!"),
+        ("working", "deferred", NOT_READ),
+    ]
+    shelf.now = START + AGAIN_AFTER
+    assert due(shelf) == ["b"]
+
+
 def test_the_words_of_another_run_do_not_count(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a"))
     run_over(shelf, {"a": Outcome.DELIVERED})
-    other = shelf.ledger.runs.start("trigger", ["lead"], shelf.now)
-    shelf.ledger.inbox.settle(offered(shelf), other, shelf.now)
+    settle(shelf, offered(shelf), run_over(shelf, {"b": Outcome.DELIVERED}))
     assert [row["outcome"] for row in shelf.all(t.ask)] == ["skipped"]
 
 
 def test_a_last_word_is_the_last(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a"))
     taken = offered(shelf)
-    shelf.ledger.inbox.settle(taken, run_over(shelf, {"a": Outcome.DELIVERED}), shelf.now)
-    shelf.ledger.inbox.settle(taken, "no such run", shelf.now)
+    settle(shelf, taken, run_over(shelf, {"a": Outcome.DELIVERED}))
+    settle(shelf, taken, "no such run")
     assert [(row["state"], row["outcome"]) for row in shelf.all(t.ask)] == [("done", "delivered")]
 
 
 def test_two_requests_for_one_record_both_hear_of_it(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a"), arrival("r2", "a"))
-    shelf.ledger.inbox.settle(offered(shelf), run_over(shelf, {"a": Outcome.NOT_FOUND}), shelf.now)
+    settle(shelf, offered(shelf), run_over(shelf, {"a": Outcome.NOT_FOUND}))
     for request_id in ("r1", "r2"):
         found = shelf.ledger.inbox.look(request_id)
         assert found is not None
@@ -294,9 +316,9 @@ def test_a_request_is_waiting_then_working_then_done(shelf: Shelf) -> None:
         return found.state
 
     states.append(state())
-    inbox.settle(offered(shelf)[:1], run_over(shelf, {"a": Outcome.DELIVERED}), shelf.now)
+    settle(shelf, offered(shelf)[:1], run_over(shelf, {"a": Outcome.DELIVERED}))
     states.append(state())  # one is done, the other waits: work has begun
-    inbox.settle(offered(shelf), run_over(shelf, {"b": Outcome.WAITING}), shelf.now)
+    settle(shelf, offered(shelf), run_over(shelf, {"b": Outcome.WAITING}))
     states.append(state())
     finish(shelf, "r1")
     states.append(state())
