@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 WORKERS ?= 2
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
-ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_sync_shared.py tests/engine/test_desk.py
+ON_POSTGRES := tests/engine/test_sync_kinds.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long postgres lint format bench pins clean

@@ -51,7 +51,14 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
             "offered again when record or mapping changes, and once a day",
         )
     )
+    requested = document["requested_records"]
+    waiting = sum(count for state, count in requested.items() if state != "done")
+    if requested:
+        rows.append(("requested records", "open", waiting, "taken up by 'connector serve' or a worker"))
     parts.append(text.table("Open", ("State", "Count", "What happens next"), rows))
+    if document["workers"]:
+        served = [(one["kind"], ", ".join(one["mappings"])) for one in document["workers"]]
+        parts.append(text.table("At work for others", ("Mappings",), served))
     looks = [
         (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
         for row in document["needs_a_look"]

@@ -170,10 +170,10 @@ class Worker:
     def _beat(self, desk: Desk) -> None:
         """Be seen as alive by commands that look for a worker."""
         while not self._stop.is_set():
-            with contextlib.suppress(sa.exc.OperationalError):
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # the database is away: what follows says so
                 desk.beat("worker")
             self._stop.wait(BEAT_S)
-        with contextlib.suppress(sa.exc.OperationalError):
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
             desk.leave()
 
     async def _serve(self) -> None:

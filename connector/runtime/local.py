@@ -131,6 +131,9 @@ class Driver:
             except sa.exc.OperationalError as error:
                 LOG.warning("the ledger does not answer", extra={"error": type(error).__name__})
                 self._wait()
+            except Exception:  # a driver that died in silence would leave everything undone, and look alive
+                LOG.exception("internal fault, please report it")
+                self._stop.wait(FAULT_PAUSE_S)
             finally:
                 self.driving = False
 

@@ -96,7 +96,7 @@ def lensmor_rate_limited(setting: Setting) -> None:
     provider = setting.vendor("lensmor")
     assert provider.balance() == 100_000
     assert setting.slept == [9.0]
-    assert (setting.pace.pauses, set(setting.pace.limits)) == ([9.0], {120})
+    assert (setting.pace.pauses, set(setting.pace.limits)) == ([9.0], {114})
     with pytest.raises(RefusedError) as caught:
         provider.submit(EMAIL, [PERSON], EVENT, "attempt-1")
     assert caught.value.retry_after_s == 7.0

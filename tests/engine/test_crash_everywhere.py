@@ -21,7 +21,7 @@ from connector.store.database import Database
 
 # Whoever dies leaves sockets open; what finds them later warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-STRIDE = {"lensmor_only": 29, "waterfall": 29}
+STRIDE = {"lensmor_only": 47, "waterfall": 61}
 OTHERS_STRIDE = 67
 POSTGRES_STRIDE = 3  # each play makes and drops a database
 ROUNDS = 12  # syncs after the crash at most, a quarter of an hour apart

@@ -62,3 +62,15 @@ def test_half_of_the_outbound_message_settings_is_refused() -> None:
         assert "CONNECTOR_SALESFORCE_ORG_ID" in words
         assert GOOD not in words
     check_doors(doors(message_secret=GOOD, org=ORG), "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "secret", ["with a blank inside it", " fourteen-and-two ", "schlüssel-mit-umlaut", "quoted'secret'text"]
+)
+def test_secrets_that_no_header_or_address_can_carry_are_refused(secret: str) -> None:
+    assert "may hold letters" in refusal(doors(token=secret))
+
+
+@pytest.mark.parametrize("org", ["my-org", "00D", "00D000000000001XXX"])
+def test_an_org_id_that_is_none_is_refused(org: str) -> None:
+    assert "Company Information" in refusal(doors(message_secret=GOOD, org=org))
