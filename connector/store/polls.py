@@ -243,6 +243,8 @@ class Polls:
     def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:
         """Set the next read; None ends the reads and, for a planned unlock, frees it for submission.
 
+        Of two that have read the same, because the first was slow, one counts.
+
         Args:
             check: the read that was made.
             check_at: the next one.
@@ -254,5 +256,7 @@ class Polls:
             values |= {"state": UnlockState.SUBMITTED.value, "state_at": now}
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.unlock).where(_U.id == check.id, _U.state == check.state.value).values(**values)
+                sa.update(t.unlock)
+                .where(_U.id == check.id, _U.state == check.state.value, _U.checks == check.checks)
+                .values(**values)
             )

@@ -288,3 +288,25 @@ def test_an_unknown_older_than_a_day_counts_as_presumed_charged(world: World, st
     report = stage.other().sync()
     assert report.credits["salesfinity"].held == 0
     assert report.credits["salesfinity"].charged == 1
+
+
+def test_two_readers_of_the_same_moment_count_as_one(world: World, stage: Stage) -> None:
+    """Beside other runs a slow reader's claim may run out: the schedule must not be shortened by its late read."""
+    stage = stage.other(email_only())
+    stage.wait_s = 1.0
+    world.lead(world.person())
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    world.clock.advance(minutes=2)
+    with stage.parts() as parts:
+        results, source = parts.ledger.results, parts.providers["lensmor"].source
+        (slow,) = results.due_checks(source, world.clock.now())
+        assert results.claim_check(slow, world.clock.later(60))
+        world.clock.advance(seconds=61)
+        (quick,) = results.due_checks(source, world.clock.now())
+        assert results.claim_check(quick, world.clock.later(60))
+        for row in (quick, slow):
+            results.check_again(row, world.clock.later(300), running=False, now=world.clock.now())
+        world.clock.advance(minutes=5)
+        (again,) = results.due_checks(source, world.clock.now())
+    assert again.checks == 1
