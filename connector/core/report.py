@@ -45,6 +45,7 @@ class Report:
         channels: by channel, how many unlocks became final in the run, by result.
         reasons: how many records were skipped, failed or deferred, by reason.
         stopped: why the run, or one vendor's part of it, ended early.
+        read_all: it has read every record that it was asked for; of others it says nothing.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class Report:
     attention: tuple[Attention, ...] = ()
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
+    read_all: bool = True
 
     @property
     def exit_code(self) -> int:

@@ -66,6 +66,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
         finished_at=now,
         attention=tuple(_attention(run, words)),
         reasons=_reasons(words),
+        read_all=run.read_all,
         stopped=tuple(
             dict.fromkeys([*run.stopped.values(), *run.closed.values(), *filter(None, [run.crm_stopped, trouble])])
         ),

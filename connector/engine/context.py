@@ -119,6 +119,7 @@ class Run:
         relinked: unlocks whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
+        read_all: every record that the run was asked for was read.
         out_of_time: the run's patience is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
@@ -143,6 +144,7 @@ class Run:
     asked: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
+    read_all: bool = False
     writing_last: bool = False
     out_of_time: bool = False
     waits: Counter[str] = field(default_factory=Counter)

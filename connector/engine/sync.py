@@ -46,6 +46,7 @@ def run_pass(parts: Parts, job: Job) -> Report:
         reconcile.recover(run)
         reconcile.observe_balances(run, "before")
         _take_up(run, job)
+        run.read_all = True
         Loop(run).work()
         _last_writes(run)
     except StopError as error:

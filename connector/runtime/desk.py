@@ -24,7 +24,7 @@ from connector.engine.loop import Assistance
 from connector.engine.pull import flagged
 from connector.engine.sync import Job, run_pass
 from connector.store.errands import Errand
-from connector.store.inbox import AGAIN_AFTER_S, POSTPONED_S, Wanted
+from connector.store.inbox import POSTPONED_S, Wanted
 
 LOG = logging.getLogger("connector.work")
 CHECKED_FOR_S = 600.0  # so long a login and fields that were found fit are taken to be
@@ -200,7 +200,11 @@ class Desk:
             inbox.postpone(offered, str(error), self._parts.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(error)})
             return
-        inbox.settle(offered, report.run_id, self._parts.clock.later(AGAIN_AFTER_S))
+        if report.read_all:
+            inbox.settle(offered, report.run_id)
+        else:  # Salesforce went away before all were read: what the run did not reach has no word yet
+            left = inbox.unanswered(offered, report.run_id)
+            inbox.postpone(left, "; ".join(report.stopped), self._parts.clock.later(POSTPONED_S))
 
     # -- what was left open ----------------------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ POSTPONED_S = 60.0  # until what no run could be made for is offered again
 AGAIN_AFTER_S = 900.0  # until what a run deferred, or left with a vendor, is offered again
 FINAL = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 NOT_TAKEN = "no record of this mapping's object and condition has this id"
-NOT_READ = "the run ended before it had read every record"
 GIVEN_UP = "nothing was bought within a week"
 _A, _R = t.ask.c, t.request.c
 
@@ -196,20 +195,21 @@ class Inbox:
             for row in connection.execute(said).all():
                 _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, again_at)
 
-    def settle(self, offered: Sequence[Wanted], run_id: str, again_at: datetime) -> None:
-        """Records that a run was offered and has no word on: there is none such, or it was stopped before it read them.
+    def unanswered(self, offered: Sequence[Wanted], run_id: str) -> list[Wanted]:
+        """Those of the offered records that a run has said nothing of."""
+        query = sa.select(_A.id, _A.crm_id).where(_A.state != "done", sa.or_(_A.run_id.is_(None), _A.run_id != run_id))
+        with self._db.read() as connection:
+            return [
+                Wanted(row.id, row.crm_id)
+                for part in chunks([one.ask_id for one in offered])
+                for row in connection.execute(query.where(_A.id.in_(part)))
+            ]
 
-        Args:
-            offered: what it was offered.
-            run_id: the run.
-            again_at: when records that it had not come to are offered again.
-        """
-        gone = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN}
-        later = {"state": "working", "outcome": Outcome.DEFERRED.value, "reason": NOT_READ, "not_before": again_at}
+    def settle(self, offered: Sequence[Wanted], run_id: str) -> None:
+        """Records that a run was offered and did not take up: it has no word on them."""
+        values = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN, "run_id": run_id}
         other = sa.or_(_A.run_id.is_(None), _A.run_id != run_id)
         with self._db.write() as connection:
-            finished = connection.scalar(sa.select(t.run.c.state).where(t.run.c.id == run_id)) == "finished"
-            values: dict[str, object] = {**(gone if finished else later), "run_id": run_id}
             for part in chunks([one.ask_id for one in offered]):
                 connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done", other).values(**values))
 

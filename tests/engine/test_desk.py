@@ -108,6 +108,25 @@ class TestRequests:
         office.work()
         assert office.look() == RequestState({"done": 1}, {"delivered": 1})
 
+    def test_salesforce_that_goes_away_before_a_record_is_read_loses_no_request(
+        self, world: World, office: Office
+    ) -> None:
+        person = world.person()
+        lead = world.lead(person, Enrichment_Requested__c=False)
+        with office.desk() as desk:
+            desk.work("lead")
+            office.ask(world.lead(world.person()), request_id="r0")
+            desk.work("lead")  # logged in, and its fields found fit
+            office.ask(lead)
+            world.arm("salesforce", "query", "status", times=50, status=503)
+            desk.work("lead")
+        assert office.look() == RequestState({"working": 1}, {"deferred": 1})
+        world.faults.clear()
+        world.clock.advance(minutes=1)
+        office.work()
+        assert world.get(lead)["Email"] == person.email
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+
     def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(self, world: World, office: Office) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         office.ask(lead)
