@@ -51,7 +51,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     words = ledger.records.words(run.id)
     selected = ledger.records.selected(run.id)
     now = run.now()
-    ledger.inbox.follow(run.id, list(run.mappings), run.later(AGAIN_AFTER_S))
+    ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
     report = Report(
         run_id=run.id,
         command=command,

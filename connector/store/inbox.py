@@ -176,12 +176,16 @@ class Inbox:
             rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
             return {row[0]: row[1] for row in rows}
 
-    def follow(self, run_id: str, mappings: Sequence[str], again_at: datetime) -> None:
+    def follow(self, run_id: str, mappings: Sequence[str], began_at: datetime, again_at: datetime) -> None:
         """Note what a run said of records that requests wait for, whatever made it take them up.
+
+        A request that came while the run was at work may ask because the record was changed since it was read: it is
+        offered to the next one.
 
         Args:
             run_id: the run.
             mappings: of the run.
+            began_at: when the run began.
             again_at: when records without a last word are offered again.
         """
         w, r = t.run_record.c, t.record.c
@@ -189,7 +193,8 @@ class Inbox:
             sa.select(_A.id, w.outcome, w.reason)
             .join(t.record, sa.and_(r.crm_id == _A.crm_id, r.mapping == _A.mapping))
             .join(t.run_record, sa.and_(w.record_id == r.id, w.run_id == run_id))
-            .where(_A.state != "done", _A.mapping.in_(mappings))
+            .join(t.request, _R.id == _A.request_id)
+            .where(_A.state != "done", _A.mapping.in_(mappings), _R.accepted_at <= began_at)
         )
         with self._db.write() as connection:
             for row in connection.execute(said).all():
@@ -197,7 +202,13 @@ class Inbox:
 
     def unanswered(self, offered: Sequence[Wanted], run_id: str) -> list[Wanted]:
         """Those of the offered records that a run has said nothing of."""
-        query = sa.select(_A.id, _A.crm_id).where(_A.state != "done", sa.or_(_A.run_id.is_(None), _A.run_id != run_id))
+        w, r = t.run_record.c, t.record.c
+        said = (
+            sa.select(w.record_id)
+            .join(t.record, r.id == w.record_id)
+            .where(w.run_id == run_id, r.crm_id == _A.crm_id, r.mapping == _A.mapping)
+        )
+        query = sa.select(_A.id, _A.crm_id).where(_A.state != "done", ~sa.exists(said.correlate(t.ask)))
         with self._db.read() as connection:
             return [
                 Wanted(row.id, row.crm_id)
@@ -208,10 +219,10 @@ class Inbox:
     def settle(self, offered: Sequence[Wanted], run_id: str) -> None:
         """Records that a run was offered and did not take up: it has no word on them."""
         values = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN, "run_id": run_id}
-        other = sa.or_(_A.run_id.is_(None), _A.run_id != run_id)
+        left = [one.ask_id for one in self.unanswered(offered, run_id)]
         with self._db.write() as connection:
-            for part in chunks([one.ask_id for one in offered]):
-                connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done", other).values(**values))
+            for part in chunks(left):
+                connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values))
 
     def tidy(self, now: datetime) -> None:
         """Give up what no run could buy within a week, and forget requests that are done for as long."""

@@ -127,6 +127,26 @@ class TestRequests:
         assert world.get(lead)["Email"] == person.email
         assert office.look() == RequestState({"done": 1}, {"delivered": 1})
 
+    def test_a_request_that_comes_while_a_run_is_at_work_is_not_answered_by_what_that_run_read_before(
+        self, world: World, stage: Stage
+    ) -> None:
+        office = Office(stage.other(emails_only()))
+        person = world.person()
+        lead = world.lead(person, HasOptedOutOfEmail=True)
+        world.lead(world.person())
+        world.lensmor.task_seconds = 300.0
+
+        def change_their_mind() -> None:
+            world.edit(lead, HasOptedOutOfEmail=False)
+            office.ask(lead)
+
+        world.clock.at(120, change_their_mind)
+        office.stage.sync()  # has skipped the record at its beginning
+        assert office.look().state == "waiting"
+        office.work()
+        assert world.get(lead)["Email"] == person.email
+        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+
     def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(self, world: World, office: Office) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         office.ask(lead)
