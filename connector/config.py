@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ruamel.yaml import YAML
@@ -167,11 +168,22 @@ def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]]) -> LoadedM
     except ValidationError as error:
         raise MappingError(_schema_lines(path, document, error)) from None
     findings = check(mapping, offers)
-    if mapping.schedule is not None and not croniter.is_valid(mapping.schedule):
+    if mapping.schedule is not None and not _comes(mapping.schedule):
         findings = [*findings, Finding(("schedule",), "must be a cron expression such as '*/15 * * * *' (UTC)")]
     if findings:
         raise MappingError([f"{_place(path, document, found.path)}: {found.message}" for found in findings])
     return LoadedMapping(path, mapping, document)
+
+
+def _comes(schedule: str) -> bool:
+    """Whether it is a schedule, and its time ever comes: the 30th of February never does."""
+    if not croniter.is_valid(schedule):
+        return False
+    try:
+        croniter(schedule, datetime.now(UTC)).get_next(datetime)
+    except CroniterBadDateError:
+        return False
+    return True
 
 
 def find_mapping(name: str) -> Path:

@@ -92,6 +92,16 @@ def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, word: s
     assert (mapping.statuses.unlocked, mapping.select.asks) == (word, word)
 
 
+@pytest.mark.parametrize(("schedule", "fits"), [("0 0 29 2 *", True), ("0 0 30 2 *", False), ("every day", False)])
+def test_a_schedule_is_one_whose_time_comes(file: Path, schedule: str, fits: bool) -> None:
+    text = PAGE + f'schedule: "{schedule}"\n'
+    if fits:
+        assert load(file, text).mapping.schedule == schedule
+        return
+    with pytest.raises(MappingError, match="must be a cron expression"):
+        load(file, text)
+
+
 @pytest.mark.parametrize("encode", [lambda t: b"\xef\xbb\xbf" + t.encode(), lambda t: t.replace("\n", "\r\n").encode()])
 def test_files_of_other_editors_load(file: Path, encode: object) -> None:
     assert callable(encode)
