@@ -147,6 +147,8 @@ def adopt_hint(run: Run, provider: Provider, hint: Hint) -> None:
         confirmed = provider.knows_task(hint.vendor_id, hint.attempt_id, hint.person)
     except NotThereError:
         confirmed = False
+    except (RefusedError, StopError):
+        return  # the next run asks again; an id that the vendor chokes on says nothing about the vendor
     if confirmed:
         now = run.now()
         run.parts.ledger.attempts.accept(hint.attempt_id, hint.vendor_id, now, {}, {}, [], now)

@@ -44,6 +44,7 @@ class _Agenda:
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_once: set[int] = set()
+        self._asked_about: set[int] = set()  # hints
         # Older tasks only become fewer while a run is at work, and most runs have none.
         self._older = run.parts.ledger.results.has_older_tasks(provider.source, run.started_at)
         self.refresh()
@@ -137,7 +138,8 @@ class _Agenda:
             return
         for hint in self._run.parts.ledger.hints.waiting(self._provider.source):
             key = f"hint {hint.id}"
-            if key not in busy:
+            if key not in busy and hint.id not in self._asked_about:
+                self._asked_about.add(hint.id)  # once a run
                 yield key, functools.partial(collect.adopt_hint, self._run, self._provider, hint)
 
     def _reread(self, busy: set[str]) -> Iterator[Piece]:

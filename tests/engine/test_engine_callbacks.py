@@ -131,6 +131,17 @@ def test_a_callback_before_the_answer_waits_for_it(world: World, stage: Stage, m
         assert len(connection.execute(t.task.select()).all()) == 1
 
 
+def test_an_id_that_the_vendor_chokes_on_keeps_nobody_else_from_being_bought(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    _lose(world, stage)
+    assert call_back(stage, lookups(world)[0], _id="not-an-id-of-theirs")
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("salesfinity", "getEmailEnrichment", "status", subject="not-an-id-of-theirs", times=100, status=400)
+    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email
+
+
 def test_repeated_and_late_callbacks_change_nothing(world: World, stage: Stage) -> None:
     lead = world.lead(world.person())
     stage.sync()
