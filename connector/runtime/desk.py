@@ -84,6 +84,7 @@ class Desk:
 
     def beat(self, kind: str) -> None:
         """Be seen by other processes."""
+        self._parts.ledger.locks.renew(self._parts.owner)
         self._parts.ledger.errands.beat(self._parts.owner, kind, self.digests, self._now())
 
     def leave(self) -> None:

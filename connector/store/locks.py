@@ -37,6 +37,9 @@ class Locks(Protocol):
     def present(self, owner: str) -> contextlib.AbstractContextManager[None]:
         """Be known as alive under this name while the block runs."""
 
+    def renew(self, owner: str) -> None:
+        """Be known again, where the database went away meanwhile; now and then."""
+
     def is_alive(self, owner: str) -> bool:
         """Whether that process may still send what it has taken."""
 
@@ -83,6 +86,9 @@ class FileLocks:
         finally:
             self._present.discard(owner)
 
+    def renew(self, owner: str) -> None:
+        """Nothing: a file's lock lasts."""
+
     def is_alive(self, owner: str) -> bool:
         """Whether it is ourselves, in another thread."""
         return owner in self._present
@@ -93,6 +99,7 @@ class SessionLocks:
 
     def __init__(self, database: Database) -> None:
         self._engine = database.engine.execution_options(isolation_level="AUTOCOMMIT", beside=True)
+        self._present: dict[str, contextlib.ExitStack] = {}
 
     @contextlib.contextmanager
     def drive(self, mappings: Collection[str] | None) -> Iterator[None]:
@@ -116,9 +123,23 @@ class SessionLocks:
     @contextlib.contextmanager
     def present(self, owner: str) -> Iterator[None]:
         """Hold a lock under this name."""
-        with self._session() as session:
-            _try(session, "pg_try_advisory_lock_shared", _OWNER, _number(owner))
-            yield
+        with contextlib.ExitStack() as sessions:
+            self._hold(sessions, owner)
+            self._present[owner] = sessions
+            try:
+                yield
+            finally:
+                del self._present[owner]
+
+    def renew(self, owner: str) -> None:
+        """Hold it in another session, where a restart of the server has ended the one that held it."""
+        sessions = self._present.get(owner)
+        if sessions is not None and not self.is_alive(owner):
+            self._hold(sessions, owner)
+
+    def _hold(self, sessions: contextlib.ExitStack, owner: str) -> None:
+        session = sessions.enter_context(self._session())
+        _try(session, "pg_try_advisory_lock_shared", _OWNER, _number(owner))
 
     def is_alive(self, owner: str) -> bool:
         """Whether some session holds the lock of that name."""

@@ -14,7 +14,9 @@ from ledger_shelf import Shelf, open_ledger_at
 
 from connector.core.errors import LockedError
 from connector.store import tables as t
+from connector.store.database import Database
 from connector.store.ledger import Ledger
+from connector.store.locks import SessionLocks
 
 DRIVER = """
 import sys
@@ -201,3 +203,21 @@ def test_processes_that_make_a_new_ledger_at_once_share_its_key(tmp_path: Path) 
     assert len(set(found)) == 1
     assert found[0]
     assert sorted(file.name for file in tmp_path.glob("*.key*")) == ["connector.db.key"]
+
+
+def test_a_process_is_known_as_alive_again_after_the_server_was_restarted(postgres_url: str) -> None:
+    mine, other = Database(postgres_url), Database(postgres_url)
+    locks, theirs = SessionLocks(mine), SessionLocks(other)
+    with locks.present("me"):
+        assert theirs.is_alive("me")
+        with other.write(alone=False) as connection:
+            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.exec_driver_sql(f"{ended} AND datname = current_database()")
+        assert not theirs.is_alive("me")
+        locks.renew("me")
+        assert theirs.is_alive("me")
+        locks.renew("somebody else")
+        assert not theirs.is_alive("somebody else")
+    assert not theirs.is_alive("me")
+    mine.close()
+    other.close()
