@@ -133,6 +133,8 @@ class Desk:
         if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
+        if found.plan_id is not None or not self._agree(mappings):
+            return  # the ceiling of a plan, and the caps of another version of a mapping, are not known here
         if self._at_work & mappings.keys() or run_id in self._helping:
             return  # it is our own run, or another thread helps already
         self._helping.add(run_id)
@@ -147,6 +149,12 @@ class Desk:
             LOG.warning("could not help with a run", extra={"run": run_id, "error": str(error)})
         finally:
             self._helping.discard(run_id)
+
+    def _agree(self, mappings: Collection[str]) -> bool:
+        """Whether every worker that knows these mappings has the same version of them as this one."""
+        mine = {name: found for name, found in self.digests.items() if name in mappings}
+        workers = self._parts.ledger.workers(self._now())
+        return all(one.mappings.get(name, digest) == digest for one in workers for name, digest in mine.items())
 
     # -- the schedule ----------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class RunRow:
     started_at: datetime
     finished_at: datetime | None
     report: Mapping[str, Any] | None
+    plan_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,4 +257,5 @@ def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
         row.started_at,
         row.finished_at,
         json.loads(row.report) if row.report else None,
+        row.plan_id,
     )

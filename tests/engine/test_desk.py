@@ -1,5 +1,6 @@
 """The desk that both runtimes work from: requests, the schedule, runs handed over, and what was left open."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,11 @@ from office import Office
 from stage import Stage, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError, DownError
+from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
+from connector.engine import sync
+from connector.engine.sync import Job
+from connector.store.errands import WorkerRow
 from connector.store.inbox import RequestState
 
 
@@ -231,6 +236,50 @@ class TestSchedule:
         with office.desk() as one, office.desk() as other:
             assert one.due() == other.due() == ["lead"]
         assert office.work() == 1
+
+
+class TestHelp:
+    def help(self, office: Office, run_id: str) -> None:
+        looks = iter(range(6))
+        with office.desk() as desk:
+            desk._tools = replace(desk._tools, stopping=lambda: next(looks, None) is None)
+            desk.assist(run_id)
+
+    def begin(self, stage: Stage, plan: FrozenPlan | None = None) -> str:
+        """A run that has planned a full batch, and not bought it yet; its id."""
+        with stage.parts() as parts:
+            job = Job("sync", stage.mappings, {}, plan)
+            run = sync._begin(replace(parts, shared=True), job)
+            sync._take_up(run, job)
+        return run.id
+
+    def test_whoever_helps_buys_full_batches(self, world: World, stage: Stage) -> None:
+        for _ in range(100):
+            world.lead(world.person())
+        stage = stage.other(emails_only())
+        self.help(Office(stage), self.begin(stage))
+        assert world.ours("lensmor") == 100 * 15
+
+    def test_nobody_helps_with_a_plan_whose_ceiling_only_its_own_process_knows(
+        self, world: World, stage: Stage
+    ) -> None:
+        for _ in range(100):
+            world.lead(world.person())
+        stage = stage.other(emails_only())
+        plan = stage.plan().model_copy(update={"ceiling": {"lensmor": 15}})
+        self.help(Office(stage), self.begin(stage, plan))
+        assert world.paid_posts() == 0
+
+    def test_nobody_helps_with_another_version_of_the_mapping(self, world: World, stage: Stage) -> None:
+        """Its caps may be others."""
+        for _ in range(100):
+            world.lead(world.person())
+        stage = stage.other(emails_only())
+        run_id = self.begin(stage)
+        with stage.parts() as parts, parts.ledger.locks.present("another"), parts.ledger.drive(["else"]):
+            parts.ledger.errands.beat("another", "worker", {"lead": "another version"}, world.clock.now())
+            self.help(Office(stage), run_id)
+        assert world.paid_posts() == 0
 
 
 class TestHandedOver:
