@@ -96,16 +96,17 @@ class Polls:
 
         Args:
             run_id: whose tasks and unlocks count.
-            since: when the run began; tasks are its own when they were submitted later.
+            since: when the run began; tasks are its own when they were submitted later, by no run beside it.
             providers: those that are still asked.
             now: a postponed purchase whose time has come does not count: a cap forbids it, or it would be under way.
             until: nothing later than this counts.
         """
-        k = t.task.c
+        k, r = t.task.c, t.run.c
+        others = sa.select(r.id).where(r.state == "running", r.id != run_id)
         planned = sa.and_(_U.state == UnlockState.PLANNED.value, _U.check_at.is_(None))
         queries = (
             sa.select(sa.func.min(k.next_poll_at)).where(
-                k.state == "open", k.provider.in_(providers), k.submitted_at >= since
+                k.state == "open", k.provider.in_(providers), k.submitted_at >= since, k.run_id.not_in(others)
             ),
             sa.select(sa.func.min(_U.check_at)).where(
                 _U.check_at.is_not(None), _U.run_id == run_id, _U.provider.in_(providers)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from office import Office
 from stage import Stage, World, email_only, mapping
 
@@ -12,7 +13,7 @@ from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.engine import sync
 from connector.engine.sync import Job
-from connector.store.errands import WorkerRow
+from connector.store import tables as t
 from connector.store.inbox import RequestState
 
 
@@ -280,6 +281,22 @@ class TestHelp:
             parts.ledger.errands.beat("another", "worker", {"lead": "another version"}, world.clock.now())
             self.help(Office(stage), run_id)
         assert world.paid_posts() == 0
+
+    def test_a_run_does_not_wait_for_the_tasks_of_one_beside_it(self, world: World, stage: Stage) -> None:
+        with stage.parts() as parts:
+            ledger, now = parts.ledger, world.clock.now()
+            mine, other = (ledger.runs.start("sync", [name], now) for name in ("lead", "contact"))
+            attempt = {"provider": "lensmor", "account": "default", "channel": "work_email", "run_id": other}
+            with ledger.database.write() as connection:
+                sent = {"id": "a", "owner": "o", "state": "submitted", "size": 1, "budget_day": "2026-11-20"}
+                connection.execute(sa.insert(t.attempt).values(**attempt, **sent, created_at=now))
+                task = {"vendor_id": "v", "attempt_id": "a", "state": "open", "next_poll_at": now}
+                connection.execute(sa.insert(t.task).values(**attempt, **task, submitted_at=now))
+            results, until = ledger.results, world.clock.later(60)
+            assert results.next_due(mine, now, ["lensmor"], now, until) is None
+            assert results.next_due(other, now, ["lensmor"], now, until) == now
+            ledger.runs.bury(now)  # what it left is waited for by whoever runs
+            assert results.next_due(mine, now, ["lensmor"], now, until) == now
 
 
 class TestHandedOver:
