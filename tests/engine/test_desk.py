@@ -8,12 +8,15 @@ import sqlalchemy as sa
 from office import Office
 from stage import Stage, World, email_only, mapping
 
+from connector.app import handing
 from connector.core.errors import ConfigurationError, DownError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.engine import sync
+from connector.engine.context import Silent
 from connector.engine.sync import Job
 from connector.store import tables as t
+from connector.store.errands import WorkerRow
 from connector.store.inbox import RequestState
 
 
@@ -368,3 +371,21 @@ class TestHandedOver:
                 office.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
                 desk.work("lead")
         assert office.checks == 1
+
+    def test_nobody_waits_for_workers_of_other_mappings(
+        self, world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The one worker that knew the mapping has gone, and another stays."""
+        looks: list[object] = []
+
+        def workers(now: object) -> list[WorkerRow]:
+            looks.append(now)
+            assert len(looks) < 100
+            return [WorkerRow("another", "worker", {"contact": "a digest"})]
+
+        monkeypatch.setattr(handing, "LOOK_EVERY_S", 0.001)
+        digests = {name: found.digest() for name, found in stage.mappings.items()}
+        with stage.ledger() as ledger:
+            monkeypatch.setattr(ledger, "workers", workers)
+            assert handing.hand_over(ledger, "sync", digests, None, Silent(), world.clock) is None
+            assert ledger.errands.waiting(digests) == []
