@@ -23,7 +23,7 @@ from connector.engine.context import Parts, Patience, Progress, Run, Silent
 from connector.engine.loop import Assistance
 from connector.engine.pull import flagged
 from connector.engine.sync import Job, run_pass
-from connector.store.errands import Errand
+from connector.store.errands import ANY_VERSION, Errand
 from connector.store.inbox import POSTPONED_S, Wanted
 
 LOG = logging.getLogger("connector.work")
@@ -166,7 +166,7 @@ class Desk:
         errands = self._parts.ledger.errands
         last = errands.last_tick(name, now)
         if croniter(mapping.schedule, last).get_next(datetime) <= now:
-            errands.tick(name, mapping.digest(), last, now)
+            errands.tick(name, last, now)
 
     # -- runs handed over ------------------------------------------------------------------------------------
 
@@ -175,7 +175,9 @@ class Desk:
         if not errands.begin(errand.id):
             return
         meant = {name: self._mappings[name] for name in errand.mappings}
-        other = [name for name, mapping in meant.items() if mapping.digest() != errand.mappings[name]]
+        other = [
+            name for name, mapping in meant.items() if errand.mappings[name] not in {ANY_VERSION, mapping.digest()}
+        ]
         if other:
             told = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
             errands.end(errand.id, {"error": told, "exit_code": ConfigurationError.exit_code})

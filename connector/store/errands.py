@@ -16,6 +16,7 @@ from connector.store.outbox import Outbox
 ALIVE_FOR = timedelta(seconds=30)  # a worker that gave no sign for so long is gone
 KEPT = timedelta(days=7)  # longer than anybody waits for an answer
 HINTS_KEPT = timedelta(days=30)
+ANY_VERSION = ""  # instead of a digest: the schedule means the mapping as it is when its sync is made
 _E, _W, _M = t.errand.c, t.worker.c, t.meta.c
 
 
@@ -152,7 +153,7 @@ class Errands:
             )
         return now
 
-    def tick(self, mapping: str, digest: str, last: datetime, now: datetime) -> bool:
+    def tick(self, mapping: str, last: datetime, now: datetime) -> bool:
         """Claim the tick that is due and ask for its sync; False when somebody else has it."""
         with self._db.write(alone=False) as connection:
             moved = connection.execute(
@@ -161,7 +162,7 @@ class Errands:
                 .values(value=now.isoformat())
             )
             if moved.rowcount == 1:
-                self._ask(connection, "sync", {mapping: digest}, None, now)
+                self._ask(connection, "sync", {mapping: ANY_VERSION}, None, now)
         return moved.rowcount == 1
 
     # -- who is there ----------------------------------------------------------------------------------------

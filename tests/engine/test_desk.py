@@ -233,6 +233,18 @@ class TestSchedule:
         office.work()
         assert world.get(lead)["Email"] is not None
 
+    def test_a_tick_is_for_whatever_the_mapping_says_when_it_is_made(self, world: World, stage: Stage) -> None:
+        """The file was changed between: a process that stops in the middle is often started with another one."""
+        office = Office(stage.other(scheduled()))
+        office.work()
+        lead = world.lead(world.person())
+        world.clock.advance(minutes=15)
+        with office.desk() as desk:
+            assert desk.due() == ["lead"]
+        changed = mapping("lead", schedule="*/15 * * * *", limits={"max_credits": {"lensmor": 10_000}})
+        Office(stage.other(changed)).work()
+        assert world.get(lead)["Email"] is not None
+
     def test_two_processes_make_one_sync_of_a_tick(self, world: World, stage: Stage) -> None:
         office = Office(stage.other(scheduled()))
         office.work()
