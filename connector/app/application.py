@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.doctor import Finding, doctor_crm
-from connector.app.handing import Backfill, Handed, hand_over, somebody_works
+from connector.app.handing import Backfill, Handed, alone, hand_over, somebody_works
 from connector.app.joining import (
     Configured,
     configure,
@@ -199,7 +199,7 @@ class Application:
             if found is None:
                 raise ConfigurationError(f"there is no run {run_id!r}, or several begin so; see: connector runs")
             parts.crm.login()
-            with parts.ledger.drive():
+            with alone(parts.ledger):
                 return undo(parts, found.id)
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
@@ -318,13 +318,13 @@ class Application:
         Raises:
             ConfigurationError: there is no such unlock, or the word does not fit its state.
         """
-        with self.ledger() as ledger, ledger.drive():
+        with self.ledger() as ledger, alone(ledger):
             return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""
         ids = {record_id, to_18(record_id) or record_id}
-        with self.ledger() as ledger, ledger.drive():
+        with self.ledger() as ledger, alone(ledger):
             return ledger.operator.forget(sorted(ids))
 
     @contextmanager

@@ -1,7 +1,8 @@
 """Handing a run to the process that drives the ledger, and showing what it says."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,25 @@ class Handed:
     def to_json(self) -> dict[str, Any]:
         """The documented document."""
         return dict(self.document)
+
+
+@contextlib.contextmanager
+def alone(ledger: Ledger) -> Iterator[None]:
+    """Drive the whole ledger while the block runs.
+
+    Raises:
+        LockedError: somebody else does; told so that an admin knows whom to stop.
+    """
+    try:
+        with ledger.drive():
+            yield
+    except LockedError as error:
+        if not ledger.workers(ledger.database.clock()):
+            raise
+        raise LockedError(
+            "this command needs the ledger alone, and 'connector serve' or a worker is at work: stop it (SIGTERM, or "
+            "Ctrl-C), run this command, and start it again"
+        ) from error
 
 
 class _RemoteError(ConnectorError):

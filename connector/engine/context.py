@@ -126,6 +126,7 @@ class Run:
         settled: unlocks that became final and whose records were not told yet.
         still_at_work: providers with tasks or unknown unlocks from earlier runs.
         plan: the frozen plan that the run applies.
+        budget_id: runs with the same one share what a run may spend.
     """
 
     parts: Parts
@@ -154,6 +155,7 @@ class Run:
     settled: deque[int] = field(default_factory=deque)
     still_at_work: frozenset[str] = frozenset()
     plan: FrozenPlan | None = None
+    budget_id: str | None = None
 
     def now(self) -> datetime:
         """The run's time."""
@@ -203,7 +205,7 @@ class Run:
             day=limits.day,
             month=limits.month,
             reserve=limits.reserve,
-            plan_id=self.plan.plan_id if self.plan else None,
+            plan_id=self.budget_id,
             ceiling=self.plan.ceiling.get(provider, 0) if self.plan else None,
         )
 

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from connector.core.errors import NotThereError, RefusedError, StopError, UnreachableError
+from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel
 from connector.engine import buy, collect, resolve, write
 from connector.engine.context import Patience, Run
@@ -22,6 +22,7 @@ JOIN_S = 15.0  # how long a batch that is not full waits for people who may stil
 GLANCE_S = 1.0
 SHORT_PATIENCE_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
 STOPPING = "the connector is being stopped; the next run goes on"
+CHECK_EVERY_S = 5.0
 CLAIM_S = 60.0  # where several processes look, nobody else does for so long: then whoever took it is dead
 TROUBLES_IN_A_ROW = 3
 Piece = tuple[str, Work]
@@ -183,7 +184,7 @@ class Loop:
             for name, provider in parts.providers.items()
             if name in run.asked_providers and not (self.helps and provider.parallel == 1)
         ]
-        self._looked_at = run.now()
+        self._looked_at = self._checked_at = run.now()
         self._deadline = run.later(parts.wait_s)
         self._ready = 0
         self._ready_since: datetime | None = None
@@ -224,6 +225,7 @@ class Loop:
         return self._wait()
 
     def _mind_the_time(self) -> None:
+        self._still_ours()
         run, patience = self._run, self._run.parts.patience()
         if patience is Patience.NONE:
             for agenda in self._agendas:
@@ -233,6 +235,18 @@ class Loop:
             self._deadline = min(self._deadline, run.now())
         if run.now() >= self._deadline:
             run.out_of_time = True
+
+    def _still_ours(self) -> None:
+        """Go no further with a run that another process has taken over: our lock was lost with its session.
+
+        Raises:
+            LockedError: it has.
+        """
+        run = self._run
+        if run.parts.shared and run.now() >= self._after(self._checked_at, CHECK_EVERY_S):
+            self._checked_at = run.now()
+            if not run.parts.ledger.runs.is_running(run.id):
+                raise LockedError("another process has taken this run over")
 
     def _fill(self, agenda: _Agenda) -> bool:
         started = False
@@ -320,7 +334,7 @@ class Assistance(Loop):
     def work(self) -> None:
         """Help until the run has ended, or this process is to stop."""
         try:
-            while self._run.parts.ledger.runs.is_running(self._run.id) and not self._stopping():
+            while self._is_led() and not self._stopping():
                 busy = sum(agenda.lane.reap() for agenda in self._agendas) + sum(map(self._fill, self._agendas))
                 self._run.settled.clear()
                 if not busy:
@@ -331,6 +345,11 @@ class Assistance(Loop):
                 agenda.lane.close()
             for agenda in self._agendas:
                 agenda.lane.reap()
+
+    def _is_led(self) -> bool:
+        """Whether the run goes on, and whoever leads it is alive."""
+        ledger = self._run.parts.ledger
+        return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_driven, self._run.mappings))
 
     def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
         """Whether a batch is as full as it will be, only the run's own process knows."""

@@ -6,7 +6,7 @@ Whatever ends a pass early, the ledger is left so that the next one goes on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connector.core.errors import ConnectorError, StopError
+from connector.core.errors import ConnectorError, LockedError, StopError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
@@ -26,12 +26,14 @@ class Job:
         command: sync, backfill, ... as reports name it.
         selections: by mapping name, which records; a mapping without one takes its flagged records.
         plan: exactly this frozen plan, instead.
+        budget_id: runs with the same one share what a run may spend: they are one command, gone on with after a death.
     """
 
     command: str
     mappings: Mapping[str, MappingFile]
     selections: Mapping[str, Selection]
     plan: FrozenPlan | None = None
+    budget_id: str | None = None
 
 
 def run_pass(parts: Parts, job: Job) -> Report:
@@ -52,6 +54,8 @@ def run_pass(parts: Parts, job: Job) -> Report:
     except StopError as error:
         run.crm_stopped = str(error)
         books.classify_rest(run)
+    except LockedError:
+        raise  # what there is to say of the run's records, its new owner says
     except ConnectorError as error:
         books.classify_rest(run)
         books.close(run, job.command, "failed", str(error))
@@ -65,10 +69,10 @@ def _begin(parts: Parts, job: Job) -> Run:
     now = parts.clock.now()
     first_entry = parts.ledger.credits.newest_entry()
     parts.ledger.runs.bury(now, list(job.mappings) if parts.shared else None)
-    plan_id = job.plan.plan_id if job.plan else None
+    plan_id = job.plan.plan_id if job.plan else job.budget_id
     run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
     at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
-    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work, plan=job.plan)
+    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work, plan=job.plan, budget_id=plan_id)
 
 
 def _take_up(run: Run, job: Job) -> None:

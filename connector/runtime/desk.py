@@ -15,7 +15,7 @@ from typing import Any
 
 from croniter import croniter
 
-from connector.core.errors import ConfigurationError, ConnectorError
+from connector.core.errors import ConfigurationError, ConnectorError, LockedError
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Crm, Selection
@@ -133,7 +133,7 @@ class Desk:
         if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
-        if found.plan_id is not None or not self._agree(mappings):
+        if found.command == "apply" or not self._agree(mappings):
             return  # the ceiling of a plan, and the caps of another version of a mapping, are not known here
         if self._at_work & mappings.keys() or run_id in self._helping:
             return  # it is our own run, or another thread helps already
@@ -142,7 +142,7 @@ class Desk:
             self._check()
             at_work = frozenset(name for name, _ in self._parts.ledger.runs.open_counts().unlocks)
             parts = self._ready_for(mappings, Silent())
-            run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work)
+            run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
             Assistance(run, self._tools.stopping).work()
         except ConnectorError as error:
             self._recheck()
@@ -184,9 +184,10 @@ class Desk:
             return
         try:
             self._check()
-            selections = {} if errand.chosen is None else self._tools.select(self._own.crm, meant, errand.chosen)
-            job = Job(errand.command, meant, selections)
+            job = Job(errand.command, meant, self._selections(errand, meant), budget_id=errand.id)
             report = run_pass(self._ready_for(meant, _Telling(self._parts, errand.id)), job)
+        except LockedError:
+            raise  # somebody else goes on with it
         except ConnectorError as error:
             self._recheck()
             errands.end(errand.id, {"error": str(error), "exit_code": error.exit_code})
@@ -195,6 +196,18 @@ class Desk:
         if not self._tools.stopping():  # else it is not done: whoever comes next goes on
             errands.end(errand.id, {"report": report.to_json(), "exit_code": report.exit_code})
         _log(report)
+
+    def _selections(self, errand: Errand, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
+        """The records that are meant; so many of them are named at once, or a second try would take so many more."""
+        if errand.chosen is None:
+            return {}
+        found = self._tools.select(self._own.crm, meant, errand.chosen)
+        if errand.chosen.get("limit") is None:
+            return found
+        crm: Crm = self._own.crm
+        ids = [record.id for one in found.values() for page in crm.select(replace(one, fields=())) for record in page]
+        self._parts.ledger.errands.name_records(errand.id, ids)
+        return {name: replace(one, ids=tuple(ids), limit=None) for name, one in found.items()}
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -206,6 +219,8 @@ class Desk:
         try:
             self._check()
             report = self._run("trigger", name, selection)
+        except LockedError:
+            raise
         except ConnectorError as error:
             self._recheck()
             inbox.postpone(offered, str(error), self._parts.clock.later(POSTPONED_S))
@@ -230,6 +245,8 @@ class Desk:
             self._check()
             report = self._run("finish", name, Selection(usual.object, usual.fields, ids=()))
             moved = any(count for word, count in report.outcomes.items() if word.value in {"delivered", "not_found"})
+        except LockedError:
+            raise
         except ConnectorError as error:
             self._recheck()
             LOG.warning("open records wait", extra={"mapping": name, "error": str(error)})

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,6 +107,10 @@ class Errands:
     def begin(self, errand_id: str) -> bool:
         """Take an errand up; False when it has an end, or was taken back."""
         return self._set(errand_id, state="running", progress="")
+
+    def name_records(self, errand_id: str, ids: Sequence[str]) -> None:
+        """From now on these records are meant, whatever chose them."""
+        self._set(errand_id, chosen=json.dumps({"where": None, "ids": list(ids), "limit": None}))
 
     def tell(self, errand_id: str, progress: Mapping[str, Any]) -> None:
         """Say how far it is."""

@@ -34,6 +34,9 @@ class Locks(Protocol):
     def is_held(self) -> bool:
         """Whether anybody drives anything."""
 
+    def is_driven(self, mapping: str) -> bool:
+        """Whether anybody drives this mapping."""
+
     def present(self, owner: str) -> contextlib.AbstractContextManager[None]:
         """Be known as alive under this name while the block runs."""
 
@@ -77,6 +80,11 @@ class FileLocks:
         except LockedError:
             return True
 
+    def is_driven(self, mapping: str) -> bool:
+        """Whether somebody drives everything."""
+        del mapping
+        return self.is_held()
+
     @contextlib.contextmanager
     def present(self, owner: str) -> Iterator[None]:
         """Remember our own name: only the driver sends, so whoever asks asks about itself or about the dead."""
@@ -117,8 +125,11 @@ class SessionLocks:
 
     def is_held(self) -> bool:
         """Whether anybody drives any mapping."""
-        with self._session() as session:
-            return not _try(session, "pg_try_advisory_lock", _LEDGER, 0)
+        return self._is_locked(_LEDGER, 0)
+
+    def is_driven(self, mapping: str) -> bool:
+        """Whether anybody drives this mapping."""
+        return self._is_locked(_MAPPING, _number(mapping))
 
     @contextlib.contextmanager
     def present(self, owner: str) -> Iterator[None]:
@@ -143,8 +154,12 @@ class SessionLocks:
 
     def is_alive(self, owner: str) -> bool:
         """Whether some session holds the lock of that name."""
-        with self._session() as session:
-            return not _try(session, "pg_try_advisory_lock", _OWNER, _number(owner))
+        return self._is_locked(_OWNER, _number(owner))
+
+    def _is_locked(self, kind: int, number: int) -> bool:
+        """Looked up, not tried: a lock taken for a moment would turn away whoever wants it in that moment."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(_LOCKED, {"kind": kind, "number": number % 2**32}).scalar())
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[sa.Connection]:
@@ -152,6 +167,14 @@ class SessionLocks:
         with self._engine.connect() as connection:
             connection.detach()
             yield connection
+
+
+# Locks of two numbers have a subid of 2, and show the second as an unsigned number.
+_LOCKED = sa.text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND classid::bigint = :kind AND objid::bigint = :number)"
+)
 
 
 def _try(session: sa.Connection, function: str, kind: int, number: int) -> bool:

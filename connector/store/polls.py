@@ -232,6 +232,19 @@ class Polls:
                 for row in connection.execute(query)
             ]
 
+    def is_for_another_run(self, check: CheckRow, run_id: str) -> bool:
+        """Whether open records of other runs wait for an unlock, and none of this run."""
+        r, w = t.record.c, t.want.c
+        query = (
+            sa.select(r.run_id)
+            .join(t.want, w.record_id == r.id)
+            .where(w.unlock_id == check.id, w.state == "open", r.state == "open")
+            .distinct()
+        )
+        with self._db.read() as connection:
+            runs = set(connection.scalars(query))
+        return bool(runs) and run_id not in runs
+
     def free(self, check: CheckRow, run_id: str) -> None:
         """A planned unlock may be sent by this run."""
         with self._db.write() as connection:

@@ -1,7 +1,7 @@
 """A desk on a stage, and whoever asks: what both runtimes do, one step at a time."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ class Office:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.stopping = False
+        self.has_locks = True
         self.broken: Exception | None = None
         self.checks = 0
 
@@ -29,7 +30,8 @@ class Office:
     def desk(self) -> Iterator[Desk]:
         """A desk of a new process."""
         with self.stage.parts() as parts:
-            tools = Tools(self._connect, self._check, _select, parts.ledger.drive, lambda: self.stopping)
+            claim = parts.ledger.drive if self.has_locks else lambda _names: nullcontext()
+            tools = Tools(self._connect, self._check, _select, claim, lambda: self.stopping)
             yield Desk(replace(parts, shared=True), self.stage.mappings, tools)
 
     def work(self) -> int:
@@ -69,7 +71,9 @@ class Office:
 
 def _select(_crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> dict[str, Selection]:
     made: dict[str, Selection] = {}
+    ids = None if chosen["ids"] is None else tuple(chosen["ids"])
     for name, found in mappings.items():
         usual = flagged(found)
-        made[name] = Selection(usual.object, usual.fields, None, usual.where, tuple(chosen["ids"]))
+        where = (*usual.where, chosen["where"]) if chosen["where"] else usual.where
+        made[name] = Selection(usual.object, usual.fields, None, where, ids, limit=chosen["limit"])
     return made

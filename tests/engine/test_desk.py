@@ -1,5 +1,6 @@
 """The desk that both runtimes work from: requests, the schedule, runs handed over, and what was left open."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,14 @@ from office import Office
 from stage import Stage, World, email_only, mapping
 
 from connector.app import handing
-from connector.core.errors import ConfigurationError, DownError
+from connector.core.errors import ConfigurationError, DownError, LockedError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.engine import sync
 from connector.engine.context import Silent
 from connector.engine.sync import Job
 from connector.store import tables as t
-from connector.store.errands import WorkerRow
+from connector.store.errands import Errands, WorkerRow
 from connector.store.inbox import RequestState
 
 
@@ -34,8 +35,10 @@ def unscheduled(**changes: object) -> MappingFile:
     return mapping("lead", schedule=None, **changes)
 
 
-def emails_only() -> MappingFile:
-    return email_only("lensmor").model_copy(update={"schedule": None})
+def emails_only(**changes: object) -> MappingFile:
+    found = email_only("lensmor").channels.model_dump(by_alias=True, exclude_none=True)
+    channels = {"work_email": None, "phone": None, "personal_email": None, **found}
+    return unscheduled(channels=channels, **changes)
 
 
 def scheduled(cron: str = "*/15 * * * *") -> MappingFile:
@@ -255,16 +258,18 @@ class TestSchedule:
 
 
 class TestHelp:
-    def help(self, office: Office, run_id: str) -> None:
+    def help(self, office: Office, run_id: str, *driven: str) -> None:
+        """Help for a few moments, while somebody drives these mappings."""
         looks = iter(range(6))
-        with office.desk() as desk:
+        leading = office.stage.ledger() if driven else nullcontext()
+        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), office.desk() as desk:
             desk._tools = replace(desk._tools, stopping=lambda: next(looks, None) is None)
             desk.assist(run_id)
 
     def begin(self, stage: Stage, plan: FrozenPlan | None = None) -> str:
         """A run that has planned a full batch, and not bought it yet; its id."""
         with stage.parts() as parts:
-            job = Job("sync", stage.mappings, {}, plan)
+            job = Job("apply" if plan else "sync", stage.mappings, {}, plan)
             run = sync._begin(replace(parts, shared=True), job)
             sync._take_up(run, job)
         return run.id
@@ -273,7 +278,10 @@ class TestHelp:
         for _ in range(100):
             world.lead(world.person())
         stage = stage.other(emails_only())
-        self.help(Office(stage), self.begin(stage))
+        run_id = self.begin(stage)
+        self.help(Office(stage), run_id)
+        assert world.ours("lensmor") == 0  # whoever leads it is dead: it is begun anew
+        self.help(Office(stage), run_id, "lead")
         assert world.ours("lensmor") == 100 * 15
 
     def test_nobody_helps_with_a_plan_whose_ceiling_only_its_own_process_knows(
@@ -283,7 +291,7 @@ class TestHelp:
             world.lead(world.person())
         stage = stage.other(emails_only())
         plan = stage.plan().model_copy(update={"ceiling": {"lensmor": 15}})
-        self.help(Office(stage), self.begin(stage, plan))
+        self.help(Office(stage), self.begin(stage, plan), "lead")
         assert world.paid_posts() == 0
 
     def test_nobody_helps_with_another_version_of_the_mapping(self, world: World, stage: Stage) -> None:
@@ -376,6 +384,59 @@ class TestHandedOver:
             found = ledger.errands.find(errand_id)
         assert found is not None
         assert found.state == "done"
+
+    def test_a_limited_backfill_gone_on_with_takes_no_more_records_than_it_was_told(
+        self, world: World, office: Office, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leads = [world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(3)]
+        self.hand(office.stage, "backfill", {"where": "Email = null", "ids": None, "limit": 1})
+
+        def end(*_args: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Errands, "end", end)  # the process is killed when all is done but told
+            with office.desk() as desk, pytest.raises(KeyboardInterrupt):
+                desk.work("lead")
+        assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
+        office.work()
+        assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
+        assert world.paid_posts() == 2
+
+    def test_what_a_run_may_spend_is_one_budget_however_often_it_is_gone_on_with(
+        self, world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        office = Office(stage.other(emails_only(limits={"max_credits": {"lensmor": 30, "salesfinity": 0}})))
+        for _ in range(5):
+            world.lead(world.person())
+        self.hand(office.stage, "sync")
+
+        def end(*_args: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Errands, "end", end)
+            with office.desk() as desk, pytest.raises(KeyboardInterrupt):
+                desk.work("lead")
+        office.work()
+        assert world.ours("lensmor") == 30
+
+    def test_a_run_that_was_taken_over_leaves_its_records_to_the_other(self, world: World, office: Office) -> None:
+        """The session that held its lock was ended by the server, and another process began."""
+        world.lead(world.person())
+        errand_id = self.hand(office.stage, "sync")
+        office.stage.wait_s = 100.0
+        office.has_locks = False
+        with office.desk() as desk, office.desk() as other:
+            world.clock.at(2, lambda: other.work("lead"))
+            with pytest.raises(LockedError, match="taken this run over"):
+                desk.work("lead")
+        with office.stage.ledger() as ledger:
+            found = ledger.errands.find(errand_id)
+            assert [run.state for run in ledger.runs.newest()] == ["finished", "died"]
+        assert found is not None
+        assert found.state == "done"
+        assert world.paid_posts() == 2
 
     def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(self, world: World, office: Office) -> None:
         with office.desk() as desk:

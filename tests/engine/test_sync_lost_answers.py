@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from stage import FaultRow, Stage, World, email_only, phone_only
 
-from connector.core.model import Outcome
+from connector.core.model import Outcome, UnlockState
 
 LOSING: tuple[FaultRow, ...] = (
     ("drop_after", {}),
@@ -310,3 +310,23 @@ def test_two_readers_of_the_same_moment_count_as_one(world: World, stage: Stage)
         world.clock.advance(minutes=5)
         (again,) = results.due_checks(source, world.clock.now())
     assert again.checks == 1
+
+
+def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeated(world: World, stage: Stage) -> None:
+    """A run of another mapping reads the person too, and cannot tell whether the repeat is still wanted."""
+    person = world.person()
+    lead = world.lead(person)
+    leads, contacts = stage.other(email_only()), stage.other(email_only(name="contact"))
+    leads.wait_s = contacts.wait_s = 5.0
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    leads.sync()
+    for _ in range(8):
+        world.clock.advance(minutes=5)
+        contacts.sync()
+    with stage.ledger() as ledger:
+        (unlock,) = ledger.operator.needs_a_look()
+    assert unlock.state is UnlockState.UNKNOWN
+    assert unlock.check_at is not None
+    leads.syncs(6)
+    assert world.get(lead)["Email"] == person.email
+    assert world.ours("lensmor") == 15

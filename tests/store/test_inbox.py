@@ -18,7 +18,6 @@ from connector.store.inbox import (
     AGAIN_AFTER_S,
     GIVEN_UP,
     KEPT,
-    NOT_READ,
     NOT_TAKEN,
     POSTPONED_S,
     Arrival,
@@ -236,9 +235,8 @@ def run_over(shelf: Shelf, words: dict[str, Outcome], state: str = "finished") -
 
 def settle(shelf: Shelf, taken: list[Wanted], run_id: str) -> None:
     """What the end of a run does, and then whoever offered it these records."""
-    again_at = shelf.now + AGAIN_AFTER
-    shelf.ledger.inbox.follow(run_id, ["lead"], again_at)
-    shelf.ledger.inbox.settle(taken, run_id, again_at)
+    shelf.ledger.inbox.follow(run_id, ["lead"], shelf.now, shelf.now + AGAIN_AFTER)
+    shelf.ledger.inbox.settle(taken, run_id)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -269,17 +267,12 @@ def test_a_record_that_the_run_did_not_find_is_skipped(shelf: Shelf) -> None:
     assert (found.state, found.states, found.outcomes) == ("done", {"done": 2}, {"delivered": 1, "skipped": 1})
 
 
-@pytest.mark.parametrize("state", ["stopped", "failed", "running"])
-def test_a_record_that_a_run_had_not_come_to_is_offered_again(shelf: Shelf, state: str) -> None:
+def test_a_record_that_a_run_had_not_come_to_is_known(shelf: Shelf) -> None:
     accept(shelf, arrival("r1", "a", "b"))
-    run_id = run_over(shelf, {"a": Outcome.DELIVERED}, state)
-    settle(shelf, offered(shelf), run_id)
-    assert [(row["state"], row["outcome"], row["reason"]) for row in shelf.all(t.ask)] == [
-        ("done", "delivered", "delivered!"),
-        ("working", "deferred", NOT_READ),
-    ]
-    shelf.now = START + AGAIN_AFTER
-    assert due(shelf) == ["b"]
+    taken = offered(shelf)
+    run_id = run_over(shelf, {"a": Outcome.DELIVERED}, "stopped")
+    shelf.ledger.inbox.follow(run_id, ["lead"], shelf.now, shelf.now + AGAIN_AFTER)
+    assert [one.crm_id for one in shelf.ledger.inbox.unanswered(taken, run_id)] == ["b"]
 
 
 def test_the_words_of_another_run_do_not_count(shelf: Shelf) -> None:
