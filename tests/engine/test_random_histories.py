@@ -54,6 +54,7 @@ from connector.store.database import Database
 # Whoever dies leaves sockets open; what finds them later warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 LONG_STEPS = 10_000
+POSTGRES_STEPS = 2_000  # each history makes and drops a database
 LAST_SYNCS = 40
 CALM = 3  # passes in a row that change nothing: nothing more will come
 
@@ -498,7 +499,9 @@ def test_ten_thousand_steps_of_random_histories_cost_and_lose_nothing(
 ) -> None:
     Histories.tally.clear()
     Histories.reasons.clear()
-    while Histories.tally["steps"] < LONG_STEPS:
+    on_postgres = request.config.getoption("--store") == "postgres"
+    most = POSTGRES_STEPS if on_postgres else LONG_STEPS
+    while Histories.tally["steps"] < most:
         play(
             settings(
                 max_examples=100,
@@ -511,8 +514,8 @@ def test_ten_thousand_steps_of_random_histories_cost_and_lose_nothing(
             )
         )
     tally = Histories.tally
-    assert tally["steps"] >= LONG_STEPS
+    assert tally["steps"] >= most
     counted = ", ".join(f"{tally[name]} {name}" for name in ("histories", "steps", "syncs", "crashes", "undos"))
-    name = "random histories" + (" (PostgreSQL)" if request.config.getoption("--store") == "postgres" else "")
+    name = "random histories" + (" (PostgreSQL)" if on_postgres else "")
     figures(name, f"{counted}, 0 double charges, 0 lost values, 0 lost edits")
     print(dict(tally), *Histories.reasons.most_common(), sep="\n")  # noqa: T201 what the ends were explained by
