@@ -121,7 +121,8 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     run.reachable(provider.name)
     view = View.RUNNING if sight is None else sight.view
     verdict = judge(row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures)
-    if isinstance(verdict, MaySubmit | MayRepeat) and results.is_for_another_run(row, run.id):
+    repeats = isinstance(verdict, MaySubmit | MayRepeat)
+    if repeats and run.parts.shared and results.is_for_another_run(row, run.id):
         results.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
         return
     match verdict:

@@ -224,6 +224,7 @@ class Stage:
         self.limits: dict[str, AccountLimits] = {}
         self.wait_s = 3600.0
         self.public_url = ""
+        self.shared = False
 
     def configured(self) -> Configured:
         urls = self.world.urls
@@ -264,6 +265,7 @@ class Stage:
                 owner="test",
                 wait_s=self.wait_s,
                 workers=1,
+                shared=self.shared,
             )
         finally:
             for provider in providers.values():

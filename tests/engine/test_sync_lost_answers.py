@@ -7,6 +7,7 @@ import pytest
 from stage import FaultRow, Stage, World, email_only, phone_only
 
 from connector.core.model import Outcome, UnlockState
+from connector.engine.sync import Job, run_pass
 
 LOSING: tuple[FaultRow, ...] = (
     ("drop_after", {}),
@@ -318,11 +319,13 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
     lead = world.lead(person)
     leads, contacts = stage.other(email_only()), stage.other(email_only(name="contact"))
     leads.wait_s = contacts.wait_s = 5.0
+    contacts.shared = True
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     leads.sync()
     for _ in range(8):
         world.clock.advance(minutes=5)
-        contacts.sync()
+        with contacts.parts() as parts, parts.ledger.drive():
+            run_pass(parts, Job("sync", contacts.mappings, {}))
     with stage.ledger() as ledger:
         (unlock,) = ledger.operator.needs_a_look()
     assert unlock.state is UnlockState.UNKNOWN
