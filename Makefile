@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-WORKERS ?= 2
+WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py
 

@@ -19,6 +19,7 @@ from connector.simulator.server import Simulator, Urls
 CLIENT_ID, CLIENT_SECRET = "sim-client-id", "sim-client-secret"
 KEYS = {"lensmor": "sim-lensmor-key", "salesfinity": "sim-salesfinity-key"}
 EXAMPLE_CASES = ("other_script_linkedin", "salesfinity_work", "bounced")
+WAIT_S = 7200.0  # a busy machine is slow beside clocks that run so fast: let it finish what it began
 REQUESTS_PER_MINUTE = 600  # the simulated vendors' limits, so that a rehearsal takes seconds
 
 
@@ -65,6 +66,7 @@ class Rehearsal:
             connector_database_url=f"sqlite:///{self.folder / 'connector.db'}",
             connector_secret_key=None,
             connector_time_scale=self._time_scale,
+            connector_wait_seconds=WAIT_S,
         )
         providers = {
             name: entry.settings(
