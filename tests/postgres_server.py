@@ -20,6 +20,8 @@ import sqlalchemy as sa
 
 from connector.store.database import Database
 
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 1 << 30  # for a server with the databases of a few tests
 NONE_HERE = "no PostgreSQL: install Debian's postgresql, or set CONNECTOR_TEST_DATABASE_URL"
 
 
@@ -57,7 +59,7 @@ def postgres() -> Iterator[Postgres]:
         if os.environ.get("CONNECTOR_TEST_POSTGRES") == "required":
             pytest.fail(NONE_HERE)
         pytest.skip(NONE_HERE)
-    folder = Path(tempfile.mkdtemp(prefix="connector-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="connector-pg-", dir=MEMORY if _has_room(MEMORY) else None))
     user = _unprivileged()
     if user:
         shutil.chown(folder, user)
@@ -102,6 +104,10 @@ def _prepared(admin_url: str) -> Postgres:
     database.migrate()
     database.close()
     return Postgres(admin_url, template)
+
+
+def _has_room(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free >= ROOM_BYTES
 
 
 def _tools() -> Path | None:
