@@ -4,11 +4,9 @@ The simulated clocks run faster; `scale` is what every wait of the connector is 
 """
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from commands import ENTRY_POINT, clean_environment
 
 from connector.app.rehearsal import environment
 from connector.simulator.clock import SimClock
 from connector.simulator.seed import BulkFacts, seed_bulk
 from connector.simulator.server import Simulator
 
-ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
-OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 MAPPING = """\
 version: 1
 name: lead
@@ -74,10 +71,9 @@ class Company:
     def start(self, *args: str) -> subprocess.Popen[str]:
         """A command as a process of its own, its words in a file each."""
         number = len(self.processes)
-        around = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         with (self.folder / f"{number}.out").open("w") as out, (self.folder / f"{number}.err").open("w") as err:
             made = subprocess.Popen(  # noqa: S603 the connector itself
-                [*ENTRY_POINT, *args], cwd=self.folder, env=around, stdout=out, stderr=err, text=True
+                [*ENTRY_POINT, *args], cwd=self.folder, env=clean_environment(), stdout=out, stderr=err, text=True
             )
         self.processes.append(made)
         return made

@@ -161,8 +161,8 @@ class Driver:
                 pass
         except LockedError:
             return  # a run of several mappings is at work for this one: it is looked at again when that has ended
-        except Exception as error:
-            LOG.exception("internal fault, please report it", extra={"kind": type(error).__name__})
+        except Exception:  # one mapping's fault must not keep the others from being served
+            LOG.exception("internal fault, please report it")
             self._stop.wait(FAULT_PAUSE_S)
 
     def _wait(self) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_stage import Office, Servers, clean_environment
+from cli_stage import Office, Servers
+from commands import clean_environment
 
 
 @pytest.fixture(scope="session")

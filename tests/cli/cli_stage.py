@@ -4,19 +4,17 @@ Commands run in this process, through the same `main` as the console script; wha
 tracebacks, secrets and personal data.
 """
 
-import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from commands import ENTRY_POINT, Said, clean_environment
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.rehearsal import CLIENT_SECRET, KEYS, environment
@@ -30,7 +28,6 @@ from connector.simulator.server import Simulator, Urls
 SPEED = 1000
 SITES = ("salesforce", "lensmor", "salesfinity")
 EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
-SETTINGS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 NEVER_SHOWN = (
     "Traceback",
     CLIENT_SECRET,
@@ -42,7 +39,6 @@ NEVER_SHOWN = (
     "linkedin.com/in/sample",
     "Sample Person",
 )
-ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
 
 
 class _Plug:
@@ -74,20 +70,6 @@ class Servers:
 
     def close(self) -> None:
         self._hosting.stop()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 any document
-        """Standard output as the one document that it must be."""
-        return json.loads(self.out)
 
 
 class Office:
@@ -166,7 +148,7 @@ class Office:
         log, other = self.simulator.lensmor.requests, self.simulator.salesfinity.requests
         return log.count("submitEmailUnlock") + log.count("submitPhoneUnlock") + other.count("requestEmailEnrichment")
 
-    def run(self, *args: str, answer: str | None = None) -> Result:
+    def run(self, *args: str, answer: str | None = None) -> Said:
         """Type a command.
 
         Args:
@@ -188,7 +170,7 @@ class Office:
                 code = stop.code if isinstance(stop.code, int) else 0
             sys.stdout.flush()
             sys.stderr.flush()
-            result = Result(code, out.getvalue().decode(), err.getvalue().decode())
+            result = Said(code, out.getvalue().decode(), err.getvalue().decode())
         decent(result)
         return result
 
@@ -203,15 +185,15 @@ class Office:
             text=True,
         )
 
-    def finish(self, process: "subprocess.Popen[str]") -> Result:
+    def finish(self, process: "subprocess.Popen[str]") -> Said:
         """Wait for a process."""
         out, err = process.communicate(timeout=60)
-        result = Result(process.returncode, out, err)
+        result = Said(process.returncode, out, err)
         decent(result)
         return result
 
 
-def decent(result: Result) -> None:
+def decent(result: Said) -> None:
     """No traceback, no secret, no personal data; and never a fault of the connector's own.
 
     Raises:
@@ -222,11 +204,6 @@ def decent(result: Result) -> None:
     assert not found, shown
     assert result.code != 1, shown
     assert "internal fault" not in shown
-
-
-def clean_environment() -> dict[str, str]:
-    """This process's environment without any setting of the connector."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_stage import ENTRY_POINT, Office, clean_environment, outcome_of
+from cli_stage import Office, outcome_of
+from commands import ENTRY_POINT, clean_environment
 
 from connector.simulator.people import SimEvent
 

@@ -1,13 +1,11 @@
 """A folder with settings and a ledger, and the commands that are given there."""
 
-import json
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
+from commands import Said
 from kill_process import Fresh, Process, Warm
 
 from connector.app.joining import Configured, open_ledger
@@ -22,20 +20,6 @@ BACKFILL = (
     *("--where", EVERYBODY, "--yes", "--json"),
 )
 SYNC = ("sync", "-m", str(MAPPINGS / "lead.yaml"), "-m", str(MAPPINGS / "contact.yaml"), "--json")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401 any document
-        """Standard output, which must be one document."""
-        return json.loads(self.out)
 
 
 class Desk:

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
-OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
+from commands import ENTRY_POINT, clean_environment
+
 WARM = ["pytest", "connector.cli.main", "connector.app"]
 
 
@@ -42,7 +42,12 @@ class Fresh(Process):
     def __init__(self, args: Sequence[str], folder: Path, spoken: Path) -> None:
         with (spoken / "out").open("wb") as out, (spoken / "err").open("wb") as err:
             self._process = subprocess.Popen(  # noqa: S603 the connector itself
-                [*ENTRY_POINT, *args], cwd=folder, env=_environment(), stdout=out, stderr=err, start_new_session=True
+                [*ENTRY_POINT, *args],
+                cwd=folder,
+                env=clean_environment(),
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
             )
 
     @property
@@ -80,15 +85,10 @@ class Warm(Process):
         self.wait()
 
 
-def _environment() -> dict[str, str]:
-    """What is around us, without any setting of the connector."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-
-
 def _run(args: Sequence[str], folder: Path, spoken: Path) -> None:
     """The life of a forked process: everything as if it had been started so."""
     os.chdir(folder)
-    for name in set(os.environ) - set(_environment()):
+    for name in set(os.environ) - set(clean_environment()):
         del os.environ[name]
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(spoken / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

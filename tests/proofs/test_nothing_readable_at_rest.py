@@ -13,7 +13,8 @@ from pathlib import Path
 
 import neighbours  # noqa: F401 makes cli_stage and cli_fixtures importable
 import pytest
-from cli_stage import EVENT, Office, Result
+from cli_stage import EVENT, Office
+from commands import Said
 from rest_search import Needles, known_to
 
 from connector.app.joining import Configured, open_ledger
@@ -42,7 +43,7 @@ class Archive:
         self._office = office
         self._spoken: list[str] = []
 
-    def keep(self, result: Result) -> Result:
+    def keep(self, result: Said) -> Said:
         """What a command printed."""
         self._spoken += [result.out, result.err]
         return result
@@ -111,7 +112,7 @@ class Story:
         identity = {"Lensmor_Personnel_Id__c": person.personnel_id, **link}
         return self.org.insert("Contact", {"LastName": "Sample", "Enrichment_Requested__c": True, **identity, **values})
 
-    def run(self, *args: str) -> Result:
+    def run(self, *args: str) -> Said:
         """A command; what it prints is kept."""
         return self.archive.keep(self.office.run(*args))
 
@@ -241,7 +242,7 @@ def _killed_while_writing(story: Story) -> None:
     story.archive.search()
     process.kill()
     out, err = process.communicate()
-    story.archive.keep(Result(process.returncode, out, err))
+    story.archive.keep(Said(process.returncode, out, err))
     assert process.returncode == -9
     assert (story.office.folder / "connector.db-wal").stat().st_size > 0
     assert min(story.sealed()) > 0
@@ -255,7 +256,7 @@ def _database_fails(story: Story, when: str) -> None:
     _execute(story, f"create trigger full before update on unlock when {when} begin select raise(abort, 'full'); end")
     process = story.office.start("sync", *BOTH)
     out, err = process.communicate(timeout=PATIENCE_S)
-    story.archive.keep(Result(process.returncode, out, err))
+    story.archive.keep(Said(process.returncode, out, err))
     assert process.returncode == 1
     assert "Traceback" not in err
     story.archive.search()
