@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -254,7 +255,7 @@ class Application:
                 except ConfigurationError as error:
                     raise ConfigurationError(f"--where: {error}") from error
             where = (*usual.where, chosen.where) if chosen.where else usual.where
-            selections[name] = Selection(usual.object, usual.fields, None, where, ids, usual.newest_first, chosen.limit)
+            selections[name] = replace(usual, flag=None, where=where, ids=ids, limit=chosen.limit)
         return selections
 
     def check(self, crm: Crm) -> None:

@@ -134,6 +134,7 @@ def driving(parts: Parts, lender: Lender) -> Iterator[Driver]:
     finally:
         driver.stop()
         thread.join()
+        desk.close()
 
 
 def work(parts: Parts, lender: Lender, concurrency: int) -> None:
@@ -151,4 +152,8 @@ def work(parts: Parts, lender: Lender, concurrency: int) -> None:
 
     url = sa.make_url(parts.ledger.database.url).set(drivername="postgresql")
     worker = Worker(url.render_as_string(hide_password=False), parts.ledger, list(lender.mappings), concurrency)
-    worker.run(Desk(parts, lender.mappings, tools(lender, parts.ledger.drive, lambda: worker.stopping)))
+    desk = Desk(parts, lender.mappings, tools(lender, parts.ledger.drive, lambda: worker.stopping))
+    try:
+        worker.run(desk)
+    finally:
+        desk.close()

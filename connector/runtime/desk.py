@@ -65,6 +65,7 @@ class Desk:
         self._mappings = mappings
         self._tools = tools
         self._own = threading.local()
+        self._connections: set[Crm] = set()  # of all threads
         self._at_work: set[str] = set()  # mappings that this process drives now
         self._helping: set[str] = set()  # runs of others
 
@@ -212,10 +213,9 @@ class Desk:
     # -- requests --------------------------------------------------------------------------------------------
 
     def _take_up(self, name: str, offered: list[Wanted]) -> None:
-        inbox, mapping = self._parts.ledger.inbox, self._mappings[name]
-        usual = flagged(mapping)
+        inbox = self._parts.ledger.inbox
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
-        selection = Selection(usual.object, usual.fields, None, usual.where, ids, usual.newest_first)
+        selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
         try:
             self._check()
             report = self._run("trigger", name, selection)
@@ -239,11 +239,11 @@ class Desk:
         return look is not None and look <= now
 
     def _go_on(self, name: str) -> None:
-        usual = flagged(self._mappings[name])
+        nothing_new = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
         try:
             self._check()
-            report = self._run("finish", name, Selection(usual.object, usual.fields, ids=()))
+            report = self._run("finish", name, nothing_new)
             moved = any(count for word, count in report.outcomes.items() if word.value in {"delivered", "not_found"})
         except LockedError:
             raise
@@ -279,14 +279,22 @@ class Desk:
         if checked_at is not None and time.monotonic() - checked_at < CHECKED_FOR_S:
             return
         self._recheck()
-        crm = self._tools.connect()
+        crm = self._own.crm = self._tools.connect()
+        self._connections.add(crm)
         self._tools.check(crm)
-        self._own.crm, self._own.checked_at = crm, time.monotonic()
+        self._own.checked_at = time.monotonic()
 
     def _recheck(self) -> None:
-        if getattr(self._own, "checked_at", None) is not None:
-            self._own.crm.close()
-        self._own.checked_at = None
+        crm: Crm | None = getattr(self._own, "crm", None)
+        if crm is not None:
+            self._connections.discard(crm)
+            crm.close()
+        self._own.crm = self._own.checked_at = None
+
+    def close(self) -> None:
+        """Give back the connections of all threads; none of them is at work any more."""
+        for crm in self._connections:
+            crm.close()
 
     def _now(self) -> datetime:
         return self._parts.clock.now()

@@ -32,7 +32,11 @@ class Office:
         with self.stage.parts() as parts:
             claim = parts.ledger.drive if self.has_locks else lambda _names: nullcontext()
             tools = Tools(self._connect, self._check, _select, claim, lambda: self.stopping)
-            yield Desk(replace(parts, shared=True), self.stage.mappings, tools)
+            made = Desk(replace(parts, shared=True), self.stage.mappings, tools)
+            try:
+                yield made
+            finally:
+                made.close()
 
     def work(self) -> int:
         """Do whatever is due, in a new process; how many things that were."""
@@ -75,5 +79,5 @@ def _select(_crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str,
     for name, found in mappings.items():
         usual = flagged(found)
         where = (*usual.where, chosen["where"]) if chosen["where"] else usual.where
-        made[name] = Selection(usual.object, usual.fields, None, where, ids, limit=chosen["limit"])
+        made[name] = replace(usual, flag=None, where=where, ids=ids, limit=chosen["limit"])
     return made
