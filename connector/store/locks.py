@@ -163,10 +163,14 @@ class SessionLocks:
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[sa.Connection]:
-        """A connection whose end releases all its locks."""
+        """A connection whose end releases all its locks: at once when the block ends, else when the server notices."""
         with self._engine.connect() as connection:
             connection.detach()
-            yield connection
+            try:
+                yield connection
+            finally:
+                with contextlib.suppress(sa.exc.SQLAlchemyError):  # a session that is gone holds nothing
+                    connection.execute(sa.text("SELECT pg_advisory_unlock_all()"))
 
 
 # Locks of two numbers have a subid of 2, and show the second as an unsigned number.

@@ -211,7 +211,7 @@ def test_a_process_is_known_as_alive_again_after_the_server_was_restarted(postgr
     with locks.present("me"):
         assert theirs.is_alive("me")
         with other.write(alone=False) as connection:
-            ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             connection.exec_driver_sql(f"{ended} AND datname = current_database()")
         assert not theirs.is_alive("me")
         locks.renew("me")
