@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -22,6 +23,7 @@ from connector.store.rows import Settlement
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
+ALONE_S = 60.0  # whoever holds up the others for so long stands still
 
 
 class Progress(Protocol):
@@ -185,6 +187,13 @@ class Run:
     def mapped_providers(self) -> set[str]:
         """The providers that the run's mappings ask."""
         return {name for mapping in self.mappings.values() for name in mapping.providers()}
+
+    def alone(self, provider: Provider) -> AbstractContextManager[None]:
+        """Ask a vendor that wants one request at a time, while no run beside this one does."""
+        if provider.parallel > 1 or not self.parts.shared:
+            return nullcontext()
+        source = provider.source
+        return self.parts.ledger.locks.alone(f"{source.name}/{source.account}", ALONE_S)
 
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""

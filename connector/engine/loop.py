@@ -154,7 +154,8 @@ class _Agenda:
     def guarded(self, work: Work) -> None:
         """A vendor's trouble ends its own lane at most, never the run."""
         try:
-            work()
+            with self._run.alone(self._provider):
+                work()
         except UnreachableError as error:
             self._run.unreachable(self.name, error)
         except (StopError, RefusedError, NotThereError) as error:

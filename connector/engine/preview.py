@@ -135,9 +135,11 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
 
 
 def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
-    source = run.parts.providers[name].source
+    provider = run.parts.providers[name]
+    source = provider.source
     try:
-        balance: int | None = run.parts.providers[name].balance()
+        with run.alone(provider):
+            balance: int | None = provider.balance()
     except (DownError, RefusedError, NotThereError):
         balance = None
     room = run.parts.ledger.credits.room(source.name, source.account, run.id, run.caps(name), run.now())

@@ -53,7 +53,8 @@ def observe_balances(run: Run, when: str) -> None:
             continue
         began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:
-            balance = provider.balance()
+            with run.alone(provider):
+                balance = provider.balance()
         except ConfigurationError as error:
             if name in run.mapped_providers:
                 raise

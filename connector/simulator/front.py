@@ -174,12 +174,13 @@ class Front(ABC):
     def _endpoint(self, operation: str, act: Act) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             raw = await request.body()
-            with self.lock:
-                response, fault, errand = self._handle(operation, act, request, raw)
-            if errand is not None:
-                await run_in_threadpool(errand)
-            if fault is not None and fault.action == "delay":
-                await asyncio.sleep(spoil.number(fault, "seconds", 1.0))
+            with self.requests.under_way():
+                with self.lock:
+                    response, fault, errand = self._handle(operation, act, request, raw)
+                if errand is not None:
+                    await run_in_threadpool(errand)
+                if fault is not None and fault.action == "delay":
+                    await asyncio.sleep(spoil.number(fault, "seconds", 1.0))
             return response
 
         return answer

@@ -2,6 +2,8 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 DROPPED = 0
@@ -25,11 +27,29 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """All requests of one site, in order; safe to share between threads."""
+    """All requests of one site, in order; safe to share between threads.
+
+    Attributes:
+        most_at_once: the most requests that were under way in one moment.
+    """
 
     def __init__(self) -> None:
+        self.most_at_once = 0
+        self._under_way = 0
         self._entries: list[LoggedRequest] = []
         self._lock = threading.Lock()
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a request from when it is read until its answer leaves."""
+        with self._lock:
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def add(self, entry: LoggedRequest) -> None:
         """Write one entry."""

@@ -18,7 +18,9 @@ from connector.core.errors import LockedError
 from connector.store.database import Database
 
 HELD = "another run drives this ledger; wait for it to finish"
-_LEDGER, _MAPPING, _OWNER = 7_226_003, 7_226_004, 7_226_005  # any fixed numbers: the kinds of advisory locks
+# Any fixed numbers: the kinds of advisory locks.
+_LEDGER, _MAPPING, _OWNER, _ALONE = 7_226_003, 7_226_004, 7_226_005, 7_226_006
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL: Appendix A, error codes
 
 
 class Locks(Protocol):
@@ -36,6 +38,12 @@ class Locks(Protocol):
 
     def is_driven(self, mapping: str) -> bool:
         """Whether anybody drives this mapping."""
+
+    def alone(self, name: str, longest_s: float) -> contextlib.AbstractContextManager[None]:
+        """Run the block while no other block of this name runs.
+
+        After `longest_s` seconds it runs all the same: whoever holds up the others for so long stands still.
+        """
 
     def present(self, owner: str) -> contextlib.AbstractContextManager[None]:
         """Be known as alive under this name while the block runs."""
@@ -85,6 +93,11 @@ class FileLocks:
         del mapping
         return self.is_held()
 
+    def alone(self, name: str, longest_s: float) -> contextlib.AbstractContextManager[None]:
+        """Nothing to wait for: only the one driver asks vendors."""
+        del name, longest_s
+        return contextlib.nullcontext()
+
     @contextlib.contextmanager
     def present(self, owner: str) -> Iterator[None]:
         """Remember our own name: only the driver sends, so whoever asks asks about itself or about the dead."""
@@ -130,6 +143,13 @@ class SessionLocks:
     def is_driven(self, mapping: str) -> bool:
         """Whether anybody drives this mapping."""
         return self._is_locked(_MAPPING, _number(mapping))
+
+    @contextlib.contextmanager
+    def alone(self, name: str, longest_s: float) -> Iterator[None]:
+        """Queue for a lock; the server serves those who wait in the order in which they came."""
+        with self._session() as session:
+            _queue(session, _number(name), longest_s)
+            yield
 
     @contextlib.contextmanager
     def present(self, owner: str) -> Iterator[None]:
@@ -185,6 +205,16 @@ def _try(session: sa.Connection, function: str, kind: int, number: int) -> bool:
     return bool(
         session.execute(sa.text(f"SELECT {function}(:kind, :number)"), {"kind": kind, "number": number}).scalar()
     )
+
+
+def _queue(session: sa.Connection, number: int, longest_s: float) -> None:
+    longest = {"longest": f"{longest_s * 1000:.0f}ms"}
+    session.execute(sa.text("SELECT set_config('lock_timeout', :longest, false)"), longest)
+    try:
+        session.execute(sa.text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _ALONE, "number": number})
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
 
 
 def _number(name: str) -> int:

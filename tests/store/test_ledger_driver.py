@@ -16,7 +16,7 @@ from connector.core.errors import LockedError
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.ledger import Ledger
-from connector.store.locks import SessionLocks
+from connector.store.locks import _ALONE, SessionLocks, _number
 
 DRIVER = """
 import sys
@@ -221,3 +221,47 @@ def test_a_process_is_known_as_alive_again_after_the_server_was_restarted(postgr
     assert not theirs.is_alive("me")
     mine.close()
     other.close()
+
+
+@pytest.fixture
+def locks(postgres_url: str) -> Iterator[tuple[SessionLocks, SessionLocks]]:
+    """Those of two processes."""
+    databases = Database(postgres_url), Database(postgres_url)
+    yield SessionLocks(databases[0]), SessionLocks(databases[1])
+    for database in databases:
+        database.close()
+
+
+def test_who_wants_to_be_alone_waits_for_the_other(locks: tuple[SessionLocks, SessionLocks]) -> None:
+    mine, theirs = locks
+    came = threading.Event()
+
+    def come() -> None:
+        with theirs.alone("vendor", 60):
+            came.set()
+
+    other = threading.Thread(target=come)
+    with mine.alone("vendor", 60):
+        other.start()
+        with theirs.alone("another vendor", 60):
+            pass
+        assert not came.wait(0.2)
+    other.join()
+    assert came.is_set()
+
+
+def test_nobody_waits_for_ever_for_a_process_that_stands_still(locks: tuple[SessionLocks, SessionLocks]) -> None:
+    mine, theirs = locks
+    seen = []
+    with mine.alone("vendor", 60), theirs.alone("vendor", 0.1):
+        seen.append("went on")
+    with theirs.alone("vendor", 0.001):  # the lock is free again at once
+        seen.append("free")
+    assert seen == ["went on", "free"]
+
+
+def test_a_block_that_fails_lets_the_next_one_in(locks: tuple[SessionLocks, SessionLocks]) -> None:
+    mine, theirs = locks
+    with pytest.raises(ValueError, match="vendor"), mine.alone("vendor", 60):
+        raise ValueError("the vendor's answer")
+    assert not theirs._is_locked(_ALONE, _number("vendor"))
