@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,19 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
-    found = [value for report in reports for name, value in report.user_properties if name == "figures"]
-    if not found:
+    passed, failed = (_told(terminalreporter.stats.get(key, [])) for key in ("passed", "failed"))
+    if not passed + failed:
         return
     terminalreporter.section("figures")
-    for proof, counted in sorted(found):
+    for proof, counted in sorted(passed + failed):
         terminalreporter.write_line(f"{proof}: {counted}")
-    if config.getoption("--keep-figures") and not terminalreporter.stats.get("failed"):
-        _keep(dict(found))
+    if config.getoption("--keep-figures"):
+        _keep(dict(passed))
+
+
+def _told(reports: list[Any]) -> list[tuple[str, str]]:
+    return [value for report in reports for name, value in report.user_properties if name == "figures"]
 
 
 def _keep(found: dict[str, str]) -> None:
-    """Replace the rows of the proofs that ran; the others keep theirs."""
+    """Replace the rows of the proofs that passed; the others keep theirs."""
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)

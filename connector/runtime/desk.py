@@ -183,20 +183,16 @@ class Desk:
             told = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
             errands.end(errand.id, {"error": told, "exit_code": ConfigurationError.exit_code})
             return
-        try:
-            self._check()
-            job = Job(errand.command, meant, self._selections(errand, meant), budget_id=errand.id)
-            report = run_pass(self._ready_for(meant, _Telling(self._parts, errand.id)), job)
-        except LockedError:
-            raise  # somebody else goes on with it
-        except ConnectorError as error:
-            self._recheck()
-            errands.end(errand.id, {"error": str(error), "exit_code": error.exit_code})
-            LOG.warning("a run that was asked for ended early", extra={"errand": errand.id, "error": str(error)})
-            return
-        if not self._tools.stopping():  # else it is not done: whoever comes next goes on
-            errands.end(errand.id, {"report": report.to_json(), "exit_code": report.exit_code})
-        _log(report)
+
+        def job() -> Job:
+            return Job(errand.command, meant, self._selections(errand, meant), budget_id=errand.id)
+
+        found = self._attempt(job, _Telling(self._parts, errand.id))
+        if isinstance(found, ConnectorError):
+            errands.end(errand.id, {"error": str(found), "exit_code": found.exit_code})
+            LOG.warning("a run that was asked for ended early", extra={"errand": errand.id, "error": str(found)})
+        elif not self._tools.stopping():  # else it is not done: whoever comes next goes on
+            errands.end(errand.id, {"report": found.to_json(), "exit_code": found.exit_code})
 
     def _selections(self, errand: Errand, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
         """The records that are meant; so many of them are named at once, or a second try would take so many more."""
@@ -216,21 +212,15 @@ class Desk:
         inbox = self._parts.ledger.inbox
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
-        try:
-            self._check()
-            report = self._run("trigger", name, selection)
-        except LockedError:
-            raise
-        except ConnectorError as error:
-            self._recheck()
-            inbox.postpone(offered, str(error), self._parts.clock.later(POSTPONED_S))
-            LOG.warning("requested records wait", extra={"mapping": name, "error": str(error)})
-            return
-        if report.read_all:
-            inbox.settle(offered, report.run_id)
+        found = self._attempt(lambda: self._job("trigger", name, selection))
+        if isinstance(found, ConnectorError):
+            inbox.postpone(offered, str(found), self._parts.clock.later(POSTPONED_S))
+            LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
+        elif found.read_all:
+            inbox.settle(offered, found.run_id)
         else:  # Salesforce went away before all were read: what the run did not reach has no word yet
-            left = inbox.unanswered(offered, report.run_id)
-            inbox.postpone(left, "; ".join(report.stopped), self._parts.clock.later(POSTPONED_S))
+            left = inbox.unanswered(offered, found.run_id)
+            inbox.postpone(left, "; ".join(found.stopped), self._parts.clock.later(POSTPONED_S))
 
     # -- what was left open ----------------------------------------------------------------------------------
 
@@ -241,22 +231,33 @@ class Desk:
     def _go_on(self, name: str) -> None:
         nothing_new = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
-        try:
-            self._check()
-            report = self._run("finish", name, nothing_new)
-            moved = any(count for word, count in report.outcomes.items() if word.value in {"delivered", "not_found"})
-        except LockedError:
-            raise
-        except ConnectorError as error:
-            self._recheck()
-            LOG.warning("open records wait", extra={"mapping": name, "error": str(error)})
+        found = self._attempt(lambda: self._job("finish", name, nothing_new))
+        if isinstance(found, ConnectorError):
+            LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
+        else:
+            moved = any(count for word, count in found.outcomes.items() if word.value in {"delivered", "not_found"})
         self._parts.ledger.follow_ups.looked(name, self._now(), self._parts.clock.scale, moved=moved)
 
     # -- how -------------------------------------------------------------------------------------------------
 
-    def _run(self, command: str, name: str, selection: Selection) -> Report:
-        mappings = {name: self._mappings[name]}
-        report = run_pass(self._ready_for(mappings, Silent()), Job(command, mappings, {name: selection}))
+    def _job(self, command: str, name: str, selection: Selection) -> Job:
+        return Job(command, {name: self._mappings[name]}, {name: selection})
+
+    def _attempt(self, make: Callable[[], Job], progress: Progress | None = None) -> Report | ConnectorError:
+        """Run a job, made when the connection to the CRM is there; its report, or what kept it from ending.
+
+        Raises:
+            LockedError: somebody else goes on with it.
+        """
+        try:
+            self._check()
+            job = make()
+            report = run_pass(self._ready_for(job.mappings, progress or Silent()), job)
+        except LockedError:
+            raise
+        except ConnectorError as error:
+            self._recheck()
+            return error
         _log(report)
         return report
 
