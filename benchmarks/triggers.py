@@ -16,6 +16,7 @@ from pathlib import Path
 
 CONNECTIONS = 16
 SECONDS = 5.0
+WARM_UP_S = 0.5  # begins when the server answers; what was asked meanwhile is not counted
 TOKEN = "a-token-for-benchmarks-only"  # noqa: S105 it opens nothing
 IDS = [f"00Q{number:012d}" for number in range(100)]
 SERVED = """
@@ -75,10 +76,11 @@ async def _sender(port: int, name: str, ids: list[str], until: float, times: lis
     writer.close()
 
 
-async def _load(port: int, ids: list[str]) -> list[float]:
+async def _load(port: int, ids: list[str], seconds: float = SECONDS) -> list[float]:
     times: list[float] = []
-    until = time.perf_counter() + SECONDS
-    await asyncio.gather(*(_sender(port, f"c{n}", ids, until, times) for n in range(CONNECTIONS)))
+    until = time.perf_counter() + seconds
+    name = f"{seconds:g}s"
+    await asyncio.gather(*(_sender(port, f"{name}-{n}", ids, until, times) for n in range(CONNECTIONS)))
     return times
 
 
@@ -96,7 +98,7 @@ def measure(kind: str, ids: int) -> tuple[float, float]:
                 process.stdin.write(TOKEN + "\n")
                 process.stdin.flush()
                 port = int(process.stdout.readline())
-                time.sleep(3)
+                asyncio.run(_load(port, IDS[:1], WARM_UP_S))
                 times = sorted(asyncio.run(_load(port, IDS[:ids])))
             finally:
                 process.terminate()
