@@ -120,8 +120,8 @@ def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.Monke
 def test_4_a_silent_org_is_not_waited_for_without_end(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.05)
-    stage.arm(operation, "delay", seconds=0.3)
+    monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.3)
+    stage.arm(operation, "delay", seconds=1.0)
     stage.crm().login()
     assert (stage.count(operation), len(stage.slept)) == (2, 1)
 

@@ -1,5 +1,6 @@
 """The connection to a vendor: what stands on the wire, whose limits it follows, and answers no contract knows."""
 
+import functools
 import gzip
 import json
 from collections.abc import Iterator, Mapping
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from company import wait_until
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
 from vendor_stage import PaceSpy, Vendors, VendorStage, answering
 
@@ -222,12 +224,17 @@ def test_all_four_time_limits_are_set_and_a_lookup_has_its_longer_one(vendors: V
     assert all(0 < limits[kind] <= 60 for limits in asked for kind in ("connect", "read", "write", "pool"))
 
 
+def _has_arrived(vendors: Vendors, call: Call) -> bool:
+    return vendors.count(call.site, call.operation) > 0
+
+
 def test_a_silent_vendor_ends_in_a_time_out(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor_http, "READ_TIMEOUT_S", 0.05)
     for call in PURCHASES[1:]:
         vendors.arm(call.site, call.operation, "delay", seconds=0.2)
         with pytest.raises(LostAnswerError, match="ReadTimeout"):
             call.over(vendors)
+        wait_until(functools.partial(_has_arrived, vendors, call), "the request has arrived")
         assert vendors.count(call.site, call.operation) == 1
 
 
