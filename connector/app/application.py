@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.doctor import Finding, doctor_crm
-from connector.app.handing import Backfill, Handed, alone, hand_over, somebody_works
+from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
 from connector.app.joining import (
     Configured,
     configure,
@@ -36,7 +36,7 @@ from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
-from connector.engine.sync import Job
+from connector.engine.sync import Job, run_pass
 from connector.engine.undo import undo
 from connector.providers import REGISTRY
 from connector.providers.lensmor_events import LensmorEvents
@@ -200,7 +200,7 @@ class Application:
             if found is None:
                 raise ConfigurationError(f"there is no run {run_id!r}, or several begin so; see: connector runs")
             parts.crm.login()
-            with alone(parts.ledger):
+            with turn(parts.ledger, self._progress):
                 return undo(parts, found.id)
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
@@ -226,7 +226,8 @@ class Application:
         with self.parts() as parts:
             check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
             self.check(parts.crm)
-            return drive(parts, Job("apply", self.mappings, {}, plan))
+            with turn(parts.ledger, self._progress, self.mappings):
+                return run_pass(parts, Job("apply", self.mappings, {}, plan))
 
     def _mapped_sources(self, parts: Parts) -> dict[str, Source]:
         return {name: source for name, source in parts.sources.items() if name in self._asked()}
@@ -319,13 +320,13 @@ class Application:
         Raises:
             ConfigurationError: there is no such unlock, or the word does not fit its state.
         """
-        with self.ledger() as ledger, alone(ledger):
+        with self.ledger() as ledger, turn(ledger, self._progress):
             return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""
         ids = {record_id, to_18(record_id) or record_id}
-        with self.ledger() as ledger, alone(ledger):
+        with self.ledger() as ledger, turn(ledger, self._progress):
             return ledger.operator.forget(sorted(ids))
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from connector.store.errands import Errand
 from connector.store.ledger import Ledger
 
 LOOK_EVERY_S = 0.3
+TURN_WITHIN_S = 600.0  # so long a command waits for the ledger
 SILENT_FOR_S = 60.0  # so long another worker may take to go on with a run whose process died
 
 
@@ -50,22 +51,40 @@ class Handed:
 
 
 @contextlib.contextmanager
-def alone(ledger: Ledger) -> Iterator[None]:
-    """Drive the whole ledger while the block runs.
+def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None) -> Iterator[None]:
+    """Drive these mappings, or the whole ledger, while the block runs; whoever works for others makes room for it.
 
     Raises:
-        LockedError: somebody else does; told so that an admin knows whom to stop.
+        LockedError: a single run is at work, or those at work for others do not come to an end.
     """
-    try:
-        with ledger.drive():
-            yield
-    except LockedError as error:
-        if not ledger.workers(ledger.database.clock()):
-            raise
-        raise LockedError(
-            "this command needs the ledger alone, and 'connector serve' or a worker is at work: stop it (SIGTERM, or "
-            "Ctrl-C), run this command, and start it again"
-        ) from error
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(ledger.drive(mappings))
+        except LockedError:
+            if not ledger.workers(ledger.database.clock()):
+                raise
+            progress.note(
+                "Waiting until 'connector serve' or the workers have ended what they are at (Ctrl-C: give up)"
+            )
+            held.enter_context(ledger.locks.want())
+            _wait_for_turn(ledger, held, mappings)
+        yield
+
+
+def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collection[str] | None) -> None:
+    until = time.monotonic() + TURN_WITHIN_S
+    while True:
+        try:
+            held.enter_context(ledger.drive(mappings))
+        except LockedError as error:
+            if time.monotonic() >= until:
+                raise LockedError(
+                    "'connector serve' or a worker is at work on something long: run this command again later, or stop "
+                    "that process (SIGTERM, or Ctrl-C), run this command, and start it again"
+                ) from error
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return
 
 
 class _RemoteError(ConnectorError):

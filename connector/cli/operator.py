@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import confirm, env_option, out, yes_option
+from connector.cli.common import LiveProgress, confirm, env_option, out, yes_option
 from connector.core.errors import ConfigurationError
 
 
@@ -32,7 +32,9 @@ def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
 
     if word is None:
         raise click.UsageError("say one of --delivered, --allow-repeat, --give-up and --retry-write")
-    out().print(Application((), env_file).resolve(unlock_id, word), markup=False)
+    with LiveProgress() as progress:
+        done = Application((), env_file, progress).resolve(unlock_id, word)
+    out().print(done, markup=False)
 
 
 @click.command()
@@ -49,7 +51,8 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
     from connector.app import Application
 
     confirm(f"Erase every trace of {record_id} from the ledger? Its runs can then not be undone for it.", yes=yes)
-    count = Application((), env_file).forget(record_id)
+    with LiveProgress() as progress:
+        count = Application((), env_file, progress).forget(record_id)
     if not count:
         raise ConfigurationError(f"the ledger knows no record {record_id}")
     out().print(f"{count} trace(s) of {record_id} erased.", markup=False)

@@ -71,6 +71,8 @@ class Desk:
 
     @contextmanager
     def _claim(self, mappings: Collection[str]) -> Iterator[None]:
+        if self._parts.ledger.locks.is_wanted():
+            raise LockedError("another command waits for the ledger")
         with self._tools.claim(mappings):
             self._at_work |= set(mappings)
             try:
@@ -268,8 +270,9 @@ class Desk:
         def patience() -> Patience:
             if self._tools.stopping():
                 return Patience.NONE
-            asked = self._parts.ledger.inbox.is_asked(mappings, self._now(), began)
-            return Patience.SHORT if asked else Patience.FULL
+            ledger = self._parts.ledger
+            others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.is_wanted()
+            return Patience.SHORT if others else Patience.FULL
 
         crm: Crm = self._own.crm
         return replace(self._parts, crm=crm, progress=progress, patience=patience, usage_before=crm.usage())

@@ -85,6 +85,7 @@ class Driver:
         self._woken = threading.Event()
         self._claimed: set[str] = set()
         self._guard = threading.Lock()
+        self._beaten_at = -HOUR_S
         self.driving = False
 
     @property
@@ -122,10 +123,12 @@ class Driver:
         """Do the desk's work until told to stop; while another process drives, wait for it to end."""
         while not self.stopping:
             try:
+                self._step_aside(desk)
                 with self._ledger.drive():
                     self.driving = True
                     self._ledger.runs.bury(datetime.now(UTC))
                     self._drive(desk)
+                continue  # it drives still: it only steps aside for a moment
             except LockedError:
                 self._wait()
             except sa.exc.OperationalError as error:
@@ -134,26 +137,42 @@ class Driver:
             except Exception:  # a driver that died in silence would leave everything undone, and look alive
                 LOG.exception("internal fault, please report it")
                 self._stop.wait(FAULT_PAUSE_S)
-            finally:
-                self.driving = False
+            self.driving = False
+        self.driving = False
+        with contextlib.suppress(sa.exc.OperationalError):
+            desk.leave()
+
+    def _step_aside(self, desk: Desk) -> None:
+        """Leave the ledger to a command that must have it alone, but go on being seen."""
+        while self._ledger.locks.is_wanted() and not self.stopping:
+            if self.driving:
+                self._beat(desk)
+            self._wait()
 
     def _drive(self, desk: Desk) -> None:
-        tidied_at = beaten_at = -HOUR_S
+        """Work until told to stop, or until another command wants the ledger and nothing is under way."""
+        tidied_at = -HOUR_S
         with ThreadPoolExecutor(self._threads, thread_name_prefix="work") as pool:
             busy: dict[str, Future[None]] = {}
             while not self.stopping:
-                if time.monotonic() - beaten_at >= BEAT_S:
-                    desk.beat("serve")
-                    beaten_at = time.monotonic()
+                self._beat(desk)
                 if time.monotonic() - tidied_at >= HOUR_S:
                     desk.tidy()
                     tidied_at = time.monotonic()
                 busy = {name: work for name, work in busy.items() if not work.done()}
-                for name in desk.due():
-                    if name not in busy:
-                        busy[name] = pool.submit(self._work, desk, name)
+                if self._ledger.locks.is_wanted():
+                    if not busy:
+                        return
+                else:
+                    for name in desk.due():
+                        if name not in busy:
+                            busy[name] = pool.submit(self._work, desk, name)
                 self._wait()
-        desk.leave()
+
+    def _beat(self, desk: Desk) -> None:
+        if time.monotonic() - self._beaten_at >= BEAT_S:
+            desk.beat("serve")
+            self._beaten_at = time.monotonic()
 
     def _work(self, desk: Desk, name: str) -> None:
         try:

@@ -19,7 +19,7 @@ from connector.store.database import Database
 
 HELD = "another run drives this ledger; wait for it to finish"
 # Any fixed numbers: the kinds of advisory locks.
-_LEDGER, _MAPPING, _OWNER, _ALONE = 7_226_003, 7_226_004, 7_226_005, 7_226_006
+_LEDGER, _MAPPING, _OWNER, _ALONE, _WANTED = 7_226_003, 7_226_004, 7_226_005, 7_226_006, 7_226_007
 _LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL: Appendix A, error codes
 
 
@@ -38,6 +38,12 @@ class Locks(Protocol):
 
     def is_driven(self, mapping: str) -> bool:
         """Whether anybody drives this mapping."""
+
+    def want(self) -> contextlib.AbstractContextManager[None]:
+        """Ask whoever works for others to let go of the ledger as soon as it can, until the block ends."""
+
+    def is_wanted(self) -> bool:
+        """Whether anybody asks for that."""
 
     def alone(self, name: str, longest_s: float) -> contextlib.AbstractContextManager[None]:
         """Run the block while no other block of this name runs.
@@ -64,6 +70,7 @@ class FileLocks:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._wanted = None if path is None else path.with_name(f"{path.name}.wanted")
         self._present: set[str] = set()
 
     @contextlib.contextmanager
@@ -92,6 +99,27 @@ class FileLocks:
         """Whether somebody drives everything."""
         del mapping
         return self.is_held()
+
+    @contextlib.contextmanager
+    def want(self) -> Iterator[None]:
+        """Share the lock of a second file."""
+        if self._wanted is None:
+            yield
+            return
+        with self._wanted.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def is_wanted(self) -> bool:
+        """Whether anybody shares it."""
+        if self._wanted is None or not self._wanted.exists():
+            return False
+        with self._wanted.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
 
     def alone(self, name: str, longest_s: float) -> contextlib.AbstractContextManager[None]:
         """Nothing to wait for: only the one driver asks vendors."""
@@ -143,6 +171,17 @@ class SessionLocks:
     def is_driven(self, mapping: str) -> bool:
         """Whether anybody drives this mapping."""
         return self._is_locked(_MAPPING, _number(mapping))
+
+    @contextlib.contextmanager
+    def want(self) -> Iterator[None]:
+        """Share a lock."""
+        with self._session() as session:
+            _try(session, "pg_try_advisory_lock_shared", _WANTED, 0)
+            yield
+
+    def is_wanted(self) -> bool:
+        """Whether anybody shares it."""
+        return self._is_locked(_WANTED, 0)
 
     @contextlib.contextmanager
     def alone(self, name: str, longest_s: float) -> Iterator[None]:

@@ -90,3 +90,39 @@ def test_an_address_that_others_reach_needs_a_token(house: Company, tmp_path: Pa
     refused = house.start("serve", "-m", "lead.yaml", "--host", "0.0.0.0", "--env-file", str(tmp_path / "env"))  # noqa: S104
     assert refused.wait(60) == 2
     assert "CONNECTOR_TRIGGER_TOKEN" in house.words(refused)
+
+
+@pytest.mark.parametrize("runtime", ["serve", "worker"])
+def test_a_command_that_needs_the_ledger_is_made_room_for(
+    tmp_path: Path, runtime: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if runtime == "worker" else ""
+    with company(tmp_path, 6, 0.01, url) as house:
+        plan = house.start(
+            "plan", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "2", "--out", "plan.json"
+        )
+        assert plan.wait(60) == 0
+        port = free_port()
+        place = ("--port", str(port)) if runtime == "serve" else ()
+        working = house.start(runtime, "-m", "lead.yaml", *place)
+        wait_until(lambda: runtime == "worker" or is_ready(port), "serve is ready")
+        wait_until(lambda: bool(house.run("status", "--json")["workers"]), "it is seen")
+        house.simulator.lensmor.task_seconds = 1e9
+        asked = house.start("sync", "-m", "lead.yaml", "--json")
+        wait_until(
+            lambda: house.simulator.lensmor.requests.count("getEmailUnlockTask") > 0, "the run waits for Lensmor"
+        )
+
+        applied = house.run("apply", "plan.json", "--yes", "--json")
+        assert (applied["command"], applied["selected"]) == ("apply", 2)
+        assert "Waiting until" in house.words(house.processes[-1])
+        assert working.poll() is None
+        assert runtime == "worker" or is_ready(port)
+        assert asked.wait(60) == 0
+
+        house.simulator.lensmor.task_seconds = 1
+        house.simulator.clock.advance(1e9)
+        wait_until(lambda: not house.unfinished(house.facts.lead_ids), "what was left is done")
+        undone = house.run("undo", applied["run_id"], "--yes", "--json")
+        assert undone["command"] == "undo"
+        assert house.doubles() == []

@@ -1,7 +1,8 @@
 """The desk that both runtimes work from: requests, the schedule, runs handed over, and what was left open."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -257,6 +258,31 @@ class TestSchedule:
         with office.desk() as one, office.desk() as other:
             assert one.due() == other.due() == ["lead"]
         assert office.work() == 1
+
+
+class TestMakingRoom:
+    def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, office: Office) -> None:
+        office.ask(world.lead(world.person(), Enrichment_Requested__c=False))
+        with office.desk() as desk, office.stage.ledger() as ledger:
+            with ledger.locks.want(), pytest.raises(LockedError, match="another command"):
+                desk.work("lead")
+            assert office.commands() == []
+            assert desk.work("lead")
+        assert office.look().state == "done"
+
+    def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, office: Office) -> None:
+        world.lensmor.task_seconds = 900
+        lead = world.lead(world.person(), Enrichment_Requested__c=False)
+        office.ask(lead)
+        with office.desk() as desk, office.stage.ledger() as ledger, ExitStack() as wanted:
+            world.clock.at(60, lambda: wanted.enter_context(ledger.locks.want()))
+            began = world.clock.now()
+            desk.work("lead")
+            assert world.clock.now() - began < timedelta(seconds=300)
+        world.clock.advance(minutes=16)
+        office.work()
+        assert world.get(lead)["Email"] is not None
+        assert world.paid_posts() == 2
 
 
 class TestHelp:

@@ -18,24 +18,25 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.locks import _ALONE, SessionLocks, _number
 
-DRIVER = """
+HOLDER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from ledger_shelf import open_ledger_at
-with open_ledger_at(Path(sys.argv[1])).drive():
-    print("driving", flush=True)
+ledger = open_ledger_at(Path(sys.argv[1]))
+with ledger.drive() if sys.argv[3] == "drive" else ledger.locks.want():
+    print("held", flush=True)
     sys.stdin.readline()
 """
 
 
 @contextmanager
-def another_driver(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that drives the ledger until its standard input ends."""
-    command = [sys.executable, "-c", DRIVER, str(path), str(Path(__file__).parent)]
+def another(path: Path, what: str = "drive") -> Iterator[subprocess.Popen[str]]:
+    """A process that drives the ledger, or wants it, until its standard input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path), str(Path(__file__).parent), what]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
-        assert process.stdout.readline() == "driving\n"
+        assert process.stdout.readline() == "held\n"
         yield process
 
 
@@ -53,7 +54,7 @@ def drives(path: Path) -> bool:
 
 def test_a_second_process_is_locked_out_until_the_first_ends(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with another_driver(path) as process:
+    with another(path) as process:
         assert not drives(path)
         # Reading, and storing what came in, need no lock.
         shelf = Shelf(open_ledger_at(path))
@@ -67,7 +68,7 @@ def test_a_second_process_is_locked_out_until_the_first_ends(tmp_path: Path) -> 
 
 def test_the_lock_dies_with_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with another_driver(path) as process:
+    with another(path) as process:
         assert not drives(path)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -265,3 +266,36 @@ def test_a_block_that_fails_lets_the_next_one_in(locks: tuple[SessionLocks, Sess
     with pytest.raises(ValueError, match="vendor"), mine.alone("vendor", 60):
         raise ValueError("the vendor's answer")
     assert not theirs._is_locked(_ALONE, _number("vendor"))
+
+
+def test_a_wanted_ledger_is_known_as_such_until_nobody_wants_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    locks = open_ledger_at(path).locks
+    assert not locks.is_wanted()
+    with locks.want(), another(path, "want") as other:
+        assert locks.is_wanted()
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+        assert locks.is_wanted()
+        assert drives(path)  # wanting is no more than that
+    assert not locks.is_wanted()
+
+
+def test_a_process_that_wanted_the_ledger_wants_it_no_more_when_it_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    locks = open_ledger_at(path).locks
+    with another(path, "want") as other:
+        assert locks.is_wanted()
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+    assert not locks.is_wanted()
+
+
+def test_a_wanted_ledger_on_postgres(locks: tuple[SessionLocks, SessionLocks]) -> None:
+    mine, theirs = locks
+    assert not theirs.is_wanted()
+    with mine.want(), mine.want():
+        assert theirs.is_wanted()
+        with theirs.drive(None):
+            pass
+    assert not theirs.is_wanted()
