@@ -139,7 +139,7 @@ class Driver:
                 self._stop.wait(FAULT_PAUSE_S)
             self.driving = False
         self.driving = False
-        with contextlib.suppress(sa.exc.OperationalError):
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # the ledger went away: we are forgotten by our silence
             desk.leave()
 
     def _step_aside(self, desk: Desk) -> None:
