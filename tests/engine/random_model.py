@@ -149,7 +149,9 @@ class Model:
                 self._orders[f"{charge.request_id} {charge.person}"] = Purchase(key, charge.at, charge.credits)
         site = self.world.salesfinity
         for one in site._lookups.values():
-            if one.outcome == "completed" and one.lookup_id not in self._orders:
+            if one.status == "failed":  # it found something, and the account had no credit left for it: not sold
+                self._orders.pop(one.lookup_id, None)
+            elif one.outcome == "completed" and one.lookup_id not in self._orders:
                 at = one.started_at - PENDING_SHARE * site.lookup_seconds
                 self._orders[one.lookup_id] = Purchase(("salesfinity", one.linkedin_name, one.kind), at, 1)
         return self._orders
