@@ -162,7 +162,7 @@ ceil(changed / 200); one POST per hundred people and channel, and at least one p
 connector makes a few calls for the token, the limits, the object's description, a check of the mapping's condition,
 and the page that shows that there are no more records.
 
-{written} records were written and {credits} credits charged. The sync's wall time is mostly the three seconds that the
+{written} records were written and {credits} credits charged. Three seconds of the sync's wall time are those that the
 vendor asks callers to wait before the first poll. The literal script (`benchmarks/literal.py`) reads the flagged
 records, then unlocks, polls and updates each by itself; it ran over {part} records and is scaled up. It keeps no
 ledger: interrupted, it would pay again. CPU includes the start of Python and all imports. These machines are noisy:
