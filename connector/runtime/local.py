@@ -144,9 +144,8 @@ class Driver:
 
     def _step_aside(self, desk: Desk) -> None:
         """Leave the ledger to a command that must have it alone, but go on being seen."""
-        while self._ledger.locks.is_wanted() and not self.stopping:
-            if self.driving:
-                self._beat(desk)
+        while self.driving and not self.stopping and self._ledger.locks.is_wanted():
+            self._beat(desk)
             self._wait()
 
     def _drive(self, desk: Desk) -> None:

@@ -2,11 +2,13 @@
 
 An embedded ledger has one driver, by a lock on a file beside it. On PostgreSQL runs of different mappings may be driven
 at the same time, by sessions that hold advisory locks: one for each mapping, one for the whole ledger where a command
-needs it alone, and one for each process that sends paid requests.
+needs it alone, and one for each process that sends paid requests. More locks tell that a command waits for the ledger,
+and keep requests to a vendor apart that wants one at a time.
 """
 
 import contextlib
 import fcntl
+import threading
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -71,6 +73,7 @@ class FileLocks:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._wanted = None if path is None else path.with_name(f"{path.name}.wanted")
+        self._looking = threading.Lock()  # threads that look at once would take each other for somebody who wants it
         self._present: set[str] = set()
 
     @contextlib.contextmanager
@@ -111,10 +114,10 @@ class FileLocks:
             yield
 
     def is_wanted(self) -> bool:
-        """Whether anybody shares it."""
+        """Whether anybody shares it; only the one driver looks, so no other process's look is in the way."""
         if self._wanted is None or not self._wanted.exists():
             return False
-        with self._wanted.open("a") as file:
+        with self._looking, self._wanted.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

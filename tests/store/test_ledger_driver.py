@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -289,6 +290,15 @@ def test_a_process_that_wanted_the_ledger_wants_it_no_more_when_it_is_dead(tmp_p
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
     assert not locks.is_wanted()
+
+
+def test_threads_that_look_at_once_do_not_take_each_other_for_somebody_who_wants_it(tmp_path: Path) -> None:
+    locks = open_ledger_at(tmp_path / "ledger.db").locks
+    with locks.want():
+        pass  # from now on there is a file to look into
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: locks.is_wanted(), range(5_000)))
+    assert not any(seen)
 
 
 def test_a_wanted_ledger_on_postgres(locks: tuple[SessionLocks, SessionLocks]) -> None:
