@@ -83,3 +83,4 @@ class RequestLog:
         """Forget every entry, for example before the part of a run that is to be measured."""
         with self._lock:
             self._entries.clear()
+            self.most_at_once = self._under_way
