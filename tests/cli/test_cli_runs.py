@@ -1,11 +1,12 @@
 """plan, sync and backfill: documents, exit codes, questions."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cli_stage import Office, outcome_of
 
-from connector.app import Application
+from connector.app import Application, handing
 
 pytest_plugins = ("cli_fixtures",)
 CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
@@ -154,6 +155,20 @@ def test_exit_5_when_another_run_is_at_work(office: Office) -> None:
         assert office.run("status").code == 0
         assert office.run("plan", "-m", "lead").code == 0
     assert office.run("sync", "-m", "lead").code == 0
+
+
+@pytest.mark.parametrize("command", [("forget", "00Q000000000001AAA", "--yes"), ("resolve", "1", "--give-up")])
+def test_exit_5_when_those_at_work_for_others_make_no_room(
+    office: Office, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    office.run("sync", "-m", "lead")
+    monkeypatch.setattr(handing, "TURN_WITHIN_S", 0.0)
+    with Application(()).ledger() as ledger, ledger.drive():
+        ledger.errands.beat("another", "serve", {"lead": "-"}, datetime.now(UTC))
+        result = office.run(*command)
+    assert result.code == 5
+    assert "Waiting until 'connector serve' or the workers have ended" in result.err
+    assert "run this command again later, or stop that process" in result.err
 
 
 def test_backfill_takes_chosen_records_without_a_flag(office: Office) -> None:
