@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from connector.app.belonging import bind
 from connector.app.doctor import Finding, doctor_crm
 from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
 from connector.app.joining import (
@@ -33,16 +34,19 @@ from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import to_18
 from connector.engine.check import check_fields
 from connector.engine.context import Parts, Progress, Run, Silent
+from connector.engine.event_purchase import EventBuyer
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.engine.sync import Job, run_pass
 from connector.engine.undo import undo
 from connector.providers import REGISTRY
+from connector.providers.interface import EventAccess
 from connector.providers.lensmor_events import LensmorEvents
 from connector.runtime.local import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
 
+EVENT_PROVIDER = "lensmor"
 OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 
 
@@ -136,9 +140,9 @@ class Application:
             ledger.close()
             crm.close()
 
-    def sync(self) -> Report | Handed:
+    def sync(self, *, override_guards: bool = False) -> Report | Handed:
         """One pass over the flagged records."""
-        return self._run("sync", None)
+        return self._run("sync", Backfill(override_guards=True) if override_guards else None)
 
     def backfill(self, chosen: Backfill) -> Report | Handed:
         """One pass over chosen records."""
@@ -153,8 +157,15 @@ class Application:
                 if handed is not None:
                     return handed
             self.check(parts.crm)
-            selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
-            return drive(parts, Job(command, self.mappings, selections))
+            self._bind(parts)
+            flagged_ones = chosen is None or chosen.is_flagged
+            selections = {} if chosen is None or flagged_ones else self.selections(parts.crm, chosen, self.mappings)
+            override = chosen is not None and chosen.override_guards
+            return drive(parts, Job(command, self.mappings, selections, override_guards=override))
+
+    def _bind(self, parts: Parts, *, record: bool = True) -> None:
+        """Refuse a ledger that belongs elsewhere."""
+        bind(self.configured, parts.ledger, parts.crm, parts.providers, self.mappings, self.clock.now(), record=record)
 
     @contextmanager
     def serving(self, host: str) -> Iterator[Serving]:
@@ -166,6 +177,7 @@ class Application:
         check_doors(self.configured, host)
         with self.parts(shared=True) as parts:
             self.check(parts.crm)
+            self._bind(parts)
             with self._worked_for(parts) as driver:
                 yield serve(self.configured, parts, self.mappings, driver)
 
@@ -177,6 +189,7 @@ class Application:
         """
         with self.parts(shared=True) as parts:
             self.check(parts.crm)
+            self._bind(parts)
             work(parts, self, concurrency)
 
     @contextmanager
@@ -200,6 +213,7 @@ class Application:
             if found is None:
                 raise ConfigurationError(f"there is no run {run_id!r}, or several begin so; see: connector runs")
             parts.crm.login()
+            self._bind(parts)
             with turn(parts.ledger, self._progress):
                 return undo(parts, found.id)
 
@@ -207,6 +221,7 @@ class Application:
         """What a run would do now; no effect anywhere, but for a frozen plan in the file `out`."""
         with self.parts(throwaway=True) as parts:
             self.check(parts.crm)
+            self._bind(parts, record=False)
             selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
             now = self.clock.now()
             found, records = preview(Run(parts, "plan", self.mappings, now), selections)
@@ -226,6 +241,7 @@ class Application:
         with self.parts() as parts:
             check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
             self.check(parts.crm)
+            self._bind(parts)
             with turn(parts.ledger, self._progress, self.mappings):
                 return run_pass(parts, Job("apply", self.mappings, {}, plan))
 
@@ -305,10 +321,20 @@ class Application:
                 finally:
                     provider.close()
             months = [
-                {"month": month, "provider": name, "charged": found.charged, "held": found.open}
-                for month, name, found in ledger.credits.by_month()
+                {"month": month, "provider": name, "mapping": mapping, "charged": found.charged, "held": found.open}
+                for month, name, mapping, found in ledger.credits.by_month()
             ]
-        return {"providers": rows, "months": months}
+            values = [
+                {
+                    "provider": name,
+                    "channel": channel,
+                    "delivered": delivered,
+                    "credits": credits_,
+                    "credits_per_value": round(credits_ / delivered, 2) if delivered else None,
+                }
+                for name, channel, delivered, credits_ in ledger.credits.cost_of_values()
+            ]
+        return {"providers": rows, "months": months, "values": values}
 
     def status(self, ledger: Ledger) -> dict[str, Any]:
         """What is open, and what happens to it next."""
@@ -331,9 +357,31 @@ class Application:
 
     @contextmanager
     def events(self) -> Iterator[LensmorEvents]:
-        """Lensmor's events."""
+        """Lensmor's events, to look at."""
         with (
             self.ledger(must_exist=False) as ledger,
             connect_events(self.configured, ledger, self.clock) as found,
         ):
             yield found
+
+    def unlock_event(self, event_id: str, price_credits: int) -> tuple[EventAccess | None, Report]:
+        """Buy access to an event, under the caps and through the ledger.
+
+        Returns:
+            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
+        """
+        ledger = open_ledger(self.configured)
+        self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
+        me, name = owner(), EVENT_PROVIDER
+        try:
+            provider = connect_providers(self.configured, [name], ledger, self.clock)[name]
+            bind(self.configured, ledger, None, [name], {}, self.clock.now())
+            with (
+                connect_events(self.configured, ledger, self.clock) as api,
+                ledger.locks.present(me),
+                turn(ledger, self._progress),
+            ):
+                limits = self.configured.limits()[name]
+                return EventBuyer(ledger, provider, limits, self.clock, me, api.unlock).buy(event_id, price_credits)
+        finally:
+            ledger.close()

@@ -20,17 +20,28 @@ SILENT_FOR_S = 60.0  # so long another worker may take to go on with a run whose
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Which records a backfill takes: by condition or ids, never by flag."""
+    """Which records a run takes: by condition or ids, never by flag; without either, the flagged ones.
+
+    Attributes:
+        override_guards: go on where a guard would stop the run.
+    """
 
     where: str | None = None
     ids: tuple[str, ...] | None = None
     limit: int | None = None
+    override_guards: bool = False
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the flag chooses the records."""
+        return self.where is None and self.ids is None and self.limit is None
 
 
 def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
     """As it was handed over."""
     ids = chosen.get("ids")
-    return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"))
+    guards = chosen.get("override_guards") is True
+    return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"), guards)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,8 @@ def tools(lender: Lender, claim: Claim, stopping: Callable[[], bool]) -> Tools:
     """What the desk works with."""
 
     def select(crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> Mapping[str, Selection]:
-        return lender.selections(crm, chosen_of(chosen), mappings)
+        found = chosen_of(chosen)
+        return {} if found.is_flagged else lender.selections(crm, found, mappings)
 
     return Tools(
         connect=lambda: connect_crm(lender.configured.settings, lender.clock),

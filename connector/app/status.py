@@ -49,13 +49,18 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
 
 
 def _next_of(row: OpenUnlock) -> str:
+    if row.event_id:
+        return f"repeat it, which is free: connector events unlock {row.event_id}"
     if row.parked:
-        return "a value waits to be written; connector resolve --retry-write offers it at once"
+        return (
+            f"a value waits to be written; to try at once: connector resolve {row.id} --retry-write; "
+            f"to do without it: connector resolve {row.id} --give-up"
+        )
     if row.unsent:
         return "sent once more when a record asks for it; else its lost request counts as charged after a day"
     if row.check_at:
         return f"the vendor is read again at {iso(row.check_at)}"
-    return "an operator must tell: connector resolve"
+    return f"needs a manual decision: connector resolve {row.id} --delivered, --allow-repeat or --give-up"
 
 
 def _what_next(provider: str, state: str) -> str:
@@ -65,4 +70,4 @@ def _what_next(provider: str, state: str) -> str:
         return (
             "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
         )
-    return "a callback or an operator must tell; it is never sent again by itself (at most 1 credit each may be spent)"
+    return "needs a callback or a manual decision; it is never sent again on its own (at most 1 credit each is at risk)"

@@ -70,10 +70,20 @@ def _credits(document: Mapping[str, Any]) -> RenderableType:
         (name, c["balance"] if c["balance"] is not None else c["trouble"], c["held"], c["charged"])
         for name, c in document["providers"].items()
     ]
-    months = [(row["month"], row["provider"], row["charged"], row["held"]) for row in document["months"]]
+    months = [
+        (row["month"], row["provider"], row["mapping"], row["charged"], row["held"]) for row in document["months"]
+    ]
+    values = [
+        (row["provider"], row["channel"].replace("_", " "), row["delivered"], row["credits"],
+         "-" if row["credits_per_value"] is None else f"{row['credits_per_value']:,.1f}")
+        for row in document["values"]
+    ]  # fmt: skip
     parts: list[RenderableType] = [text.table("Vendor", ("Balance now", "Held", "Charged in all"), balances)]
     if months:
-        parts.append(text.table("Month", ("Vendor", "Charged", "Held"), months))
+        parts += [Text(), text.table("Month", ("Vendor", "Mapping", "Charged", "Held"), months)]
+    if values:
+        columns = ("Channel", "Delivered", "Credits", "Credits per value")
+        parts += [Text(), text.table("All time", columns, values)]
     return Group(*parts)
 
 

@@ -1,12 +1,15 @@
 """Lensmor events: find, preview, and, after a question, unlock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from connector.cli.common import confirm, env_option, json_option, out, show, yes_option
+from connector.cli.common import LiveProgress, confirm, env_option, json_option, say, show, yes_option
 from connector.core.errors import ConfigurationError, NotThereError
 from connector.report import text
 
@@ -91,37 +94,48 @@ def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
 @yes_option
 @json_option
 @env_option
-def unlock_event(event_id: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
+@click.pass_context
+def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
     """Buy access to an event. Shows the price and asks; repeating it is free.
 
     \b
+    The purchase is a run with a report, and counts against the daily and monthly caps of the account.
     Example:
       connector events unlock 52001
     """
     from connector.app import Application
 
-    with Application((), env_file).events() as api, _known(event_id):
+    application = Application((), env_file)
+    with application.events() as api, _known(event_id):
         found = api.preview(event_id)
-        if found.access != "full":
-            price = f"{found.price_credits:,} credits"
-            confirm(f"Unlock {found.event.name} ({found.event.event_id}) for {price}?", yes=yes)
-        done = api.unlock(event_id)
+    if found.access != "full":
+        price = f"{found.price_credits:,} credits"
+        confirm(f"Unlock {found.event.name} ({found.event.event_id}) for {price}?", yes=yes)
+    say(f"Ledger: {application.ledger_place}")
+    with LiveProgress() as progress, _known(event_id):
+        access, report = Application((), env_file, progress).unlock_event(found.event.event_id, found.price_credits)
     document = {
-        "event_id": done.event_id,
-        "name": done.name,
-        "already_unlocked": done.already_unlocked,
-        "credits_used": done.credits_used,
-        "balance_after": done.balance_after,
+        "event_id": found.event.event_id,
+        "name": found.event.name,
+        "already_unlocked": access is not None and access.already_unlocked,
+        "credits_used": 0 if access is None else access.credits_used,
+        "balance_after": None if access is None else access.balance_after,
+        "report": report.to_json(),
     }
-    word = (
-        "was unlocked already; 0 credits used"
-        if done.already_unlocked
-        else f"unlocked for {done.credits_used:,} credits"
-    )
-    if as_json:
-        show(document, as_json=True, render=lambda _: "")
+    show(document, as_json=as_json, render=_unlocked)
+    ctx.exit(report.exit_code)
+
+
+def _unlocked(document: Mapping[str, Any]) -> RenderableType:
+    name, report = f"{document['name']} ({document['event_id']})", document["report"]
+    charged = sum(found["charged"] for found in report["credits"].values())
+    if report["stopped"]:
+        text_ = f"{name} was not unlocked: {'; '.join(report['stopped'])}. Nothing was spent."
+    elif charged:
+        text_ = f"{name}: unlocked for {charged:,} credits. Repeating this is free."
     else:
-        out().print(f"{done.name} ({done.event_id}): {word}. Repeating this is free.", markup=False)
+        text_ = f"{name}: was unlocked already; 0 credits used. Repeating this is free."
+    return Group(Text(text_), Text(f"Run {report['run_id']}; see: connector show {report['run_id']}"))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def demo() -> None:
         with LiveProgress() as progress:
             report = Application(DEMO_MAPPINGS, progress=progress, configured=stage.configured()).sync()
         second = report.to_json()
-        written, calls = second["salesforce"]["records_written"], second["salesforce"]["write_calls"]
+        written, calls = second["crm"]["salesforce"]["records_written"], second["crm"]["salesforce"]["write_calls"]
         charged = sum(found["charged"] for found in second["credits"].values())
         console.print(Rule("Second sync: the same, once more"))
         console.print(

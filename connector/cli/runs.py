@@ -1,6 +1,7 @@
 """Commands that run over records: plan, apply, sync, backfill, undo."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,12 @@ where_option = click.option(
 )
 ids_option = click.option(
     "--ids", type=click.Path(dir_okay=False, path_type=Path), help="Records whose ids stand in this file, one a line."
+)
+all_option = click.option(
+    "--all",
+    "override_guards",
+    is_flag=True,
+    help="Go on where a guard would stop: unusually many records, one reason for all of them, answers without a value.",
 )
 limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many records.")
 
@@ -127,10 +134,13 @@ def _costs(ceiling: Mapping[str, int]) -> str:
 
 @click.command()
 @mapping_option()
+@all_option
 @json_option
 @env_option
 @click.pass_context
-def sync(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file: Path | None) -> None:
+def sync(
+    ctx: click.Context, mappings: tuple[str, ...], override_guards: bool, as_json: bool, env_file: Path | None
+) -> None:
     """One pass: finish what is open from earlier runs, then take the flagged records. Never asks a question.
 
     \b
@@ -142,7 +152,7 @@ def sync(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file:
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
         say(f"Ledger: {application.ledger_place}")
-        report = application.sync()
+        report = application.sync(override_guards=override_guards)
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
 
@@ -152,6 +162,7 @@ def sync(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file:
 @where_option
 @ids_option
 @limit_option
+@all_option
 @yes_option
 @json_option
 @env_option
@@ -162,6 +173,7 @@ def backfill(
     where: str | None,
     ids: Path | None,
     limit: int | None,
+    override_guards: bool,
     yes: bool,
     as_json: bool,
     env_file: Path | None,
@@ -176,7 +188,7 @@ def backfill(
 
     if not where and not ids:
         raise click.UsageError("name the records: --where SOQL, or --ids FILE")
-    chosen = _chosen(where, ids, limit)
+    chosen = replace(_chosen(where, ids, limit), override_guards=override_guards)
     if not yes:
         with LiveProgress() as progress:
             forecast = Application(mappings, env_file, progress).plan(chosen)

@@ -15,7 +15,7 @@ import phonenumbers
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from connector.core.durations import parse_duration, write_duration
-from connector.core.model import Channel
+from connector.core.model import CONTACT_CHANNELS, Channel
 
 Duration = Annotated[
     timedelta,
@@ -180,7 +180,7 @@ class Channels(Strict):
 
     def items(self) -> Iterator[tuple[Channel, ChannelMapping]]:
         """The channels that are mapped, in a fixed order."""
-        for channel in Channel:
+        for channel in CONTACT_CHANNELS:
             found: ChannelMapping | None = getattr(self, channel.value)
             if found is not None:
                 yield channel, found

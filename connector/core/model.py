@@ -18,31 +18,38 @@ class Channel(StrEnum):
     WORK_EMAIL = "work_email"
     PERSONAL_EMAIL = "personal_email"
     PHONE = "phone"
+    EVENT = "event"  # access to an event: bought by an operator's command, never through a mapping
+
+
+CONTACT_CHANNELS = (Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL, Channel.PHONE)
 
 
 class Outcome(StrEnum):
-    """What became of a record, or of one of its channels, in a run.
+    """The end of a record, or of one of its channels, in a run.
 
-    Listed in the order in which they most need a person's eye: a record takes the first that any channel has.
+    A record with several channels takes the first outcome, in this order, that any of them has.
     """
 
     UNKNOWN = "unknown"
     PARKED = "parked"
     DEFERRED = "deferred"
     WAITING = "waiting"
-    FAILED = "failed"
     DELIVERED = "delivered"
+    FAILED = "failed"
     NOT_FOUND = "not_found"
     SKIPPED = "skipped"
+    ALREADY_FILLED = "already_filled"  # of a channel only: the field had a value; such a record is skipped
 
 
 OPEN_OUTCOMES = frozenset({Outcome.UNKNOWN, Outcome.PARKED, Outcome.DEFERRED, Outcome.WAITING})
+RECORD_OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.ALREADY_FILLED)
 
 
-def worst(outcomes: list[Outcome]) -> Outcome:
+def outcome_of_record(outcomes: list[Outcome]) -> Outcome:
     """The outcome of a record from those of its channels; a record without channels is skipped."""
     order = list(Outcome)
-    return min(outcomes, key=order.index, default=Outcome.SKIPPED)
+    found = min(outcomes, key=order.index, default=Outcome.SKIPPED)
+    return Outcome.SKIPPED if found is Outcome.ALREADY_FILLED else found
 
 
 class UnlockState(StrEnum):

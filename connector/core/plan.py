@@ -85,11 +85,16 @@ class Skip:
     Attributes:
         reason: in plain words.
         keep_status: the status word stays as it is.
+        already_filled: the field has a value already.
+        systematic: the record has no usable identifier; when every record of a run ends so, the mapping or its data
+            is wrong as a whole.
     """
 
     reason: str
     keep_status: bool = False
     tried: tuple[Tried, ...] = ()
+    already_filled: bool = False
+    systematic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,7 @@ class Known:
         in_progress: ids of records whose status word "in progress" this ledger wrote.
         baselines: by record id and channel, the keyed hash of the field when a purchase was first intended, while the
             record is open.
+        unusable: by (record id, unlock id), why the CRM can never take that value for that record.
     """
 
     unlocks: Mapping[UnlockKey, Unlock] = field(default_factory=dict)
@@ -131,6 +137,7 @@ class Known:
     served: AbstractSet[tuple[str, int]] = frozenset()
     in_progress: AbstractSet[str] = frozenset()
     baselines: Mapping[tuple[str, Channel], str] = field(default_factory=dict)
+    unusable: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 def _never(_hash: str, _value: FieldValue) -> bool:
@@ -163,8 +170,8 @@ class Planner:
                     keep_status=True,
                 )
             if rules.write is WritePolicy.IF_EMPTY:
-                return Skip(f"{rules.field} is already filled")
-        decision = self.next_source(person, channel, rules, known)
+                return Skip(f"{rules.field} is already filled", already_filled=True)
+        decision = self.next_source(person, channel, rules, known, record_id=record.id)
         if isinstance(decision, Take) and self._holds(record, rules, decision.unlock):
             return Skip(f"{rules.field} holds what was bought for it already", keep_status=True)
         return (self._objection(record, channel, rules, known) if may_cost(decision) else None) or decision
@@ -195,8 +202,9 @@ class Planner:
         rules: ChannelMapping,
         known: Known,
         tried: tuple[Tried, ...] = (),
+        record_id: str = "",
     ) -> Decision:
-        """The first source that was not tried and can still bring the value."""
+        """The first source that was not tried and can still bring a value that this record's CRM can take."""
         unidentified: list[str] = []
         asked = {t.source for t in tried}
         for position, name in enumerate(rules.sources):
@@ -211,23 +219,23 @@ class Planner:
             elif isinstance(identity, NeedsLookup):
                 return LookUp(name, identity.linkedin, position, tried)
             else:
-                found = self._at_source(source, identity, channel, position, known, tried)
+                found = self._at_source(source, identity, channel, position, known, tried, record_id)
                 if isinstance(found, Buy):
-                    return self._for_nothing(person, channel, rules, known, found) or found
+                    return self._for_nothing(person, channel, rules, known, found, record_id) or found
                 if not isinstance(found, Tried):
                     return found
                 tried = (*tried, found)
         return _end_of_line(tried, unidentified)
 
     def _for_nothing(
-        self, person: Person, channel: Channel, rules: ChannelMapping, known: Known, instead_of: Buy
+        self, person: Person, channel: Channel, rules: ChannelMapping, known: Known, instead_of: Buy, record_id: str
     ) -> Take | None:
         """A fresh value of a later source, bought already: nothing is paid while there is one."""
         for position, name in enumerate(rules.sources[instead_of.position + 1 :], instead_of.position + 1):
             source = self.sources[name]
             identity = identify(person, source, self._lookup(known, name, person))
             if isinstance(identity, Identified):
-                found = self._at_source(source, identity, channel, position, known, instead_of.tried)
+                found = self._at_source(source, identity, channel, position, known, instead_of.tried, record_id)
                 if isinstance(found, Take):
                     return found
         return None
@@ -240,6 +248,7 @@ class Planner:
         position: int,
         known: Known,
         tried: tuple[Tried, ...],
+        record_id: str,
     ) -> Decision | Tried:
         key = UnlockKey(source.name, source.account, channel, identity.key)
         unlock = known.unlocks.get(key)
@@ -250,7 +259,9 @@ class Planner:
             return Join(unlock, position, tried)
         if unlock.result is Result.DELIVERED:
             if self._fresh(unlock):
-                return Take(unlock, position, tried)
+                why_not = known.unusable.get((record_id, unlock.id))
+                taken = Take(unlock, position, tried)
+                return taken if why_not is None else Tried(source.name, Result.NOT_FOUND, why_not)
         elif unlock.result is Result.FAILED and not unlock.repeat_allowed:
             return Tried(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
         elif unlock.result is Result.NOT_FOUND and self._too_soon(unlock):
@@ -310,7 +321,7 @@ def still_ours_to_write(
 
 def _end_of_line(tried: tuple[Tried, ...], unidentified: list[str]) -> Decision:
     if not tried:
-        return Skip(unidentified[0], tried=tried)  # the first source wants the most usual identifier
+        return Skip(unidentified[0], tried=tried, systematic=True)  # the first source wants the most usual identifier
     reason = "; ".join(dict.fromkeys(t.reason for t in tried))
     if all(t.result is Result.NOT_FOUND for t in tried):
         return Exhausted(Result.NOT_FOUND, reason, tried)

@@ -1,36 +1,59 @@
 """What a plan says before anything is done: purchases with their price, writes, and skips with their reasons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class CreditForecast:
-    """What a plan may cost at one provider.
+class CapInForce:
+    """A cap that applies to a plan, in credits.
 
     Attributes:
-        worst_case: if everything planned is charged, and every next source is asked too.
+        name: in words.
+        left: under the cap at this moment.
+        binds: it allows less than the worst case.
+    """
+
+    name: str
+    limit: int
+    left: int
+    binds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreditForecast:
+    """The cost of a plan at one provider.
+
+    Attributes:
+        worst_case: if everything planned is charged, and every next source is queried too.
         expected: by the ledger's own history of results; equal to the worst case without history.
-        balance: as the vendor says; None when it did not answer.
-        cap: the tightest limit that applies, in credits; None without limits.
+        balance: as the vendor shows it; None when it did not answer.
+        caps: every cap that applies, the balance less the reserve among them.
+        limits: the caps as set: by scope, for each mapping or as one number.
+        prices: credits for one purchase, by channel.
+        covered: how many people of each channel the caps can pay for; only where that is not all of them.
     """
 
     worst_case: int
     expected: int
     balance: int | None
-    cap: int | None
+    caps: tuple[CapInForce, ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    prices: Mapping[str, int] = field(default_factory=dict)
+    covered: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A dry run's word.
+    """The result of a dry run.
 
     Attributes:
-        would_buy: unlocks by provider and channel; `after lookup` counts people who must first be found by LinkedIn.
+        would_buy: people by provider and channel; `after lookup` counts those who must first be found by LinkedIn.
         would_write: the fields that may be written, as (object, field, from what, policy), with the number of records.
-        skips: records' channels that nothing is bought for, by reason.
-        joins: channels that hang on what was bought or planned already, at no cost.
+        skips: number of records by channel and reason.
+        joins: channels of records that share a purchase or reuse one, at no cost.
+        notes: what a run would stop at or leave for later.
     """
 
     mappings: tuple[str, ...]
@@ -38,9 +61,10 @@ class Preview:
     credits: Mapping[str, CreditForecast]
     would_buy: Mapping[str, Mapping[str, int]]
     would_write: tuple[tuple[str, str, str, str, int], ...]
-    skips: Mapping[str, int]
+    skips: Mapping[str, Mapping[str, int]]
     joins: int = 0
     fallbacks: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The documented document."""
@@ -48,7 +72,15 @@ class Preview:
             "mappings": list(self.mappings),
             "selected": self.selected,
             "credits": {
-                name: {"worst_case": c.worst_case, "expected": c.expected, "balance": c.balance, "cap": c.cap}
+                name: {
+                    "worst_case": c.worst_case,
+                    "expected": c.expected,
+                    "balance": c.balance,
+                    "prices": dict(c.prices),
+                    "caps": dict(c.limits),
+                    "caps_left": [asdict(cap) for cap in c.caps],
+                    "covered": dict(c.covered),
+                }
                 for name, c in self.credits.items()
             },
             "would_buy": {name: dict(channels) for name, channels in self.would_buy.items()},
@@ -58,5 +90,6 @@ class Preview:
                 for o, f, source, policy, count in self.would_write
             ],
             "joins": self.joins,
-            "skips": dict(self.skips),
+            "skips": {channel: dict(reasons) for channel, reasons in self.skips.items()},
+            "notes": list(self.notes),
         }

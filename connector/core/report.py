@@ -1,7 +1,7 @@
 """The run report: what every run says of itself, in figures, ids and reasons, without personal data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +15,47 @@ class ProviderCredits:
     Attributes:
         held: still set aside when the run ended.
         charged: taken during the run.
-        balance_before, balance_after: as the vendor said; None where it was not asked or did not answer.
+        balance_before, balance_after: as the vendor shows them; None where it was not asked or did not answer.
     """
 
     held: int = 0
     charged: int = 0
     balance_before: int | None = None
     balance_after: int | None = None
+
+    @property
+    def other_charges(self) -> int | None:
+        """What the balance fell by beside this run's charges; None where the vendor did not show both balances.
+
+        Positive: requests of earlier runs that the vendor charged only now, holds that are still open, or other users
+        of the account. Negative: charges that the vendor took before this run, or credits that were added.
+        """
+        if self.balance_before is None or self.balance_after is None:
+            return None
+        return self.balance_before - self.balance_after - self.charged
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseFigures:
+    """People of one provider and channel whose purchase ended in a run, and its cost in credits.
+
+    Attributes:
+        bought: requested, and ended: the sum of delivered, without_value and failed.
+        free: people whose value the vendor showed at no cost, not among those bought.
+        waiting: requested, and the vendor's task is still running when the run ends.
+        unknown: requested, and the answer was lost.
+        credits_without_value: the part of `credits` for purchases that brought no value.
+    """
+
+    bought: int = 0
+    delivered: int = 0
+    without_value: int = 0
+    failed: int = 0
+    free: int = 0
+    waiting: int = 0
+    unknown: int = 0
+    credits: int = 0
+    credits_without_value: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +72,19 @@ class CrmFigures:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run's word.
+    """The report of one run.
 
     Attributes:
         selected: records of the run; the outcomes sum to it.
-        channels: by channel, how many unlocks became final in the run, by result.
-        reasons: how many records were skipped, failed or deferred, by reason.
+        outcomes: number of records by outcome.
+        channels: by channel, the number of records by outcome; each sums to the records whose mapping has the channel.
+        purchases: by provider and channel.
+        reasons: number of records by channel, outcome and reason.
+        attention: the first entries; `attention_total` counts all.
         stopped: why the run, or one vendor's part of it, ended early.
-        read_all: it has read every record that it was asked for; of others it says nothing.
+        read_all: the run has read every record that it was asked for; it has no result for the others.
+        undoes: the run that this one undid.
+        restored: number of records by field that an undo has restored.
     """
 
     run_id: str
@@ -54,15 +93,19 @@ class Report:
     state: str
     selected: int
     outcomes: Mapping[Outcome, int]
-    channels: Mapping[str, Mapping[str, int]]
+    channels: Mapping[str, Mapping[Outcome, int]]
     credits: Mapping[str, ProviderCredits]
     crm: CrmFigures
     started_at: datetime
     finished_at: datetime
+    purchases: Mapping[str, Mapping[str, PurchaseFigures]] = field(default_factory=dict)
     attention: tuple[Attention, ...] = ()
-    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    attention_total: int = 0
+    reasons: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
     read_all: bool = True
+    undoes: str = ""
+    restored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -73,43 +116,60 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The documented document."""
-        return {
+        document: dict[str, Any] = {
             "run_id": self.run_id,
             "command": self.command,
             "mappings": list(self.mappings),
             "state": self.state,
             "selected": self.selected,
-            "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in _JSON_ORDER},
-            "channels": {channel: dict(counts) for channel, counts in self.channels.items()},
+            "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in _RECORD_ORDER},
+            "channels": {
+                channel: {outcome.value: counts.get(outcome, 0) for outcome in _CHANNEL_ORDER}
+                for channel, counts in self.channels.items()
+            },
+            "purchases": {
+                provider: {channel: asdict(figures) for channel, figures in by_channel.items()}
+                for provider, by_channel in self.purchases.items()
+            },
             "credits": {
                 name: {
                     "held": c.held,
                     "charged": c.charged,
                     "balance_before": c.balance_before,
                     "balance_after": c.balance_after,
+                    "other_charges": c.other_charges,
                 }
                 for name, c in self.credits.items()
             },
-            "salesforce": {
-                "read_calls": self.crm.read_calls,
-                "write_calls": self.crm.write_calls,
-                "other_calls": self.crm.other_calls,
-                "records_written": self.crm.records_written,
-                "records_unchanged": self.crm.records_unchanged,
-                "records_failed": self.crm.records_failed,
+            "crm": {"salesforce": asdict(self.crm)},
+            "reasons": {
+                channel: {outcome: dict(reasons) for outcome, reasons in by_outcome.items()}
+                for channel, by_outcome in self.reasons.items()
             },
-            "reasons": {outcome: dict(counts) for outcome, counts in self.reasons.items()},
             "stopped": list(self.stopped),
             "started_at": iso(self.started_at),
             "finished_at": iso(self.finished_at),
             "attention": [
                 {"record_id": a.record_id, "reason": a.reason, "field": a.field, "next": a.next} for a in self.attention
             ],
+            "attention_total": max(self.attention_total, len(self.attention)),
         }
+        return document | ({"undoes": self.undoes, "restored": dict(self.restored)} if self.undoes else {})
 
 
-_JSON_ORDER = (
+_RECORD_ORDER = (
     Outcome.DELIVERED,
+    Outcome.FAILED,
+    Outcome.NOT_FOUND,
+    Outcome.SKIPPED,
+    Outcome.WAITING,
+    Outcome.DEFERRED,
+    Outcome.PARKED,
+    Outcome.UNKNOWN,
+)
+_CHANNEL_ORDER = (
+    Outcome.DELIVERED,
+    Outcome.ALREADY_FILLED,
     Outcome.NOT_FOUND,
     Outcome.FAILED,
     Outcome.SKIPPED,

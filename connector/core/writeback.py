@@ -6,11 +6,11 @@ sent, and stamps alone are no reason to send.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
-from connector.core.model import Channel, CrmRecord, FieldChange, FieldValue, Outcome, worst
+from connector.core.model import Channel, CrmRecord, FieldChange, FieldValue, Outcome, outcome_of_record
 from connector.core.plan import counts_as_empty, still_ours_to_write
 from connector.core.values import crm_time, outgoing, same
 
@@ -47,6 +47,7 @@ class Write:
         outcome: the record's outcome.
         reason: the record's one reason.
         culprits: value fields that cannot be written, by channel.
+        unusable: channels whose value the CRM can never take, with the reason.
         closes: the record is finished and its flag cleared.
     """
 
@@ -56,6 +57,7 @@ class Write:
     reason: str
     culprits: Mapping[Channel, str]
     closes: bool
+    unusable: Mapping[Channel, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class WriteRules:
 
     Attributes:
         lengths: the CRM's maximum length of each text field.
+        fixed: text fields whose length no admin can change.
         unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
     """
 
@@ -71,12 +74,28 @@ class WriteRules:
     lengths: Mapping[str, int]
     unchanged: Callable[[str, FieldValue], bool]
     now: datetime
+    fixed: frozenset[str] = frozenset()
 
-    def decide(self, record: CrmRecord, results: list[ChannelResult], personnel_id: str | None = None) -> Write:
-        """Compare results with the record as it is now."""
-        draft = _Draft(record)
+    def decide(
+        self,
+        record: CrmRecord,
+        results: list[ChannelResult],
+        personnel_id: str | None = None,
+        *,
+        value_written: bool = False,
+    ) -> Write:
+        """Compare results with the record as it is now.
+
+        Args:
+            record: as it is now.
+            results: one for each channel.
+            personnel_id: an id found by LinkedIn, to be stamped.
+            value_written: this run has just written a value of the record, and its stamps are still due.
+        """
+        draft = _Draft(record, value_written)
         outcomes: dict[Channel, tuple[Outcome, str]] = {}
         culprits: dict[Channel, str] = {}
+        unusable: dict[Channel, str] = {}
         for result in results:
             rules = self.mapping.channels.get(result.channel)
             if rules is None:
@@ -84,18 +103,20 @@ class WriteRules:
                 continue
             outcome, reason = self._value(draft, rules, result)
             outcomes[result.channel] = (outcome, reason)
-            if outcome is Outcome.PARKED:
-                culprits[result.channel] = rules.field
+            if outcome is Outcome.PARKED and result.value is not None:  # it is too long, and is not withheld before
+                found = unusable if rules.field in self.fixed else culprits
+                found[result.channel] = reason if rules.field in self.fixed else rules.field
             if rules.status and not result.keep_status:
                 self._status(draft, rules.status, outcome)
         closes = all(o not in _KEEPS_FLAG for o, _ in outcomes.values())
         if closes:
             self._clear_flag(draft)
-        outcome = worst([o for o, _ in outcomes.values()])
-        reason = _reason(outcomes)
-        stamps = self._stamps(draft, results, outcomes, reason, personnel_id)
-        changes = tuple(draft.changes) + (tuple(stamps) if draft.changes else ())
-        return Write(changes, outcomes, outcome, reason, culprits, closes)
+        outcome = outcome_of_record([o for o, _ in outcomes.values()])
+        stamps = self._stamps(draft, results, outcomes, personnel_id, closes=closes)
+        changes = tuple(draft.changes) + (tuple(stamps) if draft.changes or value_written else ())
+        if outcome is Outcome.DEFERRED and not draft.wrote_value and not _is_bought(outcomes):
+            changes = ()  # nothing is written for what is only put off
+        return Write(changes, outcomes, outcome, reason_of(outcomes), culprits, closes, unusable)
 
     def _value(self, draft: "_Draft", rules: ChannelMapping, result: ChannelResult) -> tuple[Outcome, str]:
         target = outgoing(result.value or "", rules)
@@ -132,6 +153,7 @@ class WriteRules:
             Outcome.NOT_FOUND: words.not_found,
             Outcome.FAILED: words.failed,
             Outcome.SKIPPED: words.skipped,
+            Outcome.ALREADY_FILLED: words.skipped,
             Outcome.WAITING: words.in_progress,
             Outcome.UNKNOWN: words.unknown,
         }.get(outcome)
@@ -148,8 +170,9 @@ class WriteRules:
         draft: "_Draft",
         results: list[ChannelResult],
         outcomes: Mapping[Channel, tuple[Outcome, str]],
-        reason: str,
         personnel_id: str | None,
+        *,
+        closes: bool,
     ) -> list[FieldChange]:
         stamp, record = self.mapping.stamp, draft.record
         wanted: dict[str, FieldValue] = {}
@@ -158,8 +181,9 @@ class WriteRules:
         delivered = [r.source for r in results if outcomes[r.channel][0] is Outcome.DELIVERED and r.source]
         if stamp.source and draft.wrote_value:
             wanted[stamp.source] = self._cut(stamp.source, ", ".join(dict.fromkeys(delivered)))
-        if stamp.error:
-            wanted[stamp.error] = self._cut(stamp.error, reason) or None
+        error = error_text(outcomes)
+        if stamp.error and (error or closes):
+            wanted[stamp.error] = self._cut(stamp.error, error) or None
         if stamp.personnel_id and personnel_id and not record.text(stamp.personnel_id):
             wanted[stamp.personnel_id] = personnel_id
         return [
@@ -179,10 +203,10 @@ _KEEPS_FLAG = frozenset({Outcome.WAITING, Outcome.UNKNOWN, Outcome.DEFERRED, Out
 class _Draft:
     """Collects the differences against one record."""
 
-    def __init__(self, record: CrmRecord) -> None:
+    def __init__(self, record: CrmRecord, wrote_value: bool) -> None:
         self.record = record
         self.changes: list[FieldChange] = []
-        self.wrote_value = False
+        self.wrote_value = wrote_value
 
     def set(self, name: str, value: FieldValue) -> None:
         before = self.record.values.get(name)
@@ -190,8 +214,29 @@ class _Draft:
             self.changes.append(FieldChange(name, before, value))
 
 
-def _reason(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
-    """The record's one reason: what each channel without a value says, the same words only once."""
+def _is_bought(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> bool:
+    """Whether something was requested for the record and has no result yet."""
+    return any(outcome in {Outcome.WAITING, Outcome.UNKNOWN, Outcome.PARKED} for outcome, _ in outcomes.values())
+
+
+_GOES_WRONG = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.PARKED})
+
+
+def error_text(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
+    """The text of the error field.
+
+    Where no channel was delivered it has each final channel's reason, so that whoever set the flag sees why. Else it
+    has only what failed, is unknown or is parked. What is put off or still running is no error.
+    """
+    delivered = any(outcome is Outcome.DELIVERED for outcome, _ in outcomes.values())
+    put_off = any(outcome in {Outcome.DEFERRED, Outcome.WAITING} for outcome, _ in outcomes.values())
+    if delivered or put_off:
+        return reason_of({c: found for c, found in outcomes.items() if found[0] in _GOES_WRONG})
+    return reason_of(outcomes)
+
+
+def reason_of(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
+    """One reason for a record: what each channel without a value says, the same words only once."""
     by_text: dict[str, list[str]] = {}
     for channel, (_, text) in outcomes.items():
         if text:

@@ -29,6 +29,9 @@ class FieldInfo:
     allowed: frozenset[str] | None = None
 
 
+_FIXED_LENGTH = {"email", "phone", "url"}
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """An object with the fields that this user may see, by lower-case name."""
@@ -43,6 +46,10 @@ class ObjectInfo:
     def lengths(self) -> dict[str, int]:
         """The maximum length of each text field."""
         return {field.name: field.length for field in self.fields.values() if field.length}
+
+    def fixed_lengths(self) -> frozenset[str]:
+        """Text fields whose length no admin can change."""
+        return frozenset(field.name for field in self.fields.values() if field.type in _FIXED_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +82,56 @@ class Update:
     values: Mapping[str, FieldValue]
 
 
-class Trouble(StrEnum):
-    """What a rejected row calls for."""
+class ErrorClass(StrEnum):
+    """Whose fault a refused row is, which decides what happens next.
 
-    RETRY = "retry"
-    RECORD = "record"
-    MOVED = "moved"
-    CONFIGURATION = "configuration"
+    Listed from the widest cause to the narrowest: a row with several errors takes the first that any of them has.
+    """
+
+    ORG = "org"  # the org's state: stop, park nothing
+    LIMIT = "limit"  # a governor limit, which fewer rows in a call may not reach
+    AUTOMATION = "automation"  # automation failed the whole call, perhaps because of another row in it
+    LOCKED = "locked"  # another process holds the row for a moment
+    MOVED = "moved"  # deleted, merged or converted
+    MAPPING = "mapping"  # no permission on a field, if every row that sends the field is refused
+    ROW = "row"  # the row's own: field, validation, duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """One error of a refused row.
+
+    Attributes:
+        code: the CRM's code; empty where it gave none.
+        fields: the fields that it names.
+        text: an explanation fit for display; the row's own values are not masked yet.
+        advice: what a person can do about it; empty where only the general advice applies.
+        unusable: the CRM can never accept the value.
+    """
+
+    code: str
+    fields: tuple[str, ...] = ()
+    text: str = ""
+    advice: str = ""
+    unusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a row was not written: the CRM's code and the fields it blames, never its text (it quotes values)."""
+    """Why a row was not written."""
 
-    trouble: Trouble
-    code: str
-    fields: tuple[str, ...] = ()
+    error_class: ErrorClass
+    errors: tuple[RowError, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The first error's code."""
+        return self.errors[0].code if self.errors else ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field that any of the errors names."""
+        return tuple(dict.fromkeys(name for error in self.errors for name in error.fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +161,12 @@ class Crm(ABC):
         """Log in and read the quota; called once before anything else."""
 
     @abstractmethod
-    def describe(self, object_name: str) -> ObjectInfo:
-        """The object's fields; remembered.
+    def org_id(self) -> str:
+        """The org's own id, which no renaming changes; empty where the CRM does not show it."""
+
+    @abstractmethod
+    def describe(self, object_name: str, *, refresh: bool = False) -> ObjectInfo:
+        """The object's fields; remembered, unless asked again with `refresh`.
 
         Raises:
             ConfigurationError: no such object, or not visible.

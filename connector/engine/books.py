@@ -1,43 +1,52 @@
 """Stage 6: close the books. Every selected record has exactly one outcome; every hold ended or is still open."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from connector.core.errors import BooksError
-from connector.core.model import Attention, Outcome, Result, worst
-from connector.core.report import CrmFigures, ProviderCredits, Report
+from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Result, UnlockState, outcome_of_record
+from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
 from connector.store.inbox import AGAIN_AFTER_S
-from connector.store.words import RunWord
+from connector.store.records import UnlockWord, Unwritten
+from connector.store.rows import RecordRow, WantRow
+from connector.store.words import EndedPurchases, RunWord
 
 LOOP_WINDOW = timedelta(days=1)
 LOOP_TIMES = 4  # a record that is flagged more often than this in a day is reported
-ATTENTION_PER_REASON = 50
+ATTENTION_SHOWN = 200  # in the report; the export has every entry
+REASONS_SHOWN = 50  # of one channel and outcome
 
 
 def classify_rest(run: Run) -> None:
     """Give an outcome to records that no write reached: the run was stopped, or their vendor is still at work."""
     records = run.parts.ledger.records
-    notes: list[tuple[int, Outcome, str, str]] = []
+    unwritten: list[Unwritten] = []
     for rows in (records.complete(run.id, run.tried, 1_000_000), records.incomplete(run.id, run.tried, 1_000_000)):
         words = records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
         for row in rows:
-            results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
-            outcomes = [Outcome.PARKED if r.value is not None else r.outcome for r in results]
-            outcome = worst([_not_final(o) for o in outcomes])
-            reason = next((r.reason for r, o in zip(results, outcomes, strict=True) if _not_final(o) is outcome), "")
-            notes.append((row.id, outcome, run.crm_stopped or reason, ""))
+            shown = {want.id: _unwritten_channel(run, row, want, words) for want in row.wants}
+            outcome = outcome_of_record([found for found, _ in shown.values()])
+            reason = next((text for found, text in shown.values() if found is outcome), "")
+            unwritten.append(Unwritten(row.id, outcome, run.crm_stopped or reason, shown))
             run.tried.add(row.id)
-    records.note(notes)
+    records.note(unwritten)
 
 
-def _not_final(outcome: Outcome) -> Outcome:
-    """A result that could not be written yet is not final: the record keeps its flag and comes again."""
-    return Outcome.DEFERRED if outcome in _NEEDS_WRITE else outcome
+def _unwritten_channel(run: Run, row: RecordRow, want: WantRow, words: Mapping[int, UnlockWord]) -> tuple[Outcome, str]:
+    """A result that could not be written yet is not final: the record keeps its flag, and the next run writes it."""
+    result = channel_result(run, row.mapping, want, words.get(want.unlock_id or 0))
+    if want.state == "done":  # written by an earlier run
+        return result.outcome, result.reason
+    if result.outcome in OPEN_OUTCOMES:
+        return result.outcome, result.reason
+    return Outcome.DEFERRED, run.crm_stopped or result.reason or NOT_WRITTEN
 
 
-_NEEDS_WRITE = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
+NOT_WRITTEN = "it is not written yet; the next run writes it"
 
 
 def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
@@ -52,6 +61,8 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     selected = ledger.records.selected(run.id)
     now = run.now()
     ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
+    shown = ledger.records.channel_outcomes(run.id)
+    attention = _attention(run, words)
     report = Report(
         run_id=run.id,
         command=command,
@@ -59,16 +70,25 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
         state=state,
         selected=selected,
         outcomes=Counter(word.outcome for word in words),
-        channels=_channels(run),
+        channels=_channels(run, shown),
+        purchases=_purchases(run),
         credits=_credits(run),
         crm=_crm(run),
         started_at=run.started_at,
         finished_at=now,
-        attention=tuple(_attention(run, words)),
-        reasons=_reasons(words),
+        attention=tuple(attention[:ATTENTION_SHOWN]),
+        attention_total=len(attention),
+        reasons=_reasons(shown),
         read_all=run.read_all,
         stopped=tuple(
-            dict.fromkeys([*run.stopped.values(), *run.closed.values(), *filter(None, [run.crm_stopped, trouble])])
+            dict.fromkeys(
+                [
+                    *run.stopped.values(),
+                    *run.closed.values(),
+                    *run.left_for_later,
+                    *filter(None, [run.crm_stopped, trouble]),
+                ]
+            )
         ),
     )
     wrong = ledger.credits.imbalance()
@@ -83,13 +103,55 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     return report
 
 
-def _channels(run: Run) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {
-        channel.value: {} for mapping in run.mappings.values() for channel, _ in mapping.channels.items()
+ChannelOutcomes = list[tuple[Channel, Outcome, str, int]]
+
+
+def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:
+    """Records by channel and outcome; a channel of which the run had no record is there with zeros."""
+    counts = {
+        channel.value: Counter[Outcome]()
+        for mapping in run.mappings.values()
+        for channel, _ in mapping.channels.items()
     }
-    for channel, result, count in run.parts.ledger.records.channel_counts(run.started_at):
-        counts.setdefault(channel.value, {})[result.value] = count
-    return {name: {r.value: found[r.value] for r in Result if r.value in found} for name, found in counts.items()}
+    for channel, outcome, _, count in shown:
+        counts.setdefault(channel.value, Counter())[outcome] += count
+    return counts
+
+
+def _purchases(run: Run) -> dict[str, dict[str, PurchaseFigures]]:
+    records, found = run.parts.ledger.records, dict[tuple[str, Channel], PurchaseFigures]()
+    for ended in records.ended_purchases(run.started_at, list(run.mappings) if run.parts.shared else None):
+        key = ended.provider, ended.channel
+        found[key] = _add(found.get(key, PurchaseFigures()), ended)
+    for provider, channel, state, count in records.open_purchases(run.id):
+        before = found.get((provider, channel), PurchaseFigures())
+        unknown = state is UnlockState.UNKNOWN
+        found[provider, channel] = replace(
+            before,
+            waiting=before.waiting + (0 if unknown else count),
+            unknown=before.unknown + (count if unknown else 0),
+        )
+    by_provider: dict[str, dict[str, PurchaseFigures]] = {}
+    for (provider, channel), figures in sorted(found.items()):
+        by_provider.setdefault(provider, {})[channel.value] = figures
+    return by_provider
+
+
+def _add(before: PurchaseFigures, ended: EndedPurchases) -> PurchaseFigures:
+    delivered = ended.result is Result.DELIVERED
+    credits_ = before.credits + ended.credits
+    wasted = before.credits_without_value + (0 if delivered else ended.credits)
+    if ended.free and not ended.credits:
+        return replace(before, free=before.free + (ended.count if delivered else 0))
+    return replace(
+        before,
+        bought=before.bought + ended.count,
+        delivered=before.delivered + (ended.count if delivered else 0),
+        without_value=before.without_value + (ended.count if ended.result is Result.NOT_FOUND else 0),
+        failed=before.failed + (ended.count if ended.result is Result.FAILED else 0),
+        credits=credits_,
+        credits_without_value=wasted,
+    )
 
 
 def _credits(run: Run) -> dict[str, ProviderCredits]:
@@ -151,9 +213,11 @@ def _unknown_next(run: Run, name: str | None) -> str:
 PARKED_NEXT = "it is offered again on the next run"
 
 
-def _reasons(words: list[RunWord]) -> dict[str, dict[str, int]]:
-    told: dict[str, Counter[str]] = {}
-    for word in words:
-        if word.reason:
-            told.setdefault(word.outcome.value, Counter())[word.reason] += 1
-    return {outcome: dict(counts.most_common(ATTENTION_PER_REASON)) for outcome, counts in told.items()}
+def _reasons(shown: ChannelOutcomes) -> dict[str, dict[str, dict[str, int]]]:
+    """Number of records by channel, outcome and reason, the most frequent first."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for channel, outcome, reason, count in shown:
+        reasons = found.setdefault(channel.value, {}).setdefault(outcome.value, {}) if reason else {}
+        if reason and len(reasons) < REASONS_SHOWN:
+            reasons[reason] = count
+    return found

@@ -121,12 +121,20 @@ class Run:
         relinked: unlocks whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
+        finished: records that have their outcome in this run.
         read_all: every record that the run was asked for was read.
         out_of_time: the run's patience is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
         still_at_work: providers with tasks or unknown unlocks from earlier runs.
+        smaller: by object, the size of collections that the org's automation can handle in this run.
+        accepted: (object, field in lower case) of fields that the CRM has taken from this run.
+        reopened: a value turned out to be none after the vendors were asked: they are asked once more.
+        override_guards: the operator lets the run go on where a guard would stop it.
+        guarded: mappings that a guard has stopped.
+        left_for_later: why records keep their flag, though nothing is wrong with them.
+        reported: reasons that have their attention entry already.
         plan: the frozen plan that the run applies.
         budget_id: runs with the same one share what a run may spend.
     """
@@ -146,6 +154,7 @@ class Run:
     relinked: set[int] = field(default_factory=set)
     asked: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
     read_all: bool = False
     writing_last: bool = False
@@ -156,8 +165,19 @@ class Run:
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     settled: deque[int] = field(default_factory=deque)
     still_at_work: frozenset[str] = frozenset()
+    smaller: dict[str, int] = field(default_factory=dict)
+    accepted: set[tuple[str, str]] = field(default_factory=set)
+    reopened: bool = False
+    override_guards: bool = False
+    guarded: set[str] = field(default_factory=set)
+    left_for_later: list[str] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
     plan: FrozenPlan | None = None
     budget_id: str | None = None
+
+    def collection_size(self, object_name: str) -> int:
+        """How many records of an object one update may carry in this run."""
+        return self.smaller.get(object_name, self.parts.crm.write_size)
 
     def now(self) -> datetime:
         """The run's time."""

@@ -12,6 +12,7 @@ from connector.core.errors import LockedError, NotThereError, RefusedError, Stop
 from connector.core.model import Channel
 from connector.engine import buy, collect, resolve, write
 from connector.engine.context import Patience, Run
+from connector.engine.guards import stop_without_value
 from connector.engine.lanes import Lane, Work, wait_any
 from connector.providers.interface import Provider
 from connector.store.rows import RereadRow
@@ -98,7 +99,7 @@ class _Agenda:
             return
         for index, (channel, event_id, size) in enumerate(self._groups):
             full = self._provider.batch_size(channel)
-            if not (partial or size >= full):
+            if not (partial or size >= full) or stop_without_value(self._run, self._provider, channel):
                 continue
             taken = min(size, self._run.halved.get((self.name, channel), full))
             self._groups[index] = (channel, event_id, size - taken)

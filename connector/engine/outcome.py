@@ -2,27 +2,44 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from connector.core.mapping import MappingFile
+from connector.core.masking import mask_text
 from connector.core.model import Attention, Channel, CrmRecord, Outcome, Result, UnlockState
 from connector.core.person import names_same, person_of
-from connector.core.writeback import ChannelResult, Write
-from connector.crm.interface import Rejection, Trouble
+from connector.core.writeback import ChannelResult, Write, reason_of
+from connector.crm.interface import ErrorClass, RowError
 from connector.engine.context import Run
 from connector.store.records import Finish, UnlockWord
 from connector.store.rows import RecordRow, WantRow
 
+WHOLE_ROW = "|row"  # ends a parked version of a record of which nothing could be written
 NEXT_RUN = "next run"  # a parked version that no record ever has
 NOT_ASKED = "its flag was taken back before anything was bought"
-_SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
+_SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED, Outcome.ALREADY_FILLED})
 _ADVICE = {
-    Trouble.RETRY: "it stayed locked; it is tried again on the next run",
-    Trouble.RECORD: "correct the record, the field or the validation rule; it is offered again on the next run",
-    Trouble.MOVED: "it was deleted, merged or converted; it is looked for on the next run",
-    Trouble.CONFIGURATION: "give the connector's user edit permission on the field (see: connector doctor)",
+    ErrorClass.LOCKED: "another process kept it locked; it is written by the next run",
+    ErrorClass.MOVED: "it was deleted, merged or converted; the next run looks for it",
+    ErrorClass.MAPPING: "give the connector's user edit permission on the field (see: connector doctor)",
 }
+RETRIED = "it is written when the record, the mapping or the field has changed, and tried once a day"
+Shown = Mapping[int, tuple[Outcome, str]]
+
+
+def advice_on(error_class: ErrorClass, errors: Sequence[RowError]) -> str:
+    """The next step for a person who looks at a refused row."""
+    if error_class in _ADVICE:
+        return _ADVICE[error_class]
+    found = next((error.advice for error in errors if error.advice), "correct the record, the field or the rule")
+    return f"{found}; {RETRIED}"
+
+
+def refusal(error: RowError, record: CrmRecord) -> str:
+    """Why the CRM refused something, with the record's own values masked."""
+    code = error.code or "no code given"
+    text = mask_text(error.text, record.values.values()) if error.text else ""
+    return f"Salesforce refuses it ({code}): {text}" if text else f"Salesforce refuses it ({code})"
 
 
 def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
@@ -35,7 +52,8 @@ def renamed(run: Run, row: RecordRow) -> Finish:
     reason = "the record names another person now; nothing is written, it begins anew"
     call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
     wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True, in_progress=row.in_progress)
+    shown = {want.id: (Outcome.DEFERRED, reason) for want in row.wants}
+    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True, in_progress=row.in_progress, shown=shown)
 
 
 def channel_results(
@@ -76,7 +94,8 @@ def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | Non
     """
     if want.outcome is not None:
         keep = want.keep_status or want.state == "done"
-        return ChannelResult(want.channel, want.outcome, want.reason, keep_status=keep)
+        outcome = Outcome.ALREADY_FILLED if want.already_filled else want.outcome
+        return ChannelResult(want.channel, outcome, want.reason, keep_status=keep)
     if word is None:
         trouble = next(iter([*run.stopped.values(), *run.closed.values()]), "")
         reason = want.reason or trouble or "the person was not looked up yet"
@@ -114,14 +133,29 @@ def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
 
 def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> dict[Channel, str]:
     """The channels whose values could not be written, and why, while nothing has changed since."""
-    if row.parked_version is None or row.parked_version != park_version(run, record, mapping):
+    if row.parked_version is None:
+        return {}
+    version = park_version(run, record, mapping)
+    if row.parked_version not in {version, version + WHOLE_ROW}:
         return {}
     return {want.channel: want.reason or row.reason for want in row.wants if want.parked}
 
 
-def parked_again(run: Run, row: RecordRow) -> Finish:
-    """The record stays parked; a person is told once more."""
-    call_attention(run, row.crm_id, row.reason, "", row.attention or _ADVICE[Trouble.RECORD])
+def waits_for_a_change(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+    """Whether the CRM refused every update of the record, and nothing has changed since."""
+    return row.parked_version is not None and row.parked_version == park_version(run, record, mapping) + WHOLE_ROW
+
+
+def parked_again(run: Run, row: RecordRow, record: CrmRecord) -> Finish:
+    """The record stays parked; the report shows it once more."""
+    call_attention(run, row.crm_id, row.reason, "", row.attention or RETRIED)
+    results = channel_results(run, row, record, {})
+    shown = {
+        want.id: (Outcome.PARKED, want.reason if want.parked else row.reason)
+        if want.parked or result.outcome in _SETTLED
+        else (result.outcome, result.reason)
+        for want, result in zip(row.wants, results, strict=True)
+    }
     return Finish(
         row.id,
         Outcome.PARKED,
@@ -131,6 +165,7 @@ def parked_again(run: Run, row: RecordRow) -> Finish:
         in_progress=row.in_progress,
         parked_version=row.parked_version,
         attention=row.attention,
+        shown=shown,
     )
 
 
@@ -142,7 +177,7 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
         call_attention(run, row.crm_id, write.outcomes[channel][1], name, attention)
     parked = _parked_wants(row, write)
     if parked and not write.culprits:
-        call_attention(run, row.crm_id, write.reason, "", attention or _ADVICE[Trouble.RECORD])
+        call_attention(run, row.crm_id, write.reason, "", attention or RETRIED)
     version = park_version(run, record, mapping) if write.culprits else row.parked_version if parked else None
     return Finish(
         row.id,
@@ -154,17 +189,28 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
         parked_version=version,
         attention=attention,
         parked=parked,
+        shown=shown_by(row, write),
     )
 
 
+def shown_by(row: RecordRow, write: Write) -> Shown:
+    """Outcome and reason of every want of the record in this run."""
+    return {want.id: write.outcomes[want.channel] for want in row.wants}
+
+
 def _settled(row: RecordRow, write: Write) -> dict[int, tuple[Outcome, str]]:
-    return {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in _SETTLED}
+    settled = {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in _SETTLED}
+    return {key: (_stored(outcome), reason) for key, (outcome, reason) in settled.items()}
+
+
+def _stored(outcome: Outcome) -> Outcome:
+    return Outcome.SKIPPED if outcome is Outcome.ALREADY_FILLED else outcome
 
 
 def _parked_wants(row: RecordRow, write: Write) -> dict[int, str]:
-    """Which wants of a record are parked, and why."""
-    outcomes = write.outcomes
-    return {w.id: outcomes[w.channel][1] for w in row.wants if outcomes[w.channel][0] is Outcome.PARKED}
+    """Which wants of a record have a value that is parked, and why."""
+    parked = {channel: reason for channel, (outcome, reason) in write.outcomes.items() if outcome is Outcome.PARKED}
+    return {w.id: parked[w.channel] for w in row.wants if w.channel in parked and w.unlock_id is not None}
 
 
 def _in_progress(row: RecordRow, write: Write) -> bool:
@@ -173,55 +219,76 @@ def _in_progress(row: RecordRow, write: Write) -> bool:
     return waits or (row.in_progress and not write.closes)
 
 
-def rejected(
-    run: Run,
-    mapping: MappingFile,
-    row: RecordRow,
-    record: CrmRecord,
-    write: Write,
-    answer: Rejection,
-    *,
-    landed: bool,
-    lost: AbstractSet[Channel],
-) -> Finish:
-    """A record whose update was refused: paid values that did not land are parked.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused row after everything that the CRM takes of it was written.
 
-    Args:
-        run: the run.
-        mapping: whose record it is.
+    Attributes:
         row: the record in the ledger.
-        record: as it was when the refused update was decided.
-        write: the second try where it landed, else the refused update.
-        answer: the refusal.
-        landed: whether the rest was written, or needed no write.
-        lost: the channels whose values did not land.
+        record: as it was when the last update was decided.
+        error_class: whose fault the refusal is.
+        errors: every error that the CRM gave, of all tries.
+        write: the last decision.
+        parked: why each withheld value could not be written, by channel.
+        unusable: why the CRM can never take a value, by channel.
+        complete: the rest was written, or needed no write.
+        flag_kept: the CRM does not let the flag be cleared.
     """
-    advice = _ADVICE[answer.trouble]
-    call_attention(run, row.crm_id, answer.code or "refused", ", ".join(answer.fields), advice)
-    reason = f"Salesforce refuses the update ({answer.code or 'no code given'})"
-    outcomes = {c: (Outcome.PARKED, reason) if c in lost else word for c, word in write.outcomes.items()}
-    write = replace(write, outcomes=outcomes, closes=write.closes and not lost)
-    parked = _parked_wants(row, write)
+
+    row: RecordRow
+    record: CrmRecord
+    error_class: ErrorClass
+    errors: tuple[RowError, ...]
+    write: Write
+    parked: Mapping[Channel, str]
+    unusable: Mapping[Channel, str]
+    complete: bool
+    flag_kept: bool = False
+
+
+def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
+    """A record whose update was refused: paid values that could not be written are parked, and so is the rest."""
+    row, record = refused.row, refused.record
+    if refused.unusable and refused.complete and not refused.parked:
+        reason = "; ".join(refused.unusable.values())
+        return Finish(row.id, Outcome.WAITING, reason, {}, closes=False, in_progress=_in_progress(row, refused.write))
+    first = refused.errors[0] if refused.errors else RowError("")
+    fields = dict.fromkeys(name for error in refused.errors for name in error.fields)
+    advice, reason = advice_on(refused.error_class, refused.errors), refusal(first, record)
+    text = mask_text(first.text, record.values.values()) if first.text else ""
+    call_attention(run, row.crm_id, ": ".join(filter(None, [first.code or "refused", text])), ", ".join(fields), advice)
+    outcomes = dict(refused.write.outcomes) | {c: (Outcome.PARKED, why) for c, why in refused.parked.items()}
+    if not refused.complete:
+        # Nothing was written, not even a status: the whole record waits, whatever its channels have come to.
+        outcomes = {c: (Outcome.PARKED if o in _SETTLED else o, reason if o in _SETTLED else r)
+                    for c, (o, r) in outcomes.items()}  # fmt: skip
+    parked_any = any(outcome is Outcome.PARKED for outcome, _ in outcomes.values())
+    closes = refused.complete and refused.write.closes and not parked_any and not refused.flag_kept
+    write = replace(refused.write, outcomes=outcomes, closes=closes)
+    stays = parked_any or refused.flag_kept
     return Finish(
         row.id,
-        Outcome.PARKED if lost else write.outcome if landed else Outcome.DEFERRED,
-        reason,
-        _settled(row, write) if landed else {},
-        closes=landed and write.closes,
-        in_progress=_in_progress(row, write) if landed else row.in_progress,
-        parked_version=_parked_until(run, record, mapping, answer) if parked else None,
+        Outcome.PARKED if stays else write.outcome,
+        reason_of({c: found for c, found in outcomes.items() if found[0] is Outcome.PARKED}) or reason,
+        _settled(row, write) if refused.complete else {},
+        closes=closes,
+        in_progress=_in_progress(row, write) if refused.complete else row.in_progress,
+        parked_version=_parked_until(run, mapping, refused) if stays else None,
         attention=advice,
-        parked=parked,
+        parked=_parked_wants(row, write),
+        shown=shown_by(row, write),
     )
 
 
-def _parked_until(run: Run, record: CrmRecord, mapping: MappingFile, answer: Rejection) -> str:
+def _parked_until(run: Run, mapping: MappingFile, refused: Refused) -> str:
     """What must change before the next try; a lock, a move or a permission shows in nothing that could be compared."""
-    return park_version(run, record, mapping) if answer.trouble is Trouble.RECORD else NEXT_RUN
+    if refused.error_class in {ErrorClass.LOCKED, ErrorClass.MOVED, ErrorClass.MAPPING}:
+        return NEXT_RUN
+    return park_version(run, refused.record, mapping) + ("" if refused.complete else WHOLE_ROW)
 
 
 def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
-    """A record that is no longer where it was: followed where a mapping covers its new place, else told."""
+    """A record that is no longer where it was: followed where a mapping covers its new place, else reported."""
     target = record.moved_to if record is not None else None
     mapping: MappingFile | None = None
     if target is not None:
@@ -236,10 +303,11 @@ def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
         reason = f"the record is now {target[0]} {target[1]}, {why}"
     if paid:
         call_attention(
-            run, row.crm_id, reason, "", "what was bought stays known: any other record of the person gets it"
+            run, row.crm_id, reason, "", "the purchase stays known: any other record of the person gets its value"
         )
     wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True)
+    shown = {want.id: (Outcome.SKIPPED, reason) for want in row.wants}
+    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True, shown=shown)
 
 
 def call_attention(run: Run, crm_id: str, reason: str, name: str, what_next: str) -> None:

@@ -1,18 +1,21 @@
 """A dry run: read, decide, count; no effect anywhere, not even in the ledger."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, UnlockKey
-from connector.core.person import IdentifiedBy
+from connector.core.person import IdentifiedBy, Source
 from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take, may_cost
-from connector.core.preview import CreditForecast, Preview
+from connector.core.preview import CapInForce, CreditForecast, Preview
+from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
+from connector.engine.guards import LEAST_FLAGGED, MANY_TIMES, SameReason, usual_number
 from connector.engine.pull import flagged, plan_pages
+from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
 
 
@@ -28,7 +31,9 @@ class _Count:
         self.worst: Counter[str] = Counter()
         self.expected: Counter[str] = Counter()
         self.writes: Counter[tuple[str, str, str, str]] = Counter()
-        self.skips: Counter[str] = Counter()
+        self.skips: dict[str, Counter[str]] = {}
+        self.people: Counter[tuple[str, str, Channel]] = Counter()  # by provider, mapping and channel
+        self.selected_of: Counter[str] = Counter()
         self.frozen: dict[str, list[FrozenRecord]] = {}
         self._seen: set[UnlockKey | tuple[str, Channel, str]] = set()
         self._rates = run.parts.ledger.records.success_rates()
@@ -36,6 +41,7 @@ class _Count:
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""
         self.selected += len(records)
+        self.selected_of[mapping.name] += len(records)
         self.frozen.setdefault(mapping.name, []).extend(_freeze(record) for record in records)
         for record in records:
             for want in record.wants:
@@ -44,7 +50,7 @@ class _Count:
     def _decision(self, mapping: MappingFile, record: PlannedRecord, channel: Channel, decision: Decision) -> None:
         match decision:
             case Skip() | Defer() | Exhausted():
-                self.skips[decision.reason] += 1
+                self.skips.setdefault(channel.value, Counter())[decision.reason] += 1
             case Buy():
                 self._write(mapping, channel)
                 self._once(mapping, record, channel, decision.key, decision.position)
@@ -81,6 +87,7 @@ class _Count:
             return
         sources = self._run.parts.sources
         self.buys.setdefault(name, Counter())[f"{channel}{suffix}"] += 1
+        self.people[name, mapping.name, channel] += 1
         price = sources[name].prices.of(channel)
         self.worst[name] += price
         chance = 1.0
@@ -115,10 +122,11 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
         run: with its mappings; nothing of it is kept.
         selections: by mapping name; a mapping without one takes its flagged records.
     """
-    count = _Count(run)
+    count, guards = _Count(run), {name: SameReason() for name in run.mappings}
     for name, mapping in run.mappings.items():
         for page in plan_pages(run, mapping, selections.get(name) or flagged(mapping)):
             count.add(mapping, page)
+            guards[name].add(page)
             run.parts.progress.step(len(page))
     names = [name for name in run.parts.providers if name in count.worst or name in count.buys]
     found = Preview(
@@ -127,11 +135,32 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
         credits={name: _forecast(run, name, count) for name in names},
         would_buy={name: dict(found) for name, found in count.buys.items()},
         would_write=tuple((*key, number) for key, number in sorted(count.writes.items())),
-        skips=dict(count.skips.most_common()),
+        skips={channel: dict(reasons.most_common()) for channel, reasons in count.skips.items()},
         joins=count.joins,
         fallbacks=dict(count.next_sources),
+        notes=tuple(_notes(run, selections, count, guards)),
     )
     return found, count.frozen
+
+
+def _notes(
+    run: Run, selections: Mapping[str, Selection], count: _Count, guards: Mapping[str, SameReason]
+) -> Iterator[str]:
+    """The guards that would stop a run of these records."""
+    for name, guard in guards.items():
+        if guard.reason():
+            yield (
+                f"mapping {name}: each of the first {guard.seen} records would be skipped for one reason "
+                f"({guard.reason()}); a run stops there and clears no flag"
+            )
+        usual = usual_number(run, name)
+        if name in selections or usual is None:
+            continue
+        if count.selected_of[name] > max(LEAST_FLAGGED, MANY_TIMES * usual):
+            yield (
+                f"mapping {name}: {count.selected_of[name]:,} records are flagged, the usual number is {usual:,}; a "
+                f"sync takes {MANY_TIMES * usual:,} of them and leaves the others flagged, unless it has --all"
+            )
 
 
 def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
@@ -142,9 +171,54 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
             balance: int | None = provider.balance()
     except (DownError, RefusedError, NotThereError):
         balance = None
-    room = run.parts.ledger.credits.room(source.name, source.account, run.id, run.caps(name), run.now())
-    lefts = [cap.left for cap in room.shared if cap.name != "balance at the vendor"]
-    own = [min(cap.left for cap in caps) for caps in room.by_mapping.values() if caps]
-    if own and len(own) == len(run.mappings):
-        lefts.append(sum(own))
-    return CreditForecast(count.worst[name], count.expected[name], balance, min(lefts, default=None))
+    rules = run.caps(name)
+    room = run.parts.ledger.credits.room(source.name, source.account, run.id, rules, run.now())
+    shared = [cap for cap in room.shared if cap.name != BALANCE]
+    if balance is not None:
+        shared.append(Cap(BALANCE, balance - rules.reserve, 0))
+    own = {mapping: list(room.by_mapping.get(mapping, ())) for mapping in run.mappings}
+    worst = count.worst[name]
+    caps = [*shared, *(cap for found in own.values() for cap in found)]
+    return CreditForecast(
+        worst,
+        count.expected[name],
+        balance,
+        tuple(CapInForce(cap.name, cap.limit, cap.left, cap.left < worst) for cap in caps),
+        _limits(rules),
+        {channel.value: price for channel, price in source.prices.by_channel.items()},
+        _covered(source, count, shared, own),
+    )
+
+
+def _limits(rules: CapRules) -> dict[str, object]:
+    """The caps as they are set."""
+    return {
+        "run": dict(rules.run),
+        "mapping_day": dict(rules.mapping_day),
+        "day": rules.day,
+        "month": rules.month,
+        "reserve": rules.reserve,
+    }
+
+
+def _covered(source: Source, count: _Count, shared: Sequence[Cap], own: Mapping[str, Sequence[Cap]]) -> dict[str, int]:
+    """How many people of each channel the caps can pay for, in the order in which a run buys: the most people first."""
+    planned = Counter[Channel]()
+    for (name, _, channel), people in count.people.items():
+        if name == source.name:
+            planned[channel] += people
+    left_shared = min((cap.left for cap in shared), default=None)
+    left_own = {mapping: min((cap.left for cap in caps), default=None) for mapping, caps in own.items()}
+    covered: dict[str, int] = {}
+    for channel, people in planned.most_common():
+        price, paid = source.prices.of(channel), 0
+        for mapping, left in left_own.items():
+            wanted = count.people[source.name, mapping, channel]
+            bounds = [bound // price for bound in (left_shared, left) if bound is not None and price]
+            taken = min([wanted, *bounds])
+            paid += taken
+            left_shared = None if left_shared is None else left_shared - taken * price
+            left_own[mapping] = None if left is None else left - taken * price
+        if paid < people:
+            covered[channel.value] = paid
+    return covered

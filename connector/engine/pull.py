@@ -9,6 +9,7 @@ from connector.core.plan import Buy, Decision, Join, Take
 from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
+from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
 from connector.store.planning import PlannedRecord, PlannedWant
 
 
@@ -23,10 +24,34 @@ def flagged(mapping: MappingFile) -> Selection:
     )
 
 
-def pull(run: Run, mapping: MappingFile, selection: Selection) -> int:
-    """Read and plan every page; returns the number of records."""
-    pages = (keep(run, mapping, page, chosen=selection.flag is None) for page in plan_pages(run, mapping, selection))
-    return sum(pages)
+def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False) -> int:
+    """Read and plan every page; returns the number of records.
+
+    The first records wait for the guard: where one thing is wrong with all of them, none is taken up.
+
+    Args:
+        run: that takes the records up.
+        mapping: whose records they are.
+        selection: which records.
+        usual: take no more than ten times the usual number of flagged records.
+    """
+    guard, waiting, count = SameReason(), list[PlannedRecord](), 0
+    chosen = selection.flag is None
+    pages = run.parts.crm.select(selection)
+    for page in usual_pages(run, mapping, pages) if usual else pages:
+        planned = plan_page(run, mapping, page)
+        if waiting or not guard.is_decided:
+            guard.add(planned)
+            waiting += planned
+            if not guard.is_decided:
+                continue
+            planned, waiting = waiting, []
+            if stop_for_same_reason(run, mapping, guard):
+                return count
+        count += keep(run, mapping, planned, chosen=chosen)
+    if waiting and not stop_for_same_reason(run, mapping, guard):
+        count += keep(run, mapping, waiting, chosen=chosen)
+    return count
 
 
 def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, chosen: bool) -> int:

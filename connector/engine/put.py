@@ -48,10 +48,19 @@ class Reading:
     words: Mapping[int, UnlockWord]
     rules: WriteRules
 
-    def decide(self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str]) -> Write:
-        """What is to be written to one record; values of `withheld` channels stay parked, for the reason given."""
-        results = outcome.channel_results(self.run, row, record, self.words)
-        return self.rules.decide(record, outcome.withhold(results, withheld), row.resolved_id)
+    def decide(
+        self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str], *, value_written: bool = False
+    ) -> Write:
+        """Decide the update of one record.
+
+        Args:
+            row: the record in the ledger.
+            record: as it is now.
+            withheld: channels whose values stay parked, with the reason.
+            value_written: a value of the record was written just before, and its stamps are still due.
+        """
+        results = outcome.withhold(outcome.channel_results(self.run, row, record, self.words), withheld)
+        return self.rules.decide(record, results, row.resolved_id, value_written=value_written)
 
     def put(self, decided: Sequence[Decided]) -> list[Rejection | None]:
         """Send one collection.
@@ -74,8 +83,8 @@ def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     parts, read_at = run.parts, run.now()
     there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
     words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
-    lengths = parts.crm.describe(mapping.object).lengths()
-    rules = WriteRules(mapping, lengths, parts.ledger.seal.matches, run.now())
+    info = parts.crm.describe(mapping.object)
+    rules = WriteRules(mapping, info.lengths(), parts.ledger.seal.matches, run.now(), info.fixed_lengths())
     return Reading(run, mapping, read_at, there, words, rules)
 
 

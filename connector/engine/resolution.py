@@ -8,6 +8,8 @@ from connector.core.model import Result, UnlockState
 from connector.store.ledger import Ledger
 from connector.store.rows import Settlement
 
+GIVEN_UP = "its value could not be written and was given up by an operator"
+
 
 class OperatorsWord(StrEnum):
     """What `connector resolve` may be told."""
@@ -33,6 +35,13 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
         if not count:
             raise ConfigurationError(f"nothing of unlock {unlock_id} is parked; see: connector status")
         return f"the value of unlock {unlock_id} is offered to {count} record(s) on the next run"
+    if word is OperatorsWord.GIVE_UP and state is UnlockState.FINAL:
+        count = ledger.operator.give_up_write(unlock_id, GIVEN_UP)
+        if not count:
+            raise ConfigurationError(f"nothing of unlock {unlock_id} is parked; see: connector status")
+        return (
+            f"the value of unlock {unlock_id} is given up for {count} record(s); the next run queries the next source"
+        )
     if state is not UnlockState.UNKNOWN and not (word is OperatorsWord.ALLOW_REPEAT and result is Result.FAILED):
         raise ConfigurationError(
             f"unlock {unlock_id} is {result.value if result else state.value}; an operator's word is for unknown ones "

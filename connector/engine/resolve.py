@@ -40,7 +40,8 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
             unasked.append(want.id)
             continue
         price = run.parts.providers[provider].source.prices.of(want.channel)
-        if run.why_closed(provider) or (left is not None and left < price):
+        stopped = (provider, want.channel.value, record.mapping) in run.full
+        if run.why_closed(provider) or stopped or (left is not None and left < price):
             unaffordable.append(want.id)
             continue
         left = None if left is None else left - price
@@ -205,7 +206,7 @@ def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]
         return Skip(f"{want.channel} is no longer mapped", tried=tried)
     sources = [run.parts.sources[name] for name in rules.sources]
     known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
-    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried)
+    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried, record.crm_id)
     if run.plan is None:
         return decision
     return run.plan.hold(mapping.name, record.crm_id, None, want.channel, decision)

@@ -17,6 +17,8 @@ from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
 from connector.engine.pull import flagged, pull
 
+MOST_SOURCES = 10  # of one channel: after each, a refused value may send a record to the next
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -27,6 +29,7 @@ class Job:
         selections: by mapping name, which records; a mapping without one takes its flagged records.
         plan: exactly this frozen plan, instead.
         budget_id: runs with the same one share what a run may spend: they are one command, gone on with after a death.
+        override_guards: go on where a guard would stop the run.
     """
 
     command: str
@@ -34,6 +37,7 @@ class Job:
     selections: Mapping[str, Selection]
     plan: FrozenPlan | None = None
     budget_id: str | None = None
+    override_guards: bool = False
 
 
 def run_pass(parts: Parts, job: Job) -> Report:
@@ -49,8 +53,7 @@ def run_pass(parts: Parts, job: Job) -> Report:
         reconcile.observe_balances(run, "before")
         _take_up(run, job)
         run.read_all = True
-        Loop(run).work()
-        _last_writes(run)
+        _work(run)
     except StopError as error:
         run.crm_stopped = str(error)
         books.classify_rest(run)
@@ -62,7 +65,8 @@ def run_pass(parts: Parts, job: Job) -> Report:
         raise
     if not run.crm_stopped:
         reconcile.observe_balances(run, "after")
-    return books.close(run, job.command, "stopped" if run.stopped or run.closed or run.crm_stopped else "finished")
+    early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
+    return books.close(run, job.command, "stopped" if early else "finished")
 
 
 def _begin(parts: Parts, job: Job) -> Run:
@@ -72,7 +76,17 @@ def _begin(parts: Parts, job: Job) -> Run:
     plan_id = job.plan.plan_id if job.plan else job.budget_id
     run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
     at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
-    return Run(parts, run_id, job.mappings, now, first_entry, still_at_work=at_work, plan=job.plan, budget_id=plan_id)
+    return Run(
+        parts,
+        run_id,
+        job.mappings,
+        now,
+        first_entry,
+        still_at_work=at_work,
+        override_guards=job.override_guards,
+        plan=job.plan,
+        budget_id=plan_id,
+    )
 
 
 def _take_up(run: Run, job: Job) -> None:
@@ -84,14 +98,21 @@ def _take_up(run: Run, job: Job) -> None:
         return
     ledger.records.adopt(run.id, names, run.now())
     for name, mapping in job.mappings.items():
-        pull(run, mapping, job.selections.get(name) or flagged(mapping))
+        usual = not job.selections and job.command == "sync"
+        pull(run, mapping, job.selections.get(name) or flagged(mapping), usual=usual)
     if not job.selections:
-        ledger.records.drop_unselected(run.id, names, run.now())
+        ledger.records.drop_unselected(run.id, [name for name in names if name not in run.guarded], run.now())
 
 
-def _last_writes(run: Run) -> None:
-    run.writing_last = True
-    run.parts.progress.stage("Writing to Salesforce", run.parts.ledger.records.open_records(run.id))
-    write.write_complete(run)
+def _work(run: Run) -> None:
+    """Ask the vendors, then write; a value that the CRM can never take sends its record to the next source."""
+    for _ in range(MOST_SOURCES):
+        Loop(run).work()
+        run.writing_last, run.reopened = True, False
+        run.parts.progress.stage("Writing to Salesforce", run.parts.ledger.records.open_records(run.id))
+        write.write_complete(run)
+        if not run.reopened or run.out_of_time:
+            break
+        run.writing_last = False
     write.write_incomplete(run)
     books.classify_rest(run)

@@ -5,17 +5,18 @@ and is reported. A second undo of the same run finds nothing left to do.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
 from connector.core.errors import ConnectorError, PassingError, StopError
 from connector.core.model import Attention, CrmRecord, FieldValue, Outcome
-from connector.core.putback import PutBack, Step, put_back
+from connector.core.putback import PutBack as Restore
+from connector.core.putback import Step, put_back
 from connector.core.report import CrmFigures, Report
 from connector.core.values import stored_form
-from connector.crm.interface import Update
+from connector.crm.interface import ErrorClass, Rejection, Update
 from connector.engine.context import Parts
 from connector.engine.put import fresh_since
 from connector.store.runs import ChangeRow, Intended
@@ -49,7 +50,9 @@ class _Undo:
 
     parts: Parts
     run_id: str
+    undone: str  # the run that is undone
     started_at: datetime
+    restored: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     attention: list[Attention] = field(default_factory=list)
 
@@ -63,7 +66,7 @@ def undo(parts: Parts, run_id: str) -> Report:
     """
     ledger, started_at = parts.ledger, parts.clock.now()
     ledger.runs.bury(started_at)
-    work = _Undo(parts, ledger.runs.start("undo", [], started_at), started_at)
+    work = _Undo(parts, ledger.runs.start("undo", [], started_at), run_id, started_at)
     written = _by_record(ledger.runs.undoable(run_id))
     parts.progress.stage("Putting back", len(written))
     stopped = ""
@@ -110,27 +113,53 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
         finished_at=now,
         attention=tuple(work.attention),
         stopped=(stopped,) if stopped else (),
+        undoes=work.undone,
+        restored=dict(sorted(work.restored.items())),
     )
+    if work.outcomes[Outcome.DELIVERED]:
+        work.parts.ledger.runs.mark_undone(work.undone, work.run_id)
     work.parts.ledger.runs.finish(work.run_id, state, report.to_json(), now)
     return report
 
 
 def _undo_part(work: _Undo, written: Sequence[_Written]) -> None:
-    """At most one collection of each object, compared anew for every try."""
+    """At most one collection of each object, compared again for every try."""
     for _, group in groupby(written, lambda one: one.object):
         rows = list(group)
-        for attempt in range(TRIES):
-            try:
-                _compare_and_send(work, rows)
-                break
-            except PassingError:
-                if attempt == TRIES - 1:
-                    raise
-                work.parts.clock.sleep(RETRY_S)
+        _restore(work, rows, len(rows))
         work.parts.progress.step(len(rows))
 
 
-def _compare_and_send(work: _Undo, written: Sequence[_Written]) -> None:
+def _restore(work: _Undo, rows: Sequence[_Written], size: int) -> None:
+    """Restore records so many at a time; fewer where the org's automation cannot handle so many."""
+    for start in range(0, len(rows), size):
+        part, fewer = rows[start : start + size], list[_Written]()
+        for attempt in range(TRIES):
+            last = attempt == TRIES - 1
+            try:
+                again = _compare_and_send(work, part, last=last)
+            except PassingError:
+                if last:
+                    raise
+                again = _Again(locked=list(part))
+            fewer += again.fewer
+            part = again.locked
+            if not part:
+                break
+            work.parts.clock.sleep(RETRY_S)
+        if fewer:
+            _restore(work, fewer, max(1, size // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Records to be sent again: later, or fewer at a time."""
+
+    locked: list[_Written] = field(default_factory=list)
+    fewer: list[_Written] = field(default_factory=list)
+
+
+def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -> _Again:
     parts, ledger, object_name = work.parts, work.parts.ledger, written[0].object
     fields = sorted({name for one in written for change in one.changes for name in change.hashes})
     read_at = parts.clock.now()
@@ -144,15 +173,37 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written]) -> None:
     ledger.runs.intend(work.run_id, object_name, intents, parts.clock.now())
     updates = [Update(one.crm_id, found.back) for one, found in restores]
     answers = parts.crm.update(object_name, updates, fresh_since(parts, read_at)) if updates else []
-    refused = {one.crm_id: a.code for (one, _), a in zip(restores, answers, strict=True) if a is not None}
+    refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
     states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}
     ledger.runs.settle(work.run_id, states)
+    again = _sort_refused(restores, refused, last=last)
+    waiting = {one.crm_id for one in (*again.locked, *again.fewer)}
     for one, found in decided:
-        _tell(work, one.crm_id, found, refused.get(one.crm_id))
+        if one.crm_id not in waiting:
+            _report_record(work, one, found, refused.get(one.crm_id))
     ledger.runs.undone([c.id for one in written if one.crm_id not in refused for c in one.changes])
+    org = next((answer for answer in refused.values() if answer.error_class is ErrorClass.ORG), None)
+    if org is not None:
+        raise StopError(f"{org.errors[0].text or org.code}; run the undo again later")
+    return again
 
 
-def _decide(parts: Parts, one: _Written, record: CrmRecord | None) -> PutBack | None:
+def _sort_refused(
+    restores: Sequence[tuple[_Written, Restore]], refused: Mapping[str, Rejection], *, last: bool
+) -> _Again:
+    again = _Again()
+    for one, _ in restores:
+        answer = refused.get(one.crm_id)
+        if answer is None:
+            continue
+        if answer.error_class in {ErrorClass.LIMIT, ErrorClass.AUTOMATION} and len(restores) > 1:
+            again.fewer.append(one)
+        elif answer.error_class is ErrorClass.ORG or (answer.error_class is ErrorClass.LOCKED and not last):
+            again.locked.append(one)
+    return again
+
+
+def _decide(parts: Parts, one: _Written, record: CrmRecord | None) -> Restore | None:
     """What goes back to a record; None for one that is gone."""
     if record is None or record.moved_to is not None:
         return None
@@ -165,15 +216,23 @@ def _now(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue
     return {} if record is None else {name: stored_form(record.values.get(name)) for name in names}
 
 
-def _tell(work: _Undo, crm_id: str, found: PutBack | None, refused: str | None) -> None:
+def _report_record(work: _Undo, one: _Written, found: Restore | None, refused: Rejection | None) -> None:
+    crm_id = one.crm_id
     if refused is not None:
         work.outcomes[Outcome.FAILED] += 1
-        work.attention.append(Attention(f"Salesforce refuses to put it back ({refused})", "run undo again", crm_id))
+        why = f"Salesforce refuses to restore it ({refused.code or 'no code given'})"
+        next_step = next((error.advice for error in refused.errors if error.advice), "correct the record")
+        work.attention.append(
+            Attention(why, f"{next_step}, then: connector undo {work.undone}", crm_id, ", ".join(refused.fields))
+        )
         return
-    work.outcomes[Outcome.DELIVERED if found is not None and found.back else Outcome.SKIPPED] += 1
+    restored = found is not None and bool(found.back)
+    work.outcomes[Outcome.DELIVERED if restored else Outcome.SKIPPED] += 1
     if found is None:
         work.attention.append(Attention(GONE, "nothing, unless you want it back by hand", crm_id))
-    elif found.kept:
+        return
+    work.restored.update(f"{one.object}.{name}" for name in found.back)
+    if found.kept:
         work.attention.append(
             Attention(CHANGED_SINCE, "nothing, unless you want it back by hand", crm_id, ", ".join(found.kept))
         )

@@ -88,6 +88,23 @@ class Found:
     sights: Mapping[Channel, Sight] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class EventAccess:
+    """The answer to a request for access to an event.
+
+    Attributes:
+        already_unlocked: the account had access before this request; nothing was charged for it.
+        credits_used: the price that this request was charged.
+        balance_after: of the account; None where the vendor does not show it.
+    """
+
+    event_id: str
+    name: str
+    already_unlocked: bool
+    credits_used: int
+    balance_after: int | None
+
+
 class Provider(ABC):
     """One vendor account.
 

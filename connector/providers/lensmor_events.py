@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from connector.core.errors import RefusedError
 from connector.providers.http import VendorHttp, whole
+from connector.providers.interface import EventAccess
 
 PRICE_CREDITS = 2000
 
@@ -44,17 +45,6 @@ class Preview:
     visible: int | None
     locked: int | None
     price_credits: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventUnlock:
-    """The answer to an event unlock."""
-
-    event_id: str
-    name: str
-    already_unlocked: bool
-    credits_used: int
-    balance_after: int | None
 
 
 class LensmorEvents:
@@ -95,7 +85,7 @@ class LensmorEvents:
             0 if access == "full" else PRICE_CREDITS if price is None else price,
         )
 
-    def unlock(self, event_id: str) -> EventUnlock:
+    def unlock(self, event_id: str) -> EventAccess:
         """Buy the event, or learn that it is bought already."""
         body = self._http.repeatable_post(f"/external/events/{quote(event_id, safe='')}/unlock").body
         event, balance = _mapping(body.get("event")), _mapping(body.get("balanceAfter"))
@@ -104,7 +94,7 @@ class LensmorEvents:
             raise RefusedError("lensmor's answer to the event unlock cannot be read; repeat it, repeating is free")
         name = str(event.get("name") or "")
         already = body.get("alreadyUnlocked") is True
-        return EventUnlock(
+        return EventAccess(
             str(event.get("eventId") or event_id), name, already, used, whole(balance.get("totalBalance"))
         )
 

@@ -11,125 +11,287 @@ from rich.text import Text
 SHOWN_REASONS = 12
 SHOWN_ATTENTION = 10
 _STATE_STYLE = {"finished": "green", "stopped": "yellow", "failed": "red", "died": "red", "running": "cyan"}
+STATE_WORDS = {"died": "interrupted"}
 
 
 def report(document: Mapping[str, Any]) -> RenderableType:
     """A run report, from its JSON document."""
-    tables = [_channels(document), _credits(document), _salesforce(document), _reasons(document.get("reasons", {}))]
-    parts: list[RenderableType] = [_headline(document), _outcomes(document)]
-    parts += [table for table in tables if table is not None]
+    if document.get("command") == "undo":
+        return Group(*_undo(document))
+    tables = [
+        _outcomes(document),
+        _channels(document),
+        _purchases(document),
+        _credits(document),
+        _crm(document),
+        _reasons(document),
+    ]
+    parts: list[RenderableType] = [_headline(document)]
+    parts += [part for table in tables if table is not None for part in (table, Text())]
+    parts += _other_charges(document)
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
-    parts += _attention(document.get("attention", []))
+    parts += _attention(document)
     return Group(*parts)
 
 
 def _headline(document: Mapping[str, Any]) -> Text:
     state = str(document.get("state", ""))
     text = Text.assemble("Run ", (str(document.get("run_id")), "bold"), f" ({document.get('command')}) ")
-    text.append(state, style=_STATE_STYLE.get(state, ""))
-    text.append(f": {document.get('selected')} records of {', '.join(document.get('mappings', []))}")
+    text.append(STATE_WORDS.get(state, state), style=_STATE_STYLE.get(state, ""))
+    mappings = ", ".join(document.get("mappings", []))
+    text.append(f": {_count(document.get('selected'), 'record')}" + (f" of {mappings}" if mappings else ""))
     return text
+
+
+def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
+    """An undo restores records; it has neither channels nor purchases."""
+    outcomes, crm = document.get("outcomes", {}), document.get("crm", {})
+    written = sum(figures.get("records_written", 0) for figures in crm.values())
+    table = _table("Records", "Count")
+    for outcome, label in _UNDO_LABELS.items():
+        if outcomes.get(outcome):
+            table.add_row(label, str(outcomes[outcome]))
+    table.add_row("records of the run", str(document.get("selected", 0)), style="bold")
+    fields = _table("Restored field", "Records")
+    for name, count in document.get("restored", {}).items():
+        fields.add_row(name, str(count))
+    parts: list[RenderableType] = [
+        _headline(document),
+        Text(f"Undid run {document.get('undoes', '')}: {_count(written, 'record')} restored. Credits stay spent."),
+        table,
+        *([fields] if fields.row_count else []),
+    ]
+    parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
+    return parts + _attention(document)
+
+
+_UNDO_LABELS = {
+    "delivered": "restored",
+    "skipped": "left alone: nothing of the run is left in it",
+    "failed": "refused",
+    "deferred": "not reached yet",
+}
 
 
 def _outcomes(document: Mapping[str, Any]) -> Table:
     table = _table("Records", "Count")
     for outcome, count in document.get("outcomes", {}).items():
         if count:
-            table.add_row(outcome.replace("_", " "), str(count))
+            table.add_row(_words(outcome), str(count))
     table.add_row("selected", str(document.get("selected", 0)), style="bold")
     return table
 
 
 def _channels(document: Mapping[str, Any]) -> Table | None:
-    channels = {name: counts for name, counts in document.get("channels", {}).items() if counts}
-    if not channels:
+    """One line a channel, which adds up to the records whose mapping has it; columns without a record are left out."""
+    channels = document.get("channels", {})
+    shown = [outcome for outcome in _CHANNEL_COLUMNS if any(counts.get(outcome) for counts in channels.values())]
+    if not shown:
         return None
-    table = _table("Channel", "Delivered", "Not found", "Failed")
+    table = _table("Channel", *(_words(outcome).capitalize() for outcome in shown), "Records")
     for name, counts in channels.items():
-        table.add_row(
-            name.replace("_", " "), *(str(counts.get(result, 0)) for result in ("delivered", "not_found", "failed"))
-        )
+        cells = [str(counts.get(outcome, 0)) for outcome in shown]
+        table.add_row(_words(name), *cells, str(sum(counts.get(outcome, 0) for outcome in _CHANNEL_COLUMNS)))
     return table
+
+
+_CHANNEL_COLUMNS = (
+    *("delivered", "already_filled", "not_found", "failed", "skipped"),
+    *("waiting", "deferred", "parked", "unknown"),
+)
+
+
+def _purchases(document: Mapping[str, Any]) -> Table | None:
+    rows = [
+        (provider, channel, figures)
+        for provider, by_channel in document.get("purchases", {}).items()
+        for channel, figures in by_channel.items()
+    ]
+    if not rows:
+        return None
+    table = _table(
+        "Purchases", "Channel", "Bought", "Delivered", "Without value", "Failed", "Credits", "Credits per value"
+    )
+    for provider, channel, f in rows:
+        each = f"{f['credits'] / f['delivered']:,.1f}" if f["delivered"] else "-"
+        people = (_number(f[key]) for key in ("bought", "delivered", "without_value", "failed", "credits"))
+        table.add_row(provider, _words(channel), *people, each)
+        more = [(key, label) for key, label in _MORE_PEOPLE.items() if f.get(key)]
+        for key, label in more:
+            table.add_row("", f"{_words(channel)}, {label}", _number(f[key]), "", "", "", "", "")
+    return table
+
+
+_MORE_PEOPLE = {"free": "shown at no cost", "waiting": "still running", "unknown": "answer lost"}
 
 
 def _credits(document: Mapping[str, Any]) -> Table | None:
     rows = document.get("credits", {})
     if not rows:
         return None
-    table = _table("Credits", "Charged", "Still held", "Balance before", "Balance after")
+    table = _table("Credits", "Balance before", "Charged", "Balance after", "Still held")
     for name, c in rows.items():
         before, after = (_number(c.get(key)) for key in ("balance_before", "balance_after"))
-        table.add_row(name, _number(c.get("charged")), _number(c.get("held")), before, after)
+        table.add_row(name, before, _number(c.get("charged")), after, _number(c.get("held")))
     return table
 
 
-def _salesforce(document: Mapping[str, Any]) -> Table:
-    figures = document.get("salesforce", {})
-    table = _table("Salesforce", "Count")
-    for key, label in (
-        ("read_calls", "read calls"),
-        ("write_calls", "write calls"),
-        ("other_calls", "other calls"),
-        ("records_written", "records written"),
-        ("records_unchanged", "records left as they were"),
-        ("records_failed", "records refused"),
-    ):
-        if figures.get(key) or key in {"write_calls", "records_written"}:
-            table.add_row(label, str(figures.get(key, 0)))
+def _other_charges(document: Mapping[str, Any]) -> list[RenderableType]:
+    """Why a balance fell by something else than this run's charges."""
+    lines: list[RenderableType] = []
+    for name, c in document.get("credits", {}).items():
+        other = c.get("other_charges")
+        if other:
+            fell = c["balance_before"] - c["balance_after"]
+            why = (
+                "open requests, requests of earlier runs, or other users of the account"
+                if other > 0
+                else "charged before this run began, added to the account, or not charged by the vendor yet"
+            )
+            lines.append(
+                Text(
+                    f"The balance of {name} fell by {fell:,} credits, this run's charges are {c['charged']:,}. "
+                    f"The difference of {abs(other):,}: {why}."
+                )
+            )
+    return lines
+
+
+def _crm(document: Mapping[str, Any]) -> Table:
+    table = _table("CRM", "Count")
+    for name, figures in document.get("crm", {}).items():
+        for key, label in _CRM_LABELS.items():
+            if figures.get(key) or key in {"write_calls", "records_written"}:
+                table.add_row(f"{name.capitalize()}: {label}", str(figures.get(key, 0)))
     return table
 
 
-def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> Table | None:
-    rows = sorted(((n, outcome, text) for outcome, found in reasons.items() for text, n in found.items()), reverse=True)
+_CRM_LABELS = {
+    "read_calls": "read calls",
+    "write_calls": "write calls",
+    "other_calls": "other calls",
+    "records_written": "records written",
+    "records_unchanged": "records left as they were",
+    "records_failed": "records refused",
+}
+
+
+def _reasons(document: Mapping[str, Any]) -> Table | None:
+    rows = [
+        (channel, outcome, text, count)
+        for channel, by_outcome in document.get("reasons", {}).items()
+        for outcome, found in by_outcome.items()
+        for text, count in found.items()
+        if outcome != "already_filled"  # the channel table has the number
+    ]
     if not rows:
         return None
-    table = _table("Reasons", "Records", "Why")
-    for count, outcome, text in rows[:SHOWN_REASONS]:
-        table.add_row(outcome.replace("_", " "), str(count), escape(text))
+    rows.sort(key=lambda row: (-row[3], row[0], row[1], row[2]))
+    table = _table("Channel", "Outcome", "Records", "Reason")
+    for channel, outcome, text, count in rows[:SHOWN_REASONS]:
+        table.add_row(_words(channel), _words(outcome), str(count), escape(text))
     if len(rows) > SHOWN_REASONS:
-        table.add_row("...", "", f"{len(rows) - SHOWN_REASONS} more; see: connector export RUN --csv FILE")
+        table.add_row("...", "", "", f"{len(rows) - SHOWN_REASONS} more; see: {_export(document)}")
     return table
 
 
-def _attention(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
+    rows = document.get("attention", [])
     if not rows:
         return []
-    table = _table("Needs a look", "Why", "What to do")
+    table = _table("Needs attention", "Why", "What to do")
     for row in rows[:SHOWN_ATTENTION]:
         field = f" ({row.get('field')})" if row.get("field") else ""
         table.add_row(
             str(row.get("record_id") or "-"), escape(f"{row.get('reason')}{field}"), escape(str(row.get("next")))
         )
-    if len(rows) > SHOWN_ATTENTION:
-        table.add_row("...", f"{len(rows) - SHOWN_ATTENTION} more", "see: connector export RUN --csv FILE")
+    left = max(document.get("attention_total", 0), len(rows)) - SHOWN_ATTENTION
+    if left > 0:
+        table.add_row("...", f"{left} more", f"see: {_export(document)}")
     return [table]
+
+
+def _export(document: Mapping[str, Any]) -> str:
+    return f"connector export {document.get('run_id')} --csv outcomes.csv"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _count(number: object, noun: str) -> str:
+    return f"{_number(number)} {noun}" if number == 1 else f"{_number(number)} {noun}s"
 
 
 def preview(document: Mapping[str, Any]) -> RenderableType:
     """A dry run, from its JSON document."""
+    mappings = ", ".join(document["mappings"])
     parts: list[RenderableType] = [
-        Text(f"Plan for {document['selected']} records of {', '.join(document['mappings'])}; nothing was done.")
+        Text(f"Plan for {_count(document['selected'], 'record')} of {mappings}; nothing was done.")
     ]
-    buy = _table("Would buy", "Channel", "People")
-    for name, channels in document["would_buy"].items():
-        for channel, count in channels.items():
-            buy.add_row(name, channel.replace("_", " "), str(count))
-    for name, count in document["would_ask_next"].items():
-        buy.add_row(name, "where the source before finds nothing", f"up to {count}")
-    money = _table("Credits", "Worst case", "Expected", "Balance", "Caps allow")
-    for name, c in document["credits"].items():
-        cap = "no limit" if c["cap"] is None else _number(c["cap"])
-        money.add_row(name, _number(c["worst_case"]), _number(c["expected"]), _number(c["balance"]), cap)
-    writes = _table("Would write", "Field", "From", "Policy", "Records, at most")
-    for row in document["would_write"]:
-        writes.add_row(row["object"], row["field"], row["from"], row["policy"], str(row["records"]))
-    skips = _table("Would skip", "Channels of records")
-    for reason, count in document["skips"].items():
-        skips.add_row(escape(reason), str(count))
-    parts += [table for table in (buy, money, writes, skips) if table.row_count]
+    tables = [_would_buy(document), _forecasts(document), _caps(document), _would_write(document), _skips(document)]
+    parts += [part for table in tables if table.row_count for part in (table, Text())]
+    parts += _coverage(document)
     if document["joins"]:
-        parts.append(Text(f"{document['joins']} more share a purchase with another record, or reuse one, for nothing."))
+        parts.append(Text(f"{document['joins']} more share a purchase with another record, or reuse one, at no cost."))
+    parts += [Text(f"Note: {note}", style="yellow") for note in document.get("notes", [])]
     return Group(*parts)
+
+
+def _would_buy(document: Mapping[str, Any]) -> Table:
+    found = _table("Would buy", "Channel", "People", "Price")
+    for name, channels in document["would_buy"].items():
+        prices = document["credits"].get(name, {}).get("prices", {})
+        for channel, count in channels.items():
+            price = prices.get(channel.removesuffix(" after lookup"))
+            found.add_row(name, _words(channel), str(count), _number(price))
+    for name, count in document["would_ask_next"].items():
+        found.add_row(name, "where the source before finds nothing", f"up to {count}", "")
+    return found
+
+
+def _forecasts(document: Mapping[str, Any]) -> Table:
+    found = _table("Credits", "Worst case", "Expected", "Balance")
+    for name, c in document["credits"].items():
+        found.add_row(name, *(_number(c[key]) for key in ("worst_case", "expected", "balance")))
+    return found
+
+
+def _caps(document: Mapping[str, Any]) -> Table:
+    found = _table("Caps of", "Cap", "Limit", "Left", "Binds")
+    for name, c in document["credits"].items():
+        for cap in c["caps_left"]:
+            found.add_row(name, cap["name"], _number(cap["limit"]), _number(cap["left"]), "yes" if cap["binds"] else "")
+    return found
+
+
+def _coverage(document: Mapping[str, Any]) -> list[RenderableType]:
+    lines: list[RenderableType] = []
+    for name, c in document["credits"].items():
+        for channel, covered in c["covered"].items():
+            planned = sum(
+                count
+                for label, count in document["would_buy"].get(name, {}).items()
+                if label.removesuffix(" after lookup") == channel
+            )
+            people = f"{covered} of {planned} people for {_words(channel)}"
+            lines.append(Text(f"The caps of {name} cover {people}; the others are deferred.", style="yellow"))
+    return lines
+
+
+def _would_write(document: Mapping[str, Any]) -> Table:
+    found = _table("Would write", "Field", "From", "Policy", "Records, at most")
+    for row in document["would_write"]:
+        found.add_row(row["object"], row["field"], row["from"], row["policy"], str(row["records"]))
+    return found
+
+
+def _skips(document: Mapping[str, Any]) -> Table:
+    found = _table("Channel", "Records", "Would be skipped because")
+    for channel, reasons in document["skips"].items():
+        for reason, count in reasons.items():
+            found.add_row(_words(channel), str(count), escape(reason))
+    return found
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -147,30 +309,20 @@ def width_of(console: Console) -> int:
 
 def _table(first: str, *others: str) -> Table:
     made = Table(show_edge=False, pad_edge=False, header_style="bold", box=None, padding=(0, 2))
-    made.add_column(first, no_wrap=len(others) < 2 or first in {"Credits", "Reasons"})
+    # Ids and names of vendors stand in the first column: they are folded, never cut.
+    made.add_column(first, no_wrap=len(others) < 2 or first in _WHOLE, overflow="fold")
     for name in others:
         numeric = name in _NUMERIC
-        made.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        made.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     return made
 
 
+_WHOLE = {"Credits", "Channel", "Purchases"}
 _NUMERIC = {
-    "Count",
-    "Delivered",
-    "Not found",
-    "Failed",
-    "Charged",
-    "Still held",
-    "Balance before",
-    "Balance after",
-    "Records",
-    "People",
-    "Worst case",
-    "Expected",
-    "Balance",
-    "Caps allow",
-    "Records, at most",
-    "Channels of records",
+    *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
+    *(_words(outcome).capitalize() for outcome in _CHANNEL_COLUMNS),
+    *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
+    *("Balance before", "Balance after", "Balance", "Worst case", "Expected", "Price", "Limit", "Left", "Caps allow"),
 }
 
 

@@ -187,7 +187,9 @@ class Desk:
             return
 
         def job() -> Job:
-            return Job(errand.command, meant, self._selections(errand, meant), budget_id=errand.id)
+            override = bool((errand.chosen or {}).get("override_guards"))
+            selections = self._selections(errand, meant)
+            return Job(errand.command, meant, selections, budget_id=errand.id, override_guards=override)
 
         found = self._attempt(job, _Telling(self._parts, errand.id))
         if isinstance(found, ConnectorError):

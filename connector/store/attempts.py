@@ -3,10 +3,12 @@
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from connector.core.errors import BooksError
 from connector.core.model import Channel, UnlockState
 from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
@@ -16,6 +18,19 @@ from connector.store.credits import CapRules, NewEntry, Payer, append, budget_da
 from connector.store.rows import Batch, Full
 
 _U = t.unlock.c
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlan:
+    """The purchase of an event as it stands.
+
+    Attributes:
+        attempt_id: the request that was sent for it, if any.
+    """
+
+    unlock_id: int
+    state: UnlockState
+    attempt_id: str | None
 
 
 class Attempts(Answers):
@@ -132,6 +147,66 @@ class Attempts(Answers):
         entries = [NewEntry(batch.attempt_id, mapping, EntryKind.HOLD, price) for mapping, price in holds.items()]
         payer = Payer(source.name, source.account, run_id, budget_day(now))
         append(connection, payer, entries, now)
+
+    def plan_event(self, source: Source, event_id: str, run_id: str, mapping: str, now: datetime) -> EventPlan:
+        """Find or plan the purchase of access to an event.
+
+        Args:
+            source: the provider, with the event's price.
+            event_id: the vendor's own id.
+            run_id: the run that buys it.
+            mapping: under which name its entries stand.
+            now: the ledger's time.
+        """
+        channel, price = Channel.EVENT, source.prices.of(Channel.EVENT)
+        mine = (
+            _U.provider == source.name,
+            _U.account == source.account,
+            _U.channel == channel.value,
+            _U.person == event_id,
+        )
+        query = sa.select(_U.id, _U.state, _U.generation, _U.attempt_id).where(*mine)
+        with self._db.write() as connection:
+            newest = connection.execute(query.order_by(_U.generation.desc()).limit(1)).one_or_none()
+            if newest is not None and newest.state != UnlockState.FINAL.value:
+                if newest.state == UnlockState.PLANNED.value:
+                    connection.execute(
+                        sa.update(t.unlock)
+                        .where(_U.id == newest.id)
+                        .values(run_id=run_id, price_credits=price, not_before=None, check_at=None)
+                    )
+                return EventPlan(newest.id, UnlockState(newest.state), newest.attempt_id)
+            inserted = connection.execute(
+                sa.insert(t.unlock).values(
+                    provider=source.name,
+                    account=source.account,
+                    channel=channel.value,
+                    person=event_id,
+                    generation=1 if newest is None else newest.generation + 1,
+                    state=UnlockState.PLANNED.value,
+                    mapping=mapping,
+                    run_id=run_id,
+                    price_credits=price,
+                    state_at=now,
+                )
+            )
+            key = inserted.inserted_primary_key
+            if key is None:
+                raise BooksError("the ledger gave a new purchase no number")
+            return EventPlan(int(key[0]), UnlockState.PLANNED, None)
+
+    def reprice(self, unlock_id: int, credits_: int, now: datetime) -> None:
+        """Hold what the vendor has charged for a purchase, where that is another price than expected."""
+        with self._db.write() as connection:
+            row = connection.execute(
+                sa.select(_U.attempt_id, _U.mapping, _U.price_credits, _U.hold).where(_U.id == unlock_id)
+            ).one()
+            if row.attempt_id is None or row.hold != Hold.OPEN.value or row.price_credits == credits_:
+                return
+            attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == row.attempt_id)).one()
+            more = NewEntry(row.attempt_id, row.mapping, EntryKind.HOLD, credits_ - row.price_credits)
+            append(connection, Payer.of(attempt), [more], now)
+            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(price_credits=credits_))
 
     def may_send(self, batch: Batch) -> bool:
         """Whether the attempt is still this sender's own: the last look before the bytes leave."""

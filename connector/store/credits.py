@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.model import UnlockState
+from connector.core.model import Result, UnlockState
 from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
 from connector.store import tables as t
 from connector.store.database import Database
 
+BALANCE = "balance at the vendor"
 MOST_TOLD = 5  # of the requests whose entries do not add up
 
 
@@ -228,7 +230,7 @@ def _balance(connection: sa.Connection, provider: str, account: str, reserve: in
         for row in resubmitted
         if (row.provider, row.account, row.prior_hold) == (provider, account, Hold.OPEN.value)
     )
-    return Cap("balance at the vendor", seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
+    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
 
 
 class Credits:
@@ -307,15 +309,31 @@ class Credits:
         more = [f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else []
         return "; ".join([*wrong[:MOST_TOLD], *more])
 
-    def by_month(self) -> list[tuple[str, str, Totals]]:
-        """(month, provider, totals), newest month first."""
+    def by_month(self) -> list[tuple[str, str, str, Totals]]:
+        """(month, provider, mapping, totals), newest month first."""
         e = t.entry.c
         month = sa.func.substr(e.budget_day, 1, 7).label("month")
-        query = sa.select(month, e.provider, e.kind, sa.func.sum(e.credits)).group_by(month, e.provider, e.kind)
+        keys = (month, e.provider, e.mapping)
+        query = sa.select(*keys, e.kind, sa.func.sum(e.credits)).group_by(*keys, e.kind)
         with self._db.read() as connection:
             rows = [tuple(row) for row in connection.execute(query)]
-        keys = sorted({(row[0], row[1]) for row in rows}, reverse=True)
-        return [(m, p, _totals([row[1:] for row in rows if (row[0], row[1]) == (m, p)])) for m, p in keys]
+        found: dict[tuple[str, str, str], list[tuple[Any, ...]]] = {}
+        for row in rows:
+            found.setdefault((row[0], row[1], row[2]), []).append(row[2:])
+        return [(m, p, name, _totals(found[m, p, name])) for m, p, name in sorted(found, reverse=True)]
+
+    def cost_of_values(self) -> list[tuple[str, str, int, int]]:
+        """(provider, channel, delivered, credits) of every purchase with a result, over the whole history."""
+        u = t.unlock.c
+        delivered = sa.func.sum(sa.case((u.result == Result.DELIVERED.value, 1), else_=0))
+        query = (
+            sa.select(u.provider, u.channel, delivered, sa.func.sum(u.charged_credits))
+            .where(u.state == UnlockState.FINAL.value)
+            .group_by(u.provider, u.channel)
+            .order_by(u.provider, u.channel)
+        )
+        with self._db.read() as connection:
+            return [(p, c, int(n), int(credits_)) for p, c, n, credits_ in connection.execute(query)]
 
     def charged_since(self, since_entry: int, mappings: Collection[str] | None = None) -> dict[str, int]:
         """Credits by provider that became charged while a run was at work, older attempts included.

@@ -44,7 +44,8 @@ class Knowledge:
             served = _served(connection, mapping, list(people)) if unlocks else set()
             in_progress = _in_progress(connection, mapping, list(people))
             baselines = _baselines(connection, mapping, list(people))
-        return Known(unlocks, lookups, served, in_progress, baselines)
+            unusable = _unusable(connection, mapping, list(people)) if unlocks else {}
+        return Known(unlocks, lookups, served, in_progress, baselines, unusable)
 
     def unlocks_of(self, source: Source, person: str) -> dict[UnlockKey, Unlock]:
         """The newest generation of everything bought, or planned to be, for one person from one source."""
@@ -109,4 +110,13 @@ def _baselines(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> d
             .where(_R.mapping == mapping, _R.crm_id.in_(part), _R.state == "open", _W.baseline.is_not(None))
         )
         found |= {(row.crm_id, Channel(row.channel)): row.baseline for row in connection.execute(query)}
+    return found
+
+
+def _unusable(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> dict[tuple[str, int], str]:
+    found: dict[tuple[str, int], str] = {}
+    n = t.unusable_value.c
+    for part in chunks(crm_ids):
+        query = sa.select(n.crm_id, n.unlock_id, n.reason).where(n.mapping == mapping, n.crm_id.in_(part))
+        found |= {(row.crm_id, row.unlock_id): row.reason for row in connection.execute(query)}
     return found

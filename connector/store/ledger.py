@@ -16,6 +16,7 @@ from connector.store.database import Database
 from connector.store.errands import Errands, WorkerRow
 from connector.store.follow_ups import FollowUps
 from connector.store.hints import Hints
+from connector.store.identity import Identity
 from connector.store.inbox import Inbox
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
@@ -54,6 +55,7 @@ class Ledger:
         self.errands = Errands(database, outbox)
         self.follow_ups = FollowUps(database)
         self.hints = Hints(database, outbox)
+        self.identity = Identity(database)
         self.inbox = Inbox(database, outbox)
         self.operator = Operator(database)
         self.planning = Planning(database)

@@ -23,6 +23,7 @@ class OpenUnlock:
         check_at: when the vendor's record is read next; None where nothing can be read, or nothing more helps.
         parked: its value is at hand, and the CRM did not take it.
         unsent: its lost request may be repeated, and no record wants that at the moment.
+        event_id: the event that was requested; empty for people.
     """
 
     id: int
@@ -34,6 +35,7 @@ class OpenUnlock:
     check_at: datetime | None
     parked: bool
     unsent: bool = False
+    event_id: str = ""
 
 
 class Operator:
@@ -68,6 +70,7 @@ class Operator:
                     row.check_at,
                     bool(row.is_parked),
                     row.state == UnlockState.PLANNED.value,
+                    row.person if row.channel == Channel.EVENT.value else "",
                 )
                 for row in connection.execute(query)
             ]
@@ -140,6 +143,30 @@ class Operator:
             )
         return moved.rowcount
 
+    def give_up_write(self, unlock_id: int, reason: str) -> int:
+        """A parked value counts as no value for its records, and the next source is due; how many records."""
+        with self._db.write() as connection:
+            rows = connection.execute(
+                sa.select(_W.id, _R.id.label("record_id"), _R.mapping, _R.crm_id)
+                .join(t.record, _R.id == _W.record_id)
+                .where(_W.unlock_id == unlock_id, _W.parked, _R.state == "open")
+            ).all()
+            if not rows:
+                return 0
+            values = [
+                {"mapping": r.mapping, "crm_id": r.crm_id, "unlock_id": unlock_id, "reason": reason} for r in rows
+            ]
+            connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
+            connection.execute(
+                sa.update(t.want)
+                .where(_W.id.in_([r.id for r in rows]))
+                .values(state="open", outcome=None, reason="", parked=False)
+            )
+            connection.execute(
+                sa.update(t.record).where(_R.id.in_([r.record_id for r in rows])).values(parked_version=None)
+            )
+        return len(rows)
+
     def find(self, unlock_id: int) -> tuple[UnlockState, Result | None] | None:
         """An unlock's state and result."""
         with self._db.read() as connection:
@@ -166,6 +193,7 @@ class Operator:
                 (t.record, _R.id),
             ):
                 connection.execute(sa.delete(table).where(column.in_(ids)))
+            connection.execute(sa.delete(t.unusable_value).where(t.unusable_value.c.crm_id.in_(crm_ids)))
             others = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(wanted))
             waiting = set(connection.scalars(others.where(_W.state != "done", _R.state == "open")))
             still = set(connection.scalars(others))

@@ -374,6 +374,7 @@ def _want_row(record_id: int, want: PlannedWant, unlock_ids: Mapping[UnlockKey, 
         "keep_status": keep,
         "tried": tried_to(want.decision.tried),
         "baseline": want.baseline,
+        "already_filled": isinstance(want.decision, Skip) and want.decision.already_filled,
     }
 
 

@@ -212,6 +212,7 @@ class Polls:
                 _U.account == source.account,
                 _U.check_at <= now,
                 _U.state != UnlockState.FINAL.value,
+                _U.channel != Channel.EVENT.value,  # its answer is read by repeating the request, which is free
             )
             .order_by(_U.check_at, _U.id)
             .limit(AT_ONCE)

@@ -1,7 +1,7 @@
 """Records on their way through a run: taken up, ready to be written, finished, and each run's word on them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,6 +14,8 @@ from connector.store.seal import Seal
 from connector.store.words import Words
 
 _U, _R, _W = t.unlock.c, t.record.c, t.want.c
+_N = t.unusable_value.c
+UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.unlock_id == _W.unlock_id)
 _INCOMPLETE = ("lookup", "open", "held")
 _BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
 
@@ -53,6 +55,7 @@ class Finish:
         in_progress: the CRM now shows our word for work in progress.
         parked_version: where a paid value could not be written: the version of everything that may have to change.
         parked: the wants whose value could not be written, with the reason; None leaves them as they are.
+        shown: outcome and reason of every want in this run, by want id.
     """
 
     record_id: int
@@ -64,6 +67,17 @@ class Finish:
     parked_version: str | None = None
     attention: str = ""
     parked: Mapping[int, str] | None = None
+    shown: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A record of the run that no write reached, with the outcome of each of its wants."""
+
+    record_id: int
+    outcome: Outcome
+    reason: str
+    shown: Mapping[int, tuple[Outcome, str]]
 
 
 class Records(Words):
@@ -164,16 +178,22 @@ class Records(Words):
         """
         query = (
             sa.select(
-                t.want, _R.mapping, _U.provider, _U.result, _U.reason.label("why"), _U.value.is_not(None).label("has")
+                t.want,
+                _R.mapping,
+                _U.provider,
+                sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_U.result).label("result"),
+                sa.func.coalesce(_N.reason, _U.reason).label("why"),
+                _U.value.is_not(None).label("has"),
             )
             .join(t.record, _R.id == _W.record_id)
             .join(t.unlock, _U.id == _W.unlock_id)
+            .outerjoin(t.unusable_value, UNUSABLE)
             .where(
                 _R.run_id == run_id,
                 _R.state == "open",
                 _W.state == "open",
                 _U.state == UnlockState.FINAL.value,
-                sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None)),
+                sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None), _N.reason.is_not(None)),
             )
         )
         if unlock_ids is not None:
@@ -270,6 +290,7 @@ class Records(Words):
                 connection.execute(_PARK_WANT, parked)
             if wants:
                 connection.execute(_UPDATE_WANT, wants)
+            _show(connection, [f.shown for f in finishes])
             self._erase_values(connection, [want["key"] for want in wants])
 
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
@@ -302,15 +323,46 @@ class Records(Words):
             )
         return True
 
-    def note(self, words: Sequence[tuple[int, Outcome, str, str]]) -> None:
-        """Set (record id, outcome, reason, attention) of records that stay open without a write."""
+    def note(self, unwritten: Sequence[Unwritten]) -> None:
+        """Keep the outcomes of records that stay open without a write."""
+        if not unwritten:
+            return
+        rows = [{"key": one.record_id, "new_outcome": one.outcome.value, "new_reason": one.reason} for one in unwritten]
         with self._db.write() as connection:
-            for record_id, outcome, reason, attention in words:
-                connection.execute(
-                    sa.update(t.record)
-                    .where(_R.id == record_id, _R.state == "open")
-                    .values(outcome=outcome.value, reason=reason, attention=attention)
-                )
+            connection.execute(_NOTE_RECORD, rows)
+            _show(connection, [one.shown for one in unwritten])
+
+    def refuse_values(self, refused: Mapping[int, str]) -> None:
+        """Values that the CRM can never take count as no value for their records: the next source is due.
+
+        Args:
+            refused: by id of the want, why its value cannot be taken.
+        """
+        with self._db.write() as connection:
+            for part in chunks(sorted(refused)):
+                rows = connection.execute(
+                    sa.select(_W.id, _W.unlock_id, _R.mapping, _R.crm_id)
+                    .join(t.record, _R.id == _W.record_id)
+                    .where(_W.id.in_(part), _W.unlock_id.is_not(None), _R.state == "open")
+                ).all()
+                values = [
+                    {"mapping": r.mapping, "crm_id": r.crm_id, "unlock_id": r.unlock_id, "reason": refused[r.id]}
+                    for r in rows
+                ]
+                if values:
+                    connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
+                reopened = sa.update(t.want).where(_W.id.in_(part), _W.unlock_id.is_not(None))
+                connection.execute(reopened.values(state="open", outcome=None, reason="", parked=False))
+
+
+def _show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
+    rows = [
+        {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
+        for one in shown
+        for want_id, (outcome, reason) in one.items()
+    ]
+    if rows:
+        connection.execute(_SHOW_WANT, rows)
 
 
 def _begun() -> sa.ColumnElement[bool]:
@@ -356,6 +408,16 @@ _UPDATE_RECORD = (
         attention=sa.bindparam("new_attention"),
         closed_at=sa.bindparam("new_closed"),
     )
+)
+_NOTE_RECORD = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"), _R.state == "open")
+    .values(outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"), attention="")
+)
+_SHOW_WANT = (
+    sa.update(t.want)
+    .where(_W.id == sa.bindparam("key"))
+    .values(shown_outcome=sa.bindparam("new_outcome"), shown_reason=sa.bindparam("new_reason"))
 )
 _PARK_WANT = (
     sa.update(t.want).where(_W.id == sa.bindparam("key")).values(parked=True, reason=sa.bindparam("new_reason"))

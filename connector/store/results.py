@@ -15,6 +15,7 @@ from connector.store.answers import NO_PRIOR
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.polls import AT_ONCE, Polls
+from connector.store.records import UNUSABLE
 from connector.store.rows import CheckRow, RereadRow, Settlement, chunks
 from connector.store.seal import Seal
 
@@ -25,7 +26,7 @@ Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and ki
 _AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
 _MONEY = (
     *(_U.id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free),
-    *(_U.prior_attempt_id, _U.prior_mapping, _U.prior_hold),
+    *(_U.prior_attempt_id, _U.prior_mapping, _U.prior_hold, _U.charged_credits),
 )
 
 
@@ -33,6 +34,11 @@ def _end(sums: Sums, attempt_id: str | None, mapping: str, hold: Hold, kind: Ent
     """Note the entries that end a share of a hold."""
     for what, sign in ending(hold, kind):
         sums[str(attempt_id), mapping, what] += sign * price
+
+
+def _charge(sums: Sums) -> int:
+    """The credits that these entries charge."""
+    return sum(credits_ for (_, _, kind), credits_ in sums.items() if kind is EntryKind.CHARGE)
 
 
 class Results(Polls):
@@ -65,6 +71,8 @@ class Results(Polls):
                 settlement = wanted[row.id]
                 kind = EntryKind.CHARGE if settlement.charged and not row.free else EntryKind.RELEASE
                 _end(sums, row.attempt_id, row.mapping, Hold(row.hold), kind, row.price_credits)
+                cost = row.charged_credits
+                cost += row.price_credits if kind is EntryKind.CHARGE and Hold(row.hold) in _AT_STAKE else 0
                 if row.prior_attempt_id is not None:
                     # Of two attempts one was charged: the first, when the second answer says "not again" or when
                     # the second was refused.
@@ -72,7 +80,8 @@ class Results(Polls):
                     first = EntryKind.CHARGE if was_first else EntryKind.RELEASE
                     prior = (row.prior_attempt_id, row.prior_mapping, Hold(row.prior_hold))
                     _end(sums, *prior, first, row.price_credits)
-                updates.append(self._final_row(settlement, Hold(row.hold), kind, now))
+                    cost += row.price_credits if was_first and Hold(row.prior_hold) in _AT_STAKE else 0
+                updates.append(self._final_row(settlement, Hold(row.hold), kind, now) | {"new_cost": cost})
             self._write_final(connection, updates)
             self._append(connection, sums, now)
         return [row.id for row in rows]
@@ -99,6 +108,7 @@ class Results(Polls):
                 result=sa.bindparam("new_result"),
                 reason=sa.bindparam("new_reason"),
                 hold=sa.bindparam("new_hold"),
+                charged_credits=sa.bindparam("new_cost"),
                 value=sa.bindparam("new_value"),
                 value_hash=sa.bindparam("new_hash"),
                 check_at=None,
@@ -142,6 +152,7 @@ class Results(Polls):
                     result=Result.DELIVERED.value,
                     reason="",
                     hold=Hold.CHARGED.value if again else _U.hold,
+                    charged_credits=_U.charged_credits + (row.price_credits if again else 0),
                     value=self._seal.seal({"value": value}),
                     value_hash=self._seal.hash(value),
                     final_at=now,
@@ -211,6 +222,7 @@ class Results(Polls):
                     attempt_id=None,
                     hold=Hold.NONE.value,
                     resubmitted=_U.resubmitted + 1,
+                    charged_credits=_U.charged_credits + _charge(sums),
                     run_id=_U.run_id if run_id is None else run_id,
                     check_at=None,
                     checks=0,
@@ -228,6 +240,7 @@ class Results(Polls):
                 t.unlock.join(t.want, t.want.c.unlock_id == _U.id)
                 .join(t.record, t.record.c.id == t.want.c.record_id)
                 .outerjoin(t.task, t.task.c.id == _U.task_id)
+                .outerjoin(t.unusable_value, UNUSABLE)
             )
             .where(
                 _U.provider == source.name,
@@ -238,6 +251,7 @@ class Results(Polls):
                 t.want.c.state == "open",
                 t.record.c.run_id == run_id,
                 t.record.c.state == "open",
+                t.unusable_value.c.reason.is_(None),
             )
             .limit(AT_ONCE)
         )

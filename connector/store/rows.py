@@ -125,6 +125,7 @@ class WantRow:
     tried: tuple[Tried, ...]
     baseline: str | None
     parked: bool = False
+    already_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def want_of(row: sa.Row[tuple[object, ...]]) -> WantRow:
         tried=() if row.tried == "[]" else tried_from(row.tried),
         baseline=row.baseline,
         parked=row.parked,
+        already_filled=row.already_filled,
     )
 
 

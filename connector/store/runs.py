@@ -32,6 +32,7 @@ class RunRow:
     finished_at: datetime | None
     report: Mapping[str, Any] | None
     plan_id: str | None = None
+    undone_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,11 @@ class Runs:
             for part in chunks(change_ids):
                 connection.execute(sa.update(t.change).where(_C.id.in_(part)).values(state="undone", before=None))
 
+    def mark_undone(self, run_id: str, undo_id: str) -> None:
+        """Note on a run which undo has restored the values that it replaced."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.run).where(_RUN.id == run_id).values(undone_by=undo_id))
+
     def forget_images(self, before: datetime) -> int:
         """Erase before-images whose undo time has ended."""
         with self._db.write() as connection:
@@ -258,4 +264,5 @@ def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
         row.finished_at,
         json.loads(row.report) if row.report else None,
         row.plan_id,
+        row.undone_by,
     )

@@ -59,6 +59,7 @@ run = Table(
     Column("finished_at", UtcTime),
     Column("report", Text),  # JSON, without personal data
     Column("plan_id", String(40)),  # the frozen plan it applies: all runs of a plan share its ceiling
+    Column("undone_by", String(40)),  # the undo run that restored the values it replaced
 )
 Index(
     "ix_run_plan_id",
@@ -117,6 +118,9 @@ want = Table(
     Column("tried", Text, nullable=False, default="[]"),  # JSON: sources that ended without a value
     Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
     Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
+    Column("already_filled", sa.Boolean, nullable=False, server_default=sa.false()),  # skipped for that reason
+    Column("shown_outcome", String(20)),  # in the run that last took the record up
+    Column("shown_reason", Text, nullable=False, server_default=""),
 )
 Index("ix_want_record", want.c.record_id)
 Index("ix_want_unlock", want.c.unlock_id)
@@ -145,6 +149,7 @@ unlock = Table(
     Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
     Column("place", Integer, nullable=False, default=0),  # in that run's order: who is served first when a cap ends it
     Column("price_credits", Integer, nullable=False),
+    Column("charged_credits", Integer, nullable=False, server_default="0"),  # once it is final: its cost in all
     Column("attempt_id", String(40)),
     Column("task_id", Integer),
     Column(
@@ -167,6 +172,7 @@ unlock = Table(
 )
 Index("ix_unlock_run", unlock.c.run_id, unlock.c.provider, unlock.c.state, unlock.c.channel, unlock.c.place)
 Index("ix_unlock_final_at", unlock.c.final_at)
+Index("ix_unlock_answers", unlock.c.provider, unlock.c.account, unlock.c.channel, unlock.c.final_at)
 Index("ix_unlock_task", unlock.c.task_id)
 Index("ix_unlock_attempt", unlock.c.attempt_id)
 Index("ix_unlock_check_at", unlock.c.provider, unlock.c.check_at)
@@ -184,6 +190,16 @@ Index(
     unlock.c.prior_attempt_id,
     sqlite_where=unlock.c.prior_attempt_id.is_not(None),
     postgresql_where=unlock.c.prior_attempt_id.is_not(None),
+)
+
+# A value that was bought and that the CRM can never take for one record: for that record it counts as no value.
+unusable_value = Table(
+    "unusable_value",
+    metadata,
+    Column("mapping", String(40), primary_key=True),
+    Column("crm_id", String(40), primary_key=True),
+    Column("unlock_id", Integer, sa.ForeignKey("unlock.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
 )
 
 # One paid request.

@@ -1,11 +1,13 @@
 """Each run's word on its records, and what can be counted from them; nothing here changes a record."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Result, UnlockState
+from connector.core.person import Source
 from connector.store import tables as t
 from connector.store.database import Database
 
@@ -23,6 +25,23 @@ class RunWord:
     outcome: Outcome
     reason: str
     attention: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedPurchases:
+    """Purchases of one provider and channel that ended alike.
+
+    Attributes:
+        free: the vendor showed the value at no cost, or refused at no cost.
+        credits: their cost in all.
+    """
+
+    provider: str
+    channel: Channel
+    result: Result
+    free: bool
+    count: int
+    credits: int
 
 
 class Words:
@@ -114,12 +133,83 @@ class Words:
         with self._db.read() as connection:
             return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
 
-    def channel_counts(self, since: datetime) -> list[tuple[Channel, Result, int]]:
-        """Unlocks that became final since a time, by channel and result."""
+    def channel_outcomes(self, run_id: str) -> list[tuple[Channel, Outcome, str, int]]:
+        """(channel, outcome, reason, number of records) of this run's records."""
         query = (
-            sa.select(_U.channel, _U.result, sa.func.count())
-            .where(_U.state == UnlockState.FINAL.value, _U.final_at >= since)
-            .group_by(_U.channel, _U.result)
+            sa.select(_W.channel, _W.shown_outcome, _W.shown_reason, sa.func.count())
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.run_id == run_id, _W.shown_outcome.is_not(None))
+            .group_by(_W.channel, _W.shown_outcome, _W.shown_reason)
+            .order_by(sa.func.count().desc(), _W.shown_reason)
         )
         with self._db.read() as connection:
-            return [(Channel(c), Result(r), n) for c, r, n in connection.execute(query)]
+            return [(Channel(c), Outcome(o), reason, n) for c, o, reason, n in connection.execute(query)]
+
+    def ended_purchases(self, since: datetime, mappings: Collection[str] | None = None) -> list[EndedPurchases]:
+        """Purchases that became final since a time.
+
+        Args:
+            since: when the run began.
+            mappings: only those that count against these, where other runs were at work beside it.
+        """
+        free = sa.or_(_U.attempt_id.is_(None), _U.free).label("free")
+        mine = [] if mappings is None else [_U.mapping.in_(mappings)]
+        query = (
+            sa.select(_U.provider, _U.channel, _U.result, free, sa.func.count(), sa.func.sum(_U.charged_credits))
+            .where(_U.state == UnlockState.FINAL.value, _U.final_at >= since, *mine)
+            .group_by(_U.provider, _U.channel, _U.result, free)
+        )
+        with self._db.read() as connection:
+            return [
+                EndedPurchases(provider, Channel(channel), Result(result), bool(is_free), int(count), int(credits_))
+                for provider, channel, result, is_free, count, credits_ in connection.execute(query)
+            ]
+
+    def open_purchases(self, run_id: str) -> list[tuple[str, Channel, UnlockState, int]]:
+        """(provider, channel, state, people) of requests without a result that records of this run wait for."""
+        query = (
+            sa.select(_U.provider, _U.channel, _U.state, sa.func.count(_U.id.distinct()))
+            .join(t.want, _W.unlock_id == _U.id)
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.run_id == run_id, _R.state == "open", _W.state == "open")
+            .where(_U.state.not_in((UnlockState.PLANNED.value, UnlockState.FINAL.value)))
+            .group_by(_U.provider, _U.channel, _U.state)
+        )
+        with self._db.read() as connection:
+            return [(p, Channel(c), UnlockState(state), n) for p, c, state, n in connection.execute(query)]
+
+    def usual_selection(self, mapping: str, last: int) -> list[int]:
+        """How many records of a mapping its latest scheduled runs selected, at most so many runs."""
+        run, w = t.run.c, t.run_record.c
+        newest = (
+            sa.select(run.id)
+            .where(run.command == "sync", run.state.in_(("finished", "stopped")))
+            .where(run.mappings.contains(f'"{mapping}"', autoescape=True))
+            .order_by(run.started_at.desc(), run.id.desc())
+            .limit(last)
+        )
+        counts = (
+            sa.select(w.run_id, sa.func.count())
+            .join(t.record, _R.id == w.record_id)
+            .where(w.run_id.in_(newest), _R.mapping == mapping)
+            .group_by(w.run_id)
+        )
+        with self._db.read() as connection:
+            ids = list(connection.scalars(newest))
+            found = {run_id: int(count) for run_id, count in connection.execute(counts)}
+        return [found.get(run_id, 0) for run_id in ids]
+
+    def latest_results(
+        self, source: Source, channel: Channel, last: int, since: datetime | None = None
+    ) -> list[Result]:
+        """The newest results of paid requests to a provider for a channel, newest first."""
+        newer = [] if since is None else [_U.final_at >= since]
+        query = (
+            sa.select(_U.result)
+            .where(_U.provider == source.name, _U.account == source.account, _U.channel == channel.value)
+            .where(_U.state == UnlockState.FINAL.value, _U.attempt_id.is_not(None), *newer)
+            .order_by(_U.final_at.desc(), _U.id.desc())
+            .limit(last)
+        )
+        with self._db.read() as connection:
+            return [Result(result) for result in connection.scalars(query)]

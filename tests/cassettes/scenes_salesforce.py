@@ -4,7 +4,7 @@ import pytest
 from scene_setting import ADA, EVENT, GONE, LEADS, MERGED, PERSON, Scene, Setting
 
 from connector.core.errors import ConfigurationError, DownError, PassingError, QuotaError
-from connector.crm.interface import Rejection, Selection, Trouble, Update
+from connector.crm.interface import ErrorClass, Rejection, Selection, Update
 from connector.simulator.faults import Fault
 from connector.simulator.server import Simulator
 
@@ -47,6 +47,10 @@ def success(setting: Setting) -> None:
     assert usage.daily_used is not None
 
 
+def _shown(answer: Rejection | None) -> tuple[ErrorClass, str, tuple[str, ...]] | None:
+    return None if answer is None else (answer.error_class, answer.code, answer.fields)
+
+
 def partial(setting: Setting) -> None:
     crm = setting.org()
     crm.login()
@@ -54,11 +58,11 @@ def partial(setting: Setting) -> None:
     newest = Selection("Lead", (), ids=LEADS, newest_first=True, limit=2)
     assert [record.id for page in crm.select(newest) for record in page] == [LEADS[2], LEADS[1]]
     answers = crm.update("Lead", [Update(lead, {"Phone": "+1 415 555 0100"}) for lead in (*LEADS, GONE)])
-    assert answers == [
+    assert [_shown(answer) for answer in answers] == [
         None,
-        Rejection(Trouble.RETRY, "UNABLE_TO_LOCK_ROW"),
-        Rejection(Trouble.RECORD, "FIELD_CUSTOM_VALIDATION_EXCEPTION", ("Phone",)),
-        Rejection(Trouble.MOVED, "ENTITY_IS_DELETED"),
+        (ErrorClass.LOCKED, "UNABLE_TO_LOCK_ROW", ()),
+        (ErrorClass.ROW, "FIELD_CUSTOM_VALIDATION_EXCEPTION", ("Phone",)),
+        (ErrorClass.MOVED, "ENTITY_IS_DELETED", ()),
     ]
     found = crm.read("Lead", [GONE, MERGED, LEADS[0]], ["Phone"])
     assert found[GONE] is None
@@ -112,8 +116,8 @@ def refused(setting: Setting) -> None:
         crm.read("Lead", [LEADS[0]], ["Email"])
     with pytest.raises(ConfigurationError, match="Nonsense__c"):
         crm.describe("Nonsense__c")
-    answer = crm.update("Lead", [Update(LEADS[0], {"Nonsense__c": "1"})])
-    assert answer == [Rejection(Trouble.CONFIGURATION, "INVALID_FIELD")]
+    (answer,) = crm.update("Lead", [Update(LEADS[0], {"Nonsense__c": "1"})])
+    assert _shown(answer) == (ErrorClass.MAPPING, "INVALID_FIELD", ())
 
 
 def arrange_refused(sim: Simulator) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from starlette.types import Receive, Scope, Send
 
 from connector.core.model import FieldValue
-from connector.crm.interface import Crm, Trouble
+from connector.crm.interface import Crm, ErrorClass
 from connector.crm.salesforce import Login, SalesforceCrm, site
 from connector.crm.salesforce.client import Client
 from connector.simulator.clock import SimClock
@@ -43,7 +43,7 @@ class CrmBench(ABC):
     good: ClassVar[str]
     bad: ClassVar[tuple[str, ...]]
     escapes: ClassVar[tuple[str, ...]]
-    troubles: ClassVar[Mapping[Trouble, str]]
+    troubles: ClassVar[Mapping[ErrorClass, str]]
     page_size: ClassVar[tuple[object, str]]
     ids_size: ClassVar[tuple[object, str]]
 
@@ -115,10 +115,13 @@ class SalesforceBench(CrmBench):
     bad = ("Nonsense__c = 1", "IsConverted =", "IsConverted = 'x'", "Id = 'no id'", "IsConverted = false LIMIT 1")
     escapes = ("IsConverted = false) OR (Id != null", "Email = 'a", "(Email = null", "")
     troubles: ClassVar = {
-        Trouble.RETRY: "UNABLE_TO_LOCK_ROW",
-        Trouble.RECORD: "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-        Trouble.MOVED: "ENTITY_IS_DELETED",
-        Trouble.CONFIGURATION: "INVALID_FIELD_FOR_INSERT_UPDATE",
+        ErrorClass.LOCKED: "UNABLE_TO_LOCK_ROW",
+        ErrorClass.ROW: "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        ErrorClass.MOVED: "ENTITY_IS_DELETED",
+        ErrorClass.MAPPING: "INVALID_FIELD_FOR_INSERT_UPDATE",
+        ErrorClass.ORG: "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
+        ErrorClass.LIMIT: "LIMIT_EXCEEDED",
+        ErrorClass.AUTOMATION: "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
     }
 
     page_size, ids_size = (site, "PAGE"), (site, "IDS_PER_QUERY")

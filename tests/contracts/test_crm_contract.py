@@ -11,7 +11,7 @@ from crm_benches import BENCHES, CrmBench, CrmHost
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import CrmRecord
-from connector.crm.interface import Crm, Rejection, Selection, Trouble, Update
+from connector.crm.interface import Crm, ErrorClass, Selection, Update
 
 
 @pytest.fixture(scope="module")
@@ -242,27 +242,29 @@ def test_a_full_collection_is_one_request(bench: CrmBench) -> None:
 def test_answers_stand_in_the_place_of_their_records(bench: CrmBench) -> None:
     made = [bench.add() for _ in range(6)]
     bench.delete(made[1])
-    bench.reject(made[3], bench.troubles[Trouble.RECORD], bench.email)
-    bench.reject(made[5], bench.troubles[Trouble.RETRY])
+    bench.reject(made[3], bench.troubles[ErrorClass.ROW], bench.email)
+    bench.reject(made[5], bench.troubles[ErrorClass.LOCKED])
     answers = bench.crm().update(bench.lead, [Update(lead, {bench.phone: "1"}) for lead in made])
-    assert [answer.trouble if answer else None for answer in answers] == [
+    assert [answer.error_class if answer else None for answer in answers] == [
         None,
-        Trouble.MOVED,
+        ErrorClass.MOVED,
         None,
-        Trouble.RECORD,
+        ErrorClass.ROW,
         None,
-        Trouble.RETRY,
+        ErrorClass.LOCKED,
     ]
-    assert answers[3] == Rejection(Trouble.RECORD, bench.troubles[Trouble.RECORD], (bench.email,))
+    assert answers[3] is not None
+    assert (answers[3].code, answers[3].fields) == (bench.troubles[ErrorClass.ROW], (bench.email,))
     assert [bench.writes(lead) for lead in made] == [1, 0, 1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_each_trouble_of_a_row(bench: CrmBench, trouble: Trouble) -> None:
-    lead, code = bench.add(), bench.troubles[trouble]
+@pytest.mark.parametrize("error_class", ErrorClass)
+def test_each_class_of_refused_rows(bench: CrmBench, error_class: ErrorClass) -> None:
+    lead, code = bench.add(), bench.troubles[error_class]
     bench.reject(lead, code, bench.email)
     (answer,) = bench.crm().update(bench.lead, [Update(lead, {bench.phone: "1"})])
-    assert answer == Rejection(trouble, code, (bench.email,))
+    assert answer is not None
+    assert (answer.error_class, answer.code, answer.fields) == (error_class, code, (bench.email,))
     assert "ada@example.com" not in repr(answer)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.mapping import PhoneFormat
-from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, worst
+from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, outcome_of_record
 from connector.core.values import crm_time, format_phone, outgoing, same, stored_form
 
 
@@ -140,15 +140,16 @@ def test_times_are_written_in_utc() -> None:
 
 # -- the model's own small rules --------------------------------------------------------------------------------
 
-ORDER = ["unknown", "parked", "deferred", "waiting", "failed", "delivered", "not_found", "skipped"]
+ORDER = ["unknown", "parked", "deferred", "waiting", "delivered", "failed", "not_found", "skipped", "already_filled"]
 
 
 def test_the_outcome_that_most_needs_a_persons_eye_comes_first() -> None:
     assert [outcome.value for outcome in Outcome] == ORDER
     for index, outcome in enumerate(Outcome):
         for other in list(Outcome)[index:]:
-            assert worst([other, outcome]) is worst([outcome, other]) is outcome
-    assert worst([]) is Outcome.SKIPPED
+            shown = Outcome.SKIPPED if outcome is Outcome.ALREADY_FILLED else outcome
+            assert outcome_of_record([other, outcome]) is outcome_of_record([outcome, other]) is shown
+    assert outcome_of_record([]) is Outcome.SKIPPED
 
 
 @pytest.mark.parametrize(

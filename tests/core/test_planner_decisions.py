@@ -59,10 +59,10 @@ def salesfinity(result: Result | None, state: UnlockState = UnlockState.FINAL, a
         ({"NoEmail__c": True, "Email": "kept@example.com"}, Skip("opted out (NoEmail__c)")),
         ({"NoEmail__c": "2026-01-01"}, Skip("opted out (NoEmail__c)")),
         ({"DoNotCall": True}, BUY_LENSMOR),
-        ({"Email": "kept@example.com"}, Skip("Email is already filled")),
+        ({"Email": "kept@example.com"}, Skip("Email is already filled", already_filled=True)),
         ({"Email": "old@example.com", "Bounced__c": "2026-10-01T00:00:00.000+0000"}, BUY_LENSMOR),
-        ({"Email": "kept@example.com", "Bounced__c": False}, Skip("Email is already filled")),
-        ({"Email": "kept@example.com", "Bounced__c": None}, Skip("Email is already filled")),
+        ({"Email": "kept@example.com", "Bounced__c": False}, Skip("Email is already filled", already_filled=True)),
+        ({"Email": "kept@example.com", "Bounced__c": None}, Skip("Email is already filled", already_filled=True)),
     ],
 )
 def test_the_record_may_forbid_a_purchase(values: dict[str, FieldValue], decision: Decision) -> None:
@@ -252,7 +252,7 @@ def test_whom_a_vendor_does_not_know_is_not_found_there_and_asked_elsewhere() ->
     ],
 )
 def test_a_record_without_identifier_is_skipped_with_the_reason(person: Person, reason: str) -> None:
-    assert decide(person=person) == Skip(reason)
+    assert decide(person=person) == Skip(reason, systematic=True)
 
 
 def test_a_source_without_identifier_is_passed_over() -> None:

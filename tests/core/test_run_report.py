@@ -24,20 +24,26 @@ from connector.core.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from connector.core.model import Attention, Outcome
-from connector.core.preview import CreditForecast, Preview
-from connector.core.report import CrmFigures, ProviderCredits, Report, iso
+from connector.core.model import RECORD_OUTCOMES, Attention, Outcome
+from connector.core.preview import CapInForce, CreditForecast, Preview
+from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report, iso
 
 DOCUMENTED = json.loads("""
 {"run_id": "r", "command": "sync", "mappings": ["lead"], "state": "finished",
  "selected": 300,
- "outcomes": {"delivered": 241, "not_found": 30, "failed": 4, "skipped": 20, "waiting": 5, "deferred": 0, "parked": 0,
+ "outcomes": {"delivered": 241, "failed": 4, "not_found": 30, "skipped": 20, "waiting": 5, "deferred": 0, "parked": 0,
               "unknown": 0},
- "channels": {"work_email": {"delivered": 200, "not_found": 30, "failed": 2}, "phone": {}},
+ "channels": {"work_email": {"delivered": 200, "already_filled": 20, "not_found": 30, "failed": 2, "skipped": 43,
+                             "waiting": 5, "deferred": 0, "parked": 0, "unknown": 0},
+              "phone": {}},
+ "purchases": {"lensmor": {"work_email": {"bought": 190, "delivered": 180, "without_value": 8, "failed": 2,
+                                          "credits": 2850, "credits_without_value": 150}}},
  "credits": {"lensmor": {"held": 0, "charged": 3000, "balance_before": 9115, "balance_after": 6115},
              "salesfinity": {"held": 0, "charged": 12, "balance_before": 250, "balance_after": 238}},
- "salesforce": {"read_calls": 1, "write_calls": 2, "records_written": 260, "records_unchanged": 40,
-                "records_failed": 0},
+ "crm": {"salesforce": {"read_calls": 2, "write_calls": 2, "other_calls": 3, "records_written": 295,
+                        "records_unchanged": 5, "records_failed": 0}},
+ "reasons": {"work_email": {"skipped": {"opted out (HasOptedOutOfEmail)": 13}}},
+ "stopped": [],
  "started_at": "2026-11-20T10:00:00Z", "finished_at": "2026-11-20T10:00:41Z",
  "attention": [{"record_id": "00Q", "reason": "STRING_TOO_LONG", "field": "Phone", "next": "longer"}]}
 """)
@@ -55,12 +61,24 @@ REPORT = Report(
         Outcome.SKIPPED: 20,
         Outcome.WAITING: 5,
     },
-    channels={"work_email": {"delivered": 200, "not_found": 30, "failed": 2}, "phone": {}},
+    channels={
+        "work_email": {
+            Outcome.DELIVERED: 200,
+            Outcome.ALREADY_FILLED: 20,
+            Outcome.NOT_FOUND: 30,
+            Outcome.FAILED: 2,
+            Outcome.SKIPPED: 43,
+            Outcome.WAITING: 5,
+        },
+        "phone": {},
+    },
+    purchases={"lensmor": {"work_email": PurchaseFigures(190, 180, 8, 2, credits=2850, credits_without_value=150)}},
+    reasons={"work_email": {"skipped": {"opted out (HasOptedOutOfEmail)": 13}}},
     credits={
         "lensmor": ProviderCredits(0, 3000, 9115, 6115),
         "salesfinity": ProviderCredits(0, 12, 250, 238),
     },
-    crm=CrmFigures(1, 2, 0, 260, 40, 0),
+    crm=CrmFigures(2, 2, 3, 295, 5, 0),
     started_at=START,
     finished_at=START + timedelta(seconds=41, microseconds=999_999),
     attention=(Attention("STRING_TOO_LONG", "longer", "00Q", "Phone"),),
@@ -82,13 +100,26 @@ def test_the_report_is_json_and_its_outcomes_are_all_there_in_order() -> None:
     again = json.loads(json.dumps(REPORT.to_json()))
     assert list(again["outcomes"]) == list(DOCUMENTED["outcomes"])
     assert sum(again["outcomes"].values()) == again["selected"]
-    assert set(again["outcomes"]) == {outcome.value for outcome in Outcome}
+    assert set(again["outcomes"]) == {outcome.value for outcome in RECORD_OUTCOMES}
 
 
 def test_a_balance_that_was_not_told_is_null() -> None:
     report = replace(REPORT, credits={"lensmor": ProviderCredits(held=15)})
     told = report.to_json()["credits"]["lensmor"]
-    assert told == {"held": 15, "charged": 0, "balance_before": None, "balance_after": None}
+    assert told == {
+        "held": 15, "charged": 0, "balance_before": None, "balance_after": None, "other_charges": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("after", "other"), [(6115, 0), (5965, 150), (6200, -85)])
+def test_what_else_moved_the_balance_is_shown(after: int, other: int) -> None:
+    assert ProviderCredits(0, 3000, 9115, after).other_charges == other
+
+
+def test_the_attention_list_is_cut_and_counted() -> None:
+    shown = replace(REPORT, attention_total=4_321).to_json()
+    assert (len(shown["attention"]), shown["attention_total"]) == (1, 4_321)
+    assert REPORT.to_json()["attention_total"] == 1
 
 
 @pytest.mark.parametrize(
@@ -143,16 +174,35 @@ def test_a_plans_document_has_the_documented_keys() -> None:
     preview = Preview(
         mappings=("lead",),
         selected=559,
-        credits={"lensmor": CreditForecast(8385, 7700, 9115, 3000)},
+        credits={
+            "lensmor": CreditForecast(
+                8385,
+                7700,
+                9115,
+                (CapInForce("cap of mapping lead per run", 3000, 2900, binds=True),),
+                {"run": {"lead": 3000}, "day": None},
+                {"work_email": 15},
+                {"work_email": 193},
+            )
+        },
         would_buy={"lensmor": {"work_email": 559}},
         would_write=(("Lead", "Email", "lensmor", "if_empty", 559),),
-        skips={"Email is already filled": 3},
+        skips={"work_email": {"Email is already filled": 3}},
     )
     told = json.loads(json.dumps(preview.to_json()))
     assert told["credits"] == {
-        "lensmor": {"worst_case": 8385, "expected": 7700, "balance": 9115, "cap": 3000},
+        "lensmor": {
+            "worst_case": 8385,
+            "expected": 7700,
+            "balance": 9115,
+            "prices": {"work_email": 15},
+            "caps": {"run": {"lead": 3000}, "day": None},
+            "caps_left": [{"name": "cap of mapping lead per run", "limit": 3000, "left": 2900, "binds": True}],
+            "covered": {"work_email": 193},
+        },
     }
-    assert {"would_buy", "would_write", "skips"} <= told.keys()
+    assert {"would_buy", "would_write"} <= told.keys()
+    assert told["skips"] == {"work_email": {"Email is already filled": 3}}
     assert told["would_write"] == [
         {"object": "Lead", "field": "Email", "from": "lensmor", "policy": "if_empty", "records": 559}
     ]

@@ -198,7 +198,7 @@ def test_a_skip_within_refresh_after_leaves_the_status_word() -> None:
 def test_in_progress_is_written_once() -> None:
     waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor is still at work")
     first = decide(record_of(), waiting)
-    assert sent(first) == {"Email_Status__c": "In progress", "Error__c": "work email: lensmor is still at work"}
+    assert sent(first) == {"Email_Status__c": "In progress"}  # it is no error
     assert not decide(changed(record_of(), first.changes), waiting).changes
 
 

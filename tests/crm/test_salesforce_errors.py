@@ -6,10 +6,9 @@ import pytest
 from org_stage import OrgHost, Stage
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError
-from connector.crm.interface import Rejection, Selection, Trouble, Update
+from connector.crm.interface import Selection, Update
 from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import ATTEMPTS
-from connector.crm.salesforce.errors import rejection
 
 PRIVATE = ("ada@example.com", "+1 415 555 0100")
 WORDS = f"value {PRIVATE[0]} of {PRIVATE[1]} is not good"
@@ -212,66 +211,3 @@ def test_other_refusals_are_told_with_their_code_and_without_their_text(
 def test_no_error_quotes_an_answer(stage: Stage, operation: str, status: int, code: str) -> None:
     error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
     assert not any(value in str(error) for value in (*PRIVATE, "00Q", "00D", "Okafor", "sim-client-secret"))
-
-
-# -- single rows -------------------------------------------------------------------------------------------------
-
-ROWS: dict[Trouble, tuple[str, ...]] = {
-    Trouble.RETRY: (
-        "UNABLE_TO_LOCK_ROW",
-        "SERVER_UNAVAILABLE",
-        "REQUEST_RUNNING_TOO_LONG",
-        "QUERY_TIMEOUT",
-        "UNKNOWN_EXCEPTION",
-    ),
-    Trouble.CONFIGURATION: ("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "MALFORMED_QUERY"),
-    Trouble.RECORD: (
-        "INVALID_EMAIL_ADDRESS",
-        "STRING_TOO_LONG",
-        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-        "REQUIRED_FIELD_MISSING",
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-        "DUPLICATES_DETECTED",
-        "DUPLICATE_VALUE",
-        "INSUFFICIENT_ACCESS_OR_READONLY",
-        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-        "MALFORMED_ID",
-        "MISSING_ARGUMENT",
-        "A_CODE_OF_TOMORROW",
-    ),
-    Trouble.MOVED: ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"),
-}
-
-
-@pytest.mark.parametrize(("trouble", "code"), [(trouble, code) for trouble, codes in ROWS.items() for code in codes])
-def test_rows(stage: Stage, trouble: Trouble, code: str) -> None:
-    spoilt, fine = stage.leads(2)
-    crm = stage.ready()
-    stage.arm("update_many", "row_error", code=code, message=WORDS, fields=["Email", "Phone"])
-    answer, other = crm.update("Lead", [Update(spoilt, {"Phone": "1"}), Update(fine, {"Phone": "1"})])
-    assert answer == other == Rejection(trouble, code, ("Email", "Phone"))  # without a subject it spoils every row
-    assert crm.update("Lead", [Update(spoilt, {"Phone": "1"})]) == [None]
-    assert (stage.count("update_many"), stage.slept) == (2, [])
-
-
-def test_a_lock_hidden_in_the_text_of_another_code(stage: Stage) -> None:
-    lead, crm = stage.lead(), stage.ready()
-    text = "LeadTrigger: execution of AfterUpdate caused by: System.DmlException: UNABLE_TO_LOCK_ROW, unable to obtain"
-    stage.arm("update_many", "row_error", code="CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message=text)
-    assert crm.update("Lead", [Update(lead, {"Phone": "1"})]) == [Rejection(Trouble.RETRY, "UNABLE_TO_LOCK_ROW")]
-
-
-@pytest.mark.parametrize(
-    "errors",
-    [None, [], {}, "no", [None], [[]], [{"statusCode": f"see {WORDS}", "fields": "Email"}], [{"fields": None}]],
-)
-def test_a_failure_that_says_nothing_is_final_for_the_record(errors: object) -> None:
-    assert rejection(errors) == Rejection(Trouble.RECORD, "")
-
-
-def test_only_the_first_problem_of_a_row_decides(stage: Stage) -> None:
-    stage.org.add_validation("Lead", lambda record: record["Phone"] == "1", message="first", fields=("Phone",))
-    stage.org.add_validation("Lead", lambda record: record["Phone"] == "1", code="DUPLICATES_DETECTED")
-    lead, crm = stage.lead(), stage.ready()
-    (answer,) = crm.update("Lead", [Update(lead, {"Phone": "1"})])
-    assert answer == Rejection(Trouble.RECORD, "FIELD_CUSTOM_VALIDATION_EXCEPTION", ("Phone",))

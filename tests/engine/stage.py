@@ -5,6 +5,7 @@ Every test of the engine drives the true clients over HTTP; the vendors' own cha
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -331,6 +332,14 @@ class Stage:
         made = Stage(self.world, self.folder, *(mappings or self.mappings.values()))
         made.limits, made.wait_s, made.public_url = self.limits, self.wait_s, self.public_url
         return made
+
+
+def reasons_of(report: Report, outcome: str) -> dict[str, int]:
+    """The reasons for an outcome, over all channels."""
+    found: Counter[str] = Counter()
+    for by_outcome in report.reasons.values():
+        found.update(by_outcome.get(outcome, {}))
+    return dict(found)
 
 
 def with_reserve(limits: AccountLimits, reserve: int) -> AccountLimits:

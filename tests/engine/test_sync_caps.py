@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from stage import Stage, World, email_only, mapping, reasons_of
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
@@ -25,7 +25,7 @@ def _emails(world: World, leads: list[str]) -> list[bool]:
 
 
 def _reasons(report: Report) -> str:
-    return " ".join(report.reasons["deferred"])
+    return " ".join(reasons_of(report, "deferred"))
 
 
 CAPS: dict[str, tuple[dict[str, object], AccountLimits, str]] = {
@@ -163,7 +163,7 @@ def test_credits_that_come_back_after_midnight_go_to_the_day_that_paid(world: Wo
     stage.other().sync()
     with stage.ledger() as ledger:
         months = ledger.credits.by_month()
-    assert [(month, found.open) for month, _, found in months] == [("2026-11", 0)]
+    assert [(month, found.open) for month, _, _, found in months] == [("2026-11", 0)]
     world.salesfinity.lookup_seconds = 20
     others = [world.lead(world.person()) for _ in range(2)]
     stage.other().sync()

@@ -98,7 +98,8 @@ def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deli
     assert [world.get(lead)["Email"] for lead in leads] == [found.email, lost.work_email]
     assert [world.get(lead)["Enrichment_Source__c"] for lead in leads] == ["lensmor", "salesfinity"]
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
-    assert report.channels["work_email"] == {"delivered": 2, "failed": 1}
+    assert report.channels["work_email"] == {Outcome.DELIVERED: 2}
+    assert report.purchases["lensmor"]["work_email"].failed == 1
 
 
 def test_the_second_source_is_not_asked_while_the_first_is_at_work_or_unknown(world: World, stage: Stage) -> None:
@@ -136,5 +137,5 @@ def test_a_record_without_linkedin_cannot_go_to_the_second_source_and_says_what_
     report = stage.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
-    assert "the vendor unlocked the person and shows no value" in str(world.get(lead)["Enrichment_Error__c"])
+    assert "the vendor unlocked the person and shows no value" in next(iter(report.reasons["work_email"]["not_found"]))
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0

@@ -2,7 +2,7 @@
 
 import pytest
 from ledgers import on_postgres
-from stage import Stage, World, email_only, mapping
+from stage import Stage, World, email_only, mapping, reasons_of
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
@@ -95,7 +95,7 @@ def test_nothing_is_bought_for_a_field_that_somebody_changed_while_it_was_deferr
     world.edit(lead, Email=THEIRS)
     report = stage.other(broke).sync()
     assert report.outcomes == {Outcome.SKIPPED: 1}
-    assert "was changed by somebody" in next(iter(report.reasons["skipped"]))
+    assert "was changed by somebody" in next(iter(reasons_of(report, "skipped")))
     assert world.get(lead)["Email"] == THEIRS
     assert world.paid_posts() == 0
     world.flag(lead)  # asked for anew, over the new value

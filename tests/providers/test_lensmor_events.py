@@ -8,7 +8,8 @@ import pytest
 from vendor_stage import Vendors, VendorStage, answering
 
 from connector.core.errors import CreditsError, NotThereError, RefusedError
-from connector.providers.lensmor_events import PRICE_CREDITS, Event, EventUnlock, LensmorEvents, Preview
+from connector.providers.interface import EventAccess
+from connector.providers.lensmor_events import PRICE_CREDITS, Event, LensmorEvents, Preview
 
 EXPO = Event("52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht, Netherlands", 0)
 
@@ -95,8 +96,8 @@ def test_a_preview_without_counts_names_the_usual_price(vendors: Vendors) -> Non
 
 def test_unlock_is_paid_once_and_free_ever_after(vendors: Vendors) -> None:
     name = "Example Robotics Expo 2027"
-    assert vendors.events().unlock("52001") == EventUnlock("52001", name, False, 2000, 98_000)
-    assert vendors.events().unlock("52001") == EventUnlock("52001", name, True, 0, None)
+    assert vendors.events().unlock("52001") == EventAccess("52001", name, False, 2000, 98_000)
+    assert vendors.events().unlock("52001") == EventAccess("52001", name, True, 0, None)
     assert vendors.sim.charges.total() == 2000
     assert [arrival.body for arrival in vendors.arrivals] == [None, None]
 

@@ -355,4 +355,4 @@ def test_totals_are_sums_of_entries(shelf: Shelf) -> None:
     assert shelf.ledger.credits.totals("run-1") == {"lensmor": totals}
     assert shelf.ledger.credits.totals("run-2") == {}
     assert shelf.ledger.credits.charged_since(newest) == {"lensmor": 15}
-    assert shelf.ledger.credits.by_month() == [("2026-11", "lensmor", totals)]
+    assert shelf.ledger.credits.by_month() == [("2026-11", "lensmor", "lead", totals)]

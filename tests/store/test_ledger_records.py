@@ -8,8 +8,9 @@ from ledger_shelf import EMAIL, LENSMOR, PHONE, START, Shelf, buying, planned
 from connector.core.model import Channel, Outcome, Person, Result, UnlockKey
 from connector.core.plan import Join, LookUp, Skip, Take
 from connector.store import tables as t
-from connector.store.records import Finish
+from connector.store.records import Finish, Unwritten
 from connector.store.runs import Intended
+from connector.store.words import EndedPurchases
 
 ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
 
@@ -218,10 +219,10 @@ def test_each_runs_word_is_kept_as_it_was(shelf: Shelf) -> None:
     shelf.save(planned("00Q2", Skip("filled")))
     records = shelf.ledger.records
     shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    records.note([(shelf.record_id("00Q2"), Outcome.DEFERRED, "quota", "look")])
+    records.note([Unwritten(shelf.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
     records.snapshot("run-1")
     words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")]
-    assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "look")]
+    assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
     shelf.finish(shelf.record_id("00Q2"))
     records.snapshot("run-1")
     assert [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")] == words
@@ -233,7 +234,7 @@ def test_a_closed_record_is_not_noted(shelf: Shelf) -> None:
     shelf.save(planned("00Q1", Skip("filled")))
     record_id = shelf.record_id("00Q1")
     shelf.finish(record_id, *wants_of(shelf, "00Q1"))
-    shelf.ledger.records.note([(record_id, Outcome.UNKNOWN, "x", "y")])
+    shelf.ledger.records.note([Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
     assert shelf.all(t.record)[0]["outcome"] == "delivered"
 
 
@@ -248,15 +249,17 @@ def test_records_that_keep_coming_back_are_counted(shelf: Shelf) -> None:
     assert often("run-1", START + timedelta(seconds=60), 4) == []
 
 
-def test_results_of_a_run_are_counted_by_channel(shelf: Shelf) -> None:
+def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(shelf: Shelf) -> None:
     first, second = shelf.plan("70011", "70012")
     shelf.accept(shelf.batch())
     shelf.settle(first)
     shelf.pass_time(60)
     shelf.settle(second, result=Result.NOT_FOUND, charged=False)
-    counts = shelf.ledger.records.channel_counts
-    assert sorted(counts(START)) == [
-        (Channel.WORK_EMAIL, Result.DELIVERED, 1),
-        (Channel.WORK_EMAIL, Result.NOT_FOUND, 1),
+    ended = shelf.ledger.records.ended_purchases
+    without = EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.NOT_FOUND, False, 1, 0)
+    assert sorted(ended(START), key=lambda one: one.result) == [
+        EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.DELIVERED, False, 1, 15),
+        without,
     ]
-    assert counts(shelf.now) == [(Channel.WORK_EMAIL, Result.NOT_FOUND, 1)]
+    assert ended(shelf.now) == [without]
+    assert ended(START, ["another"]) == []

@@ -1,16 +1,14 @@
 """Salesforce's error codes, sorted by what happens next (docs/salesforce.md, Errors)."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from simple_salesforce.exceptions import SalesforceError
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, QuotaError
-from connector.crm.interface import Rejection, Trouble
+from connector.crm.salesforce.rejections import code_in
 
 _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
-_MOVED = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
 _CONFIGURATION = {
     *("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"),
     *("MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"),
@@ -25,33 +23,11 @@ _NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
 RETRY_STATUSES = frozenset({406, 420, 429, *range(500, 600)})
 
 
-def rejection(errors: object) -> Rejection:
-    """The first error of a row in a Collections answer; unknown codes end the record."""
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    code = _code(first)
-    blamed = first.get("fields")
-    names = tuple(str(name) for name in blamed) if isinstance(blamed, list) else ()
-    if "UNABLE_TO_LOCK_ROW" in str(first.get("message", "")):  # nested in the text of other codes
-        return Rejection(Trouble.RETRY, "UNABLE_TO_LOCK_ROW", names)
-    return Rejection(trouble_of(code), code, names)
-
-
-def trouble_of(code: str) -> Trouble:
-    """What a row's error code calls for."""
-    if code in _RETRY:
-        return Trouble.RETRY
-    if code in _MOVED:
-        return Trouble.MOVED
-    if code in _CONFIGURATION:
-        return Trouble.CONFIGURATION
-    return Trouble.RECORD
-
-
 def code_of(error: SalesforceError) -> str:
     """The error code of a failed request; empty when its body is no error list (an HTML page, say)."""
     content: Any = error.content  # a list, a mapping or text: the library's annotation says bytes
     first = content[0] if isinstance(content, list) and content else content
-    return _code(first) if isinstance(first, dict) else ""
+    return code_in(first) if isinstance(first, dict) else ""
 
 
 def is_passing(error: SalesforceError) -> bool:
@@ -86,12 +62,6 @@ def translate(error: SalesforceError, what: str) -> ConnectorError:
     if remedy is not None:
         return ConfigurationError(remedy)
     return DownError(f"Salesforce failed at {what} (HTTP {error.status}{', ' + code if code else ''}); run again later")
-
-
-def _code(row: Mapping[str, Any]) -> str:
-    found = row.get("statusCode") or row.get("errorCode") or ""
-    text = str(found)[:80]
-    return text if text.replace("_", "").isalnum() else ""
 
 
 def _explain(error: SalesforceError) -> str:

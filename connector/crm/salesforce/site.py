@@ -11,8 +11,8 @@ from connector.core.errors import DownError
 from connector.core.model import CrmRecord, FieldValue
 from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Rejection, Selection, Update, Usage, always
 from connector.crm.salesforce.client import Client
-from connector.crm.salesforce.errors import rejection
 from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.rejections import rejection
 from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, page_query
 
 _TEXT_TYPES = {"string", "email", "phone", "url", "picklist", "textarea", "combobox", "multipicklist"}
@@ -37,9 +37,14 @@ class SalesforceCrm(Crm):
         if isinstance(limit, int) and isinstance(left, int):
             self._client.note_quota(limit - left, limit)
 
-    def describe(self, object_name: str) -> ObjectInfo:
+    def org_id(self) -> str:
+        """From the identity address in the version's resource list, which every API user may read."""
+        answer = _mapping(self._client.call("other", "reading the org's identity", ""))
+        return org_of_identity(str(answer.get("identity", "")))
+
+    def describe(self, object_name: str, *, refresh: bool = False) -> ObjectInfo:
         """The fields that this user sees."""
-        if object_name not in self._objects:
+        if refresh or object_name not in self._objects:
             answer = _mapping(self._client.call("other", f"object {object_name}", f"sobjects/{object_name}/describe"))
             rows = answer.get("fields")
             if not isinstance(rows, list):
@@ -131,6 +136,13 @@ class SalesforceCrm(Crm):
         if not isinstance(rows, list):
             raise DownError(f"Salesforce's answer to {what} cannot be read; run again later")
         return [row for row in rows if isinstance(row, dict)], answer.get("done") is not False
+
+
+def org_of_identity(identity: str) -> str:
+    """The org's id from `https://login.salesforce.com/id/00D.../005...`; empty when it is no such address."""
+    parts = identity.partition("/id/")[2].split("/")
+    found = to_18(parts[0]) if parts[0].startswith("00D") else None
+    return found or ""
 
 
 def _outcome(row: object) -> Rejection | None:

@@ -53,7 +53,9 @@ class Reading:
     def resources(self, call: Call) -> Answer:
         """The resources of one version."""
         names = ("sobjects", "query", "queryAll", "limits", "composite")
-        return Answer({name: f"/services/data/v{call.version}/{name}" for name in names})
+        found = {name: f"/services/data/v{call.version}/{name}" for name in names}
+        identity = f"https://login.salesforce.com/id/{self._org.organization_id}/{self._org.user_id}"
+        return Answer(found | {"identity": identity})
 
     def limits(self, _call: Call) -> Answer:
         """The org's limits; of the many real ones only the API requests."""

@@ -1,0 +1,113 @@
+"""Refused rows of a Collections answer, sorted by whose fault they are (docs/salesforce.md, Errors).
+
+Every error of a row counts, not only the first. Governor limits and locks hide in the texts of other codes, so the
+text is searched too; but a text is shown only where it is the admin's own (a validation rule) or ours.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from connector.core.masking import mask_text
+from connector.crm.interface import ErrorClass, Rejection, RowError
+
+_LOCKED = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
+_MOVED = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
+_MAPPING = {
+    *("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"),
+    *("MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"),
+}
+_ORG = {
+    "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE": "Salesforce is in read-only maintenance",
+    "REQUEST_LIMIT_EXCEEDED": "Salesforce's daily request quota is used up",
+    "API_CURRENTLY_DISABLED": "Salesforce's API is switched off at the moment",
+    "API_DISABLED_FOR_ORG": "Salesforce's API is disabled for this org or user",
+    "LOGIN_DURING_RESTRICTED_TIME": "Salesforce does not let this user log in at this time of day",
+    "ORG_LOCKED": "this Salesforce org is locked",
+    "STORAGE_LIMIT_EXCEEDED": "this Salesforce org has no data storage left",
+}
+_VALIDATION = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+_UNUSABLE = {"INVALID_EMAIL_ADDRESS"}  # no change of the record or the mapping makes such a value acceptable
+_ADVICE = {
+    "DUPLICATES_DETECTED": "merge the duplicates, or let the duplicate rule report instead of block",
+    "DUPLICATE_VALUE": "another record has this value in a unique field; merge the two, or map another field",
+    "STRING_TOO_LONG": "make the field longer, or map another one",
+    _VALIDATION: "correct the record or the validation rule",
+    "REQUIRED_FIELD_MISSING": "fill in the required field",
+    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "add the word to the picklist, or make the picklist unrestricted",
+    "INSUFFICIENT_ACCESS_OR_READONLY": "share the record with the connector's user, with edit access",
+    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": "give the connector's user access to the related record",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY": "correct the trigger or flow that fails for this record",
+    "CANNOT_EXECUTE_FLOW_TRIGGER": "correct the flow that fails for this record",
+    "CANNOT_UPDATE_CONVERTED_LEAD": "give the connector's user 'View and Edit Converted Leads'",
+}
+# Words of governor limits (Apex Developer Guide, "Execution Governors and Limits", and flow limits; November 2026).
+# These are Salesforce's own in any text.
+_LIMIT_TEXT = re.compile(
+    r"LimitException|Apex CPU time limit|CPU time limit exceeded|Too many (SOQL|SOSL|DML|query|callouts|future calls|"
+    r"queueable|email invocations|batch retries)|Apex heap size|heap size too large|"
+    r"number of executed elements|executed elements|number of iterations exceeded|Too many retries of batch save|"
+    r"Limit Exceeded",
+    re.IGNORECASE,
+)
+_LIMIT_CODES = {"LIMIT_EXCEEDED", "APEX_LIMIT_EXCEEDED"}
+_AUTOMATION_CODES = {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "APEX_ERROR"}
+
+
+def rejection(errors: object) -> Rejection:
+    """Sort the errors of one row; a row without a readable error is refused for a reason of its own."""
+    rows = [row for row in errors if isinstance(row, Mapping)] if isinstance(errors, list) else []
+    if not rows:
+        return Rejection(ErrorClass.ROW, (RowError(""),))
+    classes = {class_of(row) for row in rows}
+    return Rejection(next(one for one in ErrorClass if one in classes), tuple(map(_row_error, rows)))
+
+
+def class_of(row: Mapping[str, Any]) -> ErrorClass:
+    """Whose fault one error is."""
+    code, text = code_in(row), str(row.get("message", ""))
+    names_record_type = any(name.lower() == "recordtypeid" for name in _fields(row))
+    if code in _ORG:
+        found = ErrorClass.ORG
+    elif code in _LIMIT_CODES or _LIMIT_TEXT.search(text):
+        found = ErrorClass.LIMIT
+    elif code in _LOCKED or "UNABLE_TO_LOCK_ROW" in text:
+        found = ErrorClass.LOCKED
+    elif code in _AUTOMATION_CODES:
+        found = ErrorClass.AUTOMATION
+    elif code in _MOVED and not names_record_type:
+        found = ErrorClass.MOVED
+    elif code in _MAPPING:
+        found = ErrorClass.MAPPING
+    else:
+        found = ErrorClass.ROW
+    return found
+
+
+def code_in(row: Mapping[str, Any]) -> str:
+    """The code of an error; empty when it is no code."""
+    text = str(row.get("statusCode") or row.get("errorCode") or "")[:80]
+    return text if text.replace("_", "").isalnum() else ""
+
+
+def _fields(row: Mapping[str, Any]) -> tuple[str, ...]:
+    named = row.get("fields")
+    return tuple(str(name) for name in named) if isinstance(named, list) else ()
+
+
+def _row_error(row: Mapping[str, Any]) -> RowError:
+    code, fields = code_in(row), _fields(row)
+    if "UNABLE_TO_LOCK_ROW" in str(row.get("message", "")):
+        code = "UNABLE_TO_LOCK_ROW"
+    text, advice = "", _ADVICE.get(code, "")
+    if code == _VALIDATION:
+        text = mask_text(str(row.get("message", "")))
+    elif code in _ORG:
+        text = _ORG[code]
+    elif code == "INVALID_CROSS_REFERENCE_KEY" and class_of(row) is ErrorClass.ROW:
+        text = "the record type is not available to the connector's user"
+        advice = "assign the record type to the user's profile or permission set"
+    elif class_of(row) is ErrorClass.LIMIT:
+        text = "the org's own automation needs more than Salesforce allows"
+        advice = "look at the triggers and flows that run when this record is saved"
+    return RowError(code, fields, text, advice, unusable=code in _UNUSABLE)

@@ -1,0 +1,190 @@
+"""Access to an event: a paid request like any other, sent only by an operator's explicit command.
+
+Its hold is committed before it leaves, under every cap that applies, and its answer before anything else. The vendor
+documents a repetition as free, so a lost answer is read by sending the same request again under the same hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from connector.core.clock import Clock
+from connector.core.errors import (
+    BooksError,
+    ConnectorError,
+    DownError,
+    LostAnswerError,
+    NotThereError,
+    RefusedError,
+    StopError,
+)
+from connector.core.model import Channel, Prices, Result, UnlockState
+from connector.core.person import Source
+from connector.core.recover import TRACE_SCHEDULE_S
+from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
+from connector.engine.context import AccountLimits
+from connector.providers.interface import EventAccess, Provider
+from connector.store.attempts import EventPlan
+from connector.store.credits import CapRules
+from connector.store.ledger import Ledger
+from connector.store.rows import Batch, Full, Settlement
+
+COMMAND = "events unlock"
+MAPPING = "events"  # under which name its entries stand
+FENCE = timedelta(seconds=10)
+Request = Callable[[str], EventAccess]
+
+
+@dataclass(frozen=True, slots=True)
+class EventBuyer:
+    """Buys events for one provider account.
+
+    Attributes:
+        request: sends the paid request for one event id.
+        owner: this process.
+    """
+
+    ledger: Ledger
+    provider: Provider
+    limits: AccountLimits
+    clock: Clock
+    owner: str
+    request: Request
+
+    def buy(self, event_id: str, price_credits: int) -> tuple[EventAccess | None, Report]:
+        """Buy access to an event, or learn that the account has it.
+
+        Returns:
+            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
+
+        Raises:
+            ConnectorError: the vendor refused, or its answer was lost; the ledger knows which.
+        """
+        run = self._begin(replace(self.provider.source, prices=Prices({Channel.EVENT: price_credits})))
+        try:
+            plan = self.ledger.attempts.plan_event(run.source, event_id, run.id, MAPPING, self.clock.now())
+            access = self._buy(run, event_id, plan)
+        except ConnectorError as error:
+            run.stopped.append(str(error))
+            self._close(run, "failed")
+            raise
+        self._observe(run, "after")
+        return access, self._close(run, "stopped" if run.stopped else "finished")
+
+    def _begin(self, source: Source) -> "_Run":
+        now, credits_ = self.clock.now(), self.ledger.credits
+        first_entry = credits_.newest_entry()
+        run = _Run(self.ledger.runs.start(COMMAND, [], now), source, now, first_entry)
+        # What a dead process left may be the very request that is about to be sent.
+        account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
+        self.ledger.attempts.orphaned(account, now, self.ledger.locks.is_alive)
+        self._observe(run, "before")
+        return run
+
+    def _observe(self, run: "_Run", when: str) -> None:
+        """Keep the vendor's balance; without one, no purchase can be checked against it."""
+        began_at, last_entry = self.clock.now(), self.ledger.credits.newest_entry()
+        try:
+            balance = self.provider.balance()
+        except (StopError, RefusedError, NotThereError):
+            if when == "before":
+                raise
+            return
+        run.balances[when] = balance
+        source = run.source
+        self.ledger.credits.observe(source.name, source.account, run.id, balance, began_at, last_entry)
+
+    def _buy(self, run: "_Run", event_id: str, plan: EventPlan) -> EventAccess | None:
+        if plan.state is not UnlockState.PLANNED:  # its answer was lost: the same request again, under the same hold
+            return self._send(run, event_id, plan, plan.attempt_id or "", lost_before=True)
+        rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
+        taken = self.ledger.attempts.take(
+            run.source, Channel.EVENT, None, 1, run.id, self.owner, rules, self.clock.now()
+        )
+        if isinstance(taken, Full):
+            price = run.source.prices.of(Channel.EVENT)
+            run.stopped += [cap.refusal(run.source.name, price) for cap in taken.caps.values()]
+            return None
+        if taken is None:
+            raise BooksError(f"the purchase of event {event_id} was planned and cannot be found")
+        return self._send_new(run, event_id, plan, taken)
+
+    def _send_new(self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch) -> EventAccess:
+        if not self.ledger.attempts.may_send(batch) or self.clock.now() - batch.committed_at > FENCE:
+            self._give_back(batch.attempt_id, plan, "the request waited too long before it could be sent")
+            raise StopError("the request waited too long before it could be sent; run the command again")
+        return self._send(run, event_id, plan, batch.attempt_id, lost_before=False)
+
+    def _send(self, run: "_Run", event_id: str, plan: EventPlan, attempt_id: str, *, lost_before: bool) -> EventAccess:
+        try:
+            access = self.request(event_id)
+        except (LostAnswerError, StopError) as error:
+            if not lost_before:
+                self.ledger.attempts.lost(attempt_id, None, self.clock.now())
+            raise DownError(
+                f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits "
+                f"stay held. Repeat the command, which is free: connector events unlock {event_id}"
+            ) from error
+        except (RefusedError, NotThereError) as error:
+            if not lost_before:
+                self._give_back(attempt_id, plan, str(error))
+            raise
+        self._accept(run, plan, attempt_id, access, lost_before=lost_before)
+        return access
+
+    def _accept(self, run: "_Run", plan: EventPlan, attempt_id: str, access: EventAccess, *, lost_before: bool) -> None:
+        """Charge what this request, or the one whose answer was lost, has cost."""
+        now = self.clock.now()
+        self.ledger.attempts.accept(attempt_id, None, now, {plan.unlock_id: False}, {}, [], now)
+        if access.credits_used:
+            self.ledger.attempts.reprice(plan.unlock_id, access.credits_used, now)
+        charged = access.credits_used > 0 or lost_before
+        self.ledger.results.settle([Settlement(plan.unlock_id, Result.DELIVERED, charged=charged)], now)
+        run.bought = charged
+
+    def _give_back(self, attempt_id: str, plan: EventPlan, reason: str) -> None:
+        now = self.clock.now()
+        self.ledger.attempts.give_back(attempt_id, [plan.unlock_id], reason, None, now, whole=True)
+
+    def _close(self, run: "_Run", state: str) -> Report:
+        name, credits_ = run.source.name, self.ledger.credits
+        charged = credits_.charged_since(run.first_entry, [MAPPING]).get(name, 0)
+        totals = credits_.totals().get(name)
+        figures = PurchaseFigures(bought=int(run.bought), delivered=int(run.bought), credits=charged)
+        report = Report(
+            run_id=run.id,
+            command=COMMAND,
+            mappings=(),
+            state=state,
+            selected=0,
+            outcomes={},
+            channels={},
+            purchases={name: {Channel.EVENT.value: figures}} if run.bought else {},
+            credits={
+                name: ProviderCredits(
+                    totals.open if totals else 0, charged, run.balances.get("before"), run.balances.get("after")
+                )
+            },
+            crm=CrmFigures(),
+            started_at=run.started_at,
+            finished_at=self.clock.now(),
+            stopped=tuple(run.stopped),
+        )
+        self.ledger.runs.finish(run.id, state, report.to_json(), self.clock.now())
+        wrong = credits_.imbalance()
+        if wrong:
+            raise BooksError(f"the accounting of run {run.id} does not add up: {wrong}. Please report this")
+        return report
+
+
+@dataclass
+class _Run:
+    """One command's run."""
+
+    id: str
+    source: Source
+    started_at: datetime
+    first_entry: int
+    balances: dict[str, int] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    bought: bool = False

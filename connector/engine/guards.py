@@ -1,0 +1,136 @@
+"""Guards against the absurd: what is wrong as a whole stops before it changes anything, or buys any more.
+
+Each guard names a way to proceed; `sync --all` and `backfill --all` override all of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from connector.core.mapping import MappingFile
+from connector.core.model import Attention, Channel, CrmRecord, Result
+from connector.core.plan import Skip
+from connector.engine.context import Run
+from connector.providers.interface import Provider
+from connector.store.planning import PlannedRecord
+
+FIRST_RECORDS = 200  # all of them skipped for one reason stop the run
+LEAST_RECORDS = 20  # the same, where a run has no more records than that
+ANSWERS = 100  # without a single value
+USUAL_RUNS = 10
+LEAST_RUNS = 3  # before any number is usual
+MANY_TIMES = 10
+LEAST_FLAGGED = 1000  # fewer records are never unusual
+
+
+class SameReason:
+    """Watches whether the first records of a run are all skipped because one thing is wrong with all of them."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._reasons: set[str] = set()
+
+    def add(self, records: Sequence[PlannedRecord]) -> None:
+        """Look at further records."""
+        for record in records[: FIRST_RECORDS - self._seen]:
+            self._seen += 1
+            self._reasons |= {_systematic(want.decision) for want in record.wants} or {""}
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether further records change nothing."""
+        return self._seen >= FIRST_RECORDS or len(self._reasons) > 1 or "" in self._reasons
+
+    def reason(self) -> str:
+        """The reason that all records share; empty when the run may go on."""
+        same = len(self._reasons) == 1 and self._seen >= LEAST_RECORDS
+        return next(iter(self._reasons)) if same else ""
+
+    @property
+    def seen(self) -> int:
+        """Records looked at."""
+        return self._seen
+
+
+def _systematic(decision: object) -> str:
+    return decision.reason if isinstance(decision, Skip) and decision.systematic else ""
+
+
+def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason) -> bool:
+    """Report and stop a mapping whose records are all skipped for one reason; whether it was stopped."""
+    reason = guard.reason()
+    if not reason or run.override_guards:
+        return False
+    run.attention.append(
+        Attention(
+            f"mapping {mapping.name}: each of the first {guard.seen} records would be skipped for one reason "
+            f"({reason}); nothing was written and no flag was cleared",
+            "correct the mapping or the field, then run again; to skip these records all the same: "
+            f"connector sync -m {mapping.name} --all",
+        )
+    )
+    run.guarded.add(mapping.name)
+    return True
+
+
+def usual_number(run: Run, mapping: str) -> int | None:
+    """The median of the numbers of flagged records in a mapping's latest runs; None before there are enough runs."""
+    counts = run.parts.ledger.records.usual_selection(mapping, USUAL_RUNS)
+    return max(1, int(median(counts))) if len(counts) >= LEAST_RUNS else None
+
+
+def usual_pages(run: Run, mapping: MappingFile, pages: Iterator[list[CrmRecord]]) -> Iterator[list[CrmRecord]]:
+    """Let through ten times the usual number of flagged records, and leave the rest flagged.
+
+    The usual number is the median of the mapping's latest runs. Up to a thousand records are never unusual.
+    """
+    usual = usual_number(run, mapping.name)
+    if usual is None or run.override_guards:
+        yield from pages
+        return
+    most, seen, held = MANY_TIMES * usual, 0, list[CrmRecord]()
+    for page in pages:
+        seen += len(page)
+        held += page
+        if seen <= LEAST_FLAGGED:
+            continue  # too early to say
+        if seen > most:
+            yield held[: max(0, most - (seen - len(held)))]
+            _report_many(run, mapping, usual, most)
+            return
+        yield held
+        held = []
+    if held:
+        yield held
+
+
+def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None:
+    text = (
+        f"mapping {mapping.name}: unusually many records are flagged (the usual number is {usual:,}); {taken:,} are "
+        "taken now, the others keep their flag"
+    )
+    run.left_for_later.append(text)
+    run.attention.append(
+        Attention(text, f"look at what set the flags; to take all of them: connector sync -m {mapping.name} --all")
+    )
+
+
+def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Buy no more of a channel whose latest answers brought no value at all; whether it was stopped."""
+    since = run.started_at if run.override_guards else None
+    results = run.parts.ledger.records.latest_results(provider.source, channel, ANSWERS, since)
+    if len(results) < ANSWERS or Result.DELIVERED in results:
+        return False
+    reason = f"the last {ANSWERS} answers of {provider.name} for {channel.replace('_', ' ')} brought no value"
+    for name in run.mappings:
+        run.full[provider.name, channel.value, name] = reason
+    if reason not in run.reported:
+        run.reported.add(reason)
+        names = " ".join(f"-m {name}" for name in run.mappings)
+        run.attention.append(
+            Attention(
+                f"{reason}; no more is bought",
+                f"ask {provider.name}, or look at the identifiers; to try {ANSWERS} more people: "
+                f"connector sync {names} --all",
+            )
+        )
+    return True

@@ -1,0 +1,162 @@
+"""To whom a ledger belongs: its CRM orgs, its vendor accounts, and which mapping each flag belongs to.
+
+Recorded when first used, in the table `meta`. A ledger that met another org or another vendor would take purchases of
+one for those of the other: a rehearsal would leak into production, or production into a rehearsal.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.core.errors import ConfigurationError
+from connector.store import tables as t
+from connector.store.database import Database
+
+_ORG, _VENDOR, _FLAG = "org:", "vendor:", "flag:"
+FLAG_FREE_AFTER = timedelta(days=30)  # without a run, and without open records, a flag may go to another mapping
+ANOTHER_LEDGER = "use another folder, or set CONNECTOR_DATABASE_URL to another ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class OrgIdentity:
+    """A CRM org.
+
+    Attributes:
+        id: the org's own id; empty where the CRM does not show it.
+        host: its address, which a renaming changes.
+    """
+
+    crm: str
+    id: str
+    host: str
+
+    def is_same(self, other: "OrgIdentity") -> bool:
+        """By the org's own id; by the host only where an id is not known."""
+        return self.id == other.id if self.id and other.id else self.host == other.host
+
+    def __str__(self) -> str:
+        """For messages."""
+        return f"{self.id} ({self.host})" if self.id else self.host
+
+
+@dataclass(frozen=True, slots=True)
+class VendorIdentity:
+    """One account at one address of a vendor."""
+
+    vendor: str
+    address: str
+    account: str
+
+    def __str__(self) -> str:
+        """For messages."""
+        return f"{self.address} (account {self.account})"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagUse:
+    """A flag of a CRM object, and the mapping that uses it."""
+
+    crm: str
+    object: str
+    field: str
+    mapping: str
+
+    @property
+    def key(self) -> str:
+        """One key, whatever the case and the length of the names."""
+        names = f"{self.crm}/{self.object}/{self.field}".lower()
+        return _FLAG + hashlib.sha256(names.encode()).hexdigest()[:40]
+
+
+class Identity:
+    """The ledger's side of belonging."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def bind(
+        self,
+        orgs: Sequence[OrgIdentity],
+        vendors: Sequence[VendorIdentity],
+        flags: Sequence[FlagUse] = (),
+        now: datetime | None = None,
+        *,
+        record: bool = True,
+    ) -> None:
+        """Record what is new, and refuse what is another one.
+
+        Args:
+            orgs: of this process.
+            vendors: of this process.
+            flags: that its mappings use; empty for commands without a mapping.
+            now: the ledger's time; needed with flags.
+            record: keep what is new.
+
+        Raises:
+            ConfigurationError: naming both, for each org, vendor or flag that belongs elsewhere.
+        """
+        with self._db.write() as connection:
+            known = _known(connection)
+            problems = [*_other_orgs(known, orgs), *_other_vendors(known, vendors)]
+            problems += [p for use in flags if now is not None and (p := _other_mapping(connection, known, use, now))]
+            if problems:
+                raise ConfigurationError("\n".join(problems))
+            if not record:
+                return
+            for org in orgs:
+                before = known.get(_ORG + org.crm, {})
+                self._put(connection, _ORG + org.crm, {**asdict(org), "id": org.id or before.get("id", "")})
+            for vendor in vendors:
+                self._put(connection, _VENDOR + vendor.vendor, asdict(vendor))
+            for use in flags:
+                self._put(connection, use.key, {"mapping": use.mapping, "at": now.isoformat() if now else ""})
+
+    def _put(self, connection: sa.Connection, key: str, value: Mapping[str, str]) -> None:
+        text = json.dumps(value)
+        statement = self._db.insert(t.meta).values(key=key, value=text)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))
+
+
+def _known(connection: sa.Connection) -> dict[str, dict[str, str]]:
+    key = t.meta.c.key
+    ours = sa.or_(*(key.startswith(prefix) for prefix in (_ORG, _VENDOR, _FLAG)))
+    return {row.key: json.loads(row.value) for row in connection.execute(sa.select(t.meta).where(ours))}
+
+
+def _other_orgs(known: Mapping[str, dict[str, str]], orgs: Sequence[OrgIdentity]) -> list[str]:
+    before = [(org, OrgIdentity(**known[_ORG + org.crm])) for org in orgs if _ORG + org.crm in known]
+    return [
+        f"this ledger belongs to the {org.crm} org {old}, not to {org}; {ANOTHER_LEDGER}"
+        for org, old in before
+        if not org.is_same(old)
+    ]
+
+
+def _other_vendors(known: Mapping[str, dict[str, str]], vendors: Sequence[VendorIdentity]) -> list[str]:
+    before = [(one, VendorIdentity(**known[_VENDOR + one.vendor])) for one in vendors if _VENDOR + one.vendor in known]
+    return [
+        f"this ledger belongs to {one.vendor} at {old}, not at {one}; {ANOTHER_LEDGER}"
+        for one, old in before
+        if one != old
+    ]
+
+
+def _other_mapping(
+    connection: sa.Connection, known: Mapping[str, dict[str, str]], use: FlagUse, now: datetime
+) -> str | None:
+    before = known.get(use.key)
+    if before is None or before["mapping"] == use.mapping:
+        return None
+    r = t.record.c
+    is_open = connection.scalar(sa.select(r.id).where(r.mapping == before["mapping"], r.state == "open").limit(1))
+    if is_open is None and now - datetime.fromisoformat(before["at"]) > FLAG_FREE_AFTER:
+        return None
+    return (
+        f"mapping {use.mapping} uses the flag {use.field} of {use.object}, which belongs to mapping "
+        f"{before['mapping']} of this ledger: give it a flag of its own. If it is the same mapping under another name, "
+        f"write name: {before['mapping']} in its file"
+    )

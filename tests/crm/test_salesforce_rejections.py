@@ -1,0 +1,141 @@
+"""Refused rows of a collection, sorted by whose fault they are; every error of a row counts."""
+
+from collections.abc import Iterator
+
+import pytest
+from org_stage import OrgHost, Stage
+
+from connector.crm.interface import ErrorClass, Rejection, RowError, Update
+from connector.crm.salesforce.rejections import rejection
+
+WORDS = "ada@example.com (+1 415 555 0100) is refused"
+ROWS: dict[ErrorClass, tuple[str, ...]] = {
+    ErrorClass.LOCKED: (
+        *("UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT"),
+        "UNKNOWN_EXCEPTION",
+    ),
+    ErrorClass.MAPPING: ("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "MALFORMED_QUERY"),
+    ErrorClass.ROW: (
+        *("INVALID_EMAIL_ADDRESS", "STRING_TOO_LONG", "FIELD_CUSTOM_VALIDATION_EXCEPTION", "REQUIRED_FIELD_MISSING"),
+        *("INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST", "DUPLICATES_DETECTED", "DUPLICATE_VALUE", "MALFORMED_ID"),
+        *("INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "MISSING_ARGUMENT"),
+        "A_CODE_OF_TOMORROW",
+    ),
+    ErrorClass.MOVED: ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"),
+    ErrorClass.ORG: (
+        *("INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "REQUEST_LIMIT_EXCEEDED", "API_DISABLED_FOR_ORG"),
+        *("ORG_LOCKED", "STORAGE_LIMIT_EXCEEDED", "API_CURRENTLY_DISABLED"),
+    ),
+    ErrorClass.LIMIT: ("LIMIT_EXCEEDED",),
+    ErrorClass.AUTOMATION: ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER"),
+}
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[OrgHost]:
+    with OrgHost() as host:
+        yield host
+
+
+@pytest.fixture
+def stage(host: OrgHost) -> Stage:
+    return host.fresh()
+
+
+AUTOMATION = "LeadTrigger: execution of BeforeUpdate\n\ncaused by: System."
+
+
+def row(code: str, message: str = WORDS, *fields: str) -> dict[str, object]:
+    return {"statusCode": code, "message": message, "fields": list(fields)}
+
+
+@pytest.mark.parametrize(("found", "code"), [(found, code) for found, codes in ROWS.items() for code in codes])
+def test_each_code_has_its_class(found: ErrorClass, code: str) -> None:
+    answer = rejection([row(code, WORDS, "Email", "Phone")])
+    assert (answer.error_class, answer.code, answer.fields) == (found, code, ("Email", "Phone"))
+    assert "ada@example.com" not in repr(answer)
+    assert "555" not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LimitException: Apex CPU time limit exceeded",
+        "LimitException: Too many SOQL queries: 101",
+        "LimitException: Too many DML statements: 151",
+        "LimitException: Too many DML rows: 10001",
+        "LimitException: Too many query rows: 50001",
+        "LimitException: Apex heap size too large: 6291588",
+        "LimitException: Too many callouts: 101",
+        "LimitException: Too many future calls: 51",
+        "LimitException: Too many queueable jobs added to the queue: 51",
+        "FlowException: The number of executed elements exceeded the limit",
+    ],
+)
+@pytest.mark.parametrize(
+    "code", ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "UNKNOWN_EXCEPTION", "APEX_ERROR"]
+)
+def test_a_governor_limit_anywhere_in_the_text_is_the_other_rows_fault(code: str, text: str) -> None:
+    assert rejection([row(code, AUTOMATION + text)]).error_class is ErrorClass.LIMIT
+
+
+def test_a_trigger_that_fails_for_another_reason_may_fail_for_another_row() -> None:
+    text = AUTOMATION + "NullPointerException: Attempt to de-reference a null object"
+    assert rejection([row("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", text)]).error_class is ErrorClass.AUTOMATION
+
+
+def test_a_lock_hidden_in_the_text_of_another_code() -> None:
+    text = AUTOMATION + "DmlException: Update failed: UNABLE_TO_LOCK_ROW, unable to obtain exclusive access"
+    found = rejection([row("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", text)])
+    assert (found.error_class, found.code) == (ErrorClass.LOCKED, "UNABLE_TO_LOCK_ROW")
+
+
+@pytest.mark.parametrize("fields", [("RecordTypeId",), ("recordtypeid", "Email")])
+def test_a_record_type_that_is_not_available_is_no_move(fields: tuple[str, ...]) -> None:
+    found = rejection([row("INVALID_CROSS_REFERENCE_KEY", "Record Type ID: this ID value isn't valid", *fields)])
+    assert found.error_class is ErrorClass.ROW
+    assert found.errors[0].text == "the record type is not available to the connector's user"
+
+
+def test_the_text_of_a_validation_rule_is_shown_with_its_values_masked() -> None:
+    text = "Only the sales team may use roe@example.com\nor call +1 415 555 0123."
+    (error,) = rejection([row("FIELD_CUSTOM_VALIDATION_EXCEPTION", text)]).errors
+    assert error.text == "Only the sales team may use … or call …."
+
+
+@pytest.mark.parametrize("code", ["STRING_TOO_LONG", "INVALID_EMAIL_ADDRESS", "DUPLICATE_VALUE", "UNHEARD_OF"])
+def test_no_other_text_is_shown(code: str) -> None:
+    assert rejection([row(code)]).errors[0].text == ""
+
+
+def test_every_error_of_a_row_counts_and_the_widest_cause_decides() -> None:
+    both = [row("INVALID_EMAIL_ADDRESS", WORDS, "Email"), row("STRING_TOO_LONG", WORDS, "MobilePhone")]
+    assert rejection(both).fields == ("Email", "MobilePhone")
+    assert rejection(both).error_class is ErrorClass.ROW
+    assert rejection([*both, row("UNABLE_TO_LOCK_ROW")]).error_class is ErrorClass.LOCKED
+    assert rejection([*both, row("UNABLE_TO_LOCK_ROW"), row("ORG_LOCKED")]).error_class is ErrorClass.ORG
+
+
+def test_only_an_address_that_is_none_can_never_be_accepted() -> None:
+    codes = [code for codes in ROWS.values() for code in codes]
+    assert [code for code in codes if rejection([row(code)]).errors[0].unusable] == ["INVALID_EMAIL_ADDRESS"]
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [None, [], {}, "no", [None], [[]], [{"statusCode": f"see {WORDS}", "fields": "Email"}], [{"fields": None}]],
+)
+def test_a_failure_without_a_readable_error_is_final_for_the_record(errors: object) -> None:
+    assert rejection(errors) == Rejection(ErrorClass.ROW, (RowError(""),))
+
+
+def test_rows_are_answered_in_their_order(stage: Stage) -> None:
+    spoilt, fine = stage.leads(2)
+    crm = stage.ready()
+    stage.arm("update_many", "row_error", subject=spoilt, code="STRING_TOO_LONG", fields=["Phone"])
+    answer, other = crm.update("Lead", [Update(spoilt, {"Phone": "1"}), Update(fine, {"Phone": "1"})])
+    assert other is None
+    assert answer is not None
+    assert (answer.code, answer.fields) == ("STRING_TOO_LONG", ("Phone",))
+    assert crm.update("Lead", [Update(spoilt, {"Phone": "1"})]) == [None]
+    assert (stage.count("update_many"), stage.slept) == (2, [])
