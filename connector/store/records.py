@@ -9,15 +9,24 @@ import sqlalchemy as sa
 from connector.core.model import Outcome, Result, UnlockState
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.record_sql import (
+    NOTE_RECORD,
+    PARK_WANT,
+    STILL_WANTED,
+    UNUSABLE,
+    UPDATE_RECORD,
+    UPDATE_WANT,
+    begun,
+    may_be_repeated,
+    runs_of,
+    show,
+)
 from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
 from connector.store.seal import Seal
 from connector.store.words import Words
 
-_U, _R, _W = t.unlock.c, t.record.c, t.want.c
-_N = t.unusable_value.c
-UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.unlock_id == _W.unlock_id)
+_U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
 _INCOMPLETE = ("lookup", "open", "held")
-_BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +100,12 @@ class Records(Words):
         """Take up every open record for which something was bought, is waiting to be written, or says "in progress"."""
         with self._db.write() as connection:
             moved = connection.execute(
-                sa.update(t.record).where(_R.mapping.in_(mappings), _begun()).values(run_id=run_id)
+                sa.update(t.record).where(_R.mapping.in_(mappings), begun()).values(run_id=run_id)
             )
             theirs = (
                 sa.select(_W.unlock_id)
                 .join(t.record, _R.id == _W.record_id)
-                .where(_R.run_id == run_id, _R.state == "open", _may_be_repeated())
+                .where(_R.run_id == run_id, _R.state == "open", may_be_repeated())
             )
             connection.execute(
                 sa.update(t.unlock)
@@ -120,7 +129,7 @@ class Records(Words):
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record)
-                .where(_R.mapping == mapping, _R.run_id.in_(_runs_of(plan_id)), _begun())
+                .where(_R.mapping == mapping, _R.run_id.in_(runs_of(plan_id)), begun())
                 .values(run_id=run_id)
                 .returning(_R.id)
             )
@@ -129,9 +138,7 @@ class Records(Words):
 
     def finished_by_plan(self, plan_id: str, mapping: str) -> set[str]:
         """CRM ids of the records that runs of a frozen plan have closed."""
-        query = sa.select(_R.crm_id).where(
-            _R.mapping == mapping, _R.run_id.in_(_runs_of(plan_id)), _R.state == "closed"
-        )
+        query = sa.select(_R.crm_id).where(_R.mapping == mapping, _R.run_id.in_(runs_of(plan_id)), _R.state == "closed")
         with self._db.read() as connection:
             return set(connection.scalars(query))
 
@@ -282,15 +289,15 @@ class Records(Words):
         told = [f.record_id for f in finishes if f.parked is not None]
         parked = [{"key": key, "new_reason": reason} for f in finishes for key, reason in (f.parked or {}).items()]
         with self._db.write() as connection:
-            connection.execute(_UPDATE_RECORD, records)
+            connection.execute(UPDATE_RECORD, records)
             for part in chunks(told):
                 freed = sa.update(t.want).where(_W.record_id.in_(part), _W.parked).values(parked=False)
                 connection.execute(freed)
             if parked:
-                connection.execute(_PARK_WANT, parked)
+                connection.execute(PARK_WANT, parked)
             if wants:
-                connection.execute(_UPDATE_WANT, wants)
-            _show(connection, [f.shown for f in finishes])
+                connection.execute(UPDATE_WANT, wants)
+            show(connection, [f.shown for f in finishes])
             self._erase_values(connection, [want["key"] for want in wants])
 
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
@@ -298,7 +305,7 @@ class Records(Words):
             theirs = sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))
             connection.execute(
                 sa.update(t.unlock)
-                .where(_U.id.in_(theirs), _U.value.is_not(None), ~sa.exists(_STILL_WANTED))
+                .where(_U.id.in_(theirs), _U.value.is_not(None), ~sa.exists(STILL_WANTED))
                 .values(value=None)
             )
 
@@ -306,7 +313,7 @@ class Records(Words):
         """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
         with self._db.write() as connection:
             erased = connection.execute(
-                sa.update(t.unlock).where(_U.value.is_not(None), ~sa.exists(_STILL_WANTED)).values(value=None)
+                sa.update(t.unlock).where(_U.value.is_not(None), ~sa.exists(STILL_WANTED)).values(value=None)
             )
         return erased.rowcount
 
@@ -329,8 +336,8 @@ class Records(Words):
             return
         rows = [{"key": one.record_id, "new_outcome": one.outcome.value, "new_reason": one.reason} for one in unwritten]
         with self._db.write() as connection:
-            connection.execute(_NOTE_RECORD, rows)
-            _show(connection, [one.shown for one in unwritten])
+            connection.execute(NOTE_RECORD, rows)
+            show(connection, [one.shown for one in unwritten])
 
     def refuse_values(self, refused: Mapping[int, str]) -> None:
         """Values that the CRM can never take count as no value for their records: the next source is due.
@@ -353,77 +360,3 @@ class Records(Words):
                     connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
                 reopened = sa.update(t.want).where(_W.id.in_(part), _W.unlock_id.is_not(None))
                 connection.execute(reopened.values(state="open", outcome=None, reason="", parked=False))
-
-
-def _show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
-    rows = [
-        {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
-        for one in shown
-        for want_id, (outcome, reason) in one.items()
-    ]
-    if rows:
-        connection.execute(_SHOW_WANT, rows)
-
-
-def _begun() -> sa.ColumnElement[bool]:
-    """Open, and with something bought, waiting to be written, or told as in progress."""
-    with_purchase = (
-        sa.select(_W.record_id)
-        .outerjoin(t.unlock, _U.id == _W.unlock_id)
-        .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
-    )
-    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase), _may_be_repeated()))
-
-
-def _may_be_repeated() -> sa.ColumnElement[bool]:
-    """Chosen without a flag, and its lost request may be sent once more: no selection would find it again."""
-    unsent = (
-        sa.select(_W.record_id)
-        .join(t.unlock, _U.id == _W.unlock_id)
-        .where(_W.state == "open", _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
-    )
-    return sa.and_(_R.chosen, _R.id.in_(unsent))
-
-
-def _runs_of(plan_id: str) -> sa.Select[tuple[str]]:
-    return sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)
-
-
-# A want of a closed record waits for nothing: it was dropped with its record.
-_STILL_WANTED = (
-    sa.select(sa.literal(1))
-    .select_from(t.want.join(t.record, _R.id == _W.record_id))
-    .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
-    .correlate(t.unlock)
-)
-_UPDATE_RECORD = (
-    sa.update(t.record)
-    .where(_R.id == sa.bindparam("key"))
-    .values(
-        state=sa.bindparam("new_state"),
-        outcome=sa.bindparam("new_outcome"),
-        reason=sa.bindparam("new_reason"),
-        in_progress=sa.bindparam("new_progress"),
-        parked_version=sa.bindparam("new_parked"),
-        attention=sa.bindparam("new_attention"),
-        closed_at=sa.bindparam("new_closed"),
-    )
-)
-_NOTE_RECORD = (
-    sa.update(t.record)
-    .where(_R.id == sa.bindparam("key"), _R.state == "open")
-    .values(outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"), attention="")
-)
-_SHOW_WANT = (
-    sa.update(t.want)
-    .where(_W.id == sa.bindparam("key"))
-    .values(shown_outcome=sa.bindparam("new_outcome"), shown_reason=sa.bindparam("new_reason"))
-)
-_PARK_WANT = (
-    sa.update(t.want).where(_W.id == sa.bindparam("key")).values(parked=True, reason=sa.bindparam("new_reason"))
-)
-_UPDATE_WANT = (
-    sa.update(t.want)
-    .where(_W.id == sa.bindparam("key"))
-    .values(state="done", outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"))
-)

@@ -15,7 +15,7 @@ from connector.store.answers import NO_PRIOR
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.polls import AT_ONCE, Polls
-from connector.store.records import UNUSABLE
+from connector.store.record_sql import UNUSABLE
 from connector.store.rows import CheckRow, RereadRow, Settlement, chunks
 from connector.store.seal import Seal
 

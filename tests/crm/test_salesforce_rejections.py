@@ -1,11 +1,8 @@
 """Refused rows of a collection, sorted by whose fault they are; every error of a row counts."""
 
-from collections.abc import Iterator
-
 import pytest
-from org_stage import OrgHost, Stage
 
-from connector.crm.interface import ErrorClass, Rejection, RowError, Update
+from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.crm.salesforce.rejections import rejection
 
 WORDS = "ada@example.com (+1 415 555 0100) is refused"
@@ -29,19 +26,6 @@ ROWS: dict[ErrorClass, tuple[str, ...]] = {
     ErrorClass.LIMIT: ("LIMIT_EXCEEDED",),
     ErrorClass.AUTOMATION: ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER"),
 }
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[OrgHost]:
-    with OrgHost() as host:
-        yield host
-
-
-@pytest.fixture
-def stage(host: OrgHost) -> Stage:
-    return host.fresh()
-
-
 AUTOMATION = "LeadTrigger: execution of BeforeUpdate\n\ncaused by: System."
 
 
@@ -127,15 +111,3 @@ def test_only_an_address_that_is_none_can_never_be_accepted() -> None:
 )
 def test_a_failure_without_a_readable_error_is_final_for_the_record(errors: object) -> None:
     assert rejection(errors) == Rejection(ErrorClass.ROW, (RowError(""),))
-
-
-def test_rows_are_answered_in_their_order(stage: Stage) -> None:
-    spoilt, fine = stage.leads(2)
-    crm = stage.ready()
-    stage.arm("update_many", "row_error", subject=spoilt, code="STRING_TOO_LONG", fields=["Phone"])
-    answer, other = crm.update("Lead", [Update(spoilt, {"Phone": "1"}), Update(fine, {"Phone": "1"})])
-    assert other is None
-    assert answer is not None
-    assert (answer.code, answer.fields) == ("STRING_TOO_LONG", ("Phone",))
-    assert crm.update("Lead", [Update(spoilt, {"Phone": "1"})]) == [None]
-    assert (stage.count("update_many"), stage.slept) == (2, [])

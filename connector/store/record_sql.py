@@ -1,0 +1,86 @@
+"""Conditions and statements about records that several methods share."""
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from connector.core.model import Outcome, UnlockState
+from connector.store import tables as t
+
+_U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
+_BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
+UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.unlock_id == _W.unlock_id)
+
+
+def show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
+    """Keep the outcome and reason of each want in this run."""
+    rows = [
+        {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
+        for one in shown
+        for want_id, (outcome, reason) in one.items()
+    ]
+    if rows:
+        connection.execute(SHOW_WANT, rows)
+
+
+def begun() -> sa.ColumnElement[bool]:
+    """Open, and with something bought, waiting to be written, or told as in progress."""
+    with_purchase = (
+        sa.select(_W.record_id)
+        .outerjoin(t.unlock, _U.id == _W.unlock_id)
+        .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
+    )
+    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase), may_be_repeated()))
+
+
+def may_be_repeated() -> sa.ColumnElement[bool]:
+    """Chosen without a flag, and its lost request may be sent once more: no selection would find it again."""
+    unsent = (
+        sa.select(_W.record_id)
+        .join(t.unlock, _U.id == _W.unlock_id)
+        .where(_W.state == "open", _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
+    )
+    return sa.and_(_R.chosen, _R.id.in_(unsent))
+
+
+def runs_of(plan_id: str) -> sa.Select[tuple[str]]:
+    """The runs that apply a frozen plan."""
+    return sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)
+
+
+# A want of a closed record waits for nothing: it was dropped with its record.
+STILL_WANTED = (
+    sa.select(sa.literal(1))
+    .select_from(t.want.join(t.record, _R.id == _W.record_id))
+    .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
+    .correlate(t.unlock)
+)
+UPDATE_RECORD = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"))
+    .values(
+        state=sa.bindparam("new_state"),
+        outcome=sa.bindparam("new_outcome"),
+        reason=sa.bindparam("new_reason"),
+        in_progress=sa.bindparam("new_progress"),
+        parked_version=sa.bindparam("new_parked"),
+        attention=sa.bindparam("new_attention"),
+        closed_at=sa.bindparam("new_closed"),
+    )
+)
+NOTE_RECORD = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"), _R.state == "open")
+    .values(outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"), attention="")
+)
+SHOW_WANT = (
+    sa.update(t.want)
+    .where(_W.id == sa.bindparam("key"))
+    .values(shown_outcome=sa.bindparam("new_outcome"), shown_reason=sa.bindparam("new_reason"))
+)
+PARK_WANT = sa.update(t.want).where(_W.id == sa.bindparam("key")).values(parked=True, reason=sa.bindparam("new_reason"))
+UPDATE_WANT = (
+    sa.update(t.want)
+    .where(_W.id == sa.bindparam("key"))
+    .values(state="done", outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"))
+)
