@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FOREVER = 1_000_000_000
+STANDING_ACTIONS = frozenset({"governor_limit", "row_rule"})
+"""Actions that look at each row of a write; they stay armed beside the one fault that a request takes."""
 
 
 @dataclass
@@ -17,7 +19,8 @@ class Fault:
 
     Attributes:
         site: `lensmor`, `salesfinity` or `salesforce`.
-        operation: the contract's `operationId` (for Salesforce: the names listed in its module), or `*` for any.
+        operation: the contract's `operationId` (for Salesforce: the names listed in its module, or `data` for every
+            request that needs an access token), or `*` for any.
         action: what to do; each site lists the actions it knows and refuses others when the fault is armed.
         times: how many matching requests it spoils.
         after: how many matching requests it lets pass first.
@@ -56,19 +59,51 @@ class Faults:
         with self._lock:
             return list(self._armed)
 
-    def take(self, site: str, operation: str, subjects: frozenset[str] = frozenset()) -> Fault | None:
-        """The fault that spoils this request, or None; counts the request against `after` and `times`."""
+    def take(self, site: str, operation: str, subjects: frozenset[str] = frozenset(), group: str = "") -> Fault | None:
+        """The fault that spoils this request, or None; counts the request against `after` and `times`.
+
+        Args:
+            site: the site that was asked.
+            operation: the operation.
+            subjects: persons, records or ids that the request names.
+            group: a second name of the operation, for faults that are armed for several.
+        """
         with self._lock:
             for fault in self._armed:
-                if fault.site != site or fault.operation not in {operation, "*"}:
+                if fault.action in STANDING_ACTIONS:
+                    continue
+                if fault.site != site or fault.operation not in {operation, group, "*"}:
                     continue
                 if fault.subject is not None and fault.subject not in subjects:
                     continue
                 if fault.after > 0:
                     fault.after -= 1
                     continue
-                fault.times -= 1
-                if fault.times <= 0:
-                    self._armed.remove(fault)
+                self._count(fault)
                 return fault
             return None
+
+    def standing(self, site: str, operation: str, action: str) -> list[Fault]:
+        """The armed faults of one standing action for this operation; none is counted as used."""
+        with self._lock:
+            return [
+                fault
+                for fault in self._armed
+                if fault.action == action and fault.site == site and fault.operation in {operation, "data", "*"}
+            ]
+
+    def use(self, fault: Fault) -> bool:
+        """Count one effect of a standing fault; False if it must not have one: it waits still, or is used up."""
+        with self._lock:
+            if not any(one is fault for one in self._armed):
+                return False
+            if fault.after > 0:
+                fault.after -= 1
+                return False
+            self._count(fault)
+            return True
+
+    def _count(self, fault: Fault) -> None:
+        fault.times -= 1
+        if fault.times <= 0:
+            self._armed.remove(fault)

@@ -134,6 +134,7 @@ class LensmorState:
         self._unlocked_events: set[tuple[str, str]] = set()
         self._tasks: dict[str, Task] = {}
         self._scripts: dict[tuple[str, str], str] = {}
+        self._raw_values: dict[tuple[str, str], str] = {}
         self._refunds: list[tuple[float, int, str, Charge]] = []
         self._numbers = itertools.count(88_120)
         self._refund_numbers = itertools.count()
@@ -178,6 +179,11 @@ class LensmorState:
             raise ValueError(f"cannot script {kind!r} as {outcome!r}; outcomes: {sorted(OUTCOMES)}")
         with self.lock:
             self._scripts[personnel_id, kind] = outcome
+
+    def set_value(self, personnel_id: str, kind: str, raw: str) -> None:
+        """Let the next unlocks of this person and kind bring this text, however odd: `N/A`, `a***@example.com`."""
+        with self.lock:
+            self._raw_values[personnel_id, kind] = raw
 
     def set_unlocked(self, personnel_id: str, kind: str, account: str = "default") -> None:
         """Make a value one that the account bought long ago; no charge is written."""
@@ -294,7 +300,8 @@ class LensmorState:
 
     def _value(self, personnel_id: str, kind: str) -> str | None:
         person = self.people[personnel_id]
-        return person.email if kind == "email" else person.phone
+        usual = person.email if kind == "email" else person.phone
+        return self._raw_values.get((personnel_id, kind), usual)
 
     def _skip_reason(self, account: str, kind: str, personnel_id: str, event: SimEvent | None) -> str | None:
         if not is_digits(personnel_id):

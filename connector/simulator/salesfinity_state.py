@@ -79,6 +79,7 @@ class SalesfinityState:
     Attributes:
         charges: the ledger every charge is written to.
         lookup_seconds: simulated seconds from a POST to its resolution.
+        numeric_ids: give new lookups an `_id` of decimal digits only, for the fault `numbers`.
     """
 
     def __init__(self, clock: SimClock, charges: ChargeLedger | None = None) -> None:
@@ -87,10 +88,12 @@ class SalesfinityState:
         self.charges = charges if charges is not None else ChargeLedger()
         self.charges.before_read(self.settle)
         self.lookup_seconds = 20.0
+        self.numeric_ids = False
         self.people: dict[str, SimPerson] = {}
         self._balance = 5_000
         self._lookups: dict[str, Lookup] = {}
         self._scripts: dict[tuple[str, str], str] = {}
+        self._raw_values: dict[tuple[str, str], str] = {}
         self._due: list[tuple[float, int, Lookup]] = []
         self._order = itertools.count()
         self._on_resolved: list[Callable[[Lookup], None]] = []
@@ -105,6 +108,11 @@ class SalesfinityState:
             raise ValueError(f"person {person.personnel_id} has no linkedin_name")
         with self.lock:
             self.people[person.linkedin_name] = person
+
+    def set_value(self, linkedin_name: str, kind: str, raw: str) -> None:
+        """Let the next lookups of this person and type find this text, however odd: `N/A`, `mailto:...`."""
+        with self.lock:
+            self._raw_values[linkedin_name, kind] = raw
 
     def script(self, linkedin_name: str, kind: str, outcome: str) -> None:
         """Decide how the next lookups of this person and type end.
@@ -165,7 +173,7 @@ class SalesfinityState:
             email = self._email(linkedin_name, kind)
             outcome = self._scripts.get((linkedin_name, kind), "not-found" if email is None else "completed")
             lookup = Lookup(
-                uuid.uuid4().hex[:24],
+                str(uuid.uuid4().int)[:15] if self.numeric_ids else uuid.uuid4().hex[:24],
                 linkedin_url,
                 linkedin_name,
                 kind,
@@ -200,7 +208,8 @@ class SalesfinityState:
         person = self.people.get(linkedin_name)
         if person is None:
             return None
-        return person.work_email if kind == "work" else person.personal_email
+        usual = person.work_email if kind == "work" else person.personal_email
+        return self._raw_values.get((linkedin_name, kind), usual)
 
     def _resolve(self, lookup: Lookup) -> None:
         if lookup.status != "open":

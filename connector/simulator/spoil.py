@@ -4,7 +4,8 @@ Actions known everywhere: `drop_before`, `drop_after` (the connection ends witho
 `error_after` (an HTML page of a gateway, `params`: `status`, default 500), `status` and `not_found` (the vendor's own
 refusal, no effect), `html`, `truncated`, `wrong_types` (effect, but an answer nobody can read), `delay` (`params`:
 `seconds` of real time between effect and answer), `unknown_word` (effect, and an answer with a state word nobody knows;
-`params`: `word`, `fields`). `error_in_2xx` (`params`: `error_key`; no effect) is Lensmor's.
+`params`: `word`, `fields`). `error_in_2xx` (`params`: `error_key`; no effect) is Lensmor's. The actions of `hostile`
+and `rewriting` are known everywhere too.
 """
 
 import json
@@ -13,21 +14,27 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from connector.simulator.dropping import Dropped
 from connector.simulator.faults import Fault
+from connector.simulator.hostile import EDGE_ACTIONS, edge_answer, without_effect
+from connector.simulator.rewriting import REWRITING_ACTIONS, rewritten
 
-COMMON_ACTIONS = frozenset(
-    {
-        "delay",
-        "drop_after",
-        "drop_before",
-        "error_after",
-        "error_before",
-        "html",
-        "not_found",
-        "status",
-        "truncated",
-        "unknown_word",
-        "wrong_types",
-    }
+COMMON_ACTIONS = (
+    EDGE_ACTIONS
+    | REWRITING_ACTIONS
+    | frozenset(
+        {
+            "delay",
+            "drop_after",
+            "drop_before",
+            "error_after",
+            "error_before",
+            "html",
+            "not_found",
+            "status",
+            "truncated",
+            "unknown_word",
+            "wrong_types",
+        }
+    )
 )
 
 
@@ -41,7 +48,7 @@ def before(fault: Fault, request_id: str, success: int) -> Response | None:
         key = str(fault.params.get("error_key", "USER_CONCURRENCY_LIMIT_EXCEEDED"))
         body = {"code": success, "message": "Request could not be served", "errorKey": key, "traceId": request_id}
         return JSONResponse(body, success, {"X-Request-ID": request_id})
-    return None
+    return edge_answer(fault, b"", success) if without_effect(fault) else None
 
 
 def after(fault: Fault, status: int, body: object) -> Response | None:
@@ -55,7 +62,7 @@ def after(fault: Fault, status: int, body: object) -> Response | None:
     if fault.action == "truncated":
         text = json.dumps(body)
         return Response(text[: len(text) // 2], status, media_type="application/json")
-    return None
+    return edge_answer(fault, json.dumps(body).encode(), status)
 
 
 def changed(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
@@ -72,7 +79,7 @@ def changed(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
         fields = fault.params.get("fields", state_words)
         names = frozenset(str(name) for name in fields) if isinstance(fields, list | tuple) else frozenset()
         return with_word(body, names, str(fault.params.get("word", "under_review")))
-    return body
+    return rewritten(fault, body, state_words)
 
 
 def wrong_type(value: object) -> object:

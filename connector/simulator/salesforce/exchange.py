@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from connector.simulator.salesforce.errors import Problem, unreadable_json
 from connector.simulator.salesforce.ids import both_forms
+from connector.simulator.salesforce.rules import StandingFaults
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Call:
         headers: names in small letters.
         body: the raw body.
         token: the access token, checked already; empty where none is needed.
-        row_errors: record id -> the error that an armed fault puts in the place of its update; `*` for every record.
+        row_errors: record id -> the errors that an armed fault puts in the place of its update; `*` for every record.
+        standing: the armed faults that look at each row of a write.
     """
 
     version: str
@@ -31,7 +33,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     token: str = ""
-    row_errors: Mapping[str, Problem] = field(default_factory=dict)
+    row_errors: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    standing: StandingFaults = field(default_factory=StandingFaults)
 
     def json_object(self) -> dict[str, object]:
         """The body as a JSON object.
@@ -47,9 +50,9 @@ class Call:
             raise unreadable_json("The HTTP entity body is required to be a JSON object")
         return parsed
 
-    def row_error(self, record_id: str) -> Problem | None:
-        """The error an armed fault has for this record."""
-        return self.row_errors.get(record_id) or self.row_errors.get("*")
+    def row_error(self, record_id: str) -> tuple[Problem, ...]:
+        """The errors an armed fault has for this record; empty for most."""
+        return self.row_errors.get(record_id) or self.row_errors.get("*") or ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ Actions (operation names are those of the routes, `*` is any; `subject` is a rec
     cut_body      done; the connection closes in the middle of the body
     delay         done; the answer waits `seconds` REAL seconds
     expire_token  401, and the token is dead from now on; nothing done
-    row_error     params code, message, fields: this record of a write fails so, without `subject` every record
+    row_error     params code, message, fields, or errors (a list of these three): this record of a write fails so,
+                  without `subject` every record
+    row_rule      the same for each row that sends one of `when_fields` (any row without them) and none of
+                  `unless_fields`; `times` counts rows
+    governor_limit  params rows (100), reason (a name in `rules.GOVERNOR_LIMITS`, or the text), code, object: a
+                  Collections update with more rows fails in every row; `times` counts calls
+    body, drip, gzip_bomb, redirect: see `hostile.py`
 """
 
 import asyncio
@@ -26,7 +32,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.simulator.dropping import Dropped
-from connector.simulator.faults import Fault, Faults
+from connector.simulator.faults import STANDING_ACTIONS, Fault, Faults
+from connector.simulator.hostile import EDGE_ACTIONS, edge_answer, without_effect
 from connector.simulator.salesforce.auth import Tokens
 from connector.simulator.salesforce.counting import DROPPED, RequestCounts
 from connector.simulator.salesforce.drop import CutBody
@@ -34,12 +41,13 @@ from connector.simulator.salesforce.errors import ApiError, Problem, RecordError
 from connector.simulator.salesforce.exchange import Answer, Call, Operation
 from connector.simulator.salesforce.ids import parse_id
 from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.rules import StandingFaults, problems_of
 
 SITE = "salesforce"
 MAX_URI_AND_HEADERS = 16_384
 _BEFORE = frozenset({"drop_before", "status", "html", "expire_token"})
-_AFTER = frozenset({"drop_after", "status", "html", "truncated", "cut_body", "delay"})
-ACTIONS = _BEFORE | _AFTER | {"row_error"}
+_AFTER = frozenset({"drop_after", "status", "html", "truncated", "cut_body", "delay"}) | EDGE_ACTIONS
+ACTIONS = _BEFORE | _AFTER | STANDING_ACTIONS | {"row_error"}
 _JSON = "application/json;charset=UTF-8"
 
 
@@ -69,10 +77,11 @@ class Gate:
         call = _call(request, await request.body())
         fault, row_errors = self._armed(operation, call)
         rows = 0
-        if fault is not None and fault.action in _BEFORE and not fault.params.get("after_effect"):
+        if fault is not None and _is_before(fault):
             response = self._spoiled_before(fault, operation, call)
         else:
-            answer = self._effect(operation, replace(call, row_errors=row_errors))
+            standing = StandingFaults(self._faults, SITE, operation.name)
+            answer = self._effect(operation, replace(call, row_errors=row_errors, standing=standing))
             rows = answer.rows
             await self._notify(answer)
             response = await self._spoiled_after(fault, operation, self._reply(operation, answer))
@@ -131,7 +140,7 @@ class Gate:
             return Response(status_code=answer.status, headers=headers)
         return _json_response(answer.body, answer.status, headers)
 
-    def _armed(self, operation: Operation, call: Call) -> tuple[Fault | None, dict[str, Problem]]:
+    def _armed(self, operation: Operation, call: Call) -> tuple[Fault | None, dict[str, tuple[Problem, ...]]]:
         """The fault for the request as a whole, and the errors of single records.
 
         One request takes one fault, and besides one `row_error` for each further record that has one armed.
@@ -140,11 +149,12 @@ class Gate:
             subjects = operation.subjects(call)
         except ApiError:
             subjects = frozenset()
-        fault = self._faults.take(SITE, operation.name, subjects)
-        row_errors: dict[str, Problem] = {}
+        group = "data" if operation.guarded else ""
+        fault = self._faults.take(SITE, operation.name, subjects, group)
+        row_errors: dict[str, tuple[Problem, ...]] = {}
         while fault is not None and fault.action == "row_error":
             subject = parse_id(fault.subject) or "*"
-            row_errors[subject] = _row_problem(fault)
+            row_errors[subject] = problems_of(fault)
             subjects = frozenset() if subject == "*" else subjects - {subject, subject[:15]}
             fault = self._next_row_fault(operation, subjects)
         return fault, row_errors
@@ -159,7 +169,7 @@ class Gate:
         if fault.action == "expire_token":
             self._tokens.drop(_bearer(call))
             return _json_response([Problem("INVALID_SESSION_ID", "Session expired or invalid").as_error()], 401, {})
-        return _error_page(fault, operation)
+        return edge_answer(fault, b"", 200) or _error_page(fault, operation)
 
     async def _spoiled_after(self, fault: Fault | None, operation: Operation, response: Response) -> Response:
         if fault is None:
@@ -176,7 +186,13 @@ class Gate:
         if fault.action == "delay":
             await asyncio.sleep(_number(fault.params.get("seconds"), 1.0))
             return response
-        return _error_page(fault, operation)
+        return edge_answer(fault, bytes(response.body), response.status_code) or _error_page(fault, operation)
+
+
+def _is_before(fault: Fault) -> bool:
+    if fault.action in EDGE_ACTIONS:
+        return without_effect(fault)
+    return fault.action in _BEFORE and not fault.params.get("after_effect")
 
 
 def oversized(request: Request) -> Response | None:
@@ -234,13 +250,6 @@ def _error_page(fault: Fault, operation: Operation) -> Response:
 def _html(status: int, title: str) -> Response:
     page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Response(page, status, media_type="text/html")
-
-
-def _row_problem(fault: Fault) -> Problem:
-    fields = fault.params.get("fields", ())
-    names = tuple(str(name) for name in fields) if isinstance(fields, list | tuple) else ()
-    code = str(fault.params.get("code", "UNKNOWN_EXCEPTION"))
-    return Problem(code, str(fault.params.get("message", "An unexpected error occurred")), names)
 
 
 def _number(value: object, default: float) -> float:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.simulator.clock import SimClock
+from connector.simulator.salesforce.errors import Problem
 from connector.simulator.salesforce.ids import IdSequence, parse_id, to_18
+from connector.simulator.salesforce.rules import Changes, GovernorLimit, RowRule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
 from connector.simulator.salesforce.standard import standard_objects
 from connector.simulator.salesforce.usage import DailyUsage
@@ -58,6 +60,8 @@ class _Table:
     ids: IdSequence
     rows: dict[str, Record] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
+    update_rules: list[RowRule] = field(default_factory=list)
+    trigger_limit: GovernorLimit | None = None
 
 
 class Org:
@@ -209,6 +213,27 @@ class Org:
         with self.guard:
             self._table(object_name).rules.append(Rule(predicate, code, message, fields))
 
+    def add_update_rule(self, object_name: str, rule: RowRule) -> None:
+        """Refuse rows of API updates: `rule(record now, changes)` gives the problems of the row as it is sent."""
+        with self.guard:
+            self._table(object_name).update_rules.append(rule)
+
+    def add_duplicate_rule(self, object_name: str, field_name: str = "Email") -> None:
+        """Refuse a row whose new value of this field another live record holds; the error names no field."""
+
+        def rule(record: Record, changes: Changes) -> list[Problem]:
+            value = changes.get(field_name)
+            others = (row for row in self.rows(self.kind(object_name)) if row["Id"] != record["Id"])
+            found = value is not None and any(row[field_name] == value and not row["IsDeleted"] for row in others)
+            return [Problem("DUPLICATES_DETECTED", "Use one of these records?", ())] if found else []
+
+        self.add_update_rule(object_name, rule)
+
+    def limit_trigger(self, object_name: str, limit: GovernorLimit | None) -> None:
+        """Let a trigger of this object fail when an update has more rows than it can handle; None ends that."""
+        with self.guard:
+            self._table(object_name).trigger_limit = limit
+
     def add_field(self, object_name: str, new: Field) -> None:
         """Add a field to an object; records that exist get its default."""
         with self.guard:
@@ -285,6 +310,14 @@ class Org:
     def rules(self, kind: ObjectType) -> list[Rule]:
         """The object's validation rules."""
         return self._table(kind.name).rules
+
+    def update_rules(self, kind: ObjectType) -> list[RowRule]:
+        """The object's rules about rows of API updates."""
+        return self._table(kind.name).update_rules
+
+    def trigger_limit(self, kind: ObjectType) -> GovernorLimit | None:
+        """How many rows a call the object's trigger can handle; None for any number."""
+        return self._table(kind.name).trigger_limit
 
     def take_lock(self, record_id: str) -> bool:
         """Whether this update meets a locked row; counts it."""

@@ -4,12 +4,13 @@ Checking and saving are apart, so that an all-or-none call can check every recor
 the first bad value only, but every validation rule that is broken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.simulator.salesforce.errors import Problem, RecordError
 from connector.simulator.salesforce.ids import parse_id
 from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.rules import RowRule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record
 from connector.simulator.salesforce.values import refuse_missing, store
 
@@ -31,7 +32,15 @@ class Pending:
     stored: Record
 
 
-def check_update(org: Org, kind: ObjectType, raw_id: object, sent: Mapping[str, object], *, assign: bool) -> Pending:
+def check_update(
+    org: Org,
+    kind: ObjectType,
+    raw_id: object,
+    sent: Mapping[str, object],
+    *,
+    assign: bool,
+    rules: Sequence[RowRule] = (),
+) -> Pending:
     """Check one update.
 
     Args:
@@ -40,6 +49,7 @@ def check_update(org: Org, kind: ObjectType, raw_id: object, sent: Mapping[str, 
         raw_id: the id the caller sent, in either form; None when it sent none.
         sent: field name -> JSON value.
         assign: whether assignment rules run (header `Sforce-Auto-Assign`, on unless it says FALSE).
+        rules: row rules of armed faults, beside those of the org.
 
     Raises:
         RecordError: the record cannot be saved.
@@ -55,6 +65,9 @@ def check_update(org: Org, kind: ObjectType, raw_id: object, sent: Mapping[str, 
     if record.get("IsConverted") and not org.can_edit_converted:
         raise RecordError(Problem("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ()))
     stored = _stored(org, kind, fields, sent)
+    problems = [one for rule in (*org.update_rules(kind), *rules) for one in rule(dict(record), stored)]
+    if problems:
+        raise RecordError(*problems)
     if assign and kind.name == "Lead" and org.assignment_rule_owner is not None:
         stored["OwnerId"] = org.assignment_rule_owner
     refuse_missing(kind, record | stored)

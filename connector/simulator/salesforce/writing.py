@@ -9,7 +9,7 @@ the words; the code is that of the sister message "Duplicate external id specifi
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -18,6 +18,7 @@ from connector.simulator.salesforce.exchange import Answer, Call, Operation, sub
 from connector.simulator.salesforce.ids import parse_id
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.reading import find_row, path_kind
+from connector.simulator.salesforce.rules import RowRule
 from connector.simulator.salesforce.saving import Pending, check_update, create, save
 from connector.simulator.salesforce.schema import ObjectType, Record
 
@@ -66,10 +67,11 @@ class Writing:
         row = find_row(self._org, kind, call.path["id"])
         _refuse_if_modified(call, row)
         record_id = str(row["Id"])
-        problem = call.row_error(record_id)
-        if problem is not None:
-            raise RecordError(problem)
-        save(self._org, check_update(self._org, kind, record_id, sent, assign=_assigns(call)))
+        problems = call.row_error(record_id) or self._overload(call, kind, 1)
+        if problems:
+            raise RecordError(*problems)
+        rules = call.standing.rules_for(record_id)
+        save(self._org, check_update(self._org, kind, record_id, sent, assign=_assigns(call), rules=rules))
         return Answer(None, 204, rows=1, updated=((kind.name, record_id),))
 
     def update_many(self, call: Call) -> Answer:
@@ -79,7 +81,11 @@ class Writing:
         kinds = [self._kind_of(record) for record in records]
         _refuse_many_chunks(kinds)
         repeated = _repeated_ids(records)
-        outcomes = [self._check(call, kind, record, repeated) for kind, record in zip(kinds, records, strict=True)]
+        overloads = {kind.name: self._overload(call, kind, kinds.count(kind)) for kind in set(kinds)}
+        outcomes = [
+            self._check(call, kind, record, repeated, overloads[kind.name])
+            for kind, record in zip(kinds, records, strict=True)
+        ]
         if _flag(body, "allOrNone") and any(isinstance(outcome, RecordError) for outcome in outcomes):
             outcomes = [o if isinstance(o, RecordError) else RecordError(_ROLLED_BACK) for o in outcomes]
         saved = [outcome for outcome in outcomes if isinstance(outcome, Pending)]
@@ -98,17 +104,37 @@ class Writing:
             raise ApiError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.")
         return kind
 
-    def _check(self, call: Call, kind: ObjectType, record: Mapping[str, object], repeated: frozenset[str]) -> Outcome:
+    def _overload(self, call: Call, kind: ObjectType, rows: int) -> tuple[Problem, ...]:
+        """The error of each row when the call is too large for a trigger on this object; empty when it is not."""
+        limit = self._org.trigger_limit(kind)
+        if limit is not None and rows > limit.rows:
+            return (limit.problem(kind.name),)
+        problem = call.standing.governor_problem(kind.name, rows)
+        return () if problem is None else (problem,)
+
+    def _check(
+        self,
+        call: Call,
+        kind: ObjectType,
+        record: Mapping[str, object],
+        repeated: frozenset[str],
+        overload: tuple[Problem, ...],
+    ) -> Outcome:
         raw_id = _id_of(record)
         record_id = parse_id(raw_id)
         if record_id is not None and record_id in repeated:
             return RecordError(Problem("DUPLICATE_VALUE", f"Duplicate id specified: {record_id}", ("Id",)))
-        problem = None if record_id is None else call.row_error(record_id)
-        if problem is not None:
-            return RecordError(problem)
+        problems = () if record_id is None else call.row_error(record_id) or overload
+        if record_id is None or problems:
+            return RecordError(*problems) if problems else self._checked(call, kind, raw_id, record)
+        return self._checked(call, kind, raw_id, record, call.standing.rules_for(record_id))
+
+    def _checked(
+        self, call: Call, kind: ObjectType, raw_id: object, record: Mapping[str, object], rules: Sequence[RowRule] = ()
+    ) -> Outcome:
         sent = {name: value for name, value in _without_attributes(record).items() if name.lower() != "id"}
         try:
-            return check_update(self._org, kind, raw_id, sent, assign=_assigns(call))
+            return check_update(self._org, kind, raw_id, sent, assign=_assigns(call), rules=rules)
         except RecordError as error:
             return error
 
