@@ -134,7 +134,9 @@ def test_describe_tells_what_the_user_may_do(driver: Driver) -> None:
     assert fields["Enrichment__c"]["restrictedPicklist"]
     assert [choice["value"] for choice in fields["Enrichment__c"]["picklistValues"]] == ["Wanted", "Done"]
     assert fields["Score__c"]["type"] == "double"
-    assert {entry["name"] for entry in (driver.sf.describe() or {})["sobjects"]} == {"Lead", "Contact", "Account"}
+    assert {entry["name"] for entry in (driver.sf.describe() or {})["sobjects"]} == {
+        *("Lead", "Contact", "Account", "User", "RecordType")
+    }
 
 
 def test_a_hidden_field_does_not_exist_anywhere(driver: Driver) -> None:
@@ -206,7 +208,7 @@ def test_records_that_are_not_there(driver: Driver) -> None:
     with pytest.raises(SalesforceMalformedRequest, match="MALFORMED_ID"):
         handle.get("00QSm0000010000AAA")
     with pytest.raises(SalesforceResourceNotFound, match="NOT_FOUND"):
-        driver.handle("Opportunity").describe()
+        driver.handle("Opportunityy").describe()
 
 
 def test_versions(driver: Driver) -> None:
@@ -219,7 +221,7 @@ def test_versions(driver: Driver) -> None:
 
 
 def test_unknown_paths_and_methods(driver: Driver) -> None:
-    missing, wrong = driver.raw("GET", f"{DATA}/jobs/ingest"), driver.raw("DELETE", f"{DATA}/limits")
+    missing, wrong = driver.raw("GET", f"{DATA}/nothing/here"), driver.raw("DELETE", f"{DATA}/limits")
     assert (missing.status_code, missing.json()[0]["errorCode"]) == (404, "NOT_FOUND")
     assert (wrong.status_code, wrong.json()[0]["errorCode"]) == (405, "METHOD_NOT_ALLOWED")
 

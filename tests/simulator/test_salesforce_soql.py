@@ -22,7 +22,7 @@ LEADS: list[dict[str, object]] = [
 def org() -> Org:
     org = Org(SimClock(source=lambda: NOW))
     org.add_field("Lead", Field("Score__c", "double"))
-    org.add_field("Lead", Field("Notes__c", "textarea", 32_000, filterable=False))
+    org.add_field("Lead", Field("Notes__c", "textarea", 32_000))
     for lead in LEADS:
         org.insert("Lead", {"Company": "Example Ltd", **lead})
     return org
@@ -155,7 +155,8 @@ def test_count_gives_a_number_without_rows(org: Org) -> None:
 
 
 def test_field_names_are_answered_in_their_own_spelling(org: Org) -> None:
-    assert run(org, "select ID, lastNAME from lead", include_deleted=False).names == ("Id", "LastName")
+    columns = run(org, "select ID, lastNAME from lead", include_deleted=False).columns
+    assert [column.path for column in columns] == ["Id", "LastName"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_the_error_text_shows_the_place() -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT Owner.Name FROM Lead",
+        "SELECT ConvertedOpportunity.Name FROM Lead",
         "SELECT Id, (SELECT Id FROM Contacts) FROM Account",
         "SELECT MAX(CreatedDate) FROM Lead",
         "SELECT Status FROM Lead GROUP BY Status",
@@ -239,4 +240,4 @@ def test_the_error_text_shows_the_place() -> None:
 def test_soql_beyond_the_simulator_is_no_salesforce_answer(query: str) -> None:
     with pytest.raises(ApiError) as caught:
         run(Org(SimClock()), query, include_deleted=False)
-    assert (caught.value.status, caught.value.problem.code) == (501, "SIMULATOR_LIMITATION")
+    assert (caught.value.status, caught.value.problem.code) == (400, "SIMULATOR_LIMIT")

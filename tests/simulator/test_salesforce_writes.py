@@ -12,7 +12,7 @@ from test_salesforce_driver import START, Driver, Host, errors_of
 
 from connector.simulator.salesforce import Update
 
-OWNER = "005Sm0000000009IAA"
+OWNER = "005Sm0000000001IAA"
 
 
 @pytest.fixture(scope="module", name="host")
@@ -145,7 +145,7 @@ def test_calls_that_are_refused_whole(driver: Driver) -> None:
         ({"records": []}, "REQUIRED_FIELD_MISSING"),
         ({}, "REQUIRED_FIELD_MISSING"),
         ({"records": [{"attributes": {"type": "Lead"}, "id": lead}] * 201}, "EXCEEDED_ID_LIMIT"),
-        ({"records": [{"id": lead}]}, "INVALID_TYPE"),
+        ({"records": [{"attributes": {}, "id": lead}]}, "INVALID_TYPE"),
         ({"records": [{"attributes": {"type": "Leed"}, "id": lead}]}, "INVALID_TYPE"),
         ({"records": mixed}, "LIMIT_EXCEEDED"),
         ({"allOrNone": "yes", "records": [{"attributes": {"type": "Lead"}, "id": lead}]}, "JSON_PARSER_ERROR"),

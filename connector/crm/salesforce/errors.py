@@ -12,6 +12,7 @@ _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG"
 _CONFIGURATION = {
     *("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"),
     *("MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"),
+    "SIMULATOR_LIMIT",  # a rehearsal asks for something that the simulated org does not support: its text says what
 }
 _QUOTA = {
     "REQUEST_LIMIT_EXCEEDED": "Salesforce's daily request quota is used up; it refills over the next 24 hours",

@@ -81,7 +81,7 @@ class TokenEndpoint:
         jwt_users: usernames that pre-approved each app for the JWT flow.
         jwt_public_key: PEM of the certificate's key the admin uploaded; without one signatures are not looked at.
         jwt_clients: consumer keys allowed in the JWT flow.
-        instance_url: what the answer gives; made from the request's Host with `https` when None.
+        instance_url: what the answer gives; the address that the request came to when None.
     """
 
     def __init__(self, tokens: Tokens, now: Callable[[], float], identity: tuple[str, str]) -> None:
@@ -124,7 +124,7 @@ class TokenEndpoint:
         return {
             "access_token": self._tokens.issue(),
             "scope": "api",
-            "instance_url": self.instance_url or f"https://{host}",
+            "instance_url": self.instance_url or f"http://{host}",
             "id": "https://login.salesforce.com/id/" + "/".join(self._identity),
             "token_type": "Bearer",
         }

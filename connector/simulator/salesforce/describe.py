@@ -1,10 +1,10 @@
 """Describe: what an object and its fields are, as far as the API user may know.
 
 A field that is hidden from the user is missing here; a read-only one says `updateable: false`. Members and their values
-follow recorded describes of stock Lead and Contact.
+follow recorded describes of stock Lead, Contact and Account (API 59.0).
 """
 
-from connector.simulator.salesforce.schema import ID_TYPES, TEXT_TYPES, Field, ObjectType
+from connector.simulator.salesforce.schema import ID_TYPES, NUMBER_TYPES, TEXT_TYPES, Field, ObjectType
 
 _SOAP_TYPES = {
     "id": "tns:ID",
@@ -14,71 +14,176 @@ _SOAP_TYPES = {
     "date": "xsd:date",
     "int": "xsd:int",
     "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "address": "urn:address",
+}
+_NAME_PARTS = frozenset({"LastName", "FirstName", "Salutation", "Name"})
+_SAME_FOR_ALL: dict[str, object] = {
+    **dict.fromkeys(("calculatedFormula", "controllerName", "defaultValueFormula", "filteredLookupInfo")),
+    **dict.fromkeys(("inlineHelpText", "mask", "maskType", "referenceTargetField", "relationshipOrder")),
+    **dict.fromkeys(("aiPredictionField", "autoNumber", "calculated", "cascadeDelete", "caseSensitive"), False),
+    **dict.fromkeys(("dependentPicklist", "deprecatedAndHidden", "displayLocationInDecimal", "encrypted"), False),
+    **dict.fromkeys(("formulaTreatNullNumberAsZero", "highScaleNumber", "htmlFormatted", "restrictedDelete"), False),
+    **dict.fromkeys(("unique", "writeRequiresMasterRead"), False),
+}
+_OBJECT_SAME: dict[str, object] = {
+    **dict.fromkeys(("associateEntityType", "associateParentEntity"), None),
+    **dict.fromkeys(("activateable", "customSetting", "deepCloneable", "deprecatedAndHidden", "hasSubtypes"), False),
+    **dict.fromkeys(("isInterface", "isSubtype"), False),
+    **dict.fromkeys(("feedEnabled", "layoutable", "mruEnabled", "queryable", "replicateable"), True),
+    **dict.fromkeys(("retrieveable", "searchable", "triggerable", "undeletable"), True),
 }
 
 
 def summary(kind: ObjectType, version: str) -> dict[str, object]:
     """An object's entry in the list of all objects."""
     base = f"/services/data/v{version}/sobjects/{kind.name}"
+    more = ("compactLayouts", "approvalLayouts", "layouts")
     return {
         "name": kind.name,
-        "label": kind.name,
-        "labelPlural": f"{kind.name}s",
+        "label": kind.label,
+        "labelPlural": f"{kind.label}s",
         "keyPrefix": kind.prefix,
         "custom": kind.name.endswith("__c"),
-        "createable": True,
-        "updateable": True,
-        "deletable": True,
-        "queryable": True,
-        "retrieveable": True,
-        "searchable": True,
-        "mergeable": True,
-        "undeletable": True,
-        "urls": {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"},
+        "createable": kind.writable,
+        "updateable": kind.writable,
+        "deletable": kind.writable,
+        "mergeable": kind.name in {"Lead", "Contact", "Account"},
+        **_OBJECT_SAME,
+        "urls": {
+            "sobject": base,
+            "describe": f"{base}/describe",
+            "rowTemplate": f"{base}/{{ID}}",
+            "listviews": f"{base}/listviews",
+            "quickActions": f"{base}/quickActions",
+            **{name: f"{base}/describe/{name}" for name in more},
+        },
     }
 
 
-def describe(kind: ObjectType, version: str) -> dict[str, object]:
-    """The whole describe of one object."""
-    fields = [_field(kind, field) for field in kind.readable_fields()]
-    return summary(kind, version) | {"fields": fields, "childRelationships": [], "recordTypeInfos": []}
+def describe(kind: ObjectType, version: str, record_types: list[dict[str, object]]) -> dict[str, object]:
+    """The whole describe of one object.
+
+    Args:
+        kind: the object.
+        version: the API version in its addresses.
+        record_types: its `recordTypeInfos` besides the master record type.
+    """
+    return summary(kind, version) | {
+        "actionOverrides": [],
+        "childRelationships": [],
+        "compactLayoutable": True,
+        "defaultImplementation": None,
+        "extendedBy": None,
+        "extendsInterfaces": None,
+        "fields": [_field(kind, field) for field in kind.readable_fields()],
+        "implementedBy": None,
+        "implementsInterfaces": None,
+        "listviewable": None,
+        "lookupLayoutable": None,
+        "namedLayoutInfos": [],
+        "networkScopeFieldName": None,
+        "recordTypeInfos": [*record_types, _master(kind, version, is_default=not record_types)],
+        "searchLayoutable": True,
+        "sobjectDescribeOption": "FULL",
+        "supportedScopes": [{"label": f"All {kind.label.lower()}s", "name": "everything"}],
+    }
+
+
+def record_type_info(kind: ObjectType, version: str, row: dict[str, object]) -> dict[str, object]:
+    """One entry of `recordTypeInfos`."""
+    info = _master(kind, version, is_default=False)
+    layout = f"/services/data/v{version}/sobjects/{kind.name}/describe/layouts/{row['Id']}"
+    names = {"developerName": row["DeveloperName"], "name": row["Name"], "recordTypeId": row["Id"]}
+    return info | names | {"active": row["IsActive"], "master": False, "urls": {"layout": layout}}
+
+
+def _master(kind: ObjectType, version: str, *, is_default: bool) -> dict[str, object]:
+    number = "012000000000000AAA"
+    return {
+        "active": True,
+        "available": True,
+        "defaultRecordTypeMapping": is_default,
+        "developerName": "Master",
+        "master": True,
+        "name": "Master",
+        "recordTypeId": number,
+        "urls": {"layout": f"/services/data/v{version}/sobjects/{kind.name}/describe/layouts/{number}"},
+    }
 
 
 def _field(kind: ObjectType, field: Field) -> dict[str, object]:
-    writable = kind.can_write(field)
     text = field.type in TEXT_TYPES | ID_TYPES
+    is_place = field.type == "double" and field.compound.endswith("Address")
     return {
+        **_SAME_FOR_ALL,
         "name": field.name,
         "label": field.shown_label,
         "type": field.type,
         "soapType": _SOAP_TYPES.get(field.type, "xsd:string"),
+        "extraTypeInfo": _extra_type(kind, field),
         "length": field.length if text else 0,
-        "byteLength": field.length * 3 if field.type in TEXT_TYPES else field.length,
+        "byteLength": (field.length * 3 if field.type in TEXT_TYPES else field.length) if text else 0,
+        "precision": 18 if field.type in NUMBER_TYPES - {"int"} else 0,
+        "scale": 15 if is_place else 0,
+        "digits": 8 if field.type == "int" else 0,
         "custom": field.custom,
-        "calculated": False,
-        "autoNumber": False,
-        "caseSensitive": False,
-        "createable": writable,
-        "updateable": writable,
+        "compoundFieldName": field.compound or None,
+        "createable": kind.can_create(field),
+        "updateable": kind.can_update(field),
         "nillable": field.nillable,
-        "defaultedOnCreate": field.default is not None or field.name in ("Id", "OwnerId") or not field.writable,
-        "defaultValue": field.default if field.type == "boolean" else None,
+        "permissionable": _is_permissionable(field),
+        "defaultedOnCreate": _is_defaulted(field),
+        "defaultValue": field.default,
         "externalId": field.external_id,
-        "unique": False,
-        "idLookup": field.type == "id" or field.external_id or (field.name == "Email" and not field.custom),
+        "idLookup": field.type == "id" or field.external_id or (field.name == "Email" and kind.name != "User"),
         "nameField": field.name == "Name",
+        "namePointing": "Group" in field.refers_to,
+        "polymorphicForeignKey": len(field.refers_to) > 1,
+        "queryByDistance": field.type == "address",
         "filterable": field.filterable,
-        "sortable": field.type != "textarea",
-        "groupable": field.type not in ("datetime", "double", "textarea"),
-        "aggregatable": field.type not in ("boolean", "textarea"),
-        "permissionable": field.nillable and field.name not in ("Name", "MasterRecordId"),
-        "picklistValues": [_choice(field, value) for value in field.choices],
+        "searchPrefilterable": _is_prefilterable(kind, field),
+        "sortable": field.filterable and field.type != "address",
+        "groupable": field.filterable and field.type not in NUMBER_TYPES - {"int"} | {"datetime", "address"},
+        "aggregatable": field.filterable and field.type not in {"boolean", "address"},
+        "picklistValues": _choices(field),
         "restrictedPicklist": field.restricted,
-        "referenceTo": [field.refers_to] if field.refers_to else [],
-        "relationshipName": field.name.removesuffix("Id") if field.refers_to else None,
+        "referenceTo": list(field.refers_to),
+        "relationshipName": field.relationship_name,
     }
 
 
-def _choice(field: Field, value: str) -> dict[str, object]:
-    is_default = value == field.default
-    return {"active": True, "defaultValue": is_default, "label": value, "validFor": None, "value": value}
+def _is_permissionable(field: Field) -> bool:
+    """Whether field-level security applies: to optional fields that can be written, and to custom fields."""
+    if field.permissionable is not None:
+        return field.permissionable
+    return (field.nillable and field.createable) or (field.custom and field.type == "boolean")
+
+
+def _is_defaulted(field: Field) -> bool:
+    """Whether a new record that does not name the field gets a value all the same."""
+    given = field.type == "boolean" or field.default is not None or field.name == "OwnerId" or not field.createable
+    return not field.nillable and given and field.name != "Name"
+
+
+def _is_prefilterable(kind: ObjectType, field: Field) -> bool:
+    if field.type != "reference" or field.name in {"MasterRecordId", "RecordTypeId"}:
+        return False
+    return bool({"User", "Group"}.isdisjoint(field.refers_to)) and kind.name != "User"
+
+
+def _extra_type(kind: ObjectType, field: Field) -> str | None:
+    if field.name in _NAME_PARTS and not field.custom:
+        return "switchablepersonname" if kind.name == "Account" else "personname"
+    if field.type == "textarea":
+        return "plaintextarea"
+    return "imageurl" if field.name == "PhotoUrl" else None
+
+
+def _choices(field: Field) -> list[dict[str, object]]:
+    labels = field.choice_labels or field.choices
+    return [
+        {"active": True, "defaultValue": value == field.default, "label": label, "validFor": None, "value": value}
+        for value, label in zip(field.choices, labels, strict=True)
+    ]

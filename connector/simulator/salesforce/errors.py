@@ -11,6 +11,15 @@ recorded answers in the public test folders of amp-labs/connectors (`providers/s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_STANDARD_ELSEWHERE = frozenset(
+    {
+        *("asset", "attachment", "campaign", "campaignmember", "case", "contentdocument", "contentversion", "contract"),
+        *("event", "feeditem", "group", "individual", "note", "opportunity", "opportunitycontactrole", "order"),
+        *("organization", "permissionset", "permissionsetassignment", "pricebook2", "product2", "profile", "quote"),
+        *("report", "solution", "task", "userrole"),
+    }
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -70,6 +79,22 @@ class ApiError(Exception):
 def not_found() -> ApiError:
     """The answer for a path, an object or a record that is not there."""
     return ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+def simulator_limit(what: str) -> ApiError:
+    """The answer for a request that Salesforce may well serve, but the simulator cannot."""
+    words = f"this is a limit of the simulator, not of Salesforce: it does not support {what}"
+    return ApiError(400, "SIMULATOR_LIMIT", words)
+
+
+def refuse_unsimulated_object(name: str) -> None:
+    """Refuse a standard object that every Salesforce org has, but the simulated one has not.
+
+    Raises:
+        ApiError: it is one of them.
+    """
+    if name.lower() in _STANDARD_ELSEWHERE:
+        raise simulator_limit(f"the object {name}")
 
 
 def unreadable_json(detail: str) -> ApiError:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from connector.simulator.salesforce.columns import Column, Tables, resolve
 from connector.simulator.salesforce.ids import has_id_shape
 from connector.simulator.salesforce.periods import period
 from connector.simulator.salesforce.schema import ID_TYPES, NUMBER_TYPES, TEXT_TYPES, Field, ObjectType, Record, Value
@@ -19,12 +20,12 @@ from connector.simulator.salesforce.soql import (
     Literal,
     Negated,
     SoqlError,
-    Token,
 )
 from connector.simulator.salesforce.values import parse_date, parse_time
 
 Predicate = Callable[[Record], bool]
 Key = Callable[[Value], Value]
+Getter = Callable[[Record], Value]
 
 _WORD_OF_TYPE = {"datetime": "dateTime"}
 _LIKE_PART = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|[%_]|[^\\%_]+", re.DOTALL)
@@ -38,27 +39,11 @@ class _Bounds:
     after: Value = None
 
 
-def resolve(kind: ObjectType, name: Token) -> Field:
-    """The field that the API user sees under this name.
-
-    Raises:
-        SoqlError: there is none.
-    """
-    field = kind.readable(name.text)
-    if field is None:
-        words = (
-            f"No such column '{name.text}' on entity '{kind.name}'. If you are attempting to use a custom field, be "
-            "sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for "
-            "the appropriate names."
-        )
-        raise SoqlError("INVALID_FIELD", words, name.at)
-    return field
-
-
-def compile_condition(condition: Condition, kind: ObjectType, now: float) -> Predicate:
+def compile_condition(tables: Tables, condition: Condition, kind: ObjectType, now: float) -> Predicate:
     """The condition as a function of a record.
 
     Args:
+        tables: where relationships lead.
         condition: the tree of WHERE.
         kind: the object it is about, as the API user sees it.
         now: Unix seconds, for date literals.
@@ -67,11 +52,11 @@ def compile_condition(condition: Condition, kind: ObjectType, now: float) -> Pre
         SoqlError: a field or a value does not fit.
     """
     if isinstance(condition, Comparison):
-        return _comparison(condition, kind, now)
+        return _comparison(tables, condition, kind, now)
     if isinstance(condition, Negated):
-        inner = compile_condition(condition.part, kind, now)
+        inner = compile_condition(tables, condition.part, kind, now)
         return lambda record: not inner(record)
-    parts = [compile_condition(part, kind, now) for part in condition.parts]
+    parts = [compile_condition(tables, part, kind, now) for part in condition.parts]
     return _joined(condition, parts)
 
 
@@ -81,24 +66,25 @@ def _joined(condition: Joined, parts: list[Predicate]) -> Predicate:
     return lambda record: all(part(record) for part in parts)
 
 
-def _comparison(comparison: Comparison, kind: ObjectType, now: float) -> Predicate:
-    field = resolve(kind, comparison.field)
-    if not field.filterable:
+def _comparison(tables: Tables, comparison: Comparison, kind: ObjectType, now: float) -> Predicate:
+    column = resolve(tables, kind, comparison.field)
+    field = column.field
+    if not field.filterable or field.type == "address":
         words = f"field '{field.name}' can not be filtered in a query call"
         raise SoqlError("INVALID_FIELD", words, comparison.field.at)
     if comparison.operator == "LIKE":
-        return _like(field, comparison)
+        return _like(column, comparison)
     bounds = [_bounds(field, literal, now) for literal in comparison.values]
     key = sort_key(field)
-    name = field.name
+    get = column.get
     if comparison.operator in ("=", "IN"):
-        return _equal(name, key, bounds)
+        return _equal(get, key, bounds)
     if comparison.operator in ("!=", "NOT IN"):
-        equal = _equal(name, key, bounds)
+        equal = _equal(get, key, bounds)
         return lambda record: not equal(record)
     if field.type == "boolean":
         raise SoqlError("INVALID_FIELD", "invalid operator on boolean field", comparison.field.at)
-    return _ordered(name, key, comparison.operator, bounds[0])
+    return _ordered(get, key, comparison.operator, bounds[0])
 
 
 def sort_key(field: Field) -> Key:
@@ -110,14 +96,14 @@ def sort_key(field: Field) -> Key:
     return lambda value: value
 
 
-def _equal(name: str, key: Key, bounds: list[_Bounds]) -> Predicate:
+def _equal(get: Getter, key: Key, bounds: list[_Bounds]) -> Predicate:
     singles = frozenset(bound.first for bound in bounds if bound.after is None)
     stretches = [bound for bound in bounds if bound.after is not None]
     if not stretches:
-        return lambda record: key(record[name]) in singles
+        return lambda record: key(get(record)) in singles
 
     def equal(record: Record) -> bool:
-        value = record[name]
+        value = get(record)
         return value in singles or any(_within(value, bound) for bound in stretches)
 
     return equal
@@ -127,7 +113,7 @@ def _within(value: Value, bound: _Bounds) -> bool:
     return value is not None and str(bound.first) <= str(value) < str(bound.after)
 
 
-def _ordered(name: str, key: Key, operator: str, bound: _Bounds) -> Predicate:
+def _ordered(get: Getter, key: Key, operator: str, bound: _Bounds) -> Predicate:
     """Less and greater; a stretch has its start before it and its end behind it."""
     if bound.first is None:
         return lambda _record: False
@@ -137,11 +123,11 @@ def _ordered(name: str, key: Key, operator: str, bound: _Bounds) -> Predicate:
     else:
         edge = bound.first
     if isinstance(edge, str):
-        return _ordered_text(name, key, operator, edge)
-    return _ordered_number(name, operator, float(edge))
+        return _ordered_text(get, key, operator, edge)
+    return _ordered_number(get, operator, float(edge))
 
 
-def _ordered_text(name: str, key: Key, operator: str, edge: str) -> Predicate:
+def _ordered_text(get: Getter, key: Key, operator: str, edge: str) -> Predicate:
     compare: dict[str, Callable[[str], bool]] = {
         "<": lambda value: value < edge,
         "<=": lambda value: value <= edge,
@@ -151,13 +137,13 @@ def _ordered_text(name: str, key: Key, operator: str, edge: str) -> Predicate:
     holds = compare[operator]
 
     def ordered(record: Record) -> bool:
-        value = key(record[name])
+        value = key(get(record))
         return isinstance(value, str) and holds(value)
 
     return ordered
 
 
-def _ordered_number(name: str, operator: str, edge: float) -> Predicate:
+def _ordered_number(get: Getter, operator: str, edge: float) -> Predicate:
     compare: dict[str, Callable[[float], bool]] = {
         "<": lambda value: value < edge,
         "<=": lambda value: value <= edge,
@@ -167,20 +153,21 @@ def _ordered_number(name: str, operator: str, edge: float) -> Predicate:
     holds = compare[operator]
 
     def ordered(record: Record) -> bool:
-        value = record[name]
+        value = get(record)
         return isinstance(value, int | float) and holds(value)
 
     return ordered
 
 
-def _like(field: Field, comparison: Comparison) -> Predicate:
+def _like(column: Column, comparison: Comparison) -> Predicate:
+    field, get = column.field, column.get
     literal = comparison.values[0]
     if field.type in ID_TYPES:
         raise SoqlError("INVALID_QUERY_FILTER_OPERATOR", "invalid operator on id field", comparison.field.at)
     if field.type not in TEXT_TYPES:
         raise SoqlError("INVALID_FIELD", f"invalid operator on {field.type} field", comparison.field.at)
     if literal.kind == "null" or (literal.kind == "string" and not literal.raw):
-        return lambda record: record[field.name] is None
+        return lambda record: get(record) is None
     if literal.kind != "string":
         raise _mismatch(field, literal)
     pattern = re.compile(
@@ -188,7 +175,7 @@ def _like(field: Field, comparison: Comparison) -> Predicate:
     )
 
     def matches(record: Record) -> bool:
-        value = record[field.name]
+        value = get(record)
         return isinstance(value, str) and pattern.fullmatch(value) is not None
 
     return matches

@@ -41,6 +41,7 @@ from connector.simulator.salesforce.errors import ApiError, Problem, RecordError
 from connector.simulator.salesforce.exchange import Answer, Call, Operation
 from connector.simulator.salesforce.ids import parse_id
 from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.packing import packed
 from connector.simulator.salesforce.rules import StandingFaults, problems_of
 
 SITE = "salesforce"
@@ -85,6 +86,7 @@ class Gate:
             rows = answer.rows
             await self._notify(answer)
             response = await self._spoiled_after(fault, operation, self._reply(operation, answer))
+            response = packed(response, request)
         status = DROPPED if isinstance(response, Dropped | CutBody) else response.status_code
         self.requests.log.append((operation.name, status, rows))
         return response

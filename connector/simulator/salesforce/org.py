@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.simulator.clock import SimClock
-from connector.simulator.salesforce.errors import Problem
 from connector.simulator.salesforce.ids import IdSequence, parse_id, to_18
-from connector.simulator.salesforce.rules import Changes, GovernorLimit, RowRule
+from connector.simulator.salesforce.rules import GovernorLimit, RowRule, duplicate_rule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
 from connector.simulator.salesforce.standard import standard_objects
 from connector.simulator.salesforce.usage import DailyUsage
@@ -94,6 +93,7 @@ class Org:
         self._locked: dict[str, int] = {}
         self._update_watchers: list[Watcher] = []
         self._read_watchers: list[Watcher] = []
+        self._add_users()
 
     # What tests and seeding use.
 
@@ -213,6 +213,16 @@ class Org:
         with self.guard:
             self._table(object_name).rules.append(Rule(predicate, code, message, fields))
 
+    def add_object(self, kind: ObjectType) -> None:
+        """Add a custom object, or replace the one of its name."""
+        with self.guard:
+            self._tables[kind.name.lower()] = _Table(kind, IdSequence(kind.prefix))
+
+    def add_record_type(self, object_name: str, developer_name: str) -> str:
+        """Add a record type of an object; gives its id."""
+        values = {"SobjectType": self.kind(object_name).name, "DeveloperName": developer_name}
+        return self.insert("RecordType", values | {"Name": developer_name.replace("_", " ")})
+
     def add_update_rule(self, object_name: str, rule: RowRule) -> None:
         """Refuse rows of API updates: `rule(record now, changes)` gives the problems of the row as it is sent."""
         with self.guard:
@@ -220,14 +230,7 @@ class Org:
 
     def add_duplicate_rule(self, object_name: str, field_name: str = "Email") -> None:
         """Refuse a row whose new value of this field another live record holds; the error names no field."""
-
-        def rule(record: Record, changes: Changes) -> list[Problem]:
-            value = changes.get(field_name)
-            others = (row for row in self.rows(self.kind(object_name)) if row["Id"] != record["Id"])
-            found = value is not None and any(row[field_name] == value and not row["IsDeleted"] for row in others)
-            return [Problem("DUPLICATES_DETECTED", "Use one of these records?", ())] if found else []
-
-        self.add_update_rule(object_name, rule)
+        self.add_update_rule(object_name, duplicate_rule(lambda: self.rows(self.kind(object_name)), field_name))
 
     def limit_trigger(self, object_name: str, limit: GovernorLimit | None) -> None:
         """Let a trigger of this object fail when an update has more rows than it can handle; None ends that."""
@@ -337,9 +340,12 @@ class Org:
         record: Record = {f.name: f.default for f in kind.fields()}
         record |= {"Id": table.ids.take(), "OwnerId": self.owner_id}
         record |= {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
+        record |= {"CreatedById": self.owner_id, "LastModifiedById": self.owner_id}
         record |= stored
         record_id = str(record["Id"])
-        table.rows[record_id] = _with_name(record)
+        if "PhotoUrl" in record:
+            record["PhotoUrl"] = f"/services/images/photo/{record_id}"
+        table.rows[record_id] = _calculated(record)
         return record_id
 
     def commit(self, kind: ObjectType, record_id: str, stored: Record, who: str) -> None:
@@ -348,9 +354,21 @@ class Org:
         before = table.rows[record_id]
         now = self.clock.now()
         times: Record = {"LastModifiedDate": stamp(now), "SystemModstamp": stamp(now)}
-        table.rows[record_id] = _with_name(before | times | stored)
+        times["LastModifiedById"] = self.user_id if who == "api" else self.owner_id
+        table.rows[record_id] = _calculated(before | times | stored)
         changes = {name: (before[name], value) for name, value in stored.items() if before[name] != value}
         self._history.setdefault(record_id, []).append(Update(now, who, changes))
+
+    def _add_users(self) -> None:
+        """The API's integration user, and the person who owns new records."""
+        people = (
+            (self.user_id, "Integration", "User", "integration"),
+            (self.owner_id, "Robin", "Owner", "robin.owner"),
+        )
+        for record_id, given, family, mail_name in people:
+            address = f"{mail_name}@example.com"
+            names: Record = {"FirstName": given, "LastName": family, "Username": address, "Email": address}
+            self.create(self.kind("User"), {"Id": record_id, "Alias": given[:8].lower(), "OwnerId": None, **names})
 
     def _table(self, name: str) -> _Table:
         return self._tables[name.lower()]
@@ -367,8 +385,10 @@ def _full(record_id: str) -> str:
     return full
 
 
-def _with_name(record: Record) -> Record:
-    """The record with its calculated full name, if it has the parts of one."""
+def _calculated(record: Record) -> Record:
+    """The record with its calculated fields: the full name, and whether its email bounced."""
     if "LastName" in record:
         record["Name"] = " ".join(str(part) for part in (record["FirstName"], record["LastName"]) if part)
+    if "IsEmailBounced" in record:
+        record["IsEmailBounced"] = record["EmailBouncedDate"] is not None
     return record

@@ -5,17 +5,22 @@ its rows is as of the query. `totalSize` counts the whole result on every page; 
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
-from connector.simulator.salesforce.errors import ApiError
-from connector.simulator.salesforce.filters import compile_condition, resolve, sort_key
+from connector.simulator.salesforce.columns import Column, follow, resolve
+from connector.simulator.salesforce.errors import ApiError, refuse_unsimulated_object, simulator_limit
+from connector.simulator.salesforce.filters import compile_condition, sort_key
 from connector.simulator.salesforce.ids import IdSequence
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
 from connector.simulator.salesforce.soql import Ordering, Query, SoqlError, UnsupportedError, parse
 
 LOCATOR_SECONDS = 2 * 86_400
+ECHO_LENGTH = 40
+_BORDER = re.compile(r"[\s,]+")
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,13 @@ class Found:
 
     Attributes:
         kind: the object.
-        names: the selected fields in their proper spelling.
+        columns: what was selected.
         rows: the records, in order; empty for `COUNT()`.
         total: how many there are.
     """
 
     kind: ObjectType
-    names: tuple[str, ...]
+    columns: tuple[Column, ...]
     rows: tuple[Record, ...]
     total: int
 
@@ -39,7 +44,7 @@ def run(org: Org, text: str, *, include_deleted: bool) -> Found:
     """Run a query.
 
     Raises:
-        ApiError: 400 where Salesforce refuses the query, 501 where the simulator does not know the construct.
+        ApiError: 400; Salesforce refuses the query, or the simulator does not support it (SIMULATOR_LIMIT).
     """
     try:
         query = parse(text)
@@ -47,84 +52,126 @@ def run(org: Org, text: str, *, include_deleted: bool) -> Found:
     except SoqlError as error:
         raise ApiError(400, error.code, _located(text, error)) from error
     except UnsupportedError as error:
-        words = f"the simulator does not know {error}; Salesforce may"
-        raise ApiError(501, "SIMULATOR_LIMITATION", words) from error
+        raise simulator_limit(f"{error} in a query") from error
 
 
-def rendered(kind: ObjectType, names: Iterable[str], row: Record, version: str) -> dict[str, object]:
-    """A record as the API answers it."""
-    url = f"/services/data/v{version}/sobjects/{kind.name}/{row['Id']}"
-    answer: dict[str, object] = {"attributes": {"type": kind.name, "url": url}}
-    for name in names:
-        answer[name] = row[name]
+def rendered(org: Org, kind: ObjectType, columns: Iterable[Column], row: Record, version: str) -> dict[str, object]:
+    """A record as the API answers it; what relationships lead to is nested, with attributes of its own."""
+    answer = _started(kind, row, version)
+    for column in columns:
+        part: dict[str, object] | None = answer
+        for place, step in enumerate(column.steps):
+            target = follow(org, row, column.steps[: place + 1])
+            if part is not None:
+                nested = None if target is None else _started(step.target, target, version)
+                found = part.setdefault(step.name, nested)
+                part = found if isinstance(found, dict) else None
+        if part is not None:
+            source = follow(org, row, column.steps)
+            owner = column.steps[-1].target if column.steps else kind
+            part[column.field.name] = shown(owner, column.field, source if source is not None else row)
     return answer
+
+
+def columns_of(fields: Iterable[Field]) -> list[Column]:
+    """Fields of the object itself as columns."""
+    return [Column((), field, itemgetter(field.name)) for field in fields]
+
+
+def shown(kind: ObjectType, field: Field, row: Record) -> object:
+    """A field's value in an answer; an address is an object of its parts, null when all of them are empty."""
+    if field.type != "address":
+        return row[field.name]
+    parts = {part: row[one.name] for part, one in kind.parts_of(field.name).items()}
+    return parts if any(value is not None for value in parts.values()) else None
+
+
+def _started(kind: ObjectType, row: Record, version: str) -> dict[str, object]:
+    url = f"/services/data/v{version}/sobjects/{kind.name}/{row['Id']}"
+    return {"attributes": {"type": kind.name, "url": url}}
 
 
 def _run(org: Org, query: Query, *, include_deleted: bool) -> Found:
     kind = org.find_kind(query.source.text)
     if kind is None:
+        refuse_unsimulated_object(query.source.text)
         words = (
             f"sObject type '{query.source.text}' is not supported. If you are attempting to use a custom object, be "
             "sure to append the '__c' after the entity name. Please reference your WSDL or the describe call for the "
             "appropriate names."
         )
         raise SoqlError("INVALID_TYPE", words, query.source.at)
-    names = _selected(kind, query)
+    columns = _selected(org, kind, query)
     now = org.clock.now()
     rows: Iterable[Record] = org.rows(kind)
     if not include_deleted:
         rows = (row for row in rows if not row["IsDeleted"])
     if query.where is not None:
-        rows = filter(compile_condition(query.where, kind, now), rows)
-    found = _ordered(list(rows), [(resolve(kind, part.field), part) for part in query.order])
+        rows = filter(compile_condition(org, query.where, kind, now), rows)
+    found = _ordered(list(rows), [(_sortable(org, kind, part), part) for part in query.order])
     end = None if query.limit is None else query.offset + query.limit
     found = found[query.offset : end]
-    return Found(kind, names, tuple(found) if names else (), len(found))
+    return Found(kind, columns, tuple(found) if columns else (), len(found))
 
 
-def _selected(kind: ObjectType, query: Query) -> tuple[str, ...]:
-    names: list[str] = []
+def _selected(org: Org, kind: ObjectType, query: Query) -> tuple[Column, ...]:
+    columns: dict[str, Column] = {}
     for token in query.fields:
-        if "." in token.text:
-            raise UnsupportedError(f"the relationship {token.text}")
-        name = resolve(kind, token).name
-        if name in names:
-            raise SoqlError("MALFORMED_QUERY", f"duplicate field selected: {name}", token.at)
-        names.append(name)
-    return tuple(names)
+        column = resolve(org, kind, token)
+        if column.path in columns:
+            raise SoqlError("MALFORMED_QUERY", f"duplicate field selected: {column.path}", token.at)
+        columns[column.path] = column
+    return tuple(columns.values())
 
 
-def _ordered(rows: list[Record], order: list[tuple[Field, Ordering]]) -> list[Record]:
+def _sortable(org: Org, kind: ObjectType, part: Ordering) -> Column:
+    column = resolve(org, kind, part.field)
+    if not column.field.filterable or column.field.type == "address":
+        words = f"field '{column.field.name}' can not be sorted in a query call"
+        raise SoqlError("MALFORMED_QUERY", words, part.field.at)
+    return column
+
+
+def _ordered(rows: list[Record], order: list[tuple[Column, Ordering]]) -> list[Record]:
     """Sorted by the last field first, so that earlier fields win; nulls are put before or after the rest."""
-    for field, part in reversed(order):
-        nulls = [row for row in rows if row[field.name] is None]
-        others = [row for row in rows if row[field.name] is not None]
-        others.sort(key=_by(field), reverse=part.descending)
+    for column, part in reversed(order):
+        nulls = [row for row in rows if column.get(row) is None]
+        others = [row for row in rows if column.get(row) is not None]
+        others.sort(key=_by(column), reverse=part.descending)
         rows = [*others, *nulls] if part.nulls_last else [*nulls, *others]
     return rows
 
 
-def _by(field: Field) -> Callable[[Record], str | float]:
-    key = sort_key(field)
+def _by(column: Column) -> Callable[[Record], str | float]:
+    key = sort_key(column.field)
 
     def by(row: Record) -> str | float:
-        value: Value = key(row[field.name])
+        value: Value = key(column.get(row))
         return 0.0 if value is None else value
 
     return by
 
 
 def _located(text: str, error: SoqlError) -> str:
-    """Salesforce's text of a query error: the piece of the query, a caret below it, the place, the words."""
+    """Salesforce's text of a query error: the piece of the query, a caret below it, the place, the words.
+
+    The piece is cut at the borders of words, some forty characters before and behind the place, as recorded messages
+    show; it repeats whatever values the condition has there, and may stop inside of quotes.
+    """
     if error.at is None:
         return error.message
-    before = text[: error.at]
-    line_start = before.rfind("\n") + 1
-    row, column = before.count("\n") + 1, error.at - line_start + 1
-    shown_from = max(line_start, error.at - 40)
-    shown = text[shown_from : error.at + 20].partition("\n")[0]
-    caret = " " * (error.at - shown_from)
-    return f"\n{shown}\n{caret}^\nERROR at Row:{row}:Column:{column}\n{error.message}"
+    line_start = text.rfind("\n", 0, error.at) + 1
+    row, column = text.count("\n", 0, error.at) + 1, error.at - line_start + 1
+    first = max(line_start, error.at - ECHO_LENGTH)
+    if first > line_start:
+        border = _BORDER.search(text, first, error.at)
+        first = error.at if border is None else border.end()
+    line = text[: error.at + ECHO_LENGTH]
+    if len(line) < len(text):
+        line = line[: max((match.start() for match in _BORDER.finditer(line, error.at)), default=len(line))]
+    echo = text[first : len(line)].partition("\n")[0]
+    caret = " " * (error.at - first)
+    return f"\n{echo}\n{caret}^\nERROR at Row:{row}:Column:{column}\n{error.message}"
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,43 @@
 """The routes that read: resources, limits, describe, query, retrieve."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
-from connector.simulator.salesforce.describe import describe, summary
-from connector.simulator.salesforce.errors import ApiError, RecordError, not_found
+from connector.simulator.salesforce.describe import describe, record_type_info, summary
+from connector.simulator.salesforce.errors import (
+    ApiError,
+    RecordError,
+    not_found,
+    refuse_unsimulated_object,
+    simulator_limit,
+)
 from connector.simulator.salesforce.exchange import Answer, Call, Operation, subjects_of
 from connector.simulator.salesforce.ids import has_id_shape, parse_id
 from connector.simulator.salesforce.org import Org
-from connector.simulator.salesforce.query import Found, Locators, page, rendered, run
+from connector.simulator.salesforce.query import Found, Locators, columns_of, page, rendered, run
 from connector.simulator.salesforce.saving import ENTITY_IS_DELETED
-from connector.simulator.salesforce.schema import ObjectType, Record
+from connector.simulator.salesforce.schema import Field, ObjectType, Record
 
 MAX_RETRIEVED = 2_000
 _PAGE_SIZES = (200, 2_000)
+_OTHER_LIMITS = {
+    "ConcurrentAsyncGetReportInstances": 200,
+    "DailyAsyncApexExecutions": 250_000,
+    "DailyBulkApiBatches": 15_000,
+    "DailyBulkV2QueryJobs": 10_000,
+    "DailyDurableStreamingApiEvents": 10_000,
+    "DailyWorkflowEmails": 1_000,
+    "DataStorageMB": 1_024,
+    "FileStorageMB": 1_024,
+    "HourlyODataCallout": 1_000,
+    "HourlyTimeBasedWorkflow": 1_000,
+    "MassEmail": 5_000,
+    "SingleEmail": 5_000,
+}
 
 
 class Reading:
@@ -43,6 +68,7 @@ class Reading:
             Operation("query_more", "GET", "/query/{locator}", self.query_more),
             Operation("query_more", "GET", "/queryAll/{locator}", self.query_more),
             Operation("retrieve_many", "POST", "/composite/sobjects/{object}", self.retrieve_many, _body_ids),
+            Operation("retrieve_many", "GET", "/composite/sobjects/{object}", self.retrieve_listed, _listed_ids),
         ]
 
     def versions(self, _call: Call) -> Answer:
@@ -58,9 +84,11 @@ class Reading:
         return Answer(found | {"identity": identity})
 
     def limits(self, _call: Call) -> Answer:
-        """The org's limits; of the many real ones only the API requests."""
+        """The org's limits; of the many real ones some of an Enterprise org. Only the API requests are counted."""
         usage = self._org.usage
-        return Answer({"DailyApiRequests": {"Max": usage.limit, "Remaining": max(0, usage.limit - usage.used)}})
+        limits = {name: {"Max": most, "Remaining": most} for name, most in _OTHER_LIMITS.items()}
+        limits["DailyApiRequests"] = {"Max": usage.limit, "Remaining": max(0, usage.limit - usage.used)}
+        return Answer(dict(sorted(limits.items())))
 
     def describe_global(self, call: Call) -> Answer:
         """All objects."""
@@ -73,27 +101,41 @@ class Reading:
 
     def describe(self, call: Call) -> Answer:
         """One object with its fields."""
-        return Answer(describe(self._kind(call), call.version))
+        kind = self._kind(call)
+        rows = self._org.records("RecordType")
+        types = [record_type_info(kind, call.version, dict(row)) for row in rows if row["SobjectType"] == kind.name]
+        return Answer(describe(kind, call.version, types))
 
     def retrieve_one(self, call: Call) -> Answer:
         """One record, with the fields asked for or all that the user may read."""
         kind = self._kind(call)
         row = find_row(self._org, kind, call.path["id"])
         wanted = call.params.get("fields")
-        names = [f.name for f in kind.readable_fields()] if wanted is None else _names(kind, wanted.split(","))
-        return Answer(rendered(kind, names, row, call.version), rows=1, read=((kind.name, str(row["Id"])),))
+        fields = kind.readable_fields() if wanted is None else _fields(kind, wanted.split(","))
+        body = rendered(self._org, kind, columns_of(fields), row, call.version)
+        return Answer(body, headers=_validators(row, body), rows=1, read=((kind.name, str(row["Id"])),))
 
     def retrieve_many(self, call: Call) -> Answer:
         """Up to 2,000 records by id, in the order asked; null for each that is missing, deleted or no id at all."""
-        kind = self._kind(call)
         body = call.json_object()
-        names = _names(kind, _texts(body, "fields"))
-        ids = _texts(body, "ids")
+        return self._retrieve(call, _texts(body, "ids"), _texts(body, "fields"))
+
+    def retrieve_listed(self, call: Call) -> Answer:
+        """The same with both lists in the query string."""
+        ids, fields = (call.params.get(name, "") for name in ("ids", "fields"))
+        for name, text in (("ids", ids), ("fields", fields)):
+            if not text:
+                raise ApiError(400, "INVALID_ARGUMENT", f"{name}: a list of one or more strings is required")
+        return self._retrieve(call, ids.split(","), fields.split(","))
+
+    def _retrieve(self, call: Call, ids: list[str], names: list[str]) -> Answer:
+        kind = self._kind(call)
+        columns = columns_of(_fields(kind, names))
         if len(ids) > MAX_RETRIEVED:
             words = f"record limit reached. cannot submit more than {MAX_RETRIEVED} records into this call"
             raise ApiError(400, "EXCEEDED_ID_LIMIT", words)
-        rows = [self._live_row(kind, record_id) for record_id in ids]
-        records = [None if row is None else rendered(kind, names, row, call.version) for row in rows]
+        rows = [self._live_row(kind, record_id.strip()) for record_id in ids]
+        records = [None if row is None else rendered(self._org, kind, columns, row, call.version) for row in rows]
         read = tuple((kind.name, str(row["Id"])) for row in rows if row is not None)
         return Answer(records, rows=len(read), read=read)
 
@@ -111,7 +153,7 @@ class Reading:
         found = self._locators.find(locator, call.token)
         if not start.isdigit() or int(start) > found.total:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-        return _page(call, "query", found, locator, int(start))
+        return self._page(call, "query", found, locator, int(start))
 
     def _query(self, call: Call, resource: str) -> Answer:
         text = call.params.get("q")
@@ -119,7 +161,17 @@ class Reading:
             raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
         found = run(self._org, text, include_deleted=resource == "queryAll")
         locator = self._locators.open(found, call.token) if len(found.rows) > _page_size(call) else ""
-        return _page(call, resource, found, locator, 0)
+        return self._page(call, resource, found, locator, 0)
+
+    def _page(self, call: Call, resource: str, found: Found, locator: str, start: int) -> Answer:
+        rows = page(found, start, _page_size(call))
+        end = start + len(rows)
+        body: dict[str, object] = {"totalSize": found.total, "done": end >= len(found.rows)}
+        if end < len(found.rows):
+            body["nextRecordsUrl"] = f"/services/data/v{call.version}/{resource}/{locator}-{end}"
+        body["records"] = [rendered(self._org, found.kind, found.columns, row, call.version) for row in rows]
+        read = tuple((found.kind.name, str(row["Id"])) for row in rows)
+        return Answer(body, rows=len(rows), read=read)
 
     def _kind(self, call: Call) -> ObjectType:
         return path_kind(self._org, call)
@@ -138,6 +190,7 @@ def path_kind(org: Org, call: Call) -> ObjectType:
     """
     kind = org.find_kind(call.path["object"])
     if kind is None:
+        refuse_unsimulated_object(call.path["object"])
         raise not_found()
     return kind
 
@@ -154,24 +207,13 @@ def find_row(org: Org, kind: ObjectType, raw_id: str) -> Record:
         raise ApiError(404, "NOT_FOUND", words)
     record_id = parse_id(raw_id)
     if record_id is None:
-        raise ApiError(400, "MALFORMED_ID", f"{kind.name} ID: id value of incorrect type: {raw_id}")
+        raise ApiError(400, "MALFORMED_ID", f"malformed id {raw_id}")
     row = org.row(kind, record_id)
     if row is None:
         raise not_found()
     if row["IsDeleted"]:
         raise RecordError(ENTITY_IS_DELETED, status=404)
     return row
-
-
-def _page(call: Call, resource: str, found: Found, locator: str, start: int) -> Answer:
-    rows = page(found, start, _page_size(call))
-    end = start + len(rows)
-    body: dict[str, object] = {"totalSize": found.total, "done": end >= len(found.rows)}
-    if end < len(found.rows):
-        body["nextRecordsUrl"] = f"/services/data/v{call.version}/{resource}/{locator}-{end}"
-    body["records"] = [rendered(found.kind, found.names, row, call.version) for row in rows]
-    read = tuple((found.kind.name, str(row["Id"])) for row in rows)
-    return Answer(body, rows=len(rows), read=read)
 
 
 def _page_size(call: Call) -> int:
@@ -182,15 +224,28 @@ def _page_size(call: Call) -> int:
     return min(max(int(size), _PAGE_SIZES[0]), _PAGE_SIZES[1])
 
 
-def _names(kind: ObjectType, wanted: list[str]) -> list[str]:
-    """Field names in their proper spelling; Id comes along unasked, as retrieve answers it."""
-    names: list[str] = []
+def _fields(kind: ObjectType, wanted: list[str]) -> list[Field]:
+    """The fields of these names; Id comes along unasked, as retrieve answers it."""
+    fields: dict[str, Field] = {}
     for name in wanted:
+        if "." in name:
+            raise simulator_limit("relationship fields in a retrieve request")
         field = kind.readable(name.strip())
         if field is None:
             raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {kind.name}")
-        names.append(field.name)
-    return list(dict.fromkeys([*names, "Id"]))
+        fields[field.name] = field
+    return list({**fields, "Id": kind.need("Id")}.values())
+
+
+def _validators(row: Record, body: object) -> dict[str, str]:
+    """`Last-Modified`, and an `ETag` of the content, as a record's GET carries them."""
+    modified = datetime.strptime(str(row["LastModifiedDate"]), "%Y-%m-%dT%H:%M:%S.000%z")
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+    return {"Last-Modified": format_datetime(modified.astimezone(UTC), usegmt=True), "ETag": f'"{_base64(digest)}"'}
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
 
 
 def _texts(body: Mapping[str, object], key: str) -> list[str]:
@@ -202,6 +257,10 @@ def _texts(body: Mapping[str, object], key: str) -> list[str]:
 
 def _path_id(call: Call) -> frozenset[str]:
     return subjects_of([call.path["id"]])
+
+
+def _listed_ids(call: Call) -> frozenset[str]:
+    return subjects_of(list(call.params.get("ids", "").split(",")))
 
 
 def _body_ids(call: Call) -> frozenset[str]:

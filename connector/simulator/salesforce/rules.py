@@ -4,7 +4,7 @@ A rule is a function `(record now, changes) -> problems`. The org evaluates it f
 sent: a rule about MobilePhone that is silent while Email is sent shows its error only after Email was withheld.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.simulator.faults import Fault, Faults
@@ -75,6 +75,18 @@ def refuses(*fields: str, code: str, message: str, named: Sequence[str] | None =
     def rule(_record: Record, changes: Changes) -> Sequence[Problem]:
         sent = tuple(name for name in fields if changes.get(name) is not None)
         return (Problem(code, message, sent if named is None else tuple(named)),) if sent else ()
+
+    return rule
+
+
+def duplicate_rule(rows: Callable[[], Iterable[Record]], field_name: str) -> RowRule:
+    """A rule that refuses a new value of this field which another live record holds, and names no field."""
+
+    def rule(record: Record, changes: Changes) -> Sequence[Problem]:
+        value = changes.get(field_name)
+        others = (row for row in rows() if row["Id"] != record["Id"] and not row["IsDeleted"])
+        found = value is not None and any(row[field_name] == value for row in others)
+        return (Problem("DUPLICATES_DETECTED", "Use one of these records?", ()),) if found else ()
 
     return rule
 

@@ -58,13 +58,13 @@ def check_update(
     fields = _known_fields(kind, sent)
     record = _updatable_row(org, kind, raw_id)
     record_id = str(record["Id"])
-    _refuse_unwritable(kind, fields)
+    _refuse_unwritable([field.name for field in fields.values() if not kind.can_update(field)])
     if org.take_lock(record_id):
         words = f"unable to obtain exclusive access to this record or 1 records: {record_id}"
         raise RecordError(Problem("UNABLE_TO_LOCK_ROW", words, ()))
     if record.get("IsConverted") and not org.can_edit_converted:
         raise RecordError(Problem("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", ()))
-    stored = _stored(org, kind, fields, sent)
+    stored = _stored(org, fields, sent)
     problems = [one for rule in (*org.update_rules(kind), *rules) for one in rule(dict(record), stored)]
     if problems:
         raise RecordError(*problems)
@@ -88,8 +88,8 @@ def create(org: Org, kind: ObjectType, sent: Mapping[str, object], *, assign: bo
         ApiError: a value has the wrong JSON kind.
     """
     fields = _known_fields(kind, sent)
-    _refuse_unwritable(kind, fields)
-    stored = _stored(org, kind, fields, sent)
+    _refuse_unwritable([field.name for field in fields.values() if not kind.can_create(field)])
+    stored = _stored(org, fields, sent)
     if assign and kind.name == "Lead" and org.assignment_rule_owner is not None:
         stored["OwnerId"] = org.assignment_rule_owner
     blank: Record = {field.name: field.default for field in kind.fields()} | {"OwnerId": org.owner_id}
@@ -113,7 +113,9 @@ def _updatable_row(org: Org, kind: ObjectType, raw_id: object) -> Record:
     if raw_id is None or raw_id == "":
         raise RecordError(Problem("MISSING_ARGUMENT", "Id not specified in an update call", ()))
     record_id = parse_id(raw_id)
-    if record_id is None or not record_id.startswith(kind.prefix):
+    if record_id is None:
+        raise RecordError(Problem("MALFORMED_ID", f"malformed id {raw_id}", ()))
+    if not record_id.startswith(kind.prefix):
         raise RecordError(Problem("MALFORMED_ID", f"{kind.name} ID: id value of incorrect type: {raw_id}", ("Id",)))
     record = org.row(kind, record_id)
     if record is None:
@@ -123,8 +125,7 @@ def _updatable_row(org: Org, kind: ObjectType, raw_id: object) -> Record:
     return record
 
 
-def _refuse_unwritable(kind: ObjectType, fields: Mapping[str, Field]) -> None:
-    names = [field.name for field in fields.values() if not kind.can_write(field)]
+def _refuse_unwritable(names: list[str]) -> None:
     if names:
         words = (
             f"Unable to create/update fields: {', '.join(names)}. Please check the security settings of this field and "
@@ -133,12 +134,25 @@ def _refuse_unwritable(kind: ObjectType, fields: Mapping[str, Field]) -> None:
         raise RecordError(Problem("INVALID_FIELD_FOR_INSERT_UPDATE", words, tuple(names)))
 
 
-def _stored(org: Org, kind: ObjectType, fields: Mapping[str, Field], sent: Mapping[str, object]) -> Record:
+def _stored(org: Org, fields: Mapping[str, Field], sent: Mapping[str, object]) -> Record:
     stored = {field.name: store(field, sent[name]) for name, field in fields.items()}
-    account = stored.get("AccountId")
-    if kind.name == "Contact" and account is not None and org.row(org.kind("Account"), str(account)) is None:
-        raise RecordError(Problem("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", ("AccountId",)))
+    for field in fields.values():
+        target = stored[field.name]
+        if target is not None and field.refers_to and not _exists(org, field, str(target)):
+            words = "invalid cross reference id"
+            if field.name == "RecordTypeId":
+                words = f"Record Type ID: this ID value isn't valid for the user: {target}"
+            raise RecordError(Problem("INVALID_CROSS_REFERENCE_KEY", words, (field.name,)))
     return stored
+
+
+def _exists(org: Org, field: Field, record_id: str) -> bool:
+    """Whether a reference leads somewhere; one to an object that the simulated org does not have always does."""
+    kinds = [org.find_kind(name) for name in field.refers_to]
+    known = [kind for kind in kinds if kind is not None]
+    if len(known) < len(kinds) and not any(record_id.startswith(kind.prefix) for kind in known):
+        return True
+    return any(org.row(kind, record_id) is not None for kind in known)
 
 
 def _refuse_broken_rules(org: Org, kind: ObjectType, record: Record) -> None:

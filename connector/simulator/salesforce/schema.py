@@ -10,7 +10,9 @@ Value = str | bool | int | float | None
 Record = dict[str, Value]
 
 ID_TYPES = frozenset({"id", "reference"})
-NUMBER_TYPES = frozenset({"int", "double"})
+NUMBER_TYPES = frozenset({"int", "double", "currency", "percent"})
+ADDRESS_PARTS = ("city", "country", "geocodeAccuracy", "latitude", "longitude", "postalCode", "state", "street")
+_LONG_TEXT = 255
 TEXT_TYPES = frozenset({"string", "textarea", "email", "phone", "url", "picklist"})
 
 
@@ -21,17 +23,21 @@ class Field:
     Attributes:
         name: API name; custom fields end in `__c`.
         type: `id`, `reference`, `string`, `textarea`, `email`, `phone`, `url`, `picklist`, `boolean`, `datetime`,
-            `date`, `int` or `double`.
+            `date`, `int`, `double`, `currency`, `percent` or `address` (compound: made of its parts, never stored).
         length: longest text in characters; 0 for the types that have none.
         label: what the user interface and error texts call it; made from the name when empty.
         nillable: whether it may be empty.
-        writable: whether the API can set it at all; False for system and calculated fields.
-        filterable: whether WHERE may use it.
+        createable: whether a new record may set it; False for system and calculated fields.
+        updateable: whether an update may set it.
         default: value of a new record that names none.
         choices: a picklist's values.
         restricted: whether a picklist refuses other values.
         external_id: whether it is an External Id.
-        refers_to: for a reference, the object it points to.
+        refers_to: for a reference, the objects it may point to.
+        choice_labels: what people see in the place of `choices`; the values themselves when empty.
+        relationship: name of the relationship where it is not the field's own without `Id`.
+        compound: the compound field that it is a part of.
+        permissionable: whether field-level security applies; None for the usual rule.
     """
 
     name: str
@@ -39,13 +45,17 @@ class Field:
     length: int = 0
     label: str = ""
     nillable: bool = True
-    writable: bool = True
-    filterable: bool = True
+    createable: bool = True
+    updateable: bool = True
     default: Value = None
     choices: tuple[str, ...] = ()
     restricted: bool = False
     external_id: bool = False
-    refers_to: str = ""
+    refers_to: tuple[str, ...] = ()
+    choice_labels: tuple[str, ...] = ()
+    relationship: str = ""
+    compound: str = ""
+    permissionable: bool | None = None
 
     @property
     def custom(self) -> bool:
@@ -60,7 +70,26 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a record cannot be saved with this field empty."""
-        return not self.nillable and self.writable and self.type != "boolean"
+        return not self.nillable and self.createable and self.type != "boolean"
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is a text too long to filter or sort by."""
+        return self.type == "textarea" and self.length > _LONG_TEXT
+
+    @property
+    def filterable(self) -> bool:
+        """Whether WHERE may use it."""
+        return not self.is_long
+
+    @property
+    def relationship_name(self) -> str | None:
+        """How queries name what it points to: `Owner`, `Account`, `Partner__r`; None for no reference."""
+        if self.relationship:
+            return self.relationship
+        if not self.refers_to:
+            return None
+        return self.name.removesuffix("__c") + "__r" if self.custom else self.name.removesuffix("Id")
 
 
 class ObjectType:
@@ -70,11 +99,17 @@ class ObjectType:
         name: API name.
         prefix: first three characters of its ids.
         fields: its fields, in the order of describe.
+        label: what the user interface calls it; made from the name when empty.
+        writable: whether the API user may create and update its records.
     """
 
-    def __init__(self, name: str, prefix: str, fields: tuple[Field, ...]) -> None:
+    def __init__(
+        self, name: str, prefix: str, fields: tuple[Field, ...], *, label: str = "", writable: bool = True
+    ) -> None:
         self.name = name
         self.prefix = prefix
+        self.label = label or name.removesuffix("__c").replace("_", " ")
+        self.writable = writable
         self._fields = {field.name.lower(): field for field in fields}
         self._hidden: set[str] = set()
         self._read_only: set[str] = set()
@@ -104,9 +139,27 @@ class ObjectType:
         """The fields that the API user may see."""
         return [field for key, field in self._fields.items() if key not in self._hidden]
 
-    def can_write(self, field: Field) -> bool:
-        """Whether the API user may set this field."""
-        return field.writable and field.name.lower() not in self._read_only
+    def can_create(self, field: Field) -> bool:
+        """Whether the API user may set this field of a new record."""
+        return self.writable and field.createable and field.name.lower() not in self._read_only
+
+    def can_update(self, field: Field) -> bool:
+        """Whether the API user may change this field."""
+        return self.writable and field.updateable and field.name.lower() not in self._read_only
+
+    def parts_of(self, compound: str) -> dict[str, Field]:
+        """The parts of an address by their name in its JSON: `postalCode` for `MailingPostalCode`."""
+        prefix = compound.removesuffix("Address")
+        names = {part: f"{prefix}{part[0].upper()}{part[1:]}" for part in ADDRESS_PARTS}
+        return {part: field for part, name in names.items() if (field := self.field(name)) is not None}
+
+    def relationship(self, name: str) -> Field | None:
+        """The reference of this relationship name that the API user may see."""
+        wanted = name.lower()
+        for field in self.readable_fields():
+            if (field.relationship_name or "").lower() == wanted:
+                return field
+        return None
 
     def add(self, field: Field) -> None:
         """Add a field, or put it in the place of the one with its name."""

@@ -5,6 +5,7 @@ faults and counters: token, versions, resources, limits, describe_global, descri
 query_more, retrieve_one, retrieve_many, create_one, update_one, update_many. The fault actions are listed in `gate.py`.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -19,13 +20,25 @@ from connector.simulator.faults import Faults
 from connector.simulator.salesforce.auth import TokenEndpoint, Tokens
 from connector.simulator.salesforce.counting import RequestCounts
 from connector.simulator.salesforce.drop import ensure_hang_up
-from connector.simulator.salesforce.errors import ApiError, not_found
+from connector.simulator.salesforce.errors import ApiError, not_found, simulator_limit
 from connector.simulator.salesforce.exchange import Operation
 from connector.simulator.salesforce.gate import ACTIONS, Gate, error_response, oversized
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.reading import Reading
 from connector.simulator.salesforce.writing import Writing
 
+_VERSIONED = re.compile(r"/services/data/v\d+\.0/([A-Za-z-]+)(?:/.*)?")
+_RESOURCES = frozenset(
+    {
+        *("actions", "analytics", "appMenu", "async-queries", "chatter", "commerce", "compactLayouts", "composite"),
+        *("connect", "consent", "dedupe", "event", "folders", "graphql", "jobs", "knowledgeManagement", "licensing"),
+        *("limits", "metadata", "parameterizedSearch", "process", "query", "queryAll", "quickActions", "recent"),
+        *("search", "sobjects", "support", "tabs", "theme", "tooling", "ui-api", "wave"),
+    }
+)
+"""Resources of Salesforce's REST API; the simulator serves a part of them."""
+_WRITABLE = frozenset({"composite", "sobjects"})
+"""Resources with methods that the simulator does not serve: deleting, creating several records, HEAD."""
 VERSIONS = tuple(f"{number}.0" for number in range(31, 69))
 
 
@@ -76,7 +89,7 @@ class SalesforceSite:
 
     @property
     def instance_url(self) -> str | None:
-        """What the token answer gives; None makes it from the request's Host, with https."""
+        """What the token answer gives; None for the address that the request came to."""
         return self.login.instance_url
 
     @instance_url.setter
@@ -127,8 +140,12 @@ class _App:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    """The answer for a path or a method that no operation has."""
-    if isinstance(error, HTTPException) and error.status_code == 405:
+    """The answer for a path or method without operation; where Salesforce has one, it is the simulator's limit."""
+    wrong_method = isinstance(error, HTTPException) and error.status_code == 405
+    below = _VERSIONED.fullmatch(request.url.path)
+    if below is not None and below[1] in (_WRITABLE if wrong_method else _RESOURCES):
+        return error_response(simulator_limit(f"{request.method} {request.url.path}"))
+    if isinstance(error, HTTPException) and wrong_method:
         allowed = (error.headers or {}).get("Allow", "")
         words = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed.replace(' ', '')}"
         return error_response(ApiError(405, "METHOD_NOT_ALLOWED", words))

@@ -1,37 +1,11 @@
-"""The objects of the simulated org: Lead, Contact and a small Account, with the connector's custom fields.
+"""The objects of the simulated org: the standard ones, with the custom fields that the connector ships.
 
-Names, types and lengths of standard fields are those of the Object Reference and of recorded describes (Email 80, every
-phone and Fax 40, Title 128, Company and Website 255). The custom fields are the ones the connector ships: the two
-unlock statuses are unrestricted picklists, so that a new status never blocks a write.
+The custom fields are those of the shipped mappings: the two unlock statuses are unrestricted picklists, so that a new
+status never blocks a write.
 """
 
+from connector.simulator.salesforce.fields import ACCOUNT, CONTACT, LEAD, RECORD_TYPE, USER, standard_fields
 from connector.simulator.salesforce.schema import Field, ObjectType
-
-_SYSTEM = (
-    Field("Id", "id", 18, "Record ID", nillable=False, writable=False),
-    Field("IsDeleted", "boolean", label="Deleted", nillable=False, writable=False, default=False),
-    Field("MasterRecordId", "reference", 18, "Master Record ID", writable=False),
-    Field("OwnerId", "reference", 18, "Owner ID", nillable=False, refers_to="User"),
-    Field("CreatedDate", "datetime", label="Created Date", nillable=False, writable=False),
-    Field("LastModifiedDate", "datetime", label="Last Modified Date", nillable=False, writable=False),
-    Field("SystemModstamp", "datetime", label="System Modstamp", nillable=False, writable=False),
-)
-
-_PERSON = (
-    Field("LastName", "string", 80, "Last Name", nillable=False),
-    Field("FirstName", "string", 40, "First Name"),
-    Field("Name", "string", 121, "Full Name", nillable=False, writable=False),
-    Field("Title", "string", 128),
-    Field("Email", "email", 80),
-    Field("Phone", "phone", 40),
-    Field("MobilePhone", "phone", 40, "Mobile Phone"),
-    Field("Fax", "phone", 40),
-    Field("HasOptedOutOfEmail", "boolean", label="Email Opt Out", nillable=False, default=False),
-    Field("DoNotCall", "boolean", label="Do Not Call", nillable=False, default=False),
-    Field("EmailBouncedReason", "string", 255, "Email Bounced Reason"),
-    Field("EmailBouncedDate", "datetime", label="Email Bounced Date"),
-    Field("IndividualId", "reference", 18, "Individual ID", refers_to="Individual"),
-)
 
 _STATUSES = ("Requested", "Found", "Not Found", "Failed")
 
@@ -49,35 +23,30 @@ ENRICHMENT = (
     Field("Enrichment_Error__c", "string", 255),
 )
 
-_LEAD = (
-    Field("Company", "string", 255, nillable=False),
-    Field(
-        "Status",
-        "picklist",
-        255,
-        nillable=False,
-        default="Open - Not Contacted",
-        choices=("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted"),
-    ),
-    Field("IsConverted", "boolean", label="Converted", nillable=False, writable=False, default=False),
-    Field("ConvertedDate", "date", label="Converted Date", writable=False),
-    Field("ConvertedAccountId", "reference", 18, "Converted Account ID", writable=False, refers_to="Account"),
-    Field("ConvertedContactId", "reference", 18, "Converted Contact ID", writable=False, refers_to="Contact"),
-)
-
-_CONTACT = (Field("AccountId", "reference", 18, "Account ID", refers_to="Account"),)
-
-_ACCOUNT = (
-    Field("Name", "string", 255, "Account Name", nillable=False),
-    Field("Phone", "phone", 40, "Account Phone"),
-    Field("Website", "url", 255),
-)
+_CUSTOM_OBJECT = """
+Id | id 18 | Record ID | ! ro
+OwnerId | reference 18 | Owner ID | ! >Group,User
+IsDeleted | boolean | Deleted | ! ro :false
+Name | string 80 | Name
+CreatedDate | datetime | Created Date | ! ro
+CreatedById | reference 18 | Created By ID | ! ro >User
+LastModifiedDate | datetime | Last Modified Date | ! ro
+LastModifiedById | reference 18 | Last Modified By ID | ! ro >User
+SystemModstamp | datetime | System Modstamp | ! ro
+"""
 
 
 def standard_objects() -> tuple[ObjectType, ...]:
     """Fresh object types; each org may change its own."""
     return (
-        ObjectType("Lead", "00Q", _SYSTEM + _PERSON + _LEAD + ENRICHMENT),
-        ObjectType("Contact", "003", _SYSTEM + _PERSON + _CONTACT + ENRICHMENT),
-        ObjectType("Account", "001", _SYSTEM + _ACCOUNT),
+        ObjectType("Lead", "00Q", standard_fields(LEAD) + ENRICHMENT),
+        ObjectType("Contact", "003", standard_fields(CONTACT) + ENRICHMENT),
+        ObjectType("Account", "001", standard_fields(ACCOUNT)),
+        ObjectType("User", "005", standard_fields(USER), writable=False),
+        ObjectType("RecordType", "012", standard_fields(RECORD_TYPE), label="Record Type", writable=False),
     )
+
+
+def custom_object(name: str, prefix: str, fields: tuple[Field, ...] = ()) -> ObjectType:
+    """An object that the org's admin made, with the system fields of every custom object."""
+    return ObjectType(name, prefix, standard_fields(_CUSTOM_OBJECT) + fields)

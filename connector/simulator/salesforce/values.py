@@ -5,16 +5,21 @@ to the second and answered in UTC as `2026-11-20T10:00:00.000+0000`. A JSON valu
 request (`JSON_PARSER_ERROR`), a value that breaks a rule of its field only its record.
 """
 
+import json
 import re
 from datetime import UTC, date, datetime
 
 from connector.simulator.salesforce.errors import Problem, RecordError, unreadable_json
 from connector.simulator.salesforce.ids import parse_id
-from connector.simulator.salesforce.schema import ID_TYPES, TEXT_TYPES, Field, ObjectType, Record, Value
+from connector.simulator.salesforce.schema import ID_TYPES, NUMBER_TYPES, TEXT_TYPES, Field, ObjectType, Record, Value
 
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)")
-_KINDS = {str: "STRING", bool: "BOOLEAN", int: "NUMBER_INT", float: "NUMBER_FLOAT", type(None): "NULL"}
+_NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{1,18})?")
+_KINDS: dict[type, str] = {
+    **{str: "VALUE_STRING", bool: "VALUE_TRUE", int: "VALUE_NUMBER_INT"},
+    **{float: "VALUE_NUMBER_FLOAT", type(None): "VALUE_NULL"},
+}
 
 
 def stamp(unix_seconds: float) -> str:
@@ -55,7 +60,7 @@ def store(field: Field, value: object) -> Value:
         return value
     if value is None:
         return None
-    if field.type in ("int", "double"):
+    if field.type in NUMBER_TYPES:
         return _number(field, value)
     if not isinstance(value, str):
         raise _wrong_kind(field, value)
@@ -115,11 +120,34 @@ def _reference(field: Field, text: str) -> str:
 
 
 def _number(field: Field, value: object) -> Value:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """A number, or a text of one, as Salesforce takes both; all but `int` are answered with a decimal point."""
+    number: object = value
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        number = _parsed_number(value.strip())
+    if isinstance(number, bool) or not isinstance(number, int | float):
         raise _wrong_kind(field, value)
-    if field.type == "int" and not isinstance(value, int):
-        raise _wrong_kind(field, value)
-    return value
+    if field.type == "int":
+        if not isinstance(number, int):
+            raise _wrong_kind(field, value)
+        return number
+    return float(number)
+
+
+def _parsed_number(text: str) -> int | float | None:
+    for read in (int, float):
+        try:
+            return read(text) if _NUMBER.fullmatch(text) else None
+        except ValueError:
+            continue
+    return None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | dict):
+        return "[" if isinstance(value, list) else "{"
+    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _or_wrong_kind(field: Field, text: str, parsed: str | None) -> str:
@@ -129,7 +157,6 @@ def _or_wrong_kind(field: Field, text: str, parsed: str | None) -> str:
 
 
 def _wrong_kind(field: Field, value: object) -> Exception:
-    wanted = field.type if field.type not in TEXT_TYPES | ID_TYPES else "string"
-    kind = _KINDS.get(type(value), "OBJECT")
-    words = f"Cannot deserialize instance of {wanted} from VALUE_{kind} value {value}"
+    kind = _KINDS.get(type(value)) or ("START_ARRAY" if isinstance(value, list) else "START_OBJECT")
+    words = f"Cannot deserialize instance of {field.type} from {kind} value {_shown(value)}"
     return unreadable_json(f"{words} or request may be missing a required field")

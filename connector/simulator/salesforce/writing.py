@@ -29,6 +29,11 @@ _ROLLED_BACK = Problem(
     "Record rolled back because not all records were valid and the request was using AllOrNone header",
     (),
 )
+_WITHOUT_ATTRIBUTES = Problem(
+    "JSON_PARSER_ERROR",
+    "Nested object for polymorphic foreign key must have an attributes field before any other fields.",
+    (),
+)
 
 Outcome = Pending | RecordError
 
@@ -56,7 +61,8 @@ class Writing:
         kind = path_kind(self._org, call)
         sent = _without_attributes(call.json_object())
         record_id = create(self._org, kind, sent, assign=_assigns(call))
-        return Answer({"id": record_id, "success": True, "errors": []}, 201, rows=1)
+        headers = {"Location": f"/services/data/v{call.version}/sobjects/{kind.name}/{record_id}"}
+        return Answer({"id": record_id, "success": True, "errors": []}, 201, headers, rows=1)
 
     def update_one(self, call: Call) -> Answer:
         """Update a record, if it is unmodified since the time the caller names."""
@@ -81,9 +87,9 @@ class Writing:
         kinds = [self._kind_of(record) for record in records]
         _refuse_many_chunks(kinds)
         repeated = _repeated_ids(records)
-        overloads = {kind.name: self._overload(call, kind, kinds.count(kind)) for kind in set(kinds)}
+        overloads = {kind: () if kind is None else self._overload(call, kind, kinds.count(kind)) for kind in set(kinds)}
         outcomes = [
-            self._check(call, kind, record, repeated, overloads[kind.name])
+            self._check(call, kind, record, repeated, overloads[kind])
             for kind, record in zip(kinds, records, strict=True)
         ]
         if _flag(body, "allOrNone") and any(isinstance(outcome, RecordError) for outcome in outcomes):
@@ -94,8 +100,10 @@ class Writing:
         updated = tuple((update.kind.name, update.record_id) for update in saved)
         return Answer([_result(outcome) for outcome in outcomes], rows=len(records), updated=updated)
 
-    def _kind_of(self, record: Mapping[str, object]) -> ObjectType:
+    def _kind_of(self, record: Mapping[str, object]) -> ObjectType | None:
         attributes = record.get("attributes")
+        if attributes is None:
+            return None
         name = attributes.get("type") if isinstance(attributes, dict) else None
         if not isinstance(name, str):
             raise ApiError(400, "INVALID_TYPE", "Must send a concrete entity type.")
@@ -115,11 +123,13 @@ class Writing:
     def _check(
         self,
         call: Call,
-        kind: ObjectType,
+        kind: ObjectType | None,
         record: Mapping[str, object],
         repeated: frozenset[str],
         overload: tuple[Problem, ...],
     ) -> Outcome:
+        if kind is None:
+            return RecordError(_WITHOUT_ATTRIBUTES)
         raw_id = _id_of(record)
         record_id = parse_id(raw_id)
         if record_id is not None and record_id in repeated:
@@ -171,7 +181,7 @@ def _records(body: Mapping[str, object]) -> list[dict[str, object]]:
     return records
 
 
-def _refuse_many_chunks(kinds: list[ObjectType]) -> None:
+def _refuse_many_chunks(kinds: Sequence[ObjectType | None]) -> None:
     chunks = 1 + sum(1 for before, after in itertools.pairwise(kinds) if before is not after)
     if chunks > MAX_CHUNKS:
         words = f"Cannot have more than {MAX_CHUNKS} chunks in a single operation. "
