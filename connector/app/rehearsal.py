@@ -1,18 +1,24 @@
-"""The simulated world as a stage: settings that point the true clients at it, for the demo and for rehearsals."""
+"""The simulated world for the demo and for rehearsals: settings that lead to it, mapping files, seeded records."""
 
+import os
+import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pydantic import SecretStr
 
+from connector import simulator as simulator_package
 from connector.app.joining import Configured
-from connector.config import Settings
+from connector.config import Settings, load_mapping
 from connector.core.errors import ConfigurationError
+from connector.core.mapping import MappingFile
 from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
+from connector.simulator.fitting import MappedObject, UnfitError, fields_of, fit
+from connector.simulator.salesforce.schema import Field
 from connector.simulator.seed import seed_bulk, seed_demo
 from connector.simulator.server import Simulator, Urls
 
@@ -97,6 +103,10 @@ class Rehearsal:
                 chosen.append(dict(self.simulator.salesforce.org.get(found.object_name, found.record_id)))
         return chosen
 
+    def charged_credits(self) -> int:
+        """Credits that the simulated vendors charged so far, by their own ledger."""
+        return self.simulator.charges.total()
+
     def charged_twice(self) -> int:
         """Purchases that the simulated vendors charged more than once, by their own ledger."""
         return len(self.simulator.charges.doubles())
@@ -115,17 +125,114 @@ def environment(urls: Urls) -> dict[str, str]:
     }
 
 
+def demo_mappings() -> tuple[Path, ...]:
+    """The mapping files of the demo, which are a part of the package: Leads and Contacts, with caps large enough."""
+    folder = Path(simulator_package.__file__).parent / "mappings"
+    return tuple(folder / f"{name}.yaml" for name in ("lead", "contact"))
+
+
+def env_text(urls: Urls, speed: float) -> str:
+    """The content of an `.env` file for a rehearsal: every setting that is needed, and a fresh trigger token."""
+    settings = environment(urls) | {"CONNECTOR_TRIGGER_TOKEN": secrets.token_urlsafe(32)}
+    if speed > 1:
+        settings["CONNECTOR_TIME_SCALE"] = f"{1 / speed:g}"
+    lines = ["# Settings of a rehearsal against simulated sites, written by: connector simulate --write-env"]
+    return "\n".join([*lines, *(f"{name}={value}" for name, value in settings.items())]) + "\n"
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to write settings over a file.
+
+    Raises:
+        ConfigurationError: there is something at this path.
+    """
+    if path.exists() or path.is_symlink():
+        raise ConfigurationError(
+            f"{path} exists and stays as it is: it may hold the settings of a real org. Name another file "
+            "(--write-env rehearsal.env, then --env-file rehearsal.env), or run this in an empty folder"
+        )
+
+
+def write_env(path: Path, settings: str) -> None:
+    """Write the settings of a rehearsal to a new file that only its owner can read.
+
+    Raises:
+        ConfigurationError: the file exists by now, or cannot be written.
+    """
+    refuse_existing(path)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(settings)
+
+
 def simulate(
-    tell: Callable[[Mapping[str, str], str], None], *, leads: int, speed: float, ports: Mapping[str, int]
+    announce: Callable[[str, str, Mapping[str, int]], None],
+    *,
+    leads: int,
+    speed: float,
+    ports: Mapping[str, int],
+    mappings: Sequence[str] = (),
 ) -> None:
     """Serve a simulated world until SIGINT or SIGTERM.
 
     Args:
-        tell: called once with the settings that lead to it, and the address of its control routes.
+        announce: called once with the content of an `.env` file, the address of the control routes, and the number of
+            records that request enrichment by mapping.
         leads: this many plain Leads instead of the demo's org; 0 for the demo's.
         speed: simulated seconds per real second.
         ports: by site; missing ones take any free port.
+        mappings: mapping files whose fields the simulated org gets, as `-m` names them.
+
+    Raises:
+        ConfigurationError: a mapping file cannot be used, or the simulated org cannot have its object.
     """
+    offers = {name: entry.channels for name, entry in REGISTRY.items()}
+    loaded = [load_mapping(name, offers).mapping for name in mappings]
     seed = seed_demo if leads == 0 else lambda simulator: seed_bulk(simulator, leads)
     simulator = Simulator(SimClock(speed), seed)
-    simulator.serve_until_stopped(lambda urls: tell(environment(urls), urls.control), **dict(ports))
+    flagged: dict[str, int] = {}
+    for mapping in loaded:
+        try:
+            flagged[mapping.name] = fit(simulator, mapped_object(mapping))
+        except UnfitError as error:
+            raise ConfigurationError(f"mapping {mapping.name}: {error}") from error
+    simulator.serve_until_stopped(lambda urls: announce(env_text(urls, speed), urls.control, flagged), **dict(ports))
+
+
+def mapped_object(mapping: MappingFile) -> MappedObject:
+    """A mapping's fields with the types that their use calls for."""
+    person, stamp, words = mapping.person, mapping.stamp, mapping.statuses
+    status = Field("", "picklist", 255, choices=tuple(words.model_dump().values()))
+    event = person.event_id if isinstance(person.event_id, str) else None
+    uses: list[tuple[str | None, Field]] = [
+        (person.personnel_id, Field("", "string", 64, external_id=True)),
+        (event, Field("", "string", 100)),
+        (person.linkedin_url, Field("", "url", 255)),
+        (stamp.enriched_at, Field("", "datetime")),
+        (stamp.source, Field("", "string", 80)),
+        (stamp.error, Field("", "string", 255)),
+        (stamp.personnel_id, Field("", "string", 64, external_id=True)),
+    ]
+    opt_outs: dict[str, str] = {}
+    for _, found in mapping.channels.items():
+        uses.append((found.field, Field("", "email", 80) if found.is_email else Field("", "phone", 40)))
+        uses.append((found.status, status))
+        uses.append((found.empty_when, Field("", "datetime")))
+        uses.append((found.opt_out, Field("", "boolean", nillable=False, default=False)))
+        if found.opt_out is not None:
+            opt_outs[found.opt_out] = "HasOptedOutOfEmail" if found.is_email else "DoNotCall"
+    select = mapping.select
+    return MappedObject(
+        mapping.object,
+        select.flag_field,
+        select.asks,
+        select.done,
+        fields_of(uses),
+        person.personnel_id,
+        event,
+        person.linkedin_url,
+        opt_outs,
+    )

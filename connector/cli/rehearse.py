@@ -1,6 +1,6 @@
 """Commands that need no account: demo, and the simulated sites as a server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.rule import Rule
 
-from connector.cli.common import LiveProgress, err, out, say
+from connector.cli.common import LiveProgress, err, mapping_option, out, say
 from connector.core.errors import ConnectorError
 from connector.report import text
 
 DEMO_SCALE = 0.01  # a minute of the vendors' time takes 0.6 s
-DEMO_MAPPINGS = ("lead", "contact")
+VALUE_FIELDS = ("Email", "MobilePhone", "Personal_Email__c")
 SHOWN_FIELDS = {
     "LinkedIn_URL__c": "LinkedIn",
     "Lensmor_Personnel_Id__c": "personnel id",
@@ -32,44 +32,72 @@ def demo() -> None:
 
     \b
     Starts a simulated Salesforce, Lensmor and Salesfinity on this machine, seeds Leads and Contacts, syncs them over
-    real HTTP through the real clients, then syncs again: the second run buys and writes nothing. Everything lives in
-    a temporary folder and takes a few seconds.
+    real HTTP through the real clients, undoes that run, then syncs again: the last run buys and writes nothing.
+    Everything lives in a temporary folder and takes a few seconds.
 
     \b
     Example:
       connector demo
     """
     from connector.app import Application
-    from connector.app.rehearsal import Rehearsal
+    from connector.app.rehearsal import Rehearsal, demo_mappings
 
     console = out()
-    with Rehearsal(DEMO_SCALE) as stage:
+    names = [str(path) for path in demo_mappings()]
+    with Rehearsal(DEMO_SCALE) as rehearsal:
         console.print(
-            f"Simulated on this machine: {stage.count('Lead')} Leads and {stage.count('Contact')} Contacts, "
-            "Lensmor and Salesfinity, all over HTTP; their clocks run a hundred times faster."
+            f"Simulated on this machine: {rehearsal.count('Lead')} Leads and {rehearsal.count('Contact')} Contacts, "
+            "Lensmor and Salesfinity, all over HTTP; their clocks run a hundred times faster. The mapping files are "
+            "the demo's own."
         )
-        before = stage.examples()
+        before = rehearsal.examples()
         with LiveProgress() as progress:
-            first = Application(DEMO_MAPPINGS, progress=progress, configured=stage.configured()).sync()
-        console.print(Rule("First sync"), text.report(first.to_json()))
+            first = Application(names, progress=progress, configured=rehearsal.configured()).sync().to_json()
+        console.print(Rule("First sync"), text.report(first))
         console.print(Rule("Three records, before and after"))
         for record in before:
-            _show_record(console, record, stage.record(record))
+            _show_record(console, record, rehearsal.record(record))
+        charged = rehearsal.charged_credits()
         with LiveProgress() as progress:
-            report = Application(DEMO_MAPPINGS, progress=progress, configured=stage.configured()).sync()
-        second = report.to_json()
-        written, calls = second["crm"]["salesforce"]["records_written"], second["crm"]["salesforce"]["write_calls"]
-        charged = sum(found["charged"] for found in second["credits"].values())
-        console.print(Rule("Second sync: the same, once more"))
-        console.print(
-            f"{report.selected} records selected, {charged} credits charged, "
-            f"{written} records written, {calls} write calls."
-        )
-        doubles = stage.charged_twice()
-        console.print(f"The simulated vendors' own books: {doubles} purchases charged twice.")
-        if doubles or charged or calls:
+            undone = Application(names, progress=progress, configured=rehearsal.configured()).undo(first["run_id"])
+        console.print(Rule("Undo of the first sync"))
+        _show_undo(console, before, [rehearsal.record(one) for one in before], undone.to_json(), charged)
+        with LiveProgress() as progress:
+            report = Application(names, progress=progress, configured=rehearsal.configured()).sync()
+        _show_second(console, report.to_json(), bought=rehearsal.charged_credits() - charged)
+        doubles = rehearsal.charged_twice()
+        console.print(f"The simulated vendors' own charges: {doubles} purchases charged twice.")
+        if doubles or rehearsal.charged_credits() != charged or report.to_json()["crm"]["salesforce"]["write_calls"]:
             raise ConnectorError("the demo's second sync bought or wrote something: please report this")
     console.print("Next: README.md, 'Connect your own org'.")
+
+
+def _show_undo(
+    console: Console,
+    before: Sequence[Mapping[str, Any]],
+    after: Sequence[Mapping[str, Any]],
+    undone: Mapping[str, Any],
+    charged: int,
+) -> None:
+    """The undo in numbers, and whether the examples hold again what they held before."""
+    restored = undone["crm"]["salesforce"]["records_written"]
+    console.print(
+        f"{restored} records hold their earlier values again. Fields that had changed meanwhile would stay. The flag "
+        f"stays cleared, and the {charged} credits stay spent: the values were bought."
+    )
+    same = sum(
+        all(one.get(name) == now.get(name) for name in VALUE_FIELDS) for one, now in zip(before, after, strict=True)
+    )
+    console.print(f"Of the {len(before)} records above, {same} have the email and mobile of before the sync.")
+
+
+def _show_second(console: Console, second: Mapping[str, Any], *, bought: int) -> None:
+    written, calls = second["crm"]["salesforce"]["records_written"], second["crm"]["salesforce"]["write_calls"]
+    console.print(Rule("Second sync: no record requests enrichment any more"))
+    console.print(
+        f"{second['selected']} records selected, {bought} credits charged, {written} records written, "
+        f"{calls} write calls."
+    )
 
 
 def _show_record(console: Console, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -89,6 +117,7 @@ def _cell(value: object) -> str:
 
 
 @click.command()
+@mapping_option(required=False)
 @click.option(
     "--leads", type=click.IntRange(min=0, max=200_000), default=0, help="So many plain Leads, not the demo's org."
 )
@@ -98,32 +127,49 @@ def _cell(value: object) -> str:
 @click.option("--salesforce-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
 @click.option("--lensmor-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
 @click.option("--salesfinity-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
-@click.option("--write-env", type=click.Path(dir_okay=False, path_type=Path), help="Write the settings to this file.")
+@click.option(
+    "--write-env",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the settings and a fresh trigger token to this new file; an existing file is never touched.",
+)
 def simulate(
-    leads: int, speed: float, salesforce_port: int, lensmor_port: int, salesfinity_port: int, write_env: Path | None
+    mappings: tuple[str, ...],
+    leads: int,
+    speed: float,
+    salesforce_port: int,
+    lensmor_port: int,
+    salesfinity_port: int,
+    write_env: Path | None,
 ) -> None:
     """Serve the simulated Salesforce, Lensmor and Salesfinity until Ctrl-C, to rehearse against.
 
     \b
-    Faults are armed over the control routes (POST /_control/faults), charges read there (GET /_control/charges).
+    -m gives the simulated org the fields of your mapping, filled with the seeded people. Faults are armed over the
+    control routes (POST /_control/faults), charges read there (GET /_control/charges).
     Example:
-      connector simulate --speed 100 --write-env .env
+      connector simulate -m lead --speed 100 --write-env .env
     """
-    from connector.app.rehearsal import simulate as serve
+    from connector.app import rehearsal
 
-    def tell(settings: Mapping[str, str], control: str) -> None:
-        wanted = dict(settings)
-        if speed > 1:
-            wanted["CONNECTOR_TIME_SCALE"] = f"{1 / speed:g}"
-        lines = [f"{name}={value}" for name, value in wanted.items()]
-        if write_env is not None:
-            write_env.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            say(f"Settings written to {write_env}; run the connector in that folder.")
-        click.echo("\n".join(lines))
+    if write_env is not None:
+        rehearsal.refuse_existing(write_env)
+
+    def announce(settings: str, control: str, flagged: Mapping[str, int]) -> None:
+        if write_env is None:
+            click.echo(settings, nl=False)
+            say("Put these settings into the .env file of an empty folder, or start again with --write-env .env.")
+        else:
+            rehearsal.write_env(write_env, settings)
+            say(f"Settings written to {write_env}; they lead to these simulated sites only, until Ctrl-C.")
+            chosen = " ".join(f"-m {name}" for name in mappings) or "-m FILE"
+            env_file = "" if write_env.name == ".env" else f" --env-file {write_env}"
+            say(f"Next, in another terminal in this folder: connector doctor {chosen}{env_file}")
+        for name, count in flagged.items():
+            say(f"Mapping {name}: {count} records of the simulated org request enrichment.")
         say(f"Control: {control} (charges, faults, requests). Ctrl-C stops.")
 
     ports = {"salesforce": salesforce_port, "lensmor": lensmor_port, "salesfinity": salesfinity_port}
-    serve(tell, leads=leads, speed=speed, ports=ports)
+    rehearsal.simulate(announce, leads=leads, speed=speed, ports=ports, mappings=mappings)
     err().print("Stopped.")
 
 

@@ -151,5 +151,7 @@ def test_the_simulated_sites_serve_until_they_are_told_to_stop(office: Office) -
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
-    assert "SALESFORCE_INSTANCE_URL=http://127.0.0.1:" in out
+    assert "SALESFORCE_INSTANCE_URL=http://127.0.0.1:" in (office.folder / ".env").read_text()
+    assert out == ""
+    assert "Settings written to .env" in err
     assert "Stopped." in err
