@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+JSFORCE := .jsforce
 WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long postgres lint format bench pins clean
+.PHONY: help setup demo test test-long postgres jsforce lint format bench pins clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -30,7 +31,7 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint postgres  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
+test: lint postgres jsforce  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
 
@@ -41,6 +42,12 @@ test-long: $(STAMP) postgres  ## the proofs that take minutes; keeps their figur
 
 postgres:
 	@bash tools/postgres.sh
+
+# One install for the stamp; where node is missing there is no stamp, and the test is skipped.
+jsforce: $(JSFORCE)/.installed
+
+$(JSFORCE)/.installed: tools/jsforce.sh
+	@JSFORCE="$(JSFORCE)" bash tools/jsforce.sh
 
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .
@@ -56,4 +63,4 @@ pins: $(STAMP)  ## recompute the pinned versions from pyproject.toml
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove everything that `make` made
-	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .uv $(JSFORCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
