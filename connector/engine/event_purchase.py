@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from connector.core.clock import Clock
 from connector.core.errors import (
     BooksError,
+    ConfigurationError,
     ConnectorError,
+    CreditsError,
     DownError,
     LostAnswerError,
     NotThereError,
@@ -118,17 +120,17 @@ class EventBuyer:
     def _send(self, run: "_Run", event_id: str, plan: EventPlan, attempt_id: str, *, lost_before: bool) -> EventAccess:
         try:
             access = self.request(event_id)
-        except (LostAnswerError, StopError) as error:
-            if not lost_before:
-                self.ledger.attempts.lost(attempt_id, None, self.clock.now())
-            raise DownError(
-                f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits "
-                f"stay held. Repeat the command, which is free: connector events unlock {event_id}"
-            ) from error
-        except (RefusedError, NotThereError) as error:
+        except (CreditsError, RefusedError, NotThereError) as error:
             if not lost_before:
                 self._give_back(attempt_id, plan, str(error))
             raise
+        except (LostAnswerError, StopError, ConfigurationError) as error:
+            if not lost_before:
+                self.ledger.attempts.lost(attempt_id, None, self.clock.now())
+            raise DownError(
+                f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits stay "
+                f"held. Repeat the command, which is free: connector events unlock {event_id}"
+            ) from error
         self._accept(run, plan, attempt_id, access, lost_before=lost_before)
         return access
 

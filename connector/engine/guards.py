@@ -78,6 +78,11 @@ def usual_number(run: Run, mapping: str) -> int | None:
     return max(1, int(median(counts))) if len(counts) >= LEAST_RUNS else None
 
 
+def is_unusual(count: int, usual: int) -> bool:
+    """Whether so many flagged records are more than a run takes without being told to."""
+    return count > max(LEAST_FLAGGED, MANY_TIMES * usual)
+
+
 def usual_pages(run: Run, mapping: MappingFile, pages: Iterator[list[CrmRecord]]) -> Iterator[list[CrmRecord]]:
     """Let through ten times the usual number of flagged records, and leave the rest flagged.
 

@@ -13,7 +13,7 @@ from connector.core.preview import CapInForce, CreditForecast, Preview
 from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
-from connector.engine.guards import LEAST_FLAGGED, MANY_TIMES, SameReason, usual_number
+from connector.engine.guards import MANY_TIMES, SameReason, is_unusual, usual_number
 from connector.engine.pull import flagged, plan_pages
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
@@ -156,7 +156,7 @@ def _notes(
         usual = usual_number(run, name)
         if name in selections or usual is None:
             continue
-        if count.selected_of[name] > max(LEAST_FLAGGED, MANY_TIMES * usual):
+        if is_unusual(count.selected_of[name], usual):
             yield (
                 f"mapping {name}: {count.selected_of[name]:,} records are flagged, the usual number is {usual:,}; a "
                 f"sync takes {MANY_TIMES * usual:,} of them and leaves the others flagged, unless it has --all"

@@ -11,7 +11,7 @@ from connector.core.errors import ConfigurationError, ConnectorError, PassingErr
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import outcome, put
+from connector.engine import outcome, put, resolve
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.put import Decided, Reading
@@ -144,6 +144,7 @@ def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
     """Values that the CRM can never take count as none: their records go on to the next source in this run."""
     if unusable:
         run.parts.ledger.records.refuse_values(unusable)
+        resolve.advance(run, None)
         run.reopened = True
 
 

@@ -46,7 +46,7 @@ def test_sync_prints_one_json_document_and_all_else_on_standard_error(office: Of
     assert result.code == 0
     report = result.json
     assert set(report) >= {
-        *("run_id", "command", "mappings", "state", "selected", "outcomes", "channels", "credits", "salesforce"),
+        *("run_id", "command", "mappings", "state", "selected", "outcomes", "channels", "purchases", "credits", "crm"),
         *("started_at", "finished_at", "attention"),
     }
     assert (report["command"], report["mappings"], report["state"]) == ("sync", ["lead"], "finished")
@@ -61,7 +61,7 @@ def test_sync_prints_one_json_document_and_all_else_on_standard_error(office: Of
     assert office.org.get("Lead", lead)["Email"] is not None
     again = office.run("sync", "-m", "lead", "--json")
     assert again.code == 0
-    assert (again.json["selected"], again.json["salesforce"]["write_calls"]) == (0, 0)
+    assert (again.json["selected"], again.json["crm"]["salesforce"]["write_calls"]) == (0, 0)
 
 
 def test_sync_for_eyes_says_what_became_of_the_records(office: Office) -> None:

@@ -22,6 +22,7 @@ from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.config import LoadedMapping, Settings, load_mapping
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
+from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits, Parts, Run
@@ -293,6 +294,11 @@ class Stage:
             loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
             sources = {name: source for name, source in parts.sources.items() if name in found.credits}
             return freeze(found, records, loaded, sources, "sim", now, chosen=bool(selections))
+
+    def preview(self) -> Preview:
+        """What a run would do now."""
+        with self.parts() as parts:
+            return preview(Run(parts, "plan", self.mappings, self.world.clock.now()), {})[0]
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan, as a fresh process would."""

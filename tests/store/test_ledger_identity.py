@@ -1,0 +1,115 @@
+"""A ledger belongs to its orgs and vendor accounts, and each flag to one mapping."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from ledger_shelf import START, Shelf, planned
+
+from connector.core.errors import ConfigurationError
+from connector.core.plan import Skip
+from connector.store import tables as t
+from connector.store.identity import FlagUse, OrgIdentity, VendorIdentity
+
+
+@pytest.fixture(name="shelf")
+def _shelf() -> Shelf:
+    return Shelf()
+
+
+ORG = OrgIdentity("salesforce", "00D000000000001AAA", "acme.my.salesforce.com")
+LENSMOR = VendorIdentity("lensmor", "https://platform.lensmor.com", "default")
+FLAG = FlagUse("salesforce", "Lead", "Enrichment_Requested__c", "lead")
+
+
+def test_the_first_use_is_recorded_and_holds(shelf: Shelf) -> None:
+    for _ in range(2):
+        shelf.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START)
+
+
+@pytest.mark.parametrize(
+    ("org", "words"),
+    [
+        (OrgIdentity("salesforce", "00D000000000002AAA", "acme.my.salesforce.com"), "00D000000000002AAA"),
+        (OrgIdentity("salesforce", "", "other.my.salesforce.com"), "other.my.salesforce.com"),
+    ],
+)
+def test_another_org_is_refused_and_both_are_named(shelf: Shelf, org: OrgIdentity, words: str) -> None:
+    shelf.ledger.identity.bind([ORG], [LENSMOR])
+    with pytest.raises(ConfigurationError, match=words) as raised:
+        shelf.ledger.identity.bind([org], [LENSMOR])
+    assert "acme.my.salesforce.com" in str(raised.value)
+    assert "CONNECTOR_DATABASE_URL" in str(raised.value)
+
+
+def test_an_org_that_was_renamed_is_the_same_org(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([ORG], [])
+    shelf.ledger.identity.bind([OrgIdentity("salesforce", ORG.id, "new.my.salesforce.com")], [])
+    shelf.ledger.identity.bind([OrgIdentity("salesforce", "", "new.my.salesforce.com")], [])
+    with pytest.raises(ConfigurationError):  # the id is kept though it was not read the last time
+        shelf.ledger.identity.bind([OrgIdentity("salesforce", "00D000000000009AAA", "new.my.salesforce.com")], [])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        VendorIdentity("lensmor", "http://127.0.0.1:8080", "default"),
+        VendorIdentity("lensmor", "https://platform.lensmor.com", "second"),
+    ],
+)
+def test_another_address_or_account_of_a_vendor_is_refused(shelf: Shelf, other: VendorIdentity) -> None:
+    shelf.ledger.identity.bind([], [LENSMOR])
+    with pytest.raises(ConfigurationError, match=r"https://platform\.lensmor\.com") as raised:
+        shelf.ledger.identity.bind([], [other])
+    assert str(other) in str(raised.value)
+
+
+def test_every_problem_is_reported_and_nothing_is_recorded(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([ORG], [LENSMOR])
+    other_org = OrgIdentity("salesforce", "00D000000000002AAA", "sandbox.my.salesforce.com")
+    other_vendor = VendorIdentity("lensmor", "http://127.0.0.1:1", "default")
+    with pytest.raises(ConfigurationError) as raised:
+        shelf.ledger.identity.bind([other_org], [other_vendor, VendorIdentity("salesfinity", "https://s.example", "a")])
+    assert len(str(raised.value).splitlines()) == 2
+    shelf.ledger.identity.bind([ORG], [LENSMOR, VendorIdentity("salesfinity", "https://other.example", "a")])
+
+
+def test_looking_records_nothing(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START, record=False)
+    with shelf.ledger.database.read() as connection:
+        keys = set(connection.scalars(sa.select(t.meta.c.key)))
+    assert not {key for key in keys if key.startswith(("org:", "vendor:", "flag:"))}
+
+
+# -- flags ----------------------------------------------------------------------------------------------------------
+
+
+def other_mapping(**changes: str) -> FlagUse:
+    facts = {"crm": "salesforce", "object": "Lead", "field": "Enrichment_Requested__c", "mapping": "lead-phones"}
+    return FlagUse(**(facts | changes))
+
+
+def test_a_flag_of_another_mapping_is_refused_in_any_case_of_its_name(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([], [], [FLAG], START)
+    for field in ("Enrichment_Requested__c", "ENRICHMENT_REQUESTED__C"):
+        with pytest.raises(ConfigurationError, match="belongs to mapping lead of this ledger") as raised:
+            shelf.ledger.identity.bind([], [], [other_mapping(field=field)], START)
+        assert "write name: lead" in str(raised.value)
+
+
+def test_the_same_field_of_another_object_is_another_flag(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([], [], [FLAG, other_mapping(object="Contact")], START)
+
+
+def test_a_mapping_that_has_not_run_for_a_month_leaves_its_flag(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([], [], [FLAG], START)
+    with pytest.raises(ConfigurationError):
+        shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=29))
+    shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=31))
+
+
+def test_a_mapping_with_open_records_keeps_its_flag(shelf: Shelf) -> None:
+    shelf.ledger.identity.bind([], [], [FLAG], START)
+    shelf.save(planned("00Q1", Skip("waits")))
+    with pytest.raises(ConfigurationError):
+        shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=90))
