@@ -1,8 +1,12 @@
 """LinkedIn addresses as people type them, brought to the one name behind `/in/`.
 
 Accepted: any case, scheme or none, `www.`, `m.` and country hosts, `/in/<name>` with anything behind it,
-percent-encoding, names in any script. Refused with a reason: companies, Sales Navigator, old `/pub/` pages, addresses
-with a user or an odd port, and everything that is not LinkedIn.
+percent-encoding (encoded twice, too), names in any script; `core/linkedin_cell.py` takes off what cells wrap around
+addresses. Refused with a reason: companies, Sales Navigator, old `/pub/` pages, pages that many people share, cells
+with two addresses, addresses with a user or an odd port, and everything that is not LinkedIn.
+
+Public names are case-insensitive and lower-cased. Member ids (`ACoAA...`) are base64: their case is part of them, and
+since a public name has no capital, the two can never be taken for each other.
 """
 
 import re
@@ -10,21 +14,51 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+from connector.core.invisible import has_control, trimmed, visible
+from connector.core.linkedin_cell import (
+    SHARED_NAMES,
+    TRAILING,
+    holds_other_text,
+    holds_two_people,
+    is_placeholder,
+    is_placeholder_name,
+    unwrapped,
+    without_scheme,
+)
+
 MAX_URL_CHARACTERS = 500
 MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger keeps this many
+_MAX_CELL_CHARACTERS = 5000  # a link in HTML has more around the address
+_MAX_DEPTH = 3  # addresses within addresses
 _REFUSED_PATHS = {
     "company": "a company page, not a person's",
     "school": "a school's page, not a person's",
     "showcase": "a company page, not a person's",
     "sales": "a Sales Navigator address; copy the public profile address instead",
     "pub": "an old /pub/ address; copy the address of the profile page instead",
+    "profile": "an old /profile/ address; copy the address of the profile page instead",
     "talent": "a Recruiter address; copy the public profile address instead",
+    "recruiter": "a Recruiter address; copy the public profile address instead",
+    "cap": "a Recruiter address; copy the public profile address instead",
 }
-_FORBIDDEN = set('/\\?#<>"|^`{}%@')
+_PREFIX_PATHS = frozenset({"comm", "mwlite"})  # links in LinkedIn's mails, and its old mobile site
+_FORBIDDEN = set('/\\?#<>"|^`{}%@:;=*$[]')
+_RAW_ONLY = set(",()'!&+")  # stand in a name when encoded; typed plainly they belong to the text around the address
 _HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_NESTED = re.compile(r"https?(:|%3a|$)|([a-z0-9-]+\.)*linkedin\.com$", re.IGNORECASE)
+_ENCODED = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
+_CUT_OFF = re.compile(r"(\.{2,}|\u2026)[.\u2026,;)\]'\"]*$")
+_MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
+_SPOILT_MEMBER_ID = re.compile(r"ac[a-z]aa[a-z0-9_-]{34}", re.IGNORECASE)
 _PORTS = {None, 80, 443}
-_JOINERS = {"\u200c", "\u200d"}  # part of names in Persian and Indic scripts
+
+_NO_PROFILE = "the LinkedIn address has no /in/<name>"
+_TOO_LONG = f"the LinkedIn address is longer than {MAX_URL_CHARACTERS} characters"
+_JOINED = (
+    "the LinkedIn field holds a tab, a line break or another control character inside; two entries may have been joined"
+)
+_OTHER_SITE = "the address is not on linkedin.com"
+_BAD_NAME = "the name in the LinkedIn address has characters that no profile has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +68,136 @@ class NotAPerson:
     reason: str
 
 
+class _NoProfileError(Exception):
+    """Carries the reason from the place that finds it to `normalise`."""
+
+
 def normalise(address: str) -> str | NotAPerson:
-    """The profile name, decoded, NFC and lower-case, or why there is none.
+    """The profile name, decoded, NFC and lower-case (a member id in its own case), or why there is none.
 
     >>> normalise("HTTPS://nl.LinkedIn.com/in/Ada-Sample/en?x=1")
     'ada-sample'
     """
-    text = address.strip()
-    if len(text) > MAX_URL_CHARACTERS:
-        return NotAPerson(f"the LinkedIn address is longer than {MAX_URL_CHARACTERS} characters")
     try:
-        parts = urlsplit(text if _SCHEME.match(text) else f"https://{text.lstrip('/')}")
-        host, plain = parts.hostname or "", "@" not in parts.netloc and parts.port in _PORTS
-    except ValueError:
-        return NotAPerson("the LinkedIn address cannot be read as a web address")
-    if parts.scheme not in {"http", "https"} or not plain or not _HOST.fullmatch(host):
-        return NotAPerson("the address is not on linkedin.com")
-    path = [part for part in parts.path.split("/") if part]
-    kind = path[0].lower() if path else ""
-    if kind in _REFUSED_PATHS:
-        return NotAPerson(f"the LinkedIn address is {_REFUSED_PATHS[kind]}")
-    if kind != "in" or len(path) < 2:
-        return NotAPerson("the LinkedIn address has no /in/<name>")
-    return _name(path[1])
-
-
-def _name(raw: str) -> str | NotAPerson:
-    try:
-        name = unicodedata.normalize("NFC", unquote(raw, errors="strict")).strip().lower()
-    except UnicodeDecodeError:
-        return NotAPerson("the LinkedIn address has a broken percent-encoding")
-    # Lower-casing can decompose (İ becomes i + dot): compose once more, so that the result is a fixed point.
-    name = unicodedata.normalize("NFC", name)
-    if len(name) > MAX_NAME_CHARACTERS:
-        return NotAPerson(f"the name in the LinkedIn address is longer than {MAX_NAME_CHARACTERS} characters")
-    if not name or name in {".", ".."} or not all(_may_stand_in_a_name(c) for c in name):
-        return NotAPerson("the name in the LinkedIn address has characters that no profile has")
-    return name
-
-
-def _may_stand_in_a_name(character: str) -> bool:
-    if character in _JOINERS:
-        return True
-    return character.isprintable() and not character.isspace() and character not in _FORBIDDEN
+        return _name(_segment(_address_in(address), _MAX_DEPTH))
+    except _NoProfileError as error:
+        return NotAPerson(str(error))
 
 
 def profile_url(name: str) -> str:
     """The canonical address of a normalised name, the only form that is sent to vendors."""
     return f"https://www.linkedin.com/in/{quote(name, safe='-._~')}"
+
+
+def _address_in(field: str) -> str:
+    """The one address in the text of a field."""
+    text = trimmed(field)
+    if len(text) > _MAX_CELL_CHARACTERS:
+        raise _NoProfileError(_TOO_LONG)
+    if has_control(text):  # a URL parser drops these, and the text around them becomes another person's address
+        raise _NoProfileError(_JOINED)
+    text = unwrapped(visible(text))
+    if len(text) > MAX_URL_CHARACTERS:
+        raise _NoProfileError(_TOO_LONG)
+    if is_placeholder(text):
+        raise _NoProfileError("the LinkedIn field holds a placeholder, which is not on linkedin.com")
+    if holds_two_people(text):
+        raise _NoProfileError("the LinkedIn field holds the addresses of two people")
+    has_blank = any(map(str.isspace, text))
+    if holds_other_text(text) or (has_blank and "linkedin.com/" in text.lower()):
+        raise _NoProfileError("the LinkedIn field holds other text beside the address")
+    if has_blank:
+        raise _NoProfileError(_OTHER_SITE)
+    return text
+
+
+def _segment(text: str, depth: int) -> str:
+    """The part of the path behind `/in/`, of an address that is a profile's."""
+    rest = without_scheme(text)
+    if rest is None:
+        raise _NoProfileError("the LinkedIn field does not hold a web address (http or https)")
+    path = _path_on_linkedin(rest)
+    while path and path[0].lower() in _PREFIX_PATHS:
+        path.pop(0)
+    kind = path[0].lower() if path else ""
+    if kind in _REFUSED_PATHS:
+        raise _NoProfileError(f"the LinkedIn address is {_REFUSED_PATHS[kind]}")
+    while kind == "in" and len(path) > 1 and path[1].lower() == "in":
+        path.pop(0)
+    if kind != "in" or len(path) < 2:
+        raise _NoProfileError(_NO_PROFILE)
+    if not _NESTED.match(path[1]):
+        return path[1]
+    if not depth:
+        raise _NoProfileError(_NO_PROFILE)
+    inner = "/".join(path[1:])  # an address pasted behind `/in/`
+    return _segment(inner if "/" in inner else unquote(inner), depth - 1)
+
+
+def _path_on_linkedin(rest: str) -> list[str]:
+    try:
+        parts = urlsplit(f"https://{rest}")
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError as error:
+        raise _NoProfileError("the LinkedIn address cannot be read as a web address") from error
+    if host == "lnkd.in":
+        raise _NoProfileError("the address is a short link; open it and copy the address of the profile page")
+    if not _HOST.fullmatch(host):
+        raise _NoProfileError(_OTHER_SITE)
+    if "@" in parts.netloc or port not in _PORTS:
+        raise _NoProfileError("the LinkedIn address names a user or a port, which no profile's address has")
+    return [part for part in parts.path.split("/") if part]
+
+
+def _name(segment: str) -> str:
+    """The name in one part of a path, as it stands there."""
+    raw = re.split(r"&(?=[\w.~-]+=)", segment)[0]  # `&trk=...`, without the `?` that belongs before it
+    try:
+        decoded = _decoded(raw)
+    except UnicodeDecodeError as error:
+        raise _NoProfileError("the LinkedIn address has a broken percent-encoding") from error
+    if _is_cut_off(raw) or _is_cut_off(decoded):
+        raise _NoProfileError("the LinkedIn address is cut off")
+    name = _canonical(decoded)
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise _NoProfileError(f"the name in the LinkedIn address is longer than {MAX_NAME_CHARACTERS} characters")
+    if not name or _RAW_ONLY & set(raw.rstrip(TRAILING)) or not all(_may_stand_in_a_name(c) for c in name):
+        raise _NoProfileError(_BAD_NAME)
+    if not _MEMBER_ID.fullmatch(name) and _SPOILT_MEMBER_ID.fullmatch(name):
+        raise _NoProfileError("the LinkedIn address holds a member id that has lost its capital letters")
+    if name in SHARED_NAMES:
+        raise _NoProfileError(f"the LinkedIn address is {SHARED_NAMES[name]}")
+    if is_placeholder_name(name) or not any(unicodedata.category(c)[0] in "LNS" for c in name):
+        raise _NoProfileError("the name in the LinkedIn address is a placeholder")
+    return name
+
+
+def _is_cut_off(name: str) -> bool:
+    """Whether dots show that the end is missing: the beginning of a name can be another person's name."""
+    return _CUT_OFF.search(name) is not None and name.strip(".\u2026" + TRAILING) != ""
+
+
+def _decoded(raw: str) -> str:
+    name = unquote(raw, errors="strict")
+    for _ in range(2):  # encoded by two programs, one after the other
+        if not _ENCODED.search(name):
+            break
+        name = unquote(name, errors="strict")
+    return name
+
+
+def _canonical(name: str) -> str:
+    """One form of all spellings that look the same; a fixed point, though lower-casing can decompose (U+0130)."""
+    for _ in range(4):
+        text = visible(unicodedata.normalize("NFC", name)).rstrip(TRAILING)
+        text = text if _MEMBER_ID.fullmatch(text) else unicodedata.normalize("NFC", text.lower())
+        if text == name:
+            break
+        name = text
+    return name
+
+
+def _may_stand_in_a_name(character: str) -> bool:
+    if character in "\u200c\u200d":  # `visible` has left those that count
+        return True
+    return character.isprintable() and not character.isspace() and character not in _FORBIDDEN

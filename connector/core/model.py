@@ -104,8 +104,10 @@ class CrmRecord:
     moved_to: tuple[str, str] | None = None
 
     def text(self, name: str | None) -> str:
-        """The trimmed text of a field; empty when unset, unmapped or not text."""
+        """The trimmed text of a field; empty when unset or unmapped. A whole number has no `.0`."""
         value = self.values.get(name) if name else None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         return str(value).strip() if value is not None and value is not False else ""
 
     def truthy(self, name: str | None) -> bool:

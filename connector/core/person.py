@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.core import linkedin
+from connector.core.digits import NotDigits, digits_of, is_filler
+from connector.core.invisible import has_control, trimmed, visible
 from connector.core.mapping import FixedValue, PersonFields
-from connector.core.model import Channel, CrmRecord, Lookup, Person, Prices
+from connector.core.model import Channel, CrmRecord, FieldValue, Lookup, Person, Prices
 
-MAX_ID_DIGITS = 20
 _EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_NO_EVENT = frozenset({"na", "none", "null", "unknown", "undefined"})  # typed where there is no event
 
 
 class IdentifiedBy(StrEnum):
@@ -75,31 +77,45 @@ Identity = Identified | NeedsLookup | NobodyThere | Unidentified
 
 
 def person_of(record: CrmRecord, fields: PersonFields) -> Person:
-    """Read the identifiers of a record; what cannot be used is told in `problems`."""
+    """Read the identifiers of a record; `problems` gives the reason for each that cannot be used."""
     problems: list[str] = []
-    personnel_id: str | None = record.text(fields.personnel_id) or None
-    if personnel_id and not (personnel_id.isascii() and personnel_id.isdecimal()):
-        problems.append(f"{fields.personnel_id} is not a personnel id: it must be digits only")
-        personnel_id = None
-    elif personnel_id and len(personnel_id) > MAX_ID_DIGITS:
-        problems.append(f"{fields.personnel_id} is not a personnel id: it has more than {MAX_ID_DIGITS} digits")
-        personnel_id = None
+    personnel_id: str | None = None
+    if record.text(fields.personnel_id):
+        found = _personnel_id(record.values.get(str(fields.personnel_id)))
+        if isinstance(found, NotDigits):
+            problems.append(f"{fields.personnel_id} is not a personnel id: {found.reason}")
+        else:
+            personnel_id = found
     name: str | None = None
     address = record.text(fields.linkedin_url)
     if address:
-        found = linkedin.normalise(address)
-        if isinstance(found, linkedin.NotAPerson):
-            problems.append(f"{fields.linkedin_url}: {found.reason}")
+        named = linkedin.normalise(address)
+        if isinstance(named, linkedin.NotAPerson):
+            problems.append(f"{fields.linkedin_url}: {named.reason}")
         else:
-            name = found
+            name = named
     return Person(personnel_id, _event_of(record, fields), name, tuple(problems))
 
 
+def _personnel_id(value: FieldValue) -> str | NotDigits:
+    found = digits_of(value)
+    if isinstance(found, str) and is_filler(found):
+        return NotDigits("its digits are a placeholder")
+    return found
+
+
 def _event_of(record: CrmRecord, fields: PersonFields) -> str | None:
-    """The event, if what stands there can be one; without it the person is bought without naming an event."""
+    """The event, if the field holds one; without it the person is bought without naming an event."""
     event = fields.event_id
-    text = event.value if isinstance(event, FixedValue) else record.text(event)
-    return text if _EVENT.fullmatch(text) else None
+    text = trimmed(event.value if isinstance(event, FixedValue) else record.text(event))
+    if has_control(text):
+        return None
+    text = visible(text).removeprefix("'").strip()
+    found = digits_of(text)
+    if isinstance(found, str):
+        return found
+    is_id = _EVENT.fullmatch(text) is not None and text.strip("0-_") != "" and text.lower() not in _NO_EVENT
+    return text if is_id else None
 
 
 def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:

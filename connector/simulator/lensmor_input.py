@@ -5,7 +5,7 @@ from datetime import date
 from urllib.parse import unquote, urlsplit
 
 from connector.simulator.front import RefusalError
-from connector.simulator.people import is_digits
+from connector.simulator.people import is_digits, name_in_own_case
 
 PRECHECK_LIMITS = {"action_type": 100, "call_source": 100, "locale": 20, "trace_id": 200}
 LINKEDIN_HOSTS = frozenset({"linkedin.com", "www.linkedin.com"})
@@ -128,7 +128,7 @@ def linkedin_name(query: Mapping[str, str]) -> str | None:
     is_profile = len(path) == 3 and path[1].lower() == "in" and path[2] != ""
     if parts.scheme not in {"http", "https"} or host not in LINKEDIN_HOSTS or not is_profile:
         return None
-    return unquote(path[2]).lower()
+    return name_in_own_case(unquote(path[2]))
 
 
 def _count(query: Mapping[str, str], name: str, usual: int, largest: int | None) -> int:

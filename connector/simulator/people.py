@@ -4,9 +4,11 @@ Every name is invented, every email stands at example.com and every phone in a r
 refuse anything else, so that no demo or test can ever carry a real person's data.
 """
 
+import re
 from dataclasses import dataclass
 
 MAIL_DOMAIN = "@example.com"
+MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,16 @@ class SimPerson:
         """
         if not is_digits(self.personnel_id):
             raise ValueError(f"personnel_id must be decimal digits: {self.personnel_id!r}")
-        if self.linkedin_name is not None and self.linkedin_name != self.linkedin_name.lower():
+        if self.linkedin_name is not None and self.linkedin_name != name_in_own_case(self.linkedin_name):
             raise ValueError(f"linkedin_name must be lower case: {self.linkedin_name!r}")
         for mail in (self.email, self.work_email, self.personal_email):
             if mail is not None and not mail.endswith(MAIL_DOMAIN):
                 raise ValueError(f"invented emails stand at example.com: {mail!r}")
+
+
+def name_in_own_case(name: str) -> str:
+    """A LinkedIn name as the site compares it: public names without case, member ids (`ACoAA...`) exactly."""
+    return name if MEMBER_ID.fullmatch(name) else name.lower()
 
 
 def is_digits(text: str) -> bool:

@@ -15,6 +15,7 @@ from connector.simulator.charges import ChargeLedger
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Faults
 from connector.simulator.front import Answer, Call, Caller, Front, RefusalError
+from connector.simulator.people import name_in_own_case
 from connector.simulator.requests_log import RequestLog
 from connector.simulator.salesfinity_callbacks import Callbacks, CallbackSettings, Delivery
 from connector.simulator.salesfinity_state import Lookup, NoCreditsError, SalesfinityState
@@ -175,7 +176,7 @@ class _SalesfinityFront(Front):
 
 
 def linkedin_name(url: str) -> str | None:
-    """The username of a `linkedin.com/in/<username>` address, decoded and in lower case; None for any other address.
+    """The username of a `linkedin.com/in/<username>` address, lower-cased unless a member id; None for any other.
 
     Hosts without name part, with `www` or with a country are taken; a path, query or fragment behind the name is not.
     Whether the vendor takes those is not documented, so relying on it must fail here.
@@ -189,7 +190,7 @@ def linkedin_name(url: str) -> str | None:
     is_profile = len(path) == 3 and path[:2] == ["", "in"] and path[2] != ""
     if parts.scheme not in {"http", "https"} or not LINKEDIN_HOST.fullmatch(host) or not is_profile:
         return None
-    return None if parts.query or parts.fragment else unquote(path[2]).lower()
+    return None if parts.query or parts.fragment else name_in_own_case(unquote(path[2]))
 
 
 def _is_web_address(url: str) -> bool:

@@ -154,7 +154,18 @@ def test_the_outcome_that_most_needs_a_persons_eye_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text", "ticked"),
-    [(None, "", False), (False, "", False), (True, "True", True), ("", "", False), (" a ", "a", True), (5, "5", True)],
+    [
+        (None, "", False),
+        (False, "", False),
+        (True, "True", True),
+        ("", "", False),
+        (" a ", "a", True),
+        (5, "5", True),
+        (62992312.0, "62992312", True),
+        (1.5, "1.5", True),
+        (1e20, "100000000000000000000", True),
+        (float("inf"), "inf", True),
+    ],
 )
 def test_how_a_field_reads(value: FieldValue, text: str, ticked: bool) -> None:
     record = CrmRecord("1", "v", {"F": value})

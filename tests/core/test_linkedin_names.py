@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from connector.core.invisible import trimmed
 from connector.core.linkedin import MAX_NAME_CHARACTERS, NotAPerson, normalise, profile_url
 
 ACCEPTED = {
@@ -84,25 +85,25 @@ REFUSED = {
     # users, ports and schemes
     "https://linkedin.com@evil.example/in/ada-sample": "not on linkedin.com",
     "https://linkedin.com:443@evil.example/in/ada-sample": "not on linkedin.com",
-    "https://evil.example@linkedin.com/in/ada-sample": "not on linkedin.com",
-    "https://user:secret@www.linkedin.com/in/ada-sample": "not on linkedin.com",
-    "https://www.linkedin.com:8443/in/ada-sample": "not on linkedin.com",
+    "https://evil.example@linkedin.com/in/ada-sample": "names a user or a port",
+    "https://user:secret@www.linkedin.com/in/ada-sample": "names a user or a port",
+    "https://www.linkedin.com:8443/in/ada-sample": "names a user or a port",
     "https://www.linkedin.com:port/in/ada-sample": "cannot be read",
     "https://www.linkedin.com:99999/in/ada-sample": "cannot be read",
-    "ftp://www.linkedin.com/in/ada-sample": "not on linkedin.com",
-    "javascript://www.linkedin.com/in/ada-sample": "not on linkedin.com",
-    "mailto:ada@linkedin.com/in/ada-sample": "not on linkedin.com",
+    "ftp://www.linkedin.com/in/ada-sample": "does not hold a web address",
+    "javascript://www.linkedin.com/in/ada-sample": "does not hold a web address",
+    "mailto:ada@linkedin.com/in/ada-sample": "names a user or a port",
     "https://[linkedin.com/in/ada-sample": "cannot be read",
     # names that no profile has
     "https://www.linkedin.com/in/%20": "characters that no profile has",
-    "https://www.linkedin.com/in/ada sample": "characters that no profile has",
+    "https://www.linkedin.com/in/ada sample": "other text beside the address",
     "https://www.linkedin.com/in/ada%2Fsample": "characters that no profile has",
     "https://www.linkedin.com/in/ada%5Csample": "characters that no profile has",
     "https://www.linkedin.com/in/%2e%2e": "characters that no profile has",
     "https://www.linkedin.com/in/ada%3Fx": "characters that no profile has",
     "https://www.linkedin.com/in/ada%2525": "characters that no profile has",
-    "https://www.linkedin.com/in/ada%00": "characters that no profile has",
-    "https://www.linkedin.com/in/ada\u200bsample": "characters that no profile has",
+    "https://www.linkedin.com/in/ada%00sample": "characters that no profile has",
+    "https://www.linkedin.com/in/anna-0-62%0999": "characters that no profile has",
     "https://www.linkedin.com/in/<name>": "characters that no profile has",
     "https://www.linkedin.com/in/jos%E9": "broken percent-encoding",
     "https://www.linkedin.com/in/" + "a" * 301: "longer than 300",
@@ -163,7 +164,7 @@ def test_any_text_gives_a_clean_name_or_a_reason(address: str) -> None:
         return
     assert found
     assert len(found) <= MAX_NAME_CHARACTERS
-    assert found == found.lower()
+    assert found == found.lower() or found.startswith("AC")
     assert found == unicodedata.normalize("NFC", found)
     assert not any(c.isspace() or c in "/\\?#%" for c in found)
     assert normalise(profile_url(found)) == found
@@ -173,9 +174,12 @@ def test_any_text_gives_a_clean_name_or_a_reason(address: str) -> None:
 @given(st.text(max_size=20).filter(lambda text: isinstance(normalise(f"linkedin.com/in/{text}"), str)))
 @settings(max_examples=100, deadline=None)
 def test_hosts_and_tails_do_not_change_the_name(text: str) -> None:
-    names = {
+    name = normalise(f"linkedin.com/in/{text}")
+    found = {
         normalise(f"{head}/in/{text}{tail}")
         for head in ("linkedin.com", "https://www.linkedin.com", "http://m.linkedin.com", "HTTPS://br.LinkedIn.COM")
         for tail in ("", "/", "/en", "/details/skills/?x=1")
     }
-    assert len(names) == 1
+    assert {one for one in found if isinstance(one, str)} == {name}
+    if text == trimmed(text):  # a blank within an address is refused, at the end of one it is nothing
+        assert found == {name}

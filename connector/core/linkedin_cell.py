@@ -1,0 +1,136 @@
+"""The text of a LinkedIn field before it is read as an address: HTML, quotes, doubled schemes, placeholders.
+
+CRM fields hold links as formulas and rich text store them, as people copy them out of mails, and as lists join them.
+Whatever surrounds one address with certainty is taken off here; a cell that names two people is recognised.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import unquote
+
+_CLOSING = ")]}>'\"`\u2019\u201d\u00bb"
+_SEPARATORS = ",.;:!"
+TRAILING = _SEPARATORS + _CLOSING
+_OPENING = "<([{\"'`\u201c\u2018\u00ab\u201e"
+_PAIRS = ("<>", "()", "[]", "{}", '""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb", "\u201e\u201c")
+_ANCHOR = re.compile(r"<a\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"']+))[^>]*>(.*?)</a\s*>", re.I)
+_MARKDOWN = re.compile(r"\[[^\]]*\]\(\s*<?([^\s()<>]+)>?\s*\)")
+_FORMULA = re.compile(r"=\s*HYPERLINK\(\s*\"([^\"]+)\"\s*[,;)].*", re.I)
+_TAGS = re.compile(r"</?(?:p|div|span|b|i|u|br)\b[^>]*>", re.I)
+_WEB = re.compile(r"(?:https?(?:[:;]/*|/{2,}))+|/{2,}", re.I)
+_APP = re.compile(r"linkedin:/+(?=in/)", re.I)
+_OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)(?![^/]*@)", re.I)
+_PERSON = re.compile(r"linkedin\.com(?::\d+)?/+(?:(?:comm|mwlite)/+)?(?:in/+)+([^/?#&\s,;|\"'<>()]+)", re.I)
+_LINK = re.compile(r"https?$|([a-z0-9-]+\.)*linkedin\.com$|https?:|https?%3a", re.I)
+
+_LOGGED_IN = "the page of the user who is logged in, not of one person"
+_A_ROUTE = "a page of LinkedIn's own, not a person's"
+SHARED_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("me", "self", "my-profile", "myprofile", "edit", "settings", "view", "new"), _LOGGED_IN),
+        "unavailable": "LinkedIn's page for profiles that cannot be shown",
+        **dict.fromkeys(("login", "signup", "signin", "feed", "home", "search", "public-profile"), _A_ROUTE),
+        **dict.fromkeys(("profile", "404", "error", "redirect", "authwall"), _A_ROUTE),
+    }
+)
+# fmt: off
+_PLACEHOLDER_NAMES = frozenset((
+    "na", "none", "null", "nil", "undefined", "unknown", "unavailable", "notavailable", "notfound", "notapplicable",
+    "nolinkedin", "noprofile", "test", "testuser", "dummy", "placeholder", "example", "username", "yourname",
+    "yourprofile", "profilename", "firstnamelastname", "linkedin", "linkedinurl",
+))
+_PLACEHOLDER_TEXTS = _PLACEHOLDER_NAMES | frozenset((
+    "nan", "nourl", "missing", "empty", "blank", "tbd", "tbc", "todo", "tester", "xyz", "abc", "asdf", "sample",
+    "pending", "false", "true", "no", "yes", "error", "ref", "value", "name", "url", "http", "https", "www",
+    "deleted", "removed", "redacted", "hidden", "private", "nolongeravailable",
+))
+# fmt: on
+
+
+def unwrapped(text: str) -> str:
+    """The text without HTML, Markdown, quotes, brackets and closing punctuation around its one address."""
+    for _ in range(12):
+        before = text
+        text = _without_one_wrapping(_link_of(text).strip())
+        if text == before:
+            break
+    text = text.replace("&amp;", "&")
+    if "/" not in text and "%2f" in text.lower():  # a whole address, percent-encoded
+        text = unquote(text)
+    return text.replace("\\", "/")  # browsers read it so
+
+
+def holds_other_text(text: str) -> bool:
+    """Whether something that is no address stands before an address, or behind it, in one field."""
+    return (
+        re.search(r"[;,|]\s*(?:https?:|www\.|([a-z0-9-]+\.)*linkedin\.com)", text.partition("?")[0], re.I) is not None
+    )
+
+
+def without_scheme(text: str) -> str | None:
+    """The address behind its scheme, however often and badly that is written; None for other kinds of address."""
+    app = _APP.match(text)
+    if app is not None:
+        return f"linkedin.com/{text[app.end() :]}"
+    web = _WEB.match(text)
+    rest = text[web.end() :] if web is not None else text
+    if re.match(r"/in/", rest, re.I):  # a path alone, as lists of profiles hold it
+        rest = f"linkedin.com{rest}"
+    return None if _OTHER_SCHEME.match(rest) and "." not in rest.partition(":")[0] else rest.lstrip("/")
+
+
+def holds_two_people(text: str) -> bool:
+    """Whether two different names stand behind `/in/` in the text, in a query too."""
+    names = {name.rstrip(TRAILING).lower() for name in _PERSON.findall(text)}
+    return len({name for name in names if not _LINK.match(name)}) > 1
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether people and programs write this in a field for which they have no address."""
+    return _plain(text) in _PLACEHOLDER_TEXTS or _says_nothing(text)
+
+
+def is_placeholder_name(name: str) -> bool:
+    """Whether people and programs write this behind `/in/` when they have no name to put there."""
+    return _plain(name) in _PLACEHOLDER_NAMES or _says_nothing(name)
+
+
+def _says_nothing(text: str) -> bool:
+    return bool(text) and set(_plain(text)) in (set(), {"0"}, {"x"})
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s\-_./\\#()<>\[\]'\"?!*:,;]+", "", text.lower())
+
+
+def _link_of(text: str) -> str:
+    """The target of a link in HTML, Markdown or a spreadsheet's formula; the text itself where it is none."""
+    anchors = _ANCHOR.findall(text)
+    around = _TAGS.sub("", _ANCHOR.sub("", text)).strip()
+    if len(anchors) == 1 and not around:
+        double, single, bare, shown = anchors[0]
+        target = html.unescape(double or single or bare)
+        both = f"{target} {html.unescape(shown)}"
+        return both if holds_two_people(both) else target
+    for pattern in (_MARKDOWN, _FORMULA):
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return text if holds_two_people(text) else found[1]
+    return text
+
+
+def _without_one_wrapping(text: str) -> str:
+    """One layer less: separators at the ends, then a pair of quotes or brackets, then one that has lost its partner."""
+    text = text.lstrip(",;").strip()
+    cut = text.rstrip(_SEPARATORS)
+    if ".." not in text[len(cut) :] and not cut.endswith("\u2026"):  # dots show that the end is missing
+        text = cut
+    if len(text) < 2:
+        return text
+    if any(text[0] == pair[0] and text[-1] == pair[1] for pair in _PAIRS):
+        return text[1:-1].strip()
+    if text[-1] in _CLOSING:
+        return text if text[-1] == ")" and "(" in text else text[:-1].strip()
+    return text[1:].strip() if text[0] in _OPENING else text
