@@ -6,7 +6,7 @@ U+2028) separate things: inside an identifier or a value they show that two entr
 
 The two joiners are letters' company in some scripts. Unicode gives them a meaning after a virama, between letters of
 cursive scripts and between the parts of an emoji (RFC 5892, appendix A); there they change the look and are kept.
-Everywhere else nobody can see them, and two texts that look the same must be the same.
+Everywhere else they are invisible, and two texts that look the same must be the same.
 """
 
 import unicodedata

@@ -6,6 +6,7 @@ import phonenumbers
 
 from connector.core.mapping import ChannelMapping, PhoneChannel, PhoneFormat
 from connector.core.model import FieldValue
+from connector.core.phones import Dialled, split
 
 _FORMATS = {
     PhoneFormat.E164: phonenumbers.PhoneNumberFormat.E164,
@@ -38,16 +39,21 @@ def outgoing(value: str, channel: ChannelMapping) -> str:
 
 
 def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
-    """The number in the wanted form; one that cannot be read comes back as given."""
-    if form is PhoneFormat.AS_GIVEN:
+    """The number in the wanted form, an extension behind it; one that cannot be read comes back as given.
+
+    So does one with letters, which the library would turn into digits, and a local number, whose area it would leave
+    out: both would be other numbers.
+    """
+    dialled = split(number)
+    if form is PhoneFormat.AS_GIVEN or dialled is None:
         return number
     try:
-        parsed = phonenumbers.parse(number, region)
+        parsed = phonenumbers.parse(dialled.number, region)
     except phonenumbers.NumberParseException:
         return number
-    if not phonenumbers.is_possible_number(parsed):
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return number
-    return str(phonenumbers.format_number(parsed, _FORMATS[form]))
+    return str(Dialled(phonenumbers.format_number(parsed, _FORMATS[form]), dialled.extension))
 
 
 def crm_time(moment: datetime) -> str:

@@ -1,6 +1,6 @@
 """Stage 4: read tasks, and people where a task cannot tell; results are committed before anything else happens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connector.core.errors import NotThereError, RefusedError, StopError
@@ -8,7 +8,7 @@ from connector.core.model import Attention, Result, UnlockState
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
 from connector.engine.context import Run
 from connector.engine.resolve import still_wanted
-from connector.providers.interface import Item, ItemState, Provider, TaskReport
+from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Provider, Sight, TaskReport
 from connector.store.hints import Hint
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
@@ -33,6 +33,8 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         results.postpone(task, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
+    open_items = [] if report.ended else [report.items[person] for person in people if person in report.items]
+    _note_words(run, provider, f"task {task.id}", [report, *open_items])
     settled = run.settle(_settlements(provider, people, report))
     for person, unlock_id in given_up.items():
         item = report.items.get(person)
@@ -48,7 +50,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         if report.items.get(person, Item(ItemState.RUNNING)).state is ItemState.NO_VALUE and provider.keeps_records
     ]
     if empty:
-        results.read_people(empty, run.now(), "the vendor's task says unlocked and shows no value")
+        results.read_people(empty, run.now(), "the vendor's task is unlocked and shows no value")
     results.polled(task, next_poll(run, provider, task))
 
 
@@ -82,10 +84,40 @@ def _settlement(provider: Provider, unlock_id: int, item: Item) -> Settlement | 
             reason = f"{provider.name} failed{code}"
             return Settlement(unlock_id, Result.FAILED, reason, charged=provider.charges_failures)
         case ItemState.NO_VALUE if not provider.keeps_records:
-            reason = f"{provider.name} says completed and shows no value"
+            reason = f"{provider.name} completed the lookup without a usable value"
             return Settlement(unlock_id, Result.NOT_FOUND, reason, charged=True)
         case ItemState.NO_VALUE | ItemState.RUNNING:
             return None
+
+
+def _note_words(run: Run, provider: Provider, subject: str, read: Sequence[TaskReport | Item | Sight]) -> None:
+    """Keep the unknown states of what was just read, and drop those that it showed before."""
+    words = frozenset(one.unknown_word for one in read if one.unknown_word)
+    run.unknown_words.pop((provider.name, subject), None)
+    if words:
+        run.unknown_words[provider.name, subject] = words
+
+
+def report_unknown_words(run: Run) -> None:
+    """After the run's wait: one entry for each provider and unknown state that still keeps work open.
+
+    A provider that stopped in between is left out: how its work went on is not known, and the run has its own reason.
+    """
+    open_words = {
+        (provider, word)
+        for (provider, _), words in run.unknown_words.items()
+        if run.out_of_time or provider not in run.stopped
+        for word in words
+    }
+    for provider, word in sorted(open_words):
+        status = "a status that is no word" if word == UNREADABLE_WORD else f"the unknown status '{word}'"
+        run.attention.append(
+            Attention(
+                f"{provider} answers with {status}; it counts as in progress",
+                f"look at the purchase in {provider}'s own application; if {provider} has changed its API, update the "
+                "connector",
+            )
+        )
 
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:
@@ -119,6 +151,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         results.postpone_check(row, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
+    _note_words(run, provider, f"person {row.id}", [] if sight is None else [sight])
     view = View.RUNNING if sight is None else sight.view
     verdict = judge(row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures)
     repeats = isinstance(verdict, MaySubmit | MayRepeat)

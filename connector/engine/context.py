@@ -127,6 +127,7 @@ class Run:
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: unlocks that became final and whose records were not told yet.
+        unknown_words: states that this version does not know, by provider and task or person that shows them now.
         still_at_work: providers with tasks or unknown unlocks from earlier runs.
         smaller: by object, the size of collections that the org's automation can handle in this run.
         accepted: (object, field in lower case) of fields that the CRM has taken from this run.
@@ -172,6 +173,7 @@ class Run:
     guarded: set[str] = field(default_factory=set)
     left_for_later: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
+    unknown_words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     plan: FrozenPlan | None = None
     budget_id: str | None = None
 

@@ -11,7 +11,7 @@ from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
-from connector.engine import books, reconcile, write
+from connector.engine import books, collect, reconcile, write
 from connector.engine.apply import take_up
 from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
@@ -114,5 +114,6 @@ def _work(run: Run) -> None:
         if not run.reopened or run.out_of_time:
             break
         run.writing_last = False
+    collect.report_unknown_words(run)
     write.write_incomplete(run)
     books.classify_rest(run)

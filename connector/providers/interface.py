@@ -19,6 +19,7 @@ from connector.core.errors import UnsupportedError
 from connector.core.model import Channel, Lookup
 from connector.core.person import Source
 from connector.core.recover import View
+from connector.core.vendor_values import shown_word, value_of
 
 
 class SkipReason(StrEnum):
@@ -57,27 +58,40 @@ class ItemState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One person's line in a task; `value` only with delivered, `detail` is the vendor's error code."""
+    """One person's line in a task.
+
+    Attributes:
+        value: only with delivered, and never anything but an address or a number; see `brought`.
+        detail: the vendor's error code.
+        unknown_word: a state that this version does not know, for people; it counts as running.
+    """
 
     state: ItemState
     value: str | None = None
     detail: str = ""
+    unknown_word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """A task as it is now; people without a line are absent from `items`."""
+    """A task as it is now; people without a line are absent from `items`.
+
+    Attributes:
+        unknown_word: a state of the task that this version does not know, for people; it counts as running.
+    """
 
     ended: bool
     items: Mapping[str, Item]
+    unknown_word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One channel in the vendor's record of a person; `value` only with delivered."""
+    """One channel in the vendor's record of a person; the attributes are those of `Item`."""
 
     view: View
     value: str | None = None
+    unknown_word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,31 @@ class EventAccess:
     already_unlocked: bool
     credits_used: int
     balance_after: int | None
+# From the least to the most: where a task lists a person twice, the best line counts.
+_RANKS = (ItemState.FAILED, ItemState.NOT_FOUND, ItemState.RUNNING, ItemState.NO_VALUE, ItemState.DELIVERED)
+UNREADABLE_WORD = "no word"  # a state that is no text, or holds nothing that may be shown
+
+
+def brought(channel: Channel, raw: object) -> Item:
+    """A line that the vendor calls finished: delivered only with a usable value."""
+    value = value_of(channel, raw)
+    return Item(ItemState.NO_VALUE) if value is None else Item(ItemState.DELIVERED, value)
+
+
+def shown(channel: Channel, raw: object) -> Sight:
+    """A record that the vendor calls unlocked: delivered only with a usable value."""
+    value = value_of(channel, raw)
+    return Sight(View.NO_VALUE) if value is None else Sight(View.DELIVERED, value)
+
+
+def better(one: Item | None, other: Item) -> Item:
+    """The better of a person's two lines, the first where they are equal: a result is never lowered."""
+    return other if one is None or _RANKS.index(other.state) > _RANKS.index(one.state) else one
+
+
+def unknown_word(value: object) -> str:
+    """How an unknown state is reported; never empty."""
+    return shown_word(value) or UNREADABLE_WORD
 
 
 class Provider(ABC):

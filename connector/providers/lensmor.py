@@ -11,11 +11,13 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
 from connector.core.linkedin import profile_url
 from connector.core.model import Channel, Lookup, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.recover import View
+from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import Answer, VendorHttp, whole
 from connector.providers.interface import (
     Found,
@@ -26,6 +28,10 @@ from connector.providers.interface import (
     SkipReason,
     Submission,
     TaskReport,
+    better,
+    brought,
+    shown,
+    unknown_word,
 )
 from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
@@ -40,27 +46,31 @@ _TASK = {
     Channel.PHONE: "/external/contacts/unlock-phone-tasks/",
 }
 _VALUE = {Channel.WORK_EMAIL: "email", Channel.PHONE: "phone"}
-_SKIPS = {
-    "already_unlocked_personnel_ids": SkipReason.ALREADY_UNLOCKED,
-    "unlocking_personnel_ids": SkipReason.UNLOCKING,
-    "invalid_personnel_ids": SkipReason.INVALID,
-    "missing_personnel_ids": SkipReason.MISSING,
-    "unlinked_personnel_ids": SkipReason.UNLINKED,
+_SKIPS = {  # by `plain_word`
+    "alreadyunlockedpersonnelids": SkipReason.ALREADY_UNLOCKED,
+    "unlockingpersonnelids": SkipReason.UNLOCKING,
+    "invalidpersonnelids": SkipReason.INVALID,
+    "missingpersonnelids": SkipReason.MISSING,
+    "unlinkedpersonnelids": SkipReason.UNLINKED,
 }
-_EMAIL_STATES: Mapping[object, View] = {
+# States in the form of `plain_word`, with synonyms that other versions of the contract may use.
+_DONE = frozenset({"completed", "complete", "done", "success", "successful", "succeeded", "finished"})
+_FAILED = frozenset({"failed", "failure", "error", "errored"})
+_RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
+_UNLOCKED = _DONE | {"unlocked"}
+_EMAIL_STATES: Mapping[str, View] = {
     "locked": View.NOT_BOUGHT,
-    "unlocking": View.RUNNING,
-    "unlocked": View.DELIVERED,
-    "failed": View.FAILED,
+    **dict.fromkeys(_RUNNING | {"unlocking"}, View.RUNNING),
+    **dict.fromkeys(_UNLOCKED, View.DELIVERED),
+    **dict.fromkeys(_FAILED, View.FAILED),
 }
-_PHONE_STATES: Mapping[object, View] = {
-    None: View.NOT_BOUGHT,
-    "processing": View.RUNNING,
-    "ready": View.DELIVERED,
-    "failed": View.FAILED,
+_PHONE_STATES: Mapping[str, View] = {
+    **dict.fromkeys(_RUNNING, View.RUNNING),
+    **dict.fromkeys(_DONE | {"ready"}, View.DELIVERED),
+    **dict.fromkeys(_FAILED, View.FAILED),
 }
-_ENDED = ("completed", "failed")  # tuples: a word of a wrong type is compared, never hashed
-_TAKEN = ("accepted", "success")
+_ACCEPTED = "accepted"
+_TAKEN = frozenset({_ACCEPTED, "success", "successful", "succeeded"})
 
 
 class LensmorSettings(ProviderSettings):
@@ -131,21 +141,24 @@ class Lensmor(Provider):
         return _submission(answer, set(people))
 
     def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
-        """The task's items by person; unknown words count as running."""
+        """The task's items by person, the best of each; unknown words count as running."""
         del people
         body = self._http.read(_TASK[channel] + quote(task_id, safe="")).body
         rows = body.get("items")
         items: dict[str, Item] = {}
         for row in rows if isinstance(rows, list) else []:
-            person = row.get("personnelId") if isinstance(row, dict) else None
-            if isinstance(person, str | int) and not isinstance(person, bool):
-                items[str(person)] = _item(row, _VALUE[channel])
-        return TaskReport(ended=body.get("taskStatus") in _ENDED, items=items)
+            person = id_of(row.get("personnelId")) if isinstance(row, dict) else None
+            if person is not None:
+                items[person] = better(items.get(person), _item(row, channel))
+        status = body.get("taskStatus")
+        word = plain_word(status)
+        ended = word in _DONE | _FAILED
+        return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(status))
 
     def read_person(self, person: str) -> Mapping[Channel, Sight]:
-        """Both channels' state in the profile; an answer about anybody else tells nothing, so all counts as running."""
+        """Both channels' state in the profile; an answer about another person counts as running: it proves nothing."""
         body = self._http.read("/external/personnel/profile", {"personnel_id": person}).body
-        if str(body.get("id")) != person:
+        if id_of(body.get("id")) != person:
             return dict.fromkeys(CHANNELS, Sight(View.RUNNING))
         return _sights(body)
 
@@ -157,8 +170,8 @@ class Lensmor(Provider):
         except NotThereError:
             return Found(Lookup(None))
         person = body.get("personnel")
-        person_id = str(person.get("id", "")) if isinstance(person, dict) else ""
-        if not isinstance(person, dict) or not (person_id.isascii() and person_id.isdecimal()):
+        person_id = digits_of(person.get("id")) if isinstance(person, dict) else None
+        if not isinstance(person, dict) or not isinstance(person_id, str):
             raise RefusedError("lensmor's answer to a LinkedIn lookup names no personnel id")
         return Found(Lookup(person_id, _event_ids(body.get("events"))), _sights(person))
 
@@ -174,15 +187,14 @@ class Lensmor(Provider):
 def _submission(answer: Answer, sent: set[str]) -> Submission:
     body = answer.body
     task_id = _task_id(body)
-    status = body.get("status")
-    if answer.status != 201 or status not in _TAKEN or (status == "accepted" and task_id is None):
+    status = plain_word(body.get("status"))
+    if answer.status != 201 or status not in _TAKEN or (status == _ACCEPTED and task_id is None):
         raise LostAnswerError("lensmor accepted a paid request with an answer that cannot be read")
-    skipped: dict[str, SkipReason] = {}
-    for person in _texts(body.get("skipped_personnel_ids")):
-        skipped[person] = SkipReason.UNEXPLAINED
-    detail = body.get("skipped_detail")
-    for key, reason in _SKIPS.items():
-        for person in _texts(detail.get(key)) if isinstance(detail, dict) else []:
+    lists = _by_plain_name(body)
+    skipped = dict.fromkeys(_ids(lists.get("skippedpersonnelids")), SkipReason.UNEXPLAINED)
+    detail = _by_plain_name(lists.get("skippeddetail"))
+    for name, reason in _SKIPS.items():
+        for person in _ids(detail.get(name)):
             skipped[person] = reason
     if task_id is None:
         for person in sent - skipped.keys():
@@ -190,50 +202,52 @@ def _submission(answer: Answer, sent: set[str]) -> Submission:
     return Submission(task_id, {person: reason for person, reason in skipped.items() if person in sent})
 
 
+def _by_plain_name(value: object) -> Mapping[str, object]:
+    """An object's members by name, read like states: `skipped_detail` and `skippedDetail` are one."""
+    members = value if isinstance(value, dict) else {}
+    return {plain_word(name): member for name, member in members.items()}
+
+
 def _task_id(body: Mapping[str, Any]) -> str | None:
-    for key in ("task_id", "job_id"):
-        found = body.get(key)
-        if isinstance(found, str | int) and not isinstance(found, bool) and str(found):
-            return str(found)
-    return None
+    return id_of(body.get("task_id")) or id_of(body.get("job_id"))
 
 
-def _item(row: Mapping[str, Any], value_key: str) -> Item:
-    status, value = row.get("status"), row.get(value_key)
-    if status == "unlocked":
-        text = value.strip() if isinstance(value, str) else ""
-        return Item(ItemState.DELIVERED, text) if text else Item(ItemState.NO_VALUE)
-    if status == "failed":
+def _item(row: Mapping[str, Any], channel: Channel) -> Item:
+    status = row.get("status")
+    word = plain_word(status)
+    if word in _UNLOCKED:
+        return brought(channel, row.get(_VALUE[channel]))
+    if word in _FAILED:
         return Item(ItemState.FAILED, detail=_word(row.get("errorCode")))
-    return Item(ItemState.RUNNING)
+    return Item(ItemState.RUNNING, unknown_word="" if word in _RUNNING else unknown_word(status))
 
 
 def _sights(person: Mapping[str, Any]) -> Mapping[Channel, Sight]:
+    email, phone = person.get("contactUnlockStatus"), person.get("phoneUnlockStatus")
     return {
-        Channel.WORK_EMAIL: _sight(person.get("contactUnlockStatus"), _EMAIL_STATES, person.get("email")),
-        Channel.PHONE: _sight(person.get("phoneUnlockStatus"), _PHONE_STATES, person.get("phone")),
+        Channel.WORK_EMAIL: _sight(Channel.WORK_EMAIL, email, _EMAIL_STATES, person),
+        # Documented: no phone was ever asked for while the state is null.
+        Channel.PHONE: Sight(View.NOT_BOUGHT) if phone is None else _sight(Channel.PHONE, phone, _PHONE_STATES, person),
     }
 
 
-def _sight(word: object, states: Mapping[object, View], value: object) -> Sight:
-    text = value.strip() if isinstance(value, str) else ""
-    view = states.get(word, View.RUNNING) if word is None or isinstance(word, str) else View.RUNNING
-    if view is not View.DELIVERED:
-        return Sight(view)
-    return Sight(View.DELIVERED, text) if text else Sight(View.NO_VALUE)
+def _sight(channel: Channel, status: object, states: Mapping[str, View], person: Mapping[str, Any]) -> Sight:
+    view = states.get(plain_word(status))
+    if view is None:
+        return Sight(View.RUNNING, unknown_word=unknown_word(status))
+    return shown(channel, person.get(_VALUE[channel])) if view is View.DELIVERED else Sight(view)
 
 
 def _event_ids(page: object) -> tuple[str, ...]:
     """`eventId` of each event of a page; `id` where an older answer has only that."""
     rows = page.get("items") if isinstance(page, dict) else None
     rows = rows if isinstance(rows, list) else []
-    ids = [row.get("eventId") or row.get("id") for row in rows if isinstance(row, dict)]
-    return tuple(str(found) for found in ids if isinstance(found, str | int) and str(found))
+    ids = [id_of(row.get("eventId") or row.get("id")) for row in rows if isinstance(row, dict)]
+    return tuple(found for found in ids if found is not None)
 
 
-def _texts(value: object) -> list[str]:
-    rows = value if isinstance(value, list) else []
-    return [str(row) for row in rows if isinstance(row, str | int) and not isinstance(row, bool)]
+def _ids(value: object) -> list[str]:
+    return [found for row in (value if isinstance(value, list) else []) if (found := id_of(row)) is not None]
 
 
 def _word(value: object) -> str:

@@ -6,7 +6,8 @@ is resolved by a callback or by the operator, never by asking again. Callbacks a
 be reached; what they say is read once more by GET, and polling goes on, more slowly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import Field
@@ -15,8 +16,9 @@ from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.linkedin import normalise, profile_url
 from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
+from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import VendorHttp, whole
-from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport
+from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport, brought, unknown_word
 from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "salesfinity"
@@ -26,6 +28,10 @@ POLL_SCHEDULE_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 SAFETY_NET_S = (60.0, 300.0)  # between polls where a callback is expected
 CallbackUrl = Callable[[str], str]  # from an attempt's id
 _PATH = "/v1/api/enrichment/email"
+# States in the form of `plain_word`, with synonyms that other versions of the contract may use.
+_DONE = frozenset({"completed", "complete", "done", "success", "successful", "succeeded", "finished"})
+_FAILED = frozenset({"failed", "failure", "error", "errored"})
+_RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
 _TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 
 
@@ -88,26 +94,24 @@ class Salesfinity(Provider):
         if self._callback_url is not None:
             body["callback_url"] = self._callback_url(attempt_id)
         answer = self._http.pay(_PATH, body)
-        lookup_id = answer.body.get("_id")
-        if answer.status != 201 or not isinstance(lookup_id, str) or not lookup_id:
+        lookup_id = id_of(answer.body.get("_id"))
+        if answer.status != 201 or lookup_id is None:
             raise LostAnswerError("salesfinity accepted a lookup with an answer that cannot be read")
         return Submission(lookup_id)
 
     def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
         """The lookup's state, told of the one person it was made for."""
-        del channel
         (person,) = people
         body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
-        status, found = body.get("status"), body.get("email")
-        if status == "completed":
-            value = found.get("email") if isinstance(found, dict) else None
-            text = value.strip() if isinstance(value, str) else ""
-            return _ended(person, Item(ItemState.DELIVERED, text) if text else Item(ItemState.NO_VALUE))
-        if status == "not-found":
+        status = body.get("status")
+        word = plain_word(status)
+        if word in _DONE:
+            return _ended(person, _completed(channel, body))
+        if word == "notfound":
             return _ended(person, Item(ItemState.NOT_FOUND))
-        if status == "failed":
+        if word in _FAILED:
             return _ended(person, Item(ItemState.FAILED))
-        return TaskReport(ended=False, items={})
+        return TaskReport(ended=False, items={}, unknown_word="" if word in _RUNNING else unknown_word(status))
 
     def knows_task(self, task_id: str, attempt_id: str, person: str) -> bool:
         """Whether the lookup echoes our id and was made for that person."""
@@ -118,6 +122,19 @@ class Salesfinity(Provider):
     def close(self) -> None:
         """Close idle connections."""
         self._http.close()
+
+
+def _completed(channel: Channel, body: Mapping[str, Any]) -> Item:
+    """The email that a lookup found, if it is of the type that was asked for; charged in either case.
+
+    The documented form is an object with `email` and `type`; a plain text is the email.
+    """
+    found = body.get("email")
+    email, kind = (found.get("email"), found.get("type")) if isinstance(found, dict) else (found, None)
+    word = plain_word(kind or body.get("enrichment_type")).removesuffix("email")
+    if word in _TYPES.values() and word != _TYPES[channel]:
+        return Item(ItemState.NO_VALUE)
+    return brought(channel, email)
 
 
 def _ended(person: str, item: Item) -> TaskReport:

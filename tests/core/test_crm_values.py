@@ -92,6 +92,17 @@ E164, INTERNATIONAL, AS_GIVEN = PhoneFormat.E164, PhoneFormat.INTERNATIONAL, Pho
         # as given means as given
         ("+1 415 555 0123", AS_GIVEN, "US", "+1 415 555 0123"),
         ("call me", AS_GIVEN, "US", "call me"),
+        # an extension is part of the number
+        ("+1 415 555 0123 ext. 5", E164, None, "+14155550123 ext. 5"),
+        ("(415) 555-0123 x12", E164, "US", "+14155550123 ext. 12"),
+        ("+1 415 555 0123 #12", INTERNATIONAL, None, "+1 415-555-0123 ext. 12"),
+        # letters and missing areas are never turned into digits
+        ("+1 415 555 XXXX", E164, "US", "+1 415 555 XXXX"),
+        ("1-800-FLOWERS", INTERNATIONAL, "US", "1-800-FLOWERS"),
+        ("555-0132", E164, "US", "555-0132"),
+        ("555-0132", INTERNATIONAL, "US", "555-0132"),
+        ("1234567", E164, "DE", "+491234567"),
+        ("+1 555 0132", E164, None, "+1 555 0132"),
         # what cannot be read is written as given
         ("call me", E164, "US", "call me"),
         ("", E164, "US", ""),

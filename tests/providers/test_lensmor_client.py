@@ -38,25 +38,42 @@ def told(vendors: Vendors, body: object) -> Lensmor:
 
 
 @pytest.mark.parametrize(
-    ("word", "ended"),
+    ("status", "ended"),
     [
-        ("pending", False),
-        ("processing", False),
-        ("completed", True),
-        ("failed", True),
-        ("under_review", False),
-        ("COMPLETED", False),
-        ("", False),
-        (None, False),
-        (["completed"], False),
-        ({"state": "completed"}, False),
-        (True, False),
+        *[(word, False) for word in ("pending", "processing", "Processing", "IN_PROGRESS", "in-progress", "queued")],
+        *[(word, True) for word in ("completed", "COMPLETED", "Completed ", "done", "Done", "success", "succeeded")],
+        *[(word, True) for word in ("failed", "Failed", "error", "ERROR")],
     ],
 )
-def test_task_words(vendors: Vendors, word: object, ended: bool) -> None:
-    assert told(vendors, {"taskStatus": word, "items": []}).read_task(EMAIL, "9", PEOPLE) == TaskReport(ended, {})
+def test_task_words(vendors: Vendors, status: str, ended: bool) -> None:
+    assert told(vendors, {"taskStatus": status, "items": []}).read_task(EMAIL, "9", PEOPLE) == TaskReport(ended, {})
 
 
+UNKNOWN_WORDS: list[tuple[object, str]] = [
+    ("under_review", "under_review"),
+    ("Under Review!", "Under Review"),
+    ("x" * 60, "x" * 40),
+    ("<b>late</b>", "blateb"),
+    ("wait for ada@example.com", "no word"),
+    ("call +1 415 555 0100", "no word"),
+    ("\u5f85\u3061", "no word"),
+    ("", "no word"),
+    (None, "no word"),
+    (["completed"], "no word"),
+    ({"state": "completed"}, "no word"),
+    (True, "no word"),
+]
+
+
+@pytest.mark.parametrize(("status", "word"), UNKNOWN_WORDS)
+def test_an_unknown_word_counts_as_running_and_is_reported(vendors: Vendors, status: object, word: str) -> None:
+    rows = [{"personnelId": "1", "status": status, "email": "a@example.com"}]
+    report = told(vendors, {"taskStatus": status, "items": rows}).read_task(EMAIL, "9", PEOPLE)
+    assert report == TaskReport(False, {"1": Item(ItemState.RUNNING, unknown_word=word)}, word)
+
+
+NOT_EMAILS = ["N/A", "null", "not found", "-", "a***@example.com", "email_not_unlocked@example.com", "a@example", 5]
+NOT_PHONES = ["N/A", "null", "-", "0000000000", "+1 415 555 XXXX", "+1 415 *** **12", "555", True]
 RUNNING, NO_VALUE = Item(ItemState.RUNNING), Item(ItemState.NO_VALUE)
 
 
@@ -65,9 +82,14 @@ RUNNING, NO_VALUE = Item(ItemState.RUNNING), Item(ItemState.NO_VALUE)
     [
         ({"status": "pending"}, RUNNING),
         ({"status": "processing"}, RUNNING),
-        ({"status": "under_review", "email": "a@example.com"}, RUNNING),
-        ({"status": ["unlocked"], "email": "a@example.com"}, RUNNING),
-        ({"email": "a@example.com"}, RUNNING),
+        ({"status": "In progress", "email": "a@example.com"}, RUNNING),
+        ({"status": "Unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "UN-LOCKED", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "success", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "unlocked", "email": "mailto:a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "unlocked", "email": "Ada <a@example.com>"}, Item(ItemState.DELIVERED, "a@example.com")),
+        *[({"status": "unlocked", "email": text}, NO_VALUE) for text in NOT_EMAILS],
+        ({"status": "Error"}, Item(ItemState.FAILED)),
         ({"status": "unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
         ({"status": "unlocked", "email": " a@example.com\n"}, Item(ItemState.DELIVERED, "a@example.com")),
         ({"status": "unlocked", "email": None}, NO_VALUE),
@@ -96,9 +118,60 @@ def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
     assert report == TaskReport(True, {"1": Item(ItemState.DELIVERED, "+1 415 555 0100"), "2": NO_VALUE})
 
 
+@pytest.mark.parametrize("text", NOT_PHONES)
+def test_a_phone_that_is_no_number_is_no_value(vendors: Vendors, text: object) -> None:
+    rows = [{"personnelId": "1", "status": "unlocked", "phone": text}]
+    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+    assert report.items == {"1": NO_VALUE}
+
+
+@pytest.mark.parametrize("value", ["+1 415 555 0100", 14155550100, 14155550100.0])
+@pytest.mark.parametrize("person", ["123", 123, 123.0])
+def test_ids_and_phones_may_be_numbers(vendors: Vendors, person: object, value: object) -> None:
+    rows = [{"personnelId": person, "status": "unlocked", "phone": value}]
+    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+    number = value if isinstance(value, str) else "14155550100"
+    assert report.items == {"123": Item(ItemState.DELIVERED, number)}
+
+
+UNLOCKED = {"personnelId": "1", "status": "unlocked", "email": "a@example.com"}
+DELIVERED = Item(ItemState.DELIVERED, "a@example.com")
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([UNLOCKED, {"personnelId": 1, "status": "failed"}], DELIVERED),
+        ([{"personnelId": 1.0, "status": "failed"}, UNLOCKED], DELIVERED),
+        ([UNLOCKED, {**UNLOCKED, "email": None}], DELIVERED),
+        ([{**UNLOCKED, "email": "N/A"}, UNLOCKED], DELIVERED),
+        ([UNLOCKED, {**UNLOCKED, "status": "pending"}], DELIVERED),
+        ([UNLOCKED, {**UNLOCKED, "email": "b@example.com"}], DELIVERED),
+        ([{**UNLOCKED, "email": "N/A"}, {"personnelId": "1", "status": "failed"}], NO_VALUE),
+        ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "processing"}], RUNNING),
+        ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "failed"}], Item(ItemState.FAILED)),
+    ],
+)
+def test_the_best_line_of_a_person_counts(vendors: Vendors, rows: list[object], best: Item) -> None:
+    assert told(vendors, {"taskStatus": "failed", "items": rows}).read_task(EMAIL, "9", PEOPLE).items == {"1": best}
+
+
 @pytest.mark.parametrize(
     "items",
-    [None, "items", 5, {"1": "unlocked"}, [None, "1", 5, [], {}], [{"personnelId": None}, {"personnelId": True}]],
+    [
+        None,
+        "items",
+        5,
+        {"1": "unlocked"},
+        [None, "1", 5, [], {}],
+        [{"personnelId": None}, {"personnelId": True}],
+        [
+            {"personnelId": "1\n", "status": "failed"},
+            {"personnelId": 1.5},
+            {"personnelId": ""},
+            {"personnelId": "1" * 201},
+        ],
+    ],
 )
 def test_unreadable_items_are_no_items(vendors: Vendors, items: object) -> None:
     report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", PEOPLE)
@@ -159,15 +232,43 @@ ALL_RUNNING = {EMAIL: Sight(View.RUNNING), PHONE: Sight(View.RUNNING)}
         ({"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"}, View.RUNNING, View.RUNNING),
         ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, View.FAILED, View.FAILED),
         ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, View.NO_VALUE, View.NO_VALUE),
-        ({"contactUnlockStatus": "archived", "phoneUnlockStatus": "archived"}, View.RUNNING, View.RUNNING),
-        ({"contactUnlockStatus": ["locked"], "phoneUnlockStatus": {}}, View.RUNNING, View.RUNNING),
-        ({"contactUnlockStatus": "ready", "phoneUnlockStatus": "locked"}, View.RUNNING, View.RUNNING),
-        ({}, View.RUNNING, View.NOT_BOUGHT),
+        ({"contactUnlockStatus": "Locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+        ({"contactUnlockStatus": "UNLOCKED", "phoneUnlockStatus": "Ready"}, View.NO_VALUE, View.NO_VALUE),
+        ({"contactUnlockStatus": "error", "phoneUnlockStatus": "ERROR"}, View.FAILED, View.FAILED),
+        ({"contactUnlockStatus": "Processing", "phoneUnlockStatus": "in_progress"}, View.RUNNING, View.RUNNING),
     ],
 )
 def test_profile_words(vendors: Vendors, shown: dict[str, object], email: View, phone: View) -> None:
     found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
     assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
+
+
+@pytest.mark.parametrize(
+    ("shown", "email", "phone"),
+    [
+        ({"contactUnlockStatus": "archived", "phoneUnlockStatus": "Held back"}, "archived", "Held back"),
+        ({"contactUnlockStatus": ["locked"], "phoneUnlockStatus": {}}, "no word", "no word"),
+        ({"contactUnlockStatus": "ready", "phoneUnlockStatus": "locked"}, "ready", "locked"),
+        ({"phoneUnlockStatus": ""}, "no word", "no word"),
+    ],
+)
+def test_unknown_profile_words_count_as_running(
+    vendors: Vendors, shown: dict[str, object], email: str, phone: str
+) -> None:
+    """Read as "not bought", such a word would let a lost purchase be made a second time."""
+    found = told(vendors, {"id": "70011", "email": "a@example.com", "phone": "+14155550100", **shown})
+    assert found.read_person("70011") == {
+        EMAIL: Sight(View.RUNNING, unknown_word=email),
+        PHONE: Sight(View.RUNNING, unknown_word=phone),
+    }
+
+
+@pytest.mark.parametrize(("email", "phone"), list(zip(NOT_EMAILS, NOT_PHONES, strict=True)))
+def test_a_profile_with_a_placeholder_has_no_value(vendors: Vendors, email: object, phone: object) -> None:
+    person = {"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready", "email": email, "phone": phone}
+    nothing = {EMAIL: Sight(View.NO_VALUE), PHONE: Sight(View.NO_VALUE)}
+    assert told(vendors, {"id": 70011.0, **person}).read_person("70011") == nothing
+    assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).sights == nothing
 
 
 def test_a_value_counts_only_with_the_word_that_says_so(vendors: Vendors) -> None:
@@ -228,7 +329,22 @@ def test_a_lookup_on_the_wire(vendors: Vendors) -> None:
 
 @pytest.mark.parametrize(
     "personnel",
-    [None, "70011", [], {}, {"id": None}, {"id": "p-70011"}, {"id": ["70011"]}, {"id": "٧٠"}, {"id": -1}, {"id": 1.5}],
+    [
+        None,
+        "70011",
+        [],
+        {},
+        {"id": None},
+        {"id": "p-70011"},
+        {"id": ["70011"]},
+        {"id": "٧٠"},
+        {"id": -1},
+        {"id": 1.5},
+        {"id": "0"},
+        {"id": 1e20},
+        {"id": "70011\t2"},
+        {"id": "7" * 21},
+    ],
 )
 def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, personnel: object) -> None:
     with pytest.raises(RefusedError, match="names no personnel id"):
@@ -243,6 +359,7 @@ def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, personnel: obj
             ("52001", "9002", "52017"),
         ),
         ({"items": [{}, None, "52001", {"eventId": None, "id": ""}, {"eventId": []}]}, ()),
+        ({"items": [{"eventId": 52001.0}, {"eventId": "52\n001"}, {"eventId": "5" * 201}]}, ("52001",)),
         ({"items": 5}, ()),
         ({"items": True}, ()),
         ({"items": {"eventId": "1"}}, ()),

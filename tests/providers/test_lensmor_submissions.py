@@ -44,6 +44,8 @@ def submitted(vendors: Vendors, body: object, status: int = 201, people: list[st
         ({"task_id": 0}, "0"),
         ({"task_id": True, "job_id": "88121"}, "88121"),
         ({"task_id": ["88120"], "job_id": {"id": 1}, "status": "success"}, None),
+        ({"task_id": 88120.0}, "88120"),
+        ({"task_id": "88\n120", "job_id": "88121"}, "88121"),
         ({"task_id": "  padded / odd  "}, "  padded / odd  "),
     ],
 )
@@ -57,6 +59,8 @@ def test_the_task_id_is_kept_exactly_as_sent(vendors: Vendors, ids: dict[str, ob
         {"status": "accepted"},
         {"status": "accepted", "task_id": None, "job_id": ""},
         {"status": "accepted", "task_id": 88120.5},
+        {"status": "accepted", "task_id": "88\x00120"},
+        {"status": "accepted", "task_id": "9" * 201},
         {"status": "queued", "task_id": "88120"},
         {"status": ["accepted"], "task_id": "88120"},
         {"status": {"is": "accepted"}, "task_id": "88120"},
@@ -95,6 +99,20 @@ def test_each_reason_to_skip(vendors: Vendors, listed: str, reason: SkipReason, 
         body["skipped_personnel_ids"] = ["2"]
     unnamed = reason is SkipReason.UNEXPLAINED and not also_plain  # a list nobody knows says nothing about anybody
     assert submitted(vendors, body) == Submission("88120", {} if unnamed else {"2": reason})
+
+
+@pytest.mark.parametrize("status", ["Accepted", "ACCEPTED", "Success", "succeeded"])
+@pytest.mark.parametrize(
+    "skips",
+    [
+        {"skipped_detail": {"missing_personnel_ids": [2.0]}},
+        {"skippedDetail": {"missingPersonnelIds": ["2"]}},
+        {"skipped-detail": {"Missing-Personnel-Ids": [2]}},
+    ],
+)
+def test_names_and_states_are_read_without_case(vendors: Vendors, status: str, skips: dict[str, object]) -> None:
+    answer = submitted(vendors, {"status": status, "task_id": "88120", **skips})
+    assert answer == Submission("88120", {"2": SkipReason.MISSING})
 
 
 def test_all_reasons_at_once(vendors: Vendors) -> None:

@@ -75,7 +75,10 @@ def test_two_people_in_one_request_are_a_fault_of_the_caller(vendors: Vendors) -
         ({"status": "pending"}, 201),
         ({"_id": None}, 201),
         ({"_id": ""}, 201),
-        ({"_id": 17}, 201),
+        ({"_id": 1.5}, 201),
+        ({"_id": True}, 201),
+        ({"_id": "5f\n1"}, 201),
+        ({"_id": "5" * 201}, 201),
         ({"_id": ["5f"]}, 201),
         ({"id": "5f"}, 201),
         ({"_id": "5f"}, 200),
@@ -92,22 +95,66 @@ def test_the_handle_is_all_that_a_submission_needs(vendors: Vendors, body: dict[
     assert told(vendors, body, 201).submit(WORK, [ADA], None, "attempt-1") == Submission("5f 1/2")
 
 
+@pytest.mark.parametrize("sent", [17, 17.0, "17"])
+def test_a_handle_may_be_a_number(vendors: Vendors, sent: object) -> None:
+    assert told(vendors, {"_id": sent}, 201).submit(WORK, [ADA], None, "attempt-1") == Submission("17")
+
+
+@pytest.mark.parametrize(
+    ("status", "word"), [("under_review", "under_review"), (["completed"], "no word"), (None, "no word")]
+)
+def test_an_unknown_state_counts_as_running_and_is_reported(vendors: Vendors, status: object, word: str) -> None:
+    body = {"status": status, "email": {"email": "a@example.com"}}
+    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, word)
+    assert told(vendors, {}).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "no word")
+
+
+@pytest.mark.parametrize(
+    ("channel", "found", "item"),
+    [
+        (WORK, {"email": "a@example.com", "type": "personal"}, Item(ItemState.NO_VALUE)),
+        (WORK, {"email": "a@example.com", "type": "Personal"}, Item(ItemState.NO_VALUE)),
+        (WORK, {"email": "a@example.com", "type": "personal_email"}, Item(ItemState.NO_VALUE)),
+        (PERSONAL, {"email": "a@example.com", "type": "work"}, Item(ItemState.NO_VALUE)),
+        (WORK, {"email": "a@example.com", "type": "WORK"}, Item(ItemState.DELIVERED, "a@example.com")),
+        (WORK, {"email": "a@example.com", "type": "professional"}, Item(ItemState.DELIVERED, "a@example.com")),
+        (PERSONAL, {"email": "a@example.com", "type": None}, Item(ItemState.DELIVERED, "a@example.com")),
+        (PERSONAL, "a@example.com", Item(ItemState.DELIVERED, "a@example.com")),
+    ],
+)
+def test_only_an_email_of_the_type_that_was_bought_counts(
+    vendors: Vendors, channel: Channel, found: object, item: Item
+) -> None:
+    report = told(vendors, {"status": "completed", "email": found}).read_task(channel, "5f", [ADA])
+    assert report == TaskReport(True, {ADA: item})
+
+
+def test_a_plain_email_of_another_type_does_not_count(vendors: Vendors) -> None:
+    body = {"status": "completed", "email": "a@example.com", "enrichment_type": "personal_email"}
+    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
+    assert told(vendors, body).read_task(PERSONAL, "5f", [ADA]).items[ADA].state is ItemState.DELIVERED
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         ({"status": "pending"}, NOT_ENDED),
         ({"status": "processing", "email": {"email": "a@example.com"}}, NOT_ENDED),
-        ({"status": "under_review"}, NOT_ENDED),
-        ({"status": "not_found"}, NOT_ENDED),
-        ({"status": "Completed", "email": {"email": "a@example.com"}}, NOT_ENDED),
-        ({"status": ["completed"]}, NOT_ENDED),
-        ({"status": None}, NOT_ENDED),
-        ({}, NOT_ENDED),
+        ({"status": "In Progress"}, NOT_ENDED),
+        ({"status": "not_found"}, Item(ItemState.NOT_FOUND)),
+        ({"status": "NOT FOUND"}, Item(ItemState.NOT_FOUND)),
+        ({"status": "notFound"}, Item(ItemState.NOT_FOUND)),
+        ({"status": "error"}, Item(ItemState.FAILED)),
+        ({"status": "Completed", "email": {"email": "a@example.com"}}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "done", "email": {"email": "Ada <a@example.com>"}}, Item(ItemState.DELIVERED, "a@example.com")),
+        ({"status": "completed", "email": {"email": "N/A"}}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": {"email": "a***@example.com"}}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": "not found"}, Item(ItemState.NO_VALUE)),
         ({"status": "completed", "email": {"email": " a@example.com "}}, Item(ItemState.DELIVERED, "a@example.com")),
         ({"status": "completed", "email": {"email": ""}}, Item(ItemState.NO_VALUE)),
         ({"status": "completed", "email": {"email": None, "type": "work"}}, Item(ItemState.NO_VALUE)),
         ({"status": "completed", "email": {"email": ["a@example.com"]}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": "a@example.com"}, Item(ItemState.NO_VALUE)),
+        ({"status": "completed", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
         ({"status": "completed", "email": None}, Item(ItemState.NO_VALUE)),
         ({"status": "completed"}, Item(ItemState.NO_VALUE)),
         ({"status": "not-found", "email": None}, Item(ItemState.NOT_FOUND)),

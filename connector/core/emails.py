@@ -1,0 +1,110 @@
+"""An email address in a vendor's text, or none.
+
+Taken off: `mailto:`, a display name, quotes and brackets, closing punctuation, invisible characters. Not taken for an
+address: placeholders, masks (`a***@example.com`), texts with two different addresses, and everything that no mail
+system accepts. Where a text can be cut in two ways there is no value: half of an address is another address.
+"""
+
+import re
+from urllib.parse import unquote
+
+from pydantic import validate_email
+
+from connector.core.invisible import has_control, trimmed, visible
+
+_MAX_LOCAL_CHARACTERS = 64  # RFC 5321, 4.5.3.1
+MAX_EMAIL_CHARACTERS = 320  # 255 more behind the @
+_MAX_TEXT_CHARACTERS = 1000  # an address with a name and markup around it
+_LABEL = re.compile(r"(?:mailto|smtp|e-?mail|work e-?mail|business e-?mail|personal e-?mail)\s*:\s*(?://)?", re.I)
+_NAMED = re.compile(r"[^<>@]*<\s*([^<>]+?)\s*>")
+_ANCHOR = re.compile(r"<a\s[^>]*>([^<>]*)</a\s*>", re.I)
+_MARKDOWN = re.compile(r"\[([^\]]+)\]\(([^()]+)\)")
+_SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+/\s+|\s+or\s+|\s+and\s+", re.I)
+_PAIRS = ("<>", "()", "[]", "{}", '""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
+_CLOSING = ".,;:!"
+_TOP_LEVEL = re.compile(r"[^\W\d_]{2,}|xn--[a-z0-9-]+", re.I)
+# Signs that vendors put over a part of an address; `?` and U+FFFD are letters that a conversion has lost.
+_MASK = re.compile(
+    r"[*?#\u2022\u25cf\u25cb\u2588\u25a0\u25a1\u25aa\u2026\ufffd]|\.{2,}|x{4,}|(?<![a-z0-9])x{2,}(?![a-z0-9])"
+)
+# Compared in letters alone. Initials (`na`), first names (`nil`) and roles (`info`) are in use.
+# fmt: off
+_NO_LOCAL = frozenset((
+    "noemail", "noemails", "nomail", "noemailaddress", "noemailfound", "noemailavailable", "none", "null",
+    "notavailable", "notapplicable", "notfound", "notprovided", "notknown", "undefined", "unknown", "unavailable",
+    "missing", "blank", "empty", "hidden", "locked", "masked", "redacted", "removed", "deleted", "private", "invalid",
+    "placeholder", "dummy", "fake", "test", "tester", "testing", "testuser", "testemail",
+    "noreply", "donotreply", "example", "yourname", "youremail", "username", "email", "emailaddress", "name",
+    "firstname", "lastname", "firstnamelastname", "emailhidden", "emailprotected", "upgrade", "upgraderequired",
+))
+_NO_DOMAIN = frozenset(("noemail.com", "nomail.com", "none.com", "null.com", "na.com", "unknown.com", "notfound.com"))
+# fmt: on
+
+
+def email_of(raw: object) -> str | None:
+    """The one email address in a vendor's value; None where there is none, or no certain one.
+
+    >>> email_of("Ada Sample <mailto:ada@example.com>."), email_of("a***@example.com")
+    ('ada@example.com', None)
+    """
+    if not isinstance(raw, str) or len(raw) > _MAX_TEXT_CHARACTERS:
+        return None
+    text = trimmed(raw)
+    if has_control(text):  # two entries, or one that was torn apart
+        return None
+    parts = [part for part in _SEPARATOR.split(_without_display_name(visible(text))) if part]
+    found = set(map(_address, parts))
+    if len({address and address.lower() for address in found}) != 1:
+        return None
+    return found.pop()
+
+
+def _without_display_name(text: str) -> str:
+    """`Sample, Ada <ada@example.com>` is one address: its name may hold separators."""
+    named = _NAMED.fullmatch(text.rstrip(_CLOSING + " "))
+    return named[1] if named is not None else text
+
+
+def _address(text: str) -> str | None:
+    address = _bare(text)
+    local, _, domain = address.rpartition("@")
+    if not local or len(local) > _MAX_LOCAL_CHARACTERS or len(address) > MAX_EMAIL_CHARACTERS:
+        return None
+    if _is_placeholder(local.lower(), domain.lower()):
+        return None
+    try:
+        validate_email(address)
+    except ValueError:
+        return None
+    return address if _TOP_LEVEL.fullmatch(domain.rpartition(".")[2]) else None
+
+
+def _bare(text: str) -> str:
+    """The text without everything that people and programs put around an address."""
+    for _ in range(6):
+        before = text
+        text = text.strip().rstrip(_CLOSING).strip().lstrip(",;")
+        label = _LABEL.match(text)
+        if label is not None:
+            text = text[label.end() :]
+            text = unquote(text.partition("?")[0]) if label[0].lower().startswith("mailto") else text
+        anchor, link = _ANCHOR.fullmatch(text), _MARKDOWN.fullmatch(text)
+        if anchor is not None:
+            text = anchor[1]
+        elif link is not None and _LABEL.sub("", link[2]).lower() == link[1].lower():
+            text = link[1]
+        elif len(text) > 1 and any(text[0] == pair[0] and text[-1] == pair[1] for pair in _PAIRS):
+            text = text[1:-1]
+        if text == before:
+            break
+    return text
+
+
+def _is_placeholder(local: str, domain: str) -> bool:
+    if local.strip("/-_.") in {"n/a", "n\\a"}:
+        return True
+    plain = re.sub(r"[\W\d_]+", "", local)
+    says_nothing = not plain and not any(map(str.isdigit, local))
+    starts = plain.startswith(("noemail", "emailnot", "notunlocked", "notfound", "donotreply"))
+    masked = _MASK.search(f"{local}@{domain}") is not None
+    return says_nothing or starts or masked or plain in _NO_LOCAL or domain in _NO_DOMAIN

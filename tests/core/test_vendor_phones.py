@@ -1,0 +1,149 @@
+"""Phones in vendors' answers: kept as given, and no value where letters, masks or placeholders stand."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.core.mapping import PhoneFormat
+from connector.core.model import Channel
+from connector.core.phones import MAX_PHONE_CHARACTERS, phone_of
+from connector.core.values import format_phone
+from connector.core.vendor_values import MAX_ID_CHARACTERS, id_of, plain_word, shown_word, value_of
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [
+        ("+1 415 555 0100", "+1 415 555 0100"),
+        (" (415) 555-0123\n", "(415) 555-0123"),
+        ("+44 (0)20 7946 0018", "+44 (0)20 7946 0018"),
+        ("030/1234567", "030/1234567"),
+        ("00 44 7700 900123", "00 44 7700 900123"),
+        ("555-0132", "555-0132"),
+        (14155550123, "14155550123"),
+        (14155550123.0, "14155550123"),
+        # an extension keeps its meaning
+        ("+1 415 555 0100 ext. 5", "+1 415 555 0100 ext. 5"),
+        ("+1 415 555 0100 x12", "+1 415 555 0100 x12"),
+        ("+1 415 555 0100x12", "+1 415 555 0100x12"),
+        ("+1 415 555 0100 #12", "+1 415 555 0100 #12"),
+        ("+1 415 555 0100 extension 12", "+1 415 555 0100 extension 12"),
+        ("tel:+1-415-555-0123;ext=5", "+1-415-555-0123 ext. 5"),
+        # what surrounds it is taken off
+        ("tel:+1-415-555-0123", "+1-415-555-0123"),
+        ("tel:555-0132;phone-context=+1-415", "+1-415 555-0132"),
+        ("Mobile: +1 415 555 0100", "+1 415 555 0100"),
+        ("Phone no.: +1 415 555 0100", "+1 415 555 0100"),
+        ("+1 415 555 0100 (mobile)", "+1 415 555 0100"),
+        ("'+14155550123", "+14155550123"),
+        ('"+14155550123"', "+14155550123"),
+        ("+14155550123,", "+14155550123"),
+        ("\u202a+1 415 555 0123\u202c", "+1 415 555 0123"),
+        ("\ufeff+1 415\u200b 555 0123", "+1 415 555 0123"),
+        ("+1 415 555\u20130123", "+1 415 555-0123"),
+        ("\uff0b\uff14\uff19 30 1234567", "+49 30 1234567"),
+        ("+1 415-555-0100; +1 415-555-0100", "+1 415-555-0100"),
+        # plausible, though no library knows it
+        ("+999 12345678", "+999 12345678"),
+        ("+1 415 555 0123 4567", "+1 415 555 0123 4567"),
+    ],
+)
+def test_numbers(raw: object, number: str) -> None:
+    assert phone_of(raw) == number
+
+
+NOTHING: list[object] = [
+    # letters are digits on a keypad, and the number would be a stranger's
+    *("+1 415 555 XXXX", "+1 415 555 xxxx", "+1-800-FLOWERS", "1-800-EXAMPLE", "+1 415 555 01O0", "+1 415 555 01l2"),
+    *("+1 415 555 0100 call me", "ask +1 415 555 0100", "+1 415 555 0100 ext", "call reception", "see profile"),
+    *("N/A", "n/a", "null", "none", "-", "--", "unknown", "not found", "0", "", " ", "+", "x12", "ext. 5"),
+    *("+1 415 *** **12", "+1 415 \u2022\u2022\u2022 0100", "+1 415 555 ____", "+1 415 555 ....", "+1 415 ### ####"),
+    *("+1 415 555 01??", "+1 415 555 \u2588\u2588\u2588\u2588", "+1 415 555\u2026"),
+    # placeholders
+    *("0000000000", "+10000000000", "+1 000 000 0000", "000-000-0000", "1111111111", "+1 111 111 1111", "999-9999"),
+    *("+1 999 999 9999", "1234567890", "123-456-7890", "0123456789", "9876543210", "+1 415 000 0000", 0, 1111111111),
+    # a piece of a number
+    *("0132", "911", "5", "+49 30", "+1 415", "+1 415 555", "+1 555 0132", 911),
+    # two numbers
+    *("+1 415 555 0100 / +1 415 555 0101", "+14155550100 +14155550101", "+14155550100, +14155550101"),
+    *("5550132 or 5550133", "5550132; 5550133", "+1 415 555 0100\n+1 415 555 0101", "+1 415\t555 0132"),
+    *("+1 415 555 0100 ext. 5 / +1 415 555 0101", "41555501004155550101"),
+    *("ada@example.com", "https://example.com", "12.11.2026 10:00"),
+    *(None, True, [], {"phone": "+14155550100"}, float("nan"), float("inf"), 1e300, 14155550100.5, -14155550100),
+    "+1 415 555 0100" + " " * MAX_PHONE_CHARACTERS,
+]
+
+
+@pytest.mark.parametrize("raw", NOTHING)
+def test_an_unusable_phone_is_no_value(raw: object) -> None:
+    assert phone_of(raw) is None
+
+
+@given(
+    st.one_of(
+        st.text(max_size=30),
+        st.text(st.sampled_from("0123456789+-() ext.#*xX/;,\u200b"), max_size=30),
+        st.integers(0, 10**16),
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_value_gives_a_number_with_its_own_digits_or_nothing(raw: object) -> None:
+    found = phone_of(raw)
+    if found is None:
+        return
+    assert phone_of(found) == found
+    digits = "".join(filter(str.isdigit, found))
+    for form in PhoneFormat:
+        written = format_phone(found, form, "US")
+        kept = "".join(filter(str.isdigit, written))
+        assert kept.endswith(digits[-4:])
+        assert len(kept) <= len(digits) + 1
+
+
+def test_the_channel_decides_how_a_value_is_read() -> None:
+    assert value_of(Channel.PHONE, "+1 415 555 0100") == "+1 415 555 0100"
+    assert value_of(Channel.PHONE, "ada@example.com") is None
+    for channel in (Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL):
+        assert value_of(channel, "ada@example.com") == "ada@example.com"
+        assert value_of(channel, "+1 415 555 0100") is None
+
+
+NO_IDS: list[object] = ["", None, True, 1.5, 1e20, float("nan"), ["5"], {}, "5\n", "\x005", "5\u20286", "x" * 201]
+
+
+@pytest.mark.parametrize("value", NO_IDS)
+def test_unusable_ids(value: object) -> None:
+    assert id_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("5f", "5f"),
+        (" 5f ", " 5f "),
+        (5, "5"),
+        (5.0, "5"),
+        (0, "0"),
+        ("x" * MAX_ID_CHARACTERS, "x" * MAX_ID_CHARACTERS),
+    ],
+)
+def test_ids(value: object, found: str) -> None:
+    assert id_of(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "compared", "displayed"),
+    [
+        ("Not-Found", "notfound", "Not-Found"),
+        (" in progress ", "inprogress", "in progress"),
+        ("IN_PROGRESS", "inprogress", "IN_PROGRESS"),
+        ("a" * 50, "a" * 50, "a" * 40),
+        ("queued;<script>", "queued;<script>", "queuedscript"),
+        ("ada@example.com", "ada@example.com", ""),
+        ("4155550100", "4155550100", ""),
+        (None, "", ""),
+        (5, "", ""),
+    ],
+)
+def test_words(value: object, compared: str, displayed: str) -> None:
+    assert (plain_word(value), shown_word(value)) == (compared, displayed)
