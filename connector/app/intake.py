@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
+from connector.core.vendor_values import id_of
 from connector.crm.salesforce.ids import to_18
 from connector.store.inbox import Arrival, ConflictError, RequestState
 from connector.store.ledger import Ledger
@@ -132,8 +133,8 @@ class Intake:
     def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
         """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body."""
         attempt_id = self._ledger.seal.attempt_of(address)
-        vendor_id, external_id = body.get("_id"), body.get("external_id")
-        if attempt_id is None or not isinstance(vendor_id, str) or not _VENDOR_ID.fullmatch(vendor_id):
+        vendor_id, external_id = id_of(body.get("_id")), body.get("external_id")
+        if attempt_id is None or vendor_id is None or not _VENDOR_ID.fullmatch(vendor_id):
             return False
         if external_id is not None and external_id != attempt_id:
             return False

@@ -50,6 +50,7 @@ _ENCODED = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
 _CUT_OFF = re.compile(r"(\.{2,}|\u2026)[.\u2026,;)\]'\"]*$")
 _MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
 _SPOILT_MEMBER_ID = re.compile(r"ac[a-z]aa[a-z0-9_-]{34}", re.IGNORECASE)
+_RECRUITER_ID = re.compile(r"A[DE][A-Z]AA(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9_-]{8,}")
 _PORTS = {None, 80, 443}
 
 _NO_PROFILE = "the LinkedIn address has no /in/<name>"
@@ -57,6 +58,7 @@ _TOO_LONG = f"the LinkedIn address is longer than {MAX_URL_CHARACTERS} character
 _JOINED = (
     "the LinkedIn field holds a tab, a line break or another control character inside; two entries may have been joined"
 )
+_TWO_PEOPLE = "the LinkedIn field holds the addresses of two people"
 _OTHER_SITE = "the address is not on linkedin.com"
 _BAD_NAME = "the name in the LinkedIn address has characters that no profile has"
 
@@ -102,7 +104,7 @@ def _address_in(field: str) -> str:
     if is_placeholder(text):
         raise _NoProfileError("the LinkedIn field holds a placeholder, which is not on linkedin.com")
     if holds_two_people(text):
-        raise _NoProfileError("the LinkedIn field holds the addresses of two people")
+        raise _NoProfileError(_TWO_PEOPLE)
     has_blank = any(map(str.isspace, text))
     if holds_other_text(text) or (has_blank and "linkedin.com/" in text.lower()):
         raise _NoProfileError("the LinkedIn field holds other text beside the address")
@@ -127,6 +129,8 @@ def _segment(text: str, depth: int) -> str:
     if kind != "in" or len(path) < 2:
         raise _NoProfileError(_NO_PROFILE)
     if not _NESTED.match(path[1]):
+        if "in" in map(str.lower, path[2:-1]):  # `/in/anna/in/bob`
+            raise _NoProfileError(_TWO_PEOPLE)
         return path[1]
     if not depth:
         raise _NoProfileError(_NO_PROFILE)
@@ -146,7 +150,10 @@ def _path_on_linkedin(rest: str) -> list[str]:
         raise _NoProfileError(_OTHER_SITE)
     if "@" in parts.netloc or port not in _PORTS:
         raise _NoProfileError("the LinkedIn address names a user or a port, which no profile's address has")
-    return [part for part in parts.path.split("/") if part]
+    path = [part for part in parts.path.split("/") if part]
+    if any(unquote(part) in {".", ".."} for part in path[:-1]):  # which part of the path counts, is not certain
+        raise _NoProfileError("the LinkedIn address cannot be read as a web address")
+    return path
 
 
 def _name(segment: str) -> str:
@@ -165,6 +172,8 @@ def _name(segment: str) -> str:
         raise _NoProfileError(_BAD_NAME)
     if not _MEMBER_ID.fullmatch(name) and _SPOILT_MEMBER_ID.fullmatch(name):
         raise _NoProfileError("the LinkedIn address holds a member id that has lost its capital letters")
+    if _RECRUITER_ID.fullmatch(visible(decoded)):
+        raise _NoProfileError(f"the LinkedIn address is {_REFUSED_PATHS['recruiter']}")
     if name in SHARED_NAMES:
         raise _NoProfileError(f"the LinkedIn address is {SHARED_NAMES[name]}")
     if is_placeholder_name(name) or not any(unicodedata.category(c)[0] in "LNS" for c in name):

@@ -19,6 +19,7 @@ _ANCHOR = re.compile(r"<a\s[^>]*?\bhref\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>\"
 _MARKDOWN = re.compile(r"\[[^\]]*\]\(\s*<?([^\s()<>]+)>?\s*\)")
 _FORMULA = re.compile(r"=\s*HYPERLINK\(\s*\"([^\"]+)\"\s*[,;)].*", re.I)
 _TAGS = re.compile(r"</?(?:p|div|span|b|i|u|br)\b[^>]*>", re.I)
+_EDGE_TAGS = re.compile(rf"^(?:{_TAGS.pattern})+|(?:{_TAGS.pattern})+$", re.I)
 _WEB = re.compile(r"(?:https?(?:[:;]/*|/{2,}))+|/{2,}", re.I)
 _APP = re.compile(r"linkedin:/+(?=in/)", re.I)
 _OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)(?![^/]*@)", re.I)
@@ -53,13 +54,15 @@ def unwrapped(text: str) -> str:
     """The text without HTML, Markdown, quotes, brackets and closing punctuation around its one address."""
     for _ in range(12):
         before = text
+        text = _EDGE_TAGS.sub("", text)
         text = _without_one_wrapping(_link_of(text).strip())
         if text == before:
             break
     text = text.replace("&amp;", "&")
     if "/" not in text and "%2f" in text.lower():  # a whole address, percent-encoded
         text = unquote(text)
-    return text.replace("\\", "/")  # browsers read it so
+    # Where every slash is turned round, one program did it. A single one may be half of `\\t` or `\\n`.
+    return text if "/" in text else text.replace("\\", "/")
 
 
 def holds_other_text(text: str) -> bool:

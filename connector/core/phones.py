@@ -21,7 +21,7 @@ MAX_DIGITS = 15  # E.164; with a national prefix or `00`, a few more
 _MAX_PREFIX_DIGITS = 3
 _LABEL = re.compile(
     r"(?:tel|telephone|phone|mobile|cell|direct|work|office|home|main|hq|business|m|c|p|t|d|w|o)(?:\s?(?:no|number)\.?)?"
-    r"\s*[.:]\s*",
+    r"\s*[.:]\s*(?://)?",
     re.IGNORECASE,
 )
 _NOTE = re.compile(r"\s*\((?:mobile|cell|direct|work|office|home|main|hq|business|[mcdwoh])\)$", re.IGNORECASE)

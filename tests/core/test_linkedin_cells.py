@@ -56,6 +56,8 @@ REPAIRED = [
     '<a href="https://www.linkedin.com/in/ada-sample">Ada</a>',
     '<a href="https://www.linkedin.com/in/ada-sample" target="_blank">https://www.linkedin.com/in/ada-sample</a>',
     "<A target=_blank HREF='https://www.linkedin.com/in/ada-sample?a=1&amp;b=2'>Ada Sample</A>",
+    "<p>https://www.linkedin.com/in/ada-sample</p>",
+    "https://www.linkedin.com/in/ada-sample<br/>",
     '<p><a href="https://www.linkedin.com/in/ada-sample">Ada</a></p>',
     "[Ada Sample](https://www.linkedin.com/in/ada-sample)",
     '=HYPERLINK("https://www.linkedin.com/in/ada-sample";"Ada")',
@@ -121,6 +123,12 @@ REFUSED = {
     "https://www.linkedin.com/in/anna;https://example.com/anna": "other text beside",
     "Anna https://www.linkedin.com/in/anna": "other text beside",
     "https://www.linkedin.com/in/anna (private)": "other text beside",
+    "https://www.linkedin.com/in/anna/in/bob": "two people",
+    "https://www.linkedin.com/in/anna<br>https://www.linkedin.com/in/bob": "two people",
+    "https://www.linkedin.com/in/anna-0-62\\t99": "characters that no profile has",
+    "https://www.linkedin.com/in/anna-0-62&#9;99": "characters that no profile has",
+    "https://www.linkedin.com/in/anna/../bob": "cannot be read",
+    "https://www.linkedin.com/in/anna/%2e%2e/bob": "cannot be read",
     # pages that many people share
     "https://www.linkedin.com/in/me/": "logged in",
     "https://www.linkedin.com/in/ME?x=1": "logged in",
@@ -161,7 +169,9 @@ REFUSED = {
     "https://www.linkedin.com/in/urn:li:person:1": "characters that no profile has",
     "https://www.linkedin.com/in/ada,sample": "characters that no profile has",
     "https://www.linkedin.com/in/ada&sample": "characters that no profile has",
-    # member ids that are no longer themselves
+    # ids of other products, and member ids that are no longer themselves
+    "https://www.linkedin.com/in/AEMAAA8BYqEBxyz": "Recruiter",
+    "https://www.linkedin.com/in/ADEAAA8BYqEBxyz": "Recruiter",
     "https://www.linkedin.com/in/acoaaa8byqebcglg_vt-ca6mmeqkpp9nvffj3hc": "lost its capital letters",
     "https://www.linkedin.com/in/ACOAAA8BYQEBCGLG_VT-CA6MMEQKPP9NVFFJ3HC": "lost its capital letters",
 }  # fmt: skip

@@ -31,6 +31,7 @@ from connector.core.vendor_values import MAX_ID_CHARACTERS, id_of, plain_word, s
         ("tel:+1-415-555-0123;ext=5", "+1-415-555-0123 ext. 5"),
         # what surrounds it is taken off
         ("tel:+1-415-555-0123", "+1-415-555-0123"),
+        ("tel://+14155550123", "+14155550123"),
         ("tel:555-0132;phone-context=+1-415", "+1-415 555-0132"),
         ("Mobile: +1 415 555 0100", "+1 415 555 0100"),
         ("Phone no.: +1 415 555 0100", "+1 415 555 0100"),

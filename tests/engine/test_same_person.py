@@ -1,10 +1,11 @@
 """One person in several spellings is one purchase; a field that may name another person buys nothing."""
 
 import pytest
-from stage import Stage, World, email_only, personal_only
+from stage import Stage, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 from connector.core.report import Report
+from connector.simulator.salesforce.schema import Field
 
 NO_ID = {"Lensmor_Personnel_Id__c": None, "Lensmor_Event_Id__c": None}
 
@@ -50,6 +51,19 @@ def test_a_personnel_id_is_one_person_in_every_form(world: World, stage: Stage) 
     assert {world.get(lead)["Email"] for lead in leads} == {person.email}
 
 
+def test_ids_in_number_fields_are_read_as_digits(world: World, stage: Stage) -> None:
+    person = world.person()
+    for name in ("Personnel_Number__c", "Event_Number__c"):
+        world.org.add_field("Lead", Field(name, "double"))
+    numbers = {"Personnel_Number__c": float(person.personnel_id), "Event_Number__c": 52001.0}
+    lead = world.lead(person, Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None, **numbers)
+    fields = {"personnel_id": "Personnel_Number__c", "event_id": "Event_Number__c", "linkedin_url": "LinkedIn_URL__c"}
+    report = stage.other(mapping("lead", person=fields)).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.ours("lensmor") == 165
+
+
 @pytest.mark.parametrize("control", ["\t", "\n", "\r", "\x0b", "\u2028"])
 def test_two_cells_pasted_into_one_never_buy_a_stranger(world: World, stage: Stage, control: str) -> None:
     stranger = world.person(linkedin_name="anna-0-6299")
@@ -84,14 +98,14 @@ def test_a_placeholder_id_buys_nobody(world: World, stage: Stage, text: str) -> 
 
 def test_a_member_id_reaches_both_vendors_in_its_own_case(world: World, stage: Stage) -> None:
     one, other = world.person(linkedin_name="ACoAAA8BYqEBxyz"), world.person(linkedin_name="ACoAAA8BYqEBXyz")
-    for mapping in (email_only(), personal_only()):
-        insert = world.lead if mapping.object == "Lead" else world.contact
+    for found in (email_only(), personal_only()):
+        insert = world.lead if found.object == "Lead" else world.contact
         records = [
             insert(who, **NO_ID, LinkedIn_URL__c=f"HTTPS://LinkedIn.com/in/{who.linkedin_name}/")
             for who in (one, other)
         ]
-        stage.other(mapping).sync()
-        field = "Email" if mapping.object == "Lead" else "Personal_Email__c"
+        stage.other(found).sync()
+        field = "Email" if found.object == "Lead" else "Personal_Email__c"
         wanted = [getattr(who, "email" if field == "Email" else "personal_email") for who in (one, other)]
         assert [world.get(record)[field] for record in records] == wanted
     assert (world.ours("lensmor"), world.ours("salesfinity")) == (30, 2)

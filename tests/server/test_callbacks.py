@@ -168,7 +168,14 @@ def test_a_body_for_another_request_is_refused(house: House, external_id: object
     assert hints(house) == []
 
 
-@pytest.mark.parametrize("vendor_id", [None, "", 7, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"])
+@pytest.mark.parametrize("vendor_id", [17, 17.0, "17"])
+def test_an_id_may_be_a_number(house: House, vendor_id: object) -> None:
+    attempt_id = sent(house)
+    assert house.call_back(address(house, attempt_id), {"_id": vendor_id}).status_code == 200
+    assert hints(house) == [(attempt_id, "17", "waiting")]
+
+
+@pytest.mark.parametrize("vendor_id", [None, "", 7.5, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"])
 def test_a_body_whose_id_is_none_is_refused(house: House, vendor_id: object) -> None:
     attempt_id = sent(house)
     assert error_of(house.call_back(address(house, attempt_id), {"_id": vendor_id}), 404) == "not found"
