@@ -28,7 +28,7 @@ from connector.core.model import Channel, Lookup
 from connector.core.person import IdentifiedBy
 from connector.core.recover import View
 from connector.providers import REGISTRY
-from connector.providers.interface import ItemState, Submission, TaskReport
+from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Submission, TaskReport
 from connector.providers.settings import BuiltWith, ProviderSettings
 
 SOLD = [(name, channel) for name, entry in REGISTRY.items() for channel in sorted(entry.channels)]
@@ -164,6 +164,17 @@ def test_a_word_that_nobody_knows_is_no_end(bench: Bench, channel: Channel) -> N
     bench.arm(bench.task_routes[channel], "unknown_word", word="archived")
     report = bench.provider().read_task(channel, task_id, people)
     assert not report.ended
+    assert report.unknown_word == "archived"
+
+
+@each_channel
+def test_a_placeholder_is_no_value(bench: Bench, channel: Channel) -> None:
+    people = bench.people(1)
+    task_id = str(submit(bench, channel, people).task_id)
+    bench.let_it_finish()
+    bench.arm(bench.task_routes[channel], "unknown_word", word="N/A", fields=["email", "phone"])
+    report = bench.provider().read_task(channel, task_id, people)
+    assert report == TaskReport(True, {people[0]: Item(ItemState.NO_VALUE)})
 
 
 @each_channel
@@ -172,7 +183,7 @@ def test_a_task_of_wrong_types_is_no_end(bench: Bench, channel: Channel) -> None
     task_id = str(submit(bench, channel, people).task_id)
     bench.let_it_finish()
     bench.arm(bench.task_routes[channel], "wrong_types")
-    assert bench.provider().read_task(channel, task_id, people) == TaskReport(False, {})
+    assert bench.provider().read_task(channel, task_id, people) == TaskReport(False, {}, UNREADABLE_WORD)
 
 
 @each_channel
