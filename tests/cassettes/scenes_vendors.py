@@ -6,7 +6,7 @@ from scene_setting import ADA, EVENT, NOBODY, PERSON, SECOND_PERSON, Scene, Sett
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel, Lookup
 from connector.core.recover import View
-from connector.providers.interface import Item, ItemState, Provider, SkipReason, TaskReport
+from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Provider, SkipReason, TaskReport
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson
 from connector.simulator.server import Simulator
@@ -151,7 +151,8 @@ def lensmor_broken(setting: Setting) -> None:
             provider.submit(PHONE, [SECOND_PERSON], EVENT, f"attempt-2{number}")
     assert provider.read_person(SECOND_PERSON)[PHONE].view is View.NOT_BOUGHT
     submission = provider.submit(PHONE, [SECOND_PERSON], EVENT, "attempt-3")
-    assert provider.read_task(PHONE, str(submission.task_id), [SECOND_PERSON]) == TaskReport(False, {})
+    report = provider.read_task(PHONE, str(submission.task_id), [SECOND_PERSON])
+    assert report == TaskReport(False, {}, "under_review")
 
 
 def arrange_lensmor_broken(sim: Simulator) -> None:
@@ -241,8 +242,8 @@ def salesfinity_broken(setting: Setting) -> None:
             provider.submit(EMAIL, [ADA], None, f"attempt-{number}")
     lookup_id = str(provider.submit(EMAIL, [ADA], None, "attempt-3").task_id)
     setting.wait(60)
-    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {})
-    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {})
+    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {}, "under_review")
+    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {}, UNREADABLE_WORD)
     assert provider.read_task(EMAIL, lookup_id, [ADA]).ended
 
 
