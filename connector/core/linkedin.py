@@ -28,7 +28,7 @@ from connector.core.linkedin_cell import (
 
 MAX_URL_CHARACTERS = 500
 MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger keeps this many
-_MAX_CELL_CHARACTERS = 5000  # a link in HTML has more around the address
+_MAX_CELL_CHARACTERS = 2000  # a link in HTML has more around the address
 _MAX_DEPTH = 3  # addresses within addresses
 _REFUSED_PATHS = {
     "company": "a company page, not a person's",

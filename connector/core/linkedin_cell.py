@@ -110,9 +110,9 @@ def _plain(text: str) -> str:
 
 def _link_of(text: str) -> str:
     """The target of a link in HTML, Markdown or a spreadsheet's formula; the text itself where it is none."""
-    anchors = _ANCHOR.findall(text)
-    around = _TAGS.sub("", _ANCHOR.sub("", text)).strip()
-    if len(anchors) == 1 and not around:
+    anchors = _ANCHOR.findall(text) if text.lower().count("<a") == 1 else []  # many would take seconds to match
+    around = _TAGS.sub("", _ANCHOR.sub("", text)).strip() if anchors else text
+    if anchors and not around:
         double, single, bare, shown = anchors[0]
         target = html.unescape(double or single or bare)
         both = f"{target} {html.unescape(shown)}"

@@ -218,6 +218,19 @@ def test_a_long_link_in_html_is_read_and_a_long_address_is_not() -> None:
     assert isinstance(normalise(f'<a href="{URL}">{"x" * 6000}</a>'), NotAPerson)
 
 
+@pytest.mark.parametrize(
+    "piece", ["<a ", '<a href="x"', "<p", "[", "(", "linkedin.com/in/", '=HYPERLINK("', "a;", "<br>"]
+)
+def test_a_field_full_of_markup_is_refused(piece: str) -> None:
+    assert isinstance(normalise(piece * (2000 // len(piece))), NotAPerson)
+
+
+def test_a_field_with_two_links_is_refused() -> None:
+    link = f'<a href="{URL}">Ada</a>'
+    assert normalise(link) == "ada-sample"
+    assert isinstance(normalise(link + link), NotAPerson)
+
+
 @given(st.text(max_size=12), st.sampled_from(CONTROLS), st.text(max_size=12))
 @settings(max_examples=200, deadline=None)
 def test_a_control_character_inside_never_joins_two_texts(before: str, control: str, after: str) -> None:
