@@ -117,6 +117,8 @@ class EventAccess:
     already_unlocked: bool
     credits_used: int
     balance_after: int | None
+
+
 # From the least to the most: where a task lists a person twice, the best line counts.
 _RANKS = (ItemState.FAILED, ItemState.NOT_FOUND, ItemState.RUNNING, ItemState.NO_VALUE, ItemState.DELIVERED)
 UNREADABLE_WORD = "no word"  # a state that is no text, or holds nothing that may be shown
