@@ -7,12 +7,15 @@ RUN python -m venv /opt/connector
 # The pinned versions first: this layer stays as long as they do. They include what PostgreSQL needs.
 COPY requirements.txt /src/
 RUN /opt/connector/bin/pip install -r /src/requirements.txt
-COPY pyproject.toml README.md /src/
+COPY pyproject.toml README.md LICENSE /src/
 COPY connector /src/connector
 COPY mappings /src/mappings
 RUN /opt/connector/bin/pip install --no-deps /src
 
 FROM python:3.11-slim
+LABEL org.opencontainers.image.title="crm-enrichment-connector" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 connector \
  && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin connector \
  && install -d -o 10001 -g 10001 -m 0700 /data

@@ -14,14 +14,13 @@ ON_POSTGRES := tests/engine/test_sync_kinds.py
 .PHONY: help setup demo test test-long postgres jsforce lint format bench pins clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile | sort
 
 setup: $(STAMP)  ## create .venv with the pinned versions and the connector itself
 
-# uv installs a hundred packages in seconds; where it cannot be had, pip reads the same pinned files.
+# The script writes the stamp as its last step: an interrupted set-up starts again.
 $(STAMP): pyproject.toml requirements.txt requirements-dev.txt tools/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash tools/setup.sh
-	@touch $(STAMP)
 
 demo: $(STAMP)  ## simulate three sites, sync 350 records over real HTTP, show the result
 	@$(BIN)/connector demo

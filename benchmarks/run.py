@@ -87,7 +87,8 @@ def literal_once(limit: int) -> dict[str, Any]:
 def with_usage(result: dict[str, Any]) -> dict[str, Any]:
     """Add this process's CPU seconds and peak memory."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return result | {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024}
+    per_mb = 1024**2 if sys.platform == "darwin" else 1024  # macOS reports bytes, Linux KiB
+    return result | {"cpu_s": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / per_mb}
 
 
 def vendor_calls(settings: Mapping[str, str]) -> tuple[int, int]:

@@ -6,7 +6,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-ENTRY_POINT = (sys.executable, "-c", "from connector.cli.main import main; main()")
+# A shell starts background jobs with SIGINT ignored, and children inherit that: ours must obey Ctrl-C all the same.
+_START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from connector.cli.entry import main; main()"
+)
+ENTRY_POINT = (sys.executable, "-c", _START)
 OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 
 

@@ -56,6 +56,20 @@ def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(office: 
     assert office.paid_posts == 2
 
 
+def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(office: Office) -> None:
+    """A non-interactive shell starts `... &` with SIGINT ignored, and every child inherits that."""
+    office.lead()
+    office.simulator.lensmor.task_seconds = 1e9
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = office.start("sync", "-m", "lead")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    _until(lambda: office.paid_posts == 2)
+    process.send_signal(signal.SIGINT)
+    assert office.finish(process).code == 130
+
+
 def test_a_process_that_is_killed_loses_nothing(office: Office) -> None:
     lead = office.lead()
     process = office.start("sync", "-m", "lead")

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import ModuleType
@@ -141,3 +142,27 @@ def test_the_default_port_is_the_commands_own() -> None:
     text = (DEPLOY / "healthcheck.py").read_text(encoding="utf-8")
     assert f'"--port", "{defaults["port"]}"' in text
     assert f'"--host", "{defaults["host"]}"' in text
+
+
+def test_the_labels_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    label = " ".join(values("LABEL", FINAL))
+    assert f'image.version="{project["version"]}"' in label
+    assert f'image.licenses="{project["license"]}"' in label
+
+
+def test_the_changelog_begins_with_the_version_and_its_day() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (.+)$", changelog, re.MULTILINE)
+    assert newest is not None
+    assert re.fullmatch(re.escape(project["version"]) + r" \(2\d{3}-\d\d-\d\d\)", newest.group(1))
+
+
+def test_the_package_carries_its_licence_and_no_address_of_a_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "MIT"
+    (name,) = project["license-files"]
+    assert "the connector's contributors" in (ROOT / name).read_text(encoding="utf-8")
+    assert "urls" not in project
+    assert "://" not in (ROOT / "SECURITY.md").read_text(encoding="utf-8")

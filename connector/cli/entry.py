@@ -1,0 +1,18 @@
+"""The console script `connector`: refuses Windows before it imports anything that exists on POSIX systems only."""
+
+import sys
+
+WINDOWS_TEXT = (
+    "error: the connector does not run on Windows itself (its ledger needs POSIX file locks): install WSL with "
+    "'wsl --install', and set up and run the connector inside it"
+)
+
+
+def main() -> None:
+    """Run one command; exit code 2 on Windows."""
+    if sys.platform == "win32":
+        sys.stderr.write(f"{WINDOWS_TEXT}\n")
+        raise SystemExit(2)
+    from connector.cli.main import main as run
+
+    run()

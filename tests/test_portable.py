@@ -1,0 +1,128 @@
+"""The code runs on macOS as on Linux, and Windows gets a plain message: no call that only Linux has, no newer bash."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.cli.entry import WINDOWS_TEXT
+
+ROOT = Path(__file__).parent.parent
+LINUX_ONLY_NAMES = {
+    "SO_REUSEPORT",
+    "SOCK_CLOEXEC",
+    "SOCK_NONBLOCK",
+    "TCP_KEEPIDLE",
+    "TCP_USER_TIMEOUT",
+    "SO_BINDTODEVICE",
+    "accept4",
+    "copy_file_range",
+    "epoll",
+    "eventfd",
+    "fallocate",
+    "fdatasync",
+    "getrandom",
+    "inotify",
+    "memfd_create",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "pipe2",
+    "posix_fadvise",
+    "posix_fallocate",
+    "prctl",
+    "sched_getaffinity",
+    "sched_setaffinity",
+    "sendfile",
+    "sigtimedwait",
+    "sigwaitinfo",
+    "signalfd",
+    "splice",
+    "timerfd_create",
+    "O_DIRECT",
+    "O_TMPFILE",
+    "RLIMIT_OFILE",
+}
+LINUX_ONLY_PATHS = ("/proc", "/sys/", "/dev/shm", "/run/")
+# The image is Linux by definition: its health check reads the command line of its first process.
+IN_THE_IMAGE_ONLY = {"deploy/healthcheck.py"}
+GNU_ONLY = re.compile(
+    r"\bsed -r|\bsed -i |\bdate -d|\breadlink -f|\bgrep -P|\bstat -c|\bxargs -r|\bcp --|\bfind -printf|\bmktemp --"
+    r"|\bnproc\b|\bsha256sum\b|(?<![-\w.])timeout \d"
+)
+BASH_4 = re.compile(
+    r"\bmapfile\b|\breadarray\b|\b(declare|local) -A\b|\bcoproc\b|\|&|&>>|\$\{\w+(,,|\^\^|@)|\bwait -n\b"
+)
+SHELL = ("Makefile", ".ci/run", *(f"tools/{path.name}" for path in (ROOT / "tools").glob("*.sh")))
+
+
+def python_files() -> list[Path]:
+    folders = ("connector", "benchmarks", "tools", "deploy")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def linux_only(source: str) -> Iterator[str]:
+    """Names and paths in a module that only Linux has."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in LINUX_ONLY_NAMES:
+            yield node.attr
+        elif isinstance(node, ast.alias) and node.name in LINUX_ONLY_NAMES:
+            yield node.name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(LINUX_ONLY_PATHS):
+            yield node.value
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_call_that_only_linux_has(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix() not in IN_THE_IMAGE_ONLY:
+        assert list(linux_only(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["os.sched_getaffinity(0)", "from signal import pidfd_send_signal", "open('/proc/self/fd')", "os.posix_fallocate"],
+)
+def test_the_search_finds_such_calls(source: str) -> None:
+    assert list(linux_only(source))
+
+
+@pytest.mark.parametrize("name", SHELL)
+def test_scripts_use_what_macos_has(name: str) -> None:
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        assert not GNU_ONLY.search(line), line
+        assert not BASH_4.search(line), line
+
+
+def test_the_search_finds_newer_shells() -> None:
+    for line in ("sed -r 's/a/b/'", "readlink -f .", "date -d yesterday", "timeout 5 true"):
+        assert GNU_ONLY.search(line), line
+    for line in ("mapfile -t rows", 'echo "${name,,}"', "declare -A found"):
+        assert BASH_4.search(line), line
+
+
+def test_the_peak_memory_of_a_benchmark_has_the_systems_unit() -> None:
+    assert "darwin" in (ROOT / "benchmarks" / "run.py").read_text(encoding="utf-8")
+
+
+WINDOWS = """\
+import sys
+for name in ("fcntl", "pwd", "resource", "click", "rich", "sqlalchemy"):
+    sys.modules[name] = None  # importing it fails
+from connector.cli.entry import main
+sys.platform = "win32"
+main()
+"""
+
+
+def test_windows_gets_a_plain_message_before_anything_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{WINDOWS_TEXT}\n"
+    assert "WSL" in WINDOWS_TEXT
+
+
+def test_the_console_script_starts_there() -> None:
+    assert 'connector = "connector.cli.entry:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
