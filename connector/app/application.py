@@ -168,13 +168,13 @@ class Application:
         bind(self.configured, parts.ledger, parts.crm, parts.providers, self.mappings, self.clock.now(), record=record)
 
     @contextmanager
-    def serving(self, host: str) -> Iterator[Serving]:
+    def serving(self) -> Iterator[Serving]:
         """Take what arrives; where the ledger is embedded, do its work too.
 
         Raises:
-            ConfigurationError: a door without a lock, or whatever a run would find wrong.
+            ConfigurationError: no trigger token, or anything that a run would find wrong.
         """
-        check_doors(self.configured, host)
+        check_doors(self.configured)
         with self.parts(shared=True) as parts:
             self.check(parts.crm)
             self._bind(parts)

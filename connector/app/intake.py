@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
 from connector.core.vendor_values import id_of
-from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
 from connector.store.inbox import Arrival, ConflictError, RequestState
 from connector.store.ledger import Ledger
 
@@ -52,6 +52,8 @@ class Intake:
         clock: the ledger's time.
         wake: called after something was stored.
         org_id: the one org whose Outbound Messages are taken.
+        prefixes: by mapping, the characters with which the ids of its object begin; for the others, those of
+            Salesforce's standard objects hold.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class Intake:
         clock: Clock,
         wake: Callable[[], None],
         org_id: str = "",
+        prefixes: Mapping[str, str] | None = None,
     ) -> None:
+        self._prefixes = {name: STANDARD_PREFIXES.get(found.object.lower(), "") for name, found in mappings.items()}
+        self._prefixes |= {name: prefix for name, prefix in (prefixes or {}).items() if prefix}
         self._org_id = to_18(org_id)
         self._ledger = ledger
         self._mappings = mappings
@@ -72,7 +77,7 @@ class Intake:
         """Store a request for records of a mapping.
 
         Raises:
-            NotAcceptedError: the mapping is not served here, or the ids are not ids.
+            NotAcceptedError: the mapping is not served here, or the ids are not ids of its object.
             ConflictError: within 7 days the same request id came with another body.
         """
         if mapping not in self._mappings:
@@ -83,10 +88,19 @@ class Intake:
         full = list(dict.fromkeys(one for one in ids if one))
         if None in ids:
             raise NotAcceptedError("record_ids holds something that is no Salesforce id")
+        self._require_object(mapping, full)
         digest = hashlib.sha256(json.dumps([mapping, sorted(full)]).encode()).hexdigest()
         request_id = request_id or uuid.uuid4().hex
         (is_new,) = self._accept([Arrival(request_id, digest, mapping, full)])
         return Accepted(request_id, len(full), duplicate=not is_new)
+
+    def _require_object(self, mapping: str, ids: Collection[str]) -> None:
+        prefix = self._prefixes[mapping]
+        others = sum(not one.startswith(prefix) for one in ids)
+        if others:
+            raise NotAcceptedError(
+                f"{others} of {len(ids)} ids are not ids of {self._mappings[mapping].object}: those begin with {prefix}"
+            )
 
     def look(self, request_id: str) -> RequestState | None:
         """What has become of a request."""
@@ -105,8 +119,10 @@ class Intake:
             record_id = to_18(one.record_id)
             if record_id is None:
                 raise NotAcceptedError("a notification names no Salesforce id")
+            name = self._mapping_of(one.object, mapping)
+            self._require_object(name, [record_id])
             key = f"notification:{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
-            arrivals.append(Arrival(key, "", self._mapping_of(one.object, mapping), [record_id]))
+            arrivals.append(Arrival(key, "", name, [record_id]))
         # In one order: on PostgreSQL two messages of the same notifications would else wait for each other.
         return sum(self._accept(sorted(arrivals, key=lambda arrival: arrival.request_id)))
 

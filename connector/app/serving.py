@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from connector.app.handing import Backfill, chosen_of
 from connector.app.intake import Intake
 from connector.app.joining import Configured, connect_crm
-from connector.config import is_loopback
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
@@ -32,28 +31,31 @@ class Serving:
     Attributes:
         intake: stores what arrives.
         alive: whether the process that does the work runs; in distributed mode workers do, elsewhere.
-        token, message_secret: what callers must know; None closes the route.
+        token, message_secret: what callers must know; None closes the route of Outbound Messages.
         public_url: where this deployment is reached from outside.
     """
 
     intake: Intake
     alive: Callable[[], bool]
-    token: str | None
+    token: str
     message_secret: str | None
     public_url: str
 
 
-def check_doors(configured: Configured, host: str) -> None:
-    """Refuse to open doors without locks.
+def check_doors(configured: Configured) -> None:
+    """Refuse to serve without the secrets that callers must know.
+
+    A loopback address needs the token too: other users of the machine reach it, and web pages in a browser on it do.
 
     Raises:
-        ConfigurationError: no token on an address that others reach, or half a set-up of Outbound Messages.
+        ConfigurationError: no token, a weak one, or half a set-up of Outbound Messages.
     """
     settings = configured.settings
-    if settings.connector_trigger_token is None and not is_loopback(f"http://{f'[{host}]' if ':' in host else host}"):
+    if settings.connector_trigger_token is None:
         raise ConfigurationError(
-            f"CONNECTOR_TRIGGER_TOKEN is missing, and {host} is reached by others: set a long random token, such as "
-            'from: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+            "CONNECTOR_TRIGGER_TOKEN is missing, and serve needs it on every address, 127.0.0.1 included (other users "
+            "of the machine and web pages reach that too): add it to .env, with a token from "
+            'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     for name in ("connector_trigger_token", "connector_outbound_message_secret"):
         found = getattr(settings, name)
@@ -74,10 +76,12 @@ def serve(configured: Configured, parts: Parts, mappings: Mapping[str, MappingFi
     settings = configured.settings
     wake: Callable[[], None] = driver.wake if driver else _nobody
     token, secret = settings.connector_trigger_token, settings.connector_outbound_message_secret
+    # Remembered since the check of the fields: nothing is asked of the CRM again.
+    prefixes = {name: parts.crm.describe(mapping.object).key_prefix for name, mapping in mappings.items()}
     return Serving(
-        intake=Intake(parts.ledger, mappings, parts.clock, wake, settings.connector_salesforce_org_id),
+        intake=Intake(parts.ledger, mappings, parts.clock, wake, settings.connector_salesforce_org_id, prefixes),
         alive=(lambda: driver.driving) if driver else (lambda: True),
-        token=token.get_secret_value() if token else None,
+        token=token.get_secret_value() if token else "",
         message_secret=secret.get_secret_value() if secret else None,
         public_url=settings.connector_public_url,
     )

@@ -29,7 +29,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
     from connector.server.site import Secrets, Site
 
     application = Application(mappings, env_file)
-    with application.serving(host) as serving:
+    with application.serving() as serving:
         try:
             listening = bind(host, port)
         except OSError as error:

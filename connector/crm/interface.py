@@ -34,10 +34,15 @@ _FIXED_LENGTH = {"email", "phone", "url"}
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object with the fields that this user may see, by lower-case name."""
+    """An object with the fields that this user may see, by lower-case name.
+
+    Attributes:
+        key_prefix: the characters with which every id of the object begins; empty where the CRM's ids have none.
+    """
 
     name: str
     fields: Mapping[str, FieldInfo]
+    key_prefix: str = ""
 
     def get(self, name: str) -> FieldInfo | None:
         """A field, whatever the case of its name."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import hmac
+import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -37,6 +39,26 @@ def require_secret(request: Request, secret: str | None) -> None:
     """
     if secret is None or not same(str(request.path_params["secret"]), secret):
         raise HTTPException(NOT_FOUND)
+
+
+def is_own_name(host_header: str, public_url: str = "") -> bool:
+    """Whether a request to a loopback address names this machine: an address, localhost, or the public address.
+
+    A web page can give its own host name the address 127.0.0.1 (DNS rebinding) and then reads answers as its own. Its
+    requests still carry that name, and a page cannot be served from a bare address of this machine.
+    """
+    try:
+        host = urlsplit(f"//{host_header}").hostname or ""
+        public = urlsplit(public_url).hostname or ""
+    except ValueError:
+        return False
+    if host in {"", "localhost"} or host.endswith(".localhost") or host == public:
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def body_of(request: Request, most: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 from connector.app.intake import MOST_IDS
 
 _ERRORS = {
-    "400": "The request cannot be done as it is.",
+    "400": "The request cannot be done as it is, such as ids of another object.",
     "401": "The bearer token is missing or wrong.",
     "404": "There is no such request.",
     "409": "The same request_id came with another body within 7 days.",
@@ -42,7 +42,13 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
             "/v1/enrichments/{request_id}": {"get": _look()},
         },
         "components": {
-            "schemas": {"EnrichmentRequest": _REQUEST, "Accepted": _ACCEPTED, "RequestState": _STATE, "Error": _ERROR},
+            "schemas": {
+                "EnrichmentRequest": _REQUEST,
+                "Accepted": _ACCEPTED,
+                "RequestState": _STATE,
+                "Reason": _REASON,
+                "Error": _ERROR,
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
@@ -62,9 +68,9 @@ def _ask() -> dict[str, Any]:
 def _look() -> dict[str, Any]:
     return {
         "operationId": "getEnrichmentRequest",
-        "summary": "State and outcome counts of a request",
+        "summary": "State, outcome counts and reasons of a request",
         "parameters": [{"name": "request_id", "in": "path", "required": True, "schema": {"type": "string"}}],
-        "responses": {"200": _answer("What has become of it.", "RequestState"), **_errors("401", "404", "503")},
+        "responses": {"200": _answer("The state of the request.", "RequestState"), **_errors("401", "404", "503")},
     }
 
 
@@ -96,12 +102,23 @@ _REQUEST = _object(
 _ACCEPTED = _object(
     ["request_id", "accepted", "duplicate"], request_id=_TEXT, accepted=_COUNT, duplicate={"type": "boolean"}
 )
+_REASON = _object(
+    ["outcome", "reason", "count"],
+    outcome=_TEXT,
+    reason=_TEXT | {"description": "Such as: opted out (HasOptedOutOfEmail)"},
+    count=_COUNT | {"description": "Records with this outcome for this reason."},
+)
 _STATE = _object(
-    ["request_id", "state", "records", "open", *OUTCOMES],
+    ["request_id", "state", "records", "open", *OUTCOMES, "reasons"],
     request_id=_TEXT,
     state=_TEXT | {"description": "waiting, working or done"},
     records=_COUNT,
     open=_COUNT,
     **dict.fromkeys(OUTCOMES, _COUNT),
+    reasons={
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Reason"},
+        "description": "The outcomes by reason, the most frequent first.",
+    },
 )
 _ERROR = _object(["error"], error=_TEXT)

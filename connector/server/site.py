@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.app.intake import ConflictError, Intake, NotAcceptedError
 from connector.server import messages, openapi
-from connector.server.guards import NOT_FOUND, body_of, json_of, require_secret, require_token
+from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
 
 LOG = logging.getLogger("connector.http")
 MOST_REQUEST_BYTES = 128 * 1024
 MOST_MESSAGE_BYTES = 1024 * 1024
 MOST_CALLBACK_BYTES = 64 * 1024
+MISDIRECTED = 421
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _XML = {"text/xml", "application/xml"}
 _WORDS = {404: "not found", 405: "this method is not served here"}
@@ -48,14 +49,24 @@ class Site:
         alive: whether the process that does the work runs.
         version: of the connector.
         public_url: where it is reached from outside.
+        loopback: it listens on this machine's own address; routes without login then answer to its own names only.
     """
 
     def __init__(
-        self, intake: Intake, secrets: Secrets, alive: Callable[[], bool], version: str, public_url: str = ""
+        self,
+        intake: Intake,
+        secrets: Secrets,
+        alive: Callable[[], bool],
+        version: str,
+        public_url: str = "",
+        *,
+        loopback: bool = False,
     ) -> None:
         self._intake = intake
         self._secrets = secrets
         self._alive = alive
+        self._public_url = public_url
+        self._loopback = loopback
         self._document = openapi.document(version, public_url)
         self._metrics = Metrics(intake.figures)
 
@@ -66,10 +77,15 @@ class Site:
             ("GET", "/v1/enrichments/{request_id}", self._look),
             ("POST", "/v1/salesforce/outbound-messages/{secret}", self._message),
             ("POST", "/v1/callbacks/salesfinity/{address}", self._callback),
-            ("GET", "/healthz", self._healthz),
-            ("GET", "/readyz", self._readyz),
-            ("GET", "/metrics", self._show_metrics),
-            ("GET", "/openapi.json", self._openapi),
+            *(
+                ("GET", path, self._for_own_names(handler))
+                for path, handler in (
+                    ("/healthz", self._healthz),
+                    ("/readyz", self._readyz),
+                    ("/metrics", self._show_metrics),
+                    ("/openapi.json", self._openapi),
+                )
+            ),
         ]
         made = Starlette(
             routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
@@ -77,6 +93,16 @@ class Site:
         )
         made.router.redirect_slashes = False  # a redirect would tell a route that needs a secret from one that is not
         return _Watched(made, self._metrics, {handler: path for _, path, handler in routes})
+
+    def _for_own_names(self, handler: Handler) -> Handler:
+        """A route without login, closed to web pages that give their own name our loopback address."""
+
+        async def guarded(request: Request) -> Response:
+            if self._loopback and not is_own_name(request.headers.get("host", ""), self._public_url):
+                raise HTTPException(MISDIRECTED, "this host name is not served here; use the address that serve prints")
+            return await handler(request)
+
+        return guarded
 
     async def _ask(self, request: Request) -> Response:
         require_token(request, self._secrets.token)
@@ -99,9 +125,9 @@ class Site:
         records = sum(found.states.values())
         counts = {name: found.outcomes.get(name, 0) for name in openapi.OUTCOMES}
         still_open = records - found.states.get("done", 0)
-        return JSONResponse(
-            {"request_id": request_id, "state": found.state, "records": records, "open": still_open, **counts}
-        )
+        reasons = [asdict(one) for one in found.reasons]
+        document = {"request_id": request_id, "state": found.state, "records": records, "open": still_open}
+        return JSONResponse({**document, **counts, "reasons": reasons})
 
     async def _message(self, request: Request) -> Response:
         require_secret(request, self._secrets.message_secret)

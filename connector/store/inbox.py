@@ -6,7 +6,7 @@ offered to runs, and are offered again while a run defers them, for a week at mo
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -23,6 +23,8 @@ AGAIN_AFTER_S = 900.0  # until what a run deferred, or left with a vendor, is of
 FINAL = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 NOT_TAKEN = "no record of this mapping's object and condition has this id"
 GIVEN_UP = "nothing was bought within a week"
+MOST_REASONS = 50  # in the state of one request
+OTHER_REASONS = "other reasons"
 _A, _R = t.ask.c, t.request.c
 
 
@@ -54,11 +56,27 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many records of a request have an outcome for one reason."""
+
+    outcome: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestState:
-    """What has become of a request: its records by state, and the outcomes of those that have one."""
+    """The state of a request: its records by state, and the outcomes of those that have one.
+
+    Attributes:
+        states: number of records by state.
+        outcomes: number of records by outcome.
+        reasons: the outcomes again by reason, the most frequent first; outcomes without a reason are left out.
+    """
 
     states: Mapping[str, int]
     outcomes: Mapping[str, int]
+    reasons: tuple[ReasonCount, ...] = field(default=(), compare=False)
 
     @property
     def state(self) -> str:
@@ -131,17 +149,19 @@ class Inbox:
 
     def look(self, request_id: str) -> RequestState | None:
         """What has become of a request; None when there is none of this id."""
-        query = sa.select(_A.state, _A.outcome, sa.func.count()).where(_A.request_id == request_id)
+        query = sa.select(_A.state, _A.outcome, _A.reason, sa.func.count()).where(_A.request_id == request_id)
         with self._db.read() as connection:
             if connection.scalar(sa.select(_R.id).where(_R.id == request_id)) is None:
                 return None
-            rows = connection.execute(query.group_by(_A.state, _A.outcome)).all()
-        states, outcomes = Counter[str](), Counter[str]()
-        for state, outcome, count in rows:
+            rows = connection.execute(query.group_by(_A.state, _A.outcome, _A.reason)).all()
+        states, outcomes, reasons = Counter[str](), Counter[str](), Counter[tuple[str, str]]()
+        for state, outcome, reason, count in rows:
             states[state] += count
             outcomes[outcome] += count
+            if outcome and reason:
+                reasons[outcome, reason] += count
         del outcomes[""]
-        return RequestState(states, outcomes)
+        return RequestState(states, outcomes, _most_frequent(reasons))
 
     def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[Wanted]:
         """Records of a mapping that a run should be offered now, the longest waiting first."""
@@ -237,6 +257,16 @@ class Inbox:
             gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
             connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
+
+
+def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, ...]:
+    """The reasons by falling count; past a bound, the rest of each outcome is one row."""
+    ordered = sorted(found.items(), key=lambda row: (-row[1], row[0]))
+    shown = [ReasonCount(outcome, reason, count) for (outcome, reason), count in ordered[:MOST_REASONS]]
+    rest = Counter[str]()
+    for (outcome, _), count in ordered[MOST_REASONS:]:
+        rest[outcome] += count
+    return (*shown, *(ReasonCount(outcome, OTHER_REASONS, count) for outcome, count in sorted(rest.items())))
 
 
 def _note(

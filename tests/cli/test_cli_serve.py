@@ -84,12 +84,14 @@ def test_what_cannot_be_is_told_before_anything_begins(house: Company, args: tup
     assert words in house.words(refused)
 
 
-def test_an_address_that_others_reach_needs_a_token(house: Company, tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0"])  # noqa: S104
+def test_every_address_needs_a_token(house: Company, tmp_path: Path, host: str) -> None:
     settings = (house.folder / ".env").read_text().splitlines(keepends=True)
     (tmp_path / "env").write_text("".join(line for line in settings if "TRIGGER_TOKEN" not in line))
-    refused = house.start("serve", "-m", "lead.yaml", "--host", "0.0.0.0", "--env-file", str(tmp_path / "env"))  # noqa: S104
+    refused = house.start("serve", "-m", "lead.yaml", "--host", host, "--env-file", str(tmp_path / "env"))
     assert refused.wait(60) == 2
-    assert "CONNECTOR_TRIGGER_TOKEN" in house.words(refused)
+    assert "CONNECTOR_TRIGGER_TOKEN is missing" in house.words(refused)
+    assert "secrets.token_urlsafe" in house.words(refused)
 
 
 @pytest.mark.parametrize("runtime", ["serve", "worker"])

@@ -33,6 +33,7 @@ TOKEN = "trigger-token-of-these-tests"
 SECRET = "outbound-secret-of-these-tests"
 ORG = "00D000000000001EAA"
 VERSION = "1.2.3"
+PUBLIC_URL = "https://enrich.example.com"
 ASK = "/v1/enrichments"
 MESSAGES = "/v1/salesforce/outbound-messages/"
 OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
@@ -152,7 +153,7 @@ class House:
         self.wakes = 0
         self.alive = True
         self.intake = Intake(self.ledger, mappings(), self.clock, self._wake, org)
-        self.site = Site(self.intake, secrets, lambda: self.alive, VERSION)
+        self.site = Site(self.intake, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
         street.behind = self.site.application()
 
     def _wake(self) -> None:

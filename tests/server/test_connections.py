@@ -9,7 +9,7 @@ from server_stage import ASK, BEARER, House, Street, drained, soon
 from connector.server import listen
 
 pytest_plugins = ("server_fixtures",)
-HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 PATIENCE_S = 0.3
 
 
@@ -98,7 +98,7 @@ def test_a_large_body_after_a_refusal_still_lets_the_refusal_be_read(house: Hous
 
 def test_a_sender_that_hangs_up_is_no_fault_of_ours(house: House, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    head = f"POST {ASK} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\n"
+    head = f"POST {ASK} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {BEARER['Authorization']}\r\n"
     with house.street.connect() as connection:
         connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
     assert soon(lambda: any(record.name == "connector.http" for record in caplog.records))

@@ -65,8 +65,9 @@ def test_another_body_under_the_same_id_is_a_conflict(house: House, other: tuple
 
 
 def test_another_mapping_under_the_same_id_is_a_conflict(house: House) -> None:
-    house.ask(lead(1), request_id="flow-1")
-    error_of(house.ask(lead(1), mapping="contact", request_id="flow-1"), 409)
+    contact = "003000000000001AAA"
+    house.ask(contact, mapping="contact", request_id="flow-1")
+    error_of(house.ask(contact, mapping="contact-late", request_id="flow-1"), 409)
 
 
 def finish_all(house: House) -> None:
@@ -290,16 +291,26 @@ def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: 
 def test_the_state_of_a_request_goes_from_waiting_to_done(house: House) -> None:
     house.ask(lead(1), lead(2), lead(3), request_id="flow-1")
     none = dict.fromkeys(("delivered", "not_found", "failed", "skipped", "waiting", "deferred", "parked", "unknown"), 0)
-    assert house.look("flow-1").json() == {"request_id": "flow-1", "state": "waiting", "records": 3, "open": 3, **none}
+    assert house.look("flow-1").json() == {
+        "request_id": "flow-1",
+        "state": "waiting",
+        "records": 3,
+        "open": 3,
+        **none,
+        "reasons": [],
+    }
 
     first = house.rows(t.ask)[0]
     house.ledger.inbox.postpone([Wanted(first["id"], first["crm_id"])], "no credits", START)
     working = {"request_id": "flow-1", "state": "working", "records": 3, "open": 3, **none, "deferred": 1}
-    assert house.look("flow-1").json() == working
+    postponed = {"outcome": "deferred", "reason": "no credits", "count": 1}
+    assert house.look("flow-1").json() == {**working, "reasons": [postponed]}
 
     finish_all(house)
     done = {"request_id": "flow-1", "state": "done", "records": 3, "open": 0, **none, "delivered": 3}
-    assert house.look("flow-1").json() == done
+    found = house.look("flow-1").json()
+    del found["reasons"]
+    assert found == done
 
 
 @pytest.mark.parametrize("request_id", ["flow-2", "a" * 81, "a%20b", "notification:04l000000000001", "%00", "%ff"])

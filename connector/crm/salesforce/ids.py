@@ -1,5 +1,17 @@
 """Salesforce ids: 15 characters in the user interface (case-sensitive), 18 in the API (with a checksum of the case)."""
 
+# The first three characters of an id name its object; those of standard objects are the same in every org (Salesforce
+# Help, "Standard Field Record ID Prefix"). Custom objects have their own: the org's describe names them.
+STANDARD_PREFIXES = {
+    "account": "001",
+    "case": "500",
+    "campaign": "701",
+    "campaignmember": "00v",
+    "contact": "003",
+    "lead": "00Q",
+    "opportunity": "006",
+    "user": "005",
+}
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 

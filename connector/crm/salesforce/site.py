@@ -51,7 +51,10 @@ class SalesforceCrm(Crm):
                 raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
             fields = [_field(row) for row in rows if isinstance(row, dict)]
             name = str(answer.get("name") or object_name)
-            self._objects[object_name] = ObjectInfo(name, {field.name.lower(): field for field in fields})
+            prefix = answer.get("keyPrefix")
+            self._objects[object_name] = ObjectInfo(
+                name, {field.name.lower(): field for field in fields}, prefix if isinstance(prefix, str) else ""
+            )
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
