@@ -1,6 +1,6 @@
 """The application as commands use it: one object per invocation, its parts opened when first needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from connector.app.joining import (
     open_ledger,
     still_at_work,
 )
+from connector.app.limits_view import caps_lines, file_lines, schedule_lines
+from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_doors, driving, serve, work
 from connector.app.status import status_of
@@ -94,6 +96,16 @@ class Application:
         url = self.configured.ledger_url()
         return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
 
+    def spending_lines(self) -> list[str]:
+        """The mapping files in use and the caps in force, a line each."""
+        paths = {name: found.path for name, found in self.loaded.items()}
+        return [*file_lines(paths), *caps_lines(self.mappings, self.configured.limits())]
+
+    def _schedule_lines(self, ledger: Ledger, *, by_workers: bool = False) -> list[str]:
+        now = self.clock.now()
+        last = {name: ledger.errands.last_tick(name, now) for name, one in self.mappings.items() if one.schedule}
+        return schedule_lines(self.mappings, last, now, by_workers=by_workers)
+
     @contextmanager
     def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:
         """The ledger alone, for commands that look."""
@@ -113,7 +125,7 @@ class Application:
         """
         settings = self.configured.settings
         crm = connect_crm(settings, self.clock)
-        ledger = open_ledger(self.configured, throwaway=throwaway)
+        ledger = open_ledger(self.configured, throwaway=throwaway, announce=self._progress.note)
         self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
             names = self._asked() | still_at_work(self.configured, ledger)
@@ -178,11 +190,16 @@ class Application:
         with self.parts(shared=True) as parts:
             self.check(parts.crm)
             self._bind(parts)
+            schedule = self._schedule_lines(parts.ledger, by_workers=not parts.ledger.database.is_sqlite)
             with self._worked_for(parts) as driver:
-                yield serve(self.configured, parts, self.mappings, driver)
+                yield serve(self.configured, parts, self.mappings, driver, schedule)
 
-    def work(self, concurrency: int) -> None:
+    def work(self, concurrency: int, announce: Callable[[str], None]) -> None:
         """Be a worker of the ledger on PostgreSQL, until told to stop.
+
+        Args:
+            concurrency: jobs at a time.
+            announce: called with the next time of each schedule before the work begins.
 
         Raises:
             ConfigurationError: whatever a run would find wrong.
@@ -190,6 +207,9 @@ class Application:
         with self.parts(shared=True) as parts:
             self.check(parts.crm)
             self._bind(parts)
+            if not parts.ledger.database.is_sqlite:
+                for line in self._schedule_lines(parts.ledger):
+                    announce(line)
             work(parts, self, concurrency)
 
     @contextmanager
@@ -209,9 +229,7 @@ class Application:
         with self.ledger():  # a ledger must exist: nothing else knows what was written
             pass
         with self.parts() as parts:
-            found = parts.ledger.runs.find(run_id)
-            if found is None:
-                raise ConfigurationError(f"there is no run {run_id!r}, or several begin so; see: connector runs")
+            found = find_run(parts.ledger, run_id)
             parts.crm.login()
             self._bind(parts)
             with turn(parts.ledger, self._progress):

@@ -1,7 +1,7 @@
 """From settings to parts: the ledger with its key, the CRM client, and each vendor with its rate budget."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +79,24 @@ def configure(env_file: Path | None) -> Configured:
     return Configured(settings, providers, env_file)
 
 
-def open_ledger(configured: Configured, *, must_exist: bool = False, throwaway: bool = False) -> Ledger:
-    """Open the ledger, making it where it does not exist.
+def _unannounced(_notice: str) -> None:
+    """Nothing."""
+
+
+def open_ledger(
+    configured: Configured,
+    *,
+    must_exist: bool = False,
+    throwaway: bool = False,
+    announce: Callable[[str], None] = _unannounced,
+) -> Ledger:
+    """Open the ledger, creating it where it does not exist.
 
     Args:
         configured: the settings.
         must_exist: refuse to make a new one.
         throwaway: where there is none, use one in memory: for commands without any effect.
+        announce: called with one line where a ledger was created.
 
     Raises:
         ConfigurationError: it cannot be opened, or its key is missing or another one.
@@ -95,7 +106,11 @@ def open_ledger(configured: Configured, *, must_exist: bool = False, throwaway: 
     exists = path is not None and path.exists()
     if path is not None and not exists:
         if must_exist:
-            raise ConfigurationError(f"there is no ledger at {path} yet; run 'connector sync' first")
+            raise ConfigurationError(
+                f"there is no ledger at {path} yet: no run has started here. Check the set-up with 'connector doctor "
+                "-m NAME' and see the cost of a run with 'connector plan -m NAME'; neither buys anything. If a ledger "
+                "exists elsewhere, name its settings with --env-file or set CONNECTOR_DATABASE_URL"
+            )
         if throwaway:
             return _in_memory()
         if not path.parent.is_dir():
@@ -104,10 +119,19 @@ def open_ledger(configured: Configured, *, must_exist: bool = False, throwaway: 
     database = Database(url)
     database.migrate()
     if database.is_sqlite:
-        return Ledger(database, seal, path)
+        ledger = Ledger(database, seal, path)
+        if path is not None and not exists:
+            announce(f"Created a new ledger: {path}{_key_notice(configured.settings, path)}")
+        return ledger
     from connector.runtime.distributed import Delivery
 
     return Ledger(database, seal, configured.folder() / SPILL_NAME, Delivery())
+
+
+def _key_notice(settings: Settings, path: Path) -> str:
+    if settings.connector_secret_key is not None:
+        return ""
+    return f", with its key {path.name}.key; back up both together"
 
 
 def _in_memory() -> Ledger:

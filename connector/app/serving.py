@@ -3,7 +3,7 @@
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ class Serving:
         alive: whether the process that does the work runs; in distributed mode workers do, elsewhere.
         token, message_secret: what callers must know; None closes the route of Outbound Messages.
         public_url: where this deployment is reached from outside.
+        schedule: a line for each mapping, with the next time of its schedule.
     """
 
     intake: Intake
@@ -40,6 +41,7 @@ class Serving:
     token: str
     message_secret: str | None
     public_url: str
+    schedule: tuple[str, ...] = ()
 
 
 def check_doors(configured: Configured) -> None:
@@ -71,8 +73,14 @@ def check_doors(configured: Configured) -> None:
         )
 
 
-def serve(configured: Configured, parts: Parts, mappings: Mapping[str, MappingFile], driver: Driver | None) -> Serving:
-    """What arrives wakes the driver, where this process has one."""
+def serve(
+    configured: Configured,
+    parts: Parts,
+    mappings: Mapping[str, MappingFile],
+    driver: Driver | None,
+    schedule: Sequence[str] = (),
+) -> Serving:
+    """Everything the server needs; requests wake the driver, where this process has one."""
     settings = configured.settings
     wake: Callable[[], None] = driver.wake if driver else _nobody
     token, secret = settings.connector_trigger_token, settings.connector_outbound_message_secret
@@ -84,6 +92,7 @@ def serve(configured: Configured, parts: Parts, mappings: Mapping[str, MappingFi
         token=token.get_secret_value() if token else "",
         message_secret=secret.get_secret_value() if secret else None,
         public_url=settings.connector_public_url,
+        schedule=tuple(schedule),
     )
 
 

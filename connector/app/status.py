@@ -1,8 +1,9 @@
-"""What `connector status` says: what is open, and what happens to it next."""
+"""The view of `connector status`: open work, and the next step for each kind of it."""
 
 from datetime import datetime
 from typing import Any
 
+from connector.app.past_runs import newest_runs
 from connector.core.report import iso
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
@@ -10,15 +11,12 @@ from connector.store.operator import OpenUnlock
 
 
 def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
-    """What is open, and what happens to it next."""
+    """Open work, and the next step for each kind of it."""
     counts = ledger.runs.open_counts()
-    last = next(iter(ledger.runs.newest(1)), None)
-    state = last.state if last is not None else ""
-    if state == "running" and not ledger.is_driven():
-        state = "interrupted"
+    last = next(iter(newest_runs(ledger, 1)), None)
     return {
         "ledger": place,
-        "last_run": None if last is None else {"id": last.id, "command": last.command, "state": state},
+        "last_run": None if last is None else {"id": last.id, "command": last.command, "state": last.state},
         "unlocks": [
             {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
             for (provider, state), count in sorted(counts.unlocks.items())
@@ -57,7 +55,7 @@ def _next_of(row: OpenUnlock) -> str:
             f"to do without it: connector resolve {row.id} --give-up"
         )
     if row.unsent:
-        return "sent once more when a record asks for it; else its lost request counts as charged after a day"
+        return "sent once more when a record requests it; otherwise its lost request counts as charged after a day"
     if row.check_at:
         return f"the vendor is read again at {iso(row.check_at)}"
     return f"needs a manual decision: connector resolve {row.id} --delivered, --allow-repeat or --give-up"

@@ -1,4 +1,4 @@
-"""What the commands share: options, progress on standard error, and one way to print."""
+"""Shared parts of the commands: options, progress on standard error, and one way to print."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 from rich.console import Console, RenderableType
@@ -16,7 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from connector.core.errors import ConfigurationError
 from connector.report import text
 
+if TYPE_CHECKING:  # imported by the commands themselves: start-up time
+    from connector.app import Application
+
 F = TypeVar("F", bound=Callable[..., Any])
+_LIVE: list[Console] = []  # the console of the progress on the screen, if any: only it can print above the bars
 
 
 def mapping_option(*, required: bool = True) -> Callable[[F], F]:
@@ -51,20 +55,28 @@ class _Out(Console):
 
 
 def out() -> Console:
-    """Standard output; wide enough for tables when it is a pipe."""
-    console = _Out(highlight=False)
+    """Standard output; wide enough for tables when it is a pipe. No line is cut off: the terminal wraps long ones."""
+    console = _Out(highlight=False, soft_wrap=True)
     console.width = text.width_of(console)
     return console
 
 
 def err() -> Console:
-    """Standard error: progress, notes, questions."""
-    return Console(stderr=True, highlight=False)
+    """Standard error: progress, notes, questions. While progress is shown, its own console: lines go above the bars."""
+    return _LIVE[-1] if _LIVE else Console(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
     """A line on standard error."""
     err().print(message, markup=False, soft_wrap=True)
+
+
+def announce(application: "Application", *, ledger: bool = True) -> None:
+    """The files in use and the caps in force, on standard error."""
+    if ledger:
+        say(f"Ledger: {application.ledger_place}")
+    for line in application.spending_lines():
+        say(line)
 
 
 @contextmanager
@@ -100,6 +112,20 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
+class Notes:
+    """Progress of the programs that run on: notes as lines on standard error, no bars."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """A line."""
+        say(text)
+
+
 class LiveProgress:
     """Progress bars on standard error; only notes where that is no terminal."""
 
@@ -118,6 +144,7 @@ class LiveProgress:
 
     def __enter__(self) -> Self:
         self._progress.start()
+        _LIVE.append(self._progress.console)
         return self
 
     def __exit__(
@@ -126,6 +153,7 @@ class LiveProgress:
         if self._task is not None:
             self._progress.update(self._task, visible=False)
         self._progress.stop()
+        _LIVE.remove(self._progress.console)
 
     def stage(self, name: str, total: int | None = None) -> None:
         """A new bar for what begins."""

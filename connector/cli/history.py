@@ -1,5 +1,6 @@
-"""Commands that look into the ledger: status, runs, show, export."""
+"""Commands that read the ledger: status, runs, show, export."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from connector.cli.common import env_option, json_option, out, say, show
+from connector.cli.common import env_option, json_option, out, reader_may_leave, say, show
 from connector.core.errors import ConfigurationError
 from connector.core.report import iso
 from connector.report import text
-from connector.report.export import write_csv
+from connector.report.export import write_csv, write_rows
+
+STANDARD_OUTPUT = Path("-")
 
 
 @click.command()
@@ -20,7 +23,7 @@ from connector.report.export import write_csv
 @env_option
 @click.pass_context
 def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
-    """What is open: unlocks at work or unknown, parked results, held credits.
+    """Show open work: purchases in progress or unknown, parked values, held credits.
 
     \b
     Example:
@@ -33,7 +36,7 @@ def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
         document = application.status(ledger)
     show(document, as_json=as_json, render=_status)
     if document["books"]:
-        say(f"error: the books do not close: {document['books']}")
+        say(f"error: the ledger's accounting does not add up: {document['books']}")
         ctx.exit(1)
 
 
@@ -42,29 +45,29 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(f"Ledger: {document['ledger']}")]
     parts.append(Text(f"Last run: {last['id']} ({last['command']}, {last['state']})" if last else "No run yet."))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
-    rows.append(("records", "open", document["open_records"], "taken up by the next sync"))
+    rows.append(("records", "open", document["open_records"], "finished by the next sync"))
     rows.append(
         (
             "records",
             "parked",
             document["parked_records"],
-            "offered again when record or mapping changes, and once a day",
+            "written again when the record or the mapping changes, and once a day",
         )
     )
     requested = document["requested_records"]
     waiting = sum(count for state, count in requested.items() if state != "done")
     if requested:
-        rows.append(("requested records", "open", waiting, "taken up by 'connector serve' or a worker"))
-    parts.append(text.table("Open", ("State", "Count", "What happens next"), rows))
+        rows.append(("requested records", "open", waiting, "done by 'connector serve' or a worker"))
+    parts.append(text.table("Open", ("State", "Count", "Next"), rows))
     if document["workers"]:
         served = [(one["kind"], ", ".join(one["mappings"])) for one in document["workers"]]
-        parts.append(text.table("At work for others", ("Mappings",), served))
+        parts.append(text.table("Process", ("Mappings",), served))
     looks = [
         (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
         for row in document["needs_a_look"]
     ]
     if looks:
-        parts.append(text.table("Unlock", ("Vendor", "Channel", "State", "Since", "What happens next"), looks))
+        parts.append(text.table("Purchase", ("Vendor", "Channel", "State", "Since", "Next"), looks))
     holds = [(name, c["held"], c["charged"]) for name, c in document["credits"].items()]
     if holds:
         parts.append(text.table("Credits", ("Still held", "Charged in all"), holds))
@@ -83,9 +86,10 @@ def runs(limit: int, as_json: bool, env_file: Path | None) -> None:
       connector runs --limit 5
     """
     from connector.app import Application
+    from connector.app.past_runs import newest_runs
 
     with Application((), env_file).ledger() as ledger:
-        found = ledger.runs.newest(limit)
+        found = newest_runs(ledger, limit)
     document = {
         "runs": [
             {
@@ -124,44 +128,57 @@ def _runs(document: Mapping[str, Any]) -> RenderableType:
 @json_option
 @env_option
 def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
-    """One run's report. RUN is its id, or the beginning of it.
+    """Show one run's report. RUN is its id, the beginning of it, or latest.
 
     \b
     Example:
-      connector show 20261120T100000-a1b2c3
+      connector show latest
     """
     from connector.app import Application
+    from connector.app.past_runs import INTERRUPTED, find_run
 
     with Application((), env_file).ledger() as ledger:
-        found = ledger.runs.find(run)
-    if found is None:
-        raise ConfigurationError(f"there is no run {run!r}, or several begin so; see: connector runs")
+        found = find_run(ledger, run)
+    if found.report is None and found.state == INTERRUPTED:
+        raise ConfigurationError(
+            f"run {found.id} was interrupted before it made a report; the next run finishes its open work: connector "
+            f"status. Its records so far: connector export {found.id} --csv -"
+        )
     if found.report is None:
-        raise ConfigurationError(f"run {found.id} has no report: it is {found.state}; what it sent is in the ledger")
+        raise ConfigurationError(f"run {found.id} has no report yet ({found.state}); see: connector status")
     show(found.report, as_json=as_json, render=text.report)
 
 
 @click.command()
 @click.argument("run")
 @click.option(
-    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write."
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    required=True,
+    help="The file to write; - is standard output.",
 )
 @env_option
 def export(run: str, csv_file: Path, env_file: Path | None) -> None:
-    """Every record of a run with its outcome and reason, as CSV without personal data.
+    """Export every record of RUN with its outcome and reason, as CSV without personal data. RUN may be latest.
 
     \b
     Example:
-      connector export 20261120T100000-a1b2c3 --csv outcomes.csv
+      connector export latest --csv outcomes.csv
+      connector export latest --csv - | head
     """
     from connector.app import Application
+    from connector.app.past_runs import find_run
 
     with Application((), env_file).ledger() as ledger:
-        found = ledger.runs.find(run)
-        if found is None:
-            raise ConfigurationError(f"there is no run {run!r}, or several begin so; see: connector runs")
+        found = find_run(ledger, run)
         words = ledger.records.words(found.id)
     rows = ((w.mapping, w.object, w.crm_id, w.outcome.value, w.reason, w.attention) for w in words)
+    if csv_file == STANDARD_OUTPUT:
+        with reader_may_leave():
+            count = write_rows(sys.stdout, rows)
+            say(f"{count} records of run {found.id}")
+        return
     out().print(f"{write_csv(csv_file, rows)} records written to {csv_file}", markup=False)
 
 

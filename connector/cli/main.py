@@ -49,10 +49,7 @@ def main() -> None:
         code = cli.main(standalone_mode=False, prog_name="connector")
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort as error:
-        # click turns Ctrl-C into the same exception as a question answered with no.
-        interrupted = isinstance(error.__cause__, KeyboardInterrupt)
-        say(INTERRUPTED_TEXT if interrupted else "Nothing was done.")
-        sys.exit(INTERRUPTED if interrupted else 2)
+        sys.exit(_aborted(error))
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -68,6 +65,21 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
         say(f"error: internal fault, please report it: {where(error)}")
         sys.exit(1)
+
+
+def _aborted(error: click.Abort) -> int:
+    """The exit code of a question without a yes, and of Ctrl-C: click turns both into the same exception."""
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        say(INTERRUPTED_TEXT)
+        return INTERRUPTED
+    at_the_question = isinstance(error.__context__, KeyboardInterrupt | EOFError)  # click hides it: `from None`
+    if at_the_question:
+        say("")  # the answer's line ends here
+    if isinstance(error.__context__, KeyboardInterrupt):
+        say("Interrupted. Nothing was done.")
+        return INTERRUPTED
+    say("Nothing was done.")
+    return 2
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

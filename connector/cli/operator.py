@@ -1,4 +1,4 @@
-"""Commands for an operator's word: resolve, forget."""
+"""Commands for an operator's decision: resolve, forget."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from connector.core.errors import ConfigurationError
 @click.command()
 @click.argument("unlock_id", type=int)
 @click.option(
-    "--delivered", "word", flag_value="delivered", help="The result was seen at the vendor and put in by hand."
+    "--delivered", "word", flag_value="delivered", help="You saw the result at the vendor and entered it by hand."
 )
 @click.option(
-    "--allow-repeat", "word", flag_value="allow-repeat", help="It may be bought once more; it may cost twice."
+    "--allow-repeat", "word", flag_value="allow-repeat", help="Allow one more purchase; it may be charged twice."
 )
 @click.option("--give-up", "word", flag_value="give-up", help="Count it as failed and charged.")
-@click.option("--retry-write", "word", flag_value="retry-write", help="Offer a parked value again on the next run.")
+@click.option("--retry-write", "word", flag_value="retry-write", help="Write a parked value again on the next run.")
 @env_option
 def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
-    """Say what nobody else can: what became of an unknown unlock, or that a parked value shall be tried again.
+    """Decide on an unknown purchase, or write a parked value again.
 
-    UNLOCK_ID stands in: connector status
+    'connector status' lists the ids of the purchases that need a decision.
 
     \b
     Example:
@@ -31,7 +31,10 @@ def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
     from connector.app import Application
 
     if word is None:
-        raise click.UsageError("say one of --delivered, --allow-repeat, --give-up and --retry-write")
+        raise click.UsageError(
+            f"add your decision, such as: connector resolve {unlock_id} --give-up (or --delivered, --allow-repeat, "
+            "--retry-write)"
+        )
     with LiveProgress() as progress:
         done = Application((), env_file, progress).resolve(unlock_id, word)
     out().print(done, markup=False)
@@ -42,7 +45,7 @@ def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
 @yes_option
 @env_option
 def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
-    """Erase what is stored about a Salesforce record. What was spent stays in the books, without the record.
+    """Erase the data stored about a Salesforce record. The money entries stay in the ledger, without the record.
 
     \b
     Example:

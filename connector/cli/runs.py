@@ -9,6 +9,7 @@ import click
 
 from connector.cli.common import (
     LiveProgress,
+    announce,
     confirm,
     env_option,
     err,
@@ -95,7 +96,9 @@ def plan(
 
     chosen = _chosen(where, ids, limit) if where or ids or limit else None
     with LiveProgress() as progress:
-        found = Application(mappings, env_file, progress).plan(chosen, out=out)
+        application = Application(mappings, env_file, progress)
+        announce(application)
+        found = application.plan(chosen, out=out)
     show(found.to_json(), as_json=as_json, render=text.preview)
     if out is not None:
         say(f"Frozen into {out}; connector apply {out} does exactly this, for at most the worst case")
@@ -122,7 +125,7 @@ def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Pa
     confirm(f"Enrich the {frozen.selected} records of {frozen.plan_id} for at most {costs} credits?", yes=yes)
     with LiveProgress() as progress:
         application = Application([found.source for found in frozen.mappings], env_file, progress)
-        say(f"Ledger: {application.ledger_place}")
+        announce(application)
         report = application.apply(frozen)
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
@@ -151,7 +154,7 @@ def sync(
 
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
-        say(f"Ledger: {application.ledger_place}")
+        announce(application)
         report = application.sync(override_guards=override_guards)
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
@@ -197,7 +200,7 @@ def backfill(
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
-        say(f"Ledger: {application.ledger_place}")
+        announce(application)
         report = application.backfill(chosen)
     given = len(set(chosen.ids or ()))
     if limit is None and report.selected < given:
@@ -221,12 +224,11 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
       connector undo 20261120T100000-a1b2c3
     """
     from connector.app import Application
+    from connector.app.past_runs import find_run
 
     with Application((), env_file).ledger() as ledger:
-        found = ledger.runs.find(run)
-        count = 0 if found is None else len(ledger.runs.undoable(found.id))
-    if found is None:
-        raise ConfigurationError(f"there is no run {run!r}, or several begin so; see: connector runs")
+        found = find_run(ledger, run)
+        count = len(ledger.runs.undoable(found.id))
     if count:
         confirm(f"Put back the fields of up to {count} records that run {found.id} wrote?", yes=yes)
     with LiveProgress() as progress:

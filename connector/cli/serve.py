@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import env_option, mapping_option, say
+from connector.cli.common import Notes, announce, env_option, mapping_option, say
 from connector.core.errors import ConfigurationError
 
 
@@ -18,17 +18,20 @@ from connector.core.errors import ConfigurationError
 def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None) -> None:
     """Take requests of CRM automation, callbacks and monitors over HTTP; with an embedded ledger, do the work too.
 
+    Prints the mapping files, the caps in force and the next time of each schedule.
+
     \b
-    Behind a reverse proxy that speaks HTTPS. Anything but a loopback address needs CONNECTOR_TRIGGER_TOKEN.
+    CONNECTOR_TRIGGER_TOKEN is required on every address, 127.0.0.1 too: other users of the machine
+    and web pages reach it. Put a reverse proxy that speaks HTTPS in front for callers elsewhere.
     Example:
       connector serve -m lead -m contact --host 0.0.0.0 --port 8080
     """
     from connector.app import Application
     from connector.report.logs import log_to_stderr
-    from connector.server.listen import bind, server
+    from connector.server.listen import bind, is_loopback_host, server
     from connector.server.site import Secrets, Site
 
-    application = Application(mappings, env_file)
+    application = Application(mappings, env_file, Notes())
     with application.serving() as serving:
         try:
             listening = bind(host, port)
@@ -36,8 +39,12 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
             raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); choose another") from error
         version = importlib.metadata.version("crm-enrichment-connector")
         secrets = Secrets(serving.token, serving.message_secret)
-        site = Site(serving.intake, secrets, serving.alive, version, serving.public_url)
-        say(f"Ledger: {application.ledger_place}")
+        site = Site(
+            serving.intake, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
+        )
+        announce(application)
+        for line in serving.schedule:
+            say(line)
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         log_to_stderr()
         running = server(site.application())
@@ -51,20 +58,22 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
 @click.option("--concurrency", default=8, show_default=True, type=click.IntRange(2, 64), help="Jobs at a time.")
 @env_option
 def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -> None:
-    """Do the work of a ledger on PostgreSQL: requests, schedules, handed-over runs. Start as many as needed.
+    """Do the work of a ledger on PostgreSQL: requests, schedules, delegated runs. Start as many as needed.
+
+    Prints the mapping files, the caps in force and the next time of each schedule.
 
     \b
-    SIGTERM and Ctrl-C end it in good order; what it leaves is taken up by the others.
+    SIGTERM and Ctrl-C end it in good order; the others take up its open work.
     Example:
       connector worker -m lead -m contact
     """
     from connector.app import Application
     from connector.report.logs import log_to_stderr
 
-    application = Application(mappings, env_file)
-    say(f"Ledger: {application.ledger_place}")
+    application = Application(mappings, env_file, Notes())
+    announce(application)
     log_to_stderr()
-    application.work(concurrency)
+    application.work(concurrency, say)
 
 
 COMMANDS = (serve, worker)

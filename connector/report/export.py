@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from connector.core.errors import ConfigurationError
 
@@ -15,16 +16,21 @@ def write_csv(path: Path, rows: Iterable[tuple[str, str, str, str, str, str]]) -
     Raises:
         ConfigurationError: the file cannot be written.
     """
-    count = 0
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for row in rows:
-                writer.writerow([_plain(cell) for cell in row])
-                count += 1
+            return write_rows(file, rows)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written ({type(error).__name__}); name another file") from error
+
+
+def write_rows(file: TextIO, rows: Iterable[tuple[str, str, str, str, str, str]]) -> int:
+    """Write the rows under their header to an open file; returns how many."""
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    count = 0
+    for row in rows:
+        writer.writerow([_plain(cell) for cell in row])
+        count += 1
     return count
 
 

@@ -8,10 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from connector.report.tables import whole_table
+
 SHOWN_REASONS = 12
 SHOWN_ATTENTION = 10
-_STATE_STYLE = {"finished": "green", "stopped": "yellow", "failed": "red", "died": "red", "running": "cyan"}
-STATE_WORDS = {"died": "interrupted"}
+_STATE_STYLE = {"finished": "green", "stopped": "yellow", "failed": "red", "interrupted": "red", "running": "cyan"}
 
 
 def report(document: Mapping[str, Any]) -> RenderableType:
@@ -37,7 +38,7 @@ def report(document: Mapping[str, Any]) -> RenderableType:
 def _headline(document: Mapping[str, Any]) -> Text:
     state = str(document.get("state", ""))
     text = Text.assemble("Run ", (str(document.get("run_id")), "bold"), f" ({document.get('command')}) ")
-    text.append(STATE_WORDS.get(state, state), style=_STATE_STYLE.get(state, ""))
+    text.append(state, style=_STATE_STYLE.get(state, ""))
     mappings = ", ".join(document.get("mappings", []))
     text.append(f": {_count(document.get('selected'), 'record')}" + (f" of {mappings}" if mappings else ""))
     return text
@@ -308,22 +309,15 @@ def width_of(console: Console) -> int:
 
 
 def _table(first: str, *others: str) -> Table:
-    made = Table(show_edge=False, pad_edge=False, header_style="bold", box=None, padding=(0, 2))
-    # Ids and names of vendors stand in the first column: they are folded, never cut.
-    made.add_column(first, no_wrap=len(others) < 2 or first in _WHOLE, overflow="fold")
-    for name in others:
-        numeric = name in _NUMERIC
-        made.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    return made
+    return whole_table(first, *others, one_line=_NUMERIC)
 
 
-_WHOLE = {"Credits", "Channel", "Purchases"}
-_NUMERIC = {
+_NUMERIC = frozenset({
     *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
     *(_words(outcome).capitalize() for outcome in _CHANNEL_COLUMNS),
     *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
     *("Balance before", "Balance after", "Balance", "Worst case", "Expected", "Price", "Limit", "Left", "Caps allow"),
-}
+})
 
 
 def _number(value: object) -> str:

@@ -1,6 +1,7 @@
 """Listening: a server that bounds what a slow or greedy client may hold, and stops in good order."""
 
 import asyncio
+import ipaddress
 import socket
 from typing import Any
 
@@ -74,6 +75,14 @@ def server(application: ASGIApp) -> uvicorn.Server:
         lifespan="off",
     )
     return uvicorn.Server(config)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether only this machine reaches what listens on this host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def bind(host: str, port: int) -> socket.socket:

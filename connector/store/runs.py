@@ -17,6 +17,7 @@ from connector.store.outbox import Outbox
 from connector.store.rows import chunks
 from connector.store.seal import Seal
 
+LATEST = "latest"
 _RUN, _C = t.run.c, t.change.c
 
 
@@ -131,7 +132,9 @@ class Runs:
             return [_run_of(row) for row in rows]
 
     def find(self, run_id: str) -> RunRow | None:
-        """One run, by its id or the beginning of it when that is unique."""
+        """One run: by its id, by the beginning of it when that is unique, or `latest`, the one started last."""
+        if run_id == LATEST:
+            return next(iter(self.newest(1)), None)
         with self._db.read() as connection:
             query = sa.select(t.run).where(_RUN.id.startswith(run_id, autoescape=True)).limit(2)
             rows = connection.execute(query).all()

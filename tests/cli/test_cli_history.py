@@ -35,7 +35,11 @@ def _key(office: Office) -> Path:
 def test_without_a_ledger_the_next_step_is_told(office: Office, command: tuple[str, ...]) -> None:
     result = office.run(*command)
     assert result.code == 2
-    assert f"there is no ledger at {office.folder / 'connector.db'} yet; run 'connector sync' first" in result.err
+    assert f"there is no ledger at {office.folder / 'connector.db'} yet: no run has started here" in result.err
+    assert "connector doctor -m NAME" in result.err
+    assert "connector plan -m NAME" in result.err
+    for buying in ("sync", "backfill", "apply", "serve", "worker", "unlock"):
+        assert f"connector {buying}" not in result.err
     assert sorted(path.name for path in office.folder.iterdir()) == [".env"]
 
 
@@ -116,7 +120,10 @@ def test_an_unknown_or_ambiguous_run_is_told(office: Office) -> None:
         for run in ("nonsense", "20", "%", ""):
             result = office.run(command, run, *more)
             assert result.code == 2
-            assert f"there is no run {run!r}, or several begin so; see: connector runs" in result.err
+            assert (
+                f"no run has the id {run!r}, or the prefix is ambiguous; list the runs with: connector runs"
+                in result.err
+            )
     assert not Path("out.csv").exists()
 
 
@@ -167,7 +174,10 @@ def test_resolve_and_forget_take_an_operators_word(office: Office) -> None:
     assert office.run("sync", "-m", name).code == 3
     (row,) = office.run("status", "--json").json["needs_a_look"]
     assert row["state"] == "unknown"
-    assert office.run("resolve", str(row["unlock_id"])).code == 2
+    assert f"connector resolve {row['unlock_id']} --give-up" in office.run("status").out.replace("\n", " ")
+    undecided = office.run("resolve", str(row["unlock_id"]))
+    assert undecided.code == 2
+    assert f"connector resolve {row['unlock_id']} --give-up" in undecided.err
     assert office.run("resolve", "999", "--give-up").code == 2
     assert office.run("resolve", str(row["unlock_id"]), "--give-up").code == 0
     assert office.run("sync", "-m", name).code == 0

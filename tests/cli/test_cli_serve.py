@@ -1,5 +1,6 @@
 """`serve` beside other commands: a run is handed to it, shown, and done elsewhere when it is gone."""
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -47,6 +48,21 @@ def test_a_run_is_handed_over_and_its_report_shown(house: Company) -> None:
     alone = house.start("sync", "-m", "lead.yaml", "--json")
     assert alone.wait(60) == 0
     assert HANDED not in house.words(alone)
+
+
+def test_serve_names_its_files_caps_and_schedules_before_it_listens(house: Company) -> None:
+    text = (house.folder / "lead.yaml").read_text()
+    (house.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\nlimits:\n  max_credits: {{lensmor: 300}}\n')
+    serving = house.start("serve", "-m", "timed.yaml", "--port", str(free_port()))
+    wait_until(lambda: "Listening on" in house.words(serving), "serve listens")
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(30) == 0
+    before = house.words(serving).partition("Listening on")[0].splitlines()
+    assert "Mapping lead: timed.yaml" in before
+    assert "Caps for lead: lensmor 300 a run (credits)" in before
+    assert "Caps for lensmor, all runs: no cap" in before
+    (schedule,) = [line for line in before if line.startswith("Schedule for lead: ")]
+    assert re.fullmatch(r"Schedule for lead: 0 6 \* \* \*, next at \d{4}-\d\d-\d\d 06:00 UTC", schedule)
 
 
 def test_sigterm_ends_serve_in_good_order(house: Company) -> None:

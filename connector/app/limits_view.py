@@ -1,0 +1,75 @@
+"""The lines that show what a process may spend and when it works by itself: mapping files, caps, schedules."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from croniter import croniter
+
+from connector.core.mapping import MappingFile
+from connector.engine.context import AccountLimits
+
+
+def caps_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, AccountLimits]) -> list[str]:
+    """The caps in force: a line for each mapping, and one for each vendor account that the mappings use.
+
+    Args:
+        mappings: by name.
+        limits: the operator's caps and reserves by provider; a missing provider has none.
+    """
+    used = sorted({name for mapping in mappings.values() for name in mapping.providers()})
+    lines = [f"Caps for {name}: {_of_mapping(mapping)}" for name, mapping in mappings.items()]
+    lines += [f"Caps for {name}, all runs: {_of_account(limits.get(name, AccountLimits()))}" for name in used]
+    return lines
+
+
+def _of_mapping(mapping: MappingFile) -> str:
+    return "; ".join(
+        _caps(
+            name,
+            (
+                (mapping.limits.max_credits.get(name), "a run"),
+                (mapping.limits.max_credits_per_day.get(name), "a day"),
+            ),
+        )
+        for name in sorted(mapping.providers())
+    )
+
+
+def _of_account(found: AccountLimits) -> str:
+    text = _caps("", ((found.day, "a day"), (found.month, "a month")))
+    return f"{text}; the last {found.reserve:,} credits of the balance are kept" if found.reserve else text
+
+
+def _caps(name: str, caps: tuple[tuple[int | None, str], ...]) -> str:
+    shown = [f"{cap:,} {scope}" for cap, scope in caps if cap is not None]
+    if not shown:
+        return f"{name} no cap".strip()
+    return f"{name} {', '.join(shown)} (credits)".strip()
+
+
+def file_lines(paths: Mapping[str, Path]) -> list[str]:
+    """The mapping files in use, by mapping name."""
+    return [f"Mapping {name}: {path}" for name, path in paths.items()]
+
+
+def schedule_lines(
+    mappings: Mapping[str, MappingFile], last: Mapping[str, datetime], now: datetime, *, by_workers: bool = False
+) -> list[str]:
+    """The next time of each schedule, in UTC.
+
+    Args:
+        mappings: by name.
+        last: when each schedule last started a run; a missing one counts from now.
+        now: the ledger's time.
+        by_workers: this process does no work itself; workers keep the schedules.
+    """
+    lines = []
+    for name, mapping in mappings.items():
+        if mapping.schedule is None:
+            lines.append(f"Schedule for {name}: none; it runs on request only")
+            continue
+        due: datetime = croniter(mapping.schedule, last.get(name, now)).get_next(datetime)
+        when = "now (a time was missed)" if due <= now else f"next at {due.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        lines.append(f"Schedule for {name}: {mapping.schedule}, {when}{' by the workers' if by_workers else ''}")
+    return lines

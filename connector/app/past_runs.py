@@ -1,0 +1,62 @@
+"""Past runs as the commands show them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.core.errors import ConfigurationError
+from connector.store.ledger import Ledger
+from connector.store.runs import LATEST, RunRow
+
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run.
+
+    Attributes:
+        state: running, interrupted (its process ended before the run did), or the state in its report.
+        report: the run's report; None while it runs and after it was interrupted.
+    """
+
+    id: str
+    command: str
+    mappings: tuple[str, ...]
+    state: str
+    started_at: datetime
+    report: Mapping[str, Any] | None
+
+
+def past_run(ledger: Ledger, row: RunRow) -> PastRun:
+    """A run of the ledger."""
+    return PastRun(row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report)
+
+
+def newest_runs(ledger: Ledger, limit: int) -> list[PastRun]:
+    """The newest runs first."""
+    return [past_run(ledger, row) for row in ledger.runs.newest(limit)]
+
+
+def find_run(ledger: Ledger, given: str) -> PastRun:
+    """The run that a command names: an id, the beginning of one, or `latest`.
+
+    Raises:
+        ConfigurationError: there is no such run, or more than one.
+    """
+    found = ledger.runs.find(given)
+    if found is None and given == LATEST:
+        raise ConfigurationError("this ledger has no run yet; see the cost of a first one with: connector plan -m NAME")
+    if found is None:
+        raise ConfigurationError(
+            f"no run has the id {given!r}, or the prefix is ambiguous; list the runs with: connector runs"
+        )
+    return past_run(ledger, found)
+
+
+def _state(ledger: Ledger, row: RunRow) -> str:
+    """The ledger's word for it in the words of every output; a run without a process was interrupted."""
+    if row.state == "died" or (row.state == "running" and not ledger.is_driven()):
+        return INTERRUPTED
+    return row.state

@@ -1,0 +1,66 @@
+"""The lines that show caps and schedules before anything is bought."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connector.app.limits_view import caps_lines, file_lines, schedule_lines
+from connector.config import load_mapping
+from connector.core.mapping import Limits, MappingFile
+from connector.engine.context import AccountLimits
+from connector.providers import REGISTRY
+
+NOW = datetime(2026, 11, 29, 10, 7, tzinfo=UTC)
+OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
+
+
+def mapping(schedule: str | None = None, **limits: object) -> MappingFile:
+    shipped = load_mapping(str(Path(__file__).parents[2] / "mappings" / "lead.yaml"), OFFERS).mapping
+    return shipped.model_copy(update={"limits": Limits.model_validate(limits), "schedule": schedule})
+
+
+def test_every_vendor_of_a_mapping_has_its_caps() -> None:
+    lead = mapping(max_credits={"lensmor": 3000, "salesfinity": 200}, max_credits_per_day={"lensmor": 6000})
+    limits = {"lensmor": AccountLimits(day=10_000, month=9_000, reserve=5), "salesfinity": AccountLimits()}
+    assert caps_lines({"lead": lead}, limits) == [
+        "Caps for lead: lensmor 3,000 a run, 6,000 a day (credits); salesfinity 200 a run (credits)",
+        "Caps for lensmor, all runs: 10,000 a day, 9,000 a month (credits); the last 5 credits of the balance are kept",
+        "Caps for salesfinity, all runs: no cap",
+    ]
+
+
+def test_a_missing_cap_is_shown_as_missing_and_zero_is_a_cap() -> None:
+    lines = caps_lines({"lead": mapping(max_credits={"salesfinity": 0})}, {"lensmor": AccountLimits(day=0)})
+    assert lines == [
+        "Caps for lead: lensmor no cap; salesfinity 0 a run (credits)",
+        "Caps for lensmor, all runs: 0 a day (credits)",
+        "Caps for salesfinity, all runs: no cap",
+    ]
+
+
+def test_caps_of_a_vendor_that_no_mapping_uses_are_left_out() -> None:
+    assert caps_lines({}, {"lensmor": AccountLimits(day=5)}) == []
+
+
+def test_files_are_named() -> None:
+    assert file_lines({"lead": Path("mappings/lead.yaml")}) == ["Mapping lead: mappings/lead.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("last", "when"),
+    [
+        (NOW, "next at 2026-11-29 10:15 UTC"),
+        (None, "next at 2026-11-29 10:15 UTC"),
+        (datetime(2026, 11, 29, 9, 50, tzinfo=UTC), "now (a time was missed)"),
+    ],
+)
+def test_the_next_time_of_a_schedule(last: datetime | None, when: str) -> None:
+    known = {} if last is None else {"lead": last}
+    lines = schedule_lines({"lead": mapping("*/15 * * * *"), "contact": mapping()}, known, NOW)
+    assert lines == [
+        f"Schedule for lead: */15 * * * *, {when}",
+        "Schedule for contact: none; it runs on request only",
+    ]
+    (by_workers, _) = schedule_lines({"lead": mapping("*/15 * * * *"), "contact": mapping()}, {}, NOW, by_workers=True)
+    assert by_workers.endswith("10:15 UTC by the workers")

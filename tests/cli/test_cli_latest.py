@@ -1,0 +1,189 @@
+"""Naming a run, reading its ids, exporting it: `latest`, widths, pipes, and the words for an interrupted run."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cli_stage import Office
+from rich.console import Console
+
+from connector.report import text
+from connector.store import tables as t
+from connector.store.database import Database
+
+pytest_plugins = ("cli_fixtures",)
+RUN = "20261129T101500-a1b2c3"
+RECORD = "00Q000000000001EAA"
+DOCUMENT: Mapping[str, Any] = {
+    "run_id": RUN,
+    "command": "sync",
+    "state": "finished",
+    "selected": 1_234_567,
+    "mappings": ["lead", "contact-of-a-long-name"],
+    "outcomes": {"delivered": 1_234_567},
+    "channels": {"personal_email": {"delivered": 1_234_567, "not_found": 12, "failed": 3}},
+    "credits": {
+        "salesfinity": {"charged": 1_234_567, "held": 0, "balance_before": 9_999_999, "balance_after": 8_765_432}
+    },
+    "salesforce": {"write_calls": 1, "records_written": 1_234_567},
+    "reasons": {"skipped": {f"reason number {number} that takes many words to be told": 1 for number in range(20)}},
+    "attention": [
+        {"record_id": RECORD, "reason": "STRING_TOO_LONG", "field": "Phone", "next": f"connector resolve {number}"}
+        for number in range(12)
+    ],
+}
+
+
+def _ledger(office: Office) -> Database:
+    return Database(f"sqlite:///{office.folder / 'connector.db'}")
+
+
+def _synced(office: Office) -> str:
+    office.lead()
+    office.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    return str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+
+
+def _shown(document: object, width: int) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, soft_wrap=True, highlight=False, force_terminal=False).print(document)
+    return file.getvalue()
+
+
+def test_latest_is_the_run_that_was_started_last(office: Office) -> None:
+    first = _synced(office)
+    assert office.run("show", "latest", "--json").json["run_id"] == first
+    office.lead()
+    second = office.run("sync", "-m", "lead", "--json").json["run_id"]
+    assert office.run("show", "latest", "--json").json["run_id"] == second
+    assert f"records of run {second}" in office.run("export", "latest", "--csv", "-").err
+    undone = office.run("undo", "latest", "--yes", "--json")
+    assert (undone.code, undone.json["selected"]) == (0, 1)
+    assert office.run("show", "latest", "--json").json["command"] == "undo"
+
+
+def test_latest_in_a_ledger_without_runs_suggests_no_purchase(office: Office) -> None:
+    run_id = _synced(office)
+    database = _ledger(office)
+    with database.write() as connection:
+        for table in (t.run_record, t.change, t.run):
+            connection.execute(sa.delete(table))
+    database.close()
+    assert run_id
+    for command, *more in (("show",), ("export", "--csv", "-"), ("undo", "--yes")):
+        result = office.run(command, "latest", *more)
+        assert result.code == 2
+        assert "this ledger has no run yet" in result.err
+        assert "connector sync" not in result.err
+
+
+def test_export_to_standard_output_prints_the_file_and_nothing_else(office: Office) -> None:
+    run_id = _synced(office)
+    office.run("export", run_id, "--csv", "out.csv")
+    result = office.run("export", run_id, "--csv", "-")
+    assert result.code == 0
+    assert result.out.splitlines() == Path("out.csv").read_text(encoding="utf-8").splitlines()
+    assert len(list(csv.DictReader(io.StringIO(result.out)))) == 2
+    assert not Path("-").exists()
+
+
+def test_a_reader_of_the_export_may_leave(office: Office) -> None:
+    _synced(office)
+    process = office.start("export", "latest", "--csv", "-")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    shown = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    assert "Traceback" not in shown
+    assert "BrokenPipe" not in shown
+
+
+# -- ids in any width -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 140, 300])
+def test_a_report_cuts_nothing_off_in_any_width(width: int) -> None:
+    shown = _shown(text.report(DOCUMENT), width)
+    assert "…" not in shown
+    assert RUN in shown
+    assert shown.count(RECORD) == text.SHOWN_ATTENTION
+    for number in ("1234567", "1,234,567", "9,999,999", "8,765,432"):
+        assert number in shown
+    assert f"connector export {RUN} --csv outcomes.csv" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 140])
+def test_a_list_of_runs_keeps_its_ids_whole(width: int) -> None:
+    rows = [(RUN, "backfill", "lead, contact", "finished", "2026-11-29T10:15:00Z", 370, "241 delivered, 30 not found")]
+    columns = ("Command", "Mappings", "State", "Started", "Records", "Outcomes")
+    shown = _shown(text.table("Run", columns, rows), width)
+    assert RUN in shown
+    assert "…" not in shown
+    for word in ("backfill", "contact", "finished", "2026-11-29T10:15:00Z", "370", "delivered"):
+        assert word in shown.replace("\n", "") or word in shown
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_runs_through_a_pipe_and_on_narrow_terminals(
+    office: Office, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    run_id = _synced(office)
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run_id in office.run("runs").out
+    assert run_id in office.run("show", run_id).out
+    assert run_id in office.run("status").out
+
+
+# -- an interrupted run ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", ["died", "running"])
+def test_a_run_whose_process_ended_is_interrupted_in_every_output(office: Office, stored: str) -> None:
+    run_id = _synced(office)
+    database = _ledger(office)
+    with database.write() as connection:
+        connection.execute(sa.update(t.run).where(t.run.c.id == run_id).values(state=stored, report=None))
+    database.close()
+    assert office.run("runs", "--json").json["runs"][0]["state"] == "interrupted"
+    assert office.run("status", "--json").json["last_run"]["state"] == "interrupted"
+    for command in (("runs",), ("status",)):
+        shown = office.run(*command).out
+        assert "interrupted" in shown
+        assert "died" not in shown
+    refused = office.run("show", run_id)
+    assert refused.code == 2
+    assert f"run {run_id} was interrupted before it made a report" in refused.err
+    assert f"connector export {run_id} --csv -" in refused.err
+
+
+# -- new ledgers, files and caps ------------------------------------------------------------------------------------
+
+
+def test_a_run_that_creates_a_ledger_names_its_place(office: Office) -> None:
+    office.lead()
+    plan = office.run("plan", "-m", "lead")
+    assert "Created a new ledger" not in plan.err
+    first = office.run("sync", "-m", "lead")
+    assert f"Created a new ledger: {office.folder / 'connector.db'}, with its key connector.db.key" in first.err
+    assert "Created a new ledger" not in office.run("sync", "-m", "lead").err
+
+
+def test_sync_and_plan_name_the_files_and_the_caps_in_force(office: Office) -> None:
+    office.lead()
+    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="1500", LENSMOR_CREDIT_RESERVE="2000")
+    name = office.mapping(Path(__file__).parents[2].joinpath("mappings", "lead.yaml").read_text(encoding="utf-8"))
+    for command in ("plan", "sync"):
+        shown = office.run(command, "-m", name).err
+        assert f"Mapping lead: {name}\n" in shown
+        assert "Caps for lead: lensmor " in shown
+        assert (
+            "Caps for lensmor, all runs: 1,500 a day (credits); the last 2,000 credits of the balance are kept" in shown
+        )
+        assert "Caps for salesfinity, all runs: no cap" in shown
+        assert f"Ledger: {office.folder / 'connector.db'}" in shown
