@@ -194,12 +194,12 @@ class Application:
             with self._worked_for(parts) as driver:
                 yield serve(self.configured, parts, self.mappings, driver, schedule)
 
-    def work(self, concurrency: int, announce: Callable[[str], None]) -> None:
+    def work(self, concurrency: int, begin: Callable[[Sequence[str]], None]) -> None:
         """Be a worker of the ledger on PostgreSQL, until told to stop.
 
         Args:
             concurrency: jobs at a time.
-            announce: called with the next time of each schedule before the work begins.
+            begin: called before the work begins, with a line for each mapping: the next time of its schedule.
 
         Raises:
             ConfigurationError: whatever a run would find wrong.
@@ -208,8 +208,7 @@ class Application:
             self.check(parts.crm)
             self._bind(parts)
             if not parts.ledger.database.is_sqlite:
-                for line in self._schedule_lines(parts.ledger):
-                    announce(line)
+                begin(self._schedule_lines(parts.ledger))
             work(parts, self, concurrency)
 
     @contextmanager

@@ -112,8 +112,15 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-class Notes:
-    """Progress of the programs that run on: notes as lines on standard error, no bars."""
+class StartNotes:
+    """Notes of a program that runs on, while it starts; later its log lines take over, one JSON object each."""
+
+    def __init__(self) -> None:
+        self._started = False
+
+    def started(self) -> None:
+        """Print nothing from now on."""
+        self._started = True
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Nothing."""
@@ -122,8 +129,9 @@ class Notes:
         """Nothing."""
 
     def note(self, text: str) -> None:
-        """A line."""
-        say(text)
+        """A line on standard error."""
+        if not self._started:
+            say(text)
 
 
 class LiveProgress:

@@ -194,13 +194,16 @@ def backfill(
     chosen = replace(_chosen(where, ids, limit), override_guards=override_guards)
     if not yes:
         with LiveProgress() as progress:
-            forecast = Application(mappings, env_file, progress).plan(chosen)
+            application = Application(mappings, env_file, progress)
+            announce(application)
+            forecast = application.plan(chosen)
         (out() if not as_json else err()).print(text.preview(forecast.to_json()))
         costs = _costs({name: found.worst_case for name, found in forecast.credits.items()})
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
-        announce(application)
+        if yes:
+            announce(application)
         report = application.backfill(chosen)
     given = len(set(chosen.ids or ()))
     if limit is None and report.selected < given:

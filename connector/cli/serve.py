@@ -2,11 +2,12 @@
 
 import importlib.metadata
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from connector.cli.common import Notes, announce, env_option, mapping_option, say
+from connector.cli.common import StartNotes, announce, env_option, mapping_option, say
 from connector.core.errors import ConfigurationError
 
 
@@ -31,7 +32,8 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
     from connector.server.listen import bind, is_loopback_host, server
     from connector.server.site import Secrets, Site
 
-    application = Application(mappings, env_file, Notes())
+    notes = StartNotes()
+    application = Application(mappings, env_file, notes)
     with application.serving() as serving:
         try:
             listening = bind(host, port)
@@ -46,6 +48,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         for line in serving.schedule:
             say(line)
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
+        notes.started()
         log_to_stderr()
         running = server(site.application())
         for number in (signal.SIGTERM, signal.SIGINT):  # the server passes them on to these when it has stopped
@@ -70,10 +73,17 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
     from connector.app import Application
     from connector.report.logs import log_to_stderr
 
-    application = Application(mappings, env_file, Notes())
+    notes = StartNotes()
+    application = Application(mappings, env_file, notes)
     announce(application)
-    log_to_stderr()
-    application.work(concurrency, say)
+
+    def begin(schedule: Sequence[str]) -> None:
+        for line in schedule:
+            say(line)
+        notes.started()
+        log_to_stderr()
+
+    application.work(concurrency, begin)
 
 
 COMMANDS = (serve, worker)

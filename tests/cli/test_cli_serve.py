@@ -57,12 +57,26 @@ def test_serve_names_its_files_caps_and_schedules_before_it_listens(house: Compa
     wait_until(lambda: "Listening on" in house.words(serving), "serve listens")
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(30) == 0
-    before = house.words(serving).partition("Listening on")[0].splitlines()
+    start, _, later = house.words(serving).partition("Listening on")
+    assert all(line.startswith("{") for line in later.splitlines()[1:]), "log lines alone"
+    before = start.splitlines()
     assert "Mapping lead: timed.yaml" in before
     assert "Caps for lead: lensmor 300 a run (credits)" in before
     assert "Caps for lensmor, all runs: no cap" in before
     (schedule,) = [line for line in before if line.startswith("Schedule for lead: ")]
     assert re.fullmatch(r"Schedule for lead: 0 6 \* \* \*, next at \d{4}-\d\d-\d\d 06:00 UTC", schedule)
+
+
+def test_a_worker_names_its_files_caps_and_schedules(tmp_path: Path, postgres_url: str) -> None:
+    with company(tmp_path, 0, 0.01, postgres_url) as house:
+        text = (house.folder / "lead.yaml").read_text()
+        (house.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\n')
+        working = house.start("worker", "-m", "timed.yaml")
+        wait_until(lambda: "Schedule for lead: 0 6 * * *, next at " in house.words(working), "it names its schedule")
+        assert "Mapping lead: timed.yaml\n" in house.words(working)
+        assert "Caps for lead: lensmor no cap\n" in house.words(working)
+        working.send_signal(signal.SIGTERM)
+        assert working.wait(60) in {0, 130}
 
 
 def test_sigterm_ends_serve_in_good_order(house: Company) -> None:
