@@ -66,7 +66,7 @@ require_venv() {
 trust_system_in_pip() {
   [ -z "${PIP_CERT:-}${REQUESTS_CA_BUNDLE:-}" ] || return 0
   local python="$1" found
-  ! "$python" -m pip config list 2>/dev/null | grep -q 'cert' || return 0
+  ! "$python" -m pip config list 2>/dev/null | grep -q '\.cert=' || return 0
   found="$("$python" - <<'FIND'
 import os, ssl
 import pip

@@ -34,9 +34,9 @@ def past_run(ledger: Ledger, row: RunRow) -> PastRun:
     return PastRun(row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report)
 
 
-def newest_runs(ledger: Ledger, limit: int) -> list[PastRun]:
-    """The newest runs first."""
-    return [past_run(ledger, row) for row in ledger.runs.newest(limit)]
+def newest_runs(ledger: Ledger, limit: int, since: datetime | None = None) -> list[PastRun]:
+    """The newest runs first; those that started at `since` or later."""
+    return [past_run(ledger, row) for row in ledger.runs.newest(limit, since)]
 
 
 def find_run(ledger: Ledger, given: str) -> PastRun:

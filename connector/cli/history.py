@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,26 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
 
 @click.command()
 @click.option("--limit", type=click.IntRange(min=1, max=1000), default=20, show_default=True, help="How many runs.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"]),
+    metavar="DAY",
+    help="Runs that started on this day or later, in UTC, such as 2026-11-20 or 2026-11-20T10:00.",
+)
 @json_option
 @env_option
-def runs(limit: int, as_json: bool, env_file: Path | None) -> None:
-    """Past runs, newest first.
+def runs(limit: int, since: datetime | None, as_json: bool, env_file: Path | None) -> None:
+    """List past runs, newest first.
 
     \b
     Example:
-      connector runs --limit 5
+      connector runs --since 2026-11-20
     """
     from connector.app import Application
     from connector.app.past_runs import newest_runs
 
     with Application((), env_file).ledger() as ledger:
-        found = newest_runs(ledger, limit)
+        found = newest_runs(ledger, limit, None if since is None else since.replace(tzinfo=UTC))
     document = {
         "runs": [
             {

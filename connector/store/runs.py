@@ -125,11 +125,13 @@ class Runs:
                 connection.execute(sa.update(t.run).where(_RUN.id.in_(part)).values(state="died", finished_at=now))
         return len(died)
 
-    def newest(self, limit: int = 50) -> list[RunRow]:
-        """Newest first."""
+    def newest(self, limit: int = 50, since: datetime | None = None) -> list[RunRow]:
+        """Newest first; those that started at `since` or later."""
+        query = sa.select(t.run).order_by(_RUN.started_at.desc(), _RUN.id.desc()).limit(limit)
+        if since is not None:
+            query = query.where(_RUN.started_at >= since)
         with self._db.read() as connection:
-            rows = connection.execute(sa.select(t.run).order_by(_RUN.started_at.desc(), _RUN.id.desc()).limit(limit))
-            return [_run_of(row) for row in rows]
+            return [_run_of(row) for row in connection.execute(query)]
 
     def find(self, run_id: str) -> RunRow | None:
         """One run: by its id, by the beginning of it when that is unique, or `latest`, the one started last."""

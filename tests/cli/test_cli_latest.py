@@ -66,6 +66,22 @@ def test_latest_is_the_run_that_was_started_last(office: Office) -> None:
     assert office.run("show", "latest", "--json").json["command"] == "undo"
 
 
+def test_runs_since_a_day(office: Office) -> None:
+    run_id = _synced(office)
+    started = office.run("runs", "--json").json["runs"][0]["started_at"]
+    for since, expected in (
+        (started[:10], [run_id]),
+        (started, [run_id]),
+        ("2001-01-01", [run_id]),
+        ("2999-01-01", []),
+    ):
+        found = office.run("runs", "--since", since, "--json").json["runs"]
+        assert [row["run_id"] for row in found] == expected, since
+    refused = office.run("runs", "--since", "yesterday")
+    assert refused.code == 2
+    assert "--since" in refused.err
+
+
 def test_latest_in_a_ledger_without_runs_suggests_no_purchase(office: Office) -> None:
     run_id = _synced(office)
     database = _ledger(office)

@@ -4,6 +4,7 @@ Each test copies the script and the Makefile into a folder with a tiny project, 
 in front. Nothing is downloaded: pip has no index here.
 """
 
+import ensurepip
 import os
 import shutil
 import subprocess
@@ -14,12 +15,13 @@ import pytest
 from deploy_files import ROOT
 
 BACKEND = """\
-import pathlib, zipfile
+import os, pathlib, zipfile
 
 def get_requires_for_build_editable(config_settings=None):
     return []
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    pathlib.Path("pip-cert").write_text(os.environ.get("PIP_CERT", ""))
     name = "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
         wheel.writestr("tiny.py", "HERE = True\\n")
@@ -65,9 +67,10 @@ class Machine:
         """A uv of an earlier set-up."""
         _executable(self.folder / ".uv" / "bin" / "uv", script)
 
-    def setup(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def setup(self, *arguments: str, **more_environment: str) -> subprocess.CompletedProcess[str]:
         """`make setup`."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+        ours = ("PIP_", "UV_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | more_environment
         more = {"PATH": f"{self.programs}:{kept['PATH']}", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
         return subprocess.run(  # noqa: S603 our own Makefile
             ["make", "setup", *(arguments or (f"PYTHON={sys.executable}",))],  # noqa: S607
@@ -144,6 +147,18 @@ def test_pip_takes_over_where_uv_cannot_install(machine: Machine, uv: str | None
     assert "word" not in done.stderr
     assert machine.is_stamped
     assert machine.is_installed
+
+
+@pytest.mark.parametrize("told", [{}, {"PIP_CERT": "own.pem"}, {"REQUESTS_CA_BUNDLE": "own.pem"}])
+def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, told: dict[str, str]) -> None:
+    bundle = machine.folder / "company.pem"
+    bundle.write_text("")
+    machine.uv('[ "$1" = --version ] && exit 0; exit 1')
+    done = machine.setup(SSL_CERT_FILE=str(bundle), **told)
+    assert done.returncode == 0, done.stderr
+    is_old = tuple(map(int, ensurepip.version().split(".")[:2])) < (24, 2)
+    expected = told.get("PIP_CERT", str(bundle) if is_old and not told else "")
+    assert (machine.folder / "pip-cert").read_text() == expected
 
 
 def test_where_both_fail_there_is_no_stamp(machine: Machine) -> None:
