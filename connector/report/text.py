@@ -312,12 +312,24 @@ def _table(first: str, *others: str) -> Table:
     return whole_table(first, *others, one_line=_NUMERIC)
 
 
-_NUMERIC = frozenset({
-    *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
-    *(_words(outcome).capitalize() for outcome in _CHANNEL_COLUMNS),
-    *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
-    *("Balance before", "Balance after", "Balance", "Worst case", "Expected", "Price", "Limit", "Left", "Caps allow"),
-})
+_NUMERIC = frozenset(
+    {
+        *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
+        *(_words(outcome).capitalize() for outcome in _CHANNEL_COLUMNS),
+        *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
+        *(
+            "Balance before",
+            "Balance after",
+            "Balance",
+            "Worst case",
+            "Expected",
+            "Price",
+            "Limit",
+            "Left",
+            "Caps allow",
+        ),
+    }
+)
 
 
 def _number(value: object) -> str:
