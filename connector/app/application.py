@@ -387,7 +387,7 @@ class Application:
         Returns:
             The vendor's answer, None where a cap forbids the purchase; and the report of the run.
         """
-        ledger = open_ledger(self.configured)
+        ledger = open_ledger(self.configured, announce=self._progress.note)
         self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
         me, name = owner(), EVENT_PROVIDER
         try:

@@ -103,9 +103,9 @@ class Rehearsal:
                 chosen.append(dict(self.simulator.salesforce.org.get(found.object_name, found.record_id)))
         return chosen
 
-    def charged_credits(self) -> int:
-        """Credits that the simulated vendors charged so far, by their own ledger."""
-        return self.simulator.charges.total()
+    def charged_credits(self) -> dict[str, int]:
+        """Credits that each simulated vendor charged so far, by its own ledger."""
+        return {vendor: self.simulator.charges.total(vendor) for vendor in KEYS}
 
     def charged_twice(self) -> int:
         """Purchases that the simulated vendors charged more than once, by their own ledger."""
