@@ -39,14 +39,15 @@ if kind == "bare":
         return JSONResponse(found, 202)
     application = Starlette(routes=[Route("/v1/enrichments", answer, methods=["POST"])])
 else:
-    from connector.app import Application
+    from connector.app.mappings import OFFERS
+    from connector.config import load_mapping
     from connector.core.mapping import MappingFile
     from connector.store.database import Database
     from connector.store.ledger import Ledger
     from connector.store.seal import Seal, new_key
     database = Database(url)
     database.migrate()
-    mappings = Application(["lead"]).mappings
+    mappings = {"lead": load_mapping("benchmarks/lead.yaml", OFFERS).mapping}
     intake = Intake(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
     application = Site(intake, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
 server(application).run(sockets=[listening])

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.belonging import bind
+from connector.app.configuring import Configured, folder_of, survey
 from connector.app.doctor import Finding, doctor_crm
 from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
 from connector.app.joining import (
-    Configured,
-    configure,
     connect_crm,
     connect_events,
     connect_providers,
@@ -21,10 +20,11 @@ from connector.app.joining import (
 )
 from connector.app.limits_view import caps_lines, file_lines, schedule_lines
 from connector.app.past_runs import find_run
+from connector.app.mappings import load_mappings
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_doors, driving, serve, work
 from connector.app.status import status_of
-from connector.config import env_file_here, load_mapping
+from connector.config import env_file_here
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
@@ -42,14 +42,12 @@ from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.engine.sync import Job, run_pass
 from connector.engine.undo import undo
-from connector.providers import REGISTRY
 from connector.providers.interface import EventAccess
 from connector.providers.lensmor_events import LensmorEvents
 from connector.runtime.local import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
 
 EVENT_PROVIDER = "lensmor"
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 
 
 class Application:
@@ -72,14 +70,23 @@ class Application:
         progress: Progress | None = None,
         configured: Configured | None = None,
     ) -> None:
-        found = [(name, load_mapping(name, OFFERS)) for name in mapping_names]
-        self.loaded = {one.mapping.name: one for _, one in found}
-        self._given = {one.mapping.name: given for given, one in found}
-        if len(self.loaded) < len(mapping_names):
-            raise ConfigurationError("two of the mapping files have the same name; give each its own")
-        self.configured = configured or configure(env_file or env_file_here())
+        env_file = configured.env_file if configured is not None else env_file or env_file_here()
+        found = load_mappings(mapping_names, folder_of(env_file))
+        problems = list(found.problems)
+        if configured is None:
+            surveyed = survey(env_file)
+            wrong = surveyed.needed(found.providers) if mapping_names else surveyed.problems
+            problems += map(str, wrong)
+            configured = surveyed.configured
+        if problems:
+            raise ConfigurationError("\n".join(dict.fromkeys(problems)))
+        self.loaded = {one.file.mapping.name: one.file for one in found.loaded}
+        self._given = {one.file.mapping.name: one.given for one in found.loaded}
+        self.configured = configured
         self._progress = progress or Silent()
         self.clock = SystemClock(self.configured.settings.connector_time_scale)
+        for one in self.loaded.values():
+            self._progress.note(f"Mapping: {one.path}")
 
     @property
     def mappings(self) -> dict[str, MappingFile]:

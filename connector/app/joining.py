@@ -1,18 +1,16 @@
 """From settings to parts: the ledger with its key, the CRM client, and each vendor with its rate budget."""
 
-import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from connector.config import Settings, check_url, is_loopback, read_settings
+from connector.app.configuring import Configured, configure, login_of
+from connector.config import Settings
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Crm
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import Client
-from connector.engine.context import AccountLimits
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
@@ -23,60 +21,17 @@ from connector.store.ledger import Ledger
 from connector.store.limiter import Limiter
 from connector.store.seal import Seal, new_key, read_or_create_key_file
 
-LEDGER_FILE = "connector.db"
+__all__ = [
+    "Configured",
+    "configure",
+    "connect_crm",
+    "connect_events",
+    "connect_providers",
+    "open_ledger",
+    "still_at_work",
+]
 CALLBACK_PATH = "/v1/callbacks/salesfinity/"
 SPILL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
-
-
-@dataclass(frozen=True)
-class Configured:
-    """All settings, read and checked as far as they can be without a network."""
-
-    settings: Settings
-    providers: Mapping[str, ProviderSettings]
-    env_file: Path | None
-
-    def ledger_url(self) -> str:
-        """Where the ledger is: as set, else beside the `.env` file, else in the working directory."""
-        if self.settings.connector_database_url:
-            return self.settings.connector_database_url
-        return f"sqlite:///{self.folder() / LEDGER_FILE}"
-
-    def folder(self) -> Path:
-        """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
-        return (self.env_file.parent if self.env_file is not None else Path.cwd()).resolve()
-
-    def limits(self) -> dict[str, AccountLimits]:
-        """The operator's caps and reserves."""
-        return {
-            name: AccountLimits(found.max_per_day, found.max_per_month, found.credit_reserve)
-            for name, found in self.providers.items()
-        }
-
-
-def configure(env_file: Path | None) -> Configured:
-    """Read every setting.
-
-    Raises:
-        ConfigurationError: naming each setting that is wrong.
-    """
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs full addresses, with LinkedIn names
-    settings = read_settings(Settings, env_file)
-    if settings.salesforce_instance_url:
-        check_url("SALESFORCE_INSTANCE_URL", settings.salesforce_instance_url)
-    if settings.connector_public_url:
-        settings.connector_public_url = check_url("CONNECTOR_PUBLIC_URL", settings.connector_public_url)
-    providers = {name: read_settings(entry.settings, env_file) for name, entry in REGISTRY.items()}
-    for name, found in providers.items():
-        check_url(f"{name.upper()}_BASE_URL", found.base_url)
-    if settings.connector_time_scale != 1:
-        addresses = [settings.salesforce_instance_url, *(p.base_url for p in providers.values() if p.api_key)]
-        if not all(is_loopback(address) for address in addresses):
-            raise ConfigurationError(
-                "CONNECTOR_TIME_SCALE shortens waits and is only for rehearsals: remove it, or let all vendors and "
-                "Salesforce be addresses of this machine"
-            )
-    return Configured(settings, providers, env_file)
 
 
 def _unannounced(_notice: str) -> None:
@@ -155,15 +110,7 @@ def connect_crm(settings: Settings, clock: Clock) -> Crm:
     Raises:
         ConfigurationError: login settings are missing.
     """
-    secret, token = settings.salesforce_client_secret, settings.salesforce_access_token
-    login = Login(
-        instance_url=settings.salesforce_instance_url.rstrip("/"),
-        client_id=settings.salesforce_client_id,
-        client_secret=secret.get_secret_value() if secret else None,
-        username=settings.salesforce_username,
-        private_key_file=settings.salesforce_private_key_file,
-        access_token=token.get_secret_value() if token else None,
-    )
+    login = login_of(settings)
     missing = login.missing()
     if missing:
         raise ConfigurationError(f"Salesforce's login is not set: {missing}; put it into the environment or .env")

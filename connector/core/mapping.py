@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from connector.core.durations import parse_duration, write_duration
 from connector.core.model import CONTACT_CHANNELS, Channel
+from connector.core.spelling import did_you_mean
 
 Duration = Annotated[
     timedelta,
@@ -240,9 +241,13 @@ class MappingFile(Strict):
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
     name: str = Field(pattern=_MAPPING_NAME, description="How commands and reports call this mapping.")
+    crm: Literal["salesforce"] = Field(default="salesforce", description="The CRM of this mapping.")
     object: FieldName = Field(description="The Salesforce object, such as Lead.")
     select: Select = Field(description="Which records are enriched.")
-    schedule: str | None = Field(default=None, description="Cron expression, used by serve and worker.")
+    schedule: str | None = Field(
+        default=None,
+        description="Five cron fields (minute hour day month weekday) in UTC, used by serve and worker.",
+    )
     person: PersonFields = Field(description="The fields by which the vendors know the person behind a record.")
     channels: Channels = Field(description="What is bought, from whom, and where it goes.")
     stamp: Stamp = Field(default_factory=Stamp, description="Fields that say when, by whom and why; all optional.")
@@ -250,8 +255,14 @@ class MappingFile(Strict):
     statuses: Statuses = Field(default_factory=Statuses, description="The words written to the status fields.")
 
     def digest(self) -> str:
-        """Changes when the mapping's meaning does, and not with its comments."""
-        return hashlib.sha256(self.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+        """Changes when the mapping's meaning does, and not with its comments or a default that is written out."""
+        default = {"crm"} if self.crm == type(self).model_fields["crm"].default else None
+        return hashlib.sha256(self.model_dump_json(by_alias=True, exclude=default).encode()).hexdigest()[:16]
+
+    @property
+    def trigger(self) -> tuple[str, str, str]:
+        """CRM, object and flag field, in any case the same for mappings that would clear each other's flag."""
+        return self.crm, self.object.lower(), self.select.flag_field.lower()
 
     def read_fields(self) -> frozenset[str]:
         """Every field that must be readable."""
@@ -303,6 +314,7 @@ def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> lis
     """
     return [
         *_check_person(mapping),
+        *_check_flag(mapping),
         *_check_sources(mapping, offers),
         *_check_region(mapping),
         *_check_fields(mapping),
@@ -317,13 +329,20 @@ def _check_person(mapping: MappingFile) -> Iterator[Finding]:
         yield Finding(("channels",), "name at least one channel: work_email, personal_email or phone")
 
 
+def _check_flag(mapping: MappingFile) -> Iterator[Finding]:
+    flag = mapping.select.flag
+    if isinstance(flag, PicklistFlag) and flag.asks.strip().lower() == flag.done.strip().lower():
+        words = "asks and done are the same word, so that a finished record would be enriched again; use two words"
+        yield Finding(("select", "flag", "done"), words)
+
+
 def _check_sources(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> Iterator[Finding]:
     for channel, found in mapping.channels.items():
         able = sorted(name for name, channels in offers.items() if channel in channels)
         for index, name in enumerate(found.sources):
             path: KeyPath = ("channels", channel.value, "from", index)
             if name not in offers:
-                yield Finding(path, f"there is no provider {name!r}; use {', '.join(able)}")
+                yield Finding(path, f"there is no provider {name!r}; {_hint(name, able)}use {', '.join(able)}")
             elif channel not in offers[name]:
                 yield Finding(path, f"{name} does not sell {channel}; use {', '.join(able)}")
             elif name in found.sources[:index]:
@@ -331,7 +350,14 @@ def _check_sources(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]
     for key in ("max_credits", "max_credits_per_day"):
         for name in getattr(mapping.limits, key):
             if name not in offers:
-                yield Finding(("limits", key, name), f"there is no provider {name!r}; use {', '.join(sorted(offers))}")
+                known = sorted(offers)
+                words = f"there is no provider {name!r}; {_hint(name, known)}use {', '.join(known)}"
+                yield Finding(("limits", key, name), words)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    found = did_you_mean(name, known)
+    return f"{found} " if found else ""
 
 
 def _check_region(mapping: MappingFile) -> Iterator[Finding]:

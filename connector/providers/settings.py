@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.core.model import Channel
 from connector.providers.http import VendorHttp
@@ -12,10 +12,8 @@ from connector.providers.interface import Provider
 
 
 def provider_config(prefix: str) -> SettingsConfigDict:
-    """How a vendor's settings are read: environment or `.env`, secrets never echoed in errors."""
-    return SettingsConfigDict(
-        env_prefix=prefix, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, populate_by_name=True
-    )
+    """How a vendor's settings are named (the prefix and the field's name); secrets are never echoed in errors."""
+    return SettingsConfigDict(env_prefix=prefix, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
 
 class ProviderSettings(BaseSettings):
@@ -38,6 +36,18 @@ class ProviderSettings(BaseSettings):
     credit_reserve: int = Field(default=0, ge=0)
     max_per_day: int | None = None
     max_per_month: int | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic-settings names its arguments
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the values that the caller gives: `connector.config` reads the environment, once for all groups."""
+        return (init_settings,)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Commands run in this process, through the same `main` as the console script; wha
 tracebacks, secrets and personal data.
 """
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from connector.simulator.people import SimEvent, SimPerson
 from connector.simulator.server import Simulator, Urls
 
 SPEED = 1000
+MAPPINGS = Path(__file__).parent.parent / "mappings"
 SITES = ("salesforce", "lensmor", "salesfinity")
 EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
 NEVER_SHOWN = (
@@ -77,7 +79,7 @@ class Office:
 
     Args:
         servers: where the world answers.
-        folder: the working directory, with `.env`.
+        folder: the working directory, with `.env` and `mappings/`.
     """
 
     def __init__(self, servers: Servers, folder: Path) -> None:
@@ -86,6 +88,7 @@ class Office:
         self.simulator.lensmor.add_event(EVENT)
         servers.show(self.simulator)
         self.folder = folder
+        shutil.copytree(MAPPINGS, folder / "mappings")
         self.org = self.simulator.salesforce.org
         # Twenty seconds of ours: on a busy machine a run must not be out of time before it has done its work.
         waits = {"CONNECTOR_TIME_SCALE": f"{1 / SPEED:g}", "CONNECTOR_WAIT_SECONDS": "20000"}

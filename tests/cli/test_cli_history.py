@@ -40,7 +40,7 @@ def test_without_a_ledger_the_next_step_is_told(office: Office, command: tuple[s
     assert "connector plan -m NAME" in result.err
     for buying in ("sync", "backfill", "apply", "serve", "worker", "unlock"):
         assert f"connector {buying}" not in result.err
-    assert sorted(path.name for path in office.folder.iterdir()) == [".env"]
+    assert sorted(path.name for path in office.folder.iterdir()) == [".env", "mappings"]
 
 
 @pytest.mark.parametrize("command", [("sync", "-m", "lead"), ("plan", "-m", "lead"), *LOOKING], ids=lambda c: c[0])

@@ -23,7 +23,7 @@ def test_a_plan_is_frozen_and_applied(office: Office) -> None:
     text = path.read_text()
     assert json.loads(text)["ceiling"] == {"lensmor": 165, "salesfinity": 1}
     assert not [word for word in NEVER_SHOWN if word in text]
-    assert sorted(found.name for found in office.folder.iterdir()) == [".env", "plan.json"]
+    assert sorted(found.name for found in office.folder.iterdir()) == [".env", "mappings", "plan.json"]
     result = office.run("apply", "plan.json", "--yes", "--json")
     assert result.code == 0
     assert (result.json["command"], outcome_of(result.json)) == ("apply", {"delivered": 1})

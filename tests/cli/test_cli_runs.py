@@ -28,7 +28,7 @@ def test_plan_tells_the_price_and_has_no_effect(office: Office) -> None:
     assert {row["field"] for row in document["would_write"]} == {"Email", "MobilePhone"}
     assert dict(office.org.get("Lead", lead)) == before
     assert office.paid_posts == 0
-    assert sorted(path.name for path in office.folder.iterdir()) == [".env"]
+    assert sorted(path.name for path in office.folder.iterdir()) == [".env", "mappings"]
 
 
 def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(office: Office) -> None:

@@ -1,5 +1,7 @@
 """Settings, mappings and ledgers that cannot be used: exit code 2, the setting by its name, and what to do."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,10 @@ SETTINGS: list[tuple[dict[str, str | None], str]] = [
     ({"CONNECTOR_WAIT_SECONDS": "soon"}, "CONNECTOR_WAIT_SECONDS"),
     ({"CONNECTOR_POLL_SECONDS": "3,x"}, "write seconds separated by commas"),
     ({"CONNECTOR_SECRET_KEY": "not a key"}, "CONNECTOR_SECRET_KEY must hold urlsafe base64 keys"),
-    ({"CONNECTOR_DATABASE_URL": "a file"}, "CONNECTOR_DATABASE_URL is not a database address"),
+    (
+        {"CONNECTOR_DATABASE_URL": "a file"},
+        "CONNECTOR_DATABASE_URL must be sqlite:///path or postgresql://user@host/database",
+    ),
     ({"CONNECTOR_DATABASE_URL": "sqlite:////nowhere/at/all/c.db"}, "there is no folder /nowhere/at/all"),
     (
         {"CONNECTOR_DATABASE_URL": "sqlite:////sys/c.db"},
@@ -87,7 +92,7 @@ def test_a_settings_file_that_is_no_text_is_told(office: Office) -> None:
     (office.folder / ".env").write_bytes(b"LENSMOR_API_KEY=\xff\xfe\n")
     result = office.run("sync", "-m", "lead")
     assert result.code == 2
-    assert ".env cannot be read (UnicodeDecodeError)" in result.err
+    assert ".env cannot be read (it is not UTF-8 text)" in result.err
 
 
 def test_another_settings_file_can_be_named(office: Office) -> None:
@@ -95,7 +100,13 @@ def test_another_settings_file_can_be_named(office: Office) -> None:
     (office.folder / "elsewhere").mkdir()
     (office.folder / ".env").rename(office.folder / "elsewhere" / "org.env")
     assert office.run("sync", "-m", "lead").code == 2
-    assert office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env").code == 0
+    result = office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
+    assert result.code == 2
+    assert f"there is no folder elsewhere{os.sep}mappings" in result.err
+    (office.folder / "mappings").rename(office.folder / "elsewhere" / "mappings")
+    result = office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
+    assert result.code == 0
+    assert f"Mapping: elsewhere{os.sep}mappings{os.sep}lead.yaml" in result.err
     assert (office.folder / "elsewhere" / "connector.db").exists()
 
 
@@ -106,13 +117,13 @@ def test_the_environment_wins_over_the_file(office: Office, monkeypatch: pytest.
     assert "check LENSMOR_API_KEY" in result.err
 
 
-SHIPPED = Path(__file__).parent.parent.parent / "mappings" / "lead.yaml"
+SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("name: lead", "nome: lead", "own.yaml:5: nome: unknown key; known here: channels"),
+        ("name: lead", "nome: lead", "own.yaml:5: nome: unknown key; did you mean name? known here: channels"),
         ("field: Email", "field: 12", "must be text"),
         ("from: [lensmor]", "from: [salesfinity]", "salesfinity does not sell phone; use lensmor"),
         ("field: MobilePhone", "field: Email", "Email is already written by channels.work_email.field"),
@@ -232,3 +243,69 @@ def test_schema_is_one_json_document(office: Office) -> None:
     document = office.run("schema").json
     assert document["title"] == "Enrichment mapping"
     assert set(document["properties"]) >= {"version", "name", "object", "select", "person", "channels", "limits"}
+
+
+def test_settings_and_mappings_are_reported_together(office: Office) -> None:
+    office.mapping(SHIPPED.read_text(encoding="utf-8").replace("field: Email", "feld: Email"))
+    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR="15", LENSMOR_API_KEY=None, SALESFORCE_INSTANCE_URL=None)
+    office.set(CONNECTOR_TIME_SCALE=None)
+    for command in ("sync", "plan"):
+        result = office.run(command, "-m", "own.yaml", "-m", "contact")
+        assert result.code == 2
+        lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
+        for words in (
+            "own.yaml:",
+            "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR: there is no such setting; did you mean "
+            "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR?",
+            "LENSMOR_API_KEY is missing",
+            "login is not set: SALESFORCE_INSTANCE_URL",
+        ):
+            assert any(words in line for line in lines), (words, lines)
+
+
+def test_an_empty_folder_lends_no_mapping(office: Office) -> None:
+    """A run in the wrong folder would spend credits under caps that nobody chose."""
+    office.lead()
+    shutil.rmtree(office.folder / "mappings")
+    result = office.run("sync", "-m", "lead")
+    assert result.code == 2
+    assert "there is no folder" in result.err
+    assert office.paid_posts == 0
+    assert not (office.folder / "connector.db").exists()
+
+
+def test_every_command_names_its_mapping_files(office: Office) -> None:
+    office.lead()
+    for command in (
+        ("plan",),
+        ("plan", "--json"),
+        ("sync", "--json"),
+        ("backfill", "--where", "Email = null", "--yes"),
+    ):
+        result = office.run(*command, "-m", "lead", "-m", "contact")
+        assert result.code == 0
+        assert f"Mapping: mappings{os.sep}lead.yaml" in result.err
+        assert f"Mapping: mappings{os.sep}contact.yaml" in result.err
+    office.run("plan", "-m", "lead", "--out", "plan.json")
+    assert f"Mapping: mappings{os.sep}lead.yaml" in office.run("apply", "plan.json", "--yes").err
+
+
+@pytest.mark.parametrize("command", ["sync", "plan", "doctor"])
+def test_one_flag_belongs_to_one_mapping(office: Office, command: str) -> None:
+    office.lead()
+    office.mapping(SHIPPED.read_text(encoding="utf-8").replace("name: lead", "name: second"))
+    result = office.run(command, "-m", "lead", "-m", "own.yaml")
+    assert result.code == 2
+    shown = " ".join((result.out + result.err).split())
+    assert (
+        f"own.yaml:9: select.flag: mappings{os.sep}lead.yaml has the same flag, Enrichment_Requested__c of Lead"
+        in shown
+    )
+    assert office.paid_posts == 0
+
+
+def test_one_file_twice_is_told_as_such(office: Office) -> None:
+    result = office.run("sync", "-m", "lead", "-m", "mappings/lead.yaml")
+    assert result.code == 2
+    assert "two of the mapping files have the same name" in result.err
+    assert "has the same flag" not in result.err

@@ -15,8 +15,8 @@ from pathlib import Path
 from ledgers import settings_of
 from pydantic import SecretStr
 
-from connector.app.application import OFFERS
 from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger, still_at_work
+from connector.app.mappings import OFFERS
 from connector.app.plans import freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.config import LoadedMapping, Settings, load_mapping
@@ -40,7 +40,7 @@ EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2
 OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
 COLLEAGUE = "a colleague"  # request id of what was not bought by the connector
 FaultRow = tuple[str, Mapping[str, object]]  # an action and its parameters
-MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
+MAPPINGS = Path(__file__).parent.parent / "mappings"
 
 
 class ManualClock:
@@ -183,7 +183,7 @@ def _identity(person: SimPerson | None) -> dict[str, object]:
 
 
 def mapping(name: str = "lead", **changes: object) -> MappingFile:
-    """A shipped mapping, with parts of it replaced: `channels`, `limits`, `select`, ... as plain data."""
+    """A mapping of the tests, with parts of it replaced: `channels`, `limits`, `select`, ... as plain data."""
     data = _shipped(name).model_dump(by_alias=True, exclude_none=True)
     for key, value in changes.items():
         data[key] = {**data[key], **value} if isinstance(value, Mapping) and isinstance(data.get(key), dict) else value

@@ -13,7 +13,7 @@ from connector.app.rehearsal import environment
 from connector.config import Settings
 from connector.simulator.server import Urls
 
-MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
+MAPPINGS = Path(__file__).parent.parent / "mappings"
 EVERYBODY = "LastName != null"
 BACKFILL = (
     *("backfill", "-m", str(MAPPINGS / "lead.yaml"), "-m", str(MAPPINGS / "contact.yaml")),

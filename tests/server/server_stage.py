@@ -48,8 +48,8 @@ def lead(number: int) -> str:
 
 @functools.cache
 def mappings() -> Mapping[str, MappingFile]:
-    """The shipped ones, and a second one of contacts."""
-    folder = Path(__file__).parents[2] / "mappings"
+    """The tests' own ones, and a second one of contacts."""
+    folder = Path(__file__).parents[1] / "mappings"
     found = {name: load_mapping(str(folder / f"{name}.yaml"), OFFERS).mapping for name in ("lead", "contact")}
     return {**found, "contact-late": found["contact"].model_copy(update={"name": "contact-late"})}
 

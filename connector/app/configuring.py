@@ -1,0 +1,181 @@
+"""All settings, read and checked as far as they can be without a network; every problem in one error."""
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from connector.config import (
+    ReservedSettings,
+    SettingProblem,
+    Settings,
+    check_url,
+    database_url,
+    is_loopback,
+    raise_all,
+    read_group,
+    read_values,
+    reserved_names,
+    setting_names,
+)
+from connector.core.errors import ConfigurationError
+from connector.crm.salesforce import Login
+from connector.engine.context import AccountLimits
+from connector.providers import REGISTRY
+from connector.providers.settings import ProviderSettings
+
+LEDGER_FILE = "connector.db"
+LOGIN = "SALESFORCE_"  # how the settings of the login begin
+WHERE = "put it into the environment or .env"
+
+
+@dataclass(frozen=True)
+class Configured:
+    """All settings, read and checked as far as they can be without a network."""
+
+    settings: Settings
+    providers: Mapping[str, ProviderSettings]
+    env_file: Path | None
+
+    def ledger_url(self) -> str:
+        """Where the ledger is: as set, else beside the `.env` file, else in the working directory."""
+        if self.settings.connector_database_url:
+            return database_url(self.settings.connector_database_url, self.folder())
+        return f"sqlite:///{self.folder() / LEDGER_FILE}"
+
+    def folder(self) -> Path:
+        """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
+        return folder_of(self.env_file).resolve()
+
+    def limits(self) -> dict[str, AccountLimits]:
+        """The operator's caps and reserves."""
+        return {
+            name: AccountLimits(found.max_per_day, found.max_per_month, found.credit_reserve)
+            for name, found in self.providers.items()
+        }
+
+    def missing(self, providers: Collection[str]) -> Iterator[SettingProblem]:
+        """The settings without which no run of these providers can begin."""
+        missing = login_of(self.settings).missing()
+        if missing:
+            yield SettingProblem("", f"Salesforce's login is not set: {missing}; {WHERE}")
+        for name in sorted(providers):
+            if self.providers[name].api_key is None:
+                key = f"{name.upper()}_API_KEY"
+                yield SettingProblem(key, f"{key} is missing; {WHERE}")
+        if not self.ledger_url().startswith("sqlite") and self.settings.connector_secret_key is None:
+            key = "CONNECTOR_SECRET_KEY"
+            yield SettingProblem(key, f"{key} is missing; only a SQLite file keeps a key of its own")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Settings with everything that is wrong with them; a wrong one has its default in `configured`."""
+
+    configured: Configured
+    problems: tuple[SettingProblem, ...]
+
+    def about(self, *names: str) -> list[SettingProblem]:
+        """The problems of settings that begin with one of these names."""
+        return [problem for problem in self.problems if problem.name.startswith(names)]
+
+    def needed(self, providers: Collection[str]) -> tuple[SettingProblem, ...]:
+        """Every problem, and what is missing for a run of these providers; a wrong setting is not missing too."""
+        if self.about(str(self.configured.env_file)):
+            return self.problems  # nothing can be known of a file that cannot be read
+        missing = [one for one in self.configured.missing(providers) if not self.about(one.name or LOGIN)]
+        return (*self.problems, *missing)
+
+
+def folder_of(env_file: Path | None) -> Path:
+    """The folder of the settings file in use; without one, the working directory."""
+    return env_file.parent if env_file is not None else Path.cwd()
+
+
+def configure(env_file: Path | None) -> Configured:
+    """Read every setting.
+
+    Raises:
+        ConfigurationError: one line for each setting that is wrong or not known.
+    """
+    found = survey(env_file)
+    raise_all(found.problems)
+    return found.configured
+
+
+def survey(env_file: Path | None) -> Survey:
+    """Read every setting and collect every problem."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs full addresses, with LinkedIn names
+    values = read_values(env_file)
+    problems = [*values.problems, *values.unknown(known_settings())]
+    settings, wrong = read_group(Settings, values.texts)
+    problems += wrong + read_group(ReservedSettings, values.texts)[1]
+    providers: dict[str, ProviderSettings] = {}
+    for name, entry in REGISTRY.items():
+        providers[name], wrong = read_group(entry.settings, values.texts)
+        problems += wrong
+    configured = Configured(settings, providers, env_file)
+    problems += _addresses(configured)
+    problems += _time_scale(configured)
+    return Survey(configured, tuple(problems))
+
+
+def known_settings() -> set[str]:
+    """Every documented name."""
+    groups: list[type[BaseSettings]] = [Settings, ReservedSettings]
+    groups += [entry.settings for entry in REGISTRY.values()]
+    return {name for group in groups for name in setting_names(group).values()} | reserved_names(REGISTRY)
+
+
+def login_of(settings: Settings) -> Login:
+    """How to log in to Salesforce, complete or not."""
+    secret, token = settings.salesforce_client_secret, settings.salesforce_access_token
+    return Login(
+        instance_url=settings.salesforce_instance_url.rstrip("/"),
+        client_id=settings.salesforce_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        username=settings.salesforce_username,
+        private_key_file=settings.salesforce_private_key_file,
+        access_token=token.get_secret_value() if token else None,
+    )
+
+
+def _addresses(configured: Configured) -> Iterator[SettingProblem]:
+    """Addresses that cannot be used; a usable one is kept without a slash at its end."""
+    settings = configured.settings
+    urls = {
+        "SALESFORCE_INSTANCE_URL": settings.salesforce_instance_url,
+        "CONNECTOR_PUBLIC_URL": settings.connector_public_url,
+        **{f"{name.upper()}_BASE_URL": found.base_url for name, found in configured.providers.items()},
+    }
+    for name, url in urls.items():
+        try:
+            usable = check_url(name, url) if url else ""
+        except ConfigurationError as error:
+            yield _named(name, error)
+            continue
+        if name == "CONNECTOR_PUBLIC_URL":
+            settings.connector_public_url = usable
+    try:
+        configured.ledger_url()
+    except ConfigurationError as error:
+        settings.connector_database_url = ""
+        yield _named("CONNECTOR_DATABASE_URL", error)
+
+
+def _named(name: str, error: ConfigurationError) -> SettingProblem:
+    return SettingProblem(name, str(error))
+
+
+def _time_scale(configured: Configured) -> Iterator[SettingProblem]:
+    if configured.settings.connector_time_scale == 1:
+        return
+    used = [found.base_url for found in configured.providers.values() if found.api_key]
+    if not all(is_loopback(address) for address in (configured.settings.salesforce_instance_url, *used)):
+        yield SettingProblem(
+            "CONNECTOR_TIME_SCALE",
+            "CONNECTOR_TIME_SCALE shortens waits and is only for rehearsals: remove it, or let all vendors and "
+            "Salesforce be addresses of this machine",
+        )

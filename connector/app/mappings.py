@@ -1,0 +1,82 @@
+"""The mapping files of a command: all of them loaded, and every problem with them collected."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.config import LoadedMapping, load_mapping
+from connector.core.errors import MappingError
+from connector.providers import REGISTRY
+
+OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
+
+
+@dataclass(frozen=True)
+class GivenMapping:
+    """A loaded file and the word after `-m` that meant it."""
+
+    given: str
+    file: LoadedMapping
+
+
+@dataclass(frozen=True)
+class GivenMappings:
+    """The files of a command.
+
+    Attributes:
+        loaded: those that can be used.
+        problems: one line for each thing that is wrong, with its place.
+    """
+
+    loaded: tuple[GivenMapping, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def providers(self) -> set[str]:
+        """Every provider that some mapping queries."""
+        return {name for found in self.loaded for name in found.file.mapping.providers()}
+
+
+def load_mappings(names: Sequence[str], folder: Path) -> GivenMappings:
+    """Load every file.
+
+    Args:
+        names: the words after `-m`.
+        folder: of the settings file in use, else the working directory.
+    """
+    loaded: list[GivenMapping] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            loaded.append(GivenMapping(name, load_mapping(name, OFFERS, folder)))
+        except MappingError as error:
+            problems += error.problems
+    return GivenMappings(tuple(loaded), (*problems, *_same_names(loaded), *_shared_flags(loaded)))
+
+
+def _same_names(loaded: Sequence[GivenMapping]) -> list[str]:
+    seen: dict[str, LoadedMapping] = {}
+    problems: list[str] = []
+    for found in loaded:
+        first = seen.setdefault(found.file.mapping.name, found.file)
+        if first is not found.file:
+            problems.append(
+                f"{found.file.place(('name',))}: two of the mapping files have the same name (the other is "
+                f"{first.path}); give each its own"
+            )
+    return problems
+
+
+def _shared_flags(loaded: Sequence[GivenMapping]) -> list[str]:
+    """One flag belongs to one mapping: another one would clear the flag of a record that the first deferred."""
+    seen: dict[tuple[str, str, str], LoadedMapping] = {}
+    problems: list[str] = []
+    for found in loaded:
+        mapping = found.file.mapping
+        first = seen.setdefault(mapping.trigger, found.file)
+        if first is not found.file and first.mapping.name != mapping.name:
+            problems.append(
+                f"{found.file.place(('select', 'flag'))}: {first.path} has the same flag, "
+                f"{mapping.select.flag_field} of {mapping.object}; give each mapping a flag of its own"
+            )
+    return problems

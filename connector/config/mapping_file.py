@@ -1,0 +1,73 @@
+"""Mapping files: read, checked, and with the place of every key, so that later findings can name it too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from connector.config.finding import find_mapping
+from connector.config.mapping_words import schema_problems
+from connector.config.schedule import schedule_problem
+from connector.config.yaml_text import plain_data, read_yaml
+from connector.core.errors import MappingError
+from connector.core.mapping import Finding, KeyPath, MappingFile, check
+from connector.core.model import Channel
+
+
+@dataclass(frozen=True)
+class LoadedMapping:
+    """A mapping file with its places, so that later findings can name line and key too."""
+
+    path: Path
+    mapping: MappingFile
+    document: Any
+
+    def place(self, key: KeyPath) -> str:
+        """`file:line: key`, as far as the file has it."""
+        return _place(self.path, self.document, key)
+
+
+def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]], folder: Path | None = None) -> LoadedMapping:
+    """Read the mapping that `-m` means.
+
+    Args:
+        name: a path, or the name of a file in `mappings/`.
+        offers: the channels that each known provider sells.
+        folder: of the settings file in use; by default the working directory.
+
+    Raises:
+        MappingError: one line per problem, with file, line, key and remedy.
+    """
+    path = find_mapping(name, folder)
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise MappingError([f"{path}:1: this is not a mapping file; begin with 'version: 1'"])
+    try:
+        mapping = MappingFile.model_validate(plain_data(path, document))
+    except ValidationError as error:
+        problems = [f"{_place(path, document, loc)}: {words}" for loc, words in schema_problems(error)]
+        raise MappingError(problems) from None
+    findings = check(mapping, offers)
+    unusable = schedule_problem(mapping.schedule) if mapping.schedule is not None else None
+    if unusable:
+        findings = [*findings, Finding(("schedule",), unusable)]
+    if findings:
+        raise MappingError([f"{_place(path, document, found.path)}: {found.message}" for found in findings])
+    return LoadedMapping(path, mapping, document)
+
+
+def _place(path: Path, document: Any, loc: KeyPath) -> str:  # noqa: ANN401 YAML
+    """`file:line: key.path`; for a key that is not there, the line of its nearest parent."""
+    line, node = 1, document
+    for part in loc:
+        try:
+            marks = getattr(node, "lc", None)  # ruamel's line and column of each key and item
+            if marks is not None:
+                line = (marks.key(part) if isinstance(node, dict) else marks.item(part))[0] + 1
+            node = node[part]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    key = ".".join(str(part) for part in loc)
+    return f"{path}:{line}: {key}" if key else f"{path}:{line}"

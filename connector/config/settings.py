@@ -1,0 +1,211 @@
+"""Settings as typed values, each read under its documented name; every problem is found at once."""
+
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connector.config.environment import PREFIXES, read_values
+from connector.config.problems import SettingProblem, raise_all
+from connector.core.durations import parse_duration
+from connector.core.numerals import decimal_number, whole_number
+
+S = TypeVar("S", bound=BaseSettings)
+DEFAULT_API_VERSION = "67.0"  # Summer '26
+_API_VERSION = r"^[0-9]{2,3}\.0$"
+
+
+class _Group(BaseSettings):
+    """Settings that come from `read_group` alone: nothing is read behind its back."""
+
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic-settings names its arguments
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the values that the caller gives."""
+        return (init_settings,)
+
+
+class Settings(_Group):
+    """What is not a vendor's: Salesforce, the ledger, and how the connector behaves."""
+
+    salesforce_instance_url: str = ""
+    salesforce_client_id: str | None = None
+    salesforce_client_secret: SecretStr | None = None
+    salesforce_username: str | None = None
+    salesforce_private_key_file: Path | None = None
+    salesforce_access_token: SecretStr | None = None
+    salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
+    salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
+    connector_database_url: str = ""
+    connector_secret_key: SecretStr | None = None
+    connector_poll_seconds: Annotated[tuple[float, ...], NoDecode] = (3.0, 5.0, 10.0, 20.0)
+    connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
+    connector_time_scale: float = Field(default=1.0, gt=0, le=1)
+    connector_undo_days: int = Field(default=30, ge=0, le=3650)
+    connector_public_url: str = ""
+    connector_trigger_token: SecretStr | None = None
+    connector_outbound_message_secret: SecretStr | None = None
+    connector_salesforce_org_id: str = ""
+
+    @field_validator("connector_poll_seconds", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            seconds = tuple(float(part) for part in value.split(","))
+        except ValueError as error:
+            raise ValueError("write seconds separated by commas, such as 3,5,10,20") from error
+        if not seconds or any(not 0 < second <= 3600 for second in seconds):
+            raise ValueError("each of them must be above 0 and at most 3600 seconds")
+        return seconds
+
+
+class ReservedSettings(_Group):
+    """Documented names that no code of this version uses yet: known, and checked for their form."""
+
+    salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
+    hubspot_access_token: SecretStr | None = None
+    hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    hubspot_api_reserve_percent: int = Field(default=20, ge=0, le=99)
+    connector_keep_days: int = Field(default=400, ge=1, le=36_500)
+    connector_alert_webhook_url: SecretStr | None = None
+    connector_alert_email: str = Field(default="", pattern=r"^([^@\s]+@[^@\s]+)?$")
+    connector_smtp_url: SecretStr | None = None
+    connector_alert_silence: str = "2d"
+
+    @field_validator("connector_alert_silence")
+    @classmethod
+    def _duration(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+
+RESERVED_BY_PROVIDER = ("CONNECTOR_ALERT_BALANCE_", "CONNECTOR_ALERT_CREDITS_PER_DAY_")  # and the provider's name
+_PATTERN_WORDS = {
+    _API_VERSION: f"must be a version such as {DEFAULT_API_VERSION}",
+    r"^(https://\S+)?$": "must be a web address that begins with https://",
+    r"^(https?://\S+)?$": "must be a web address such as https://example.com",
+    r"^([^@\s]+@[^@\s]+)?$": "must be one email address",
+}
+
+
+def setting_names(model: type[BaseSettings]) -> dict[str, str]:
+    """The documented name of each field of a group, such as LENSMOR_API_KEY for `api_key`."""
+    prefix = str(model.model_config.get("env_prefix") or "")
+    return {
+        name: (field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}").upper()
+        for name, field in model.model_fields.items()
+    }
+
+
+def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[SettingProblem]]:
+    """Build one group of settings; a wrong one is reported and keeps its default.
+
+    Args:
+        model: the group.
+        texts: by documented name.
+    """
+    names = setting_names(model)
+    build: Any = model  # pydantic-settings declares no fields that a mapping could be checked against
+    problems: list[SettingProblem] = []
+    given: dict[str, object] = {}
+    for field, name in names.items():
+        if name in texts:
+            try:
+                given[field] = _number(model.model_fields[field].annotation, texts[name])
+            except ValueError as error:
+                problems.append(SettingProblem(name, str(error)))
+    try:
+        settings: S = build(**given)
+    except ValidationError as error:
+        for problem in error.errors():
+            field = _field_of(model, problem["loc"])
+            problems.append(SettingProblem(names[field], _words(model, field, problem)))
+            given.pop(field, None)
+        settings = build(**given)
+    return settings, problems
+
+
+def read_settings(model: type[S], env_file: Path | None) -> S:
+    """Read one group of settings from the environment and the settings file.
+
+    Raises:
+        ConfigurationError: one line for each setting that is wrong, never its value.
+    """
+    values = read_values(env_file)
+    settings, problems = read_group(model, values.texts)
+    raise_all([*values.problems, *problems])
+    return settings
+
+
+def _field_of(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0])
+    if name in model.model_fields:
+        return name
+    return next(field for field, found in model.model_fields.items() if found.validation_alias == name)
+
+
+def _number(annotation: object, text: str) -> object:
+    kinds = set(typing.get_args(annotation)) if isinstance(annotation, types.UnionType) else {annotation}
+    if int in kinds:
+        return whole_number(text)
+    return decimal_number(text) if float in kinds else text
+
+
+def _words(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+    pattern = problem.get("ctx", {}).get("pattern")
+    if pattern in _PATTERN_WORDS:
+        return _PATTERN_WORDS[pattern]
+    if problem["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
+        return _range(model, field)
+    return plain(problem["msg"])
+
+
+def _range(model: type[BaseSettings], field: str) -> str:
+    """The values that a number may have."""
+    found: dict[str, Any] = {}
+    for rule in model.model_fields[field].metadata:
+        found |= {key: getattr(rule, key) for key in ("ge", "gt", "le") if getattr(rule, key, None) is not None}
+    most = f"{found['le']:,}" if "le" in found else None
+    if "gt" in found:
+        return f"must be above {found['gt']:,}" + (f" and at most {most}" if most else "")
+    if "ge" in found:
+        return f"must be from {found['ge']:,} to {most}" if most else f"must be {found['ge']:,} or more"
+    return f"must be at most {most}"
+
+
+def plain(message: str) -> str:
+    """Pydantic's message in our words; it never holds the value."""
+    text = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
+    return text[0].lower() + text[1:]
+
+
+def reserved_names(providers: typing.Iterable[str]) -> set[str]:
+    """Names of later features that belong to a provider."""
+    return {f"{start}{name.upper()}" for start in RESERVED_BY_PROVIDER for name in providers}
+
+
+__all__ = [
+    "DEFAULT_API_VERSION",
+    "PREFIXES",
+    "ReservedSettings",
+    "Settings",
+    "plain",
+    "read_group",
+    "read_settings",
+    "reserved_names",
+    "setting_names",
+]

@@ -1,0 +1,52 @@
+"""Numbers as people type them into settings and mapping files.
+
+Only ASCII digits are read. Every other spelling is refused with the spelling to use, because a number that is read as
+another number spends money.
+"""
+
+import re
+
+_SEPARATED = re.compile(r"[+-]?[0-9]{1,3}(?:[,_'’ \u00a0\u202f][0-9]{3})+")
+_DOTTED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+")
+_SHORTENED = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?\s*[kKmM]")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,9})?")
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number.
+
+    Raises:
+        ValueError: with the spelling to use; the text itself appears only as its digits.
+    """
+    plain = text.strip()
+    if _WHOLE.fullmatch(plain):
+        return int(plain)
+    raise ValueError(misspelt(plain) or "must be a whole number, such as 3000")
+
+
+def decimal_number(text: str) -> float:
+    """Read a number that may have decimals after a point.
+
+    Raises:
+        ValueError: with the spelling to use.
+    """
+    plain = text.strip()
+    if _DECIMAL.fullmatch(plain):
+        return float(plain)
+    if _SEPARATED.fullmatch(plain) or _SHORTENED.fullmatch(plain):
+        raise ValueError(str(misspelt(plain)))
+    raise ValueError("must be a number, such as 900 or 0.5")
+
+
+def misspelt(text: str) -> str | None:
+    """How a whole number in another spelling must be written; None when the text is no such number."""
+    if _SEPARATED.fullmatch(text):
+        return f"write {re.sub('[^0-9+-]', '', text)}, without separators"
+    if _DOTTED.fullmatch(text):
+        return f"write {text.replace('.', '')}, without separators (or without decimals, if the point begins them)"
+    if _SHORTENED.fullmatch(text):
+        return "write the whole number out, such as 50000"
+    if _DECIMAL.fullmatch(text):
+        return "must be a whole number, without decimals"
+    return None

@@ -1,0 +1,442 @@
+"""Settings that are misspelt, missing, misquoted or kept in files: every problem at once, no value ever shown."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from connector.app.configuring import Configured, configure, known_settings, survey
+from connector.config import read_values
+from connector.core.errors import ConfigurationError
+from connector.core.numerals import decimal_number, whole_number
+
+PREFIXES = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_", "HUBSPOT_")
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIXES):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(name="env")
+def _env(tmp_path: Path) -> Path:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    return folder / ".env"
+
+
+def read(env: Path, text: str | bytes) -> Configured:
+    env.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return configure(env)
+
+
+def refusal(env: Path, text: str | bytes) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        read(env, text)
+    assert raised.value.exit_code == 2
+    return [line.replace(str(env), ".env") for line in str(raised.value).splitlines()]
+
+
+def secret(env: Path, text: str | bytes) -> str:
+    found = read(env, text).providers["lensmor"].api_key
+    return found.get_secret_value() if found else ""
+
+
+# -- unknown names ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR", "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"),
+        ("CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMORE", "CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR"),
+        ("CONNECTOR_MAX_CREDIT_PER_DAY_SALESFINITY", "CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY"),
+        ("LENSMOR_APIKEY", "LENSMOR_API_KEY"),
+        ("lensmor_apikey", "LENSMOR_API_KEY"),
+        ("SALESFINITY_API_KEYS", "SALESFINITY_API_KEY"),
+        ("SALESFORCE_INSTANCE", "SALESFORCE_INSTANCE_URL"),
+        ("HUBSPOT_TOKEN", "HUBSPOT_ACCESS_TOKEN"),
+        ("CONNECTOR_ALERT_BALANCE_LENSMOOR", "CONNECTOR_ALERT_BALANCE_LENSMOR"),
+    ],
+)
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_an_unknown_setting_is_refused_with_a_suggestion(
+    env: Path, monkeypatch: pytest.MonkeyPatch, name: str, near: str, where: str
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv(name, "15")
+    told = refusal(env, f"{name}=15\n" if where == "file" else "")
+    assert told == [f"{name}: there is no such setting; did you mean {near}?"]
+
+
+def test_an_unknown_setting_is_refused_when_it_is_empty_too(env: Path) -> None:
+    assert refusal(env, "CONNECTOR_MAX_CREDITS=\n")[0].startswith("CONNECTOR_MAX_CREDITS: there is no such setting")
+
+
+def test_a_name_like_no_other_is_refused_without_a_suggestion(env: Path) -> None:
+    assert refusal(env, "CONNECTOR_X=1\n") == ["CONNECTOR_X: there is no such setting; remove it, or check its name"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CONNECTOR_TEST_POSTGRES",
+        "CONNECTOR_TEST_ANYTHING",
+        "CONNECTOR_SERVICE_HOST",
+        "CONNECTOR_SERVICE_PORT",
+        "CONNECTOR_SERVICE_PORT_HTTP",
+        "CONNECTOR_PORT",
+        "CONNECTOR_PORT_80_TCP",
+        "CONNECTOR_PORT_80_TCP_ADDR",
+        "CONNECTOR_SERVE_SERVICE_HOST",
+        "CONNECTOR_SERVE_PORT_8080_TCP_PROTO",
+        "POSTGRES_PASSWORD",
+        "PATH_OF_CONNECTOR_",
+    ],
+)
+def test_names_that_others_put_into_the_environment_are_left_alone(
+    env: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    assert read(env, "LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
+
+
+DOCUMENTED = """
+SALESFORCE_INSTANCE_URL SALESFORCE_CLIENT_ID SALESFORCE_CLIENT_SECRET SALESFORCE_USERNAME SALESFORCE_PRIVATE_KEY_FILE
+SALESFORCE_JWT_AUDIENCE SALESFORCE_ACCESS_TOKEN SALESFORCE_API_VERSION SALESFORCE_API_RESERVE_PERCENT LENSMOR_API_KEY
+LENSMOR_BASE_URL LENSMOR_ACCOUNT LENSMOR_EMAIL_CREDITS LENSMOR_PHONE_CREDITS LENSMOR_CREDIT_RESERVE
+LENSMOR_REQUESTS_PER_MINUTE SALESFINITY_API_KEY SALESFINITY_BASE_URL SALESFINITY_ACCOUNT
+SALESFINITY_REQUESTS_PER_MINUTE HUBSPOT_ACCESS_TOKEN HUBSPOT_BASE_URL HUBSPOT_API_RESERVE_PERCENT CONNECTOR_KEEP_DAYS
+CONNECTOR_ALERT_WEBHOOK_URL CONNECTOR_ALERT_EMAIL CONNECTOR_SMTP_URL CONNECTOR_DATABASE_URL CONNECTOR_SECRET_KEY
+CONNECTOR_POLL_SECONDS CONNECTOR_WAIT_SECONDS CONNECTOR_TIME_SCALE CONNECTOR_UNDO_DAYS CONNECTOR_PUBLIC_URL
+CONNECTOR_TRIGGER_TOKEN CONNECTOR_OUTBOUND_MESSAGE_SECRET CONNECTOR_SALESFORCE_ORG_ID
+CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR
+CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY CONNECTOR_ALERT_BALANCE_LENSMOR
+CONNECTOR_ALERT_BALANCE_SALESFINITY CONNECTOR_ALERT_CREDITS_PER_DAY_LENSMOR
+CONNECTOR_ALERT_CREDITS_PER_DAY_SALESFINITY CONNECTOR_ALERT_SILENCE
+"""
+
+
+def test_every_documented_name_is_known() -> None:
+    assert set(DOCUMENTED.split()) <= known_settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("CONNECTOR_KEEP_DAYS=0", "must be from 1 to 36,500"),
+        ("CONNECTOR_ALERT_EMAIL=nobody", "must be one email address"),
+        ("CONNECTOR_ALERT_SILENCE=soon", "write a whole number and m, h or d"),
+        ("HUBSPOT_BASE_URL=api.hubapi.com", "must be a web address such as https://example.com"),
+        ("SALESFORCE_JWT_AUDIENCE=login", "must be a web address that begins with https://"),
+    ],
+)
+def test_names_of_later_features_are_checked_for_their_form(env: Path, line: str, words: str) -> None:
+    (told,) = refusal(env, f"{line}\n")
+    assert told.startswith(f"{line.partition('=')[0]}: ")
+    assert words in told
+
+
+# -- everything at once -----------------------------------------------------------------------------------------
+
+
+def test_wrong_and_missing_settings_are_reported_in_one_error(env: Path) -> None:
+    env.write_text(
+        "LENSMOR_APIKEY=x\nCONNECTOR_WAIT_SECONDS=soon\nLENSMOR_EMAIL_CREDITS=15.0\nSALESFINITY_BASE_URL=nowhere\n"
+        "CONNECTOR_DATABASE_URL=mysql://u:hunter2@h/d\nSALESFORCE_API_VERSION=v1\n"
+    )
+    told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
+    assert [line.split(":")[0].split(" ")[0] for line in told] == [
+        "LENSMOR_APIKEY",
+        "CONNECTOR_WAIT_SECONDS",
+        "SALESFORCE_API_VERSION",
+        "LENSMOR_EMAIL_CREDITS",
+        "SALESFINITY_BASE_URL",
+        "CONNECTOR_DATABASE_URL",
+        "LENSMOR_API_KEY",
+        "SALESFINITY_API_KEY",
+    ]
+    assert "hunter2" not in str(told)
+
+
+def test_all_that_a_run_needs_is_named_at_once(env: Path) -> None:
+    env.write_text("CONNECTOR_DATABASE_URL=postgresql://u@h/d\n")
+    told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
+    assert told == [
+        "Salesforce's login is not set: SALESFORCE_INSTANCE_URL; put it into the environment or .env",
+        "LENSMOR_API_KEY is missing; put it into the environment or .env",
+        "SALESFINITY_API_KEY is missing; put it into the environment or .env",
+        "CONNECTOR_SECRET_KEY is missing; only a SQLite file keeps a key of its own",
+    ]
+
+
+def test_only_the_providers_of_the_mappings_are_needed(env: Path) -> None:
+    env.write_text("SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\nSALESFORCE_ACCESS_TOKEN=t\n")
+    assert [one.name for one in survey(env).needed({"salesfinity"})] == ["SALESFINITY_API_KEY"]
+
+
+# -- file: references -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"hunter2", b"hunter2\n", b"hunter2\r\n", b"\xef\xbb\xbfhunter2\n", b" hunter2 \n\n"]
+)
+@pytest.mark.parametrize("form", ["file:{path}", "file://{path}", "file:key", "file:./key", '"file:key"'])
+def test_a_value_may_stand_in_a_file(env: Path, content: bytes, form: str) -> None:
+    path = env.parent / "key"
+    path.write_bytes(content)
+    assert secret(env, f"LENSMOR_API_KEY={form.format(path=path)}\n") == "hunter2"
+
+
+def test_any_setting_may_stand_in_a_file_and_in_the_environment(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (env.parent / "cap").write_text("300\n")
+    monkeypatch.setenv("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "file:cap")
+    assert read(env, "").limits()["lensmor"].day == 300
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read (FileNotFoundError)"),
+        (b"", "is empty"),
+        (b"\n \n", "is empty"),
+        (b"hunter2\nhunter3\n", "has more than one line"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (b"x" * 70_000, "is too large"),
+    ],
+)
+def test_a_file_that_holds_no_value_is_named_and_the_setting_too(env: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (env.parent / "key").write_bytes(content)
+    (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
+    assert told.startswith("LENSMOR_API_KEY: the file that it refers to ")
+    assert words in told
+    assert "hunter" not in told
+
+
+def test_a_folder_is_no_file(env: Path) -> None:
+    (env.parent / "key").mkdir()
+    (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
+    assert "cannot be read (IsADirectoryError)" in told
+
+
+def test_a_wrong_reference_is_not_also_missing(env: Path) -> None:
+    env.write_text("LENSMOR_API_KEY=file:nowhere\nSALESFORCE_INSTANCE_URL=file:nowhere\n")
+    assert [one.name for one in survey(env).needed({"lensmor"})] == ["SALESFORCE_INSTANCE_URL", "LENSMOR_API_KEY"][::-1]
+
+
+# -- the settings file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("${NOPE}", "${NOPE}"),
+        ("a${HOME}b", "a${HOME}b"),
+        ("pa$$word$1", "pa$$word$1"),
+        ("$HOME", "$HOME"),
+        ('"a ${NOPE} b"', "a ${NOPE} b"),
+        ("'a \"b\" c'", 'a "b" c'),
+        ('"a#b"', "a#b"),
+        ("a#b", "a#b"),
+        ("a   # a remark", "a"),
+        ("a=b==", "a=b=="),
+        ("  a  ", "a"),
+        ("'a'", "a"),
+        ("a b", "a b"),
+    ],
+)
+def test_values_are_taken_as_they_stand(env: Path, monkeypatch: pytest.MonkeyPatch, written: str, value: str) -> None:
+    monkeypatch.delenv("NOPE", raising=False)
+    assert secret(env, f"LENSMOR_API_KEY={written}\n") == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfLENSMOR_API_KEY=k\n",
+        b"LENSMOR_API_KEY=k\r\nLENSMOR_ACCOUNT=a\r\n",
+        b"export LENSMOR_API_KEY=k",
+        b"  LENSMOR_API_KEY = k\n",
+        b"# a remark\n\n\nLENSMOR_API_KEY=k\n",
+        b"lensmor_api_key=k\n",
+        b"OTHER=1\nOTHER=2\nANY THING: at all\n"[:16] + b"LENSMOR_API_KEY=k\n",
+    ],
+)
+def test_files_of_other_editors_and_shells_are_read(env: Path, text: bytes) -> None:
+    assert secret(env, text) == "k"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("LENSMOR_API_KEY\n", ".env:1: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
+        ("# x\n\nLENSMOR_API_KEY\n", ".env:3: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
+        ("LENSMOR_API_KEY=a\nx=1\nLENSMOR_API_KEY=b\n", ".env:3: LENSMOR_API_KEY is set in line 1 already; keep one"),
+        ("LENSMOR_API_KEY=a\nlensmor_api_key=b\n", ".env:2: lensmor_api_key is set in line 1 already; keep one"),
+        ("LENSMOR_API_KEY: a\n", ".env:1: this line cannot be read; write NAME=value, with matching quotes"),
+        ('\nLENSMOR_API_KEY="a\n', ".env:2: this line cannot be read; write NAME=value, with matching quotes"),
+    ],
+)
+def test_lines_that_cannot_be_read_are_named(env: Path, text: str, line: str) -> None:
+    told = refusal(env, text)
+    assert told[0].startswith(line)
+
+
+def test_an_empty_variable_does_not_hide_the_value_of_the_file(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LENSMOR_API_KEY", "")
+    assert secret(env, "LENSMOR_API_KEY=k\n") == "k"
+
+
+def test_the_file_is_only_read(env: Path) -> None:
+    env.write_text("LENSMOR_API_KEY=k\n")
+    env.chmod(0o400)
+    before = env.stat()
+    configure(env)
+    after = env.stat()
+    assert (after.st_mode, after.st_mtime_ns, env.read_text()) == (
+        before.st_mode,
+        before.st_mtime_ns,
+        "LENSMOR_API_KEY=k\n",
+    )
+
+
+def test_no_value_shows_in_print(env: Path) -> None:
+    env.write_text("LENSMOR_API_KEY=hunter2\n")
+    assert "hunter2" not in repr(read_values(env)) + repr(configure(env))
+    assert configure(env).providers["lensmor"].api_key == SecretStr("hunter2")
+
+
+# -- the ledger's address ---------------------------------------------------------------------------------------
+
+FORMS = "CONNECTOR_DATABASE_URL must be sqlite:///path or postgresql://user@host/database"
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("mysql://x", ""),
+        ("mssql+pyodbc://sa:hunter2@host/db", ""),
+        ("oracle://hunter2@host", ""),
+        ("/var/lib/connector.db", ""),
+        ("connector.db", ""),
+        ("file.db?x=1", ""),
+        ("postgresql://", ""),
+        ("postgresql://user:hunter2@host", ""),
+        ("postgresql://user:hunter2@host:port/db", ""),
+        ("postgresql+asyncpg://user:hunter2@host/db", ""),
+        ("postgres://user:hunter2@host/db", "; write postgresql:// instead of postgres://"),
+        ("sqlite://connector.db", ": three slashes, then the path"),
+        ("sqlite:connector.db", ": three slashes, then the path"),
+        ("sqlite://", ": three slashes, then the path"),
+        ("sqlite:///", "; name a file, because the ledger must last"),
+        ("sqlite:///:memory:", "; name a file, because the ledger must last"),
+    ],
+)
+def test_other_addresses_of_a_ledger_are_refused_without_showing_them(env: Path, url: str, more: str) -> None:
+    (told,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
+    assert told.startswith(FORMS + more)
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user@host/db",
+        "postgresql://user:p%40ss@host:5432/db",
+        "postgresql+psycopg://user@host/db",
+        "postgresql:///db?host=/var/run/postgresql",
+    ],
+)
+def test_addresses_on_postgresql_stay_as_they_are(env: Path, url: str) -> None:
+    assert read(env, f"CONNECTOR_DATABASE_URL={url}\nCONNECTOR_SECRET_KEY=k\n").ledger_url() == url
+
+
+def test_a_relative_path_begins_beside_the_settings_file(env: Path) -> None:
+    """Else a run from another folder would begin a new ledger and buy everything again."""
+    assert read(env, "CONNECTOR_DATABASE_URL=sqlite:///data/c.db\n").ledger_url() == f"sqlite:///{env.parent}/data/c.db"
+    assert read(env, "CONNECTOR_DATABASE_URL=sqlite:////data/c.db\n").ledger_url() == "sqlite:////data/c.db"
+
+
+# -- numbers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0), (" 15 ", 15), ("007", 7), ("+3", 3), ("-3", -3), ("50000", 50_000)]
+)
+def test_whole_numbers(text: str, number: int) -> None:
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("50,000", "write 50000, without separators"),
+        ("1_000", "write 1000, without separators"),
+        ("1'000'000", "write 1000000, without separators"),
+        ("1 000", "write 1000, without separators"),
+        ("1\u202f000", "write 1000, without separators"),
+        ("50.000", "write 50000, without separators (or without decimals, if the point begins them)"),
+        ("50k", "write the whole number out, such as 50000"),
+        ("1.5M", "write the whole number out, such as 50000"),
+        ("15.0", "must be a whole number, without decimals"),
+        ("1e3", "must be a whole number, such as 3000"),
+        ("0x10", "must be a whole number, such as 3000"),
+        ("٣", "must be a whole number, such as 3000"),
+        ("50,00", "must be a whole number, such as 3000"),
+        ("9" * 16, "must be a whole number, such as 3000"),
+        ("nan", "must be a whole number, such as 3000"),
+        ("", "must be a whole number, such as 3000"),
+    ],
+)
+def test_other_spellings_of_whole_numbers(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=r"must|write") as raised:
+        whole_number(text)
+    assert str(raised.value) == words
+
+
+@pytest.mark.parametrize(("text", "number"), [("900", 900.0), ("0.5", 0.5), (" 1 ", 1.0), ("0.001", 0.001)])
+def test_decimal_numbers(text: str, number: float) -> None:
+    assert decimal_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1,000", "write 1000, without separators"),
+        ("1k", "write the whole number out"),
+        ("0,5", "must be a number, such as 900 or 0.5"),
+        ("inf", "must be a number"),
+        ("nan", "must be a number"),
+        ("1e3", "must be a number"),
+        ("15m", "write the whole number out"),
+    ],
+)
+def test_other_spellings_of_decimal_numbers(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=r"must|write") as raised:
+        decimal_number(text)
+    assert str(raised.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50,000", "write 50000, without separators"),
+        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50k", "write the whole number out, such as 50000"),
+        ("LENSMOR_EMAIL_CREDITS=15.0", "must be a whole number, without decimals"),
+        ("LENSMOR_EMAIL_CREDITS=1_000", "write 1000, without separators"),
+        ("LENSMOR_CREDIT_RESERVE=-1", "must be 0 or more"),
+        ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 3000"),
+        ("CONNECTOR_WAIT_SECONDS=90000", "must be from 0 to 86,400"),
+    ],
+)
+def test_numbers_in_settings(env: Path, line: str, words: str) -> None:
+    assert refusal(env, f"{line}\n") == [f"{line.partition('=')[0]}: {words}"]
+
+
+def test_an_empty_number_is_no_value(env: Path) -> None:
+    assert read(env, "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=\n").limits()["lensmor"].day is None
