@@ -34,7 +34,7 @@ from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import to_18
-from connector.engine.check import check_fields
+from connector.engine.check import check_fields, fatal
 from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.event_purchase import EventBuyer
 from connector.engine.preview import preview
@@ -309,7 +309,7 @@ class Application:
         problems = [
             f"{found.place(problem.path)}: {problem.message}"
             for found in self.loaded.values()
-            for problem in check_fields(crm, found.mapping)
+            for problem in fatal(check_fields(crm, found.mapping))
         ]
         if problems:
             raise MappingError(problems)

@@ -19,6 +19,17 @@ class FieldInfo:
     Attributes:
         length: most characters of a text; 0 for other types.
         allowed: the only values of a restricted picklist; None for everything else.
+        label: what the user interface calls it.
+        createable: a new record may have a value for it.
+        custom: the org's admin made it.
+        nillable: it may be empty.
+        calculated: a formula or roll-up summary.
+        auto_number: the CRM numbers it.
+        compound: it is made of other fields, as a full name is.
+        permissionable: a permission set can grant access to it; system and required fields are not.
+        precision, scale: digits of a number in all, and after the point; 0 where unknown.
+        digits: digits of a whole number; 0 for other types.
+        options: the values that a picklist offers now.
     """
 
     name: str
@@ -27,6 +38,18 @@ class FieldInfo:
     updateable: bool
     filterable: bool
     allowed: frozenset[str] | None = None
+    label: str = ""
+    createable: bool = True
+    custom: bool = True
+    nillable: bool = True
+    calculated: bool = False
+    auto_number: bool = False
+    compound: bool = False
+    permissionable: bool = True
+    precision: int = 0
+    scale: int = 0
+    digits: int = 0
+    options: frozenset[str] = frozenset()
 
 
 _FIXED_LENGTH = {"email", "phone", "url"}
@@ -38,11 +61,13 @@ class ObjectInfo:
 
     Attributes:
         key_prefix: the characters with which every id of the object begins; empty where the CRM's ids have none.
+        updateable: this user may edit some of its records.
     """
 
     name: str
     fields: Mapping[str, FieldInfo]
     key_prefix: str = ""
+    updateable: bool = True
 
     def get(self, name: str) -> FieldInfo | None:
         """A field, whatever the case of its name."""
@@ -188,6 +213,14 @@ class Crm(ABC):
     @abstractmethod
     def select(self, selection: Selection) -> Iterator[list[CrmRecord]]:
         """Pages of matching records; safe against records that appear or vanish between pages."""
+
+    @abstractmethod
+    def count(self, selection: Selection) -> int:
+        """How many records match now, at most the selection's limit.
+
+        Raises:
+            ConfigurationError: a condition that the CRM does not understand.
+        """
 
     @abstractmethod
     def full_id(self, record_id: str) -> str | None:

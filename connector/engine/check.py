@@ -1,19 +1,24 @@
-"""Checks before anything is bought: every mapped field against what this user may see and write."""
+"""Checks before anything is bought: every mapped field against its use and what this user may see and write."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connector.core.errors import ConfigurationError
-from connector.core.mapping import KeyPath, MappingFile, PicklistFlag
+from connector.core.mapping import KeyPath, MappingFile
+from connector.core.spelling import did_you_mean, nearest
 from connector.crm.interface import Crm, FieldInfo, ObjectInfo
+from connector.engine.field_rules import (
+    WRITTEN,
+    MappedField,
+    Use,
+    mapped_fields,
+    misfit,
+    odd_target,
+    why_never_editable,
+    words_written,
+)
 
-_FITS = {
-    "email": {"email", "string", "textarea"},
-    "phone": {"phone", "string", "textarea"},
-    "status": {"picklist", "string", "textarea", "combobox"},
-    "enriched_at": {"datetime"},
-    "text": {"string", "textarea", "picklist", "combobox", "url"},
-}
+USUAL_OBJECTS = ("Lead", "Contact", "Account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,7 @@ class Problem:
 
     Attributes:
         path: the key in the mapping file.
-        fatal: nothing may be bought before it is corrected.
+        fatal: nothing may be bought before it is corrected; else it is a warning.
     """
 
     path: KeyPath
@@ -32,8 +37,14 @@ class Problem:
 
 def check_fields(crm: Crm, mapping: MappingFile) -> list[Problem]:
     """Compare a mapping with the object's description and its condition with Salesforce's parser."""
-    info = crm.describe(mapping.object)
-    problems = [*_named(info, mapping), *_readable(info, mapping), *_writable(info, mapping), *_types(info, mapping)]
+    try:
+        info = crm.describe(mapping.object)
+    except ConfigurationError as error:
+        hint = did_you_mean(mapping.object, USUAL_OBJECTS)
+        return [Problem(("object",), f"{error}; {hint}" if hint else str(error))]
+    problems = [*_named(info, mapping), *_object(info, mapping)]
+    for mapped in mapped_fields(mapping):
+        problems += _field(info, mapping, mapped)
     if mapping.select.where:
         try:
             crm.check_condition(mapping.object, mapping.select.where)
@@ -42,87 +53,90 @@ def check_fields(crm: Crm, mapping: MappingFile) -> list[Problem]:
     return problems
 
 
+def fatal(problems: list[Problem]) -> list[Problem]:
+    """Those that forbid a run."""
+    return [problem for problem in problems if problem.fatal]
+
+
 def _named(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
     if info.name != mapping.object:  # Salesforce takes any case; ids of runs and plans would not agree
         yield Problem(("object",), f"write {info.name}, as Salesforce does, not {mapping.object}")
 
 
-def _read_keys(mapping: MappingFile) -> Iterator[tuple[KeyPath, str]]:
-    flag: KeyPath = ("select", "flag", "field") if isinstance(mapping.select.flag, PicklistFlag) else ("select", "flag")
-    yield flag, mapping.select.flag_field
-    person = mapping.person
-    for key in ("personnel_id", "event_id", "linkedin_url"):
-        name = getattr(person, key)
-        if isinstance(name, str):
-            yield ("person", key), name
-    for channel, rules in mapping.channels.items():
-        for key in ("field", "empty_when", "status", "opt_out"):
-            name = getattr(rules, key)
-            if name:
-                yield ("channels", channel.value, key), name
-    for stamp, name in mapping.stamp.fields():
-        yield ("stamp", stamp), name
-
-
-def _readable(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
-    for path, name in _read_keys(mapping):
-        field = info.get(name)
-        if field is None:
-            yield Problem(
-                path,
-                f"{mapping.object} has no field {name} that the connector's user can see; check the name, and give the "
-                "user's permission set read access to it",
-            )
-        elif field.name != name:
-            # Salesforce takes any case and answers in its own: the value would pass for an empty one.
-            yield Problem(path, f"write {field.name}, as Salesforce does, not {name}")
-
-
-def _writable(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
-    written = {name.lower() for name in mapping.written_fields()}
-    for path, name in _read_keys(mapping):
-        field = info.get(name)
-        is_target = path[-1] in {"field", "status", "flag"} or path[0] in {"stamp", "select"}
-        if field is not None and is_target and name.lower() in written and not field.updateable:
-            yield Problem(path, f"{name} cannot be edited; give the user's permission set edit access to it")
-
-
-def _types(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
-    flag = info.get(mapping.select.flag_field)
-    if flag is not None and isinstance(mapping.select.flag, str) and flag.type != "boolean":
+def _object(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:
+    if not info.updateable:
         yield Problem(
-            ("select", "flag"),
-            f"{flag.name} is a {flag.type}, not a checkbox; for a picklist write flag: "
-            "{field: ..., asks: ..., done: ...}",
+            ("object",),
+            f"the connector's user may not edit {mapping.object} records; give the user's permission set Edit on the "
+            "object",
         )
-    if flag is not None and not flag.filterable:
-        yield Problem(("select", "flag"), f"Salesforce cannot filter by {flag.name}; use a checkbox or a picklist")
-    for channel, rules in mapping.channels.items():
-        yield from _fit(
-            info.get(rules.field), "email" if rules.is_email else "phone", ("channels", channel.value, "field")
+
+
+def _field(info: ObjectInfo, mapping: MappingFile, mapped: MappedField) -> Iterator[Problem]:
+    """Everything that is wrong with one use of a field."""
+    field = info.get(mapped.name)
+    if field is None:
+        hint = did_you_mean(mapped.name, [one.name for one in info.fields.values()])
+        yield Problem(
+            mapped.path,
+            f"{mapping.object} has no field {mapped.name} that the connector's user can see; "
+            f"{hint + ' Else ' if hint else ''}check the name, and give the user's permission set read access to it",
         )
-        if rules.status:
-            path: KeyPath = ("channels", channel.value, "status")
-            yield from _fit(info.get(rules.status), "status", path)
-            yield from _allowed(info.get(rules.status), mapping, path)
-    for stamp, name in mapping.stamp.fields():
-        yield from _fit(info.get(name), "enriched_at" if stamp == "enriched_at" else "text", ("stamp", stamp))
-
-
-def _fit(field: FieldInfo | None, purpose: str, path: KeyPath) -> Iterator[Problem]:
-    if field is not None and field.type not in _FITS[purpose]:
-        fitting = " or ".join(sorted(_FITS[purpose]))
-        yield Problem(path, f"{field.name} is a {field.type} field; map one of type {fitting}")
-
-
-def _allowed(field: FieldInfo | None, mapping: MappingFile, path: KeyPath) -> Iterator[Problem]:
-    if field is None or field.allowed is None:
         return
-    words = mapping.statuses.model_dump().values()
-    missing = sorted({str(word) for word in words} - field.allowed)
-    if missing:
+    if field.name != mapped.name:
+        # Salesforce takes any case and answers in its own: the value would pass for an empty one.
+        yield Problem(mapped.path, f"write {field.name}, as Salesforce does, not {mapped.name}")
+    unfit = misfit(field, mapped.use)
+    if unfit:
+        yield Problem(mapped.path, unfit)
+    if mapped.use in WRITTEN:
+        yield from _writable(info, field, mapped)
+    if not unfit:
+        yield from _allowed(field, mapping, mapped)
+        odd = odd_target(field, mapped.use)
+        if odd:
+            yield Problem(mapped.path, odd[0], fatal=odd[1])
+
+
+def _writable(info: ObjectInfo, field: FieldInfo, mapped: MappedField) -> Iterator[Problem]:
+    if field.updateable:
+        return
+    never = why_never_editable(field)
+    if never:
+        yield Problem(mapped.path, f"{field.name} is {never}: it can never be edited; map another field")
+    elif info.updateable:  # else the object's own problem says it
+        words = f"{field.name} cannot be edited; give the user's permission set edit access to it"
+        yield Problem(mapped.path, words)
+
+
+def _allowed(field: FieldInfo, mapping: MappingFile, mapped: MappedField) -> Iterator[Problem]:
+    """Words that a choice field does not take, and words that are longer than a text field."""
+    words = words_written(mapping, mapped.use)
+    missing = [word for word in words if word not in field.options]
+    if field.allowed is not None and missing:
+        close = {word: nearest(word, field.options, 0.8) for word in missing}
+        has = "".join(f" (it has {found}, not {word})" for word, found in close.items() if found)
         yield Problem(
-            path,
-            f"{field.name} is a restricted picklist without {', '.join(missing)}; add these values, or make it "
+            mapped.path,
+            f"{field.name} is a restricted picklist without {', '.join(missing)}{has}; add these values, or make it "
             "unrestricted",
         )
+    elif field.options and missing and mapped.use is Use.FLAG_WORD:
+        yield from _unlisted_flag_words(field, mapped, missing)
+    if 0 < field.length < max(map(len, words), default=0) and mapped.use is not Use.SOURCE:
+        longest = max(words, key=len)
+        yield Problem(
+            mapped.path, f"{field.name} holds {field.length} characters, and {longest} has {len(longest)}; lengthen it"
+        )
+
+
+def _unlisted_flag_words(field: FieldInfo, mapped: MappedField, missing: list[str]) -> Iterator[Problem]:
+    """An unrestricted picklist takes any word, but people can choose only those that it lists."""
+    by_lower = {option.lower(): option for option in field.options}
+    for word in missing:
+        listed = by_lower.get(word.lower())
+        if listed:  # the flag is found in any case, but compared exactly before it is cleared
+            yield Problem(mapped.path, f"write {listed}, as the picklist {field.name} does, not {word}")
+        else:
+            words = f"the picklist {field.name} does not list {word}; add the value, so that people see and choose it"
+            yield Problem(mapped.path, words, fatal=False)

@@ -131,7 +131,7 @@ SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
         ("refresh_after: 180d", "refresh_after: half a year", "such as 30m, 12h or 180d"),
         ("channels:", "channels: [", "own.yaml:"),
         ("field: Email", "field: Nowhere__c", "Lead has no field Nowhere__c that the connector's user can see"),
-        ("flag: Enrichment_Requested__c", "flag: Title", "Title is a string, not a checkbox"),
+        ("flag: Enrichment_Requested__c", "flag: Title", "Title is a text field, not a checkbox"),
         ("field: Email", "field: email", "channels.work_email.field: write Email, as Salesforce does, not email"),
         ("opt_out: DoNotCall", "opt_out: DoNotPhone", "channels.phone.opt_out: Lead has no field DoNotPhone"),
         ('where: "IsConverted = false"', 'where: "IsConvertd = false"', "select.where"),

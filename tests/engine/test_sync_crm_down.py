@@ -208,8 +208,8 @@ def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: 
         ("read only", "Enrichment_Requested__c", "select.flag|cannot be edited|edit access"),
         ("read only", "Enrichment_Error__c", "stamp.error|cannot be edited|edit access"),
         ("restrict", "Email_Unlock_Status__c", "channels.work_email.status|restricted picklist|add these values"),
-        ("retype", "Email", "channels.work_email.field|Email is a double field|map one of type email"),
-        ("retype", "Enrichment_Requested__c", "select.flag|is a double, not a checkbox|for a picklist"),
+        ("retype", "Email", "channels.work_email.field|Email is a number field|map one of type email"),
+        ("retype", "Enrichment_Requested__c", "select.flag|is a number field, not a checkbox|for a picklist"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(

@@ -9,13 +9,13 @@ from typing import Any
 
 from connector.core.errors import DownError
 from connector.core.model import CrmRecord, FieldValue
-from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Rejection, Selection, Update, Usage, always
+from connector.crm.interface import Crm, ObjectInfo, Rejection, Selection, Update, Usage, always
 from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.fields import fields_of
 from connector.crm.salesforce.ids import to_18
 from connector.crm.salesforce.rejections import rejection
-from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, page_query
+from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, count_query, page_query
 
-_TEXT_TYPES = {"string", "email", "phone", "url", "picklist", "textarea", "combobox", "multipicklist"}
 _FOLLOW = ("IsConverted", "ConvertedContactId")
 
 
@@ -49,12 +49,12 @@ class SalesforceCrm(Crm):
             rows = answer.get("fields")
             if not isinstance(rows, list):
                 raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
-            fields = [_field(row) for row in rows if isinstance(row, dict)]
+            fields = fields_of(rows)
             name = str(answer.get("name") or object_name)
-            prefix = answer.get("keyPrefix")
-            self._objects[object_name] = ObjectInfo(
-                name, {field.name.lower(): field for field in fields}, prefix if isinstance(prefix, str) else ""
-            )
+            by_name = {field.name.lower(): field for field in fields}
+            prefix, editable = answer.get("keyPrefix"), answer.get("updateable") is not False
+            key_prefix = prefix if isinstance(prefix, str) else ""
+            self._objects[object_name] = ObjectInfo(name, by_name, key_prefix, editable)
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
@@ -77,6 +77,20 @@ class SalesforceCrm(Crm):
                     after = str(rows[-1].get("Id"))
                 if not rows or (whole and len(rows) < size):
                     break
+
+    def count(self, selection: Selection) -> int:
+        """How many records match: one call, or one for every 300 ids."""
+        total = 0
+        for ids in _parts(selection.ids, newest_first=False):
+            path = "query/"
+            answer = _mapping(
+                self._client.call("other", "counting records", path, params={"q": count_query(selection, ids)})
+            )
+            found = answer.get("totalSize")
+            if not isinstance(found, int):
+                raise DownError("Salesforce's answer to a count cannot be read; run again later")
+            total += found
+        return total if selection.limit is None else min(total, selection.limit)
 
     def full_id(self, record_id: str) -> str | None:
         """The 18-character form."""
@@ -172,26 +186,6 @@ def _record(row: Mapping[str, Any]) -> CrmRecord:
     if row.get("IsConverted") is True and row.get("ConvertedContactId"):
         moved_to = ("Contact", str(row["ConvertedContactId"]))
     return CrmRecord(record_id, str(row.get("SystemModstamp", "")), values, moved_to)
-
-
-def _field(row: Mapping[str, Any]) -> FieldInfo:
-    kind = str(row.get("type", ""))
-    length = row.get("length")
-    allowed: frozenset[str] | None = None
-    if row.get("restrictedPicklist") is True:
-        values = row.get("picklistValues")
-        active = (
-            [v for v in values if isinstance(v, dict) and v.get("active", True)] if isinstance(values, list) else []
-        )
-        allowed = frozenset(str(value.get("value")) for value in active)
-    return FieldInfo(
-        name=str(row.get("name", "")),
-        type=kind,
-        length=length if isinstance(length, int) and kind in _TEXT_TYPES else 0,
-        updateable=row.get("updateable") is True,
-        filterable=row.get("filterable") is not False,
-        allowed=allowed,
-    )
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

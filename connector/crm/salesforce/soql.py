@@ -18,6 +18,22 @@ def page_query(selection: Selection, after: str | None, size: int, ids: tuple[st
         size: rows of this page.
         ids: a part of the selection's ids.
     """
+    conditions = _conditions(selection, ids)
+    if after is not None:
+        sign = "<" if selection.newest_first else ">"
+        conditions.append(f"Id {sign} '{after}'")
+    where = _where(conditions)
+    order = "DESC" if selection.newest_first else "ASC"
+    fields = ", ".join(dict.fromkeys(("Id", "SystemModstamp", *selection.fields)))
+    return f"SELECT {fields} FROM {selection.object}{where} ORDER BY Id {order} LIMIT {size}"  # noqa: S608 names are checked against describe, values by format_soql
+
+
+def count_query(selection: Selection, ids: tuple[str, ...] | None = None) -> str:
+    """How many records a selection has, whatever its limit."""
+    return f"SELECT COUNT() FROM {selection.object}{_where(_conditions(selection, ids))}"  # noqa: S608 as above
+
+
+def _conditions(selection: Selection, ids: tuple[str, ...] | None) -> list[str]:
     conditions: list[str] = []
     if selection.flag is not None:
         name, value = selection.flag
@@ -25,13 +41,11 @@ def page_query(selection: Selection, after: str | None, size: int, ids: tuple[st
     conditions += [f"({condition})" for condition in selection.where]
     if ids is not None:
         conditions.append(str(format_soql("Id IN {ids}", ids=list(ids))))
-    if after is not None:
-        sign = "<" if selection.newest_first else ">"
-        conditions.append(f"Id {sign} '{after}'")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = "DESC" if selection.newest_first else "ASC"
-    fields = ", ".join(dict.fromkeys(("Id", "SystemModstamp", *selection.fields)))
-    return f"SELECT {fields} FROM {selection.object}{where} ORDER BY Id {order} LIMIT {size}"  # noqa: S608 names are checked against describe, values by format_soql
+    return conditions
+
+
+def _where(conditions: list[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def _literal(value: str | bool) -> str:
