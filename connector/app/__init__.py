@@ -4,7 +4,8 @@ The simulated world stands in `rehearsal`, imported only by the commands that ne
 """
 
 from connector.app.application import Application
+from connector.app.doctor import doctor
 from connector.app.handing import Backfill
 from connector.app.plans import read_plan
 
-__all__ = ["Application", "Backfill", "read_plan"]
+__all__ = ["Application", "Backfill", "doctor", "read_plan"]

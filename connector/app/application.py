@@ -9,7 +9,6 @@ from typing import Any
 
 from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
-from connector.app.doctor import Finding, doctor_crm
 from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
 from connector.app.joining import (
     connect_crm,
@@ -313,19 +312,6 @@ class Application:
         ]
         if problems:
             raise MappingError(problems)
-
-    def doctor(self) -> list[Finding]:
-        """Look at everything a run needs; buys and writes nothing."""
-        findings = [Finding(f"mapping {found.path}", ok=True, message="valid") for found in self.loaded.values()]
-        with self.parts(throwaway=True) as parts:
-            findings += doctor_crm(parts.crm, self.loaded)
-            for name, provider in parts.providers.items():
-                try:
-                    balance = provider.balance()
-                    findings.append(Finding(name, balance > 0, f"{balance} credits on the account"))
-                except ConnectorError as error:
-                    findings.append(Finding(name, ok=False, message=str(error)))
-        return findings
 
     def credits(self) -> dict[str, Any]:
         """Balances as the vendors say now, holds and charges by the ledger, and the spend of each month."""

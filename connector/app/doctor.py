@@ -1,47 +1,253 @@
-"""What `connector doctor` says of Salesforce: the login, the quota, and every mapped field."""
+"""`connector doctor`: looks at everything that a run needs, and reports all of it; no failed part hides another."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from connector.config import LoadedMapping
-from connector.core.errors import ConnectorError
+from connector.app.configuring import LOGIN, Survey, folder_of, survey
+from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger
+from connector.app.mappings import GivenMappings, load_mappings
+from connector.config import LoadedMapping, env_file_here
+from connector.config.schedule import next_time
+from connector.core.errors import ConfigurationError, ConnectorError
+from connector.core.mapping import MappingFile
+from connector.core.model import Channel
 from connector.crm.interface import Crm
 from connector.engine.check import Problem, check_fields
+from connector.engine.context import AccountLimits
+from connector.engine.pull import flagged
+from connector.providers.interface import Provider
+from connector.runtime.local import SystemClock
+from connector.store.ledger import Ledger
+
+NOT_CHECKED = "not checked, because its settings are wrong or missing (see above)"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `doctor`: what was looked at, whether it is fit, and the fix."""
+    """One line of `doctor`.
+
+    Attributes:
+        subject: the thing that was looked at.
+        ok: nothing forbids a run.
+        message: the state, or the cause and the fix.
+        warning: it is fit for a run, but looks like a mistake.
+    """
 
     subject: str
     ok: bool
     message: str
+    warning: bool = False
 
 
-def doctor_crm(crm: Crm, loaded: Mapping[str, LoadedMapping]) -> list[Finding]:
-    """Look at everything that a run needs of the CRM."""
+def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[Finding]:
+    """Look at mapping files, settings, the CRM and the vendors; buys and writes nothing.
+
+    Args:
+        mapping_names: the words after `-m`.
+        env_file: the settings file; by default `.env` in the working directory, if any.
+    """
+    env_file = env_file or env_file_here()
+    mappings = load_mappings(mapping_names, folder_of(env_file))
+    found = survey(env_file)
+    findings = [*_files(mappings), *_settings(found, mappings)]
+    ledger = _ledger(found, findings)
+    try:
+        providers = _providers(found, mappings, ledger, findings)
+        now = datetime.now(UTC)
+        for one in mappings.loaded:
+            findings += _plans(one.file.mapping, now)
+        findings += _accounts(found, mappings)
+        findings += _small_caps(mappings, found.configured.limits(), providers)
+        findings += _salesforce(found, mappings)
+        findings += _balances(providers)
+    finally:
+        ledger.close()
+    return findings
+
+
+# -- files and settings -----------------------------------------------------------------------------------------
+
+
+def _files(mappings: GivenMappings) -> Iterator[Finding]:
+    for one in mappings.loaded:
+        yield Finding(f"mapping {one.file.path}", ok=True, message="valid")
+    for problem in mappings.problems:
+        yield Finding("mapping files", ok=False, message=problem)
+
+
+def _settings(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
+    problems = found.needed(mappings.providers)
+    for problem in problems:
+        yield Finding("settings", ok=False, message=str(problem))
+    if not problems:
+        place = found.configured.env_file
+        yield Finding("settings", ok=True, message=f"read from {place}" if place else "read from the environment")
+
+
+def _ledger(found: Survey, findings: list[Finding]) -> Ledger:
+    """The ledger, or one in memory: its limits of request rates are needed in any case."""
+    if found.about("CONNECTOR_DATABASE_URL", "CONNECTOR_SECRET_KEY"):
+        findings.append(Finding("ledger", ok=False, message=NOT_CHECKED))
+        return ledger_in_memory()
+    try:
+        return open_ledger(found.configured, throwaway=True)
+    except ConfigurationError as error:
+        findings.append(Finding("ledger", ok=False, message=str(error)))
+        return ledger_in_memory()
+
+
+# -- budgets and schedules --------------------------------------------------------------------------------------
+
+
+def _plans(mapping: MappingFile, now: datetime) -> Iterator[Finding]:
+    """A mapping's caps and its schedule."""
+    limits = mapping.limits
+    caps = [
+        f"{name}: {_cap(limits.max_credits.get(name), 'a run')}, {_cap(limits.max_credits_per_day.get(name), 'a day')}"
+        for name in sorted(mapping.providers())
+    ]
+    yield Finding(f"caps of {mapping.name}", ok=True, message="; ".join(caps))
+    if mapping.schedule is None:
+        yield Finding(f"schedule of {mapping.name}", ok=True, message="none: it runs only by command or request")
+    else:
+        due = next_time(mapping.schedule, now)
+        words = f"{mapping.schedule} (UTC), next at {due:%Y-%m-%d %H:%M} UTC under serve or worker"
+        yield Finding(f"schedule of {mapping.name}", ok=True, message=words)
+
+
+def _cap(credits_: int | None, period: str) -> str:
+    return f"no cap {period}" if credits_ is None else f"{credits_:,} credits {period}"
+
+
+def _accounts(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
+    limits = found.configured.limits()
+    for name in sorted(mappings.providers):
+        caps = limits[name]
+        words = f"{_cap(caps.day, 'a day')}, {_cap(caps.month, 'a month')}, reserve {caps.reserve:,} credits"
+        yield Finding(f"caps of the {name} account", ok=True, message=words)
+
+
+def _small_caps(
+    mappings: GivenMappings, limits: dict[str, AccountLimits], providers: dict[str, Provider]
+) -> Iterator[Finding]:
+    """Caps that do not pay for a single purchase."""
+    for one in mappings.loaded:
+        mapping = one.file.mapping
+        for channel, rules in mapping.channels.items():
+            for name in rules.sources:
+                if name in providers:
+                    price = providers[name].source.prices.of(channel)
+                    yield from _below(one.file, name, channel, price, limits[name])
+
+
+def _below(file: LoadedMapping, name: str, channel: Channel, price: int, account: AccountLimits) -> Iterator[Finding]:
+    own = file.mapping.limits
+    caps = {
+        file.place(("limits", "max_credits", name)): own.max_credits.get(name),
+        file.place(("limits", "max_credits_per_day", name)): own.max_credits_per_day.get(name),
+        f"CONNECTOR_MAX_CREDITS_PER_DAY_{name.upper()}": account.day,
+        f"CONNECTOR_MAX_CREDITS_PER_MONTH_{name.upper()}": account.month,
+    }
+    for place, cap in caps.items():
+        if cap is not None and cap < price:
+            words = (
+                f"{cap:,} credits do not pay for one {channel} of {name} ({price:,} credits): none is bought for "
+                f"{file.mapping.name}; raise the cap, or leave {name} out of that channel"
+            )
+            yield Finding(place, ok=cap == 0, message=words, warning=cap == 0)  # 0 is how to buy nothing on purpose
+
+
+# -- the CRM ----------------------------------------------------------------------------------------------------
+
+
+def _salesforce(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
+    settings = found.configured.settings
+    if found.about(LOGIN) or any(not one.name for one in found.configured.missing(())):
+        yield Finding("Salesforce login", ok=False, message=NOT_CHECKED)
+        return
+    try:
+        crm = connect_crm(settings, SystemClock(settings.connector_time_scale))
+    except ConnectorError as error:
+        yield Finding("Salesforce login", ok=False, message=str(error))
+        return
+    try:
+        yield from _org(crm, mappings)
+    finally:
+        crm.close()
+
+
+def _org(crm: Crm, mappings: GivenMappings) -> Iterator[Finding]:
     try:
         crm.login()
     except ConnectorError as error:
-        return [Finding("Salesforce login", ok=False, message=str(error))]
+        yield Finding("Salesforce login", ok=False, message=str(error))
+        for one in mappings.loaded:
+            name = one.file.mapping.object
+            yield Finding(f"object {name}", ok=False, message="not checked, because the login failed")
+        return
+    yield Finding("Salesforce login", ok=True, message="accepted")
     usage = crm.usage()
-    findings = [Finding("Salesforce login", ok=True, message="accepted")]
     if usage.daily_limit:
-        findings.append(
-            Finding(
-                "Salesforce quota", ok=True, message=f"{usage.daily_used} of {usage.daily_limit} daily requests used"
-            )
-        )
-    for found in loaded.values():
-        try:
-            problems: list[Problem] = check_fields(crm, found.mapping)
-        except ConnectorError as error:
-            findings.append(Finding(f"object {found.mapping.object}", ok=False, message=str(error)))
+        words = f"{usage.daily_used:,} of {usage.daily_limit:,} daily requests used"
+        yield Finding("Salesforce quota", ok=True, message=words)
+    for one in mappings.loaded:
+        yield from _object(crm, one.file)
+
+
+def _object(crm: Crm, file: LoadedMapping) -> Iterator[Finding]:
+    subject = f"object {file.mapping.object}"
+    try:
+        problems = check_fields(crm, file.mapping)
+    except ConnectorError as error:
+        yield Finding(subject, ok=False, message=str(error))
+        return
+    for problem in problems:
+        place = file.place(problem.path)
+        yield Finding(place, ok=not problem.fatal, message=problem.message, warning=not problem.fatal)
+    if not any(problem.fatal for problem in problems):
+        yield Finding(subject, ok=True, message=f"{len(file.mapping.read_fields())} fields visible and fit")
+    yield _flagged(crm, file, problems)
+
+
+def _flagged(crm: Crm, file: LoadedMapping, problems: Sequence[Problem]) -> Finding:
+    subject = f"flagged for {file.mapping.name}"
+    if any(problem.fatal and problem.path[0] in {"object", "select"} for problem in problems):
+        return Finding(subject, ok=False, message="not counted, because object, flag or condition is wrong (see above)")
+    try:
+        count = crm.count(flagged(file.mapping))
+    except ConnectorError as error:
+        return Finding(subject, ok=False, message=f"not counted: {error}")
+    return Finding(subject, ok=True, message=f"{count:,} {'record' if count == 1 else 'records'}")
+
+
+# -- the vendors ------------------------------------------------------------------------------------------------
+
+
+def _providers(found: Survey, mappings: GivenMappings, ledger: Ledger, findings: list[Finding]) -> dict[str, Provider]:
+    """The providers of the mappings that can be asked."""
+    connected: dict[str, Provider] = {}
+    missing = {problem.name for problem in found.configured.missing(mappings.providers)}
+    clock = SystemClock(found.configured.settings.connector_time_scale)
+    for name in sorted(mappings.providers):
+        start = f"{name.upper()}_"
+        if found.about(start) or f"{start}API_KEY" in missing:
+            findings.append(Finding(name, ok=False, message=NOT_CHECKED))
             continue
-        findings += [Finding(found.place(problem.path), ok=False, message=problem.message) for problem in problems]
-        if not problems:
-            count = len(found.mapping.read_fields())
-            findings.append(
-                Finding(f"object {found.mapping.object}", ok=True, message=f"{count} fields visible and fit")
-            )
-    return findings
+        try:
+            connected |= connect_providers(found.configured, [name], ledger, clock)
+        except ConnectorError as error:
+            findings.append(Finding(name, ok=False, message=str(error)))
+    return connected
+
+
+def _balances(providers: dict[str, Provider]) -> Iterator[Finding]:
+    for name, provider in providers.items():
+        try:
+            balance = provider.balance()
+            yield Finding(name, balance > 0, f"{balance:,} credits on the account")
+        except ConnectorError as error:
+            yield Finding(name, ok=False, message=str(error))
+        finally:
+            provider.close()

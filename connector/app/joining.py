@@ -27,6 +27,7 @@ __all__ = [
     "connect_crm",
     "connect_events",
     "connect_providers",
+    "ledger_in_memory",
     "open_ledger",
     "still_at_work",
 ]
@@ -67,7 +68,7 @@ def open_ledger(
                 "exists elsewhere, name its settings with --env-file or set CONNECTOR_DATABASE_URL"
             )
         if throwaway:
-            return _in_memory()
+            return ledger_in_memory()
         if not path.parent.is_dir():
             raise ConfigurationError(f"CONNECTOR_DATABASE_URL: there is no folder {path.parent}")
     seal = Seal(_keys(configured.settings, path, is_new=not exists))
@@ -89,7 +90,8 @@ def _key_notice(settings: Settings, path: Path) -> str:
     return f", with its key {path.name}.key; back up both together"
 
 
-def _in_memory() -> Ledger:
+def ledger_in_memory() -> Ledger:
+    """A ledger that leaves no trace."""
     database = Database("sqlite://")
     database.migrate()
     return Ledger(database, Seal([new_key()]), None)

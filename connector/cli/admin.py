@@ -20,18 +20,20 @@ from connector.report import text
 @env_option
 @click.pass_context
 def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file: Path | None) -> None:
-    """Check credentials, fields, permissions and balances; every problem names its fix. Buys and writes nothing.
+    """Check everything that a run needs, and report all problems at once, each with its fix. Buys and writes nothing.
+
+    Shows the mapping files, the caps in force, the schedules and the number of flagged records.
 
     \b
     Example:
       connector doctor -m lead -m contact
     """
-    from connector.app import Application
+    from connector.app import doctor as examine
 
-    findings = Application(mappings, env_file).doctor()
+    findings = examine(mappings, env_file)
     document = {
         "ok": all(found.ok for found in findings),
-        "checks": [{"subject": f.subject, "ok": f.ok, "message": f.message} for f in findings],
+        "checks": [{"subject": f.subject, "ok": f.ok, "warning": f.warning, "message": f.message} for f in findings],
     }
     show(document, as_json=as_json, render=_doctor)
     ctx.exit(0 if document["ok"] else 2)
@@ -39,15 +41,21 @@ def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_fil
 
 def _doctor(document: Mapping[str, Any]) -> RenderableType:
     lines = [
-        Text.from_markup(
-            f"[{'green' if check['ok'] else 'red'}]{'ok ' if check['ok'] else 'FIX'}[/] "
-            f"{escape(check['subject'])}: {escape(check['message'])}"
-        )
+        Text.from_markup(f"{_mark(check)} {escape(check['subject'])}: {escape(check['message'])}")
         for check in document["checks"]
     ]
     wrong = sum(not check["ok"] for check in document["checks"])
-    lines.append(Text("Everything is fit." if not wrong else f"{wrong} thing(s) to fix before a run.", style="bold"))
+    odd = sum(check["warning"] for check in document["checks"])
+    passed = f"All checks passed; {odd} to look at." if odd else "All checks passed."
+    lines.append(Text(passed if not wrong else f"{wrong} thing(s) to fix before a run.", style="bold"))
     return Group(*lines)
+
+
+def _mark(check: Mapping[str, Any]) -> str:
+    """Three letters in front of a line."""
+    if not check["ok"]:
+        return "[red]FIX[/]"
+    return "[yellow]odd[/]" if check["warning"] else "[green]ok [/]"
 
 
 @click.command("credits")

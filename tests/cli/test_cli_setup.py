@@ -3,9 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_stage import Office
+
+from connector.simulator.salesforce.schema import Field
 
 pytest_plugins = ("cli_fixtures",)
 CLOSED = "http://127.0.0.1:9"  # the discard port: nobody answers
@@ -179,39 +182,135 @@ def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(office: 
     assert office.paid_posts == 0
 
 
+def checks(office: Office, *names: str) -> dict[str, dict[str, Any]]:
+    """What doctor says, by subject."""
+    result = office.run("doctor", *(part for name in names or ("lead",) for part in ("-m", name)), "--json")
+    found = {check["subject"]: check for check in result.json["checks"]}
+    assert result.code == (0 if all(check["ok"] for check in result.json["checks"]) else 2)
+    assert not (office.folder / "connector.db").exists()
+    assert office.paid_posts == 0
+    return found
+
+
 def test_doctor_finds_everything_fit(office: Office) -> None:
     result = office.run("doctor", "-m", "lead", "-m", "contact")
     assert result.code == 0
-    assert "Everything is fit." in result.out
-    document = office.run("doctor", "-m", "lead", "--json").json
-    assert document["ok"] is True
-    subjects = {check["subject"] for check in document["checks"]}
-    assert {"Salesforce login", "lensmor", "salesfinity", "object Lead"} <= subjects
-    assert not (office.folder / "connector.db").exists()
+    assert "All checks passed." in result.out
+    found = checks(office)
+    assert {"Salesforce login", "lensmor", "salesfinity", "object Lead"} <= set(found)
+    assert all(check["ok"] and not check["warning"] for check in found.values())
 
 
-def test_doctor_names_every_problem_with_its_fix_and_goes_on(office: Office) -> None:
+def test_doctor_shows_files_caps_schedule_and_flagged_records(office: Office) -> None:
+    office.lead()
+    office.lead()
+    office.lead(Enrichment_Requested__c=False)
+    office.set(CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR="90000", LENSMOR_CREDIT_RESERVE="500")
+    text = SHIPPED.read_text(encoding="utf-8").replace('schedule: "*/15 * * * *"', 'schedule: "0 6 1 1 *"')
+    text = text.replace("{lensmor: 60000, salesfinity: 1000}", "{lensmor: 60000}")
+    office.mapping(text)
+    found = checks(office, "own.yaml")
+    assert found["mapping own.yaml"]["message"] == "valid"
+    assert found["settings"]["message"].endswith(".env")
+    assert found["caps of lead"]["message"] == (
+        "lensmor: 50,000 credits a run, 60,000 credits a day; salesfinity: 500 credits a run, no cap a day"
+    )
+    assert found["caps of the lensmor account"]["message"] == (
+        "no cap a day, 90,000 credits a month, reserve 500 credits"
+    )
+    assert found["caps of the salesfinity account"]["message"] == "no cap a day, no cap a month, reserve 0 credits"
+    assert "0 6 1 1 * (UTC), next at " in found["schedule of lead"]["message"]
+    assert "-01-01 06:00 UTC" in found["schedule of lead"]["message"]
+    assert found["flagged for lead"]["message"] == "2 records"
+
+
+def test_doctor_reports_everything_at_once(office: Office) -> None:
+    """Files, settings, the CRM and a vendor are all wrong; each is told, and the rest is looked at."""
     office.org.hide_field("Lead", "LinkedIn_URL__c")
     office.simulator.lensmor.balance = 0
-    office.set(SALESFINITY_BASE_URL=CLOSED)
-    result = office.run("doctor", "-m", "lead", "--json")
+    office.mapping("version: 1\nname: other\n", "broken.yaml")
+    office.set(CONNECTOR_WAIT_SECONDS="soon", CONNECTOR_CAP="1", SALESFINITY_API_KEY=None)
+    result = office.run("doctor", "-m", "lead", "-m", "broken.yaml", "-m", "nowhere", "--json")
     assert result.code == 2
-    wrong = {check["subject"]: check["message"] for check in result.json["checks"] if not check["ok"]}
-    assert wrong["lensmor"] == "0 credits on the account"
-    assert "cannot be reached" in wrong["salesfinity"]
-    assert any("LinkedIn_URL__c" in message and "read access" in message for message in wrong.values())
-    shown = office.run("doctor", "-m", "lead")
+    lines = [f"{check['subject']}: {check['message']}" for check in result.json["checks"] if not check["ok"]]
+    for words in (
+        "mapping files: broken.yaml:1: object: this key is missing",
+        "mapping files: there is no mapping 'nowhere'",
+        "settings: CONNECTOR_WAIT_SECONDS: must be a number",
+        "settings: CONNECTOR_CAP: there is no such setting",
+        "settings: SALESFINITY_API_KEY is missing",
+        "person.linkedin_url: Lead has no field LinkedIn_URL__c",
+        "lensmor: 0 credits on the account",
+        "salesfinity: not checked, because its settings are wrong or missing",
+    ):
+        assert any(words in line for line in lines), (words, lines)
+    fine = {check["subject"] for check in result.json["checks"] if check["ok"]}
+    assert {"Salesforce login", f"mapping mappings{os.sep}lead.yaml", "flagged for lead"} <= fine
+    shown = office.run("doctor", "-m", "lead", "-m", "broken.yaml")
     assert "FIX" in shown.out
-    assert "3 thing(s) to fix before a run." in shown.out
+    assert "thing(s) to fix before a run." in shown.out
 
 
 def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(office: Office) -> None:
     office.set(SALESFORCE_CLIENT_SECRET="wrong")
-    result = office.run("doctor", "-m", "lead", "--json")
-    assert result.code == 2
-    found = {check["subject"]: check for check in result.json["checks"]}
+    found = checks(office)
     assert "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET" in found["Salesforce login"]["message"]
+    assert found["object Lead"]["message"] == "not checked, because the login failed"
     assert found["lensmor"]["ok"] is True
+
+
+def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checked(office: Office) -> None:
+    (office.folder / ".env").unlink()
+    result = office.run("doctor", "-m", "lead", "--json")
+    messages = [check["message"] for check in result.json["checks"] if check["subject"] == "settings"]
+    assert len(messages) == 3
+    found = checks(office)
+    for subject in ("Salesforce login", "lensmor", "salesfinity"):
+        assert found[subject]["message"].startswith("not checked, because its settings are wrong or missing")
+
+
+def test_doctor_does_not_count_where_the_flag_is_wrong(office: Office) -> None:
+    office.org.hide_field("Lead", "Enrichment_Requested__c")
+    found = checks(office)
+    assert found["flagged for lead"]["message"].startswith("not counted, because object, flag or condition is wrong")
+
+
+def test_doctor_names_a_ledger_that_cannot_be_opened_and_goes_on(office: Office) -> None:
+    (office.folder / "connector.db").write_text("not a ledger at all, but long enough to be read as one " * 9)
+    result = office.run("doctor", "-m", "lead", "--json")
+    found = {check["subject"]: check for check in result.json["checks"]}
+    assert found["ledger"]["ok"] is False
+    assert found["lensmor"]["ok"] is True
+    assert found["object Lead"]["ok"] is True
+
+
+def test_doctor_reports_caps_below_the_price_of_one_purchase(office: Office) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace(
+        "{lensmor: 50000, salesfinity: 500}", "{lensmor: 100, salesfinity: 0}"
+    )
+    office.mapping(text)
+    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="10")
+    found = checks(office, "own.yaml")
+    phone = found["own.yaml:44: limits.max_credits.lensmor"]
+    assert not phone["ok"]
+    assert "100 credits do not pay for one phone of lensmor (150 credits)" in phone["message"]
+    none = found["own.yaml:44: limits.max_credits.salesfinity"]
+    assert (none["ok"], none["warning"]) == (True, True)
+    assert found["CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"]["ok"] is False
+
+
+def test_doctor_warns_of_odd_targets_and_a_run_goes_on(office: Office) -> None:
+    office.lead()
+    text = SHIPPED.read_text(encoding="utf-8").replace("field: MobilePhone", "field: Title")
+    office.mapping(text.replace("status: Phone_Unlock_Status__c", "status: LeadSource"))
+    office.org.add_field("Lead", Field("LeadSource", "picklist", 255, choices=("Web",)))
+    result = office.run("doctor", "-m", "own.yaml")
+    assert result.code == 0
+    assert "odd own.yaml:" in result.out
+    assert "Title is a standard field with a meaning of its own; is a phone number" in " ".join(result.out.split())
+    assert "LeadSource is a standard field" in " ".join(result.out.split())
+    assert "All checks passed; 2 to look at." in result.out
+    assert office.run("sync", "-m", "own.yaml").code == 0
 
 
 def test_credits_show_balances_holds_and_months(office: Office) -> None:
