@@ -10,6 +10,7 @@ from typing import Any
 from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
 from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
+from connector.app.id_files import read_id_file
 from connector.app.joining import (
     connect_crm,
     connect_events,
@@ -26,13 +27,14 @@ from connector.app.status import status_of
 from connector.config import env_file_here
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
 from connector.core.frozen import FrozenPlan
+from connector.core.id_file import omitted_lines
 from connector.core.mapping import MappingFile
 from connector.core.person import Source
 from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
-from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.ids import prefix_of, to_18
 from connector.engine.check import check_fields, fatal
 from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.event_purchase import EventBuyer
@@ -47,6 +49,12 @@ from connector.runtime.local import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
 
 EVENT_PROVIDER = "lensmor"
+
+
+def _may_be_of(object_name: str, record_id: str) -> bool:
+    """Whether an id can be one of the object's."""
+    prefix = prefix_of(object_name)
+    return prefix is None or record_id.startswith(prefix)
 
 
 class Application:
@@ -83,9 +91,14 @@ class Application:
         self._given = {one.file.mapping.name: one.given for one in found.loaded}
         self.configured = configured
         self._progress = progress or Silent()
+        self._told = ""
         self.clock = SystemClock(self.configured.settings.connector_time_scale)
         for one in self.loaded.values():
             self._progress.note(f"Mapping: {one.path}")
+
+    def tell(self, progress: Progress) -> None:
+        """Show what follows on another progress display."""
+        self._progress = progress
 
     @property
     def mappings(self) -> dict[str, MappingFile]:
@@ -173,6 +186,8 @@ class Application:
             if somebody_works(parts.ledger, digests, self.clock.now()):
                 handed = hand_over(parts.ledger, command, digests, chosen, self._progress, self.clock)
                 if handed is not None:
+                    if chosen is not None and chosen.ids is not None and chosen.limit is None:
+                        self._unmatched(len(set(chosen.ids)), handed.selected)
                     return handed
             self.check(parts.crm)
             self._bind(parts)
@@ -275,6 +290,19 @@ class Application:
     def _org(self) -> str:
         return org_of(self.configured.settings.salesforce_instance_url)
 
+    def choose(self, where: str | None, ids: Path | None, limit: int | None) -> Backfill:
+        """The records of a backfill, with the ids read from a file; lines that are left out are told.
+
+        Raises:
+            ConfigurationError: the file has no ids that can be used.
+        """
+        if ids is None:
+            return Backfill(where, None, limit)
+        found = read_id_file(ids, [mapping.object for mapping in self.mappings.values()])
+        for line in omitted_lines(found):
+            self._progress.note(f"{ids}: {line}" if not line.startswith(" ") else line)
+        return Backfill(where, found.ids, limit)
+
     def selections(self, crm: Crm, chosen: Backfill, mappings: Mapping[str, MappingFile]) -> dict[str, Selection]:
         """The records of a backfill; the mapping's own condition still holds."""
         ids: tuple[str, ...] | None = None
@@ -295,8 +323,24 @@ class Application:
                 except ConfigurationError as error:
                     raise ConfigurationError(f"--where: {error}") from error
             where = (*usual.where, chosen.where) if chosen.where else usual.where
-            selections[name] = replace(usual, flag=None, where=where, ids=ids, limit=chosen.limit)
+            own = None if ids is None else tuple(one for one in ids if _may_be_of(mapping.object, one))
+            selections[name] = replace(usual, flag=None, where=where, ids=own, limit=chosen.limit)
+        if ids is not None:
+            given = len(set(ids))
+            self._unmatched(given, sum(crm.count(replace(one, limit=None)) for one in selections.values()))
         return selections
+
+    def _unmatched(self, given: int, matched: int) -> None:
+        """Tell how many ids of a backfill are no records of its mappings."""
+        if matched < given:
+            left = given - matched
+            words = (
+                f"{left} of the {given} ids {'matches' if left == 1 else 'match'} no record that these mappings take; "
+                "see their object and where"
+            )
+            if words != self._told:  # the plan before a backfill has told it already
+                self._progress.note(words)
+            self._told = words
 
     def check(self, crm: Crm) -> None:
         """Log in and check every mapped field before anything is bought.

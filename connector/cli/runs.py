@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -23,36 +22,16 @@ from connector.cli.common import (
 from connector.core.errors import ConfigurationError
 from connector.report import text
 
-if TYPE_CHECKING:  # imported by the commands themselves: start-up time
-    from connector.app import Backfill
-
-
-def _chosen(where: str | None, ids: Path | None, limit: int | None) -> "Backfill":
-    from connector.app import Backfill
-
-    return Backfill(where, None if ids is None else _read_ids(ids), limit)
-
-
-def _read_ids(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({type(error).__name__}); it must be text, an id a line"
-        ) from error
-    ids = tuple(line.strip().strip('",') for line in lines if line.strip() and not line.startswith("#"))
-    if ids and ids[0].lower() in {"id", "record_id", "record id"}:
-        ids = ids[1:]
-    if not ids:
-        raise ConfigurationError(f"{path} holds no ids; put one Salesforce id on each line")
-    return ids
-
-
 where_option = click.option(
     "--where", metavar="SOQL", help="Records that meet this condition, instead of flagged ones."
 )
 ids_option = click.option(
-    "--ids", type=click.Path(dir_okay=False, path_type=Path), help="Records whose ids stand in this file, one a line."
+    "--ids",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Records whose ids are in this file: one a line, a report export, or what connector export wrote.",
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), help="At most so many records, over all mappings together."
 )
 all_option = click.option(
     "--all",
@@ -60,7 +39,6 @@ all_option = click.option(
     is_flag=True,
     help="Go on where a guard would stop: unusually many records, one reason for all of them, answers without a value.",
 )
-limit_option = click.option("--limit", type=click.IntRange(min=1), help="At most so many records.")
 
 
 @click.command()
@@ -94,10 +72,10 @@ def plan(
     """
     from connector.app import Application
 
-    chosen = _chosen(where, ids, limit) if where or ids or limit else None
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
         announce(application)
+        chosen = application.choose(where, ids, limit) if where or ids or limit else None
         found = application.plan(chosen, out=out)
     show(found.to_json(), as_json=as_json, render=text.preview)
     if out is not None:
@@ -191,24 +169,18 @@ def backfill(
 
     if not where and not ids:
         raise click.UsageError("name the records: --where SOQL, or --ids FILE")
-    chosen = replace(_chosen(where, ids, limit), override_guards=override_guards)
-    if not yes:
-        with LiveProgress() as progress:
-            application = Application(mappings, env_file, progress)
-            announce(application)
-            forecast = application.plan(chosen)
+    with LiveProgress() as progress:
+        application = Application(mappings, env_file, progress)
+        announce(application)
+        chosen = replace(application.choose(where, ids, limit), override_guards=override_guards)
+        forecast = None if yes else application.plan(chosen)
+    if forecast is not None:
         (out() if not as_json else err()).print(text.preview(forecast.to_json()))
         costs = _costs({name: found.worst_case for name, found in forecast.credits.items()})
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
-        application = Application(mappings, env_file, progress)
-        if yes:
-            announce(application)
+        application.tell(progress)
         report = application.backfill(chosen)
-    given = len(set(chosen.ids or ()))
-    if limit is None and report.selected < given:
-        left = given - report.selected
-        say(f"{left} of the {given} ids are no records that this mapping takes; see its object and where")
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
 

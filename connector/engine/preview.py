@@ -14,7 +14,7 @@ from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import MANY_TIMES, SameReason, is_unusual, usual_number
-from connector.engine.pull import flagged, plan_pages
+from connector.engine.pull import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
 
@@ -124,7 +124,8 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
     """
     count, guards = _Count(run), {name: SameReason() for name in run.mappings}
     for name, mapping in run.mappings.items():
-        for page in plan_pages(run, mapping, selections.get(name) or flagged(mapping)):
+        selection = within(selections.get(name) or flagged(mapping), count.selected)
+        for page in plan_pages(run, mapping, selection):
             count.add(mapping, page)
             guards[name].add(page)
             run.parts.progress.step(len(page))

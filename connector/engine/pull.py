@@ -1,6 +1,7 @@
 """Stage 1: read the records that ask for enrichment, decide for each channel, and write the plan into the ledger."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from connector.core.mapping import MappingFile, WritePolicy
 from connector.core.model import CrmRecord, Person
@@ -22,6 +23,11 @@ def flagged(mapping: MappingFile) -> Selection:
         where=(mapping.select.where,) if mapping.select.where else (),
         newest_first=mapping.select.order.value == "newest",
     )
+
+
+def within(selection: Selection, taken: int) -> Selection:
+    """A selection less the records that the command has taken already: its limit counts over all mappings."""
+    return selection if selection.limit is None else replace(selection, limit=max(0, selection.limit - taken))
 
 
 def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False) -> int:

@@ -15,7 +15,7 @@ from connector.engine import books, collect, reconcile, write
 from connector.engine.apply import take_up
 from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
-from connector.engine.pull import flagged, pull
+from connector.engine.pull import flagged, pull, within
 
 MOST_SOURCES = 10  # of one channel: after each, a refused value may send a record to the next
 
@@ -99,7 +99,7 @@ def _take_up(run: Run, job: Job) -> None:
     ledger.records.adopt(run.id, names, run.now())
     for name, mapping in job.mappings.items():
         usual = not job.selections and job.command == "sync"
-        pull(run, mapping, job.selections.get(name) or flagged(mapping), usual=usual)
+        pull(run, mapping, within(job.selections.get(name) or flagged(mapping), run.pulled), usual=usual)
     if not job.selections:
         ledger.records.drop_unselected(run.id, [name for name in names if name not in run.guarded], run.now())
 

@@ -15,6 +15,23 @@ STANDARD_PREFIXES = {
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
+# The first characters of the ids of standard objects; those of custom objects differ from org to org.
+PREFIXES = {
+    "lead": "00Q",
+    "contact": "003",
+    "account": "001",
+    "opportunity": "006",
+    "case": "500",
+    "campaign": "701",
+    "user": "005",
+}
+
+
+def prefix_of(object_name: str) -> str | None:
+    """The first characters of an object's ids; None for an object that each org numbers by itself."""
+    return PREFIXES.get(object_name.lower())
+
+
 def to_18(record_id: str) -> str | None:
     """The 18-character form; None when it is not an id, or its checksum is wrong."""
     text = record_id.strip()
