@@ -36,6 +36,18 @@ def test_shipped_mappings_load(name: str, channels: set[Channel]) -> None:
     assert loaded.mapping.select.order is Order.NEWEST
 
 
+@pytest.mark.parametrize("name", ["lead", "contact"])
+def test_shipped_mappings_spend_little_and_start_nothing_by_themselves(name: str) -> None:
+    mapping = load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping
+    assert mapping.schedule is None
+    assert set(mapping.limits.max_credits) == set(mapping.limits.max_credits_per_day) == mapping.providers()
+    caps = [*mapping.limits.max_credits.values(), *mapping.limits.max_credits_per_day.values()]
+    assert all(0 < cap <= 600 for cap in caps)
+    text = (MAPPINGS / f"{name}.yaml").read_text(encoding="utf-8")
+    assert load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping.limits.max_credits["lensmor"] >= 150
+    assert '# schedule: "*/15 * * * *"' in text
+
+
 def test_every_shipped_mapping_is_named_like_its_file() -> None:
     files = sorted(MAPPINGS.glob("*.yaml"))
     assert [load_mapping(str(file), OFFERS).mapping.name for file in files] == [file.stem for file in files]
