@@ -19,8 +19,8 @@ from connector.app.joining import (
     still_at_work,
 )
 from connector.app.limits_view import caps_lines, file_lines, schedule_lines
-from connector.app.past_runs import find_run
 from connector.app.mappings import load_mappings
+from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_doors, driving, serve, work
 from connector.app.status import status_of
@@ -93,8 +93,6 @@ class Application:
         self._progress = progress or Silent()
         self._told = ""
         self.clock = SystemClock(self.configured.settings.connector_time_scale)
-        for one in self.loaded.values():
-            self._progress.note(f"Mapping: {one.path}")
 
     def tell(self, progress: Progress) -> None:
         """Show what follows on another progress display."""

@@ -29,12 +29,6 @@ WAIT_S = 7200.0  # a busy machine is slow beside clocks that run so fast: let it
 REQUESTS_PER_MINUTE = 600  # the simulated vendors' limits, so that a rehearsal takes seconds
 
 
-def demo_mappings() -> tuple[str, ...]:
-    """The demo's own mapping files, inside the package; no other command reads them."""
-    folder = Path(__file__).parents[1] / "simulator" / "mappings"
-    return tuple(str(folder / f"{name}.yaml") for name in ("lead", "contact"))
-
-
 class Rehearsal:
     """A seeded simulated world on loopback, and a ledger in a temporary folder.
 

@@ -19,7 +19,6 @@ from connector.cli.common import (
     show,
     yes_option,
 )
-from connector.core.errors import ConfigurationError
 from connector.report import text
 
 where_option = click.option(

@@ -46,7 +46,7 @@ class FakeCrm:
     def __init__(self, *changed: FieldInfo, updateable: bool = True, hidden: tuple[str, ...] = ()) -> None:
         fields = {name.lower(): usual(name) for name in TYPES if name not in hidden}
         fields |= {field.name.lower(): field for field in changed}
-        self.info = ObjectInfo("Lead", fields, updateable)
+        self.info = ObjectInfo("Lead", fields, updateable=updateable)
 
     def describe(self, object_name: str) -> ObjectInfo:
         if object_name.lower() != "lead":

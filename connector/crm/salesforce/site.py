@@ -54,7 +54,7 @@ class SalesforceCrm(Crm):
             by_name = {field.name.lower(): field for field in fields}
             prefix, editable = answer.get("keyPrefix"), answer.get("updateable") is not False
             key_prefix = prefix if isinstance(prefix, str) else ""
-            self._objects[object_name] = ObjectInfo(name, by_name, key_prefix, editable)
+            self._objects[object_name] = ObjectInfo(name, by_name, key_prefix, updateable=editable)
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
