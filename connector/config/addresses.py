@@ -3,21 +3,13 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError
 
 DATABASE_URL = "CONNECTOR_DATABASE_URL"
 DATABASE_FORMS = "must be sqlite:///path or postgresql://user@host/database"
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address stays on this machine."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return host in {"localhost", "::1"} or (host.startswith("127.") and host.replace(".", "").isdecimal())
 
 
 def check_url(name: str, url: str) -> str:

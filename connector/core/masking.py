@@ -1,30 +1,38 @@
-"""Masks whatever may be personal in a text that a CRM or a person wrote, so that the rest can be shown."""
+"""Takes personal data out of text that another system wrote, so that a person may read the rest."""
 
 import re
 from collections.abc import Iterable
 
-from connector.core.model import FieldValue
-
 MASK = "…"
-LONGEST_SHOWN = 300  # characters
-SHORTEST_MASKED = 2  # a value of one character stands in every text
-_ADDRESS = re.compile(r"\S+@\S+")
-_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
+_ADDRESS = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
+_NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}\d")
+_SHORT = 2  # a value of one or two characters is masked in quotes only: elsewhere it is part of ordinary words
 
 
-def mask_text(text: str, values: Iterable[FieldValue] = ()) -> str:
-    """The text on one line, without addresses, long numbers and the given values of a record.
+def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> str:
+    """The text in one line, without addresses, long numbers and the given values.
 
-    >>> mask_text("Roe may not use roe@example.com", ["Roe"])
-    '… may not use …'
+    Args:
+        text: of the CRM or a vendor.
+        values: a record's own values, or the literals of a condition; numbers, booleans and None may be among them.
+        longest: the result is cut to so many characters.
     """
-    for value in sorted({v for v in map(_as_text, values) if len(v) >= SHORTEST_MASKED}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text, flags=re.IGNORECASE)
+    plain = " ".join(text.split())
+    for value in sorted({" ".join(str(value).split()) for value in values if _is_private(value)}, key=len)[::-1]:
+        plain = _pattern(value).sub(MASK, plain)
     for pattern in (_ADDRESS, _NUMBER):
-        text = pattern.sub(MASK, text)
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + MASK
+        plain = pattern.sub(MASK, plain)
+    return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + MASK
 
 
-def _as_text(value: FieldValue) -> str:
-    return "" if value is None or isinstance(value, bool) else str(value).strip()
+def _is_private(value: object) -> bool:
+    return value is not None and not isinstance(value, bool) and bool(str(value).strip())
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    escaped = re.escape(value)
+    if len(value) <= _SHORT:
+        return re.compile(rf"(?<=['\"]){escaped}(?=['\"])", re.IGNORECASE)
+    start = r"(?<!\w)" if value[0].isalnum() else ""
+    end = r"(?!\w)" if value[-1].isalnum() else ""
+    return re.compile(start + escaped + end, re.IGNORECASE)

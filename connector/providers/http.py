@@ -1,15 +1,13 @@
-"""One HTTP client per vendor: time limits, the rate budget, and answers sorted by what they mean for money.
+"""One HTTP client per vendor: the rate budget, and answers sorted by what they mean for money.
 
-Reads are repeated (bounded by attempts and time, obeying Retry-After); a paid request is sent once.
+Reads are repeated (bounded by attempts and time, obeying Retry-After); a paid request is sent once. Time and size of
+each request are bounded by `connector.net`.
 """
 
-import json
-import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 import httpx
 import tenacity
@@ -23,18 +21,29 @@ from connector.core.errors import (
     RefusedError,
     UnreachableError,
 )
+from connector.net import Budget, ExchangeError, NetworkSettings, NoAnswerError, RedirectError, Reply, exchange
+from connector.net.deadline import Monotonic
+from connector.providers.headers import (
+    DEFAULT_RETRY_AFTER_S,
+    LONGEST_RETRY_AFTER_S,
+    requests_per_minute,
+    retry_after_s,
+    trace_of,
+    window_ends_in_s,
+)
 
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 30.0
-DEFAULT_RETRY_AFTER_S = 60.0
+__all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Pace", "VendorHttp", "whole"]
+
+READ_TIMEOUT_S = 30.0  # for a whole request, from the connection to the last byte of the answer
+MAX_BYTES = 4 * 2**20  # of an answer, unpacked
 USED_SHARE = 0.95  # of the vendor's limit: what leaves evenly arrives less so, and may meet the next window's requests
-LONGEST_RETRY_AFTER_S = 900.0
 LARGEST_NUMBER = 10**15  # above it a vendor's number is no count of anything
 READ_ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 # After any other status, a paid request may have been taken (docs: contracts, outcome of a paid POST).
 DEFINITE_REFUSALS = frozenset({400, 402, 404, 409, 422})
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+PASSING_4XX = frozenset({408, 425, 429})  # of a read: any other 4xx would be the same a moment later
+_HEADERS = {"Accept": "application/json", "User-Agent": "crm-enrichment-connector"}
 
 
 class Pace(Protocol):
@@ -59,10 +68,19 @@ class Answer:
 
 
 class _TryAgainError(Exception):
-    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
+    """No usable answer, this time.
+
+    Attributes:
+        why: a predicate that follows the vendor's name.
+        retry_after_s: the vendor asked to wait, and did nothing.
+        left: whether a byte of the request may have reached the vendor.
+    """
+
+    def __init__(self, why: str, retry_after_s: float | None = None, *, left: bool = True) -> None:
         super().__init__(why)
         self.why = why
         self.retry_after_s = retry_after_s
+        self.left = left
 
 
 class _WaitAsTold(tenacity.wait.wait_base):
@@ -89,9 +107,11 @@ class VendorHttp:
         sleep: waits a number of seconds (scaled in rehearsals).
         key_setting: the setting that holds the key, named when a login is refused.
         transport: replaces the network in tests of this layer.
+        network: proxies and trusted certificates.
+        clock: monotonic seconds, for the deadline of each request.
 
     Raises:
-        ConfigurationError: the key has characters that no HTTP header can carry.
+        ConfigurationError: the key has characters that no HTTP header can carry, or the network settings are wrong.
     """
 
     def __init__(
@@ -103,24 +123,20 @@ class VendorHttp:
         sleep: Callable[[float], None],
         key_setting: str,
         transport: httpx.BaseTransport | None = None,
+        network: NetworkSettings | None = None,
+        clock: Monotonic = time.monotonic,
     ) -> None:
         self.name = name
-        self._base_url = base_url
+        self._base_url = base_url.rstrip("/")
         self._pace = pace
         self._sleep = sleep
         self._key_setting = key_setting
+        self._clock = clock
         self._logged_in = False
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in headers.values()):
             raise ConfigurationError(f"{key_setting} holds spaces or characters that no key has; copy the key again")
-        self._client = httpx.Client(
-            base_url=base_url,
-            headers=dict(headers),
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=READ_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=20, max_keepalive_connections=10),
-            trust_env=False,
-            follow_redirects=False,
-            transport=transport,
-        )
+        self._headers = {**_HEADERS, **headers}
+        self._transport = transport or (network or _DEFAULT_NETWORK).transport(base_url)
 
     def read(self, path: str, params: Mapping[str, str] | None = None, timeout_s: float = READ_TIMEOUT_S) -> Answer:
         """GET something free; repeated while that can help.
@@ -148,11 +164,11 @@ class VendorHttp:
         except NotThereError as error:
             raise RefusedError(str(error), status=404) from error
         except _TryAgainError as error:
-            if isinstance(error.__cause__, _NEVER_LEFT):
-                raise UnreachableError(f"{self.name} cannot be reached: {error.why}") from error
+            if not error.left:
+                raise UnreachableError(f"{self.name} {error.why}") from error
             if error.retry_after_s is not None:
                 raise RefusedError(f"{self.name} asks to wait", retry_after_s=error.retry_after_s) from error
-            raise LostAnswerError(f"{self.name}: {error.why}") from error
+            raise LostAnswerError(f"{self.name} {error.why}") from error
 
     def wait_turn(self) -> None:
         """Wait until a paid request may leave."""
@@ -160,7 +176,7 @@ class VendorHttp:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._client.close()
+        self._transport.close()
 
     def _repeat(self, send: Callable[[], Answer]) -> Answer:
         retrying = tenacity.Retrying(
@@ -173,7 +189,7 @@ class VendorHttp:
         try:
             return retrying(send)
         except _TryAgainError as error:
-            raise DownError(f"{self.name} cannot be reached: {error.why}; run again later") from error
+            raise DownError(f"{self.name} {error.why}; run again later") from error
 
     def _once(
         self,
@@ -187,63 +203,76 @@ class VendorHttp:
     ) -> Answer:
         if permit:
             self._pace.acquire()
-        timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=READ_TIMEOUT_S)
+        url = httpx.URL(self._base_url + path)
+        request = httpx.Request(method, url, params=params, headers=self._headers, json=body)
         try:
-            response = self._client.request(method, path, params=params, json=body, timeout=timeout)
-        except httpx.TransportError as error:
-            raise _TryAgainError(f"no answer ({type(error).__name__})") from error
-        except (httpx.InvalidURL, httpx.DecodingError) as error:
-            raise _TryAgainError(f"unreadable answer ({type(error).__name__})") from error
-        self._follow_headers(response)
-        return self._sort(response, paid=not permit)
+            reply = exchange(self._transport, request, Budget(timeout_s, MAX_BYTES), self._clock)
+        except NoAnswerError as error:
+            if error.lasting and permit:
+                self._refuse(f"{self.name} {error.why}", error)
+            raise _TryAgainError(error.why, left=error.left) from error
+        except RedirectError as error:
+            if permit:
+                remedy = f"check {self.name.upper()}_BASE_URL, and that nothing on the way asks for a login"
+                self._refuse(f"{self.name} {error.why}; {remedy}", error)
+            raise _TryAgainError(error.why) from error
+        except ExchangeError as error:
+            raise _TryAgainError(error.why) from error
+        self._follow_headers(reply)
+        return self._sort(reply, paid=not permit)
 
-    def _sort(self, response: httpx.Response, *, paid: bool) -> Answer:
-        status = response.status_code
+    def _sort(self, reply: Reply, *, paid: bool) -> Answer:
+        status = reply.status
         if 200 <= status < 300:
+            body = self._object(reply)
             self._logged_in = True
-            return Answer(status, self._object(response))
+            return Answer(status, body)
         if status == 401 or (status == 403 and not paid):
-            self._refuse_login(status)
-        trace = _trace(response)
+            self._refuse(f"{self.name} refuses the API key (HTTP {status}); check {self._key_setting}")
+        trace = trace_of(reply.headers)
         if status == 429:
-            wait = _retry_after_s(response)
-            self._pace.pause(wait)
-            raise _TryAgainError(f"too many requests{trace}", wait)
-        if status not in DEFINITE_REFUSALS:
-            raise _TryAgainError(f"HTTP {status}{trace}")
+            wait_s = retry_after_s(reply.headers)
+            self._pace.pause(wait_s)
+            raise _TryAgainError(f"asks to wait: too many requests (HTTP 429{trace})", wait_s)
         if status == 402:
             raise CreditsError(f"{self.name} says that the credits are used up (HTTP 402{trace})")
         if status == 404:
             raise NotThereError(f"{self.name} does not know it (HTTP 404{trace})")
-        raise RefusedError(
-            f"{self.name} refused the request (HTTP {status}{trace})", reread=status == 409, status=status
-        )
+        refusal = f"{self.name} refused the request (HTTP {status}{trace})"
+        if status in DEFINITE_REFUSALS:
+            raise RefusedError(refusal, reread=status == 409, status=status)
+        if not paid and 400 <= status < 500 and status not in PASSING_4XX:
+            if not self._logged_in:
+                raise ConfigurationError(f"{refusal}; check {self.name.upper()}_BASE_URL")
+            raise RefusedError(refusal, status=status)
+        raise _TryAgainError(f"answered HTTP {status}{trace}")
 
-    def _refuse_login(self, status: int) -> None:
-        remedy = f"{self.name} refuses the API key (HTTP {status}); check {self._key_setting}"
-        raise (DownError if self._logged_in else ConfigurationError)(remedy)
+    def _refuse(self, message: str, cause: Exception | None = None) -> Never:
+        """A matter of settings before the first answer, a vendor that is down after it."""
+        raise (DownError if self._logged_in else ConfigurationError)(message) from cause
 
-    def _object(self, response: httpx.Response) -> Mapping[str, Any]:
+    def _object(self, reply: Reply) -> Mapping[str, Any]:
         try:
-            body = response.json()
-            json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is text that nobody can keep
-        except (ValueError, RecursionError) as error:  # no JSON, or numbers and nesting beyond what can be read
-            raise _TryAgainError("the answer is not JSON") from error
+            body = reply.json()
+        except ExchangeError as error:
+            raise _TryAgainError(error.why) from error
         if not isinstance(body, dict):
-            raise _TryAgainError("the answer is not a JSON object")
-        if "errorKey" in body:
-            # Documented on other routes of Lensmor: 200 with an error body. Nobody says whether the effect was taken.
-            raise _TryAgainError(f"an error within HTTP {response.status_code}{_trace(response)}")
+            raise _TryAgainError("answered with JSON that is not an object")
+        if body.get("errorKey") not in (None, ""):  # a tuple: a key of a wrong type is compared, never hashed
+            # Documented on other routes of Lensmor: 200 with an error body. Whether it took effect is not documented.
+            raise _TryAgainError(f"answered with an error within HTTP {reply.status}{trace_of(reply.headers)}")
         return body
 
-    def _follow_headers(self, response: httpx.Response) -> None:
-        limit = _count(response, "X-RateLimit-Limit")
+    def _follow_headers(self, reply: Reply) -> None:
+        limit = requests_per_minute(reply.headers)
         if limit:
             self._pace.limit(max(1, int(limit * USED_SHARE)))
-        left, reset = _count(response, "X-RateLimit-Remaining"), _count(response, "X-RateLimit-Reset")
-        if left == 0 and response.status_code != 429 and reset is not None:
-            seconds = reset - datetime.now(UTC).timestamp()
-            self._pace.pause(min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S))
+        wait_s = window_ends_in_s(reply.headers)
+        if wait_s is not None and reply.status != 429:
+            self._pace.pause(wait_s)
+
+
+_DEFAULT_NETWORK = NetworkSettings()
 
 
 def whole(value: object) -> int | None:
@@ -251,29 +280,3 @@ def whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if abs(value) < LARGEST_NUMBER else None
-
-
-def _count(response: httpx.Response, header: str) -> int | None:
-    text = response.headers.get(header, "").strip()
-    return int(text) if text.isdecimal() and len(text) <= len(str(LARGEST_NUMBER)) else None
-
-
-def _trace(response: httpx.Response) -> str:
-    trace = response.headers.get("X-Request-ID", "")
-    plain = trace[:64] if trace.replace("-", "").isalnum() else ""
-    return f", trace {plain}" if plain else ""
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    text = response.headers.get("Retry-After", "").strip()
-    seconds = DEFAULT_RETRY_AFTER_S
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            seconds = DEFAULT_RETRY_AFTER_S
-    if not math.isfinite(seconds):
-        seconds = DEFAULT_RETRY_AFTER_S
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)

@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from connector.app.joining import Configured, configure, open_ledger
-from connector.config import Settings, check_url, env_file_here, is_loopback, read_settings
+from connector.config import Settings, check_url, env_file_here, read_settings
+from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError
 from connector.engine.context import AccountLimits
 from connector.providers.lensmor import LensmorSettings

@@ -24,7 +24,9 @@ from connector.core.errors import (
 from connector.providers.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, READ_ATTEMPTS, VendorHttp
 from connector.providers.interface import Found
 
-ANYTHING_ELSE = (302, 307, 405, 408, 418, 500, 502, 503, 504)
+PASSING = (408, 425, 500, 502, 503, 504, 520)
+DEFINITE_FOR_READS = (405, 406, 410, 413, 414, 415, 418, 431, 451)
+REDIRECTS = (301, 302, 303, 307, 308)
 REFUSALS = {400: RefusedError, 402: CreditsError, 404: NotThereError, 409: RefusedError, 422: RefusedError}
 PAID_REFUSALS = REFUSALS | {404: RefusedError}
 
@@ -97,7 +99,7 @@ def test_403_at_a_free_call_is_a_refused_key(vendors: Vendors, call: Call) -> No
     assert vendors.count(call.site, call.operation) == 1
 
 
-@pytest.mark.parametrize("status", [403, *ANYTHING_ELSE])
+@pytest.mark.parametrize("status", [403, *PASSING, *DEFINITE_FOR_READS, *REDIRECTS])
 @pytest.mark.parametrize("call", PURCHASES, ids=str)
 def test_any_other_status_of_a_purchase_is_a_lost_answer(vendors: Vendors, call: Call, status: int) -> None:
     vendors.arm_forever(call.site, call.operation, "status", status=status)
@@ -106,7 +108,41 @@ def test_any_other_status_of_a_purchase_is_a_lost_answer(vendors: Vendors, call:
     assert vendors.slept == []
 
 
-@pytest.mark.parametrize("status", ANYTHING_ELSE)
+@pytest.mark.parametrize("status", DEFINITE_FOR_READS)
+@pytest.mark.parametrize("call", FREE, ids=str)
+def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
+    vendors: Vendors, call: Call, status: int
+) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    first = failing(vendors, call)
+    answered_before = call.name == "preview-list"
+    assert type(first) is (RefusedError if answered_before else ConfigurationError)
+    assert vendors.count(call.site, call.operation) == 1
+    vendors.sim.faults.clear()
+    http = answered_once(vendors, call.site)
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    with pytest.raises(RefusedError) as later:
+        call.over(vendors, http)
+    for error in (first, later.value):
+        assert f"HTTP {status}" in str(error)
+        assert "again" not in str(error)
+    assert vendors.slept == []
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+@pytest.mark.parametrize("call", FREE, ids=str)
+def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
+    vendors: Vendors, call: Call, status: int
+) -> None:
+    vendors.arm_forever(call.site, call.operation, "status", status=status)
+    error = failing(vendors, call)
+    assert type(error) is (DownError if call.name == "preview-list" else ConfigurationError)
+    assert "redirects to another address" in str(error)
+    assert f"{call.site.upper()}_BASE_URL" in str(error)
+    assert vendors.count(call.site, call.operation) == 1
+
+
+@pytest.mark.parametrize("status", PASSING)
 @pytest.mark.parametrize("call", FREE, ids=str)
 def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
     vendors: Vendors, call: Call, status: int
@@ -183,16 +219,34 @@ def test_an_error_inside_a_good_status_is_no_success(vendors: Vendors, call: Cal
         (7, 7.0),
         ("0", 0.0),
         ("2.5", 2.5),
+        ("3600", LONGEST_RETRY_AFTER_S),
+        ("000007", 7.0),
         (None, DEFAULT_RETRY_AFTER_S),
-        ("soon", DEFAULT_RETRY_AFTER_S),
-        ("nan", DEFAULT_RETRY_AFTER_S),
-        ("inf", DEFAULT_RETRY_AFTER_S),
-        ("Fri, 31 Dec 2100 23:59:59 -0000", DEFAULT_RETRY_AFTER_S),
-        ("Wed, 99 Foo 2026 99:99:99 GMT", DEFAULT_RETRY_AFTER_S),
-        ("-30", 0.0),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
-        ("86400000", LONGEST_RETRY_AFTER_S),
-        ("Fri, 31 Dec 2100 23:59:59 GMT", LONGEST_RETRY_AFTER_S),
+        *[
+            (absurd, DEFAULT_RETRY_AFTER_S)
+            for absurd in (
+                "soon",
+                "nan",
+                "inf",
+                "-inf",
+                "1e3",
+                "1_000",
+                "0x10",
+                "+5",
+                "-30",
+                "86400000",
+                "9" * 400,
+                "7" + "0" * 60_000,
+                "7, 8",
+                ".",
+                "Fri, 31 Dec 2100 23:59:59 -0000",
+                "Fri, 31 Dec 2100 23:59:59 GMT",
+                "Wed, 99 Foo 2026 99:99:99 GMT",
+                "Thu, 01 Jan 1970 00:00:00 GMT",
+                "Mon, 20 Nov 9999999999 07:00:00 GMT",
+                "Mon, 20 Nov 2026 07:00:00 +99999999999",
+            )
+        ],
     ],
 )
 @pytest.mark.parametrize("call", PURCHASES, ids=str)

@@ -13,6 +13,7 @@ from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
 from vendor_stage import PaceSpy, Vendors, VendorStage, answering
 
 from connector.core.errors import ConfigurationError, DownError, LostAnswerError, UnreachableError
+from connector.core.model import Channel
 from connector.providers import http as vendor_http
 from connector.providers.http import LONGEST_RETRY_AFTER_S, READ_ATTEMPTS, VendorHttp
 from connector.providers.lensmor import LOOKUP_TIMEOUT_S
@@ -130,15 +131,29 @@ UNREADABLE: dict[str, httpx.Response] = {
     "list": httpx.Response(201, json=[]),
     "text": httpx.Response(200, json="ok"),
     "number": httpx.Response(200, json=5),
-    "null": httpx.Response(200, json=None),
+    "null": httpx.Response(200, content=b"null"),
+    "true": httpx.Response(200, json=True),
+    "bomb": httpx.Response(200, content=b" " * 2**22 + b"{}"),
+    "compression": httpx.Response(200, headers={"X-Encoding": "br"}, content=b"{}"),
     "no text": httpx.Response(201, content=b"\xff\xfe\x00\x01\x02"),
     "deep": httpx.Response(200, content=b"[" * 100_000),
     "long number": httpx.Response(200, content=b'{"a": ' + b"1" * 5000 + b"}"),
     "error key": httpx.Response(200, json={"code": 200, "message": "no", "errorKey": "USER_HAS_NO_FEATURE"}),
     "no content": httpx.Response(204),
     "gateway": httpx.Response(502, html="<h1>502</h1>"),
-    "moved": httpx.Response(302, headers={"Location": "https://elsewhere.example.com/external/contacts/unlock"}),
-    "moved for good": httpx.Response(308, headers={"Location": "/external/contacts/unlock"}),
+}
+REASONS = {
+    "empty": "answered with an empty body instead of JSON",
+    "html": "answered with a web page instead of JSON",
+    "list": "answered with JSON that is not an object",
+    "null": "answered with JSON that is not an object",
+    "number": "answered with JSON that is not an object",
+    "true": "answered with JSON that is not an object",
+    "deep": "answered with JSON that is nested too deeply",
+    "error key": "answered with an error within HTTP 200",
+    "gateway": "answered HTTP 502",
+    "bomb": "sent an answer of more than 4 MB",
+    "compression": "answered in a compression that was not asked for",
 }
 
 
@@ -150,14 +165,81 @@ def test_unreadable_answers(vendors: Vendors, call: Call, name: str) -> None:
 
     def respond(request: httpx.Request) -> httpx.Response:
         asked.append(request)
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        headers = {"Content-Type": answer.headers.get("Content-Type", "application/json")}
+        if "X-Encoding" in answer.headers:
+            headers["Content-Encoding"] = answer.headers["X-Encoding"]
+        return httpx.Response(answer.status_code, headers=headers, stream=httpx.ByteStream(answer.content))
 
     http = vendors.http(call.site, transport=answering(respond))
     with pytest.raises((DownError, LostAnswerError)) as caught:
         call.over(vendors, http)
     assert type(caught.value) is (LostAnswerError if call.kind == PAID else DownError)
     assert len(asked) == (1 if call.kind == PAID else READ_ATTEMPTS)
-    assert {request.url.host for request in asked} == {"127.0.0.1"}, "a redirect is never followed with the key"
+    assert f"{call.site} {REASONS.get(name, '')}" in str(caught.value)
+    assert "cannot be reached" not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=str)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_to_a_login_page_names_the_host_and_takes_no_key_there(
+    vendors: Vendors, call: Call, status: int
+) -> None:
+    asked: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(status, headers={"Location": "https://login.example.com/?next=%2Fsecret"})
+
+    with pytest.raises((ConfigurationError, LostAnswerError)) as caught:
+        call.over(vendors, vendors.http(call.site, transport=answering(respond)))
+    assert type(caught.value) is (LostAnswerError if call.kind == PAID else ConfigurationError)
+    assert f"{call.site} redirects to another address (login.example.com, HTTP {status})" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert [request.url.host for request in asked] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_an_empty_error_key_is_a_success(vendors: Vendors, key: object) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=GOOD_BALANCE["lensmor"] | {"errorKey": key})
+        return httpx.Response(201, json={"status": "accepted", "task_id": "7", "errorKey": key})
+
+    provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
+    assert provider.balance() == 9115
+    assert provider.submit(Channel.WORK_EMAIL, ["70011"], None, "a").task_id == "7"
+
+
+@pytest.mark.parametrize("key", ["USER_HAS_NO_FEATURE", 5, False, [], {}])
+def test_any_other_error_key_is_none(vendors: Vendors, key: object) -> None:
+    transport = answering(lambda _: httpx.Response(201, json={"status": "accepted", "task_id": "7", "errorKey": key}))
+    with pytest.raises(LostAnswerError):
+        vendors.lensmor(vendors.http("lensmor", transport=transport)).submit(Channel.PHONE, ["70011"], None, "a")
+
+
+def test_a_task_is_kept_though_its_answer_holds_half_a_character(vendors: Vendors) -> None:
+    body = b'{"status": "accepted", "task_id": "7", "note": "\\ud83d"}'
+    transport = answering(lambda _: httpx.Response(201, content=body))
+    provider = vendors.lensmor(vendors.http("lensmor", transport=transport))
+    assert provider.submit(Channel.PHONE, ["70011"], None, "a").task_id == "7"
+
+
+@pytest.mark.parametrize("call", [PURCHASES[0], PURCHASES[2], FREE[0]], ids=str)
+def test_a_body_that_drips_is_a_lost_answer_after_thirty_seconds(vendors: Vendors, call: Call) -> None:
+    now_s = [0.0]
+
+    class Drops(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                now_s[0] += 2.0
+                yield b" "
+
+    transport = answering(lambda _: httpx.Response(200, stream=Drops()))
+    http = vendors.http(call.site, transport=transport, clock=lambda: now_s[0])
+    with pytest.raises((DownError, LostAnswerError), match="gave no whole answer within 30 s"):
+        call.over(vendors, http)
+    tries = 1 if call.kind == PAID else READ_ATTEMPTS
+    assert now_s[0] == 30.0 * tries
 
 
 @pytest.mark.parametrize("call", PURCHASES, ids=str)
@@ -183,7 +265,7 @@ def test_a_broken_compression_is_an_unreadable_answer(vendors: Vendors, call: Ca
         (httpx.CloseError("x"), LostAnswerError),
         (httpx.RemoteProtocolError("x"), LostAnswerError),
         (httpx.LocalProtocolError("x"), LostAnswerError),
-        (httpx.ProxyError("x"), LostAnswerError),
+        (httpx.ProxyError("407 x"), UnreachableError),
         (httpx.DecodingError("x"), LostAnswerError),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -198,10 +280,11 @@ def test_trouble_on_the_line(vendors: Vendors, trouble: Exception, paid: type[Ex
 
     for call in (*PURCHASES, FREE[0]):
         sent.clear()
-        with pytest.raises((DownError, LostAnswerError)) as caught:
+        lasting = isinstance(trouble, httpx.ProxyError) and call.kind != PAID
+        with pytest.raises((DownError, LostAnswerError, ConfigurationError)) as caught:
             call.over(vendors, vendors.http(call.site, transport=answering(fail)))
-        assert type(caught.value) is (paid if call.kind == PAID else DownError)
-        assert len(sent) == (1 if call.kind == PAID else READ_ATTEMPTS)
+        assert type(caught.value) is (paid if call.kind == PAID else ConfigurationError if lasting else DownError)
+        assert len(sent) == (1 if call.kind == PAID or lasting else READ_ATTEMPTS)
         assert type(trouble).__name__ in str(caught.value)
 
 

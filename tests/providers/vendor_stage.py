@@ -1,7 +1,7 @@
 """Both simulated vendors behind one server, the true clients in front of it, and a look at what really arrived."""
 
 import json
-import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,7 +27,6 @@ KEYS = {"lensmor": "sim-lensmor-key", "salesfinity": "sim-salesfinity-key"}
 EXPO = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
 FORUM = SimEvent("9002", "52017", "Sensors Forum", "2027-05-25", "2027-05-27", "Jena", "Germany")
 ADA = "ada-sample-example"
-_TLS = ssl.create_default_context()  # loading it takes longer than a whole test
 
 
 class PaceSpy:
@@ -76,6 +75,7 @@ class Vendors:
         key: str | None = None,
         url: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> VendorHttp:
         """A vendor's connection with the headers that the registry gives it."""
         made = VendorHttp(
@@ -85,7 +85,8 @@ class Vendors:
             self.pace,
             self.slept.append,
             f"{name.upper()}_API_KEY",
-            transport or httpx.HTTPTransport(verify=_TLS, trust_env=False),
+            transport,
+            clock=clock,
         )
         self.opened.append(made)
         return made

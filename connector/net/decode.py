@@ -1,0 +1,107 @@
+"""From the bytes on the wire to a JSON value: unpacked within a limit, decoded whatever the charset claims."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+
+from connector.net.errors import UnreadableError
+
+PIECE_BYTES = 64 * 1024
+_PLAIN = frozenset({"", "identity"})
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_body(chunks: Iterable[bytes], encoding: str, max_bytes: int) -> bytes:
+    """The unpacked body; no more than the limit and one piece is ever in memory.
+
+    Args:
+        chunks: as they arrive.
+        encoding: the Content-Encoding header.
+        max_bytes: unpacked.
+
+    Raises:
+        UnreadableError: it is larger, packed in an unknown way, or broken.
+    """
+    name = encoding.strip().lower()
+    if name not in _PLAIN and name not in _WINDOWS:
+        raise UnreadableError("answered in a compression that was not asked for")
+    pieces = chunks if name in _PLAIN else _unpack(chunks, _WINDOWS[name])
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > max_bytes:
+            raise UnreadableError(f"sent an answer of more than {max_bytes // 2**20 or 1} MB")
+    return bytes(body)
+
+
+def _unpack(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
+    decoder, began = zlib.decompressobj(window), False
+    try:
+        for chunk in chunks:
+            if not began and window == zlib.MAX_WBITS and not _has_zlib_header(chunk):
+                decoder = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers call raw deflate "deflate"
+            began = began or bool(chunk)
+            data = chunk
+            while True:
+                piece = decoder.decompress(data, PIECE_BYTES)
+                yield piece
+                if decoder.eof:
+                    data = decoder.unused_data
+                    if not data.startswith(_GZIP_MAGIC):
+                        break  # what follows the end is padding
+                    decoder = zlib.decompressobj(window)
+                else:
+                    data = decoder.unconsumed_tail
+                    if not data and len(piece) < PIECE_BYTES:
+                        break
+    except zlib.error as error:
+        raise UnreadableError("sent an answer whose compression is broken") from error
+    if began and not decoder.eof:
+        raise UnreadableError("sent an answer that is cut short")
+
+
+def _has_zlib_header(chunk: bytes) -> bool:
+    return len(chunk) < 2 or (chunk[0] & 0x0F == 8 and int.from_bytes(chunk[:2], "big") % 31 == 0)
+
+
+def json_of(body: bytes, charset: str | None = None) -> object:
+    """The JSON value of a body; half surrogate pairs, which no store can keep, are replaced.
+
+    Args:
+        body: unpacked.
+        charset: what the answer claims, tried only when the body is not Unicode.
+
+    Raises:
+        UnreadableError: there is none.
+    """
+    text = _text(body, charset)
+    try:
+        found: object = json.loads(text)
+        kept = json.dumps(found, ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"answered with {_kind(text, error)}") from error
+    try:
+        kept.encode()
+    except UnicodeEncodeError:
+        found = json.loads(kept.encode("utf-8", "replace"))
+    return found
+
+
+def _text(body: bytes, charset: str | None) -> str:
+    for name in (json.detect_encoding(body), charset):
+        try:
+            return body.decode(name or "utf-8").removeprefix("\ufeff")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return body.decode("utf-8", "replace")
+
+
+def _kind(text: str, error: Exception) -> str:
+    if not text.strip():
+        return "an empty body instead of JSON"
+    if text.lstrip().startswith("<"):
+        return "a web page instead of JSON"
+    if isinstance(error, json.JSONDecodeError):
+        return "text that is not JSON"
+    return "JSON that is nested too deeply or holds a number that is too long"

@@ -1,0 +1,128 @@
+"""One request and its whole answer."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Never
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from connector.net.deadline import CONNECT_TIMEOUT_S, Budget, Deadline, Monotonic
+from connector.net.decode import json_of, read_body
+from connector.net.errors import NoAnswerError, RedirectError
+from connector.net.tls import advice
+
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+ACCEPTED_ENCODINGS = "gzip, deflate"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, unpacked."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    def json(self) -> object:
+        """The JSON value of the body.
+
+        Raises:
+            UnreadableError: it is no JSON.
+        """
+        return json_of(self.body, httpx.Response(self.status, headers=self.headers).charset_encoding)
+
+
+def exchange(
+    transport: httpx.BaseTransport, request: httpx.Request, budget: Budget, clock: Monotonic = time.monotonic
+) -> Reply:
+    """Send one request and take in its whole answer.
+
+    Args:
+        transport: connections of the site.
+        request: complete, login included.
+        budget: time and size.
+        clock: monotonic seconds.
+
+    Raises:
+        NoAnswerError: no whole answer arrived in time.
+        UnreadableError: the answer is too large or badly packed.
+        RedirectError: the site sends the request elsewhere.
+    """
+    deadline = Deadline(budget, clock)
+    total_s = budget.total_s
+    request.headers["Accept-Encoding"] = ACCEPTED_ENCODINGS
+    request.extensions["timeout"] = {
+        "connect": min(CONNECT_TIMEOUT_S, total_s),
+        "read": total_s,
+        "write": total_s,
+        "pool": total_s,
+    }
+    with deadline.running():
+        try:
+            response = transport.handle_request(request)
+            try:
+                deadline.answered()
+                encoding = response.headers.get("Content-Encoding", "")
+                body = read_body(_chunks(response, deadline), encoding, budget.max_bytes)
+            finally:
+                response.close()
+        except httpx.RequestError as error:
+            _fail(error, deadline, getattr(transport, "proxy_setting", ""))
+        except (httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+            raise NoAnswerError(f"gave no readable answer ({type(error).__name__})", left=True) from error
+    if response.status_code in _REDIRECTS:
+        raise RedirectError(response.status_code, _host_of(request, response))
+    return Reply(response.status_code, response.headers, body)
+
+
+def _chunks(response: httpx.Response, deadline: Deadline) -> Iterator[bytes]:
+    stream = response.stream
+    if not isinstance(stream, httpx.SyncByteStream):
+        raise TypeError("the transport must be a synchronous one")
+    for chunk in stream:
+        if deadline.over:
+            raise httpx.ReadTimeout("the time of the whole exchange is over")
+        yield chunk
+
+
+def _fail(error: httpx.RequestError, deadline: Deadline, proxy_setting: str) -> Never:
+    kind, left = type(error).__name__, not isinstance(error, _NEVER_LEFT)
+    tls = _tls_error(error)
+    if tls is not None and not left:
+        raise NoAnswerError(f"cannot be trusted: {advice(tls)}", left=False, lasting=True) from error
+    if isinstance(error, httpx.ProxyError):
+        why = f"is not let through by the proxy of {proxy_setting or 'HTTPS_PROXY'} ({kind}: {_status_of(error)})"
+        raise NoAnswerError(why, left=False, lasting=True) from error
+    if not left:
+        at = f" through the proxy of {proxy_setting}" if proxy_setting else ""
+        raise NoAnswerError(f"cannot be reached{at} ({kind})", left=False) from error
+    if isinstance(error, httpx.TimeoutException):
+        raise NoAnswerError(f"gave no whole answer within {deadline.allowed_s:.0f} s ({kind})", left=True) from error
+    raise NoAnswerError(f"ended the connection before its answer was complete ({kind})", left=True) from error
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ssl.SSLError):
+        found = found.__cause__ or found.__context__
+    return found
+
+
+def _status_of(error: httpx.ProxyError) -> str:
+    """`407 Proxy Authentication Required`, without anything else that a proxy may have written."""
+    status = str(error).split(" ", 1)[0]
+    return {"407": "407, it asks for a login"}.get(status, status if status.isdecimal() else "no tunnel")
+
+
+def _host_of(request: httpx.Request, response: httpx.Response) -> str:
+    """The host of the other address, and nothing else of it: paths and queries may hold secrets."""
+    try:
+        host = urlsplit(urljoin(str(request.url), response.headers.get("Location", ""))).hostname or ""
+    except ValueError:
+        return ""
+    plain = host.replace(".", "").replace("-", "")
+    return host if host.isascii() and plain.isalnum() and len(host) <= 253 else ""

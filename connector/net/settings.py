@@ -1,0 +1,94 @@
+"""Proxies and trusted certificates by the usual environment variables, for addresses outside of this machine."""
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from connector.core.addresses import is_loopback
+from connector.core.errors import ConfigurationError
+from connector.net.tls import FILE_SETTINGS, FOLDER_SETTING, trusted
+from connector.net.transport import BoundedTransport
+
+PROXY_SETTINGS = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+NETWORK_SETTINGS = (*PROXY_SETTINGS, *FILE_SETTINGS, FOLDER_SETTING)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """How this machine reaches others.
+
+    Attributes:
+        environment: names and values; for proxies the lower-case name counts before the upper-case one, as for curl.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # a proxy's address may hold a password
+
+    def transport(self, url: str, connect_retries: int = 0) -> BoundedTransport:
+        """Connections to the site at an address.
+
+        Raises:
+            ConfigurationError: the proxy or the certificates that apply cannot be used.
+        """
+        setting, proxy = self.proxy_for(url)
+        tls = self.tls if url.startswith("https") else None
+        return BoundedTransport(tls, proxy, setting, connect_retries)
+
+    def proxy_for(self, url: str) -> tuple[str, str]:
+        """The setting that names the proxy for an address, and the proxy; both empty where there is none.
+
+        Raises:
+            ConfigurationError: it is no HTTP proxy.
+        """
+        parts = urlsplit(url)
+        if is_loopback(url) or self._is_direct(parts.hostname or "", parts.port):
+            return "", ""
+        for name in (f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"):
+            found = self._get(name).strip()
+            if found:
+                return name, _checked(name, found)
+        return "", ""
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The certificates to trust; loaded once.
+
+        Raises:
+            ConfigurationError: a setting names what holds none.
+        """
+        return trusted(self.environment)
+
+    def _get(self, name: str) -> str:
+        return self.environment.get(name.lower()) or self.environment.get(name) or ""
+
+    def _is_direct(self, host: str, port: int | None) -> bool:
+        entries = self._get("NO_PROXY").replace(",", " ").split()
+        return any(_covers(entry.lower(), host.lower(), port) for entry in entries)
+
+
+def _covers(entry: str, host: str, port: int | None) -> bool:
+    """Whether an entry of `NO_PROXY` means a host: `*`, a name and all below it, an address, or a network."""
+    name, _, of_port = entry.rpartition(":")
+    if of_port.isdecimal() and ":" not in name:  # not an IPv6 address
+        return int(of_port) == (port or 443) and _covers(name, host, None)
+    suffix = entry.removeprefix("*").removeprefix(".")
+    if entry == "*" or (suffix and (host == suffix or host.endswith(f".{suffix}"))):
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+
+
+def _checked(name: str, proxy: str) -> str:
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError(f"{name} must be the address of an HTTP proxy, such as http://proxy.example.com:3128")
+    return address

@@ -1,0 +1,139 @@
+"""httpx's transport over sockets that know the deadline of their exchange.
+
+httpcore takes the network as an object (`network_backend`), so headers and TLS handshakes that drip are cut off, too.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from connector.net.deadline import current
+
+MOST_CONNECTIONS = 20
+MOST_IDLE_CONNECTIONS = 10
+IDLE_S = 5.0
+PIECE_BYTES = 16 * 1024  # the deadline is looked at between pieces of a request that a slow reader takes in
+Options = Iterable[tuple[Any, ...]]
+
+
+class BoundedTransport(httpx.HTTPTransport):
+    """One site's connections.
+
+    Args:
+        tls: the certificates to trust; None for a site in plain http.
+        proxy: address of an HTTP proxy, with its login if it has one.
+        proxy_setting: the setting that names the proxy, for messages.
+        connect_retries: how often a connection that did not open is tried again within the same deadline.
+    """
+
+    def __init__(
+        self, tls: ssl.SSLContext | None, proxy: str = "", proxy_setting: str = "", connect_retries: int = 0
+    ) -> None:
+        super().__init__(verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+        super().close()  # httpx has no way to pass a network: its pool is replaced by one that has ours
+        self.proxy_setting = proxy_setting
+        limits: dict[str, Any] = {
+            "ssl_context": tls,
+            "max_connections": MOST_CONNECTIONS,
+            "max_keepalive_connections": MOST_IDLE_CONNECTIONS,
+            "keepalive_expiry": IDLE_S,
+            "retries": connect_retries,
+            "network_backend": _Backend(),
+        }
+        if not proxy:
+            self._pool = httpcore.ConnectionPool(**limits)
+            return
+        at = httpx.Proxy(proxy)
+        self._pool = httpcore.HTTPProxy(
+            proxy_url=str(at.url),
+            proxy_auth=at.raw_auth,
+            proxy_ssl_context=tls if at.url.scheme == "https" else None,
+            **limits,
+        )
+
+
+class _Backend(httpcore.SyncBackend):
+    """Opens connections within the deadline, whatever number of addresses a name has."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Options | None = None,
+    ) -> httpcore.NetworkStream:
+        """A stream to the first address that answers.
+
+        Raises:
+            httpcore.ConnectError, httpcore.ConnectTimeout: none did.
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure: Exception = httpcore.ConnectError("the name has no address")
+        for *_, address in found:
+            try:
+                stream = super().connect_tcp(
+                    str(address[0]), port, _cut(timeout, httpcore.ConnectTimeout), local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _Stream(stream)
+        raise failure
+
+    def sleep(self, seconds: float) -> None:
+        """Wait between two tries of a connection, no longer than the deadline."""
+        super().sleep(_cut(seconds, httpcore.ConnectTimeout) or 0.0)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose every operation ends with the exchange that it serves."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Some bytes."""
+        return self._inner.read(max_bytes, _cut(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """All of the bytes."""
+        for start in range(0, len(buffer), PIECE_BYTES):
+            self._inner.write(buffer[start : start + PIECE_BYTES], _cut(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Give the connection back to the system."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The same connection, encrypted."""
+        within = _cut(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, within))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 as the base
+        """As the connection below has it."""
+        return self._inner.get_extra_info(info)
+
+
+def _cut(timeout: float | None, error: type[Exception]) -> float | None:
+    """What an operation may take: its own limit, or what is left of the exchange.
+
+    Raises:
+        Exception: of the given type, when nothing is left.
+    """
+    deadline = current()
+    if deadline is None:
+        return timeout
+    left_s = deadline.left_s()
+    if left_s <= 0:
+        raise error("the time of the whole exchange is over")
+    return left_s if timeout is None else min(timeout, left_s)

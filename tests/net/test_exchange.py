@@ -1,0 +1,361 @@
+"""One exchange against hostile answers: it ends in time, within its size, and with a true reason."""
+
+import gzip
+import socket
+import threading
+import zlib
+
+import httpx
+import pytest
+from net_sites import Handler, RawSite, dripping, json_answer, saying
+
+from connector.net import (
+    Budget,
+    ExchangeError,
+    NetworkSettings,
+    NoAnswerError,
+    RedirectError,
+    UnreadableError,
+    exchange,
+)
+from connector.net.deadline import Deadline
+from connector.net.decode import json_of
+
+MB = 2**20
+BUDGET = Budget(30.0, 4 * MB)
+
+
+class Hours:
+    """A monotonic clock that goes on by some seconds whenever it is looked at."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now_s, self.step_s = 1000.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
+def ask(url: str, budget: Budget = BUDGET, clock: Hours | None = None, method: str = "GET") -> object:
+    transport = NetworkSettings().transport(url)
+    try:
+        return exchange(transport, httpx.Request(method, url), budget, clock or Hours(0.0)).json()
+    finally:
+        transport.close()
+
+
+def failing(answer: bytes) -> ExchangeError:
+    with RawSite(saying(answer)) as site, pytest.raises(ExchangeError) as caught:
+        ask(site.url)
+    return caught.value
+
+
+def holding(until: threading.Event) -> Handler:
+    """A handler that neither reads nor answers."""
+
+    def handle(_: socket.socket) -> None:
+        until.wait(10)
+
+    return handle
+
+
+# -- time --------------------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "drop"),
+    [
+        (HEAD + b"Content-Length: 1000000\r\n\r\n{", b" "),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (HEAD + b"\r\n", b" "),
+        (HEAD + b"X-Endless: ", b"x"),
+        (b"", b"H"),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["length", "chunked", "until closed", "header", "status line", "gzip name", "continue", "hints"],
+)
+def test_an_answer_that_drips_ends_with_the_exchange(head: bytes, drop: bytes) -> None:
+    """Each look at the clock is two seconds later, as if every drop had taken so long."""
+    with (
+        RawSite(dripping(head, drop)) as site,
+        pytest.raises(NoAnswerError, match="no whole answer within 30 s") as end,
+    ):
+        ask(site.url, clock=Hours(2.0))
+    assert end.value.left
+
+
+def test_a_server_that_says_nothing_ends_with_the_exchange() -> None:
+    silent = threading.Event()
+    with RawSite(holding(silent)) as site:
+        with pytest.raises(NoAnswerError, match="ReadTimeout"):
+            ask(site.url, Budget(0.05, MB))
+        silent.set()
+
+
+def test_a_request_that_the_server_does_not_take_in_ends_with_the_exchange() -> None:
+    silent = threading.Event()
+    with RawSite(holding(silent)) as site:
+        transport = NetworkSettings().transport(site.url)
+        request = httpx.Request("POST", site.url, content=b"x" * 64 * MB)
+        with pytest.raises(NoAnswerError, match="WriteTimeout") as end:
+            exchange(transport, request, Budget(0.2, MB))
+        assert end.value.left
+        transport.close()
+        silent.set()
+
+
+def test_a_long_wait_for_the_answer_does_not_lengthen_the_answer_itself() -> None:
+    clock = Hours(0.0)
+    deadline = Deadline(Budget(130.0, MB, answer_s=30.0), clock)
+    clock.now_s += 100.0
+    assert deadline.left_s() == 30.0
+    deadline.answered()
+    clock.now_s += 29.0
+    assert not deadline.over
+    deadline.answered()
+    clock.now_s += 1.0
+    assert deadline.over
+    late = Deadline(Budget(130.0, MB, answer_s=30.0), clock)
+    clock.now_s += 125.0
+    late.answered()
+    assert late.left_s() == 5.0, "the whole is never longer than the whole"
+
+
+def test_a_slow_answer_within_its_time_is_taken() -> None:
+    with RawSite(dripping(HEAD + b"Content-Length: 9\r\n\r\n", b"1", every_s=0.001, most=9)) as site:
+        assert ask(site.url, clock=Hours(0.5)) == 111111111
+
+
+def test_a_port_where_nobody_listens_is_a_request_that_never_left() -> None:
+    with RawSite(saying(b"")) as site:
+        url = site.url
+    with pytest.raises(NoAnswerError, match=r"cannot be reached \(ConnectError\)") as end:
+        ask(url)
+    assert not end.value.left
+
+
+def test_every_address_of_a_name_is_tried_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def connect(address: object, timeout: float, **_: object) -> None:
+        tried.append((address, timeout))
+        raise TimeoutError
+
+    addresses = [(2, 1, 6, "", (f"127.0.0.{number}", 443)) for number in range(1, 60)]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: addresses)
+    monkeypatch.setattr("socket.create_connection", connect)
+    with pytest.raises(NoAnswerError) as end:
+        ask("http://vendor.example.com", clock=Hours(2.0))
+    assert not end.value.left
+    assert 0 < len(tried) < 20
+
+
+# -- size --------------------------------------------------------------------------------------------------------
+
+
+def zeros(megabytes: int, level: int = 9) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return b"".join(packer.compress(b" " * MB) for _ in range(megabytes)) + packer.flush()
+
+
+BOMB = zeros(300)
+
+
+@pytest.mark.parametrize("limit_mb", [4, 32])
+def test_a_bomb_is_cut_off_at_the_limit_and_never_unpacked_whole(limit_mb: int) -> None:
+    import tracemalloc
+
+    assert len(BOMB) < 320_000
+    with RawSite(saying(json_answer(BOMB, b"Content-Encoding: gzip"))) as site:
+        tracemalloc.start()
+        try:
+            with pytest.raises(UnreadableError, match=f"more than {limit_mb} MB"):
+                ask(site.url, Budget(30.0, limit_mb * MB))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < (2 * limit_mb + 2) * MB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer(b" " * (4 * MB + 1)),
+        HEAD + b"\r\n" + b" " * (4 * MB + 1),
+        HEAD + b"Content-Length: 99999999999999999999\r\n\r\n" + b" " * (4 * MB + 1),
+        json_answer(gzip.compress(b" " * MB) * 5, b"Content-Encoding: gzip"),
+        json_answer(zlib.compress(b" " * 5 * MB), b"Content-Encoding: deflate"),
+    ],
+    ids=["plain", "until closed", "absurd length", "members", "deflate"],
+)
+def test_larger_answers_of_any_form_are_cut_off(answer: bytes) -> None:
+    error = failing(answer)
+    assert isinstance(error, UnreadableError | NoAnswerError)
+    assert "4 MB" in error.why or "connection" in error.why
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b'{"a": 1}', b"identity"),
+        (gzip.compress(b'{"a": 1}'), b"gzip"),
+        (gzip.compress(b'{"a": 1}'), b"X-GZIP"),
+        (gzip.compress(b'{"a": ') + gzip.compress(b"1}"), b"gzip"),
+        (gzip.compress(b'{"a": 1}') + b"\0\0\0\0", b"gzip"),
+        (zlib.compress(b'{"a": 1}'), b"deflate"),
+        (zlib.compress(b'{"a": 1}')[2:-4], b"deflate"),
+    ],
+)
+def test_compressions_that_are_read(body: bytes, encoding: bytes) -> None:
+    with RawSite(saying(json_answer(body, b"Content-Encoding: " + encoding))) as site:
+        assert ask(site.url) == {"a": 1}
+
+
+def test_a_large_compressed_answer_below_the_limit_is_whole() -> None:
+    text = b'["' + bytes(range(97, 123)) * 100_000 + b'"]'
+    with RawSite(saying(json_answer(gzip.compress(text), b"Content-Encoding: gzip"))) as site:
+        assert ask(site.url) == [text[2:-2].decode()]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"{}", b"br"),
+        (b"{}", b"zstd"),
+        (b"{}", b"gzip, gzip"),
+        (b"{}", b"no such thing"),
+        (b"{}", b"\xff\xfe"),
+        (b"{}", b"gzip"),
+        (gzip.compress(b'{"a": 1}')[:-9], b"gzip"),
+        (b"\x1f\x8b" + b"\0" * 20, b"gzip"),
+    ],
+)
+def test_compressions_that_are_not(body: bytes, encoding: bytes) -> None:
+    assert isinstance(failing(json_answer(body, b"Content-Encoding: " + encoding)), UnreadableError)
+
+
+# -- headers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [b"Content-Length: -1"],
+        [b"Content-Length: 1e3"],
+        [b"Content-Length: 2, 3"],
+        [b"Content-Length: \xd9\xa3"],
+        [b"Content-Length: 2", b"Content-Length: 3"],
+        [b"Transfer-Encoding: nothing"],
+        [b"X: \x00"],
+        [b"\xff\xfe: 1"],
+        [b"no colon"],
+        [b"Retry-After: " + b"9" * 200_000],
+        [b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT", b"Content-Length: x"],
+    ],
+    ids=str,
+)
+def test_headers_that_no_client_can_read_are_no_answer(headers: list[bytes]) -> None:
+    error = failing(b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", b"{}"]))
+    assert isinstance(error, NoAnswerError)
+    assert error.left
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT",
+        b"Content-Type: application/json; charset=no-such-charset",
+        b"Content-Type: ;;;=",
+        b"Date: never",
+        b"Retry-After: " + b"9" * 60_000,
+        b"Location: http://[::1",
+        b"X-Odd: \xff\xfe",
+        b"Link: <" + b"a" * 1000,
+    ],
+    ids=str,
+)
+def test_headers_that_mean_nothing_harm_nothing(header: bytes) -> None:
+    body = b'{"a": 1}'
+    lines = [b"HTTP/1.1 200 OK", header, b"Content-Length: %d" % len(body), b"Connection: close", b"", body]
+    with RawSite(saying(b"\r\n".join(lines))) as site:
+        assert ask(site.url) == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        (b"https://login.example.com/?next=/secret", "login.example.com"),
+        (b"//other.example.com", "other.example.com"),
+        (b"/login?token=abc", "127.0.0.1"),
+        (b"https://user:pass@host.example.com:444/x", "host.example.com"),
+        (b"http://[::1", "of no readable name"),
+        (b"https://<script>/", "of no readable name"),
+        ("https://b\u00fccher.example/".encode(), "of no readable name"),
+    ],
+)
+def test_a_redirect_is_named_by_its_host_alone_and_never_followed(status: int, location: bytes, host: str) -> None:
+    seen: list[bytes] = []
+    answer = b"HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, location)
+    with RawSite(saying(answer, seen)) as site, pytest.raises(RedirectError) as caught:
+        ask(site.url)
+    assert caught.value.why == f"redirects to another address ({host}, HTTP {status})"
+    assert len(seen) == 1
+
+
+def test_a_redirect_without_an_address_is_a_redirect_all_the_same() -> None:
+    error = failing(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n")
+    assert isinstance(error, RedirectError)
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "an empty body instead of JSON"),
+        (b" \r\n ", "an empty body instead of JSON"),
+        (b"<html><body>Log in</body></html>", "a web page instead of JSON"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>", "a web page instead of JSON"),
+        (b"<?xml version='1.0'?>", "a web page instead of JSON"),
+        (b"OK", "text that is not JSON"),
+        (b'{"a": 1', "text that is not JSON"),
+        (b"\xff\xfe\x00\x01\x02", "text that is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b"[" * 900 + b"1" * 5000 + b"]" * 900, "too long"),
+    ],
+)
+def test_bodies_without_a_json_value(body: bytes, why: str) -> None:
+    with pytest.raises(UnreadableError, match=why):
+        json_of(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "charset", "value"),
+    [
+        (b"null", None, None),
+        (b"5", None, 5),
+        (b"true", None, True),
+        ('{"a": "é"}'.encode(), "iso-8859-1", {"a": "é"}),
+        ('{"a": "é"}'.encode("latin-1"), "iso-8859-1", {"a": "é"}),
+        ('{"a": "é"}'.encode("latin-1"), "no such", {"a": "\ufffd"}),
+        ('{"a": "é"}'.encode("latin-1"), None, {"a": "\ufffd"}),
+        ('{"a": "é"}'.encode("utf-16"), "utf-8", {"a": "é"}),
+        (b'\xef\xbb\xbf{"a": 1}', None, {"a": 1}),
+        (b'{"a": 1, "a": 2}', None, {"a": 2}),
+        (b'{"a": "\\ud83d", "task_id": "7"}', None, {"a": "?", "task_id": "7"}),
+        (b'{"a": 1e999}', None, {"a": float("inf")}),
+    ],
+)
+def test_bodies_with_one(body: bytes, charset: str | None, value: object) -> None:
+    assert json_of(body, charset) == value
+
+
+def test_not_a_number_is_read_as_what_it_is() -> None:
+    assert str(json_of(b'{"a": NaN}')) == "{'a': nan}"
