@@ -139,6 +139,7 @@ def login_of(settings: Settings) -> Login:
         username=settings.salesforce_username,
         private_key_file=settings.salesforce_private_key_file,
         access_token=token.get_secret_value() if token else None,
+        jwt_audience=settings.salesforce_jwt_audience,
     )
 
 

@@ -7,6 +7,7 @@ ConnectorError
 ├── StopError               the run ends early, the queue stays                                     exit 4
 │   ├── CreditsError        the vendor says that the credits are used up
 │   ├── QuotaError          the CRM's request quota is used up
+│   ├── CrmRefusedError     the CRM refuses a request as such: the same request would be refused again
 │   └── DownError           a service refuses a login that worked before, or answers nothing usable
 │       ├── UnreachableError    no connection to it could be opened: nothing was sent
 │       └── PassingError        one try failed in a way that may pass; whoever asked decides what comes next
@@ -58,6 +59,18 @@ class CreditsError(StopError):
 
 class QuotaError(StopError):
     """The CRM's daily request quota, or the reserve that is kept of it, is reached."""
+
+
+class CrmRefusedError(StopError):
+    """The CRM refuses a request for a reason that time does not heal, after it has answered others.
+
+    Attributes:
+        code: the CRM's error code; empty where it gave none.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class DownError(StopError):

@@ -1,6 +1,5 @@
 """A simulated org behind a real server, the true client in front of it, and a look at what really arrived."""
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,8 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
 
+import httpx
 import pytest
-import requests
 from starlette.types import Message, Receive, Scope, Send
 
 from connector.crm.salesforce import Login, SalesforceCrm
@@ -153,26 +152,21 @@ class OrgHost:
 class Wire:
     """What left towards addresses that no test may reach, and what came back: `answer` of each request."""
 
-    answer: Callable[[requests.PreparedRequest], tuple[int, object]]
-    sent: list[requests.PreparedRequest] = field(default_factory=list)
-    options: list[Mapping[str, object]] = field(default_factory=list)
+    answer: Callable[[httpx.Request], tuple[int, object]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sent: list[httpx.Request] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Stand in the place of the network, below whatever adapter a session has."""
+        """Stand in the place of the network, below whatever a session does."""
 
-        def send(_adapter: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
-            return self._send(request, options)
+        def send(_transport: object, request: httpx.Request) -> httpx.Response:
+            self.sent.append(request)
+            status, body = self.answer(request)
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+            return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
 
-        monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
-
-    def _send(self, request: requests.PreparedRequest, options: Mapping[str, object]) -> requests.Response:
-        self.sent.append(request)
-        self.options.append(options)
-        status, body = self.answer(request)
-        response = requests.Response()
-        response.status_code, response.request, response.url = status, request, request.url or ""
-        response.raw = io.BytesIO(json.dumps(body).encode())
-        return response
+        monkeypatch.setattr("httpx.HTTPTransport.handle_request", send)
 
 
 def token_answer() -> dict[str, str]:

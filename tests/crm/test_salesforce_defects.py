@@ -3,17 +3,19 @@
 Numbers are those of docs/salesforce.md, "Defects to work around". 3, 5, 6 and 7 are about Bulk, which is not used.
 """
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
-import requests
 from org_stage import OrgHost, Stage, Wire, token_answer
 
 from connector.core.errors import DownError
 from connector.crm.interface import Selection, Update
 from connector.crm.salesforce import Login, SalesforceCrm, site, transport
-from connector.crm.salesforce.transport import TokenSource, new_session
+from connector.crm.salesforce.login import TokenSource
+from connector.crm.salesforce.transport import new_session
 
 QUEUE = "005Sm0000000009IAA"
 
@@ -92,7 +94,7 @@ def test_2_a_session_that_is_refused_again_and_again_ends(stage: Stage, operatio
 
 
 def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(request: requests.PreparedRequest) -> tuple[int, object]:
+    def answer(request: httpx.Request) -> tuple[int, object]:
         url = str(request.url)
         if "oauth2" in url:
             return 200, token_answer()
@@ -111,16 +113,18 @@ def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.Monke
     with pytest.raises(DownError):
         crm.update("Lead", [Update("00QSm0000000001AAA", {})])
     assert len(wire.sent) == 6
-    limits = (transport.CONNECT_TIMEOUT_S, transport.READ_TIMEOUT_S)
-    assert [options["timeout"] for options in wire.options] == [limits] * 6
-    assert limits[1] > 120, "Salesforce itself ends a request after 120 seconds: its own words are worth waiting for"
+    usual, working = transport.TOTAL_S, transport.WORK_S
+    waits = [request.extensions["timeout"]["read"] for request in wire.sent]
+    assert waits == [usual, usual, usual, working, working, working]
+    assert usual == transport.ANSWER_S == 30.0
+    assert working > 120, "Salesforce itself ends a request after 120 seconds: its own words are worth waiting for"
 
 
 @pytest.mark.parametrize("operation", ["token", "limits"])
 def test_4_a_silent_org_is_not_waited_for_without_end(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    monkeypatch.setattr(transport, "READ_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(transport, "TOTAL_S", 0.3)
     stage.arm(operation, "delay", seconds=1.0)
     stage.crm().login()
     assert (stage.count(operation), len(stage.slept)) == (2, 1)
@@ -129,16 +133,14 @@ def test_4_a_silent_org_is_not_waited_for_without_end(
 def test_4_a_connection_that_does_not_open_is_tried_again_at_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import urllib3.util.connection
-
-    connect, failures = urllib3.util.connection.create_connection, [OSError("refused"), TimeoutError("late")]
+    connect, failures = socket.create_connection, [OSError("refused"), TimeoutError("late")]
 
     def flaky(*args: object, **options: object) -> object:
         if failures:
             raise failures.pop()
         return connect(*args, **options)  # type: ignore[arg-type]  # as it was called
 
-    monkeypatch.setattr("urllib3.util.connection.create_connection", flaky)
+    monkeypatch.setattr("socket.create_connection", flaky)
     stage.crm().login()
     assert failures == []
     assert stage.slept == []

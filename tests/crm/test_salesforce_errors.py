@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from org_stage import OrgHost, Stage
 
-from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError
+from connector.core.errors import (
+    ConfigurationError,
+    ConnectorError,
+    CrmRefusedError,
+    DownError,
+    PassingError,
+    QuotaError,
+)
 from connector.crm.interface import Selection, Update
 from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import ATTEMPTS
@@ -39,6 +46,9 @@ CALLS: dict[str, Callable[[SalesforceCrm, str], object]] = {
 }
 each_call = pytest.mark.parametrize("operation", CALLS)
 each_read = pytest.mark.parametrize("operation", [name for name in CALLS if name != "update_many"])
+# The limits are an optional read: tests/crm/test_salesforce_refusals.py.
+NEEDED = [name for name in CALLS if name != "limits"]
+each_needed_call = pytest.mark.parametrize("operation", NEEDED)
 
 
 def failing(stage: Stage, operation: str, action: str = "status", **params: object) -> ConnectorError:
@@ -63,7 +73,7 @@ def refusal(status: int, code: str = "ANY", **more: object) -> Spoilt:
 
 
 PASSING: list[Spoilt] = [
-    *[refusal(status) for status in (406, 420, 429, 500, 502, 503, 504, 520)],
+    *[refusal(status) for status in (406, 408, 420, 425, 429, 500, 502, 503, 504, 520)],
     refusal(429, retry_after=7),
     refusal(503, retry_after=7),
     refusal(500, "UNKNOWN_EXCEPTION"),
@@ -103,7 +113,7 @@ def test_a_write_is_never_repeated_by_itself(stage: Stage, action: str, params: 
     assert (stage.count("update_many"), stage.slept) == (1, [])
 
 
-@each_read
+@pytest.mark.parametrize("operation", [name for name in NEEDED if name != "update_many"])
 @pytest.mark.parametrize(
     ("action", "params"),
     [refusal(500), refusal(503, retry_after=7), ("html", {"status": 503}), ("truncated", {}), ("drop_before", {})],
@@ -153,7 +163,7 @@ def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(stage: St
     assert stage.count(operation) == ATTEMPTS
 
 
-@each_call
+@each_needed_call
 @pytest.mark.parametrize(
     ("status", "code"),
     [
@@ -184,19 +194,33 @@ def test_a_retired_version_names_the_setting(stage: Stage) -> None:
         stage.crm(version="99.0").login()
 
 
-@each_call
-@pytest.mark.parametrize("status", [300, 400, 405, 409, 412, 414, 415, 431])
-def test_other_refusals_are_told_with_their_code_and_without_their_text(
-    stage: Stage, operation: str, status: int
+@each_needed_call
+@pytest.mark.parametrize("status", [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 431, 451])
+@pytest.mark.parametrize("code", ["SOMETHING_NEW", "JSON_PARSER_ERROR"])
+def test_an_unknown_refusal_names_its_code_and_is_never_run_again_later(
+    stage: Stage, operation: str, status: int, code: str
 ) -> None:
-    error = failing(stage, operation, status=status, errorCode="SOMETHING_NEW", message=WORDS)
-    assert type(error) is DownError
-    assert f"HTTP {status}, SOMETHING_NEW" in str(error)
+    error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+    assert type(error) is CrmRefusedError
+    assert error.code == code
+    assert f"HTTP {status}, {code}" in str(error)
+    assert "value … of … is not good" in str(error)
+    assert "run again" not in str(error)
     assert not any(value in str(error) for value in PRIVATE)
-    assert stage.count(operation) == 1
+    assert (stage.count(operation), stage.slept) == (1, [])
 
 
-@each_call
+@each_needed_call
+def test_an_unknown_refusal_of_the_first_request_is_a_matter_of_configuration(stage: Stage, operation: str) -> None:
+    lead, crm = stage.lead(), stage.crm()
+    for name in ("limits", *NEEDED):
+        stage.arm_forever(name, "status", status=415, errorCode="UNSUPPORTED_MEDIA_TYPE", message=WORDS)
+    with pytest.raises(ConfigurationError, match="HTTP 415, UNSUPPORTED_MEDIA_TYPE"):
+        CALLS[operation](crm, lead)
+    assert stage.slept == []
+
+
+@each_needed_call
 @pytest.mark.parametrize(
     ("status", "code"),
     [

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-import requests
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -193,7 +193,7 @@ def test_an_org_that_cannot_be_reached(stage: Stage, monkeypatch: pytest.MonkeyP
     def unreachable(*_: object, **__: object) -> object:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("urllib3.util.connection.create_connection", unreachable)
+    monkeypatch.setattr("socket.create_connection", unreachable)
     error = refused(stage.crm())
     assert (type(error), error.exit_code) == (DownError, 4)
     assert "SALESFORCE_INSTANCE_URL" in str(error)
@@ -228,13 +228,24 @@ def test_trouble_at_the_token_endpoint_passes(stage: Stage, action: str, params:
     [
         (200, {"access_token": "", "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
         (200, {"access_token": None, "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
-        (200, {"access_token": "t"}, DownError),
+        (200, {"access_token": "t\n"}, ConfigurationError),
+        (200, {"access_token": "t x"}, ConfigurationError),
+        (200, {"access_token": 5}, ConfigurationError),
+        (200, None, DownError),
+        (200, 5, DownError),
+        (200, True, DownError),
+        (200, b"<html>Log in</html>", DownError),
+        (200, b"", DownError),
+        (404, b"<html>Not here</html>", ConfigurationError),
+        (405, b"", ConfigurationError),
+        (429, b"<html>Later</html>", DownError),
         (200, [], DownError),
         (200, "ok", DownError),
         (500, ["wrong"], DownError),
         (400, {}, ConfigurationError),
         (400, {"error": "a <b>page</b> of ada@example.com"}, ConfigurationError),
         (400, {"error": ["invalid_grant"]}, ConfigurationError),
+        (400, {"error": None, "error_description": ["ip restricted"]}, ConfigurationError),
     ],
 )
 def test_odd_answers_of_the_token_endpoint(
@@ -289,25 +300,40 @@ def test_other_addresses_are_refused_with_the_way_to_find_the_right_one(stage: S
     [
         ("https://acme.my.salesforce.com", "https://login.salesforce.com"),
         ("https://acme--uat.sandbox.my.salesforce.com", "https://test.salesforce.com"),
+        ("https://acme--uat.my.salesforce.com", "https://test.salesforce.com"),
+        ("https://fun-otter-1234-dev-ed.scratch.my.salesforce.com", "https://test.salesforce.com"),
+        ("https://acme-dev-ed.develop.my.salesforce.com", "https://login.salesforce.com"),
+        ("https://sandbox-scratch.my.salesforce.com", "https://login.salesforce.com"),
+        ("https://acme-demo.trailblaze.my.salesforce.com", "https://login.salesforce.com"),
     ],
 )
 def test_the_token_is_asked_for_at_the_orgs_own_address(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path, url: str, audience: str
 ) -> None:
-    def answer(request: requests.PreparedRequest) -> tuple[int, object]:
+    def answer(request: httpx.Request) -> tuple[int, object]:
         return 200, token_answer() if "oauth2" in str(request.url) else {"DailyApiRequests": {}}
 
     wire = Wire(answer)
     wire.install(monkeypatch)
     stage.crm(stage.jwt_login(key_file, instance_url=url)).login()
     stage.crm(stage.login(instance_url=url)).login()
-    assert [request.url for request in wire.sent] == [
+    assert [str(request.url) for request in wire.sent] == [
         f"{url}/services/oauth2/token",
         f"{url}/services/data/v67.0/limits/",
     ] * 2
-    assertion = str(wire.sent[0].body).partition("assertion=")[2].partition("&")[0]
+    assertion = wire.sent[0].content.decode().partition("assertion=")[2].partition("&")[0]
     claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
     assert claims["aud"] == audience
+
+
+def test_the_audience_can_be_set(stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
+    wire = Wire(lambda request: (200, token_answer() if "oauth2" in str(request.url) else {}))
+    wire.install(monkeypatch)
+    audience = "https://acme.my.site.com/portal"
+    login = stage.jwt_login(key_file, instance_url="https://acme.my.salesforce.com", jwt_audience=audience)
+    stage.crm(login).login()
+    assertion = wire.sent[0].content.decode().partition("assertion=")[2].partition("&")[0]
+    assert json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))["aud"] == audience
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Facts and their sources: docs/salesforce.md. simple-salesforce 1.12.10 is used f
 its retries, paging and write helpers are not, for the reasons given where each is replaced.
 """
 
+from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.site import SalesforceCrm
-from connector.crm.salesforce.transport import Login
 
 __all__ = ["Login", "SalesforceCrm"]

@@ -1,25 +1,43 @@
 """One request to Salesforce: counted, repeated where that can help, re-authenticated once, kept within the quota."""
 
+import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import tenacity
 from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
-from connector.core.errors import DownError, PassingError, QuotaError
+from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError
 from connector.crm.interface import Usage, always
-from connector.crm.salesforce.errors import is_passing, translate
-from connector.crm.salesforce.transport import Login, TokenSource, new_session
+from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_error, is_passing, translate
+from connector.crm.salesforce.login import Login, TokenSource
+from connector.crm.salesforce.soql import literals
+from connector.crm.salesforce.transport import new_session
+from connector.net import ExchangeError, NetworkSettings, NoAnswerError
+from connector.net.deadline import Monotonic
 
+_VERSION = re.compile(r"[0-9]{1,3}\.0")
 ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 
 
+NO_SCOPE = (
+    "Salesforce gives a token and refuses every request with it (HTTP 401{code}): add the scope 'Manage user data via "
+    "APIs (api)' to the External Client App, and check that its run-as user has 'API Enabled'"
+)
+
+
 class _TryAgainError(Exception):
     """Worth another try; the cause says why."""
+
+
+class _VersionError(ConfigurationError):
+    """The org does not know the API version, so nothing can be asked."""
 
 
 class Client:
@@ -30,14 +48,24 @@ class Client:
         version: of the REST API, such as 67.0.
         reserve_percent: share of the daily quota that is never touched.
         sleep: waits a number of seconds (scaled in rehearsals).
+        network: proxies and trusted certificates.
+        clock: monotonic seconds, for the deadline of each request.
     """
 
-    def __init__(self, login: Login, version: str, reserve_percent: int, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        login: Login,
+        version: str,
+        reserve_percent: int,
+        sleep: Callable[[float], None],
+        network: NetworkSettings | None = None,
+        clock: Monotonic = time.monotonic,
+    ) -> None:
         self._login = login
         self._version = version
         self._reserve_percent = reserve_percent
         self._sleep = sleep
-        self._session = new_session(login.instance_url)
+        self._session = new_session(login.instance_url, network, self._note_usage, clock)
         self._tokens = TokenSource(login, self._session)
         self._salesforce: Salesforce | None = None
         self._token = ""
@@ -72,10 +100,24 @@ class Client:
             cause = error.__cause__
             if isinstance(cause, SalesforceError):
                 raise translate(cause, what) from cause
-            raise DownError(
-                f"Salesforce cannot be reached ({type(cause).__name__}) at {what}; check SALESFORCE_INSTANCE_URL and "
-                "the network, then run again"
-            ) from error
+            raise DownError(_without_answer(cause or error, what)) from cause
+
+    def optional(self, what: str, path: str) -> Any:  # noqa: ANN401 JSON
+        """As `call`, for what is useful and not needed: None where Salesforce refuses it or fails at it.
+
+        Raises:
+            QuotaError, DownError, ConfigurationError: as for `call`, unless Salesforce's error concerns this alone.
+        """
+        try:
+            return self.call("other", what, path)
+        except _VersionError:
+            raise
+        except ConnectorError as error:
+            cause = error.__cause__
+            if not isinstance(cause, SalesforceError) or not is_own_error(cause):
+                raise
+            self._tokens.worked()
+            return None
 
     def write(self, what: str, path: str, body: object, may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
         """PATCH once: what is written must be compared again before it may be sent again.
@@ -93,7 +135,10 @@ class Client:
         try:
             return self._once("write", what, path, {"method": "PATCH", "json": body}, may_leave)
         except _TryAgainError as error:
-            why = type(error.__cause__).__name__ if error.__cause__ else str(error)
+            cause = error.__cause__
+            if isinstance(cause, ExchangeError):
+                raise PassingError(f"Salesforce {cause.why} at {what}; run again later") from error
+            why = f"HTTP {cause.status}" if isinstance(cause, SalesforceError) else str(error)
             raise PassingError(f"Salesforce did not take a write ({why}); run again later") from error
 
     def _once(
@@ -105,9 +150,41 @@ class Client:
         except SalesforceError as error:
             if is_passing(error):
                 raise _TryAgainError from error
-            raise translate(error, what) from error
-        except (requests.RequestException, ValueError) as error:  # ValueError: a 2xx body that is not JSON
+            raise self._refusal(error, what, request) from error
+        except NoAnswerError as error:
+            if error.lasting:
+                kind_of_error = DownError if self._tokens.has_worked else ConfigurationError
+                raise kind_of_error(f"Salesforce {error.why}") from error
             raise _TryAgainError from error
+        except (ExchangeError, requests.RequestException, ValueError) as error:
+            raise _TryAgainError from error
+
+    def _refusal(self, error: SalesforceError, what: str, request: dict[str, Any]) -> ConnectorError:
+        """What a definite error means; before anything was answered, it is the set-up that is wrong."""
+        is_first, code = not self._tokens.has_worked, code_of(error)
+        if error.status == 401 and is_first:
+            return ConfigurationError(NO_SCOPE.format(code=f", {code}" if code else ""))
+        if error.status in {404, 410} and is_first and code != SIMULATOR_LIMIT:
+            offered = self._offered_versions()
+            if self._version not in offered:
+                span = f" (it offers {offered[0]} to {offered[-1]})" if offered else ""
+                return _VersionError(
+                    f"this org does not know API version {self._version}; set SALESFORCE_API_VERSION{span}"
+                )
+        query = (request.get("params") or {}).get("q", "")
+        return translate(error, what, literals(query), is_first=is_first)
+
+    def _offered_versions(self) -> list[str]:
+        """The API versions that the org lists, oldest first; none where the list cannot be read."""
+        self._calls["other"] += 1
+        host = urlsplit(self._login.instance_url).netloc
+        try:
+            found = self._session.get(f"https://{host}/services/data/").json()
+        except (ExchangeError, requests.RequestException):
+            return []
+        rows = found if isinstance(found, list) else []
+        versions = {str(row.get("version")) for row in rows if isinstance(row, dict)}
+        return sorted((one for one in versions if _VERSION.fullmatch(one)), key=float)
 
     def _authenticated(self, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
         with self._turn:
@@ -137,10 +214,10 @@ class Client:
         self._calls[kind] += 1
         answer = salesforce.restful(path, **request)
         self._tokens.worked()
-        usage = salesforce.api_usage.get("api-usage")
-        if usage is not None:
-            self._quota = (usage.used, usage.total)
         return answer
+
+    def _note_usage(self, used: int, limit: int) -> None:
+        self._quota = (used, limit)
 
     def _check_quota(self) -> None:
         if self._quota is None:
@@ -153,8 +230,15 @@ class Client:
             )
 
     def note_quota(self, used: int, limit: int) -> None:
-        """What the limits resource says; later answers carry newer figures."""
+        """Take the figures of the limits resource; later answers carry newer ones."""
         self._quota = (used, limit)
+
+    def check_quota(self) -> None:
+        """Keep the reserve.
+
+        Raises:
+            QuotaError: it is reached.
+        """
         self._check_quota()
 
     def usage(self) -> Usage:
@@ -165,3 +249,10 @@ class Client:
     def close(self) -> None:
         """Close idle connections."""
         self._session.close()
+
+
+def _without_answer(cause: BaseException, what: str) -> str:
+    if isinstance(cause, NoAnswerError) and not cause.left:
+        return f"Salesforce {cause.why} at {what}; check SALESFORCE_INSTANCE_URL and the network, then run again"
+    why = cause.why if isinstance(cause, ExchangeError) else f"gave no readable answer ({type(cause).__name__})"
+    return f"Salesforce {why} at {what}; run again later"

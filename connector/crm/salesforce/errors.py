@@ -1,11 +1,12 @@
 """Salesforce's error codes, sorted by what happens next (docs/salesforce.md, Errors)."""
 
-import re
+from collections.abc import Iterable
 from typing import Any
 
 from simple_salesforce.exceptions import SalesforceError
 
-from connector.core.errors import ConfigurationError, ConnectorError, DownError, QuotaError
+from connector.core.errors import ConfigurationError, ConnectorError, CrmRefusedError, DownError, QuotaError
+from connector.crm.salesforce.reasons import reason_of
 from connector.crm.salesforce.rejections import code_in
 
 _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
@@ -18,10 +19,9 @@ _QUOTA = {
     "REQUEST_LIMIT_EXCEEDED": "Salesforce's daily request quota is used up; it refills over the next 24 hours",
     "API_DISABLED_FOR_ORG": "Salesforce's API is disabled for this user; enable 'API Enabled' in its permissions",
 }
-_QUOTED = re.compile(r"'(?![A-Za-z][A-Za-z0-9_.]*')[^']*(?:'|$)", re.DOTALL)  # API names stay
-_ADDRESS = re.compile(r"\S+@\S+")
-_NUMBER = re.compile(r"\+?\d[\d ().-]{5,}\d")
-RETRY_STATUSES = frozenset({406, 420, 429, *range(500, 600)})
+_CONCURRENT = "too many long requests run in this Salesforce org at the same time; run again later"
+RETRY_STATUSES = frozenset({406, 408, 420, 425, 429, *range(500, 600)})
+SIMULATOR_LIMIT = "SIMULATOR_LIMIT"  # the simulator's own word for what it does not support
 
 
 def code_of(error: SalesforceError) -> str:
@@ -33,6 +33,8 @@ def code_of(error: SalesforceError) -> str:
 
 def is_passing(error: SalesforceError) -> bool:
     """Whether the same request may succeed a little later."""
+    if code_of(error) == SIMULATOR_LIMIT:
+        return False
     return _is_concurrent(error) or code_of(error) in _RETRY or error.status in RETRY_STATUSES
 
 
@@ -41,35 +43,49 @@ def _is_concurrent(error: SalesforceError) -> bool:
     return code_of(error) == "REQUEST_LIMIT_EXCEEDED" and "oncurrent" in str(error.content)
 
 
-def translate(error: SalesforceError, what: str) -> ConnectorError:
+def is_own_error(error: SalesforceError) -> bool:
+    """Whether Salesforce itself answered, with an error that concerns this one resource: login and address are good."""
+    return bool(code_of(error)) and error.status != 401 and code_of(error) not in _QUOTA
+
+
+def translate(
+    error: SalesforceError, what: str, literals: Iterable[str] = (), *, is_first: bool = False
+) -> ConnectorError:
     """A failed request in our words.
 
     Args:
         error: from simple-salesforce.
         what: what was being done, for the message.
+        literals: of the query that was sent; none of them appears in the message.
+        is_first: nothing that this client asked was ever answered.
     """
-    code = code_of(error)
-    if _is_concurrent(error):
-        return QuotaError("too many long requests run in this Salesforce org at the same time; run again later")
+    code, status = code_of(error), error.status
+    if code == SIMULATOR_LIMIT:
+        return ConfigurationError(f"Salesforce refuses {what} ({code}): {_message(error)}")
     if code in _QUOTA:
-        return QuotaError(_QUOTA[code])
+        return QuotaError(_CONCURRENT if _is_concurrent(error) else _QUOTA[code])
+    reason = reason_of(_message(error), literals)
     if code in _CONFIGURATION:
-        return ConfigurationError(f"Salesforce refuses {what} ({code}): {_explain(error)}")
+        return ConfigurationError(f"Salesforce refuses {what} ({code}): {reason or 'no reason given'}")
     remedy = {
         403: f"Salesforce forbids {what} ({code or 'HTTP 403'}); check the user's permission set",
         404: f"Salesforce does not know {what}; check the name and the user's permissions",
         410: "this Salesforce API version is retired; set SALESFORCE_API_VERSION to a current one",
-    }.get(error.status)
+    }.get(status)
     if remedy is not None:
         return ConfigurationError(remedy)
-    return DownError(f"Salesforce failed at {what} (HTTP {error.status}{', ' + code if code else ''}); run again later")
+    where = f"{what} (HTTP {status}{', ' + code if code else ''})"
+    if status in RETRY_STATUSES or status == 401 or code in _RETRY:
+        return DownError(f"Salesforce failed at {where}; run again later")
+    refusal = (
+        f"Salesforce refuses {where}{': ' if reason else ''}{reason}. The same request would be refused again: correct "
+        "its cause, or report it with this code"
+    )
+    return ConfigurationError(refusal) if is_first else CrmRefusedError(refusal, code)
 
 
-def _explain(error: SalesforceError) -> str:
-    """Salesforce's own words about a query or a field name, without the values that a query may have quoted."""
+def _message(error: SalesforceError) -> str:
+    """The text of the first error; empty where there is none."""
     content: Any = error.content  # a list, a mapping or text: the library's annotation says bytes
-    first = content[0] if isinstance(content, list) and content else {}
-    text = str(first.get("message", "")) if isinstance(first, dict) else ""
-    for pattern in (_QUOTED, _ADDRESS, _NUMBER):
-        text = pattern.sub("…", text)
-    return " ".join(text.split())[:300] or "no reason given"
+    first = content[0] if isinstance(content, list) and content else content
+    return str(first.get("message") or "") if isinstance(first, dict) else ""

@@ -30,12 +30,13 @@ class SalesforceCrm(Crm):
         self._objects: dict[str, ObjectInfo] = {}
 
     def login(self) -> None:
-        """Log in and read the daily quota."""
-        answer = _mapping(self._client.call("other", "reading the limits", "limits/"))
+        """Log in and read the daily quota; a user who may not read the limits has it from the headers of answers."""
+        answer = _mapping(self._client.optional("reading the limits", "limits/"))
         daily = _mapping(answer.get("DailyApiRequests"))
         limit, left = daily.get("Max"), daily.get("Remaining")
         if isinstance(limit, int) and isinstance(left, int):
             self._client.note_quota(limit - left, limit)
+        self._client.check_quota()
 
     def org_id(self) -> str:
         """From the identity address in the version's resource list, which every API user may read."""

@@ -1,5 +1,7 @@
 """SOQL for selections, and the look at a condition before it is trusted inside parentheses."""
 
+import re
+
 from simple_salesforce.format import format_soql
 
 from connector.core.errors import ConfigurationError
@@ -79,3 +81,17 @@ def check_text(condition: str) -> None:
         raise ConfigurationError("quotes or parentheses do not match in the condition")
     if not condition.strip():
         raise ConfigurationError("the condition is empty; leave it out instead")
+
+
+_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'?|(?<![\w.])([+-]?\d[\w.:+-]*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def literals(soql: str) -> list[str]:
+    """Every text, number and date of a query, texts without their quotes, both as written and as meant."""
+    found: list[str] = []
+    for match in _LITERAL.finditer(soql):
+        text, number = match.groups()
+        written = number if text is None else text
+        found += dict.fromkeys((written, _ESCAPE.sub(r"\1", written)))
+    return [value for value in found if value.strip()]

@@ -1,87 +1,158 @@
-"""Logins and the requests session: time limits, connection retries, constant headers, loopback addresses.
+"""The requests session of one org: bounded exchanges, constant headers, plain http for loopback, redirects refused.
 
 Worked around here (simple-salesforce 1.12.10): no default timeout anywhere, the token request included (issue 148);
 no connection retry (issue 402); extra headers lost when it refreshes a token by itself (so it never does: it is given
-a plain token, and a refused one is replaced above it); https forced on loopback addresses.
+a plain token, and a refused one is replaced above it); https forced on loopback addresses; answers that are no object
+and no list crash it; a nonsensical `Sforce-Limit-Info` crashes it. Whatever the library sends passes `Adapter`.
 """
 
-import threading
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import re
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import requests
-from requests.adapters import HTTPAdapter
-from simple_salesforce.exceptions import SalesforceAuthenticationFailed
-from simple_salesforce.login import SalesforceLogin
-from urllib3.util.retry import Retry
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 
-from connector.core.errors import ConfigurationError, DownError
+from connector.core.errors import ConfigurationError
+from connector.net import Budget, NetworkSettings, RedirectError, Reply, UnreadableError, exchange
+from connector.net.deadline import Monotonic
 
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 150.0  # above the 120 s after which Salesforce itself ends a request
+MAX_BYTES = 32 * 2**20  # of an answer, unpacked
+TOTAL_S = 30.0  # for a login, a describe, and whatever else Salesforce answers from memory
+# Salesforce works on a query, a read or a write for up to 120 s, and its own words about it are worth waiting for. Once
+# the answer has begun, it must end within the usual time.
+WORK_S, ANSWER_S = 130.0, TOTAL_S
 CONNECT_RETRIES = 3
-_PASSING_WORDS = ("temporarily_unavailable", "server_error", "unknown_error")
+_WORKING = re.compile(r"/services/data/v[0-9.]+/(query|queryAll|composite|jobs)\b")
+_USAGE = re.compile(r"(?:^|[\s,;])api-usage=([0-9]{1,12})/([0-9]{1,12})(?![0-9])")
 _MY_DOMAIN = ".salesforce.com"
 _LOOPBACK_DOMAIN = "loopback.my"
 # Set on the session, so that they survive whatever a client library does with per-call headers.
 CONSTANT_HEADERS = {"Sforce-Auto-Assign": "FALSE", "Sforce-Call-Options": "client=crm-enrichment-connector"}
+NoteUsage = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """How to log in to one org; exactly one of the three ways is filled.
+class _Answer(requests.Response):
+    """A whole answer, whose JSON is read without trust in it."""
 
-    Attributes:
-        instance_url: the org's My Domain address.
-        client_id, client_secret: client credentials.
-        username, private_key_file: JWT bearer, with client_id.
-        access_token: an existing token, which cannot be refreshed.
-    """
+    def __init__(self, request: requests.PreparedRequest, reply: Reply) -> None:
+        super().__init__()
+        self._reply = reply
+        self._content, self._content_consumed = reply.body, True
+        self.status_code = reply.status
+        self.headers = CaseInsensitiveDict({name: reply.headers[name] for name in reply.headers})
+        self.headers.pop("Sforce-Limit-Info", None)  # the library fails on nonsense in it: it is read here alone
+        self.encoding = "utf-8"
+        self.url, self.request = request.url or "", request
 
-    instance_url: str
-    client_id: str | None = None
-    client_secret: str | None = None
-    username: str | None = None
-    private_key_file: Path | None = None
-    access_token: str | None = None
+    def json(self, **_: Any) -> Any:  # noqa: ANN401 as the base
+        """The body's value.
 
-    def missing(self) -> str | None:
-        """Which settings are missing, in words; None when a login is possible."""
-        if not self.instance_url:
-            return "SALESFORCE_INSTANCE_URL"
-        if self.access_token or (self.client_id and (self.client_secret or (self.username and self.private_key_file))):
-            return None
-        if self.username or self.private_key_file:
-            return "SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and SALESFORCE_PRIVATE_KEY_FILE together"
-        return "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or SALESFORCE_ACCESS_TOKEN)"
+        Raises:
+            UnreadableError: it is no JSON, or JSON that no answer of Salesforce is.
+        """
+        found = self._reply.json()
+        if self.status_code < 300 and not isinstance(found, dict | list):
+            raise UnreadableError("answered with JSON that is neither an object nor a list")
+        return found
 
 
-class Adapter(HTTPAdapter):
-    """Sets time limits, retries connections that never opened, and speaks http to a loopback org.
+class Adapter(BaseAdapter):
+    """Sends each request of a session as one bounded exchange.
 
     Args:
         plain: (https prefix, http prefix) to rewrite; empty except for rehearsals.
+        network: proxies and trusted certificates.
+        note_usage: given the org's requests of the day, used and allowed, whenever an answer carries them.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, plain: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        plain: Mapping[str, str],
+        network: NetworkSettings,
+        note_usage: NoteUsage | None = None,
+        clock: Monotonic = time.monotonic,
+    ) -> None:
+        super().__init__()
         self._plain = dict(plain)
-        super().__init__(max_retries=Retry(CONNECT_RETRIES, connect=CONNECT_RETRIES, read=0, status=0, other=0))
+        self._network = network
+        self._note_usage = note_usage
+        self._clock = clock
+        self._transports: dict[str, httpx.HTTPTransport] = {}
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 as the base
-        """Send with a time limit, whatever the caller forgot."""
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401 as the base
+        """Send with the time that the kind of request may take; limits that the library names are not looked at.
+
+        Raises:
+            NoAnswerError: no whole answer arrived in time.
+            UnreadableError: the answer is too large or badly packed.
+            MovedError: the org redirects to another address.
+        """
         for prefix, replacement in self._plain.items():
             if request.url and request.url.startswith(prefix):
                 request.url = replacement + request.url[len(prefix) :]
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-        return super().send(request, *args, **kwargs)
+        url = httpx.URL(request.url or "")
+        sent = httpx.Request(request.method or "GET", url, headers=dict(request.headers), content=request.body)
+        try:
+            reply = exchange(self._transport(url), sent, budget_of(url.path), self._clock)
+        except RedirectError as error:
+            raise MovedError(url.host, error.host) from error
+        self._read_usage(reply)
+        return _Answer(request, reply)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+
+    def _transport(self, url: httpx.URL) -> httpx.HTTPTransport:
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        if origin not in self._transports:
+            self._transports[origin] = self._network.transport(origin, CONNECT_RETRIES)
+        return self._transports[origin]
+
+    def _read_usage(self, reply: Reply) -> None:
+        found = _USAGE.search(reply.headers.get("Sforce-Limit-Info", "")[:1000])
+        if found and self._note_usage is not None:
+            self._note_usage(int(found[1]), int(found[2]))
 
 
-def new_session(instance_url: str) -> requests.Session:
+class MovedError(ConfigurationError):
+    """The org answers at another address: its My Domain was renamed, or a login page stands before it."""
+
+    def __init__(self, host: str, new_host: str) -> None:
+        at = f"https://{new_host}" if new_host and new_host != host else ""
+        is_org = bool(at) and new_host.endswith(_MY_DOMAIN)
+        remedy = (
+            f"if My Domain was renamed, set SALESFORCE_INSTANCE_URL={at}"
+            if is_org
+            else "check SALESFORCE_INSTANCE_URL (Setup, My Domain), and that nothing on the way asks for a login"
+        )
+        super().__init__(
+            f"Salesforce's address {host} redirects to {new_host or 'an address without a readable name'}: {remedy}. "
+            "The login was not sent there"
+        )
+
+
+def budget_of(path: str) -> Budget:
+    """The time and size that a request to a path may take."""
+    if _WORKING.match(path):
+        return Budget(WORK_S, MAX_BYTES, answer_s=ANSWER_S)
+    return Budget(TOTAL_S, MAX_BYTES)
+
+
+def new_session(
+    instance_url: str,
+    network: NetworkSettings | None = None,
+    note_usage: NoteUsage | None = None,
+    clock: Monotonic = time.monotonic,
+) -> requests.Session:
     """A session for one org and one thread."""
     parts = urlsplit(instance_url)
     plain: dict[str, str] = {}
@@ -89,10 +160,15 @@ def new_session(instance_url: str) -> requests.Session:
         for host in (parts.netloc, _LOOPBACK_DOMAIN + _MY_DOMAIN):
             plain[f"https://{host}/"] = f"http://{parts.netloc}/"
     session = requests.Session()
-    session.trust_env = False
+    session.trust_env = False  # proxies and certificates come from `network`
     session.headers.update(CONSTANT_HEADERS)
-    session.mount("https://", Adapter(plain))
+    adapter = Adapter(plain, network or _DEFAULT_NETWORK, note_usage, clock)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, adapter)
     return session
+
+
+_DEFAULT_NETWORK = NetworkSettings()
 
 
 def domain_of(instance_url: str) -> str:
@@ -112,106 +188,3 @@ def domain_of(instance_url: str) -> str:
             "(Setup, My Domain)"
         )
     return domain
-
-
-class TokenSource:
-    """The one place that asks for tokens; safe to share between threads.
-
-    Args:
-        login: how to log in.
-        session: for token requests.
-    """
-
-    def __init__(self, login: Login, session: requests.Session) -> None:
-        self._login = login
-        self._session = session
-        self._token: str | None = login.access_token
-        self._lock = threading.Lock()
-        self._worked = False
-
-    def get(self, stale: str | None = None) -> str:
-        """A token that is not `stale`; asks for a new one only when nobody else has meanwhile.
-
-        Raises:
-            ConfigurationError: the first login is refused.
-            DownError: a later one is, or the token given cannot be renewed.
-            requests.RequestException: no answer that decides anything; worth another try.
-        """
-        with self._lock:
-            if self._token is None or self._token == stale:
-                if self._login.access_token:
-                    raise self._refused("SALESFORCE_ACCESS_TOKEN has expired or is not valid here; get a new one")
-                self._token = self._ask()
-            return self._token
-
-    def worked(self) -> None:
-        """A request with the token was answered: a later refusal is no configuration error."""
-        self._worked = True
-
-    def _ask(self) -> str:
-        arguments = self._arguments()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the library's advice on stderr; ours stands in the error
-                token, _ = SalesforceLogin(session=self._session, **arguments)
-        except SalesforceAuthenticationFailed as error:
-            # A number in the place of the word is the status of an answer that was no JSON.
-            if isinstance(error.code, int) or error.code in _PASSING_WORDS:
-                raise requests.HTTPError(f"no usable answer to the login ({error.code})") from error
-            raise self._refused(_advice(str(error.code))) from error
-        except AttributeError as error:  # what the library makes of JSON that is no token answer
-            raise requests.HTTPError("no usable answer to the login") from error
-        if not token:
-            raise self._refused("Salesforce's login answer holds no token")
-        return token
-
-    def _arguments(self) -> dict[str, Any]:
-        login, domain = self._login, domain_of(self._login.instance_url)
-        if login.username and login.private_key_file:
-            sandbox = ".sandbox" in domain or "--" in domain
-            return {
-                "username": login.username,
-                "consumer_key": login.client_id,
-                "privatekey": _private_key(login.private_key_file),
-                "domain": "test" if sandbox else "login",
-                "instance_url": domain,
-            }
-        return {"consumer_key": login.client_id, "consumer_secret": login.client_secret, "domain": domain}
-
-    def _refused(self, message: str) -> ConfigurationError | DownError:
-        return DownError(message) if self._worked else ConfigurationError(message)
-
-
-def _private_key(path: Path) -> bytes:
-    """The key's PEM text, proved to be one before the library signs with it.
-
-    Raises:
-        ConfigurationError: it cannot be read, or is another kind of key.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        pem = path.read_bytes()
-        key, why = load_pem_private_key(pem, password=None), ""
-    except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
-        key, why = None, f" ({type(error).__name__})"
-    if not isinstance(key, RSAPrivateKey):
-        raise ConfigurationError(
-            f"SALESFORCE_PRIVATE_KEY_FILE cannot be used{why}: it must be a readable PEM file with an RSA private key "
-            "that has no passphrase"
-        )
-    return pem
-
-
-def _advice(code: str) -> str:
-    word = code if code.replace("_", "").isalnum() else "refused"
-    remedy = {
-        "invalid_client": "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET",
-        "invalid_client_id": "check SALESFORCE_CLIENT_ID",
-        "invalid_grant": "enable the client credentials flow in the External Client App and give it a run-as user; for "
-        "JWT, pre-authorise the user and check SALESFORCE_USERNAME",
-        "invalid_request": "enable the OAuth flow in the External Client App",
-    }.get(word, "check the SALESFORCE_* settings and the External Client App")
-    return f"Salesforce refuses the login ({word}): {remedy}"

@@ -1,0 +1,183 @@
+"""Ways to log in, and the one place that asks for tokens.
+
+The token requests are those of docs/salesforce.md, Authentication. They are made here and not by simple-salesforce,
+which knows no audience but `login` and `test`, fails on JSON that is no token answer, and writes advice to stderr.
+"""
+
+import base64
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+import requests
+
+from connector.core.errors import ConfigurationError, ConnectorError, DownError
+from connector.crm.salesforce.refusals import PASSING, refused_login
+from connector.crm.salesforce.transport import domain_of
+from connector.net import UnreadableError
+
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 a path
+ASSERTION_S = 180  # how long a signed assertion is valid; Salesforce takes no more than five minutes
+_PASSING_STATUSES = frozenset({408, 425, 429})
+JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+PRODUCTION, SANDBOX = "https://login.salesforce.com", "https://test.salesforce.com"
+# Partitioned domains of orgs that log in at test.salesforce.com (Salesforce Help, My Domain URL formats, 2026).
+# Developer Edition (.develop), Trailhead (.trailblaze), demo and free orgs log in at login.salesforce.com.
+_SANDBOX_PARTS = frozenset({"sandbox", "scratch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in to one org; exactly one of the three ways is filled.
+
+    Attributes:
+        instance_url: the org's My Domain address.
+        client_id, client_secret: client credentials.
+        username, private_key_file: JWT bearer, with client_id.
+        access_token: an existing token, which cannot be refreshed.
+        jwt_audience: replaces the audience that follows from the address.
+    """
+
+    instance_url: str
+    client_id: str | None = None
+    client_secret: str | None = None
+    username: str | None = None
+    private_key_file: Path | None = None
+    access_token: str | None = None
+    jwt_audience: str = ""
+
+    def missing(self) -> str | None:
+        """Which settings are missing, in words; None when a login is possible."""
+        if not self.instance_url:
+            return "SALESFORCE_INSTANCE_URL"
+        if self.access_token or (self.client_id and (self.client_secret or (self.username and self.private_key_file))):
+            return None
+        if self.username or self.private_key_file:
+            return "SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and SALESFORCE_PRIVATE_KEY_FILE together"
+        return "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET (or SALESFORCE_ACCESS_TOKEN)"
+
+    def audience(self) -> str:
+        """The `aud` of a JWT assertion."""
+        if self.jwt_audience:
+            return self.jwt_audience
+        domain = domain_of(self.instance_url)
+        is_sandbox = "--" in domain or not _SANDBOX_PARTS.isdisjoint(domain.split("."))
+        return SANDBOX if is_sandbox else PRODUCTION
+
+
+class TokenSource:
+    """The one place that asks for tokens; safe to share between threads.
+
+    Args:
+        login: how to log in.
+        session: for token requests.
+    """
+
+    def __init__(self, login: Login, session: requests.Session) -> None:
+        self._login = login
+        self._session = session
+        self._token: str | None = login.access_token
+        self._lock = threading.Lock()
+        self._worked = False
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether a request with a token was ever answered."""
+        return self._worked
+
+    def get(self, stale: str | None = None) -> str:
+        """A token that is not `stale`; asks for a new one only when no other thread has meanwhile.
+
+        Raises:
+            ConfigurationError: the first login is refused.
+            DownError: a later one is, or the token given cannot be renewed.
+            StopError: the org takes no more logins for now.
+            ExchangeError: no answer that decides anything; worth another try.
+        """
+        with self._lock:
+            if self._token is None or self._token == stale:
+                if self._login.access_token:
+                    raise self._refused("SALESFORCE_ACCESS_TOKEN has expired or is not valid here; get a new one")
+                self._token = self._ask()
+            return self._token
+
+    def worked(self) -> None:
+        """A request with the token was answered: a later refusal is no configuration error."""
+        self._worked = True
+
+    def _ask(self) -> str:
+        url = f"https://{domain_of(self._login.instance_url)}.salesforce.com{TOKEN_PATH}"
+        form, headers = self._form()
+        answer = self._session.post(url, form, headers=headers)
+        try:
+            found = answer.json()
+        except UnreadableError as error:
+            if 400 <= answer.status_code < 500 and answer.status_code not in _PASSING_STATUSES:
+                raise self._refused(
+                    f"Salesforce's login address {error.why} (HTTP {answer.status_code}); check SALESFORCE_INSTANCE_URL"
+                ) from error
+            raise
+        if not isinstance(found, dict):
+            raise UnreadableError(f"answered the login with JSON that is no token answer (HTTP {answer.status_code})")
+        if answer.status_code != 200:
+            raise self._why(answer.status_code, found)
+        token = found.get("access_token")
+        if not isinstance(token, str) or not _is_header_text(token):
+            raise self._refused("Salesforce's login answer holds no token")
+        return token
+
+    def _why(self, status: int, answer: dict[str, Any]) -> Exception:
+        code, description = answer.get("error"), answer.get("error_description")
+        if str(code) in PASSING or status >= 500 or status in _PASSING_STATUSES:
+            return UnreadableError(f"did not decide on the login (HTTP {status})")
+        login = self._login
+        private = (login.client_id, login.client_secret, login.username)
+        refusal = refused_login(str(code or f"HTTP {status}"), str(description or ""), private)
+        return self._refused(str(refusal)) if isinstance(refusal, ConfigurationError) else refusal
+
+    def _form(self) -> tuple[dict[str, str], dict[str, str]]:
+        login = self._login
+        if login.username and login.private_key_file:
+            claims = {
+                "iss": login.client_id,
+                "sub": login.username,
+                "aud": login.audience(),
+                "exp": int(time.time()) + ASSERTION_S,
+            }
+            assertion = jwt.encode(claims, _private_key(login.private_key_file), algorithm="RS256")
+            return {"grant_type": JWT_GRANT, "assertion": assertion}, {}
+        pair = base64.b64encode(f"{login.client_id}:{login.client_secret}".encode()).decode()
+        return {"grant_type": "client_credentials"}, {"Authorization": f"Basic {pair}"}
+
+    def _refused(self, message: str) -> ConnectorError:
+        return DownError(message) if self._worked else ConfigurationError(message)
+
+
+def _is_header_text(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable() and " " not in token
+
+
+def _private_key(path: Path) -> bytes:
+    """The key's PEM text, proved to be one before it signs.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is another kind of key.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        pem = path.read_bytes()
+        key, why = load_pem_private_key(pem, password=None), ""
+    except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
+        key, why = None, f" ({type(error).__name__})"
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError(
+            f"SALESFORCE_PRIVATE_KEY_FILE cannot be used{why}: it must be a readable PEM file with an RSA private key "
+            "that has no passphrase"
+        )
+    return pem
