@@ -141,7 +141,7 @@ class Application:
             shared: several runs may be at work at once.
         """
         settings = self.configured.settings
-        crm = connect_crm(settings, self.clock)
+        crm = connect_crm(settings, self.clock, self.configured.network)
         ledger = open_ledger(self.configured, throwaway=throwaway, announce=self._progress.note)
         self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
@@ -213,12 +213,13 @@ class Application:
             with self._worked_for(parts) as driver:
                 yield serve(self.configured, parts, self.mappings, driver, schedule)
 
-    def work(self, concurrency: int, begin: Callable[[Sequence[str]], None]) -> None:
+    def work(self, concurrency: int, begin: Callable[[Sequence[str]], None], on_stop: Callable[[], None]) -> None:
         """Be a worker of the ledger on PostgreSQL, until told to stop.
 
         Args:
             concurrency: jobs at a time.
             begin: called before the work begins, with a line for each mapping: the next time of its schedule.
+            on_stop: called at the signal to stop.
 
         Raises:
             ConfigurationError: whatever a run would find wrong.
@@ -228,7 +229,7 @@ class Application:
             self._bind(parts)
             if not parts.ledger.database.is_sqlite:
                 begin(self._schedule_lines(parts.ledger))
-            work(parts, self, concurrency)
+            work(parts, self, concurrency, on_stop)
 
     @contextmanager
     def _worked_for(self, parts: Parts) -> Iterator[Driver | None]:

@@ -1,10 +1,12 @@
 """All settings, read and checked as far as they can be without a network; every problem in one error."""
 
 import logging
+import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic_settings import BaseSettings
 
 from connector.config import (
@@ -23,6 +25,8 @@ from connector.config import (
 from connector.core.errors import ConfigurationError
 from connector.crm.salesforce import Login
 from connector.engine.context import AccountLimits
+from connector.net import NetworkSettings
+from connector.net.settings import NETWORK_SETTINGS
 from connector.providers import REGISTRY
 from connector.providers.settings import ProviderSettings
 
@@ -38,6 +42,7 @@ class Configured:
     settings: Settings
     providers: Mapping[str, ProviderSettings]
     env_file: Path | None
+    network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def ledger_url(self) -> str:
         """Where the ledger is: as set, else beside the `.env` file, else in the working directory."""
@@ -116,10 +121,20 @@ def survey(env_file: Path | None) -> Survey:
     for name, entry in REGISTRY.items():
         providers[name], wrong = read_group(entry.settings, values.texts)
         problems += wrong
-    configured = Configured(settings, providers, env_file)
+    configured = Configured(settings, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
     return Survey(configured, tuple(problems))
+
+
+def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:
+    """Proxies and certificates: from the environment, else from `.env`; a setting of the one hides it in the other."""
+    names = {name for known in NETWORK_SETTINGS for name in (known, known.lower())}
+    in_file = dotenv_values(env_file, interpolate=False) if env_file is not None else {}
+    given = {name for name in names if environment.get(name)}
+    hidden = {name.upper() for name in given}
+    found = {name: value for name, value in in_file.items() if name in names and value and name.upper() not in hidden}
+    return NetworkSettings({**found, **{name: environment[name] for name in given}})
 
 
 def known_settings() -> set[str]:

@@ -11,11 +11,12 @@ from connector.core.errors import ConfigurationError
 from connector.crm.interface import Crm
 from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import Client
+from connector.net import NetworkSettings
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
 from connector.providers.lensmor_events import LensmorEvents
-from connector.providers.settings import BuiltWith, ProviderSettings
+from connector.providers.settings import BuiltWith
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
 from connector.store.limiter import Limiter
@@ -106,8 +107,13 @@ def _keys(settings: Settings, path: Path | None, *, is_new: bool) -> list[str]:
     return read_or_create_key_file(path.with_name(path.name + ".key"), may_create=is_new)
 
 
-def connect_crm(settings: Settings, clock: Clock) -> Crm:
+def connect_crm(settings: Settings, clock: Clock, network: NetworkSettings | None = None) -> Crm:
     """The Salesforce client; nothing is sent yet.
+
+    Args:
+        settings: the login, and how much of the quota is kept.
+        clock: waits between tries.
+        network: proxies and trusted certificates.
 
     Raises:
         ConfigurationError: login settings are missing.
@@ -116,21 +122,23 @@ def connect_crm(settings: Settings, clock: Clock) -> Crm:
     missing = login.missing()
     if missing:
         raise ConfigurationError(f"Salesforce's login is not set: {missing}; put it into the environment or .env")
-    client = Client(login, settings.salesforce_api_version, settings.salesforce_api_reserve_percent, clock.sleep)
-    return SalesforceCrm(client)
+    reserve_percent = settings.salesforce_api_reserve_percent
+    return SalesforceCrm(Client(login, settings.salesforce_api_version, reserve_percent, clock.sleep, network))
 
 
-def vendor_http(name: str, found: ProviderSettings, ledger: Ledger, clock: Clock) -> VendorHttp:
+def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> VendorHttp:
     """The connection to one vendor, with its share of the rate budget.
 
     Raises:
         ConfigurationError: its key is missing.
     """
+    found = configured.providers[name]
     if found.api_key is None:
         raise ConfigurationError(f"{name.upper()}_API_KEY is missing; put it into the environment or .env")
     pace = Limiter(ledger.database, f"{name}/{found.account}", found.requests_per_minute, clock)
     headers = REGISTRY[name].headers(found.api_key.get_secret_value())
-    return VendorHttp(name, found.base_url.rstrip("/"), headers, pace, clock.sleep, f"{name.upper()}_API_KEY")
+    url, key_setting = found.base_url.rstrip("/"), f"{name.upper()}_API_KEY"
+    return VendorHttp(name, url, headers, pace, clock.sleep, key_setting, network=configured.network)
 
 
 def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
@@ -157,7 +165,7 @@ def connect_providers(
     for name, entry in REGISTRY.items():
         if name in names:
             found = configured.providers[name]
-            http = vendor_http(name, found, ledger, clock)
+            http = vendor_http(configured, name, ledger, clock)
             connected[name] = entry.build(http, found, built_with)
     return connected
 
@@ -165,7 +173,7 @@ def connect_providers(
 @contextmanager
 def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> Iterator[LensmorEvents]:
     """Lensmor's event routes."""
-    http = vendor_http("lensmor", configured.providers["lensmor"], ledger, clock)
+    http = vendor_http(configured, "lensmor", ledger, clock)
     try:
         yield LensmorEvents(http)
     finally:

@@ -128,7 +128,7 @@ def tools(lender: Lender, claim: Claim, stopping: Callable[[], bool]) -> Tools:
         return {} if found.is_flagged else lender.selections(crm, found, mappings)
 
     return Tools(
-        connect=lambda: connect_crm(lender.configured.settings, lender.clock),
+        connect=lambda: connect_crm(lender.configured.settings, lender.clock, lender.configured.network),
         check=lender.check,
         select=select,
         claim=claim,
@@ -151,7 +151,7 @@ def driving(parts: Parts, lender: Lender) -> Iterator[Driver]:
         desk.close()
 
 
-def work(parts: Parts, lender: Lender, concurrency: int) -> None:
+def work(parts: Parts, lender: Lender, concurrency: int, on_stop: Callable[[], None]) -> None:
     """Be a worker until told to stop.
 
     Raises:
@@ -165,7 +165,9 @@ def work(parts: Parts, lender: Lender, concurrency: int) -> None:
     from connector.runtime.distributed import Worker
 
     url = sa.make_url(parts.ledger.database.url).set(drivername="postgresql")
-    worker = Worker(url.render_as_string(hide_password=False), parts.ledger, list(lender.mappings), concurrency)
+    worker = Worker(
+        url.render_as_string(hide_password=False), parts.ledger, list(lender.mappings), concurrency, on_stop
+    )
     desk = Desk(parts, lender.mappings, tools(lender, parts.ledger.drive, lambda: worker.stopping))
     try:
         worker.run(desk)

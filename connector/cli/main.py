@@ -9,11 +9,9 @@ import click
 
 from connector.cli import admin, events, history, operator, rehearse, runs, serve
 from connector.cli.common import say
+from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
 from connector.core.errors import ConnectorError
 from connector.report.logs import where
-
-INTERRUPTED = 130
-INTERRUPTED_TEXT = "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,6 +39,11 @@ for module in (runs, serve, history, operator, admin, events, rehearse):
 def main() -> None:
     """Run one command; every error is one message and one documented exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    with ENDING.on_signals():
+        _run()
+
+
+def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name in another script must not stop a run on an old terminal

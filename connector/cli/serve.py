@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from connector.cli.common import StartNotes, announce, env_option, mapping_option, say
+from connector.cli.ending import ENDING
 from connector.core.errors import ConfigurationError
 
 
@@ -50,7 +51,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         notes.started()
         log_to_stderr()
-        running = server(site.application())
+        running = server(site.application(), ENDING.begin)
         for number in (signal.SIGTERM, signal.SIGINT):  # the server passes them on to these when it has stopped
             signal.signal(number, running.handle_exit)
         running.run(sockets=[listening])
@@ -83,7 +84,7 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
         notes.started()
         log_to_stderr()
 
-    application.work(concurrency, begin)
+    application.work(concurrency, begin, ENDING.begin)
 
 
 COMMANDS = (serve, worker)

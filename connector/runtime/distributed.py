@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ UPKEEP = "upkeep"
 EVERY_TEN_SECONDS = "* * * * * */10"  # Procrastinate's sixth field is the seconds
 BEAT_S = 10.0
 DEAD_AFTER_S = 30.0  # a worker without a sign of life: its jobs go to others
-GRACE_S = 20.0
+GRACE_S = 6.0  # below the eight seconds after which the process is ended whatever it waits for
 ASSISTANTS = 4  # at most so many workers are asked to help with a run; each helps once
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -87,13 +87,17 @@ class Worker:
         ledger: the same.
         mappings: those that this worker knows.
         concurrency: jobs at a time.
+        on_stop: called at the signal to stop.
     """
 
-    def __init__(self, address: str, ledger: Ledger, mappings: Sequence[str], concurrency: int) -> None:
+    def __init__(
+        self, address: str, ledger: Ledger, mappings: Sequence[str], concurrency: int, on_stop: Callable[[], None]
+    ) -> None:
         self._ledger = ledger
         self._outbox = Delivery()
         self._queues = [*map(queue_of, mappings), UPKEEP]
         self._concurrency = concurrency
+        self._on_stop = on_stop
         self._stop = threading.Event()
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=address))
 
@@ -183,6 +187,7 @@ class Worker:
         stopped = asyncio.Event()
 
         def stop() -> None:
+            self._on_stop()
             self._stop.set()
             stopped.set()
 

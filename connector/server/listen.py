@@ -3,6 +3,8 @@
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -13,7 +15,7 @@ HEAD_TIMEOUT_S = 10.0  # for a whole request head, the first one of a connection
 MOST_HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_S = 5
 MOST_CONNECTIONS = 500
-STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 3  # for open requests; the rest of the ten seconds is for runs under way
 _Protocol: Any = AutoHTTPProtocol
 
 
@@ -59,8 +61,30 @@ class _Impatient(_Protocol):  # type: ignore[misc]
             self.transport.close()
 
 
-def server(application: ASGIApp) -> uvicorn.Server:
-    """A server for the application; it logs nothing, for its lines would show secrets in paths."""
+class _Server(uvicorn.Server):
+    """Reports the signal to stop at once: its event loop may keep signals from everything else."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn."""
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+
+def _nothing() -> None:
+    """At the signal to stop, unless something is given."""
+
+
+def server(application: ASGIApp, on_stop: Callable[[], None] = _nothing) -> uvicorn.Server:
+    """A server for the application; it logs nothing, for its lines would show secrets in paths.
+
+    Args:
+        application: what answers.
+        on_stop: called at the signal to stop.
+    """
     config = uvicorn.Config(
         application,
         http=_Impatient,
@@ -74,7 +98,7 @@ def server(application: ASGIApp) -> uvicorn.Server:
         limit_concurrency=MOST_CONNECTIONS,
         lifespan="off",
     )
-    return uvicorn.Server(config)
+    return _Server(config, on_stop)
 
 
 def is_loopback_host(host: str) -> bool:

@@ -358,7 +358,8 @@ def test_a_write_with_such_an_answer_is_lost_and_compared_again(
 
 
 def test_lists_and_objects_of_the_wrong_kind_are_no_crash(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for body in ([], {}, [None], {"records": 5}, {"fields": {}}, [[]]):
+    bodies: list[object] = [[], {}, [None], {"records": 5}, {"fields": {}}, [[]]]
+    for body in bodies:
         crm, _ = wired(stage, monkeypatch, lambda _, body=body: (200, body))  # type: ignore[misc]
         for call in (
             lambda crm=crm: crm.describe("Lead"),
