@@ -15,13 +15,13 @@ from connector.config import (
     Settings,
     check_url,
     database_url,
-    is_loopback,
     raise_all,
     read_group,
     read_values,
     reserved_names,
     setting_names,
 )
+from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError
 from connector.crm.salesforce import Login
 from connector.engine.context import AccountLimits

@@ -1,6 +1,6 @@
 """Settings from the environment or a `.env` file, and mapping files with errors that name file, line and key."""
 
-from connector.config.addresses import check_url, database_url, is_loopback
+from connector.config.addresses import check_url, database_url
 from connector.config.environment import ENV_FILE, PREFIXES, Values, env_file_here, read_values
 from connector.config.finding import find_mapping
 from connector.config.mapping_file import LoadedMapping, load_mapping
@@ -28,7 +28,6 @@ __all__ = [
     "database_url",
     "env_file_here",
     "find_mapping",
-    "is_loopback",
     "load_mapping",
     "raise_all",
     "read_group",

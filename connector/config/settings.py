@@ -46,6 +46,7 @@ class Settings(_Group):
     salesforce_username: str | None = None
     salesforce_private_key_file: Path | None = None
     salesforce_access_token: SecretStr | None = None
+    salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
     salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
     salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
     connector_database_url: str = ""
@@ -76,7 +77,6 @@ class Settings(_Group):
 class ReservedSettings(_Group):
     """Documented names that no code of this version uses yet: known, and checked for their form."""
 
-    salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
     hubspot_access_token: SecretStr | None = None
     hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
     hubspot_api_reserve_percent: int = Field(default=20, ge=0, le=99)

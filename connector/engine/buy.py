@@ -5,6 +5,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from connector.core.errors import (
+    ConfigurationError,
     CreditsError,
     DownError,
     LostAnswerError,
@@ -64,6 +65,9 @@ def send(run: Run, provider: Provider, batch: Batch) -> None:
     except StopError as error:
         _give_back(run, batch, str(error), None)
         run.stop_buying(provider.name, str(error))
+    except ConfigurationError as error:  # a login that was never accepted: certainly without effect
+        _give_back(run, batch, str(error), None)
+        raise
     except RefusedError as error:
         _refused(run, provider, batch, error)
     else:

@@ -64,7 +64,7 @@ def exchanges(name: str) -> list[tuple[str, str, int, Any, dict[str, str]]]:
             for value in node:
                 walk(value)
 
-    walk(recordings.load(name).get("api", {}))
+    walk(recordings.body(name).get("api", {}))
     return found
 
 
@@ -136,7 +136,7 @@ def test_every_recorded_error_becomes_a_message_without_its_values(
 def test_the_recorded_reasons_are_shown_in_salesforces_words(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
     for name in ("unknown-field", "unknown-object", "invalid-field-upsert"):
-        crm = client_for(stage, monkeypatch, 400, recordings.load(f"amp-labs-connectors/test/{name}.json"))
+        crm = client_for(stage, monkeypatch, 400, recordings.body(f"amp-labs-connectors/test/{name}.json"))
         with pytest.raises(ConfigurationError) as caught:
             crm.check_condition("Lead", "A = 1")
         shown[name] = str(caught.value).partition("): ")[2]
@@ -150,12 +150,12 @@ def test_the_recorded_reasons_are_shown_in_salesforces_words(stage: Stage, monke
     [("auth_error_response", "SALESFORCE_CLIENT_SECRET"), ("refresh_error_response", "the login has expired")],
 )
 def test_the_recorded_refused_logins_have_a_remedy(name: str, advice: str) -> None:
-    body = recordings.load(f"restforce/{name}.json")
+    body = recordings.body(f"restforce/{name}.json")
     assert advice in str(refused_login(body["error"], body["error_description"]))
 
 
 def test_a_recorded_expired_session_is_renewed_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    crm = client_for(stage, monkeypatch, 401, recordings.load("restforce/expired_session_response.json"))
+    crm = client_for(stage, monkeypatch, 401, recordings.body("restforce/expired_session_response.json"))
     with pytest.raises(DownError, match="HTTP 401, INVALID_SESSION_ID"):
         crm.describe("Lead")
 
@@ -201,7 +201,7 @@ def test_every_recorded_usage_header_is_read(stage: Stage, monkeypatch: pytest.M
 def test_recorded_answers_of_collections_are_judged_row_by_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = "amp-labs-connectors/test/batch/update/contacts"
     for name in ("err-each-no-ids", "partial-but-allOrNone", "success"):
-        rows = recordings.load(f"{folder}/{name}.json")
+        rows = recordings.body(f"{folder}/{name}.json")
         crm = client_for(stage, monkeypatch, 200, rows)
         answers = crm.update("Contact", [Update(LEAD, {}) for _ in rows])
         assert [answer is None for answer in answers] == [row["success"] for row in rows]

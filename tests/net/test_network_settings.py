@@ -10,7 +10,7 @@ import pytest
 from commands import clean_environment
 from net_sites import OUTSIDE, Authority, RawSite, connect_proxy, json_answer, make_authority, saying
 
-from connector.app.joining import network_settings
+from connector.app.configuring import network_settings
 from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, UnreachableError
 from connector.crm.salesforce import Login, SalesforceCrm

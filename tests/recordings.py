@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 Json = Any  # recorded answers are whatever JSON holds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def folder() -> Path:
