@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from provider_benches import BENCHES, EVENT, NUMBERS, Bench, BenchHost, linkedin_name
 
-from connector.config import check_url
+from connector.config import check_url, read_settings
 from connector.core.errors import (
     ConfigurationError,
     ConnectorError,
@@ -79,7 +79,7 @@ def test_its_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{name.upper()}_{setting}", value)
     monkeypatch.setenv(f"CONNECTOR_MAX_CREDITS_PER_DAY_{name.upper()}", "500")
     entry = REGISTRY[name]
-    settings: ProviderSettings = entry.settings()
+    settings: ProviderSettings = read_settings(entry.settings, None)
     assert check_url("base url", settings.base_url).startswith("https://")
     assert (settings.account, settings.requests_per_minute, settings.max_per_day) == ("second", 30, 500)
     assert settings.api_key is not None
