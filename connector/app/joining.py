@@ -70,6 +70,7 @@ def open_ledger(
             )
         if throwaway:
             return ledger_in_memory()
+        _refuse_another_start(configured, path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"CONNECTOR_DATABASE_URL: there is no folder {path.parent}")
     seal = Seal(_keys(configured.settings, path, is_new=not exists))
@@ -83,6 +84,17 @@ def open_ledger(
     from connector.runtime.distributed import Delivery
 
     return Ledger(database, seal, configured.folder() / SPILL_NAME, Delivery())
+
+
+def _refuse_another_start(configured: Configured, path: Path) -> None:
+    """Make no second ledger where a relative address was meant from the working directory, as earlier versions did."""
+    text = configured.settings.connector_database_url
+    here = Path.cwd() / text.removeprefix("sqlite:///")
+    if text and here.resolve() != path.resolve() and here.is_file():
+        raise ConfigurationError(
+            f"CONNECTOR_DATABASE_URL is relative and begins beside the settings file: {path} does not exist, but "
+            f"{here} does. Write the whole path of the ledger that is meant, such as sqlite:///{here}"
+        )
 
 
 def _key_notice(settings: Settings, path: Path) -> str:

@@ -30,7 +30,7 @@ def within(selection: Selection, taken: int) -> Selection:
     return selection if selection.limit is None else replace(selection, limit=max(0, selection.limit - taken))
 
 
-def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False) -> int:
+def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False, guarded: bool = True) -> int:
     """Read and plan every page; returns the number of records.
 
     The first records wait for the guard: where one thing is wrong with all of them, none is taken up.
@@ -40,13 +40,14 @@ def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = 
         mapping: whose records they are.
         selection: which records.
         usual: take no more than ten times the usual number of flagged records.
+        guarded: stop where all of the first records are skipped for one reason; a request names its records itself.
     """
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
     chosen = selection.flag is None
     pages = run.parts.crm.select(selection)
     for page in usual_pages(run, mapping, pages) if usual else pages:
         planned = plan_page(run, mapping, page)
-        if waiting or not guard.is_decided:
+        if guarded and (waiting or not guard.is_decided):
             guard.add(planned)
             waiting += planned
             if not guard.is_decided:

@@ -17,6 +17,7 @@ from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
 from connector.engine.pull import flagged, pull, within
 
+_GUARDED = {"sync", "backfill"}  # a request names its records itself
 MOST_SOURCES = 10  # of one channel: after each, a refused value may send a record to the next
 
 
@@ -99,7 +100,8 @@ def _take_up(run: Run, job: Job) -> None:
     ledger.records.adopt(run.id, names, run.now())
     for name, mapping in job.mappings.items():
         usual = not job.selections and job.command == "sync"
-        pull(run, mapping, within(job.selections.get(name) or flagged(mapping), run.pulled), usual=usual)
+        selection = within(job.selections.get(name) or flagged(mapping), run.pulled)
+        pull(run, mapping, selection, usual=usual, guarded=job.command in _GUARDED)
     if not job.selections:
         ledger.records.drop_unselected(run.id, [name for name in names if name not in run.guarded], run.now())
 

@@ -89,6 +89,22 @@ def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, 
     assert "correct the trigger or flow" in report.attention[0].next
 
 
+def test_a_call_that_is_refused_whole_is_sent_with_fewer_rows_until_the_culprit_is_alone(
+    world: World, stage: Stage
+) -> None:
+    leads = unlocked_leads(world, 6)
+    world.simulator.arm(
+        Fault(
+            "salesforce", WRITES, "status", times=FOREVER, subject=leads[3],
+            params={"status": 400, "errorCode": "JSON_PARSER_ERROR", "message": "Unexpected character"},
+        )
+    )  # fmt: skip
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 5, Outcome.PARKED: 1}
+    assert [(found.record_id, found.reason) for found in report.attention] == [(leads[3], "JSON_PARSER_ERROR")]
+    assert not any("run again later" in text for text in report.stopped)
+
+
 def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, stage: Stage) -> None:
     leads = unlocked_leads(world, 40)
     stage = stage.other(email_only())

@@ -7,9 +7,19 @@ bound, takes no timeout). Results of a collection are matched by position, for f
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from connector.core.errors import DownError
+from connector.core.errors import CrmRefusedError, DownError
 from connector.core.model import CrmRecord, FieldValue
-from connector.crm.interface import Crm, ObjectInfo, Rejection, Selection, Update, Usage, always
+from connector.crm.interface import (
+    Crm,
+    ErrorClass,
+    ObjectInfo,
+    Rejection,
+    RowError,
+    Selection,
+    Update,
+    Usage,
+    always,
+)
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.fields import fields_of
 from connector.crm.salesforce.ids import to_18
@@ -134,7 +144,10 @@ class SalesforceCrm(Crm):
         attributes = {"type": object_name}
         records = [{"attributes": attributes, "id": update.id, **update.values} for update in updates]
         body = {"allOrNone": False, "records": records}
-        rows = self._client.write("writing records", "composite/sobjects", body, may_leave)
+        try:
+            rows = self._client.write("writing records", "composite/sobjects", body, may_leave)
+        except CrmRefusedError as error:  # a value in one of the rows, perhaps: fewer rows a call show which
+            return [Rejection(ErrorClass.AUTOMATION, (RowError(error.code),))] * len(updates)
         if not isinstance(rows, list) or len(rows) != len(updates):
             raise DownError("Salesforce's answer to a write cannot be read; run again, nothing is written twice")
         return [_outcome(row) for row in rows]
