@@ -13,7 +13,6 @@ from connector.app.handing import Backfill, Handed, hand_over, somebody_works, t
 from connector.app.id_files import read_id_file
 from connector.app.joining import (
     connect_crm,
-    connect_events,
     connect_providers,
     open_ledger,
     still_at_work,
@@ -34,27 +33,16 @@ from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
-from connector.crm.salesforce.ids import prefix_of, to_18
+from connector.crm.salesforce.ids import may_be_of, to_18
 from connector.engine.check import check_fields, fatal
 from connector.engine.context import Parts, Progress, Run, Silent
-from connector.engine.event_purchase import EventBuyer
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.engine.sync import Job, run_pass
 from connector.engine.undo import undo
-from connector.providers.interface import EventAccess
-from connector.providers.lensmor_events import LensmorEvents
 from connector.runtime.local import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
-
-EVENT_PROVIDER = "lensmor"
-
-
-def _may_be_of(object_name: str, record_id: str) -> bool:
-    """Whether an id can be one of the object's."""
-    prefix = prefix_of(object_name)
-    return prefix is None or record_id.startswith(prefix)
 
 
 class Application:
@@ -110,8 +98,7 @@ class Application:
     @property
     def ledger_place(self) -> str:
         """Which ledger is used, fit for display: no password."""
-        url = self.configured.ledger_url()
-        return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
+        return self.configured.ledger_place()
 
     def spending_lines(self) -> list[str]:
         """The mapping files in use and the caps in force, a line each."""
@@ -322,7 +309,7 @@ class Application:
                 except ConfigurationError as error:
                     raise ConfigurationError(f"--where: {error}") from error
             where = (*usual.where, chosen.where) if chosen.where else usual.where
-            own = None if ids is None else tuple(one for one in ids if _may_be_of(mapping.object, one))
+            own = None if ids is None else tuple(one for one in ids if may_be_of(mapping.object, one))
             selections[name] = replace(usual, flag=None, where=where, ids=own, limit=chosen.limit)
         if ids is not None:
             given = len(set(ids))
@@ -407,34 +394,3 @@ class Application:
         ids = {record_id, to_18(record_id) or record_id}
         with self.ledger() as ledger, turn(ledger, self._progress):
             return ledger.operator.forget(sorted(ids))
-
-    @contextmanager
-    def events(self) -> Iterator[LensmorEvents]:
-        """Lensmor's events, to look at."""
-        with (
-            self.ledger(must_exist=False) as ledger,
-            connect_events(self.configured, ledger, self.clock) as found,
-        ):
-            yield found
-
-    def unlock_event(self, event_id: str, price_credits: int) -> tuple[EventAccess | None, Report]:
-        """Buy access to an event, under the caps and through the ledger.
-
-        Returns:
-            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
-        """
-        ledger = open_ledger(self.configured, announce=self._progress.note)
-        self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
-        me, name = owner(), EVENT_PROVIDER
-        try:
-            provider = connect_providers(self.configured, [name], ledger, self.clock)[name]
-            bind(self.configured, ledger, None, [name], {}, self.clock.now())
-            with (
-                connect_events(self.configured, ledger, self.clock) as api,
-                ledger.locks.present(me),
-                turn(ledger, self._progress),
-            ):
-                limits = self.configured.limits()[name]
-                return EventBuyer(ledger, provider, limits, self.clock, me, api.unlock).buy(event_id, price_credits)
-        finally:
-            ledger.close()

@@ -50,6 +50,11 @@ class Configured:
             return database_url(self.settings.connector_database_url, self.folder())
         return f"sqlite:///{self.folder() / LEDGER_FILE}"
 
+    def ledger_place(self) -> str:
+        """Which ledger is used, fit for display: no password."""
+        url = self.ledger_url()
+        return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
+
     def folder(self) -> Path:
         """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
         return folder_of(self.env_file).resolve()
@@ -130,11 +135,21 @@ def survey(env_file: Path | None) -> Survey:
 def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:
     """Proxies and certificates: from the environment, else from `.env`; a setting of the one hides it in the other."""
     names = {name for known in NETWORK_SETTINGS for name in (known, known.lower())}
-    in_file = dotenv_values(env_file, interpolate=False) if env_file is not None else {}
+    in_file = _texts_of(env_file)
     given = {name for name in names if environment.get(name)}
     hidden = {name.upper() for name in given}
     found = {name: value for name, value in in_file.items() if name in names and value and name.upper() not in hidden}
     return NetworkSettings({**found, **{name: environment[name] for name in given}})
+
+
+def _texts_of(env_file: Path | None) -> Mapping[str, str | None]:
+    """What the file says; nothing where it cannot be read, which `read_values` reports."""
+    if env_file is None:
+        return {}
+    try:
+        return dotenv_values(env_file, interpolate=False)
+    except (OSError, UnicodeDecodeError):
+        return {}
 
 
 def known_settings() -> set[str]:

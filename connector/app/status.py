@@ -58,7 +58,10 @@ def _next_of(row: OpenUnlock) -> str:
         return "sent once more when a record requests it; otherwise its lost request counts as charged after a day"
     if row.check_at:
         return f"the vendor is read again at {iso(row.check_at)}"
-    return f"needs a manual decision: connector resolve {row.id} --delivered, --allow-repeat or --give-up"
+    return (
+        f"needs a manual decision: connector resolve {row.id} --give-up "
+        "(or --delivered, or --allow-repeat; see: connector resolve --help)"
+    )
 
 
 def _what_next(provider: str, state: str) -> str:

@@ -10,7 +10,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
+NOTICE_S = 0.5  # within which a main thread that waits has noticed its signal
 GRACE_S = 8.0  # of the ten: the rest is for a busy machine
 INTERRUPTED = 130
 INTERRUPTED_TEXT = "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there."
@@ -30,6 +32,8 @@ class Ending:
         self._grace_s = grace_s
         self._begun = False
         self._guard = threading.Lock()
+        self._noticed = threading.Event()
+        self._repeated = False
 
     def begin(self) -> None:
         """End the process when the grace is over, if it has not ended by itself."""
@@ -40,6 +44,14 @@ class Ending:
         timer = threading.Timer(self._grace_s, _cut_off)
         timer.daemon = True
         timer.start()
+
+    def interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler of a signal to stop: a scheduler's SIGTERM ends a run as Ctrl-C does."""
+        if self._repeated and self._noticed.is_set():
+            self._repeated = False
+            return
+        self._noticed.set()
+        raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -63,8 +75,15 @@ class Ending:
 
     def _watch(self, reading: int) -> None:
         while numbers := os.read(reading, 64):
-            if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            for number in {signal.SIGTERM, signal.SIGINT}.intersection(numbers):
                 self.begin()
+                self._repeat(number)
+
+    def _repeat(self, number: int) -> None:
+        """Send a signal once more that came just before the main thread began to wait, and did not wake it."""
+        if not self._noticed.wait(NOTICE_S) and signal.getsignal(number) == self.interrupt:
+            self._repeated = True
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _cut_off() -> None:

@@ -42,10 +42,10 @@ def list_events(
     Example:
       connector events list --keyword robotics
     """
-    from connector.app import Application
+    from connector.app.events import Events
 
     filters = {"keyword": keyword, "country": country, "city": city, "date_start_from": starts_from}
-    with Application((), env_file).events() as api:
+    with Events(env_file).looking() as api:
         found, total = api.search({key: value for key, value in filters.items() if value}, page)
     document = {
         "total": total,
@@ -69,9 +69,9 @@ def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
     Example:
       connector events show 52001
     """
-    from connector.app import Application
+    from connector.app.events import Events
 
-    with Application((), env_file).events() as api, _known(event_id):
+    with Events(env_file).looking() as api, _known(event_id):
         found = api.preview(event_id)
     document = {
         "event_id": found.event.event_id,
@@ -103,17 +103,17 @@ def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, en
     Example:
       connector events unlock 52001
     """
-    from connector.app import Application
+    from connector.app.events import Events
 
-    application = Application((), env_file)
-    with application.events() as api, _known(event_id):
+    found_events = Events(env_file)
+    with found_events.looking() as api, _known(event_id):
         found = api.preview(event_id)
     if found.access != "full":
         price = f"{found.price_credits:,} credits"
         confirm(f"Unlock {found.event.name} ({found.event.event_id}) for {price}?", yes=yes)
-    say(f"Ledger: {application.ledger_place}")
+    say(f"Ledger: {found_events.ledger_place}")
     with LiveProgress() as progress, _known(event_id):
-        access, report = Application((), env_file, progress).unlock_event(found.event.event_id, found.price_credits)
+        access, report = found_events.unlock(found.event.event_id, found.price_credits, progress)
     document = {
         "event_id": found.event.event_id,
         "name": found.event.name,

@@ -3,7 +3,6 @@
 import signal
 import sys
 from io import TextIOWrapper
-from types import FrameType
 
 import click
 
@@ -38,7 +37,9 @@ for module in (runs, serve, history, operator, admin, events, rehearse):
 
 def main() -> None:
     """Run one command; every error is one message and one documented exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, ENDING.interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ENDING.interrupt)
     with ENDING.on_signals():
         _run()
 
@@ -83,8 +84,3 @@ def _aborted(error: click.Abort) -> int:
         return INTERRUPTED
     say("Nothing was done.")
     return 2
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """A scheduler's SIGTERM ends a run as Ctrl-C does: requests under way are awaited and committed."""
-    raise KeyboardInterrupt

@@ -38,7 +38,10 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
     if word is OperatorsWord.GIVE_UP and state is UnlockState.FINAL:
         count = ledger.operator.give_up_write(unlock_id, GIVEN_UP)
         if not count:
-            raise ConfigurationError(f"nothing of unlock {unlock_id} is parked; see: connector status")
+            ended = result.value if result else state.value
+            raise ConfigurationError(
+                f"unlock {unlock_id} is {ended}, and nothing of it is parked; see: connector status"
+            )
         return (
             f"the value of unlock {unlock_id} is given up for {count} record(s); the next run queries the next source"
         )

@@ -206,6 +206,7 @@ def test_events_are_listed_shown_and_bought_once_after_a_question(office: Office
     assert office.simulator.charges.total() == 0
     bought = office.run("events", "unlock", "52001", "--yes", "--json").json
     assert (bought["credits_used"], bought["already_unlocked"]) == (2000, False)
+    assert bought["report"]["credits"]["lensmor"]["charged"] == 2000
     again = office.run("events", "unlock", "52001")
     assert again.code == 0
     assert "0 credits used" in again.out

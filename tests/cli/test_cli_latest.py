@@ -26,11 +26,37 @@ DOCUMENT: Mapping[str, Any] = {
     "mappings": ["lead", "contact-of-a-long-name"],
     "outcomes": {"delivered": 1_234_567},
     "channels": {"personal_email": {"delivered": 1_234_567, "not_found": 12, "failed": 3}},
-    "credits": {
-        "salesfinity": {"charged": 1_234_567, "held": 0, "balance_before": 9_999_999, "balance_after": 8_765_432}
+    "purchases": {
+        "salesfinity": {
+            "personal_email": {
+                "bought": 1_234_567,
+                "delivered": 1_234_567,
+                "without_value": 0,
+                "failed": 0,
+                "free": 0,
+                "waiting": 0,
+                "unknown": 0,
+                "credits": 1_234_567,
+                "credits_without_value": 0,
+            }
+        }
     },
-    "salesforce": {"write_calls": 1, "records_written": 1_234_567},
-    "reasons": {"skipped": {f"reason number {number} that takes many words to be told": 1 for number in range(20)}},
+    "credits": {
+        "salesfinity": {
+            "charged": 1_234_567,
+            "held": 0,
+            "balance_before": 9_999_999,
+            "other_charges": 0,
+            "balance_after": 8_765_432,
+        }
+    },
+    "crm": {"salesforce": {"write_calls": 1, "records_written": 1_234_567}},
+    "reasons": {
+        "personal_email": {
+            "skipped": {f"reason number {number} that takes many words to be told": 1 for number in range(20)}
+        }
+    },
+    "attention_total": 12,
     "attention": [
         {"record_id": RECORD, "reason": "STRING_TOO_LONG", "field": "Phone", "next": f"connector resolve {number}"}
         for number in range(12)
@@ -131,7 +157,7 @@ def test_a_report_cuts_nothing_off_in_any_width(width: int) -> None:
     assert shown.count(RECORD) == text.SHOWN_ATTENTION
     for number in ("1234567", "1,234,567", "9,999,999", "8,765,432"):
         assert number in shown
-    assert f"connector export {RUN} --csv outcomes.csv" in " ".join(shown.split())
+    assert f"connectorexport{RUN}--csvoutcomes.csv" in "".join(shown.split())
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 140])

@@ -109,7 +109,7 @@ def test_another_settings_file_can_be_named(office: Office) -> None:
     (office.folder / "mappings").rename(office.folder / "elsewhere" / "mappings")
     result = office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
     assert result.code == 0
-    assert f"Mapping: elsewhere{os.sep}mappings{os.sep}lead.yaml" in result.err
+    assert f"Mapping lead: elsewhere{os.sep}mappings{os.sep}lead.yaml" in result.err
     assert (office.folder / "elsewhere" / "connector.db").exists()
 
 
@@ -383,10 +383,10 @@ def test_every_command_names_its_mapping_files(office: Office) -> None:
     ):
         result = office.run(*command, "-m", "lead", "-m", "contact")
         assert result.code == 0
-        assert f"Mapping: mappings{os.sep}lead.yaml" in result.err
-        assert f"Mapping: mappings{os.sep}contact.yaml" in result.err
+        assert f"Mapping lead: mappings{os.sep}lead.yaml" in result.err
+        assert f"Mapping contact: mappings{os.sep}contact.yaml" in result.err
     office.run("plan", "-m", "lead", "--out", "plan.json")
-    assert f"Mapping: mappings{os.sep}lead.yaml" in office.run("apply", "plan.json", "--yes").err
+    assert f"Mapping lead: mappings{os.sep}lead.yaml" in office.run("apply", "plan.json", "--yes").err
 
 
 @pytest.mark.parametrize("command", ["sync", "plan", "doctor"])

@@ -26,14 +26,12 @@ import os, signal, socket, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from connector.cli.ending import Ending
 
-def interrupt(number, frame):
-    raise KeyboardInterrupt
-
-signal.signal(signal.SIGTERM, interrupt)
-signal.signal(signal.SIGINT, signal.default_int_handler)
+ending = Ending({grace})
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, ending.interrupt)
 pool = ThreadPoolExecutor(1)
 try:
-    with Ending(0.3).on_signals():
+    with ending.on_signals():
         {wait}
 except KeyboardInterrupt:
     {cleanup}
@@ -54,8 +52,8 @@ WAITS = {
 
 
 @contextmanager
-def program(wait: str, cleanup: str) -> Iterator[subprocess.Popen[str]]:
-    code = PROGRAM.format(wait=wait, cleanup=cleanup)
+def program(wait: str, cleanup: str, grace: float = 0.3) -> Iterator[subprocess.Popen[str]]:
+    code = PROGRAM.format(wait=wait, cleanup=cleanup, grace=grace)
     process = subprocess.Popen(  # noqa: S603 a fixed text
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -92,6 +90,17 @@ def test_a_process_that_ends_in_good_order_keeps_its_code() -> None:
         assert process.wait(LIMIT_S) == 7
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_a_signal_that_another_thread_took_interrupts_the_main_thread_all_the_same() -> None:
+    """As one does that comes just before the main thread begins to wait."""
+    wait = (
+        "taker = threading.Thread(target=time.sleep, args=(9,), daemon=True); taker.start(); "
+        "threading.Timer(0.5, signal.pthread_kill, (taker.ident, signal.SIGINT)).start(); "
+        "print('ready', flush=True); os.read(os.pipe()[0], 1)"
+    )
+    with program(wait, "pass", grace=8.0) as process:
+        assert process.wait(LIMIT_S) == 7
 
 
 def test_other_signals_begin_no_end_and_nothing_stays_behind() -> None:

@@ -113,4 +113,5 @@ def test_a_member_id_reaches_both_vendors_in_its_own_case(world: World, stage: S
 
 def reason_of(report: Report) -> str:
     """Every reason of a report in one text."""
-    return "; ".join(reason for reasons in report.to_json()["reasons"].values() for reason in reasons)
+    channels = report.to_json()["reasons"].values()
+    return "; ".join(reason for outcomes in channels for reasons in outcomes.values() for reason in reasons)

@@ -18,8 +18,8 @@ from kill_town import Town
 from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
 
-OPERATORS_WORK = "an operator must tell"
-NOBODYS_WORK = "sent once more when a record asks for it"  # else a run would have sent it, or said why not
+OPERATORS_WORK = "needs a manual decision"
+NOBODYS_WORK = "sent once more when a record requests it"  # else a run would have sent it, or said why not
 PATIENCE_S = 60.0
 
 

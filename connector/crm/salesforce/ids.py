@@ -47,3 +47,9 @@ def _checksum(short: str) -> str:
         _ALPHABET[sum(1 << place for place, letter in enumerate(short[start : start + 5]) if letter.isupper())]
         for start in (0, 5, 10)
     )
+
+
+def may_be_of(object_name: str, record_id: str) -> bool:
+    """Whether an id can be one of the object's."""
+    prefix = prefix_of(object_name)
+    return prefix is None or record_id.startswith(prefix)

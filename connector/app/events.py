@@ -1,0 +1,75 @@
+"""Lensmor's events as commands use them: to look at, and to buy."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.app.belonging import bind
+from connector.app.configuring import configure
+from connector.app.handing import turn
+from connector.app.joining import connect_events, connect_providers, open_ledger
+from connector.config import env_file_here
+from connector.core.report import Report
+from connector.engine.context import Progress, Silent
+from connector.engine.event_purchase import EventBuyer
+from connector.providers.interface import EventAccess
+from connector.providers.lensmor_events import LensmorEvents
+from connector.runtime.local import SystemClock, owner
+
+PROVIDER = "lensmor"
+
+
+class Events:
+    """The events of the account that is set up.
+
+    Args:
+        env_file: the settings file; by default `.env` in the working directory, if any.
+
+    Raises:
+        ConfigurationError: settings that cannot be used.
+    """
+
+    def __init__(self, env_file: Path | None = None) -> None:
+        self._configured = configure(env_file or env_file_here())
+        self._clock = SystemClock(self._configured.settings.connector_time_scale)
+
+    @property
+    def ledger_place(self) -> str:
+        """Which ledger is used, fit for display: no password."""
+        return self._configured.ledger_place()
+
+    @contextmanager
+    def looking(self) -> Iterator[LensmorEvents]:
+        """The vendor's interface, for what is free."""
+        ledger = open_ledger(self._configured, must_exist=False, throwaway=True)
+        try:
+            with connect_events(self._configured, ledger, self._clock) as found:
+                yield found
+        finally:
+            ledger.close()
+
+    def unlock(
+        self, event_id: str, price_credits: int, progress: Progress | None = None
+    ) -> tuple[EventAccess | None, Report]:
+        """Buy access to an event, under the caps and through the ledger.
+
+        Returns:
+            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
+        """
+        told, configured, me = progress or Silent(), self._configured, owner()
+        ledger = open_ledger(configured, announce=told.note)
+        self._clock.ahead = ledger.database.clock() - datetime.now(UTC)
+        try:
+            bind(configured, ledger, None, [PROVIDER], {}, self._clock.now())
+            provider = connect_providers(configured, [PROVIDER], ledger, self._clock)[PROVIDER]
+            with (
+                closing(provider),
+                connect_events(configured, ledger, self._clock) as api,
+                ledger.locks.present(me),
+                turn(ledger, told),
+            ):
+                limits = configured.limits()[PROVIDER]
+                return EventBuyer(ledger, provider, limits, self._clock, me, api.unlock).buy(event_id, price_credits)
+        finally:
+            ledger.close()
