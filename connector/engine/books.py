@@ -176,9 +176,9 @@ def _crm(run: Run) -> CrmFigures:
         usage.read_calls - before.read_calls,
         usage.write_calls - before.write_calls,
         usage.other_calls - before.other_calls,
-        run.writes["written"],
-        run.writes["unchanged"],
-        run.writes["failed"],
+        len(run.updated),
+        run.unchanged,
+        len(run.refused),
     )
 
 

@@ -122,6 +122,9 @@ class Run:
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
         finished: records that have their outcome in this run.
+        updated: records of which the CRM took an update.
+        refused: records of which it refused something in the end.
+        stamps_due: records of which a value was written on its own, and whose stamps are still to be written.
         read_all: every record that the run was asked for was read.
         out_of_time: the run's patience is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
@@ -130,6 +133,7 @@ class Run:
         unknown_words: states that this version does not know, by provider and task or person that shows them now.
         still_at_work: providers with tasks or unknown unlocks from earlier runs.
         smaller: by object, the size of collections that the org's automation can handle in this run.
+        failed_alone: by object, rows that the org's automation failed one after the other, each alone in its call.
         accepted: (object, field in lower case) of fields that the CRM has taken from this run.
         reopened: a value turned out to be none after the vendors were asked: they are asked once more.
         override_guards: the operator lets the run go on where a guard would stop it.
@@ -156,17 +160,21 @@ class Run:
     asked: set[tuple[str, str]] = field(default_factory=set)
     tried: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
+    updated: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
+    stamps_due: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
     read_all: bool = False
     writing_last: bool = False
     out_of_time: bool = False
     waits: Counter[str] = field(default_factory=Counter)
-    writes: Counter[str] = field(default_factory=Counter)
+    unchanged: int = 0
     unreachable_since: dict[str, datetime] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     settled: deque[int] = field(default_factory=deque)
     still_at_work: frozenset[str] = frozenset()
     smaller: dict[str, int] = field(default_factory=dict)
+    failed_alone: Counter[str] = field(default_factory=Counter)
     accepted: set[tuple[str, str]] = field(default_factory=set)
     reopened: bool = False
     override_guards: bool = False

@@ -11,9 +11,7 @@ from datetime import datetime, timedelta
 from connector.core.clock import Clock
 from connector.core.errors import (
     BooksError,
-    ConfigurationError,
     ConnectorError,
-    CreditsError,
     DownError,
     LostAnswerError,
     NotThereError,
@@ -64,6 +62,7 @@ class EventBuyer:
         """
         run = self._begin(replace(self.provider.source, prices=Prices({Channel.EVENT: price_credits})))
         try:
+            self._observe(run, "before")
             plan = self.ledger.attempts.plan_event(run.source, event_id, run.id, MAPPING, self.clock.now())
             access = self._buy(run, event_id, plan)
         except ConnectorError as error:
@@ -80,7 +79,6 @@ class EventBuyer:
         # What a dead process left may be the very request that is about to be sent.
         account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
         self.ledger.attempts.orphaned(account, now, self.ledger.locks.is_alive)
-        self._observe(run, "before")
         return run
 
     def _observe(self, run: "_Run", when: str) -> None:
@@ -120,17 +118,17 @@ class EventBuyer:
     def _send(self, run: "_Run", event_id: str, plan: EventPlan, attempt_id: str, *, lost_before: bool) -> EventAccess:
         try:
             access = self.request(event_id)
-        except (CreditsError, RefusedError, NotThereError) as error:
-            if not lost_before:
-                self._give_back(attempt_id, plan, str(error))
-            raise
-        except (LostAnswerError, StopError, ConfigurationError) as error:
+        except LostAnswerError as error:
             if not lost_before:
                 self.ledger.attempts.lost(attempt_id, None, self.clock.now())
             raise DownError(
                 f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits stay "
                 f"held. Repeat the command, which is free: connector events unlock {event_id}"
             ) from error
+        except ConnectorError as error:  # certainly without effect; what a lost request has done stays unknown
+            if not lost_before:
+                self._give_back(attempt_id, plan, str(error))
+            raise
         self._accept(run, plan, attempt_id, access, lost_before=lost_before)
         return access
 

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from connector.core.errors import StopError
 from connector.core.mapping import MappingFile
 from connector.core.masking import mask_text
 from connector.core.model import Attention, Channel, CrmRecord, Outcome, Result, UnlockState
 from connector.core.person import names_same, person_of
 from connector.core.writeback import ChannelResult, Write, reason_of
-from connector.crm.interface import ErrorClass, RowError
+from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.engine.context import Run
 from connector.store.records import Finish, UnlockWord
 from connector.store.rows import RecordRow, WantRow
@@ -27,12 +28,24 @@ RETRIED = "it is written when the record, the mapping or the field has changed, 
 Shown = Mapping[int, tuple[Outcome, str]]
 
 
-def advice_on(error_class: ErrorClass, errors: Sequence[RowError]) -> str:
-    """The next step for a person who looks at a refused row."""
+def org_stop(rejection: Rejection) -> StopError:
+    """The org takes no writes at the moment: nothing of a row is at fault, and nothing is parked."""
+    first = rejection.errors[0] if rejection.errors else RowError("Salesforce takes no writes")
+    return StopError(f"{first.text or first.code}; run again later")
+
+
+def advice_on(error_class: ErrorClass, errors: Sequence[RowError], *, is_retried: bool) -> str:
+    """The next step for a person who looks at a refused row.
+
+    Args:
+        error_class: whose fault it is.
+        errors: of the row.
+        is_retried: something of it waits to be written.
+    """
     if error_class in _ADVICE:
         return _ADVICE[error_class]
     found = next((error.advice for error in errors if error.advice), "correct the record, the field or the rule")
-    return f"{found}; {RETRIED}"
+    return f"{found}; {RETRIED}" if is_retried else found
 
 
 def refusal(error: RowError, record: CrmRecord) -> str:
@@ -232,6 +245,8 @@ class Refused:
         parked: why each withheld value could not be written, by channel.
         unusable: why the CRM can never take a value, by channel.
         complete: the rest was written, or needed no write.
+        accepted: channels whose value was written on its own.
+        dropped: the CRM does not take a status, a stamp or the flag.
         flag_kept: the CRM does not let the flag be cleared.
     """
 
@@ -243,41 +258,69 @@ class Refused:
     parked: Mapping[Channel, str]
     unusable: Mapping[Channel, str]
     complete: bool
+    accepted: frozenset[Channel] = frozenset()
+    dropped: bool = False
     flag_kept: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was written after all."""
+        return self.complete and not (self.parked or self.unusable or self.dropped)
 
 
 def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
     """A record whose update was refused: paid values that could not be written are parked, and so is the rest."""
     row, record = refused.row, refused.record
-    if refused.unusable and refused.complete and not refused.parked:
+    stamps_due = (row.stamps_due or row.id in run.stamps_due) and not refused.complete
+    if refused.unusable and not refused.parked:
         reason = "; ".join(refused.unusable.values())
         return Finish(row.id, Outcome.WAITING, reason, {}, closes=False, in_progress=_in_progress(row, refused.write))
     first = refused.errors[0] if refused.errors else RowError("")
-    fields = dict.fromkeys(name for error in refused.errors for name in error.fields)
-    advice, reason = advice_on(refused.error_class, refused.errors), refusal(first, record)
-    text = mask_text(first.text, record.values.values()) if first.text else ""
-    call_attention(run, row.crm_id, ": ".join(filter(None, [first.code or "refused", text])), ", ".join(fields), advice)
-    outcomes = dict(refused.write.outcomes) | {c: (Outcome.PARKED, why) for c, why in refused.parked.items()}
-    if not refused.complete:
-        # Nothing was written, not even a status: the whole record waits, whatever its channels have come to.
-        outcomes = {c: (Outcome.PARKED if o in _SETTLED else o, reason if o in _SETTLED else r)
-                    for c, (o, r) in outcomes.items()}  # fmt: skip
+    reason = refusal(first, record)
+    outcomes = _outcomes_of(mapping, refused, reason)
     parked_any = any(outcome is Outcome.PARKED for outcome, _ in outcomes.values())
-    closes = refused.complete and refused.write.closes and not parked_any and not refused.flag_kept
-    write = replace(refused.write, outcomes=outcomes, closes=closes)
-    stays = parked_any or refused.flag_kept
+    stays = parked_any or refused.flag_kept or stamps_due
+    advice = "" if refused.is_whole else advice_on(refused.error_class, refused.errors, is_retried=stays)
+    if advice:
+        fields = dict.fromkeys(name for error in refused.errors for name in error.fields)
+        text = mask_text(first.text, record.values.values()) if first.text else ""
+        told = ": ".join(filter(None, [first.code or "refused", text]))
+        call_attention(run, row.crm_id, told, ", ".join(fields), advice)
+    write = replace(refused.write, outcomes=outcomes, closes=refused.complete and refused.write.closes and not stays)
+    parked_reason = reason_of({c: found for c, found in outcomes.items() if found[0] is Outcome.PARKED})
     return Finish(
         row.id,
         Outcome.PARKED if stays else write.outcome,
-        reason_of({c: found for c, found in outcomes.items() if found[0] is Outcome.PARKED}) or reason,
+        write.reason if refused.is_whole else parked_reason or reason,
         _settled(row, write) if refused.complete else {},
-        closes=closes,
+        closes=write.closes,
         in_progress=_in_progress(row, write) if refused.complete else row.in_progress,
         parked_version=_parked_until(run, mapping, refused) if stays else None,
         attention=advice,
         parked=_parked_wants(row, write),
         shown=shown_by(row, write),
+        stamps_due=stamps_due,
     )
+
+
+def _outcomes_of(mapping: MappingFile, refused: Refused, reason: str) -> dict[Channel, tuple[Outcome, str]]:
+    """What each channel has come to.
+
+    Where the rest was refused too, not even a status could be written: all but the values that are there waits.
+    """
+    outcomes = dict(refused.write.outcomes) | {c: (Outcome.PARKED, why) for c, why in refused.parked.items()}
+    if refused.complete:
+        return outcomes
+    changed = {change.field.lower() for change in refused.write.changes}
+    there = refused.accepted | {
+        channel
+        for channel, rules in mapping.channels.items()
+        if outcomes.get(channel, (None, ""))[0] is Outcome.DELIVERED and rules.field.lower() not in changed
+    }
+    return {
+        channel: (Outcome.PARKED, reason) if found[0] in _SETTLED and channel not in there else found
+        for channel, found in outcomes.items()
+    }
 
 
 def _parked_until(run: Run, mapping: MappingFile, refused: Refused) -> str:

@@ -13,7 +13,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel, CrmRecord
 from connector.core.writeback import Write
 from connector.crm.interface import ErrorClass, Rejection, RowError
-from connector.engine import outcome, put
+from connector.engine import crowding, outcome, put
 from connector.engine.context import Run
 from connector.engine.outcome import Refused
 from connector.engine.put import Decided
@@ -33,7 +33,10 @@ class _Row:
         accepted: the channels whose value was written on its own.
         last: the newest decision, with the record that it was made on.
         unnamed: the last refusal named no further field of ours.
+        unexplained: the last refusal had an error that names none of the fields sent, and nothing was written since.
         complete: the rest was written, or needed no write.
+        stopped: no further try of this run can help.
+        passing: it was locked, or an answer was lost: it is worth another try later.
     """
 
     row: RecordRow
@@ -45,8 +48,10 @@ class _Row:
     dropped: set[str] = field(default_factory=set)
     accepted: set[Channel] = field(default_factory=set)
     unnamed: bool = False
+    unexplained: bool = False
     complete: bool = False
     stopped: bool = False
+    passing: bool = False
 
     @property
     def open_values(self) -> tuple[Channel, ...]:
@@ -55,12 +60,32 @@ class _Row:
 
     @property
     def is_done(self) -> bool:
-        """Whether no further try helps."""
-        return self.complete or self.stopped
+        """Whether no further try helps now."""
+        return self.complete or self.stopped or self.passing
 
 
-def update_partly(run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]]) -> dict[int, Refused]:
-    """Write everything of refused rows that the CRM takes; what remains refused, by the ledger's id of the record."""
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What became of refused rows: results, and the rows worth another try later."""
+
+    results: tuple[Refused, ...]
+    later: list[RecordRow]
+
+
+def update_partly(
+    run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]], *, last: bool
+) -> Partial:
+    """Write everything of refused rows that the CRM takes.
+
+    Args:
+        run: the run.
+        mapping: of all rows.
+        refused: each with its answer.
+        last: rows that are locked, or whose answer was lost, get their result all the same.
+
+    Raises:
+        StopError: the org takes no writes at the moment.
+    """
     rows = [_begin(mapping, one, answer) for one, answer in refused]
     able = [one for one in rows if one.error_class not in {ErrorClass.LOCKED, ErrorClass.MOVED, ErrorClass.MAPPING}]
     for _ in range(ROUNDS):
@@ -76,7 +101,8 @@ def update_partly(run: Run, mapping: MappingFile, refused: Sequence[tuple[Decide
         _send_rest(run, mapping, left)
         for one in left:
             one.stopped = one.stopped or one.unnamed  # even without any value the row is refused
-    return {one.row.id: _result(mapping, one) for one in rows}
+    later = [] if last else [one.row for one in rows if one.passing]
+    return Partial(tuple(_result(mapping, one) for one in rows if last or not one.passing), later)
 
 
 def _begin(mapping: MappingFile, one: Decided, answer: Rejection) -> _Row:
@@ -91,12 +117,13 @@ def _learn(mapping: MappingFile, row: _Row, sent: Decided, answer: Rejection) ->
     """Note which of the fields that were sent the CRM names."""
     changed = {change.field.lower() for change in sent.write.changes}
     channels = {rules.field.lower(): channel for channel, rules in mapping.channels.items()}
-    emails = [c for c, rules in mapping.channels.items() if rules.is_email and rules.field.lower() in changed]
-    found = False
+    emails = [rules.field.lower() for _, rules in mapping.channels.items() if rules.is_email]
+    found, row.unexplained = False, False
     for error in answer.errors:
         names = {name.lower() for name in error.fields} & changed
-        if not names and error.unusable and len(emails) == 1:
-            names = {name for name, channel in channels.items() if channel is emails[0]}
+        if error.unusable and not error.fields:
+            names = changed.intersection(emails) if len(changed.intersection(emails)) == 1 else set()
+        row.unexplained = row.unexplained or not names
         for name in names:
             if name in channels:
                 row.withheld[channels[name]] = error
@@ -110,19 +137,31 @@ def _isolate(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
     """Offer the values one by one, each on its own; where there is only one, the rest is tried without it."""
     for row in rows:
         if len(row.open_values) == 1:
-            row.withheld[row.open_values[0]] = row.errors[-1]
+            row.withheld[row.open_values[0]] = _against(mapping, row.open_values[0], row.errors)
     for channel in dict.fromkeys(c for row in rows for c in row.open_values):
-        mine = [row for row in rows if channel in row.open_values]
+        mine = [row for row in rows if channel in row.open_values and not row.is_done]
         rules = mapping.channels.get(channel)
         if rules is None:
             continue
         answers = _send(run, mapping, mine, _only(rules.field))
         for row in mine:
             answer = answers.get(row.row.id)
-            if isinstance(answer, Rejection):
-                row.withheld[channel] = answer.errors[0] if answer.errors else RowError("")
-            elif answer is not None:
-                row.accepted.add(channel)
+            if not isinstance(answer, Rejection):
+                if answer is not None:
+                    row.accepted.add(channel)
+                    run.stamps_due.add(row.row.id)
+            elif answer.error_class is ErrorClass.MOVED:
+                row.error_class, row.stopped = answer.error_class, True
+            elif not row.passing:
+                row.withheld[channel] = _against(mapping, channel, answer.errors)
+
+
+def _against(mapping: MappingFile, channel: Channel, errors: Sequence[RowError]) -> RowError:
+    """The error as it counts against one channel's value: another field's bad email makes no value unusable."""
+    rules = mapping.channels.get(channel)
+    name, is_email = (rules.field.lower(), rules.is_email) if rules is not None else ("", False)
+    blaming = (e for e in errors if name in map(str.lower, e.fields) or (is_email and e.unusable and not e.fields))
+    return next(blaming, None) or replace(errors[-1] if errors else RowError(""), unusable=False)
 
 
 def _only(field_name: str) -> Callable[[_Row, str], bool]:
@@ -138,11 +177,10 @@ def _send_rest(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
             row.errors += answer.errors
             row.error_class = answer.error_class
             _learn(mapping, row, row.last, answer)
-            row.stopped = answer.error_class not in {ErrorClass.ROW, ErrorClass.MAPPING}
-        elif answer is None:
-            row.stopped = True  # it was moved, or the answer was lost: the next run compares again
-        else:
+            row.stopped = answer.error_class is ErrorClass.MOVED
+        elif answer is not None:
             row.complete = True
+            run.stamps_due.discard(row.row.id)
 
 
 def _send(
@@ -150,54 +188,102 @@ def _send(
 ) -> dict[int, Rejection | Write | None]:
     """Read, decide without the withheld values, and send the fields that `takes` lets through.
 
+    Rows that the org's automation has refused stay among themselves: they might fail a whole call.
+
     Returns:
         By the ledger's id of the record: the decision where it was written or needed no write, or the refusal. A record
-        that could not be sent is absent.
+        that could not be sent is absent, and is `stopped` or `passing`.
+
+    Raises:
+        StopError: the org takes no writes at the moment.
     """
-    if not rows:
-        return {}
     answers: dict[int, Rejection | Write | None] = {}
-    for start in range(0, len(rows), run.collection_size(mapping.object)):
-        part = rows[start : start + run.collection_size(mapping.object)]
-        reading = put.read(run, mapping, [row.row for row in part])
-        decided: list[Decided] = []
-        for row in part:
-            record = reading.there.get(row.row.crm_id)
-            if record is None or record.moved_to is not None or outcome.names_another(row.row, record, mapping):
-                continue
-            write = _decide(reading, mapping, row, record)
-            row.last = Decided(row.row, record, write)
-            changes = tuple(change for change in write.changes if takes(row, change.field))
-            if changes:
-                decided.append(Decided(row.row, record, replace(write, changes=changes)))
-            else:
-                answers[row.row.id] = write
-        answers |= _answers(reading, decided)
+    crowded = [row for row in rows if row.error_class in crowding.SHARED]
+    for group in (crowded, [row for row in rows if row.error_class not in crowding.SHARED]):
+        size = run.collection_size(mapping.object)
+        for start in range(0, len(group), size):
+            answers |= _send_part(run, mapping, group[start : start + size], takes, is_search=group is crowded)
     return answers
+
+
+def _send_part(
+    run: Run, mapping: MappingFile, part: Sequence[_Row], takes: Callable[[_Row, str], bool], *, is_search: bool
+) -> dict[int, Rejection | Write | None]:
+    """One collection, and halves of it where rows may have been refused because of others."""
+    answers = _send_once(run, mapping, part, takes, is_search=is_search)
+    fewer = [row for row in part if _may_be_anothers(run, mapping, answers.get(row.row.id), len(part))]
+    half = max(1, len(part) // 2)
+    for start in range(0, len(fewer), half):
+        answers |= _send_part(run, mapping, fewer[start : start + half], takes, is_search=True)
+    return answers
+
+
+def _may_be_anothers(run: Run, mapping: MappingFile, answer: Rejection | Write | None, sent: int) -> bool:
+    return isinstance(answer, Rejection) and crowding.may_be_anothers(run, mapping.object, answer, sent)
+
+
+def _send_once(
+    run: Run, mapping: MappingFile, part: Sequence[_Row], takes: Callable[[_Row, str], bool], *, is_search: bool
+) -> dict[int, Rejection | Write | None]:
+    reading = put.read(run, mapping, [row.row for row in part])
+    answers: dict[int, Rejection | Write | None] = {}
+    sent: list[tuple[_Row, Decided]] = []
+    for row in part:
+        record = reading.there.get(row.row.crm_id)
+        if record is None or record.moved_to is not None or outcome.names_another(row.row, record, mapping):
+            row.error_class, row.stopped = ErrorClass.MOVED, True
+            continue
+        write = _decide(reading, mapping, row, record)
+        row.last = Decided(row.row, record, write)
+        changes = tuple(change for change in write.changes if takes(row, change.field))
+        if changes:
+            sent.append((row, Decided(row.row, record, replace(write, changes=changes))))
+        else:
+            answers[row.row.id] = write
+    return answers | _answers(reading, sent, is_search=is_search)
 
 
 def _decide(reading: put.Reading, mapping: MappingFile, row: _Row, record: CrmRecord) -> Write:
     parked = outcome.still_parked(reading.run, row.row, record, mapping)
     withheld = parked | {c: outcome.refusal(error, record) for c, error in row.withheld.items()}
-    return reading.decide(row.row, record, withheld, value_written=bool(row.accepted))
+    return reading.decide(row.row, record, withheld)
 
 
-def _answers(reading: put.Reading, decided: Sequence[Decided]) -> dict[int, Rejection | Write | None]:
-    if not decided:
+def _answers(
+    reading: put.Reading, sent: Sequence[tuple[_Row, Decided]], *, is_search: bool
+) -> dict[int, Rejection | Write | None]:
+    run, name = reading.run, reading.mapping.object
+    if not sent:
         return {}
     try:
-        answers = reading.put(decided)
+        answers = reading.put([decided for _, decided in sent])
     except PassingError:
+        for row, _ in sent:
+            row.error_class, row.passing = ErrorClass.LOCKED, True  # every record is compared again
         return {}
-    pairs = list(zip(decided, answers, strict=True))
-    states = {one.row.id: "rejected" if answer is not None else "written" for one, answer in pairs}
-    reading.run.parts.ledger.runs.settle(reading.run.id, states)
-    return {one.row.id: one.write if answer is None else answer for one, answer in pairs}
+    crowding.learn(run, name, answers, is_search=is_search)
+    pairs = list(zip(sent, answers, strict=True))
+    run.parts.ledger.runs.settle(
+        run.id, {row.row.id: "rejected" if answer is not None else "written" for (row, _), answer in pairs}
+    )
+    run.updated |= {row.row.id for (row, _), answer in pairs if answer is None}
+    org = next((answer for answer in answers if answer is not None and answer.error_class is ErrorClass.ORG), None)
+    if org is not None:
+        raise outcome.org_stop(org)
+    for (row, _), answer in pairs:
+        if answer is None:
+            row.unexplained = False
+        elif answer.error_class is ErrorClass.LOCKED:
+            row.error_class, row.passing = ErrorClass.LOCKED, True
+    return {row.row.id: decided.write if answer is None else answer for (row, decided), answer in pairs}
 
 
 def _result(mapping: MappingFile, row: _Row) -> Refused:
+    """What remains refused; a value is unusable only where nothing else of the row is refused."""
     record = row.last.record
-    parked = {c: outcome.refusal(error, record) for c, error in row.withheld.items() if not error.unusable}
+    is_sure = row.complete and not row.unexplained
+    gone = {c: error for c, error in row.withheld.items() if error.unusable and is_sure}
+    parked = {c: outcome.refusal(error, record) for c, error in row.withheld.items() if c not in gone}
     if not row.complete:
         first = row.errors[0] if row.errors else RowError("")
         parked |= {c: outcome.refusal(first, record) for c in row.open_values}
@@ -208,7 +294,9 @@ def _result(mapping: MappingFile, row: _Row) -> Refused:
         errors=tuple(dict.fromkeys(row.errors)),
         write=row.last.write,
         parked=parked,
-        unusable={c: outcome.refusal(error, record) for c, error in row.withheld.items() if error.unusable},
+        unusable={c: outcome.refusal(error, record) for c, error in gone.items()},
         complete=row.complete,
+        accepted=frozenset(row.accepted),
+        dropped=bool(row.dropped),
         flag_kept=mapping.select.flag_field.lower() in row.dropped,
     )

@@ -48,19 +48,17 @@ class Reading:
     words: Mapping[int, UnlockWord]
     rules: WriteRules
 
-    def decide(
-        self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str], *, value_written: bool = False
-    ) -> Write:
+    def decide(self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str]) -> Write:
         """Decide the update of one record.
 
         Args:
             row: the record in the ledger.
             record: as it is now.
             withheld: channels whose values stay parked, with the reason.
-            value_written: a value of the record was written just before, and its stamps are still due.
         """
         results = outcome.withhold(outcome.channel_results(self.run, row, record, self.words), withheld)
-        return self.rules.decide(record, results, row.resolved_id, value_written=value_written)
+        stamps_due = row.stamps_due or row.id in self.run.stamps_due
+        return self.rules.decide(record, results, row.resolved_id, value_written=stamps_due)
 
     def put(self, decided: Sequence[Decided]) -> list[Rejection | None]:
         """Send one collection.

@@ -7,11 +7,11 @@ What will be written is committed before it leaves, with its before-image, so th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.core.errors import ConfigurationError, ConnectorError, PassingError, StopError
+from connector.core.errors import ConfigurationError, ConnectorError, PassingError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import outcome, put, resolve
+from connector.engine import crowding, outcome, put, resolve
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.put import Decided, Reading
@@ -70,31 +70,62 @@ def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> No
             return
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is left of rows that were sent: those worth another try later, and those that were refused."""
+
+    later: list[RecordRow] = field(default_factory=list)
+    refused: list[tuple[Decided, Rejection]] = field(default_factory=list)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the mapping is at fault: no other row has a chance."""
+        return any(answer.error_class is ErrorClass.MAPPING for _, answer in self.refused)
+
+
 def _write_fresh(
     run: Run, mapping: MappingFile, rows: Sequence[RecordRow], size: int, *, last: bool
 ) -> list[RecordRow]:
-    """Read, decide and write, reading again whenever the read has grown old; gives the rows worth another try.
+    """Write rows, and of refused ones everything that the CRM takes; gives the rows worth another try."""
+    left = _Left()
+    _write_part(run, mapping, rows, size, left, last=last)
+    left.later.extend(_finish_refused(run, mapping, left.refused, last=last))
+    _stop_on_configuration(left.refused)
+    return left.later
 
-    Rows that failed because of the other rows in their call are sent again at once, half as many at a time.
+
+def _write_part(
+    run: Run,
+    mapping: MappingFile,
+    rows: Sequence[RecordRow],
+    size: int,
+    left: _Left,
+    *,
+    last: bool,
+    is_search: bool = False,
+) -> None:
+    """Read, decide and write, reading again whenever the read has grown old.
+
+    Rows that may have failed because of the others in their call are sent again at once, half as many at a time.
     """
-    left: Sequence[RecordRow] = rows
-    again: list[RecordRow] = []
-    while left:
-        reading = put.read(run, mapping, left)
-        decided = _decide(reading, left)
-        left = []
+    waiting: Sequence[RecordRow] = rows
+    while waiting:
+        reading = put.read(run, mapping, waiting)
+        decided = _decide(reading, waiting)
+        waiting = []
         start = 0
         while start < len(decided):
             if start and not reading.is_fresh():
-                left = [one.row for one in decided[start:]]
+                waiting = [one.row for one in decided[start:]]
                 break
             part = decided[start : start + min(size, run.collection_size(mapping.object))]
             start += len(part)
-            sent = _send(reading, part, last=last)
-            again += sent.later
-            if sent.fewer:
-                again += _write_fresh(run, mapping, sent.fewer, max(1, len(part) // 2), last=last)
-    return again
+            fewer = _send(reading, part, left, last=last, is_search=is_search)
+            if fewer:
+                half = max(1, len(part) // 2)
+                _write_part(run, mapping, crowding.mixed(run, fewer), half, left, last=last, is_search=True)
+            if left.is_hopeless:
+                return
 
 
 def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
@@ -124,7 +155,7 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
         elif parked:
             finishes.append(outcome.parked_again(run, row, record))
         else:
-            run.writes["unchanged"] += 1
+            run.unchanged += 1
             finishes.append(outcome.written(run, mapping, row, record, write))
     _finish(run, finishes)
     _refuse_values(run, unusable)
@@ -148,25 +179,21 @@ def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
         run.reopened = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """The rows of a collection that are to be sent again: later, or at once and fewer at a time."""
-
-    later: list[RecordRow] = field(default_factory=list)
-    fewer: list[RecordRow] = field(default_factory=list)
-
-
-def _send(reading: Reading, decided: Sequence[Decided], *, last: bool) -> _Sent:
-    """Write one collection, and finish each row by its own answer.
+def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bool, is_search: bool) -> list[RecordRow]:
+    """Write one collection, and finish the rows that were written.
 
     Args:
         reading: the read that the decisions rest on.
         decided: at most one collection.
+        left: takes the other rows.
         last: rows that are still locked are settled as refused.
+        is_search: the rows are sent again, fewer at a time.
+
+    Returns:
+        The rows to be sent again at once, fewer at a time.
 
     Raises:
         StopError: the org takes no writes at the moment.
-        ConfigurationError: the connector's user may not write a mapped field.
     """
     run, mapping, ledger = reading.run, reading.mapping, reading.run.parts.ledger
     try:
@@ -174,48 +201,45 @@ def _send(reading: Reading, decided: Sequence[Decided], *, last: bool) -> _Sent:
     except PassingError:
         if last:
             raise
-        return _Sent(later=[one.row for one in decided])  # it may have taken effect: every record is compared again
+        left.later.extend(one.row for one in decided)  # it may have taken effect: every record is compared again
+        return []
+    crowding.learn(run, mapping.object, answers, is_search=is_search)
     pairs = list(zip(decided, _whose_fault(reading, decided, answers), strict=True))
-    sort = _Sorted(pairs, last=last)
+    sort = _Sorted(run, mapping.object, pairs, last=last)
     ledger.runs.settle(run.id, {one.row.id: "written" if answer is None else "rejected" for one, answer in pairs})
-    finishes = [outcome.written(run, mapping, one.row, one.record, one.write) for one in sort.written]
-    run.writes["written"] += len(sort.written)
-    _finish(run, finishes)
-    if sort.org is not None:
-        raise StopError(f"{sort.org.errors[0].text or sort.org.code}; run again later")
-    if sort.over_limit:
-        run.smaller[mapping.object] = max(1, len(decided) // 2)
-    _finish_refused(run, mapping, sort.refused)
+    ids = {one.row.id for one in sort.written}
+    run.updated |= ids
+    run.refused -= ids
+    _finish(run, [outcome.written(run, mapping, one.row, one.record, one.write) for one in sort.written])
     if run.writing_last:
-        run.parts.progress.step(len(finishes) + len(sort.refused))
-    _stop_on_configuration(sort.refused)
-    return _Sent([one.row for one in sort.locked], [one.row for one in sort.fewer])
+        run.parts.progress.step(len(sort.written))
+    if sort.org is not None:
+        raise outcome.org_stop(sort.org)
+    left.later.extend(one.row for one in sort.locked)
+    left.refused.extend(sort.refused)
+    return [one.row for one in sort.fewer]
 
 
 class _Sorted:
     """The rows of one collection by what happens to them next."""
 
-    def __init__(self, pairs: Sequence[tuple[Decided, Rejection | None]], *, last: bool) -> None:
+    def __init__(self, run: Run, name: str, pairs: Sequence[tuple[Decided, Rejection | None]], *, last: bool) -> None:
         self.written: list[Decided] = []
         self.locked: list[Decided] = []
         self.fewer: list[Decided] = []
         self.refused: list[tuple[Decided, Rejection]] = []
         self.org: Rejection | None = None
-        self.over_limit = False
         for one, answer in pairs:
-            match None if answer is None else answer.error_class:
-                case None:
-                    self.written.append(one)
-                case ErrorClass.ORG:
-                    self.org = answer
-                case ErrorClass.LOCKED if not last:
-                    self.locked.append(one)
-                case ErrorClass.LIMIT | ErrorClass.AUTOMATION if len(pairs) > 1:
-                    self.fewer.append(one)
-                    self.over_limit |= answer is not None and answer.error_class is ErrorClass.LIMIT
-                case _:
-                    if answer is not None:
-                        self.refused.append((one, answer))
+            if answer is None:
+                self.written.append(one)
+            elif answer.error_class is ErrorClass.ORG:
+                self.org = answer
+            elif answer.error_class is ErrorClass.LOCKED and not last:
+                self.locked.append(one)
+            elif crowding.may_be_anothers(run, name, answer, len(pairs)):
+                self.fewer.append(one)
+            else:
+                self.refused.append((one, answer))
 
 
 def _whose_fault(
@@ -249,18 +273,25 @@ def _whose_fault(
     ]
 
 
-def _finish_refused(run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]]) -> None:
-    """Write everything of refused rows that the CRM takes, and park the rest."""
-    run.writes["failed"] += len(refused)
+def _finish_refused(
+    run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]], *, last: bool
+) -> list[RecordRow]:
+    """Write everything of refused rows that the CRM takes, and park the rest; gives the rows worth another try."""
+    partial = update_partly(run, mapping, refused, last=last)
     unusable: dict[int, str] = {}
     finishes: list[Finish] = []
-    for found in update_partly(run, mapping, refused).values():
+    for found in partial.results:
         finishes.append(outcome.rejected(run, mapping, found))
+        if not found.is_whole:
+            run.refused.add(found.row.id)
         if found.unusable:
             unusable |= _unusable_wants(found.row, found.unusable)
             run.tried.discard(found.row.id)
     _finish(run, finishes)
     _refuse_values(run, unusable)
+    if run.writing_last:
+        run.parts.progress.step(len(finishes))
+    return partial.later
 
 
 def _stop_on_configuration(refused: Sequence[tuple[Decided, Rejection]]) -> None:

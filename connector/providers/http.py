@@ -14,6 +14,7 @@ import tenacity
 
 from connector.core.errors import (
     ConfigurationError,
+    ConnectorError,
     CreditsError,
     DownError,
     LostAnswerError,
@@ -149,8 +150,29 @@ class VendorHttp:
         return self._repeat(lambda: self._once("GET", path, params=params, timeout_s=timeout_s))
 
     def repeatable_post(self, path: str) -> Answer:
-        """POST something that the vendor documents as idempotent; repeated like a read."""
-        return self._repeat(lambda: self._once("POST", path, timeout_s=READ_TIMEOUT_S))
+        """POST something that the vendor documents as idempotent; repeated like a read.
+
+        Raises:
+            LostAnswerError: one of the requests may have taken effect, and none was answered with success.
+            ConnectorError: any other: certainly without effect.
+        """
+        lost = ""
+
+        def send() -> Answer:
+            nonlocal lost
+            try:
+                return self._once("POST", path, timeout_s=READ_TIMEOUT_S)
+            except _TryAgainError as error:
+                if error.left and error.retry_after_s is None:
+                    lost = error.why
+                raise
+
+        try:
+            return self._repeat(send)
+        except ConnectorError as error:
+            if lost:
+                raise LostAnswerError(f"{self.name} {lost}") from error
+            raise
 
     def pay(self, path: str, body: Mapping[str, Any]) -> Answer:
         """POST a paid request, once. The caller holds the permit of the rate budget already.

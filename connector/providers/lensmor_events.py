@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from connector.core.errors import RefusedError
+from connector.core.errors import LostAnswerError, RefusedError
 from connector.providers.http import VendorHttp, whole
 from connector.providers.interface import EventAccess
 
@@ -91,7 +91,7 @@ class LensmorEvents:
         event, balance = _mapping(body.get("event")), _mapping(body.get("balanceAfter"))
         used = whole(body.get("creditsUsed"))
         if body.get("success") is not True or used is None:
-            raise RefusedError("lensmor's answer to the event unlock cannot be read; repeat it, repeating is free")
+            raise LostAnswerError("lensmor's answer to the event unlock cannot be read")
         name = str(event.get("name") or "")
         already = body.get("alreadyUnlocked") is True
         return EventAccess(

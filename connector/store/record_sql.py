@@ -63,6 +63,7 @@ UPDATE_RECORD = (
         outcome=sa.bindparam("new_outcome"),
         reason=sa.bindparam("new_reason"),
         in_progress=sa.bindparam("new_progress"),
+        stamps_due=sa.bindparam("new_stamps"),
         parked_version=sa.bindparam("new_parked"),
         attention=sa.bindparam("new_attention"),
         closed_at=sa.bindparam("new_closed"),

@@ -65,6 +65,7 @@ class Finish:
         parked_version: where a paid value could not be written: the version of everything that may have to change.
         parked: the wants whose value could not be written, with the reason; None leaves them as they are.
         shown: outcome and reason of every want in this run, by want id.
+        stamps_due: a value was written on its own, and its stamps are still to be written.
     """
 
     record_id: int
@@ -77,6 +78,7 @@ class Finish:
     attention: str = ""
     parked: Mapping[int, str] | None = None
     shown: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
+    stamps_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class Records(Words):
                 "new_outcome": f.outcome.value,
                 "new_reason": f.reason,
                 "new_progress": f.in_progress,
+                "new_stamps": f.stamps_due,
                 "new_parked": f.parked_version,
                 "new_attention": f.attention,
                 "new_closed": now if f.closes else None,

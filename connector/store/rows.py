@@ -144,6 +144,7 @@ class RecordRow:
     attention: str
     wants: tuple[WantRow, ...]
     chosen: bool = False  # by a condition or ids, whatever its flag
+    stamps_due: bool = False
 
 
 def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
@@ -217,4 +218,5 @@ def _record_of(row: sa.Row[tuple[object, ...]], wants: list[WantRow]) -> RecordR
         attention=row.attention,
         wants=tuple(wants),
         chosen=row.chosen,
+        stamps_due=row.stamps_due,
     )

@@ -83,6 +83,8 @@ record = Table(
     Column("linkedin", Text),
     Column("resolved_id", String(20)),  # a personnel id found by LinkedIn, to be stamped
     Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
+    # A value was written on its own, and when and whence it came is not written yet.
+    Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
     Column("outcome", String(12)),
     Column("reason", Text, nullable=False, default=""),

@@ -147,6 +147,39 @@ def test_a_refusal_gives_the_credits_back(world: World, stage: Stage) -> None:
     assert buy(stage)[0] is not None
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 422, 429])
+def test_an_answer_that_is_certainly_no_purchase_leaves_nothing_held(world: World, stage: Stage, status: int) -> None:
+    world.arm("lensmor", "unlockEvent", "status", times=5, status=status)
+    with pytest.raises(ConnectorError):
+        buy(stage)
+    with stage.ledger() as ledger:
+        assert ledger.credits.totals()["lensmor"].open == 0
+    world.faults.clear()
+    world.clock.advance(days=3)
+    assert buy(stage)[1].credits["lensmor"].charged == PRICE == event_charges(world)
+
+
+def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, stage: Stage) -> None:
+    world.arm("lensmor", "unlockEvent", "drop_after", times=1)
+    world.arm("lensmor", "unlockEvent", "status", times=9, status=401)
+    with pytest.raises(StopError, match="is not known"):
+        buy(stage)
+    assert state(stage) is UnlockState.UNKNOWN
+    assert event_charges(world) == PRICE
+    world.faults.clear()
+    _, report = buy(stage)
+    assert report.credits["lensmor"].charged == PRICE == event_charges(world)
+
+
+def test_a_balance_that_cannot_be_read_ends_the_run(world: World, stage: Stage) -> None:
+    world.arm("lensmor", "getCreditsBalance", "status", times=9, status=503)
+    with pytest.raises(StopError):
+        buy(stage)
+    with stage.ledger() as ledger:
+        assert ledger.runs.newest(1)[0].state == "failed"
+    assert event_charges(world) == 0
+
+
 def test_another_price_than_expected_is_charged_as_it_is(world: World, stage: Stage) -> None:
     _, report = buy(stage, price=1500)
     assert report.credits["lensmor"].charged == PRICE == event_charges(world)

@@ -149,7 +149,7 @@ def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
 ) -> None:
     vendors.arm_forever(call.site, call.operation, "status", status=status)
     error = failing(vendors, call)
-    assert type(error) is DownError
+    assert type(error) is call.without_answer
     assert f"HTTP {status}" in str(error)
     assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
     assert len(vendors.slept) == READ_ATTEMPTS - 1
@@ -208,7 +208,7 @@ def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
 @pytest.mark.parametrize("call", [c for c in CALLS if c.site == "lensmor"], ids=str)
 def test_an_error_inside_a_good_status_is_no_success(vendors: Vendors, call: Call) -> None:
     vendors.arm_forever(call.site, call.operation, "error_in_2xx")
-    assert type(failing(vendors, call)) is (LostAnswerError if call.kind == PAID else DownError)
+    assert type(failing(vendors, call)) is call.without_answer
     assert vendors.count(call.site, call.operation) == (1 if call.kind == PAID else READ_ATTEMPTS)
     assert vendors.sim.charges.total() == 0
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vendor_stage import ADA, Vendors
 
+from connector.core.errors import ConnectorError, DownError, LostAnswerError
 from connector.core.model import Channel
 from connector.providers.http import VendorHttp
 
@@ -28,6 +29,11 @@ class Call:
     operation: str
     kind: str
     do: Callable[[Vendors, VendorHttp], object]
+
+    @property
+    def without_answer(self) -> type[ConnectorError]:
+        """What it raises when it may have taken effect and nobody can tell."""
+        return DownError if self.kind == READ else LostAnswerError
 
     def over(self, vendors: Vendors, http: VendorHttp | None = None) -> object:
         """Make the call, over a connection of its own unless one is given."""

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.add_column("want", sa.Column("already_filled", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("want", sa.Column("shown_outcome", sa.String(length=20), nullable=True))
     op.add_column("want", sa.Column("shown_reason", sa.Text(), nullable=False, server_default=""))
+    op.add_column("record", sa.Column("stamps_due", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("unlock", sa.Column("charged_credits", sa.Integer(), nullable=False, server_default="0"))
     op.execute("UPDATE unlock SET charged_credits = price_credits WHERE state = 'final' AND hold = 'charged'")
     op.create_index("ix_unlock_answers", "unlock", ["provider", "account", "channel", "final_at"], unique=False)
