@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from connector.core.invisible import has_control, trimmed, visible
 from connector.core.linkedin_cell import (
+    LINKEDIN_HOST,
     SHARED_NAMES,
     TRAILING,
     holds_other_text,
@@ -45,7 +46,8 @@ _PREFIX_PATHS = frozenset({"comm", "mwlite"})  # links in LinkedIn's mails, and 
 _FORBIDDEN = set('/\\?#<>"|^`{}%@:;=*$[]')
 _RAW_ONLY = set(",()'!&+")  # stand in a name when encoded; typed plainly they belong to the text around the address
 _HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
-_NESTED = re.compile(r"https?(:|%3a|$)|([a-z0-9-]+\.)*linkedin\.com$", re.IGNORECASE)
+_NESTED = re.compile(rf"https?(:|%3a|$)|{LINKEDIN_HOST}$", re.IGNORECASE)
+_ANOTHER_ADDRESS = re.compile(r"linkedin\.com|lnkd\.in", re.IGNORECASE)
 _ENCODED = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
 _CUT_OFF = re.compile(r"(\.{2,}|\u2026)[.\u2026,;)\]'\"]*$")
 _MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
@@ -129,7 +131,8 @@ def _segment(text: str, depth: int) -> str:
     if kind != "in" or len(path) < 2:
         raise _NoProfileError(_NO_PROFILE)
     if not _NESTED.match(path[1]):
-        if "in" in map(str.lower, path[2:-1]):  # `/in/anna/in/bob`
+        # `/in/anna/in/bob`, `/in/annawww.linkedin.com/in/bob`
+        if "in" in map(str.lower, path[2:-1]) or _ANOTHER_ADDRESS.search(unquote("/".join(path[1:]))):
             raise _NoProfileError(_TWO_PEOPLE)
         return path[1]
     if not depth:

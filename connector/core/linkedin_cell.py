@@ -24,7 +24,9 @@ _WEB = re.compile(r"(?:https?(?:[:;]/*|/{2,}))+|/{2,}", re.I)
 _APP = re.compile(r"linkedin:/+(?=in/)", re.I)
 _OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)(?![^/]*@)", re.I)
 _PERSON = re.compile(r"linkedin\.com(?::\d+)?/+(?:(?:comm|mwlite)/+)?(?:in/+)+([^/?#&\s,;|\"'<>()]+)", re.I)
-_LINK = re.compile(r"https?$|([a-z0-9-]+\.)*linkedin\.com$|https?:|https?%3a", re.I)
+# The hosts of profiles. Any other label may be the end of a name: `annawww.linkedin.com` is two addresses, joined.
+LINKEDIN_HOST = r"(?:(?:www|m|touch|mobile|[a-z]{2})\.)*linkedin\.com"
+_LINK = re.compile(rf"https?$|{LINKEDIN_HOST}$|https?:|https?%3a", re.I)
 
 _LOGGED_IN = "the page of the user who is logged in, not of one person"
 _A_ROUTE = "a page of LinkedIn's own, not a person's"
