@@ -43,7 +43,7 @@ _REFUSED_PATHS = {
     "cap": "a Recruiter address; copy the public profile address instead",
 }
 _PREFIX_PATHS = frozenset({"comm", "mwlite"})  # links in LinkedIn's mails, and its old mobile site
-_FORBIDDEN = set('/\\?#<>"|^`{}%@:;=*$[]')
+_FORBIDDEN = set('/\\?#<>"|^`{}%@:;=*$[]\ufffd')  # U+FFFD: a letter that a conversion has lost
 _RAW_ONLY = set(",()'!&+")  # stand in a name when encoded; typed plainly they belong to the text around the address
 _HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
 _NESTED = re.compile(rf"https?(:|%3a|$)|{LINKEDIN_HOST}$", re.IGNORECASE)
@@ -53,6 +53,7 @@ _CUT_OFF = re.compile(r"(\.{2,}|\u2026)[.\u2026,;)\]'\"]*$")
 _MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
 _SPOILT_MEMBER_ID = re.compile(r"ac[a-z]aa[a-z0-9_-]{34}", re.IGNORECASE)
 _RECRUITER_ID = re.compile(r"A[DE][A-Z]AA(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9_-]{8,}")
+_BARE_PARAMETERS = frozenset({"", "trk", "lipi", "locale", "originalsubdomain"})  # queries in use without a value
 _PORTS = {None, 80, 443}
 
 _NO_PROFILE = "the LinkedIn address has no /in/<name>"
@@ -61,6 +62,7 @@ _JOINED = (
     "the LinkedIn field holds a tab, a line break or another control character inside; two entries may have been joined"
 )
 _TWO_PEOPLE = "the LinkedIn field holds the addresses of two people"
+_LOST_LETTER = "the LinkedIn address has a ? inside the name, where a letter may have been lost"
 _OTHER_SITE = "the address is not on linkedin.com"
 _BAD_NAME = "the name in the LinkedIn address has characters that no profile has"
 
@@ -134,11 +136,14 @@ def _segment(text: str, depth: int) -> str:
         # `/in/anna/in/bob`, `/in/annawww.linkedin.com/in/bob`
         if "in" in map(str.lower, path[2:-1]) or _ANOTHER_ADDRESS.search(unquote("/".join(path[1:]))):
             raise _NoProfileError(_TWO_PEOPLE)
+        if len(path) == 2 and _has_lost_a_letter(rest):
+            raise _NoProfileError(_LOST_LETTER)
         return path[1]
     if not depth:
         raise _NoProfileError(_NO_PROFILE)
     inner = "/".join(path[1:])  # an address pasted behind `/in/`
-    return _segment(inner if "/" in inner else unquote(inner), depth - 1)
+    query = urlsplit(f"//{rest}").query
+    return _segment((inner if "/" in inner else unquote(inner)) + (f"?{query}" if query else ""), depth - 1)
 
 
 def _path_on_linkedin(rest: str) -> list[str]:
@@ -157,6 +162,14 @@ def _path_on_linkedin(rest: str) -> list[str]:
     if any(unquote(part) in {".", ".."} for part in path[:-1]):  # which part of the path counts, is not certain
         raise _NoProfileError("the LinkedIn address cannot be read as a web address")
     return path
+
+
+def _has_lost_a_letter(address: str) -> bool:
+    """Whether the `?` behind a name begins no query: `ren?-dupont` is not the person `ren`."""
+    path, _, query = address.partition("#")[0].partition("?")
+    first = re.split(r"[&?]", query)[0]
+    is_query = "=" in first or first.lower() in _BARE_PARAMETERS
+    return not path.endswith("/") and (query.startswith("?") or not is_query)
 
 
 def _name(segment: str) -> str:

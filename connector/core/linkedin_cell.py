@@ -30,19 +30,32 @@ _LINK = re.compile(rf"https?$|{LINKEDIN_HOST}$|https?:|https?%3a", re.I)
 
 _LOGGED_IN = "the page of the user who is logged in, not of one person"
 _A_ROUTE = "a page of LinkedIn's own, not a person's"
+# fmt: off
+_ROUTES = (
+    "login", "signup", "signin", "feed", "home", "search", "public-profile", "profile", "404", "error", "redirect",
+    "authwall", "uas", "checkpoint", "pub", "sales", "talent", "recruiter", "cap", "hiring", "jobs", "job", "dir",
+    "directory", "people", "posts", "post", "pulse", "groups", "events", "details", "overlay", "contact-info",
+    "recent-activity", "add", "messaging", "notifications", "mynetwork", "learning", "premium", "help", "legal",
+    "newsletters", "services", "showcase", "comm", "mwlite",
+)
+# fmt: on
 SHARED_NAMES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("me", "self", "my-profile", "myprofile", "edit", "settings", "view", "new"), _LOGGED_IN),
         "unavailable": "LinkedIn's page for profiles that cannot be shown",
-        **dict.fromkeys(("login", "signup", "signin", "feed", "home", "search", "public-profile"), _A_ROUTE),
-        **dict.fromkeys(("profile", "404", "error", "redirect", "authwall"), _A_ROUTE),
+        **dict.fromkeys(_ROUTES, _A_ROUTE),
+        **dict.fromkeys(("company", "school"), "a company's or a school's page, not a person's"),
     }
 )
 # fmt: off
 _PLACEHOLDER_NAMES = frozenset((
     "na", "none", "null", "nil", "undefined", "unknown", "unavailable", "notavailable", "notfound", "notapplicable",
     "nolinkedin", "noprofile", "test", "testuser", "dummy", "placeholder", "example", "username", "yourname",
-    "yourprofile", "profilename", "firstnamelastname", "linkedin", "linkedinurl",
+    "yourprofile", "profilename", "firstnamelastname", "linkedin", "linkedinurl", "yourprofilename", "yourusername",
+    "yourlinkedin", "yourlinkedinname", "yourlinkedinprofile", "yourlinkedinurl", "mylinkedin",
+    "linkedinmember", "linkedinuser", "linkedinprofile", "linkedinname", "linkedinid", "profilenotfound",
+    "pagenotfound", "usernotfound", "membernotfound", "profileunavailable", "profilenotavailable", "profileurl",
+    "privateprofile", "deletedprofile", "deleteduser",
 ))
 _PLACEHOLDER_TEXTS = _PLACEHOLDER_NAMES | frozenset((
     "nan", "nourl", "missing", "empty", "blank", "tbd", "tbc", "todo", "tester", "xyz", "abc", "asdf", "sample",

@@ -12,6 +12,22 @@ CONTROLS = "\t\n\r\x00\x0b\x0c\x1c\x1f\x7f\x85\u2028\u2029"
 NOT_NAMES = ("none", "N-A", "null", "undefined", "unknown", "test", "your-name", "username", "xxx", "-", "0", "000")
 NOT_ADDRESSES = ("n/a", "N/A", "none", "None", "unknown", "test", "-", "--", "#N/A", "?", "0", "null", "xxx")
 
+ROUTES = (
+    *("pub", "sales", "jobs", "dir", "people", "posts", "details", "overlay", "add", "messaging", "groups", "talent"),
+    *("recruiter", "mynetwork", "learning", "recent-activity", "uas", "checkpoint"),
+)
+NO_NAMES = (
+    *(
+        "linkedin-member",
+        "LinkedIn-User",
+        "profile-not-found",
+        "your-profile-name",
+        "yourlinkedin",
+        "your_linkedin_url",
+    ),
+    *("page-not-found", "mylinkedin", "linkedin-profile", "deleted-user"),
+)
+
 REPAIRED = [
     # addresses within addresses
     "https://www.linkedin.com/in/https://www.linkedin.com/in/ada-sample",
@@ -46,6 +62,10 @@ REPAIRED = [
     "https://www.linkedin.com/in/ada-sample&trk=public_profile",
     "https://www.linkedin.com/in/ada-sample&amp;trk=public_profile",
     "https://www.linkedin.com/in/ada-sample/?trk=a&lipi=b",
+    "https://www.linkedin.com/in/ada-sample?",
+    "https://www.linkedin.com/in/ada-sample?trk",
+    "https://www.linkedin.com/in/ada-sample/?anything",
+    "https://www.linkedin.com/in/ada-sample?#about?me",
     # text around the address
     "<https://www.linkedin.com/in/ada-sample>",
     '"https://www.linkedin.com/in/ada-sample"',
@@ -155,7 +175,23 @@ REFUSED = {
     "https://www.linkedin.com/in/unavailable": "cannot be shown",
     "https://www.linkedin.com/in/unavailable/": "cannot be shown",
     "https://www.linkedin.com/in/feed": "LinkedIn's own",
-    **{f"https://www.linkedin.com/in/{name}": "a placeholder" for name in NOT_NAMES},
+    **{f"https://www.linkedin.com/in/{route}": "LinkedIn's own" for route in ROUTES},
+    "https://www.linkedin.com/in/company/acme": "a company's",
+    "https://www.linkedin.com/in/school/example-university": "a school's",
+    "https://www.linkedin.com/in/pub/anna-lee/1/2/3": "LinkedIn's own",
+    **{f"https://www.linkedin.com/in/{name}": "a placeholder" for name in (*NOT_NAMES, *NO_NAMES)},
+    # letters that a conversion has lost: what is left can be another person's name
+    "https://www.linkedin.com/in/anna\ufffdb": "characters that no profile has",
+    "https://www.linkedin.com/in/anna%EF%BF%BDb": "characters that no profile has",
+    "https://www.linkedin.com/in/ren?-dupont-12": "a ? inside the name",
+    "https://www.linkedin.com/in/j?rgen-m?ller": "a ? inside the name",
+    "https://www.linkedin.com/in/j?rgen?trk=x": "a ? inside the name",
+    "https://www.linkedin.com/in/j?rgen&trk=x": "a ? inside the name",
+    "https://www.linkedin.com/in/j?rgen/?trk=x": "a ? inside the name",
+    "https://www.linkedin.com/in/ren??trk=x": "a ? inside the name",
+    "https://www.linkedin.com/in/ren?/en": "a ? inside the name",
+    "https://www.linkedin.com/in/www.linkedin.com/in/ren?-dupont": "a ? inside the name",
+    "https%3A%2F%2Fwww.linkedin.com%2Fin%2Fren%3F-dupont": "a ? inside the name",
     # addresses that are cut off: the beginning of a name can be another person's
     "https://www.linkedin.com/in/anna-0...": "cut off",
     "https://www.linkedin.com/in/anna-0\u2026": "cut off",
