@@ -2,8 +2,8 @@
 
 A phone library reads letters as the digits beside them on a keypad, so `+1 415 555 XXXX` becomes a number, and that
 number is a stranger's. A text with letters other than a label or an extension is therefore no number. Numbers that
-nobody can dial (placeholders, masks, too few digits) are none either. Everything else is kept as the vendor writes it;
-`core/values.py` formats it for the CRM.
+nobody can dial (placeholders, masks, too few digits), dates and IP addresses are none either. Everything else is kept
+as the vendor writes it; `core/values.py` formats it for the CRM.
 """
 
 import re
@@ -32,6 +32,9 @@ _NUMBER = re.compile(r"\(?\+?[\d\s().\-/~]+")
 _SEPARATOR = re.compile(r"[,;|/]|\bor\b|\band\b|(?<=\d)\s*(?=\+)", re.IGNORECASE)
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _SIGNS = {ord("\uff0b"): "+", ord("\uff08"): "(", ord("\uff09"): ")", ord("\uff0e"): ".", ord("\u2044"): "/"}
+_DATE = re.compile(r"(?:19|20)\d\d([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2(?:19|20)\d\d")
+# Four pairs of digits are no IP address: so Norwegians and Danes write their numbers.
+_IP_ADDRESS = re.compile(r"(?!\d\d(?:\.\d\d){3}$)\d{1,3}(?:\.\d{1,3}){3}")
 _COUNTING = "01234567890123456789"
 _COUNTING_DOWN = _COUNTING[::-1]
 _MIN_COUNTED = 7
@@ -112,6 +115,8 @@ def _digits(text: str) -> str:
 
 def _can_be_dialled(number: str) -> bool:
     digits = _digits(number)
+    if _DATE.fullmatch(number.strip("()")) or _IP_ADDRESS.fullmatch(number):
+        return False
     longest = MAX_DIGITS if number.startswith("+") else MAX_DIGITS + _MAX_PREFIX_DIGITS
     if not MIN_DIGITS <= len(digits) <= longest or "+" in number.lstrip("(+ "):
         return False

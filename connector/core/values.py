@@ -1,8 +1,10 @@
 """How values are compared and written: as the CRM stores them, so that a difference is a real one."""
 
+import re
 from datetime import UTC, datetime
 
 import phonenumbers
+from phonenumbers import CountryCodeSource, PhoneNumber
 
 from connector.core.mapping import ChannelMapping, PhoneChannel, PhoneFormat
 from connector.core.model import FieldValue
@@ -12,6 +14,9 @@ _FORMATS = {
     PhoneFormat.E164: phonenumbers.PhoneNumberFormat.E164,
     PhoneFormat.INTERNATIONAL: phonenumbers.PhoneNumberFormat.INTERNATIONAL,
 }
+_NORTH_AMERICAN_PREFIX = "1"  # the one national prefix that may be left out of a whole number
+# Kept free for fiction by Ofcom (ofcom.org.uk, numbers for drama use): nobody has them, and the library knows none.
+_FICTIONAL = re.compile(r"447700900\d{3}")
 
 
 def stored_form(value: FieldValue, *, is_email: bool = False) -> FieldValue:
@@ -41,19 +46,40 @@ def outgoing(value: str, channel: ChannelMapping) -> str:
 def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
     """The number in the wanted form, an extension behind it; one that cannot be read comes back as given.
 
-    So does one with letters, which the library would turn into digits, and a local number, whose area it would leave
-    out: both would be other numbers.
+    So does one with letters, which the library would turn into digits, a local number, whose area it would leave out,
+    and a number without `+` that need not be one of the region: all would be other numbers.
     """
     dialled = split(number)
     if form is PhoneFormat.AS_GIVEN or dialled is None:
         return number
     try:
-        parsed = phonenumbers.parse(dialled.number, region)
+        parsed = phonenumbers.parse(dialled.number, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return number
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return number
+    names_country = parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
+    if not names_country and (region is None or not _is_of(parsed, region)):
+        return number
     return str(Dialled(phonenumbers.format_number(parsed, _FORMATS[form]), dialled.extension))
+
+
+def _is_of(parsed: PhoneNumber, region: str) -> bool:
+    """Whether a number without `+` is certainly the one that these digits dial in the region.
+
+    It exists there or abroad behind the region's international prefix, and all its digits stand in the text: the
+    national prefix too, where there is one, since without it the digits may be a local number or another country's.
+    """
+    national = phonenumbers.national_significant_number(parsed)
+    whole = f"{parsed.country_code}{national}"
+    if not phonenumbers.is_valid_number(parsed) and not _FICTIONAL.fullmatch(whole):
+        return False
+    digits = re.sub(r"\D", "", parsed.raw_input or "")
+    if parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_IDD:
+        return digits.endswith(whole)
+    prefix = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    forms = {prefix + national, national} if prefix == _NORTH_AMERICAN_PREFIX else {prefix + national}
+    return digits in forms
 
 
 def crm_time(moment: datetime) -> str:
