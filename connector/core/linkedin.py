@@ -90,6 +90,17 @@ def normalise(address: str) -> str | NotAPerson:
         return NotAPerson(str(error))
 
 
+def is_of_another(address: object, name: str) -> bool:
+    """Whether a vendor's answer carries the address of a profile other than the one that it was asked about.
+
+    No address, and one that names nobody, say nothing. LinkedIn lets people rename their profiles, and a member id and
+    a public name can be one person's: which of them are, no vendor documents. They count as another person's, since a
+    value that is lost can be found again and a stranger's cannot be taken back.
+    """
+    found = normalise(address) if isinstance(address, str) else None
+    return isinstance(found, str) and found != name
+
+
 def profile_url(name: str) -> str:
     """The canonical address of a normalised name, the only form that is sent to vendors."""
     return f"https://www.linkedin.com/in/{quote(name, safe='-._~')}"

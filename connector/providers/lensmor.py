@@ -13,7 +13,7 @@ from pydantic import Field
 
 from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
-from connector.core.linkedin import profile_url
+from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Lookup, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.recover import View
@@ -163,7 +163,12 @@ class Lensmor(Provider):
         return _sights(body)
 
     def look_up(self, linkedin: str) -> Found:
-        """Who is behind the LinkedIn name, with events and what is unlocked already."""
+        """Who is behind the LinkedIn name, with events and what is unlocked already.
+
+        Raises:
+            RefusedError: the answer names nobody, or shows the address of another profile. A profile that was renamed
+                since the vendor read it is refused as well: see `is_of_another`.
+        """
         params = {"linkedin_url": profile_url(linkedin)}
         try:
             body = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S).body
@@ -173,6 +178,8 @@ class Lensmor(Provider):
         person_id = digits_of(person.get("id")) if isinstance(person, dict) else None
         if not isinstance(person, dict) or not isinstance(person_id, str):
             raise RefusedError("lensmor's answer to a LinkedIn lookup names no personnel id")
+        if is_of_another(person.get("linkedinUrl"), linkedin):
+            raise RefusedError("lensmor's answer to a LinkedIn lookup is about another profile")
         return Found(Lookup(person_id, _event_ids(body.get("events"))), _sights(person))
 
     def events_of(self, person: str) -> tuple[str, ...]:

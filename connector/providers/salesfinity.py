@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from connector.core.errors import LostAnswerError, RefusedError
-from connector.core.linkedin import normalise, profile_url
+from connector.core.linkedin import is_of_another, normalise, profile_url
 from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.vendor_values import id_of, plain_word
@@ -32,6 +32,7 @@ _PATH = "/v1/api/enrichment/email"
 _DONE = frozenset({"completed", "complete", "done", "success", "successful", "succeeded", "finished"})
 _FAILED = frozenset({"failed", "failure", "error", "errored"})
 _RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
+_ANOTHER = "of another lookup"  # shown to people where an answer's state cannot be that of our lookup
 _TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 
 
@@ -100,9 +101,14 @@ class Salesfinity(Provider):
         return Submission(lookup_id)
 
     def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
-        """The lookup's state, told of the one person it was made for."""
+        """The lookup's state, told of the one person it was made for.
+
+        An answer about another lookup or another person proves nothing: it counts as running, and is reported.
+        """
         (person,) = people
         body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
+        if id_of(body.get("_id")) not in (None, task_id) or is_of_another(body.get("linkedin_url"), person):
+            return TaskReport(ended=False, items={}, unknown_word=_ANOTHER)
         status = body.get("status")
         word = plain_word(status)
         if word in _DONE:

@@ -169,6 +169,40 @@ def test_states_of_a_lookup(vendors: Vendors, body: dict[str, object], expected:
 
 
 @pytest.mark.parametrize(
+    "identity",
+    [
+        {"_id": "60", "linkedin_url": "https://www.linkedin.com/in/bob", "external_id": "zzz"},
+        {"_id": "60"},
+        {"_id": 60},
+        {"linkedin_url": "https://www.linkedin.com/in/bob"},
+        {"_id": "5f", "linkedin_url": "linkedin.com/in/ACoAAA8BYqEBxyz"},
+    ],
+)
+@pytest.mark.parametrize("status", ["completed", "not-found", "failed", "pending"])
+def test_an_answer_about_another_lookup_or_person_proves_nothing(
+    vendors: Vendors, status: str, identity: dict[str, object]
+) -> None:
+    body = {"status": status, "email": {"email": "bob@example.com", "type": "work"}, **identity}
+    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "of another lookup")
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        {"_id": "5f", "linkedin_url": f"http://linkedin.com/in/{ADA.upper()}/?x=1"},
+        {"_id": None, "linkedin_url": None},
+        {"_id": ["60"], "linkedin_url": ["https://www.linkedin.com/in/bob"]},
+        {"linkedin_url": "https://www.linkedin.com/company/bob"},
+    ],
+)
+def test_an_answer_about_this_person_or_nobody_in_particular_counts(
+    vendors: Vendors, identity: dict[str, object]
+) -> None:
+    body = {"status": "completed", "email": "a@example.com", **identity}
+    assert told(vendors, body).read_task(WORK, "5f", [ADA]).items[ADA].state is ItemState.DELIVERED
+
+
+@pytest.mark.parametrize(
     ("channel", "outcome", "item", "charged"),
     [
         (WORK, None, Item(ItemState.DELIVERED, "ada.work@example.com"), 1),
