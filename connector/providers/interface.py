@@ -77,7 +77,8 @@ class TaskReport:
     """A task as it is now; people without a line are absent from `items`.
 
     Attributes:
-        unknown_word: a state of the task that this version does not know, for people; it counts as running.
+        unknown_word: a state of the task that this version does not know, for people; it counts as running. Of a task
+            that has ended: a word for the value it found; the value is not used.
     """
 
     ended: bool

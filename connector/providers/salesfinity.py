@@ -33,6 +33,14 @@ _DONE = frozenset({"completed", "complete", "done", "success", "successful", "su
 _FAILED = frozenset({"failed", "failure", "error", "errored"})
 _RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
 _ANOTHER = "of another lookup"  # shown to people where an answer's state cannot be that of our lookup
+# What the vendor may call an email's type, in the form of `plain_word` and without a closing "email".
+_WORK_WORDS = ("work", "business", "professional", "corporate", "company", "office", "employer", "job")
+_PERSONAL_WORDS = ("personal", "private", "home", "free", "consumer")
+_NO_TYPE = (None, "", "email")
+_TYPE_WORDS: Mapping[str, Channel] = {
+    **dict.fromkeys(_WORK_WORDS, Channel.WORK_EMAIL),
+    **dict.fromkeys(_PERSONAL_WORDS, Channel.PERSONAL_EMAIL),
+}
 _TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 
 
@@ -112,7 +120,7 @@ class Salesfinity(Provider):
         status = body.get("status")
         word = plain_word(status)
         if word in _DONE:
-            return _ended(person, _completed(channel, body))
+            return _completed(channel, person, body)
         if word == "notfound":
             return _ended(person, Item(ItemState.NOT_FOUND))
         if word in _FAILED:
@@ -130,17 +138,29 @@ class Salesfinity(Provider):
         self._http.close()
 
 
-def _completed(channel: Channel, body: Mapping[str, Any]) -> Item:
+def _completed(channel: Channel, person: str, body: Mapping[str, Any]) -> TaskReport:
     """The email that a lookup found, if it is of the type that was asked for; charged in either case.
 
-    The documented form is an object with `email` and `type`; a plain text is the email.
+    The documented form is an object with `email` and `type`; a plain text is the email. An email of a type that is
+    neither may be of the other one: it is no value, and its type is reported.
     """
     found = body.get("email")
-    email, kind = (found.get("email"), found.get("type")) if isinstance(found, dict) else (found, None)
-    word = plain_word(kind or body.get("enrichment_type")).removesuffix("email")
-    if word in _TYPES.values() and word != _TYPES[channel]:
-        return Item(ItemState.NO_VALUE)
-    return brought(channel, email)
+    email = found.get("email") if isinstance(found, dict) else found
+    kind = _type_of(found, body)
+    if kind is None:
+        return _ended(person, brought(channel, email))
+    type_channel = _TYPE_WORDS.get(plain_word(kind).removesuffix("email"))
+    if type_channel is channel:
+        return _ended(person, brought(channel, email))
+    word = "" if type_channel is not None else f"email type {unknown_word(kind)}"
+    return TaskReport(ended=True, items={person: Item(ItemState.NO_VALUE)}, unknown_word=word)
+
+
+def _type_of(found: object, body: Mapping[str, Any]) -> object:
+    """What the answer calls the type of its email, the nearest statement first; None where it makes none."""
+    nearest = found.get("type") if isinstance(found, dict) else None
+    kinds = (nearest, body.get("type"), body.get("enrichment_type"))
+    return next((kind for kind in kinds if kind not in _NO_TYPE), None)
 
 
 def _ended(person: str, item: Item) -> TaskReport:

@@ -135,6 +135,50 @@ def test_a_plain_email_of_another_type_does_not_count(vendors: Vendors) -> None:
     assert told(vendors, body).read_task(PERSONAL, "5f", [ADA]).items[ADA].state is ItemState.DELIVERED
 
 
+OTHER_TYPES = [
+    *((WORK, word) for word in ("private", "home", "free", "Private Email", "personal-email")),
+    *((PERSONAL, word) for word in ("business", "professional", "corporate", "company", "Work_Email")),
+]
+
+
+@pytest.mark.parametrize(("channel", "word"), OTHER_TYPES)
+def test_every_word_for_the_other_type_is_no_value(vendors: Vendors, channel: Channel, word: str) -> None:
+    other = PERSONAL if channel is WORK else WORK
+    delivered = Item(ItemState.DELIVERED, "a@example.com")
+    for found in (
+        {"email": {"email": "a@example.com", "type": word}},
+        {"email": "a@example.com", "type": word},
+        {"email": {"email": "a@example.com"}, "type": word},
+        {"email": "a@example.com", "enrichment_type": word},
+    ):
+        client = told(vendors, {"status": "completed", **found})
+        assert client.read_task(channel, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
+        assert client.read_task(other, "5f", [ADA]) == TaskReport(True, {ADA: delivered})
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (["personal"], "email type no word"),
+        ({"is": "work"}, "email type no word"),
+        (True, "email type no word"),
+        ("role", "email type role"),
+        ("for bob@example.com", "email type no word"),
+    ],
+)
+def test_an_unknown_type_is_no_value_and_is_reported(vendors: Vendors, kind: object, word: str) -> None:
+    for found in ({"email": {"email": "a@example.com", "type": kind}}, {"email": "a@example.com", "type": kind}):
+        report = told(vendors, {"status": "completed", **found}).read_task(WORK, "5f", [ADA])
+        assert report == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)}, word)
+
+
+def test_the_emails_own_type_comes_first(vendors: Vendors) -> None:
+    body = {"status": "completed", "type": "email", "email": {"email": "a@example.com", "type": "work"}}
+    for more in ({}, {"type": "role"}, {"enrichment_type": "personal_email"}):
+        report = told(vendors, {**body, **more}).read_task(WORK, "5f", [ADA])
+        assert report == TaskReport(True, {ADA: Item(ItemState.DELIVERED, "a@example.com")})
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
