@@ -5,6 +5,7 @@ address: placeholders, masks (`a***@example.com`), texts with two different addr
 system accepts. Where a text can be cut in two ways there is no value: half of an address is another address.
 """
 
+import html
 import re
 from urllib.parse import unquote
 
@@ -17,7 +18,8 @@ MAX_EMAIL_CHARACTERS = 320  # 255 more behind the @
 _MAX_TEXT_CHARACTERS = 1000  # an address with a name and markup around it
 _LABEL = re.compile(r"(?:mailto|smtp|e-?mail|work e-?mail|business e-?mail|personal e-?mail)\s*:\s*(?://)?", re.I)
 _NAMED = re.compile(r"[^<>@]*<\s*([^<>]+?)\s*>")
-_ANCHOR = re.compile(r"<a\s[^>]*>([^<>]*)</a\s*>", re.I)
+_ANCHOR = re.compile(r"<a\s([^>]*)>([^<>]*)</a\s*>", re.I)
+_ADDRESS = re.compile(r"[^\s\"'<>:;,=?&/]+@[^\s\"'<>:;,=?&/]+")
 _MARKDOWN = re.compile(r"\[([^\]]+)\]\(([^()]+)\)")
 _SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+/\s+|\s+or\s+|\s+and\s+", re.I)
 _PAIRS = ("<>", "()", "[]", "{}", '""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
@@ -26,6 +28,7 @@ _TOP_LEVEL = re.compile(r"[^\W\d_]{2,}|xn--[a-z0-9-]+", re.I)
 # Signs that vendors put over a part of an address; `?` and U+FFFD are letters that a conversion has lost.
 _MASK = re.compile(
     r"[*?#\u2022\u25cf\u25cb\u2588\u25a0\u25a1\u25aa\u2026\ufffd]|\.{2,}|x{4,}|(?<![a-z0-9])x{2,}(?![a-z0-9])"
+    r"|[_-]{3,}.*@|^[a-z0-9]?[_-]{2,}@|@(?:.*\.)?(?!xn--)[^.]*-{3,}"  # `a_____@`, `j--@`; not the hyphens of punycode
 )
 # Compared in letters alone. Initials (`na`), first names (`nil`) and roles (`info`) are in use.
 # fmt: off
@@ -35,7 +38,7 @@ _NO_LOCAL = frozenset((
     "missing", "blank", "empty", "hidden", "locked", "masked", "redacted", "removed", "deleted", "private", "invalid",
     "placeholder", "dummy", "fake", "test", "tester", "testing", "testuser", "testemail",
     "noreply", "donotreply", "example", "yourname", "youremail", "username", "email", "emailaddress", "name",
-    "firstname", "lastname", "firstnamelastname", "emailhidden", "emailprotected", "upgrade", "upgraderequired",
+    "firstname", "lastname", "firstnamelastname", "protected", "upgrade", "upgraderequired", "unlock",
 ))
 _NO_DOMAIN = frozenset(("noemail.com", "nomail.com", "none.com", "null.com", "na.com", "unknown.com", "notfound.com"))
 # fmt: on
@@ -89,8 +92,8 @@ def _bare(text: str) -> str:
             text = text[label.end() :]
             text = unquote(text.partition("?")[0]) if label[0].lower().startswith("mailto") else text
         anchor, link = _ANCHOR.fullmatch(text), _MARKDOWN.fullmatch(text)
-        if anchor is not None:
-            text = anchor[1]
+        if anchor is not None and _shows_its_target(anchor[1], anchor[2]):
+            text = anchor[2]
         elif link is not None and _LABEL.sub("", link[2]).lower() == link[1].lower():
             text = link[1]
         elif len(text) > 1 and any(text[0] == pair[0] and text[-1] == pair[1] for pair in _PAIRS):
@@ -100,6 +103,12 @@ def _bare(text: str) -> str:
     return text
 
 
+def _shows_its_target(attributes: str, shown: str) -> bool:
+    """Whether a link holds no address but the one that it shows."""
+    targets = _ADDRESS.findall(unquote(html.unescape(attributes)))
+    return {target.lower() for target in targets} <= {_bare(shown).lower()}
+
+
 def _is_placeholder(local: str, domain: str) -> bool:
     if local.strip("/-_.") in {"n/a", "n\\a"}:
         return True
@@ -107,4 +116,11 @@ def _is_placeholder(local: str, domain: str) -> bool:
     says_nothing = not plain and not any(map(str.isdigit, local))
     starts = plain.startswith(("noemail", "emailnot", "notunlocked", "notfound", "donotreply"))
     masked = _MASK.search(f"{local}@{domain}") is not None
-    return says_nothing or starts or masked or plain in _NO_LOCAL or domain in _NO_DOMAIN
+    words = {plain, plain.removeprefix("email"), plain.removesuffix("email")}  # `locked_email`, `email-hidden`
+    return says_nothing or starts or masked or bool(words & _NO_LOCAL) or _is_filler(local, domain)
+
+
+def _is_filler(local: str, domain: str) -> bool:
+    """Whether the address is typed where there is none: a domain called so, zeros, one number on both sides."""
+    name = domain.partition(".")[0]
+    return domain in _NO_DOMAIN or {"0"} in (set(local), set(name)) or (name.isdigit() and local == name)

@@ -14,15 +14,19 @@ import unicodedata
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 JOINERS = frozenset({_ZWNJ, _ZWJ})
 _VIRAMA = 9  # canonical combining class
-# Default_Ignorable_Code_Point outside the category Cf (Unicode 15, DerivedCoreProperties.txt).
+# Default_Ignorable_Code_Point outside the category Cf (Unicode 15, DerivedCoreProperties.txt), and characters that are
+# drawn as nothing: the blank Braille pattern, the object replacement character, the null notehead.
 _IGNORABLE = (
     (0x034F, 0x034F),
     (0x115F, 0x1160),
     (0x17B4, 0x17B5),
     (0x180B, 0x180F),
+    (0x2800, 0x2800),
     (0x3164, 0x3164),
     (0xFE00, 0xFE0F),
     (0xFFA0, 0xFFA0),
+    (0xFFFC, 0xFFFC),
+    (0x1D159, 0x1D159),
     (0xE0000, 0xE0FFF),
 )
 # Format characters with a shape of their own, or with a meaning for the text beside them.

@@ -95,7 +95,7 @@ REPAIRED = [
     ),
     *(
         f"https://www.linkedin.com/in/ada{mark}-sample"
-        for mark in "\u200b\u200c\u200d\u200e\u202c\u2060\ufeff\u00ad\ufe0f\u034f\u3164\u180b"
+        for mark in "\u200b\u200c\u200d\u200e\u202c\u2060\ufeff\u00ad\ufe0f\u034f\u3164\u180b\u2800\ufffc\U0001d159"
     ),
     *(f"https://www.linked{mark}in.com/in/ada-sample" for mark in "\u200b\u00ad\u200d"),
     "https://www.linkedin.com/in/ada%E2%80%8B-sample",

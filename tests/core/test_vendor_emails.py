@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from connector.core.emails import MAX_EMAIL_CHARACTERS, email_of
 
 ADA = "ada@example.com"
-MARKS = "\u200b\u200e\u200f\u202a\u202c\u2060\u2066\ufeff\u00ad\ufe0f"
+MARKS = "\u200b\u200e\u200f\u202a\u202c\u2060\u2066\ufeff\u00ad\ufe0f\u2800\ufffc"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,9 @@ MARKS = "\u200b\u200e\u200f\u202a\u202c\u2060\u2066\ufeff\u00ad\ufe0f"
         f"<{ADA}>",
         f"[{ADA}](mailto:{ADA})",
         f'<a href="mailto:{ADA}">{ADA}</a>',
+        f'<a href="mailto:Ada@Example.com?subject=Hi" title="Ada">mailto:{ADA}</a>',
+        f"<a href=mailto:ada%40example.com>{ADA}.</a>",
+        f'<a href="https://example.com/contacts/@ada">{ADA}</a>',
         f"Email: {ADA}",
         f"smtp:{ADA}",
         f"'{ADA}'",
@@ -59,6 +62,12 @@ def test_wrappings_are_taken_off(raw: str) -> None:
         "testa@example.com",
         "alexx@example.com",
         f"{'a' * 64}@example.com",
+        "ada_@example.com",
+        "ada__sample@example.com",
+        "a-b--c@example.com",
+        "ada@xn----7sbab.example.com",
+        "123@example.com",
+        "mailer.email@example.com",
     ],
 )
 def test_an_address_stays_as_it_is_written(raw: str) -> None:
@@ -79,11 +88,19 @@ NOTHING: list[object] = [
     *("ada@example", "ada@localhost", "ada@example.test", "ada@example.invalid", "ada@192.0.2.1", "ada@[192.0.2.1]"),
     *("ada@example.c", "ada@-example.com", "ada..b@example.com", ".ada@example.com", "ada@exam_ple.com"),
     *("ada@bob@example.com", "ada@example.com@example.com", '"ada b"@example.com'),
+    *("a_____@example.com", "a___n@example.com", "j--@example.com", "_____@example.com", "ada@e-----e.com"),
+    *("locked_email@example.com", "email-locked@example.com", "hidden.email@example.com", "unlock_email@example.com"),
+    *("000@000.com", "0@example.com", "ada@000.com", "111@111.com", "123@123.com"),
     # two addresses, or one that was torn apart: half of an address is another address
     *(f"{ADA}, bob@example.com", f"{ADA};bob@example.com", f"{ADA} | bob@example.com", f"{ADA} or bob@example.com"),
     *(f"{ADA} bob@example.com", f"{ADA}\nbob@example.com", f"{ADA}\tbob@example.com", f"{ADA}, N/A"),
     *(f"Ada <{ADA}>, Bob <bob@example.com>", f"<{ADA}> <bob@example.com>", f"Bob bob@example.com <{ADA}>"),
     *("ada@example.co m", "ada@exam\tple.com", "ada@example.co\u2028m", "ad a@example.com", f"write to {ADA}"),
+    f'<a href="mailto:bob@x.example.com">{ADA}</a>',
+    f"<A HREF='mailto:bob%40example.com'>{ADA}</A>",
+    f'<a href="bob@example.com">{ADA}</a>',
+    f'<a href="mailto:{ADA}?cc=bob@example.com">{ADA}</a>',
+    f'<a href="mailto:{ADA}" title="bob&#64;example.com">{ADA}</a>',
     *(f"[{ADA}](mailto:bob@example.com)", f"{ADA}\x00"[:-1] + "\x00x"),
     # no text, and texts without end
     *(None, 5, 1.5, True, [ADA], {"email": ADA}),
