@@ -182,11 +182,12 @@ def salesfinity_success(setting: Setting) -> None:
 
 def salesfinity_partial(setting: Setting) -> None:
     provider = setting.vendor("salesfinity")
+    second = "bo-sample-example"
     missed = str(provider.submit(EMAIL, [ADA], None, "attempt-1").task_id)
-    failed = str(provider.submit(EMAIL, ["bo-sample-example"], None, "attempt-2").task_id)
+    failed = str(provider.submit(EMAIL, [second], None, "attempt-2").task_id)
     found = str(provider.submit(PERSONAL, [ADA], None, "attempt-3").task_id)
     assert finished(setting, provider, EMAIL, missed, ADA).items == {ADA: Item(ItemState.NOT_FOUND)}
-    assert finished(setting, provider, EMAIL, failed, "bo").items == {"bo": Item(ItemState.FAILED)}
+    assert finished(setting, provider, EMAIL, failed, second).items == {second: Item(ItemState.FAILED)}
     delivered = Item(ItemState.DELIVERED, "p70011.home@example.com")
     assert finished(setting, provider, PERSONAL, found, ADA).items == {ADA: delivered}
     assert provider.balance() == 4999
