@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic_settings import BaseSettings
 
 from connector.config import (
@@ -15,6 +14,7 @@ from connector.config import (
     Settings,
     check_url,
     database_url,
+    file_texts,
     raise_all,
     read_group,
     read_values,
@@ -135,21 +135,11 @@ def survey(env_file: Path | None) -> Survey:
 def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:
     """Proxies and certificates: from the environment, else from `.env`; a setting of the one hides it in the other."""
     names = {name for known in NETWORK_SETTINGS for name in (known, known.lower())}
-    in_file = _texts_of(env_file)
+    in_file = file_texts(env_file)
     given = {name for name in names if environment.get(name)}
     hidden = {name.upper() for name in given}
     found = {name: value for name, value in in_file.items() if name in names and value and name.upper() not in hidden}
     return NetworkSettings({**found, **{name: environment[name] for name in given}})
-
-
-def _texts_of(env_file: Path | None) -> Mapping[str, str | None]:
-    """What the file says; nothing where it cannot be read, which `read_values` reports."""
-    if env_file is None:
-        return {}
-    try:
-        return dotenv_values(env_file, interpolate=False)
-    except (OSError, UnicodeDecodeError):
-        return {}
 
 
 def known_settings() -> set[str]:

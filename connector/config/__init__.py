@@ -1,7 +1,7 @@
 """Settings from the environment or a `.env` file, and mapping files with errors that name file, line and key."""
 
 from connector.config.addresses import check_url, database_url
-from connector.config.environment import ENV_FILE, PREFIXES, Values, env_file_here, read_values
+from connector.config.environment import ENV_FILE, PREFIXES, Values, env_file_here, file_texts, read_values
 from connector.config.finding import find_mapping
 from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.config.problems import SettingProblem, raise_all
@@ -27,6 +27,7 @@ __all__ = [
     "check_url",
     "database_url",
     "env_file_here",
+    "file_texts",
     "find_mapping",
     "load_mapping",
     "raise_all",

@@ -14,13 +14,16 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 from connector.config.problems import SettingProblem
+from connector.core.invisible import visible
 from connector.core.spelling import did_you_mean
 
 ENV_FILE = ".env"
 PREFIXES = ("CONNECTOR_", "LENSMOR_", "SALESFINITY_", "SALESFORCE_", "HUBSPOT_")
 TEST_PREFIX = "CONNECTOR_TEST_"  # the test suite's own variables
-MAX_ENV_FILE_BYTES = 1_000_000
+MAX_ENV_FILE_BYTES = 64_000  # with every setting and its comment a file has about 6,000
+MAX_LINE_CHARACTERS = 4_000  # the parser takes quadratic time over blanks in a line; a long token has about 2,000
 ALIKE = 0.75  # all names share a prefix, and so are somewhat alike
+ALMOST = 0.9  # a name without one of our prefixes is ours only when it is this close to a setting
 MAX_VALUE_FILE_BYTES = 64_000
 _FILE = "file:"
 # Kubernetes puts the address of every Service of the namespace into the environment, by the Service's name: a Service
@@ -28,6 +31,9 @@ _FILE = "file:"
 _OF_KUBERNETES = re.compile(
     r"(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
+_VENDORS = "|".join(prefix.removesuffix("_") for prefix in PREFIXES)
+_IN_A_VALUE = re.compile(rf"(?<![A-Za-z0-9_])(?:{_VENDORS})_[A-Z0-9_]+(?=\s*=)")
+_IN_A_NAME = re.compile(rf"(?<![A-Z0-9_])(?:{_VENDORS})[^A-Z0-9].+")
 
 
 @dataclass(frozen=True)
@@ -37,19 +43,25 @@ class Values:
     Attributes:
         texts: by upper-case name; empty values are left out.
         names: every name that was found, as it was written, empty ones included.
+        others: the names in the file that have none of our prefixes.
         problems: lines and references that cannot be read.
     """
 
     texts: Mapping[str, str] = field(repr=False)
     names: tuple[str, ...]
+    others: tuple[str, ...]
     problems: tuple[SettingProblem, ...]
 
     def unknown(self, known: Collection[str]) -> Iterator[SettingProblem]:
-        """Names with one of our prefixes that are not settings."""
+        """Names with one of our prefixes that are not settings, and settings whose prefix is misspelt."""
         for name in self.names:
             if name.upper() not in known:
                 hint = did_you_mean(name.upper(), known, ALIKE)
                 yield SettingProblem(name, f"there is no such setting; {hint or 'remove it, or check its name'}")
+        for name in self.others:
+            hint = did_you_mean(name.upper(), known, ALMOST)
+            if hint:
+                yield SettingProblem(name, f"there is no such setting; {hint}")
 
 
 def env_file_here() -> Path | None:
@@ -66,12 +78,13 @@ def read_values(env_file: Path | None, environment: Mapping[str, str] | None = N
         environment: instead of the process's own.
     """
     in_file, problems = _of_file(env_file) if env_file is not None else ({}, [])
+    ours = {name: value for name, value in in_file.items() if _is_ours(name)}
     around = {
-        name: value
+        visible(name): value
         for name, value in (os.environ if environment is None else environment).items()
-        if _is_ours(name) and not _is_of_kubernetes(name)
+        if _is_ours(visible(name)) and not _is_of_kubernetes(name)
     }
-    texts = {**_upper(in_file), **_upper(around)}
+    texts = {**_upper(ours), **_upper(around)}
     folder = env_file.parent if env_file is not None else Path.cwd()
     found: dict[str, str] = {}
     for name, text in texts.items():
@@ -82,7 +95,13 @@ def read_values(env_file: Path | None, environment: Mapping[str, str] | None = N
             found[name] = _referred(text.removeprefix(_FILE), folder)
         except ValueError as error:
             problems.append(SettingProblem(name, str(error)))
-    return Values(found, tuple(dict.fromkeys([*in_file, *around])), tuple(problems))
+    others = tuple(name for name in in_file if name not in ours)
+    return Values(found, tuple(dict.fromkeys([*ours, *around])), others, tuple(problems))
+
+
+def file_texts(env_file: Path | None) -> Mapping[str, str]:
+    """Every value of the settings file by its name, ours or not; lines that cannot be read are left out."""
+    return _of_file(env_file)[0] if env_file is not None else {}
 
 
 def _is_ours(name: str) -> bool:
@@ -99,34 +118,71 @@ def _upper(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _of_file(path: Path) -> tuple[dict[str, str], list[SettingProblem]]:
-    """The settings of a `.env` file that are ours, and the lines that cannot be read."""
+    """The values of a `.env` file by name, and the lines that cannot be read or would be lost."""
     try:
-        if path.stat().st_size > MAX_ENV_FILE_BYTES:
-            return {}, [SettingProblem(str(path), "is too large for a settings file")]
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else type(error).__name__
-        return {}, [SettingProblem(str(path), f"the settings file {path} cannot be read ({why})")]
+        text = _text(path)
+    except ValueError as error:
+        return {}, [SettingProblem(str(path), str(error))]
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     problems: list[SettingProblem] = []
     for binding in parse_stream(io.StringIO(text)):
-        line = binding.original.line + _blank_lines(binding)
-        place = f"{path}:{line}"
-        name = (binding.key or "").strip("'\"")
-        if binding.error:
-            problems.append(SettingProblem(place, "this line cannot be read; write NAME=value, with matching quotes"))
-        elif not name or not _is_ours(name):
-            continue
-        elif binding.value is None:
-            problems.append(SettingProblem(place, f"{name} has no '='; write {name}=value"))
-        elif name.upper() in lines:
-            words = f"{name} is set in line {lines[name.upper()]} already; keep one of them"
-            problems.append(SettingProblem(place, words))
-        else:
+        name, line = visible((binding.key or "").strip("'\"")), binding.original.line + _blank_lines(binding)
+        wrong = _wrong(binding, name, lines)
+        if wrong:
+            problems.append(SettingProblem(f"{path}:{line}", wrong))
+        elif name and binding.value is not None:
             values[name] = binding.value.strip()
             lines[name.upper()] = line
     return values, problems
+
+
+def _text(path: Path) -> str:
+    """The text of a settings file.
+
+    Raises:
+        ValueError: it cannot be read, or is none; the message says why.
+    """
+    try:
+        if path.stat().st_size > MAX_ENV_FILE_BYTES:
+            raise ValueError(f"is too large for a settings file, which has at most {MAX_ENV_FILE_BYTES:,} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the settings file {path} cannot be read (it is not UTF-8 text)") from error
+    except OSError as error:
+        raise ValueError(f"the settings file {path} cannot be read ({type(error).__name__})") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise ValueError(
+                f"line {number} has more than {MAX_LINE_CHARACTERS:,} characters; no setting needs so many"
+            )
+    return text
+
+
+def _wrong(binding: Binding, name: str, lines: Mapping[str, int]) -> str | None:
+    """What is wrong with a line of the settings file; another program's lines count only where a setting is in them."""
+    within, meant = _IN_A_VALUE.search(binding.value or ""), _setting_meant(name)
+    if binding.error:
+        return "this line cannot be read; write NAME=value, with matching quotes"
+    if within:
+        return f"{within.group()}= stands inside the value of {name}; begin a line of its own with it"
+    if meant:
+        return f"the name has characters that no name of a setting has; write {meant}=value"
+    return _wrong_setting(binding, name, lines) if _is_ours(name) else None
+
+
+def _wrong_setting(binding: Binding, name: str, lines: Mapping[str, int]) -> str | None:
+    if binding.value is None:
+        return f"{name} has no '='; write {name}=value"
+    if name.upper() in lines:
+        return f"{name} is set in line {lines[name.upper()]} already; keep one of them"
+    return None
+
+
+def _setting_meant(name: str) -> str | None:
+    """The name of a setting that is written in another language's way, such as `$env:LENSMOR_ACCOUNT`."""
+    found = None if name.upper().startswith(PREFIXES) else _IN_A_NAME.search(name.upper())
+    return re.sub(r"[^A-Z0-9]+", "_", found.group()).strip("_") if found else None
 
 
 def _blank_lines(binding: Binding) -> int:

@@ -1,6 +1,7 @@
 """Settings that are misspelt, missing, misquoted or kept in files: every problem at once, no value ever shown."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,54 @@ def test_names_that_others_put_into_the_environment_are_left_alone(
 ) -> None:
     monkeypatch.setenv(name, "tcp://10.0.0.1:80")
     assert read(env, "LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
+
+
+CAP = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
+WITHIN = f".env:1: {CAP}= stands inside the value of "
+SPELT = f".env:1: the name has characters that no name of a setting has; write {CAP}=value"
+NO_SUCH = f"there is no such setting; did you mean {CAP}?"
+
+
+@pytest.mark.parametrize("before", ["\u200b", "\ufeff", "\u2060", "\u00a0", "export \u200b"])
+def test_invisible_characters_do_not_hide_a_cap(env: Path, before: str) -> None:
+    assert read(env, f"LENSMOR_ACCOUNT=a\n{before}{CAP}=15\n").limits()["lensmor"].day == 15
+
+
+def test_an_invisible_character_in_the_environment_does_not_hide_a_cap(
+    env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"\u200b{CAP}", "15")
+    assert read(env, "").limits()["lensmor"].day == 15
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"$env:{CAP}=15\n", SPELT),
+        (f'$Env:{CAP.lower()} = "15"\n', SPELT),
+        (f"{CAP.replace('CONNECTOR_', 'CONNECTOR-')}=15\n", SPELT),
+        (f"{CAP.replace('_', '-')}=15\n", SPELT),
+        (f"{CAP.replace('_', '.').lower()}=15\n", SPELT),
+        (f";{CAP}=15\n", SPELT),
+        (f"\u201c{CAP}\u201d=15\n", SPELT),
+        (f"CONECTOR{CAP[9:]}=15\n", f"CONECTOR{CAP[9:]}: {NO_SUCH}"),
+        (f"_{CAP}=15\n", f"_{CAP}: {NO_SUCH}"),
+        (f"LENSMOR_ACCOUNT=a {CAP}=15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+        (f"LENSMOR_ACCOUNT=a;{CAP} = 15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+        (f"LENSMOR_ACCOUNT='a\n{CAP}=15\nX='\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+        (f"OTHER=a {CAP}=15\n", f"{WITHIN}OTHER; begin a line of its own with it"),
+    ],
+)
+def test_a_cap_that_would_be_lost_is_refused(env: Path, text: str, line: str) -> None:
+    assert refusal(env, text) == [line]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["VITE_SALESFORCE_URL=x\n", "PATH_OF_CONNECTOR_=x\n", "POSTGRES_PASSWORD=x\n", "OTHER=a # CONNECTOR_X=1\n"],
+)
+def test_settings_of_other_programs_in_the_file_are_left_alone(env: Path, text: str) -> None:
+    assert read(env, f"{text}LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
 
 
 DOCUMENTED = """
@@ -285,6 +334,24 @@ def test_files_of_other_editors_and_shells_are_read(env: Path, text: bytes) -> N
 def test_lines_that_cannot_be_read_are_named(env: Path, text: str, line: str) -> None:
     told = refusal(env, text)
     assert told[0].startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# x\n" * 20_000, ".env: is too large for a settings file, which has at most 64,000 bytes"),
+        (f"A=1\nB=x{' ' * 40_000}y\n", ".env: line 2 has more than 4,000 characters; no setting needs so many"),
+    ],
+)
+def test_a_file_that_is_no_settings_file_is_refused_quickly(env: Path, text: str, words: str) -> None:
+    begun = time.process_time()
+    assert refusal(env, text) == [words]
+    assert time.process_time() - begun < 1
+
+
+def test_a_line_that_cannot_be_read_is_told_once(env: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(refusal(env, "LENSMOR_ACCOUNT: a\n")) == 1
+    assert caplog.records == []
 
 
 def test_an_empty_variable_does_not_hide_the_value_of_the_file(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
