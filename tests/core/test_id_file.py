@@ -81,6 +81,49 @@ def test_ids_are_found_in_every_form(text: str) -> None:
     assert read(text) == IdFile((full(A), full(B)), ())
 
 
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ("Duplicate Lead", "Lead ID 18"),
+        ("Converted From", "Lead: ID"),
+        ("Matched Lead", "Case Safe ID"),
+        ("Duplicate Lead ID", "Lead ID (18)"),
+        ("Duplicate Lead ID", "CaseSafeID"),
+        ("Matched Lead", "18-Digit Lead ID"),
+        ("Matched Lead", "Lead ID (18 characters)"),
+        ("Matched Lead", "Lead: Lead ID"),
+        ("Matched Lead", "Lead.Id"),
+        ("Parent Id", "Record ID"),
+    ],
+)
+def test_of_two_columns_the_clearly_named_one_is_taken_and_told(other: str, name: str) -> None:
+    found = read(f"{other},{name}\n{C},{A}\n{C},{B}\n")
+    assert found.ids == (full(A), full(B))
+    assert list(omitted_lines(found)) == [f"the ids are those of column 2 ({name})"]
+    assert ids(f"{name},{other}\n{A},{C}\n{B},{C}\n") == [full(A), full(B)]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Duplicate Lead,Matched Lead\n", "column 1 (Duplicate Lead), column 2 (Matched Lead)"),
+        ("Lead ID,Lead: ID\n", "column 1 (Lead ID), column 2 (Lead: ID)"),
+        ("", "column 1, column 2"),
+    ],
+)
+def test_columns_that_may_both_be_meant_are_refused(header: str, columns: str) -> None:
+    with pytest.raises(IdFileError) as caught:
+        read(f"{header}{C},{A}\n{C},{B}\n")
+    assert str(caught.value) == (
+        f"these columns may all be meant: {columns}; delete all but the one with the records' ids"
+    )
+
+
+def test_two_forms_of_the_same_ids_are_one_choice() -> None:
+    assert ids(f"Lead ID,Case Safe ID\n{A},{full(A)}\n{B},{full(B)}\n") == [full(A), full(B)]
+    assert ids(f"Key,Link\n{A},{full(A)}\n{B},{full(B)}\n") == [full(A), full(B)]
+
+
 def test_titles_above_the_header_are_told() -> None:
     found = read(f"My report\nas of today\nLead ID,Name\n{A},Ada\n")
     assert found.omitted == (Omitted(1, "not a Salesforce id"), Omitted(2, "a footer of the report"))
@@ -108,10 +151,11 @@ def test_the_mappings_object_chooses_between_columns() -> None:
     assert ids(text, dict(LEAD)) == [full(A)]
 
 
-def test_a_custom_object_takes_the_column_of_its_name_or_the_first() -> None:
+def test_a_custom_object_takes_the_column_of_its_name() -> None:
     assert ids(f"Owner ID,Applicant__c ID\n{OWNER},{CUSTOM_ID}\n", CUSTOM) == [full(CUSTOM_ID)]
     assert ids(f"Owner,Record ID\n{OWNER},{CUSTOM_ID}\n", CUSTOM) == [full(CUSTOM_ID)]
-    assert ids(f"Key,Owner\n{CUSTOM_ID},{OWNER}\n", CUSTOM) == [full(CUSTOM_ID)]
+    with pytest.raises(IdFileError, match=r"column 1 \(Key\), column 2 \(Owner\)"):
+        ids(f"Key,Owner\n{CUSTOM_ID},{OWNER}\n", CUSTOM)
 
 
 @pytest.mark.parametrize(
