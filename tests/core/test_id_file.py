@@ -182,6 +182,25 @@ def test_ids_that_have_all_lost_their_case_are_refused() -> None:
     lowered = "\n".join(f"0035g00000xyza{letter}" for letter in "abcdef")
     with pytest.raises(IdFileError, match="have lost their capital letters"):
         ids(lowered, {"Contact": "003"})
+    uppered = "\n".join(f"00Q5G00000ABCD{letter}" for letter in "ABCDEF")
+    with pytest.raises(IdFileError, match="have lost their small letters"):
+        ids(uppered)
+
+
+@pytest.mark.parametrize(
+    ("lines", "prefixes"),
+    [
+        ([f"00Q5g000000{number:04}" for number in range(12)], LEAD),  # one letter, in one place
+        ([f"0035G000000{number:04}" for number in range(12)], {"Contact": "003"}),
+        ([f"00Q5g00000xyza{letter}" for letter in "abcdef"], LEAD),  # the prefix kept its capital
+        ([full(f"00Q5G00000ABCD{letter}") for letter in "ABCDEF"], LEAD),  # the check sum holds
+        ([f"00Q5G00000ABCD{letter}" for letter in "ABCDEa"], LEAD),
+    ],
+)
+def test_ids_whose_letters_are_alike_for_another_reason_are_read(
+    lines: list[str], prefixes: dict[str, str | None]
+) -> None:
+    assert len(ids("\n".join(lines), prefixes)) == len(lines)
 
 
 @pytest.mark.parametrize(
