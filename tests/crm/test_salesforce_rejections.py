@@ -9,7 +9,7 @@ WORDS = "ada@example.com (+1 415 555 0100) is refused"
 ROWS: dict[ErrorClass, tuple[str, ...]] = {
     ErrorClass.LOCKED: (
         *("UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT"),
-        "UNKNOWN_EXCEPTION",
+        *("UNKNOWN_EXCEPTION", "TOO_MANY_APEX_REQUESTS"),
     ),
     ErrorClass.MAPPING: ("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE", "MALFORMED_QUERY"),
     ErrorClass.ROW: (
@@ -18,7 +18,7 @@ ROWS: dict[ErrorClass, tuple[str, ...]] = {
         *("INSUFFICIENT_ACCESS_OR_READONLY", "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "MISSING_ARGUMENT"),
         "A_CODE_OF_TOMORROW",
     ),
-    ErrorClass.MOVED: ("ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"),
+    ErrorClass.MOVED: ("ENTITY_IS_DELETED", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"),
     ErrorClass.ORG: (
         *("INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "REQUEST_LIMIT_EXCEEDED", "API_DISABLED_FOR_ORG"),
         *("ORG_LOCKED", "STORAGE_LIMIT_EXCEEDED", "API_CURRENTLY_DISABLED"),
@@ -79,6 +79,44 @@ def test_a_record_type_that_is_not_available_is_no_move(fields: tuple[str, ...])
     found = rejection([row("INVALID_CROSS_REFERENCE_KEY", "Record Type ID: this ID value isn't valid", *fields)])
     assert found.error_class is ErrorClass.ROW
     assert found.errors[0].text == "the record type is not available to the connector's user"
+
+
+@pytest.mark.parametrize("fields", [(), ("Id",), ("id",)])
+def test_a_key_without_a_field_is_the_records_own(fields: tuple[str, ...]) -> None:
+    found = rejection([row("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", *fields)])
+    assert (found.error_class, found.errors[0].text) == (ErrorClass.MOVED, "")
+
+
+@pytest.mark.parametrize("fields", [("OwnerId",), ("Id", "Campaign__c"), ("Email", "Phone")])
+def test_a_key_that_a_field_holds_is_no_move(fields: tuple[str, ...]) -> None:
+    found = rejection([row("INVALID_CROSS_REFERENCE_KEY", "Owner ID: owner cannot be blank", *fields)])
+    assert found.error_class is ErrorClass.ROW
+    assert found.errors[0].text.startswith("the field refers to a record that was deleted")
+    assert found.errors[0].advice.startswith("correct the field")
+
+
+@pytest.mark.parametrize("code", ["FIELD_CUSTOM_VALIDATION_EXCEPTION", "DUPLICATES_DETECTED"])
+@pytest.mark.parametrize(
+    ("text", "error_class"),
+    [
+        ("Credit limit exceeded, ask finance", ErrorClass.ROW),
+        ("Too many callouts to this customer", ErrorClass.ROW),
+        ("Number of executed elements of the order is missing", ErrorClass.ROW),
+        ("If you see UNABLE_TO_LOCK_ROW, call Sales Ops", ErrorClass.ROW),
+        ("System.LimitException: Too many SOQL queries: 101", ErrorClass.LIMIT),
+        ("Update failed. First exception on row 0; first error: UNABLE_TO_LOCK_ROW, unable to", ErrorClass.LOCKED),
+        ("UNABLE_TO_LOCK_ROW: unable to obtain exclusive access to this record", ErrorClass.LOCKED),
+    ],
+)
+def test_an_admins_text_is_no_limit_and_no_lock(code: str, text: str, error_class: ErrorClass) -> None:
+    found = rejection([row(code, text)])
+    assert found.error_class is error_class
+    assert found.code == ("UNABLE_TO_LOCK_ROW" if error_class is ErrorClass.LOCKED else code)
+
+
+def test_too_much_apex_at_once_is_not_the_size_of_the_collection() -> None:
+    text = "ConcurrentPerOrgLongTxn Limit exceeded."
+    assert rejection([row("TOO_MANY_APEX_REQUESTS", text)]).error_class is ErrorClass.LOCKED
 
 
 def test_the_text_of_a_validation_rule_is_shown_with_its_values_masked() -> None:

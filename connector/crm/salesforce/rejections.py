@@ -1,7 +1,8 @@
 """Refused rows of a Collections answer, sorted by whose fault they are (docs/salesforce.md, Errors).
 
 Every error of a row counts, not only the first. Governor limits and locks hide in the texts of other codes, so the
-text is searched too; but a text is shown only where it is the admin's own (a validation rule) or ours.
+text is searched too; in a text that an admin wrote, only for what is plainly Salesforce's. A text is shown only where
+it is the admin's own (a validation rule) or ours.
 """
 
 import re
@@ -12,7 +13,9 @@ from connector.core.masking import mask_text
 from connector.crm.interface import ErrorClass, Rejection, RowError
 
 _LOCKED = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
-_MOVED = {"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
+_BUSY = "TOO_MANY_APEX_REQUESTS"  # of the whole org, at this moment: a smaller collection would not help
+_REFERENCE = "INVALID_CROSS_REFERENCE_KEY"  # of the record itself, or of a record that a field names
+_MOVED = {"ENTITY_IS_DELETED", _REFERENCE, "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
 _MAPPING = {
     *("INVALID_FIELD", "INVALID_TYPE", "INVALID_FIELD_FOR_INSERT_UPDATE"),
     *("MALFORMED_QUERY", "INVALID_QUERY_FILTER_OPERATOR"),
@@ -27,6 +30,8 @@ _ORG = {
     "STORAGE_LIMIT_EXCEEDED": "this Salesforce org has no data storage left",
 }
 _VALIDATION = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+_ADMINS_TEXT = {_VALIDATION, "DUPLICATES_DETECTED"}
+_RECORD_TYPE = "recordtypeid"
 _UNUSABLE = {"INVALID_EMAIL_ADDRESS"}  # no change of the record or the mapping makes such a value acceptable
 _ADVICE = {
     "DUPLICATES_DETECTED": "merge the duplicates, or let the duplicate rule report instead of block",
@@ -41,8 +46,18 @@ _ADVICE = {
     "CANNOT_EXECUTE_FLOW_TRIGGER": "correct the flow that fails for this record",
     "CANNOT_UPDATE_CONVERTED_LEAD": "give the connector's user 'View and Edit Converted Leads'",
 }
+# Text and advice where a field refers to a record that cannot be used; True: to a record type.
+_REFERENCE_WORDS = {
+    True: (
+        "the record type is not available to the connector's user",
+        "assign the record type to the user's profile or permission set",
+    ),
+    False: (
+        "the field refers to a record that was deleted, or that the connector's user may not see",
+        "correct the field, or the trigger or flow that sets it, or share that record with the connector's user",
+    ),
+}
 # Words of governor limits (Apex Developer Guide, "Execution Governors and Limits", and flow limits; November 2026).
-# These are Salesforce's own in any text.
 _LIMIT_TEXT = re.compile(
     r"LimitException|Apex CPU time limit|CPU time limit exceeded|Too many (SOQL|SOSL|DML|query|callouts|future calls|"
     r"queueable|email invocations|batch retries)|Apex heap size|heap size too large|"
@@ -50,6 +65,9 @@ _LIMIT_TEXT = re.compile(
     r"Limit Exceeded",
     re.IGNORECASE,
 )
+# Salesforce's own even in an admin's text: a trigger may pass on the error that it met.
+_PLAIN_LIMIT = re.compile(r"LimitException")
+_PLAIN_LOCK = re.compile(r"first error: UNABLE_TO_LOCK_ROW|UNABLE_TO_LOCK_ROW\W+unable to obtain")
 _LIMIT_CODES = {"LIMIT_EXCEEDED", "APEX_LIMIT_EXCEEDED"}
 _AUTOMATION_CODES = {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "APEX_ERROR"}
 
@@ -65,17 +83,16 @@ def rejection(errors: object) -> Rejection:
 
 def class_of(row: Mapping[str, Any]) -> ErrorClass:
     """Whose fault one error is."""
-    code, text = code_in(row), str(row.get("message", ""))
-    names_record_type = any(name.lower() == "recordtypeid" for name in _fields(row))
+    code = code_in(row)
     if code in _ORG:
         found = ErrorClass.ORG
-    elif code in _LIMIT_CODES or _LIMIT_TEXT.search(text):
+    elif code != _BUSY and _is_limit(row):
         found = ErrorClass.LIMIT
-    elif code in _LOCKED or "UNABLE_TO_LOCK_ROW" in text:
+    elif code in _LOCKED or code == _BUSY or _tells_of_lock(row):
         found = ErrorClass.LOCKED
     elif code in _AUTOMATION_CODES:
         found = ErrorClass.AUTOMATION
-    elif code in _MOVED and not names_record_type:
+    elif code in _MOVED and not _names_another_record(row):
         found = ErrorClass.MOVED
     elif code in _MAPPING:
         found = ErrorClass.MAPPING
@@ -90,6 +107,27 @@ def code_in(row: Mapping[str, Any]) -> str:
     return text if text.replace("_", "").isalnum() else ""
 
 
+def _is_limit(row: Mapping[str, Any]) -> bool:
+    pattern = _PLAIN_LIMIT if code_in(row) in _ADMINS_TEXT else _LIMIT_TEXT
+    return code_in(row) in _LIMIT_CODES or pattern.search(_message(row)) is not None
+
+
+def _tells_of_lock(row: Mapping[str, Any]) -> bool:
+    if code_in(row) in _ADMINS_TEXT:
+        return _PLAIN_LOCK.search(_message(row)) is not None
+    return "UNABLE_TO_LOCK_ROW" in _message(row)
+
+
+def _names_another_record(row: Mapping[str, Any]) -> bool:
+    """Whether the error is about a record that a field refers to, not about the row's own."""
+    names = {name.lower() for name in _fields(row)} - {"id"}
+    return _RECORD_TYPE in names or (bool(names) and code_in(row) == _REFERENCE)
+
+
+def _message(row: Mapping[str, Any]) -> str:
+    return str(row.get("message", ""))
+
+
 def _fields(row: Mapping[str, Any]) -> tuple[str, ...]:
     named = row.get("fields")
     return tuple(str(name) for name in named) if isinstance(named, list) else ()
@@ -97,16 +135,15 @@ def _fields(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _row_error(row: Mapping[str, Any]) -> RowError:
     code, fields = code_in(row), _fields(row)
-    if "UNABLE_TO_LOCK_ROW" in str(row.get("message", "")):
+    if _tells_of_lock(row):
         code = "UNABLE_TO_LOCK_ROW"
     text, advice = "", _ADVICE.get(code, "")
     if code == _VALIDATION:
-        text = mask_text(str(row.get("message", "")))
+        text = mask_text(_message(row))
     elif code in _ORG:
         text = _ORG[code]
-    elif code == "INVALID_CROSS_REFERENCE_KEY" and class_of(row) is ErrorClass.ROW:
-        text = "the record type is not available to the connector's user"
-        advice = "assign the record type to the user's profile or permission set"
+    elif code == _REFERENCE and class_of(row) is ErrorClass.ROW:
+        text, advice = _REFERENCE_WORDS[_RECORD_TYPE in {name.lower() for name in fields}]
     elif class_of(row) is ErrorClass.LIMIT:
         text = "the org's own automation needs more than Salesforce allows"
         advice = "look at the triggers and flows that run when this record is saved"
