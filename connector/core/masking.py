@@ -1,12 +1,15 @@
 """Takes personal data out of text that another system wrote, so that a person may read the rest."""
 
+import math
 import re
 from collections.abc import Iterable
 
 MASK = "…"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 _NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}\d")
-_SHORT = 2  # a value of one or two characters is masked in quotes only: elsewhere it is part of ordinary words
+# A value of so few characters is masked in quotes only: elsewhere it is part of ordinary words. In Chinese or Japanese
+# two characters are a whole name.
+_SHORT, _SHORT_BEYOND_ASCII = 2, 1
 
 
 def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> str:
@@ -18,7 +21,8 @@ def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> s
         longest: the result is cut to so many characters.
     """
     plain = " ".join(text.split())
-    for value in sorted({" ".join(str(value).split()) for value in values if _is_private(value)}, key=len)[::-1]:
+    private = {" ".join(form.split()) for value in values if _is_private(value) for form in _forms(value)}
+    for value in sorted(private, key=len)[::-1]:
         plain = _pattern(value).sub(MASK, plain)
     for pattern in (_ADDRESS, _NUMBER):
         plain = pattern.sub(MASK, plain)
@@ -29,10 +33,24 @@ def _is_private(value: object) -> bool:
     return value is not None and not isinstance(value, bool) and bool(str(value).strip())
 
 
+def _forms(value: object) -> set[str]:
+    """How a value may be written: a CRM gives 12500.0 for the number that its texts show as 12500 or 12,500.00."""
+    if not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        return {str(value)}
+    if value != int(value):
+        return {str(value), f"{value:,}"}
+    return {f"{digits}{cents}" for digits in (str(int(value)), f"{int(value):,}") for cents in ("", ".0", ".00")}
+
+
 def _pattern(value: str) -> re.Pattern[str]:
+    """Where a value stands as a word of its own; in scripts without blanks every place counts."""
     escaped = re.escape(value)
-    if len(value) <= _SHORT:
+    if len(value) <= (_SHORT if value.isascii() else _SHORT_BEYOND_ASCII):
         return re.compile(rf"(?<=['\"]){escaped}(?=['\"])", re.IGNORECASE)
-    start = r"(?<!\w)" if value[0].isalnum() else ""
-    end = r"(?!\w)" if value[-1].isalnum() else ""
+    start = r"(?<![a-z0-9_])" if _is_ascii_word(value[0]) else ""
+    end = r"(?![a-z0-9_])" if _is_ascii_word(value[-1]) else ""
     return re.compile(start + escaped + end, re.IGNORECASE)
+
+
+def _is_ascii_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()

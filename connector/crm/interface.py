@@ -6,7 +6,7 @@ understand, `QuotaError` when the reserve of the daily quota is reached, `DownEr
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.core.model import CrmRecord, FieldValue
@@ -134,14 +134,14 @@ class RowError:
     Attributes:
         code: the CRM's code; empty where it gave none.
         fields: the fields that it names.
-        text: an explanation fit for display; the row's own values are not masked yet.
+        text: an explanation, whole and unmasked: fit for display once `mask_text` knows the row's own values.
         advice: what a person can do about it; empty where only the general advice applies.
         unusable: the CRM can never accept the value.
     """
 
     code: str
     fields: tuple[str, ...] = ()
-    text: str = ""
+    text: str = field(default="", repr=False)
     advice: str = ""
     unusable: bool = False
 

@@ -23,6 +23,17 @@ from connector.core.masking import mask_text
         ("value 4711 and 47110", (4711,), "value … and 47110"),
         ("true story, none here", (True, None, "", "  "), "true story, none here"),
         ("path C++ (x) [y]", ("C++", "(x)", "[y]"), "path … … …"),
+        (
+            "\u7530\u4e2d\u592a\u90ce\u306f\u7121\u52b9\u3067\u3059",
+            ("\u7530\u4e2d\u592a\u90ce",),
+            "…\u306f\u7121\u52b9\u3067\u3059",
+        ),
+        ("\u738b\u82b3\u65e0\u6548", ("\u738b\u82b3",), "…\u65e0\u6548"),
+        ("\u540d\u524dRosenberg\u306f", ("Rosenberg",), "\u540d\u524d…\u306f"),
+        ("Öztürk and Zoë", ("Öztürk", "Zoë"), "… and …"),
+        ("at most 12500, not 12500.0 or 12,500.00", (12500.0,), "at most …, not … or …"),
+        ("12500.5 is above 1,250", (12500.5, 1250), "… is above …"),
+        ("Li and 'Ng'", ("Li", "Ng"), "Li and '…'"),
         ("one\n\ttwo   three", (), "one two three"),
         ("two lines of\na value", ("lines  of a",), "two … value"),
         (

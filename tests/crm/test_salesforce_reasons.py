@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from org_stage import OrgHost, Stage
 
 from connector.core.errors import ConfigurationError
+from connector.crm.interface import Selection
 from connector.crm.salesforce.reasons import reason_of
-from connector.crm.salesforce.soql import literals
+from connector.crm.salesforce.soql import literals, page_query
 
 WHERE = "LastName = 'Roe' AND Citty = 'Jane Roe'"
 HINT = (
@@ -66,6 +67,35 @@ def echoed(query: str, reason: str, column: int = 80) -> str:
 )
 def test_reasons(message: str, where: str, shown: str) -> None:
     assert reason_of(message, literals(f"({where}) LIMIT 1")) == shown
+
+
+@pytest.mark.parametrize(
+    ("where", "token"),
+    [
+        ("LastName = Rosenberg", "Rosenberg"),
+        ("LastName != Jane Rosenberg", "Rosenberg"),
+        ("LastName LIKE Rosen%", "Rosen"),
+        ("LastName NOT IN (Roe, Rosenberg) AND Id != null", "Rosenberg"),
+        ("Id != null AND LastName Rosenberg", "Rosenberg"),
+        ('LastName = "Rosenberg"', "Rosenberg"),
+        ("LastName = \u2018Rosenberg\u2019", "Rosenberg"),
+        ("LastName = 'O'Hara' OR LastName = 'O'Brien'", "Hara"),
+        ("LastName = J.Rosenberg", "Rosenberg"),
+    ],
+)
+def test_a_value_whose_quotes_were_forgotten_is_masked(where: str, token: str) -> None:
+    query = page_query(Selection("Lead", ("LastName",), where=("IsConverted = false", where)), None, 1)
+    assert reason_of(f"unexpected token: '{token}'", literals(query)) == "unexpected token: '…'"
+    assert reason_of(f"unexpected token: '{token}'", literals(where)) == "unexpected token: '…'"
+
+
+@pytest.mark.parametrize("name", ["Citty", "Createdd", "LeadIdd", "Campaigns", "Namee", "Company", "Account.Nam"])
+def test_names_of_fields_and_objects_are_shown(name: str) -> None:
+    query = (
+        "SELECT Id, Namee FROM Lead WHERE Citty = 'x' AND DAY_ONLY(Createdd) = TODAY AND Id IN (SELECT LeadIdd FROM "
+        "Campaigns WHERE Company != null) AND NOT Account.Nam LIKE 'y' ORDER BY Id DESC LIMIT 1"
+    )
+    assert reason_of(f"No such column '{name}'", literals(query)) == f"No such column '{name}'"
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=3, max_size=10), min_size=1, max_size=4))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from connector.core.masking import mask_text
 from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.crm.salesforce.rejections import rejection
 
@@ -119,10 +120,13 @@ def test_too_much_apex_at_once_is_not_the_size_of_the_collection() -> None:
     assert rejection([row("TOO_MANY_APEX_REQUESTS", text)]).error_class is ErrorClass.LOCKED
 
 
-def test_the_text_of_a_validation_rule_is_shown_with_its_values_masked() -> None:
-    text = "Only the sales team may use roe@example.com\nor call +1 415 555 0123."
+def test_the_text_of_a_validation_rule_is_kept_whole_until_the_records_values_are_known() -> None:
+    text = "y " * 143 + "Jane Rosenberg may not\nbe called on +1 415 555 0123."
     (error,) = rejection([row("FIELD_CUSTOM_VALIDATION_EXCEPTION", text)]).errors
-    assert error.text == "Only the sales team may use … or call …."
+    assert error.text == text
+    shown = mask_text(error.text, ("Jane Rosenberg",))
+    assert shown.endswith("y … may not be…")
+    assert "Rosenberg" not in repr(error)
 
 
 @pytest.mark.parametrize("code", ["STRING_TOO_LONG", "INVALID_EMAIL_ADDRESS", "DUPLICATE_VALUE", "UNHEARD_OF"])

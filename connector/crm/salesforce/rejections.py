@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connector.core.masking import mask_text
 from connector.crm.interface import ErrorClass, Rejection, RowError
 
 _LOCKED = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
@@ -139,7 +138,7 @@ def _row_error(row: Mapping[str, Any]) -> RowError:
         code = "UNABLE_TO_LOCK_ROW"
     text, advice = "", _ADVICE.get(code, "")
     if code == _VALIDATION:
-        text = mask_text(_message(row))
+        text = _message(row)
     elif code in _ORG:
         text = _ORG[code]
     elif code == _REFERENCE and class_of(row) is ErrorClass.ROW:

@@ -83,15 +83,46 @@ def check_text(condition: str) -> None:
         raise ConfigurationError("the condition is empty; leave it out instead")
 
 
-_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'?|(?<![\w.])([+-]?\d[\w.:+-]*)", re.DOTALL)
+_TOKEN = re.compile(r"'((?:[^'\\]|\\.)*)'?|(?<![\w.])([+-]?\d[\w.:+-]*)|([^\W\d][\w.]*(?::\d+)?)|([=<>(])", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_OPERATORS = frozenset({"=", "<", ">", "like", "in", "includes", "excludes"})
+_FIELD_FOLLOWS = frozenset({"where", "and", "or", "not"})
+_NAMES_FOLLOW = frozenset({"select", "from", "group", "having", "order", "limit"})
+_CONSTANT = re.compile(r"null|true|false|today|yesterday|tomorrow|(?:last|this|next)_[a-z_]+(?::\d+)?", re.IGNORECASE)
 
 
 def literals(soql: str) -> list[str]:
-    """Every text, number and date of a query, texts without their quotes, both as written and as meant."""
+    """Every value of a query: texts without their quotes, both as written and as meant, numbers, dates, bare words.
+
+    A bare word is a text whose quotes were forgotten: it stands where a condition has its value.
+    """
     found: list[str] = []
-    for match in _LITERAL.finditer(soql):
-        text, number = match.groups()
-        written = number if text is None else text
-        found += dict.fromkeys((written, _ESCAPE.sub(r"\1", written)))
+    place = "field"
+    before = ""
+    for match in _TOKEN.finditer(soql):
+        text, number, word, mark = match.groups()
+        if word is None and mark is None:
+            written = number if text is None else text
+            found += dict.fromkeys((written, _ESCAPE.sub(r"\1", written)))
+            continue
+        now = (word or mark).lower()
+        if word is not None and place == "value" and _is_bare_value(now):
+            found += dict.fromkeys((word, *word.split(".")))
+        place, before = _place_after(now, place, before), now
     return [value for value in found if value.strip()]
+
+
+def _is_bare_value(word: str) -> bool:
+    return word not in _OPERATORS | _FIELD_FOLLOWS | _NAMES_FOLLOW and _CONSTANT.fullmatch(word) is None
+
+
+def _place_after(word: str, place: str, before: str) -> str:
+    """What the next word is: a condition's field, its value, or a name of another clause."""
+    if word in _FIELD_FOLLOWS:
+        return "field"
+    if word in _NAMES_FOLLOW:
+        return "name"
+    if word == "(":
+        is_function = place == "value" and before not in _OPERATORS
+        return "field" if is_function else place
+    return "value" if word in _OPERATORS or place == "field" else place
