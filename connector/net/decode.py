@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from connector.net.errors import UnreadableError
 
 PIECE_BYTES = 64 * 1024
+MAX_MEMBERS = 100  # of a gzip body; servers send one
 _PLAIN = frozenset({"", "identity"})
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -16,9 +17,9 @@ def read_body(chunks: Iterable[bytes], encoding: str, max_bytes: int) -> bytes:
     """The unpacked body; no more than the limit and one piece is ever in memory.
 
     Args:
-        chunks: as they arrive.
+        chunks: as they arrive; they are read no further than the end of a packed body.
         encoding: the Content-Encoding header.
-        max_bytes: unpacked.
+        max_bytes: of the body, packed and unpacked.
 
     Raises:
         UnreadableError: it is larger, packed in an unknown way, or broken.
@@ -26,35 +27,45 @@ def read_body(chunks: Iterable[bytes], encoding: str, max_bytes: int) -> bytes:
     name = encoding.strip().lower()
     if name not in _PLAIN and name not in _WINDOWS:
         raise UnreadableError("answered in a compression that was not asked for")
-    pieces = chunks if name in _PLAIN else _unpack(chunks, _WINDOWS[name])
+    within = _limited(chunks, max_bytes)
+    pieces = within if name in _PLAIN else _limited(_unpack(within, _WINDOWS[name]), max_bytes)
     body = bytearray()
     for piece in pieces:
         body += piece
-        if len(body) > max_bytes:
-            raise UnreadableError(f"sent an answer of more than {max_bytes // 2**20 or 1} MB")
     return bytes(body)
 
 
+def _limited(pieces: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        if count > max_bytes:
+            raise UnreadableError(f"sent an answer of more than {max_bytes // 2**20 or 1} MB")
+        yield piece
+
+
 def _unpack(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
-    decoder, began = zlib.decompressobj(window), False
+    decoder, began, members, data = zlib.decompressobj(window), False, 1, b""
     try:
         for chunk in chunks:
             if not began and window == zlib.MAX_WBITS and not _has_zlib_header(chunk):
                 decoder = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers call raw deflate "deflate"
             began = began or bool(chunk)
-            data = chunk
-            while True:
+            data += chunk
+            is_full = False
+            while data or is_full:
+                if decoder.eof and len(data) < len(_GZIP_MAGIC):
+                    break  # the next chunk shows whether a member follows
+                if decoder.eof:
+                    if not data.startswith(_GZIP_MAGIC):
+                        return  # what follows the end is padding
+                    decoder, members = zlib.decompressobj(window), members + 1
+                    if members > MAX_MEMBERS:
+                        raise UnreadableError("sent an answer in too many compressed parts")
                 piece = decoder.decompress(data, PIECE_BYTES)
                 yield piece
-                if decoder.eof:
-                    data = decoder.unused_data
-                    if not data.startswith(_GZIP_MAGIC):
-                        break  # what follows the end is padding
-                    decoder = zlib.decompressobj(window)
-                else:
-                    data = decoder.unconsumed_tail
-                    if not data and len(piece) < PIECE_BYTES:
-                        break
+                is_full = len(piece) == PIECE_BYTES and not decoder.eof
+                data = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     except zlib.error as error:
         raise UnreadableError("sent an answer whose compression is broken") from error
     if began and not decoder.eof:

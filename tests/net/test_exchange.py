@@ -1,9 +1,12 @@
 """One exchange against hostile answers: it ends in time, within its size, and with a true reason."""
 
 import gzip
+import random
 import socket
 import threading
+import time
 import zlib
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -19,7 +22,7 @@ from connector.net import (
     exchange,
 )
 from connector.net.deadline import Deadline
-from connector.net.decode import json_of
+from connector.net.decode import json_of, read_body
 
 MB = 2**20
 BUDGET = Budget(30.0, 4 * MB)
@@ -217,6 +220,43 @@ def test_larger_answers_of_any_form_are_cut_off(answer: bytes) -> None:
 def test_compressions_that_are_read(body: bytes, encoding: bytes) -> None:
     with RawSite(saying(json_answer(body, b"Content-Encoding: " + encoding))) as site:
         assert ask(site.url) == {"a": 1}
+
+
+def test_padding_behind_a_compressed_body_is_not_read() -> None:
+    read: list[int] = []
+
+    def chunks() -> Iterator[bytes]:
+        yield packed(b"{}")
+        for number in range(1600):
+            read.append(number)
+            yield b"\0" * 65_536
+
+    assert read_body(chunks(), "gzip", 4 * MB) == b"{}"
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+def test_members_may_be_cut_anywhere(size: int) -> None:
+    body = packed(b'{"a": ') + packed(b"") + packed(b"1}") + b"\0"
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    assert read_body(pieces, "gzip", MB) == b'{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("chunks", "words"),
+    [
+        ([packed(b"")] * 60_000, "too many compressed parts"),
+        ([packed(b"") * 40_000], "too many compressed parts"),
+        ([packed(random.Random(1).randbytes(2 * MB))], "more than 1 MB"),
+        ([b"\x1f\x8b\x08\x10" + b"\0" * 6, *[b"n" * 65_536] * 1000], "more than 1 MB"),  # a name without an end
+    ],
+    ids=["many members", "many in one chunk", "incompressible", "gzip name"],
+)
+def test_packed_bytes_count_too(chunks: list[bytes], words: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(UnreadableError, match=words):
+        read_body(chunks, "gzip", MB)
+    assert time.process_time() - begun < 1
 
 
 def test_a_large_compressed_answer_below_the_limit_is_whole() -> None:
