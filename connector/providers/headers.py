@@ -37,12 +37,15 @@ def requests_per_minute(headers: Mapping[str, str]) -> int | None:
 
 
 def window_ends_in_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds until more requests are allowed; None while the window has room, or when the headers do not say."""
+    """Seconds until more requests are allowed; None while the window has room, or when the headers do not say.
+
+    The time is in seconds of the epoch. One in the past means now: the clocks differ a little.
+    """
     left, reset = _count(headers, "X-RateLimit-Remaining"), _count(headers, "X-RateLimit-Reset")
     if left != 0 or reset is None:
         return None
     seconds = reset - (now or datetime.now(UTC)).timestamp()
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if abs(seconds) <= ABSURD_S else None
 
 
 def trace_of(headers: Mapping[str, str]) -> str:

@@ -36,6 +36,25 @@ def test_retry_after(text: str, seconds: float) -> None:
     assert retry_after_s({"Retry-After": text}, NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    ("offset", "factor", "seconds"),
+    [
+        (30, 1, 30.0),
+        (-5, 1, 0.0),
+        (3600, 1, LONGEST_RETRY_AFTER_S),
+        (86_400, 1, LONGEST_RETRY_AFTER_S),
+        (86_401, 1, None),
+        (-86_401, 1, None),
+        (30, 1000, None),
+    ],
+)
+def test_the_end_of_a_window(offset: int, factor: int, seconds: float | None) -> None:
+    reset = (int(NOW.timestamp()) + offset) * factor
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(reset)}
+    assert window_ends_in_s(headers, NOW) == seconds
+    assert window_ends_in_s(headers | {"X-RateLimit-Remaining": "1"}, NOW) is None
+
+
 @given(st.text(max_size=80) | st.floats().map(str) | st.integers().map(str) | st.datetimes().map(str))
 def test_no_header_raises_or_asks_for_an_absurd_wait(text: str) -> None:
     names = ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID")
