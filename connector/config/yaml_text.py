@@ -5,6 +5,7 @@ that a file of two kilobytes whose aliases refer to aliases costs nothing. Tags,
 refused, because a mapping needs none of them and each changes the meaning of what a reader sees.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ MAX_DEPTH = 20  # a mapping needs 5
 MAX_BRACKETS = 500  # the scanner takes quadratic time over nested ones before it gives the first event
 MAX_ALIASES = 50
 MAX_VALUES = 5_000  # after every alias is replaced by its content
+# A comment, or a text in quotes that may be left open.
+_COMMENT_OR_QUOTED = re.compile(
+    r"""(?:^|(?<=\s))\#.*|(?<=[\s:\-\[{,])(?P<quoted>"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^']|'')*(?:'|\Z))""", re.MULTILINE
+)
+_KEY_ALONE = re.compile(r"(\s*)([\w-]+)\s*:\s*(?:\#.*)?")
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 YAML
@@ -46,8 +52,16 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 YAML
         return yaml.load(text)
     except DuplicateKeyError as error:
         key = str(error.problem or "").partition('"')[2].partition('"')[0] or "a key"
+        too_deep = _too_deep(text.splitlines(), _line(error))
+        if too_deep:
+            words = "wrong indentation: indent it less, or what belongs to it further"
+            raise MappingError([f"{path}:{too_deep[0]}: {too_deep[1]}: {words}"]) from error
         raise MappingError([f"{path}:{_line(error)}: {key}: this key stands twice; keep one of them"]) from error
     except MarkedYAMLError as error:
+        opened = _open_quote(text, _line(error))
+        if opened:
+            words = "this is not valid YAML: the quote that begins here has no partner in its line; add it"
+            raise MappingError([f"{path}:{opened}: {words}"]) from error
         raise MappingError([f"{path}:{_line(error)}: {_marked(error)}"]) from error
     except YAMLError as error:
         raise MappingError([f"{path}:1: this is not valid YAML; it holds characters that no text file has"]) from error
@@ -144,3 +158,40 @@ def _marked(error: MarkedYAMLError) -> str:
     if "alias" in str(error.context or "") and "alphabetic" in problem:
         return 'this is not valid YAML: a value that begins with * needs quotes, such as "*/15 * * * *"'
     return f"this is not valid YAML ({problem}{begun}); check indentation, brackets and quotes"
+
+
+def _too_deep(lines: list[str], repeated: int) -> tuple[int, str] | None:
+    """The line and the name of a key that stands among the keys of another one, so that its own keys repeat theirs.
+
+    Args:
+        lines: of the file.
+        repeated: the line of the first repeated key.
+    """
+    depth = len(lines[repeated - 1]) - len(lines[repeated - 1].lstrip())
+    for number in range(repeated - 1, 0, -1):
+        line = lines[number - 1]
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        alone = _KEY_ALONE.fullmatch(line)
+        indent = len(line) - len(line.lstrip())
+        if indent < depth:
+            return None
+        if indent == depth:
+            return (number, alone.group(2)) if alone else None
+    return None
+
+
+def _open_quote(text: str, line: int) -> int | None:
+    """The line of a quote that is not closed before the next quote, behind which an error is found.
+
+    Args:
+        text: of the file.
+        line: of the error.
+    """
+    begin, at = 1, 0
+    for match in _COMMENT_OR_QUOTED.finditer(text):
+        begin, at = begin + text.count("\n", at, match.start()), match.start()
+        quoted = match.group("quoted")
+        if quoted and "\n" in quoted.rstrip() and line == begin + quoted.count("\n"):
+            return begin
+    return None

@@ -261,7 +261,7 @@ def test_what_is_no_mapping(file: Path, text: str | bytes, line: str) -> None:
         ("  order: newest", "\torder: newest", "m.yaml:7: ", r"found character '\t'"),
         ("[lensmor]", "[lensmor", "m.yaml:22: ", "in what begins in line 21"),
         ("person:", " person:", "m.yaml:8: ", "check indentation, brackets and quotes"),
-        ('"IsConverted = false"', '"IsConverted = false', "m.yaml:", "check indentation, brackets and quotes"),
+        ('"IsConverted = false"', '"IsConverted = false', "m.yaml:6: ", "the quote that begins here has no partner"),
         ("version: 1", "version: *one", "m.yaml:1: ", "undefined alias"),
     ],
 )

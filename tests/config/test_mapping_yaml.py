@@ -210,6 +210,47 @@ def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, old:
     assert line in problems(file, text)
 
 
+@pytest.mark.parametrize("remark", ["", "   # a remark", "\n\n    # a remark"])
+def test_a_key_that_is_indented_without_its_own_keys_is_an_indentation_error(file: Path, remark: str) -> None:
+    """Its keys then repeat those of the key that it has slipped under."""
+    assert problems(file, spoilt("  phone:", f"    phone:{remark}")) == [
+        "m.yaml:20: phone: wrong indentation: indent it less, or what belongs to it further"
+    ]
+
+
+def test_a_key_that_stands_twice_is_no_indentation_error(file: Path) -> None:
+    assert problems(file, spoilt("    format: e164", "    field: Phone")) == [
+        "m.yaml:23: field: this key stands twice; keep one of them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number"),
+    [
+        ('where: "IsConverted = false"', 'where: "IsConverted = false', 6),  # to the quotes of the schedule
+        ('where: "IsConverted = false"', "where: 'IsConverted = false", 6),  # to the end
+        ("default_region: US", "default_region: 'US", 24),
+        ("{lensmor: 3000, sales", "{lensmor: '3000, sales", 28),
+        ("from: [lensmor, sales", 'from: ["lensmor, sales', 14),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_where_it_begins(file: Path, old: str, new: str, number: int) -> None:
+    text = spoilt(old, new).replace("person:", '# schedule: "*/15 * * * *"\nperson:')
+    number += number > 7
+    assert problems(file, text) == [
+        f"m.yaml:{number}: this is not valid YAML: the quote that begins here has no partner in its line; add it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("order: newest", "order: 'newest"), ("  event_id: Event__c", '  event_id: *x # it\'s: "odd"')]
+)
+def test_quotes_that_are_closed_are_not_blamed(file: Path, old: str, new: str) -> None:
+    text = spoilt('where: "IsConverted = false"', 'where: "IsConverted\n    = false" # it\'s')
+    (line,) = problems(file, text.replace(old, new))
+    assert line.startswith("m.yaml:8: " if "newest" in new else "m.yaml:11: ")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "hint"),
     [
