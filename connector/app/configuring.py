@@ -82,10 +82,17 @@ class Configured:
 
 @dataclass(frozen=True)
 class Survey:
-    """Settings with everything that is wrong with them; a wrong one has its default in `configured`."""
+    """Settings with everything that is wrong with them; a wrong one has its default in `configured`.
+
+    Attributes:
+        configured: the settings.
+        problems: what is wrong.
+        unused: settings that are given, and have no effect in this version.
+    """
 
     configured: Configured
     problems: tuple[SettingProblem, ...]
+    unused: tuple[str, ...] = ()
 
     def about(self, *names: str) -> list[SettingProblem]:
         """The problems of settings that begin with one of these names."""
@@ -129,7 +136,7 @@ def survey(env_file: Path | None) -> Survey:
     configured = Configured(settings, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
-    return Survey(configured, tuple(problems))
+    return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(values.texts))))
 
 
 def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:
@@ -144,9 +151,13 @@ def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.
 
 def known_settings() -> set[str]:
     """Every documented name."""
-    groups: list[type[BaseSettings]] = [Settings, ReservedSettings]
-    groups += [entry.settings for entry in REGISTRY.values()]
-    return {name for group in groups for name in setting_names(group).values()} | reserved_names(REGISTRY)
+    groups: list[type[BaseSettings]] = [Settings, *(entry.settings for entry in REGISTRY.values())]
+    return {name for group in groups for name in setting_names(group).values()} | _unused_settings()
+
+
+def _unused_settings() -> set[str]:
+    """The documented names that belong to later features."""
+    return set(setting_names(ReservedSettings).values()) | reserved_names(REGISTRY)
 
 
 def login_of(settings: Settings) -> Login:

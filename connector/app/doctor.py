@@ -81,6 +81,8 @@ def _settings(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
     problems = found.needed(mappings.providers)
     for problem in problems:
         yield Finding("settings", ok=False, message=str(problem))
+    for name in found.unused:
+        yield Finding("settings", ok=True, message=f"{name} has no effect in this version", warning=True)
     if not problems:
         place = found.configured.env_file
         yield Finding("settings", ok=True, message=f"read from {place}" if place else "read from the environment")

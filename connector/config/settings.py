@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.config.environment import PREFIXES, read_values
@@ -125,7 +126,7 @@ def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[Settin
     for field, name in names.items():
         if name in texts:
             try:
-                given[field] = _number(model.model_fields[field].annotation, texts[name])
+                given[field] = _number(model.model_fields[field], texts[name])
             except ValueError as error:
                 problems.append(SettingProblem(name, str(error)))
     try:
@@ -158,11 +159,16 @@ def _field_of(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
     return next(field for field, found in model.model_fields.items() if found.validation_alias == name)
 
 
-def _number(annotation: object, text: str) -> object:
+def _number(field: FieldInfo, text: str) -> object:
+    """A number of the field's kind; the text itself where the field is no number."""
+    annotation: object = field.annotation
     kinds = set(typing.get_args(annotation)) if isinstance(annotation, types.UnionType) else {annotation}
+    example: Any = field.default  # 0 and None are no example
     if int in kinds:
-        return whole_number(text)
-    return decimal_number(text) if float in kinds else text
+        return whole_number(text, example) if example else whole_number(text)
+    if float in kinds:
+        return decimal_number(text, example) if example else decimal_number(text)
+    return text
 
 
 def _words(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error

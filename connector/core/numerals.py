@@ -13,8 +13,12 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 
-def whole_number(text: str) -> int:
+def whole_number(text: str, example: int = 3000) -> int:
     """Read a whole number.
+
+    Args:
+        text: as it was typed.
+        example: a number that would do, for the message.
 
     Raises:
         ValueError: with the spelling to use; the text itself appears only as its digits.
@@ -22,11 +26,15 @@ def whole_number(text: str) -> int:
     plain = text.strip()
     if _WHOLE.fullmatch(plain):
         return int(plain)
-    raise ValueError(misspelt(plain) or "must be a whole number, such as 3000")
+    raise ValueError(misspelt(plain) or f"must be a whole number, such as {example}")
 
 
-def decimal_number(text: str) -> float:
+def decimal_number(text: str, example: float = 900) -> float:
     """Read a number that may have decimals after a point.
+
+    Args:
+        text: as it was typed.
+        example: a number that would do, for the message.
 
     Raises:
         ValueError: with the spelling to use.
@@ -36,7 +44,7 @@ def decimal_number(text: str) -> float:
         return float(plain)
     if _SEPARATED.fullmatch(plain) or _SHORTENED.fullmatch(plain):
         raise ValueError(str(misspelt(plain)))
-    raise ValueError("must be a number, such as 900 or 0.5")
+    raise ValueError(f"must be a number, such as {example:g} or 0.5")
 
 
 def misspelt(text: str) -> str | None:

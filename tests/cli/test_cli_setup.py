@@ -259,6 +259,13 @@ def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(office: Off
     assert found["lensmor"]["ok"] is True
 
 
+def test_doctor_tells_a_setting_without_effect(office: Office) -> None:
+    office.set(CONNECTOR_KEEP_DAYS="30")
+    result = office.run("doctor", "-m", "lead")
+    assert result.code == 0
+    assert "CONNECTOR_KEEP_DAYS has no effect in this version" in result.out
+
+
 def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checked(office: Office) -> None:
     (office.folder / ".env").unlink()
     result = office.run("doctor", "-m", "lead", "--json")

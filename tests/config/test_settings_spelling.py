@@ -190,6 +190,13 @@ def test_names_of_later_features_are_checked_for_their_form(env: Path, line: str
     assert words in told
 
 
+def test_names_of_later_features_are_told_as_such(env: Path) -> None:
+    env.write_text("CONNECTOR_KEEP_DAYS=30\nCONNECTOR_ALERT_BALANCE_LENSMOR=5\nCONNECTOR_UNDO_DAYS=3\n")
+    found = survey(env)
+    assert found.unused == ("CONNECTOR_ALERT_BALANCE_LENSMOR", "CONNECTOR_KEEP_DAYS")
+    assert found.problems == ()
+
+
 # -- everything at once -----------------------------------------------------------------------------------------
 
 
@@ -216,7 +223,8 @@ def test_all_that_a_run_needs_is_named_at_once(env: Path) -> None:
     env.write_text("CONNECTOR_DATABASE_URL=postgresql://u@h/d\n")
     told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
     assert told == [
-        "Salesforce's login is not set: SALESFORCE_INSTANCE_URL; put it into the environment or .env",
+        "Salesforce's login is not set: SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET "
+        "(or SALESFORCE_ACCESS_TOKEN); put it into the environment or .env",
         "LENSMOR_API_KEY is missing; put it into the environment or .env",
         "SALESFINITY_API_KEY is missing; put it into the environment or .env",
         "CONNECTOR_SECRET_KEY is missing; only a SQLite file keeps a key of its own",
@@ -497,7 +505,7 @@ def test_other_spellings_of_decimal_numbers(text: str, words: str) -> None:
         ("LENSMOR_EMAIL_CREDITS=15.0", "must be a whole number, without decimals"),
         ("LENSMOR_EMAIL_CREDITS=1_000", "write 1000, without separators"),
         ("LENSMOR_CREDIT_RESERVE=-1", "must be 0 or more"),
-        ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 3000"),
+        ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 20"),
         ("CONNECTOR_WAIT_SECONDS=90000", "must be from 0 to 86,400"),
     ],
 )

@@ -339,7 +339,9 @@ def test_the_audience_can_be_set(stage: Stage, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize(
     ("login", "missing"),
     [
-        (Login(""), "SALESFORCE_INSTANCE_URL"),
+        (Login(""), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+        (Login("", username="u"), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and"),
+        (Login("", access_token="t"), "SALESFORCE_INSTANCE_URL"),
         (Login("https://x"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
         (Login("https://x", client_id="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
         (Login("https://x", client_secret="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),

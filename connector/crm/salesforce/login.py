@@ -51,8 +51,11 @@ class Login:
 
     def missing(self) -> str | None:
         """Which settings are missing, in words; None when a login is possible."""
-        if not self.instance_url:
-            return "SALESFORCE_INSTANCE_URL"
+        lacking = [] if self.instance_url else ["SALESFORCE_INSTANCE_URL"]
+        credentials = self._missing_credentials()
+        return "; ".join([*lacking, credentials] if credentials else lacking) or None
+
+    def _missing_credentials(self) -> str | None:
         if self.access_token or (self.client_id and (self.client_secret or (self.username and self.private_key_file))):
             return None
         if self.username or self.private_key_file:
