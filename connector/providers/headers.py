@@ -45,7 +45,7 @@ def window_ends_in_s(headers: Mapping[str, str], now: datetime | None = None) ->
     if left != 0 or reset is None:
         return None
     seconds = reset - (now or datetime.now(UTC)).timestamp()
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if abs(seconds) <= ABSURD_S else None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds <= ABSURD_S else None
 
 
 def trace_of(headers: Mapping[str, str]) -> str:

@@ -44,7 +44,7 @@ def test_retry_after(text: str, seconds: float) -> None:
         (3600, 1, LONGEST_RETRY_AFTER_S),
         (86_400, 1, LONGEST_RETRY_AFTER_S),
         (86_401, 1, None),
-        (-86_401, 1, None),
+        (-86_401, 1, 0.0),
         (30, 1000, None),
     ],
 )
