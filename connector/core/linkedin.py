@@ -93,12 +93,16 @@ def normalise(address: str) -> str | NotAPerson:
 def is_of_another(address: object, name: str) -> bool:
     """Whether a vendor's answer carries the address of a profile other than the one that it was asked about.
 
-    No address, and one that names nobody, say nothing. LinkedIn lets people rename their profiles, and a member id and
-    a public name can be one person's: which of them are, no vendor documents. They count as another person's, since a
-    value that is lost can be found again and a stranger's cannot be taken back.
+    No address, and one that names nobody, say nothing; nor does a public name of a member id, or the reverse: both are
+    names of one profile, and nobody can tell which. LinkedIn lets people rename their profiles; a former public name
+    counts as another person's, since a value that is lost can be found again and a stranger's cannot be taken back.
     """
     found = normalise(address) if isinstance(address, str) else None
-    return isinstance(found, str) and found != name
+    return isinstance(found, str) and found != name and _is_member_id(found) == _is_member_id(name)
+
+
+def _is_member_id(name: str) -> bool:
+    return _MEMBER_ID.fullmatch(name) is not None
 
 
 def profile_url(name: str) -> str:

@@ -8,7 +8,16 @@ from connector.core.model import Attention, Result, UnlockState
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
 from connector.engine.context import Run
 from connector.engine.resolve import still_wanted
-from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Provider, Sight, TaskReport
+from connector.providers.interface import (
+    ANOTHER_LOOKUP,
+    EMAIL_TYPE,
+    UNREADABLE_WORD,
+    Item,
+    ItemState,
+    Provider,
+    Sight,
+    TaskReport,
+)
 from connector.store.hints import Hint
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
@@ -110,14 +119,22 @@ def report_unknown_words(run: Run) -> None:
         for word in words
     }
     for provider, word in sorted(open_words):
-        status = "a status that is no word" if word == UNREADABLE_WORD else f"the unknown status '{word}'"
         run.attention.append(
             Attention(
-                f"{provider} answers with {status}; it counts as in progress",
+                f"{provider} answers {_told(word)}",
                 f"look at the purchase in {provider}'s own application; if {provider} has changed its API, update the "
                 "connector",
             )
         )
+
+
+def _told(word: str) -> str:
+    if word == ANOTHER_LOOKUP:
+        return "about another lookup or person than was asked about; nothing is concluded from it"
+    if word.startswith(EMAIL_TYPE):
+        return f"with the unknown {EMAIL_TYPE}'{word.removeprefix(EMAIL_TYPE)}'; that email is not used"
+    status = "a status that is no word" if word == UNREADABLE_WORD else f"the unknown status '{word}'"
+    return f"with {status}; it counts as in progress"
 
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:

@@ -122,6 +122,8 @@ class EventAccess:
 
 # From the least to the most: where a task lists a person twice, the best line counts.
 _RANKS = (ItemState.FAILED, ItemState.NOT_FOUND, ItemState.RUNNING, ItemState.NO_VALUE, ItemState.DELIVERED)
+ANOTHER_LOOKUP = "of another lookup"  # instead of a state, where an answer cannot be about ours
+EMAIL_TYPE = "email type "  # begins a word for the type of an email, instead of a state
 UNREADABLE_WORD = "no word"  # a state that is no text, or holds nothing that may be shown
 
 

@@ -18,7 +18,17 @@ from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import VendorHttp, whole
-from connector.providers.interface import Item, ItemState, Provider, Submission, TaskReport, brought, unknown_word
+from connector.providers.interface import (
+    ANOTHER_LOOKUP,
+    EMAIL_TYPE,
+    Item,
+    ItemState,
+    Provider,
+    Submission,
+    TaskReport,
+    brought,
+    unknown_word,
+)
 from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "salesfinity"
@@ -32,7 +42,6 @@ _PATH = "/v1/api/enrichment/email"
 _DONE = frozenset({"completed", "complete", "done", "success", "successful", "succeeded", "finished"})
 _FAILED = frozenset({"failed", "failure", "error", "errored"})
 _RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
-_ANOTHER = "of another lookup"  # shown to people where an answer's state cannot be that of our lookup
 # What the vendor may call an email's type, in the form of `plain_word` and without a closing "email".
 _WORK_WORDS = ("work", "business", "professional", "corporate", "company", "office", "employer", "job")
 _PERSONAL_WORDS = ("personal", "private", "home", "free", "consumer")
@@ -116,7 +125,7 @@ class Salesfinity(Provider):
         (person,) = people
         body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
         if id_of(body.get("_id")) not in (None, task_id) or is_of_another(body.get("linkedin_url"), person):
-            return TaskReport(ended=False, items={}, unknown_word=_ANOTHER)
+            return TaskReport(ended=False, items={}, unknown_word=ANOTHER_LOOKUP)
         status = body.get("status")
         word = plain_word(status)
         if word in _DONE:
@@ -152,7 +161,7 @@ def _completed(channel: Channel, person: str, body: Mapping[str, Any]) -> TaskRe
     type_channel = _TYPE_WORDS.get(plain_word(kind).removesuffix("email"))
     if type_channel is channel:
         return _ended(person, brought(channel, email))
-    word = "" if type_channel is not None else f"email type {unknown_word(kind)}"
+    word = "" if type_channel is not None else f"{EMAIL_TYPE}{unknown_word(kind)}"
     return TaskReport(ended=True, items={person: Item(ItemState.NO_VALUE)}, unknown_word=word)
 
 

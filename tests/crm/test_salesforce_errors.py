@@ -13,7 +13,7 @@ from connector.core.errors import (
     PassingError,
     QuotaError,
 )
-from connector.crm.interface import Selection, Update
+from connector.crm.interface import ErrorClass, Rejection, RowError, Selection, Update
 from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import ATTEMPTS
 
@@ -194,8 +194,20 @@ def test_a_retired_version_names_the_setting(stage: Stage) -> None:
         stage.crm(version="99.0").login()
 
 
-@each_needed_call
-@pytest.mark.parametrize("status", [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 431, 451])
+UNKNOWN_STATUSES = [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 431, 451]
+
+
+@pytest.mark.parametrize("status", UNKNOWN_STATUSES)
+def test_an_unknown_refusal_of_a_write_is_one_of_its_rows(stage: Stage, status: int) -> None:
+    lead, crm = stage.lead(), stage.ready()
+    stage.arm_forever("update_many", "status", status=status, errorCode="SOMETHING_NEW", message=WORDS)
+    answers = CALLS["update_many"](crm, lead)
+    assert answers == [Rejection(ErrorClass.AUTOMATION, (RowError("SOMETHING_NEW"),))]
+    assert (stage.count("update_many"), stage.slept) == (1, [])
+
+
+@pytest.mark.parametrize("operation", [name for name in NEEDED if name != "update_many"])
+@pytest.mark.parametrize("status", UNKNOWN_STATUSES)
 @pytest.mark.parametrize("code", ["SOMETHING_NEW", "JSON_PARSER_ERROR"])
 def test_an_unknown_refusal_names_its_code_and_is_never_run_again_later(
     stage: Stage, operation: str, status: int, code: str

@@ -219,7 +219,7 @@ def test_states_of_a_lookup(vendors: Vendors, body: dict[str, object], expected:
         {"_id": "60"},
         {"_id": 60},
         {"linkedin_url": "https://www.linkedin.com/in/bob"},
-        {"_id": "5f", "linkedin_url": "linkedin.com/in/ACoAAA8BYqEBxyz"},
+        {"_id": "5f", "linkedin_url": "linkedin.com/in/bob-2"},
     ],
 )
 @pytest.mark.parametrize("status", ["completed", "not-found", "failed", "pending"])
