@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connector.app.belonging import bind
 from connector.app.configuring import LOGIN, Survey, folder_of, survey
-from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger
+from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
 from connector.app.mappings import GivenMappings, load_mappings
 from connector.config import LoadedMapping, env_file_here
 from connector.config.schedule import next_time
@@ -60,7 +61,13 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
             findings += _plans(one.file.mapping, now)
         findings += _accounts(found, mappings)
         findings += _small_caps(mappings, found.configured.limits(), providers)
-        findings += _salesforce(found, mappings)
+        crm = _salesforce(found, findings)
+        try:
+            findings += _belonging(found, mappings, ledger, crm)
+            findings += _org(crm, mappings)
+        finally:
+            if crm is not None:
+                crm.close()
         findings += _balances(providers)
     finally:
         ledger.close()
@@ -98,6 +105,18 @@ def _ledger(found: Survey, findings: list[Finding]) -> Ledger:
     except ConfigurationError as error:
         findings.append(Finding("ledger", ok=False, message=str(error)))
         return ledger_in_memory()
+
+
+def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm | None) -> Iterator[Finding]:
+    """What forbids a run because the ledger belongs to another org, vendor account or mapping."""
+    used = mappings.providers | still_at_work(found.configured, ledger)
+    vendors = [name for name in sorted(used) if not found.about(f"{name.upper()}_")]
+    flags = {one.file.mapping.name: one.file.mapping for one in mappings.loaded}
+    try:
+        bind(found.configured, ledger, crm, vendors, flags, ledger.database.clock(), record=False)
+    except ConfigurationError as error:
+        for problem in str(error).splitlines():
+            yield Finding("ledger", ok=False, message=problem)
 
 
 # -- budgets and schedules --------------------------------------------------------------------------------------
@@ -164,32 +183,34 @@ def _below(file: LoadedMapping, name: str, channel: Channel, price: int, account
 # -- the CRM ----------------------------------------------------------------------------------------------------
 
 
-def _salesforce(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
+def _salesforce(found: Survey, findings: list[Finding]) -> Crm | None:
+    """Salesforce, logged in; None where that is not possible, which is reported."""
     settings = found.configured.settings
     if found.about(LOGIN) or any(not one.name for one in found.configured.missing(())):
-        yield Finding("Salesforce login", ok=False, message=NOT_CHECKED)
-        return
+        findings.append(Finding("Salesforce login", ok=False, message=NOT_CHECKED))
+        return None
     try:
-        crm = connect_crm(settings, SystemClock(settings.connector_time_scale))
+        crm = connect_crm(settings, SystemClock(settings.connector_time_scale), found.configured.network)
     except ConnectorError as error:
-        yield Finding("Salesforce login", ok=False, message=str(error))
-        return
-    try:
-        yield from _org(crm, mappings)
-    finally:
-        crm.close()
-
-
-def _org(crm: Crm, mappings: GivenMappings) -> Iterator[Finding]:
+        findings.append(Finding("Salesforce login", ok=False, message=str(error)))
+        return None
     try:
         crm.login()
     except ConnectorError as error:
-        yield Finding("Salesforce login", ok=False, message=str(error))
+        crm.close()
+        findings.append(Finding("Salesforce login", ok=False, message=str(error)))
+        return None
+    findings.append(Finding("Salesforce login", ok=True, message="accepted"))
+    return crm
+
+
+def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
+    """The org's quota, and each mapping's object."""
+    if crm is None:
         for one in mappings.loaded:
-            name = one.file.mapping.object
-            yield Finding(f"object {name}", ok=False, message="not checked, because the login failed")
+            subject = f"object {one.file.mapping.object}"
+            yield Finding(subject, ok=False, message="not checked, because there is no login (see above)")
         return
-    yield Finding("Salesforce login", ok=True, message="accepted")
     usage = crm.usage()
     if usage.daily_limit:
         words = f"{usage.daily_used:,} of {usage.daily_limit:,} daily requests used"

@@ -255,7 +255,7 @@ def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(office: Off
     office.set(SALESFORCE_CLIENT_SECRET="wrong")
     found = checks(office)
     assert "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET" in found["Salesforce login"]["message"]
-    assert found["object Lead"]["message"] == "not checked, because the login failed"
+    assert found["object Lead"]["message"] == "not checked, because there is no login (see above)"
     assert found["lensmor"]["ok"] is True
 
 
