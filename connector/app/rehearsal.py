@@ -1,7 +1,9 @@
 """The simulated world for the demo and for rehearsals: settings that lead to it, mapping files, seeded records."""
 
+import itertools
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +13,16 @@ from typing import Self
 from pydantic import SecretStr
 
 from connector import simulator as simulator_package
+from connector.app.configuring import LEDGER_FILE
 from connector.app.joining import Configured
-from connector.config import Settings, load_mapping
+from connector.app.mappings import OFFERS
+from connector.config import ENV_FILE, Settings, find_mapping, load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import MappedObject, UnfitError, fields_of, fit
+from connector.simulator.salesforce.ids import new_organization_id
 from connector.simulator.salesforce.schema import Field
 from connector.simulator.seed import seed_bulk, seed_demo
 from connector.simulator.server import Simulator, Urls
@@ -141,25 +146,51 @@ def env_text(urls: Urls, speed: float) -> str:
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuse to write settings over a file.
+    """Refuse to write settings over a file, or beside a ledger that they would lead to.
 
     Raises:
-        ConfigurationError: there is something at this path.
+        ConfigurationError: there is something at this path, or its ledger exists.
     """
-    if path.exists() or path.is_symlink():
-        raise ConfigurationError(
-            f"{path} exists and stays as it is: it may hold the settings of a real org. Name another file "
-            "(--write-env rehearsal.env, then --env-file rehearsal.env), or run this in an empty folder"
-        )
+    for found, why in (
+        (path, "it may hold the settings of a real org"),
+        (_ledger_of(path), "it belongs to another org"),
+    ):
+        if found.exists() or found.is_symlink():
+            name = _unused(path.parent)
+            raise ConfigurationError(
+                f"{found} exists and stays as it is: {why}. Write the settings to a file of another name, which gets a "
+                f"ledger of its own: --write-env {name}, then add --env-file {name} to every command"
+            )
+
+
+def _ledger_of(env_file: Path) -> Path:
+    """The ledger of a rehearsal: the usual one beside `.env`, and one of its own beside any other settings file."""
+    return env_file.with_name(LEDGER_FILE if env_file.name == ENV_FILE else f"{env_file.name}.db")
+
+
+def _unused(folder: Path) -> Path:
+    """A name for settings whose file and ledger do not exist yet."""
+    names = (folder / f"rehearsal{number or ''}.env" for number in itertools.chain((0,), itertools.count(2)))
+    return next(name for name in names if not name.exists() and not _ledger_of(name).exists())
+
+
+def next_command(env_file: Path, mappings: Sequence[str]) -> str:
+    """The command that checks the set-up of a rehearsal, to be typed in the working directory."""
+    is_here = env_file.parent.resolve() == Path.cwd().resolve()
+    named = [name if is_here else str(find_mapping(name)) for name in mappings] or ["FILE"]
+    words = ["connector", "doctor", *(part for name in named for part in ("-m", name))]
+    return shlex.join(words if is_here and env_file.name == ENV_FILE else [*words, "--env-file", str(env_file)])
 
 
 def write_env(path: Path, settings: str) -> None:
     """Write the settings of a rehearsal to a new file that only its owner can read.
 
     Raises:
-        ConfigurationError: the file exists by now, or cannot be written.
+        ConfigurationError: the file or its ledger exists by now, or cannot be written.
     """
     refuse_existing(path)
+    if path.name != ENV_FILE:
+        settings += f"CONNECTOR_DATABASE_URL=sqlite:///{_ledger_of(path).name}\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
@@ -189,10 +220,9 @@ def simulate(
     Raises:
         ConfigurationError: a mapping file cannot be used, or the simulated org cannot have its object.
     """
-    offers = {name: entry.channels for name, entry in REGISTRY.items()}
-    loaded = [load_mapping(name, offers).mapping for name in mappings]
+    loaded = [load_mapping(name, OFFERS).mapping for name in mappings]
     seed = seed_demo if leads == 0 else lambda simulator: seed_bulk(simulator, leads)
-    simulator = Simulator(SimClock(speed), seed)
+    simulator = Simulator(SimClock(speed), seed, new_organization_id())
     flagged: dict[str, int] = {}
     for mapping in loaded:
         try:

@@ -159,13 +159,14 @@ def simulate(
     def announce(settings: str, control: str, flagged: Mapping[str, int]) -> None:
         if write_env is None:
             click.echo(settings, nl=False)
-            say("Put these settings into the .env file of an empty folder, or start again with --write-env .env.")
+            say(
+                "Put these settings into the .env file of a folder without a ledger, or start again with "
+                "--write-env .env."
+            )
         else:
             rehearsal.write_env(write_env, settings)
             say(f"Settings written to {write_env}; they lead to these simulated sites only, until Ctrl-C.")
-            chosen = " ".join(f"-m {name}" for name in mappings) or "-m FILE"
-            env_file = "" if write_env.name == ".env" else f" --env-file {write_env}"
-            say(f"Next, in another terminal in this folder: connector doctor {chosen}{env_file}")
+            say(f"Next, in another terminal in this folder: {rehearsal.next_command(write_env, mappings)}")
         for name, count in flagged.items():
             say(f"Mapping {name}: {count} records of the simulated org request enrichment.")
         say(f"Control: {control} (charges, faults, requests). Ctrl-C stops.")

@@ -40,6 +40,7 @@ class Simulator:
     Args:
         clock: the simulated time; real time if not given.
         seed: fills the world, for example `seed_demo`; an empty world if not given.
+        organization_id: of the simulated org; the same at every start where none is given.
 
     Attributes:
         clock: the simulated time.
@@ -50,13 +51,18 @@ class Simulator:
         salesforce: the simulated Salesforce; its records are in `salesforce.org`.
     """
 
-    def __init__(self, clock: SimClock | None = None, seed: "Callable[[Simulator], object] | None" = None) -> None:
+    def __init__(
+        self,
+        clock: SimClock | None = None,
+        seed: "Callable[[Simulator], object] | None" = None,
+        organization_id: str | None = None,
+    ) -> None:
         self.clock = clock if clock is not None else SimClock()
         self.faults = Faults()
         self.charges = ChargeLedger()
         self.lensmor = LensmorSite(self.clock, self.faults, self.charges)
         self.salesfinity = SalesfinitySite(self.clock, self.faults, self.charges)
-        self.salesforce = SalesforceSite(self.clock, self.faults)
+        self.salesforce = SalesforceSite(self.clock, self.faults, organization_id)
         self._hosting = Hosting(
             {
                 "salesforce": self.salesforce.app,

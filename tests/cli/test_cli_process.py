@@ -1,5 +1,6 @@
 """The connector as processes: signals, two at once, pipes, the demo and the simulated sites as a server."""
 
+import re
 import signal
 import subprocess
 import time
@@ -169,3 +170,22 @@ def test_the_simulated_sites_serve_until_they_are_told_to_stop(office: Office) -
     assert out == ""
     assert "Settings written to .env" in err
     assert "Stopped." in err
+
+
+def test_the_advice_for_a_rehearsal_beside_a_used_ledger_works_as_printed(office: Office) -> None:
+    office.lead()
+    assert office.run("sync", "-m", "lead").code == 0
+    arguments = ("simulate", "-m", "lead", "--leads", "3", "--speed", "1000", "--write-env")
+    refused = office.run(*arguments, ".env")
+    assert refused.code == 2
+    advised = re.search(r"--write-env (\S+), then add (--env-file \S+) to every command", refused.err)
+    assert advised is not None
+    name, option = advised.groups()
+    process = office.start(*arguments, name)
+    _until(lambda: (office.folder / name).exists() and "DATABASE" in (office.folder / name).read_text())
+    assert office.run("doctor", "-m", "lead", *option.split()).code == 0
+    assert outcome_of(office.run("sync", "-m", "lead", *option.split(), "--json").json) == {"delivered": 3}
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert f"connector doctor -m lead {option}" in err
+    assert len(office.run("runs", "--json").json["runs"]) == 1  # the ledger of the real org was not touched

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from test_salesforce_driver import START
 
 import connector
-from connector.app.rehearsal import demo_mappings, env_text, mapped_object, refuse_existing, write_env
+from connector.app.rehearsal import demo_mappings, env_text, mapped_object, next_command, refuse_existing, write_env
 from connector.cli.main import cli
 from connector.config import load_mapping
 from connector.core.errors import ConfigurationError
@@ -17,6 +17,7 @@ from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import UnfitError, fit
 from connector.simulator.salesforce import Field
+from connector.simulator.salesforce.ids import new_organization_id, parse_id
 from connector.simulator.seed import seed_bulk, seed_demo
 from connector.simulator.server import Simulator, Urls
 
@@ -173,3 +174,39 @@ def test_the_command_refuses_before_it_starts_anything(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="stays as it is"):
         CliRunner().invoke(cli, ["simulate", "--write-env", str(path)], catch_exceptions=False, standalone_mode=False)
     assert path.read_text() == "SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\n"
+
+
+def test_settings_of_another_name_have_a_ledger_of_their_own(tmp_path: Path) -> None:
+    write_env(tmp_path / "rehearsal.env", "A=1\n")
+    assert (tmp_path / "rehearsal.env").read_text() == "A=1\nCONNECTOR_DATABASE_URL=sqlite:///rehearsal.env.db\n"
+    for name in (".env", "rehearsal.env"):
+        (tmp_path / name).touch()
+        with pytest.raises(ConfigurationError, match=r"--write-env \S+/rehearsal2.env, then add --env-file \S+2.env"):
+            refuse_existing(tmp_path / name)
+
+
+def test_no_settings_lead_to_a_ledger_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "connector.db").touch()
+    with pytest.raises(ConfigurationError, match=r"connector\.db exists .* --write-env \S+/rehearsal\.env"):
+        write_env(tmp_path / ".env", "A=1\n")
+    assert not (tmp_path / ".env").exists()
+
+
+def test_the_next_command_finds_settings_and_mappings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mappings").mkdir()
+    mapping(tmp_path / "mappings")
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert next_command(Path(".env"), ["attendee"]) == "connector doctor -m attendee"
+    assert next_command(Path("a.env"), []) == "connector doctor -m FILE --env-file a.env"
+    assert next_command(Path("deeper/.env"), ["attendee"]) == (
+        "connector doctor -m mappings/attendee.yaml --env-file deeper/.env"
+    )
+
+
+def test_every_simulation_has_an_org_of_its_own() -> None:
+    first, second = (Simulator(organization_id=new_organization_id()).salesforce for _ in range(2))
+    assert first.org.organization_id != second.org.organization_id
+    assert parse_id(first.org.organization_id) == first.org.organization_id
+    assert first.tokens.issue().startswith(f"{first.org.organization_id[:15]}!")
+    assert Simulator().salesforce.org.organization_id == Simulator().salesforce.org.organization_id

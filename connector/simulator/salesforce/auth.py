@@ -31,12 +31,14 @@ class Tokens:
 
     Args:
         now: gives Unix seconds.
+        organization_id: of the org; its first 15 characters begin every token.
 
     Attributes:
         token_seconds: how long a token lives.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], organization_id: str) -> None:
+        self._begins = f"{organization_id[:15]}!"
         self.token_seconds: float = 7_200
         self._now = now
         self._issued: dict[str, float] = {}
@@ -46,7 +48,7 @@ class Tokens:
         """A new token; those issued before stay good."""
         self._count += 1
         digest = hashlib.sha256(f"simulated token {self._count}".encode()).hexdigest()
-        token = f"00DSm0000000001!{digest[:40]}"
+        token = f"{self._begins}{digest[:40]}"
         self.accept(token)
         return token
 

@@ -4,9 +4,13 @@ The API answers with 18, people copy 15 out of the browser's address. Both name 
 in the order `0-9A-Za-z`, so two neighbours may differ in case alone: a client that folds case mixes records up.
 """
 
+import secrets
+
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _BODY = 12
+ORGANIZATION_ID_15 = "00DSm0000000001"
+"""The org of a world that must be the same at every start."""
 
 
 def to_18(id_15: str) -> str:
@@ -19,6 +23,11 @@ def to_18(id_15: str) -> str:
         group = id_15[start : start + 5]
         suffix += _CHECK[sum(1 << place for place, char in enumerate(group) if "A" <= char <= "Z")]
     return id_15 + suffix
+
+
+def new_organization_id() -> str:
+    """The id of an org of its own, as every sandbox has one."""
+    return to_18("00DSm" + "".join(secrets.choice(DIGITS) for _ in range(_BODY - 2)))
 
 
 def has_id_shape(text: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.simulator.clock import SimClock
-from connector.simulator.salesforce.ids import IdSequence, parse_id, to_18
+from connector.simulator.salesforce.ids import ORGANIZATION_ID_15, IdSequence, parse_id, to_18
 from connector.simulator.salesforce.rules import GovernorLimit, RowRule, duplicate_rule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
 from connector.simulator.salesforce.standard import standard_objects
@@ -68,6 +68,7 @@ class Org:
 
     Args:
         clock: the simulated time; it dates every record and update.
+        organization_id: the org's own id; the same at every start where none is given.
 
     Attributes:
         guard: hold it to look at several records as of one moment.
@@ -79,13 +80,13 @@ class Org:
         owner_id: the person who owns new records.
     """
 
-    def __init__(self, clock: SimClock) -> None:
+    def __init__(self, clock: SimClock, organization_id: str | None = None) -> None:
         self.clock = clock
         self.guard = threading.RLock()
         self.usage = DailyUsage(clock.now)
         self.assignment_rule_owner: str | None = None
         self.can_edit_converted = False
-        self.organization_id = to_18("00DSm0000000001")
+        self.organization_id = organization_id or to_18(ORGANIZATION_ID_15)
         self.user_id = to_18("005Sm0000000001")
         self.owner_id = to_18("005Sm0000000002")
         self._tables = {kind.name.lower(): _Table(kind, IdSequence(kind.prefix)) for kind in standard_objects()}

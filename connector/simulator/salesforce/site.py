@@ -48,6 +48,7 @@ class SalesforceSite:
     Args:
         clock: the simulated time.
         faults: where misbehaviour is armed, under the site name `salesforce`.
+        organization_id: the org's own id; the same at every start where none is given.
 
     Attributes:
         app: the ASGI application, to be served by uvicorn directly.
@@ -59,9 +60,9 @@ class SalesforceSite:
 
     actions = ACTIONS
 
-    def __init__(self, clock: SimClock, faults: Faults) -> None:
-        self.org = Org(clock)
-        self.tokens = Tokens(clock.now)
+    def __init__(self, clock: SimClock, faults: Faults, organization_id: str | None = None) -> None:
+        self.org = Org(clock, organization_id)
+        self.tokens = Tokens(clock.now, self.org.organization_id)
         self.login = TokenEndpoint(self.tokens, clock.now, (self.org.organization_id, self.org.user_id))
         self._gate = Gate(self.org, self.tokens, faults, VERSIONS)
         operations = [
