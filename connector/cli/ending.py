@@ -76,11 +76,16 @@ class Ending:
     def _watch(self, reading: int) -> None:
         while numbers := os.read(reading, 64):
             for number in {signal.SIGTERM, signal.SIGINT}.intersection(numbers):
+                is_ours = signal.getsignal(number) == self.interrupt
                 self.begin()
-                self._repeat(number)
+                if is_ours:
+                    self._repeat(number)
 
     def _repeat(self, number: int) -> None:
-        """Send a signal once more that came just before the main thread began to wait, and did not wake it."""
+        """Send a signal once more that came just before the main thread began to wait, and did not wake it.
+
+        Only where this object handles it: a program that runs on has a handler of its own until it has stopped.
+        """
         if not self._noticed.wait(NOTICE_S) and signal.getsignal(number) == self.interrupt:
             self._repeated = True
             signal.pthread_kill(threading.main_thread().ident or 0, number)
