@@ -19,6 +19,7 @@ class PastRun:
     Attributes:
         state: running, interrupted (its process ended before the run did), or the state in its report.
         report: the run's report; None while it runs and after it was interrupted.
+        undone_by: the undo that restored what this run wrote; empty for none.
     """
 
     id: str
@@ -27,11 +28,14 @@ class PastRun:
     state: str
     started_at: datetime
     report: Mapping[str, Any] | None
+    undone_by: str = ""
 
 
 def past_run(ledger: Ledger, row: RunRow) -> PastRun:
     """A run of the ledger."""
-    return PastRun(row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report)
+    return PastRun(
+        row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report, row.undone_by or ""
+    )
 
 
 def newest_runs(ledger: Ledger, limit: int, since: datetime | None = None) -> list[PastRun]:

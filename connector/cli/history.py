@@ -107,6 +107,7 @@ def runs(limit: int, since: datetime | None, as_json: bool, env_file: Path | Non
                 "started_at": iso(run.started_at),
                 "selected": (run.report or {}).get("selected"),
                 "outcomes": (run.report or {}).get("outcomes", {}),
+                "undone_by": run.undone_by or None,
             }
             for run in found
         ]
@@ -120,10 +121,12 @@ def _runs(document: Mapping[str, Any]) -> RenderableType:
             run["run_id"],
             run["command"],
             ", ".join(run["mappings"]),
-            run["state"],
+            f"{run['state']}, undone" if run["undone_by"] else run["state"],
             run["started_at"],
             "-" if run["selected"] is None else run["selected"],
-            ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in run["outcomes"].items() if count),
+            ", ".join(
+                f"{count} {text.outcome(run['command'], name)}" for name, count in run["outcomes"].items() if count
+            ),
         )
         for run in document["runs"]
     ]
@@ -153,7 +156,8 @@ def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
         )
     if found.report is None:
         raise ConfigurationError(f"run {found.id} has no report yet ({found.state}); see: connector status")
-    show(found.report, as_json=as_json, render=text.report)
+    document = {**found.report, "undone_by": found.undone_by} if found.undone_by else found.report
+    show(document, as_json=as_json, render=text.report)
 
 
 @click.command()

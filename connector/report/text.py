@@ -27,7 +27,7 @@ def report(document: Mapping[str, Any]) -> RenderableType:
         _crm(document),
         _reasons(document),
     ]
-    parts: list[RenderableType] = [_headline(document)]
+    parts: list[RenderableType] = [_headline(document), *_undone(document)]
     parts += [part for table in tables if table is not None for part in (table, Text())]
     parts += _other_charges(document)
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
@@ -44,6 +44,11 @@ def _headline(document: Mapping[str, Any]) -> Text:
     return text
 
 
+def _undone(document: Mapping[str, Any]) -> list[RenderableType]:
+    undo = document.get("undone_by")
+    return [Text(f"Undone by run {undo}; see: connector show {undo}", style="yellow")] if undo else []
+
+
 def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
     """An undo restores records; it has neither channels nor purchases."""
     outcomes, crm = document.get("outcomes", {}), document.get("crm", {})
@@ -56,14 +61,26 @@ def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
     fields = _table("Restored field", "Records")
     for name, count in document.get("restored", {}).items():
         fields.add_row(name, str(count))
-    parts: list[RenderableType] = [
-        _headline(document),
-        Text(f"Undid run {document.get('undoes', '')}: {_count(written, 'record')} restored. Credits stay spent."),
-        table,
-        *([fields] if fields.row_count else []),
-    ]
+    parts: list[RenderableType] = [_headline(document), *_undone(document), Text(_undo_words(document, written))]
+    parts += [shown for shown in (table, fields) if document.get("selected") and shown.row_count]
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
     return parts + _attention(document)
+
+
+def _undo_words(document: Mapping[str, Any], written: int) -> str:
+    run = document.get("undoes", "")
+    if not document.get("selected"):
+        return (
+            f"There was nothing to undo: run {run} wrote no record, or what it wrote has been undone already or is too "
+            "old (CONNECTOR_UNDO_DAYS)."
+        )
+    return f"Undid run {run}: {_count(written, 'record')} restored. Credits stay spent."
+
+
+def outcome(command: str, name: str) -> str:
+    """An outcome in a list of runs; an undo restores records, it delivers nothing."""
+    label = _UNDO_LABELS.get(name, "") if command == "undo" else ""
+    return label.partition(":")[0] or _words(name)
 
 
 _UNDO_LABELS = {

@@ -218,3 +218,26 @@ def test_a_broken_symlink_as_working_place_does_not_confuse_anybody(office: Offi
     result = office.run("status")
     assert result.code == 2
     assert "there is no ledger" in result.err
+
+
+def test_an_undone_run_is_marked_in_every_list(office: Office) -> None:
+    run_id = _synced(office)
+    assert office.run("runs", "--json").json["runs"][0]["undone_by"] is None
+    undo_id = office.run("undo", run_id, "--yes", "--json").json["run_id"]
+    newest, marked = office.run("runs", "--json").json["runs"]
+    assert (newest["undone_by"], marked["undone_by"]) == (None, undo_id)
+    assert office.run("show", run_id, "--json").json["undone_by"] == undo_id
+    assert f"Undone by run {undo_id}; see: connector show {undo_id}" in office.run("show", run_id).out
+    shown = office.run("runs").out
+    assert "finished, undone" in shown
+    assert "1 restored" in shown or "2 restored" in shown
+    assert shown.count("delivered") == 1  # the sync's
+
+
+def test_an_undo_of_nothing_says_so(office: Office) -> None:
+    bought = office.run("events", "unlock", "52001", "--yes", "--json").json["report"]["run_id"]
+    result = office.run("undo", bought)
+    assert result.code == 0
+    assert f"There was nothing to undo: run {bought} wrote no record" in result.out
+    assert "Undid" not in result.out
+    assert "undone" not in office.run("runs").out
