@@ -19,6 +19,7 @@ from connector.report import text
 if TYPE_CHECKING:  # imported by the commands themselves: start-up time
     from connector.app import Application
 
+_QUIET = "connector.quiet"
 F = TypeVar("F", bound=Callable[..., Any])
 _LIVE: list[Console] = []  # the console of the progress on the screen, if any: only it can print above the bars
 
@@ -46,6 +47,33 @@ env_option = click.option(
 )
 
 
+def add_quiet(command: click.Command) -> None:
+    """Give a command, or every command of a group, the option `--quiet`."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            add_quiet(inner)
+    else:
+        command.params.append(
+            click.Option(
+                ["--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_remember_quiet,
+                help="Print results, questions and errors only.",
+            )
+        )
+
+
+def _remember_quiet(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs in this thread prints results, questions and errors only."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
 class _Out(Console):
     """A console that tells of a reader who went away, instead of ending the process with a code of its own."""
 
@@ -67,7 +95,13 @@ def err() -> Console:
 
 
 def say(message: str) -> None:
-    """A line on standard error."""
+    """A message on standard error; none where the command is quiet."""
+    if not is_quiet():
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """An error on standard error, whatever the options."""
     err().print(message, markup=False, soft_wrap=True)
 
 
@@ -139,6 +173,8 @@ class LiveProgress:
 
     def __init__(self) -> None:
         console = err()
+        self._is_quiet = is_quiet()
+        shown = console.is_terminal and not self._is_quiet
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -146,9 +182,9 @@ class LiveProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not shown,
         )
-        self._task = None if not console.is_terminal else self._progress.add_task("Starting", total=None)
+        self._task = self._progress.add_task("Starting", total=None) if shown else None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -176,4 +212,5 @@ class LiveProgress:
 
     def note(self, text: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(text, markup=False, soft_wrap=True)
+        if not self._is_quiet:
+            self._progress.console.print(text, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from connector.cli.common import env_option, json_option, out, reader_may_leave, say, show
+from connector.cli.common import complain, env_option, json_option, out, reader_may_leave, say, show
 from connector.core.errors import ConfigurationError
 from connector.core.report import iso
 from connector.report import text
@@ -37,7 +37,7 @@ def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
         document = application.status(ledger)
     show(document, as_json=as_json, render=_status)
     if document["books"]:
-        say(f"error: the ledger's accounting does not add up: {document['books']}")
+        complain(f"error: the ledger's accounting does not add up: {document['books']}")
         ctx.exit(1)
 
 

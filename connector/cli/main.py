@@ -7,7 +7,7 @@ from io import TextIOWrapper
 import click
 
 from connector.cli import admin, events, history, operator, rehearse, runs, serve
-from connector.cli.common import say
+from connector.cli.common import add_quiet, complain
 from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
 from connector.core.errors import ConnectorError
 from connector.report.logs import where
@@ -32,6 +32,7 @@ def cli() -> None:
 
 for module in (runs, serve, history, operator, admin, events, rehearse):
     for command in module.COMMANDS:
+        add_quiet(command)
         cli.add_command(command)
 
 
@@ -58,29 +59,29 @@ def _run() -> None:
         error.show()
         sys.exit(2)
     except ConnectorError as error:
-        say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        complain("\n".join(f"error: {line}" for line in str(error).splitlines()))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        say(INTERRUPTED_TEXT)
+        complain(INTERRUPTED_TEXT)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
-        say(f"error: internal fault, please report it: {where(error)}")
+        complain(f"error: internal fault, please report it: {where(error)}")
         sys.exit(1)
 
 
 def _aborted(error: click.Abort) -> int:
     """The exit code of a question without a yes, and of Ctrl-C: click turns both into the same exception."""
     if isinstance(error.__cause__, KeyboardInterrupt):
-        say(INTERRUPTED_TEXT)
+        complain(INTERRUPTED_TEXT)
         return INTERRUPTED
     at_the_question = isinstance(error.__context__, KeyboardInterrupt | EOFError)  # click hides it: `from None`
     if at_the_question:
-        say("")  # the answer's line ends here
+        complain("")  # the answer's line ends here
     if isinstance(error.__context__, KeyboardInterrupt):
-        say("Interrupted. Nothing was done.")
+        complain("Interrupted. Nothing was done.")
         return INTERRUPTED
-    say("Nothing was done.")
+    complain("Nothing was done.")
     return 2

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.rule import Rule
 
-from connector.cli.common import LiveProgress, err, mapping_option, out, say
+from connector.cli.common import LiveProgress, mapping_option, out, say
 from connector.core.errors import ConnectorError
 from connector.report import text
 
@@ -173,7 +173,7 @@ def simulate(
 
     ports = {"salesforce": salesforce_port, "lensmor": lensmor_port, "salesfinity": salesfinity_port}
     rehearsal.simulate(announce, leads=leads, speed=speed, ports=ports, mappings=mappings)
-    err().print("Stopped.")
+    say("Stopped.")
 
 
 COMMANDS = (demo, simulate)

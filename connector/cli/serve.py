@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import StartNotes, announce, env_option, mapping_option, say
+from connector.cli.common import StartNotes, announce, env_option, is_quiet, mapping_option, say
 from connector.cli.ending import ENDING
 from connector.core.errors import ConfigurationError
 
@@ -50,7 +50,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
             say(line)
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         notes.started()
-        log_to_stderr()
+        log_to_stderr(quiet=is_quiet())
         running = server(site.application(), ENDING.begin)
         for number in (signal.SIGTERM, signal.SIGINT):  # the server passes them on to these when it has stopped
             signal.signal(number, running.handle_exit)
@@ -82,7 +82,7 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
         for line in schedule:
             say(line)
         notes.started()
-        log_to_stderr()
+        log_to_stderr(quiet=is_quiet())
 
     application.work(concurrency, begin, ENDING.begin)
 

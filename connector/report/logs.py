@@ -35,9 +35,9 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__} at {place}"
 
 
-def log_to_stderr() -> None:
-    """Let our own lines go to standard error, and only what others call a warning."""
+def log_to_stderr(*, quiet: bool = False) -> None:
+    """Let our own lines go to standard error, and only warnings of others; when `quiet`, only warnings of ours too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("connector").setLevel(logging.INFO)
+    logging.getLogger("connector").setLevel(logging.WARNING if quiet else logging.INFO)

@@ -72,3 +72,21 @@ def test_no_command_at_all_shows_the_help_as_wrong_usage(office: Office) -> None
     result = office.run()
     assert result.code == 2
     assert "Usage: connector" in result.err + result.out
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_can_be_quiet(path: tuple[str, ...]) -> None:
+    assert "--quiet" in CliRunner().invoke(cli, [*path, "--help"]).output
+
+
+def test_a_quiet_command_prints_results_and_errors_only(office: Office) -> None:
+    office.lead()
+    loud, quiet = office.run("plan", "-m", "lead"), office.run("plan", "-m", "lead", "--quiet")
+    assert "Mapping lead:" in loud.err
+    assert (quiet.code, quiet.err, quiet.out) == (0, "", loud.out)
+    synced = office.run("sync", "-m", "lead", "--quiet")  # it makes the ledger, and would say so
+    assert (synced.code, synced.err) == (0, "")
+    assert "finished: 1 record of lead" in synced.out
+    refused = office.run("undo", "latest", "--quiet")
+    assert refused.code == 2
+    assert "error: " in refused.err
