@@ -7,7 +7,10 @@ from pathlib import Path
 from croniter import croniter
 
 from connector.core.mapping import MappingFile
+from connector.core.preview import CreditForecast, Preview
 from connector.engine.context import AccountLimits
+
+OWN_CAP = "cap of mapping"  # how the names of caps begin that hold for one mapping only
 
 
 def caps_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, AccountLimits]) -> list[str]:
@@ -46,6 +49,24 @@ def _caps(name: str, caps: tuple[tuple[int | None, str], ...]) -> str:
     if not shown:
         return f"{name} no cap".strip()
     return f"{name} {', '.join(shown)} (credits)".strip()
+
+
+def most_credits(found: Preview, mappings: Mapping[str, MappingFile]) -> dict[str, int]:
+    """The most that a run may cost at each provider: its worst case, or less where the caps allow less."""
+    return {name: _most(name, forecast, mappings) for name, forecast in found.credits.items()}
+
+
+def _most(name: str, forecast: CreditForecast, mappings: Mapping[str, MappingFile]) -> int:
+    own = [
+        min((cap.left for cap in forecast.caps if cap.name.startswith(f"{OWN_CAP} {mapping} per ")), default=None)
+        for mapping, found in mappings.items()
+        if name in found.providers()
+    ]
+    bounds = [forecast.worst_case, *(cap.left for cap in forecast.caps if not cap.name.startswith(OWN_CAP))]
+    capped = [left for left in own if left is not None]
+    if len(capped) == len(own):
+        bounds.append(sum(capped))
+    return min(bounds)
 
 
 def file_lines(paths: Mapping[str, Path]) -> list[str]:

@@ -46,7 +46,7 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(f"Ledger: {document['ledger']}")]
     parts.append(Text(f"Last run: {last['id']} ({last['command']}, {last['state']})" if last else "No run yet."))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
-    rows.append(("records", "open", document["open_records"], "finished by the next sync"))
+    rows.append(("records", "open", document["open_records"], "taken up by the next sync, within the caps"))
     rows.append(
         (
             "records",

@@ -164,7 +164,7 @@ def backfill(
     Example:
       connector backfill -m lead --where "CreatedDate = LAST_N_DAYS:90 AND Email = null" --limit 1000
     """
-    from connector.app import Application
+    from connector.app import Application, most_credits
 
     if not where and not ids:
         raise click.UsageError("name the records: --where SOQL, or --ids FILE")
@@ -175,7 +175,7 @@ def backfill(
         forecast = None if yes else application.plan(chosen)
     if forecast is not None:
         (out() if not as_json else err()).print(text.preview(forecast.to_json()))
-        costs = _costs({name: found.worst_case for name, found in forecast.credits.items()})
+        costs = _costs(most_credits(forecast, application.mappings))
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:
         application.tell(progress)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from connector.report import next_steps
 from connector.report.tables import whole_table
 
 SHOWN_REASONS = 12
@@ -31,6 +32,7 @@ def report(document: Mapping[str, Any]) -> RenderableType:
     parts += [part for table in tables if table is not None for part in (table, Text())]
     parts += _other_charges(document)
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
+    parts += [Text(line, style="yellow") for line in next_steps.deferred(document)]
     parts += _attention(document)
     return Group(*parts)
 

@@ -297,3 +297,32 @@ def test_backfill_refuses_what_names_no_records(office: Office, arguments: tuple
     assert result.code == 2, result
     assert words in result.err
     assert office.paid_posts == 0
+
+
+def test_a_cap_that_leaves_records_over_names_what_gives_way(office: Office) -> None:
+    text = (office.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
+    name = office.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 170"))
+    for _ in range(2):
+        office.lead()
+    result = office.run("sync", "-m", name)
+    assert result.code == 4
+    assert (
+        "2 records are deferred: their flags are kept, and the next sync takes them up, within the caps." in result.out
+    )
+    assert "raise limits.max_credits.lensmor in the file of mapping lead" in result.out
+    assert "taken up by the next sync, within the caps" in office.run("status").out
+    office.set(**{CAPPED: "170"})
+    daily = office.run("sync", "-m", "lead")
+    assert f"Wait for the next day (UTC), or raise {CAPPED}." in daily.out
+
+
+def test_backfill_never_asks_for_more_than_the_caps_allow(office: Office) -> None:
+    text = (office.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
+    name = office.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 300"))
+    for _ in range(2):
+        office.lead()
+    result = office.run("backfill", "-m", name, "--where", "Email = null", answer="n\n")
+    assert "Enrich these 2 records for at most 300 lensmor, 2 salesfinity credits?" in result.err
+    office.set(**{CAPPED: "200"})
+    result = office.run("backfill", "-m", name, "-m", "contact", "--where", "Email = null", answer="n\n")
+    assert "Enrich these 2 records for at most 200 lensmor, 2 salesfinity credits?" in result.err
