@@ -297,7 +297,7 @@ class Application:
             wrong = [given for given, found in full.items() if found is None]
             if wrong:
                 raise ConfigurationError(
-                    f"{len(wrong)} line(s) of the ids file are not Salesforce ids: {wrong[0][:20]!r}"
+                    f"{len(wrong)} of the ids are not Salesforce ids, the first of them is {wrong[0][:20]!r}"
                 )
             ids = tuple(found for found in full.values() if found)
         selections: dict[str, Selection] = {}

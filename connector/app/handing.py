@@ -139,7 +139,7 @@ def hand_over(
     """
     errands = ledger.errands
     errand_id = errands.ask(command, digests, None if chosen is None else asdict(chosen), clock.now())
-    progress.note("Handed to the process that drives this ledger")
+    progress.note("Delegated to the running 'connector serve' or worker")
     shown, alive_at = _Shown(progress), time.monotonic()
     try:
         while True:

@@ -81,13 +81,15 @@ class Intake:
             ConflictError: within 7 days the same request id came with another body.
         """
         if mapping not in self._mappings:
-            raise NotAcceptedError("this mapping is not served here")
+            served = ", ".join(self._mappings)
+            raise NotAcceptedError(f"no mapping of this name is served here; those served are: {served}")
         if not record_ids or len(record_ids) > MOST_IDS:
             raise NotAcceptedError(f"record_ids must hold 1 to {MOST_IDS} ids")
         ids = [to_18(one) for one in record_ids]
         full = list(dict.fromkeys(one for one in ids if one))
         if None in ids:
-            raise NotAcceptedError("record_ids holds something that is no Salesforce id")
+            place = ids.index(None) + 1
+            raise NotAcceptedError(f"entry {place} of record_ids is not a Salesforce id (15 or 18 letters and digits)")
         self._require_object(mapping, full)
         digest = hashlib.sha256(json.dumps([mapping, sorted(full)]).encode()).hexdigest()
         request_id = request_id or uuid.uuid4().hex
@@ -118,7 +120,7 @@ class Intake:
         for one in notified:
             record_id = to_18(one.record_id)
             if record_id is None:
-                raise NotAcceptedError("a notification names no Salesforce id")
+                raise NotAcceptedError("a notification has no valid Salesforce id")
             name = self._mapping_of(one.object, mapping)
             self._require_object(name, [record_id])
             key = f"notification:{one.notification_id[:15]}"  # 15 or 18 characters: the same notification

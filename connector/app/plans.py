@@ -14,7 +14,7 @@ from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord
 from connector.core.person import Source
 from connector.core.preview import Preview
 
-ANEW = "make a new plan: connector plan --out"
+ANEW = "make a new plan: connector plan -m {names} --out {path}"
 
 
 def org_of(instance_url: str) -> str:
@@ -91,10 +91,22 @@ def read_plan(path: Path) -> FrozenPlan:
     try:
         return FrozenPlan.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {ANEW}") from error
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {_anew(path)}") from error
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
-        raise ConfigurationError(f"{path} is no plan of this connector (wrong or missing: {place}); {ANEW}") from None
+        raise ConfigurationError(
+            f"{path} is no plan of this connector (wrong or missing: {place}); {_anew(path)}"
+        ) from None
+
+
+def _anew(path: Path) -> str:
+    return ANEW.format(names="NAME", path=path)
+
+
+def _anew_of(plan: FrozenPlan) -> str:
+    """The command that makes a plan of the same mappings."""
+    same = " (with the --where, --ids and --limit of this one)" if plan.chosen else ""
+    return ANEW.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
 
 
 def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:
@@ -116,4 +128,4 @@ def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: M
         if plan.prices.get(name) != source.prices.by_channel:
             problems.append(f"the prices of {name} have changed since the plan was made")
     if problems:
-        raise ConfigurationError("\n".join(f"{problem}; {ANEW}" for problem in problems))
+        raise ConfigurationError("\n".join(f"{problem}; {_anew_of(plan)}" for problem in problems))

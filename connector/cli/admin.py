@@ -47,7 +47,8 @@ def _doctor(document: Mapping[str, Any]) -> RenderableType:
     wrong = sum(not check["ok"] for check in document["checks"])
     odd = sum(check["warning"] for check in document["checks"])
     passed = f"All checks passed; {odd} to look at." if odd else "All checks passed."
-    lines.append(Text(passed if not wrong else f"{wrong} thing(s) to fix before a run.", style="bold"))
+    things = "1 thing" if wrong == 1 else f"{wrong} things"
+    lines.append(Text(passed if not wrong else f"{things} to fix before a run.", style="bold"))
     return Group(*lines)
 
 

@@ -64,6 +64,14 @@ def add_quiet(command: click.Command) -> None:
         )
 
 
+def summarize(command: click.Command) -> None:
+    """Let a list of commands show the whole first sentence of a command's help, which click cuts off."""
+    paragraph = " ".join((command.help or "").partition("\n\n")[0].split())
+    command.short_help = paragraph.partition(". ")[0].rstrip(".") + "."
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        summarize(inner)
+
+
 def _remember_quiet(context: click.Context, _option: click.Parameter, value: bool) -> None:
     context.meta[_QUIET] = value
 

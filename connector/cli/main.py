@@ -7,7 +7,7 @@ from io import TextIOWrapper
 import click
 
 from connector.cli import admin, events, history, operator, rehearse, runs, serve
-from connector.cli.common import add_quiet, complain
+from connector.cli.common import add_quiet, complain, summarize
 from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
 from connector.core.errors import ConnectorError
 from connector.report.logs import where
@@ -26,13 +26,15 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage or configuration, nothing bought;
-    3 done, something needs a look; 4 stopped early or left records for later; 5 another run is at work.
+    3 done, something needs a look; 4 stopped early or left records for later; 5 another run is at work;
+    130 interrupted, the next run goes on from there.
     """
 
 
 for module in (runs, serve, history, operator, admin, events, rehearse):
     for command in module.COMMANDS:
         add_quiet(command)
+        summarize(command)
         cli.add_command(command)
 
 

@@ -58,7 +58,7 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
         count = Application((), env_file, progress).forget(record_id)
     if not count:
         raise ConfigurationError(f"the ledger knows no record {record_id}")
-    out().print(f"{count} trace(s) of {record_id} erased.", markup=False)
+    out().print(f"{count} {'trace' if count == 1 else 'traces'} of {record_id} erased.", markup=False)
 
 
 COMMANDS = (resolve, forget)

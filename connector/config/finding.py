@@ -57,8 +57,8 @@ def _nowhere(name: str, shelf: Path) -> str:
     here = sorted(path.stem for path in shelf.iterdir() if path.suffix in SUFFIXES and path.is_file())
     files = " or ".join(path.name for path in _candidates(shelf, name))
     near = nearest(name.removesuffix(".yaml").removesuffix(".yml"), here)
-    hint = f"did you mean {near}? " if near else ""
-    return f"{start}, and {shelf} has no {files}; {hint}It has: {', '.join(here) or 'no mapping'}"
+    hint = f"did you mean {near}? It" if near else "it"
+    return f"{start}, and {shelf} has no {files}; {hint} has: {', '.join(here) or 'no mapping'}"
 
 
 def _short(path: Path) -> Path:

@@ -165,10 +165,8 @@ class Planner:
             return Skip(f"opted out ({rules.opt_out})")
         if not counts_as_empty(record, rules):
             if self._served_recently(record, person, channel, rules, known):
-                return Skip(
-                    f"{channel} was enriched less than {duration_in_words(self.mapping.limits.refresh_after)} ago",
-                    keep_status=True,
-                )
+                period = duration_in_words(self.mapping.limits.refresh_after)
+                return Skip(f"{channel.replace('_', ' ')} was enriched less than {period} ago", keep_status=True)
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled", already_filled=True)
         decision = self.next_source(person, channel, rules, known, record_id=record.id)

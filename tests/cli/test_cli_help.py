@@ -38,6 +38,9 @@ def test_the_first_help_names_every_command_and_the_exit_codes(office: Office) -
     for path in COMMANDS:
         assert f"\n  {path[0]} " in shown
     assert "Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage" in shown
+    assert "130 interrupted" in shown
+    assert "...\n" not in shown.partition("Commands:")[2]
+    assert "never more credits, never a record that changed since." in " ".join(shown.split())
 
 
 def test_the_version_is_told(office: Office) -> None:

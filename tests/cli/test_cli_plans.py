@@ -86,7 +86,7 @@ def test_what_is_no_plan_is_refused_with_the_remedy(office: Office, text: str | 
     result = office.run("apply", "plan.json", "--yes")
     assert result.code == 2
     assert words in result.err
-    assert "connector plan --out" in result.err
+    assert "make a new plan: connector plan -m NAME --out plan.json" in result.err
 
 
 def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(office: Office) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from company import Company, company, free_port, is_ready, wait_until
 
-HANDED = "Handed to the process that drives this ledger"
+HANDED = "Delegated to the running 'connector serve' or worker"
 
 
 @pytest.fixture(scope="module")

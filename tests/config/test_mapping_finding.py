@@ -57,7 +57,7 @@ def test_the_folder_of_the_settings_file_counts_and_not_the_working_directory(he
     assert find_mapping("lead", other) == other / "mappings" / "lead.yaml"
     told = refusal("contact", other)
     assert f"{other / 'mappings'} has no contact.yaml or contact.yml" in told
-    assert "It has: lead" in told
+    assert "; it has: lead" in told
 
 
 @pytest.mark.parametrize("name", ["lead", "contact", "lead.yaml"])

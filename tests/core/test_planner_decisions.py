@@ -274,7 +274,7 @@ def test_a_record_flagged_again_within_refresh_after_costs_nothing_and_keeps_its
     mapping = mapping_of(work_email={"write": write})
     unlock = unlock_of(result=Result.DELIVERED, age=DAY)
     found = decide({"Email": "ada@example.com"}, known=knowing(unlock, served=True), mapping=mapping)
-    assert found == Skip("work_email was enriched less than 180 days ago", keep_status=True)
+    assert found == Skip("work email was enriched less than 180 days ago", keep_status=True)
 
 
 def test_served_by_the_second_source_counts_too() -> None:

@@ -134,7 +134,7 @@ def test_a_mapping_of_another_object_is_refused(house: House, query: str) -> Non
 def test_a_message_is_taken_whole_or_not_at_all(house: House) -> None:
     assert error_of(house.send(letter(note(1), note(2, kind="sf:Account"))), 400) == MAPPING_WORDS
     assert error_of(house.send(letter(note(1), note(2, record_id="no-id"))), 400) == (
-        "a notification names no Salesforce id"
+        "a notification has no valid Salesforce id"
     )
     assert house.asked() == []
 

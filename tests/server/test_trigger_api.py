@@ -132,11 +132,20 @@ ID_WORDS = "request_id may hold 80 letters, digits, dots, dashes and underscores
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (GOOD | {"mapping": SAID}, "this mapping is not served here"),
-        (GOOD | {"record_ids": [FULL, SAID]}, "record_ids holds something that is no Salesforce id"),
-        (GOOD | {"record_ids": ["00Q000000000001EAB"]}, "record_ids holds something that is no Salesforce id"),
-        (GOOD | {"record_ids": [""]}, "record_ids holds something that is no Salesforce id"),
-        (GOOD | {"record_ids": ["00Q00000000000\ud800"]}, "record_ids holds something that is no Salesforce id"),
+        (GOOD | {"mapping": SAID}, "no mapping of this name is served here; those served are: lead, contact, contact-late"),
+        (
+            GOOD | {"record_ids": [FULL, SAID]},
+            "entry 2 of record_ids is not a Salesforce id (15 or 18 letters and digits)",
+        ),
+        (
+            GOOD | {"record_ids": ["00Q000000000001EAB"]},
+            "entry 1 of record_ids is not a Salesforce id (15 or 18 letters and digits)",
+        ),
+        (GOOD | {"record_ids": [""]}, "entry 1 of record_ids is not a Salesforce id (15 or 18 letters and digits)"),
+        (
+            GOOD | {"record_ids": ["00Q00000000000\ud800"]},
+            "entry 1 of record_ids is not a Salesforce id (15 or 18 letters and digits)",
+        ),
         (GOOD | {"record_ids": []}, "record_ids must hold 1 to 2000 ids"),
         (GOOD | {"record_ids": SAID}, WORDS),
         (GOOD | {"record_ids": {SAID: FULL}}, WORDS),
