@@ -6,7 +6,7 @@ The simulated world stands in `rehearsal`, imported only by the commands that ne
 from connector.app.application import Application
 from connector.app.doctor import doctor
 from connector.app.handing import Backfill
-from connector.app.limits_view import most_credits
+from connector.app.limits_view import flag_lines, most_credits
 from connector.app.plans import read_plan
 
-__all__ = ["Application", "Backfill", "doctor", "most_credits", "read_plan"]
+__all__ = ["Application", "Backfill", "doctor", "flag_lines", "most_credits", "read_plan"]

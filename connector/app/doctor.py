@@ -214,7 +214,9 @@ def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
     usage = crm.usage()
     if usage.daily_limit:
         words = f"{usage.daily_used:,} of {usage.daily_limit:,} daily requests used"
-        yield Finding("Salesforce quota", ok=True, message=words)
+    else:
+        words = "not shown, because the user may not read /limits (permission View Setup and Configuration)"
+    yield Finding("Salesforce quota", ok=True, message=words)
     for one in mappings.loaded:
         yield from _object(crm, one.file)
 

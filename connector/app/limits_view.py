@@ -1,6 +1,6 @@
 """The lines that show what a process may spend and when it works by itself: mapping files, caps, schedules."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +49,20 @@ def _caps(name: str, caps: tuple[tuple[int | None, str], ...]) -> str:
     if not shown:
         return f"{name} no cap".strip()
     return f"{name} {', '.join(shown)} (credits)".strip()
+
+
+def flag_lines(mappings: Iterable[MappingFile], given: Iterable[str]) -> list[str]:
+    """For a run without any record: the flag that each mapping looks for.
+
+    Args:
+        mappings: of the run.
+        given: what `-m` was given for each of them.
+    """
+    return [
+        f"No {found.object} has {found.select.flag_field} set to request enrichment"
+        f"{' and meets the condition of where' if found.select.where else ''}; see: connector plan -m {name}"
+        for found, name in zip(mappings, given, strict=True)
+    ]
 
 
 def most_credits(found: Preview, mappings: Mapping[str, MappingFile]) -> dict[str, int]:

@@ -53,6 +53,8 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
+    with Application((), env_file).ledger():  # without one there is nothing to ask about
+        pass
     confirm(f"Erase every trace of {record_id} from the ledger? Its runs can then not be undone for it.", yes=yes)
     with LiveProgress() as progress:
         count = Application((), env_file, progress).forget(record_id)

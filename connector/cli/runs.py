@@ -127,13 +127,16 @@ def sync(
     Example:
       connector sync -m lead -m contact
     """
-    from connector.app import Application
+    from connector.app import Application, flag_lines
 
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
         announce(application)
         report = application.sync(override_guards=override_guards)
     show(report.to_json(), as_json=as_json, render=text.report)
+    if report.selected == 0 and report.exit_code == 0:
+        for line in flag_lines(application.mappings.values(), mappings):
+            say(line)
     ctx.exit(report.exit_code)
 
 

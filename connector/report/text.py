@@ -266,7 +266,9 @@ def _would_buy(document: Mapping[str, Any]) -> Table:
             price = prices.get(channel.removesuffix(" after lookup"))
             found.add_row(name, _words(channel), str(count), _number(price))
     for name, count in document["would_ask_next"].items():
-        found.add_row(name, "where the source before finds nothing", f"up to {count}", "")
+        prices = set(document["credits"].get(name, {}).get("prices", {}).values())
+        price = _number(prices.pop()) if len(prices) == 1 else "by channel"
+        found.add_row(name, "where the source before finds nothing", f"up to {count}", price)
     return found
 
 

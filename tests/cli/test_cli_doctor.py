@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from cli_stage import Office
 
+from connector.crm.interface import Usage
+from connector.crm.salesforce import SalesforceCrm
 from connector.simulator.salesforce.ids import to_18
 
 pytest_plugins = ("cli_fixtures",)
@@ -60,3 +62,15 @@ def test_the_ledger_is_looked_at_without_a_login_too(used: Office) -> None:
     wrong = {check["subject"]: check["message"] for check in found if not check["ok"]}
     assert set(wrong) == {"Salesforce login", "object Lead", "ledger"}
     assert "salesfinity" in wrong["ledger"]
+
+
+def test_the_quota_line_is_there_without_the_right_to_read_limits(office: Office) -> None:
+    office.arm("salesforce", "limits", "status", times=1000, status=403, errorCode="INSUFFICIENT_ACCESS")
+    found = {check["subject"]: check for check in office.run("doctor", "-m", "lead", "--json").json["checks"]}
+    assert found["Salesforce quota"]["ok"] is True
+
+
+def test_a_quota_that_cannot_be_read_is_explained(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SalesforceCrm, "usage", lambda _: Usage())
+    found = {check["subject"]: check for check in office.run("doctor", "-m", "lead", "--json").json["checks"]}
+    assert "the user may not read /limits" in found["Salesforce quota"]["message"]

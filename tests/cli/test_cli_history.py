@@ -241,3 +241,11 @@ def test_an_undo_of_nothing_says_so(office: Office) -> None:
     assert f"There was nothing to undo: run {bought} wrote no record" in result.out
     assert "Undid" not in result.out
     assert "undone" not in office.run("runs").out
+
+
+@pytest.mark.parametrize("command", [("undo", "latest"), ("forget", "00Q000000000001AAA")], ids=lambda c: c[0])
+def test_a_missing_ledger_is_told_before_any_question(office: Office, command: tuple[str, ...]) -> None:
+    result = office.run(*command)
+    assert result.code == 2
+    assert "there is no ledger at" in result.err
+    assert "--yes" not in result.err

@@ -326,3 +326,18 @@ def test_backfill_never_asks_for_more_than_the_caps_allow(office: Office) -> Non
     office.set(**{CAPPED: "200"})
     result = office.run("backfill", "-m", name, "-m", "contact", "--where", "Email = null", answer="n\n")
     assert "Enrich these 2 records for at most 200 lensmor, 2 salesfinity credits?" in result.err
+
+
+def test_a_sync_without_records_names_the_flag(office: Office) -> None:
+    result = office.run("sync", "-m", "lead", "-m", "mappings/contact.yaml")
+    assert result.code == 0
+    assert "No Lead has Enrichment_Requested__c set to request enrichment and meets" in result.err
+    assert "see: connector plan -m mappings/contact.yaml" in result.err
+    office.lead()
+    assert "set to request" not in office.run("sync", "-m", "lead").err
+
+
+def test_plan_prices_the_next_source_too(office: Office) -> None:
+    office.lead()
+    (row,) = [line for line in office.run("plan", "-m", "lead").out.splitlines() if "where the source before" in line]
+    assert row.split()[-3:] == ["to", "1", "1"]

@@ -132,7 +132,10 @@ ID_WORDS = "request_id may hold 80 letters, digits, dots, dashes and underscores
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (GOOD | {"mapping": SAID}, "no mapping of this name is served here; those served are: lead, contact, contact-late"),
+        (
+            GOOD | {"mapping": SAID},
+            "no mapping of this name is served here; those served are: lead, contact, contact-late",
+        ),
         (
             GOOD | {"record_ids": [FULL, SAID]},
             "entry 2 of record_ids is not a Salesforce id (15 or 18 letters and digits)",
