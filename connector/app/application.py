@@ -237,7 +237,8 @@ class Application:
         with self.parts() as parts:
             found = find_run(parts.ledger, run_id)
             parts.crm.login()
-            self._bind(parts)
+            vendors = [name for name, one in self.configured.providers.items() if one.api_key is not None]
+            bind(self.configured, parts.ledger, parts.crm, vendors, {}, self.clock.now())
             with turn(parts.ledger, self._progress):
                 return undo(parts, found.id)
 

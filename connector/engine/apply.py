@@ -11,6 +11,7 @@ from connector.core.frozen import FrozenMapping, FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, CrmRecord
 from connector.engine.context import Run
+from connector.engine.guards import SameReason, stop_for_same_reason
 from connector.engine.outcome import names_another
 from connector.engine.pull import keep, plan_page
 from connector.store.planning import PlannedRecord
@@ -28,12 +29,20 @@ def take_up(run: Run, plan: FrozenPlan) -> None:
         ids = [record.id for record in frozen.records if record.id not in finished]
         if finished:
             run.parts.progress.note(f"{len(finished)} of {len(frozen.records)} records were finished by earlier runs")
+        guard = SameReason()
         for page in chunks(ids, run.parts.crm.read_size):
-            _take_page(run, plan, frozen, page, begun)
+            _take_page(run, plan, frozen, page, begun, guard)
+            if frozen.name in run.guarded:
+                break
 
 
 def _take_page(
-    run: Run, plan: FrozenPlan, frozen: FrozenMapping, ids: Sequence[str], begun: Mapping[str, RecordRow]
+    run: Run,
+    plan: FrozenPlan,
+    frozen: FrozenMapping,
+    ids: Sequence[str],
+    begun: Mapping[str, RecordRow],
+    guard: SameReason,
 ) -> None:
     mapping = run.mappings[frozen.name]
     there = run.parts.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
@@ -41,9 +50,11 @@ def _take_page(
     gone = set(ids) - {record.id for record in page} - begun.keys()
     run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in gone]
     carried = {record.id for record in page if _carried_on(plan, mapping, record, begun.get(record.id))}
-    planned = [
-        _held(plan, mapping, record, carried_on=record.crm_id in carried) for record in plan_page(run, mapping, page)
-    ]
+    decided = plan_page(run, mapping, page)
+    guard.add(decided)
+    if not begun and stop_for_same_reason(run, mapping, guard, chosen=plan.chosen):
+        return
+    planned = [_held(plan, mapping, record, carried_on=record.crm_id in carried) for record in decided]
     keep(run, mapping, planned, chosen=plan.chosen)
 
 

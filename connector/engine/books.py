@@ -61,7 +61,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     selected = ledger.records.selected(run.id)
     now = run.now()
     ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
-    shown = ledger.records.channel_outcomes(run.id)
+    shown = _shown(run, words)
     attention = _attention(run, words)
     report = Report(
         run_id=run.id,
@@ -104,6 +104,33 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
 
 
 ChannelOutcomes = list[tuple[Channel, Outcome, str, int]]
+
+
+def _shown(run: Run, words: list[RunWord]) -> ChannelOutcomes:
+    """What each channel of each record has come to: one outcome for every channel that the record's mapping has.
+
+    Records that are open from earlier runs may have begun under a mapping with other channels.
+    """
+    found: Counter[tuple[Channel, Outcome, str]] = Counter()
+    missing = Counter(
+        {
+            (name, channel): count
+            for name, count in Counter(word.mapping for word in words).items()
+            if name in run.mappings
+            for channel, _ in run.mappings[name].channels.items()
+        }
+    )
+    for name, channel, outcome, reason, count in run.parts.ledger.records.channel_outcomes(run.id):
+        if (name, channel) in missing:
+            missing[name, channel] -= count
+            found[channel, outcome, reason] += count
+    for (_, channel), count in missing.items():
+        if count > 0:
+            found[channel, Outcome.SKIPPED, NOT_BEGUN] += count
+    return [(*key, count) for key, count in found.most_common()]
+
+
+NOT_BEGUN = "this channel was mapped after the work on the record had begun; flag it again"
 
 
 def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:

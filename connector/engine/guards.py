@@ -14,6 +14,7 @@ from connector.providers.interface import Provider
 from connector.store.planning import PlannedRecord
 
 FIRST_RECORDS = 200  # all of them skipped for one reason stop the run
+MOST_OF_THEM = 0.9  # of the first records: others may be filled or opted out
 LEAST_RECORDS = 20  # the same, where a run has no more records than that
 ANSWERS = 100  # without a single value
 USUAL_RUNS = 10
@@ -23,27 +24,43 @@ LEAST_FLAGGED = 1000  # fewer records are never unusual
 
 
 class SameReason:
-    """Watches whether the first records of a run are all skipped because one thing is wrong with all of them."""
+    """Watches whether the first records of a run are all skipped because one thing is wrong with all of them.
+
+    Channel by channel: what one channel cannot say, another may. A channel that is filled or opted out says nothing.
+    """
 
     def __init__(self) -> None:
         self._seen = 0
-        self._reasons: set[str] = set()
+        self._skipped = 0
+        self._reasons: dict[Channel, set[str]] = {}
+        self._is_useful = False
 
     def add(self, records: Sequence[PlannedRecord]) -> None:
         """Look at further records."""
         for record in records[: FIRST_RECORDS - self._seen]:
             self._seen += 1
-            self._reasons |= {_systematic(want.decision) for want in record.wants} or {""}
+            reasons = {want.channel: _systematic(want.decision) for want in record.wants}
+            self._is_useful = self._is_useful or not all(isinstance(want.decision, Skip) for want in record.wants)
+            self._skipped += any(reasons.values())
+            for channel, reason in reasons.items():
+                if reason:
+                    self._reasons.setdefault(channel, set()).add(reason)
 
     @property
     def is_decided(self) -> bool:
         """Whether further records change nothing."""
-        return self._seen >= FIRST_RECORDS or len(self._reasons) > 1 or "" in self._reasons
+        return self._seen >= FIRST_RECORDS or not self._may_be_one
+
+    @property
+    def _may_be_one(self) -> bool:
+        return not self._is_useful and all(len(found) == 1 for found in self._reasons.values())
 
     def reason(self) -> str:
-        """The reason that all records share; empty when the run may go on."""
-        same = len(self._reasons) == 1 and self._seen >= LEAST_RECORDS
-        return next(iter(self._reasons)) if same else ""
+        """The reason that the records share, or one for each channel; empty when the run may go on."""
+        most = self._skipped >= LEAST_RECORDS and self._skipped >= self._seen * MOST_OF_THEM
+        if not most or not self._may_be_one:
+            return ""
+        return "; ".join(dict.fromkeys(reason for found in self._reasons.values() for reason in found))
 
     @property
     def seen(self) -> int:
@@ -55,17 +72,25 @@ def _systematic(decision: object) -> str:
     return decision.reason if isinstance(decision, Skip) and decision.systematic else ""
 
 
-def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason) -> bool:
-    """Report and stop a mapping whose records are all skipped for one reason; whether it was stopped."""
+def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason, *, chosen: bool) -> bool:
+    """Report and stop a mapping whose records are all skipped for one reason; whether it was stopped.
+
+    Args:
+        run: the run.
+        mapping: whose records they are.
+        guard: has looked at them.
+        chosen: they were chosen by a condition or ids, not by their flag.
+    """
     reason = guard.reason()
     if not reason or run.override_guards:
         return False
+    options = " with the same options" if chosen else ""
+    anyway = f"connector {'backfill' if chosen else 'sync'} -m {mapping.name} --all{options}"
     run.attention.append(
         Attention(
-            f"mapping {mapping.name}: each of the first {guard.seen} records would be skipped for one reason "
+            f"mapping {mapping.name}: the first {guard.seen} records would all be skipped for one reason "
             f"({reason}); nothing was written and no flag was cleared",
-            "correct the mapping or the field, then run again; to skip these records all the same: "
-            f"connector sync -m {mapping.name} --all",
+            f"correct the mapping or the field, then run again; to skip these records all the same: {anyway}",
         )
     )
     run.guarded.add(mapping.name)

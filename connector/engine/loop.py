@@ -169,11 +169,16 @@ class _Agenda:
 
 
 class Loop:
-    """Runs until nothing is left that this run waits for, or its patience ends."""
+    """Runs until nothing is left that this run waits for, or its patience ends.
+
+    Args:
+        run: the run.
+        deadline: until when it waits for vendors; by default as long as one run may, from now.
+    """
 
     helps = False
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, deadline: datetime | None = None) -> None:
         self._run = run
         parts = run.parts
         self._agendas = [
@@ -187,7 +192,7 @@ class Loop:
             if name in run.asked_providers and not (self.helps and provider.parallel == 1)
         ]
         self._looked_at = self._checked_at = run.now()
-        self._deadline = run.later(parts.wait_s)
+        self._deadline = deadline or run.later(parts.wait_s)
         self._ready = 0
         self._ready_since: datetime | None = None
         self._changed_at = run.now()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.frozen import FrozenRecord
@@ -19,6 +20,16 @@ from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """People whose purchases go together."""
+
+    mapping: str
+    channel: Channel
+    event_id: str | None = None
+    after_lookup: bool = False
+
+
 class _Count:
     """Adds up decisions; a person who stands behind several records is counted once."""
 
@@ -32,7 +43,7 @@ class _Count:
         self.expected: Counter[str] = Counter()
         self.writes: Counter[tuple[str, str, str, str]] = Counter()
         self.skips: dict[str, Counter[str]] = {}
-        self.people: Counter[tuple[str, str, Channel]] = Counter()  # by provider, mapping and channel
+        self.people: Counter[tuple[str, _Group]] = Counter()  # by provider
         self.selected_of: Counter[str] = Counter()
         self.frozen: dict[str, list[FrozenRecord]] = {}
         self._seen: set[UnlockKey | tuple[str, Channel, str]] = set()
@@ -53,10 +64,10 @@ class _Count:
                 self.skips.setdefault(channel.value, Counter())[decision.reason] += 1
             case Buy():
                 self._write(mapping, channel)
-                self._once(mapping, record, channel, decision.key, decision.position)
+                self._once(mapping, record, channel, decision.key, decision.position, decision.event_id)
             case Join() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
                 self._write(mapping, channel)
-                self._once(mapping, record, channel, decision.unlock.key, decision.position)
+                self._once(mapping, record, channel, decision.unlock.key, decision.position, record.person.event_id)
             case Join() | Take():
                 self.joins += 1
                 self._write(mapping, channel)
@@ -67,27 +78,32 @@ class _Count:
                     self.joins += 1
                 else:
                     self._seen.add(key)
-                    suffix = " after lookup"
-                    self._purchase(mapping, record, channel, decision.source, decision.position, suffix)
+                    group = _Group(mapping.name, channel, after_lookup=True)
+                    self._purchase(mapping, record, group, decision.source, decision.position)
 
     def _once(
-        self, mapping: MappingFile, record: PlannedRecord, channel: Channel, key: UnlockKey, position: int
+        self,
+        mapping: MappingFile,
+        record: PlannedRecord,
+        channel: Channel,
+        key: UnlockKey,
+        position: int,
+        event_id: str | None,
     ) -> None:
         if key in self._seen:
             self.joins += 1
             return
         self._seen.add(key)
-        self._purchase(mapping, record, channel, key.provider, position, "")
+        self._purchase(mapping, record, _Group(mapping.name, channel, event_id), key.provider, position)
 
-    def _purchase(
-        self, mapping: MappingFile, record: PlannedRecord, channel: Channel, name: str, position: int, suffix: str
-    ) -> None:
+    def _purchase(self, mapping: MappingFile, record: PlannedRecord, group: "_Group", name: str, position: int) -> None:
+        channel = group.channel
         rules = mapping.channels.get(channel)
         if rules is None:
             return
         sources = self._run.parts.sources
-        self.buys.setdefault(name, Counter())[f"{channel}{suffix}"] += 1
-        self.people[name, mapping.name, channel] += 1
+        self.buys.setdefault(name, Counter())[f"{channel}{' after lookup' if group.after_lookup else ''}"] += 1
+        self.people[name, group] += 1
         price = sources[name].prices.of(channel)
         self.worst[name] += price
         chance = 1.0
@@ -151,7 +167,7 @@ def _notes(
     for name, guard in guards.items():
         if guard.reason():
             yield (
-                f"mapping {name}: each of the first {guard.seen} records would be skipped for one reason "
+                f"mapping {name}: the first {guard.seen} records would all be skipped for one reason "
                 f"({guard.reason()}); a run stops there and clears no flag"
             )
         usual = usual_number(run, name)
@@ -203,23 +219,26 @@ def _limits(rules: CapRules) -> dict[str, object]:
 
 
 def _covered(source: Source, count: _Count, shared: Sequence[Cap], own: Mapping[str, Sequence[Cap]]) -> dict[str, int]:
-    """How many people of each channel the caps can pay for, in the order in which a run buys: the most people first."""
-    planned = Counter[Channel]()
-    for (name, _, channel), people in count.people.items():
+    """About how many people of each channel the caps can pay for; only of channels where that is not everybody.
+
+    In the order in which a run buys: people of one event at a time, the most people first, and those who must first be
+    found last.
+    """
+    events: Counter[tuple[bool, Channel, str | None]] = Counter()
+    for (name, group), people in count.people.items():
         if name == source.name:
-            planned[channel] += people
+            events[group.after_lookup, group.channel, group.event_id] += people
     left_shared = min((cap.left for cap in shared), default=None)
     left_own = {mapping: min((cap.left for cap in caps), default=None) for mapping, caps in own.items()}
-    covered: dict[str, int] = {}
-    for channel, people in planned.most_common():
-        price, paid = source.prices.of(channel), 0
+    planned, paid = Counter[Channel](), Counter[Channel]()
+    for (after_lookup, channel, event_id), people in sorted(events.items(), key=lambda one: (one[0][0], -one[1])):
+        price = source.prices.of(channel)
+        planned[channel] += people
         for mapping, left in left_own.items():
-            wanted = count.people[source.name, mapping, channel]
-            bounds = [bound // price for bound in (left_shared, left) if bound is not None and price]
+            wanted = count.people[source.name, _Group(mapping, channel, event_id, after_lookup=after_lookup)]
+            bounds = [max(0, bound) // price for bound in (left_shared, left) if bound is not None and price]
             taken = min([wanted, *bounds])
-            paid += taken
+            paid[channel] += taken
             left_shared = None if left_shared is None else left_shared - taken * price
             left_own[mapping] = None if left is None else left - taken * price
-        if paid < people:
-            covered[channel.value] = paid
-    return covered
+    return {channel.value: paid[channel] for channel, people in planned.items() if paid[channel] < people}

@@ -53,10 +53,10 @@ def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = 
             if not guard.is_decided:
                 continue
             planned, waiting = waiting, []
-            if stop_for_same_reason(run, mapping, guard):
+            if stop_for_same_reason(run, mapping, guard, chosen=chosen):
                 return count
         count += keep(run, mapping, planned, chosen=chosen)
-    if waiting and not stop_for_same_reason(run, mapping, guard):
+    if waiting and not stop_for_same_reason(run, mapping, guard, chosen=chosen):
         count += keep(run, mapping, waiting, chosen=chosen)
     return count
 

@@ -172,6 +172,8 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     ]
     ledger.runs.intend(work.run_id, object_name, intents, parts.clock.now())
     updates = [Update(one.crm_id, found.back) for one, found in restores]
+    # Before the update: a value that is still there counts as delivered all the same.
+    ledger.records.reopen_delivered(object_name, [one.crm_id for one, _ in restores])
     answers = parts.crm.update(object_name, updates, fresh_since(parts, read_at)) if updates else []
     refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
     states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}

@@ -296,7 +296,7 @@ def _coverage(document: Mapping[str, Any]) -> list[RenderableType]:
                 for label, count in document["would_buy"].get(name, {}).items()
                 if label.removesuffix(" after lookup") == channel
             )
-            people = f"{covered} of {planned} people for {_words(channel)}"
+            people = f"about {covered:,} of {planned:,} people for {_words(channel)}"
             lines.append(Text(f"The caps of {name} cover {people}; the others are deferred.", style="yellow"))
     return lines
 

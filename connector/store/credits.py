@@ -323,12 +323,12 @@ class Credits:
         return [(m, p, name, _totals(found[m, p, name])) for m, p, name in sorted(found, reverse=True)]
 
     def cost_of_values(self) -> list[tuple[str, str, int, int]]:
-        """(provider, channel, delivered, credits) of every purchase with a result, over the whole history."""
+        """(provider, channel, delivered, credits) of every purchase that cost something, over the whole history."""
         u = t.unlock.c
         delivered = sa.func.sum(sa.case((u.result == Result.DELIVERED.value, 1), else_=0))
         query = (
             sa.select(u.provider, u.channel, delivered, sa.func.sum(u.charged_credits))
-            .where(u.state == UnlockState.FINAL.value)
+            .where(u.state == UnlockState.FINAL.value, u.charged_credits > 0)
             .group_by(u.provider, u.channel)
             .order_by(u.provider, u.channel)
         )

@@ -342,6 +342,18 @@ class Records(Words):
             connection.execute(NOTE_RECORD, rows)
             show(connection, [one.shown for one in unwritten])
 
+    def reopen_delivered(self, object_name: str, crm_ids: Sequence[str]) -> None:
+        """Values of open records that are about to be taken out of the CRM again: a later run compares them anew."""
+        with self._db.write() as connection:
+            for part in chunks(crm_ids):
+                ids = sa.select(_R.id).where(_R.object == object_name, _R.crm_id.in_(part), _R.state == "open")
+                delivered = sa.and_(_W.state == "done", _W.outcome == Outcome.DELIVERED.value)
+                connection.execute(
+                    sa.update(t.want)
+                    .where(_W.record_id.in_(ids), delivered, _W.unlock_id.is_not(None))
+                    .values(state="open", outcome=None, reason="")
+                )
+
     def refuse_values(self, refused: Mapping[int, str]) -> None:
         """Values that the CRM can never take count as no value for their records: the next source is due.
 

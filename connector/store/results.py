@@ -156,6 +156,7 @@ class Results(Polls):
                     value=self._seal.seal({"value": value}),
                     value_hash=self._seal.hash(value),
                     final_at=now,
+                    state_at=now if again else _U.state_at,
                 )
             )
             self._spare_newer(connection, unlock_id, value, now)

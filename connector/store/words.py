@@ -133,29 +133,31 @@ class Words:
         with self._db.read() as connection:
             return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
 
-    def channel_outcomes(self, run_id: str) -> list[tuple[Channel, Outcome, str, int]]:
-        """(channel, outcome, reason, number of records) of this run's records."""
+    def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, str, int]]:
+        """(mapping, channel, outcome, reason, number of records) of this run's records."""
         query = (
-            sa.select(_W.channel, _W.shown_outcome, _W.shown_reason, sa.func.count())
+            sa.select(_R.mapping, _W.channel, _W.shown_outcome, _W.shown_reason, sa.func.count())
             .join(t.record, _R.id == _W.record_id)
             .where(_R.run_id == run_id, _W.shown_outcome.is_not(None))
-            .group_by(_W.channel, _W.shown_outcome, _W.shown_reason)
+            .group_by(_R.mapping, _W.channel, _W.shown_outcome, _W.shown_reason)
             .order_by(sa.func.count().desc(), _W.shown_reason)
         )
         with self._db.read() as connection:
-            return [(Channel(c), Outcome(o), reason, n) for c, o, reason, n in connection.execute(query)]
+            return [(name, Channel(c), Outcome(o), reason, n) for name, c, o, reason, n in connection.execute(query)]
 
     def ended_purchases(self, since: datetime, mappings: Collection[str] | None = None) -> list[EndedPurchases]:
-        """Purchases that became final since a time.
+        """Purchases that became final since a time, and, as free ones, values that free evidence brought since.
 
         Args:
             since: when the run began.
             mappings: only those that count against these, where other runs were at work beside it.
         """
-        free = sa.or_(_U.attempt_id.is_(None), _U.free).label("free")
+        improved = _U.state_at < since
+        free = sa.or_(_U.attempt_id.is_(None), _U.free, improved).label("free")
+        cost = sa.func.sum(sa.case((improved, 0), else_=_U.charged_credits))
         mine = [] if mappings is None else [_U.mapping.in_(mappings)]
         query = (
-            sa.select(_U.provider, _U.channel, _U.result, free, sa.func.count(), sa.func.sum(_U.charged_credits))
+            sa.select(_U.provider, _U.channel, _U.result, free, sa.func.count(), cost)
             .where(_U.state == UnlockState.FINAL.value, _U.final_at >= since, *mine)
             .group_by(_U.provider, _U.channel, _U.result, free)
         )
@@ -179,11 +181,15 @@ class Words:
             return [(p, Channel(c), UnlockState(state), n) for p, c, state, n in connection.execute(query)]
 
     def usual_selection(self, mapping: str, last: int) -> list[int]:
-        """How many records of a mapping its latest scheduled runs selected, at most so many runs."""
+        """How many records of a mapping its latest scheduled runs selected, at most so many runs.
+
+        A run that ended early before it took up any record of the mapping says nothing.
+        """
         run, w = t.run.c, t.run_record.c
+        with_records = sa.select(w.run_id).join(t.record, _R.id == w.record_id).where(_R.mapping == mapping)
         newest = (
             sa.select(run.id)
-            .where(run.command == "sync", run.state.in_(("finished", "stopped")))
+            .where(run.command == "sync", sa.or_(run.state == "finished", run.id.in_(with_records)))
             .where(run.mappings.contains(f'"{mapping}"', autoescape=True))
             .order_by(run.started_at.desc(), run.id.desc())
             .limit(last)

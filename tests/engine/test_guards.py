@@ -33,7 +33,7 @@ def test_records_that_all_lack_an_identifier_keep_their_flags(world: World, stag
     stage = stage.other(email_only())
     report = stage.sync()
     assert (report.exit_code, report.selected) == (3, 0)
-    assert "would be skipped for one reason" in report.attention[0].reason
+    assert "would all be skipped for one reason" in report.attention[0].reason
     assert "connector sync -m lead --all" in report.attention[0].next
     assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
     assert all(world.org.updates_count("Lead", lead) == 0 for lead in leads)
