@@ -144,11 +144,16 @@ def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None
     )
 
 
-def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:
-    """Buy no more of a channel whose latest answers brought no value at all; whether it was stopped."""
+def brings_nothing(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Whether a provider's latest answers for a channel brought no value at all."""
     since = run.started_at if run.override_guards else None
     results = run.parts.ledger.records.latest_results(provider.source, channel, ANSWERS, since)
-    if len(results) < ANSWERS or Result.DELIVERED in results:
+    return len(results) >= ANSWERS and Result.DELIVERED not in results
+
+
+def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Buy no more of a channel whose latest answers brought no value at all; whether it was stopped."""
+    if not brings_nothing(run, provider, channel):
         return False
     reason = f"the last {ANSWERS} answers of {provider.name} for {channel.replace('_', ' ')} brought no value"
     for name in run.mappings:

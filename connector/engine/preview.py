@@ -14,7 +14,7 @@ from connector.core.preview import CapInForce, CreditForecast, Preview
 from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
-from connector.engine.guards import MANY_TIMES, SameReason, is_unusual, usual_number
+from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, brings_nothing, is_unusual, usual_number
 from connector.engine.pull import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
@@ -170,6 +170,7 @@ def _notes(
                 f"mapping {name}: the first {guard.seen} records would all be skipped for one reason "
                 f"({guard.reason()}); a run stops there and clears no flag"
             )
+        yield from _without_value(run, name, count)
         usual = usual_number(run, name)
         if name in selections or usual is None:
             continue
@@ -177,6 +178,17 @@ def _notes(
             yield (
                 f"mapping {name}: {count.selected_of[name]:,} records are flagged, the usual number is {usual:,}; a "
                 f"sync takes {MANY_TIMES * usual:,} of them and leaves the others flagged, unless it has --all"
+            )
+
+
+def _without_value(run: Run, mapping: str, count: _Count) -> Iterator[str]:
+    """Channels that a run buys nothing more of, because the latest answers brought no value at all."""
+    wanted = {(provider, group.channel) for provider, group in count.people if group.mapping == mapping}
+    for name, channel in sorted(wanted):
+        if brings_nothing(run, run.parts.providers[name], channel):
+            yield (
+                f"mapping {mapping}: the last {ANSWERS} answers of {name} for {channel.replace('_', ' ')} brought no "
+                "value; a run buys no more of it, unless it has --all"
             )
 
 

@@ -113,7 +113,14 @@ class Identity:
             for vendor in vendors:
                 self._put(connection, _VENDOR + vendor.vendor, asdict(vendor))
             for use in flags:
+                self._free_former(connection, known, use)
                 self._put(connection, use.key, {"mapping": use.mapping, "at": now.isoformat() if now else ""})
+
+    def _free_former(self, connection: sa.Connection, known: Mapping[str, dict[str, str]], use: FlagUse) -> None:
+        """A mapping that has moved to another flag leaves its former one, unless it has open records."""
+        former = [k for k, v in known.items() if k.startswith(_FLAG) and v["mapping"] == use.mapping and k != use.key]
+        if former and not _has_open_records(connection, use.mapping):
+            connection.execute(sa.delete(t.meta).where(t.meta.c.key.in_(former)))
 
     def _put(self, connection: sa.Connection, key: str, value: Mapping[str, str]) -> None:
         text = json.dumps(value)
@@ -145,15 +152,21 @@ def _other_vendors(known: Mapping[str, dict[str, str]], vendors: Sequence[Vendor
     ]
 
 
+def _has_open_records(connection: sa.Connection, mapping: str) -> bool:
+    r = t.record.c
+    return connection.scalar(sa.select(r.id).where(r.mapping == mapping, r.state == "open").limit(1)) is not None
+
+
 def _other_mapping(
     connection: sa.Connection, known: Mapping[str, dict[str, str]], use: FlagUse, now: datetime
 ) -> str | None:
     before = known.get(use.key)
     if before is None or before["mapping"] == use.mapping:
         return None
-    r = t.record.c
-    is_open = connection.scalar(sa.select(r.id).where(r.mapping == before["mapping"], r.state == "open").limit(1))
-    if is_open is None and now - datetime.fromisoformat(before["at"]) > FLAG_FREE_AFTER:
+    if (
+        not _has_open_records(connection, before["mapping"])
+        and now - datetime.fromisoformat(before["at"]) > FLAG_FREE_AFTER
+    ):
         return None
     return (
         f"mapping {use.mapping} uses the flag {use.field} of {use.object}, which belongs to mapping "

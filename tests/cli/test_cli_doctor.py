@@ -50,6 +50,19 @@ def test_a_ledger_of_other_vendor_addresses(used: Office) -> None:
     assert "this ledger belongs to salesfinity at" in second
 
 
+def test_an_undo_in_another_world_changes_nothing_and_stays_possible(office: Office) -> None:
+    lead = office.lead()
+    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+    address = office.settings["LENSMOR_BASE_URL"]
+    office.set(LENSMOR_BASE_URL=address.replace("127.0.0.1", "localhost"))
+    refused = office.run("undo", run_id, "--yes")
+    assert refused.code == 2
+    assert "this ledger belongs to lensmor" in refused.err
+    office.set(LENSMOR_BASE_URL=address)
+    assert office.run("undo", run_id, "--yes").code == 0
+    assert office.org.get("Lead", lead)["Email"] is None
+
+
 def test_a_flag_of_another_mapping(used: Office) -> None:
     name = used.mapping(SHIPPED.read_text(encoding="utf-8").replace("name: lead", "name: lead-two"))
     (problem,) = _agree(used, name)

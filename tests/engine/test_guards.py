@@ -1,7 +1,7 @@
 """Guards against the absurd: each stops before harm is done, is reported, and names a way to proceed."""
 
 import pytest
-from stage import Stage, World, email_only, personal_only
+from stage import Stage, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 from connector.core.report import Report
@@ -69,6 +69,42 @@ def test_a_wrong_field_is_noticed_though_some_records_have_other_faults(world: W
     assert stage.other(email_only()).sync().outcomes == {Outcome.SKIPPED: 24}
 
 
+def test_channels_that_lack_different_identifiers_share_one_cause(world: World, stage: Stage) -> None:
+    contacts = [world.contact() for _ in range(30)]
+    report = stage.other(mapping("contact")).sync()
+    assert (report.exit_code, report.selected) == (3, 0)
+    assert all(world.get(contact)["Enrichment_Requested__c"] for contact in contacts)
+
+
+def test_a_few_opted_out_or_filled_records_do_not_hide_it(world: World, stage: Stage) -> None:
+    leads = [world.lead() for _ in range(228)]
+    leads += [world.lead(DoNotCall=True), world.lead(MobilePhone="+1 212 555 0100")]
+    report = stage.other(mapping("lead")).sync()
+    assert (report.exit_code, report.selected) == (3, 0)
+    assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
+
+
+def test_a_frozen_plan_of_nothing_but_one_skip_clears_no_flag(world: World, stage: Stage) -> None:
+    leads = [world.lead() for _ in range(30)]
+    stage = stage.other(email_only())
+    report = stage.other().apply(stage.plan())
+    assert report.exit_code == 3
+    assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
+
+
+def test_runs_that_a_guard_stopped_do_not_make_few_records_usual(world: World, stage: Stage) -> None:
+    leads = [world.lead() for _ in range(1100)]
+    stage = stage.other(email_only())
+    for _ in range(3):
+        stage.other().sync()
+        world.clock.advance(minutes=15)
+    for lead in leads:
+        person = world.person()
+        world.lensmor.set_unlocked(person.personnel_id, "email")
+        world.edit(lead, Lensmor_Personnel_Id__c=person.personnel_id)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1100}
+
+
 # -- answers without a value ----------------------------------------------------------------------------------------
 
 
@@ -86,6 +122,7 @@ def test_a_vendor_that_brings_nothing_at_all_sells_no_more(
     if bought < 9:
         assert report.outcomes[Outcome.DEFERRED] == 9 - bought
     second = world.contact(world.person())
+    assert "brought no value" in " ".join(stage.other().preview().notes)
     report = stage.other().sync()
     assert report.outcomes[Outcome.DEFERRED] == 1 + 9 - bought
     assert report.exit_code == 4

@@ -108,6 +108,15 @@ def test_a_mapping_that_has_not_run_for_a_month_leaves_its_flag(shelf: Shelf) ->
     shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=31))
 
 
+def test_a_mapping_that_has_moved_to_another_flag_leaves_the_former_one(shelf: Shelf) -> None:
+    moved = FlagUse(FLAG.crm, FLAG.object, "Other_Flag__c", FLAG.mapping)
+    shelf.ledger.identity.bind([], [], [FLAG], START)
+    shelf.ledger.identity.bind([], [], [moved], START)
+    shelf.ledger.identity.bind([], [], [other_mapping()], START)
+    with pytest.raises(ConfigurationError, match="belongs to mapping lead-phones"):
+        shelf.ledger.identity.bind([], [], [FLAG], START)
+
+
 def test_a_mapping_with_open_records_keeps_its_flag(shelf: Shelf) -> None:
     shelf.ledger.identity.bind([], [], [FLAG], START)
     shelf.save(planned("00Q1", Skip("waits")))
