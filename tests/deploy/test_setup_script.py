@@ -120,19 +120,20 @@ def test_uv_installs_with_the_certificates_of_the_system(machine: Machine) -> No
 @pytest.mark.parametrize(
     ("uv", "reason"),
     [
-        (None, "No matching distribution found for uv"),
-        ("exit 1", "No matching distribution found for uv"),
+        pytest.param(None, "No matching distribution found for uv", marks=pytest.mark.long),
+        pytest.param("exit 1", "No matching distribution found for uv", marks=pytest.mark.long),
         (
             '[ "$1" = --version ] && exit 0; '
             'printf "error: failed\\n  Caused by: invalid peer certificate: UnknownIssuer\\n"; exit 2',
             "Caused by: invalid peer certificate: UnknownIssuer",
         ),
-        (
+        pytest.param(
             '[ "$1" = --version ] && exit 0; [ "$1" = venv ] && exit 0; '
             'printf "error: no answer from https://name:word@index.example.com\\n\\n"; exit 1',
             "error: no answer from https://index.example.com",
+            marks=pytest.mark.long,
         ),
-        ('[ "$1" = --version ] && exit 0; exit 1', "it gave no reason"),
+        pytest.param('[ "$1" = --version ] && exit 0; exit 1', "it gave no reason", marks=pytest.mark.long),
     ],
     ids=["cannot be installed", "does not start", "does not trust the CA", "cannot resolve", "says nothing"],
 )
@@ -149,7 +150,10 @@ def test_pip_takes_over_where_uv_cannot_install(machine: Machine, uv: str | None
     assert machine.is_installed
 
 
-@pytest.mark.parametrize("told", [{}, {"PIP_CERT": "own.pem"}, {"REQUESTS_CA_BUNDLE": "own.pem"}])
+@pytest.mark.parametrize(
+    "told",
+    [{}, *(pytest.param({name: "own.pem"}, marks=pytest.mark.long) for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE"))],
+)
 def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, told: dict[str, str]) -> None:
     bundle = machine.folder / "company.pem"
     bundle.write_text("")
@@ -161,6 +165,7 @@ def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, to
     assert (machine.folder / "pip-cert").read_text() == expected
 
 
+@pytest.mark.long
 def test_where_both_fail_there_is_no_stamp(machine: Machine) -> None:
     machine.uv("exit 1")
     (machine.folder / "requirements-dev.txt").write_text("no-such-package-of-ours==1.0\n")
