@@ -247,7 +247,7 @@ class Model:
             if any(one[1:3] == (record_id, name) for one in self._written):
                 continue  # it was written, and a person or an undo has emptied it since
             # Where another channel has its value, what was not found or is opted out is no error: the report tells it.
-            delivered = not told and any(state.get(other) for other, _ in _channels(record_id) if other != name)
+            delivered = any(state.get(other) for other, _ in _channels(record_id) if other != name)
             assert state.get(name) or said or delivered, f"{record_id}: closed without {name} and a reason: {told!r}"
 
     def _judge_undo(self, record_id: str, update: Update, run_id: str) -> None:
