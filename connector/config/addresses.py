@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from connector.core.addresses import is_loopback
+from connector.core.addresses import is_loopback, is_web_address
 from connector.core.errors import ConfigurationError
 
 DATABASE_URL = "CONNECTOR_DATABASE_URL"
@@ -18,13 +18,9 @@ def check_url(name: str, url: str) -> str:
     Raises:
         ConfigurationError: naming the setting.
     """
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid:
+    if not is_web_address(url):
         raise ConfigurationError(f"{name} must be a web address such as https://example.com")
+    parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"{name} must start with https:// (http is only for this machine's own addresses)")
     if "@" in parts.netloc or parts.query or parts.fragment:

@@ -17,6 +17,7 @@ from connector.core.putback import Step, put_back
 from connector.core.report import CrmFigures, Report
 from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update
+from connector.engine import crowding
 from connector.engine.context import Parts
 from connector.engine.put import fresh_since
 from connector.store.runs import ChangeRow, Intended
@@ -198,7 +199,7 @@ def _sort_refused(
         answer = refused.get(one.crm_id)
         if answer is None:
             continue
-        if answer.error_class in {ErrorClass.LIMIT, ErrorClass.AUTOMATION} and len(restores) > 1:
+        if answer.error_class in crowding.SHARED and len(restores) > 1:
             again.fewer.append(one)
         elif answer.error_class is ErrorClass.ORG or (answer.error_class is ErrorClass.LOCKED and not last):
             again.locked.append(one)
