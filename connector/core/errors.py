@@ -7,6 +7,7 @@ ConnectorError
 ├── StopError               the run ends early, the queue stays                                     exit 4
 │   ├── CreditsError        the vendor says that the credits are used up
 │   ├── QuotaError          the CRM's request quota is used up
+│   ├── JournalError        no disk space can be reserved for the answer to a paid request: nothing was sent
 │   ├── CrmRefusedError     the CRM refuses a request as such: the same request would be refused again
 │   └── DownError           a service refuses a login that worked before, or answers nothing usable
 │       ├── UnreachableError    no connection to it could be opened: nothing was sent
@@ -59,6 +60,10 @@ class CreditsError(StopError):
 
 class QuotaError(StopError):
     """The CRM's daily request quota, or the reserve that is kept of it, is reached."""
+
+
+class JournalError(StopError):
+    """The answer to a paid request would have no place if the database went away, so the request is not sent."""
 
 
 class CrmRefusedError(StopError):

@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 
-import sqlalchemy as sa
-
 from connector.core.errors import (
     ConfigurationError,
     CreditsError,
     DownError,
+    JournalError,
     LostAnswerError,
     NotThereError,
     RefusedError,
@@ -18,6 +17,7 @@ from connector.core.model import Channel, Result
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
+from connector.store.journal import Reservation
 from connector.store.rows import Batch, Full, Settlement
 
 FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
@@ -31,24 +31,35 @@ _GONE = {
 
 
 def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) -> None:
-    """Take one batch with its hold and send it."""
+    """Take one batch with its hold and send it, once its answer has a place on disk in any case."""
     provider.wait_turn()
     limit = run.halved.get((provider.name, channel), provider.batch_size(channel))
+    try:
+        with run.parts.ledger.journal.reserve(limit) as reserved:
+            _take(run, provider, channel, event_id, limit, reserved)
+    except JournalError as error:
+        for name in run.parts.providers:
+            run.stop_buying(name, str(error))
+
+
+def _take(
+    run: Run, provider: Provider, channel: Channel, event_id: str | None, limit: int, reserved: Reservation
+) -> None:
     source, caps, now = provider.source, run.caps(provider.name), run.now()
     taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
     if isinstance(taken, Full):
         for mapping, cap in taken.caps.items():
             run.full[provider.name, channel.value, mapping] = cap.refusal(provider.name, source.prices.of(channel))
     elif taken is not None:
-        send(run, provider, taken)
+        send(run, provider, taken, reserved)
 
 
-def send(run: Run, provider: Provider, batch: Batch) -> None:
-    """Send a batch that has its hold, and commit what the answer says."""
+def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation) -> None:
+    """Send a batch that has its hold, and commit what the answer says; what cannot be committed goes to the journal."""
     attempts = run.parts.ledger.attempts
     # The clock last: the look into the ledger may itself have taken long.
     if not attempts.may_send(batch) or run.now() - batch.committed_at > FENCE:
-        _give_back(run, batch, "the request waited too long before it could be sent", None)
+        _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
     try:
         answer = provider.submit(batch.channel, list(batch.unlocks), batch.event_id, batch.attempt_id)
@@ -57,27 +68,27 @@ def send(run: Run, provider: Provider, batch: Batch) -> None:
         attempts.lost(batch.attempt_id, check_at, run.now())
         run.parts.progress.note(f"{error}; the ledger keeps it as unknown")
     except CreditsError as error:
-        _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
+        _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
         run.stop_buying(provider.name, str(error))
     except UnreachableError as error:
-        _give_back(run, batch, str(error), RETRY_CONNECT_S)
+        _give_back(run, batch, reserved, str(error), RETRY_CONNECT_S)
         run.unreachable(provider.name, error)
     except StopError as error:
-        _give_back(run, batch, str(error), None)
+        _give_back(run, batch, reserved, str(error), None)
         run.stop_buying(provider.name, str(error))
     except ConfigurationError as error:  # a login that was never accepted: certainly without effect
-        _give_back(run, batch, str(error), None)
+        _give_back(run, batch, reserved, str(error), None)
         raise
     except RefusedError as error:
-        _refused(run, provider, batch, error)
+        _refused(run, provider, batch, error, reserved)
     else:
         run.reachable(provider.name)
         run.waits[provider.name] = 0
-        _accept(run, provider, batch, answer)
+        _accept(run, provider, batch, answer, reserved)
         _grow(run, provider, batch)
 
 
-def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission) -> None:
+def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, reserved: Reservation) -> None:
     ledger = run.parts.ledger
     check: dict[int, bool] = {}
     gone: dict[int, str] = {}
@@ -91,38 +102,34 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission) -> N
         else:
             check[unlock_id] = reason is not SkipReason.UNEXPLAINED
     first_poll = run.later(provider.poll_schedule_s[0])
-    try:
+    kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
+    with reserved.kept_on_failure(_named(batch) | kept):
         ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
-        run.settled.extend(gone)
-    except (sa.exc.SQLAlchemyError, ValueError, OSError):
-        ledger.spill.keep(
-            {"attempt_id": batch.attempt_id, "task_id": answer.task_id, "check": check, "gone": gone, "back": back}
-        )
-        raise
+    run.settled.extend(gone)
     for person, unlock_id in batch.unlocks.items():
         if unlock_id in back:
             _find_event(run, provider, person, unlock_id, batch.event_id)
 
 
-def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError) -> None:
+def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError, reserved: Reservation) -> None:
     if error.needs_event:
-        _give_back(run, batch, str(error), None)
+        _give_back(run, batch, reserved, str(error), None)
         for person, unlock_id in batch.unlocks.items():
             _find_event(run, provider, person, unlock_id, batch.event_id)
     elif error.retry_after_s is not None:
-        _give_back(run, batch, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
+        _give_back(run, batch, reserved, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
         run.waits[provider.name] += 1
         if run.waits[provider.name] >= WAITS_IN_A_ROW:
             run.stop_buying(provider.name, f"{provider.name} asks to wait again and again")
     elif error.reread:
-        _give_back(run, batch, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
+        _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
     elif len(batch.unlocks) > 1:
         # Somebody in the batch is not to the vendor's liking: halve it until the culprit stands alone.
-        _give_back(run, batch, str(error), None)
+        _give_back(run, batch, reserved, str(error), None)
         run.halved[provider.name, batch.channel] = max(1, len(batch.unlocks) // 2)
     else:
         (unlock_id,) = batch.unlocks.values()
-        _give_back(run, batch, str(error), None)
+        _give_back(run, batch, reserved, str(error), None)
         # This request cost nothing; where it repeats one whose answer was lost, that one may have.
         run.settle([Settlement(unlock_id, Result.FAILED, str(error), charged=True)])
         _grow(run, provider, batch)
@@ -157,13 +164,22 @@ def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong
     run.settle([Settlement(unlock_id, Result.FAILED, reason)])
 
 
-def _give_back(run: Run, batch: Batch, reason: str, wait_s: float | None, *, reread: bool = False) -> None:
-    run.parts.ledger.attempts.give_back(
-        batch.attempt_id,
-        list(batch.unlocks.values()),
-        reason,
-        None if wait_s is None else run.later(wait_s),
-        run.now(),
-        whole=True,
-        check_at=run.now() if reread else None,
-    )
+def _give_back(
+    run: Run, batch: Batch, reserved: Reservation, reason: str, wait_s: float | None, *, reread: bool = False
+) -> None:
+    unlock_ids = list(batch.unlocks.values())
+    with reserved.kept_on_failure(_named(batch) | {"refused": reason, "wait_s": wait_s, "reread": reread}):
+        run.parts.ledger.attempts.give_back(
+            batch.attempt_id,
+            unlock_ids,
+            reason,
+            None if wait_s is None else run.later(wait_s),
+            run.now(),
+            whole=True,
+            check_at=run.now() if reread else None,
+        )
+
+
+def _named(batch: Batch) -> dict[str, object]:
+    """The ids by which an answer is known again, and by which an operator finds its purchases."""
+    return {"attempt_id": batch.attempt_id, "purchases": list(batch.unlocks.values())}

@@ -18,16 +18,18 @@ from connector.core.errors import (
     RefusedError,
     StopError,
 )
-from connector.core.model import Channel, Prices, Result, UnlockState
+from connector.core.model import Channel, Prices, UnlockState
 from connector.core.person import Source
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
+from connector.engine import journaled
 from connector.engine.context import AccountLimits
 from connector.providers.interface import EventAccess, Provider
 from connector.store.attempts import EventPlan
 from connector.store.credits import CapRules
+from connector.store.journal import Reservation
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, Full, Settlement
+from connector.store.rows import Batch, Full
 
 COMMAND = "events unlock"
 MAPPING = "events"  # under which name its entries stand
@@ -64,7 +66,8 @@ class EventBuyer:
         try:
             self._observe(run, "before")
             plan = self.ledger.attempts.plan_event(run.source, event_id, run.id, MAPPING, self.clock.now())
-            access = self._buy(run, event_id, plan)
+            with self.ledger.journal.reserve(1) as reserved:
+                access = self._buy(run, event_id, plan, reserved)
         except ConnectorError as error:
             run.stopped.append(str(error))
             self._close(run, "failed")
@@ -76,6 +79,10 @@ class EventBuyer:
         now, credits_ = self.clock.now(), self.ledger.credits
         first_entry = credits_.newest_entry()
         run = _Run(self.ledger.runs.start(COMMAND, [], now), source, now, first_entry)
+        with self.ledger.journal.adopting(self.ledger.attempts.knows) as adoption:
+            for answer in adoption.answers:
+                if not journaled.adopt(self.ledger, self.clock, answer):
+                    adoption.leave(answer)  # about people: their run adopts it
         # What a dead process left may be the very request that is about to be sent.
         account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
         self.ledger.attempts.orphaned(account, now, self.ledger.locks.is_alive)
@@ -94,9 +101,9 @@ class EventBuyer:
         source = run.source
         self.ledger.credits.observe(source.name, source.account, run.id, balance, began_at, last_entry)
 
-    def _buy(self, run: "_Run", event_id: str, plan: EventPlan) -> EventAccess | None:
+    def _buy(self, run: "_Run", event_id: str, plan: EventPlan, reserved: Reservation) -> EventAccess | None:
         if plan.state is not UnlockState.PLANNED:  # its answer was lost: the same request again, under the same hold
-            return self._send(run, event_id, plan, plan.attempt_id or "", lost_before=True)
+            return self._send(run, event_id, plan, plan.attempt_id or "", reserved, lost_before=True)
         rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
         taken = self.ledger.attempts.take(
             run.source, Channel.EVENT, None, 1, run.id, self.owner, rules, self.clock.now()
@@ -107,15 +114,19 @@ class EventBuyer:
             return None
         if taken is None:
             raise BooksError(f"the purchase of event {event_id} was planned and cannot be found")
-        return self._send_new(run, event_id, plan, taken)
+        return self._send_new(run, event_id, plan, taken, reserved)
 
-    def _send_new(self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch) -> EventAccess:
+    def _send_new(
+        self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch, reserved: Reservation
+    ) -> EventAccess:
         if not self.ledger.attempts.may_send(batch) or self.clock.now() - batch.committed_at > FENCE:
-            self._give_back(batch.attempt_id, plan, "the request waited too long before it could be sent")
+            self._give_back(batch.attempt_id, plan, reserved, "the request waited too long before it could be sent")
             raise StopError("the request waited too long before it could be sent; run the command again")
-        return self._send(run, event_id, plan, batch.attempt_id, lost_before=False)
+        return self._send(run, event_id, plan, batch.attempt_id, reserved, lost_before=False)
 
-    def _send(self, run: "_Run", event_id: str, plan: EventPlan, attempt_id: str, *, lost_before: bool) -> EventAccess:
+    def _send(
+        self, run: "_Run", event_id: str, plan: EventPlan, attempt_id: str, reserved: Reservation, *, lost_before: bool
+    ) -> EventAccess:
         try:
             access = self.request(event_id)
         except LostAnswerError as error:
@@ -127,24 +138,33 @@ class EventBuyer:
             ) from error
         except ConnectorError as error:  # certainly without effect; what a lost request has done stays unknown
             if not lost_before:
-                self._give_back(attempt_id, plan, str(error))
+                self._give_back(attempt_id, plan, reserved, str(error))
             raise
-        self._accept(run, plan, attempt_id, access, lost_before=lost_before)
+        self._accept(run, plan, attempt_id, access, reserved, lost_before=lost_before)
         return access
 
-    def _accept(self, run: "_Run", plan: EventPlan, attempt_id: str, access: EventAccess, *, lost_before: bool) -> None:
+    def _accept(
+        self,
+        run: "_Run",
+        plan: EventPlan,
+        attempt_id: str,
+        access: EventAccess,
+        reserved: Reservation,
+        *,
+        lost_before: bool,
+    ) -> None:
         """Charge what this request, or the one whose answer was lost, has cost."""
-        now = self.clock.now()
-        self.ledger.attempts.accept(attempt_id, None, now, {plan.unlock_id: False}, {}, [], now)
-        if access.credits_used:
-            self.ledger.attempts.reprice(plan.unlock_id, access.credits_used, now)
         charged = access.credits_used > 0 or lost_before
-        self.ledger.results.settle([Settlement(plan.unlock_id, Result.DELIVERED, charged=charged)], now)
+        opened = journaled.OpenedEvent(attempt_id, plan.unlock_id, access.credits_used, charged)
+        with reserved.kept_on_failure(opened.to_journal()):
+            journaled.settle_event(self.ledger, opened, self.clock.now())
         run.bought = charged
 
-    def _give_back(self, attempt_id: str, plan: EventPlan, reason: str) -> None:
-        now = self.clock.now()
-        self.ledger.attempts.give_back(attempt_id, [plan.unlock_id], reason, None, now, whole=True)
+    def _give_back(self, attempt_id: str, plan: EventPlan, reserved: Reservation, reason: str) -> None:
+        now, unlock_ids = self.clock.now(), [plan.unlock_id]
+        refusal = {"attempt_id": attempt_id, "purchases": unlock_ids, "refused": reason, "wait_s": None}
+        with reserved.kept_on_failure(refusal):
+            self.ledger.attempts.give_back(attempt_id, unlock_ids, reason, None, now, whole=True)
 
     def _close(self, run: "_Run", state: str) -> Report:
         name, credits_ = run.source.name, self.ledger.credits

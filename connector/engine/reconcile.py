@@ -3,19 +3,28 @@
 from datetime import timedelta
 
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
+from connector.core.model import Attention
 from connector.core.recover import TRACE_SCHEDULE_S
+from connector.engine import journaled
 from connector.engine.context import Run
 
 PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
 
+STRANGE = "the recovery journal {file} holds an answer that fits no paid request of this ledger, or cannot be read"
+STRANGE_NEXT = (
+    "if this ledger was restored from a backup, put the newer one back; otherwise move the file to another folder, and "
+    "keep it: it names paid requests"
+)
+
 
 def recover(run: Run) -> None:
-    """Take over what a dead process left: adopt spilled answers, then declare what was never answered unknown."""
+    """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
     ledger.rotate()
-    with ledger.spill.adopting() as answers:
-        for answer in answers:
+    with ledger.journal.adopting(ledger.attempts.knows) as adoption:
+        for answer in adoption.answers:
             _adopt(run, answer)
+    run.attention += [Attention(STRANGE.format(file=path), STRANGE_NEXT) for path in adoption.strange]
     check_at = {
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         for name, provider in run.parts.providers.items()
@@ -28,6 +37,8 @@ def recover(run: Run) -> None:
 
 
 def _adopt(run: Run, answer: dict[str, object]) -> None:
+    if journaled.adopt(run.parts.ledger, run.parts.clock, answer):
+        return
     check, gone, back = answer.get("check"), answer.get("gone"), answer.get("back")
     task_id = answer.get("task_id")
     run.parts.ledger.attempts.accept(

@@ -215,6 +215,11 @@ class Attempts(Answers):
             row = connection.execute(query).one_or_none()
         return row is not None and row.state == "submitting" and row.owner == batch.owner
 
+    def knows(self, attempt_id: str) -> bool:
+        """Whether this ledger has a paid request of this id."""
+        with self._db.read() as connection:
+            return connection.scalar(sa.select(t.attempt.c.id).where(t.attempt.c.id == attempt_id)) is not None
+
     def set_event(self, unlock_id: int, event_id: str | None) -> None:
         """Name another event for a planned unlock."""
         with self._db.write() as connection:

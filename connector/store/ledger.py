@@ -1,7 +1,8 @@
-"""The ledger as the engine holds it: its parts under one name, its key, its locks and its spill file."""
+"""The ledger as the engine holds it: its parts under one name, its id, its key, its locks and its journal."""
 
 import contextlib
 import json
+import uuid
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from connector.store.follow_ups import FollowUps
 from connector.store.hints import Hints
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
+from connector.store.journal import RecoveryJournal
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
 from connector.store.outbox import NoOutbox, Outbox
@@ -26,7 +28,8 @@ from connector.store.records import Records
 from connector.store.results import Results
 from connector.store.runs import Runs
 from connector.store.seal import Seal
-from connector.store.spill import Spill
+
+LEDGER_ID = "ledger_id"  # the key of the ledger's id in table `meta`
 
 
 class Ledger:
@@ -35,9 +38,12 @@ class Ledger:
     Args:
         database: migrated.
         seal: with the keys of this ledger.
-        path: beside which the lock and spill files stand: the database file, or for PostgreSQL a name in the folder
+        path: beside which the lock and journal files stand: the database file, or for PostgreSQL a name in the folder
             that the process works in; None for a ledger in memory.
         outbox: the engine that delivers work, where there is one.
+
+    Attributes:
+        id: random, made once for each ledger and kept in it; files outside the database are named after it.
 
     Raises:
         ConfigurationError: the keys are not those the ledger was sealed with.
@@ -48,8 +54,10 @@ class Ledger:
         self.database = database
         self.seal = seal
         self.locks: Locks = FileLocks(path and _beside(path, ".lock")) if database.is_sqlite else SessionLocks(database)
-        self.spill = Spill(path and _beside(path, ".spill"))
         self._check_key()
+        self.id = self._identify()
+        former = path and _beside(path, ".spill")  # where versions before 0.3 kept the answers
+        self.journal = RecoveryJournal(path and path.parent, self.id, former)
         self.attempts = Attempts(database)
         self.credits = Credits(database)
         self.errands = Errands(database, outbox)
@@ -79,6 +87,13 @@ class Ledger:
                 .values(key="key_fingerprints", value=value)
                 .on_conflict_do_update(index_elements=["key"], set_={"value": value})
             )
+
+    def _identify(self) -> str:
+        key = t.meta.c.key
+        with self.database.write() as connection:
+            made = self.database.insert(t.meta).values(key=LEDGER_ID, value=uuid.uuid4().hex)
+            connection.execute(made.on_conflict_do_nothing(index_elements=["key"]))
+            return str(connection.scalar(sa.select(t.meta.c.value).where(key == LEDGER_ID)))
 
     def rotate(self) -> int:
         """Seal under the newest key whatever an older one has sealed, so that the older one may go; how many rows.

@@ -63,9 +63,9 @@ def on_postgres(folder: Path) -> bool:
     return (folder / URL_FILE).exists()
 
 
-def spill_file(folder: Path) -> Path:
-    """Where answers go that the database cannot take."""
-    return folder / ("connector.spill" if on_postgres(folder) else "connector.db.spill")
+def journal_of(folder: Path) -> list[Path]:
+    """The files of answers that the database could not take."""
+    return sorted(folder.glob("connector-*.journal"))
 
 
 def has_ledger(folder: Path) -> bool:

@@ -39,6 +39,12 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
     monkeypatch.setattr(kind, "submit", late)
 
 
+def send(run: Run, batch: Batch) -> None:
+    """Send a batch that was taken earlier."""
+    with run.parts.ledger.journal.reserve(len(batch.unlocks)) as reserved:
+        buy.send(run, run.parts.providers["lensmor"], batch, reserved)
+
+
 def declare_lost(stage: Stage) -> None:
     """Another driver starts, and finds a request without an answer."""
     with stage.run() as other:
@@ -170,7 +176,7 @@ def test_a_sender_thawed_after_a_resubmission_sends_nothing(world: World, stage:
         stage.syncs(4)
         assert world.get(lead)["Email"] == person.email
         posts = world.paid_posts()
-        buy.send(frozen, frozen.parts.providers["lensmor"], batch)
+        send(frozen, batch)
     assert world.paid_posts() == posts == 1
     with stage.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].used == 15
@@ -182,7 +188,7 @@ def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(wor
     with stage.run() as frozen:
         batch = take(frozen)
         declare_lost(stage.other())
-        buy.send(frozen, frozen.parts.providers["lensmor"], batch)
+        send(frozen, batch)
         assert frozen.parts.ledger.credits.totals()["lensmor"].open == 0
     assert world.paid_posts() == 0
     assert state_of(stage) == [UnlockState.PLANNED]
@@ -196,7 +202,7 @@ def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
     with stage.other(email_only()).run() as slept:
         batch = take(slept)
         world.clock.advance(seconds=seconds)
-        buy.send(slept, slept.parts.providers["lensmor"], batch)
+        send(slept, batch)
         assert world.paid_posts() == posts
         assert slept.parts.ledger.credits.totals()["lensmor"].open == 15 * posts
 

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from engine_crash import Crash, crash_in
-from ledgers import spill_file
+from ledgers import journal_of
 from stage import Stage, World, email_only
 
 from connector.core.model import Outcome
@@ -112,7 +112,7 @@ def test_a_salesfinity_lookup_of_a_dead_process_is_unknown_and_not_repeated(worl
     assert world.paid_posts() == 1
 
 
-def test_an_answer_that_the_ledger_could_not_take_is_spilled_and_adopted(
+def test_an_answer_that_the_ledger_could_not_take_is_journaled_and_adopted(
     world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
@@ -126,13 +126,13 @@ def test_an_answer_that_the_ledger_could_not_take_is_spilled_and_adopted(
     with pytest.raises(sa.exc.OperationalError):
         stage.sync()
     monkeypatch.undo()
-    assert spill_file(stage.folder).exists()
-    assert "@" not in spill_file(stage.folder).read_text()
+    (file,) = journal_of(stage.folder)
+    assert "@" not in file.read_text()
     world.clock.advance(minutes=1)
     report = stage.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    assert not spill_file(stage.folder).exists()
+    assert not journal_of(stage.folder)
     assert world.paid_posts() == 1
 
 

@@ -1,6 +1,6 @@
 """A whole story at the command line, with every byte of it searched: no email and no phone is readable anywhere.
 
-Searched are the files beside the ledger (database, write-ahead log, lock, spilled answers, exports, plans), what the
+Searched are the files beside the ledger (database, write-ahead log, lock, recovery journal, exports, plans), what the
 commands print, and the cassettes; while values wait, after a kill, after writing, undoing and forgetting.
 """
 
@@ -285,7 +285,7 @@ def test_no_email_and_no_phone_is_readable_at_any_moment(story: Story, figures: 
     first = _first_sync(story)
     _killed_while_writing(story)
     _database_fails(story, "NEW.state = 'submitted'")
-    assert (story.office.folder / "connector.db.spill").stat().st_size > 0
+    assert list(story.office.folder.glob("connector-*.journal"))
     _database_fails(story, "NEW.value is not null")
     story.settle()
     assert story.org.get("Lead", ids["delivered"])["Email"] == "readable.71001@example.com"

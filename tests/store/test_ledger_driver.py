@@ -16,7 +16,6 @@ from ledger_shelf import Shelf, open_ledger_at
 from connector.core.errors import LockedError
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.ledger import Ledger
 from connector.store.locks import _ALONE, SessionLocks, _number
 
 HOLDER = """
@@ -101,77 +100,6 @@ def test_a_ledger_in_memory_needs_no_lock() -> None:
     ledger = open_ledger_at(None)
     with ledger.drive(), ledger.drive():
         pass
-
-
-# -- the spill file ---------------------------------------------------------------------------------------------
-
-ANSWER = {"attempt_id": "a1", "task_id": "task-1", "check": {7: True}, "gone": {8: "knows nobody"}, "back": [9]}
-READ = {"attempt_id": "a1", "task_id": "task-1", "check": {"7": True}, "gone": {"8": "knows nobody"}, "back": [9]}
-
-
-def test_answers_are_spilled_read_and_dropped_when_adopted(tmp_path: Path) -> None:
-    ledger = open_ledger_at(tmp_path / "ledger.db")
-    assert _spilled(ledger) == []
-    ledger.spill.keep(ANSWER)
-    ledger.spill.keep({"attempt_id": "a2", "task_id": None})
-    again = open_ledger_at(tmp_path / "ledger.db")
-    assert _spilled(again) == [READ, {"attempt_id": "a2", "task_id": None}]
-    assert _spilled(again) == []
-    assert not (tmp_path / "ledger.db.spill").exists()
-
-
-def test_answers_whose_adoption_fails_stay(tmp_path: Path) -> None:
-    ledger = open_ledger_at(tmp_path / "ledger.db")
-    ledger.spill.keep(ANSWER)
-    with pytest.raises(RuntimeError), ledger.spill.adopting():
-        raise RuntimeError("the database went away again")
-    assert _spilled(ledger) == [READ]
-
-
-@pytest.mark.parametrize("cut", [1, 5, 40])
-def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path, cut: int) -> None:
-    ledger = open_ledger_at(tmp_path / "ledger.db")
-    ledger.spill.keep(ANSWER)
-    ledger.spill.keep({"attempt_id": "a2", "task_id": "cut off"})
-    file = tmp_path / "ledger.db.spill"
-    text = file.read_text()
-    file.write_text(text[:-cut])
-    ledger.spill.keep({"attempt_id": "a3", "task_id": "after"})
-    found = _spilled(ledger)
-    assert len(found) == (3 if cut == 1 else 2)  # one byte is the newline: the answer is whole
-    assert found[0] == READ
-    assert found[-1] == {"attempt_id": "a3", "task_id": "after"}
-
-
-def test_an_answer_spilled_while_others_are_adopted_is_not_lost(tmp_path: Path) -> None:
-    ledger = open_ledger_at(tmp_path / "ledger.db")
-    ledger.spill.keep(ANSWER)
-    late = threading.Thread(target=ledger.spill.keep, args=({"attempt_id": "late"},))
-    with ledger.spill.adopting() as found:
-        late.start()
-        late.join(0.2)
-        assert found == [READ]
-        assert late.is_alive()
-    late.join()
-    assert _spilled(ledger) == [{"attempt_id": "late"}]
-
-
-def test_the_spill_file_is_on_disk_before_the_call_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    open_ledger_at(tmp_path / "ledger.db").spill.keep(ANSWER)
-    assert len(synced) == 1
-
-
-def test_without_a_file_nothing_is_spilled() -> None:
-    ledger = open_ledger_at(None)
-    ledger.spill.keep(ANSWER)
-    assert _spilled(ledger) == []
-
-
-def _spilled(ledger: Ledger) -> list[dict[str, object]]:
-    with ledger.spill.adopting() as found:
-        return found
 
 
 # -- first starts at once ---------------------------------------------------------------------------------------

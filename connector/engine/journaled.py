@@ -1,0 +1,67 @@
+"""Answers as the recovery journal holds them: refusals, and access to events.
+
+The answer that starts a task is adopted by `reconcile`; these two kinds are what else an answer to a paid request can
+mean. Adopting one twice changes nothing: the ledger takes one answer for each attempt.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.core.clock import Clock
+from connector.core.model import Result
+from connector.store.journal import Answer
+from connector.store.ledger import Ledger
+from connector.store.rows import Settlement
+
+LONGEST_WAIT_S = 86_400.0  # a stored wait is not trusted beyond a day
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEvent:
+    """Access to an event was given.
+
+    Attributes:
+        credits_used: as the vendor states it; 0 where the account had access before.
+        charged: this request, or one whose answer was lost, has cost credits.
+    """
+
+    attempt_id: str
+    unlock_id: int
+    credits_used: int
+    charged: bool
+
+    def to_journal(self) -> dict[str, object]:
+        """A line of the journal."""
+        event = {"credits_used": self.credits_used, "charged": self.charged}
+        return {"attempt_id": self.attempt_id, "purchases": [self.unlock_id], "event": event}
+
+
+def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
+    """Charge an event; the price first, so that whatever interrupts this leaves the right hold."""
+    if opened.credits_used:
+        ledger.attempts.reprice(opened.unlock_id, opened.credits_used, now)
+    ledger.attempts.accept(opened.attempt_id, None, now, {opened.unlock_id: False}, {}, [], now)
+    ledger.results.settle([Settlement(opened.unlock_id, Result.DELIVERED, charged=opened.charged)], now)
+
+
+def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
+    """Commit a journaled refusal or event; False where the answer is of another kind."""
+    attempt_id, purchases = str(answer.get("attempt_id")), answer.get("purchases")
+    unlock_ids = [one for one in purchases if type(one) is int] if isinstance(purchases, list) else []
+    event, refused = answer.get("event"), answer.get("refused")
+    if isinstance(event, dict) and unlock_ids:
+        used = event.get("credits_used")
+        credits_used = used if type(used) is int and used >= 0 else 0
+        opened = OpenedEvent(attempt_id, unlock_ids[0], credits_used, event.get("charged") is True)
+        settle_event(ledger, opened, clock.now())
+        return True
+    if isinstance(refused, str):
+        wait_s = answer.get("wait_s")
+        within = min(max(float(wait_s), 0.0), LONGEST_WAIT_S) if isinstance(wait_s, int | float) else None
+        not_before = None if within is None else clock.later(within)
+        check_at = clock.now() if answer.get("reread") is True else None
+        ledger.attempts.give_back(
+            attempt_id, unlock_ids, refused, not_before, clock.now(), whole=True, check_at=check_at
+        )
+        return True
+    return False

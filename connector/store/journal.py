@@ -1,0 +1,300 @@
+"""The recovery journal: answers to paid requests that the database could not take (gone, disk full).
+
+Every paid request in flight has a file of its own, made and filled before the request leaves: the disk space of its
+answer is reserved. An answer that is committed takes the file with it; one that cannot be committed is written into it
+and flushed, and the next start reads it first. Files are named after the ledger's id, so no other ledger in the folder
+adopts or removes them. They hold the vendor's ids and ours, nothing about people.
+
+A process holds the lock of each file whose request is in flight. The lock dies with the process, so a file without a
+lock and without an answer is a reservation of a dead process.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from connector.core.errors import JournalError
+
+OWNER_ONLY = 0o600
+BLOCK_BYTES = 4096
+# The longest line: the attempt and the task (at most 200 characters), and for each purchase its number, twice, with the
+# reason why the vendor will never deliver it.
+FIXED_BYTES, BYTES_PER_PURCHASE = 2048, 256
+_ATTEMPT_ID = re.compile(r"[0-9A-Za-z_-]{1,40}")
+_STANDARD_ERROR = 2
+Answer = dict[str, object]
+
+
+class Reservation:
+    """The place that is kept for the answer to one paid request.
+
+    Args:
+        path: its file; None for ledgers in memory.
+        handle: the open file, locked by this process; -1 where there is none.
+    """
+
+    def __init__(self, path: Path | None, handle: int) -> None:
+        self._path = path
+        self._handle = handle
+        self._is_kept = False
+
+    def keep(self, answer: Mapping[str, object]) -> None:
+        """Keep an answer: it is on disk when this returns, or else on standard error."""
+        line = json.dumps(dict(answer))
+        self._is_kept = True  # whatever fails from here on, a part of it may be in the file
+        if self._path is None:
+            _complain(None, line, OSError("a ledger in memory has no journal"))
+            return
+        try:
+            _write(self._handle, line.encode() + b"\n")
+            os.fsync(self._handle)
+            _flush_folder(self._path.parent)
+        except OSError as error:
+            _complain(self._path, line, error)
+
+    @contextlib.contextmanager
+    def kept_on_failure(self, answer: Mapping[str, object]) -> Iterator[None]:
+        """Keep the answer where the block, which commits it, fails or is interrupted."""
+        try:
+            yield
+        except (Exception, KeyboardInterrupt):
+            self.keep(answer)
+            raise
+
+    def give_back(self) -> None:
+        """Release the disk space, unless an answer is kept there."""
+        if self._path is None:
+            return
+        try:
+            if not self._is_kept:
+                self._path.unlink(missing_ok=True)  # before the lock goes: whoever waits for it sees that the file went
+        finally:
+            os.close(self._handle)
+
+
+@dataclass
+class Adoption:
+    """What the journal holds for a ledger.
+
+    Attributes:
+        answers: to requests that the ledger knows; their files go when the adoption ends well.
+        strange: files with something that no request of this ledger fits, or that cannot be read; they stay.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    strange: list[Path] = field(default_factory=list)
+    _left: list[int] = field(default_factory=list)
+
+    def leave(self, answer: Answer) -> None:
+        """Let an answer stay in the journal."""
+        self._left.append(id(answer))
+
+    def is_adopted(self, answer: Answer | None) -> bool:
+        """Whether an answer need not be kept any longer."""
+        return answer is not None and id(answer) not in self._left
+
+
+class RecoveryJournal:
+    """The journal of one ledger.
+
+    Args:
+        folder: where its files stand; None for ledgers in memory.
+        ledger_id: the ledger's own id.
+        former: where earlier versions kept such answers, a line each: perhaps of several ledgers.
+    """
+
+    def __init__(self, folder: Path | None, ledger_id: str, former: Path | None = None) -> None:
+        self._folder = folder
+        self._name = f"connector-{ledger_id}"
+        self._former = former
+
+    @contextlib.contextmanager
+    def reserve(self, purchases: int) -> Iterator[Reservation]:
+        """Reserve the disk space of one answer while the block runs.
+
+        Args:
+            purchases: how many purchases the request carries at most.
+
+        Raises:
+            JournalError: there is no space, or the folder cannot be written to.
+        """
+        if self._folder is None:
+            yield Reservation(None, -1)
+            return
+        try:
+            reserved = self._make(self._folder, FIXED_BYTES + BYTES_PER_PURCHASE * purchases)
+        except OSError as error:
+            raise JournalError(
+                f"no disk space can be reserved for the recovery journal in {self._folder} "
+                f"({error.strerror or type(error).__name__}), so nothing is bought: free disk space there and let the "
+                "connector's user write in that folder, then run again"
+            ) from error
+        try:
+            yield reserved
+        finally:
+            reserved.give_back()
+
+    def _make(self, folder: Path, size: int) -> Reservation:
+        while True:
+            path = folder / f"{self._name}.{secrets.token_hex(6)}.journal"
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                if not os.fstat(handle).st_nlink:  # taken for one of a dead process before it was locked
+                    os.close(handle)
+                    continue
+                _allocate(handle, -(-size // BLOCK_BYTES) * BLOCK_BYTES)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                os.close(handle)
+                raise
+            return Reservation(path, handle)
+
+    @contextlib.contextmanager
+    def adopting(self, knows: Callable[[str], bool]) -> Iterator[Adoption]:
+        """The answers that are to be committed in the block; when it ends well, their files go.
+
+        Args:
+            knows: whether the ledger has a paid request of this id.
+        """
+        adoption = Adoption()
+        with contextlib.ExitStack() as held:
+            finish = [self._open(path, knows, adoption, held) for path in self._files()]
+            if self._former is not None and self._former.exists():
+                finish.append(self._open_former(self._former, knows, adoption, held))
+            yield adoption
+            for drop in finish:
+                drop()
+
+    def _files(self) -> list[Path]:
+        return [] if self._folder is None else sorted(self._folder.glob(f"{self._name}.*.journal"))
+
+    def _open(
+        self, path: Path, knows: Callable[[str], bool], adoption: Adoption, held: contextlib.ExitStack
+    ) -> Callable[[], None]:
+        """Read one file, unless its request is in flight; what drops it after the adoption."""
+        try:
+            file = held.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
+            return _nothing
+        except PermissionError:
+            adoption.strange.append(path)
+            return _nothing
+        text = file.read().rstrip(b"\0").decode(errors="replace").strip()
+        if not text:
+            path.unlink(missing_ok=True)  # the reservation of a dead process
+            return _nothing
+        answer = _known(text, knows)
+        if answer is None:
+            adoption.strange.append(path)
+            return _nothing
+        adoption.answers.append(answer)
+
+        def drop() -> None:
+            if adoption.is_adopted(answer):
+                path.unlink(missing_ok=True)
+
+        return drop
+
+    def _open_former(
+        self, path: Path, knows: Callable[[str], bool], adoption: Adoption, held: contextlib.ExitStack
+    ) -> Callable[[], None]:
+        """Read the file of an earlier version; lines of requests that this ledger does not know stay in it."""
+        file = held.enter_context(_locked(path))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip("\0 ")]
+        answers = [_known(line, knows) for line in lines]
+        adoption.answers += [answer for answer in answers if answer is not None]
+        if None in answers:
+            adoption.strange.append(path)
+
+        def drop() -> None:
+            rest = [line for line, found in zip(lines, answers, strict=True) if not adoption.is_adopted(found)]
+            if not rest:
+                path.unlink(missing_ok=True)
+            elif len(rest) < len(lines):
+                _replace(path, "\n".join(rest) + "\n")
+
+        return drop
+
+
+def _nothing() -> None:
+    """Nothing is to be dropped."""
+
+
+def _known(text: str, knows: Callable[[str], bool]) -> Answer | None:
+    """The answer that a text holds, if it is one to a request that the ledger knows."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    attempt_id = found.get("attempt_id") if isinstance(found, dict) else None
+    if not isinstance(attempt_id, str) or not _ATTEMPT_ID.fullmatch(attempt_id) or not knows(attempt_id):
+        return None
+    return dict(found)
+
+
+def _allocate(handle: int, size: int) -> None:
+    """Give a file its blocks on disk, so that writing into it needs no more of them."""
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is None:  # macOS
+        _write(handle, b"\0" * size)
+        os.fsync(handle)
+    else:
+        allocate(handle, 0, size)
+
+
+def _write(handle: int, data: bytes) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(handle, data[done:], done)
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        _write(handle, text.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    draft.replace(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _complain(path: Path | None, line: str, error: OSError) -> None:
+    """The last place for an answer: one line on standard error."""
+    next_step = f"free disk space, make it the only line of {path}, and run again: the next run reads it"
+    text = (
+        "connector: neither the ledger nor its recovery journal could take the answer to a paid request "
+        f"({error.strerror or error}). Keep the answer, which stands between the outer braces. "
+        f"Next step: {next_step if path else 'report it'}. Answer: {line}\n"
+    )
+    with contextlib.suppress(OSError):
+        os.write(_STANDARD_ERROR, text.encode())
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """A file of an earlier version, locked; one that was replaced between opening and locking is opened again."""
+    while True:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                file.seek(0)
+                yield file
+                return

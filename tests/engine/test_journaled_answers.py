@@ -1,0 +1,229 @@
+"""An answer to a paid request that the database cannot take is not lost, whatever the answer is."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from ledgers import URL_FILE, Ledgers, journal_of, on_postgres
+from stage import Stage, World, email_only
+from test_event_purchases import EVENT, PRICE, buy, event_charges
+
+from connector.core.errors import BooksError, JournalError
+from connector.core.model import Outcome
+from connector.engine import reconcile
+from connector.store.attempts import Attempts
+from connector.store.results import Results
+
+GONE = sa.exc.OperationalError("", {}, Exception("disk I/O error"))
+
+
+@contextmanager
+def failing(owner: object, name: str, error: BaseException = GONE) -> Iterator[None]:
+    """The database is gone, or the disk, when this is called."""
+
+    def gone(*_args: object, **_more: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, gone)
+        yield
+
+
+def full_disk() -> AbstractContextManager[None]:
+    return failing(os, "posix_fallocate", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def fail(stage: Stage, owner: type, name: str) -> None:
+    with failing(owner, name), pytest.raises(sa.exc.OperationalError):
+        stage.sync()
+
+
+@pytest.mark.parametrize("error", [GONE, BooksError("no number"), MemoryError()])
+def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, stage: Stage, error: Exception) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only("salesfinity"))
+    with failing(Attempts, "accept", error), contextlib.suppress(type(error)):
+        stage.sync()
+    assert len(journal_of(stage.folder)) == 1
+    world.clock.advance(minutes=1)
+    stage.syncs(3)
+    assert world.get(lead)["Email"] == person.work_email
+    assert world.paid_posts() == 1
+    assert journal_of(stage.folder) == []
+
+
+def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only("salesfinity"))  # no record of it could be read: it would wait for an operator
+    world.arm("salesfinity", "requestEmailEnrichment", "status", status=400)
+    fail(stage, Attempts, "give_back")
+    assert len(journal_of(stage.folder)) == 1
+    report = stage.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert report.credits["salesfinity"].held == 0
+    assert world.get(lead)["Email"] == person.work_email
+    assert world.ours("salesfinity") == 1
+    assert journal_of(stage.folder) == []
+
+
+def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    stage = stage.other(email_only())
+    world.arm("lensmor", "submitEmailUnlock", "status", status=402)
+    fail(stage, Attempts, "give_back")
+    posts = world.paid_posts()
+    world.clock.advance(minutes=1)
+    stage.other().sync()
+    assert world.paid_posts() <= posts + 1  # the vendor's own record was read first
+    with stage.ledger() as ledger:
+        assert ledger.credits.totals()["lensmor"].open == 0
+
+
+@pytest.mark.parametrize("method", [(Attempts, "accept"), (Results, "settle"), (Attempts, "reprice")])
+def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_the_answer(
+    world: World, stage: Stage, method: tuple[type, str]
+) -> None:
+    stage.mappings = {"lead": email_only()}
+    with failing(*method), pytest.raises(sa.exc.OperationalError):
+        buy(stage, price=PRICE - 500)  # the vendor takes more than was expected
+    assert event_charges(world) == PRICE
+    assert len(journal_of(stage.folder)) == 1
+    stage.sync()
+    with stage.ledger() as ledger:
+        found = ledger.credits.totals()["lensmor"]
+        assert (found.open, found.charged) == (0, PRICE)
+    assert journal_of(stage.folder) == []
+
+
+def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    stage = stage.other(email_only("salesfinity"))
+    fail(stage, Attempts, "accept")
+    stage.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
+    with failing(Results, "settle"), pytest.raises(sa.exc.OperationalError):
+        buy(stage)
+    assert len(journal_of(stage.folder)) == 2
+    access, report = buy(stage)
+    assert access is not None
+    assert access.already_unlocked
+    assert report.credits["lensmor"].held == 0
+    assert len(journal_of(stage.folder)) == 1
+    assert event_charges(world) == PRICE
+
+
+def test_without_disk_space_nothing_is_held_nor_sent(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    with full_disk():
+        report = stage.sync()
+    assert report.exit_code == 4
+    assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert any("No space left on device" in reason and "free disk space" in reason for reason in report.stopped)
+    assert world.paid_posts() == 0
+    with stage.ledger() as ledger:
+        assert ledger.credits.totals() == {}
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+
+
+def test_without_disk_space_what_was_bought_before_is_still_collected(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only())
+    stage.wait_s = 0
+    world.lensmor.task_seconds = 60
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    other = world.lead(world.person())
+    world.clock.advance(minutes=5)
+    with full_disk():
+        report = stage.other().sync()
+    assert report.exit_code == 4
+    assert world.get(lead)["Email"] == person.email
+    assert world.get(other)["Email"] is None
+    assert world.paid_posts() == 1
+
+
+def test_without_disk_space_no_event_is_bought(world: World, stage: Stage) -> None:
+    stage.mappings = {"lead": email_only()}
+    with full_disk(), pytest.raises(JournalError) as raised:
+        buy(stage)
+    assert raised.value.exit_code == 4
+    assert event_charges(world) == 0
+    with stage.ledger() as ledger:
+        assert ledger.credits.totals() == {}
+    assert EVENT not in str(journal_of(stage.folder))
+    buy(stage)
+    assert event_charges(world) == PRICE
+
+
+def test_when_the_journal_fails_too_the_ids_are_printed(
+    world: World, stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only("salesfinity"))
+    broken = failing(os, "pwrite", OSError(errno.EIO, "Input/output error"))
+    with failing(Attempts, "accept"), broken, pytest.raises(sa.exc.OperationalError):
+        stage.sync()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "recovery journal" in line]
+    assert person.linkedin_name not in line
+    assert "@" not in line
+    (file,) = journal_of(stage.folder)
+    file.write_text(line[line.index("{") :])
+    stage.syncs(3)
+    assert world.get(lead)["Email"] == person.work_email
+    assert world.paid_posts() == 1
+
+
+def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
+    world: World, stage: Stage, tmp_path: Path
+) -> None:
+    """A restored backup does not know the request; the newer ledger, put back, adopts its answer."""
+    if on_postgres(stage.folder):
+        pytest.skip("a backup of a file")
+    person = world.person()
+    world.lead(person)
+    stage = stage.other(email_only("salesfinity"))
+    shutil.copytree(stage.folder, tmp_path / "backup")
+    fail(stage, Attempts, "accept")
+    shutil.copytree(stage.folder, tmp_path / "newer")
+    (file,) = journal_of(stage.folder)
+    for name in ("connector.db-wal", "connector.db-shm"):
+        (stage.folder / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup" / "connector.db", stage.folder / "connector.db")
+    with stage.run() as run:
+        reconcile.recover(run)
+        assert any(file.name in entry.reason and "newer" in str(entry.next) for entry in run.attention)
+    assert journal_of(stage.folder) == [file]
+    shutil.copy(tmp_path / "newer" / "connector.db", stage.folder / "connector.db")
+    stage.syncs(3)
+    assert journal_of(stage.folder) == []
+    assert world.paid_posts() == 1
+
+
+def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(world: World, stage: Stage, ledgers: Ledgers) -> None:
+    if not on_postgres(stage.folder):
+        pytest.skip("embedded ledgers of one folder have files of their own")
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only("salesfinity"))
+    fail(stage, Attempts, "accept")
+    address = (stage.folder / URL_FILE).read_text()
+    with ledgers.new() as other:
+        (stage.folder / URL_FILE).write_text((other / URL_FILE).read_text())
+        with stage.other().run() as run:
+            reconcile.recover(run)
+            assert run.attention == []
+    assert len(journal_of(stage.folder)) == 1
+    (stage.folder / URL_FILE).write_text(address)
+    stage.syncs(3)
+    assert world.get(lead)["Email"] == person.work_email
+    assert world.paid_posts() == 1
