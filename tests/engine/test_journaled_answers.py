@@ -174,7 +174,7 @@ def test_when_the_journal_fails_too_the_ids_are_printed(
     with failing(Attempts, "accept"), broken, pytest.raises(sa.exc.OperationalError):
         stage.sync()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "recovery journal" in line]
-    assert person.linkedin_name not in line
+    assert str(person.linkedin_name) not in line
     assert "@" not in line
     (file,) = journal_of(stage.folder)
     file.write_text(line[line.index("{") :])
