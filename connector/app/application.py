@@ -81,10 +81,12 @@ class Application:
         self._progress = progress or Silent()
         self._told = ""
         self.clock = SystemClock(self.configured.settings.connector_time_scale)
+        self.clock.on_wait = self._progress.note
 
     def tell(self, progress: Progress) -> None:
         """Show what follows on another progress display."""
         self._progress = progress
+        self.clock.on_wait = progress.note
 
     @property
     def mappings(self) -> dict[str, MappingFile]:

@@ -135,7 +135,9 @@ def connect_crm(settings: Settings, clock: Clock, network: NetworkSettings | Non
     if missing:
         raise ConfigurationError(f"Salesforce's login is not set: {missing}; put it into the environment or .env")
     reserve_percent = settings.salesforce_api_reserve_percent
-    return SalesforceCrm(Client(login, settings.salesforce_api_version, reserve_percent, clock.sleep, network))
+    return SalesforceCrm(
+        Client(login, settings.salesforce_api_version, reserve_percent, clock.sleep, network, explain=_explain(clock))
+    )
 
 
 def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> VendorHttp:
@@ -150,7 +152,14 @@ def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock)
     pace = Limiter(ledger.database, f"{name}/{found.account}", found.requests_per_minute, clock)
     headers = REGISTRY[name].headers(found.api_key.get_secret_value())
     url, key_setting = found.base_url.rstrip("/"), f"{name.upper()}_API_KEY"
-    return VendorHttp(name, url, headers, pace, clock.sleep, key_setting, network=configured.network)
+    return VendorHttp(
+        name, url, headers, pace, clock.sleep, key_setting, network=configured.network, explain=_explain(clock)
+    )
+
+
+def _explain(clock: Clock) -> Callable[[float, str], None]:
+    """The clock's words for waits that it will scale."""
+    return lambda seconds, reason: clock.explain(seconds * clock.scale, reason)
 
 
 def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:

@@ -14,7 +14,10 @@ class Clock(Protocol):
     scale: float
 
     def now(self) -> datetime:
-        """The present time, aware, UTC."""
+        """The present time, aware, UTC. It may jump: deadlines within a process use `monotonic`."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never jumps; only differences have a meaning."""
 
     def later(self, seconds: float) -> datetime:
         """The time after a wait of so many seconds, scaled."""
@@ -24,3 +27,6 @@ class Clock(Protocol):
 
     def pause(self, duration: timedelta) -> None:
         """Wait exactly so long: for durations that are scaled already."""
+
+    def explain(self, seconds: float, reason: str) -> None:
+        """Print why a wait of so many seconds, already scaled, begins; a short one needs no words."""

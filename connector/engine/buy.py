@@ -1,7 +1,5 @@
 """Stage 3: send paid requests, each with its hold committed before it leaves and its answer committed first of all."""
 
-from datetime import timedelta
-
 from connector.core.errors import (
     ConfigurationError,
     CreditsError,
@@ -20,7 +18,7 @@ from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
 from connector.store.rows import Batch, Full, Settlement
 
-FENCE = timedelta(seconds=10)  # a hold older than this is not sent: somebody may have taken over
+FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
 WAITS_IN_A_ROW = 10
 SOONEST_RETRY_S = 5.0  # a vendor that says "at once" again and again would otherwise be asked without end
 REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
@@ -45,20 +43,28 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
 def _take(
     run: Run, provider: Provider, channel: Channel, event_id: str | None, limit: int, reserved: Reservation
 ) -> None:
-    source, caps, now = provider.source, run.caps(provider.name), run.now()
+    source, caps, now, began_s = provider.source, run.caps(provider.name), run.now(), run.monotonic()
     taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
     if isinstance(taken, Full):
         for mapping, cap in taken.caps.items():
             run.full[provider.name, channel.value, mapping] = cap.refusal(provider.name, source.prices.of(channel))
     elif taken is not None:
-        send(run, provider, taken, reserved)
+        send(run, provider, taken, reserved, began_s)
 
 
-def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation) -> None:
-    """Send a batch that has its hold, and commit what the answer says; what cannot be committed goes to the journal."""
+def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, began_s: float) -> None:
+    """Send a batch that has its hold, and commit the answer; one that cannot be committed goes to the journal.
+
+    Args:
+        run: the run.
+        provider: the vendor.
+        batch: its purchases are `submitting`.
+        reserved: the answer's place in the journal.
+        began_s: the monotonic time before the hold was taken.
+    """
     attempts = run.parts.ledger.attempts
     # The clock last: the look into the ledger may itself have taken long.
-    if not attempts.may_send(batch) or run.now() - batch.committed_at > FENCE:
+    if not attempts.may_send(batch) or run.monotonic() - began_s > FENCE_S:
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
     try:

@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
@@ -142,6 +142,7 @@ class Run:
         reported: reasons that have their attention entry already.
         plan: the frozen plan that the run applies.
         budget_id: runs with the same one share what a run may spend.
+        began_s: the monotonic time at which this process began with it.
     """
 
     parts: Parts
@@ -169,7 +170,7 @@ class Run:
     out_of_time: bool = False
     waits: Counter[str] = field(default_factory=Counter)
     unchanged: int = 0
-    unreachable_since: dict[str, datetime] = field(default_factory=dict)
+    unreachable_since: dict[str, float] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     settled: deque[int] = field(default_factory=deque)
     still_at_work: frozenset[str] = frozenset()
@@ -184,6 +185,11 @@ class Run:
     unknown_words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     plan: FrozenPlan | None = None
     budget_id: str | None = None
+    began_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note when the run began, on a clock that never jumps."""
+        self.began_s = self.monotonic()
 
     def collection_size(self, object_name: str) -> int:
         """How many records of an object one update may carry in this run."""
@@ -192,6 +198,10 @@ class Run:
     def now(self) -> datetime:
         """The run's time."""
         return self.parts.clock.now()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never jumps, for deadlines and fences of this process."""
+        return self.parts.clock.monotonic()
 
     def later(self, seconds: float) -> datetime:
         """A time after a scaled wait."""
@@ -266,8 +276,8 @@ class Run:
 
     def unreachable(self, provider: str, error: UnreachableError) -> None:
         """Count the time without a connection; after half a minute the provider is down for this run."""
-        since = self.unreachable_since.setdefault(provider, self.now())
-        if self.now() - since >= timedelta(seconds=DOWN_AFTER_S * self.parts.clock.scale):
+        since = self.unreachable_since.setdefault(provider, self.monotonic())
+        if self.monotonic() - since >= DOWN_AFTER_S * self.parts.clock.scale:
             self.stop(provider, str(error))
 
     def reachable(self, provider: str) -> None:

@@ -6,7 +6,7 @@ documents a repetition as free, so a lost answer is read by sending the same req
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from connector.core.clock import Clock
 from connector.core.errors import (
@@ -33,7 +33,7 @@ from connector.store.rows import Batch, Full
 
 COMMAND = "events unlock"
 MAPPING = "events"  # under which name its entries stand
-FENCE = timedelta(seconds=10)
+FENCE_S = 10.0
 Request = Callable[[str], EventAccess]
 
 
@@ -104,6 +104,7 @@ class EventBuyer:
     def _buy(self, run: "_Run", event_id: str, plan: EventPlan, reserved: Reservation) -> EventAccess | None:
         if plan.state is not UnlockState.PLANNED:  # its answer was lost: the same request again, under the same hold
             return self._send(run, event_id, plan, plan.attempt_id or "", reserved, lost_before=True)
+        began_s = self.clock.monotonic()
         rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
         taken = self.ledger.attempts.take(
             run.source, Channel.EVENT, None, 1, run.id, self.owner, rules, self.clock.now()
@@ -114,12 +115,12 @@ class EventBuyer:
             return None
         if taken is None:
             raise BooksError(f"the purchase of event {event_id} was planned and cannot be found")
-        return self._send_new(run, event_id, plan, taken, reserved)
+        return self._send_new(run, event_id, plan, taken, reserved, began_s)
 
     def _send_new(
-        self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch, reserved: Reservation
+        self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch, reserved: Reservation, began_s: float
     ) -> EventAccess:
-        if not self.ledger.attempts.may_send(batch) or self.clock.now() - batch.committed_at > FENCE:
+        if not self.ledger.attempts.may_send(batch) or self.clock.monotonic() - began_s > FENCE_S:
             self._give_back(batch.attempt_id, plan, reserved, "the request waited too long before it could be sent")
             raise StopError("the request waited too long before it could be sent; run the command again")
         return self._send(run, event_id, plan, batch.attempt_id, reserved, lost_before=False)

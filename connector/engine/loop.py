@@ -6,11 +6,12 @@ to buy from, names to look up) is read again from there whenever something may h
 
 import functools
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel
 from connector.engine import buy, collect, resolve, write
+from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Patience, Run
 from connector.engine.guards import stop_without_value
 from connector.engine.lanes import Lane, Work, wait_any
@@ -173,12 +174,12 @@ class Loop:
 
     Args:
         run: the run.
-        deadline: until when it waits for vendors; by default as long as one run may, from now.
+        until_s: the monotonic time until which it waits for vendors; by default as long as one run may, from now.
     """
 
     helps = False
 
-    def __init__(self, run: Run, deadline: datetime | None = None) -> None:
+    def __init__(self, run: Run, until_s: float | None = None) -> None:
         self._run = run
         parts = run.parts
         self._agendas = [
@@ -191,11 +192,11 @@ class Loop:
             for name, provider in parts.providers.items()
             if name in run.asked_providers and not (self.helps and provider.parallel == 1)
         ]
-        self._looked_at = self._checked_at = run.now()
-        self._deadline = deadline or run.later(parts.wait_s)
+        self._looked_s = self._checked_s = self._changed_s = run.monotonic()
+        self._until_s = self._looked_s + parts.wait_s * parts.clock.scale if until_s is None else until_s
+        self._clock_watch = ClockWatch(run)
         self._ready = 0
-        self._ready_since: datetime | None = None
-        self._changed_at = run.now()
+        self._ready_since_s: float | None = None
 
     def work(self) -> None:
         """Keep the lanes busy."""
@@ -217,7 +218,7 @@ class Loop:
         finished = sum(agenda.lane.reap() for agenda in self._agendas) > 0
         started = sum(self._fill(agenda) for agenda in self._agendas) > 0
         if started or finished:
-            self._advance(everything=self._run.parts.shared and self._run.now() >= self._after(self._looked_at, JOIN_S))
+            self._advance(everything=self._run.parts.shared and self._is_past(self._looked_s, JOIN_S))
             if not started:
                 self._refresh()
             return True
@@ -233,14 +234,15 @@ class Loop:
 
     def _mind_the_time(self) -> None:
         self._still_ours()
+        self._clock_watch.check()
         run, patience = self._run, self._run.parts.patience()
         if patience is Patience.NONE:
             for agenda in self._agendas:
                 run.stop_buying(agenda.name, STOPPING)
-        hurried = patience is Patience.SHORT and run.now() >= self._after(run.started_at, SHORT_PATIENCE_S)
+        hurried = patience is Patience.SHORT and self._is_past(run.began_s, SHORT_PATIENCE_S)
         if hurried or patience is Patience.NONE:
-            self._deadline = min(self._deadline, run.now())
-        if run.now() >= self._deadline:
+            self._until_s = min(self._until_s, run.monotonic())
+        if run.monotonic() >= self._until_s:
             run.out_of_time = True
 
     def _still_ours(self) -> None:
@@ -250,8 +252,8 @@ class Loop:
             LockedError: it has.
         """
         run = self._run
-        if run.parts.shared and run.now() >= self._after(self._checked_at, CHECK_EVERY_S):
-            self._checked_at = run.now()
+        if run.parts.shared and self._is_past(self._checked_s, CHECK_EVERY_S):
+            self._checked_s = run.monotonic()
             if not run.parts.ledger.runs.is_running(run.id):
                 raise LockedError("another process has taken this run over")
 
@@ -270,7 +272,7 @@ class Loop:
     def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
         """Another source's answers may still bring people to this one: wait for them, but not for long."""
         others = any(other.lane.keys for other in self._agendas if other is not agenda)
-        return not others or self._run.now() >= self._after(self._changed_at, JOIN_S)
+        return not others or self._is_past(self._changed_s, JOIN_S)
 
     def _busy(self) -> bool:
         return any(agenda.lane.keys for agenda in self._agendas)
@@ -286,15 +288,15 @@ class Loop:
             ids.append(self._run.settled.popleft())
         moved = resolve.advance(self._run, None if everything else ids) if everything or ids else 0
         if everything:
-            self._looked_at = self._run.now()
+            self._looked_s = self._run.monotonic()
         if moved:
             self._ready += moved
-            self._ready_since = self._ready_since or self._run.now()
-            self._changed_at = self._run.now()
-        since = self._ready_since
-        if since is not None and self._run.now() >= self._after(since, WRITE_AFTER_S):
+            self._changed_s = self._run.monotonic()
+            self._ready_since_s = self._changed_s if self._ready_since_s is None else self._ready_since_s
+        since_s = self._ready_since_s
+        if since_s is not None and self._is_past(since_s, WRITE_AFTER_S):
             write.write_complete(self._run)
-            self._ready, self._ready_since = 0, None
+            self._ready, self._ready_since_s = 0, None
         elif self._ready >= WRITE_AT:
             write.write_complete(self._run, only_full=True)
             self._ready = 0
@@ -302,23 +304,29 @@ class Loop:
 
     def _wait(self) -> bool:
         """Sleep until something is due; False when nothing is, or the patience is over."""
-        run = self._run
+        run, now = self._run, self._run.now()
         live = [agenda.name for agenda in self._agendas if agenda.name not in run.stopped]
-        due = run.parts.ledger.results.next_due(run.id, run.started_at, live, run.now(), self._deadline)
-        if due is None or run.now() >= self._deadline:
+        left_s = self._until_s - run.monotonic()
+        due = run.parts.ledger.results.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
+        if due is None or left_s <= 0:
             return False
-        if self._ready_since is not None:
-            due = min(due, self._after(self._ready_since, WRITE_AFTER_S))
-        run.parts.clock.pause(max(self._nap(due), timedelta(milliseconds=1)))
+        due_s = (due - now).total_seconds()
+        if self._ready_since_s is not None:
+            due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
+        run.parts.clock.explain(due_s, f"{' and '.join(live)} still work on purchases of this run")
+        run.parts.clock.pause(timedelta(seconds=max(self._nap(due_s), 0.001)))
         return True
 
-    def _nap(self, due: datetime) -> timedelta:
+    def _nap(self, due_s: float) -> float:
         """Beside other runs, others may settle what we wait for, and callbacks come: look up every moment."""
-        longest = timedelta(seconds=GLANCE_S if self._run.parts.shared else WRITE_AFTER_S * 1000)
-        return min(due - self._run.now(), longest)
+        return min(due_s, GLANCE_S if self._run.parts.shared else WRITE_AFTER_S * 1000)
 
-    def _after(self, moment: datetime, seconds: float) -> datetime:
-        return moment + timedelta(seconds=seconds * self._run.parts.clock.scale)
+    def _is_past(self, since_s: float, wait_s: float) -> bool:
+        """Whether so many seconds, to be scaled, have passed since a monotonic time."""
+        return self._run.monotonic() >= since_s + self._scaled(wait_s)
+
+    def _scaled(self, seconds: float) -> float:
+        return seconds * self._run.parts.clock.scale
 
 
 class Assistance(Loop):

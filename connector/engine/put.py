@@ -6,7 +6,6 @@ its before-image in the ledger.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, CrmRecord, FieldChange
@@ -19,7 +18,7 @@ from connector.store.records import UnlockWord
 from connector.store.rows import RecordRow
 from connector.store.runs import Intended
 
-FRESH = timedelta(seconds=5)
+FRESH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,14 @@ class Reading:
     """Records as they were at one moment, and what the ledger has for them.
 
     Attributes:
-        read_at: the moment before the CRM was asked.
+        read_s: the monotonic time before the CRM was asked.
         there: by id; None for one that is gone.
         words: what the unlocks of the records say, by unlock id.
     """
 
     run: Run
     mapping: MappingFile
-    read_at: datetime
+    read_s: float
     there: Mapping[str, CrmRecord | None]
     words: Mapping[int, UnlockWord]
     rules: WriteRules
@@ -73,22 +72,22 @@ class Reading:
 
     def is_fresh(self) -> bool:
         """Whether what is decided on this reading may still leave."""
-        return fresh_since(self.run.parts, self.read_at)()
+        return fresh_since(self.run.parts, self.read_s)()
 
 
 def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     """Records as they are now."""
-    parts, read_at = run.parts, run.now()
+    parts, read_s = run.parts, run.monotonic()
     there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
     words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
     info = parts.crm.describe(mapping.object)
     rules = WriteRules(mapping, info.lengths(), parts.ledger.seal.matches, run.now(), info.fixed_lengths())
-    return Reading(run, mapping, read_at, there, words, rules)
+    return Reading(run, mapping, read_s, there, words, rules)
 
 
-def fresh_since(parts: Parts, read_at: datetime) -> Callable[[], bool]:
+def fresh_since(parts: Parts, read_s: float) -> Callable[[], bool]:
     """Whether what was decided on a read may still leave; asked when the bytes are about to."""
-    return lambda: parts.clock.now() - read_at <= FRESH
+    return lambda: parts.clock.monotonic() - read_s <= FRESH_S
 
 
 def _intent(mapping: MappingFile, one: Decided) -> Intended:

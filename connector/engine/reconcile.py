@@ -6,6 +6,7 @@ from connector.core.errors import ConfigurationError, NotThereError, RefusedErro
 from connector.core.model import Attention
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine import journaled
+from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
 
 PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
@@ -20,6 +21,7 @@ STRANGE_NEXT = (
 def recover(run: Run) -> None:
     """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
+    correct_times(run)
     ledger.rotate()
     with ledger.journal.adopting(ledger.attempts.knows) as adoption:
         for answer in adoption.answers:

@@ -108,9 +108,9 @@ def _take_up(run: Run, job: Job) -> None:
 
 def _work(run: Run) -> None:
     """Ask the vendors, then write; a value that the CRM can never take sends its record to the next source."""
-    deadline = run.later(run.parts.wait_s)
+    until_s = run.monotonic() + run.parts.wait_s * run.parts.clock.scale
     for _ in range(MOST_SOURCES):
-        Loop(run, deadline).work()
+        Loop(run, until_s).work()
         run.writing_last, run.reopened = True, False
         run.parts.progress.stage("Writing to Salesforce", run.parts.ledger.records.open_records(run.id))
         write.write_complete(run)

@@ -163,7 +163,7 @@ class _Again:
 def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -> _Again:
     parts, ledger, object_name = work.parts, work.parts.ledger, written[0].object
     fields = sorted({name for one in written for change in one.changes for name in change.hashes})
-    read_at = parts.clock.now()
+    read_s = parts.clock.monotonic()
     there = parts.crm.read(object_name, [one.crm_id for one in written], fields)
     decided = [(one, _decide(parts, one, there.get(one.crm_id))) for one in written]
     restores = [(one, found) for one, found in decided if found is not None and found.back]
@@ -175,7 +175,7 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     updates = [Update(one.crm_id, found.back) for one, found in restores]
     # Before the update: a value that is still there counts as delivered all the same.
     ledger.records.reopen_delivered(object_name, [one.crm_id for one, _ in restores])
-    answers = parts.crm.update(object_name, updates, fresh_since(parts, read_at)) if updates else []
+    answers = parts.crm.update(object_name, updates, fresh_since(parts, read_s)) if updates else []
     refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
     states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}
     ledger.runs.settle(work.run_id, states)

@@ -63,7 +63,9 @@ def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> No
     left: Sequence[RecordRow] = rows
     for attempt in range(ROW_ATTEMPTS):
         if attempt:
-            run.parts.clock.sleep(ROW_RETRY_S * attempt)
+            wait_s = ROW_RETRY_S * attempt
+            run.parts.clock.explain(wait_s * run.parts.clock.scale, f"{len(left)} record(s) are locked in the CRM")
+            run.parts.clock.sleep(wait_s)
         size = max(1, run.parts.crm.write_size // 10**attempt)
         left = _write_fresh(run, mapping, left, size, last=attempt == ROW_ATTEMPTS - 1)
         if not left:

@@ -60,6 +60,13 @@ class Pace(Protocol):
         """Follow the vendor's own statement of its limit."""
 
 
+Explain = Callable[[float, str], None]
+
+
+def _silent(_seconds: float, _reason: str) -> None:
+    """Say nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A decoded 2xx answer."""
@@ -110,6 +117,7 @@ class VendorHttp:
         transport: replaces the network in tests of this layer.
         network: proxies and trusted certificates.
         clock: monotonic seconds, for the deadline of each request.
+        explain: gets the seconds and the reason of each wait between tries.
 
     Raises:
         ConfigurationError: the key has characters that no HTTP header can carry, or the network settings are wrong.
@@ -126,11 +134,13 @@ class VendorHttp:
         transport: httpx.BaseTransport | None = None,
         network: NetworkSettings | None = None,
         clock: Monotonic = time.monotonic,
+        explain: Explain = _silent,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._pace = pace
         self._sleep = sleep
+        self._explain = explain
         self._key_setting = key_setting
         self._clock = clock
         self._logged_in = False
@@ -206,12 +216,18 @@ class VendorHttp:
             wait=_WaitAsTold(),
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
+            before_sleep=self._before_sleep,
             reraise=True,
         )
         try:
             return retrying(send)
         except _TryAgainError as error:
             raise DownError(f"{self.name} {error.why}; run again later") from error
+
+    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, _TryAgainError) and state.next_action is not None:
+            self._explain(state.next_action.sleep, f"{self.name} {error.why}")
 
     def _once(
         self,

@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,8 @@ LOOK_EVERY_S = 1.0
 BEAT_S = 5.0
 HOUR_S = 3600.0
 FAULT_PAUSE_S = 30.0
+EXPLAINED_S = 10.0
+EXPLAINED_AGAIN_S = 300.0
 
 
 class SystemClock:
@@ -32,15 +35,22 @@ class SystemClock:
 
     Attributes:
         ahead: what a ledger's own clock is ahead of this machine's, where several machines share the ledger.
+        on_wait: gets the reason of each long wait.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
         self.ahead = timedelta(0)
+        self.on_wait: Callable[[str], None] = LOG.info
+        self._explained: dict[str, float] = {}
 
     def now(self) -> datetime:
         """The present time."""
         return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment."""
+        return time.monotonic()
 
     def later(self, seconds: float) -> datetime:
         """The time after a scaled wait."""
@@ -53,6 +63,15 @@ class SystemClock:
     def pause(self, duration: timedelta) -> None:
         """Wait exactly so long."""
         time.sleep(max(0.0, duration.total_seconds()))
+
+    def explain(self, seconds: float, reason: str) -> None:
+        """Print the reason of a wait of more than ten seconds, the same one at most every five minutes."""
+        now_s = self.monotonic()
+        if seconds <= EXPLAINED_S or now_s - self._explained.get(reason, -math.inf) < EXPLAINED_AGAIN_S:
+            return
+        self._explained = {text: at for text, at in self._explained.items() if now_s - at < EXPLAINED_AGAIN_S}
+        self._explained[reason] = now_s
+        self.on_wait(f"{reason}; waiting {seconds:.0f} s")
 
 
 def owner() -> str:

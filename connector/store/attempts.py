@@ -96,7 +96,6 @@ class Attempts(Answers):
                 channel=channel,
                 event_id=event_id,
                 owner=owner,
-                committed_at=now,
                 unlocks={row.person: row.id for row in rows if row.id in chosen},
             )
             holds: Counter[str] = Counter()

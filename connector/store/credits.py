@@ -183,7 +183,9 @@ def _sums(
     e = t.entry.c
     first_of_month = today[:7] + "-01"
     is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
-    is_today = sa.case((e.budget_day == today, 1), else_=0).label("is_today")
+    is_today = sa.case(
+        (e.budget_day >= today, 1), else_=0
+    )  # a later day was written by a clock that was wrong.label("is_today")
     is_run = sa.case((same_run, 1), else_=0).label("is_run")
     signed = sa.case(
         (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0

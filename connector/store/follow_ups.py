@@ -14,6 +14,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 
 FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
+LONGEST_PLAN = timedelta(seconds=LAST_PACE_S)
 _A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.hint.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
 _OPEN = t.record.join(t.want, _W.record_id == _R.id).join(t.unlock, _U.id == _W.unlock_id)
 
@@ -31,7 +32,9 @@ class FollowUps:
             value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
         if due is None:
             return None
-        return max(due, datetime.fromisoformat(json.loads(value)["not_before"])) if value else due
+        found = max(due, datetime.fromisoformat(json.loads(value)["not_before"])) if value else due
+        # Nothing is planned further ahead: a clock was wrong, and the next run corrects the ledger.
+        return now if found > now + LONGEST_PLAN else found
 
     def looked(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
         """A look was made; did anything move?"""

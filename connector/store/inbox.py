@@ -167,7 +167,7 @@ class Inbox:
         """Records of a mapping that a run should be offered now, the longest waiting first."""
         query = (
             sa.select(_A.id, _A.crm_id)
-            .where(_A.mapping == mapping, _A.state != "done", _A.not_before <= now)
+            .where(_A.mapping == mapping, _A.state != "done", _is_due(now))
             .order_by(_A.not_before, _A.id)
             .limit(limit)
         )
@@ -177,7 +177,7 @@ class Inbox:
     def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
         """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
         late = [] if since is None else [_A.not_before > since]
-        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != "done", _A.not_before <= now, *late)
+        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != "done", _is_due(now), *late)
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
@@ -257,6 +257,11 @@ class Inbox:
             gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
             connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """Due, or planned further ahead than any rule allows: by a clock that was wrong."""
+    return sa.or_(_A.not_before <= now, _A.not_before > now + timedelta(seconds=AGAIN_AFTER_S))
 
 
 def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, ...]:

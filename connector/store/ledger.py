@@ -28,6 +28,7 @@ from connector.store.records import Records
 from connector.store.results import Results
 from connector.store.runs import Runs
 from connector.store.seal import Seal
+from connector.store.stored_times import StoredTimes
 
 LEDGER_ID = "ledger_id"  # the key of the ledger's id in table `meta`
 
@@ -70,6 +71,7 @@ class Ledger:
         self.records = Records(database, seal)
         self.results = Results(database, seal)
         self.runs = Runs(database, seal, outbox)
+        self.times = StoredTimes(database)
 
     def _check_key(self) -> None:
         key = t.meta.c.key

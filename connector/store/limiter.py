@@ -4,13 +4,14 @@ The generic cell rate algorithm on one row: each permit moves the theoretical ar
 the sleeper waits outside the transaction. What the vendor says in its headers moves the same row.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from connector.core.clock import Clock
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.stored_times import TOLERANCE
 
 _MINUTE_US = 60_000_000
 _R = t.rate_limit.c
@@ -29,36 +30,42 @@ class Limiter:
     def __init__(self, database: Database, key: str, per_minute: int, clock: Clock) -> None:
         self._db = database
         self._key = key
+        self._vendor = key.partition("/")[0]
         self._clock = clock
         self._per_minute = per_minute
         with database.write(alone=False) as connection:
             connection.execute(
                 database.insert(t.rate_limit)
-                .values(key=key, tat=0, per_minute=per_minute)
+                .values(key=key, tat=0, at=clock.now(), per_minute=per_minute)
                 .on_conflict_do_update(index_elements=["key"], set_={"per_minute": per_minute})
             )
 
     def acquire(self) -> None:
         """Wait until a request may leave."""
-        now_us = self._now_us()
+        now = self._clock.now()
+        now_us = _us(now)
         interval_us = round(_MINUTE_US / self._per_minute * self._clock.scale)
+        # A row that another clock wrote ahead of this one says nothing about the present.
+        is_ahead = sa.and_(_R.tat > now_us, _R.at <= now + TOLERANCE)
         with self._db.write(alone=False) as connection:
             at_us = connection.execute(
                 sa.update(t.rate_limit)
                 .where(_R.key == self._key)
-                .values(tat=sa.case((_R.tat > now_us, _R.tat), else_=now_us) + interval_us)
+                .values(tat=sa.case((is_ahead, _R.tat), else_=now_us) + interval_us, at=now)
                 .returning(_R.tat)
             ).scalar_one()
         wait_us = at_us - interval_us - now_us
         if wait_us > 0:
+            self._clock.explain(wait_us / 1_000_000, f"{self._vendor} allows no request before then")
             self._clock.pause(timedelta(microseconds=wait_us))
 
     def pause(self, seconds: float) -> None:
         """Let no request leave for this long: the vendor said so."""
-        until_us = self._now_us() + round(seconds * 1_000_000 * self._clock.scale)
+        now = self._clock.now()
+        until_us = _us(now) + round(seconds * 1_000_000 * self._clock.scale)
         with self._db.write(alone=False) as connection:
             connection.execute(
-                sa.update(t.rate_limit).where(_R.key == self._key, _R.tat < until_us).values(tat=until_us)
+                sa.update(t.rate_limit).where(_R.key == self._key, _R.tat < until_us).values(tat=until_us, at=now)
             )
 
     def limit(self, per_minute: int) -> None:
@@ -69,5 +76,6 @@ class Limiter:
         with self._db.write(alone=False) as connection:
             connection.execute(sa.update(t.rate_limit).where(_R.key == self._key).values(per_minute=per_minute))
 
-    def _now_us(self) -> int:
-        return round(self._clock.now().timestamp() * 1_000_000)
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)

@@ -31,7 +31,6 @@ class Batch:
     Attributes:
         attempt_id: the ledger's id of the request.
         owner: who may send it.
-        committed_at: when the hold was committed; a request older than the fence is not sent.
         unlocks: unlock ids by person.
     """
 
@@ -40,7 +39,6 @@ class Batch:
     channel: Channel
     event_id: str | None
     owner: str
-    committed_at: datetime
     unlocks: dict[str, int]
 
 

@@ -4,33 +4,10 @@ Times are UTC. Credits are integers. What could name a person beyond a vendor's 
 (`LargeBinary`) or hashed. Rows of `entry` are only ever added.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
-
-class UtcTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC time, kept as microseconds since the epoch: exact, sortable and the same on every database."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:  # noqa: ANN401 the base's type
-        """Refuse a time without zone."""
-        del dialect
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("times must be aware")
-        return round(value.timestamp() * 1_000_000)
-
-    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:  # noqa: ANN401 the base's type
-        """Give back an aware time."""
-        del dialect
-        return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
-
+from connector.store.utc_time import UtcTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -179,6 +156,12 @@ Index("ix_unlock_task", unlock.c.task_id)
 Index("ix_unlock_attempt", unlock.c.attempt_id)
 Index("ix_unlock_check_at", unlock.c.provider, unlock.c.check_at)
 Index(
+    "ix_unlock_not_before",
+    unlock.c.not_before,
+    sqlite_where=unlock.c.not_before.is_not(None),
+    postgresql_where=unlock.c.not_before.is_not(None),
+)
+Index(
     "ix_unlock_hold",
     unlock.c.hold,
     unlock.c.provider,
@@ -315,6 +298,7 @@ rate_limit = Table(
     metadata,
     Column("key", String(120), primary_key=True),
     Column("tat", sa.BigInteger, nullable=False),  # theoretical arrival time, microseconds
+    Column("at", UtcTime, nullable=False, server_default="0"),  # when it was written
     Column("per_minute", Integer, nullable=False),
 )
 

@@ -29,6 +29,7 @@ from connector.engine.context import AccountLimits, Parts, Run
 from connector.engine.preview import preview
 from connector.engine.sync import Job, run_pass
 from connector.providers import REGISTRY
+from connector.runtime.local import EXPLAINED_S
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson
@@ -52,6 +53,8 @@ class ManualClock:
         self._now = START
         self._acts: list[tuple[datetime, Callable[[], object]]] = []
         self.waited_s = 0.0
+        self._passed = timedelta(0)
+        self.reasons_to_wait: list[str] = []
 
     def now(self) -> datetime:
         return self._now
@@ -61,6 +64,13 @@ class ManualClock:
 
     def later(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)
+
+    def monotonic(self) -> float:
+        return self._passed.total_seconds()
+
+    def explain(self, seconds: float, reason: str) -> None:
+        if seconds > EXPLAINED_S and reason not in self.reasons_to_wait:
+            self.reasons_to_wait.append(reason)
 
     def sleep(self, seconds: float) -> None:
         self.pause(timedelta(seconds=seconds))
@@ -72,12 +82,17 @@ class ManualClock:
     def advance(self, **parts: float) -> None:
         self._move(timedelta(**parts))
 
+    def set(self, **parts: float) -> None:
+        """A person or a time server sets the clock, by so much; no time passes."""
+        self._now += timedelta(**parts)
+
     def at(self, seconds: float, act: Callable[[], object]) -> None:
         """Let somebody act so many seconds from now: while a run waits, or when the clock is moved by hand."""
         self._acts.append((self.later(seconds), act))
 
     def _move(self, duration: timedelta) -> None:
         self._now += duration
+        self._passed += duration
         due = [act for moment, act in self._acts if moment <= self._now]
         self._acts = [(moment, act) for moment, act in self._acts if moment > self._now]
         for act in due:

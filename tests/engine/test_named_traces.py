@@ -42,7 +42,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
 def send(run: Run, batch: Batch) -> None:
     """Send a batch that was taken earlier."""
     with run.parts.ledger.journal.reserve(len(batch.unlocks)) as reserved:
-        buy.send(run, run.parts.providers["lensmor"], batch, reserved)
+        buy.send(run, run.parts.providers["lensmor"], batch, reserved, run.began_s)
 
 
 def declare_lost(stage: Stage) -> None:

@@ -130,6 +130,12 @@ class HandClock:
     def pause(self, duration: timedelta) -> None:
         self.time += duration
 
+    def monotonic(self) -> float:
+        return (self.time - START).total_seconds()
+
+    def explain(self, seconds: float, reason: str) -> None:
+        del seconds, reason
+
 
 class House:
     """A site as `connector serve` runs it, with a ledger in a file.

@@ -37,7 +37,6 @@ def test_a_batch_moves_to_submitting_with_its_hold(shelf: Shelf) -> None:
     batch = shelf.batch()
     assert batch.unlocks == {"70011": first, "70012": second}
     assert (batch.provider, batch.channel, batch.event_id, batch.owner) == ("lensmor", EMAIL, None, "me")
-    assert batch.committed_at == shelf.now
     assert shelf.states(first, second) == ["submitting", "submitting"]
     assert shelf.unlock(first)["hold"] == "open"
     (entry,) = shelf.all(t.entry)

@@ -17,7 +17,7 @@ from ledger_shelf import open_ledger_at
 from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 from connector.store.database import Database, sqlite_path
-from connector.store.tables import UtcTime
+from connector.store.utc_time import UtcTime
 
 
 @pytest.fixture(name="url")

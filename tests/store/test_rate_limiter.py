@@ -21,9 +21,16 @@ class Watch:
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
         self.time = START
+        self.reasons: list[tuple[float, str]] = []
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def explain(self, seconds: float, reason: str) -> None:
+        self.reasons.append((seconds, reason))
 
     def later(self, seconds: float) -> datetime:
         return self.time + timedelta(seconds=seconds * self.scale)
@@ -152,3 +159,21 @@ def test_threads_get_permits_of_their_own(tmp_path: Path) -> None:
         thread.join()
     assert sorted(waits) == list(range(1, 40))
     ledger.close()
+
+
+def test_a_permit_of_a_clock_ahead_holds_nobody_up(database: Database) -> None:
+    ahead = Watch()
+    ahead.sleep(3600)
+    limiter = Limiter(database, "lensmor/default", 60, ahead)
+    limiter.acquire()
+    limiter.pause(900)
+    watch = Watch()
+    assert leaving(Limiter(database, "lensmor/default", 60, watch), watch, 3) == [0, 1, 2]
+
+
+def test_a_long_wait_for_a_permit_has_a_reason(database: Database) -> None:
+    watch = Watch()
+    limiter = Limiter(database, "lensmor/default", 60, watch)
+    limiter.pause(30)
+    limiter.acquire()
+    assert watch.reasons == [(30, "lensmor allows no request before then")]

@@ -50,6 +50,7 @@ class Client:
         sleep: waits a number of seconds (scaled in rehearsals).
         network: proxies and trusted certificates.
         clock: monotonic seconds, for the deadline of each request.
+        explain: gets the seconds and the reason of each wait between tries.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Client:
         sleep: Callable[[float], None],
         network: NetworkSettings | None = None,
         clock: Monotonic = time.monotonic,
+        explain: Callable[[float, str], None] | None = None,
     ) -> None:
         self._login = login
         self._version = version
         self._reserve_percent = reserve_percent
         self._sleep = sleep
+        self._explain = explain
         self._session = new_session(login.instance_url, network, self._note_usage, clock)
         self._tokens = TokenSource(login, self._session)
         self._salesforce: Salesforce | None = None
@@ -92,6 +95,7 @@ class Client:
             wait=tenacity.wait_exponential_jitter(multiplier=1, max=20),
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
+            before_sleep=self._before_sleep,
             reraise=True,
         )
         try:
@@ -101,6 +105,10 @@ class Client:
             if isinstance(cause, SalesforceError):
                 raise translate(cause, what) from cause
             raise DownError(_without_answer(cause or error, what)) from cause
+
+    def _before_sleep(self, state: tenacity.RetryCallState) -> None:
+        if self._explain is not None and state.next_action is not None:
+            self._explain(state.next_action.sleep, "Salesforce gave no usable answer")
 
     def optional(self, what: str, path: str) -> Any:  # noqa: ANN401 JSON
         """As `call`, for what is useful and not needed: None where Salesforce refuses it or fails at it.

@@ -1,0 +1,41 @@
+"""Clocks that were wrong, or are set while a run is at work: stored times are corrected, which is reported once."""
+
+from connector.core.model import Attention
+from connector.engine.context import Run
+from connector.store.stored_times import Waits
+
+JUMP_S = 10.0
+
+
+def correct_times(run: Run) -> None:
+    """Move stored times that no rule can have written, and say so."""
+    providers = run.parts.providers
+    longest = {name: max(provider.poll_schedule_s) for name, provider in providers.items()}
+    waits = Waits(longest, run.mappings, run.parts.clock.scale)
+    moved = run.parts.ledger.times.correct(run.now(), waits)
+    if moved:
+        text = f"{moved:,} times in the ledger lay further ahead than possible and were corrected: a clock was wrong"
+        run.parts.progress.note(text)
+        run.attention.append(Attention(text, "check the clocks of the machines that use this ledger"))
+
+
+class ClockWatch:
+    """Notices when the clock is set while a run is at work."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._seen = run.now(), run.monotonic()
+
+    def check(self) -> None:
+        """Compare the clock with one that never jumps; after a jump backwards, stored times are corrected."""
+        now, monotonic_s = self._run.now(), self._run.monotonic()
+        before, before_s = self._seen
+        self._seen = now, monotonic_s
+        jump_s = (now - before).total_seconds() - (monotonic_s - before_s)
+        if abs(jump_s) < JUMP_S:
+            return
+        direction = "forward" if jump_s > 0 else "back"
+        self._run.parts.progress.note(f"the clock was set {direction} by {abs(jump_s):.0f} s while the run was at work")
+        if jump_s < 0:
+            self._run.started_at = min(self._run.started_at, now)  # its own tasks are not older than itself
+            correct_times(self._run)

@@ -1,0 +1,116 @@
+"""Stored times are not trusted: a clock that was wrong must not make later runs wait, or wait for ever.
+
+Two kinds of times are corrected. A *plan* (when to poll, when to send again) may lie ahead as far as the rule that
+wrote it allows. A *fact* (when a purchase became final) may not lie ahead at all. Plans are looked up by their indexes,
+at every run. Facts are looked up only when the newest ones show that a clock was wrong, for most have no index.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.inbox import AGAIN_AFTER_S
+
+TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
+LONGEST_PLAN_S = 900.0  # reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The waits whose times may be stored.
+
+    Attributes:
+        longest_poll_s: by provider, the longest interval between two polls of a task, in seconds.
+        mappings: whose requested records wait.
+        scale: of every wait.
+    """
+
+    longest_poll_s: Mapping[str, float]
+    mappings: Collection[str]
+    scale: float
+
+
+_FACTS: Sequence[sa.Column[datetime]] = (
+    t.unlock.c.state_at,
+    t.unlock.c.final_at,
+    t.attempt.c.created_at,
+    t.task.c.submitted_at,
+    t.record.c.opened_at,
+    t.record.c.closed_at,
+    t.run.c.started_at,
+    t.run.c.finished_at,
+    t.lookup.c.at,
+    t.request.c.accepted_at,
+    t.errand.c.asked_at,
+    t.worker.c.beat_at,
+    t.hint.c.received_at,
+)
+# The newest rows, by number, show whether a clock was wrong.
+_NEWEST: Sequence[tuple[sa.Column[int], sa.Column[datetime]]] = (
+    (t.entry.c.id, t.entry.c.at),
+    (t.task.c.id, t.task.c.submitted_at),
+    (t.record.c.id, t.record.c.opened_at),
+    (t.observation.c.id, t.observation.c.began_at),
+    (t.change.c.id, t.change.c.at),
+)
+
+
+class StoredTimes:
+    """The ledger's side of a clock that was wrong."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def correct(self, now: datetime, waits: Waits) -> int:
+        """Move times that lie further ahead than their rules allow; how many there were."""
+        with self._db.write() as connection:
+            moved = _move_plans(connection, now, waits) + _reset_permits(connection, now)
+            if _is_fact_ahead(connection, now):
+                moved += sum(_move_fact(connection, column, now) for column in _FACTS)
+        return moved
+
+
+def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:
+    u, k, a = t.unlock.c, t.task.c, t.ask.c
+    allowed = now + timedelta(seconds=LONGEST_PLAN_S * waits.scale)
+    # A read of a person, and a purchase that was refused, are rather late than early: both guard against paying twice.
+    moved = _move(connection, u.check_at, allowed, allowed, u.provider.in_(waits.longest_poll_s))
+    moved += _move(connection, u.not_before, allowed, allowed)
+    requested = now + timedelta(seconds=AGAIN_AFTER_S * waits.scale)
+    moved += _move(connection, a.not_before, requested, now, a.mapping.in_(waits.mappings), a.state != "done")
+    for provider, longest_s in waits.longest_poll_s.items():
+        polled = now + timedelta(seconds=max(longest_s, LONGEST_PLAN_S) * waits.scale)
+        moved += _move(connection, k.next_poll_at, polled, now, k.provider == provider, k.state == "open")
+    return moved
+
+
+def _move(
+    connection: sa.Connection,
+    column: sa.Column[datetime],
+    allowed: datetime,
+    corrected: datetime,
+    *where: sa.ColumnElement[bool],
+) -> int:
+    beyond = sa.and_(*where, column > allowed + TOLERANCE)
+    return connection.execute(sa.update(column.table).where(beyond).values({column.name: corrected})).rowcount
+
+
+def _move_fact(connection: sa.Connection, column: sa.Column[datetime], now: datetime) -> int:
+    moved = connection.execute(sa.update(column.table).where(column > now + TOLERANCE).values({column.name: now}))
+    return moved.rowcount
+
+
+def _reset_permits(connection: sa.Connection, now: datetime) -> int:
+    """Request permits that were written by a clock ahead of this one."""
+    c = t.rate_limit.c
+    moved = connection.execute(sa.update(t.rate_limit).where(c.at > now + TOLERANCE).values(tat=0, at=now))
+    return moved.rowcount
+
+
+def _is_fact_ahead(connection: sa.Connection, now: datetime) -> bool:
+    newest = (connection.scalar(sa.select(time).order_by(number.desc()).limit(1)) for number, time in _NEWEST)
+    return any(one is not None and one > now + TOLERANCE for one in newest)

@@ -1,0 +1,233 @@
+"""A clock that was wrong, or is set while a run is at work: no run hangs, nothing is paid twice, and it is reported."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from stage import Stage, World, email_only
+
+from connector.core.model import Outcome
+from connector.engine import buy
+from connector.engine.sync import Job, run_pass
+from connector.store import tables as t
+from connector.store.attempts import Attempts
+
+CORRECTED = "lay further ahead than possible"
+
+
+def _corrections(report_attention: object) -> list[str]:
+    return [one.reason for one in report_attention if CORRECTED in one.reason]  # type: ignore[attr-defined]
+
+
+def test_after_a_run_with_a_clock_an_hour_ahead_the_next_sync_does_not_wait_for_that_hour(
+    world: World, stage: Stage
+) -> None:
+    world.clock.set(hours=1)
+    world.lead(world.person())
+    stage.other(email_only()).sync()
+    world.clock.set(hours=-1)
+    person = world.person()
+    lead = world.lead(person)
+    before = world.clock.waited_s
+    report = stage.other(email_only()).sync()
+    assert world.get(lead)["Email"] == person.email
+    assert world.clock.waited_s - before < 60
+    assert len(_corrections(report.attention)) == 1
+    assert report.exit_code == 3
+    assert not _corrections(stage.other(email_only()).sync().attention)
+
+
+def test_a_task_that_was_to_be_read_in_a_year_is_read_now(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.task_seconds = 1200
+    stage = stage.other(email_only())
+    stage.wait_s = 30.0
+    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    _postpone(stage, t.task.c.next_poll_at, days=365)
+    world.clock.advance(minutes=30)
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert len(_corrections(report.attention)) == 1
+
+
+def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: World, stage: Stage) -> None:
+    """An early read could allow a repeat too early: it is due after the longest wait of its schedule."""
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    stage = stage.other(email_only())
+    stage.wait_s = 10.0
+    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    _postpone(stage, t.unlock.c.check_at, days=30)
+    began = world.clock.now()
+    reports = stage.other(email_only()).syncs(16, minutes=5)
+    assert any(report.outcomes == {Outcome.DELIVERED: 1} for report in reports)
+    assert world.get(lead)["Email"] == person.email
+    reads = [
+        entry.at - began.timestamp()
+        for entry in world.lensmor.requests.entries
+        if entry.operation == "getPersonnelProfile" and entry.at >= began.timestamp()
+    ]
+    assert reads[0] >= 895
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_a_purchase_that_was_postponed_for_a_month_leaves_after_a_quarter_of_an_hour(
+    world: World, stage: Stage
+) -> None:
+    person = world.person()
+    world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "status", status=402)
+    stage = stage.other(email_only())
+    stage.wait_s = 10.0
+    stage.sync()
+    with stage.ledger() as ledger, ledger.database.write() as connection:
+        connection.execute(sa.update(t.unlock).values(check_at=None))
+    _postpone(stage, t.unlock.c.not_before, days=30)
+    report = stage.other(email_only()).sync()
+    assert len(_corrections(report.attention)) == 1
+    world.clock.advance(minutes=16)
+    stage.wait_s = 3600.0
+    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_cool_downs_that_began_in_the_future_begin_now(world: World, stage: Stage) -> None:
+    """A purchase that a wrong clock made final next year is not kept from being bought again for that year."""
+    person = world.person(email=None)
+    lead = world.lead(person)
+    stage = stage.other(email_only(name="lead"))
+    world.clock.set(days=365)
+    stage.sync()
+    world.clock.set(days=-365)
+    world.flag(lead)
+    stage.other(email_only()).sync()
+    with stage.ledger() as ledger, ledger.database.read() as connection:
+        final_at = connection.execute(sa.select(t.unlock.c.final_at)).scalar_one()
+    assert final_at <= world.clock.now()
+
+
+def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.lead(person)
+    world.lensmor.script(person.personnel_id, "email", "stuck")
+    stage = stage.other(email_only())
+    stage.wait_s = 300.0
+    world.clock.at(60, lambda: world.clock.set(hours=-5))
+    report = stage.sync()
+    assert report.outcomes == {Outcome.WAITING: 1}
+    assert 240 <= world.clock.waited_s <= 301
+
+
+def test_a_clock_that_is_set_forward_in_a_run_does_not_shorten_it(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.task_seconds = 200
+    stage = stage.other(email_only())
+    stage.wait_s = 900.0
+    world.clock.at(10, lambda: world.clock.set(hours=5))
+    stage.sync()
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+    world.simulator.lensmor.task_seconds = 0
+    stage.other(email_only()).syncs(3)
+    assert world.get(lead)["Email"] == person.email
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """The process stood still between the hold and the sending, and the clock was set meanwhile."""
+    person = world.person()
+    world.lead(person)
+    usual = Attempts.may_send
+
+    def after_a_pause(self: Attempts, batch: object) -> bool:
+        found = usual(self, batch)  # type: ignore[arg-type]
+        if not stood_still:
+            stood_still.append(True)
+            world.clock.advance(seconds=buy.FENCE_S + 1)
+            world.clock.set(hours=hours)
+        return found
+
+    stood_still: list[bool] = []
+    monkeypatch.setattr(Attempts, "may_send", after_a_pause)
+    with stage.other(email_only()).parts() as parts, parts.ledger.drive():
+        run_pass(parts, Job("sync", stage.other(email_only()).mappings, {}))
+    assert world.paid_posts() == 1, "the second try, with a hold of its own"
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_a_clock_that_only_jumps_keeps_no_request_back(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.lead(world.person())
+    usual = Attempts.may_send
+
+    def after_a_jump(self: Attempts, batch: object) -> bool:
+        world.clock.set(hours=1)
+        return usual(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Attempts, "may_send", after_a_jump)
+    given_back: list[object] = []
+    monkeypatch.setattr(buy, "_give_back", lambda *args, **_more: given_back.append(args))
+    stage.other(email_only()).sync()
+    assert not given_back
+
+
+def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, stage: Stage) -> None:
+    """Two days of one cap must not be spent on one day because the clock was a day ahead in between."""
+    people = [world.person(), world.person()]
+    for person in people:
+        world.lead(person)
+    mapping = email_only(name="lead")
+    capped = mapping.model_copy(
+        update={"limits": mapping.limits.model_copy(update={"max_credits_per_day": {"lensmor": 15}})}
+    )
+    world.clock.set(days=1)
+    stage.other(capped).sync()
+    world.clock.set(days=-1)
+    stage.other(capped).sync()
+    assert world.ours("lensmor") == 15
+
+
+def test_a_long_wait_prints_its_reason(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.lead(person)
+    world.lensmor.script(person.personnel_id, "email", "stuck")
+    stage = stage.other(email_only())
+    stage.wait_s = 120.0
+    stage.sync()
+    assert world.clock.reasons_to_wait == ["lensmor still work on purchases of this run"]
+
+
+def test_a_locked_row_prints_why_the_run_waits(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person())
+    world.org.lock(lead, times=3)
+    stage.other(email_only()).sync()
+    assert any("locked" in reason for reason in world.clock.reasons_to_wait)
+
+
+def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, stage: Stage) -> None:
+    person = world.person()
+    world.clock.set(days=100)
+    world.lead(person, Lensmor_Personnel_Id__c=None)
+    stage.sync()
+    world.clock.set(days=-100)
+    stage.sync()
+    with stage.ledger() as ledger, ledger.database.read() as connection:
+        ahead = connection.scalars(sa.select(t.lookup.c.at).where(t.lookup.c.at > world.clock.now() + timedelta(1)))
+        assert list(ahead) == []
+
+
+def _postpone(stage: Stage, column: sa.Column[object], **ahead: float) -> None:
+    """Move a stored time ahead, as a wrong clock would have."""
+    with stage.ledger() as ledger, ledger.database.write() as connection:
+        moved = connection.execute(
+            sa.update(column.table)
+            .where(column.is_not(None))
+            .values({column.name: stage.world.clock.now() + timedelta(**ahead)})
+        )
+        assert moved.rowcount > 0
