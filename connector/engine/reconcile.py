@@ -22,7 +22,7 @@ def recover(run: Run) -> None:
     """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
     correct_times(run)
-    ledger.rotate()
+    ledger.keys.rotate()
     with ledger.journal.adopting(ledger.attempts.knows) as adoption:
         for answer in adoption.answers:
             _adopt(run, answer)

@@ -1,7 +1,6 @@
 """The ledger as the engine holds it: its parts under one name, its id, its key, its locks and its journal."""
 
 import contextlib
-import json
 import uuid
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.credits import Credits
@@ -20,6 +18,7 @@ from connector.store.hints import Hints
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
 from connector.store.journal import RecoveryJournal
+from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
 from connector.store.outbox import NoOutbox, Outbox
@@ -55,7 +54,8 @@ class Ledger:
         self.database = database
         self.seal = seal
         self.locks: Locks = FileLocks(path and _beside(path, ".lock")) if database.is_sqlite else SessionLocks(database)
-        self._check_key()
+        self.keys = Keys(database, seal)
+        self.keys.check()
         self.id = self._identify()
         former = path and _beside(path, ".spill")  # where versions before 0.3 kept the answers
         self.journal = RecoveryJournal(path and path.parent, self.id, former)
@@ -73,56 +73,12 @@ class Ledger:
         self.runs = Runs(database, seal, outbox)
         self.times = StoredTimes(database)
 
-    def _check_key(self) -> None:
-        key = t.meta.c.key
-        with self.database.write() as connection:
-            known = connection.scalar(sa.select(t.meta.c.value).where(key == "key_fingerprints"))
-            fingerprints = set(json.loads(known)) if known else set()
-            if fingerprints and not fingerprints & set(self.seal.fingerprints):
-                raise ConfigurationError(
-                    "the ledger was sealed with another key: restore CONNECTOR_SECRET_KEY (several keys may be listed, "
-                    "newest first) or the key file beside the ledger"
-                )
-            value = json.dumps(sorted(fingerprints | set(self.seal.fingerprints)))
-            connection.execute(
-                self.database.insert(t.meta)
-                .values(key="key_fingerprints", value=value)
-                .on_conflict_do_update(index_elements=["key"], set_={"value": value})
-            )
-
     def _identify(self) -> str:
         key = t.meta.c.key
         with self.database.write() as connection:
             made = self.database.insert(t.meta).values(key=LEDGER_ID, value=uuid.uuid4().hex)
             connection.execute(made.on_conflict_do_nothing(index_elements=["key"]))
             return str(connection.scalar(sa.select(t.meta.c.value).where(key == LEDGER_ID)))
-
-    def rotate(self) -> int:
-        """Seal under the newest key whatever an older one has sealed, so that the older one may go; how many rows.
-
-        Hashes stay under the key that made them: keep the older key listed for as long as runs can be undone.
-
-        Raises:
-            ConfigurationError: something is sealed under a key that is no longer listed.
-        """
-        key, newest = t.meta.c.key, self.seal.fingerprints[0]
-        with self.database.write() as connection:
-            if connection.scalar(sa.select(t.meta.c.value).where(key == "sealed_under")) == newest:
-                return 0
-            count = 0
-            for table, column in ((t.unlock, t.unlock.c.value), (t.change, t.change.c.before)):
-                for row_id, sealed in connection.execute(
-                    sa.select(table.c.id, column).where(column.is_not(None))
-                ).all():
-                    resealed = self.seal.reseal(sealed)
-                    connection.execute(sa.update(table).where(table.c.id == row_id).values({column: resealed}))
-                    count += 1
-            connection.execute(
-                self.database.insert(t.meta)
-                .values(key="sealed_under", value=newest)
-                .on_conflict_do_update(index_elements=["key"], set_={"value": newest})
-            )
-        return count
 
     @contextlib.contextmanager
     def drive(self, mappings: Collection[str] | None = None) -> Iterator[None]:

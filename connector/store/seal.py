@@ -64,17 +64,17 @@ class Seal:
             ) from error
         return dict(found)
 
-    def reseal(self, sealed: bytes) -> bytes:
-        """The same contents under the newest key.
-
-        Raises:
-            ConfigurationError: no listed key opens it.
-        """
-        return self.seal(self.open(sealed))
+    def opens(self, sealed: bytes) -> bool:
+        """Whether a listed key opens it."""
+        try:
+            self._fernet.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
     def hash(self, value: FieldValue) -> str:
-        """A keyed hash of one value, under the newest key."""
-        return _hash(self._hash_keys[0], value)
+        """A keyed hash of one value, under the newest key, whose fingerprint it names."""
+        return f"{self.fingerprints[0]}:{_hash(self._hash_keys[0], value)}"
 
     def address(self, attempt_id: str) -> str:
         """The part of a callback address that nobody can guess: it proves that we made it for this attempt."""
@@ -88,8 +88,19 @@ class Seal:
         return attempt_id if any(right) else None
 
     def matches(self, hashed: str, value: FieldValue) -> bool:
-        """Whether `hashed` was made of this value under any listed key."""
-        return any(hmac.compare_digest(hashed, _hash(key, value)) for key in self._hash_keys)
+        """Whether `hashed` was made of this value; earlier versions did not name the key, so any may have made it.
+
+        Raises:
+            ConfigurationError: it names a key that is not listed, so nothing can be said.
+        """
+        fingerprint, colon, bare = hashed.rpartition(":")
+        if colon and fingerprint not in self.fingerprints:
+            raise ConfigurationError(
+                f"CONNECTOR_SECRET_KEY lacks a key that the ledger holds hashes of (fingerprint {fingerprint}): "
+                "add it at the end, on every machine that shares the ledger"
+            )
+        keys = zip(self.fingerprints, self._hash_keys, strict=True)
+        return any(hmac.compare_digest(bare, _hash(key, value)) for one, key in keys if fingerprint in {"", one})
 
 
 def _derive(key: bytes, purpose: bytes = b"connector value hash") -> bytes:

@@ -10,6 +10,7 @@ from ledger_shelf import KEY, LENSMOR, START, Shelf
 from server_stage import SECRET, TOKEN, House, Street, copied, error_of, seen
 
 from connector.app.joining import CALLBACK_PATH
+from connector.core.errors import ConfigurationError
 from connector.server.site import Secrets
 from connector.store import tables as t
 from connector.store.seal import Seal, new_key
@@ -148,7 +149,10 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
     assert new != old
     assert rotated.call_back(old, {"_id": "by-old"}).status_code == 200
     assert rotated.call_back(new, {"_id": "by-new"}).status_code == 200
-    rotated.ledger.rotate()
+    rotated.ledger.keys.rotate()
+    with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
+        House(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
+    rotated.ledger.attempts.accept(attempt_id, "by-new", rotated.clock.time, {}, {}, [], rotated.clock.time)
     rotated.ledger.close()
 
     forgotten = House(street, path, Secrets(TOKEN, SECRET), keys=(newer,))

@@ -4,18 +4,21 @@ import base64
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_shelf import KEY, Shelf, open_ledger_at
+from ledger_shelf import KEY, RUN, Shelf, buying, open_ledger_at, planned
 
 from connector.app.joining import configure, open_ledger
 from connector.core.errors import ConfigurationError
 from connector.core.model import FieldValue
 from connector.store import tables as t
+from connector.store.keys import PAGE
+from connector.store.runs import Intended
 from connector.store.seal import Seal, new_key, read_or_create_key_file
 
 OLD, NEW, OTHER = new_key(), new_key(), new_key()
@@ -56,7 +59,15 @@ def test_a_rotated_key_opens_and_recognises_what_the_old_one_made() -> None:
     assert Seal([NEW]).open(after.seal({"value": "x"})) == {"value": "x"}  # the newest seals
     with pytest.raises(ConfigurationError):
         Seal([NEW]).open(sealed)
-    assert not Seal([NEW]).matches(hashed, "x")
+    with pytest.raises(ConfigurationError, match="add it at the end"):
+        Seal([NEW]).matches(hashed, "x")
+
+
+def test_a_hash_of_an_earlier_version_names_no_key_and_is_recognised() -> None:
+    bare = Seal([OLD]).hash("x").partition(":")[2]
+    assert Seal([NEW, OLD]).matches(bare, "x")
+    assert not Seal([NEW, OLD]).matches(bare, "y")
+    assert not Seal([NEW]).matches(bare, "x")
 
 
 @given(VALUES, VALUES)
@@ -174,3 +185,219 @@ def test_a_value_at_rest_is_sealed_and_hashed(tmp_path: Path) -> None:
     assert shelf.ledger.seal.matches(str(hashed), "ada.secret@example.com")
     shelf.ledger.close()
     assert all(b"ada.secret" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+# -- keys that come and go --------------------------------------------------------------------------------------
+
+
+def at(path: Path, *keys: str) -> Shelf:
+    return Shelf(open_ledger_at(path, keys))
+
+
+def deliver(shelf: Shelf, person: str = "70011") -> int:
+    """Buy a work email; its value waits to be written."""
+    (unlock_id,) = shelf.plan(person)
+    shelf.accept(shelf.batch())
+    shelf.settle(unlock_id, value=f"{person}@example.com")
+    return unlock_id
+
+
+def write(shelf: Shelf) -> None:
+    """Intend a write, with what undo needs."""
+    after = {"Email": "70011@example.com"}
+    shelf.ledger.runs.intend(RUN, "Lead", [Intended(1, "00Q1", after, {"Email": "before@example.com"})], shelf.now)
+
+
+def erase_value(shelf: Shelf, unlock_id: int) -> None:
+    with shelf.ledger.database.write() as connection:
+        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(value=None))
+        connection.execute(sa.update(t.record).values(state="closed"))
+
+
+def refused(path: Path, *keys: str) -> str:
+    with pytest.raises(ConfigurationError, match="CONNECTOR_SECRET_KEY") as raised:
+        at(path, *keys)
+    assert raised.value.exit_code == 2
+    assert not any(key in str(raised.value) for key in (OLD, NEW, OTHER))
+    return str(raised.value)
+
+
+def test_a_rolled_back_rotation_is_refused_whatever_the_ledger_holds(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    at(path, OLD).ledger.close()
+    at(path, NEW, OLD).ledger.close()
+    message = refused(path, OLD)
+    assert Seal([NEW]).fingerprints[0] in message
+    assert "put that key back" in message.lower()
+    refused(path, OTHER)
+    refused(path, OLD, OTHER)
+    at(path, OLD, NEW).ledger.close()  # back in good order: both are listed, the older one first
+    at(path, OLD).ledger.close()
+
+
+def test_a_rolled_back_rotation_is_refused_after_a_run_too(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    at(path, OLD).ledger.close()
+    shelf = at(path, NEW, OLD)
+    shelf.save(planned("00Q1", buying("70011"), baseline=shelf.ledger.seal.hash(None)))
+    shelf.ledger.keys.rotate()
+    shelf.ledger.close()
+    refused(path, OLD)
+    assert at(path, NEW, OLD).ledger.seal.matches(str(at(path, NEW, OLD).all(t.want)[0]["baseline"]), None)
+
+
+@pytest.mark.parametrize("made", [deliver, write])
+def test_an_older_key_that_sealed_something_must_stay_until_the_next_run_seals_it_again(
+    tmp_path: Path, made: Callable[[Shelf], object]
+) -> None:
+    path = tmp_path / "ledger.db"
+    made(at(path, OLD))
+    assert "sealed with another key" in refused(path, NEW)  # it was never listed beside the old one
+    at(path, NEW, OLD).ledger.close()
+    assert "next run seals" in refused(path, NEW)
+    if made is deliver:
+        at(path, NEW, OLD).ledger.keys.rotate()
+        at(path, NEW).ledger.close()
+
+
+def test_an_older_key_must_stay_while_a_run_can_be_undone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    write(at(path, OLD))
+    shelf = at(path, NEW, OLD)
+    shelf.ledger.keys.rotate()
+    assert "undo time" in refused(path, NEW)
+    shelf.ledger.runs.forget_images(shelf.pass_time())
+    at(path, NEW).ledger.close()
+
+
+def test_an_older_key_must_stay_while_a_record_it_hashed_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = at(path, OLD)
+    shelf.save(planned("00Q1", buying("70011"), baseline=shelf.ledger.seal.hash("before")))
+    at(path, NEW, OLD).ledger.keys.rotate()
+    assert "records close" in refused(path, NEW)
+    with shelf.ledger.database.write() as connection:
+        connection.execute(sa.update(t.record).values(state="closed"))
+    at(path, NEW).ledger.close()
+
+
+@pytest.mark.parametrize("state", ["unknown", "submitting"])
+def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_path: Path, state: str) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = at(path, OLD)
+    shelf.plan("70011")
+    batch = shelf.batch()
+    if state == "unknown":
+        shelf.ledger.attempts.lost(batch.attempt_id, None, shelf.now)
+    address = shelf.ledger.seal.address(batch.attempt_id)
+    newer = at(path, NEW, OLD)
+    newer.ledger.keys.rotate()
+    assert newer.ledger.seal.attempt_of(address) == batch.attempt_id
+    assert "without an answer" in refused(path, NEW)
+    newer.refuse(batch) if state == "submitting" else newer.settle(*batch.unlocks.values())
+    at(path, NEW).ledger.close()
+
+
+def test_a_request_sent_under_the_newest_key_does_not_keep_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    at(path, OLD).ledger.close()
+    shelf = at(path, NEW, OLD)
+    shelf.plan("70011")
+    shelf.ledger.attempts.lost(shelf.batch().attempt_id, None, shelf.now)
+    at(path, NEW).ledger.close()
+
+
+def test_a_key_that_goes_takes_the_hashes_of_erased_values_along(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = at(path, OLD)
+    erase_value(shelf, deliver(shelf))
+    newer = at(path, NEW, OLD)
+    newer.ledger.keys.rotate()
+    assert newer.ledger.seal.matches(str(newer.all(t.unlock)[0]["value_hash"]), "70011@example.com")
+    after = at(path, NEW)
+    assert after.all(t.unlock)[0]["value_hash"] is None
+    at(path, NEW, OLD).ledger.close()  # listing it again does no harm
+
+
+def test_a_value_at_hand_is_hashed_again_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    deliver(at(path, OLD))
+    assert at(path, NEW, OLD).ledger.keys.rotate() == 1
+    shelf = at(path, NEW)
+    (row,) = shelf.all(t.unlock)
+    assert shelf.ledger.seal.matches(str(row["value_hash"]), "70011@example.com")
+
+
+def test_more_than_a_page_is_sealed_again_and_looked_through(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = at(path, OLD)
+    people = [str(70_000 + number) for number in range(2 * PAGE + 1)]
+    ids = shelf.plan(*people)
+    with shelf.ledger.database.write() as connection:
+        for unlock_id in ids:
+            sealed = {"value": Seal([OLD if unlock_id == ids[-1] else NEW]).seal({"value": "x"})}
+            connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(sealed))
+    at(path, NEW, OLD).ledger.close()
+    assert "wait to be written" in refused(path, NEW)
+    assert at(path, NEW, OLD).ledger.keys.rotate() == len(ids)
+    at(path, NEW).ledger.close()
+
+
+def test_a_process_that_lacks_the_key_of_a_hash_says_so_instead_of_no(tmp_path: Path) -> None:
+    """Two machines share a ledger, and the key of one was not rotated yet: an edit by a person looks otherwise."""
+    path = tmp_path / "ledger.db"
+    older, newer = at(path, OLD), at(path, NEW, OLD)
+    with pytest.raises(ConfigurationError, match="every machine"):
+        older.ledger.seal.matches(newer.ledger.seal.hash("x"), "x")
+    with pytest.raises(ConfigurationError, match="lacks the newest key"):
+        older.ledger.keys.rotate()  # the beginning of its next run
+
+
+# -- ledgers of earlier versions --------------------------------------------------------------------------------
+
+
+def earlier(path: Path, *listed: str, sealed_under: str = "") -> None:
+    """The rows that earlier versions kept: every key that was ever listed, and the last run's newest."""
+    shelf = at(path, OLD)
+    rows = {"key_fingerprints": json.dumps([Seal([key]).fingerprints[0] for key in listed])}
+    if sealed_under:
+        rows["sealed_under"] = Seal([sealed_under]).fingerprints[0]
+    with shelf.ledger.database.write() as connection:
+        connection.execute(sa.delete(t.meta).where(t.meta.c.key.startswith("key_")))
+        connection.execute(sa.insert(t.meta), [{"key": key, "value": value} for key, value in rows.items()])
+    shelf.ledger.close()
+
+
+def test_an_earlier_ledger_that_ran_under_the_new_key_refuses_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    earlier(path, OLD, NEW, sealed_under=NEW)
+    refused(path, OLD)
+    at(path, NEW).ledger.close()  # the old key may have been dropped long ago
+    refused(path, OLD)
+
+
+def test_an_earlier_ledger_without_a_run_accepts_any_key_it_knew(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    earlier(path, OLD, NEW)
+    refused(path, OTHER)
+    at(path, OLD).ledger.close()
+    refused(path, OTHER)
+
+
+def test_hashes_of_earlier_versions_keep_every_key_that_may_have_made_them(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shelf = at(path, OLD)
+    bare = shelf.ledger.seal.hash("before").partition(":")[2]
+    shelf.save(planned("00Q1", buying("70011"), baseline=bare))
+    earlier(path, OLD, sealed_under=OLD)
+    newer = at(path, NEW, OLD)
+    newer.ledger.keys.rotate()
+    assert newer.ledger.seal.matches(bare, "before")
+    assert "records close" in refused(path, NEW)
+
+
+def test_an_earlier_ledger_is_looked_through_when_a_key_is_dropped_with_the_update(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    deliver(at(path, OLD))
+    earlier(path, OLD, NEW)
+    assert "wait to be written" in refused(path, NEW)
