@@ -26,15 +26,15 @@ class NetworkSettings:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # a proxy's address may hold a password
 
-    def transport(self, url: str, connect_retries: int = 0) -> BoundedTransport:
-        """Connections to the site at an address.
+    def transport(self, url: str, connect_retries: int = 0, *, reuse: bool = True) -> BoundedTransport:
+        """Connections to the site at an address, kept open for later requests unless `reuse` is false.
 
         Raises:
             ConfigurationError: the proxy or the certificates that apply cannot be used.
         """
         setting, proxy = self.proxy_for(url)
         tls = self.tls if url.startswith("https") else None
-        return BoundedTransport(tls, proxy, setting, connect_retries)
+        return BoundedTransport(tls, proxy, setting, connect_retries, reuse=reuse)
 
     def proxy_for(self, url: str) -> tuple[str, str]:
         """The setting that names the proxy for an address, and the proxy; both empty where there is none.

@@ -28,10 +28,18 @@ class BoundedTransport(httpx.HTTPTransport):
         proxy: address of an HTTP proxy, with its login if it has one.
         proxy_setting: the setting that names the proxy, for messages.
         connect_retries: how often a connection that did not open is tried again within the same deadline.
+        reuse: keep connections open for later requests. A site may close a kept one at the moment in which the next
+            request leaves, and then it is not known whether that request arrived.
     """
 
     def __init__(
-        self, tls: ssl.SSLContext | None, proxy: str = "", proxy_setting: str = "", connect_retries: int = 0
+        self,
+        tls: ssl.SSLContext | None,
+        proxy: str = "",
+        proxy_setting: str = "",
+        connect_retries: int = 0,
+        *,
+        reuse: bool = True,
     ) -> None:
         super().__init__(verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
         super().close()  # httpx has no way to pass a network: its pool is replaced by one that has ours
@@ -39,7 +47,7 @@ class BoundedTransport(httpx.HTTPTransport):
         limits: dict[str, Any] = {
             "ssl_context": tls,
             "max_connections": MOST_CONNECTIONS,
-            "max_keepalive_connections": MOST_IDLE_CONNECTIONS,
+            "max_keepalive_connections": MOST_IDLE_CONNECTIONS if reuse else 0,
             "keepalive_expiry": IDLE_S,
             "retries": connect_retries,
             "network_backend": _Backend(),

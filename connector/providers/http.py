@@ -1,7 +1,7 @@
 """One HTTP client per vendor: the rate budget, and answers sorted by what they mean for money.
 
-Reads are repeated (bounded by attempts and time, obeying Retry-After); a paid request is sent once. Time and size of
-each request are bounded by `connector.net`.
+Reads are repeated (bounded by attempts and time, obeying Retry-After) on connections that are kept open; a paid request
+is sent once, on a connection of its own. Time and size of each request are bounded by `connector.net`.
 """
 
 import time
@@ -147,7 +147,9 @@ class VendorHttp:
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in headers.values()):
             raise ConfigurationError(f"{key_setting} holds spaces or characters that no key has; copy the key again")
         self._headers = {**_HEADERS, **headers}
-        self._transport = transport or (network or _DEFAULT_NETWORK).transport(base_url)
+        network = network or _DEFAULT_NETWORK
+        self._transport = transport or network.transport(base_url)
+        self._fresh = transport or network.transport(base_url, reuse=False)
 
     def read(self, path: str, params: Mapping[str, str] | None = None, timeout_s: float = READ_TIMEOUT_S) -> Answer:
         """GET something free; repeated while that can help.
@@ -209,6 +211,7 @@ class VendorHttp:
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()
+        self._fresh.close()
 
     def _repeat(self, send: Callable[[], Answer]) -> Answer:
         retrying = tenacity.Retrying(
@@ -243,8 +246,12 @@ class VendorHttp:
             self._pace.acquire()
         url = httpx.URL(self._base_url + path)
         request = httpx.Request(method, url, params=params, headers=self._headers, json=body)
+        transport = self._transport
+        if method == "POST":  # each may cost credits: a kept connection may have been closed by the vendor just now
+            transport = self._fresh
+            request.headers["Connection"] = "close"
         try:
-            reply = exchange(self._transport, request, Budget(timeout_s, MAX_BYTES), self._clock)
+            reply = exchange(transport, request, Budget(timeout_s, MAX_BYTES), self._clock)
         except NoAnswerError as error:
             if error.lasting and permit:
                 self._refuse(f"{self.name} {error.why}", error)

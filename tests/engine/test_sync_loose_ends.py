@@ -125,7 +125,7 @@ def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, stage: Stage) -
 
 
 def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: World, stage: Stage) -> None:
-    """Values that wait are sealed again; the old key stays for the baseline that it has hashed, the new one for good."""
+    """Values that wait are sealed again; the old key stays while it is needed, and the new one for good."""
     if on_postgres(stage.folder):
         pytest.skip("its key is a setting of each process: here the key's file is changed")
     person = world.person()
