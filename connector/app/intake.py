@@ -14,6 +14,7 @@ from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
 from connector.core.vendor_values import id_of
 from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
+from connector.store.hints import Receipt
 from connector.store.inbox import Arrival, ConflictError, RequestState
 from connector.store.ledger import Ledger
 
@@ -23,6 +24,10 @@ _VENDOR_ID = re.compile(r"[!-~]{1,200}")  # lone surrogates and NUL are JSON, an
 
 class NotAcceptedError(Exception):
     """A request that cannot be done; the text is fixed, and quotes nothing of it."""
+
+
+class CrowdedError(Exception):
+    """As many callbacks as are kept wait for one request; another may be sent later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +154,23 @@ class Intake:
         return self._ledger.seal.attempt_of(address) is not None
 
     def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
-        """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body."""
+        """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body.
+
+        Raises:
+            CrowdedError: too many wait for the same request.
+        """
         attempt_id = self._ledger.seal.attempt_of(address)
         vendor_id, external_id = id_of(body.get("_id")), body.get("external_id")
         if attempt_id is None or vendor_id is None or not _VENDOR_ID.fullmatch(vendor_id):
             return False
         if external_id is not None and external_id != attempt_id:
             return False
-        known = self._ledger.hints.receive(attempt_id, vendor_id, self._clock.now())
-        if known:
+        receipt = self._ledger.hints.receive(attempt_id, vendor_id, self._clock.now())
+        if receipt is Receipt.CROWDED:
+            raise CrowdedError
+        if receipt is Receipt.STORED:
             self._wake()
-        return known
+        return receipt is not Receipt.UNKNOWN
 
     def is_ready(self) -> bool:
         """Whether the ledger answers."""
@@ -187,4 +198,4 @@ class Intake:
         }
 
 
-__all__ = ["Accepted", "ConflictError", "Intake", "NotAcceptedError", "Notified"]
+__all__ = ["Accepted", "ConflictError", "CrowdedError", "Intake", "NotAcceptedError", "Notified"]

@@ -23,6 +23,7 @@ from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
 STRETCH_AFTER = timedelta(minutes=5)
 STRETCHED_POLL_S = 60.0
+NO_SUCH_ID = frozenset({400, 422})  # of a read by id: the vendor can have nothing under it
 GONE = "paid earlier, no longer readable at the vendor"
 
 
@@ -201,8 +202,12 @@ def adopt_hint(run: Run, provider: Provider, hint: Hint) -> None:
         confirmed = provider.knows_task(hint.vendor_id, hint.attempt_id, hint.person)
     except NotThereError:
         confirmed = False
-    except (RefusedError, StopError):
-        return  # the next run asks again; an id that the vendor chokes on says nothing about the vendor
+    except RefusedError as error:
+        if error.status not in NO_SUCH_ID:
+            return  # the next run asks again; an id that the vendor chokes on says nothing about the vendor
+        confirmed = False
+    except StopError:
+        return
     if confirmed:
         now = run.now()
         run.parts.ledger.attempts.accept(hint.attempt_id, hint.vendor_id, now, {}, {}, [], now)

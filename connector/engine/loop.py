@@ -83,7 +83,6 @@ class _Agenda:
 
     def _pieces(self, *, partial: bool) -> Iterator[Piece]:
         busy = self.lane.keys
-        yield from self._hints(busy)
         yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
         if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
@@ -91,6 +90,7 @@ class _Agenda:
         yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
+        yield from self._hints(busy)  # last, for others may send them too
 
     def _looking_up(self, busy: set[str]) -> bool:
         return bool(self._names) or any(key.startswith("look up ") for key in busy)
@@ -136,8 +136,8 @@ class _Agenda:
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
     def _hints(self, busy: set[str]) -> Iterator[Piece]:
-        """Callbacks about requests whose own answer was lost."""
-        if not self._provider.calls_back:
+        """Callbacks about requests whose own answer was lost; they get no more time than the run has."""
+        if not self._provider.calls_back or self._run.out_of_time:
             return
         for hint in self._run.parts.ledger.hints.waiting(self._provider.source):
             key = f"hint {hint.id}"
@@ -242,8 +242,11 @@ class Loop:
         hurried = patience is Patience.SHORT and self._is_past(run.began_s, SHORT_PATIENCE_S)
         if hurried or patience is Patience.NONE:
             self._until_s = min(self._until_s, run.monotonic())
-        if run.monotonic() >= self._until_s:
-            run.out_of_time = True
+        self._watch_the_deadline()
+
+    def _watch_the_deadline(self) -> None:
+        if self._run.monotonic() >= self._until_s:
+            self._run.out_of_time = True
 
     def _still_ours(self) -> None:
         """Go no further with a run that another process has taken over: our lock was lost with its session.
@@ -261,6 +264,7 @@ class Loop:
         started = False
         partial = self._may_leave_partly_filled(agenda)
         while agenda.lane.free:
+            self._watch_the_deadline()
             piece = agenda.next(partial=partial)
             if piece is None:
                 break

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connector.app.intake import ConflictError, Intake, NotAcceptedError
+from connector.app.intake import ConflictError, CrowdedError, Intake, NotAcceptedError
 from connector.server import messages, openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
@@ -26,6 +26,7 @@ MOST_REQUEST_BYTES = 128 * 1024
 MOST_MESSAGE_BYTES = 1024 * 1024
 MOST_CALLBACK_BYTES = 64 * 1024
 MISDIRECTED = 421
+RETRY_AFTER_S = "300"  # by then a run has asked the vendor about the callbacks that wait
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _XML = {"text/xml", "application/xml"}
 _WORDS = {404: "not found", 405: "this method is not served here"}
@@ -169,12 +170,14 @@ async def _stored(work: Callable[[], Any]) -> Any:  # noqa: ANN401 whatever the 
     """Do what touches the ledger outside the event loop.
 
     Raises:
-        HTTPException: 409, 400 or 503, with fixed words.
+        HTTPException: 409, 400, 429 or 503, with fixed words.
     """
     try:
         return await run_in_threadpool(work)
     except ConflictError:
         raise HTTPException(409, "this request_id was used for another body") from None
+    except CrowdedError:
+        raise HTTPException(429, "too many callbacks wait for this request", {"Retry-After": RETRY_AFTER_S}) from None
     except NotAcceptedError as error:
         raise HTTPException(400, str(error)) from None
     except sa.exc.SQLAlchemyError as error:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 import sqlalchemy as sa
 
@@ -11,7 +12,19 @@ from connector.store.database import Database
 from connector.store.follow_ups import reset_pace
 from connector.store.outbox import Outbox
 
+# A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
+# than this. The vendor is asked about each, within a run's time and after everything else.
+MOST_RECEIPTS = 5  # of one attempt
 _A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
+
+
+class Receipt(Enum):
+    """What becomes of a callback when it arrives."""
+
+    UNKNOWN = "there is no such request"
+    STORED = "it is kept, or its task was made due"
+    WITHOUT_EFFECT = "it repeats an earlier one, or names another task than the known one"
+    CROWDED = "too many wait for this request already; it may be sent again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +49,30 @@ class Hints:
         self._db = database
         self._outbox = outbox
 
-    def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> bool:
-        """Store what was told; False when there is no such request.
+    def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> Receipt:
+        """Store a callback, unless it repeats an earlier one or too many wait already.
 
-        Where the request's task is known, a hint of the same id makes it due at once, and one of another is nothing.
+        Where the request's task is known, a callback of the same id makes it due at once, the first time only; one of
+        another id is nothing.
         """
         with self._db.write(alone=False) as connection:
-            attempt = connection.execute(sa.select(_A.provider).where(_A.id == attempt_id)).one_or_none()
-            if attempt is None:
-                return False
+            # Locked: of two that arrive at once, each counts the other.
+            mine = sa.select(_A.provider).where(_A.id == attempt_id).with_for_update()
+            if connection.execute(mine).one_or_none() is None:
+                return Receipt.UNKNOWN
             task = connection.execute(
                 sa.select(_K.id, _K.vendor_id).where(_K.attempt_id == attempt_id).limit(1)
             ).one_or_none()
-            if task is None:
-                connection.execute(
-                    self._db.insert(t.hint)
-                    .values(attempt_id=attempt_id, vendor_id=vendor_id, state="waiting", received_at=now)
-                    .on_conflict_do_nothing(index_elements=["attempt_id", "vendor_id"])
-                )
-            elif task.vendor_id != vendor_id:
-                return True
-            else:
+            if task is not None and task.vendor_id != vendor_id:
+                return Receipt.WITHOUT_EFFECT
+            refusal = self._make_room(connection, attempt_id, vendor_id)
+            if refusal is not None:
+                return refusal
+            state = "waiting" if task is None else "used"
+            connection.execute(
+                sa.insert(t.hint).values(attempt_id=attempt_id, vendor_id=vendor_id, state=state, received_at=now)
+            )
+            if task is not None:
                 connection.execute(
                     sa.update(t.task).where(_K.id == task.id, _K.state == "open").values(next_poll_at=now)
                 )
@@ -64,7 +80,21 @@ class Hints:
             for mapping in connection.scalars(sa.select(_U.mapping).where(theirs).distinct()):
                 reset_pace(connection, mapping)
                 self._outbox.work(connection, mapping)
-        return True
+        return Receipt.STORED
+
+    def _make_room(self, connection: sa.Connection, attempt_id: str, vendor_id: str) -> Receipt | None:
+        """Why a callback is not stored; one that the vendor did not confirm makes room for another."""
+        query = sa.select(_H.id, _H.vendor_id, _H.state).where(_H.attempt_id == attempt_id).order_by(_H.id)
+        stored = connection.execute(query).all()
+        if any(row.vendor_id == vendor_id for row in stored):
+            return Receipt.WITHOUT_EFFECT
+        if len(stored) < MOST_RECEIPTS:
+            return None
+        refused = next((row.id for row in stored if row.state == "refused"), None)
+        if refused is None:
+            return Receipt.CROWDED
+        connection.execute(sa.delete(t.hint).where(_H.id == refused))
+        return None
 
     def waiting(self, source: Source, limit: int = 20) -> list[Hint]:
         """Hints of requests whose answer was lost, oldest first; a request under way has its own answer to come."""

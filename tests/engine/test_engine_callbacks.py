@@ -3,14 +3,18 @@
 The stage's simulated vendor does not send by itself: a test says when what arrives.
 """
 
+import contextlib
+
 import pytest
 from stage import Stage, World, email_only
 
-from connector.app.intake import Intake
+from connector.app.intake import CrowdedError, Intake
 from connector.core.model import Outcome
+from connector.providers.salesfinity import Salesfinity
 from connector.simulator.people import SimPerson
 from connector.simulator.salesfinity_state import Lookup
 from connector.store import tables as t
+from connector.store.hints import MOST_RECEIPTS
 
 URL = "https://connector.example.com"
 
@@ -172,3 +176,58 @@ def _lose(world: World, stage: Stage) -> SimPerson | None:
     assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=1)
     return None
+
+
+def _forge(stage: Stage, lookup: Lookup, count: int, *, begin: int = 0) -> int:
+    """Someone who has learnt one address sends ids of their own; how many were taken."""
+    taken = 0
+    for number in range(begin, begin + count):
+        with contextlib.suppress(CrowdedError):
+            taken += call_back(stage, lookup, _id=f"66f0a1b2c3d4e5f6{number:08d}")
+    return taken
+
+
+def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    _lose(world, stage)
+    assert _forge(stage, lookups(world)[0], 200) == MOST_RECEIPTS
+    lead = world.lead(world.person())
+    before = len(world.salesfinity.requests.entries)
+    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"]
+    made = [one.operation for one in world.salesfinity.requests.entries[before:]]
+    assert made.index("requestEmailEnrichment") < made.index("getEmailEnrichment")  # the purchase came first
+    forged = made.count("getEmailEnrichment") - 1  # one poll of the purchase
+    assert forged == MOST_RECEIPTS
+
+
+def test_callbacks_that_never_end_do_not_make_a_run_longer(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is asked about, the next arrives: the run ends all the same, and the true one is taken by the next."""
+    person = world.person()
+    lead = world.lead(person)
+    _lose(world, stage)
+    mine, asked = lookups(world)[0], list[str]()
+    knows = Salesfinity.knows_task
+
+    def slow(self: Salesfinity, task_id: str, attempt_id: str, name: str) -> bool:
+        if len(asked) < 500:
+            asked.append(task_id)
+            world.clock.advance(seconds=30)
+            with contextlib.suppress(CrowdedError):
+                call_back(stage, mine, _id=f"66f0a1b2c3d4e5f6{len(asked):08d}")
+        return knows(self, task_id, attempt_id, name)
+
+    monkeypatch.setattr(Salesfinity, "knows_task", slow)
+    _forge(stage, mine, 1, begin=1000)
+    ending = stage.other()
+    ending.wait_s = 300.0
+    began = world.clock.now()
+    assert ending.sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert (world.clock.now() - began).total_seconds() < 400
+    assert 5 <= len(asked) <= 12
+    monkeypatch.undo()
+    assert call_back(stage, mine)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.work_email

@@ -13,6 +13,7 @@ from connector.app.joining import CALLBACK_PATH
 from connector.core.errors import ConfigurationError
 from connector.server.site import Secrets
 from connector.store import tables as t
+from connector.store.hints import MOST_RECEIPTS
 from connector.store.seal import Seal, new_key
 
 pytest_plugins = ("server_fixtures",)
@@ -88,8 +89,25 @@ def test_the_task_of_a_known_request_is_read_at_once(house: House) -> None:
     house.clock.time += timedelta(seconds=7)
     assert house.call_back(address(house, attempt_id), {"_id": LOOKUP}).status_code == 200
     assert next_poll(house) == house.clock.time
-    assert hints(house) == []
+    assert hints(house) == [(attempt_id, LOOKUP, "used")]
     assert house.wakes == 1
+    house.clock.time += timedelta(seconds=1)
+    assert house.call_back(address(house, attempt_id), {"_id": LOOKUP}).status_code == 200
+    assert next_poll(house) == house.clock.time - timedelta(seconds=1)
+    assert house.wakes == 1
+
+
+def test_too_many_callbacks_for_one_request_are_sent_away_without_effect(house: House) -> None:
+    attempt_id = sent(house)
+    mine = address(house, attempt_id)
+    for number in range(MOST_RECEIPTS):
+        assert house.call_back(mine, {"_id": f"forged-{number}"}).status_code == 200
+    response = house.call_back(mine, {"_id": LOOKUP})
+    assert error_of(response, 429) == "too many callbacks wait for this request"
+    assert response.headers["retry-after"].isdecimal()
+    assert len(hints(house)) == house.wakes == MOST_RECEIPTS
+    assert house.call_back(mine, {"_id": "forged-0"}).status_code == 200  # a repeat is answered, and does nothing
+    assert house.wakes == MOST_RECEIPTS
 
 
 def test_another_id_than_that_of_the_known_task_is_ignored(house: House) -> None:
@@ -109,7 +127,7 @@ def test_a_callback_after_the_end_of_its_task_changes_nothing(house: House) -> N
     house.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
     assert house.call_back(address(house, attempt_id), {"_id": LOOKUP}).status_code == 200
     assert next_poll(house) is None
-    assert hints(house) == []
+    assert hints(house) == [(attempt_id, LOOKUP, "used")]
 
 
 # -- addresses --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from ledger_shelf import LENSMOR, START, Shelf
 
 from connector.store import tables as t
+from connector.store.hints import MOST_RECEIPTS, Receipt
 from connector.store.rows import Batch
 
 
@@ -22,7 +23,7 @@ def bought(shelf: Shelf, *people: str) -> Batch:
 
 
 def receive(shelf: Shelf, attempt_id: str, vendor_id: str = "v1") -> bool:
-    return shelf.ledger.hints.receive(attempt_id, vendor_id, shelf.now)
+    return shelf.ledger.hints.receive(attempt_id, vendor_id, shelf.now) is not Receipt.UNKNOWN
 
 
 def stored(shelf: Shelf) -> list[tuple[object, object]]:
@@ -80,7 +81,44 @@ def test_a_known_task_is_due_at_once(shelf: Shelf) -> None:
     shelf.pass_time(30)
     assert receive(shelf, batch.attempt_id)
     assert [row["next_poll_at"] for row in shelf.all(t.task)] == [shelf.now]
-    assert stored(shelf) == []
+    assert stored(shelf) == [("v1", "used")]
+
+
+def test_a_known_task_is_made_due_once_however_often_its_callback_comes(shelf: Shelf) -> None:
+    batch = bought(shelf)
+    shelf.accept(batch, "v1")
+    receive(shelf, batch.attempt_id)
+    first = shelf.now
+    shelf.ledger.follow_ups.looked("lead", shelf.now, 1.0, moved=False)
+    shelf.pass_time(30)
+    again = shelf.ledger.hints.receive(batch.attempt_id, "v1", shelf.now)
+    assert again is Receipt.WITHOUT_EFFECT
+    assert [row["next_poll_at"] for row in shelf.all(t.task)] == [first]
+    assert is_paced(shelf)  # nor is its mapping looked at before its time
+
+
+def test_only_a_few_are_kept_for_one_request(shelf: Shelf) -> None:
+    batch, other = bought(shelf, "70011"), bought(shelf, "70012")
+    shelf.lose(batch)
+    shelf.lose(other)
+    told = [shelf.ledger.hints.receive(batch.attempt_id, f"v{number}", shelf.now) for number in range(50)]
+    assert told == [Receipt.STORED] * MOST_RECEIPTS + [Receipt.CROWDED] * (50 - MOST_RECEIPTS)
+    assert len(stored(shelf)) == MOST_RECEIPTS
+    assert receive(shelf, other.attempt_id, "v1")
+    assert waiting(shelf)[-1] == ("v1", "70012")
+
+
+def test_one_that_the_vendor_did_not_confirm_makes_room_for_the_true_one(shelf: Shelf) -> None:
+    batch = bought(shelf)
+    shelf.lose(batch)
+    for number in range(MOST_RECEIPTS):
+        receive(shelf, batch.attempt_id, f"forged-{number}")
+    assert shelf.ledger.hints.receive(batch.attempt_id, "true", shelf.now) is Receipt.CROWDED
+    first, *_ = shelf.ledger.hints.waiting(LENSMOR)
+    shelf.ledger.hints.done(first, used=False)
+    assert shelf.ledger.hints.receive(batch.attempt_id, "true", shelf.now) is Receipt.STORED
+    assert len(stored(shelf)) == MOST_RECEIPTS
+    assert ("true", "70011") in waiting(shelf)
 
 
 def test_an_ended_task_stays_ended(shelf: Shelf) -> None:
