@@ -9,6 +9,7 @@ from connector.app.belonging import bind
 from connector.app.configuring import LOGIN, Survey, folder_of, survey
 from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
 from connector.app.mappings import GivenMappings, load_mappings
+from connector.app.private_files import open_to_others, why_nothing_can_be_bought
 from connector.config import LoadedMapping, env_file_here
 from connector.config.schedule import next_time
 from connector.core.errors import ConfigurationError, ConnectorError
@@ -55,6 +56,7 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
     findings = [*_files(mappings), *_settings(found, mappings)]
     ledger = _ledger(found, findings)
     try:
+        findings += _own_files(found, ledger)
         providers = _providers(found, mappings, ledger, findings)
         now = datetime.now(UTC)
         for one in mappings.loaded:
@@ -105,6 +107,15 @@ def _ledger(found: Survey, findings: list[Finding]) -> Ledger:
     except ConfigurationError as error:
         findings.append(Finding("ledger", ok=False, message=str(error)))
         return ledger_in_memory()
+
+
+def _own_files(found: Survey, ledger: Ledger) -> Iterator[Finding]:
+    if not found.about("CONNECTOR_DATABASE_URL"):
+        for advice in open_to_others(found.configured, ledger):
+            yield Finding("file mode", ok=True, message=advice, warning=True)
+    problem = why_nothing_can_be_bought(ledger)
+    if problem:
+        yield Finding("recovery journal", ok=False, message=problem)
 
 
 def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm | None) -> Iterator[Finding]:

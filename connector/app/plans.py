@@ -13,6 +13,7 @@ from connector.core.errors import ConfigurationError
 from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord
 from connector.core.person import Source
 from connector.core.preview import Preview
+from connector.store.private import open_private
 
 ANEW = "make a new plan: connector plan -m {names} --out {path}"
 
@@ -73,7 +74,8 @@ def write_plan(plan: FrozenPlan, path: Path) -> None:
     """
     draft = path.with_name(f"{path.name}.{token_hex(4)}")
     try:
-        draft.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        with open(draft, "x", encoding="utf-8", opener=open_private) as file:
+            file.write(plan.model_dump_json(indent=1) + "\n")
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from connector.simulator.salesforce.ids import new_organization_id
 from connector.simulator.salesforce.schema import Field
 from connector.simulator.seed import seed_bulk, seed_demo
 from connector.simulator.server import Simulator, Urls
+from connector.store.private import OWNER_ONLY
 
 CLIENT_ID, CLIENT_SECRET = "sim-client-id", "sim-client-secret"
 KEYS = {"lensmor": "sim-lensmor-key", "salesfinity": "sim-salesfinity-key"}
@@ -192,7 +193,7 @@ def write_env(path: Path, settings: str) -> None:
     if path.name != ENV_FILE:
         settings += f"CONNECTOR_DATABASE_URL=sqlite:///{_ledger_of(path).name}\n"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
+from connector.store.private import make_private
 
 MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
 WRITE_LOCK = 7_226_002
@@ -151,6 +152,9 @@ def _engine(url: str) -> sa.Engine:
 
 def _sqlite(url: sa.URL, *, in_memory: bool) -> sa.Engine:
     pool: dict[str, Any] = {"poolclass": sa.pool.StaticPool} if in_memory else {}
+    if not in_memory and url.database:
+        with contextlib.suppress(OSError):  # SQLite says what is wrong, when it opens the file
+            make_private(Path(url.database))  # its write-ahead log gets the same mode
     engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)

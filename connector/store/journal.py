@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from connector.core.errors import JournalError
+from connector.store.private import OWNER_ONLY
 
-OWNER_ONLY = 0o600
 BLOCK_BYTES = 4096
 # The longest line: the attempt and the task (at most 200 characters), and for each purchase its number, twice, with the
 # reason why the vendor will never deliver it.
@@ -166,14 +166,15 @@ class RecoveryJournal:
         """
         adoption = Adoption()
         with contextlib.ExitStack() as held:
-            finish = [self._open(path, knows, adoption, held) for path in self._files()]
+            finish = [self._open(path, knows, adoption, held) for path in self.files()]
             if self._former is not None and self._former.exists():
                 finish.append(self._open_former(self._former, knows, adoption, held))
             yield adoption
             for drop in finish:
                 drop()
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """Its files as they stand, those of requests in flight included."""
         return [] if self._folder is None else sorted(self._folder.glob(f"{self._name}.*.journal"))
 
     def _open(

@@ -12,12 +12,13 @@ import threading
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import sqlalchemy as sa
 
 from connector.core.errors import LockedError
 from connector.store.database import Database
+from connector.store.private import open_private
 
 HELD = "another run drives this ledger; wait for it to finish"
 # Any fixed numbers: the kinds of advisory locks.
@@ -83,7 +84,7 @@ class FileLocks:
         if self._path is None:
             yield
             return
-        with self._path.open("a") as file:
+        with _opened(self._path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -109,7 +110,7 @@ class FileLocks:
         if self._wanted is None:
             yield
             return
-        with self._wanted.open("a") as file:
+        with _opened(self._wanted) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
@@ -117,7 +118,7 @@ class FileLocks:
         """Whether anybody shares it; only the one driver looks, so no other process's look is in the way."""
         if self._wanted is None or not self._wanted.exists():
             return False
-        with self._looking, self._wanted.open("a") as file:
+        with self._looking, _opened(self._wanted) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -144,6 +145,11 @@ class FileLocks:
     def is_alive(self, owner: str) -> bool:
         """Whether it is ourselves, in another thread."""
         return owner in self._present
+
+
+def _opened(path: Path) -> TextIO:
+    """A lock file; made for its owner only, since a lock that others hold would stop every run."""
+    return open(path, "a", encoding="ascii", opener=open_private)
 
 
 class SessionLocks:

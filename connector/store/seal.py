@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import FieldValue
+from connector.store.private import OWNER_ONLY
 
 _HASH_BYTES = 16
 
@@ -144,7 +145,7 @@ def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
 def _create_key_file(path: Path) -> None:
     """Written whole before it gets its name: of two processes that start at once, one wins and both read its key."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY)
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(new_key() + "\n")

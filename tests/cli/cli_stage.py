@@ -100,7 +100,9 @@ class Office:
         """Write `.env`, with some settings changed or (None) left out."""
         wanted = {name: value for name, value in (self.settings | changes).items() if value is not None}
         self.settings = wanted
-        (self.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
+        file = self.folder / ".env"
+        file.write_text("".join(f"{name}={value}\n" for name, value in wanted.items()))
+        file.chmod(0o600)
 
     def person(self) -> SimPerson:
         """Somebody whom both vendors know."""

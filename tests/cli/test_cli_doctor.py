@@ -1,10 +1,15 @@
 """Doctor beside a ledger: whatever makes every run end with exit code 2 is a line of its own."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from cli_stage import Office
 
+from connector.app.joining import Configured, open_ledger
+from connector.app.rehearsal import write_env
+from connector.config import Settings
 from connector.crm.interface import Usage
 from connector.crm.salesforce import SalesforceCrm
 from connector.simulator.salesforce.ids import to_18
@@ -87,3 +92,54 @@ def test_a_quota_that_cannot_be_read_is_explained(office: Office, monkeypatch: p
     monkeypatch.setattr(SalesforceCrm, "usage", lambda _: Usage())
     found = {check["subject"]: check for check in office.run("doctor", "-m", "lead", "--json").json["checks"]}
     assert "the user may not read /limits" in found["Salesforce quota"]["message"]
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(office: Office, umask: int) -> None:
+    office.lead()
+    before = os.umask(umask)
+    try:
+        assert office.run("plan", "-m", "lead", "--out", "plan.json").code == 0
+        assert office.run("sync", "-m", "lead").code == 0
+        write_env(office.folder / "rehearsal.env", "A=b\n")
+        ledger = open_ledger(
+            Configured(Settings(connector_database_url=f"sqlite:///{office.folder}/connector.db"), {}, None)
+        )
+        with ledger.drive(), ledger.locks.want(), ledger.journal.reserve(1):
+            made = [path for path in office.folder.rglob("*") if path.is_file() and "mappings" not in path.parts]
+            modes = {path.name: path.stat().st_mode & 0o777 for path in made}
+        ledger.close()
+    finally:
+        os.umask(before)
+    files = {"connector.db", "connector.db-wal", "connector.db-shm", "connector.db.key", "connector.db.lock"}
+    assert files | {"connector.db.lock.wanted", "plan.json", "rehearsal.env"} <= modes.keys()
+    assert any(name.endswith(".journal") for name in modes)
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_closes_it(used: Office) -> None:
+    (used.folder / f"connector-{'0' * 32}.ab.journal").touch()  # another ledger's
+    opened = [used.folder / name for name in (".env", "connector.db", "connector.db.key", "connector.db.lock")]
+    for path in opened:
+        path.chmod(0o644)
+    result = used.run("doctor", "-m", "lead", "--json")
+    told = [check for check in result.json["checks"] if check["subject"] == "file mode"]
+    assert result.code == 0
+    assert all(check["ok"] and check["warning"] for check in told)
+    assert [check["message"].rpartition(": ")[2] for check in told] == [f"chmod 600 {path}" for path in opened]
+    assert "file mode" in used.run("doctor", "-m", "lead").out
+    for path in opened:
+        path.chmod(0o600)
+    assert "file mode" not in used.run("doctor", "-m", "lead").out
+
+
+def test_doctor_tells_when_the_recovery_journal_has_no_space(used: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    result = used.run("doctor", "-m", "lead", "--json")
+    assert result.code == 2
+    (check,) = [check for check in result.json["checks"] if check["subject"] == "recovery journal"]
+    assert "No space left" in check["message"]
+    assert "free disk space" in check["message"]

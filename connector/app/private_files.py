@@ -1,0 +1,37 @@
+"""The connector's own files as `doctor` looks at them: who else can open them, and whether answers have a place."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from connector.app.configuring import Configured
+from connector.core.errors import JournalError
+from connector.store.database import sqlite_path
+from connector.store.ledger import Ledger
+from connector.store.private import advice_if_open
+
+BESIDE_LEDGER = (".key", ".lock", ".lock.wanted", ".spill")
+
+
+def open_to_others(configured: Configured, ledger: Ledger) -> list[str]:
+    """One line, with its remedy, for each file that other users of this machine can open."""
+    return [advice for path in _files(configured, ledger) if (advice := advice_if_open(path))]
+
+
+def _files(configured: Configured, ledger: Ledger) -> Iterator[Path]:
+    if configured.env_file is not None:
+        yield configured.env_file
+    path = sqlite_path(configured.ledger_url())
+    if path is not None:
+        yield path
+        log = () if advice_if_open(path) else ("-wal", "-shm")  # SQLite makes them with the mode of the ledger
+        yield from (path.with_name(path.name + suffix) for suffix in (*log, *BESIDE_LEDGER))
+    yield from ledger.journal.files()
+
+
+def why_nothing_can_be_bought(ledger: Ledger) -> str:
+    """Why the answer to a paid request would have no place; empty where it has one."""
+    try:
+        with ledger.journal.reserve(1):
+            return ""
+    except JournalError as error:
+        return str(error)
