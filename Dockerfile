@@ -6,7 +6,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/connector
 # The pinned versions first: this layer stays as long as they do. They include what PostgreSQL needs.
 COPY requirements.txt /src/
-RUN /opt/connector/bin/pip install -r /src/requirements.txt
+RUN /opt/connector/bin/pip install --require-hashes -r /src/requirements.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY connector /src/connector
 COPY mappings /src/mappings

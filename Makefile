@@ -55,10 +55,10 @@ format: $(STAMP)  ## put the code into shape
 bench: $(STAMP)  ## 10,000 Leads against the simulator; rewrites BENCHMARKS.md
 	$(BIN)/python -m benchmarks.run
 
-pins: $(STAMP)  ## recompute the pinned versions from pyproject.toml
-	.uv/bin/uv pip compile -q --upgrade --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject.toml
+	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  pyproject.toml -o requirements.txt
-	.uv/bin/uv pip compile -q --upgrade --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove everything that `make` made

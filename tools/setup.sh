@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Creates $VENV with the pinned versions of requirements-dev.txt and the connector itself; called by `make`.
+# Both installers refuse a file whose hash does not stand there.
 #
 # uv installs a hundred packages in seconds. Where uv cannot do the job (a company CA that it does not trust, a package
 # index that only pip is configured for), pip installs from the same pinned files, and one line names uv's reason.
@@ -92,14 +93,14 @@ get_uv() {
 install_with_uv() {
   get_uv &&
     "$UV_HOME/bin/uv" venv -q --clear --python "$PYTHON" "$VENV" &&
-    "$UV_HOME/bin/uv" pip sync -q --compile-bytecode --python "$VENV/bin/python" requirements-dev.txt &&
+    "$UV_HOME/bin/uv" pip sync -q --require-hashes --compile-bytecode --python "$VENV/bin/python" requirements-dev.txt &&
     "$UV_HOME/bin/uv" pip install -q --python "$VENV/bin/python" --no-deps -e .
 }
 
 install_with_pip() {
   "$PYTHON" -m venv --clear "$VENV" &&
     trust_system_in_pip "$VENV/bin/python" &&
-    "$VENV/bin/python" -m pip install -q -r requirements-dev.txt &&
+    "$VENV/bin/python" -m pip install -q --require-hashes -r requirements-dev.txt &&
     "$VENV/bin/python" -m pip install -q --no-deps -e .
 }
 

@@ -11,10 +11,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from connector.server.crowd import Crowd, address_of
+
 HEAD_TIMEOUT_S = 10.0  # for a whole request head, the first one of a connection included
 MOST_HEAD_BYTES = 64 * 1024
 KEEP_ALIVE_S = 5
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 500  # above it requests get 503; how many may wait, by address, stands in `crowd`
 STOP_TIMEOUT_S = 3  # for open requests; the rest of the ten seconds is for runs under way
 _Protocol: Any = AutoHTTPProtocol
 
@@ -22,24 +24,31 @@ _Protocol: Any = AutoHTTPProtocol
 class _Impatient(_Protocol):  # type: ignore[misc]
     """Closes a connection on which no request has begun for too long, or whose request's head has no end."""
 
+    crowd: Crowd  # of its server
     _patience: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to count."""
         super().connection_made(transport)
         self.access_log = False  # uvicorn writes paths, with their secrets, wherever somebody listens
+        self._address = address_of(transport.get_extra_info("peername"))
         self._wait()
+        self.crowd.waits(self, self._address)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hold nothing for it any more."""
         super().connection_lost(exc)
+        self.crowd.waits_no_more(self, self._address)
         if self._patience is not None:
             self._patience.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to no request yet; what is left of a refused one's body is only bounded by time."""
         super().data_received(data)
+        if self._is_served():
+            self.crowd.waits_no_more(self, self._address)
         begins = self.cycle is None or (self.cycle.response_complete and not self.cycle.more_body)
         self._head_bytes = self._head_bytes + len(data) if begins else 0
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
@@ -49,6 +58,17 @@ class _Impatient(_Protocol):  # type: ignore[misc]
         """Begin to count again."""
         super().on_response_complete()
         self._wait()
+        if not self._is_served() and not self.transport.is_closing():
+            self.crowd.waits(self, self._address)
+
+    def hang_up(self) -> None:
+        """Make room for another connection."""
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _is_served(self) -> bool:
+        """Whether a whole request of it has arrived and is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _wait(self) -> None:
         if self._patience is not None:
@@ -85,9 +105,13 @@ def server(application: ASGIApp, on_stop: Callable[[], None] = _nothing) -> uvic
         application: what answers.
         on_stop: called at the signal to stop.
     """
+
+    class Counted(_Impatient):
+        crowd = Crowd()
+
     config = uvicorn.Config(
         application,
-        http=_Impatient,
+        http=Counted,
         ws="none",
         access_log=False,
         log_config=None,

@@ -70,6 +70,21 @@ def instructions(path: Path) -> Iterator[tuple[str, str]]:
             yield word, rest.strip()
 
 
+def pins_of(path: Path) -> dict[str, list[str]]:
+    """A requirements file: by package, the hashes of its pinned version.
+
+    Raises:
+        AssertionError: a line is no pinned version.
+    """
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        pin, *hashes = line.split(" --hash=sha256:")
+        name, equals, _ = pin.partition("==")
+        assert equals, line
+        found[name] = [one.strip() for one in hashes]
+    return found
+
+
 def pod_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """The pod's part of a Deployment or CronJob."""
     spec = document["spec"]

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import ModuleType
 
 import pytest
-from deploy_files import DEPLOY, ROOT, instructions
+from deploy_files import DEPLOY, ROOT, instructions, pins_of
 
 
 def script() -> ModuleType:
@@ -44,10 +44,9 @@ def test_two_stages_from_the_same_slim_python() -> None:
 
 def test_the_versions_are_the_pinned_ones() -> None:
     installs = [rest for rest in values("RUN", STEPS) if "pip install" in rest]
-    assert ["-r /src/requirements.txt" in rest or "--no-deps" in rest for rest in installs] == [True, True]
-    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert all("==" in line for line in pins)
-    assert {"procrastinate", "psycopg", "psycopg-binary"} <= {line.partition("==")[0] for line in pins}
+    expected = ("--require-hashes -r /src/requirements.txt", "--no-deps /src")
+    assert [words in rest for words, rest in zip(expected, installs, strict=True)] == [True, True]
+    assert {"procrastinate", "psycopg", "psycopg-binary"} <= pins_of(ROOT / "requirements.txt").keys()
 
 
 def test_it_does_not_run_as_root() -> None:

@@ -168,7 +168,7 @@ def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, to
 @pytest.mark.long
 def test_where_both_fail_there_is_no_stamp(machine: Machine) -> None:
     machine.uv("exit 1")
-    (machine.folder / "requirements-dev.txt").write_text("no-such-package-of-ours==1.0\n")
+    (machine.folder / "requirements-dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{0:064}\n")
     done = machine.setup()
     assert done.returncode != 0
     assert "No matching distribution found for no-such-package-of-ours" in done.stderr

@@ -1,0 +1,41 @@
+"""The pinned versions: each with the hashes of its files, installed with them only, and no address to load from."""
+
+import re
+from pathlib import Path
+
+import pytest
+from deploy_files import ROOT, pins_of
+
+FILES = ("requirements.txt", "requirements-dev.txt")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_version_has_the_hashes_of_its_files(name: str) -> None:
+    pins = pins_of(ROOT / name)
+    assert len(pins) > 50
+    assert {package: hashes for package, hashes in pins.items() if not hashes} == {}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", one) for hashes in pins.values() for one in hashes)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_address_to_load_from_is_named(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"://|--index|--extra-index|--find-links|--trusted-host|^-i\b", text, re.MULTILINE)
+
+
+def test_what_runs_is_what_is_tested() -> None:
+    run, tested = (pins_of(ROOT / name) for name in FILES)
+    assert {package: tested.get(package) for package in run} == run
+
+
+@pytest.mark.parametrize("file", ["tools/setup.sh", "Dockerfile"])
+def test_each_installer_requires_the_hashes(file: str) -> None:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    installing = [line for line in lines if re.search(r"pip (sync|install)\b.*requirements", line)]
+    assert installing
+    assert all("--require-hashes" in line for line in installing)
+
+
+def test_the_rule_that_computes_the_pins_computes_the_hashes() -> None:
+    rule = Path(ROOT / "Makefile").read_text(encoding="utf-8").partition("\npins:")[2].partition("\n\n")[0]
+    assert rule.count("pip compile") == rule.count("--generate-hashes") == 2
