@@ -141,6 +141,7 @@ class Run:
         left_for_later: why records keep their flag, though nothing is wrong with them.
         reported: reasons that have their attention entry already.
         plan: the frozen plan that the run applies.
+        live_plans: plans that were applied not long ago: their unfinished records are their own.
         budget_id: runs with the same one share what a run may spend.
         began_s: the monotonic time at which this process began with it.
     """
@@ -184,6 +185,7 @@ class Run:
     reported: set[str] = field(default_factory=set)
     unknown_words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     plan: FrozenPlan | None = None
+    live_plans: frozenset[str] = frozenset()
     budget_id: str | None = None
     began_s: float = field(init=False)
 

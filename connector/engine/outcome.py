@@ -77,6 +77,8 @@ def channel_results(
     select = run.mappings[row.mapping].select
     if (row.mapping, row.crm_id) in run.asked or record.values.get(select.flag_field) == select.asks:
         return results
+    if row.chosen and row.plan_id in run.live_plans:
+        return results  # it never had a flag, and its plan goes on with it
     # Where the status says "in progress" by our own word, that word must not stay.
     let_go = {
         r.channel: ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=not row.in_progress)

@@ -6,13 +6,14 @@ Whatever ends a pass early, the ledger is left so that the next one goes on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from connector.core.ages import PLAN_KEPT
 from connector.core.errors import ConnectorError, LockedError, StopError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
 from connector.engine import books, collect, reconcile, write
-from connector.engine.apply import take_up
+from connector.engine.apply import drop_unselected, take_up
 from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
 from connector.engine.pull import flagged, pull, within
@@ -86,6 +87,7 @@ def _begin(parts: Parts, job: Job) -> Run:
         still_at_work=at_work,
         override_guards=job.override_guards,
         plan=job.plan,
+        live_plans=parts.ledger.plans.live(now - PLAN_KEPT),
         budget_id=plan_id,
     )
 
@@ -103,7 +105,7 @@ def _take_up(run: Run, job: Job) -> None:
         selection = within(job.selections.get(name) or flagged(mapping), run.pulled)
         pull(run, mapping, selection, usual=usual, guarded=job.command in _GUARDED)
     if not job.selections:
-        ledger.records.drop_unselected(run.id, [name for name in names if name not in run.guarded], run.now())
+        drop_unselected(run, [name for name in names if name not in run.guarded])
 
 
 def _work(run: Run) -> None:

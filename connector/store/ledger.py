@@ -23,6 +23,7 @@ from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
 from connector.store.outbox import NoOutbox, Outbox
 from connector.store.planning import Planning
+from connector.store.plans import Plans
 from connector.store.records import Records
 from connector.store.results import Results
 from connector.store.runs import Runs
@@ -68,6 +69,7 @@ class Ledger:
         self.inbox = Inbox(database, outbox)
         self.operator = Operator(database)
         self.planning = Planning(database)
+        self.plans = Plans(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
         self.runs = Runs(database, seal, outbox)

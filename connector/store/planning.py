@@ -14,6 +14,7 @@ from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, S
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.knowledge import Knowledge
+from connector.store.record_sql import plan_of
 from connector.store.rows import chunks, tried_to
 
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
@@ -220,7 +221,7 @@ def _insert_records(
         for record in records
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
-        connection.execute(sa.insert(t.record), list(part))
+        connection.execute(sa.insert(t.record).values(plan_id=plan_of(run_id)), list(part))
     ids: dict[str, int] = {}
     for some in chunks([record.crm_id for record in records]):
         query = sa.select(_R.crm_id, _R.id).where(_R.mapping == mapping, _R.state == "open", _R.crm_id.in_(some))
@@ -249,6 +250,7 @@ def _take_up(
         .where(_R.id == record_id)
         .values(
             run_id=run_id,
+            plan_id=sa.func.coalesce(plan_of(run_id), _R.plan_id),
             personnel_id=record.person.personnel_id,
             event_id=record.person.event_id,
             linkedin=record.person.linkedin,

@@ -1,6 +1,7 @@
 """Conditions and statements about records that several methods share."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -43,9 +44,22 @@ def may_be_repeated() -> sa.ColumnElement[bool]:
     return sa.and_(_R.chosen, _R.id.in_(unsent))
 
 
-def runs_of(plan_id: str) -> sa.Select[tuple[str]]:
-    """The runs that apply a frozen plan."""
-    return sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)
+def plan_of(run_id: str) -> sa.ScalarSelect[str]:
+    """The frozen plan that a run applies; nothing for any other run."""
+    mine = (t.run.c.id == run_id, t.run.c.command == "apply")
+    return sa.select(t.run.c.plan_id).where(*mine).scalar_subquery()
+
+
+def in_plans(since: datetime) -> sa.ColumnElement[bool]:
+    """Part of a plan that was applied at this time or later."""
+    applied = sa.select(t.run.c.plan_id).where(t.run.c.command == "apply", t.run.c.started_at >= since)
+    return sa.and_(_R.plan_id.is_not(None), _R.plan_id.in_(applied.where(t.run.c.plan_id.is_not(None))))
+
+
+def with_purchase() -> sa.ColumnElement[bool]:
+    """Something was bought for the record, whatever has become of it."""
+    bought = sa.select(_W.record_id).join(t.unlock, _U.id == _W.unlock_id).where(_U.state.in_(_BOUGHT))
+    return _R.id.in_(bought)
 
 
 # A want of a closed record waits for nothing: it was dropped with its record.

@@ -17,8 +17,8 @@ from connector.store.record_sql import (
     UPDATE_RECORD,
     UPDATE_WANT,
     begun,
+    in_plans,
     may_be_repeated,
-    runs_of,
     show,
 )
 from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
@@ -126,32 +126,26 @@ class Records(Words):
         with self._db.read() as connection:
             return records_with_wants(connection, sorted(set(connection.scalars(query))))
 
-    def adopt_of_plan(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
-        """The same for one mapping's records of earlier runs of a frozen plan, by CRM id."""
-        with self._db.write() as connection:
-            moved = connection.execute(
-                sa.update(t.record)
-                .where(_R.mapping == mapping, _R.run_id.in_(runs_of(plan_id)), begun())
-                .values(run_id=run_id)
-                .returning(_R.id)
-            )
-            rows = records_with_wants(connection, list(moved.scalars()))
-        return {row.crm_id: row for row in rows}
+    def drop_unselected(
+        self, run_id: str, mappings: Sequence[str], now: datetime, keep_plans_since: datetime
+    ) -> dict[str, int]:
+        """Close open records that nothing was bought for and that are no longer selected.
 
-    def finished_by_plan(self, plan_id: str, mapping: str) -> set[str]:
-        """CRM ids of the records that runs of a frozen plan have closed."""
-        query = sa.select(_R.crm_id).where(_R.mapping == mapping, _R.run_id.in_(runs_of(plan_id)), _R.state == "closed")
-        with self._db.read() as connection:
-            return set(connection.scalars(query))
+        Args:
+            run_id: records of this run stay.
+            mappings: whose records.
+            now: the ledger's time.
+            keep_plans_since: unfinished records of a plan that was applied since then stay, for they are its own.
 
-    def drop_unselected(self, run_id: str, mappings: Sequence[str], now: datetime) -> None:
-        """Close open records that nothing was bought for and that are no longer selected."""
+        Returns:
+            By plan, how many of its records were released.
+        """
+        mine = (_R.state == "open", _R.mapping.in_(mappings), _R.run_id != run_id, ~in_plans(keep_plans_since))
+        released = sa.select(_R.plan_id, sa.func.count()).where(*mine, _R.plan_id.is_not(None)).group_by(_R.plan_id)
         with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.record)
-                .where(_R.state == "open", _R.mapping.in_(mappings), _R.run_id != run_id)
-                .values(state="closed", closed_at=now)
-            )
+            counts = {str(row[0]): int(row[1]) for row in connection.execute(released)}
+            connection.execute(sa.update(t.record).where(*mine).values(state="closed", closed_at=now))
+        return counts
 
     def pending_lookups(self, run_id: str) -> list[tuple[WantRow, RecordRow]]:
         """Wants of this run whose person must be looked up first, oldest first."""

@@ -143,6 +143,7 @@ class RecordRow:
     wants: tuple[WantRow, ...]
     chosen: bool = False  # by a condition or ids, whatever its flag
     stamps_due: bool = False
+    plan_id: str | None = None  # the frozen plan that it is part of
 
 
 def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
@@ -217,4 +218,5 @@ def _record_of(row: sa.Row[tuple[object, ...]], wants: list[WantRow]) -> RecordR
         wants=tuple(wants),
         chosen=row.chosen,
         stamps_due=row.stamps_due,
+        plan_id=row.plan_id,
     )

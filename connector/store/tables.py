@@ -53,8 +53,10 @@ record = Table(
     Column("mapping", String(40), nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
+    Column("former_ids", Text, nullable=False, server_default=""),  # before it was followed; separated by spaces
     Column("state", String(8), nullable=False),  # open | closed
     Column("run_id", String(40), nullable=False),  # the run that last took it up
+    Column("plan_id", String(40)),  # the frozen plan that it is part of
     Column("personnel_id", String(20)),
     Column("event_id", String(100)),
     Column("linkedin", Text),
@@ -80,6 +82,7 @@ Index(
     postgresql_where=record.c.state == "open",
 )
 Index("ix_record_run", record.c.run_id, record.c.state)
+Index("ix_record_plan_id", record.c.plan_id)
 
 # One channel wanted for a record.
 want = Table(
@@ -97,6 +100,7 @@ want = Table(
     Column("tried", Text, nullable=False, default="[]"),  # JSON: sources that ended without a value
     Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
     Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
+    Column("erase_at", UtcTime),  # its parked value was reported, and is erased then
     Column("already_filled", sa.Boolean, nullable=False, server_default=sa.false()),  # skipped for that reason
     Column("shown_outcome", String(20)),  # in the run that last took the record up
     Column("shown_reason", Text, nullable=False, server_default=""),

@@ -82,7 +82,7 @@ def test_a_record_that_was_dropped_does_not_keep_a_value_alive(shelf: Shelf) -> 
     shelf.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
     # In the next run only one of the two is still flagged; nothing was bought yet.
     shelf.save(planned("00Q1", joining(shelf)), run="run-2")
-    shelf.ledger.records.drop_unselected("run-2", ["lead"], shelf.now)
+    shelf.ledger.records.drop_unselected("run-2", ["lead"], shelf.now, shelf.now)
     unlock_id = shelf.id_of("70011")
     shelf.accept(shelf.batch(run="run-2"))
     shelf.settle(unlock_id)
@@ -190,7 +190,7 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(shel
     assert records.adopt("run-2", ["contact"], shelf.now) == 0
     assert records.adopt("run-2", ["lead"], shelf.now) == 2
     assert (records.selected("run-2"), records.selected("run-1")) == (2, 1)
-    records.drop_unselected("run-2", ["lead"], shelf.now)
+    records.drop_unselected("run-2", ["lead"], shelf.now, shelf.now)
     assert [(row["crm_id"], row["state"]) for row in shelf.all(t.record)] == [
         ("lead-70011", "open"), ("lead-70012", "open"), ("lead-70013", "closed"),
     ]  # fmt: skip

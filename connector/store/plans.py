@@ -1,0 +1,73 @@
+"""The records of frozen plans: which are part of one, and which have their last word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from connector.core.model import OPEN_OUTCOMES, RECORD_OUTCOMES
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.planning import ANOTHER_PERSON
+from connector.store.record_sql import begun, with_purchase
+from connector.store.rows import RecordRow, chunks, records_with_wants
+
+_R = t.record.c
+_LAST_WORDS = frozenset(outcome.value for outcome in RECORD_OUTCOMES if outcome not in OPEN_OUTCOMES)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedBy:
+    """The run that gave a record its last word, and whether it applied the plan in question."""
+
+    run_id: str
+    by_plan: bool
+
+
+class Plans:
+    """The ledger's side of frozen plans."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def adopt(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
+        """Take up what was bought for one mapping's records of a plan, by CRM id, whatever run took them up in between."""
+        mine = (_R.mapping == mapping, _R.plan_id == plan_id)
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))
+            query = sa.select(_R.id).where(*mine, _R.state == "open", with_purchase())
+            rows = records_with_wants(connection, list(connection.scalars(query)))
+        return {row.crm_id: row for row in rows}
+
+    def finished(self, mapping: str, crm_ids: Sequence[str], plan_id: str, since: datetime) -> dict[str, FinishedBy]:
+        """Which of a plan's records have their last word, by CRM id.
+
+        Args:
+            mapping: whose records they are.
+            crm_ids: of the records.
+            plan_id: runs of this plan count at any time.
+            since: other runs count when they closed the record later than this.
+        """
+        found: dict[str, FinishedBy | None] = {}
+        query = (
+            sa.select(_R.crm_id, _R.run_id, _R.state, _R.outcome, _R.reason, _R.closed_at, t.run.c.plan_id)
+            .outerjoin(t.run, t.run.c.id == _R.run_id)
+            .order_by(_R.id)
+        )
+        with self._db.read() as connection:
+            for part in chunks(crm_ids):
+                for row in connection.execute(query.where(_R.mapping == mapping, _R.crm_id.in_(part))):
+                    by_plan = row.plan_id == plan_id
+                    ended = row.state == "closed" and row.outcome in _LAST_WORDS and row.reason != ANOTHER_PERSON
+                    counts = ended and (by_plan or (row.closed_at is not None and row.closed_at > since))
+                    before = found.get(row.crm_id)
+                    if before is None or not before.by_plan:  # the plan's own word stands, whatever came after it
+                        found[row.crm_id] = FinishedBy(row.run_id, by_plan) if counts else None
+        return {crm_id: by for crm_id, by in found.items() if by is not None}
+
+    def live(self, since: datetime) -> frozenset[str]:
+        """Plans that were applied at this time or later."""
+        query = sa.select(t.run.c.plan_id).where(t.run.c.command == "apply", t.run.c.started_at >= since)
+        with self._db.read() as connection:
+            return frozenset(connection.scalars(query.where(t.run.c.plan_id.is_not(None)).distinct()))
