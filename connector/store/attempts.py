@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.answers import Answers
-from connector.store.credits import CapRules, NewEntry, Payer, append, budget_day, fit, room
+from connector.store.credits import CapRules, NewEntry, Payer, Room, append, budget_day, fit, room
+from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.rows import Batch, Full
 
 _U = t.unlock.c
@@ -47,10 +48,15 @@ class Attempts(Answers):
             now: the ledger's time.
             full: pairs of channel and mapping whose caps allow nothing more.
         """
-        paid = [sa.and_(_U.channel == channel, _U.mapping == mapping) for channel, mapping in full]
+        by_channel: dict[str, list[str]] = {}
+        for channel, mapping in full:
+            by_channel.setdefault(channel, []).append(mapping)
+        payable = [
+            sa.or_(_U.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
+        ]
         query = (
             sa.select(_U.channel, _U.event_id, sa.func.count())
-            .where(*_may_go(source, run_id, now), sa.not_(sa.or_(sa.false(), *paid)))
+            .where(*_may_go(source, run_id, now), *payable)
             .group_by(_U.channel, _U.event_id)
             .order_by(sa.func.count().desc(), sa.func.min(_U.id))
         )
@@ -70,6 +76,8 @@ class Attempts(Answers):
     ) -> Batch | Full | None:
         """Move planned unlocks to `submitting` and hold their price, as many as every cap allows.
 
+        A person whom records of several mappings wait for is paid by any of these mappings that has budget left.
+
         Returns:
             The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
         """
@@ -77,19 +85,18 @@ class Attempts(Answers):
         price = source.prices.of(channel)
         with self._db.write() as connection:
             limits = room(connection, source.name, source.account, run_id, rules, now)
-            mappings = list(connection.scalars(sa.select(_U.mapping).where(*mine).distinct()))
-            full = {name: limits.tightest(name) for name in mappings if not limits.allows(name, price)}
+            full = [name for name in limits.by_mapping if not limits.allows(name, price)]
             rows = connection.execute(
                 sa.select(_U.id, _U.person, _U.mapping, _price(price).label("price_credits"))
-                .where(*mine, _U.mapping.not_in(full))
+                .where(*mine, *([may_be_paid(run_id, full)] if full else []))
                 .order_by(_U.place, _U.id)
                 .limit(size)
                 .with_for_update(skip_locked=True)
             ).all()
-            chosen = fit([(row.id, row.mapping, row.price_credits) for row in rows], limits)
+            payers = mappings_of(connection, run_id, [row.id for row in rows])
+            chosen = fit([(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits)
             if not chosen:
-                full |= {row.mapping: limits.tightest(row.mapping) for row in rows}  # planned at a higher price
-                return Full({name: cap for name, cap in full.items() if cap is not None}) if full else None
+                return _why_full(connection, run_id, limits, mine)
             batch = Batch(
                 attempt_id=uuid.uuid4().hex,
                 provider=source.name,
@@ -100,8 +107,12 @@ class Attempts(Answers):
             )
             holds: Counter[str] = Counter()
             for row in rows:
-                holds[row.mapping] += row.price_credits if row.id in chosen else 0
+                if row.id in chosen:
+                    holds[chosen[row.id]] += row.price_credits
             self._begin(connection, source, batch, run_id, holds, now)
+            for payer in holds:
+                ids = [unlock_id for unlock_id, mapping in chosen.items() if mapping == payer]
+                connection.execute(sa.update(t.unlock).where(_U.id.in_(ids)).values(mapping=payer))
             return batch
 
     def _begin(
@@ -244,6 +255,21 @@ def _may_go(source: Source, run_id: str, now: datetime) -> tuple[sa.ColumnElemen
         _U.check_at.is_(None),
         sa.or_(_U.not_before.is_(None), _U.not_before <= now),
     )
+
+
+def _why_full(
+    connection: sa.Connection, run_id: str, limits: Room, mine: Sequence[sa.ColumnElement[bool]]
+) -> Full | None:
+    """The caps that keep each mapping from paying for what is planned; None when nothing is planned any more.
+
+    What another run at this moment waits for too is left to that run: its mappings may have budget.
+    """
+    names = waiting_mappings(connection, run_id, mine)
+    if not names:
+        return None
+    leave_to_others(connection, run_id, mine)
+    caps = {name: limits.tightest(name) for name in names}
+    return Full({name: cap for name, cap in caps.items() if cap is not None})
 
 
 def _same_event(event_id: str | None) -> sa.ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """Entries, balances observed, and what the caps still allow; all sums are derived, none is stored."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,23 +135,27 @@ def room(connection: sa.Connection, provider: str, account: str, run_id: str, ru
     return Room(tuple(shared), by_mapping)
 
 
-def fit(rows: Iterable[tuple[int, str, int]], limits: Room) -> set[int]:
-    """As many of the unlocks, as (id, mapping, price), as fit under every cap, in their order."""
+def fit(rows: Iterable[tuple[int, Collection[str], int]], limits: Room) -> dict[int, str]:
+    """As many of the unlocks, as (id, mappings, price), as fit under every cap, in their order: who pays, by id.
+
+    Any of an unlock's mappings may pay for it: the one with the most budget left, so that none is used up for another.
+    """
     shared = tightest(list(limits.shared))
     left_shared = None if shared is None else shared.left
-    left: dict[str, int | None] = {}
-    chosen: set[int] = set()
-    for unlock_id, mapping, price in rows:
-        if mapping not in left:
-            cap = tightest(list(limits.by_mapping.get(mapping, ())))
-            left[mapping] = None if cap is None else cap.left
-        own = left[mapping]
-        if (left_shared is not None and price > left_shared) or (own is not None and price > own):
+    left: dict[str, float] = {}
+    payers: dict[int, str] = {}
+    for unlock_id, mappings, price in rows:
+        for mapping in mappings:
+            if mapping not in left:
+                cap = tightest(list(limits.by_mapping.get(mapping, ())))
+                left[mapping] = math.inf if cap is None else cap.left
+        payer = max(sorted(mappings), key=left.__getitem__)
+        if (left_shared is not None and price > left_shared) or price > left[payer]:
             continue
         left_shared = None if left_shared is None else left_shared - price
-        left[mapping] = None if own is None else own - price
-        chosen.add(unlock_id)
-    return chosen
+        left[payer] -= price
+        payers[unlock_id] = payer
+    return payers
 
 
 @dataclass(frozen=True, slots=True)

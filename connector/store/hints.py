@@ -77,7 +77,7 @@ class Hints:
                     sa.update(t.task).where(_K.id == task.id, _K.state == "open").values(next_poll_at=now)
                 )
             theirs = sa.or_(_U.attempt_id == attempt_id, _U.prior_attempt_id == attempt_id)
-            for mapping in connection.scalars(sa.select(_U.mapping).where(theirs).distinct()):
+            for mapping in sorted(_who_waits(connection, theirs)):
                 reset_pace(connection, mapping)
                 self._outbox.work(connection, mapping)
         return Receipt.STORED
@@ -118,3 +118,15 @@ class Hints:
         """A hint was confirmed by the vendor's own answer, or was not."""
         with self._db.write() as connection:
             connection.execute(sa.update(t.hint).where(_H.id == hint.id).values(state="used" if used else "refused"))
+
+
+def _who_waits(connection: sa.Connection, theirs: sa.ColumnElement[bool]) -> set[str]:
+    """The mappings that pay for some purchases, and those whose open records wait for them."""
+    payers = sa.select(_U.mapping).where(theirs)
+    records = (
+        sa.select(t.record.c.mapping)
+        .join(t.want, t.want.c.record_id == t.record.c.id)
+        .join(t.unlock, t.want.c.unlock_id == _U.id)
+        .where(theirs, t.record.c.state == "open", t.want.c.state == "open")
+    )
+    return {*connection.scalars(payers), *connection.scalars(records)}

@@ -32,7 +32,7 @@ class Plans:
         self._db = database
 
     def adopt(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
-        """Take up what was bought for one mapping's records of a plan, by CRM id, whatever run took them up in between."""
+        """Take up one mapping's records of a plan that something was bought for, by CRM id, whatever run had them."""
         mine = (_R.mapping == mapping, _R.plan_id == plan_id)
         with self._db.write() as connection:
             connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))

@@ -24,7 +24,7 @@ def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
 def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:
     """Half of the caps are the mapping's own, the others are shared."""
     room = Room(tuple(caps[::2]), {"lead": tuple(caps[1::2])})
-    return fit([(number, "lead", price) for number in range(wanted)], room)
+    return set(fit([(number, ("lead",), price) for number in range(wanted)], room))
 
 
 @pytest.mark.parametrize(

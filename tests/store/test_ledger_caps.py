@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_shelf import EMAIL, LENSMOR, NO_CAPS, PRICE, START, Shelf, buying, planned
@@ -334,3 +335,58 @@ def test_history_tells_how_often_a_source_delivers(shelf: Shelf) -> None:
     shelf.settle(ids[3], result=Result.NOT_FOUND, charged=False)
     assert shelf.ledger.records.success_rates() == {("lensmor", EMAIL): 0.75}
     assert LENSMOR.prices.of(EMAIL) == PRICE
+
+
+# -- one person, several mappings -------------------------------------------------------------------------------
+
+
+def join(shelf: Shelf, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
+    """Records of another mapping that want what is planned already."""
+    records = [planned(f"{mapping}-{p}", Join(shelf.known_unlock(p), 0)) for p in people]
+    shelf.save(*records, run=run, mapping=mapping)
+
+
+def test_any_mapping_with_budget_pays_for_a_shared_person(shelf: Shelf) -> None:
+    shelf.plan("70011", "70012")
+    join(shelf, "70011", "70012")
+    rules = CapRules(run={"lead": 0, "contact": PRICE})
+    batch = shelf.batch(rules)
+    assert list(batch.unlocks) == ["70011"]
+    assert shelf.all(t.entry)[0]["mapping"] == "contact"
+    full = shelf.take(rules)
+    assert isinstance(full, Full)
+    assert {name: cap.left for name, cap in full.caps.items()} == {"lead": 0, "contact": 0}
+    assert shelf.groups() == [(EMAIL, None, 1)]
+    pairs = [(EMAIL.value, "lead"), (EMAIL.value, "contact")]
+    assert shelf.ledger.attempts.groups(LENSMOR, "run-1", shelf.now, pairs) == []
+    assert shelf.ledger.attempts.groups(LENSMOR, "run-1", shelf.now, pairs[:1]) == [(EMAIL, None, 1)]
+    shelf.assert_books_close()
+
+
+def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_it_too(shelf: Shelf) -> None:
+    first, second = (shelf.ledger.runs.start("sync", [name], shelf.now) for name in ("lead", "contact"))
+    (unlock_id,) = shelf.plan("70011", run=first)
+    join(shelf, "70011", run=second)
+    assert shelf.unlock(unlock_id)["run_id"] == second
+    assert isinstance(shelf.take(CapRules(run={"contact": 0}), run=second), Full)
+    assert list(shelf.batch(CapRules(run={"lead": PRICE}), run=first).unlocks) == ["70011"]
+    assert shelf.all(t.entry)[0]["mapping"] == "lead"
+
+
+def test_a_full_run_keeps_what_no_other_run_waits_for(shelf: Shelf) -> None:
+    run = shelf.ledger.runs.start("sync", ["lead"], shelf.now)
+    (unlock_id,) = shelf.plan("70011", run=run)
+    assert isinstance(shelf.take(CapRules(run={"lead": 0}), run=run), Full)
+    assert shelf.unlock(unlock_id)["run_id"] == run
+
+
+@pytest.mark.parametrize("people", [1, 15])
+def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(shelf: Shelf, people: int) -> None:
+    shelf.plan(*PEOPLE[:people])
+    join(shelf, *PEOPLE[:people])
+    found: list[str] = []
+    engine = shelf.ledger.database.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))
+    batch = shelf.batch(CapRules(run={"lead": 10_000, "contact": 10_000}))
+    assert len(batch.unlocks) == people
+    assert sum("want" in statement for statement in found) == 1

@@ -1,0 +1,69 @@
+"""Whose budget pays for a purchase: any mapping of the run whose records still wait for it.
+
+One person may stand behind records of several mappings. The mapping that planned the purchase, or joined it last, is
+only the one to pay where no record waits: an event bought by a command.
+"""
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from connector.store import tables as t
+
+_U, _R, _W = t.unlock.c, t.record.c, t.want.c
+
+
+def _waits(run_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """A channel of an open record of the run still wants what was planned."""
+    return (_W.state == "open", _R.state == "open", _R.run_id == run_id)
+
+
+def _wanting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
+    """Records of the run that wait for the purchase of the outer query."""
+    return (
+        sa.select(sa.literal(1))
+        .select_from(t.want.join(t.record, _R.id == _W.record_id))
+        .where(_W.unlock_id == _U.id, *_waits(run_id), *which)
+        .correlate(t.unlock)
+    )
+
+
+def may_be_paid(run_id: str, full: Collection[str]) -> sa.ColumnElement[bool]:
+    """Whether a mapping other than the full ones can pay for a planned purchase."""
+    unwanted = sa.and_(_U.mapping.not_in(full), ~sa.exists(_wanting(run_id)))
+    return sa.or_(sa.exists(_wanting(run_id, _R.mapping.not_in(full))), unwanted)
+
+
+def mappings_of(connection: sa.Connection, run_id: str, unlock_ids: Sequence[int]) -> dict[int, set[str]]:
+    """By purchase, the mappings of the run whose records wait for it; at most one batch of them."""
+    query = (
+        sa.select(_W.unlock_id, _R.mapping)
+        .join(t.record, _R.id == _W.record_id)
+        .where(_W.unlock_id.in_(unlock_ids), *_waits(run_id))
+        .distinct()
+    )
+    found: dict[int, set[str]] = {}
+    for unlock_id, mapping in connection.execute(query):
+        found.setdefault(unlock_id, set()).add(mapping)
+    return found
+
+
+def waiting_mappings(connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]]) -> set[str]:
+    """Every mapping that could pay for one of these purchases, if its caps let it."""
+    joined = t.unlock.join(t.want, _W.unlock_id == _U.id).join(t.record, _R.id == _W.record_id)
+    wanted = sa.select(_R.mapping).select_from(joined).where(*planned, *_waits(run_id)).distinct()
+    unwanted = sa.select(_U.mapping).where(*planned, ~sa.exists(_wanting(run_id))).distinct()
+    return {*connection.scalars(wanted), *connection.scalars(unwanted)}
+
+
+def leave_to_others(connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]]) -> None:
+    """Purchases that a run at work beside this one waits for too are that run's from now on."""
+    other = (
+        sa.select(sa.func.min(_R.run_id))
+        .select_from(t.want.join(t.record, _R.id == _W.record_id).join(t.run, t.run.c.id == _R.run_id))
+        .where(_W.unlock_id == _U.id, _W.state == "open", _R.state == "open", _R.run_id != run_id)
+        .where(t.run.c.state == "running")
+        .correlate(t.unlock)
+        .scalar_subquery()
+    )
+    connection.execute(sa.update(t.unlock).where(*planned, other.is_not(None)).values(run_id=other))
