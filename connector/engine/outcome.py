@@ -18,7 +18,7 @@ from connector.store.rows import RecordRow, WantRow
 WHOLE_ROW = "|row"  # ends a parked version of a record of which nothing could be written
 NEXT_RUN = "next run"  # a parked version that no record ever has
 NOT_ASKED = "its flag was taken back before anything was bought"
-_SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED, Outcome.ALREADY_FILLED})
+SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED, Outcome.ALREADY_FILLED})
 _ADVICE = {
     ErrorClass.LOCKED: "another process kept it locked; it is written by the next run",
     ErrorClass.MOVED: "it was deleted, merged or converted; the next run looks for it",
@@ -167,7 +167,7 @@ def parked_again(run: Run, row: RecordRow, record: CrmRecord) -> Finish:
     results = channel_results(run, row, record, {})
     shown = {
         want.id: (Outcome.PARKED, want.reason if want.parked else row.reason)
-        if want.parked or result.outcome in _SETTLED
+        if want.parked or result.outcome in SETTLED
         else (result.outcome, result.reason)
         for want, result in zip(row.wants, results, strict=True)
     }
@@ -214,7 +214,7 @@ def shown_by(row: RecordRow, write: Write) -> Shown:
 
 
 def _settled(row: RecordRow, write: Write) -> dict[int, tuple[Outcome, str]]:
-    settled = {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in _SETTLED}
+    settled = {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in SETTLED}
     return {key: (_stored(outcome), reason) for key, (outcome, reason) in settled.items()}
 
 
@@ -320,7 +320,7 @@ def _outcomes_of(mapping: MappingFile, refused: Refused, reason: str) -> dict[Ch
         if outcomes.get(channel, (None, ""))[0] is Outcome.DELIVERED and rules.field.lower() not in changed
     }
     return {
-        channel: (Outcome.PARKED, reason) if found[0] in _SETTLED and channel not in there else found
+        channel: (Outcome.PARKED, reason) if found[0] in SETTLED and channel not in there else found
         for channel, found in outcomes.items()
     }
 
@@ -330,29 +330,6 @@ def _parked_until(run: Run, mapping: MappingFile, refused: Refused) -> str:
     if refused.error_class in {ErrorClass.LOCKED, ErrorClass.MOVED, ErrorClass.MAPPING}:
         return NEXT_RUN
     return park_version(run, refused.record, mapping) + ("" if refused.complete else WHOLE_ROW)
-
-
-def moved(run: Run, row: RecordRow, record: CrmRecord | None) -> Finish:
-    """A record that is no longer where it was: followed where a mapping covers its new place, else reported."""
-    target = record.moved_to if record is not None else None
-    mapping: MappingFile | None = None
-    if target is not None:
-        mapping = next((m for m in run.mappings.values() if m.object == target[0]), None)
-        if mapping is not None and run.parts.ledger.records.move(row.id, mapping.name, *target):
-            run.tried.discard(row.id)
-            return Finish(row.id, Outcome.WAITING, f"moved to {target[0]} {target[1]}", {}, closes=False)
-    paid = any(want.unlock_id is not None and want.outcome is None for want in row.wants)
-    reason = "the record was deleted"
-    if target is not None:
-        why = "which no mapping of this run covers" if mapping is None else "which is being enriched itself"
-        reason = f"the record is now {target[0]} {target[1]}, {why}"
-    if paid:
-        call_attention(
-            run, row.crm_id, reason, "", "the purchase stays known: any other record of the person gets its value"
-        )
-    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    shown = {want.id: (Outcome.SKIPPED, reason) for want in row.wants}
-    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True, shown=shown)
 
 
 def call_attention(run: Run, crm_id: str, reason: str, name: str, what_next: str) -> None:

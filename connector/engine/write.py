@@ -11,7 +11,7 @@ from connector.core.errors import ConfigurationError, ConnectorError, PassingErr
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import crowding, outcome, put, resolve
+from connector.engine import crowding, follow, outcome, put, resolve
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.put import Decided, Reading
@@ -136,10 +136,11 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
     decided: list[Decided] = []
     finishes: list[Finish] = []
     unusable: dict[int, str] = {}
+    moves = _moves(reading, rows)
     for row in rows:
         record = reading.there.get(row.crm_id)
         if record is None or record.moved_to is not None:
-            finishes.append(outcome.moved(run, row, record))
+            finishes.append(follow.finish_moved(run, row, moves))
             continue
         if outcome.names_another(row, record, mapping):
             finishes.append(outcome.renamed(run, row))
@@ -162,6 +163,13 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
     _finish(run, finishes)
     _refuse_values(run, unusable)
     return decided
+
+
+def _moves(reading: Reading, rows: Sequence[RecordRow]) -> follow.Moves:
+    """Where the records of these rows that were converted or merged live now."""
+    there = [(row, record) for row in rows if (record := reading.there.get(row.crm_id)) is not None]
+    moved = [(row, record) for row, record in there if record.moved_to is not None]
+    return follow.Moves(follow.find_places(reading.run, moved), reading.words) if moved else follow.Moves()
 
 
 def _finish(run: Run, finishes: Sequence[Finish]) -> None:

@@ -323,7 +323,16 @@ class Records(Words):
             connection.execute(
                 sa.update(t.record)
                 .where(_R.id == record_id)
-                .values(mapping=mapping, object=object_name, crm_id=crm_id, parked_version=None)
+                .values(
+                    mapping=mapping,
+                    object=object_name,
+                    crm_id=crm_id,
+                    former_ids=_R.former_ids + " " + _R.crm_id,
+                    parked_version=None,
+                    # The new record was chosen by nobody, and no plan names it.
+                    chosen=False,
+                    plan_id=None,
+                )
             )
         return True
 

@@ -1,0 +1,189 @@
+"""A record that is no longer where it was: a converted Lead's Contact, or the winner of a merge, takes it over.
+
+The mapping that takes over must accept the record as if it had selected it. What was paid for is written there, nothing
+more is bought: only the record's own flag asks for more, and then the next run takes it up with its own channels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from connector.core.mapping import MappingFile
+from connector.core.model import OPEN_OUTCOMES, CrmRecord, Outcome, Person, outcome_of_record
+from connector.core.person import person_of
+from connector.crm.interface import Selection
+from connector.engine.context import Run
+from connector.engine.outcome import NEXT_RUN, call_attention, channel_result
+from connector.store.records import Finish, UnlockWord
+from connector.store.rows import RecordRow, chunks
+
+PAID_IS_KNOWN = "the purchase stays known: any other record of the person gets its value"
+GIVE_UP = (
+    "it is written when the record satisfies the condition; to do without it, connector status names the purchase for "
+    "connector resolve"
+)
+MOST_HOPS = 10  # merges of merges
+NOT_BOUGHT = "nothing more is bought for a record that was converted or merged"
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlace:
+    """Where a record's person lives now.
+
+    Attributes:
+        object: the object there.
+        crm_id: the id there.
+        covering: mappings of this run for that object, the record's own first.
+        mapping: the one whose condition the new record satisfies; None where none does.
+        record: as the mapping that takes over reads it.
+    """
+
+    object: str
+    crm_id: str
+    covering: tuple[str, ...]
+    mapping: MappingFile | None = None
+    record: CrmRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """The new places of records, by their ids in the ledger, and what their purchases say."""
+
+    places: Mapping[int, NewPlace] = field(default_factory=dict)
+    words: Mapping[int, UnlockWord] = field(default_factory=dict)
+
+
+def find_places(run: Run, moved: Sequence[tuple[RecordRow, CrmRecord]], hops: int = MOST_HOPS) -> dict[int, NewPlace]:
+    """Read the new places of moved records, as many in one call as fit; without those that are gone there too.
+
+    Args:
+        run: whose mappings may take over.
+        moved: records with the place that they moved to.
+        hops: how often a record may have moved on from there.
+    """
+    places: dict[int, NewPlace] = {}
+    for row, record in moved:
+        if record.moved_to is not None:
+            covering = [m for m in run.mappings.values() if m.object == record.moved_to[0]]
+            names = sorted((m.name for m in covering), key=lambda name: name != row.mapping)
+            places[row.id] = NewPlace(*record.moved_to, tuple(names))
+    for name, mapping in run.mappings.items():
+        asked = {place.crm_id for place in places.values() if name in place.covering}
+        accepted = _accepted(run, mapping, sorted(asked))
+        for key, place in places.items():
+            found = accepted.get(place.crm_id) if name in place.covering else None
+            better = place.mapping is None or place.covering.index(name) < place.covering.index(place.mapping.name)
+            if found is not None and better:
+                places[key] = NewPlace(place.object, place.crm_id, place.covering, mapping, found)
+    return _moved_on(run, [row for row, _ in moved], places, hops)
+
+
+def _moved_on(run: Run, rows: Sequence[RecordRow], places: dict[int, NewPlace], hops: int) -> dict[int, NewPlace]:
+    """The same after a look at the places that no condition accepts: their records may be gone, or moved in turn."""
+    further: list[tuple[RecordRow, CrmRecord]] = []
+    for name in run.mappings:
+        ids = {p.crm_id for p in places.values() if p.mapping is None and p.covering[:1] == (name,)}
+        mapping = run.mappings[name]
+        for part in chunks(sorted(ids), run.parts.crm.read_size):
+            there = run.parts.crm.read(mapping.object, part, sorted(mapping.read_fields()))
+            for row in rows:
+                place = places.get(row.id)
+                if place is None or place.crm_id not in there or place.mapping is not None or not place.covering:
+                    continue
+                record = there[place.crm_id]
+                if record is None:
+                    del places[row.id]
+                elif record.moved_to is not None:
+                    further.append((row, record))
+    if further and hops:
+        for row, _ in further:
+            del places[row.id]
+        places |= find_places(run, further, hops - 1)
+    return places
+
+
+def _accepted(run: Run, mapping: MappingFile, ids: Sequence[str]) -> dict[str, CrmRecord]:
+    """Those of the records that a mapping's condition accepts, whatever their flag."""
+    where = (mapping.select.where,) if mapping.select.where else ()
+    fields = tuple(sorted(mapping.read_fields()))
+    found: dict[str, CrmRecord] = {}
+    for part in chunks(ids, run.parts.crm.read_size):
+        for page in run.parts.crm.select(Selection(mapping.object, fields, where=where, ids=tuple(part))):
+            found |= {record.id: record for record in page}
+    return found
+
+
+def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
+    """What becomes of a record that is no longer where it was; one that is gone has no new place."""
+    place = moves.places.get(row.id)
+    if place is None:
+        return _closed(run, row, "the record was deleted")
+    now = f"the record is now {place.object} {place.crm_id}"
+    if not place.covering:
+        return _closed(run, row, f"{now}, which no mapping of this run covers")
+    if place.mapping is None or place.record is None:
+        names = " and ".join(place.covering)
+        reason = f"{now}, which the condition of mapping {names} excludes; what was paid for is kept and not written"
+        return _kept(run, row, reason, moves.words)
+    asks_itself = _asks_itself(row, place.record, place.mapping)
+    if not run.parts.ledger.records.move(row.id, place.mapping.name, place.object, place.crm_id):
+        return _closed(run, row, f"{now}, which is being enriched itself")
+    if asks_itself:
+        reason = f"{now}, which is flagged itself; the next run takes it up"
+        run.left_for_later.append(reason)
+        shown = {want.id: (Outcome.DEFERRED, reason) for want in row.wants}
+        return Finish(row.id, Outcome.DEFERRED, reason, {}, closes=False, shown=shown)
+    run.tried.discard(row.id)
+    return Finish(row.id, Outcome.WAITING, f"moved to {place.object} {place.crm_id}", {}, closes=False)
+
+
+def _asks_itself(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+    """Whether the new record has its own flag set and names the person itself: its flag asks for its own channels."""
+    if record.values.get(mapping.select.flag_field) != mapping.select.asks:
+        return False
+    return _shares_identifier(row, person_of(record, mapping.person))
+
+
+def _shares_identifier(row: RecordRow, person: Person) -> bool:
+    ids = {row.person.personnel_id, row.resolved_id} - {None}
+    by_link = person.linkedin is not None and person.linkedin == row.person.linkedin
+    return by_link or person.personnel_id in ids
+
+
+def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, UnlockWord]) -> Finish:
+    """No mapping takes the record over: values are parked, what is under way is waited for, the rest is skipped."""
+    found: dict[int, tuple[Outcome, str]] = {}
+    parked: dict[int, str] = {}
+    for want in row.wants:
+        result = channel_result(run, row.mapping, want, words.get(want.unlock_id or 0))
+        if want.state != "done" and result.value is not None:
+            parked[want.id] = reason
+            found[want.id] = (Outcome.PARKED, reason)
+        elif result.outcome is Outcome.DEFERRED:
+            found[want.id] = (Outcome.SKIPPED, NOT_BOUGHT)
+        else:
+            found[want.id] = (result.outcome, result.reason)
+    settled = {want.id for want in row.wants if want.state != "done"}
+    stays = any(outcome in OPEN_OUTCOMES for outcome, _ in found.values())
+    if parked:
+        call_attention(run, row.crm_id, reason, "", GIVE_UP)
+    return Finish(
+        row.id,
+        outcome_of_record([outcome for outcome, _ in found.values()]),
+        reason,
+        {key: one for key, one in found.items() if key in settled and one[0] not in OPEN_OUTCOMES},
+        closes=not stays,
+        in_progress=row.in_progress and stays,
+        parked_version=NEXT_RUN if parked else None,
+        attention=GIVE_UP if parked else "",
+        parked=parked,
+        shown=found,
+    )
+
+
+def _closed(run: Run, row: RecordRow, reason: str) -> Finish:
+    """Nothing can be written any more."""
+    if any(want.unlock_id is not None and want.outcome is None for want in row.wants):
+        call_attention(run, row.crm_id, reason, "", PAID_IS_KNOWN)
+    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
+    shown = {want.id: (Outcome.SKIPPED, reason) for want in row.wants}
+    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True, shown=shown)
