@@ -33,7 +33,7 @@ from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
-from connector.crm.salesforce.ids import may_be_of, to_18
+from connector.crm.salesforce.ids import may_be_of, spellings
 from connector.engine.check import check_fields, fatal
 from connector.engine.context import Parts, Progress, Run, Silent
 from connector.engine.preview import preview
@@ -394,6 +394,5 @@ class Application:
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""
-        ids = {record_id, to_18(record_id) or record_id}
         with self.ledger() as ledger, turn(ledger, self._progress):
-            return ledger.operator.forget(sorted(ids))
+            return ledger.operator.forget([record_id.strip()], spellings)

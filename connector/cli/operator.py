@@ -55,7 +55,11 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
 
     with Application((), env_file).ledger():  # without one there is nothing to ask about
         pass
-    confirm(f"Erase every trace of {record_id} from the ledger? Its runs can then not be undone for it.", yes=yes)
+    confirm(
+        f"Erase every trace of {record_id} from the ledger, and of the records that it was converted from or merged "
+        "into? Its runs can then not be undone for it, and what was bought for its person may be bought again.",
+        yes=yes,
+    )
     with LiveProgress() as progress:
         count = Application((), env_file, progress).forget(record_id)
     if not count:

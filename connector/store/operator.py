@@ -11,8 +11,9 @@ from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.forgetting import Spellings, erase_marked, forget
 
-_U, _R, _W, _C = t.unlock.c, t.record.c, t.want.c, t.change.c
+_U, _R, _W = t.unlock.c, t.record.c, t.want.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,32 +177,20 @@ class Operator:
     def _records_of(self, unlock_id: int) -> sa.Select[tuple[int]]:
         return sa.select(_W.record_id).where(_W.unlock_id == unlock_id)
 
-    def forget(self, crm_ids: Sequence[str]) -> int:
+    def forget(self, crm_ids: Sequence[str], spellings: Spellings = lambda one: (one,)) -> int:
         """Erase what is stored about records; money entries, and the unlocks they belong to, stay.
 
+        Args:
+            crm_ids: any ids of the records.
+            spellings: every way in which the CRM writes an id.
+
         Returns:
-            How many rows of `record` were erased.
+            How many rows were erased or changed.
         """
         with self._db.write() as connection:
-            rows = connection.execute(sa.select(_R.id, _R.linkedin).where(_R.crm_id.in_(crm_ids))).all()
-            ids = [row.id for row in rows]
-            wanted = set(connection.scalars(sa.select(_W.unlock_id).where(_W.record_id.in_(ids)))) - {None}
-            for table, column in (
-                (t.want, _W.record_id),
-                (t.run_record, t.run_record.c.record_id),
-                (t.change, _C.record_id),
-                (t.record, _R.id),
-            ):
-                connection.execute(sa.delete(table).where(column.in_(ids)))
-            connection.execute(sa.delete(t.unusable_value).where(t.unusable_value.c.crm_id.in_(crm_ids)))
-            others = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(wanted))
-            waiting = set(connection.scalars(others.where(_W.state != "done", _R.state == "open")))
-            still = set(connection.scalars(others))
-            connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - waiting)).values(value=None))
-            connection.execute(sa.update(t.unlock).where(_U.id.in_(wanted - still)).values(value_hash=None))
-            never_sent = (_U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None))
-            connection.execute(sa.delete(t.unlock).where(_U.id.in_(wanted - still), *never_sent))
-            names = {row.linkedin for row in rows if row.linkedin}
-            used = set(connection.scalars(sa.select(_R.linkedin).where(_R.linkedin.in_(names))))
-            connection.execute(sa.delete(t.lookup).where(t.lookup.c.linkedin.in_(names - used)))
-        return len(ids)
+            return forget(connection, crm_ids, spellings)
+
+    def erase_marked(self) -> None:
+        """Erase whom purchases were for that had no result yet when their records were forgotten."""
+        with self._db.write() as connection:
+            erase_marked(connection)

@@ -53,3 +53,9 @@ def may_be_of(object_name: str, record_id: str) -> bool:
     """Whether an id can be one of the object's."""
     prefix = prefix_of(object_name)
     return prefix is None or record_id.startswith(prefix)
+
+
+def spellings(record_id: str) -> set[str]:
+    """Every form in which an id may be written down; a text that is no id stands for itself."""
+    full = to_18(record_id)
+    return {record_id} if full is None else {record_id, full, full[:15]}
