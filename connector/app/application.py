@@ -384,11 +384,7 @@ class Application:
         return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, unlock_id: int, word: str) -> str:
-        """An operator's word on an unlock (one of `OperatorsWord`); returns what was done.
-
-        Raises:
-            ConfigurationError: there is no such unlock, or the word does not fit its state.
-        """
+        """An operator's word on an unlock (one of `OperatorsWord`), where it fits; returns what was done."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
 
@@ -396,3 +392,8 @@ class Application:
         """Erase what is stored about a record; returns how many traces there were."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             return ledger.operator.forget([record_id.strip()], spellings)
+
+    def release(self, mapping: str) -> int:
+        """Close the open records of a mapping that no run covers any more; returns how many."""
+        with self.ledger() as ledger, turn(ledger, self._progress):
+            return ledger.overdue.release(mapping, self.clock.now())

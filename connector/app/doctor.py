@@ -18,6 +18,7 @@ from connector.core.model import Channel
 from connector.crm.interface import Crm
 from connector.engine.check import Problem, check_fields
 from connector.engine.context import AccountLimits
+from connector.engine.overdue import in_words
 from connector.engine.pull import flagged
 from connector.providers.interface import Provider
 from connector.runtime.local import SystemClock
@@ -66,6 +67,7 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
         crm = _salesforce(found, findings)
         try:
             findings += _belonging(found, mappings, ledger, crm)
+            findings += _overdue(ledger, ledger.database.clock())
             findings += _org(crm, mappings)
         finally:
             if crm is not None:
@@ -128,6 +130,13 @@ def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm 
     except ConfigurationError as error:
         for problem in str(error).splitlines():
             yield Finding("ledger", ok=False, message=problem)
+
+
+def _overdue(ledger: Ledger, now: datetime) -> Iterator[Finding]:
+    """What has waited longer than its age."""
+    for one in ledger.overdue.all(now):
+        words = in_words(one)
+        yield Finding(one.what.value, ok=True, message=f"{words.reason}; next: {words.next}", warning=True)
 
 
 # -- budgets and schedules --------------------------------------------------------------------------------------

@@ -4,7 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from connector.app.past_runs import newest_runs
+from connector.core.ages import TASK_AGE
+from connector.core.model import UnlockState
 from connector.core.report import iso
+from connector.engine.overdue import in_words
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
 from connector.store.operator import OpenUnlock
@@ -31,7 +34,18 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
                 "since": iso(row.since),
                 "next": _next_of(row),
             }
-            for row in ledger.operator.needs_a_look()
+            for row in ledger.operator.needs_a_look(sent_before=now - TASK_AGE)
+        ],
+        "overdue": [
+            {
+                "what": one.what.value,
+                "subject": one.subject,
+                "count": one.count,
+                "since": iso(one.since),
+                "reason": in_words(one).reason,
+                "next": in_words(one).next,
+            }
+            for one in ledger.overdue.all(now)
         ],
         "open_tasks": counts.tasks,
         "open_records": counts.records,
@@ -56,6 +70,11 @@ def _next_of(row: OpenUnlock) -> str:
         )
     if row.unsent:
         return "sent once more when a record requests it; otherwise its lost request counts as charged after a day"
+    if row.state in {UnlockState.SUBMITTING, UnlockState.SUBMITTED}:
+        return (
+            f"the vendor has not finished it; to end the wait: connector resolve {row.id} --give-up (it counts as "
+            "charged, and a result that still comes is kept)"
+        )
     if row.check_at:
         return f"the vendor is read again at {iso(row.check_at)}"
     return (

@@ -63,6 +63,9 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     if document["workers"]:
         served = [(one["kind"], ", ".join(one["mappings"])) for one in document["workers"]]
         parts.append(text.table("Process", ("Mappings",), served))
+    overdue = [(row["reason"], row["next"]) for row in document["overdue"]]
+    if overdue:
+        parts.append(text.table("Waiting too long", ("Next",), overdue))
     looks = [
         (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
         for row in document["needs_a_look"]

@@ -67,4 +67,29 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
     out().print(f"{count} {'trace' if count == 1 else 'traces'} of {record_id} erased.", markup=False)
 
 
-COMMANDS = (resolve, forget)
+@click.command()
+@click.argument("mapping")
+@yes_option
+@env_option
+def release(mapping: str, yes: bool, env_file: Path | None) -> None:
+    """Close the open records of a mapping that no run covers any more.
+
+    Purchases that a vendor has not finished are still collected. The records keep their flags in the CRM.
+
+    \b
+    Example:
+      connector release old-leads
+    """
+    from connector.app import Application
+
+    with Application((), env_file).ledger():  # without one there is nothing to ask about
+        pass
+    confirm(f"Close every open record of mapping {mapping}? Values that wait to be written for it are erased.", yes=yes)
+    with LiveProgress() as progress:
+        count = Application((), env_file, progress).release(mapping)
+    if not count:
+        raise ConfigurationError(f"no record of mapping {mapping} is open; see: connector status")
+    out().print(f"{count} {'record' if count == 1 else 'records'} of mapping {mapping} closed.", markup=False)
+
+
+COMMANDS = (resolve, forget, release)

@@ -13,6 +13,7 @@ from connector.core.model import Result, UnlockState
 # Seconds before each read of a person whose purchase left no trace yet: one minute, then five, then fifteen.
 TRACE_SCHEDULE_S = (60.0, 300.0, 900.0)
 RESUBMISSIONS = 1
+GIVEN_UP = "given up by an operator"  # the reason of a purchase whose late result still counts
 
 
 class View(StrEnum):

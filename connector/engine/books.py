@@ -10,6 +10,7 @@ from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Res
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
+from connector.engine.overdue import still_waiting
 from connector.store.inbox import AGAIN_AFTER_S
 from connector.store.records import UnlockWord, Unwritten
 from connector.store.rows import RecordRow, WantRow
@@ -227,7 +228,7 @@ def _attention(run: Run, words: list[RunWord]) -> list[Attention]:
     for crm_id, times in run.parts.ledger.records.often_flagged(run.id, since, LOOP_TIMES):
         reason = f"flagged {times} times within a day"
         found[crm_id, reason] = Attention(reason, "find the automation that sets the flag again", crm_id)
-    return list(found.values())
+    return [*found.values(), *still_waiting(run, run.now())]
 
 
 def _unknown_next(run: Run, name: str | None) -> str:

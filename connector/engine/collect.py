@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from connector.core.ages import LATE_EVIDENCE_KEPT
 from connector.core.errors import NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Result, UnlockState
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
@@ -31,7 +32,8 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     """Read a task and settle every person it has a last word on."""
     results = run.parts.ledger.results
     people, given_up = results.people_of(task), results.given_up_in(task)
-    if not people and not given_up:  # everybody was settled, and the process died before the task was closed
+    too_late = run.now() - task.submitted_at > LATE_EVIDENCE_KEPT
+    if not people and (not given_up or too_late):  # all have a result, or none is expected for people given up
         results.task_ended(task, [], run.now(), "")
         return
     try:

@@ -8,6 +8,7 @@ from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine import journaled
 from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
+from connector.engine.overdue import end_parked, tidy_requests
 
 PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
 
@@ -36,6 +37,8 @@ def recover(run: Run) -> None:
         run.parts.progress.note(f"{lost} paid request(s) of an interrupted run had no answer; they are being checked")
     ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())
     ledger.erase_expired(run.now() - timedelta(days=run.parts.undo_days))
+    end_parked(run)
+    tidy_requests(run)
 
 
 def _adopt(run: Run, answer: dict[str, object]) -> None:

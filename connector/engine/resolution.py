@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Result, UnlockState
+from connector.core.recover import GIVEN_UP as GIVEN_UP_PURCHASE
 from connector.store.ledger import Ledger
 from connector.store.rows import Settlement
 
@@ -45,10 +46,11 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
         return (
             f"the value of unlock {unlock_id} is given up for {count} record(s); the next run queries the next source"
         )
-    if state is not UnlockState.UNKNOWN and not (word is OperatorsWord.ALLOW_REPEAT and result is Result.FAILED):
+    ends = word in {OperatorsWord.GIVE_UP, OperatorsWord.DELIVERED} and ledger.operator.is_at_vendor(unlock_id, now)
+    if not ends and not _may_be_resolved(state, result, word):
         raise ConfigurationError(
             f"unlock {unlock_id} is {result.value if result else state.value}; an operator's word is for unknown ones "
-            "(and --allow-repeat for failed ones)"
+            "(--give-up and --delivered also for unfinished ones, --allow-repeat for failed ones)"
         )
     match word:
         case OperatorsWord.DELIVERED:
@@ -57,11 +59,19 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
             ledger.operator.delivered_by_hand(unlock_id, now)
             return f"unlock {unlock_id} counts as delivered by hand and charged; its records close on the next run"
         case OperatorsWord.GIVE_UP:
-            ledger.results.settle([Settlement(unlock_id, Result.FAILED, "given up by an operator", charged=True)], now)
-            return f"unlock {unlock_id} is given up and counts as charged; the next source is asked on the next run"
+            ledger.results.settle([Settlement(unlock_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True)], now)
+            late = "; a result that still comes is kept" if ends else ""
+            return (
+                f"unlock {unlock_id} is given up and counts as charged; the next source is asked on the next run{late}"
+            )
         case OperatorsWord.ALLOW_REPEAT:
             if state is UnlockState.UNKNOWN:
                 reason = "its answer was lost; an operator has allowed a repeat"
                 ledger.results.settle([Settlement(unlock_id, Result.FAILED, reason, charged=True)], now)
             ledger.operator.allow_repeat(unlock_id)
             return f"unlock {unlock_id} counts as charged, and may be bought once more by the next run that selects it"
+
+
+def _may_be_resolved(state: UnlockState, result: Result | None, word: OperatorsWord) -> bool:
+    """Whether a decision fits a purchase that the vendor is not working on."""
+    return state is UnlockState.UNKNOWN or (word is OperatorsWord.ALLOW_REPEAT and result is Result.FAILED)

@@ -96,7 +96,9 @@ class Desk:
 
     def tidy(self) -> None:
         """Forget what is done for long."""
-        self._parts.ledger.inbox.tidy(self._now())
+        given_up = self._parts.ledger.inbox.tidy(self._now())
+        if given_up:
+            LOG.warning("requested records were given up: nothing was bought within a week", extra={"count": given_up})
         self._parts.ledger.errands.tidy(self._now())
 
     def due(self) -> list[str]:

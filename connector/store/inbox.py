@@ -244,12 +244,16 @@ class Inbox:
             for part in chunks(left):
                 connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values))
 
-    def tidy(self, now: datetime) -> None:
-        """Give up what no run could buy within a week, and forget requests that are done for as long."""
+    def tidy(self, now: datetime) -> int:
+        """Give up what no run could buy within a week, and forget requests that are done for as long.
+
+        Returns:
+            How many requested records were given up.
+        """
         old = sa.select(_R.id).where(_R.accepted_at < now - KEPT)
         open_ones = sa.select(_A.request_id).where(_A.state != "done")
         with self._db.write() as connection:
-            connection.execute(
+            given_up = connection.execute(
                 sa.update(t.ask)
                 .where(_A.request_id.in_(old), _A.state != "done", _A.outcome.in_(("", Outcome.DEFERRED.value)))
                 .values(state="done", outcome=Outcome.DEFERRED.value, reason=GIVEN_UP)
@@ -257,6 +261,7 @@ class Inbox:
             gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
             connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
+        return given_up.rowcount
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:

@@ -22,6 +22,7 @@ from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.operator import Operator
 from connector.store.outbox import NoOutbox, Outbox
+from connector.store.overdue import OverdueWork
 from connector.store.planning import Planning
 from connector.store.plans import Plans
 from connector.store.records import Records
@@ -68,6 +69,7 @@ class Ledger:
         self.identity = Identity(database)
         self.inbox = Inbox(database, outbox)
         self.operator = Operator(database)
+        self.overdue = OverdueWork(database)
         self.planning = Planning(database)
         self.plans = Plans(database)
         self.records = Records(database, seal)

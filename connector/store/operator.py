@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from connector.core.model import Channel, Outcome, Result, UnlockState
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
+from connector.store.answers import LONGEST_ANSWER
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, erase_marked, forget
+from connector.store.overdue import AT_VENDOR
 
 _U, _R, _W = t.unlock.c, t.record.c, t.want.c
 
@@ -45,8 +47,8 @@ class Operator:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def needs_a_look(self, limit: int = 200) -> list[OpenUnlock]:
-        """Unknown unlocks and parked values, oldest first."""
+    def needs_a_look(self, limit: int = 200, sent_before: datetime | None = None) -> list[OpenUnlock]:
+        """Unknown unlocks and parked values, oldest first; and what the vendor has not finished since a time."""
         parked = (
             sa.select(_W.unlock_id)
             .join(t.record, _R.id == _W.record_id)
@@ -55,7 +57,7 @@ class Operator:
         unsent = sa.and_(_U.state == UnlockState.PLANNED.value, _U.prior_hold == Hold.OPEN.value)
         query = (
             sa.select(t.unlock, _U.id.in_(parked).label("is_parked"))
-            .where(sa.or_(_U.state == UnlockState.UNKNOWN.value, _U.id.in_(parked), unsent))
+            .where(sa.or_(_U.state == UnlockState.UNKNOWN.value, _U.id.in_(parked), unsent, _sent(sent_before)))
             .order_by(_U.state_at, _U.id)
             .limit(limit)
         )
@@ -168,6 +170,13 @@ class Operator:
             )
         return len(rows)
 
+    def is_at_vendor(self, unlock_id: int, now: datetime) -> bool:
+        """Whether the vendor works on it, or its request left so long ago that no answer can come."""
+        submitted = _U.state == UnlockState.SUBMITTED.value
+        query = sa.select(_U.id).where(_U.id == unlock_id, sa.or_(submitted, _sent(now - LONGEST_ANSWER)))
+        with self._db.read() as connection:
+            return connection.scalar(query) is not None
+
     def find(self, unlock_id: int) -> tuple[UnlockState, Result | None] | None:
         """An unlock's state and result."""
         with self._db.read() as connection:
@@ -194,3 +203,11 @@ class Operator:
         """Erase whom purchases were for that had no result yet when their records were forgotten."""
         with self._db.write() as connection:
             erase_marked(connection)
+
+
+def _sent(before: datetime | None) -> sa.ColumnElement[bool]:
+    """Sent before a time, and without a result; nothing where no time is given."""
+    if before is None:
+        return sa.false()
+    old = sa.select(t.attempt.c.id).where(t.attempt.c.created_at < before)
+    return sa.and_(_U.state.in_(AT_VENDOR), _U.attempt_id.in_(old))

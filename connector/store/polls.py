@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Result, UnlockState
 from connector.core.person import Source
+from connector.core.recover import GIVEN_UP
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.rows import CheckRow, TaskRow, chunks
@@ -79,12 +80,15 @@ class Polls:
             return {row.person: row.id for row in connection.execute(query)}
 
     def given_up_in(self, task: TaskRow) -> dict[str, int]:
-        """Persons of a task that were made final without a value before its late answer came, with their unlock ids."""
+        """Persons of a task that were made final without the vendor's word, with their unlock ids.
+
+        Before its late answer came, or because an operator gave them up while it ran.
+        """
         query = sa.select(_U.person, _U.id).where(
             _U.task_id == task.id,
             _U.state == UnlockState.FINAL.value,
             _U.result != Result.DELIVERED.value,
-            _U.final_at <= task.submitted_at,
+            sa.or_(_U.final_at <= task.submitted_at, _U.reason == GIVEN_UP),
         )
         with self._db.read() as connection:
             return {row.person: row.id for row in connection.execute(query)}

@@ -1,0 +1,178 @@
+"""What has waited longer than its age, and what ends the wait of parked values and of records without a mapping."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TASK_AGE
+from connector.core.model import Outcome, UnlockState
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.record_sql import STILL_WANTED, in_plans
+from connector.store.rows import chunks
+
+_U, _R, _W, _A, _K, _E = t.unlock.c, t.record.c, t.want.c, t.ask.c, t.attempt.c, t.errand.c
+AT_VENDOR = (UnlockState.SUBMITTING.value, UnlockState.SUBMITTED.value)
+AT_ONCE = 500
+RELEASED = "released by an operator: no run covers its mapping any more"
+
+
+class Waiting(StrEnum):
+    """What waits."""
+
+    RECORDS = "open records"
+    PURCHASES = "purchases"
+    REQUESTS = "requested records"
+    RUNS = "queued runs"
+    PARKED = "parked values"
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Things of one kind that have waited longer than its age.
+
+    Attributes:
+        subject: the mapping, or for purchases the provider.
+        example: the oldest purchase's number; empty for other kinds.
+        since: when the oldest began to wait; for parked values, when the first of them is erased.
+    """
+
+    what: Waiting
+    subject: str
+    count: int
+    since: datetime
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedValue:
+    """A value that was paid for and could not be written."""
+
+    crm_id: str
+    unlock_id: int
+
+
+class OverdueWork:
+    """The ledger's side of waits that must end."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def all(self, now: datetime) -> list[Overdue]:
+        """Everything that has waited longer than its age, by kind and subject."""
+        run, first = t.run.c, sa.func.min
+        records = (
+            sa.select(_R.mapping, sa.func.count(), first(run.started_at))
+            .join(t.run, run.id == _R.run_id)
+            .where(_R.state == "open", run.started_at < now - OPEN_RECORD_AGE, ~in_plans(now - OPEN_RECORD_AGE))
+        )
+        purchases = (
+            sa.select(_U.provider, sa.func.count(), first(_K.created_at), first(_U.id))
+            .join(t.attempt, _K.id == _U.attempt_id)
+            .where(_U.state.in_(AT_VENDOR), _K.created_at < now - TASK_AGE)
+        )
+        requests = sa.select(_A.mapping, sa.func.count(), first(_A.not_before)).where(
+            _A.state != "done", _A.not_before < now - REQUEST_AGE
+        )
+        runs = sa.select(_E.command, sa.func.count(), first(_E.asked_at)).where(
+            _E.state == "waiting", _E.asked_at < now - REQUEST_AGE
+        )
+        parked = (
+            sa.select(_R.mapping, sa.func.count(), first(_W.erase_at), first(_W.unlock_id))
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.state == "open", _W.parked, _W.erase_at.is_not(None))
+        )
+        queries = {
+            Waiting.RECORDS: records.group_by(_R.mapping),
+            Waiting.PURCHASES: purchases.group_by(_U.provider),
+            Waiting.REQUESTS: requests.group_by(_A.mapping),
+            Waiting.RUNS: runs.group_by(_E.command),
+            Waiting.PARKED: parked.group_by(_R.mapping),
+        }
+        with self._db.read() as connection:
+            return [
+                Overdue(what, row[0], int(row[1]), row[2], str(row[3]) if len(row) > 3 else "")
+                for what, query in queries.items()
+                for row in sorted(connection.execute(query).all(), key=lambda row: str(row[0]))
+            ]
+
+    def announce(self, now: datetime, retention: timedelta) -> Iterator[ParkedValue]:
+        """Set the end of values that have been parked for their retention; each is given once.
+
+        Args:
+            now: the ledger's time.
+            retention: since the value came.
+        """
+        stale = sa.update(t.want).where(_W.erase_at.is_not(None), sa.not_(_W.parked)).values(erase_at=None)
+        due = (
+            sa.select(_W.id, _R.crm_id, _W.unlock_id)
+            .join(t.record, _R.id == _W.record_id)
+            .join(t.unlock, _U.id == _W.unlock_id)
+            .where(_R.state == "open", _W.parked, _W.erase_at.is_(None))
+            .where(_U.value.is_not(None), _U.final_at < now - retention)
+            .order_by(_W.id)
+            .limit(AT_ONCE)
+        )
+        with self._db.write() as connection:
+            connection.execute(stale)
+        while True:
+            with self._db.write() as connection:
+                rows = connection.execute(due).all()
+                ids = [row.id for row in rows]
+                connection.execute(sa.update(t.want).where(_W.id.in_(ids)).values(erase_at=now + PARKED_NOTICE))
+            yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
+            if not rows:
+                return
+
+    def erase_parked(self, now: datetime, reason: str) -> Iterator[ParkedValue]:
+        """Erase values whose end has come: their records close with the reason as soon as a run covers them."""
+        due = (
+            sa.select(_W.id, _W.record_id, _R.crm_id, _W.unlock_id)
+            .join(t.record, _R.id == _W.record_id)
+            .where(_R.state == "open", _W.parked, _W.erase_at <= now)
+            .order_by(_W.id)
+            .limit(AT_ONCE)
+        )
+        while True:
+            with self._db.write() as connection:
+                rows = connection.execute(due).all()
+                self._end_parked(connection, [(row.id, row.record_id, row.unlock_id) for row in rows], reason)
+            yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
+            if not rows:
+                return
+
+    def _end_parked(self, connection: sa.Connection, rows: list[tuple[int, int, int]], reason: str) -> None:
+        ended = {"state": "ready", "outcome": Outcome.FAILED.value, "reason": reason}
+        wants = sa.update(t.want).where(_W.id.in_([row[0] for row in rows]))
+        connection.execute(wants.values(**ended, keep_status=False, parked=False, erase_at=None))
+        records = sa.update(t.record).where(_R.id.in_([row[1] for row in rows]))
+        connection.execute(records.values(parked_version=None))
+        unlock_ids = [row[2] for row in rows]
+        # A want with its outcome wants no value any more, whatever its state.
+        wanting = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id)
+        wanting = wanting.where(_W.unlock_id.in_(unlock_ids), _W.state != "done", _R.state == "open")
+        still = set(connection.scalars(wanting.where(_W.outcome.is_(None))))
+        gone = set(unlock_ids) - still
+        connection.execute(sa.update(t.unlock).where(_U.id.in_(gone)).values(value=None))
+
+    def release(self, mapping: str, now: datetime) -> int:
+        """Close every open record of a mapping that is no longer used; how many.
+
+        Purchases under way stay, and are collected; values that no other record waits for are erased.
+        """
+        mine = (_R.mapping == mapping, _R.state == "open")
+        with self._db.write() as connection:
+            unlocks = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(*mine)
+            theirs = [one for one in connection.scalars(unlocks.distinct()) if one is not None]
+            closed = connection.execute(
+                sa.update(t.record)
+                .where(*mine)
+                .values(state="closed", outcome=Outcome.SKIPPED.value, reason=RELEASED, attention="", closed_at=now)
+            )
+            for part in chunks(theirs):
+                unwanted = (_U.id.in_(part), _U.value.is_not(None), ~sa.exists(STILL_WANTED))
+                connection.execute(sa.update(t.unlock).where(*unwanted).values(value=None))
+        return closed.rowcount
