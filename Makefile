@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 JSFORCE := .jsforce
 WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
-ON_POSTGRES := tests/engine/test_sync_kinds.py
+ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long postgres jsforce lint format bench pins clean

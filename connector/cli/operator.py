@@ -6,10 +6,11 @@ import click
 
 from connector.cli.common import LiveProgress, confirm, env_option, out, yes_option
 from connector.core.errors import ConfigurationError
+from connector.core.limits import MAX_ROW_ID
 
 
 @click.command()
-@click.argument("unlock_id", type=int)
+@click.argument("unlock_id", type=click.IntRange(1, MAX_ROW_ID))
 @click.option(
     "--delivered", "word", flag_value="delivered", help="You saw the result at the vendor and entered it by hand."
 )

@@ -64,7 +64,7 @@ class FrozenPlan(_Frozen):
     """
 
     version: Literal[1] = 1
-    plan_id: str = Field(min_length=1, max_length=40)
+    plan_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")
     made_at: datetime
     org: str
     chosen: bool

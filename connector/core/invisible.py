@@ -65,6 +65,11 @@ def trimmed(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text as a reader sees it: trimmed, and without invisible characters inside."""
+    return trimmed(without_invisible(text))
+
+
+def without_invisible(text: str) -> str:
+    """The text without characters that have no shape; joiners stay where they change the look."""
     kept: list[str] = []
     for index, character in enumerate(text):
         if character in JOINERS:
@@ -72,7 +77,7 @@ def visible(text: str) -> str:
                 kept.append(character)
         elif not is_invisible(character):
             kept.append(character)
-    return trimmed("".join(kept))
+    return "".join(kept)
 
 
 def _is_margin(character: str) -> bool:

@@ -4,6 +4,8 @@ import math
 import re
 from collections.abc import Iterable
 
+from connector.core.printable import one_line
+
 MASK = "…"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 _NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}\d")
@@ -20,7 +22,7 @@ def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> s
         values: a record's own values, or the literals of a condition; numbers, booleans and None may be among them.
         longest: the result is cut to so many characters.
     """
-    plain = " ".join(text.split())
+    plain = " ".join(one_line(part) for part in text.split())
     private = {" ".join(form.split()) for value in values if _is_private(value) for form in _forms(value)}
     for value in sorted(private, key=len)[::-1]:
         plain = _pattern(value).sub(MASK, plain)

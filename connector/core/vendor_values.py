@@ -7,13 +7,11 @@ read here as well: without case and punctuation, from JSON texts and numbers.
 
 import re
 
-from connector.core.digits import EXACT_BELOW
 from connector.core.emails import email_of
-from connector.core.invisible import has_control
+from connector.core.limits import is_vendor_id, whole_of
 from connector.core.model import Channel
 from connector.core.phones import phone_of
 
-MAX_ID_CHARACTERS = 200
 MAX_WORD_CHARACTERS = 40
 NOT_A_WORD = ""  # a state that is no text at all
 
@@ -47,15 +45,12 @@ def shown_word(value: object) -> str:
 def id_of(value: object) -> str | None:
     """A vendor's id, exactly as sent; a JSON number in its digits. None for anything that cannot be one.
 
-    Control characters and endless texts are no ids: kept as a handle, such an id could never be asked for again.
+    Texts beyond the limits (`core/limits.py`) are no ids: kept as a handle, such an id could never be asked for again.
     """
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        if not value.is_integer() or abs(value) >= EXACT_BELOW:
-            return None
-        value = int(value)
-    if not isinstance(value, str | int):
-        return None
-    text = str(value)
-    return text if text and len(text) <= MAX_ID_CHARACTERS and not has_control(text) else None
+    text = value if isinstance(value, str) else _digits(value)
+    return text if is_vendor_id(text) else None
+
+
+def _digits(value: object) -> str:
+    found = whole_of(value)
+    return "" if found is None else str(found)

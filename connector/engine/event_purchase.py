@@ -92,7 +92,7 @@ class EventBuyer:
         """Keep the vendor's balance; without one, no purchase can be checked against it."""
         began_at, last_entry = self.clock.now(), self.ledger.credits.newest_entry()
         try:
-            balance = self.provider.balance()
+            balance = self.provider.observed_balance()
         except (StopError, RefusedError, NotThereError):
             if when == "before":
                 raise

@@ -3,20 +3,13 @@
 from datetime import timedelta
 
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
-from connector.core.model import Attention
 from connector.core.recover import TRACE_SCHEDULE_S
-from connector.engine import journaled
+from connector.engine.adoption import adopt_stored
 from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
 from connector.engine.overdue import end_parked, tidy_requests
 
 PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
-
-STRANGE = "the recovery journal {file} holds an answer that fits no paid request of this ledger, or cannot be read"
-STRANGE_NEXT = (
-    "if this ledger was restored from a backup, put the newer one back; otherwise move the file to another folder, and "
-    "keep it: it names paid requests"
-)
 
 
 def recover(run: Run) -> None:
@@ -24,10 +17,7 @@ def recover(run: Run) -> None:
     ledger = run.parts.ledger
     correct_times(run)
     ledger.keys.rotate()
-    with ledger.journal.adopting(ledger.attempts.knows) as adoption:
-        for answer in adoption.answers:
-            _adopt(run, answer)
-    run.attention += [Attention(STRANGE.format(file=path), STRANGE_NEXT) for path in adoption.strange]
+    adopt_stored(run)
     check_at = {
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         for name, provider in run.parts.providers.items()
@@ -39,22 +29,6 @@ def recover(run: Run) -> None:
     ledger.erase_expired(run.now() - timedelta(days=run.parts.undo_days))
     end_parked(run)
     tidy_requests(run)
-
-
-def _adopt(run: Run, answer: dict[str, object]) -> None:
-    if journaled.adopt(run.parts.ledger, run.parts.clock, answer):
-        return
-    check, gone, back = answer.get("check"), answer.get("gone"), answer.get("back")
-    task_id = answer.get("task_id")
-    run.parts.ledger.attempts.accept(
-        str(answer.get("attempt_id")),
-        str(task_id) if task_id is not None else None,
-        run.now(),
-        {int(key): bool(free) for key, free in check.items()} if isinstance(check, dict) else {},
-        {int(key): str(reason) for key, reason in gone.items()} if isinstance(gone, dict) else {},
-        [int(key) for key in back] if isinstance(back, list) else [],
-        run.now(),
-    )
 
 
 def observe_balances(run: Run, when: str) -> None:
@@ -70,7 +44,7 @@ def observe_balances(run: Run, when: str) -> None:
         began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:
             with run.alone(provider):
-                balance = provider.balance()
+                balance = provider.observed_balance()
         except ConfigurationError as error:
             if name in run.mapped_providers:
                 raise

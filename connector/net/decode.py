@@ -77,7 +77,7 @@ def _has_zlib_header(chunk: bytes) -> bool:
 
 
 def json_of(body: bytes, charset: str | None = None) -> object:
-    """The JSON value of a body; half surrogate pairs, which no store can keep, are replaced.
+    """The JSON value of a body; half surrogate pairs, which no store can keep, become U+FFFD.
 
     Args:
         body: unpacked.
@@ -95,7 +95,7 @@ def json_of(body: bytes, charset: str | None = None) -> object:
     try:
         kept.encode()
     except UnicodeEncodeError:
-        found = json.loads(kept.encode("utf-8", "replace"))
+        found = json.loads(kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     return found
 
 

@@ -33,12 +33,11 @@ from connector.providers.headers import (
     window_ends_in_s,
 )
 
-__all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Pace", "VendorHttp", "whole"]
+__all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Pace", "VendorHttp"]
 
 READ_TIMEOUT_S = 30.0  # for a whole request, from the connection to the last byte of the answer
 MAX_BYTES = 4 * 2**20  # of an answer, unpacked
 USED_SHARE = 0.95  # of the vendor's limit: what leaves evenly arrives less so, and may meet the next window's requests
-LARGEST_NUMBER = 10**15  # above it a vendor's number is no count of anything
 READ_ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 # After any other status, a paid request may have been taken (docs: contracts, outcome of a paid POST).
@@ -318,10 +317,3 @@ class VendorHttp:
 
 
 _DEFAULT_NETWORK = NetworkSettings()
-
-
-def whole(value: object) -> int | None:
-    """A number of a vendor's JSON as a whole number; None for anything else, the infinite and the absurd included."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if abs(value) < LARGEST_NUMBER else None

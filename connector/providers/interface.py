@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from connector.core.errors import UnsupportedError
+from connector.core.errors import LostAnswerError, RefusedError, UnsupportedError
+from connector.core.limits import balance_of, is_event_id, is_person_id, is_vendor_id, price_of
 from connector.core.model import Channel, Lookup
 from connector.core.person import Source
 from connector.core.recover import View
@@ -40,10 +41,17 @@ class Submission:
     Attributes:
         task_id: the vendor's handle, exactly as sent; None when nothing chargeable was started.
         skipped: people of the batch that are not in the task, and why.
+
+    Raises:
+        LostAnswerError: the handle is beyond the limits of `core/limits.py`: it could not be kept.
     """
 
     task_id: str | None
     skipped: Mapping[str, SkipReason] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.task_id is not None and not is_vendor_id(self.task_id):
+            raise LostAnswerError("the vendor accepted a paid request with a task id that cannot be kept")
 
 
 class ItemState(StrEnum):
@@ -97,10 +105,19 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer to a LinkedIn lookup, with what the vendor already shows of the person."""
+    """The answer to a LinkedIn lookup, with what the vendor already shows of the person.
+
+    Raises:
+        RefusedError: an id is beyond the limits of `core/limits.py`: it could not be kept.
+    """
 
     lookup: Lookup
     sights: Mapping[Channel, Sight] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        person_id = self.lookup.personnel_id
+        if (person_id is not None and not is_person_id(person_id)) or not all(map(is_event_id, self.lookup.events)):
+            raise RefusedError("the vendor's answer to a LinkedIn lookup has an id that cannot be kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +128,9 @@ class EventAccess:
         already_unlocked: the account had access before this request; nothing was charged for it.
         credits_used: the price that this request was charged.
         balance_after: of the account; None where the vendor does not show it.
+
+    Raises:
+        LostAnswerError: the price is beyond the limits of `core/limits.py`: it could not be kept.
     """
 
     event_id: str
@@ -118,6 +138,10 @@ class EventAccess:
     already_unlocked: bool
     credits_used: int
     balance_after: int | None
+
+    def __post_init__(self) -> None:
+        if price_of(self.credits_used) is None:
+            raise LostAnswerError("the vendor's answer to an event unlock has a price that cannot be kept")
 
 
 # From the least to the most: where a task lists a person twice, the best line counts.
@@ -181,6 +205,17 @@ class Provider(ABC):
     @abstractmethod
     def balance(self) -> int:
         """Credits left on the account, free."""
+
+    def observed_balance(self) -> int:
+        """`balance`, within the limits of `core/limits.py`.
+
+        Raises:
+            RefusedError: it is beyond them.
+        """
+        found = balance_of(self.balance())
+        if found is None:
+            raise RefusedError(f"{self.name}'s balance is beyond the limits of a number of credits")
+        return found
 
     @abstractmethod
     def wait_turn(self) -> None:

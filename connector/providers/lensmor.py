@@ -13,12 +13,13 @@ from pydantic import Field
 
 from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
+from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, balance_of, is_event_id
 from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Lookup, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.recover import View
 from connector.core.vendor_values import id_of, plain_word
-from connector.providers.http import Answer, VendorHttp, whole
+from connector.providers.http import Answer, VendorHttp
 from connector.providers.interface import (
     Found,
     Item,
@@ -79,10 +80,14 @@ class LensmorSettings(ProviderSettings):
     model_config = provider_config("LENSMOR_")
 
     base_url: str = "https://platform.lensmor.com"
-    email_credits: int = Field(default=15, ge=0)
-    phone_credits: int = Field(default=150, ge=0)
-    max_per_day: int | None = Field(default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR")
-    max_per_month: int | None = Field(default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR")
+    email_credits: int = Field(default=15, ge=0, le=MAX_PRICE_CREDITS)
+    phone_credits: int = Field(default=150, ge=0, le=MAX_PRICE_CREDITS)
+    max_per_day: int | None = Field(
+        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
+    )
+    max_per_month: int | None = Field(
+        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR"
+    )
 
 
 class Lensmor(Provider):
@@ -111,9 +116,9 @@ class Lensmor(Provider):
 
     def balance(self) -> int:
         """`totalBalance`; the other buckets do not add up the same way in every version."""
-        total = whole(self._http.read("/external/credits/balance").body.get("totalBalance"))
+        total = balance_of(self._http.read("/external/credits/balance").body.get("totalBalance"))
         if total is None:
-            raise RefusedError("lensmor's balance cannot be read: totalBalance is not a number")
+            raise RefusedError("lensmor's balance cannot be read: totalBalance is no number within the limits")
         return total
 
     def wait_turn(self) -> None:
@@ -250,7 +255,7 @@ def _event_ids(page: object) -> tuple[str, ...]:
     rows = page.get("items") if isinstance(page, dict) else None
     rows = rows if isinstance(rows, list) else []
     ids = [id_of(row.get("eventId") or row.get("id")) for row in rows if isinstance(row, dict)]
-    return tuple(found for found in ids if found is not None)
+    return tuple(found for found in ids if found is not None and is_event_id(found))
 
 
 def _ids(value: object) -> list[str]:

@@ -9,10 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 from connector.core.errors import LostAnswerError, RefusedError
-from connector.providers.http import VendorHttp, whole
+from connector.core.limits import balance_of, count_of, is_event_id, price_of
+from connector.core.printable import one_line
+from connector.core.vendor_values import id_of
+from connector.providers.http import VendorHttp
 from connector.providers.interface import EventAccess
 
 PRICE_CREDITS = 2000
+LONGEST_TEXT = 200  # of a name or a place
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,56 +63,78 @@ class LensmorEvents:
         body = self._http.read("/external/events/list", params).body
         rows = body.get("items")
         events = [_event(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return events, whole(body.get("total")) or len(events)
+        return events, count_of(body.get("total")) or len(events)
 
     def preview(self, event_id: str) -> Preview:
         """The event with its access mode, counts and price; free.
 
         Raises:
             NotThereError: no such event.
+            RefusedError: the answer is about another event, or has a price beyond the limits.
         """
         row = self._http.read(f"/external/events/{quote(event_id, safe='')}").body.get("event")
         if not isinstance(row, dict):
             raise RefusedError("lensmor's answer about the event cannot be read")
         event = _event(row)
+        if not _is_about(row, event_id):
+            raise RefusedError("lensmor's answer is about another event than was asked about")
         listed = self._http.read("/external/personnel/list", {"event_id": event.event_id, "pageSize": "1"}).body
         semantics = _mapping(listed.get("semantics"))
         counts, unlock = _mapping(semantics.get("counts")), _mapping(semantics.get("unlock"))
-        access = str(semantics.get("accessMode") or "unknown")
-        price = whole(unlock.get("credits"))
+        access = _text(semantics.get("accessMode")) or "unknown"
+        stated = unlock.get("credits")
+        price = PRICE_CREDITS if stated is None else price_of(stated)
+        if access == "full":
+            price = 0
+        if price is None:
+            raise RefusedError("lensmor's price of the event cannot be read: it is no number within the limits")
         return Preview(
             event,
             access,
-            whole(counts.get("actualTotal")),
-            whole(counts.get("visibleTotal")),
-            whole(counts.get("remainingLockedCount")),
-            0 if access == "full" else PRICE_CREDITS if price is None else price,
+            count_of(counts.get("actualTotal")),
+            count_of(counts.get("visibleTotal")),
+            count_of(counts.get("remainingLockedCount")),
+            price,
         )
 
     def unlock(self, event_id: str) -> EventAccess:
         """Buy the event, or learn that it is bought already."""
         body = self._http.repeatable_post(f"/external/events/{quote(event_id, safe='')}/unlock").body
         event, balance = _mapping(body.get("event")), _mapping(body.get("balanceAfter"))
-        used = whole(body.get("creditsUsed"))
-        if body.get("success") is not True or used is None:
+        used = price_of(body.get("creditsUsed"))
+        if body.get("success") is not True or used is None or not _is_about({"eventId": event_id, **event}, event_id):
             raise LostAnswerError("lensmor's answer to the event unlock cannot be read")
-        name = str(event.get("name") or "")
         already = body.get("alreadyUnlocked") is True
-        return EventAccess(
-            str(event.get("eventId") or event_id), name, already, used, whole(balance.get("totalBalance"))
-        )
+        found_id, balance_after = _id(event) or event_id, balance_of(balance.get("totalBalance"))
+        return EventAccess(found_id, _text(event.get("name")), already, used, balance_after)
 
 
 def _event(row: Mapping[str, Any]) -> Event:
-    place = ", ".join(str(row[key]) for key in ("venue", "city", "country") if row.get(key))
+    place = ", ".join(text for key in ("venue", "city", "country") if (text := _text(row.get(key))))
     return Event(
-        str(row.get("eventId") or row.get("id") or ""),
-        str(row.get("name") or ""),
-        str(row.get("dateStart") or ""),
-        str(row.get("dateEnd") or ""),
+        _id(row),
+        _text(row.get("name")),
+        _text(row.get("dateStart")),
+        _text(row.get("dateEnd")),
         place,
-        whole(row.get("exhibitorCount")),
+        count_of(row.get("exhibitorCount")),
     )
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    """The event's id, empty where there is none within the limits."""
+    found = id_of(row.get("eventId") or row.get("id"))
+    return found if found is not None and is_event_id(found) else ""
+
+
+def _is_about(row: Mapping[str, Any], event_id: str) -> bool:
+    """Whether a row is that of an event, by either of its two ids."""
+    return event_id in {id_of(row.get("eventId")), id_of(row.get("id"))}
+
+
+def _text(value: object) -> str:
+    """A text for people: one line, whatever the vendor sent; empty where it is no text."""
+    return one_line(value, LONGEST_TEXT).strip() if isinstance(value, str) else ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -13,11 +13,12 @@ from urllib.parse import quote
 from pydantic import Field
 
 from connector.core.errors import LostAnswerError, RefusedError
+from connector.core.limits import MAX_CREDITS, balance_of
 from connector.core.linkedin import is_of_another, normalise, profile_url
 from connector.core.model import Channel, Prices
 from connector.core.person import IdentifiedBy, Source
 from connector.core.vendor_values import id_of, plain_word
-from connector.providers.http import VendorHttp, whole
+from connector.providers.http import VendorHttp
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
     EMAIL_TYPE,
@@ -59,9 +60,11 @@ class SalesfinitySettings(ProviderSettings):
     model_config = provider_config("SALESFINITY_")
 
     base_url: str = "https://client-api.salesfinity.co"
-    max_per_day: int | None = Field(default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY")
+    max_per_day: int | None = Field(
+        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY"
+    )
     max_per_month: int | None = Field(
-        default=None, ge=0, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY"
+        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY"
     )
 
 
@@ -95,9 +98,9 @@ class Salesfinity(Provider):
 
     def balance(self) -> int:
         """Credits of the team."""
-        balance = whole(self._http.read("/v1/api/enrichment/credits").body.get("balance"))
+        balance = balance_of(self._http.read("/v1/api/enrichment/credits").body.get("balance"))
         if balance is None:
-            raise RefusedError("salesfinity's balance cannot be read: balance is not a number")
+            raise RefusedError("salesfinity's balance cannot be read: balance is no number within the limits")
         return balance
 
     def wait_turn(self) -> None:

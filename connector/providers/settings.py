@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
@@ -33,7 +34,7 @@ class ProviderSettings(BaseSettings):
     base_url: str = ""
     account: str = Field(default="default", min_length=1, max_length=80)
     requests_per_minute: int = Field(default=60, ge=1, le=100_000)
-    credit_reserve: int = Field(default=0, ge=0)
+    credit_reserve: int = Field(default=0, ge=0, le=MAX_CREDITS)
     max_per_day: int | None = None
     max_per_month: int | None = None
 

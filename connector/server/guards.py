@@ -69,7 +69,7 @@ async def body_of(request: Request, most: int) -> bytes:
             400 when its sender went away, who does not read it.
     """
     announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > most:
+    if not announced.isascii() or not announced.isdecimal() or len(announced) > 15 or int(announced) > most:
         raise HTTPException(413, "the body is too large")
     found = bytearray()
 

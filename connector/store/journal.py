@@ -23,6 +23,7 @@ from typing import BinaryIO
 from connector.core.errors import JournalError
 from connector.store.private import OWNER_ONLY
 
+REFUSED = ".refused"  # ends the names of files with answers that cannot be used
 BLOCK_BYTES = 4096
 # The longest line: the attempt and the task (at most 200 characters), and for each purchase its number, twice, with the
 # reason why the vendor will never deliver it.
@@ -91,6 +92,15 @@ class Adoption:
     answers: list[Answer] = field(default_factory=list)
     strange: list[Path] = field(default_factory=list)
     _left: list[int] = field(default_factory=list)
+    _refused: list[int] = field(default_factory=list)
+
+    def refuse(self, answer: Answer) -> None:
+        """Set an answer aside that cannot be used: it is kept, and never read again."""
+        self._refused.append(id(answer))
+
+    def is_refused(self, answer: Answer | None) -> bool:
+        """Whether an answer is to be set aside."""
+        return id(answer) in self._refused
 
     def leave(self, answer: Answer) -> None:
         """Let an answer stay in the journal."""
@@ -200,7 +210,9 @@ class RecoveryJournal:
         adoption.answers.append(answer)
 
         def drop() -> None:
-            if adoption.is_adopted(answer):
+            if adoption.is_refused(answer):
+                path.replace(path.with_name(path.name + REFUSED))
+            elif adoption.is_adopted(answer):
                 path.unlink(missing_ok=True)
 
         return drop
@@ -217,7 +229,9 @@ class RecoveryJournal:
             adoption.strange.append(path)
 
         def drop() -> None:
-            rest = [line for line, found in zip(lines, answers, strict=True) if not adoption.is_adopted(found)]
+            pairs = list(zip(lines, answers, strict=True))
+            rest = [line for line, found in pairs if not adoption.is_adopted(found)]
+            _append(path.with_name(path.name + REFUSED), [line for line, found in pairs if adoption.is_refused(found)])
             if not rest:
                 path.unlink(missing_ok=True)
             elif len(rest) < len(lines):
@@ -267,6 +281,15 @@ def _replace(path: Path, text: str) -> None:
     finally:
         os.close(handle)
     draft.replace(path)
+
+
+def _append(path: Path, lines: list[str]) -> None:
+    if lines:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.writelines(line + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -255,7 +255,7 @@ observation = Table(
     Column("run_id", String(40), nullable=False),
     Column("began_at", UtcTime, nullable=False),
     Column("last_entry", Integer, nullable=False),  # newest entry when the observation began
-    Column("balance", Integer, nullable=False),
+    Column("balance", sa.BigInteger, nullable=False),
 )
 
 # Remembered answers to LinkedIn lookups, 404 too.

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector.core.limits import MAX_VENDOR_ID_CHARACTERS
 from connector.core.mapping import PhoneFormat
 from connector.core.model import Channel
 from connector.core.phones import MAX_PHONE_CHARACTERS, phone_of
 from connector.core.values import format_phone
-from connector.core.vendor_values import MAX_ID_CHARACTERS, id_of, plain_word, shown_word, value_of
+from connector.core.vendor_values import id_of, plain_word, shown_word, value_of
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_unusable_ids(value: object) -> None:
         (5, "5"),
         (5.0, "5"),
         (0, "0"),
-        ("x" * MAX_ID_CHARACTERS, "x" * MAX_ID_CHARACTERS),
+        ("x" * MAX_VENDOR_ID_CHARACTERS, "x" * MAX_VENDOR_ID_CHARACTERS),
     ],
 )
 def test_ids(value: object, found: str) -> None:

@@ -373,7 +373,7 @@ def test_half_a_character_in_one_name_does_not_hide_the_page(stage: Stage, monke
     page = b'{"done": true, "records": [{"Id": "%s", "LastName": "\\ud83d"}]}' % LEAD[:15].encode()
     crm, _ = wired(stage, monkeypatch, lambda _: (200, page))
     ((record,),) = list(crm.select(Selection("Lead", ("LastName",))))
-    assert record.values["LastName"] == "?"
+    assert record.values["LastName"] == "\ufffd"
 
 
 def test_a_compressed_bomb_is_cut_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

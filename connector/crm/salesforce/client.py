@@ -231,7 +231,7 @@ class Client:
         if self._quota is None:
             return
         used, limit = self._quota
-        if limit and used >= limit * (100 - self._reserve_percent) / 100:
+        if limit and used * 100 >= limit * (100 - self._reserve_percent):
             raise QuotaError(
                 f"Salesforce's daily requests are at {used} of {limit}, and {self._reserve_percent} percent are kept "
                 "for others (SALESFORCE_API_RESERVE_PERCENT); run again later"

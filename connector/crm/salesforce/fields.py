@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from connector.core.limits import count_of
+from connector.core.printable import one_line
 from connector.crm.interface import FieldInfo
 
+LONGEST_LABEL = 255
 _TEXT_TYPES = {"string", "email", "phone", "url", "picklist", "textarea", "combobox", "multipicklist"}
 
 
@@ -25,7 +28,7 @@ def _field(row: Mapping[str, Any], compounds: set[str]) -> FieldInfo:
         updateable=row.get("updateable") is True,
         filterable=row.get("filterable") is not False,
         allowed=options if row.get("restrictedPicklist") is True else None,
-        label=str(row.get("label") or name),
+        label=one_line(str(row.get("label") or name), LONGEST_LABEL),
         createable=row.get("createable") is True,
         custom=row.get("custom") is True,
         nillable=row.get("nillable") is not False,
@@ -47,4 +50,4 @@ def _options(values: object) -> frozenset[str]:
 
 
 def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return count_of(value) or 0

@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from connector.core.printable import one_line
 from connector.crm.interface import ErrorClass, Rejection, RowError
 
 _LOCKED = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
+_LONGEST_NAME = 80  # of a field
 _BUSY = "TOO_MANY_APEX_REQUESTS"  # of the whole org, at this moment: a smaller collection would not help
 _REFERENCE = "INVALID_CROSS_REFERENCE_KEY"  # of the record itself, or of a record that a field names
 _MOVED = {"ENTITY_IS_DELETED", _REFERENCE, "NOT_FOUND", "CANNOT_UPDATE_CONVERTED_LEAD"}
@@ -129,7 +131,11 @@ def _message(row: Mapping[str, Any]) -> str:
 
 def _fields(row: Mapping[str, Any]) -> tuple[str, ...]:
     named = row.get("fields")
-    return tuple(str(name) for name in named) if isinstance(named, list) else ()
+    return (
+        tuple(one_line(name, _LONGEST_NAME) for name in named if isinstance(name, str))
+        if isinstance(named, list)
+        else ()
+    )
 
 
 def _row_error(row: Mapping[str, Any]) -> RowError:

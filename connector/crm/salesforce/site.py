@@ -5,9 +5,11 @@ bound, takes no timeout). Results of a collection are matched by position, for f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from connector.core.errors import CrmRefusedError, DownError
+from connector.core.limits import count_of, version_of
 from connector.core.model import CrmRecord, FieldValue
 from connector.crm.interface import (
     Crm,
@@ -43,8 +45,8 @@ class SalesforceCrm(Crm):
         """Log in and read the daily quota; a user who may not read the limits has it from the headers of answers."""
         answer = _mapping(self._client.optional("reading the limits", "limits/"))
         daily = _mapping(answer.get("DailyApiRequests"))
-        limit, left = daily.get("Max"), daily.get("Remaining")
-        if isinstance(limit, int) and isinstance(left, int):
+        limit, left = count_of(daily.get("Max")), count_of(daily.get("Remaining"))
+        if limit is not None and left is not None:
             self._client.note_quota(limit - left, limit)
         self._client.check_quota()
 
@@ -97,8 +99,8 @@ class SalesforceCrm(Crm):
             answer = _mapping(
                 self._client.call("other", "counting records", path, params={"q": count_query(selection, ids)})
             )
-            found = answer.get("totalSize")
-            if not isinstance(found, int):
+            found = count_of(answer.get("totalSize"))
+            if found is None:
                 raise DownError("Salesforce's answer to a count cannot be read; run again later")
             total += found
         return total if selection.limit is None else min(total, selection.limit)
@@ -131,10 +133,10 @@ class SalesforceCrm(Crm):
             selection = Selection(object_name, ("IsDeleted", "MasterRecordId"))
             soql = page_query(selection, None, PAGE, ids)
             for row in self._query(soql, "following merged records", "read", "queryAll/")[0]:
-                if row.get("MasterRecordId"):
-                    record = _record(row)
-                    moved_to = (object_name, str(row["MasterRecordId"]))
-                    winners[record.id] = CrmRecord(record.id, record.version, record.values, moved_to)
+                record = _record(row)
+                winner = _id_of(row.get("MasterRecordId"))
+                if winner is not None:
+                    winners[record.id] = replace(record, moved_to=(object_name, winner))
         return winners
 
     def update(
@@ -192,14 +194,20 @@ def _parts(ids: tuple[str, ...] | None, *, newest_first: bool) -> Iterator[tuple
 
 
 def _record(row: Mapping[str, Any]) -> CrmRecord:
-    record_id = to_18(str(row.get("Id", "")))
+    record_id = _id_of(row.get("Id"))
     if record_id is None:
         raise DownError("Salesforce sent a record without an id; run again later")
     values: dict[str, FieldValue] = {name: value for name, value in row.items() if name != "attributes"}
     moved_to: tuple[str, str] | None = None
-    if row.get("IsConverted") is True and row.get("ConvertedContactId"):
-        moved_to = ("Contact", str(row["ConvertedContactId"]))
-    return CrmRecord(record_id, str(row.get("SystemModstamp", "")), values, moved_to)
+    contact = _id_of(row.get("ConvertedContactId"))
+    if row.get("IsConverted") is True and contact is not None:
+        moved_to = ("Contact", contact)
+    return CrmRecord(record_id, version_of(row.get("SystemModstamp", "")), values, moved_to)
+
+
+def _id_of(value: object) -> str | None:
+    """A record's id in its full form; None for anything else, which no ledger keeps."""
+    return to_18(value) if isinstance(value, str) else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

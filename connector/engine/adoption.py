@@ -1,0 +1,113 @@
+"""Answers to paid requests that the database could not take when they came: adopted, or set aside and reported.
+
+What is stored is checked like any value from outside. A bad answer must neither be lost nor end every later run: its
+request is then verified like one whose answer was lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from connector.core.limits import MAX_ROW_ID, is_plain, is_vendor_id
+from connector.core.model import Attention
+from connector.core.printable import one_line
+from connector.engine import journaled
+from connector.engine.context import Run
+from connector.store.journal import REFUSED, Answer
+
+_MAX_ATTEMPT_ID_CHARACTERS = 40
+_LONGEST_REASON = 300
+STRANGE = "the recovery journal {file} holds an answer that fits no paid request of this ledger, or cannot be read"
+STRANGE_NEXT = (
+    "if this ledger was restored from a backup, put the newer one back; otherwise move the file to another folder, and "
+    "keep it: it names paid requests"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The answer to one paid request; the attributes are those of `Attempts.accept`."""
+
+    attempt_id: str
+    task_id: str | None
+    check: Mapping[int, bool]
+    gone: Mapping[int, str]
+    back: tuple[int, ...]
+
+
+def adopt_stored(run: Run) -> None:
+    """Adopt the recovery journal; each file is kept until its answer is in the ledger, or is set aside.
+
+    Raises:
+        sa.exc.SQLAlchemyError: the database is gone again.
+    """
+    ledger, refused = run.parts.ledger, 0
+    with ledger.journal.adopting(ledger.attempts.knows) as adoption:
+        for answer in adoption.answers:
+            if not _adopt(run, answer):
+                adoption.refuse(answer)
+                refused += 1
+    run.attention += [Attention(STRANGE.format(file=path), STRANGE_NEXT) for path in adoption.strange]
+    if refused:
+        reason = (
+            f"{refused} stored answer(s) to paid requests cannot be used; they are kept in files that end in {REFUSED}"
+        )
+        run.parts.progress.note(reason)
+        run.attention.append(
+            Attention(reason, "their requests are verified like others whose answer was lost; see: connector status")
+        )
+
+
+def stored_answer(found: object) -> StoredAnswer | None:
+    """The answer in a stored JSON value; None where it is none, or holds what no ledger keeps."""
+    if not isinstance(found, dict):
+        return None
+    attempt_id, task_id = found.get("attempt_id"), found.get("task_id")
+    check, gone, back = (found.get(name) for name in ("check", "gone", "back"))
+    if not isinstance(attempt_id, str) or not is_plain(attempt_id, _MAX_ATTEMPT_ID_CHARACTERS):
+        return None
+    if task_id is not None and not (isinstance(task_id, str) and is_vendor_id(task_id)):
+        return None
+    checks, reasons = _by_row(check), _by_row(gone)
+    rows = [_row_id(one) for one in back] if isinstance(back, list) else [] if back is None else [None]
+    if checks is None or reasons is None or None in rows:
+        return None
+    return StoredAnswer(
+        attempt_id,
+        task_id,
+        {row: free is True for row, free in checks.items()},
+        {row: one_line(str(reason), _LONGEST_REASON) for row, reason in reasons.items()},
+        tuple(row for row in rows if row is not None),
+    )
+
+
+def _adopt(run: Run, found: Answer) -> bool:
+    """Whether an answer could be used; one that the ledger has already changes nothing."""
+    attempts, answer = run.parts.ledger.attempts, stored_answer(found)
+    if answer is None:
+        return False
+    try:
+        if journaled.adopt(run.parts.ledger, run.parts.clock, found):
+            return True
+        attempts.accept(answer.attempt_id, answer.task_id, run.now(), answer.check, answer.gone, answer.back, run.now())
+    except (sa.exc.DataError, sa.exc.IntegrityError):
+        return False
+    return True
+
+
+def _by_row(found: object) -> dict[int, object] | None:
+    """By the number of a row; None where something else stands in place of one."""
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        return None
+    rows = {_row_id(key): value for key, value in found.items()}
+    return None if None in rows else {row: value for row, value in rows.items() if row is not None}
+
+
+def _row_id(found: object) -> int | None:
+    text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(MAX_ROW_ID)):
+        return None
+    return int(text) if int(text) <= MAX_ROW_ID else None

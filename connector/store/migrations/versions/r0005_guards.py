@@ -1,0 +1,35 @@
+"""Columns for what guards records, values and times: plans, former ids, large balances, and when permits were written.
+
+Revision 0005, after 0004.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add columns, and widen the balance; open records of an applied plan are part of it."""
+    op.add_column("record", sa.Column("former_ids", sa.Text(), nullable=False, server_default=""))
+    op.add_column("record", sa.Column("plan_id", sa.String(length=40), nullable=True))
+    op.create_index("ix_record_plan_id", "record", ["plan_id"], unique=False)
+    op.add_column("want", sa.Column("erase_at", sa.BigInteger(), nullable=True))
+    op.execute(
+        "UPDATE record SET plan_id = (SELECT run.plan_id FROM run WHERE run.id = record.run_id) "
+        "WHERE state = 'open' AND run_id IN (SELECT id FROM run WHERE command = 'apply')"
+    )
+    with op.batch_alter_table("observation") as batch:  # SQLite keeps 64 bits in any whole number
+        batch.alter_column("balance", existing_type=sa.Integer(), type_=sa.BigInteger(), existing_nullable=False)
+    op.add_column("rate_limit", sa.Column("at", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index(
+        "ix_unlock_not_before",
+        "unlock",
+        ["not_before"],
+        unique=False,
+        sqlite_where=sa.text("not_before IS NOT NULL"),
+        postgresql_where=sa.text("not_before IS NOT NULL"),
+    )

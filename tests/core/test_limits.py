@@ -1,0 +1,74 @@
+"""The limits of values from outside: what fits passes unchanged, what does not is no value."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.core.limits import (
+    MAX_CREDITS,
+    MAX_PRICE_CREDITS,
+    MAX_VERSION_CHARACTERS,
+    balance_of,
+    count_of,
+    is_event_id,
+    is_person_id,
+    is_vendor_id,
+    price_of,
+    version_of,
+    whole_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "count", "price", "balance"),
+    [
+        (0, 0, 0, 0, 0),
+        (15, 15, 15, 15, 15),
+        (15.0, 15, 15, 15, 15),
+        (15.5, None, None, None, 15),
+        (-1, -1, None, None, -1),
+        (3_000_000_000, 3_000_000_000, 3_000_000_000, None, 3_000_000_000),
+        (MAX_PRICE_CREDITS, MAX_PRICE_CREDITS, MAX_PRICE_CREDITS, MAX_PRICE_CREDITS, MAX_PRICE_CREDITS),
+        (MAX_CREDITS, MAX_CREDITS, MAX_CREDITS, None, MAX_CREDITS),
+        (MAX_CREDITS + 1, MAX_CREDITS + 1, MAX_CREDITS + 1, None, None),
+        (2**63 - 1, 2**63 - 1, 2**63 - 1, None, None),
+        (2**63, None, None, None, None),
+        (-(2**63), None, None, None, None),
+        (10**400, None, None, None, None),
+        (1e300, None, None, None, None),
+        (math.inf, None, None, None, None),
+        (math.nan, None, None, None, None),
+        (True, None, None, None, None),
+        ("15", None, None, None, None),
+        (None, None, None, None, None),
+        ([15], None, None, None, None),
+    ],
+)
+def test_numbers(value: object, whole: int | None, count: int | None, price: int | None, balance: int | None) -> None:
+    assert (whole_of(value), count_of(value), price_of(value), balance_of(value)) == (whole, count, price, balance)
+
+
+@pytest.mark.parametrize("text", ["", "a\x00", "a\x1b", "a\u2028b", "a\u0085", "\ud800", "a\ufffdb", "x" * 201])
+def test_texts_that_are_no_ids(text: str) -> None:
+    assert not is_vendor_id(text)
+    assert not is_event_id(text)
+    assert not is_person_id(text)
+
+
+def test_the_lengths_of_ids() -> None:
+    assert is_vendor_id("x" * 200)
+    assert is_event_id("x" * 100)
+    assert not is_event_id("x" * 101)
+    assert is_person_id("7" * 20)
+    assert not is_person_id("7" * 21)
+    assert not is_person_id("٣")
+
+
+@given(st.one_of(st.text(), st.integers(), st.none(), st.floats()))
+def test_a_version_can_be_kept_and_changes_with_its_row(value: object) -> None:
+    kept = version_of(value)
+    assert len(kept) <= MAX_VERSION_CHARACTERS
+    assert kept.encode().count(0) == 0
+    assert version_of(f"{value}\x00") != version_of(f"{value}\x00\x00")
