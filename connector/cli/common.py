@@ -13,7 +13,9 @@ import click
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from connector.cli.console import SafeConsole, ask
 from connector.core.errors import ConfigurationError
+from connector.core.printable import printable_values
 from connector.report import text
 
 if TYPE_CHECKING:  # imported by the commands themselves: start-up time
@@ -82,7 +84,7 @@ def is_quiet() -> bool:
     return context is not None and bool(context.meta.get(_QUIET))
 
 
-class _Out(Console):
+class _Out(SafeConsole):
     """A console that tells of a reader who went away, instead of ending the process with a code of its own."""
 
     def on_broken_pipe(self) -> None:
@@ -99,7 +101,7 @@ def out() -> Console:
 
 def err() -> Console:
     """Standard error: progress, notes, questions. While progress is shown, its own console: lines go above the bars."""
-    return _LIVE[-1] if _LIVE else Console(stderr=True, highlight=False)
+    return _LIVE[-1] if _LIVE else SafeConsole(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
@@ -137,7 +139,12 @@ def show(document: Mapping[str, Any], *, as_json: bool, render: Callable[[Mappin
         if as_json:
             click.echo(json.dumps(document, indent=2))
         else:
-            out().print(render(document))
+            out().print(render(for_eyes(document)))
+
+
+def for_eyes(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A document whose texts are one line each, so that none of them looks like a line of ours."""
+    return {name: printable_values(value) for name, value in document.items()}
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -151,7 +158,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigurationError("this asks a question, and there is no terminal: add --yes to go ahead")
-    click.confirm(question, abort=True, err=True)
+    ask(question)
 
 
 class StartNotes:

@@ -109,8 +109,9 @@ def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, en
     with found_events.looking() as api, _known(event_id):
         found = api.preview(event_id)
     if found.access != "full":
-        price = f"{found.price_credits:,} credits"
-        confirm(f"Unlock {found.event.name} ({found.event.event_id}) for {price}?", yes=yes)
+        # The price stands before the vendor's own text: no name can put another one there.
+        named = f"{found.event.event_id}: {found.event.name}" if found.event.name else found.event.event_id
+        confirm(f"Spend {found.price_credits:,} credits to unlock event {named}?", yes=yes)
     say(f"Ledger: {found_events.ledger_place}")
     with LiveProgress() as progress, _known(event_id):
         access, report = found_events.unlock(found.event.event_id, found.price_credits, progress)

@@ -8,6 +8,7 @@ import click
 
 from connector.cli import admin, events, history, operator, rehearse, runs, serve
 from connector.cli.common import add_quiet, complain, summarize
+from connector.cli.console import plain_warnings, show_usage_error
 from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
 from connector.core.errors import ConnectorError
 from connector.report.logs import where
@@ -51,6 +52,7 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name in another script must not stop a run on an old terminal
+    plain_warnings()
     try:
         # Without its standalone mode click catches what `ctx.exit` raises, and gives its code back instead.
         code = cli.main(standalone_mode=False, prog_name="connector")
@@ -58,7 +60,7 @@ def _run() -> None:
     except click.Abort as error:
         sys.exit(_aborted(error))
     except click.ClickException as error:
-        error.show()
+        show_usage_error(error)
         sys.exit(2)
     except ConnectorError as error:
         complain("\n".join(f"error: {line}" for line in str(error).splitlines()))

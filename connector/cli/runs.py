@@ -12,6 +12,7 @@ from connector.cli.common import (
     confirm,
     env_option,
     err,
+    for_eyes,
     json_option,
     mapping_option,
     out,
@@ -177,7 +178,7 @@ def backfill(
         chosen = replace(application.choose(where, ids, limit), override_guards=override_guards)
         forecast = None if yes else application.plan(chosen)
     if forecast is not None:
-        (out() if not as_json else err()).print(text.preview(forecast.to_json()))
+        (out() if not as_json else err()).print(text.preview(for_eyes(forecast.to_json())))
         costs = _costs(most_credits(forecast, application.mappings))
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with LiveProgress() as progress:

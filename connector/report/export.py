@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from connector.core.errors import ConfigurationError
+from connector.core.printable import one_line
 
 COLUMNS = ("mapping", "object", "record_id", "outcome", "reason", "attention")
 
@@ -35,5 +36,6 @@ def write_rows(file: TextIO, rows: Iterable[tuple[str, str, str, str, str, str]]
 
 
 def _plain(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet takes for a formula, and no terminal for a command."""
+    cell = one_line(cell)
     return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell

@@ -202,7 +202,7 @@ def test_events_are_listed_shown_and_bought_once_after_a_question(office: Office
     assert "add --yes" in refused.err
     declined = office.run("events", "unlock", "52001", answer="n\n")
     assert declined.code == 2
-    assert "2,000 credits?" in declined.err
+    assert "Spend 2,000 credits" in declined.err
     assert office.simulator.charges.total() == 0
     bought = office.run("events", "unlock", "52001", "--yes", "--json").json
     assert (bought["credits_used"], bought["already_unlocked"]) == (2000, False)
