@@ -21,7 +21,7 @@ from connector.config import (
     reserved_names,
     setting_names,
 )
-from connector.core.addresses import is_loopback
+from connector.core.addresses import database_address, is_loopback
 from connector.core.errors import ConfigurationError
 from connector.crm.salesforce import Login
 from connector.engine.context import AccountLimits
@@ -53,7 +53,9 @@ class Configured:
     def ledger_place(self) -> str:
         """Which ledger is used, fit for display: no password."""
         url = self.ledger_url()
-        return url.removeprefix("sqlite:///") if url.startswith("sqlite") else url.rpartition("@")[2]
+        if url.startswith("sqlite"):
+            return url.removeprefix("sqlite:///")
+        return f"PostgreSQL at {database_address(url) or 'an address that cannot be shown'}"
 
     def folder(self) -> Path:
         """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
@@ -179,6 +181,7 @@ def _addresses(configured: Configured) -> Iterator[SettingProblem]:
     settings = configured.settings
     urls = {
         "SALESFORCE_INSTANCE_URL": settings.salesforce_instance_url,
+        "SALESFORCE_JWT_AUDIENCE": settings.salesforce_jwt_audience,
         "CONNECTOR_PUBLIC_URL": settings.connector_public_url,
         **{f"{name.upper()}_BASE_URL": found.base_url for name, found in configured.providers.items()},
     }

@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connector.cli.console import SafeConsole, ask
+from connector.core.addresses import hide_passwords
 from connector.core.errors import ConfigurationError
 from connector.core.printable import printable_values
 from connector.report import text
@@ -112,7 +113,7 @@ def say(message: str) -> None:
 
 def complain(message: str) -> None:
     """An error on standard error, whatever the options."""
-    err().print(message, markup=False, soft_wrap=True)
+    err().print(hide_passwords(message), markup=False, soft_wrap=True)
 
 
 def announce(application: "Application", *, ledger: bool = True) -> None:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from connector.core.addresses import hide_passwords
 from connector.core.printable import one_line, printable
 
 
@@ -44,7 +45,7 @@ class _PlainLines(logging.Formatter):
     """A record in one line, without its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return one_line(f"{record.levelname.lower()}: {record.getMessage()}")
+        return one_line(hide_passwords(f"{record.levelname.lower()}: {record.getMessage()}"))
 
 
 def plain_warnings() -> None:

@@ -1,9 +1,8 @@
 """Addresses in settings: web addresses, and where the ledger is."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from connector.core.addresses import is_loopback, is_web_address
+from connector.core.addresses import database_address, is_loopback, web_address
 from connector.core.errors import ConfigurationError
 
 DATABASE_URL = "CONNECTOR_DATABASE_URL"
@@ -18,13 +17,19 @@ def check_url(name: str, url: str) -> str:
     Raises:
         ConfigurationError: naming the setting.
     """
-    if not is_web_address(url):
-        raise ConfigurationError(f"{name} must be a web address such as https://example.com")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback(url):
+    plain = f"{name} must be a plain address, without user, query or fragment"
+    found = web_address(url)
+    if found is None and "@" in url:
+        raise ConfigurationError(plain)
+    if found is None:
+        raise ConfigurationError(
+            f"{name} must be a web address such as https://example.com, whose host has letters, digits, hyphens and "
+            "dots only (an IPv6 address stands in brackets)"
+        )
+    if found.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"{name} must start with https:// (http is only for this machine's own addresses)")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigurationError(f"{name} must be a plain address, without user, query or fragment")
+    if "?" in found.rest or "#" in found.rest:
+        raise ConfigurationError(plain)
     return url.rstrip("/")
 
 
@@ -52,15 +57,11 @@ def database_url(text: str, folder: Path) -> str:
         )
     if lowered.startswith("postgres://"):
         raise ConfigurationError(f"{DATABASE_URL} {DATABASE_FORMS}; write postgresql:// instead of postgres://")
-    if lowered.startswith(_POSTGRES) and _names_a_database(text):
-        return text
+    if lowered.startswith(_POSTGRES):
+        if database_address(text) is not None:
+            return text
+        raise ConfigurationError(
+            f"{DATABASE_URL} {DATABASE_FORMS}; in a user or a password, write @ : / ? # % and other signs "
+            "percent-encoded, such as %40 for @"
+        )
     raise ConfigurationError(f"{DATABASE_URL} {DATABASE_FORMS}")
-
-
-def _names_a_database(text: str) -> bool:
-    """Whether host (or a socket folder in the query) and database can be read from a PostgreSQL address."""
-    try:
-        parts = urlsplit(text)
-        return bool(parts.path.strip("/")) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False

@@ -26,6 +26,7 @@ ALIKE = 0.75  # all names share a prefix, and so are somewhat alike
 ALMOST = 0.9  # a name without one of our prefixes is ours only when it is this close to a setting
 MAX_VALUE_FILE_BYTES = 64_000
 _FILE = "file:"
+_SIGNS_OF_A_VALUE = ("@", "://", "=", "?")  # the value itself, or an address, stands where a path should
 # Kubernetes puts the address of every Service of the namespace into the environment, by the Service's name: a Service
 # called "connector" makes CONNECTOR_PORT and CONNECTOR_SERVICE_HOST (Kubernetes, "Accessing the Service").
 _OF_KUBERNETES = re.compile(
@@ -33,6 +34,8 @@ _OF_KUBERNETES = re.compile(
 )
 _VENDORS = "|".join(prefix.removesuffix("_") for prefix in PREFIXES)
 _IN_A_VALUE = re.compile(rf"(?<![A-Za-z0-9_])(?:{_VENDORS})_[A-Z0-9_]+(?=\s*=)")
+_NAME = re.compile(r"[A-Za-z0-9_]*")
+_NAME_LIKE = re.compile(r"[A-Z0-9_. -]*")  # `CONNECTOR-DATABASE.URL`; behind any other sign a value may begin
 _IN_A_NAME = re.compile(rf"(?<![A-Z0-9_])(?:{_VENDORS})[^A-Z0-9].+")
 
 
@@ -56,8 +59,10 @@ class Values:
         """Names with one of our prefixes that are not settings, and settings whose prefix is misspelt."""
         for name in self.names:
             if name.upper() not in known:
-                hint = did_you_mean(name.upper(), known, ALIKE)
-                yield SettingProblem(name, f"there is no such setting; {hint or 'remove it, or check its name'}")
+                hint = did_you_mean(_start_of(name).upper(), known, ALIKE)
+                yield SettingProblem(
+                    _start_of(name), f"there is no such setting; {hint or 'remove it, or check its name'}"
+                )
         for name in self.others:
             hint = did_you_mean(name.upper(), known, ALMOST)
             if hint:
@@ -164,6 +169,8 @@ def _wrong(binding: Binding, name: str, lines: Mapping[str, int]) -> str | None:
     within, meant = _IN_A_VALUE.search(binding.value or ""), _setting_meant(name)
     if binding.error:
         return "this line cannot be read; write NAME=value, with matching quotes"
+    if _is_ours(name) and _start_of(name) != name:
+        return f"behind {_start_of(name)} stands a sign that no name of a setting has; write {_start_of(name)}=value"
     if within:
         return f"{within.group()}= stands inside the value of {name}; begin a line of its own with it"
     if meant:
@@ -182,7 +189,18 @@ def _wrong_setting(binding: Binding, name: str, lines: Mapping[str, int]) -> str
 def _setting_meant(name: str) -> str | None:
     """The name of a setting that is written in another language's way, such as `$env:LENSMOR_ACCOUNT`."""
     found = None if name.upper().startswith(PREFIXES) else _IN_A_NAME.search(name.upper())
-    return re.sub(r"[^A-Z0-9]+", "_", found.group()).strip("_") if found else None
+    return re.sub(r"[^A-Z0-9]+", "_", _like_a_name(found.group())).strip("_") if found else None
+
+
+def _like_a_name(text: str) -> str:
+    found = _NAME_LIKE.match(text)
+    return found[0] if found is not None else ""
+
+
+def _start_of(name: str) -> str:
+    """The part of a name that can be one; what stands behind may be its value, which is never shown."""
+    found = _NAME.match(name)
+    return found[0] if found is not None else ""
 
 
 def _blank_lines(binding: Binding) -> int:
@@ -198,6 +216,7 @@ def _referred(place: str, folder: Path) -> str:
         ValueError: there is none that can be used.
     """
     path = folder / place.removeprefix("//").strip()
+    shown = "" if any(sign in place for sign in _SIGNS_OF_A_VALUE) else f": {path}"
     remedy = "write file: and the path of a file with the value alone"
     try:
         if path.stat().st_size > MAX_VALUE_FILE_BYTES:
@@ -207,10 +226,10 @@ def _referred(place: str, folder: Path) -> str:
         raise ValueError(f"the file that it refers to is not UTF-8 text; {remedy}") from error
     except OSError as error:
         raise ValueError(
-            f"the file that it refers to cannot be read ({type(error).__name__}): {path}; {remedy}"
+            f"the file that it refers to cannot be read ({type(error).__name__}){shown}; {remedy}"
         ) from error
     if not text.strip():
-        raise ValueError(f"the file that it refers to is empty: {path}; {remedy}")
+        raise ValueError(f"the file that it refers to is empty{shown}; {remedy}")
     if "\n" in text or "\r" in text:
-        raise ValueError(f"the file that it refers to has more than one line: {path}; {remedy}")
+        raise ValueError(f"the file that it refers to has more than one line{shown}; {remedy}")
     return text.strip()

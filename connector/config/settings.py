@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from connector.config.environment import PREFIXES, read_values
 from connector.config.problems import SettingProblem, raise_all
+from connector.core.addresses import is_web_address
 from connector.core.durations import parse_duration
 from connector.core.numerals import decimal_number, whole_number
 
@@ -50,7 +51,7 @@ class Settings(_Group):
     salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
     salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
     salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
-    connector_database_url: str = ""
+    connector_database_url: str = Field(default="", repr=False)  # it may hold a password
     connector_secret_key: SecretStr | None = None
     connector_poll_seconds: Annotated[tuple[float, ...], NoDecode] = (3.0, 5.0, 10.0, 20.0)
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
@@ -86,6 +87,13 @@ class ReservedSettings(_Group):
     connector_alert_email: str = Field(default="", pattern=r"^([^@\s]+@[^@\s]+)?$")
     connector_smtp_url: SecretStr | None = None
     connector_alert_silence: str = "2d"
+
+    @field_validator("hubspot_base_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not is_web_address(value):
+            raise ValueError("must be a web address such as https://example.com")
+        return value
 
     @field_validator("connector_alert_silence")
     @classmethod

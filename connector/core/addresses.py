@@ -1,21 +1,137 @@
-"""Which web addresses stay on this machine."""
+"""Addresses: which texts are web addresses, which stay on this machine, and how the ledger's is shown.
 
-from urllib.parse import urlsplit
+One strict reading for settings, redirects, callers' Host headers and proxies. Programs read odd addresses differently
+(a backslash is a slash to some, and a letter to others), so what could be read in two ways is no address.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+LONGEST_ADDRESS = 2000
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+_HOST = r"(?P<host>\[[^\[\]/?#@\\]*\]|[^\[\]/?#@\\:]*)(?::(?P<port>[0-9]{1,5}))?"
+_WEB = re.compile(rf"(?P<scheme>https?)://{_HOST}(?P<rest>[/?#].*)?", re.IGNORECASE)
+_PROXY_USER = re.compile(r"^(https?://)[^/?#@\\\[\]]*@", re.IGNORECASE)
+# Of libpq: several hosts, and a user and a password that are percent-encoded where they hold one of these signs.
+_DATABASE = re.compile(
+    r"[A-Za-z0-9+]+://(?:(?P<user>[^:/?#@\\\[\]\s]*)(?::(?P<password>[^/?#@\\\[\]\s]*))?@)?"
+    rf"{_HOST}(?P<path>/[^/?#@\\\[\]]*)(?:\?(?P<query>[^#]*))?"
+)
+_PARAMETER = re.compile(
+    r"(?P<name>\b\w*(?:password|passwd|pwd))(?P<sign>\s*=\s*|%3d)(?:'(?:[^'\\]|\\.)*'|[^\s&'\"]+)", re.IGNORECASE
+)
+_USER_AND_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE)
+_HIDDEN = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class WebAddress:
+    """An http or https address.
+
+    Attributes:
+        scheme: in lower case.
+        host: a name or an address in lower case; an IPv6 address without brackets.
+        port: None where none is named.
+        rest: path, query and fragment, as given.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """The parts of a PostgreSQL address that may be shown; a host that is a folder holds the server's socket."""
+
+    host: str
+    port: int | None
+    database: str
+
+    def __str__(self) -> str:
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{shown}{f':{self.port}' if self.port else ''}/{self.database}"
+
+
+def web_address(text: str) -> WebAddress | None:
+    """The address in a text; None where it is none, or could be read as another one.
+
+    A host is letters, digits, hyphens and dots, an IPv4 address in four parts, or an IPv6 address in brackets. User
+    information, a backslash, a bracket elsewhere, blanks and control characters are refused.
+    """
+    if len(text) > LONGEST_ADDRESS or not text.isprintable() or any(sign in text for sign in " \\"):
+        return None
+    found = _WEB.fullmatch(text)
+    if found is None or not is_host(found["host"]) or "[" in (found["rest"] or "") or "]" in (found["rest"] or ""):
+        return None
+    port = None if found["port"] is None else int(found["port"])
+    if port is not None and not 0 < port < 2**16:
+        return None
+    return WebAddress(found["scheme"].lower(), found["host"].lower().strip("[]"), port, found["rest"] or "")
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host's name, an IPv4 address in four parts, or an IPv6 address in brackets."""
+    if text.startswith("["):
+        try:
+            ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return False
+        return text.endswith("]") and "%" not in text
+    if len(text) > 253 or _NAME.fullmatch(text) is None:
+        return False
+    if _NUMBER.fullmatch(text.rstrip(".").rpartition(".")[2]) is None:
+        return True
+    try:  # 127.1 and 0x7f000001 are addresses to some programs
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a text is an http or https address without user information; see `web_address`."""
+    return web_address(url) is not None
+
+
+def is_proxy_address(url: str) -> bool:
+    """Whether a text is a web address; a user and a password may stand before its host."""
+    return is_web_address(_PROXY_USER.sub(r"\1", url)) if url.isprintable() else False
 
 
 def is_loopback(url: str) -> bool:
     """Whether an address stays on this machine; a name that only a resolver could tell does not count."""
+    found = web_address(url)
+    if found is None:
+        return False
     try:
-        host = urlsplit(url).hostname or ""
+        return found.host == "localhost" or ipaddress.ip_address(found.host).is_loopback
     except ValueError:
         return False
-    return host in {"localhost", "::1"} or (host.startswith("127.") and host.replace(".", "").isdecimal())
 
 
-def is_web_address(url: str) -> bool:
-    """Whether a text is an http or https address with a host, and a port that can be one where it names a port."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
+def database_address(text: str) -> DatabaseAddress | None:
+    """The parts of a PostgreSQL address; None where a password cannot be told from the rest with certainty."""
+    found = _DATABASE.fullmatch(text) if text.isprintable() and len(text) <= LONGEST_ADDRESS else None
+    if found is None:
+        return None
+    query = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
+    database = unquote(found["path"].removeprefix("/")) or query.get("dbname", "")
+    port = found["port"] or query.get("port") or "0"
+    host = found["host"] or query.get("host", "")
+    is_folder = not found["host"] and host.startswith("/") and "@" not in host
+    hosts = [] if is_folder or not host else host.split(",")
+    if not database or re.fullmatch("[0-9]{1,5}", port) is None or int(port) >= 2**16 or not all(map(is_host, hosts)):
+        return None
+    return DatabaseAddress(host.strip("[]"), int(port) or None, database)
+
+
+def hide_passwords(text: str) -> str:
+    """A text of a library without the user and password of any address in it, and without `password=...`."""
+    shown = _USER_AND_PASSWORD.sub(rf"\g<scheme>{_HIDDEN}@", text)
+    return _PARAMETER.sub(rf"\g<name>\g<sign>{_HIDDEN}", shown)

@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Never
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
+from connector.core.addresses import web_address
 from connector.net.deadline import CONNECT_TIMEOUT_S, Budget, Deadline, Monotonic
 from connector.net.decode import json_of, read_body
 from connector.net.errors import NoAnswerError, RedirectError
@@ -121,8 +122,7 @@ def _status_of(error: httpx.ProxyError) -> str:
 def _host_of(request: httpx.Request, response: httpx.Response) -> str:
     """The host of the other address, and nothing else of it: paths and queries may hold secrets."""
     try:
-        host = urlsplit(urljoin(str(request.url), response.headers.get("Location", ""))).hostname or ""
+        found = web_address(urljoin(str(request.url), response.headers.get("Location", "")))
     except ValueError:
         return ""
-    plain = host.replace(".", "").replace("-", "")
-    return host if host.isascii() and plain.isalnum() and len(host) <= 253 else ""
+    return found.host if found is not None else ""

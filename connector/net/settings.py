@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from connector.core.addresses import is_loopback, is_web_address
+from connector.core.addresses import is_loopback, is_proxy_address
 from connector.core.errors import ConfigurationError
 from connector.net.tls import FILE_SETTINGS, FOLDER_SETTING, trusted
 from connector.net.transport import BoundedTransport
@@ -84,6 +84,6 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
 
 def _checked(name: str, proxy: str) -> str:
     address = proxy if "://" in proxy else f"http://{proxy}"
-    if not is_web_address(address):
+    if not is_proxy_address(address):
         raise ConfigurationError(f"{name} must be the address of an HTTP proxy, such as http://proxy.example.com:3128")
     return address

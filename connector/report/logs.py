@@ -7,6 +7,8 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connector.core.addresses import hide_passwords
+
 _USUAL = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -24,7 +26,12 @@ class JsonLines(logging.Formatter):
         found |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         if record.exc_info and record.exc_info[1] is not None:
             found["fault"] = where(record.exc_info[1])
-        return json.dumps(found, default=str)
+        return json.dumps({name: _shown(value) for name, value in found.items()}, default=str)
+
+
+def _shown(value: object) -> object:
+    """A text without passwords: libraries quote the addresses that they connect to."""
+    return hide_passwords(value) if isinstance(value, str) else value
 
 
 def where(error: BaseException) -> str:

@@ -6,10 +6,11 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+
+from connector.core.addresses import web_address
 
 BODY_TIMEOUT_S = 10.0
 NOT_FOUND = 404  # of an unknown secret too: nobody learns whether there is such a route
@@ -47,12 +48,13 @@ def is_own_name(host_header: str, public_url: str = "") -> bool:
     A web page can give its own host name the address 127.0.0.1 (DNS rebinding) and then reads answers as its own. Its
     requests still carry that name, and a page cannot be served from a bare address of this machine.
     """
-    try:
-        host = urlsplit(f"//{host_header}").hostname or ""
-        public = urlsplit(public_url).hostname or ""
-    except ValueError:
+    if not host_header:
+        return True
+    found, public = web_address(f"http://{host_header}"), web_address(public_url)
+    if found is None or found.rest:
         return False
-    if host in {"", "localhost"} or host.endswith(".localhost") or host == public:
+    host = found.host
+    if host == "localhost" or host.endswith(".localhost") or (public is not None and host == public.host):
         return True
     try:
         ipaddress.ip_address(host)

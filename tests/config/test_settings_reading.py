@@ -16,7 +16,10 @@ from connector.providers.salesfinity import SalesfinitySettings
 
 PREFIXES = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 HTTPS = "must start with https:// (http is only for this machine's own addresses)"
-ADDRESS = "must be a web address such as https://example.com"
+ADDRESS = (
+    "must be a web address such as https://example.com, whose host has letters, digits, hyphens and dots only (an IPv6 "
+    "address stands in brackets)"
+)
 PLAIN = "must be a plain address, without user, query or fragment"
 
 
@@ -227,12 +230,12 @@ def test_other_poll_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, text: s
         ("CONNECTOR_TIME_SCALE", "x4711", "must be a number, such as 1 or 0.5"),
         ("CONNECTOR_UNDO_DAYS", "x4711", "must be a whole number, such as 30"),
         ("CONNECTOR_UNDO_DAYS", "4711", "must be from 0 to 3,650"),
-        ("LENSMOR_EMAIL_CREDITS", "-4711", "must be 0 or more"),
+        ("LENSMOR_EMAIL_CREDITS", "-4711", "must be from 0 to 10,000,000"),
         ("LENSMOR_CREDIT_RESERVE", "x4711", "must be a whole number"),
         ("LENSMOR_REQUESTS_PER_MINUTE", "0.0x", "must be a whole number"),
         ("SALESFINITY_REQUESTS_PER_MINUTE", "-4711", "must be from 1 to 100,000"),
         ("LENSMOR_ACCOUNT", "4711" * 21, "at most 80 characters"),
-        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "-4711", "must be 0 or more"),
+        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "-4711", "must be from 0 to 1,000,000,000,000,000"),
         ("CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY", "many4711", "must be a whole number"),
     ],
 )

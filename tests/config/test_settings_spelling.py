@@ -504,7 +504,7 @@ def test_other_spellings_of_decimal_numbers(text: str, words: str) -> None:
         ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50k", "write the whole number out, such as 50000"),
         ("LENSMOR_EMAIL_CREDITS=15.0", "must be a whole number, without decimals"),
         ("LENSMOR_EMAIL_CREDITS=1_000", "write 1000, without separators"),
-        ("LENSMOR_CREDIT_RESERVE=-1", "must be 0 or more"),
+        ("LENSMOR_CREDIT_RESERVE=-1", "must be from 0 to 1,000,000,000,000,000"),
         ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 20"),
         ("CONNECTOR_WAIT_SECONDS=90000", "must be from 0 to 86,400"),
     ],

@@ -17,6 +17,7 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
+from connector.core.addresses import web_address
 from connector.core.errors import ConfigurationError
 from connector.net import Budget, NetworkSettings, RedirectError, Reply, UnreadableError, exchange
 from connector.net.deadline import Monotonic
@@ -177,10 +178,10 @@ def domain_of(instance_url: str) -> str:
     Raises:
         ConfigurationError: the address is not a My Domain.
     """
-    parts = urlsplit(instance_url)
-    if parts.scheme == "http":
+    found = web_address(instance_url)
+    if found is not None and found.scheme == "http":
         return _LOOPBACK_DOMAIN
-    host = (parts.hostname or "").lower()
+    host = found.host if found is not None else ""
     domain = host.removesuffix(_MY_DOMAIN)
     if domain == host or domain in {"login", "test"}:
         raise ConfigurationError(
