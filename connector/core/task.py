@@ -5,10 +5,11 @@
        └──definite refusal────────┘    └──answer lost, or owner dead──▶ unknown ────────────────┘
 
 A `planned` one becomes `submitted` without being sent only when the late answer of its lost request arrives after a
-repeat was allowed and before it left. An `unknown` becomes `submitted` when a late answer brings its vendor id,
-`planned` when the vendor shows that nothing was taken (one counted resubmission) or the operator allows a repeat, and
-`final` when the vendor's own record of the person tells the result. Nothing ever leaves `final`, with one exception
-that costs nothing: evidence of a value turns not found or failed into delivered.
+repeat was allowed and before it left; one that is `submitting` goes back to `planned` first, if it has not left yet.
+An `unknown` becomes `submitted` when a late answer brings its vendor id, `planned` when the vendor shows that nothing
+was taken (one counted resubmission) or the operator allows a repeat, and `final` when the vendor's own record of the
+person tells the result. Nothing ever leaves `final`, with one exception that costs nothing: evidence of a value turns
+not found or failed into delivered.
 """
 
 from connector.core.model import UnlockState

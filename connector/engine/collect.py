@@ -37,7 +37,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         results.task_ended(task, [], run.now(), "")
         return
     try:
-        report = provider.read_task(task.channel, task.vendor_id, [*people, *given_up])
+        report = provider.read_task(task.channel, task.vendor_id, list({**people, **given_up}))
     except NotThereError:
         _vanished(run, provider, task, list(people.values()))
         return
@@ -48,10 +48,11 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     open_items = [] if report.ended else [report.items[person] for person in people if person in report.items]
     _note_words(run, provider, f"task {task.id}", [report, *open_items])
     settled = run.settle(_settlements(provider, people, report))
-    for person, unlock_id in given_up.items():
-        item = report.items.get(person)
-        if item is not None and item.state is ItemState.DELIVERED and item.value:
-            run.improve(unlock_id, item.value, charged=True)
+    for late in _settlements(provider, given_up, report):
+        if late.value:
+            run.improve(late.unlock_id, late.value, charged=True)
+        else:
+            results.end_late(late, run.now())
     if report.ended:
         rest = [unlock_id for unlock_id in people.values() if unlock_id not in set(settled)]
         results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")

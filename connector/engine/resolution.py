@@ -54,12 +54,11 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
         )
     match word:
         case OperatorsWord.DELIVERED:
-            settlement = Settlement(unlock_id, Result.DELIVERED, "delivered by hand", charged=True)
-            ledger.results.settle([settlement], now)
+            _end(ledger, Settlement(unlock_id, Result.DELIVERED, "delivered by hand", charged=True), state, now)
             ledger.operator.delivered_by_hand(unlock_id, now)
             return f"unlock {unlock_id} counts as delivered by hand and charged; its records close on the next run"
         case OperatorsWord.GIVE_UP:
-            ledger.results.settle([Settlement(unlock_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True)], now)
+            _end(ledger, Settlement(unlock_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True), state, now)
             late = "; a result that still comes is kept" if ends else ""
             return (
                 f"unlock {unlock_id} is given up and counts as charged; the next source is asked on the next run{late}"
@@ -67,11 +66,24 @@ def resolve(ledger: Ledger, unlock_id: int, word: OperatorsWord, now: datetime) 
         case OperatorsWord.ALLOW_REPEAT:
             if state is UnlockState.UNKNOWN:
                 reason = "its answer was lost; an operator has allowed a repeat"
-                ledger.results.settle([Settlement(unlock_id, Result.FAILED, reason, charged=True)], now)
-            ledger.operator.allow_repeat(unlock_id)
+                _end(ledger, Settlement(unlock_id, Result.FAILED, reason, charged=True), state, now)
+            if not ledger.operator.allow_repeat(unlock_id):
+                raise ConfigurationError(f"unlock {unlock_id} was delivered meanwhile; see: connector status")
             return f"unlock {unlock_id} counts as charged, and may be bought once more by the next run that selects it"
 
 
 def _may_be_resolved(state: UnlockState, result: Result | None, word: OperatorsWord) -> bool:
     """Whether a decision fits a purchase that the vendor is not working on."""
     return state is UnlockState.UNKNOWN or (word is OperatorsWord.ALLOW_REPEAT and result is Result.FAILED)
+
+
+def _end(ledger: Ledger, settlement: Settlement, state: UnlockState, now: datetime) -> None:
+    """End a purchase as the operator says, if it is still in the state that the decision is for.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if not ledger.results.settle([settlement], now, only=state):
+        raise ConfigurationError(
+            f"unlock {settlement.unlock_id} is {state.value} no longer: its answer has arrived; see: connector status"
+        )

@@ -15,10 +15,19 @@ from connector.core.spend import EntryKind, Hold, ending
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.repeats import (
+    NO_PRIOR,
+    RECALLED,
+    UNANSWERED,
+    LateAnswer,
+    after_recall,
+    resume_unsent,
+    take_over,
+    uncharge,
+)
 from connector.store.rows import chunks
 
 _U = t.unlock.c
-NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
 LONGEST_ANSWER = timedelta(minutes=5)  # no request waits so long; an answer that comes all the same is still adopted
 _WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
 
@@ -54,7 +63,7 @@ class Answers:
             attempt = self._answered(connection, attempt_id, "submitted", now)
             if attempt is None:
                 return
-            self._resume_unsent_repeats(connection, attempt_id, now)
+            resume_unsent(connection, attempt_id, now)
             mine = (_U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER))
             for unlock_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
                 for part in chunks(unlock_ids):
@@ -65,9 +74,12 @@ class Answers:
                     )
             self._finish_gone(connection, attempt, gone, now)
             self._return(connection, attempt_id, back, "", None, None, now)
-            if vendor_task_id is None:
+            task_id = None
+            if vendor_task_id is not None:
+                task_id = self._new_task(connection, attempt, vendor_task_id, next_poll_at, now)
+            take_over(connection, attempt_id, LateAnswer(task_id, check, gone, back), now)
+            if task_id is None:
                 return
-            task_id = self._new_task(connection, attempt, vendor_task_id, next_poll_at, now)
             # What the answer named has left these states by now: the rest of the attempt is in the task.
             connection.execute(
                 sa.update(t.unlock)
@@ -93,21 +105,6 @@ class Answers:
                 )
                 .values(task_id=task_id)
             )
-
-    def _resume_unsent_repeats(self, connection: sa.Connection, attempt_id: str, now: datetime) -> None:
-        """The answer of a lost request came after its repeat was allowed: what has not left yet need not leave."""
-        connection.execute(
-            sa.update(t.unlock)
-            .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.PLANNED.value)
-            .values(
-                state=UnlockState.UNKNOWN.value,
-                attempt_id=attempt_id,
-                hold=_U.prior_hold,
-                mapping=_U.prior_mapping,
-                check_at=now,
-                **NO_PRIOR,
-            )
-        )
 
     def _new_task(
         self,
@@ -189,6 +186,9 @@ class Answers:
             check_at: read the vendor's record of these people at this time, before anything is sent again.
         """
         with self._db.write() as connection:
+            was_recalled = (
+                connection.scalar(sa.select(t.attempt.c.state).where(t.attempt.c.id == attempt_id)) == RECALLED
+            )
             attempt = (
                 self._answered(connection, attempt_id, "refused", now)
                 if whole
@@ -197,6 +197,9 @@ class Answers:
             if attempt is None:
                 return
             self._return(connection, attempt_id, unlock_ids, reason, not_before, check_at, now)
+            uncharge(connection, unlock_ids, attempt_id, now)  # given up meanwhile
+            if was_recalled:
+                after_recall(connection, unlock_ids, attempt.created_at, now)
 
     def _return(
         self,
@@ -247,7 +250,7 @@ class Answers:
             is_alive: whether an owner may still get its answer.
         """
         a = t.attempt.c
-        query = sa.select(a.id, a.provider, a.account, a.owner, a.created_at).where(a.state == "submitting")
+        query = sa.select(a.id, a.provider, a.account, a.owner, a.created_at).where(a.state.in_(UNANSWERED))
         with self._db.read() as connection:
             open_ones = [row for row in connection.execute(query) if (row.provider, row.account) in check_at]
         alive = {owner: is_alive(owner) for owner in {row.owner for row in open_ones}}
@@ -262,7 +265,7 @@ class Answers:
     ) -> None:
         a = t.attempt.c
         connection.execute(
-            sa.update(t.attempt).where(a.id.in_(attempt_ids), a.state == "submitting").values(state="lost")
+            sa.update(t.attempt).where(a.id.in_(attempt_ids), a.state.in_(UNANSWERED)).values(state="lost")
         )
         connection.execute(
             sa.update(t.unlock)
@@ -283,7 +286,7 @@ class Answers:
         a = t.attempt.c
         moved = connection.execute(
             sa.update(t.attempt)
-            .where(a.id == attempt_id, a.state.in_(("submitting", "lost")))
+            .where(a.id == attempt_id, a.state.in_((*UNANSWERED, "lost")))
             .values(state=state, answered_at=now)
         )
         if moved.rowcount != 1:

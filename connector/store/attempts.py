@@ -16,6 +16,7 @@ from connector.store import tables as t
 from connector.store.answers import Answers
 from connector.store.credits import CapRules, NewEntry, Payer, Room, append, budget_day, fit, room
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
+from connector.store.repeats import SUBMITTING, receipt_waits
 from connector.store.rows import Batch, Full
 
 _U = t.unlock.c
@@ -103,6 +104,7 @@ class Attempts(Answers):
                 channel=channel,
                 event_id=event_id,
                 owner=owner,
+                committed_at=now,
                 unlocks={row.person: row.id for row in rows if row.id in chosen},
             )
             holds: Counter[str] = Counter()
@@ -132,7 +134,7 @@ class Attempts(Answers):
                 channel=batch.channel.value,
                 run_id=run_id,
                 owner=batch.owner,
-                state="submitting",
+                state=SUBMITTING,
                 size=len(batch.unlocks),
                 budget_day=budget_day(now),
                 created_at=now,
@@ -219,11 +221,18 @@ class Attempts(Answers):
             connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(price_credits=credits_))
 
     def may_send(self, batch: Batch) -> bool:
-        """Whether the attempt is still this sender's own: the last look before the bytes leave."""
-        query = sa.select(t.attempt.c.state, t.attempt.c.owner).where(t.attempt.c.id == batch.attempt_id)
+        """Whether the attempt is still this sender's own: the last look before the bytes leave.
+
+        A repeat does not leave once the request that it repeats has an answer, or a callback receipt of that request
+        waits to be confirmed.
+        """
+        a = t.attempt.c
+        mine = (_U.attempt_id == batch.attempt_id, _U.state == UnlockState.SUBMITTING.value)
+        waits = sa.exists(sa.select(_U.id).where(*mine, receipt_waits(batch.committed_at)))
+        query = sa.select(a.state, a.owner, waits.label("receipt_waits")).where(a.id == batch.attempt_id)
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
-        return row is not None and row.state == "submitting" and row.owner == batch.owner
+        return row is not None and (row.state, row.owner, bool(row.receipt_waits)) == (SUBMITTING, batch.owner, False)
 
     def knows(self, attempt_id: str) -> bool:
         """Whether this ledger has a paid request of this id."""
@@ -254,6 +263,7 @@ def _may_go(source: Source, run_id: str, now: datetime) -> tuple[sa.ColumnElemen
         _U.state == UnlockState.PLANNED.value,
         _U.check_at.is_(None),
         sa.or_(_U.not_before.is_(None), _U.not_before <= now),
+        sa.not_(receipt_waits(now)),
     )
 
 

@@ -120,10 +120,17 @@ class Operator:
             )
             connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(value=None, state_at=now))
 
-    def allow_repeat(self, unlock_id: int) -> None:
-        """A failed unlock may be bought anew; its records are planned anew by the next run that selects them."""
+    def allow_repeat(self, unlock_id: int) -> bool:
+        """A failed unlock may be bought again; its records are planned again by the next run that selects them.
+
+        Returns:
+            False where it is not failed any more.
+        """
+        failed = (_U.id == unlock_id, _U.result == Result.FAILED.value)
         with self._db.write() as connection:
-            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(repeat_allowed=True))
+            allowed = connection.execute(sa.update(t.unlock).where(*failed).values(repeat_allowed=True))
+            if allowed.rowcount != 1:
+                return False
             connection.execute(
                 sa.update(t.want)
                 .where(_W.unlock_id == unlock_id, _W.state != "done")
@@ -135,6 +142,7 @@ class Operator:
                     keep_status=True,
                 )
             )
+        return True
 
     def retry_write(self, unlock_id: int) -> int:
         """Offer a parked value again on the next run, whatever has or has not changed; how many records."""

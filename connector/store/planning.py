@@ -15,6 +15,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.knowledge import Knowledge
 from connector.store.record_sql import plan_of
+from connector.store.repeats import join_late_tasks
 from connector.store.rows import chunks, tried_to
 
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
@@ -310,6 +311,7 @@ def _ensure_unlocks(
         connection.execute(database.insert(t.unlock).on_conflict_do_nothing(), list(part))
     ids = {key: unlock.id for key, unlock in joins.items()}
     ids |= _newest_ids(connection, buys)
+    join_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], now)
     planned = [
         {"key": unlock.id, "new_place": places[key]}
         for key, unlock in joins.items()

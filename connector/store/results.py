@@ -11,11 +11,11 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold, ending
 from connector.core.task import sources_of
 from connector.store import tables as t
-from connector.store.answers import NO_PRIOR
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.polls import AT_ONCE, Polls
 from connector.store.record_sql import UNUSABLE
+from connector.store.repeats import NO_PRIOR, never_sent, recall_newer, uncharge
 from connector.store.rows import CheckRow, RereadRow, Settlement, chunks
 from connector.store.seal import Seal
 
@@ -48,19 +48,25 @@ class Results(Polls):
         super().__init__(database)
         self._seal = seal
 
-    def settle(self, settlements: Iterable[Settlement], now: datetime) -> list[int]:
+    def settle(self, settlements: Iterable[Settlement], now: datetime, only: UnlockState | None = None) -> list[int]:
         """Make results final, seal their values, and end their holds as charge or release.
+
+        Args:
+            settlements: the results.
+            now: the ledger's time.
+            only: purchases in any other state stay as they are.
 
         Returns:
             The unlocks that this call made final; others already were.
         """
         wanted = {s.unlock_id: s for s in settlements}
+        states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
             rows = [
                 row
                 for part in chunks(list(wanted))
                 for row in connection.execute(
-                    sa.select(*_MONEY).where(_U.id.in_(part), _U.state.in_(_BEFORE_FINAL)).with_for_update()
+                    sa.select(*_MONEY).where(_U.id.in_(part), _U.state.in_(states)).with_for_update()
                 )
             ]
             if not rows:
@@ -160,8 +166,27 @@ class Results(Polls):
                 )
             )
             self._spare_newer(connection, unlock_id, value, now)
+            recall_newer(connection, unlock_id)
             self._append(connection, sums, now)
         return True
+
+    def end_late(self, settlement: Settlement, now: datetime) -> None:
+        """The late answer to a request that was given up brings no value: it ends what was only presumed.
+
+        So do its charge, where the answer cost nothing, and the operator's permission to repeat it.
+        """
+        mine = (_U.id == settlement.unlock_id, _U.result.in_((Result.NOT_FOUND.value, Result.FAILED.value)))
+        with self._db.write() as connection:
+            row = connection.execute(sa.select(*_MONEY).where(*mine).with_for_update()).one_or_none()
+            if row is None:
+                return
+            if (not settlement.charged or row.free) and row.attempt_id is not None:
+                uncharge(connection, [row.id], row.attempt_id, now)
+            connection.execute(
+                sa.update(t.unlock)
+                .where(*mine)
+                .values(result=settlement.result.value, reason=settlement.reason, repeat_allowed=False)
+            )
 
     def _spare_newer(self, connection: sa.Connection, unlock_id: int, value: str, now: datetime) -> None:
         """A newer purchase of the same, planned and not sent yet, has its value for nothing."""
@@ -174,9 +199,7 @@ class Results(Polls):
         connection.execute(
             sa.update(t.unlock)
             .where(
-                _U.state == UnlockState.PLANNED.value,
-                _U.attempt_id.is_(None),
-                _U.prior_attempt_id.is_(None),
+                *never_sent(),
                 sa.exists(same.correlate(t.unlock)),
             )
             .values(

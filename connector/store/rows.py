@@ -31,6 +31,7 @@ class Batch:
     Attributes:
         attempt_id: the ledger's id of the request.
         owner: who may send it.
+        committed_at: when the hold was committed, on the ledger's clock.
         unlocks: unlock ids by person.
     """
 
@@ -39,6 +40,7 @@ class Batch:
     channel: Channel
     event_id: str | None
     owner: str
+    committed_at: datetime
     unlocks: dict[str, int]
 
 

@@ -1,0 +1,267 @@
+"""Repeats of lost requests: none leaves once the first request's own answer, or a sign of it, is there.
+
+A repeat is either the one resubmission that the vendor's record permits (the same purchase, with its first attempt in
+`prior_attempt_id`), or what an operator allowed after giving the first request up (a purchase of a newer generation).
+An answer finds its repeat in one of three states:
+
+- planned: the repeat takes the answer over and waits for the first request's task; nothing is sent.
+- taken, but perhaps not sent: its attempt is recalled. The sender looks at that mark right before the bytes leave and
+  gives the purchase back, which is then planned, as above. A request whose bytes have left ignores the mark.
+- sent: both answers count, each for its own request.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from connector.core.model import Result, UnlockState
+from connector.core.spend import EntryKind, Hold
+from connector.store import tables as t
+from connector.store.credits import NewEntry, Payer, append
+from connector.store.rows import chunks
+
+_A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
+NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
+SUBMITTING, RECALLED = "submitting", "recalled"  # states of an attempt that has no answer yet
+UNANSWERED = (SUBMITTING, RECALLED)
+# A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise
+# forbid it for ever. The vendor documents no more than three tries with backoff.
+RECEIPT_HOLDS = timedelta(hours=24)
+_KEY = ("provider", "account", "channel", "person")
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """What the answer to a paid request says of its purchases; the attributes are those of `Answers.accept`."""
+
+    task_id: int | None
+    check: Mapping[int, bool]
+    gone: Mapping[int, str]
+    back: Collection[int]
+
+
+def _newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether an unlock is a newer purchase of the same as `older`."""
+    return (*(older.c[name] == _U[name] for name in _KEY), older.c.generation < _U.generation)
+
+
+def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
+    """Planned, and no request for it was ever sent."""
+    return _U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None)
+
+
+def receipt_waits(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether a callback receipt of the request that this purchase repeats is still to be confirmed."""
+    older = t.unlock.alias()
+    firsts = sa.select(older.c.attempt_id).where(*_newer_of(older)).correlate(t.unlock)
+    waiting = (
+        sa.select(_H.id)
+        .join(t.attempt, _A.id == _H.attempt_id)
+        .where(
+            _H.state == "waiting",
+            _A.state == "lost",
+            _H.received_at > now - RECEIPT_HOLDS,
+            sa.or_(_H.attempt_id == _U.prior_attempt_id, _H.attempt_id.in_(firsts)),
+        )
+        .correlate(t.unlock)
+    )
+    return sa.and_(sa.or_(_U.prior_attempt_id.is_not(None), _U.generation > 1), sa.exists(waiting))
+
+
+def resume_unsent(connection: sa.Connection, attempt_id: str, now: datetime) -> None:
+    """The answer of this request is there: a resubmission that has not left yet goes back to it."""
+    connection.execute(
+        sa.update(t.unlock)
+        .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.PLANNED.value)
+        .values(
+            state=UnlockState.UNKNOWN.value,
+            attempt_id=attempt_id,
+            hold=_U.prior_hold,
+            mapping=_U.prior_mapping,
+            check_at=now,
+            **NO_PRIOR,
+        )
+    )
+    under_way = sa.select(_U.attempt_id).where(
+        _U.prior_attempt_id == attempt_id, _U.state == UnlockState.SUBMITTING.value
+    )
+    _recall(connection, under_way)
+
+
+def _recall(connection: sa.Connection, attempt_ids: sa.Select[tuple[str | None]]) -> None:
+    connection.execute(
+        sa.update(t.attempt).where(_A.id.in_(attempt_ids), _A.state == SUBMITTING).values(state=RECALLED)
+    )
+
+
+def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, now: datetime) -> None:
+    """Let newer purchases of what was given up, and not sent yet, live by the late answer; correct what was presumed.
+
+    Args:
+        connection: of the transaction that adopts the answer.
+        attempt_id: whose answer it is.
+        answer: what it says.
+        now: the ledger's time.
+    """
+    given_up = connection.execute(
+        sa.select(t.unlock).where(
+            _U.attempt_id == attempt_id,
+            _U.state == UnlockState.FINAL.value,
+            _U.result != Result.DELIVERED.value,
+        )
+    ).all()
+    for row in given_up:
+        if row.id in answer.gone or row.id in answer.back or answer.check.get(row.id):
+            _uncharge(connection, row.id, attempt_id, now)
+        if row.id in answer.back:
+            continue  # it was refused: the repeat is the first request that counts
+        recall_newer(connection, row.id)
+        newer = (*never_sent(), _U.id.in_(_newer_ids(row.id)))
+        if row.id in answer.gone:
+            connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(repeat_allowed=False))
+            failed = {"state": UnlockState.FINAL.value, "result": Result.FAILED.value, "final_at": now}
+            values: dict[str, object] = {**failed, "reason": answer.gone[row.id], "check_at": None}
+        elif row.id in answer.check or answer.task_id is None:
+            values = {"state": UnlockState.SUBMITTED.value, "free": True, "check_at": now, "checks": 0}
+        else:
+            values = _in_task(answer.task_id)
+        connection.execute(sa.update(t.unlock).where(*newer).values(**values, state_at=now))
+
+
+def recall_newer(connection: sa.Connection, unlock_id: int) -> None:
+    """A newer purchase of the same that is about to be sent shall not leave."""
+    under_way = sa.select(_U.attempt_id).where(
+        _U.id.in_(_newer_ids(unlock_id)), _U.state == UnlockState.SUBMITTING.value
+    )
+    _recall(connection, under_way)
+
+
+def _newer_ids(unlock_id: int) -> sa.Select[tuple[int]]:
+    """Newer purchases of the same; few, and found by their key."""
+    older, newer = t.unlock.alias(), t.unlock.alias()
+    same = (*(older.c[name] == newer.c[name] for name in _KEY), older.c.generation < newer.c.generation)
+    return sa.select(newer.c.id).select_from(older.join(newer, sa.and_(*same))).where(older.c.id == unlock_id)
+
+
+def _in_task(task_id: object) -> dict[str, object]:
+    """A purchase that waits for a task which another request has paid for."""
+    return {
+        "state": UnlockState.SUBMITTED.value,
+        "task_id": task_id,
+        "free": True,
+        "check_at": None,
+        "checks": 0,
+        "not_before": None,
+        "reason": "",
+    }
+
+
+def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: datetime) -> None:
+    """Purchases just planned whose first request was answered late and still runs: they wait for its task."""
+    older = t.unlock.alias()
+    task_id = (
+        sa.select(_K.id)
+        .join(older, older.c.task_id == _K.id)
+        .where(
+            *_newer_of(older),
+            older.c.state == UnlockState.FINAL.value,
+            older.c.result != Result.DELIVERED.value,
+            _K.state == "open",
+            _K.submitted_at > older.c.final_at,
+        )
+        .order_by(_K.id.desc())
+        .limit(1)
+        .correlate(t.unlock)
+        .scalar_subquery()
+    )
+    for part in chunks(unlock_ids):
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.id.in_(part), *never_sent(), task_id.is_not(None))
+            .values(**_in_task(task_id), state_at=now)
+        )
+
+
+def after_recall(connection: sa.Connection, unlock_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
+    """Repeats that were given back unsent, because the first request was answered: they live by that answer.
+
+    Args:
+        connection: of the transaction that gives them back.
+        unlock_ids: of the recalled attempt.
+        taken_at: when it took them; a value that an older purchase has brought since is theirs.
+        now: the ledger's time.
+    """
+    first = t.attempt.alias()
+    answered = sa.exists(sa.select(first.c.id).where(first.c.id == _U.prior_attempt_id, first.c.state == "submitted"))
+    task_id = (
+        sa.select(_K.id).where(_K.attempt_id == _U.prior_attempt_id).limit(1).correlate(t.unlock).scalar_subquery()
+    )
+    older = t.unlock.alias()
+    has_value = (
+        older.c.result == Result.DELIVERED.value,
+        older.c.value.is_not(None),
+        older.c.final_at >= taken_at,
+    )
+    newest = sa.select(older).where(*_newer_of(older), *has_value).order_by(older.c.generation.desc()).limit(1)
+    value, value_hash = (
+        newest.with_only_columns(column).correlate(t.unlock).scalar_subquery()
+        for column in (older.c.value, older.c.value_hash)
+    )
+    for part in chunks(unlock_ids):
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.id.in_(part), _U.state == UnlockState.PLANNED.value, answered)
+            .values(
+                state=sa.case((task_id.is_not(None), UnlockState.SUBMITTED.value), else_=UnlockState.UNKNOWN.value),
+                task_id=task_id,
+                attempt_id=_U.prior_attempt_id,
+                hold=_U.prior_hold,
+                mapping=_U.prior_mapping,
+                check_at=sa.case((task_id.is_not(None), sa.null()), else_=sa.literal(now, _U.check_at.type)),
+                **NO_PRIOR,
+            )
+        )
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.id.in_(part), *never_sent(), value.is_not(None))
+            .values(
+                state=UnlockState.FINAL.value,
+                result=Result.DELIVERED.value,
+                reason="",
+                value=value,
+                value_hash=value_hash,
+                state_at=now,
+                final_at=now,
+            )
+        )
+    join_late_tasks(connection, unlock_ids, now)
+
+
+def uncharge(connection: sa.Connection, unlock_ids: Sequence[int], attempt_id: str, now: datetime) -> None:
+    """What was given up counted as charged; its answer shows that it cost nothing."""
+    for unlock_id in unlock_ids:
+        _uncharge(connection, unlock_id, attempt_id, now)
+
+
+def _uncharge(connection: sa.Connection, unlock_id: int, attempt_id: str, now: datetime) -> None:
+    charged = (
+        _U.id == unlock_id,
+        _U.attempt_id == attempt_id,
+        _U.state == UnlockState.FINAL.value,
+        _U.result != Result.DELIVERED.value,
+        _U.hold == Hold.CHARGED.value,
+    )
+    query = sa.select(_U.mapping, _U.price_credits, t.attempt).join(t.attempt, _A.id == _U.attempt_id)
+    for row in connection.execute(query.where(*charged)).all():
+        entries = [
+            NewEntry(row.id, row.mapping, EntryKind.CHARGE, -row.price_credits),
+            NewEntry(row.id, row.mapping, EntryKind.RELEASE, row.price_credits),
+        ]
+        append(connection, Payer.of(row), entries, now)
+        connection.execute(
+            sa.update(t.unlock)
+            .where(*charged)
+            .values(hold=Hold.RELEASED.value, charged_credits=_U.charged_credits - row.price_credits)
+        )
