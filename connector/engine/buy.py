@@ -13,6 +13,7 @@ from connector.core.errors import (
 )
 from connector.core.model import Channel, Result
 from connector.core.recover import TRACE_SCHEDULE_S
+from connector.engine import prices
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
@@ -30,8 +31,12 @@ _GONE = {
 
 def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) -> None:
     """Take one batch with its hold and send it, once its answer has a place on disk in any case."""
+    prices.look_between(run, provider, channel)
+    if prices.stop_too_dear(run, provider, channel):
+        return
     provider.wait_turn()
-    limit = run.halved.get((provider.name, channel), provider.batch_size(channel))
+    most = prices.most_people(run, provider, channel)
+    limit = min(most, run.halved.get((provider.name, channel), most))
     try:
         with run.parts.ledger.journal.reserve(limit) as reserved:
             _take(run, provider, channel, event_id, limit, reserved)
@@ -67,6 +72,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     if not attempts.may_send(batch) or run.monotonic() - began_s > FENCE_S:
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
+    run.sent_since_look[provider.name] += 1
     try:
         answer = provider.submit(batch.channel, list(batch.unlocks), batch.event_id, batch.attempt_id)
     except LostAnswerError as error:

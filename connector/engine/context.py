@@ -143,6 +143,8 @@ class Run:
         plan: the frozen plan that the run applies.
         live_plans: plans that were applied not long ago: their unfinished records are their own.
         budget_id: runs with the same one share what a run may spend.
+        sent_since_look: paid requests by provider since its balance was last read.
+        price_seen: (provider, channel) whose balance was read after a first request.
         began_s: the monotonic time at which this process began with it.
     """
 
@@ -187,6 +189,8 @@ class Run:
     plan: FrozenPlan | None = None
     live_plans: frozenset[str] = frozenset()
     budget_id: str | None = None
+    sent_since_look: Counter[str] = field(default_factory=Counter)
+    price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     began_s: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel
-from connector.engine import buy, collect, resolve, write
+from connector.engine import buy, collect, prices, resolve, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Patience, Run
 from connector.engine.guards import stop_without_value
@@ -102,7 +102,10 @@ class _Agenda:
             full = self._provider.batch_size(channel)
             if not (partial or size >= full) or stop_without_value(self._run, self._provider, channel):
                 continue
-            taken = min(size, self._run.halved.get((self.name, channel), full))
+            if prices.stop_too_dear(self._run, self._provider, channel):
+                continue
+            most = prices.most_people(self._run, self._provider, channel)
+            taken = min(size, most, self._run.halved.get((self.name, channel), full))
             self._groups[index] = (channel, event_id, size - taken)
             self._groups = [group for group in self._groups if group[2] > 0]
             yield f"buy {channel} {event_id}", functools.partial(buy.buy, self._run, self._provider, channel, event_id)

@@ -15,6 +15,7 @@ from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, brings_nothing, is_unusual, usual_number
+from connector.engine.prices import why_too_dear
 from connector.engine.pull import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planning import PlannedRecord
@@ -171,6 +172,7 @@ def _notes(
                 f"({guard.reason()}); a run stops there and clears no flag"
             )
         yield from _without_value(run, name, count)
+        yield from _too_dear(run, name, count)
         usual = usual_number(run, name)
         if name in selections or usual is None:
             continue
@@ -190,6 +192,14 @@ def _without_value(run: Run, mapping: str, count: _Count) -> Iterator[str]:
                 f"mapping {mapping}: the last {ANSWERS} answers of {name} for {channel.replace('_', ' ')} brought no "
                 "value; a run buys no more of it, unless it has --all"
             )
+
+
+def _too_dear(run: Run, mapping: str, count: _Count) -> Iterator[str]:
+    """Channels that a run buys nothing more of, because the vendor seems to have raised its price."""
+    for name, channel in sorted({(name, group.channel) for name, group in count.people if group.mapping == mapping}):
+        reason = why_too_dear(run, run.parts.providers[name], channel)
+        if reason:
+            yield f"mapping {mapping}: {reason}; a run buys no more of it, unless it has --all"
 
 
 def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
 from connector.core.recover import TRACE_SCHEDULE_S
+from connector.engine import prices
 from connector.engine.adoption import adopt_stored
 from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
@@ -37,22 +38,15 @@ def observe_balances(run: Run, when: str) -> None:
     Raises:
         ConfigurationError: a vendor refuses the API key at the first request of the run.
     """
-    ledger = run.parts.ledger
     for name, provider in run.parts.providers.items():
         if name not in run.asked_providers or (when == "after" and name in run.stopped and name not in run.balances):
             continue
-        began_at, last_entry = run.now(), ledger.credits.newest_entry()
         try:
-            with run.alone(provider):
-                balance = provider.observed_balance()
+            prices.observe(run, provider, when)
         except ConfigurationError as error:
             if name in run.mapped_providers:
                 raise
             run.stop(name, str(error))  # only asked for what is open from earlier runs
-            continue
         except (StopError, RefusedError, NotThereError) as error:
             if when == "before":
                 run.stop_buying(name, f"its balance is not known: {error}")
-            continue
-        run.balances.setdefault(name, {})[when] = balance
-        ledger.credits.observe(name, provider.source.account, run.id, balance, began_at, last_entry)

@@ -12,7 +12,7 @@ from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
-from connector.engine import books, collect, reconcile, write
+from connector.engine import books, collect, prices, reconcile, write
 from connector.engine.apply import drop_unselected, take_up
 from connector.engine.context import Parts, Run
 from connector.engine.loop import Loop
@@ -52,6 +52,8 @@ def run_pass(parts: Parts, job: Job) -> Report:
     run = _begin(parts, job)
     try:
         reconcile.recover(run)
+        if run.override_guards:
+            prices.forgive(run)
         reconcile.observe_balances(run, "before")
         _take_up(run, job)
         run.read_all = True

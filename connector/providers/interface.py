@@ -198,6 +198,11 @@ class Provider(ABC):
         """As mappings call it."""
         return self.source.name
 
+    def price_setting(self, channel: Channel) -> str:
+        """The setting that holds the price of a channel; empty where the price is fixed."""
+        del channel
+        return ""
+
     @abstractmethod
     def batch_size(self, channel: Channel) -> int:
         """The most people one paid request may carry."""

@@ -46,6 +46,7 @@ _TASK = {
     Channel.WORK_EMAIL: "/external/contacts/unlock-tasks/",
     Channel.PHONE: "/external/contacts/unlock-phone-tasks/",
 }
+_PRICE_SETTING = {Channel.WORK_EMAIL: "LENSMOR_EMAIL_CREDITS", Channel.PHONE: "LENSMOR_PHONE_CREDITS"}
 _VALUE = {Channel.WORK_EMAIL: "email", Channel.PHONE: "phone"}
 _SKIPS = {  # by `plain_word`
     "alreadyunlockedpersonnelids": SkipReason.ALREADY_UNLOCKED,
@@ -108,6 +109,10 @@ class Lensmor(Provider):
         self.source = Source(NAME, settings.account, prices, IdentifiedBy.PERSONNEL_ID, looks_up_linkedin=True)
         self.poll_schedule_s = poll_schedule_s
         self._http = http
+
+    def price_setting(self, channel: Channel) -> str:
+        """One setting for each channel."""
+        return _PRICE_SETTING[channel]
 
     def batch_size(self, channel: Channel) -> int:
         """100, whatever the channel."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.core.errors import BooksError
 from connector.core.model import Result, UnlockState
 from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
 from connector.store import tables as t
@@ -253,10 +254,10 @@ class Credits:
 
     def observe(
         self, provider: str, account: str, run_id: str, balance: int, began_at: datetime, last_entry: int
-    ) -> None:
-        """Keep what the vendor said its balance is."""
+    ) -> int:
+        """Keep what the vendor said its balance is; the observation's id."""
         with self._db.write() as connection:
-            connection.execute(
+            inserted = connection.execute(
                 sa.insert(t.observation).values(
                     provider=provider,
                     account=account,
@@ -266,6 +267,10 @@ class Credits:
                     balance=balance,
                 )
             )
+            key = inserted.inserted_primary_key
+            if key is None:
+                raise BooksError("the ledger gave a new observation no number")
+            return int(key[0])
 
     def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
         """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""

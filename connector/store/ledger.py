@@ -25,6 +25,7 @@ from connector.store.outbox import NoOutbox, Outbox
 from connector.store.overdue import OverdueWork
 from connector.store.planning import Planning
 from connector.store.plans import Plans
+from connector.store.price_watch import PriceWatch
 from connector.store.records import Records
 from connector.store.results import Results
 from connector.store.runs import Runs
@@ -72,6 +73,7 @@ class Ledger:
         self.overdue = OverdueWork(database)
         self.planning = Planning(database)
         self.plans = Plans(database)
+        self.prices = PriceWatch(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
         self.runs = Runs(database, seal, outbox)

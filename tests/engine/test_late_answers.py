@@ -59,7 +59,8 @@ def by_callback(world: World, stage: Stage) -> None:
 def by_the_journal(world: World, stage: Stage) -> None:
     with stage.ledger() as ledger:
         answer = {"attempt_id": first_attempt(ledger), "task_id": lookups(world)[0].lookup_id}
-        ledger.spill.keep({**answer, "check": {}, "gone": {}, "back": []})
+        with ledger.journal.reserve(1) as reserved:
+            reserved.keep({**answer, "check": {}, "gone": {}, "back": []})
 
 
 def by_the_other_process(world: World, stage: Stage) -> None:

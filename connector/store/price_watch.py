@@ -1,0 +1,120 @@
+"""What the ledger knows of a vendor's true prices: charges between two observations, and suspicions."""
+
+import hashlib
+import json
+
+import sqlalchemy as sa
+
+from connector.core.model import Channel
+from connector.core.person import Source
+from connector.core.price_watch import Fall, Interval, Suspicion
+from connector.core.spend import EntryKind, Hold
+from connector.store import tables as t
+from connector.store.database import Database
+
+_A, _E, _M, _O, _U = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.unlock.c
+
+
+class PriceWatch:
+    """The ledger's side of watching prices."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def interval(self, source: Source, observation_id: int) -> Interval | None:
+        """The time between an observation and the one before it; None where there is none before."""
+        mine = (_O.provider == source.name, _O.account == source.account)
+        query = sa.select(_O.id).where(*mine, _O.id < observation_id).order_by(_O.id.desc()).limit(1)
+        with self._db.read() as connection:
+            since = connection.scalar(query)
+            if since is None:
+                return None
+            fall = _fall(connection, source, since, observation_id)
+            held = dict[str, int]()
+            if fall is not None:
+                held = _new_holds(connection, source, since)
+            open_credits = _open_credits(connection, source)
+        if fall is None:
+            return None
+        bought = {name: _count(credits_, source, name) for name, credits_ in held.items()}
+        return Interval(
+            fall, open_credits, {name: count for name, count in bought.items() if count}, sum(held.values())
+        )
+
+    def fall(self, source: Source, since: int, until: int) -> Fall | None:
+        """How far the balance fell between two observations; None where the first is gone."""
+        with self._db.read() as connection:
+            return _fall(connection, source, since, until)
+
+    def suspicion(self, source: Source, channel: Channel) -> Suspicion | None:
+        """What speaks for another price than that of the settings; None while nothing does."""
+        with self._db.read() as connection:
+            kept = connection.scalar(sa.select(_M.value).where(_M.key == _key(source, channel)))
+        found = None if kept is None else Suspicion(**json.loads(kept))
+        return found if found is not None and found.price == source.prices.by_channel.get(channel) else None
+
+    def keep(self, source: Source, channel: Channel, suspicion: Suspicion | None) -> None:
+        """Remember a suspicion for this and later runs; None forgets it."""
+        key = _key(source, channel)
+        with self._db.write() as connection:
+            if suspicion is None:
+                connection.execute(sa.delete(t.meta).where(_M.key == key))
+                return
+            value = json.dumps(suspicion.to_json())
+            connection.execute(
+                self._db.insert(t.meta)
+                .values(key=key, value=value)
+                .on_conflict_do_update(index_elements=["key"], set_={"value": value})
+            )
+
+
+def _fall(connection: sa.Connection, source: Source, since: int, until: int) -> Fall | None:
+    query = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_((since, until)))
+    rows = {row.id: row for row in connection.execute(query)}
+    if len(rows) < 2:
+        return None
+    charged = connection.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
+            *_entries_since(source, rows[since].last_entry), _E.kind == EntryKind.CHARGE.value, _E.credits > 0
+        )
+    )
+    most = _open_credits(connection, source) + int(charged or 0)
+    return Fall(since, rows[since].balance - rows[until].balance, most)
+
+
+def _new_holds(connection: sa.Connection, source: Source, since: int) -> dict[str, int]:
+    """Credits held for new purchases since an observation, by channel."""
+    first = connection.scalar(sa.select(_O.last_entry).where(_O.id == since))
+    query = (
+        sa.select(_A.channel, sa.func.sum(_E.credits))
+        .join(t.attempt, _A.id == _E.attempt_id)
+        .where(*_entries_since(source, int(first or 0)), _E.kind == EntryKind.HOLD.value)
+        .group_by(_A.channel)
+    )
+    return {channel: int(credits_) for channel, credits_ in connection.execute(query)}
+
+
+def _entries_since(source: Source, last_entry: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return _E.id > last_entry, _E.provider == source.name, _E.account == source.account
+
+
+def _open_credits(connection: sa.Connection, source: Source) -> int:
+    """Credits of purchases under way that the vendor may charge, or may have charged."""
+    mine = (_U.provider == source.name, _U.account == source.account)
+    total = sa.func.coalesce(sa.func.sum(_U.price_credits), 0)
+    held = connection.scalar(sa.select(total).where(_U.hold == Hold.OPEN.value, _U.free.is_(False), *mine))
+    prior = connection.scalar(
+        sa.select(total).where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value, *mine)
+    )
+    return int(held or 0) + int(prior or 0)
+
+
+def _count(credits_: int, source: Source, channel: str) -> int:
+    """How many purchases of a channel were held; 0 for what is not on the price list, such as an event."""
+    price = source.prices.by_channel.get(Channel(channel), 0)
+    return credits_ // price if price else 0
+
+
+def _key(source: Source, channel: Channel) -> str:
+    name = f"{source.name}/{source.account}/{channel.value}"
+    return f"price:{hashlib.sha256(name.encode()).hexdigest()[:40]}"
