@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from connector.app.older_copy import older_copy_view
 from connector.app.past_runs import newest_runs
 from connector.core.ages import TASK_AGE
 from connector.core.model import UnlockState
@@ -54,6 +55,7 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
             name: {"held": found.open, "charged": found.charged}
             for name, found in sorted(ledger.credits.totals().items())
         },
+        "older_copy": older_copy_view(ledger),
         "requested_records": ledger.inbox.counts(),
         "workers": [{"kind": one.kind, "mappings": sorted(one.mappings)} for one in ledger.workers(now)],
         "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),

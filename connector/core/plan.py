@@ -150,12 +150,15 @@ class Planner:
 
     Attributes:
         unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
+        is_older_copy: the ledger was restored: a record in progress that it does not know may be its own. People are
+            read at the vendor before they are bought.
     """
 
     mapping: MappingFile
     sources: Mapping[str, Source]
     now: datetime
     unchanged: Callable[[str, FieldValue], bool] = _never
+    is_older_copy: bool = False
 
     def plan_channel(
         self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
@@ -294,7 +297,8 @@ class Planner:
 
     def _another_ledger_owns(self, record: CrmRecord, rules: ChannelMapping, known: Known) -> bool:
         word = self.mapping.statuses.in_progress
-        return record.text(rules.status) == word and record.id not in known.in_progress
+        unknown = record.text(rules.status) == word and record.id not in known.in_progress
+        return unknown and not self.is_older_copy
 
 
 def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:

@@ -16,7 +16,7 @@ from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason
 from connector.engine.outcome import names_another
 from connector.engine.pull import keep, plan_page
-from connector.store.planning import PlannedRecord
+from connector.store.planned import PlannedRecord
 from connector.store.plans import FinishedBy
 from connector.store.rows import RecordRow, chunks
 

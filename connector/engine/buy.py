@@ -68,6 +68,11 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         began_s: the monotonic time before the hold was taken.
     """
     attempts = run.parts.ledger.attempts
+    try:
+        run.parts.ledger.mark.advance(batch.hold)
+    except JournalError as error:
+        _give_back(run, batch, reserved, str(error), None)
+        raise
     # The clock last: the look into the ledger may itself have taken long.
     if not attempts.may_send(batch) or run.monotonic() - began_s > FENCE_S:
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)

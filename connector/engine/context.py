@@ -145,6 +145,9 @@ class Run:
         budget_id: runs with the same one share what a run may spend.
         sent_since_look: paid requests by provider since its balance was last read.
         price_seen: (provider, channel) whose balance was read after a first request.
+        is_older_copy: the ledger was restored from an older copy.
+        read_first: providers whose record of a person is read before the person is bought: the ledger is an older copy.
+        last_activity: when an earlier run last wrote to a CRM or asked for a balance.
         began_s: the monotonic time at which this process began with it.
     """
 
@@ -191,6 +194,9 @@ class Run:
     budget_id: str | None = None
     sent_since_look: Counter[str] = field(default_factory=Counter)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
+    is_older_copy: bool = False
+    read_first: frozenset[str] = frozenset()
+    last_activity: datetime | None = None
     began_s: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -243,7 +249,8 @@ class Run:
 
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""
-        return Planner(mapping, self.parts.sources, self.now(), self.parts.ledger.seal.matches)
+        seal = self.parts.ledger.seal
+        return Planner(mapping, self.parts.sources, self.now(), seal.matches, is_older_copy=self.is_older_copy)
 
     def caps(self, provider: str) -> CapRules:
         """Every limit that applies to purchases from this provider in this run."""

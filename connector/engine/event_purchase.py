@@ -13,6 +13,7 @@ from connector.core.errors import (
     BooksError,
     ConnectorError,
     DownError,
+    JournalError,
     LostAnswerError,
     NotThereError,
     RefusedError,
@@ -120,6 +121,11 @@ class EventBuyer:
     def _send_new(
         self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch, reserved: Reservation, began_s: float
     ) -> EventAccess:
+        try:
+            self.ledger.mark.advance(batch.hold)
+        except JournalError as error:
+            self._give_back(batch.attempt_id, plan, reserved, str(error))
+            raise
         if not self.ledger.attempts.may_send(batch) or self.clock.monotonic() - began_s > FENCE_S:
             self._give_back(batch.attempt_id, plan, reserved, "the request waited too long before it could be sent")
             raise StopError("the request waited too long before it could be sent; run the command again")

@@ -11,7 +11,7 @@ from connector.core.model import Attention, Channel, CrmRecord, Result
 from connector.core.plan import Skip
 from connector.engine.context import Run
 from connector.providers.interface import Provider
-from connector.store.planning import PlannedRecord
+from connector.store.planned import PlannedRecord
 
 FIRST_RECORDS = 200  # all of them skipped for one reason stop the run
 MOST_OF_THEM = 0.9  # of the first records: others may be filled or opted out

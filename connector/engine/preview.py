@@ -18,7 +18,7 @@ from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, brings_noth
 from connector.engine.prices import why_too_dear
 from connector.engine.pull import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
-from connector.store.planning import PlannedRecord
+from connector.store.planned import PlannedRecord
 
 
 @dataclass(frozen=True, slots=True)

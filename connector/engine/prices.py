@@ -8,6 +8,7 @@ while there is a suspicion. A small run reads nothing more.
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Channel
 from connector.core.price_watch import Suspicion, judge
+from connector.engine import older_copy
 from connector.engine.context import Run
 from connector.providers.interface import Provider
 
@@ -28,6 +29,8 @@ def observe(run: Run, provider: Provider, when: str) -> None:
     if when:
         run.balances.setdefault(provider.name, {})[when] = balance
     source = provider.source
+    if older_copy.count_unseen_charges(run, provider.name, balance):
+        last_entry = credits_.newest_entry()  # the balance shows these charges already
     seen = credits_.observe(source.name, source.account, run.id, balance, began_at, last_entry)
     run.sent_since_look[provider.name] = 0
     _judge(run, provider, seen)

@@ -11,7 +11,8 @@ from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
-from connector.store.planning import PlannedRecord, PlannedWant
+from connector.engine.older_copy import notice_stamp
+from connector.store.planned import PlannedRecord, PlannedWant
 
 
 def flagged(mapping: MappingFile) -> Selection:
@@ -70,7 +71,9 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
         planned: the page.
         chosen: the records were chosen by a condition or ids, whatever their flag.
     """
-    run.parts.ledger.planning.save(run.id, mapping.name, mapping.object, planned, run.now(), run.pulled, chosen=chosen)
+    run.parts.ledger.planning.save(
+        run.id, mapping.name, mapping.object, planned, run.now(), run.pulled, chosen=chosen, read_first=run.read_first
+    )
     run.pulled += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
     run.asked |= keys
@@ -86,6 +89,7 @@ def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator
 
 def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list[PlannedRecord]:
     """Decide every channel of every record of a page."""
+    notice_stamp(run, mapping, page)
     people = {record.id: person_of(record, mapping.person) for record in page}
     sources = [source for name, source in run.parts.sources.items() if name in mapping.providers()]
     known = run.parts.ledger.planning.known(mapping.name, people, sources)

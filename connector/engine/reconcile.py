@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
 from connector.core.recover import TRACE_SCHEDULE_S
-from connector.engine import prices
+from connector.engine import older_copy, prices
 from connector.engine.adoption import adopt_stored
 from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
@@ -17,6 +17,7 @@ def recover(run: Run) -> None:
     """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
     ledger = run.parts.ledger
     correct_times(run)
+    older_copy.notice(run)
     ledger.keys.rotate()
     adopt_stored(run)
     check_at = {

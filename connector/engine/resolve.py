@@ -215,6 +215,6 @@ def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]
 def _put(run: Run, record: RecordRow, want: WantRow, decision: Decision) -> None:
     found = resolved_id(run, record.person, decision)
     planning = run.parts.ledger.planning
-    planning.redecide(want.id, run.id, record.mapping, want.channel, decision, run.now(), found)
+    planning.redecide(want.id, run.id, record.mapping, want.channel, decision, run.now(), found, run.read_first)
     if isinstance(decision, Exhausted | Skip):
         run.parts.progress.step()

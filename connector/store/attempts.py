@@ -15,6 +15,7 @@ from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.answers import Answers
 from connector.store.credits import CapRules, NewEntry, Payer, Room, append, budget_day, fit, room
+from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits
 from connector.store.rows import Batch, Full
@@ -98,20 +99,23 @@ class Attempts(Answers):
             chosen = fit([(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits)
             if not chosen:
                 return _why_full(connection, run_id, limits, mine)
+            attempt_id = uuid.uuid4().hex
+            holds: Counter[str] = Counter()
+            for row in rows:
+                if row.id in chosen:
+                    holds[chosen[row.id]] += row.price_credits
+            entry = _hold(connection, source, attempt_id, run_id, holds, now)
             batch = Batch(
-                attempt_id=uuid.uuid4().hex,
+                attempt_id=attempt_id,
                 provider=source.name,
                 channel=channel,
                 event_id=event_id,
                 owner=owner,
                 committed_at=now,
                 unlocks={row.person: row.id for row in rows if row.id in chosen},
+                hold=MarkedHold(entry, attempt_id),
             )
-            holds: Counter[str] = Counter()
-            for row in rows:
-                if row.id in chosen:
-                    holds[chosen[row.id]] += row.price_credits
-            self._begin(connection, source, batch, run_id, holds, now)
+            self._begin(connection, source, batch, run_id, now)
             for payer in holds:
                 ids = [unlock_id for unlock_id, mapping in chosen.items() if mapping == payer]
                 connection.execute(sa.update(t.unlock).where(_U.id.in_(ids)).values(mapping=payer))
@@ -123,7 +127,6 @@ class Attempts(Answers):
         source: Source,
         batch: Batch,
         run_id: str,
-        holds: Mapping[str, int],
         now: datetime,
     ) -> None:
         connection.execute(
@@ -156,9 +159,6 @@ class Attempts(Answers):
                 state_at=now,
             )
         )
-        entries = [NewEntry(batch.attempt_id, mapping, EntryKind.HOLD, price) for mapping, price in holds.items()]
-        payer = Payer(source.name, source.account, run_id, budget_day(now))
-        append(connection, payer, entries, now)
 
     def plan_event(self, source: Source, event_id: str, run_id: str, mapping: str, now: datetime) -> EventPlan:
         """Find or plan the purchase of access to an event.
@@ -247,6 +247,15 @@ class Attempts(Answers):
                 .where(_U.id == unlock_id, _U.state == UnlockState.PLANNED.value)
                 .values(event_id=event_id)
             )
+
+
+def _hold(
+    connection: sa.Connection, source: Source, attempt_id: str, run_id: str, holds: Mapping[str, int], now: datetime
+) -> int:
+    """Hold the price of a request, by mapping; the number of the newest entry."""
+    entries = [NewEntry(attempt_id, mapping, EntryKind.HOLD, price) for mapping, price in holds.items()]
+    append(connection, Payer(source.name, source.account, run_id, budget_day(now)), entries, now)
+    return int(connection.scalar(sa.select(sa.func.max(t.entry.c.id)).where(t.entry.c.attempt_id == attempt_id)) or 0)
 
 
 def _price(present: int) -> sa.ColumnElement[int]:

@@ -16,6 +16,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 
 BALANCE = "balance at the vendor"
+UNSEEN = "older copy"  # the mapping of charges that a restored ledger does not know; no mapping has a space in its name
 MOST_TOLD = 5  # of the requests whose entries do not add up
 
 
@@ -169,7 +170,7 @@ class _Sums:
         return sum(
             used
             for (name, this_month, today, this_run), used in self.rows.items()
-            if (mapping is None or name == mapping)
+            if (mapping is None or name == mapping or (name == UNSEEN and not run))
             and (this_month or not month)
             and (today or not day)
             and (this_run or not run)
@@ -272,6 +273,34 @@ class Credits:
                 raise BooksError("the ledger gave a new observation no number")
             return int(key[0])
 
+    def unseen_charges(self, provider: str, account: str, balance: int, run_id: str) -> int:
+        """Credits that a balance is lower than earlier runs' last observation and the entries since explain."""
+        o, e = t.observation.c, t.entry.c
+        mine = (o.provider == provider, o.account == account)
+        with self._db.read() as connection:
+            seen = connection.execute(
+                sa.select(o.balance, o.last_entry).where(*mine, o.run_id != run_id).order_by(o.id.desc()).limit(1)
+            ).one_or_none()
+            if seen is None:
+                return 0
+            charged = connection.scalar(
+                sa.select(sa.func.coalesce(sa.func.sum(e.credits), 0)).where(
+                    e.id > seen.last_entry,
+                    e.provider == provider,
+                    e.account == account,
+                    e.kind == EntryKind.CHARGE.value,
+                )
+            )
+        return max(0, int(seen.balance) - int(charged or 0) - balance)
+
+    def count_unseen(self, provider: str, account: str, run_id: str, credits_: int, now: datetime) -> None:
+        """Count credits that purchases have cost of which this ledger knows nothing, against every cap of the day."""
+        payer = Payer(provider, account, run_id, budget_day(now))
+        attempt_id = f"{UNSEEN} {run_id}"[:40]
+        entries = [NewEntry(attempt_id, UNSEEN, kind, credits_) for kind in (EntryKind.HOLD, EntryKind.CHARGE)]
+        with self._db.write() as connection:
+            append(connection, payer, entries, now)
+
     def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
         """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""
         with self._db.read() as connection:
@@ -358,7 +387,7 @@ class Credits:
         mine = [] if mappings is None else [e.mapping.in_(mappings)]
         query = (
             sa.select(e.provider, sa.func.sum(e.credits))
-            .where(e.id > since_entry, e.kind == EntryKind.CHARGE.value, *mine)
+            .where(e.id > since_entry, e.kind == EntryKind.CHARGE.value, e.mapping != UNSEEN, *mine)
             .group_by(e.provider)
         )
         with self._db.read() as connection:

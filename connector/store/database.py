@@ -30,6 +30,7 @@ _POSTGRES_OPTIONS = " ".join(
         "tcp_keepalives_idle": 10,
         "tcp_keepalives_interval": 5,
         "tcp_keepalives_count": 3,
+        "synchronous_commit": "on",  # whatever the server is set to: a hold must survive before its request leaves
     }.items()
 )
 

@@ -20,6 +20,7 @@ from connector.store.inbox import Inbox
 from connector.store.journal import RecoveryJournal
 from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
+from connector.store.mark import Mark
 from connector.store.operator import Operator
 from connector.store.outbox import NoOutbox, Outbox
 from connector.store.overdue import OverdueWork
@@ -27,6 +28,7 @@ from connector.store.planning import Planning
 from connector.store.plans import Plans
 from connector.store.price_watch import PriceWatch
 from connector.store.records import Records
+from connector.store.restored import RestoredCopy
 from connector.store.results import Results
 from connector.store.runs import Runs
 from connector.store.seal import Seal
@@ -78,6 +80,8 @@ class Ledger:
         self.results = Results(database, seal)
         self.runs = Runs(database, seal, outbox)
         self.times = StoredTimes(database)
+        self.restored = RestoredCopy(database)
+        self.mark = Mark(path and path.parent / f"connector-{self.id}.mark")
 
     def _identify(self) -> str:
         key = t.meta.c.key

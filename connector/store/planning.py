@@ -1,8 +1,8 @@
 """What a plan changes in the ledger: records, what is wanted for them, and what is to be bought."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, S
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.knowledge import Knowledge
+from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.record_sql import plan_of
 from connector.store.repeats import join_late_tasks
 from connector.store.rows import chunks, tried_to
@@ -24,26 +25,6 @@ AnyRow = Any  # a row of a query over some columns
 ANOTHER_PERSON = "the record names another person now; it begins anew"
 LATE = 1_000_000_000  # the place of what is decided only while the run is at work
 _NOT_BOUGHT = UnlockState.PLANNED.value
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedWant:
-    """The decision for one channel, and the keyed hash of its field as it is now."""
-
-    channel: Channel
-    decision: Decision
-    baseline: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRecord:
-    """A record as it was read, and what to do for it."""
-
-    crm_id: str
-    person: Person
-    wants: tuple[PlannedWant, ...]
-    resolved: str | None = None  # a personnel id that is not on the record yet
-    version: str = ""  # the CRM's, as it was read
 
 
 class Planning(Knowledge):
@@ -69,10 +50,12 @@ class Planning(Knowledge):
         first_place: int = 0,
         *,
         chosen: bool = False,
+        read_first: Collection[str] = (),
     ) -> None:
         """Write the plan of a page of records in one transaction; `first_place` counts the records before it.
 
-        `chosen` are records taken by a condition or ids, whatever their flag.
+        `chosen` are records taken by a condition or ids, whatever their flag. `read_first` are providers whose record
+        of a person is read before the person is bought.
 
         A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
         bought yet is decided anew.
@@ -81,7 +64,7 @@ class Planning(Knowledge):
             existing = _open_records(connection, mapping, records, now)
             old = _wants_of(connection, [row.id for row in existing.values()])
             wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
-            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, wanted, now, first_place)
+            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, wanted, now, first_place, read_first)
             fresh = [record for record in wanted if record.crm_id not in existing]
             new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now, chosen=chosen)
             rows: list[dict[str, object]] = []
@@ -106,6 +89,7 @@ class Planning(Knowledge):
         decision: Decision,
         now: datetime,
         resolved: str | None = None,
+        read_first: Collection[str] = (),
     ) -> None:
         """Replace a want's decision: its lookup was answered, or its source ended without a value.
 
@@ -114,7 +98,7 @@ class Planning(Knowledge):
         planned = PlannedWant(channel, decision)
         with self._db.write() as connection:
             unlock_ids = _ensure_unlocks(
-                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now, LATE
+                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now, LATE, read_first
             )
             row = _want_row(0, planned, unlock_ids)
             del row["record_id"], row["baseline"]
@@ -280,6 +264,7 @@ def _ensure_unlocks(
     records: Sequence[PlannedRecord],
     now: datetime,
     first_place: int,
+    read_first: Collection[str],
 ) -> dict[UnlockKey, int]:
     """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
     buys = {w.decision.key: w.decision for r in records for w in r.wants if isinstance(w.decision, Buy)}
@@ -304,6 +289,7 @@ def _ensure_unlocks(
             "place": places[key],
             "price_credits": buy.price_credits,
             "state_at": now,
+            "check_at": now if key.provider in read_first else None,
         }
         for key, buy in buys.items()
     ]

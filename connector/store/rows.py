@@ -12,6 +12,7 @@ from connector.core.model import Channel, Outcome, Person, Result, Unlock, Unloc
 from connector.core.plan import Tried
 from connector.core.spend import Cap
 from connector.store import tables as t
+from connector.store.mark import MarkedHold
 
 T = TypeVar("T")
 _CHANNELS = {channel.value: channel for channel in Channel}  # a lookup is ten times faster than the enumeration's call
@@ -33,6 +34,7 @@ class Batch:
         owner: who may send it.
         committed_at: when the hold was committed, on the ledger's clock.
         unlocks: unlock ids by person.
+        hold: the entry that holds its credits, to be marked before it leaves.
     """
 
     attempt_id: str
@@ -42,6 +44,7 @@ class Batch:
     owner: str
     committed_at: datetime
     unlocks: dict[str, int]
+    hold: MarkedHold
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.database import Database
 from connector.store.ledger import Ledger
-from connector.store.planning import PlannedRecord, PlannedWant
+from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
 from connector.store.rows import Batch, CheckRow, Full, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal

@@ -8,7 +8,7 @@ from connector.core.model import Channel, Lookup, Outcome, Person, Result, Unloc
 from connector.core.person import IdentifiedBy, Source
 from connector.core.plan import Decision, Defer, Exhausted, Join, LookUp, Skip, Take, Tried
 from connector.store import tables as t
-from connector.store.planning import PlannedRecord, PlannedWant
+from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
 
 

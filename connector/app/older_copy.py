@@ -1,0 +1,33 @@
+"""A ledger that was restored from an older copy: what `status` shows of it, and how an operator trusts it again."""
+
+from typing import Any
+
+from connector.app.handing import turn
+from connector.core.errors import ConfigurationError
+from connector.core.report import iso
+from connector.engine.context import Progress
+from connector.engine.older_copy import TRUST
+from connector.providers import REGISTRY
+from connector.store.ledger import Ledger
+
+
+def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> str:
+    """Buy again without reading people first, from one provider or from all; returns what that means.
+
+    Raises:
+        ConfigurationError: the ledger was not restored, or there is no such provider.
+    """
+    if provider is not None and provider not in REGISTRY:
+        raise ConfigurationError(f"there is no provider {provider}; there are {', '.join(sorted(REGISTRY))}")
+    with turn(ledger, progress):
+        if not ledger.restored.trust(provider):
+            raise ConfigurationError("this ledger was not restored from an older copy: nothing is held back")
+    return f"The next run buys from {provider or 'every vendor'} without reading people first."
+
+
+def older_copy_view(ledger: Ledger) -> dict[str, Any] | None:
+    """Since when the ledger is known to be an older copy, by what sign, and the next step."""
+    found = ledger.restored.state()
+    if found is None:
+        return None
+    return {"since": iso(found.at), "sign": found.sign, "trusted": sorted(found.trusted), "next": TRUST}

@@ -1,0 +1,48 @@
+"""Commands for the ledger itself."""
+
+from pathlib import Path
+
+import click
+
+from connector.cli.common import LiveProgress, confirm, env_option, out, yes_option
+
+
+@click.group()
+def ledger() -> None:
+    """Look after the ledger, which keeps every purchase.
+
+    \b
+    Example:
+      connector ledger trust
+    """
+
+
+@ledger.command()
+@click.argument("provider", required=False)
+@yes_option
+@env_option
+def trust(provider: str | None, yes: bool, env_file: Path | None) -> None:
+    """Buy again without reading each person first, after a backup of the ledger was restored.
+
+    A restored ledger does not know what was bought after the backup. Until you trust it, each person is read at the
+    vendor before a purchase, and nothing is bought from a vendor that keeps no record of people. With PROVIDER, only
+    purchases there are trusted.
+
+    \b
+    Example:
+      connector ledger trust salesfinity
+    """
+    from connector.app import Application
+    from connector.app.older_copy import trust_ledger
+
+    application = Application((), env_file)
+    with application.ledger():  # without one there is nothing to ask about
+        pass
+    where = f"from {provider}" if provider else "from any vendor"
+    confirm(f"People who were bought {where} after the backup may be paid for once more. Go on?", yes=yes)
+    with LiveProgress() as progress, application.ledger() as found:
+        done = trust_ledger(found, provider, progress)
+    out().print(done, markup=False)
+
+
+COMMANDS = (ledger,)

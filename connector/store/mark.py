@@ -1,0 +1,126 @@
+"""A mark outside the database: the newest hold that a paid request of this machine has left under.
+
+A ledger that lacks this hold, or has another one under its number, is an older copy: a backup that was restored, or a
+replica that had not received everything. The mark is never ahead of the ledger otherwise: it is written after the hold
+was committed, and before the request leaves.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from connector.core.errors import JournalError
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.private import OWNER_ONLY
+
+LONGEST_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedHold:
+    """An entry of the ledger that holds credits for a request.
+
+    Attributes:
+        entry: its number; later entries have higher ones.
+        attempt_id: the request.
+    """
+
+    entry: int
+    attempt_id: str
+
+
+class Mark:
+    """The mark of one ledger on this machine.
+
+    Args:
+        path: its file; None for ledgers in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def advance(self, hold: MarkedHold) -> None:
+        """Note a hold, unless a newer one is noted: other processes of this machine share the file.
+
+        Raises:
+            JournalError: the file cannot be written.
+        """
+        if self._path is None:
+            return
+        try:
+            with _locked(self._path) as handle:
+                known = _read(handle)
+                if known is None or known.entry < hold.entry:
+                    _write(handle, hold)
+        except OSError as error:
+            raise JournalError(
+                f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
+                "bought: it shows whether an older copy of the ledger is restored. Let the connector's user write it, "
+                "then run again"
+            ) from error
+
+    def is_missing_in(self, database: Database) -> bool:
+        """Whether the ledger lacks the marked hold: it is an older copy. A mark that cannot be read counts as lacking.
+
+        Raises:
+            JournalError: the file exists and may not be read.
+        """
+        if self._path is None or not self._path.exists():
+            return False
+        try:
+            with _locked(self._path) as handle:
+                if not os.fstat(handle).st_size:  # made, and the machine went down before it was written
+                    return False
+                known = _read(handle)
+        except OSError as error:
+            raise JournalError(f"the file {self._path} cannot be read; let the connector's user read it") from error
+        if known is None:
+            return True
+        query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
+        with database.read() as connection:
+            return connection.scalar(query) != known.attempt_id
+
+    def reset(self, database: Database) -> None:
+        """Mark the newest hold that the ledger has: an older copy of it was noticed, and is dealt with."""
+        if self._path is None:
+            return
+        e = t.entry.c
+        with database.read() as connection:
+            newest = connection.execute(sa.select(e.id, e.attempt_id).order_by(e.id.desc()).limit(1)).one_or_none()
+        with _locked(self._path) as handle:
+            if newest is None:
+                os.ftruncate(handle, 0)
+            else:
+                _write(handle, MarkedHold(newest.id, newest.attempt_id))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _read(handle: int) -> MarkedHold | None:
+    try:
+        found = json.loads(os.pread(handle, LONGEST_BYTES, 0))
+        return MarkedHold(int(found["entry"]), str(found["attempt_id"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(handle: int, hold: MarkedHold) -> None:
+    """In place, in one block. It need not be flushed: a mark that is too old only notices less."""
+    data = json.dumps(asdict(hold)).encode() + b"\n"
+    os.pwrite(handle, data, 0)
+    os.ftruncate(handle, len(data))

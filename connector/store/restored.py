@@ -1,0 +1,114 @@
+"""What a ledger knows of having been restored from an older copy: since when, and what has not been dealt with.
+
+Between the copy and its restoring, people may have been bought of whom this ledger knows nothing. So each person who is
+planned from now on is read at the vendor before the purchase, where the vendor keeps a record of people. At a vendor
+that keeps none, nothing is bought until an operator trusts the ledger again.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.core.model import UnlockState
+from connector.store import tables as t
+from connector.store.database import Database
+
+_KEY = "restored"
+_U, _M = t.unlock.c, t.meta.c
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An older copy of the ledger that is in use.
+
+    Attributes:
+        at: when it was noticed.
+        sign: by what, in words.
+        trusted: providers for which an operator trusts the ledger all the same.
+        counted: providers whose charges since the copy count against the caps already.
+    """
+
+    at: datetime
+    sign: str
+    trusted: frozenset[str] = frozenset()
+    counted: frozenset[str] = frozenset()
+
+    def to_json(self) -> str:
+        """As it is stored."""
+        sets = {"trusted": sorted(self.trusted), "counted": sorted(self.counted)}
+        return json.dumps({"at": self.at.isoformat(), "sign": self.sign, **sets})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Restored":
+        """From the stored form."""
+        found: Mapping[str, Any] = json.loads(text)
+        at = datetime.fromisoformat(found["at"])
+        return cls(at, found["sign"], frozenset(found["trusted"]), frozenset(found["counted"]))
+
+
+class RestoredCopy:
+    """The ledger's side of having been restored."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def state(self) -> Restored | None:
+        """None for a ledger that was never restored, or that is trusted again."""
+        with self._db.read() as connection:
+            return restored_state(connection)
+
+    def begin(self, found: Restored) -> None:
+        """Keep that the ledger is an older copy; what is planned in it was not read since."""
+        with self._db.write() as connection:
+            self._put(connection, found)
+            connection.execute(sa.update(t.unlock).where(_U.state == UnlockState.PLANNED.value).values(checks=0))
+
+    def read_planned(self, providers: Collection[str], now: datetime) -> None:
+        """Read the people of planned purchases at these providers before anything is bought for them."""
+        unread = (_U.state == UnlockState.PLANNED.value, _U.checks == 0, _U.check_at.is_(None))
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.unlock).where(*unread, _U.provider.in_(providers)).values(check_at=now))
+
+    def counted(self, provider: str) -> None:
+        """A provider's charges since the copy are counted."""
+        with self._db.write() as connection:
+            found = restored_state(connection)
+            if found is not None:
+                self._put(connection, replace(found, counted=found.counted | {provider}))
+
+    def trust(self, provider: str | None) -> bool:
+        """An operator trusts the ledger, for one provider or for all; whether it was an older copy."""
+        with self._db.write() as connection:
+            found = restored_state(connection)
+            if found is None:
+                return False
+            if provider is None:
+                connection.execute(sa.delete(t.meta).where(_M.key == _KEY))
+            else:
+                self._put(connection, replace(found, trusted=found.trusted | {provider}))
+        return True
+
+    def last_activity(self) -> datetime | None:
+        """When a run of this ledger last wrote to a CRM or asked for a balance; None before the first."""
+        newest = (
+            sa.select(time).order_by(number.desc()).limit(1)
+            for number, time in ((t.change.c.id, t.change.c.at), (t.observation.c.id, t.observation.c.began_at))
+        )
+        with self._db.read() as connection:
+            found = [moment for query in newest if (moment := connection.scalar(query)) is not None]
+        return max(found, default=None)
+
+    def _put(self, connection: sa.Connection, found: Restored) -> None:
+        text = found.to_json()
+        statement = self._db.insert(t.meta).values(key=_KEY, value=text)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))
+
+
+def restored_state(connection: sa.Connection) -> Restored | None:
+    """As `RestoredCopy.state`, within a transaction."""
+    text = connection.scalar(sa.select(_M.value).where(_M.key == _KEY))
+    return None if text is None else Restored.from_json(text)

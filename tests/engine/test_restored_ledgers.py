@@ -1,0 +1,319 @@
+"""An older copy of the ledger is noticed, and buys nobody whom the vendor's own record was not read of first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from stage import Stage, World, email_only, mapping, personal_only
+
+from connector.core.model import Outcome
+from connector.engine.context import AccountLimits
+from connector.store import tables as t
+
+COPY = "this ledger is an older copy"
+
+
+class Backup:
+    """The rows of a ledger at one moment, put back later on either database."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        with stage.ledger() as ledger, ledger.database.read() as connection:
+            self._rows = {
+                table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+                for table in t.metadata.sorted_tables
+            }
+
+    def restore(self) -> None:
+        """Replace every row by those of the backup, as a restored database would."""
+        with self._stage.ledger() as ledger, ledger.database.write() as connection:
+            for table in reversed(t.metadata.sorted_tables):
+                connection.execute(sa.delete(table))
+            for table, rows in self._rows.items():
+                if rows:
+                    connection.execute(sa.insert(table), rows)
+            if not ledger.database.is_sqlite:
+                for table in self._rows:
+                    if "id" in table.c and isinstance(table.c.id.type, sa.Integer):
+                        name = connection.dialect.identifier_preparer.quote(table.name)
+                        newest = connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
+                        sequence = sa.func.pg_get_serial_sequence(name, "id")
+                        connection.execute(sa.select(sa.func.setval(sequence, newest + 1, False)))
+
+
+def marks(stage: Stage) -> list[Path]:
+    return sorted(stage.folder.glob("connector-*.mark"))
+
+
+def found(report: object) -> list[str]:
+    return [one.reason for one in report.attention if COPY in one.reason]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(name="lensmor")
+def _lensmor(stage: Stage) -> Stage:
+    return stage.other(email_only())
+
+
+def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Stage) -> None:
+    world.lead(world.person())
+    lensmor.sync()
+    backup = Backup(lensmor)
+    world.clock.advance(hours=2)
+    people = [world.person() for _ in range(5)]
+    leads = [world.lead(person) for person in people]
+    lensmor.other().sync()
+    backup.restore()
+    world.clock.advance(hours=2)
+    for lead in leads:  # an admin finds them enriched and asks again, or the CRM was restored too
+        world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+    posts = world.paid_posts()
+    report = lensmor.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 5}
+    assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
+    assert world.paid_posts() == posts
+    assert all(world.charges.count("lensmor", person.personnel_id, "email") == 1 for person in people)
+    assert len(found(report)) == 1
+    assert report.exit_code == 3
+    assert not found(lensmor.other().sync())
+
+
+def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, lensmor: Stage) -> None:
+    _restored(world, lensmor)
+    person = world.person()
+    lead = world.lead(person)
+    reads = world.lensmor.requests.count("getPersonnelProfile")
+    report = lensmor.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.lensmor.requests.count("getPersonnelProfile") == reads + 1
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: Stage) -> None:
+    backup = _ready(world, lensmor)
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.task_seconds = 7200
+    short = lensmor.other()
+    short.wait_s = 10.0
+    short.sync()
+    backup.restore()
+    reports = lensmor.other().syncs(12)
+    assert reports[0].outcomes == {Outcome.WAITING: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: Stage) -> None:
+    world.lead(world.person())
+    lensmor.sync()
+    person = world.person()
+    lead = world.lead(person)
+    capped = lensmor.other()
+    capped.limits = {"lensmor": AccountLimits(day=20)}
+    assert capped.sync().outcomes == {Outcome.DEFERRED: 1}
+    backup = Backup(lensmor)
+    lensmor.other().sync()
+    assert world.get(lead)["Email"] == person.email
+    backup.restore()
+    world.edit(lead, Email=None, Enrichment_Requested__c=True)
+    report = lensmor.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmor: Stage) -> None:
+    backup = _ready(world, lensmor)
+    for _ in range(4):
+        world.lead(world.person())
+    lensmor.other().sync()
+    backup.restore()
+    spent = world.ours("lensmor")
+    for _ in range(4):
+        world.lead(world.person())
+    capped = lensmor.other()
+    capped.limits = {"lensmor": AccountLimits(day=90)}
+    report = capped.sync()
+    assert world.ours("lensmor") == 90
+    assert spent == 75
+    assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 3}
+    assert report.credits["lensmor"].charged == 15, "the report counts what this run has bought"
+
+
+def test_a_cap_of_the_mapping_counts_it_as_well(world: World, stage: Stage) -> None:
+    usual = email_only()
+    limits = usual.limits.model_copy(update={"max_credits_per_day": {"lensmor": 90}})
+    capped = stage.other(usual.model_copy(update={"limits": limits}))
+    backup = _ready(world, capped)
+    for _ in range(4):
+        world.lead(world.person())
+    capped.other().sync()
+    backup.restore()
+    for _ in range(4):
+        world.lead(world.person())
+    capped.other().sync()
+    assert world.ours("lensmor") == 90
+
+
+def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, stage: Stage) -> None:
+    salesfinity = stage.other(email_only("salesfinity"))
+    backup = _ready(world, salesfinity)
+    person = world.person()
+    lead = world.lead(person)
+    salesfinity.other().sync()
+    backup.restore()
+    world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+    posts = world.paid_posts()
+    report = salesfinity.other().sync()
+    assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert world.paid_posts() == posts
+    assert "connector ledger trust salesfinity" in report.stopped[0]
+    assert report.exit_code == 4
+    with salesfinity.ledger() as ledger:
+        assert ledger.restored.trust("salesfinity")
+    world.bought_again.add(("salesfinity", person.linkedin_name or "", "work"))  # the operator's own decision
+    assert salesfinity.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.paid_posts() == posts + 1
+
+
+def test_the_next_source_is_not_bought_blindly(world: World, stage: Stage) -> None:
+    both = stage.other(email_only("lensmor", "salesfinity"))
+    _restored(world, both)
+    person = world.person(email=None)
+    lead = world.lead(person)
+    report = both.other().sync()
+    assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert world.charges.count("salesfinity", person.linkedin_name or "", "work") == 0
+    with both.ledger() as ledger:
+        assert ledger.restored.trust(None)
+        assert not ledger.restored.trust(None)
+    both.other().sync()
+    assert world.get(lead)["Email"] == person.work_email
+
+
+def test_a_stamp_newer_than_the_last_run_shows_an_older_copy_without_its_mark(world: World, lensmor: Stage) -> None:
+    """The whole machine was restored, mark and all; the CRM was not."""
+    backup = _ready(world, lensmor)
+    world.clock.advance(hours=1)
+    person = world.person()
+    lead = world.lead(person)
+    lensmor.other().sync()
+    backup.restore()
+    for file in marks(lensmor):
+        file.unlink()
+    world.edit(lead, Email=None, Enrichment_Requested__c=True)
+    report = lensmor.other().sync()
+    assert [reason for reason in found(report) if "stamps newer" in reason]
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+
+
+def test_stamps_of_the_ledgers_own_runs_are_no_sign(world: World, lensmor: Stage) -> None:
+    leads = [world.lead(world.person()) for _ in range(3)]
+    lensmor.sync()
+    world.clock.advance(days=1)
+    for lead in leads:
+        world.flag(lead)
+    assert not found(lensmor.other().sync())
+    assert not found(lensmor.other().sync())
+
+
+def test_a_new_ledger_on_an_org_with_stamps_is_no_copy(world: World, lensmor: Stage) -> None:
+    world.lead(world.person(), Enriched_At__c="2026-11-19T10:00:00.000+0000")
+    assert not found(lensmor.sync())
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), lambda file: file.write_text('{"entry": "x"}')])
+def test_a_mark_that_cannot_be_read_counts_as_a_sign(
+    world: World, lensmor: Stage, spoil: Callable[[Path], object]
+) -> None:
+    _ready(world, lensmor)
+    (file,) = marks(lensmor)
+    spoil(file)
+    assert len(found(lensmor.other().sync())) == 1
+
+
+def test_an_empty_mark_is_none_yet(world: World, lensmor: Stage) -> None:
+    _ready(world, lensmor)
+    (file,) = marks(lensmor)
+    file.write_text("")
+    assert not found(lensmor.other().sync())
+
+
+def test_a_mark_that_cannot_be_written_keeps_every_request_back(
+    world: World, lensmor: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from connector.store import mark
+
+    def refused(*_args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    world.lead(world.person())
+    monkeypatch.setattr(mark, "_write", refused)
+    report = lensmor.sync()
+    assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert report.exit_code == 4
+    assert world.paid_posts() == 0
+    assert report.credits["lensmor"].held == 0
+
+
+def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensmor: Stage) -> None:
+    """Each machine marks what it has sent itself: an older mark is in the ledger all the same."""
+    _ready(world, lensmor)
+    (file,) = marks(lensmor)
+    old = file.read_bytes()
+    world.lead(world.person())
+    lensmor.other().sync()
+    file.write_bytes(old)
+    assert not found(lensmor.other().sync())
+
+
+def test_a_copy_that_has_grown_past_the_mark_is_noticed_still(world: World, folder: Path) -> None:
+    """Another machine, without a mark of its own, has bought with the copy first: what was lost is never counted."""
+    lensmor = Stage(world, folder, email_only())
+    backup = _ready(world, lensmor)
+    world.lead(world.person())
+    lensmor.other().sync()
+    (file,) = marks(lensmor)
+    newest = file.read_bytes()
+    backup.restore()
+    file.unlink()
+    for _ in range(4):
+        world.lead(world.person())
+        lensmor.other().sync()
+    file.write_bytes(newest)
+    assert len(found(lensmor.other().sync())) == 1
+
+
+def test_two_mappings_and_both_channels_after_a_restore(world: World, stage: Stage) -> None:
+    both = stage.other(mapping("lead"), personal_only())
+    backup = _ready(world, both)
+    person = world.person()
+    lead, contact = world.lead(person), world.contact(person)
+    both.other().sync()
+    backup.restore()
+    world.edit(lead, Email=None, MobilePhone=None, Enrichment_Requested__c=True)
+    world.flag(contact)
+    both.other().syncs(3)
+    assert world.get(lead)["Email"] == person.email
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
+    assert world.charges.count("lensmor", person.personnel_id, "phone") == 1
+    assert world.charges.count("salesfinity", person.linkedin_name or "", "personal") == 1
+
+
+def _ready(world: World, stage: Stage) -> Backup:
+    """A ledger with one purchase, and its backup."""
+    world.lead(world.person())
+    stage.sync()
+    world.clock.advance(minutes=30)
+    return Backup(stage)
+
+
+def _restored(world: World, stage: Stage) -> None:
+    """The ledger is an older copy, and a run has noticed it."""
+    backup = _ready(world, stage)
+    world.lead(world.person())
+    stage.other().sync()
+    backup.restore()
+    assert len(found(stage.other().sync())) == 1
