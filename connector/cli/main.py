@@ -63,8 +63,7 @@ def _run() -> None:
         show_usage_error(error)
         sys.exit(2)
     except ConnectorError as error:
-        complain("\n".join(f"error: {line}" for line in str(error).splitlines()))
-        sys.exit(error.exit_code)
+        sys.exit(_reported(error))
     except KeyboardInterrupt:
         complain(INTERRUPTED_TEXT)
         sys.exit(INTERRUPTED)
@@ -72,8 +71,19 @@ def _run() -> None:
         sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
+        from connector.app.failures import explained
+
+        known = explained(error)
+        if known is not None:
+            sys.exit(_reported(known))
         complain(f"error: internal fault, please report it: {where(error)}")
         sys.exit(1)
+
+
+def _reported(error: ConnectorError) -> int:
+    """Print an error; its exit code."""
+    complain("\n".join(f"error: {line}" for line in str(error).splitlines()))
+    return error.exit_code
 
 
 def _aborted(error: click.Abort) -> int:

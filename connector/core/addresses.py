@@ -24,7 +24,7 @@ _DATABASE = re.compile(
 _PARAMETER = re.compile(
     r"(?P<name>\b\w*(?:password|passwd|pwd))(?P<sign>\s*=\s*|%3d)(?:'(?:[^'\\]|\\.)*'|[^\s&'\"]+)", re.IGNORECASE
 )
-_USER_AND_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s'\"<>]*@", re.IGNORECASE)
+_USER_AND_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s'\"<>@]*:[^\s'\"<>]*@", re.IGNORECASE)
 _HIDDEN = "…"
 
 

@@ -19,6 +19,7 @@ from connector.core.report import Report
 from connector.engine.context import Parts
 from connector.engine.sync import Job, run_pass
 from connector.runtime.desk import Desk
+from connector.store.failures import outage
 from connector.store.ledger import Ledger
 
 LOG = logging.getLogger("connector.work")
@@ -28,6 +29,16 @@ HOUR_S = 3600.0
 FAULT_PAUSE_S = 30.0
 EXPLAINED_S = 10.0
 EXPLAINED_AGAIN_S = 300.0
+
+
+def _pause_after(error: Exception) -> float:
+    """Log an error; the seconds until the work goes on: soon, where something outside has failed."""
+    known = outage(error)
+    if known is None:
+        LOG.error("internal fault, please report it", exc_info=error)
+        return FAULT_PAUSE_S
+    LOG.warning("the ledger does not answer", extra={"error": str(known)})
+    return LOOK_EVERY_S
 
 
 class SystemClock:
@@ -150,12 +161,8 @@ class Driver:
                 continue  # it drives still: it only steps aside for a moment
             except LockedError:
                 self._wait()
-            except sa.exc.OperationalError as error:
-                LOG.warning("the ledger does not answer", extra={"error": type(error).__name__})
-                self._wait()
-            except Exception:  # a driver that died in silence would leave everything undone, and look alive
-                LOG.exception("internal fault, please report it")
-                self._stop.wait(FAULT_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 a driver that died in silence would leave everything undone, and look alive
+                self._stop.wait(_pause_after(error))
             self.driving = False
         self.driving = False
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # the ledger went away: we are forgotten by our silence
@@ -198,9 +205,8 @@ class Driver:
                 pass
         except LockedError:
             return  # a run of several mappings is at work for this one: it is looked at again when that has ended
-        except Exception:  # one mapping's fault must not keep the others from being served
-            LOG.exception("internal fault, please report it")
-            self._stop.wait(FAULT_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 one mapping's fault must not keep the others from being served
+            self._stop.wait(_pause_after(error))
 
     def _wait(self) -> None:
         self._woken.wait(LOOK_EVERY_S)

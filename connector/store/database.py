@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
+from connector.store.failures import outage
 from connector.store.private import make_private
 
 MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
@@ -86,6 +87,7 @@ class Database:
         """Bring the schema up to date; safe when several processes do it at once."""
         from alembic import command
         from alembic.config import Config
+        from alembic.util.exc import CommandError
 
         config = Config()
         config.set_main_option("script_location", "connector.store:migrations")
@@ -96,7 +98,15 @@ class Database:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except CommandError as error:  # of Alembic: a revision that is not in this package
+            raise ConfigurationError(
+                "the ledger was made by a newer version of the connector: install that version, or use another ledger "
+                "(CONNECTOR_DATABASE_URL); nothing was changed"
+            ) from error
         except sa.exc.OperationalError as error:
+            found = outage(error)
+            if found is not None and _passes(error):
+                raise found from error
             raise ConfigurationError(
                 "the ledger cannot be opened; check CONNECTOR_DATABASE_URL, the folder and its permissions"
                 if self.is_sqlite
@@ -120,6 +130,12 @@ class Database:
     def close(self) -> None:
         """Give back all connections."""
         self._engine.dispose()
+
+
+def _passes(error: sa.exc.OperationalError) -> bool:
+    """Whether a ledger that cannot be opened is set up well: its disk is full, or its server is starting or full."""
+    name, state = getattr(error.orig, "sqlite_errorname", None), getattr(error.orig, "sqlstate", None)
+    return str(name).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")) or str(state).startswith(("53", "57P"))
 
 
 def sqlite_path(url: str) -> Path | None:

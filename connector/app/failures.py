@@ -1,0 +1,11 @@
+"""What an unexpected error means to an admin."""
+
+from connector.core.errors import ConnectorError
+from connector.store.failures import outage
+
+__all__ = ["explained"]
+
+
+def explained(error: BaseException) -> ConnectorError | None:
+    """The error in our words where something outside has failed; None for a fault of the connector."""
+    return error if isinstance(error, ConnectorError) else outage(error)

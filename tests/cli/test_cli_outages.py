@@ -1,0 +1,97 @@
+"""Failures from outside on the command line: exit 4 for what passes, exit 2 for a ledger of a newer program."""
+
+import errno
+import sqlite3
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cli_stage import Office
+
+from connector.store import database as store
+from connector.store.journal import RecoveryJournal
+
+pytest_plugins = ("cli_fixtures",)
+COMMANDS = (
+    ("sync", "-m", "lead"),
+    ("plan", "-m", "lead"),
+    ("backfill", "-m", "lead", "--where", "Email = null", "--yes"),
+    ("status",),
+    ("runs",),
+    ("show", "latest"),
+    ("export", "latest", "--csv", "-"),
+    ("undo", "latest", "--yes"),
+    ("credits",),
+    ("resolve", "1", "--give-up"),
+    ("forget", "00Q000000000001AAA", "--yes"),
+    ("events", "unlock", "52001", "--yes"),
+    ("serve", "-m", "lead", "--port", "0"),
+    ("worker", "-m", "lead"),
+)
+
+
+def test_a_ledger_of_a_newer_program_is_refused_by_every_command(office: Office) -> None:
+    office.set(CONNECTOR_TRIGGER_TOKEN="token-of-the-tests-0123456789")
+    assert office.run("sync", "-m", "lead").code == 0
+    file = office.folder / "connector.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for command in COMMANDS:
+        said = office.run(*command)
+        assert said.code == 2, (command, said)
+        assert "made by a newer version of the connector" in said.err, command
+        assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("pragma", "words"), [("query_only=ON", "read-only"), ("max_page_count=1", "disk of the ledger is full")]
+)
+def test_a_disk_that_fails_in_the_middle_of_a_run_ends_it_with_4(
+    office: Office, monkeypatch: pytest.MonkeyPatch, pragma: str, words: str
+) -> None:
+    office.lead()
+    usual, begun = store._on_begin, 0
+
+    def failing(connection: sa.Connection) -> None:
+        nonlocal begun
+        usual(connection)
+        begun += 1
+        if begun > 60:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA {pragma}")
+            if pragma.startswith("max_page_count"):
+                driver.execute("CREATE TABLE IF NOT EXISTS filling (x)")
+                driver.execute("INSERT INTO filling VALUES (zeroblob(100000))")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_on_begin", failing)
+        said = office.run("sync", "-m", "lead")
+    assert said.code == 4, said
+    assert words in said.err
+    assert "the queue is intact" in said.err
+    assert "internal fault" not in said.err
+    # Where it fails depends on the threads; tests/engine/test_ledger_lost.py proves that nothing is paid twice.
+    assert office.run("sync", "-m", "lead").code in {0, 3}
+
+
+def test_a_full_disk_when_the_ledger_is_opened_ends_with_4(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecoveryJournal, "adopting", full)
+    said = office.run("sync", "-m", "lead")
+    assert said.code == 4
+    assert "the disk is full" in said.err
+    assert office.paid_posts == 0
+
+
+def test_a_damaged_ledger_is_refused(office: Office) -> None:
+    assert office.run("sync", "-m", "lead").code == 0
+    for name in ("connector.db-wal", "connector.db-shm"):
+        (office.folder / name).unlink(missing_ok=True)
+    (office.folder / "connector.db").write_bytes(b"no database" * 4000)
+    for command in (("sync", "-m", "lead"), ("status",)):
+        said = office.run(*command)
+        assert said.code == 2
+        assert "internal fault" not in said.err

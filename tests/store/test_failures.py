@@ -1,0 +1,108 @@
+"""Failures from outside, told from faults of the connector by what the driver itself reports."""
+
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from connector.core.errors import ConfigurationError, StopError
+from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.failures import outage
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    made = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    made.migrate()
+    return made
+
+
+def _write(database: Database, pragma: str = "", size: int = 1) -> BaseException:
+    def write() -> None:
+        with database.write() as connection:
+            if pragma:
+                connection.exec_driver_sql(f"PRAGMA {pragma}")
+            connection.execute(sa.insert(t.meta).values(key="x", value="y" * size))
+
+    with pytest.raises(sa.exc.SQLAlchemyError) as caught:
+        write()
+    return caught.value
+
+
+def test_a_full_disk(database: Database) -> None:
+    found = outage(_write(database, "max_page_count=1", 1_000_000))
+    assert isinstance(found, StopError)
+    assert "disk of the ledger is full" in str(found)
+
+
+def test_a_file_system_that_became_read_only(database: Database) -> None:
+    found = outage(_write(database, "query_only=ON"))
+    assert isinstance(found, StopError)
+    assert "read-only" in str(found)
+
+
+def test_a_lock_that_another_program_keeps(database: Database, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sa.event.listen(
+        database.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout=1"), named=False
+    )
+    found = outage(_write(database))
+    other.close()
+    assert isinstance(found, StopError)
+    assert "another program has locked the ledger" in str(found)
+
+
+def test_a_damaged_file_is_a_matter_for_the_admin(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        connection.execute("SELECT * FROM meta")
+    connection.close()
+    found = outage(caught.value)
+    assert isinstance(found, ConfigurationError)
+    assert "damaged" in str(found)
+
+
+def test_a_wrong_statement_is_a_fault_of_ours(database: Database) -> None:
+    with pytest.raises(sa.exc.OperationalError) as caught, database.read() as connection:
+        connection.execute(sa.text("SELECT nothing FROM nowhere"))
+    assert outage(caught.value) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_files(number: int) -> None:
+    error = RuntimeError("wrapped")
+    error.__cause__ = OSError(number, "as the system calls it")
+    assert isinstance(outage(error), StopError)
+
+
+def test_other_errors_are_not_from_outside() -> None:
+    assert outage(OSError(errno.ENOENT, "no such file")) is None
+    assert outage(ValueError()) is None
+    assert outage(sa.exc.IntegrityError("", {}, Exception())) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (None, "went away"),
+        ("57P01", "went away"),
+        ("08006", "went away"),
+        ("25006", "read-only"),
+        ("53100", "full"),
+        ("53300", "no more connections"),
+        ("55P03", "locked"),
+        ("40001", "transaction"),
+        ("42P01", ""),
+        ("22021", ""),
+    ],
+)
+def test_postgresql(state: str | None, words: str) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    made = psycopg.errors.lookup(state)("text") if state else psycopg.OperationalError("connection is gone")
+    found = outage(sa.exc.DBAPIError("SELECT", {}, made))
+    assert (words in str(found)) if words else found is None
