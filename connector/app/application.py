@@ -17,7 +17,7 @@ from connector.app.joining import (
     open_ledger,
     still_at_work,
 )
-from connector.app.limits_view import caps_lines, file_lines, schedule_lines
+from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
 from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
@@ -110,7 +110,8 @@ class Application:
     def _schedule_lines(self, ledger: Ledger, *, by_workers: bool = False) -> list[str]:
         now = self.clock.now()
         last = {name: ledger.errands.last_tick(name, now) for name, one in self.mappings.items() if one.schedule}
-        return schedule_lines(self.mappings, last, now, by_workers=by_workers)
+        uncapped = no_daily_cap_lines(self.mappings, self.configured.limits())
+        return [*schedule_lines(self.mappings, last, now, by_workers=by_workers), *uncapped]
 
     @contextmanager
     def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from connector.app.belonging import bind
 from connector.app.configuring import LOGIN, Survey, folder_of, survey
 from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
+from connector.app.limits_view import no_daily_cap_lines
 from connector.app.mappings import GivenMappings, load_mappings
 from connector.app.private_files import open_to_others, why_nothing_can_be_bought
 from connector.config import LoadedMapping, env_file_here
@@ -63,6 +64,7 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
         for one in mappings.loaded:
             findings += _plans(one.file.mapping, now)
         findings += _accounts(found, mappings)
+        findings += _no_daily_caps(found, mappings)
         findings += _small_caps(mappings, found.configured.limits(), providers)
         crm = _salesforce(found, findings)
         try:
@@ -168,6 +170,13 @@ def _accounts(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
         caps = limits[name]
         words = f"{_cap(caps.day, 'a day')}, {_cap(caps.month, 'a month')}, reserve {caps.reserve:,} credits"
         yield Finding(f"caps of the {name} account", ok=True, message=words)
+
+
+def _no_daily_caps(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
+    """What serve and worker may spend in a day without any limit."""
+    files = {one.file.mapping.name: one.file.mapping for one in mappings.loaded}
+    for line in no_daily_cap_lines(files, found.configured.limits()):
+        yield Finding("daily caps", ok=True, message=line, warning=True)
 
 
 def _small_caps(

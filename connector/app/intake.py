@@ -15,7 +15,7 @@ from connector.core.mapping import MappingFile
 from connector.core.vendor_values import id_of
 from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
 from connector.store.hints import Receipt
-from connector.store.inbox import Arrival, ConflictError, RequestState
+from connector.store.inbox import NOTIFICATION, Arrival, ConflictError, RequestState
 from connector.store.ledger import Ledger
 
 MOST_IDS = 2000
@@ -128,7 +128,7 @@ class Intake:
                 raise NotAcceptedError("a notification has no valid Salesforce id")
             name = self._mapping_of(one.object, mapping)
             self._require_object(name, [record_id])
-            key = f"notification:{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
+            key = f"{NOTIFICATION}{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
             arrivals.append(Arrival(key, "", name, [record_id]))
         # In one order: on PostgreSQL two messages of the same notifications would else wait for each other.
         return sum(self._accept(sorted(arrivals, key=lambda arrival: arrival.request_id)))

@@ -26,6 +26,23 @@ def caps_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, Account
     return lines
 
 
+def no_daily_cap_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, AccountLimits]) -> list[str]:
+    """For a process that serves requests: where a day's requests may spend without any limit.
+
+    Args:
+        mappings: by name.
+        limits: the operator's caps by provider; a missing provider has none.
+    """
+    return [
+        f"No daily cap: requests and schedules may spend credits at {provider} for {name} up to the whole balance each "
+        f"day, since each request and each run has a budget of its own. Set limits.max_credits_per_day in the mapping, "
+        f"or CONNECTOR_MAX_CREDITS_PER_DAY_{provider.upper()}"
+        for name, mapping in mappings.items()
+        for provider in sorted(mapping.providers())
+        if provider not in mapping.limits.max_credits_per_day and limits.get(provider, AccountLimits()).day is None
+    ]
+
+
 def _of_mapping(mapping: MappingFile) -> str:
     return "; ".join(
         _caps(

@@ -143,6 +143,7 @@ class Run:
         plan: the frozen plan that the run applies.
         live_plans: plans that were applied not long ago: their unfinished records are their own.
         budget_id: runs with the same one share what a run may spend.
+        requests: HTTP requests that the run serves; each may spend what a run may spend.
         sent_since_look: paid requests by provider since its balance was last read.
         price_seen: (provider, channel) whose balance was read after a first request.
         is_older_copy: the ledger was restored from an older copy.
@@ -192,6 +193,7 @@ class Run:
     plan: FrozenPlan | None = None
     live_plans: frozenset[str] = frozenset()
     budget_id: str | None = None
+    requests: int = 1
     sent_since_look: Counter[str] = field(default_factory=Counter)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
@@ -257,7 +259,9 @@ class Run:
         limits = self.parts.limits.get(provider, AccountLimits())
         return CapRules(
             run={
-                n: m.limits.max_credits[provider] for n, m in self.mappings.items() if provider in m.limits.max_credits
+                n: m.limits.max_credits[provider] * self.requests
+                for n, m in self.mappings.items()
+                if provider in m.limits.max_credits
             },
             mapping_day={
                 n: m.limits.max_credits_per_day[provider]

@@ -32,6 +32,7 @@ class Job:
         plan: exactly this frozen plan, instead.
         budget_id: runs with the same one share what a run may spend: they are one command, gone on with after a death.
         override_guards: go on where a guard would stop the run.
+        requests: HTTP requests that the run serves, each with a budget of its own that no record of it can exceed.
     """
 
     command: str
@@ -40,6 +41,7 @@ class Job:
     plan: FrozenPlan | None = None
     budget_id: str | None = None
     override_guards: bool = False
+    requests: int = 1
 
 
 def run_pass(parts: Parts, job: Job) -> Report:
@@ -92,6 +94,7 @@ def _begin(parts: Parts, job: Job) -> Run:
         live_plans=parts.ledger.plans.live(now - PLAN_KEPT),
         budget_id=plan_id,
         last_activity=last_activity,
+        requests=job.requests,
     )
 
 

@@ -7,6 +7,7 @@ to look at. Whatever is found due is in the ledger, and stays there until it is 
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -216,9 +217,11 @@ class Desk:
 
     def _take_up(self, name: str, offered: list[Wanted]) -> None:
         inbox = self._parts.ledger.inbox
+        offered, budget_id, requests = self._served_together(self._mappings[name], offered)
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
-        found = self._attempt(lambda: self._job("trigger", name, selection))
+        job = replace(self._job("trigger", name, selection), budget_id=budget_id, requests=requests)
+        found = self._attempt(lambda: job)
         if isinstance(found, ConnectorError):
             inbox.postpone(offered, str(found), self._parts.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
@@ -227,6 +230,28 @@ class Desk:
         else:  # Salesforce went away before all were read: what the run did not reach has no word yet
             left = inbox.unanswered(offered, found.run_id)
             inbox.postpone(left, "; ".join(found.stopped), self._parts.clock.later(POSTPONED_S))
+
+    def _served_together(self, mapping: MappingFile, offered: list[Wanted]) -> tuple[list[Wanted], str | None, int]:
+        """The records that one run serves, the budget that it shares, and how many requests' budgets it has.
+
+        An HTTP request has one budget, which all runs that serve it share: so it gets runs of its own. Requests for a
+        single record whose budget pays for all that the record can cost need none, and one run serves many of them.
+        """
+        if not mapping.limits.max_credits:
+            return offered, None, 1
+        first = offered[0]
+        if first.alone and self._pays_for_a_record(mapping):
+            single = [one for one in offered if one.alone]
+            return single, None, len({one.budget_id for one in single})
+        return [one for one in offered if one.budget_id == first.budget_id], first.budget_id, 1
+
+    def _pays_for_a_record(self, mapping: MappingFile) -> bool:
+        """Whether no record of the mapping can cost more than a run may spend."""
+        worst: Counter[str] = Counter()
+        for channel, rules in mapping.channels.items():
+            for name in rules.sources:
+                worst[name] += self._parts.sources[name].prices.of(channel)
+        return all(worst[name] <= cap for name, cap in mapping.limits.max_credits.items())
 
     # -- what was left open ----------------------------------------------------------------------------------
 

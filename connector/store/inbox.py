@@ -4,6 +4,7 @@ A request is stored once, whatever repeats of it arrive, before its sender gets 
 offered to runs, and are offered again while a run defers them, for a week at most.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ NOT_TAKEN = "no record of this mapping's object and condition has this id"
 GIVEN_UP = "nothing was bought within a week"
 MOST_REASONS = 50  # in the state of one request
 OTHER_REASONS = "other reasons"
+NOTIFICATION = "notification:"  # begins the id of what came in an Outbound Message; one message, one moment
 _A, _R = t.ask.c, t.request.c
 
 
@@ -49,10 +51,17 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A record that a request names."""
+    """A record that a request names.
+
+    Attributes:
+        budget_id: the same for all records of one HTTP request, for as long as the ledger knows it.
+        alone: it is the only record of its HTTP request.
+    """
 
     ask_id: int
     crm_id: str
+    budget_id: str = ""
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +175,18 @@ class Inbox:
     def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[Wanted]:
         """Records of a mapping that a run should be offered now, the longest waiting first."""
         query = (
-            sa.select(_A.id, _A.crm_id)
+            sa.select(_A.id, _A.crm_id, _A.request_id, _R.accepted_at)
+            .join(t.request, _R.id == _A.request_id)
             .where(_A.mapping == mapping, _A.state != "done", _is_due(now))
             .order_by(_A.not_before, _A.id)
             .limit(limit)
         )
         with self._db.read() as connection:
-            return [Wanted(row.id, row.crm_id) for row in connection.execute(query)]
+            rows = [
+                (row.id, row.crm_id, _budget_of(row.request_id, row.accepted_at)) for row in connection.execute(query)
+            ]
+            sizes = _sizes(connection, {budget for _, _, budget in rows})
+        return [Wanted(ask_id, crm_id, _budget_id(budget), sizes[budget] == 1) for ask_id, crm_id, budget in rows]
 
     def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
         """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
@@ -267,6 +281,31 @@ class Inbox:
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
     """Due, or planned further ahead than any rule allows: by a clock that was wrong."""
     return sa.or_(_A.not_before <= now, _A.not_before > now + timedelta(seconds=AGAIN_AFTER_S))
+
+
+def _budget_of(request_id: str, accepted_at: datetime) -> str | datetime:
+    """What a record's HTTP request is known by: its id; for the notifications of one message, the moment it came."""
+    return accepted_at if request_id.startswith(NOTIFICATION) else request_id
+
+
+def _budget_id(budget: str | datetime) -> str:
+    text = budget if isinstance(budget, str) else f"message {budget.isoformat()}"
+    return f"request-{hashlib.sha256(text.encode()).hexdigest()[:30]}"
+
+
+def _sizes(connection: sa.Connection, budgets: Collection[str | datetime]) -> dict[str | datetime, int]:
+    """How many records each HTTP request has named, those that are done included."""
+    sizes: dict[str | datetime, int] = {}
+    requests = [one for one in budgets if isinstance(one, str)]
+    messages = [one for one in budgets if not isinstance(one, str)]
+    for ids in chunks(requests):
+        query = sa.select(_A.request_id, sa.func.count()).where(_A.request_id.in_(ids)).group_by(_A.request_id)
+        sizes |= {row[0]: row[1] for row in connection.execute(query)}
+    for moments in chunks(messages):
+        notified = (_R.accepted_at.in_(moments), _R.id.startswith(NOTIFICATION))
+        moment_query = sa.select(_R.accepted_at, sa.func.count()).where(*notified).group_by(_R.accepted_at)
+        sizes |= {row[0]: row[1] for row in connection.execute(moment_query)}
+    return sizes
 
 
 def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, ...]:
