@@ -95,7 +95,8 @@ def _intent(mapping: MappingFile, one: Decided) -> Intended:
     undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
     before = {change.field: change.before for change in undoable}
     after = {change.field: stored_form(change.after) for change in undoable}
-    return Intended(one.row.id, one.row.crm_id, before, after)
+    statuses = frozenset(rules.status for _, rules in mapping.channels.items() if rules.status)
+    return Intended(one.row.id, one.row.crm_id, before, after, statuses)
 
 
 def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:

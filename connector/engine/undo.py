@@ -38,11 +38,21 @@ class _Written:
 
     def steps(self) -> dict[str, list[Step]]:
         """By field, oldest first."""
-        found: dict[str, list[Step]] = {}
-        for change in self.changes:
-            for name, hashed in change.hashes.items():
-                found.setdefault(name, []).append(Step(hashed, stored_form(change.before.get(name))))
-        return found
+        return _steps(self.changes)
+
+    def earlier(self, statuses: Mapping[int, Sequence[ChangeRow]]) -> dict[str, list[Step]]:
+        """What other runs wrote to the status fields for the same enrichments, before this run's first write."""
+        first = min(change.id for change in self.changes)
+        records = dict.fromkeys(change.record_id for change in self.changes)
+        return _steps([row for record in records for row in statuses.get(record, ()) if row.id < first])
+
+
+def _steps(changes: Sequence[ChangeRow]) -> dict[str, list[Step]]:
+    found: dict[str, list[Step]] = {}
+    for change in changes:
+        for name, hashed in change.hashes.items():
+            found.setdefault(name, []).append(Step(hashed, stored_form(change.before.get(name))))
+    return found
 
 
 @dataclass
@@ -165,7 +175,9 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     fields = sorted({name for one in written for change in one.changes for name in change.hashes})
     read_s = parts.clock.monotonic()
     there = parts.crm.read(object_name, [one.crm_id for one in written], fields)
-    decided = [(one, _decide(parts, one, there.get(one.crm_id))) for one in written]
+    records = sorted({change.record_id for one in written for change in one.changes})
+    statuses = ledger.runs.earlier_statuses(work.undone, records)
+    decided = [(one, _decide(parts, one, there.get(one.crm_id), statuses)) for one in written]
     restores = [(one, found) for one, found in decided if found is not None and found.back]
     intents = [
         Intended(one.changes[0].record_id, one.crm_id, _now(there[one.crm_id], found.back), found.back)
@@ -184,7 +196,11 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     for one, found in decided:
         if one.crm_id not in waiting:
             _report_record(work, one, found, refused.get(one.crm_id))
-    ledger.runs.undone([c.id for one in written if one.crm_id not in refused for c in one.changes])
+    ended = [(one, found) for one, found in decided if one.crm_id not in refused]
+    ledger.runs.undone(
+        [change.id for one, found in ended if not (found and found.kept) for change in one.changes],
+        [change.id for one, found in ended if found and found.kept for change in one.changes],
+    )
     org = next((answer for answer in refused.values() if answer.error_class is ErrorClass.ORG), None)
     if org is not None:
         raise StopError(f"{org.errors[0].text or org.code}; run the undo again later")
@@ -206,12 +222,14 @@ def _sort_refused(
     return again
 
 
-def _decide(parts: Parts, one: _Written, record: CrmRecord | None) -> Restore | None:
+def _decide(
+    parts: Parts, one: _Written, record: CrmRecord | None, statuses: Mapping[int, Sequence[ChangeRow]]
+) -> Restore | None:
     """What goes back to a record; None for one that is gone."""
     if record is None or record.moved_to is not None:
         return None
     steps = one.steps()
-    return put_back(steps, _now(record, steps), parts.ledger.seal.matches)
+    return put_back(steps, _now(record, steps), parts.ledger.seal.matches, one.earlier(statuses))
 
 
 def _now(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue]:

@@ -18,6 +18,7 @@ from connector.store.rows import chunks
 from connector.store.seal import Seal
 
 LATEST = "latest"
+STATUS = "status:"  # before the hash of a status: our word on the work, and no value
 _RUN, _C = t.run.c, t.change.c
 
 
@@ -38,12 +39,13 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """What is about to be written to one record: values before, and after."""
+    """What is about to be written to one record: values before, and after; `statuses` names the status fields."""
 
     record_id: int
     crm_id: str
     before: Mapping[str, FieldValue]
     after: Mapping[str, FieldValue]
+    statuses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,12 @@ class Runs:
                 "record_id": change.record_id,
                 "object": object_name,
                 "crm_id": change.crm_id,
-                "fields": json.dumps({name: self._seal.hash(value) for name, value in change.after.items()}),
+                "fields": json.dumps(
+                    {
+                        name: f"{STATUS if name in change.statuses else ''}{self._seal.hash(value)}"
+                        for name, value in change.after.items()
+                    }
+                ),
                 "before": self._seal.seal(change.before),
                 "state": "intended",
                 "at": now,
@@ -204,17 +211,43 @@ class Runs:
                     row.record_id,
                     row.object,
                     row.crm_id,
-                    json.loads(row.fields),
+                    {name: hashed.removeprefix(STATUS) for name, hashed in json.loads(row.fields).items()},
                     self._seal.open(row.before),
                 )
                 for row in connection.execute(query)
             ]
 
-    def undone(self, change_ids: Sequence[int]) -> None:
-        """These changes are put back, or found changed by others: a second undo leaves them alone."""
+    def earlier_statuses(self, run_id: str, record_ids: Sequence[int]) -> dict[int, list[ChangeRow]]:
+        """By record, the statuses that other runs have written, oldest first; of each enrichment its own.
+
+        Args:
+            run_id: whose own changes are left out.
+            record_ids: rows of `record`: one enrichment of a CRM record each.
+        """
+        found: dict[int, list[ChangeRow]] = {}
+        query = sa.select(t.change).where(
+            _C.run_id != run_id, _C.before.is_not(None), _C.state.in_(("written", "intended", "undone"))
+        )
+        with self._db.read() as connection:
+            for part in chunks(record_ids):
+                for row in connection.execute(query.where(_C.record_id.in_(part)).order_by(_C.id)):
+                    hashes = json.loads(row.fields)
+                    ours = {name: text.removeprefix(STATUS) for name, text in hashes.items() if text.startswith(STATUS)}
+                    change = ChangeRow(row.id, row.record_id, row.object, row.crm_id, ours, self._seal.open(row.before))
+                    found.setdefault(row.record_id, []).append(change)
+        return found
+
+    def undone(self, change_ids: Sequence[int], kept: Sequence[int] = ()) -> None:
+        """These changes are put back, or found changed by others: a second undo leaves them alone.
+
+        Args:
+            change_ids: the changes.
+            kept: those of which a later write stays; an undo of that write needs their before-image.
+        """
         with self._db.write() as connection:
-            for part in chunks(change_ids):
-                connection.execute(sa.update(t.change).where(_C.id.in_(part)).values(state="undone", before=None))
+            for ids, values in ((change_ids, {"before": None}), (kept, {})):
+                for part in chunks(ids):
+                    connection.execute(sa.update(t.change).where(_C.id.in_(part)).values(state="undone", **values))
 
     def mark_undone(self, run_id: str, undo_id: str) -> None:
         """Note on a run which undo has restored the values that it replaced."""

@@ -279,12 +279,13 @@ change = Table(
     Column("record_id", Integer, nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
-    Column("fields", Text, nullable=False),  # JSON: field -> keyed hash of what is written
+    Column("fields", Text, nullable=False),  # JSON: field -> keyed hash of what is written; marked for a status
     Column("before", LargeBinary),  # sealed: field -> value before
     Column("state", String(10), nullable=False),  # intended | written | rejected | undone
     Column("at", UtcTime, nullable=False),
 )
 Index("ix_change_run", change.c.run_id, change.c.record_id)
+Index("ix_change_record", change.c.record_id)
 
 # Each run's word on each record it selected, as it was when the run ended.
 run_record = Table(

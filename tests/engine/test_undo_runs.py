@@ -1,7 +1,9 @@
 """Undo: compare and restore, never over a person's edit, never the flag, and only once."""
 
-from stage import Stage, World, email_only
+import pytest
+from stage import Stage, World, email_only, mapping
 
+from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.core.report import Report
 from connector.engine.undo import undo
@@ -86,9 +88,82 @@ def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, 
     second = stage.other().sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
     assert undo_run(stage, second.run_id).exit_code == 0
-    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
     assert undo_run(stage, first.run_id).exit_code == 0
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
+
+
+def two_runs(world: World, stage: Stage, *later: MappingFile, between: str = "") -> tuple[str, list[Report]]:
+    """A Lead whose status says "In progress" by one run, and "Unlocked" by the next."""
+    lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
+    world.lensmor.task_seconds = 7200
+    stage.wait_s = 60
+    first = stage.other().sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    world.clock.advance(hours=3)
+    if between:
+        world.edit(lead, Email_Unlock_Status__c=between)
+    return lead, [first, stage.other(*later).sync()]
+
+
+@pytest.mark.parametrize("between", ["Called by phone", "Unlocked"])
+def test_a_status_that_a_person_set_between_two_runs_comes_back(world: World, stage: Stage, between: str) -> None:
+    lead, (_, second) = two_runs(world, stage, between=between)
+    undo_run(stage, second.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == between
+
+
+def test_the_words_may_change_between_two_runs(world: World, stage: Stage) -> None:
+    lead, (_, second) = two_runs(world, stage, mapping("lead", statuses={"in_progress": "Busy", "unlocked": "Done"}))
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Done"
+    undo_run(stage, second.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
+
+
+def test_the_first_of_two_runs_may_be_undone_before_the_second(world: World, stage: Stage) -> None:
+    lead, (first, second) = two_runs(world, stage)
+    undo_run(stage, first.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
+    undo_run(stage, second.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
+    assert world.get(lead)["Email"] is None
+
+
+def test_an_unknown_that_a_later_run_resolved_goes_back_to_what_was_there_first(world: World, stage: Stage) -> None:
+    lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+    stage = stage.other(email_only())
+    stage.wait_s = 30
+    stage.sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
+    world.clock.advance(minutes=15)
+    second = stage.other().sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
+    undo_run(stage, second.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
+
+
+def test_the_status_of_an_earlier_enrichment_is_no_word_of_this_one(world: World, stage: Stage) -> None:
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only())
+    world.lensmor.script(person.personnel_id, "email", "no_value")
+    stage.sync()
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
+    world.clock.advance(days=40)
+    world.flag(lead)
+    world.lensmor.script(person.personnel_id, "email", "delivered")
+    world.bought_again.add(("lensmor", person.personnel_id, "email"))
+    second = stage.other().sync()
+    undo_run(stage, second.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
+
+
+def test_an_undone_undo_shows_the_last_word_again(world: World, stage: Stage) -> None:
+    lead, (_, second) = two_runs(world, stage)
+    undone = undo_run(stage, second.run_id)
+    undo_run(stage, undone.run_id)
+    assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
 def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World, stage: Stage) -> None:
