@@ -83,11 +83,11 @@ def test_released_records_close_and_what_was_paid_stays_known(world: World, left
 
 @pytest.fixture
 def stuck(world: World, stage: Stage) -> tuple[Stage, str, str]:
-    """A Lead whose Salesfinity lookup does not end."""
+    """A Lead whose Salesfinity lookup takes three weeks."""
     person = world.person()
     assert person.linkedin_name is not None
     lead = world.lead(person)
-    world.salesfinity.lookup_seconds = 40 * 86_400
+    world.salesfinity.lookup_seconds = 20 * 86_400
     stage = stage.other(email_only("salesfinity", "lensmor"))
     stage.wait_s = 60
     assert stage.sync().outcomes == {Outcome.WAITING: 1}
@@ -139,8 +139,7 @@ def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuc
     stage, _, work_email = stuck
     say(stage, OperatorsWord.GIVE_UP, purchase(stage))
     only = stage.other(email_only("salesfinity"))
-    world.salesfinity.lookup_seconds = 20
-    world.clock.advance(days=1)
+    world.clock.advance(days=21)
     stage.other().sync()
     posts = world.paid_posts()
     later = world.lead(None, LinkedIn_URL__c=_address(stage))
