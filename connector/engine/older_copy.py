@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, CrmRecord
 from connector.engine.context import Run
-from connector.store.restored import Restored
+from connector.store.credits import Payer, budget_day
+from connector.store.restored import Restored, Unseen
 
 BY_MARK = "it lacks a purchase that this machine has sent"
 BY_STAMP = "the CRM shows stamps newer than this ledger's last run"
@@ -33,21 +34,23 @@ def notice(run: Run) -> None:
 def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> None:
     """Compare the stamps of a page of records with the ledger's last run before this one."""
     last, field_name = run.last_activity, mapping.stamp.enriched_at
-    if last is None or field_name is None or run.parts.ledger.restored.state() is not None:
+    if last is None or field_name is None or run.is_older_copy:
         return
     if any(stamp > last + CLOCKS_DIFFER for record in page if (stamp := _moment(record, field_name))):
         begin(run, BY_STAMP)
         state = run.parts.ledger.restored.state()
         if state is not None:
             _hold_back(run, state)
-        for provider, balances in run.balances.items():  # they were read before this was noticed
-            if count_unseen_charges(run, provider, balances["before"]):
-                _observe_again(run, provider, balances["before"])
 
 
 def begin(run: Run, sign: str) -> None:
     """Keep in the ledger that it is an older copy, and say so."""
-    run.parts.ledger.restored.begin(Restored(run.now(), sign))
+    ledger, credits_ = run.parts.ledger, run.parts.ledger.credits
+    unseen = [_unseen(run, name, balances["before"]) for name, balances in run.balances.items()]
+    ledger.restored.begin(Restored(run.now(), sign), unseen, run.now())
+    for one in unseen:  # their balances were read before this was noticed, and show the charges already
+        balance = run.balances[one.payer.provider]["before"]
+        credits_.observe(one.payer.provider, one.payer.account, run.id, balance, run.now(), credits_.newest_entry())
     text = (
         f"this ledger is an older copy, such as a restored backup: {sign}. Each person is read at the vendor before a "
         "purchase; where a vendor keeps no record of people, nothing is bought"
@@ -65,23 +68,21 @@ def count_unseen_charges(run: Run, provider: str, balance: int) -> bool:
         provider: the vendor.
         balance: its balance, as this run has observed it.
     """
-    ledger = run.parts.ledger
-    state = ledger.restored.state()
+    state = run.parts.ledger.restored.state() if run.is_older_copy else None
     if state is None or provider in state.counted:
         return False
-    source = run.parts.providers[provider].source
-    unseen = ledger.credits.unseen_charges(source.name, source.account, balance, run.id)
-    if unseen > 0:
-        ledger.credits.count_unseen(source.name, source.account, run.id, unseen, run.now())
-        run.parts.progress.note(f"{unseen:,} credits that {provider} charged since the copy count against today's caps")
-    ledger.restored.counted(provider)
-    return unseen > 0
+    unseen = _unseen(run, provider, balance)
+    run.parts.ledger.restored.count(unseen, run.now())
+    if unseen.credits:
+        text = f"{unseen.credits:,} credits that {provider} charged since the copy count against today's caps"
+        run.parts.progress.note(text)
+    return unseen.credits > 0
 
 
-def _observe_again(run: Run, provider: str, balance: int) -> None:
-    """The balance shows the charges that were just counted."""
-    source, credits_ = run.parts.providers[provider].source, run.parts.ledger.credits
-    credits_.observe(source.name, source.account, run.id, balance, run.now(), credits_.newest_entry())
+def _unseen(run: Run, provider: str, balance: int) -> Unseen:
+    source, now = run.parts.providers[provider].source, run.now()
+    credits_ = run.parts.ledger.credits.unseen_charges(source.name, source.account, balance, run.id)
+    return Unseen(Payer(source.name, source.account, run.id, budget_day(now)), credits_)
 
 
 def _hold_back(run: Run, state: Restored) -> None:

@@ -293,14 +293,6 @@ class Credits:
             )
         return max(0, int(seen.balance) - int(charged or 0) - balance)
 
-    def count_unseen(self, provider: str, account: str, run_id: str, credits_: int, now: datetime) -> None:
-        """Count credits that purchases have cost of which this ledger knows nothing, against every cap of the day."""
-        payer = Payer(provider, account, run_id, budget_day(now))
-        attempt_id = f"{UNSEEN} {run_id}"[:40]
-        entries = [NewEntry(attempt_id, UNSEEN, kind, credits_) for kind in (EntryKind.HOLD, EntryKind.CHARGE)]
-        with self._db.write() as connection:
-            append(connection, payer, entries, now)
-
     def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
         """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""
         with self._db.read() as connection:

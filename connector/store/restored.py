@@ -6,7 +6,7 @@ that keeps none, nothing is bought until an operator trusts the ledger again.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.model import UnlockState
+from connector.core.spend import EntryKind
 from connector.store import tables as t
+from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
 
 _KEY = "restored"
@@ -50,6 +52,14 @@ class Restored:
         return cls(at, found["sign"], frozenset(found["trusted"]), frozenset(found["counted"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Credits that a vendor has charged for purchases of which this ledger knows nothing."""
+
+    payer: Payer
+    credits: int
+
+
 class RestoredCopy:
     """The ledger's side of having been restored."""
 
@@ -61,11 +71,19 @@ class RestoredCopy:
         with self._db.read() as connection:
             return restored_state(connection)
 
-    def begin(self, found: Restored) -> None:
-        """Keep that the ledger is an older copy; what is planned in it was not read since."""
+    def begin(self, found: Restored, unseen: Sequence[Unseen], now: datetime) -> None:
+        """Keep that the ledger is an older copy; what is planned in it was not read since.
+
+        Args:
+            found: the state; providers in `unseen` count as counted.
+            unseen: charges that are known already.
+            now: the ledger's time.
+        """
         with self._db.write() as connection:
-            self._put(connection, found)
+            self._put(connection, replace(found, counted=found.counted | {one.payer.provider for one in unseen}))
             connection.execute(sa.update(t.unlock).where(_U.state == UnlockState.PLANNED.value).values(checks=0))
+            for one in unseen:
+                _count(connection, one, now)
 
     def read_planned(self, providers: Collection[str], now: datetime) -> None:
         """Read the people of planned purchases at these providers before anything is bought for them."""
@@ -73,12 +91,13 @@ class RestoredCopy:
         with self._db.write() as connection:
             connection.execute(sa.update(t.unlock).where(*unread, _U.provider.in_(providers)).values(check_at=now))
 
-    def counted(self, provider: str) -> None:
-        """A provider's charges since the copy are counted."""
+    def count(self, unseen: Unseen, now: datetime) -> None:
+        """Count a provider's charges since the copy against every cap of the day, once."""
         with self._db.write() as connection:
             found = restored_state(connection)
-            if found is not None:
-                self._put(connection, replace(found, counted=found.counted | {provider}))
+            if found is not None and unseen.payer.provider not in found.counted:
+                self._put(connection, replace(found, counted=found.counted | {unseen.payer.provider}))
+                _count(connection, unseen, now)
 
     def trust(self, provider: str | None) -> bool:
         """An operator trusts the ledger, for one provider or for all; whether it was an older copy."""
@@ -112,3 +131,9 @@ def restored_state(connection: sa.Connection) -> Restored | None:
     """As `RestoredCopy.state`, within a transaction."""
     text = connection.scalar(sa.select(_M.value).where(_M.key == _KEY))
     return None if text is None else Restored.from_json(text)
+
+
+def _count(connection: sa.Connection, unseen: Unseen, now: datetime) -> None:
+    attempt_id = f"{UNSEEN} {unseen.payer.run_id}"[:40]
+    kinds = (EntryKind.HOLD, EntryKind.CHARGE)
+    append(connection, unseen.payer, [NewEntry(attempt_id, UNSEEN, kind, unseen.credits) for kind in kinds], now)

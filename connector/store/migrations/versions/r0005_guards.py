@@ -33,3 +33,4 @@ def upgrade() -> None:
         sqlite_where=sa.text("not_before IS NOT NULL"),
         postgresql_where=sa.text("not_before IS NOT NULL"),
     )
+    op.create_index("ix_change_record", "change", ["record_id"], unique=False)
