@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
+from backups import Backup
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
 from ledgers import Ledgers
@@ -36,6 +37,7 @@ class Scene:
         due: (record, field) -> value that was paid for and must arrive, unless its answer was lost for good.
         edited: (record, field) -> value that a person put there meanwhile and that must stay.
         act: what dies; by default a sync.
+        prepare: what has happened before, and does not die.
         finish: what a scheduler or an admin does afterwards; by default syncs until nothing is open.
         lost: how many unlocks may stay unknown: lookups at Salesfinity whose answer died with the process.
         lost_twice: a death and a fault may meet the same request, which is then not sent a third time.
@@ -46,6 +48,7 @@ class Scene:
     due: dict[tuple[str, str], str]
     edited: dict[tuple[str, str], str]
     act: Callable[[Stage], object] = Stage.sync
+    prepare: Callable[[Stage], object] = lambda _stage: None
     finish: Callable[[Stage], object] = lambda stage: stage.other().syncs(ROUNDS)
     lost: int = 1
     lost_twice: bool = False
@@ -126,7 +129,7 @@ def frozen_plan(world: World) -> Scene:
         # The repeat of a lost request has a hold of its own: where the ceiling has no room for it, a sync pays.
         stage.other().syncs(ROUNDS)
 
-    return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, act, finish)
+    return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, act, finish=finish)
 
 
 def undone(world: World) -> Scene:
@@ -155,7 +158,12 @@ def undone(world: World) -> Scene:
 
     blank = {(first, "Email"): GONE, (first, "MobilePhone"): GONE, (first, "Email_Unlock_Status__c"): "Asked"}
     return Scene(
-        world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], blank, {(second, "Email"): EDITED}, act, finish
+        world,
+        [_merged("lead", {"work_email": {"from": ["lensmor"]}})],
+        blank,
+        {(second, "Email"): EDITED},
+        act,
+        finish=finish,
     )
 
 
@@ -179,10 +187,69 @@ def requested(world: World) -> Scene:
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
     due |= {(lead, "MobilePhone"): "" for lead in leads}
     mappings = [_merged("lead", {"work_email": {"from": ["lensmor"]}}).model_copy(update={"schedule": None})]
-    return Scene(world, mappings, due, {}, ask, finish)
+    return Scene(world, mappings, due, {}, ask, finish=finish)
 
 
-SCENES = (lensmor_only, waterfall, lost_answers, refused_writes, frozen_plan, undone, requested)
+def restored(world: World) -> Scene:
+    """Yesterday's ledger is put back after two people were bought; their records ask again, and a third one asks."""
+    people = [world.person() for _ in range(3)]
+    leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
+
+    def prepare(stage: Stage) -> None:
+        world.lead(world.person())
+        stage.sync()
+        world.clock.advance(hours=1)
+        backup = Backup(stage)
+        for lead in leads[:2]:
+            world.flag(lead)
+        stage.other().sync()
+        backup.restore()
+        for lead in leads:
+            world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+
+    due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
+    mappings = [_merged("lead", {"work_email": {"from": ["lensmor"]}, "phone": None})]
+    return Scene(world, mappings, due, {}, prepare=prepare)
+
+
+def shared_by_mappings(world: World) -> Scene:
+    """Two people, each behind a Lead and a Contact; the Leads' cap pays for one, the Contacts' for the other."""
+    people = [world.person() for _ in range(2)]
+    records = [(world.lead(person), world.contact(person)) for person in people]
+    due = {(one, "Email"): str(who.email) for pair, who in zip(records, people, strict=True) for one in pair}
+    channels = {"work_email": {"from": ["lensmor"]}, "phone": None, "personal_email": None}
+    mappings = [_capped(_merged(name, channels), 15) for name in ("lead", "contact")]
+    return Scene(world, mappings, due, {})
+
+
+def clock_set_twice(world: World) -> Scene:
+    """The clock is set an hour forward while the vendor is at work, and two hours back later."""
+    people = [world.person() for _ in range(2)]
+    leads = [world.lead(person) for person in people]
+    world.clock.at(3, lambda: world.clock.set(hours=1))
+    world.clock.at(9, lambda: world.clock.set(hours=-2))
+    due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
+    return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {})
+
+
+SCENES = (
+    lensmor_only,
+    waterfall,
+    lost_answers,
+    refused_writes,
+    frozen_plan,
+    undone,
+    requested,
+    restored,
+    shared_by_mappings,
+    clock_set_twice,
+)
+
+
+def _capped(found: MappingFile, credits_: int) -> MappingFile:
+    """The mapping with a cap of a run and of a day."""
+    caps = {"max_credits": {"lensmor": credits_}, "max_credits_per_day": {"lensmor": credits_}}
+    return found.model_copy(update={"limits": found.limits.model_copy(update=caps)})
 
 
 def _merged(name: str, changes: Mapping[str, object]) -> MappingFile:
@@ -205,6 +272,7 @@ def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[..., P
         points = Points(die_at)
         with ledgers.new() as folder:
             stage = Stage(world, folder, *scene.mappings)
+            scene.prepare(stage)
             with watched(points):
                 try:
                     scene.act(stage)

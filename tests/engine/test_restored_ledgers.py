@@ -4,42 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from backups import Backup
 from stage import Stage, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 from connector.engine.context import AccountLimits
-from connector.store import tables as t
 
 COPY = "this ledger is an older copy"
-
-
-class Backup:
-    """The rows of a ledger at one moment, put back later on either database."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        with stage.ledger() as ledger, ledger.database.read() as connection:
-            self._rows = {
-                table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-                for table in t.metadata.sorted_tables
-            }
-
-    def restore(self) -> None:
-        """Replace every row by those of the backup, as a restored database would."""
-        with self._stage.ledger() as ledger, ledger.database.write() as connection:
-            for table in reversed(t.metadata.sorted_tables):
-                connection.execute(sa.delete(table))
-            for table, rows in self._rows.items():
-                if rows:
-                    connection.execute(sa.insert(table), rows)
-            if not ledger.database.is_sqlite:
-                for table in self._rows:
-                    if "id" in table.c and isinstance(table.c.id.type, sa.Integer):
-                        name = connection.dialect.identifier_preparer.quote(table.name)
-                        newest = connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
-                        sequence = sa.func.pg_get_serial_sequence(name, "id")
-                        connection.execute(sa.select(sa.func.setval(sequence, newest + 1, False)))
 
 
 def marks(stage: Stage) -> list[Path]:

@@ -1,0 +1,210 @@
+"""Random histories of what befalls the ledger itself: restored backups, clocks that are set, and hostile answers.
+
+Lensmor alone sells here, for its record of each person makes every purchase provable. People are behind Leads and
+Contacts of two mappings with caps of their own; syncs die at random points.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import ClassVar
+
+import pytest
+from backups import Backup
+from crash_points import DeathError, Points, watched
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from ledgers import Ledgers
+from stage import Stage, World, email_only
+from switchboard import Switchboard
+
+from connector.core.errors import ConfigurationError, StopError
+from connector.core.mapping import MappingFile
+from connector.simulator.people import SimPerson
+from connector.store.database import Database
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+LONG_STEPS = 4_000
+POSTGRES_STEPS = 800  # each history makes and drops a database
+LAST_SYNCS = 60
+picks = st.integers(0, 1_000)
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+HOSTILE: tuple[tuple[str, str, dict[str, object]], ...] = (
+    ("submitEmailUnlock", "drop_after", {}),
+    ("submitEmailUnlock", "drop_before", {}),
+    ("submitEmailUnlock", "wrong_types", {}),
+    ("submitEmailUnlock", "truncated", {}),
+    ("submitEmailUnlock", "error_after", {"status": 500}),
+    ("getEmailUnlockTask", "wrong_types", {}),
+    ("getEmailUnlockTask", "unknown_word", {"fields": ["status"]}),
+    ("getPersonnelProfile", "wrong_types", {}),
+    ("getPersonnelProfile", "html", {}),
+    ("getCreditBalance", "wrong_types", {}),
+)
+
+
+class TroubledHistories(RuleBasedStateMachine):
+    """One history: a world, a ledger, and its troubles."""
+
+    tally: ClassVar[Counter[str]] = Counter()
+    switchboard: ClassVar[Switchboard]
+    ledgers: ClassVar[Ledgers]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.urls = self.switchboard.show(self.world.simulator)
+        self.place = self.ledgers.new()
+        self.folder = self.place.__enter__()
+        self.people: dict[str, SimPerson] = {}
+        self.backups: list[Backup] = []
+        self.caps = True
+
+    @initialize()
+    def begin(self) -> None:
+        self.add_a_person(as_lead=True, as_contact=True)
+
+    @invariant()
+    def nothing_is_paid_twice(self) -> None:
+        self.tally["steps"] += 1
+        assert self.world.charges.doubles() == []
+
+    @rule(as_lead=st.booleans(), as_contact=st.booleans())
+    def add_a_person(self, as_lead: bool, as_contact: bool) -> None:
+        person = self.world.person()
+        if as_lead or not as_contact:
+            self.people[self.world.lead(person)] = person
+        if as_contact:
+            self.people[self.world.contact(person)] = person
+
+    @rule(pick=picks)
+    def request_again(self, pick: int) -> None:
+        """Somebody empties a field and asks again: the person was bought perhaps, and must not be bought again."""
+        record = sorted(self.people)[pick % len(self.people)]
+        self.world.edit(record, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+
+    @rule()
+    def back_up(self) -> None:
+        self.backups.append(Backup(self._stage()))
+
+    @rule(pick=picks)
+    def restore(self, pick: int) -> None:
+        if self.backups:
+            self.backups[pick % len(self.backups)].restore()
+            self.tally["restored"] += 1
+
+    @rule(minutes=st.sampled_from([-1500, -120, -61, -1, 1, 61, 120, 1500]), in_s=st.sampled_from([0, 2, 30]))
+    def the_clock_is_set(self, minutes: int, in_s: int) -> None:
+        self.tally["clocks set"] += 1
+        if in_s:
+            self.world.clock.at(in_s, lambda: self.world.clock.set(minutes=minutes))
+        else:
+            self.world.clock.set(minutes=minutes)
+
+    @rule(row=st.sampled_from(HOSTILE), times=st.integers(1, 2))
+    def an_answer_is_hostile(self, row: tuple[str, str, dict[str, object]], times: int) -> None:
+        operation, action, params = row
+        self.world.arm("lensmor", operation, action, times=times, **params)
+
+    @rule(seconds=st.sampled_from([0, 30, 4000]))
+    def tasks_take(self, seconds: int) -> None:
+        self.world.lensmor.task_seconds = seconds
+
+    @rule(minutes=st.integers(1, 600))
+    def time_goes_by(self, minutes: int) -> None:
+        self.world.clock.advance(minutes=minutes)
+
+    @rule(die_at=st.sampled_from([0, 0, 0, 2, 3, 5, 8, 13, 21, 34]))
+    def sync(self, die_at: int) -> None:
+        self.tally["syncs"] += 1
+        try:
+            with watched(Points(die_at)) if die_at else nullcontext():
+                self._stage().sync()
+        except DeathError:
+            self.tally["crashes"] += 1
+        except (StopError, ConfigurationError):
+            self.tally["stopped"] += 1  # an answer to the first requests could not be read
+
+    def teardown(self) -> None:
+        try:
+            self.tally["histories"] += 1
+            self._end_well()
+        finally:
+            self.place.__exit__(None, None, None)
+
+    def _end_well(self) -> None:
+        """No more trouble: every record that asks gets its value, and nobody was paid for twice."""
+        self.world.clock.advance(hours=2)
+        self.world.faults.clear()
+        self.world.lensmor.task_seconds = 0
+        self.caps = False
+        for _ in range(LAST_SYNCS):
+            if not self._stage().sync().selected:
+                break
+            self.world.clock.advance(hours=7)
+        for record, person in self.people.items():
+            found = self.world.get(record)
+            assert found["Email"] == person.email, f"{record} waits still: {found}"
+            assert not found["Enrichment_Requested__c"]
+        assert self.world.charges.doubles() == []
+        with self._stage().ledger() as ledger:
+            assert ledger.credits.imbalance() == ""
+
+    def _stage(self) -> Stage:
+        made = Stage(self.world, self.folder, self._capped("lead", 45), self._capped("contact", 75))
+        made.wait_s = 600.0
+        return made
+
+    def _capped(self, name: str, credits_: int) -> MappingFile:
+        found = email_only(name=name)
+        caps = {"max_credits_per_day": {"lensmor": credits_ if self.caps else 100_000}, "max_credits": {}}
+        return found.model_copy(update={"limits": found.limits.model_copy(update=caps)})
+
+
+@pytest.fixture
+def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
+    """Play histories under these settings."""
+    TroubledHistories.switchboard, TroubledHistories.ledgers = switchboard, ledgers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
+        yield lambda rules: run_state_machine_as_test(TroubledHistories, settings=rules)
+
+
+def test_some_troubled_histories_cost_and_lose_nothing(play: Callable[[settings], None]) -> None:
+    play(
+        settings(
+            max_examples=4,
+            stateful_step_count=20,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=QUIET,
+        )
+    )
+
+
+@pytest.mark.long
+def test_thousands_of_steps_of_troubled_histories_cost_and_lose_nothing(
+    play: Callable[[settings], None], figures: Callable[[str, str], None], request: pytest.FixtureRequest
+) -> None:
+    TroubledHistories.tally.clear()
+    on_postgres = request.config.getoption("--store") == "postgres"
+    most = POSTGRES_STEPS if on_postgres else LONG_STEPS
+    while TroubledHistories.tally["steps"] < most:
+        play(
+            settings(
+                max_examples=50,
+                stateful_step_count=40,
+                database=None,
+                deadline=None,
+                print_blob=True,
+                report_multiple_bugs=False,
+                suppress_health_check=QUIET,
+            )
+        )
+    tally = TroubledHistories.tally
+    kinds = ("histories", "steps", "syncs", "crashes", "restored", "clocks set")
+    counted = ", ".join(f"{tally[name]} {name}" for name in kinds)
+    name = "troubled histories" + (" (PostgreSQL)" if on_postgres else "")
+    figures(name, f"{counted}, 0 double charges, 0 lost values")
