@@ -77,7 +77,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     if not attempts.may_send(batch) or run.monotonic() - began_s > FENCE_S:
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
-    run.sent_since_look[provider.name] += 1
+    run.sent_since_look[provider.name, batch.channel] += 1
     try:
         answer = provider.submit(batch.channel, list(batch.unlocks), batch.event_id, batch.attempt_id)
     except LostAnswerError as error:

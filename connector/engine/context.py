@@ -144,7 +144,7 @@ class Run:
         live_plans: plans that were applied not long ago: their unfinished records are their own.
         budget_id: runs with the same one share what a run may spend.
         requests: HTTP requests that the run serves; each may spend what a run may spend.
-        sent_since_look: paid requests by provider since its balance was last read.
+        sent_since_look: paid requests by (provider, channel) since the balance was last read.
         price_seen: (provider, channel) whose balance was read after a first request.
         is_older_copy: the ledger was restored from an older copy.
         read_first: providers whose record of a person is read before the person is bought: the ledger is an older copy.
@@ -194,7 +194,7 @@ class Run:
     live_plans: frozenset[str] = frozenset()
     budget_id: str | None = None
     requests: int = 1
-    sent_since_look: Counter[str] = field(default_factory=Counter)
+    sent_since_look: Counter[tuple[str, Channel]] = field(default_factory=Counter)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()

@@ -32,7 +32,8 @@ def observe(run: Run, provider: Provider, when: str) -> None:
     if older_copy.count_unseen_charges(run, provider.name, balance):
         last_entry = credits_.newest_entry()  # the balance shows these charges already
     seen = credits_.observe(source.name, source.account, run.id, balance, began_at, last_entry)
-    run.sent_since_look[provider.name] = 0
+    for key in [key for key in run.sent_since_look if key[0] == provider.name]:
+        del run.sent_since_look[key]
     _judge(run, provider, seen)
 
 
@@ -54,8 +55,9 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
 
 def look_between(run: Run, provider: Provider, channel: Channel) -> None:
     """Before a further request of a kind leaves: read the balance where it is time to."""
-    sent = run.sent_since_look[provider.name]
-    first = (provider.name, channel) not in run.price_seen and provider.batch_size(channel) > 1
+    sent = sum(count for (name, _), count in list(run.sent_since_look.items()) if name == provider.name)
+    again = run.sent_since_look[provider.name, channel] > 0  # else the run's last look may be the next one
+    first = again and (provider.name, channel) not in run.price_seen
     suspected = run.parts.ledger.prices.suspicion(provider.source, channel) is not None
     if not sent or not (sent >= EVERY or ((first or suspected) and provider.batch_size(channel) > 1)):
         return

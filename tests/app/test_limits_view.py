@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.limits_view import caps_lines, file_lines, schedule_lines
+from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.config import load_mapping
 from connector.core.mapping import Limits, MappingFile
 from connector.engine.context import AccountLimits
@@ -64,3 +64,15 @@ def test_the_next_time_of_a_schedule(last: datetime | None, when: str) -> None:
     ]
     (by_workers, _) = schedule_lines({"lead": mapping("*/15 * * * *"), "contact": mapping()}, {}, NOW, by_workers=True)
     assert by_workers.endswith("10:15 UTC by the workers")
+
+
+@pytest.mark.parametrize(
+    ("own", "account", "told"), [({}, {}, True), ({"lensmor": 600}, {}, False), ({}, {"lensmor": 9}, False)]
+)
+def test_a_missing_daily_cap_is_told(own: dict[str, int], account: dict[str, int], told: bool) -> None:
+    limits = mapping().limits.model_copy(update={"max_credits_per_day": own})
+    found = mapping().model_copy(update={"limits": limits})
+    lines = no_daily_cap_lines({"lead": found}, {name: AccountLimits(day=cap) for name, cap in account.items()})
+    about = [line for line in lines if "at lensmor" in line]
+    assert bool(about) is told
+    assert all("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR" in line for line in about)
