@@ -26,6 +26,8 @@ def _files(configured: Configured, ledger: Ledger) -> Iterator[Path]:
         log = () if advice_if_open(path) else ("-wal", "-shm")  # SQLite makes them with the mode of the ledger
         yield from (path.with_name(path.name + suffix) for suffix in (*log, *BESIDE_LEDGER))
     yield from ledger.journal.files()
+    if ledger.mark.path is not None:
+        yield ledger.mark.path
 
 
 def why_nothing_can_be_bought(ledger: Ledger) -> str:

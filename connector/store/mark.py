@@ -46,6 +46,11 @@ class Mark:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
+    @property
+    def path(self) -> Path | None:
+        """The file, which may not exist yet."""
+        return self._path
+
     def advance(self, hold: MarkedHold) -> None:
         """Note a hold, unless a newer one is noted: other processes of this machine share the file.
 
