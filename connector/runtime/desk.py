@@ -256,7 +256,8 @@ class Desk:
     # -- what was left open ----------------------------------------------------------------------------------
 
     def _open(self, name: str, now: datetime) -> bool:
-        look = self._parts.ledger.follow_ups.next_look(name, now)
+        longest_s = max((max(one.poll_schedule_s) for one in self._parts.providers.values()), default=0.0)
+        look = self._parts.ledger.follow_ups.next_look(name, now, longest_s)
         return look is not None and look <= now
 
     def _go_on(self, name: str) -> None:

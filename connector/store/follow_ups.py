@@ -14,7 +14,6 @@ from connector.store import tables as t
 from connector.store.database import Database
 
 FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
-LONGEST_PLAN = timedelta(seconds=LAST_PACE_S)
 _A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.hint.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
 _OPEN = t.record.join(t.want, _W.record_id == _R.id).join(t.unlock, _U.id == _W.unlock_id)
 
@@ -25,8 +24,14 @@ class FollowUps:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def next_look(self, mapping: str, now: datetime) -> datetime | None:
-        """When a mapping's open records are worth a look; None while nothing of theirs is under way."""
+    def next_look(self, mapping: str, now: datetime, longest_poll_s: float = LAST_PACE_S) -> datetime | None:
+        """When a mapping's open records are worth a look; None while nothing of theirs is under way.
+
+        Args:
+            mapping: whose records.
+            now: the ledger's time.
+            longest_poll_s: the longest interval between two polls of a task.
+        """
         with self._db.read() as connection:
             due = next_due(connection, mapping, now)
             value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
@@ -34,7 +39,7 @@ class FollowUps:
             return None
         found = max(due, datetime.fromisoformat(json.loads(value)["not_before"])) if value else due
         # Nothing is planned further ahead: a clock was wrong, and the next run corrects the ledger.
-        return now if found > now + LONGEST_PLAN else found
+        return now if found > now + timedelta(seconds=max(longest_poll_s, LAST_PACE_S)) else found
 
     def looked(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
         """A look was made; did anything move?"""

@@ -17,6 +17,7 @@ from test_event_purchases import EVENT, PRICE, buy, event_charges
 from connector.core.errors import BooksError, JournalError
 from connector.core.model import Outcome
 from connector.engine import reconcile
+from connector.store import journal
 from connector.store.attempts import Attempts
 from connector.store.results import Results
 
@@ -170,7 +171,7 @@ def test_when_the_journal_fails_too_the_ids_are_printed(
     person = world.person()
     lead = world.lead(person)
     stage = stage.other(email_only("salesfinity"))
-    broken = failing(os, "pwrite", OSError(errno.EIO, "Input/output error"))
+    broken = failing(journal, "_write", OSError(errno.EIO, "Input/output error"))
     with failing(Attempts, "accept"), broken, pytest.raises(sa.exc.OperationalError):
         stage.sync()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "recovery journal" in line]

@@ -194,7 +194,7 @@ def test_a_receipt_that_is_never_confirmed_holds_the_repeat_for_a_day_at_most(wo
     lead = lose(world, stage)
     allow(stage)
     assert call_back(stage, lookups(world)[0], _id="not-an-id-of-theirs")
-    world.arm("salesfinity", READ, "status", subject="not-an-id-of-theirs", times=100, status=400)
+    world.arm("salesfinity", READ, "status", subject="not-an-id-of-theirs", times=1000, status=500)
     assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}
     world.clock.advance(hours=25)
     world.bought_again.add(("salesfinity", str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2], "work"))

@@ -101,9 +101,16 @@ def test_the_pace_halves_to_a_quarter_of_an_hour_while_nothing_moves(shelf: Shel
 
 
 def test_the_pace_never_brings_a_look_forward(shelf: Shelf) -> None:
-    at_vendor(shelf, 3600)
+    at_vendor(shelf, 800)
     looked(shelf)
-    assert next_look(shelf) == after(3600)
+    assert next_look(shelf) == after(800)
+
+
+def test_a_task_beyond_the_longest_poll_is_looked_at_now(shelf: Shelf) -> None:
+    """No rule plans it so late: a clock was wrong, and the next run corrects the ledger."""
+    at_vendor(shelf, 3600)
+    assert next_look(shelf) == shelf.now
+    assert shelf.ledger.follow_ups.next_look("lead", shelf.now, 3600.0) == after(3600)
 
 
 def test_the_pace_is_scaled_with_every_other_wait(shelf: Shelf) -> None:
