@@ -44,7 +44,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 def test_the_readme_names_no_command_that_does_not_exist() -> None:
-    named = set(re.findall(r"(?:`|^ *)connector ((?:events )?[a-z]+)", README, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ *)connector ((?:events |ledger )?[a-z]+)", README, re.MULTILINE))
     assert named
     assert named <= set(COMMANDS), named - set(COMMANDS)
 
