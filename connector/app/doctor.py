@@ -10,6 +10,7 @@ from connector.app.configuring import LOGIN, Survey, folder_of, survey
 from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
 from connector.app.limits_view import no_daily_cap_lines
 from connector.app.mappings import GivenMappings, load_mappings
+from connector.app.older_copy import older_copy_warning
 from connector.app.private_files import open_to_others, why_nothing_can_be_bought
 from connector.config import LoadedMapping, env_file_here
 from connector.config.schedule import next_time
@@ -69,6 +70,7 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
         crm = _salesforce(found, findings)
         try:
             findings += _belonging(found, mappings, ledger, crm)
+            findings += _older_copy(ledger)
             findings += _overdue(ledger, ledger.database.clock())
             findings += _org(crm, mappings)
         finally:
@@ -132,6 +134,13 @@ def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm 
     except ConfigurationError as error:
         for problem in str(error).splitlines():
             yield Finding("ledger", ok=False, message=problem)
+
+
+def _older_copy(ledger: Ledger) -> Iterator[Finding]:
+    """A ledger that was restored from a backup."""
+    warning = older_copy_warning(ledger)
+    if warning:
+        yield Finding("ledger", ok=True, message=warning, warning=True)
 
 
 def _overdue(ledger: Ledger, now: datetime) -> Iterator[Finding]:

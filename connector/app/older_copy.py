@@ -6,7 +6,7 @@ from connector.app.handing import turn
 from connector.core.errors import ConfigurationError
 from connector.core.report import iso
 from connector.engine.context import Progress
-from connector.engine.older_copy import TRUST
+from connector.engine.older_copy import BY_MARK, TRUST
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
 
@@ -23,6 +23,18 @@ def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> st
         if not ledger.restored.trust(provider):
             raise ConfigurationError("this ledger was not restored from an older copy: nothing is held back")
     return f"The next run buys from {provider or 'every vendor'} without reading people first."
+
+
+def older_copy_warning(ledger: Ledger) -> str:
+    """What an admin must know of a ledger that is an older copy, noticed by a run already or not; else empty."""
+    found = ledger.restored.state()
+    sign = found.sign if found is not None else BY_MARK if ledger.mark.is_missing_in(ledger.database) else ""
+    if not sign:
+        return ""
+    return (
+        f"it is an older copy, such as a restored backup: {sign}. Runs read each person at the vendor before a "
+        f"purchase, and buy nothing where a vendor keeps no record of people; to buy without reading: {TRUST}"
+    )
 
 
 def older_copy_view(ledger: Ledger) -> dict[str, Any] | None:

@@ -1,0 +1,61 @@
+"""A restored backup of the ledger on the command line: noticed, shown, and trusted again by an operator."""
+
+import shutil
+
+import pytest
+from cli_stage import Office
+
+pytest_plugins = ("cli_fixtures",)
+
+
+@pytest.fixture(name="restored")
+def _restored(office: Office) -> Office:
+    """A folder whose ledger is the copy from before the last sync."""
+    office.lead()
+    assert office.run("sync", "-m", "lead").code == 0
+    files = [office.folder / "connector.db", office.folder / "copy.db"]
+    shutil.copyfile(files[0], files[1])
+    office.lead()
+    assert office.run("sync", "-m", "lead").code == 0
+    for name in ("connector.db-wal", "connector.db-shm"):
+        (office.folder / name).unlink(missing_ok=True)
+    shutil.copyfile(files[1], files[0])
+    return office
+
+
+def test_doctor_warns_before_a_run_has_noticed_it(restored: Office) -> None:
+    said = restored.run("doctor", "-m", "lead")
+    assert said.code == 0
+    assert "older copy" in " ".join(said.out.split())
+    assert "connector ledger trust" in " ".join(said.out.split())
+
+
+def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restored: Office) -> None:
+    said = restored.run("sync", "-m", "lead")
+    assert said.code in {3, 4}
+    assert "older copy" in said.out + said.err
+    status = restored.run("status")
+    assert "older copy" in status.out
+    assert "connector ledger trust" in " ".join(status.out.split())
+    done = restored.run("ledger", "trust", "--yes")
+    assert (done.code, done.out) == (0, "The next run buys from every vendor without reading people first.\n")
+    assert "older copy" not in restored.run("status").out
+    assert "older copy" not in restored.run("doctor", "-m", "lead").out
+
+
+def test_trusting_asks_and_names_what_is_wrong(restored: Office) -> None:
+    assert restored.run("sync", "-m", "lead").code in {3, 4}
+    asked = restored.run("ledger", "trust")
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    wrong = restored.run("ledger", "trust", "nobody", "--yes")
+    assert wrong.code == 2
+    assert "there is no provider nobody; there are lensmor, salesfinity" in wrong.err
+    assert restored.run("ledger", "trust", "salesfinity", "--yes").code == 0
+
+
+def test_a_ledger_that_was_never_restored_has_nothing_to_trust(office: Office) -> None:
+    assert office.run("sync", "-m", "lead").code == 0
+    said = office.run("ledger", "trust", "--yes")
+    assert said.code == 2
+    assert "nothing is held back" in said.err
