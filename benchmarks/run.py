@@ -116,7 +116,7 @@ def main() -> None:
 
 def page(sync: dict[str, Any], script: dict[str, Any], posts: int, polls: int) -> str:
     """BENCHMARKS.md from the median round."""
-    figures = sync["report"]["salesforce"]
+    figures = sync["report"]["crm"]["salesforce"]
     changed = figures["records_written"]
     floor = 2 * math.ceil(LEADS / 2000) + math.ceil(changed / 200)
     calls = figures["read_calls"] + figures["write_calls"] + figures["other_calls"] + 1  # the token request

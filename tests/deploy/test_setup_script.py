@@ -150,10 +150,8 @@ def test_pip_takes_over_where_uv_cannot_install(machine: Machine, uv: str | None
     assert machine.is_installed
 
 
-@pytest.mark.parametrize(
-    "told",
-    [{}, *(pytest.param({name: "own.pem"}, marks=pytest.mark.long) for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE"))],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("told", [{}, {"PIP_CERT": "own.pem"}, {"REQUESTS_CA_BUNDLE": "own.pem"}])
 def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, told: dict[str, str]) -> None:
     bundle = machine.folder / "company.pem"
     bundle.write_text("")

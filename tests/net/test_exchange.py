@@ -336,7 +336,7 @@ def test_headers_that_mean_nothing_harm_nothing(header: bytes) -> None:
         (b"https://login.example.com/?next=/secret", "login.example.com"),
         (b"//other.example.com", "other.example.com"),
         (b"/login?token=abc", "127.0.0.1"),
-        (b"https://user:pass@host.example.com:444/x", "host.example.com"),
+        (b"https://user:pass@host.example.com:444/x", "of no readable name"),
         (b"http://[::1", "of no readable name"),
         (b"https://<script>/", "of no readable name"),
         ("https://b\u00fccher.example/".encode(), "of no readable name"),
