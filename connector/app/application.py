@@ -19,6 +19,7 @@ from connector.app.joining import (
 )
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
+from connector.app.older_copy import warn_of_older_copy
 from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_doors, driving, serve, work
@@ -250,6 +251,7 @@ class Application:
         with self.parts(throwaway=True) as parts:
             self.check(parts.crm)
             self._bind(parts, record=False)
+            warn_of_older_copy(parts.ledger, self._progress)
             selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
             now = self.clock.now()
             found, records = preview(Run(parts, "plan", self.mappings, now), selections)

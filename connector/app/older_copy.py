@@ -37,6 +37,13 @@ def older_copy_warning(ledger: Ledger) -> str:
     )
 
 
+def warn_of_older_copy(ledger: Ledger, progress: Progress) -> None:
+    """Say so, before the cost of a run is shown."""
+    warning = older_copy_warning(ledger)
+    if warning:
+        progress.note(f"The ledger: {warning}")
+
+
 def older_copy_view(ledger: Ledger) -> dict[str, Any] | None:
     """Since when the ledger is known to be an older copy, by what sign, and the next step."""
     found = ledger.restored.state()

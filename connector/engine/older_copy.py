@@ -26,7 +26,12 @@ def notice(run: Run) -> None:
     if ledger.mark.is_missing_in(ledger.database):
         begin(run, BY_MARK)
         ledger.mark.reset(ledger.database)
-    state = ledger.restored.state()
+    follow(run)
+
+
+def follow(run: Run) -> None:
+    """Hold back what an older copy must not buy, where it was noticed earlier."""
+    state = run.parts.ledger.restored.state()
     if state is not None:
         _hold_back(run, state)
 
@@ -38,9 +43,7 @@ def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> N
         return
     if any(stamp > last + CLOCKS_DIFFER for record in page if (stamp := _moment(record, field_name))):
         begin(run, BY_STAMP)
-        state = run.parts.ledger.restored.state()
-        if state is not None:
-            _hold_back(run, state)
+        follow(run)
 
 
 def begin(run: Run, sign: str) -> None:

@@ -20,6 +20,7 @@ from connector.core.errors import ConfigurationError, ConnectorError, LockedErro
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Crm, Selection
+from connector.engine import older_copy
 from connector.engine.context import Parts, Patience, Progress, Run, Silent
 from connector.engine.loop import Assistance
 from connector.engine.pull import flagged
@@ -149,6 +150,7 @@ class Desk:
             at_work = frozenset(name for name, _ in self._parts.ledger.runs.open_counts().unlocks)
             parts = self._ready_for(mappings, Silent())
             run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
+            older_copy.follow(run)
             Assistance(run, self._tools.stopping).work()
         except ConnectorError as error:
             self._recheck()

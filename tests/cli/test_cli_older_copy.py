@@ -30,6 +30,12 @@ def test_doctor_warns_before_a_run_has_noticed_it(restored: Office) -> None:
     assert "connector ledger trust" in " ".join(said.out.split())
 
 
+def test_a_plan_warns_before_it_shows_its_cost(restored: Office) -> None:
+    said = restored.run("plan", "-m", "lead")
+    assert said.code == 0
+    assert "older copy" in " ".join((said.out + said.err).split())
+
+
 def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restored: Office) -> None:
     said = restored.run("sync", "-m", "lead")
     assert said.code in {3, 4}
