@@ -19,7 +19,7 @@ from connector.app.joining import (
 )
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
-from connector.app.older_copy import warn_of_older_copy
+from connector.app.older_copy import forecast_run
 from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_doors, driving, serve, work
@@ -36,7 +36,7 @@ from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import may_be_of, spellings
 from connector.engine.check import check_fields, fatal
-from connector.engine.context import Parts, Progress, Run, Silent
+from connector.engine.context import Parts, Progress, Silent
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
@@ -105,8 +105,8 @@ class Application:
 
     def spending_lines(self) -> list[str]:
         """The mapping files in use and the caps in force, a line each."""
-        paths = {name: found.path for name, found in self.loaded.items()}
-        return [*file_lines(paths), *caps_lines(self.mappings, self.configured.limits())]
+        files = file_lines({name: found.path for name, found in self.loaded.items()})
+        return [*files, *caps_lines(self.mappings, self.configured.limits())]
 
     def _schedule_lines(self, ledger: Ledger, *, by_workers: bool = False) -> list[str]:
         now = self.clock.now()
@@ -247,14 +247,13 @@ class Application:
                 return undo(parts, found.id)
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
-        """What a run would do now; no effect anywhere, but for a frozen plan in the file `out`."""
+        """What a run would do now; no effect but a frozen plan in `out`."""
         with self.parts(throwaway=True) as parts:
             self.check(parts.crm)
             self._bind(parts, record=False)
-            warn_of_older_copy(parts.ledger, self._progress)
             selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
             now = self.clock.now()
-            found, records = preview(Run(parts, "plan", self.mappings, now), selections)
+            found, records = preview(forecast_run(parts, self.mappings, now, self._progress), selections)
             if out is not None:
                 loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
                 sources = self._mapped_sources(parts)
@@ -263,11 +262,7 @@ class Application:
             return found
 
     def apply(self, plan: FrozenPlan) -> Report:
-        """Do exactly a frozen plan.
-
-        Raises:
-            ConfigurationError: its mappings, org, accounts or prices are no longer those it was made for.
-        """
+        """Do exactly a frozen plan; a `ConfigurationError` names what it was made for and is no longer so."""
         with self.parts() as parts:
             check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
             self.check(parts.crm)

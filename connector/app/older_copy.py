@@ -1,12 +1,15 @@
 """A ledger that was restored from an older copy: what `status` shows of it, and how an operator trusts it again."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from connector.app.handing import turn
 from connector.core.errors import ConfigurationError
+from connector.core.mapping import MappingFile
 from connector.core.report import iso
-from connector.engine.context import Progress
-from connector.engine.older_copy import BY_MARK, TRUST
+from connector.engine.context import Parts, Progress, Run
+from connector.engine.older_copy import BY_MARK, TRUST, detect, follow_forecast
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
 
@@ -20,6 +23,7 @@ def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> st
     if provider is not None and provider not in REGISTRY:
         raise ConfigurationError(f"there is no provider {provider}; there are {', '.join(sorted(REGISTRY))}")
     with turn(ledger, progress):
+        detect(ledger, ledger.database.clock())
         if not ledger.restored.trust(provider):
             raise ConfigurationError("this ledger was not restored from an older copy: nothing is held back")
     return f"The next run buys from {provider or 'every vendor'} without reading people first."
@@ -37,16 +41,21 @@ def older_copy_warning(ledger: Ledger) -> str:
     )
 
 
-def warn_of_older_copy(ledger: Ledger, progress: Progress) -> None:
-    """Say so, before the cost of a run is shown."""
-    warning = older_copy_warning(ledger)
+def forecast_run(parts: Parts, mappings: Mapping[str, MappingFile], now: datetime, progress: Progress) -> Run:
+    """A run that only forecasts: it holds back what a real one would, and says so before the cost is shown."""
+    run = Run(parts, "plan", mappings, now)
+    follow_forecast(run)
+    warning = older_copy_warning(parts.ledger)
     if warning:
         progress.note(f"The ledger: {warning}")
+    return run
 
 
 def older_copy_view(ledger: Ledger) -> dict[str, Any] | None:
     """Since when the ledger is known to be an older copy, by what sign, and the next step."""
     found = ledger.restored.state()
-    if found is None:
-        return None
-    return {"since": iso(found.at), "sign": found.sign, "trusted": sorted(found.trusted), "next": TRUST}
+    if found is not None:
+        return {"since": iso(found.at), "sign": found.sign, "trusted": sorted(found.trusted), "next": TRUST}
+    if ledger.mark.is_missing_in(ledger.database):
+        return {"since": None, "sign": BY_MARK, "trusted": [], "next": TRUST}
+    return None

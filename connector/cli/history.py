@@ -47,7 +47,8 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     parts.append(Text(f"Last run: {last['id']} ({last['command']}, {last['state']})" if last else "No run yet."))
     older = document["older_copy"]
     if older:
-        words = f"It is an older copy ({older['sign']}; noticed {older['since']}): people are read before a purchase."
+        since = f"; noticed {older['since']}" if older["since"] else ""
+        words = f"It is an older copy ({older['sign']}{since}): people are read before a purchase."
         parts.append(Text(f"{words} To buy without reading: {older['next']}"))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
     rows.append(("records", "open", document["open_records"], "taken up by the next sync, within the caps"))

@@ -66,6 +66,10 @@ class JournalError(StopError):
     """The answer to a paid request would have no place if the database went away, so the request is not sent."""
 
 
+class OlderCopyError(StopError):
+    """The ledger turned out to be an older copy while a run was at work: nothing more is bought."""
+
+
 class CrmRefusedError(StopError):
     """The CRM refuses a request for a reason that time does not heal, after it has answered others.
 

@@ -7,6 +7,7 @@ from connector.core.errors import (
     JournalError,
     LostAnswerError,
     NotThereError,
+    OlderCopyError,
     RefusedError,
     StopError,
     UnreachableError,
@@ -17,6 +18,7 @@ from connector.engine import prices
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
+from connector.store.mark import REPLACED
 from connector.store.rows import Batch, Full, Settlement
 
 FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
@@ -40,7 +42,7 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
     try:
         with run.parts.ledger.journal.reserve(limit) as reserved:
             _take(run, provider, channel, event_id, limit, reserved)
-    except JournalError as error:
+    except (JournalError, OlderCopyError) as error:
         for name in run.parts.providers:
             run.stop_buying(name, str(error))
 
@@ -49,6 +51,8 @@ def _take(
     run: Run, provider: Provider, channel: Channel, event_id: str | None, limit: int, reserved: Reservation
 ) -> None:
     source, caps, now, began_s = provider.source, run.caps(provider.name), run.now(), run.monotonic()
+    if not run.is_older_copy and run.parts.ledger.restored.state() is not None:
+        raise OlderCopyError(REPLACED)  # another process has noticed it since this run began
     taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
     if isinstance(taken, Full):
         for mapping, cap in taken.caps.items():
@@ -69,8 +73,8 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     """
     attempts = run.parts.ledger.attempts
     try:
-        run.parts.ledger.mark.advance(batch.hold)
-    except JournalError as error:
+        run.parts.ledger.mark.advance(batch.hold, run.parts.ledger.database)
+    except (JournalError, OlderCopyError) as error:
         _give_back(run, batch, reserved, str(error), None)
         raise
     # The clock last: the look into the ledger may itself have taken long.

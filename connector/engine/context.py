@@ -148,7 +148,7 @@ class Run:
         price_seen: (provider, channel) whose balance was read after a first request.
         is_older_copy: the ledger was restored from an older copy.
         read_first: providers whose record of a person is read before the person is bought: the ledger is an older copy.
-        last_activity: when an earlier run last wrote to a CRM or asked for a balance.
+        last_write: when an earlier run last wrote to a CRM.
         began_s: the monotonic time at which this process began with it.
     """
 
@@ -198,7 +198,7 @@ class Run:
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
-    last_activity: datetime | None = None
+    last_write: datetime | None = None
     began_s: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from connector.core.errors import (
     JournalError,
     LostAnswerError,
     NotThereError,
+    OlderCopyError,
     RefusedError,
     StopError,
 )
@@ -23,7 +24,7 @@ from connector.core.model import Channel, Prices, UnlockState
 from connector.core.person import Source
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
-from connector.engine import journaled
+from connector.engine import journaled, older_copy
 from connector.engine.context import AccountLimits
 from connector.providers.interface import EventAccess, Provider
 from connector.store.attempts import EventPlan
@@ -84,6 +85,7 @@ class EventBuyer:
             for answer in adoption.answers:
                 if not journaled.adopt(self.ledger, self.clock, answer):
                     adoption.leave(answer)  # about people: their run adopts it
+        older_copy.detect(self.ledger, now)
         # What a dead process left may be the very request that is about to be sent.
         account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
         self.ledger.attempts.orphaned(account, now, self.ledger.locks.is_alive)
@@ -100,6 +102,8 @@ class EventBuyer:
             return
         run.balances[when] = balance
         source = run.source
+        if older_copy.count_unseen_charges(self.ledger, source, run.id, balance, self.clock.now()):
+            last_entry = self.ledger.credits.newest_entry()  # the balance shows these charges already
         self.ledger.credits.observe(source.name, source.account, run.id, balance, began_at, last_entry)
 
     def _buy(self, run: "_Run", event_id: str, plan: EventPlan, reserved: Reservation) -> EventAccess | None:
@@ -122,8 +126,8 @@ class EventBuyer:
         self, run: "_Run", event_id: str, plan: EventPlan, batch: Batch, reserved: Reservation, began_s: float
     ) -> EventAccess:
         try:
-            self.ledger.mark.advance(batch.hold)
-        except JournalError as error:
+            self.ledger.mark.advance(batch.hold, self.ledger.database)
+        except (JournalError, OlderCopyError) as error:
             self._give_back(batch.attempt_id, plan, reserved, str(error))
             raise
         if not self.ledger.attempts.may_send(batch) or self.clock.monotonic() - began_s > FENCE_S:

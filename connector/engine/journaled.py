@@ -12,8 +12,9 @@ from connector.core.model import Result
 from connector.store.journal import Answer
 from connector.store.ledger import Ledger
 from connector.store.rows import Settlement
+from connector.store.stored_times import LONGEST_PLAN_S
 
-LONGEST_WAIT_S = 86_400.0  # a stored wait is not trusted beyond a day
+LONGEST_WAIT_S = LONGEST_PLAN_S  # a stored wait is not trusted beyond what any rule allows
 
 
 @dataclass(frozen=True, slots=True)

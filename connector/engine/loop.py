@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
-from connector.core.model import Channel
+from connector.core.model import Channel, UnlockState
 from connector.engine import buy, collect, prices, resolve, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Patience, Run
@@ -46,6 +46,7 @@ class _Agenda:
         self._names: dict[str, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
+        self._read_ahead = 0  # people read before their purchase since the groups were read
         self._read_once: set[int] = set()
         self._asked_about: set[int] = set()  # hints
         # Older tasks only become fewer while a run is at work, and most runs have none.
@@ -60,6 +61,7 @@ class _Agenda:
     def refresh(self) -> None:
         """Read anew what is planned, what must be looked up, and which values must be read once more."""
         ledger = self._run.parts.ledger
+        self._read_ahead = 0
         full = self._run.full_pairs(self.name)
         self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
         if self._helps:
@@ -135,8 +137,21 @@ class _Agenda:
         run, results = self._run, self._run.parts.ledger.results
         for row in results.due_checks(self._provider.source, run.now()):
             key = f"check {row.id}"
+            if row.state is UnlockState.PLANNED and not self._is_affordable(row.channel):
+                continue
             if key not in busy and (not run.parts.shared or results.claim_check(row, run.later(CLAIM_S))):
+                self._read_ahead += row.state is UnlockState.PLANNED
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
+
+    def _is_affordable(self, channel: Channel) -> bool:
+        """Whether a person who is read before a purchase could be bought now: reads keep one batch ahead, no more."""
+        run = self._run
+        if run.out_of_time or run.why_closed(self.name):
+            return False
+        if all((self.name, channel.value, mapping) in run.full for mapping in run.mappings):
+            return False
+        ready = sum(size for one, _, size in self._groups if one is channel) + self._read_ahead
+        return ready < self._provider.batch_size(channel)
 
     def _hints(self, busy: set[str]) -> Iterator[Piece]:
         """Callbacks about requests whose own answer was lost; they get no more time than the run has."""

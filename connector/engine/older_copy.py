@@ -6,93 +6,129 @@ free. Their cost is seen in the vendor's balance, and counts against the caps of
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, CrmRecord
+from connector.core.person import Source
 from connector.engine.context import Run
 from connector.store.credits import Payer, budget_day
+from connector.store.ledger import Ledger
 from connector.store.restored import Restored, Unseen
 
 BY_MARK = "it lacks a purchase that this machine has sent"
 BY_STAMP = "the CRM shows stamps newer than this ledger's last run"
 TRUST = "connector ledger trust"
+CONSEQUENCE = (
+    "Each person is read at the vendor before a purchase; where a vendor keeps no record of people, nothing is bought"
+)
 CLOCKS_DIFFER = timedelta(minutes=10)  # a stamp so much newer than the last run was written by another ledger
 
 
 def notice(run: Run) -> None:
     """Look at the mark, and hold back what an older copy must not buy."""
-    ledger = run.parts.ledger
-    if ledger.mark.is_missing_in(ledger.database):
-        begin(run, BY_MARK)
-        ledger.mark.reset(ledger.database)
+    if detect(run.parts.ledger, run.now()):
+        _report(run, BY_MARK)
     follow(run)
+
+
+def detect(ledger: Ledger, now: datetime) -> bool:
+    """Compare the mark with the ledger, and keep what it shows; whether an older copy was noticed."""
+    if not ledger.mark.is_missing_in(ledger.database):
+        return False
+    ledger.restored.begin(Restored(now, BY_MARK), [], now)
+    ledger.mark.reset(ledger.database)
+    return True
 
 
 def follow(run: Run) -> None:
     """Hold back what an older copy must not buy, where it was noticed earlier."""
     state = run.parts.ledger.restored.state()
     if state is not None:
-        _hold_back(run, state)
+        hold_back(run, state.trusted)
+        run.parts.ledger.restored.read_planned(run.read_first, run.now())
+
+
+def follow_forecast(run: Run) -> None:
+    """Hold back in a forecast what a run would hold back; without any effect."""
+    ledger = run.parts.ledger
+    state = ledger.restored.state()
+    if state is not None or ledger.mark.is_missing_in(ledger.database):
+        hold_back(run, state.trusted if state is not None else frozenset())
 
 
 def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> None:
-    """Compare the stamps of a page of records with the ledger's last run before this one."""
-    last, field_name = run.last_activity, mapping.stamp.enriched_at
+    """Compare the stamps of a page of records with the last write that this ledger knows of.
+
+    A stamp that lies ahead says nothing: a clock was wrong, or a person has typed it.
+    """
+    last, field_name = run.last_write, mapping.stamp.enriched_at
     if last is None or field_name is None or run.is_older_copy:
         return
-    if any(stamp > last + CLOCKS_DIFFER for record in page if (stamp := _moment(record, field_name))):
-        begin(run, BY_STAMP)
+    stamps = [stamp for record in page if (stamp := _moment(record, field_name)) and stamp <= run.now()]
+    newest = max(stamps, default=last)
+    if newest <= last + CLOCKS_DIFFER:
+        return
+    latest = run.parts.ledger.restored.last_write()  # another run of this ledger may have written it meanwhile
+    if latest is None or newest > latest + CLOCKS_DIFFER:
+        _begin_by_stamp(run)
         follow(run)
 
 
-def begin(run: Run, sign: str) -> None:
-    """Keep in the ledger that it is an older copy, and say so."""
+def _begin_by_stamp(run: Run) -> None:
     ledger, credits_ = run.parts.ledger, run.parts.ledger.credits
-    unseen = [_unseen(run, name, balances["before"]) for name, balances in run.balances.items()]
-    ledger.restored.begin(Restored(run.now(), sign), unseen, run.now())
+    unseen = [
+        _unseen(ledger, run.parts.providers[name].source, run.id, balances["before"], run.now())
+        for name, balances in run.balances.items()
+    ]
+    ledger.restored.begin(Restored(run.now(), BY_STAMP), unseen, run.now())
     for one in unseen:  # their balances were read before this was noticed, and show the charges already
         balance = run.balances[one.payer.provider]["before"]
         credits_.observe(one.payer.provider, one.payer.account, run.id, balance, run.now(), credits_.newest_entry())
-    text = (
-        f"this ledger is an older copy, such as a restored backup: {sign}. Each person is read at the vendor before a "
-        "purchase; where a vendor keeps no record of people, nothing is bought"
-    )
+    _report(run, BY_STAMP)
+
+
+def _report(run: Run, sign: str) -> None:
+    text = f"{described(sign)}. {CONSEQUENCE}"
     run.parts.progress.note(text)
     next_step = f"use the newest ledger if you still have it; to buy from this one without reading first: {TRUST}"
     run.attention.append(Attention(text, next_step))
 
 
-def count_unseen_charges(run: Run, provider: str, balance: int) -> bool:
-    """Count what the vendor has charged since the copy against the caps of today, once; whether there was anything.
+def described(sign: str) -> str:
+    """What was noticed, in words."""
+    return f"this ledger is an older copy, such as a restored backup: {sign}"
+
+
+def count_unseen_charges(ledger: Ledger, source: Source, run_id: str, balance: int, now: datetime) -> int:
+    """Count what the vendor has charged since the copy against the caps of today, once; how much it was.
 
     Args:
-        run: the run.
-        provider: the vendor.
-        balance: its balance, as this run has observed it.
+        ledger: the ledger.
+        source: the vendor's account.
+        run_id: the run that has observed the balance.
+        balance: its balance, before this observation is kept.
+        now: the ledger's time.
     """
-    state = run.parts.ledger.restored.state() if run.is_older_copy else None
-    if state is None or provider in state.counted:
-        return False
-    unseen = _unseen(run, provider, balance)
-    run.parts.ledger.restored.count(unseen, run.now())
-    if unseen.credits:
-        text = f"{unseen.credits:,} credits that {provider} charged since the copy count against today's caps"
-        run.parts.progress.note(text)
-    return unseen.credits > 0
+    state = ledger.restored.state()
+    if state is None or source.name in state.counted:
+        return 0
+    unseen = _unseen(ledger, source, run_id, balance, now)
+    ledger.restored.count(unseen, now)
+    return unseen.credits
 
 
-def _unseen(run: Run, provider: str, balance: int) -> Unseen:
-    source, now = run.parts.providers[provider].source, run.now()
-    credits_ = run.parts.ledger.credits.unseen_charges(source.name, source.account, balance, run.id)
-    return Unseen(Payer(source.name, source.account, run.id, budget_day(now)), credits_)
+def _unseen(ledger: Ledger, source: Source, run_id: str, balance: int, now: datetime) -> Unseen:
+    credits_ = ledger.credits.unseen_charges(source.name, source.account, balance, run_id)
+    return Unseen(Payer(source.name, source.account, run_id, budget_day(now)), credits_)
 
 
-def _hold_back(run: Run, state: Restored) -> None:
+def hold_back(run: Run, trusted: AbstractSet[str]) -> None:
+    """Read people first where a vendor keeps records of them; buy nothing where none does."""
     run.is_older_copy = True
-    providers = {name: one for name, one in run.parts.providers.items() if name not in state.trusted}
+    providers = {name: one for name, one in run.parts.providers.items() if name not in trusted}
     run.read_first = frozenset(name for name, provider in providers.items() if provider.keeps_records)
-    run.parts.ledger.restored.read_planned(run.read_first, run.now())
     for name in sorted(providers.keys() - run.read_first):
         reason = f"this ledger is an older copy, and {name} keeps no record of people to read: {TRUST} {name}"
         run.stop_buying(name, reason)

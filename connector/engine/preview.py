@@ -165,6 +165,8 @@ def _notes(
     run: Run, selections: Mapping[str, Selection], count: _Count, guards: Mapping[str, SameReason]
 ) -> Iterator[str]:
     """The guards that would stop a run of these records."""
+    for reason in run.closed.values():
+        yield f"{reason}; a run buys nothing there"
     for name, guard in guards.items():
         if guard.reason():
             yield (

@@ -5,6 +5,8 @@ next request of a kind is about to leave: once after its first request, then aft
 while there is a suspicion. A small run reads nothing more.
 """
 
+from contextlib import nullcontext
+
 from connector.core.errors import ConfigurationError, NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Channel
 from connector.core.price_watch import Suspicion, judge
@@ -16,7 +18,7 @@ EVERY = 20  # requests of a provider between two reads of its balance
 CONFIRM_SIZE = 10  # people in a request while there is a suspicion
 
 
-def observe(run: Run, provider: Provider, when: str) -> None:
+def observe(run: Run, provider: Provider, when: str, *, alone: bool = True) -> None:
     """Read a balance, keep it, and judge what was bought since the one before.
 
     Raises:
@@ -24,12 +26,15 @@ def observe(run: Run, provider: Provider, when: str) -> None:
     """
     credits_ = run.parts.ledger.credits
     began_at, last_entry = run.now(), credits_.newest_entry()
-    with run.alone(provider):
+    with run.alone(provider) if alone else nullcontext():
         balance = provider.observed_balance()
     if when:
         run.balances.setdefault(provider.name, {})[when] = balance
     source = provider.source
-    if older_copy.count_unseen_charges(run, provider.name, balance):
+    unseen = older_copy.count_unseen_charges(run.parts.ledger, source, run.id, balance, run.now())
+    if unseen:
+        text = f"{unseen:,} credits that {provider.name} charged since the copy count against today's caps"
+        run.parts.progress.note(text)
         last_entry = credits_.newest_entry()  # the balance shows these charges already
     seen = credits_.observe(source.name, source.account, run.id, balance, began_at, last_entry)
     for key in [key for key in run.sent_since_look if key[0] == provider.name]:
@@ -63,7 +68,7 @@ def look_between(run: Run, provider: Provider, channel: Channel) -> None:
         return
     run.price_seen.add((provider.name, channel))
     try:
-        observe(run, provider, "")
+        observe(run, provider, "", alone=False)  # the purchase that follows has the vendor for itself already
     except (ConfigurationError, StopError, RefusedError, NotThereError) as error:
         run.parts.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
 

@@ -77,7 +77,7 @@ def run_pass(parts: Parts, job: Job) -> Report:
 
 def _begin(parts: Parts, job: Job) -> Run:
     now = parts.clock.now()
-    first_entry, last_activity = parts.ledger.credits.newest_entry(), parts.ledger.restored.last_activity()
+    first_entry, last_write = parts.ledger.credits.newest_entry(), parts.ledger.restored.last_write()
     parts.ledger.runs.bury(now, list(job.mappings) if parts.shared else None)
     plan_id = job.plan.plan_id if job.plan else job.budget_id
     run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
@@ -93,7 +93,7 @@ def _begin(parts: Parts, job: Job) -> Run:
         plan=job.plan,
         live_plans=parts.ledger.plans.live(now - PLAN_KEPT),
         budget_id=plan_id,
-        last_activity=last_activity,
+        last_write=last_write,
         requests=job.requests,
     )
 

@@ -90,6 +90,7 @@ class Desk:
     def beat(self, kind: str) -> None:
         """Be seen by other processes."""
         self._parts.ledger.locks.renew(self._parts.owner)
+        older_copy.detect(self._parts.ledger, self._now())
         self._parts.ledger.errands.beat(self._parts.owner, kind, self.digests, self._now())
 
     def leave(self) -> None:

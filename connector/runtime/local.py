@@ -28,6 +28,8 @@ BEAT_S = 5.0
 HOUR_S = 3600.0
 FAULT_PAUSE_S = 30.0
 EXPLAINED_S = 10.0
+# On Linux the monotonic clock stands still while a machine is suspended; this one does not.
+_NEVER_SET = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 EXPLAINED_AGAIN_S = 300.0
 
 
@@ -61,7 +63,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary moment."""
-        return time.monotonic()
+        return time.clock_gettime(_NEVER_SET)
 
     def later(self, seconds: float) -> datetime:
         """The time after a scaled wait."""

@@ -170,7 +170,8 @@ class _Sums:
         return sum(
             used
             for (name, this_month, today, this_run), used in self.rows.items()
-            if (mapping is None or name == mapping or (name == UNSEEN and not run))
+            if (mapping is None or name in {mapping, UNSEEN})
+            and not (run and name == UNSEEN)
             and (this_month or not month)
             and (today or not day)
             and (this_run or not run)

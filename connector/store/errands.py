@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.outbox import Outbox
+from connector.store.stored_times import TOLERANCE
 
 ALIVE_FOR = timedelta(seconds=30)  # a worker that gave no sign for so long is gone
 KEPT = timedelta(days=7)  # longer than anybody waits for an answer
@@ -147,7 +148,7 @@ class Errands:
         key = f"tick:{mapping}"
         with self._db.read() as connection:
             found = connection.scalar(sa.select(_M.value).where(_M.key == key))
-        if found is not None:
+        if found is not None and datetime.fromisoformat(found) <= now + TOLERANCE:
             return datetime.fromisoformat(found)
         with self._db.write(alone=False) as connection:
             connection.execute(
@@ -155,6 +156,8 @@ class Errands:
                 .values(key=key, value=now.isoformat())
                 .on_conflict_do_nothing(index_elements=["key"])
             )
+            # A tick that lies ahead was written by a clock that was wrong: the schedule counts from now.
+            connection.execute(sa.update(t.meta).where(_M.key == key, _M.value == found).values(value=now.isoformat()))
         return now
 
     def tick(self, mapping: str, last: datetime, now: datetime) -> bool:

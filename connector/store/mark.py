@@ -15,12 +15,16 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from connector.core.errors import JournalError
+from connector.core.errors import JournalError, OlderCopyError
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.private import OWNER_ONLY
 
 LONGEST_BYTES = 512
+REPLACED = (
+    "the ledger was replaced by an older copy while this command was at work, so nothing more is bought; the next run "
+    "reads each person at the vendor first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,24 @@ class Mark:
         """The file, which may not exist yet."""
         return self._path
 
-    def advance(self, hold: MarkedHold) -> None:
+    def advance(self, hold: MarkedHold, database: Database) -> None:
         """Note a hold, unless a newer one is noted: other processes of this machine share the file.
 
         Raises:
             JournalError: the file cannot be written.
+            OlderCopyError: the ledger lacks the hold that was noted before.
         """
         if self._path is None:
             return
         try:
             with _locked(self._path) as handle:
-                known = _read(handle)
-                if known is None or known.entry < hold.entry:
-                    _write(handle, hold)
+                if os.fstat(handle).st_size:
+                    known = _read(handle)
+                    if not _has(database, known):
+                        raise OlderCopyError(REPLACED)
+                    if known is not None and known.entry >= hold.entry:
+                        return
+                _write(handle, hold)
         except OSError as error:
             raise JournalError(
                 f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
@@ -86,11 +95,7 @@ class Mark:
                 known = _read(handle)
         except OSError as error:
             raise JournalError(f"the file {self._path} cannot be read; let the connector's user read it") from error
-        if known is None:
-            return True
-        query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
-        with database.read() as connection:
-            return connection.scalar(query) != known.attempt_id
+        return not _has(database, known)
 
     def reset(self, database: Database) -> None:
         """Mark the newest hold that the ledger has: an older copy of it was noticed, and is dealt with."""
@@ -104,6 +109,15 @@ class Mark:
                 os.ftruncate(handle, 0)
             else:
                 _write(handle, MarkedHold(newest.id, newest.attempt_id))
+
+
+def _has(database: Database, known: MarkedHold | None) -> bool:
+    """Whether the ledger has a hold; one that could not be read counts as missing."""
+    if known is None:
+        return False
+    query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
+    with database.read() as connection:
+        return connection.scalar(query) == known.attempt_id
 
 
 @contextmanager

@@ -102,7 +102,8 @@ class Polls:
             run_id: whose tasks and unlocks count.
             since: when the run began; tasks are its own when they were submitted later, by no run beside it.
             providers: those that are still asked.
-            now: a postponed purchase whose time has come does not count: a cap forbids it, or it would be under way.
+            now: a postponed purchase, or a read before one, whose time has come does not count: a cap forbids it, or
+                it would be under way.
             until: nothing later than this counts.
         """
         k, r = t.task.c, t.run.c
@@ -113,7 +114,10 @@ class Polls:
                 k.state == "open", k.provider.in_(providers), k.submitted_at >= since, k.run_id.not_in(others)
             ),
             sa.select(sa.func.min(_U.check_at)).where(
-                _U.check_at.is_not(None), _U.run_id == run_id, _U.provider.in_(providers)
+                _U.check_at.is_not(None),
+                sa.or_(_U.state != UnlockState.PLANNED.value, _U.check_at > now),
+                _U.run_id == run_id,
+                _U.provider.in_(providers),
             ),
             sa.select(sa.func.min(_U.not_before)).where(
                 planned, _U.not_before > now, _U.run_id == run_id, _U.provider.in_(providers)

@@ -18,6 +18,7 @@ from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.stored_times import was_ahead_until
 
 _KEY = "restored"
 _U, _M = t.unlock.c, t.meta.c
@@ -111,15 +112,13 @@ class RestoredCopy:
                 self._put(connection, replace(found, trusted=found.trusted | {provider}))
         return True
 
-    def last_activity(self) -> datetime | None:
-        """When a run of this ledger last wrote to a CRM or asked for a balance; None before the first."""
-        newest = (
-            sa.select(time).order_by(number.desc()).limit(1)
-            for number, time in ((t.change.c.id, t.change.c.at), (t.observation.c.id, t.observation.c.began_at))
-        )
+    def last_write(self) -> datetime | None:
+        """When a run of this ledger last wrote to a CRM, by the latest clock that it had; None before the first."""
+        c = t.change.c
+        newest = sa.select(c.at).order_by(c.id.desc()).limit(1)
         with self._db.read() as connection:
-            found = [moment for query in newest if (moment := connection.scalar(query)) is not None]
-        return max(found, default=None)
+            found = [connection.scalar(newest), was_ahead_until(connection)]
+        return max([one for one in found if one is not None], default=None)
 
     def _put(self, connection: sa.Connection, found: Restored) -> None:
         text = found.to_json()

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.store import tables as t
+from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
 
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
+_AHEAD = "clock_ahead"
 LONGEST_PLAN_S = 900.0  # reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
 
 
@@ -49,6 +51,7 @@ _FACTS: Sequence[sa.Column[datetime]] = (
     t.worker.c.beat_at,
     t.hint.c.received_at,
 )
+_DAYS: Sequence[sa.Column[str]] = (t.entry.c.budget_day, t.attempt.c.budget_day)
 # The newest rows, by number, show whether a clock was wrong.
 _NEWEST: Sequence[tuple[sa.Column[int], sa.Column[datetime]]] = (
     (t.entry.c.id, t.entry.c.at),
@@ -69,9 +72,19 @@ class StoredTimes:
         """Move times that lie further ahead than their rules allow; how many there were."""
         with self._db.write() as connection:
             moved = _move_plans(connection, now, waits) + _reset_permits(connection, now)
-            if _is_fact_ahead(connection, now):
+            latest = _latest_fact(connection)
+            if latest is not None and latest > now + TOLERANCE:
+                self._remember(connection, latest)
                 moved += sum(_move_fact(connection, column, now) for column in _FACTS)
+                moved += sum(_move_day(connection, column, now) for column in _DAYS)
         return moved
+
+    def _remember(self, connection: sa.Connection, latest: datetime) -> None:
+        """Stamps up to this time may be the ledger's own, though it holds no such time any more."""
+        known = was_ahead_until(connection)
+        value = max(latest, known or latest).isoformat()
+        kept = self._db.insert(t.meta).values(key=_AHEAD, value=value)
+        connection.execute(kept.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
 
 def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:
@@ -104,6 +117,12 @@ def _move_fact(connection: sa.Connection, column: sa.Column[datetime], now: date
     return moved.rowcount
 
 
+def _move_day(connection: sa.Connection, column: sa.Column[str], now: datetime) -> int:
+    """Count on today what a clock ahead has spent: else a later day's cap would be used up until then."""
+    today = budget_day(now)
+    return connection.execute(sa.update(column.table).where(column > today).values({column.name: today})).rowcount
+
+
 def _reset_permits(connection: sa.Connection, now: datetime) -> int:
     """Request permits that were written by a clock ahead of this one."""
     c = t.rate_limit.c
@@ -111,6 +130,12 @@ def _reset_permits(connection: sa.Connection, now: datetime) -> int:
     return moved.rowcount
 
 
-def _is_fact_ahead(connection: sa.Connection, now: datetime) -> bool:
+def _latest_fact(connection: sa.Connection) -> datetime | None:
     newest = (connection.scalar(sa.select(time).order_by(number.desc()).limit(1)) for number, time in _NEWEST)
-    return any(one is not None and one > now + TOLERANCE for one in newest)
+    return max([one for one in newest if one is not None], default=None)
+
+
+def was_ahead_until(connection: sa.Connection) -> datetime | None:
+    """The latest time that a clock that was wrong has written; None where none was."""
+    found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == _AHEAD))
+    return None if found is None else datetime.fromisoformat(found)

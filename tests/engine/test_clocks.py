@@ -4,10 +4,13 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from office import Office
 from stage import Stage, World, email_only
+from test_desk import scheduled
 
 from connector.core.model import Outcome
 from connector.engine import buy
+from connector.engine.context import AccountLimits
 from connector.engine.sync import Job, run_pass
 from connector.store import tables as t
 from connector.store.attempts import Attempts
@@ -191,6 +194,37 @@ def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, stag
     world.clock.set(days=-1)
     stage.other(capped).sync()
     assert world.ours("lensmor") == 15
+
+
+def test_a_clock_far_ahead_does_not_use_up_the_cap_of_a_later_day(world: World, stage: Stage) -> None:
+    stage = stage.other(email_only())
+    stage.limits = {"lensmor": AccountLimits(day=15)}
+    world.clock.set(days=200)
+    world.lead(world.person())
+    stage.sync()
+    world.clock.set(days=-200)
+    person = world.person()
+    lead = world.lead(person)
+    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}, "it counts on the day on which it is noticed"
+    world.clock.advance(days=1)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+
+
+def test_a_schedule_whose_last_tick_lies_ahead_counts_from_now(world: World, stage: Stage) -> None:
+    office = Office(stage.other(scheduled()))
+    office.work()
+    world.clock.set(days=30)
+    world.clock.advance(minutes=16)
+    office.work()
+    world.clock.set(days=-30)
+    person = world.person()
+    lead = world.lead(person)
+    for _ in range(3):
+        office.work()
+        world.clock.advance(minutes=16)
+    office.work()
+    assert world.get(lead)["Email"] == person.email
 
 
 def test_a_long_wait_prints_its_reason(world: World, stage: Stage) -> None:

@@ -1,14 +1,22 @@
 """An older copy of the ledger is noticed, and buys nobody whom the vendor's own record was not read of first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from backups import Backup
 from stage import Stage, World, email_only, mapping, personal_only
+from test_event_purchases import buyer
 
-from connector.core.model import Outcome
-from connector.engine.context import AccountLimits
+from connector.core.errors import OlderCopyError
+from connector.core.model import CrmRecord, Outcome
+from connector.crm.interface import Selection
+from connector.engine.context import AccountLimits, Run
+from connector.engine.older_copy import follow_forecast
+from connector.engine.preview import preview
+from connector.engine.sync import Job, run_pass
+from connector.store.mark import MarkedHold
+from connector.store.restored import Restored
 
 COPY = "this ledger is an older copy"
 
@@ -271,6 +279,128 @@ def test_two_mappings_and_both_channels_after_a_restore(world: World, stage: Sta
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
     assert world.charges.count("lensmor", person.personnel_id, "phone") == 1
     assert world.charges.count("salesfinity", person.linkedin_name or "", "personal") == 1
+
+
+def test_an_event_that_is_unlocked_first_hides_nothing(world: World, stage: Stage) -> None:
+    """The mark is looked at before it moves on, and the balance before it is kept."""
+    lookups, lensmor = stage.other(email_only("salesfinity")), stage.other(email_only())
+    backup = _ready(world, lookups)
+    person = world.person()
+    lead = world.lead(person)
+    lookups.other().sync()
+    backup.restore()
+    world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+    for event in ("52001", "52002"):
+        with buyer(lensmor) as buying:
+            buying.buy(event, 2000)
+    assert lookups.other().sync().outcomes == {Outcome.DEFERRED: 1}
+    assert world.charges.count("salesfinity", person.linkedin_name or "", "work") == 1
+
+
+def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(world: World, lensmor: Stage) -> None:
+    backup = _ready(world, lensmor)
+    for _ in range(3):
+        world.lead(world.person())
+    lensmor.other().sync()
+    backup.restore()
+    lensmor.limits = {"lensmor": AccountLimits(day=60)}
+    with buyer(lensmor, AccountLimits(day=1)) as buying:
+        buying.buy("52001", 2000)  # refused by its cap
+    for _ in range(3):
+        world.lead(world.person())
+    lensmor.other().sync()
+    assert world.ours("lensmor") == 60
+
+
+def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Stage) -> None:
+    """Another process has noticed it: what this run has planned was not read first."""
+    world.lead(world.person())
+    with lensmor.parts() as parts, parts.ledger.drive():
+        usual = parts.crm.select
+
+        def noticed(selection: Selection) -> Iterator[list[CrmRecord]]:
+            parts.ledger.restored.begin(Restored(world.clock.now(), "a sign"), [], world.clock.now())
+            return usual(selection)
+
+        parts.crm.select = noticed  # type: ignore[method-assign]
+        report = run_pass(parts, Job("sync", lensmor.mappings, {}))
+    assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert world.paid_posts() == 0
+    assert report.exit_code == 4
+
+
+def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(world: World, lensmor: Stage) -> None:
+    backup = _ready(world, lensmor)
+    world.lead(world.person())
+    lensmor.other().sync()
+    with lensmor.other().ledger() as ledger:
+        hold = MarkedHold(10_000, "a" * 32)
+        backup.restore()
+        with pytest.raises(OlderCopyError):
+            ledger.mark.advance(hold, ledger.database)
+    assert len(found(lensmor.other().sync())) == 1
+
+
+def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Stage) -> None:
+    world.clock.set(hours=3)
+    lead = world.lead(world.person())
+    lensmor.sync()
+    world.clock.set(hours=-3)
+    for hours in (0.1, 0.1, 4, 1):
+        world.clock.advance(hours=hours)
+        world.lead(world.person())
+        world.flag(lead)
+        assert not found(lensmor.other().sync()), hours
+
+
+def test_a_stamp_that_a_person_typed_ahead_is_no_sign(world: World, lensmor: Stage) -> None:
+    world.lead(world.person())
+    lensmor.sync()
+    world.lead(world.person(), Enriched_At__c="2031-01-01T10:00:00.000+0000")
+    assert not found(lensmor.other().sync())
+
+
+def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: World, lensmor: Stage) -> None:
+    backup = _ready(world, lensmor)
+    for _ in range(4):
+        world.lead(world.person())
+    lensmor.other().sync()
+    backup.restore()
+    leads = [world.lead(world.person()) for _ in range(3)]
+    report = lensmor.other().apply(lensmor.other().plan())
+    assert report.outcomes == {Outcome.DELIVERED: 3}
+    assert all(world.get(lead)["Email"] for lead in leads)
+
+
+def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Stage) -> None:
+    _restored(world, lensmor)
+    world.clock.advance(days=1)
+    for _ in range(260):
+        world.lead(world.person())
+    lensmor.limits = {"lensmor": AccountLimits(day=15)}
+    before = world.lensmor.requests.count("getPersonnelProfile")
+    waited = world.clock.waited_s
+    report = lensmor.other().sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 259}
+    assert world.lensmor.requests.count("getPersonnelProfile") - before <= 200, "two batches at most"
+    assert world.clock.waited_s - waited < 300
+
+
+def test_a_forecast_says_what_an_older_copy_holds_back(world: World, stage: Stage) -> None:
+    salesfinity = stage.other(email_only("salesfinity"))
+    backup = _ready(world, salesfinity)
+    world.lead(world.person())
+    salesfinity.other().sync()
+    backup.restore()
+    world.lead(world.person())
+    with salesfinity.other().parts() as parts:
+        run = Run(parts, "plan", salesfinity.mappings, world.clock.now())
+        follow_forecast(run)
+        shown, _ = preview(run, {})
+    assert any("connector ledger trust salesfinity" in note for note in shown.notes)
+    with salesfinity.ledger() as ledger:
+        assert ledger.restored.state() is None, "a forecast has no effect"
+    salesfinity.other().sync()
 
 
 def _ready(world: World, stage: Stage) -> Backup:
