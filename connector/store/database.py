@@ -197,7 +197,7 @@ def _postgres(url: sa.URL) -> sa.Engine:
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the driver's own connection
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
