@@ -9,14 +9,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from croniter import croniter
 
-from connector.core.errors import ConfigurationError, ConnectorError, LockedError
+from connector.core.errors import ConfigurationError, ConnectorError, JournalError, LockedError
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Crm, Selection
@@ -90,7 +90,8 @@ class Desk:
     def beat(self, kind: str) -> None:
         """Be seen by other processes."""
         self._parts.ledger.locks.renew(self._parts.owner)
-        older_copy.detect(self._parts.ledger, self._now())
+        with suppress(JournalError):  # a mark that cannot be read keeps every paid request back, which is reported
+            older_copy.detect(self._parts.ledger, self._now())
         self._parts.ledger.errands.beat(self._parts.owner, kind, self.digests, self._now())
 
     def leave(self) -> None:
