@@ -14,6 +14,7 @@ from connector.core.model import Result, UnlockState
 TRACE_SCHEDULE_S = (60.0, 300.0, 900.0)
 RESUBMISSIONS = 1
 GIVEN_UP = "given up by an operator"  # the reason of a purchase whose late result still counts
+EARLIER_REQUEST = "an earlier request brought the value"  # of a delivered purchase whose own answer may still arrive
 
 
 class View(StrEnum):

@@ -15,17 +15,18 @@ from connector.core.spend import EntryKind, Hold, ending
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.older_values import from_earlier, take_older_values
 from connector.store.repeats import (
-    NO_PRIOR,
-    RECALLED,
     UNANSWERED,
     LateAnswer,
-    after_recall,
+    after_return,
+    follow_first,
     resume_unsent,
     take_over,
     uncharge,
 )
 from connector.store.rows import chunks
+from connector.store.shares import NO_PRIOR
 
 _U = t.unlock.c
 LONGEST_ANSWER = timedelta(minutes=5)  # no request waits so long; an answer that comes all the same is still adopted
@@ -78,33 +79,42 @@ class Answers:
             if vendor_task_id is not None:
                 task_id = self._new_task(connection, attempt, vendor_task_id, next_poll_at, now)
             take_over(connection, attempt_id, LateAnswer(task_id, check, gone, back), now)
-            if task_id is None:
-                return
-            # What the answer named has left these states by now: the rest of the attempt is in the task.
-            connection.execute(
-                sa.update(t.unlock)
-                .where(*mine)
-                .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
+            lost_repeats = sa.select(_U.id).where(
+                _U.prior_attempt_id == attempt_id, _U.state == UnlockState.UNKNOWN.value
             )
-            # Where the repeat was lost too, what the first request has bought is what is read.
+            repeats = list(connection.scalars(lost_repeats))
             connection.execute(
                 sa.update(t.unlock)
-                .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.UNKNOWN.value)
-                .values(
-                    state=UnlockState.SUBMITTED.value, task_id=task_id, free=True, check_at=None, checks=0, state_at=now
+                .where(_U.id.in_([one for one in repeats if one in check]))
+                .values(check_at=now, checks=0)
+            )
+            if task_id is not None:
+                # What the answer named has left these states by now: the rest of the attempt is in the task.
+                connection.execute(
+                    sa.update(t.unlock)
+                    .where(*mine)
+                    .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
                 )
-            )
-            # Whoever was given up before the answer came may still be delivered by what was paid for.
-            connection.execute(
-                sa.update(t.unlock)
-                .where(
-                    _U.attempt_id == attempt_id,
-                    _U.state == UnlockState.FINAL.value,
-                    _U.result != Result.DELIVERED.value,
-                    _U.id.not_in(gone),
+                # Where the repeat was lost too, what the first request has bought is what is read.
+                follow_first(connection, [one for one in repeats if one not in {*check, *gone, *back}], now)
+                # A purchase that was given up before the answer came may still be delivered by what was paid for.
+                connection.execute(
+                    sa.update(t.unlock)
+                    .where(
+                        _U.attempt_id == attempt_id,
+                        _U.state == UnlockState.FINAL.value,
+                        sa.or_(
+                            sa.and_(_U.result != Result.DELIVERED.value, _U.id.not_in(gone)),
+                            sa.and_(from_earlier(), _U.id.not_in({*check, *gone, *back})),
+                        ),
+                    )
+                    .values(task_id=task_id)
                 )
-                .values(task_id=task_id)
-            )
+            take_older_values(connection, self._purchases_of(connection, [attempt_id]), now)
+            after_return(connection, back, attempt.created_at, now)
+
+    def _purchases_of(self, connection: sa.Connection, attempt_ids: Sequence[str]) -> list[int]:
+        return list(connection.scalars(sa.select(_U.id).where(_U.attempt_id.in_(attempt_ids))))
 
     def _new_task(
         self,
@@ -186,9 +196,6 @@ class Answers:
             check_at: read the vendor's record of these people at this time, before anything is sent again.
         """
         with self._db.write() as connection:
-            was_recalled = (
-                connection.scalar(sa.select(t.attempt.c.state).where(t.attempt.c.id == attempt_id)) == RECALLED
-            )
             attempt = (
                 self._answered(connection, attempt_id, "refused", now)
                 if whole
@@ -198,8 +205,7 @@ class Answers:
                 return
             self._return(connection, attempt_id, unlock_ids, reason, not_before, check_at, now)
             uncharge(connection, unlock_ids, attempt_id, now)  # given up meanwhile
-            if was_recalled:
-                after_recall(connection, unlock_ids, attempt.created_at, now)
+            after_return(connection, unlock_ids, attempt.created_at, now)
 
     def _return(
         self,
@@ -278,6 +284,9 @@ class Answers:
                 state_at=now,
             )
         )
+        purchases = self._purchases_of(connection, attempt_ids)
+        follow_first(connection, purchases, now)
+        take_older_values(connection, purchases, now)
 
     def _answered(
         self, connection: sa.Connection, attempt_id: str, state: str, now: datetime

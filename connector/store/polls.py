@@ -10,6 +10,7 @@ from connector.core.person import Source
 from connector.core.recover import GIVEN_UP
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.older_values import from_earlier, leave_own_task, take_older_values
 from connector.store.rows import CheckRow, TaskRow, chunks
 
 _U = t.unlock.c
@@ -82,13 +83,16 @@ class Polls:
     def given_up_in(self, task: TaskRow) -> dict[str, int]:
         """Persons of a task that were made final without the vendor's word, with their unlock ids.
 
-        Before its late answer came, or because an operator gave them up while it ran.
+        Before its late answer came, because an operator gave them up while it ran, or by the value of an older request.
         """
+        given_up = sa.and_(
+            _U.result != Result.DELIVERED.value, sa.or_(_U.final_at <= task.submitted_at, _U.reason == GIVEN_UP)
+        )
+        own = sa.select(t.task.c.attempt_id).where(t.task.c.id == task.id).scalar_subquery()
         query = sa.select(_U.person, _U.id).where(
             _U.task_id == task.id,
             _U.state == UnlockState.FINAL.value,
-            _U.result != Result.DELIVERED.value,
-            sa.or_(_U.final_at <= task.submitted_at, _U.reason == GIVEN_UP),
+            sa.or_(given_up, sa.and_(from_earlier(), _U.attempt_id == own)),
         )
         with self._db.read() as connection:
             return {row.person: row.id for row in connection.execute(query)}
@@ -184,6 +188,7 @@ class Polls:
     def task_vanished(self, task: TaskRow, reason: str, now: datetime) -> None:
         """The vendor no longer knows the task, and keeps no record of people: its unlocks are unknown."""
         c = t.task.c
+        mine = sa.select(_U.id).where(_U.task_id == task.id)
         with self._db.write() as connection:
             connection.execute(sa.update(t.task).where(c.id == task.id).values(state="ended", next_poll_at=None))
             connection.execute(
@@ -191,6 +196,8 @@ class Polls:
                 .where(_U.task_id == task.id, _U.state == UnlockState.SUBMITTED.value)
                 .values(state=UnlockState.UNKNOWN.value, reason=reason, check_at=None, state_at=now)
             )
+            take_older_values(connection, list(connection.scalars(mine)), now)
+            leave_own_task(connection, _U.task_id == task.id)
 
     def postpone(self, task: TaskRow, until: datetime) -> None:
         """A read of this task failed: others come first."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from connector.core.model import Outcome, UnlockState
 from connector.store import tables as t
+from connector.store.older_values import KEY
 
 _U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
 _BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
@@ -63,12 +64,30 @@ def with_purchase() -> sa.ColumnElement[bool]:
 
 
 # A want of a closed record waits for nothing: it was dropped with its record.
-STILL_WANTED = (
-    sa.select(sa.literal(1))
-    .select_from(t.want.join(t.record, _R.id == _W.record_id))
-    .where(_W.unlock_id == _U.id, _W.state != "done", _R.state == "open")
-    .correlate(t.unlock)
-)
+_STILL_WAITS = (_W.state != "done", _R.state == "open")
+
+
+def unwanted_value() -> sa.ColumnElement[bool]:
+    """A value that no record waits for, neither at its own purchase nor at a newer one of the same without a result.
+
+    The newer purchase may end without a value, and then takes this one.
+    """
+    newer = t.unlock.alias()
+    records = t.want.join(t.record, _R.id == _W.record_id)
+    own = sa.select(sa.literal(1)).select_from(records).where(_W.unlock_id == _U.id, *_STILL_WAITS)
+    repeat = (
+        sa.select(sa.literal(1))
+        .select_from(newer.join(records, _W.unlock_id == newer.c.id))
+        .where(
+            *(newer.c[name] == _U[name] for name in KEY),
+            newer.c.generation > _U.generation,
+            newer.c.state != UnlockState.FINAL.value,
+            *_STILL_WAITS,
+        )
+    )
+    return sa.and_(_U.value.is_not(None), ~sa.exists(own.correlate(t.unlock)), ~sa.exists(repeat.correlate(t.unlock)))
+
+
 UPDATE_RECORD = (
     sa.update(t.record)
     .where(_R.id == sa.bindparam("key"))

@@ -12,7 +12,6 @@ from connector.store.database import Database
 from connector.store.record_sql import (
     NOTE_RECORD,
     PARK_WANT,
-    STILL_WANTED,
     UNUSABLE,
     UPDATE_RECORD,
     UPDATE_WANT,
@@ -20,6 +19,7 @@ from connector.store.record_sql import (
     in_plans,
     may_be_repeated,
     show,
+    unwanted_value,
 )
 from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
 from connector.store.seal import Seal
@@ -300,18 +300,12 @@ class Records(Words):
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
         for part in chunks(want_ids):
             theirs = sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))
-            connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id.in_(theirs), _U.value.is_not(None), ~sa.exists(STILL_WANTED))
-                .values(value=None)
-            )
+            connection.execute(sa.update(t.unlock).where(_U.id.in_(theirs), unwanted_value()).values(value=None))
 
     def erase_unwanted(self) -> int:
         """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
         with self._db.write() as connection:
-            erased = connection.execute(
-                sa.update(t.unlock).where(_U.value.is_not(None), ~sa.exists(STILL_WANTED)).values(value=None)
-            )
+            erased = connection.execute(sa.update(t.unlock).where(unwanted_value()).values(value=None))
         return erased.rowcount
 
     def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:

@@ -20,16 +20,16 @@ from connector.core.model import Result, UnlockState
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
+from connector.store.older_values import from_earlier, newer_ids, newer_of, take_older_values
 from connector.store.rows import chunks
+from connector.store.shares import NO_PRIOR
 
 _A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
-NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
 SUBMITTING, RECALLED = "submitting", "recalled"  # states of an attempt that has no answer yet
 UNANSWERED = (SUBMITTING, RECALLED)
 # A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise
 # forbid it for ever. The vendor documents no more than three tries with backoff.
 RECEIPT_HOLDS = timedelta(hours=24)
-_KEY = ("provider", "account", "channel", "person")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,6 @@ class LateAnswer:
     back: Collection[int]
 
 
-def _newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether an unlock is a newer purchase of the same as `older`."""
-    return (*(older.c[name] == _U[name] for name in _KEY), older.c.generation < _U.generation)
-
-
 def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
     """Planned, and no request for it was ever sent."""
     return _U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None)
@@ -55,7 +50,7 @@ def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
 def receipt_waits(now: datetime) -> sa.ColumnElement[bool]:
     """Whether a callback receipt of the request that this purchase repeats is still to be confirmed."""
     older = t.unlock.alias()
-    firsts = sa.select(older.c.attempt_id).where(*_newer_of(older)).correlate(t.unlock)
+    firsts = sa.select(older.c.attempt_id).where(*newer_of(older)).correlate(t.unlock)
     waiting = (
         sa.select(_H.id)
         .join(t.attempt, _A.id == _H.attempt_id)
@@ -109,16 +104,16 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
         sa.select(t.unlock).where(
             _U.attempt_id == attempt_id,
             _U.state == UnlockState.FINAL.value,
-            _U.result != Result.DELIVERED.value,
+            sa.or_(_U.result != Result.DELIVERED.value, from_earlier()),
         )
     ).all()
     for row in given_up:
         if row.id in answer.gone or row.id in answer.back or answer.check.get(row.id):
             _uncharge(connection, row.id, attempt_id, now)
-        if row.id in answer.back:
-            continue  # it was refused: the repeat is the first request that counts
+        if row.id in answer.back or row.result == Result.DELIVERED.value:
+            continue  # it was refused: the repeat is the first request that counts; or an older value serves both
         recall_newer(connection, row.id)
-        newer = (*never_sent(), _U.id.in_(_newer_ids(row.id)))
+        newer = (*never_sent(), _U.id.in_(newer_ids(row.id)))
         if row.id in answer.gone:
             connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(repeat_allowed=False))
             failed = {"state": UnlockState.FINAL.value, "result": Result.FAILED.value, "final_at": now}
@@ -133,16 +128,9 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
 def recall_newer(connection: sa.Connection, unlock_id: int) -> None:
     """A newer purchase of the same that is about to be sent shall not leave."""
     under_way = sa.select(_U.attempt_id).where(
-        _U.id.in_(_newer_ids(unlock_id)), _U.state == UnlockState.SUBMITTING.value
+        _U.id.in_(newer_ids(unlock_id)), _U.state == UnlockState.SUBMITTING.value
     )
     _recall(connection, under_way)
-
-
-def _newer_ids(unlock_id: int) -> sa.Select[tuple[int]]:
-    """Newer purchases of the same; few, and found by their key."""
-    older, newer = t.unlock.alias(), t.unlock.alias()
-    same = (*(older.c[name] == newer.c[name] for name in _KEY), older.c.generation < newer.c.generation)
-    return sa.select(newer.c.id).select_from(older.join(newer, sa.and_(*same))).where(older.c.id == unlock_id)
 
 
 def _in_task(task_id: object) -> dict[str, object]:
@@ -165,7 +153,7 @@ def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: d
         sa.select(_K.id)
         .join(older, older.c.task_id == _K.id)
         .where(
-            *_newer_of(older),
+            *newer_of(older),
             older.c.state == UnlockState.FINAL.value,
             older.c.result != Result.DELIVERED.value,
             _K.state == "open",
@@ -184,31 +172,37 @@ def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: d
         )
 
 
-def after_recall(connection: sa.Connection, unlock_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
-    """Repeats that were given back unsent, because the first request was answered: they live by that answer.
+def _open_task_of_first() -> sa.ScalarSelect[int]:
+    """The task of the first request of a resubmission, while it is polled."""
+    mine = (_K.attempt_id == _U.prior_attempt_id, _K.state == "open")
+    return sa.select(_K.id).where(*mine).limit(1).correlate(t.unlock).scalar_subquery()
+
+
+def follow_first(connection: sa.Connection, unlock_ids: Sequence[int], now: datetime) -> None:
+    """Resubmissions whose answer was lost, and whose first request has a task: what that one bought is read."""
+    task_id = _open_task_of_first()
+    for part in chunks(unlock_ids):
+        connection.execute(
+            sa.update(t.unlock)
+            .where(_U.id.in_(part), _U.state == UnlockState.UNKNOWN.value, task_id.is_not(None))
+            .values(
+                state=UnlockState.SUBMITTED.value, task_id=task_id, free=True, check_at=None, checks=0, state_at=now
+            )
+        )
+
+
+def after_return(connection: sa.Connection, unlock_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
+    """Repeats that were given back unsent or refused: they live by what the first request has brought meanwhile.
 
     Args:
         connection: of the transaction that gives them back.
-        unlock_ids: of the recalled attempt.
-        taken_at: when it took them; a value that an older purchase has brought since is theirs.
+        unlock_ids: the purchases of the attempt that were given back.
+        taken_at: when the attempt took them; a value that an older purchase has brought since is theirs.
         now: the ledger's time.
     """
     first = t.attempt.alias()
     answered = sa.exists(sa.select(first.c.id).where(first.c.id == _U.prior_attempt_id, first.c.state == "submitted"))
-    task_id = (
-        sa.select(_K.id).where(_K.attempt_id == _U.prior_attempt_id).limit(1).correlate(t.unlock).scalar_subquery()
-    )
-    older = t.unlock.alias()
-    has_value = (
-        older.c.result == Result.DELIVERED.value,
-        older.c.value.is_not(None),
-        older.c.final_at >= taken_at,
-    )
-    newest = sa.select(older).where(*_newer_of(older), *has_value).order_by(older.c.generation.desc()).limit(1)
-    value, value_hash = (
-        newest.with_only_columns(column).correlate(t.unlock).scalar_subquery()
-        for column in (older.c.value, older.c.value_hash)
-    )
+    task_id = _open_task_of_first()
     for part in chunks(unlock_ids):
         connection.execute(
             sa.update(t.unlock)
@@ -223,19 +217,7 @@ def after_recall(connection: sa.Connection, unlock_ids: Sequence[int], taken_at:
                 **NO_PRIOR,
             )
         )
-        connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id.in_(part), *never_sent(), value.is_not(None))
-            .values(
-                state=UnlockState.FINAL.value,
-                result=Result.DELIVERED.value,
-                reason="",
-                value=value,
-                value_hash=value_hash,
-                state_at=now,
-                final_at=now,
-            )
-        )
+    take_older_values(connection, unlock_ids, now, taken_at)
     join_late_tasks(connection, unlock_ids, now)
 
 
@@ -250,7 +232,7 @@ def _uncharge(connection: sa.Connection, unlock_id: int, attempt_id: str, now: d
         _U.id == unlock_id,
         _U.attempt_id == attempt_id,
         _U.state == UnlockState.FINAL.value,
-        _U.result != Result.DELIVERED.value,
+        sa.or_(_U.result != Result.DELIVERED.value, from_earlier()),
         _U.hold == Hold.CHARGED.value,
     )
     query = sa.select(_U.mapping, _U.price_credits, t.attempt).join(t.attempt, _A.id == _U.attempt_id)

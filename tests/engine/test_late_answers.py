@@ -235,7 +235,7 @@ def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
     def adopted_and_read() -> None:
         with stage.ledger() as ledger:
             answer(world, ledger)
-            (lost,) = [row.id for row in _unlocks(ledger) if row.state == UnlockState.FINAL.value]
+            (lost,) = [row.id for row in unlocks(ledger) if row.state == UnlockState.FINAL.value]
             ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
 
     with after_take(monkeypatch, adopted_and_read):
@@ -244,7 +244,7 @@ def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
     assert_paid_once(world, stage)
 
 
-def _unlocks(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
+def unlocks(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
     with ledger.database.read() as connection:
         return list(connection.execute(sa.select(t.unlock).order_by(t.unlock.c.id)))
 
@@ -256,7 +256,7 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
     allow(stage)
     with stage.ledger() as ledger:
         first, now = first_attempt(ledger), world.clock.now()
-        (lost,) = [row.id for row in _unlocks(ledger)]
+        (lost,) = [row.id for row in unlocks(ledger)]
         ledger.attempts.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
     assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
@@ -300,7 +300,7 @@ def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
     def arrive() -> None:
         task_id = next(iter(world.lensmor._tasks)) if with_task else None
         with stage.ledger() as ledger:
-            (row,) = _unlocks(ledger)
+            (row,) = unlocks(ledger)
             now = world.clock.now()
             check = {} if with_task else {row.id: True}
             ledger.attempts.accept(first_attempt(ledger), task_id, now, check, {}, [], now)

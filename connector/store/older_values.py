@@ -1,0 +1,133 @@
+"""The value of a late answer serves the newer purchases of the same: none of them waits, fails or is bought again.
+
+A newer purchase is a repeat that an operator allowed after the first request was given up. When the first request's
+value arrives after all, the repeat may be planned, at the vendor, lost, or ended without a value. In each of these
+states it takes the value over. Only a repeat that is being sent is left to its sender, and takes the value when its
+request is given back, answered or lost.
+
+The repeat's own request counts as charged, unless it was certainly not sent or the vendor stated that it is free. Its
+own answer, if one still arrives, corrects the charge: `reason` marks the purchase until then.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.core.model import Result, UnlockState
+from connector.core.recover import EARLIER_REQUEST
+from connector.store import tables as t
+from connector.store.rows import chunks
+from connector.store.shares import MONEY, NO_PRIOR, Sums, append_sums, end_shares
+
+_A, _U = t.attempt.c, t.unlock.c
+AnyRow = Any  # a row of a query over some columns
+KEY = ("provider", "account", "channel", "person")
+
+
+def newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
+    """Whether an unlock is a newer purchase of the same as `older`."""
+    return (*(older.c[name] == _U[name] for name in KEY), older.c.generation < _U.generation)
+
+
+def newer_ids(unlock_id: int) -> sa.Select[tuple[int]]:
+    """Newer purchases of the same; few, and found by their key."""
+    older, newer = t.unlock.alias(), t.unlock.alias()
+    same = (*(older.c[name] == newer.c[name] for name in KEY), older.c.generation < newer.c.generation)
+    return sa.select(newer.c.id).select_from(older.join(newer, sa.and_(*same))).where(older.c.id == unlock_id)
+
+
+def from_earlier() -> sa.ColumnElement[bool]:
+    """Delivered with the value of an older purchase, while its own request has no answer."""
+    return sa.and_(_U.result == Result.DELIVERED.value, _U.reason == EARLIER_REQUEST)
+
+
+def take_older_values(
+    connection: sa.Connection, unlock_ids: Collection[int], now: datetime, since: datetime | None = None
+) -> None:
+    """Deliver purchases with the value that an older purchase of the same has brought meanwhile.
+
+    Purchases that are delivered or being sent stay as they are.
+
+    Args:
+        connection: in a transaction.
+        unlock_ids: the purchases.
+        now: the ledger's time.
+        since: an older value counts if it arrived then or later; None means since the purchase was first sent.
+    """
+    without = (
+        _U.generation > 1,
+        _U.state != UnlockState.SUBMITTING.value,
+        sa.or_(_U.state != UnlockState.FINAL.value, _U.result != Result.DELIVERED.value),
+    )
+    columns = (*MONEY, _U.state, _U.generation, _U.task_id, *(_U[name] for name in KEY))
+    sums: Sums = Sums()
+    for part in chunks(sorted(unlock_ids)):
+        query = sa.select(*columns).where(_U.id.in_(part), *without).order_by(_U.id).with_for_update()
+        for row in connection.execute(query).all():
+            began = since or _first_sent(connection, row)
+            older = None if began is None else _newest_value(connection, row, began)
+            if older is not None:
+                _deliver(connection, row, older, sums, now)
+    append_sums(connection, sums, now)
+
+
+def take_late_value(connection: sa.Connection, unlock_id: int, now: datetime) -> None:
+    """Deliver every newer purchase of the same with the value that this one has just brought."""
+    take_older_values(connection, list(connection.scalars(newer_ids(unlock_id))), now, now)
+
+
+def leave_own_task(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
+    """Their own task brings no value: purchases that live by an older value are read again where it came from."""
+    older = t.unlock.alias()
+    source = (
+        sa.select(older.c.task_id)
+        .where(*newer_of(older), older.c.result == Result.DELIVERED.value, older.c.value_hash == _U.value_hash)
+        .order_by(older.c.generation.desc())
+        .limit(1)
+        .correlate(t.unlock)
+        .scalar_subquery()
+    )
+    connection.execute(sa.update(t.unlock).where(from_earlier(), *which).values(task_id=source))
+
+
+def _first_sent(connection: sa.Connection, row: AnyRow) -> datetime | None:
+    """When the first request for a purchase took its hold; None where none did, or all were refused."""
+    attempts = [one for one in (row.prior_attempt_id, row.attempt_id) if one is not None]
+    times = list(connection.scalars(sa.select(_A.created_at).where(_A.id.in_(attempts))))
+    return min(times, default=None)
+
+
+def _newest_value(connection: sa.Connection, row: AnyRow, since: datetime) -> AnyRow | None:
+    """The newest older value, at hand or readable again through its task; None where there is none since then."""
+    query = sa.select(_U.value, _U.value_hash, _U.task_id).where(
+        *(_U[name] == getattr(row, name) for name in KEY),
+        _U.generation < row.generation,
+        _U.result == Result.DELIVERED.value,
+        _U.final_at >= since,
+        _U.value_hash.is_not(None),
+        sa.or_(_U.value.is_not(None), _U.task_id.is_not(None)),
+    )
+    return connection.execute(query.order_by(_U.generation.desc()).limit(1)).one_or_none()
+
+
+def _deliver(connection: sa.Connection, row: AnyRow, older: AnyRow, sums: Sums, now: datetime) -> None:
+    values: dict[str, object] = {
+        "state": UnlockState.FINAL.value,
+        "result": Result.DELIVERED.value,
+        "reason": EARLIER_REQUEST,
+        "value": older.value,
+        "value_hash": older.value_hash,
+        "task_id": older.task_id,
+        "repeat_allowed": False,
+        "check_at": None,
+        "state_at": now,
+        "final_at": now,
+    }
+    if row.state == UnlockState.SUBMITTED.value and row.task_id is not None:
+        values["task_id"] = row.task_id  # its own result still decides on its charge
+    if row.state != UnlockState.FINAL.value:
+        ended = end_shares(sums, row, charged=True)
+        values |= {"hold": ended.hold.value, "charged_credits": ended.cost_credits, **NO_PRIOR}
+    connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(**values))

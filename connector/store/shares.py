@@ -1,0 +1,77 @@
+"""A purchase's shares of the holds of its requests: how they end as charge or release when it has its result."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector.core.spend import EntryKind, Hold, ending
+from connector.store import tables as t
+from connector.store.credits import NewEntry, Payer, append
+
+_U = t.unlock.c
+AnyRow = Any  # a row of a query over some columns
+Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
+AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
+MONEY = (
+    *(_U.id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free),
+    *(_U.prior_attempt_id, _U.prior_mapping, _U.prior_hold, _U.charged_credits),
+)
+NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
+_ENDED = {EntryKind.CHARGE: Hold.CHARGED, EntryKind.RELEASE: Hold.RELEASED}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The shares of a purchase after its result.
+
+    Attributes:
+        hold: of its newest request.
+        cost_credits: of all its requests so far.
+    """
+
+    hold: Hold
+    cost_credits: int
+
+
+def end_share(
+    sums: Sums, attempt_id: str | None, mapping: str, hold: Hold, kind: EntryKind, price_credits: int
+) -> None:
+    """Note the entries that end a share of a hold."""
+    for what, sign in ending(hold, kind):
+        sums[str(attempt_id), mapping, what] += sign * price_credits
+
+
+def end_shares(sums: Sums, row: AnyRow, *, charged: bool) -> Ended:
+    """Note the entries that end both shares of a purchase.
+
+    Of two attempts one was charged: the first, when the second answer says "not again" or when the second was refused.
+
+    Args:
+        sums: where the entries are noted.
+        row: the purchase, with the columns of `MONEY`.
+        charged: the vendor took, or must be presumed to have taken, the price.
+    """
+    hold, price = Hold(row.hold), row.price_credits
+    kind = EntryKind.CHARGE if charged and not row.free else EntryKind.RELEASE
+    end_share(sums, row.attempt_id, row.mapping, hold, kind, price)
+    cost = row.charged_credits + (price if kind is EntryKind.CHARGE and hold in AT_STAKE else 0)
+    if row.prior_attempt_id is not None:
+        was_first = charged and (row.free or hold not in AT_STAKE)
+        first, prior_hold = EntryKind.CHARGE if was_first else EntryKind.RELEASE, Hold(row.prior_hold)
+        end_share(sums, row.prior_attempt_id, row.prior_mapping, prior_hold, first, price)
+        cost += price if was_first and prior_hold in AT_STAKE else 0
+    return Ended(_ENDED[kind] if hold in AT_STAKE else hold, cost)
+
+
+def append_sums(connection: sa.Connection, sums: Sums, now: datetime) -> None:
+    """Append the noted entries, each to its attempt."""
+    by_attempt: dict[str, list[NewEntry]] = {}
+    for (attempt_id, mapping, kind), price in sums.items():
+        by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
+    for attempt_id, entries in by_attempt.items():
+        attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+        append(connection, Payer.of(attempt), entries, now)

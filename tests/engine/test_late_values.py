@@ -1,0 +1,293 @@
+"""A lost request's value arrives after its repeat was sent: it serves the repeat, whatever becomes of that one."""
+
+import pytest
+import sqlalchemy as sa
+from stage import Stage, World, email_only
+from test_engine_callbacks import URL, lookups
+from test_late_answers import (
+    ARRIVALS,
+    PAID,
+    READ,
+    Arrival,
+    after_take,
+    allow,
+    answer,
+    by_callback,
+    lose,
+    unlocks,
+)
+
+from connector.core.model import Outcome, Result, UnlockState
+from connector.engine.resolution import OperatorsWord, resolve
+from connector.store import tables as t
+from connector.store.attempts import Attempts
+from connector.store.ledger import Ledger
+
+
+@pytest.fixture
+def stage(stage: Stage) -> Stage:
+    made = stage.other(email_only("salesfinity"))
+    made.public_url = URL
+    return made
+
+
+def repeat_lost(world: World, stage: Stage) -> str:
+    """A Lead whose lookup was lost, and whose permitted repeat was lost too; the vendor has taken both."""
+    lead = lose(world, stage)
+    allow(stage)
+    expect_double(world, lead)
+    world.arm("salesfinity", PAID, "drop_after")
+    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1}
+    world.clock.advance(minutes=5)
+    return lead
+
+
+def expect_double(world: World, lead: str) -> None:
+    """The operator's repeat is a second purchase of the person."""
+    name = str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2]
+    world.bought_again.add(("salesfinity", name, "work"))
+
+
+def value(world: World, number: int = 0) -> object:
+    return lookups(world)[number].body(world.clock.unix())["email"]["email"]  # type: ignore[index]
+
+
+def give_up(stage: Stage) -> None:
+    with stage.ledger() as ledger:
+        (found,) = ledger.operator.needs_a_look()
+        resolve(ledger, found.id, OperatorsWord.GIVE_UP, stage.world.clock.now())
+
+
+def assert_accounts(stage: Stage, charged: int) -> None:
+    with stage.ledger() as ledger:
+        assert ledger.credits.imbalance() == ""
+        totals = ledger.credits.totals()["salesfinity"]
+        assert (totals.charged, totals.open) == (charged, 0)
+
+
+def improve_first(world: World, ledger: Ledger) -> None:
+    """Another process adopts the first answer and reads its lookup."""
+    answer(world, ledger)
+    (lost,) = [row.id for row in unlocks(ledger) if row.state == UnlockState.FINAL.value]
+    ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
+
+
+@pytest.mark.parametrize("arrive", ARRIVALS)
+def test_the_value_serves_a_lost_repeat(world: World, stage: Stage, arrive: Arrival) -> None:
+    lead = repeat_lost(world, stage)
+    arrive(world, stage)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+    assert world.paid_posts() == world.ours("salesfinity") == 2
+    assert_accounts(stage, charged=2)
+
+
+def test_the_value_serves_a_repeat_that_is_presumed_charged(world: World, stage: Stage) -> None:
+    repeat_lost(world, stage)
+    world.clock.advance(hours=25)
+    stage.other().sync()
+    by_callback(world, stage)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert_accounts(stage, charged=2)
+
+
+def test_no_other_source_is_bought(world: World, stage: Stage) -> None:
+    stage = stage.other(email_only("salesfinity", "lensmor"))
+    stage.public_url = URL
+    lead = repeat_lost(world, stage)
+    by_callback(world, stage)
+    stage.other().sync()
+    assert world.get(lead)["Email"] == value(world)
+    assert world.ours("lensmor") == 0
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_the_value_serves_a_repeat_that_was_given_up(world: World, stage: Stage, is_closed: bool) -> None:
+    lead = repeat_lost(world, stage)
+    give_up(stage)
+    if is_closed:
+        assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
+    by_callback(world, stage)
+    stage.other().sync()
+    if is_closed:
+        world.flag(lead)
+        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+    assert world.paid_posts() == 2
+    assert_accounts(stage, charged=2)
+
+
+def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: World, stage: Stage) -> None:
+    """A ledger of an earlier release has erased the value already, while its record waited for the repeat."""
+    lead = repeat_lost(world, stage)
+    with stage.ledger() as ledger, ledger.database.write() as connection:
+        newer = connection.execute(sa.select(t.unlock).where(t.unlock.c.generation == 2)).one()
+        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person="elsewhere"))
+    by_callback(world, stage)
+    stage.other().sync()  # delivers the first purchase alone, and the next run erases its value
+    stage.other().sync()
+    with stage.ledger() as ledger, ledger.database.write() as connection:
+        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person=newer.person))
+    give_up(stage)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+
+
+def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, stage: Stage) -> None:
+    repeat_lost(world, stage)
+    by_callback(world, stage)
+    stage.other().sync()
+    with stage.ledger() as ledger:
+        repeat, now = unlocks(ledger)[1], world.clock.now()
+        ledger.attempts.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
+        assert unlocks(ledger)[1].result == Result.DELIVERED.value
+    assert_accounts(stage, charged=1)
+
+
+def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, stage: Stage) -> None:
+    lead = repeat_lost(world, stage)
+    by_callback(world, stage)
+    stage.other().sync()
+    other = world.lead(LinkedIn_URL__c=world.get(lead)["LinkedIn_URL__c"])
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(other)["Email"] == value(world)
+    assert world.paid_posts() == 2
+
+
+# -- the repeat was taken, but not answered, when the value arrives ---------------------------------------------
+
+
+def test_a_sender_that_dies_with_a_recalled_repeat_loses_no_value(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead = lose(world, stage)
+    allow(stage)
+
+    def adopt_and_die() -> None:
+        with stage.ledger() as ledger:
+            improve_first(world, ledger)
+        raise SystemExit
+
+    with after_take(monkeypatch, adopt_and_die), pytest.raises(SystemExit):
+        stage.other().sync()
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == "w@example.com"
+    assert world.paid_posts() == 1
+    assert_accounts(stage, charged=2)  # the ledger cannot know that the second was not sent
+
+
+def test_the_value_of_an_older_purchase_is_kept_while_its_repeat_is_being_sent(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead = lose(world, stage)
+    allow(stage)
+
+    def adopt_and_erase() -> None:
+        with stage.ledger() as ledger:
+            improve_first(world, ledger)
+            ledger.records.erase_unwanted()
+            assert unlocks(ledger)[0].value is not None
+
+    with after_take(monkeypatch, adopt_and_erase):
+        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == "w@example.com"
+    assert world.paid_posts() == 1
+    with stage.ledger() as ledger:
+        ledger.records.erase_unwanted()
+        assert [row.value for row in unlocks(ledger)] == [None, None]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_the_value_serves_a_repeat_whose_bytes_have_left(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    lead = lose(world, stage)
+    allow(stage)
+    expect_double(world, lead)
+    world.salesfinity.lookup_seconds = 3000
+    stage.wait_s = 5
+
+    def adopt() -> None:
+        with stage.ledger() as ledger:
+            improve_first(world, ledger)
+        if is_lost:
+            world.arm("salesfinity", PAID, "drop_after")
+
+    monkeypatch.setattr(Attempts, "may_send", lambda *_: True)  # it looked just before the recall
+    with after_take(monkeypatch, adopt):
+        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == "w@example.com"
+    assert world.paid_posts() == 2
+    assert_accounts(stage, charged=2)
+
+
+def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.salesfinity.lookup_seconds = 3000
+    lead = lose(world, stage)
+    allow(stage)
+
+    def adopt_and_lose() -> None:
+        with stage.ledger() as ledger:
+            answer(world, ledger)
+            repeat = str(unlocks(ledger)[1].attempt_id)
+            ledger.attempts.lost(repeat, None, world.clock.now())
+
+    stage.wait_s = 5
+    with after_take(monkeypatch, adopt_and_lose):
+        assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    world.clock.advance(hours=1)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+    assert world.paid_posts() == 1
+    assert_accounts(stage, charged=1)
+
+
+# -- the repeat is at the vendor when the value arrives ---------------------------------------------------------
+
+
+def repeat_runs(world: World, stage: Stage) -> str:
+    """A Lead whose repeat is at the vendor while the first lookup has a value."""
+    lead = lose(world, stage)
+    allow(stage)
+    expect_double(world, lead)
+    world.salesfinity.lookup_seconds = 3000
+    stage.wait_s = 5
+    assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    by_callback(world, stage)
+    return lead
+
+
+def test_the_value_serves_a_repeat_that_is_at_the_vendor(world: World, stage: Stage) -> None:
+    lead = repeat_runs(world, stage)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+    assert world.paid_posts() == 2
+    world.clock.advance(hours=1)
+    stage.other().sync()
+    assert_accounts(stage, charged=2)
+
+
+def test_a_repeat_that_finds_nothing_costs_nothing(world: World, stage: Stage) -> None:
+    lead = repeat_runs(world, stage)
+    repeat = lookups(world)[1]
+    repeat.outcome, repeat.email = "not-found", None
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    world.clock.advance(hours=1)
+    stage.other().sync()
+    assert_accounts(stage, charged=1)
+    assert world.ours("salesfinity") == 1
+    other = world.lead(LinkedIn_URL__c=world.get(lead)["LinkedIn_URL__c"])
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(other)["Email"] == value(world)
+    assert world.paid_posts() == 2
+
+
+def test_a_repeat_that_the_vendor_forgets_keeps_the_value(world: World, stage: Stage) -> None:
+    lead = repeat_runs(world, stage)
+    world.arm("salesfinity", READ, "not_found", subject=lookups(world)[1].lookup_id, times=1000)
+    world.clock.advance(hours=1)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == value(world)
+    assert_accounts(stage, charged=2)
