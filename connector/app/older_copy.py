@@ -14,18 +14,28 @@ from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
 
 
+def check_trust(ledger: Ledger, provider: str | None) -> None:
+    """Whether there is anything to trust.
+
+    Raises:
+        ConfigurationError: no purchases are held back, or there is no such provider.
+    """
+    if provider is not None and provider not in REGISTRY:
+        raise ConfigurationError(f"there is no provider {provider}; there are {', '.join(sorted(REGISTRY))}")
+    if older_copy_view(ledger) is None:
+        raise ConfigurationError("no purchases are held back: this ledger is not known to be an older copy")
+
+
 def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> str:
     """Buy again without reading people first, from one provider or from all; returns what that means.
 
     Raises:
-        ConfigurationError: the ledger was not restored, or there is no such provider.
+        ConfigurationError: no purchases are held back, or there is no such provider.
     """
-    if provider is not None and provider not in REGISTRY:
-        raise ConfigurationError(f"there is no provider {provider}; there are {', '.join(sorted(REGISTRY))}")
+    check_trust(ledger, provider)
     with turn(ledger, progress):
         detect(ledger, ledger.database.clock())
-        if not ledger.restored.trust(provider):
-            raise ConfigurationError("this ledger was not restored from an older copy: nothing is held back")
+        ledger.restored.trust(provider)
     return f"The next run buys from {provider or 'every vendor'} without reading people first."
 
 

@@ -49,7 +49,8 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     if older:
         since = f"; noticed {older['since']}" if older["since"] else ""
         words = f"It is an older copy ({older['sign']}{since}): people are read before a purchase."
-        parts.append(Text(f"{words} To buy without reading: {older['next']}"))
+        trusted = f" Trusted: {', '.join(older['trusted'])}." if older["trusted"] else ""
+        parts.append(Text(f"{words}{trusted} To buy without reading: {older['next']}"))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
     rows.append(("records", "open", document["open_records"], "taken up by the next sync, within the caps"))
     rows.append(

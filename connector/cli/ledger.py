@@ -33,13 +33,13 @@ def trust(provider: str | None, yes: bool, env_file: Path | None) -> None:
       connector ledger trust salesfinity
     """
     from connector.app import Application
-    from connector.app.older_copy import trust_ledger
+    from connector.app.older_copy import check_trust, trust_ledger
 
     application = Application((), env_file)
-    with application.ledger():  # without one there is nothing to ask about
-        pass
-    where = f"from {provider}" if provider else "from any vendor"
-    confirm(f"People who were bought {where} after the backup may be paid for once more. Go on?", yes=yes)
+    with application.ledger() as found:
+        check_trust(found, provider)
+    where = provider or "any vendor"
+    confirm(f"Purchases made at {where} after the backup may be paid for twice. Continue?", yes=yes)
     with LiveProgress() as progress, application.ledger() as found:
         done = trust_ledger(found, provider, progress)
     out().print(done, markup=False)

@@ -44,8 +44,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, ENDING.interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, ENDING.interrupt)
-    with ENDING.on_signals():
-        _run()
+    try:
+        with ENDING.on_signals():
+            _run()
+    except KeyboardInterrupt:  # a second one, while the first was being reported
+        sys.exit(INTERRUPTED)
 
 
 def _run() -> None:

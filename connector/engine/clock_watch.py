@@ -2,7 +2,7 @@
 
 from connector.core.model import Attention
 from connector.engine.context import Run
-from connector.store.stored_times import Waits
+from connector.store.stored_times import JUST_BEFORE, Waits
 
 JUMP_S = 10.0
 
@@ -37,5 +37,6 @@ class ClockWatch:
         direction = "forward" if jump_s > 0 else "back"
         self._run.parts.progress.note(f"the clock was set {direction} by {abs(jump_s):.0f} s while the run was at work")
         if jump_s < 0:
-            self._run.started_at = min(self._run.started_at, now)  # its own tasks are not older than itself
+            # What it has done itself is not older than the run.
+            self._run.started_at = min(self._run.started_at, now - 2 * JUST_BEFORE)
             correct_times(self._run)

@@ -17,7 +17,7 @@ from connector.store.credits import Payer, budget_day
 from connector.store.ledger import Ledger
 from connector.store.restored import Restored, Unseen
 
-BY_MARK = "it lacks a purchase that this machine has sent"
+BY_MARK = "it lacks a purchase that this machine has sent, or the mark file beside it cannot be read"
 BY_STAMP = "the CRM shows stamps newer than this ledger's last run"
 TRUST = "connector ledger trust"
 CONSEQUENCE = (
@@ -130,7 +130,10 @@ def hold_back(run: Run, trusted: AbstractSet[str]) -> None:
     providers = {name: one for name, one in run.parts.providers.items() if name not in trusted}
     run.read_first = frozenset(name for name, provider in providers.items() if provider.keeps_records)
     for name in sorted(providers.keys() - run.read_first):
-        reason = f"this ledger is an older copy, and {name} keeps no record of people to read: {TRUST} {name}"
+        reason = (
+            f"this ledger is an older copy, and {name} keeps no record of people to read (to buy there all the same, "
+            f"though purchases since the backup may be paid for twice: {TRUST} {name})"
+        )
         run.stop_buying(name, reason)
 
 

@@ -36,6 +36,9 @@ def deferred(document: Mapping[str, Any]) -> Iterator[str]:
         return
     them = "1 record is deferred: its flag is" if count == 1 else f"{count:,} records are deferred: their flags are"
     yield f"{them} kept, and the next sync takes {'it' if count == 1 else 'them'} up, within the caps."
+    if document.get("command") == "apply":
+        yield "What the plan's credits did not pay for needs a new plan (connector plan --out), or a sync."
+        return
     reasons = (found.get("deferred", {}) for found in document.get("reasons", {}).values())
     yield from dict.fromkeys(step for found in reasons for reason in found for step in _step(reason))
 

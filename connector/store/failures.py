@@ -14,7 +14,8 @@ from connector.core.errors import ConfigurationError, ConnectorError, StopError
 _NEXT = "the queue is intact, and nothing that was sent is lost"
 _SQLITE = {  # by the beginning of SQLite's own name of the error
     "SQLITE_FULL": f"the disk of the ledger is full: {_NEXT}; free some space, then run again",
-    "SQLITE_IOERR": f"the disk of the ledger fails: {_NEXT}; check the disk, then run again",
+    "SQLITE_IOERR": f"the disk of the ledger is full or fails: {_NEXT}; free some space, or check the disk, then run "
+    "again",
     "SQLITE_READONLY": f"the ledger cannot be written any more: {_NEXT}; check whether its file or its file system has "
     "become read-only, then run again",
     "SQLITE_CANTOPEN": f"the ledger cannot be opened any more: {_NEXT}; check its file and folder, then run again",

@@ -94,7 +94,10 @@ class Mark:
                     return False
                 known = _read(handle)
         except OSError as error:
-            raise JournalError(f"the file {self._path} cannot be read; let the connector's user read it") from error
+            raise JournalError(
+                f"the file {self._path} cannot be opened ({error.strerror or type(error).__name__}); let the "
+                "connector's user read and write it"
+            ) from error
         return not _has(database, known)
 
     def reset(self, database: Database) -> None:

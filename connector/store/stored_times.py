@@ -16,6 +16,7 @@ from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
 
+JUST_BEFORE = timedelta(seconds=1)
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
 _AHEAD = "clock_ahead"
 LONGEST_PLAN_S = 900.0  # reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
@@ -113,7 +114,10 @@ def _move(
 
 
 def _move_fact(connection: sa.Connection, column: sa.Column[datetime], now: datetime) -> int:
-    moved = connection.execute(sa.update(column.table).where(column > now + TOLERANCE).values({column.name: now}))
+    """Before the run that corrects it, so that it counts neither as that run's own nor as newer."""
+    moved = connection.execute(
+        sa.update(column.table).where(column > now + TOLERANCE).values({column.name: now - JUST_BEFORE})
+    )
     return moved.rowcount
 
 

@@ -64,4 +64,4 @@ def test_a_ledger_that_was_never_restored_has_nothing_to_trust(office: Office) -
     assert office.run("sync", "-m", "lead").code == 0
     said = office.run("ledger", "trust", "--yes")
     assert said.code == 2
-    assert "nothing is held back" in said.err
+    assert "no purchases are held back" in said.err

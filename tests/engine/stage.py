@@ -60,7 +60,8 @@ class ManualClock:
         return self._now
 
     def unix(self) -> float:
-        return self._now.timestamp()
+        """The time of the sites: nobody sets their clocks."""
+        return (START + self._passed).timestamp()
 
     def later(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)

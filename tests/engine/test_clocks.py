@@ -112,6 +112,20 @@ def test_cool_downs_that_began_in_the_future_begin_now(world: World, stage: Stag
     assert final_at <= world.clock.now()
 
 
+def test_a_run_counts_only_its_own_purchases_after_a_correction(world: World, stage: Stage) -> None:
+    world.clock.set(hours=1)
+    world.lead(world.person())
+    skewed = stage.other(email_only()).sync()
+    world.clock.set(hours=-1)
+    world.clock.advance(minutes=1)
+    world.lead(world.person())
+    report = stage.other(email_only()).sync()
+    figures = report.purchases["lensmor"]["work_email"]
+    assert (figures.bought, figures.credits) == (1, 15)
+    with stage.ledger() as ledger:
+        assert [run.id for run in ledger.runs.newest(2)] == [report.run_id, skewed.run_id]
+
+
 def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, stage: Stage) -> None:
     person = world.person()
     world.lead(person)
