@@ -13,6 +13,7 @@ from test_late_answers import (
     allow,
     answer,
     by_callback,
+    first_attempt,
     lose,
     unlocks,
 )
@@ -31,12 +32,12 @@ def stage(stage: Stage) -> Stage:
     return made
 
 
-def repeat_lost(world: World, stage: Stage) -> str:
-    """A Lead whose lookup was lost, and whose permitted repeat was lost too; the vendor has taken both."""
+def repeat_lost(world: World, stage: Stage, fault: str = "drop_after") -> str:
+    """A Lead whose lookup was lost, and whose permitted repeat was lost too; the vendor has usually taken both."""
     lead = lose(world, stage)
     allow(stage)
     expect_double(world, lead)
-    world.arm("salesfinity", PAID, "drop_after")
+    world.arm("salesfinity", PAID, fault)
     assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=5)
     return lead
@@ -101,17 +102,19 @@ def test_no_other_source_is_bought(world: World, stage: Stage) -> None:
     assert world.ours("lensmor") == 0
 
 
-@pytest.mark.parametrize("is_closed", [True, False])
-def test_the_value_serves_a_repeat_that_was_given_up(world: World, stage: Stage, is_closed: bool) -> None:
+@pytest.mark.parametrize("is_before_the_run", [True, False])
+def test_the_value_serves_a_repeat_that_was_given_up(world: World, stage: Stage, is_before_the_run: bool) -> None:
+    """The run closes the record without a value; the next flag costs nothing."""
     lead = repeat_lost(world, stage)
     give_up(stage)
-    if is_closed:
-        assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
-    by_callback(world, stage)
-    stage.other().sync()
-    if is_closed:
-        world.flag(lead)
-        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    if is_before_the_run:
+        by_callback(world, stage)
+    assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
+    if not is_before_the_run:
+        by_callback(world, stage)
+        stage.other().sync()
+    world.flag(lead)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == 2
     assert_accounts(stage, charged=2)
@@ -134,7 +137,7 @@ def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: Worl
 
 
 def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, stage: Stage) -> None:
-    repeat_lost(world, stage)
+    repeat_lost(world, stage, "drop_before")
     by_callback(world, stage)
     stage.other().sync()
     with stage.ledger() as ledger:
@@ -242,6 +245,67 @@ def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == 1
     assert_accounts(stage, charged=1)
+
+
+@pytest.mark.parametrize("is_polled", [True, False])
+def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_request(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, is_polled: bool
+) -> None:
+    """Its first request is answered between hold and sending; another process may have read the task already."""
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only())
+    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
+    world.lensmor.task_seconds = 600
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+
+    def adopt_and_die() -> None:
+        with stage.ledger() as ledger:
+            now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
+            ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            if is_polled:
+                with ledger.database.write() as connection:
+                    connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
+        raise SystemExit
+
+    with after_take(monkeypatch, adopt_and_die, number=2), pytest.raises(SystemExit):
+        stage.sync()
+    with stage.ledger() as ledger:
+        ledger.attempts.orphaned({("lensmor", unlocks(ledger)[0].account): world.clock.now()}, world.clock.now())
+        (repeat,) = unlocks(ledger)
+        assert repeat.state == (UnlockState.UNKNOWN if is_polled else UnlockState.SUBMITTED).value
+    world.clock.advance(hours=1)
+    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == 1
+    assert world.ours("lensmor") == 15
+
+
+def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_vendor(
+    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run polls an ended task: a purchase that waited for it would wait forever."""
+    person = world.person()
+    lead = world.lead(person)
+    stage = stage.other(email_only())
+    world.lensmor.profile_lag_seconds = 1500
+    world.lensmor.task_seconds = 600
+    world.arm("lensmor", "submitEmailUnlock", "drop_after")
+
+    def adopt_and_end() -> None:
+        with stage.ledger() as ledger:
+            now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
+            ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            with ledger.database.write() as connection:
+                connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
+
+    with after_take(monkeypatch, adopt_and_end, number=2):
+        stage.sync()
+    world.clock.advance(hours=1)
+    stage.other().sync()
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == 1
+    assert world.ours("lensmor") == 15
 
 
 # -- the repeat is at the vendor when the value arrives ---------------------------------------------------------
