@@ -8,8 +8,9 @@ A `planned` one becomes `submitted` without being sent only when the late answer
 repeat was allowed and before it left; one that is `submitting` goes back to `planned` first, if it has not left yet.
 An `unknown` becomes `submitted` when a late answer brings its vendor id, `planned` when the vendor shows that nothing
 was taken (one counted resubmission) or the operator allows a repeat, and `final` when the vendor's own record of the
-person tells the result. Nothing ever leaves `final`, with one exception that costs nothing: evidence of a value turns
-not found or failed into delivered.
+person tells the result, or when an older purchase of the same brings its value late; that value ends a `planned` or
+`submitted` one too. Nothing ever leaves `final`, with one exception that costs nothing: evidence of a value turns not
+found or failed into delivered.
 """
 
 from connector.core.model import UnlockState

@@ -7,7 +7,7 @@ An answer finds its repeat in one of three states:
 - planned: the repeat takes the answer over and waits for the first request's task; nothing is sent.
 - taken, but perhaps not sent: its attempt is recalled. The sender looks at that mark right before the bytes leave and
   gives the purchase back, which is then planned, as above. A request whose bytes have left ignores the mark.
-- sent: both answers count, each for its own request.
+- sent: both answers count, each for its own request. A value of the first serves the repeat too (`older_values`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
