@@ -71,7 +71,9 @@ class AskOperator:
 Verdict = Final | ReadAgain | MaySubmit | MayRepeat | AskOperator
 
 
-def judge(state: UnlockState, view: View, checks: int, resubmitted: int, *, charges_failures: bool) -> Verdict:
+def judge(
+    state: UnlockState, view: View, checks: int, resubmitted: int, *, charges_failures: bool, sent: bool = True
+) -> Verdict:
     """Decide by the vendor's record.
 
     Args:
@@ -80,9 +82,10 @@ def judge(state: UnlockState, view: View, checks: int, resubmitted: int, *, char
         checks: fruitless reads before this one.
         resubmitted: how often it was sent again.
         charges_failures: whether a failed item must be presumed charged.
+        sent: whether a request for it has left; else the vendor showed work that others have begun.
     """
     # A planned unlock that was sent before: what the vendor shows is that lost request's work.
-    bought = state is not UnlockState.PLANNED or resubmitted > 0
+    bought = (sent and state is not UnlockState.PLANNED) or resubmitted > 0
     match view:
         case View.DELIVERED:
             return Final(Result.DELIVERED, "", charged=bought)
@@ -93,16 +96,18 @@ def judge(state: UnlockState, view: View, checks: int, resubmitted: int, *, char
         case View.RUNNING:
             return ReadAgain(None, running=True)
         case View.NOT_BOUGHT:
-            return _no_trace(state, checks, resubmitted)
+            return _no_trace(state, checks, resubmitted, sent=sent)
 
 
-def _no_trace(state: UnlockState, checks: int, resubmitted: int) -> Verdict:
+def _no_trace(state: UnlockState, checks: int, resubmitted: int, *, sent: bool) -> Verdict:
     if state is UnlockState.PLANNED:
         return MaySubmit()
     if checks + 1 < len(TRACE_SCHEDULE_S):
         return ReadAgain(TRACE_SCHEDULE_S[checks + 1])
     if state is UnlockState.UNKNOWN:
         return MayRepeat() if resubmitted < RESUBMISSIONS else AskOperator()
+    if not sent:  # an answer that could not be read, or a purchase of others that came to nothing
+        return MaySubmit()
     return Final(
         Result.FAILED, "the vendor's task ended without this person, and its record shows no purchase", charged=True
     )

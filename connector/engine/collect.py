@@ -165,7 +165,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         sight = provider.read_person(row.person).get(row.channel)
     except NotThereError:
         reason = f"{provider.name} no longer knows the person"
-        charged = row.state is not UnlockState.PLANNED or row.resubmitted > 0
+        charged = (row.sent and row.state is not UnlockState.PLANNED) or row.resubmitted > 0
         run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
@@ -174,7 +174,9 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     run.reachable(provider.name)
     _note_words(run, provider, f"person {row.id}", [] if sight is None else [sight])
     view = View.RUNNING if sight is None else sight.view
-    verdict = judge(row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures)
+    verdict = judge(
+        row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures, sent=row.sent
+    )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
     if repeats and run.parts.shared and results.is_for_another_run(row, run.id):
         results.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
@@ -186,6 +188,8 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
             results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())
+        case MaySubmit() if row.state is not UnlockState.PLANNED:
+            results.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
             results.check_again(row, None, running=False, now=run.now())
             if row.resubmitted:

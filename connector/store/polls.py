@@ -220,7 +220,16 @@ class Polls:
         """Unlocks whose person is to be read now."""
         query = (
             sa.select(
-                _U.id, _U.provider, _U.channel, _U.person, _U.state, _U.checks, _U.resubmitted, _U.reason, _U.check_at
+                _U.id,
+                _U.provider,
+                _U.channel,
+                _U.person,
+                _U.state,
+                _U.checks,
+                _U.resubmitted,
+                _U.reason,
+                _U.check_at,
+                _U.attempt_id,
             )
             .where(
                 _U.provider == source.name,
@@ -244,6 +253,7 @@ class Polls:
                     row.resubmitted,
                     row.reason,
                     row.check_at,
+                    row.attempt_id is not None,
                 )
                 for row in connection.execute(query)
             ]
@@ -268,6 +278,28 @@ class Polls:
                 sa.update(t.unlock)
                 .where(_U.id == check.id, _U.state == UnlockState.PLANNED.value)
                 .values(check_at=None, run_id=run_id)
+            )
+
+    def plan_again(self, check: CheckRow, run_id: str, now: datetime) -> None:
+        """Nothing was bought for a person whose record seemed to show work: the purchase is planned again.
+
+        Args:
+            check: the read that was made.
+            run_id: the run that may buy it; empty where no record of a run waits for it.
+            now: the ledger's time.
+        """
+        with self._db.write() as connection:
+            connection.execute(
+                sa.update(t.unlock)
+                .where(
+                    _U.id == check.id,
+                    _U.state == check.state.value,
+                    _U.checks == check.checks,
+                    _U.attempt_id.is_(None),
+                )
+                .values(
+                    state=UnlockState.PLANNED.value, check_at=None, checks=_U.checks + 1, run_id=run_id, state_at=now
+                )
             )
 
     def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:

@@ -74,6 +74,7 @@ class CheckRow:
     Attributes:
         checks: reads of this kind done so far.
         resubmitted: how often it was sent again after a lost answer.
+        sent: whether a request for it has left.
     """
 
     id: int
@@ -85,6 +86,7 @@ class CheckRow:
     resubmitted: int
     reason: str
     due_at: datetime | None = None
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

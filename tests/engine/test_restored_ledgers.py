@@ -418,3 +418,14 @@ def _restored(world: World, stage: Stage) -> None:
     stage.other().sync()
     backup.restore()
     assert len(found(stage.other().sync())) == 1
+
+
+def test_an_answer_that_cannot_be_read_does_not_end_a_person_who_was_never_bought(world: World, lensmor: Stage) -> None:
+    """An unknown word counts as work under way; when the record shows none after all, the person is bought."""
+    _restored(world, lensmor)
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "getPersonnelProfile", "wrong_types", times=2)
+    lensmor.other().syncs(8, minutes=20)
+    assert world.get(lead)["Email"] == person.email
+    assert world.charges.count("lensmor", person.personnel_id, "email") == 1
