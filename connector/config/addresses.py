@@ -24,7 +24,7 @@ def check_url(name: str, url: str) -> str:
     if found is None:
         raise ConfigurationError(
             f"{name} must be a web address such as https://example.com, whose host has letters, digits, hyphens and "
-            "dots only (an IPv6 address stands in brackets)"
+            "dots only (an IPv6 address stands in brackets), and whose port, if any, is 1 to 65535"
         )
     if found.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"{name} must start with https:// (http is only for this machine's own addresses)")

@@ -99,10 +99,10 @@ class Keys:
         if not known.keys.intersection(listed):
             raise _another()
         raise ConfigurationError(
-            f"CONNECTOR_SECRET_KEY lacks the newest key that this ledger was used with (fingerprint {known.newest}): "
-            "its values and hashes would not be recognised. Put that key back into the list. To return to "
-            "an older key, list both with the older one first, and keep the other until the connector accepts the list "
-            "without it"
+            "CONNECTOR_SECRET_KEY (without it, the key file beside the ledger) lacks the newest key that this ledger "
+            f"was used with (fingerprint {known.newest}): its values and hashes would not be recognised. Put that key "
+            "back into the list. To return to an older key, list both with the older one first, and keep the other "
+            "until the connector accepts the list without it"
         )
 
     def _refuse_if_needed(self, kinds: Sequence[Kind], missing: frozenset[str]) -> None:

@@ -18,7 +18,7 @@ PREFIXES = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 HTTPS = "must start with https:// (http is only for this machine's own addresses)"
 ADDRESS = (
     "must be a web address such as https://example.com, whose host has letters, digits, hyphens and dots only (an IPv6 "
-    "address stands in brackets)"
+    "address stands in brackets), and whose port, if any, is 1 to 65535"
 )
 PLAIN = "must be a plain address, without user, query or fragment"
 
