@@ -58,7 +58,7 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
         pass
     confirm(
         f"Erase every trace of {record_id} from the ledger, and of the records that it was converted from or merged "
-        "into? Its runs can then not be undone for it, and what was bought for its person may be bought again.",
+        "into? Its runs can then not be undone for it.",
         yes=yes,
     )
     with LiveProgress() as progress:

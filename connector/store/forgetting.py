@@ -1,8 +1,7 @@
 """Erasing everything that the ledger keeps of a record and of the person behind it; money entries stay.
 
-A record is known by every id that it has had: a converted or merged record is followed both ways. Purchases stay, for
-their money counts; who they were for is erased with the last record of the person. A purchase without a result keeps
-its person until it has one: otherwise nothing could tell what was paid.
+A record is known by every id that it has had: a converted or merged record is followed both ways. Purchases stay, with
+the vendor's identifier of the person: their money counts, and nobody is bought twice.
 """
 
 import json
@@ -17,7 +16,6 @@ from connector.store import tables as t
 from connector.store.rows import chunks
 
 ERASED = "(forgotten)"
-MARK = "forgotten:"  # begins the key in `meta` of a purchase whose person is erased once it has a result
 _MOVED = re.compile(r"the record is now \S+ (\w+)")
 _U, _R, _W, _C, _A = t.unlock.c, t.record.c, t.want.c, t.change.c, t.ask.c
 _Q, _E, _H, _N, _L = t.request.c, t.errand.c, t.hint.c, t.unusable_value.c, t.lookup.c
@@ -126,7 +124,7 @@ def _without(chosen: dict[str, object], subject: _Subject) -> dict[str, object]:
 
 
 def _erase_people(connection: sa.Connection, subject: _Subject, unlocks: Collection[int]) -> None:
-    """Detach the purchases; erase the person from those that no other record shares."""
+    """Detach the purchases, and erase what they brought; whom they were for stays, so that nobody is bought twice."""
     wanted = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(unlocks))
     waiting = set(connection.scalars(wanted.where(_W.state != "done", _R.state == "open")))
     shared = set(connection.scalars(wanted))
@@ -138,11 +136,6 @@ def _erase_people(connection: sa.Connection, subject: _Subject, unlocks: Collect
     _erase_receipts(connection, alone)
     never_sent = (_U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None))
     connection.execute(sa.delete(t.unlock).where(_U.id.in_(alone), *never_sent))
-    left = list(connection.scalars(sa.select(_U.id).where(_U.id.in_(alone))))
-    for unlock_id in left:
-        connection.execute(sa.delete(t.meta).where(t.meta.c.key == f"{MARK}{unlock_id}"))
-        connection.execute(sa.insert(t.meta).values(key=f"{MARK}{unlock_id}", value=""))
-    erase_marked(connection)
     gone = sa.or_(_L.linkedin.in_(subject.people - used), _L.personnel_id.in_(subject.people - used))
     connection.execute(sa.delete(t.lookup).where(gone))
 
@@ -169,19 +162,6 @@ def _erase_receipts(connection: sa.Connection, unlocks: Collection[int]) -> None
             _H.attempt_id.in_(attempts), _H.state != "waiting", ~sa.exists(others.correlate(t.hint))
         )
     )
-
-
-def erase_marked(connection: sa.Connection) -> None:
-    """Erase the person from purchases that were to be forgotten, once they have a result and no record shares them."""
-    key = t.meta.c.key
-    marks = connection.scalars(sa.select(key).where(key.startswith(MARK, autoescape=True)))
-    for unlock_id in [int(mark.removeprefix(MARK)) for mark in marks]:
-        row = connection.execute(sa.select(_U.person, _U.state).where(_U.id == unlock_id)).one_or_none()
-        if row is not None and row.state != UnlockState.FINAL.value:
-            continue
-        if row is not None and not _used(connection, [row.person]):
-            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(person=f"forgotten-{unlock_id}"))
-        connection.execute(sa.delete(t.meta).where(key == f"{MARK}{unlock_id}"))
 
 
 def _erase_mentions(connection: sa.Connection, subject: _Subject) -> int:

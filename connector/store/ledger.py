@@ -118,7 +118,6 @@ class Ledger:
         """Erase before-images older than the undo time, and values that nobody waits for."""
         self.runs.forget_images(undo_ends)
         self.records.erase_unwanted()
-        self.operator.erase_marked()
 
     def close(self) -> None:
         """Give back all connections."""

@@ -12,7 +12,7 @@ from connector.store import tables as t
 from connector.store.answers import LONGEST_ANSWER
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
-from connector.store.forgetting import Spellings, erase_marked, forget
+from connector.store.forgetting import Spellings, forget
 from connector.store.overdue import AT_VENDOR
 
 _U, _R, _W = t.unlock.c, t.record.c, t.want.c
@@ -206,11 +206,6 @@ class Operator:
         """
         with self._db.write() as connection:
             return forget(connection, crm_ids, spellings)
-
-    def erase_marked(self) -> None:
-        """Erase whom purchases were for that had no result yet when their records were forgotten."""
-        with self._db.write() as connection:
-            erase_marked(connection)
 
 
 def _sent(before: datetime | None) -> sa.ColumnElement[bool]:
