@@ -41,13 +41,12 @@ def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> st
 
 def older_copy_warning(ledger: Ledger) -> str:
     """What an admin must know of a ledger that is an older copy, noticed by a run already or not; else empty."""
-    found = ledger.restored.state()
-    sign = found.sign if found is not None else BY_MARK if ledger.mark.is_missing_in(ledger.database) else ""
-    if not sign:
+    found = older_copy_view(ledger)
+    if found is None:
         return ""
     return (
-        f"it is an older copy, such as a restored backup: {sign}. Runs read each person at the vendor before a "
-        f"purchase, and buy nothing where a vendor keeps no record of people; to buy without reading: {TRUST}"
+        f"it is an older copy, such as a restored backup: {found['sign']}. Runs read each person at the vendor before "
+        f"a purchase, and buy nothing where a vendor keeps no record of people; to buy without reading: {TRUST}"
     )
 
 

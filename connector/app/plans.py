@@ -15,7 +15,7 @@ from connector.core.person import Source
 from connector.core.preview import Preview
 from connector.store.private import open_private
 
-ANEW = "make a new plan: connector plan -m {names} --out {path}"
+NEW_PLAN = "make a new plan: connector plan -m {names} --out {path}"
 
 
 def org_of(instance_url: str) -> str:
@@ -102,13 +102,13 @@ def read_plan(path: Path) -> FrozenPlan:
 
 
 def _anew(path: Path) -> str:
-    return ANEW.format(names="NAME", path=path)
+    return NEW_PLAN.format(names="NAME", path=path)
 
 
 def _anew_of(plan: FrozenPlan) -> str:
     """The command that makes a plan of the same mappings."""
     same = " (with the --where, --ids and --limit of this one)" if plan.chosen else ""
-    return ANEW.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
+    return NEW_PLAN.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
 
 
 def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:

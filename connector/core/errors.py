@@ -67,7 +67,7 @@ class JournalError(StopError):
 
 
 class OlderCopyError(StopError):
-    """The ledger turned out to be an older copy while a run was at work: nothing more is bought."""
+    """During a run the ledger turned out to be an older copy: nothing more is bought."""
 
 
 class CrmRefusedError(StopError):

@@ -1,4 +1,4 @@
-"""Clocks that were wrong, or are set while a run is at work: stored times are corrected, which is reported once."""
+"""Clocks that were wrong, or are set during a run: stored times are corrected, and the run reports it once."""
 
 from connector.core.model import Attention
 from connector.engine.context import Run
@@ -20,7 +20,7 @@ def correct_times(run: Run) -> None:
 
 
 class ClockWatch:
-    """Notices when the clock is set while a run is at work."""
+    """Notices when the clock is set during a run."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -90,15 +90,10 @@ def _begin_by_stamp(run: Run) -> None:
 
 
 def _report(run: Run, sign: str) -> None:
-    text = f"{described(sign)}. {CONSEQUENCE}"
+    text = f"this ledger is an older copy, such as a restored backup: {sign}. {CONSEQUENCE}"
     run.parts.progress.note(text)
     next_step = f"use the newest ledger if you still have it; to buy from this one without reading first: {TRUST}"
     run.attention.append(Attention(text, next_step))
-
-
-def described(sign: str) -> str:
-    """What was noticed, in words."""
-    return f"this ledger is an older copy, such as a restored backup: {sign}"
 
 
 def count_unseen_charges(ledger: Ledger, source: Source, run_id: str, balance: int, now: datetime) -> int:

@@ -61,16 +61,23 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
 def look_between(run: Run, provider: Provider, channel: Channel) -> None:
     """Before a further request of a kind leaves: read the balance where it is time to."""
     sent = sum(count for (name, _), count in list(run.sent_since_look.items()) if name == provider.name)
-    again = run.sent_since_look[provider.name, channel] > 0  # else the run's last look may be the next one
-    first = again and (provider.name, channel) not in run.price_seen
-    suspected = run.parts.ledger.prices.suspicion(provider.source, channel) is not None
-    if not sent or not (sent >= EVERY or ((first or suspected) and provider.batch_size(channel) > 1)):
+    if not sent or (sent < EVERY and not _is_doubtful(run, provider, channel)):
         return
     run.price_seen.add((provider.name, channel))
     try:
         observe(run, provider, "", alone=False)  # the purchase that follows has the vendor for itself already
     except (ConfigurationError, StopError, RefusedError, NotThereError) as error:
         run.parts.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
+
+
+def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Whether one request of many people is a risk: after the first of the run, and while there is a suspicion."""
+    if provider.batch_size(channel) <= 1:
+        return False
+    again = run.sent_since_look[provider.name, channel] > 0  # else the run's last look may be the next one
+    if again and (provider.name, channel) not in run.price_seen:
+        return True
+    return run.parts.ledger.prices.suspicion(provider.source, channel) is not None
 
 
 def most_people(run: Run, provider: Provider, channel: Channel) -> int:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from connector.core.model import UnlockState
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.meta import put_value
 
 FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
 _A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.hint.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
@@ -49,11 +50,7 @@ class FollowUps:
             pace_s = FIRST_PACE_S if moved else min(LAST_PACE_S, 2 * last_s)
             not_before = now + timedelta(seconds=pace_s * scale)
             kept = json.dumps({"pace_s": pace_s, "not_before": not_before.isoformat()})
-            connection.execute(
-                self._db.insert(t.meta)
-                .values(key=_key(mapping), value=kept)
-                .on_conflict_do_update(index_elements=["key"], set_={"value": kept})
-            )
+            put_value(self._db, connection, _key(mapping), kept)
 
 
 def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:

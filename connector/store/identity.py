@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.meta import put_value
 
 _ORG, _VENDOR, _FLAG = "org:", "vendor:", "flag:"
 FLAG_FREE_AFTER = timedelta(days=30)  # without a run, and without open records, a flag may go to another mapping
@@ -123,9 +124,7 @@ class Identity:
             connection.execute(sa.delete(t.meta).where(t.meta.c.key.in_(former)))
 
     def _put(self, connection: sa.Connection, key: str, value: Mapping[str, str]) -> None:
-        text = json.dumps(value)
-        statement = self._db.insert(t.meta).values(key=key, value=text)
-        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))
+        put_value(self._db, connection, key, json.dumps(value))
 
 
 def _known(connection: sa.Connection) -> dict[str, dict[str, str]]:

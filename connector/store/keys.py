@@ -16,6 +16,7 @@ from connector.core.errors import ConfigurationError
 from connector.core.model import UnlockState
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.meta import put_value
 from connector.store.seal import Seal
 
 KNOWN, NEWEST, UNNAMED, ENDED = "key_fingerprints", "key_newest", "key_unnamed", "key_ended"
@@ -148,11 +149,7 @@ class Keys:
             ENDED: json.dumps(known.ended),
         }
         for key, value in values.items():
-            self._set(connection, key, value)
-
-    def _set(self, connection: sa.Connection, key: str, value: str) -> None:
-        row = self._db.insert(t.meta).values(key=key, value=value)
-        connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+            put_value(self._db, connection, key, value)
 
     def rotate(self) -> int:
         """Seal under the newest key all that an older one has sealed; how many rows.
@@ -168,7 +165,7 @@ class Keys:
             if _get(connection, SEALED_UNDER) == newest:
                 return 0
             count = self._reseal(connection, t.unlock, _U.value) + self._reseal(connection, t.change, _C.before)
-            self._set(connection, SEALED_UNDER, newest)
+            put_value(self._db, connection, SEALED_UNDER, newest)
         return count
 
     def _reseal(self, connection: sa.Connection, table: sa.Table, column: sa.Column[Any]) -> int:

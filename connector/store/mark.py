@@ -40,6 +40,9 @@ class MarkedHold:
     attempt_id: str
 
 
+UNREADABLE = MarkedHold(0, "")
+
+
 class Mark:
     """The mark of one ledger on this machine.
 
@@ -66,13 +69,11 @@ class Mark:
             return
         try:
             with _locked(self._path) as handle:
-                if os.fstat(handle).st_size:
-                    known = _read(handle)
-                    if not _has(database, known):
-                        raise OlderCopyError(REPLACED)
-                    if known is not None and known.entry >= hold.entry:
-                        return
-                _write(handle, hold)
+                known = _read(handle)
+                if not _has(database, known):
+                    raise OlderCopyError(REPLACED)
+                if known is None or known.entry < hold.entry:
+                    _write(handle, hold)
         except OSError as error:
             raise JournalError(
                 f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
@@ -90,8 +91,6 @@ class Mark:
             return False
         try:
             with _locked(self._path) as handle:
-                if not os.fstat(handle).st_size:  # made, and the machine went down before it was written
-                    return False
                 known = _read(handle)
         except OSError as error:
             raise JournalError(
@@ -115,9 +114,9 @@ class Mark:
 
 
 def _has(database: Database, known: MarkedHold | None) -> bool:
-    """Whether the ledger has a hold; one that could not be read counts as missing."""
+    """Whether the ledger has a hold, where one is marked."""
     if known is None:
-        return False
+        return True
     query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
     with database.read() as connection:
         return connection.scalar(query) == known.attempt_id
@@ -134,11 +133,15 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _read(handle: int) -> MarkedHold | None:
+    """None where nothing was marked yet; a mark that cannot be read names a hold that no ledger has."""
+    data = os.pread(handle, LONGEST_BYTES, 0)
+    if not data:  # made, and the machine went down before it was written
+        return None
     try:
-        found = json.loads(os.pread(handle, LONGEST_BYTES, 0))
+        found = json.loads(data)
         return MarkedHold(int(found["entry"]), str(found["attempt_id"]))
     except (ValueError, KeyError, TypeError):
-        return None
+        return UNREADABLE
 
 
 def _write(handle: int, hold: MarkedHold) -> None:

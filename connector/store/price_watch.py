@@ -11,6 +11,7 @@ from connector.core.price_watch import Fall, Interval, Suspicion
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.meta import put_value
 
 _A, _E, _M, _O, _U = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.unlock.c
 
@@ -60,12 +61,7 @@ class PriceWatch:
             if suspicion is None:
                 connection.execute(sa.delete(t.meta).where(_M.key == key))
                 return
-            value = json.dumps(suspicion.to_json())
-            connection.execute(
-                self._db.insert(t.meta)
-                .values(key=key, value=value)
-                .on_conflict_do_update(index_elements=["key"], set_={"value": value})
-            )
+            put_value(self._db, connection, key, json.dumps(suspicion.to_json()))
 
 
 def _fall(connection: sa.Connection, source: Source, since: int, until: int) -> Fall | None:

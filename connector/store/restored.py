@@ -18,6 +18,7 @@ from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.meta import put_value
 from connector.store.stored_times import was_ahead_until
 
 _KEY = "restored"
@@ -121,9 +122,7 @@ class RestoredCopy:
         return max([one for one in found if one is not None], default=None)
 
     def _put(self, connection: sa.Connection, found: Restored) -> None:
-        text = found.to_json()
-        statement = self._db.insert(t.meta).values(key=_KEY, value=text)
-        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": text}))
+        put_value(self._db, connection, _KEY, found.to_json())
 
 
 def restored_state(connection: sa.Connection) -> Restored | None:

@@ -15,6 +15,7 @@ from connector.store import tables as t
 from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
+from connector.store.meta import put_value
 
 JUST_BEFORE = timedelta(seconds=1)
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
@@ -83,9 +84,7 @@ class StoredTimes:
     def _remember(self, connection: sa.Connection, latest: datetime) -> None:
         """Stamps up to this time may be the ledger's own, though it holds no such time any more."""
         known = was_ahead_until(connection)
-        value = max(latest, known or latest).isoformat()
-        kept = self._db.insert(t.meta).values(key=_AHEAD, value=value)
-        connection.execute(kept.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+        put_value(self._db, connection, _AHEAD, max(latest, known or latest).isoformat())
 
 
 def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:

@@ -1,0 +1,12 @@
+"""Single values of a ledger, by key."""
+
+import sqlalchemy as sa
+
+from connector.store import tables as t
+from connector.store.database import Database
+
+
+def put_value(database: Database, connection: sa.Connection, key: str, value: str) -> None:
+    """Keep a value under its key, in place of an earlier one."""
+    row = database.insert(t.meta).values(key=key, value=value)
+    connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
