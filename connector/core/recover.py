@@ -22,6 +22,7 @@ class View(StrEnum):
 
     NOT_BOUGHT = "not_bought"
     RUNNING = "running"
+    UNREADABLE = "unreadable"  # a status that is not known, or a record of somebody else: it proves nothing
     DELIVERED = "delivered"
     NO_VALUE = "no_value"
     FAILED = "failed"
@@ -45,12 +46,17 @@ class ReadAgain:
     """Nothing is decided; read once more.
 
     Attributes:
-        after_s: seconds from now; None means at the pace of a running task.
+        after_s: seconds from now; None means at the pace of a running task, and that this read counts for nothing.
         running: the vendor shows that work is under way.
     """
 
     after_s: float | None
     running: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the read was one of those without a trace."""
+        return self.after_s is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ def judge(
             return Final(Result.FAILED, "the vendor says that the unlock failed", charged=bought and charges_failures)
         case View.RUNNING:
             return ReadAgain(None, running=True)
+        case View.UNREADABLE:
+            return ReadAgain(None)
         case View.NOT_BOUGHT:
             return _no_trace(state, checks, resubmitted, sent=sent)
 

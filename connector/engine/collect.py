@@ -173,7 +173,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         raise
     run.reachable(provider.name)
     _note_words(run, provider, f"person {row.id}", [] if sight is None else [sight])
-    view = View.RUNNING if sight is None else sight.view
+    view = View.UNREADABLE if sight is None else sight.view
     verdict = judge(
         row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures, sent=row.sent
     )
@@ -187,7 +187,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
-            results.check_again(row, run.later(pace_s), running=verdict.running, now=run.now())
+            results.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
         case MaySubmit() if row.state is not UnlockState.PLANNED:
             results.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
@@ -229,7 +229,7 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
     try:
         if provider.keeps_records:
             sight = provider.read_person(row.person).get(row.channel)
-            if sight is None or sight.view in {View.RUNNING, View.NOT_BOUGHT}:
+            if sight is None or sight.view in {View.RUNNING, View.UNREADABLE, View.NOT_BOUGHT}:
                 return  # the record lags, or speaks of somebody else: it is read again by the next run
             value = sight.value
         elif row.vendor_task_id is not None:

@@ -41,12 +41,16 @@ class Lane:
             self._running[self._pool.submit(work)] = key
 
     def reap(self) -> bool:
-        """Forget finished pieces, raising what they raised; whether there were any."""
+        """Forget finished pieces, raising what they raised; whether there were any.
+
+        A piece that had not begun when the lane closed has done nothing, and raises nothing.
+        """
         done = [future for future in self._running if future.done()]
         for future in done:
             del self._running[future]
         for future in done:
-            future.result()
+            if not future.cancelled():
+                future.result()
         return bool(done)
 
     def close(self) -> None:

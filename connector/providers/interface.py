@@ -96,7 +96,10 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One channel in the vendor's record of a person; the attributes are those of `Item`."""
+    """One channel in the vendor's record of a person; the attributes are those of `Item`.
+
+    A state that this version does not know is shown as unreadable: nothing is concluded from it.
+    """
 
     view: View
     value: str | None = None

@@ -166,10 +166,10 @@ class Lensmor(Provider):
         return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(status))
 
     def read_person(self, person: str) -> Mapping[Channel, Sight]:
-        """Both channels' state in the profile; an answer about another person counts as running: it proves nothing."""
+        """Both channels' state in the profile; an answer about another person proves nothing."""
         body = self._http.read("/external/personnel/profile", {"personnel_id": person}).body
         if id_of(body.get("id")) != person:
-            return dict.fromkeys(CHANNELS, Sight(View.RUNNING))
+            return dict.fromkeys(CHANNELS, Sight(View.UNREADABLE))
         return _sights(body)
 
     def look_up(self, linkedin: str) -> Found:
@@ -251,7 +251,7 @@ def _sights(person: Mapping[str, Any]) -> Mapping[Channel, Sight]:
 def _sight(channel: Channel, status: object, states: Mapping[str, View], person: Mapping[str, Any]) -> Sight:
     view = states.get(plain_word(status))
     if view is None:
-        return Sight(View.RUNNING, unknown_word=unknown_word(status))
+        return Sight(View.UNREADABLE, unknown_word=unknown_word(status))
     return shown(channel, person.get(_VALUE[channel])) if view is View.DELIVERED else Sight(view)
 
 

@@ -302,7 +302,9 @@ class Polls:
                 )
             )
 
-    def check_again(self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime) -> None:
+    def check_again(
+        self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime, counts: bool = True
+    ) -> None:
         """Set the next read; None ends the reads and, for a planned unlock, frees it for submission.
 
         Of two that have read the same, because the first was slow, one counts.
@@ -312,8 +314,10 @@ class Polls:
             check_at: the next one.
             running: the vendor shows that work is under way, so whatever the unlock was, it is submitted now.
             now: the ledger's time.
+            counts: the read showed nothing; else it could not be read, and is no step towards a conclusion.
         """
-        values: dict[str, object] = {"check_at": check_at, "checks": 0 if running else _U.checks + 1}
+        checks = 0 if running else _U.checks + int(counts)
+        values: dict[str, object] = {"check_at": check_at, "checks": checks}
         if running and check.state is not UnlockState.SUBMITTED:
             values |= {"state": UnlockState.SUBMITTED.value, "state_at": now}
         with self._db.write() as connection:

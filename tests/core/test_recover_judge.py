@@ -40,6 +40,11 @@ def test_the_schedule_is_one_minute_then_five_then_fifteen() -> None:
         (U, View.RUNNING, 0, 0, ReadAgain(None, running=True)),
         (T, View.RUNNING, 9, 0, ReadAgain(None, running=True)),
         (P, View.RUNNING, 0, 0, ReadAgain(None, running=True)),
+        # nothing that can be read: again at the pace of a task, and no step towards a conclusion
+        (U, View.UNREADABLE, 0, 0, ReadAgain(None)),
+        (U, View.UNREADABLE, 9, 1, ReadAgain(None)),
+        (T, View.UNREADABLE, 9, 0, ReadAgain(None)),
+        (P, View.UNREADABLE, 0, 0, ReadAgain(None)),
         # no trace: again after five and fifteen minutes, then one resubmission, then a person decides
         (U, View.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
         (U, View.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),

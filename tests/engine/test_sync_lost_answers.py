@@ -7,6 +7,7 @@ import pytest
 from stage import FaultRow, Stage, World, email_only, phone_only
 
 from connector.core.model import Outcome, UnlockState
+from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine.sync import Job, run_pass
 
 LOSING: tuple[FaultRow, ...] = (
@@ -66,6 +67,23 @@ def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifte
     assert world.paid_posts() == 2
     assert report.credits["lensmor"].charged == 15
     assert report.credits["lensmor"].held == 0
+
+
+@pytest.mark.parametrize("unreadable_reads", [1, 2, 4])
+def test_a_record_that_cannot_be_read_is_no_step_towards_a_conclusion(
+    world: World, stage: Stage, unreadable_reads: int
+) -> None:
+    """Counted as work under way, it made three later reads without a trace end the purchase as failed and charged."""
+    person = world.person()
+    lead = world.lead(person)
+    world.arm("lensmor", "submitEmailUnlock", "drop_before")
+    world.arm("lensmor", "getPersonnelProfile", "unknown_word", fields=["contactUnlockStatus"], times=unreadable_reads)
+    report = stage.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 1}
+    assert world.get(lead)["Email"] == person.email
+    assert len(_reads(world)) == unreadable_reads + len(TRACE_SCHEDULE_S)
+    assert world.paid_posts() == 2
+    assert report.credits["lensmor"].charged == 15
 
 
 def test_a_phone_is_resolved_by_its_own_words(world: World, stage: Stage) -> None:
@@ -186,7 +204,7 @@ def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world:
     assert world.get(lead)["Email"] == person.email
 
 
-def test_an_unknown_word_in_the_profile_counts_as_in_progress(world: World, stage: Stage) -> None:
+def test_an_unknown_word_in_the_profile_leaves_a_lost_request_unknown(world: World, stage: Stage) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -194,7 +212,8 @@ def test_an_unknown_word_in_the_profile_counts_as_in_progress(world: World, stag
     stage = stage.other(email_only())
     stage.wait_s = 900
     report = stage.sync()
-    assert report.outcomes == {Outcome.WAITING: 1}
+    assert report.outcomes == {Outcome.UNKNOWN: 1}
+    assert "the unknown status" in " ".join(found.reason for found in report.attention)
     assert world.paid_posts() == 1
     assert world.get(lead)["Email"] is None
 
@@ -206,7 +225,7 @@ def test_a_profile_of_somebody_else_decides_nothing(world: World, stage: Stage) 
     world.arm("lensmor", "getPersonnelProfile", "wrong_types", times=200)
     stage = stage.other(email_only())
     stage.wait_s = 900
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
     assert world.paid_posts() == 1
 
 
