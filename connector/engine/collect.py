@@ -138,7 +138,7 @@ def _told(word: str) -> str:
     if word.startswith(EMAIL_TYPE):
         return f"with the unknown {EMAIL_TYPE}'{word.removeprefix(EMAIL_TYPE)}'; that email is not used"
     status = "a status that is no word" if word == UNREADABLE_WORD else f"the unknown status '{word}'"
-    return f"with {status}; it counts as in progress"
+    return f"with {status}; the purchase counts as not finished"
 
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:

@@ -173,7 +173,7 @@ def test_an_unknown_word_is_reported_once_the_wait_is_over(
         report = stage.other().sync()
         assert report.outcomes == {Outcome.WAITING: 3}
         reasons = [one.reason for one in report.attention]
-        assert reasons == [f"{vendor} answers with the unknown status 'on hold'; it counts as in progress"]
+        assert reasons == [f"{vendor} answers with the unknown status 'on hold'; the purchase counts as not finished"]
         assert report.exit_code == 3
         world.clock.advance(minutes=15)
     world.faults.clear()
@@ -202,7 +202,7 @@ def test_an_unknown_word_in_a_profile_is_reported(world: World, stage: Stage) ->
     stage = stage.other(email_only())
     stage.wait_s = 900
     report = stage.sync()
-    assert report.outcomes == {Outcome.WAITING: 1}
+    assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert any("the unknown status 'frozen'" in one.reason for one in report.attention)
 
 

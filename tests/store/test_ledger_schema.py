@@ -10,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_shelf import open_ledger_at
 
 from connector.core.errors import ConfigurationError
+from connector.store import migrations
 from connector.store import tables as t
-from connector.store.database import Database, sqlite_path
+from connector.store.database import HEAD_REVISION, Database, sqlite_path
 from connector.store.utc_time import UtcTime
 
 
@@ -66,6 +68,17 @@ def test_a_migrated_ledger_is_what_the_tables_say(url: str) -> None:
         t.metadata.create_all(connection)
     assert described(database.engine) == described(made.engine)
     assert set(described(database.engine)) == {*t.metadata.tables, "partial indexes"}
+
+
+def test_the_newest_revision_is_the_one_that_a_current_ledger_has(url: str) -> None:
+    """A ledger of the last revision but one would stay so, if a migration were added and not named."""
+    assert ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head() == HEAD_REVISION
+    database = Database(url)
+    database.migrate()
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(ConfigurationError, match="newer version"):
+        database.migrate()
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
