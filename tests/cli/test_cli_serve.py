@@ -114,7 +114,10 @@ def test_what_cannot_be_is_told_before_anything_begins(house: Company, args: tup
     assert words in house.words(refused)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0"])  # noqa: S104
+OTHER_HOSTS = ("localhost", "::1", "0.0.0.0")  # noqa: S104
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", *(pytest.param(host, marks=pytest.mark.long) for host in OTHER_HOSTS)])
 def test_every_address_needs_a_token(house: Company, tmp_path: Path, host: str) -> None:
     settings = (house.folder / ".env").read_text().splitlines(keepends=True)
     (tmp_path / "env").write_text("".join(line for line in settings if "TRIGGER_TOKEN" not in line))
@@ -124,6 +127,7 @@ def test_every_address_needs_a_token(house: Company, tmp_path: Path, host: str) 
     assert "secrets.token_urlsafe" in house.words(refused)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runtime", ["serve", "worker"])
 def test_a_command_that_needs_the_ledger_is_made_room_for(
     tmp_path: Path, runtime: str, request: pytest.FixtureRequest

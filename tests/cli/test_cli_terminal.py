@@ -125,7 +125,7 @@ def _flagged(office: Office, count: int) -> None:
         office.lead()
 
 
-@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize("columns", [60, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("command", ["sync", "plan"])
 def test_progress_and_messages_never_share_a_line(office: Office, command: str, columns: int) -> None:
     _flagged(office, 3)
@@ -153,7 +153,9 @@ def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(office: Office) -> None
     assert not BAR.search(note)
 
 
-@pytest.mark.parametrize("asking", ["undo", "forget", "backfill"])
+@pytest.mark.parametrize(
+    "asking", ["undo", *(pytest.param(name, marks=pytest.mark.long) for name in ("forget", "backfill"))]
+)
 def test_an_interrupt_at_a_question_is_130_and_ends_its_line(office: Office, asking: str) -> None:
     lead = office.lead()
     run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])

@@ -164,6 +164,7 @@ def test_a_purchase_without_an_answer_is_cut_off_and_verified_by_the_next_run(of
     assert outcome_of(report) == {}
 
 
+@pytest.mark.long
 def test_a_server_ends_though_its_run_waits_for_a_site_that_drips(office: Office) -> None:
     lead = office.lead()
     token = "a-token-for-this-test-only"

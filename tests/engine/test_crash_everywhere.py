@@ -22,8 +22,8 @@ from connector.store.database import Database
 
 # Whoever dies leaves sockets open; what finds them later warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-STRIDE = {"lensmor_only": 97, "waterfall": 113}
-OTHERS_STRIDE = 127
+STRIDE = {"lensmor_only": 197, "waterfall": 223}
+OTHERS_STRIDE = 251
 ROUNDS = 12  # syncs after the crash at most, a quarter of an hour apart
 EDITED = "by.hand@example.com"
 GONE = "(empty)"  # in the place of a value: there must be none

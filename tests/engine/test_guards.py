@@ -92,6 +92,7 @@ def test_a_frozen_plan_of_nothing_but_one_skip_clears_no_flag(world: World, stag
     assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
 
 
+@pytest.mark.long
 def test_runs_that_a_guard_stopped_do_not_make_few_records_usual(world: World, stage: Stage) -> None:
     leads = [world.lead() for _ in range(1100)]
     stage = stage.other(email_only())

@@ -162,7 +162,9 @@ def test_a_lookup_that_costs_two_credits_is_noticed_too(
     assert "ask the vendor" in report.attention[0].next
 
 
-@pytest.mark.parametrize(("count", "expected"), [(10, 2), (100, 2), (250, 3), (2500, 4)])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(10, 2), (100, 2), (250, 3), pytest.param(2500, 4, marks=pytest.mark.long)]
+)
 def test_the_usual_run_reads_the_balance_twice_and_a_large_one_a_little_more(
     world: World, stage: Stage, count: int, expected: int
 ) -> None:

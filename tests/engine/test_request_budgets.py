@@ -19,7 +19,7 @@ def leads(world: World, count: int) -> list[str]:
     return [world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(count)]
 
 
-def serve(world: World, office: Office, hours: int = 3) -> None:
+def serve(world: World, office: Office, hours: int = 2) -> None:
     """Offer what is deferred again and again."""
     for _ in range(4 * hours):
         office.work()

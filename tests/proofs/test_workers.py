@@ -64,6 +64,7 @@ def _finish(house: Company) -> None:
         time.sleep(0.6)
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_loses_nothing(tmp_path: Path, postgres_url: str) -> None:
     with company(tmp_path, 120, 0.02, postgres_url) as house:
         _work(house, 2, freeze_s=0)

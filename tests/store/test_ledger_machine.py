@@ -203,5 +203,5 @@ class Books(RuleBasedStateMachine):
 
 TestBooks = pytest.mark.timeout(600)(Books.TestCase)  # a failure takes its time to be made short
 TestBooks.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
