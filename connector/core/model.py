@@ -79,12 +79,16 @@ class Person:
         event_id: an event the person belongs to; groups purchases.
         linkedin: the normalised LinkedIn name (what stands behind `/in/`).
         problems: why an identifier that was present cannot be used, in plain words.
+        bad_personnel_id: the field of the id holds something that is no id.
+        bad_linkedin: the field of the address holds something that is no person's address.
     """
 
     personnel_id: str | None = None
     event_id: str | None = None
     linkedin: str | None = None
     problems: tuple[str, ...] = ()
+    bad_personnel_id: bool = field(default=False, compare=False)
+    bad_linkedin: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

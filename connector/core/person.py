@@ -79,11 +79,13 @@ Identity = Identified | NeedsLookup | NobodyThere | Unidentified
 def person_of(record: CrmRecord, fields: PersonFields) -> Person:
     """Read the identifiers of a record; `problems` gives the reason for each that cannot be used."""
     problems: list[str] = []
+    bad_id = bad_link = False
     personnel_id: str | None = None
     if record.text(fields.personnel_id):
         found = _personnel_id(record.values.get(str(fields.personnel_id)))
         if isinstance(found, NotDigits):
             problems.append(f"{fields.personnel_id} is not a personnel id: {found.reason}")
+            bad_id = True
         else:
             personnel_id = found
     name: str | None = None
@@ -92,9 +94,10 @@ def person_of(record: CrmRecord, fields: PersonFields) -> Person:
         named = linkedin.normalise(address)
         if isinstance(named, linkedin.NotAPerson):
             problems.append(f"{fields.linkedin_url}: {named.reason}")
+            bad_link = True
         else:
             name = named
-    return Person(personnel_id, _event_of(record, fields), name, tuple(problems))
+    return Person(personnel_id, _event_of(record, fields), name, tuple(problems), bad_id, bad_link)
 
 
 def _personnel_id(value: FieldValue) -> str | NotDigits:
@@ -121,6 +124,9 @@ def _event_of(record: CrmRecord, fields: PersonFields) -> str | None:
 def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:
     """Whether a record still names whom it named; an identifier that was added, or found by us, is no other person.
 
+    One that was emptied says nothing. One that was replaced by something unusable (a company's page) says that the
+    record is no longer about that person, unless the other identifier still names them.
+
     Args:
         before: as the record was taken up.
         resolved_id: a personnel id that was found by LinkedIn since.
@@ -129,8 +135,10 @@ def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:
     ids = {before.personnel_id, resolved_id} - {None}
     same_link = now.linkedin is not None and now.linkedin == before.linkedin
     same_id = now.personnel_id is not None and now.personnel_id in ids
-    id_fits = now.personnel_id is None or same_id or (not ids and same_link)
-    link_fits = now.linkedin is None or same_link or (before.linkedin is None and same_id)
+    no_id = now.personnel_id is None and not (now.bad_personnel_id and before.personnel_id is not None)
+    no_link = now.linkedin is None and not (now.bad_linkedin and before.linkedin is not None)
+    id_fits = no_id or same_id or (not ids and same_link) or (now.bad_personnel_id and same_link)
+    link_fits = no_link or same_link or (before.linkedin is None and same_id) or (now.bad_linkedin and same_id)
     return id_fits and link_fits
 
 

@@ -123,7 +123,8 @@ class _Agenda:
         run, results = self._run, self._run.parts.ledger.results
         if older and not self._older:
             return
-        for task in results.due_tasks(self._provider.source, run.now(), run.started_at, run.looked, older=older):
+        looked = run.looked if older else ()  # a task that was dated anew, because a clock was set, is this run's now
+        for task in results.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
             key = f"poll {task.id}"
             if key in busy or (run.parts.shared and not results.claim_task(task, run.later(CLAIM_S))):
                 continue

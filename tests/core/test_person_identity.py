@@ -4,7 +4,7 @@ import pytest
 from core_cases import LENSMOR, SALESFINITY, mapping_of, record_of
 
 from connector.core.mapping import PersonFields
-from connector.core.model import FieldValue, Lookup, Person
+from connector.core.model import CrmRecord, FieldValue, Lookup, Person
 from connector.core.person import (
     Identified,
     Identity,
@@ -13,6 +13,7 @@ from connector.core.person import (
     Source,
     Unidentified,
     identify,
+    names_same,
     person_of,
 )
 
@@ -149,3 +150,31 @@ def test_each_source_knows_a_person_by_its_own_key(
 def test_a_source_that_cannot_look_up_needs_its_own_id() -> None:
     without = Source(LENSMOR.name, LENSMOR.account, LENSMOR.prices, LENSMOR.identified_by)
     assert isinstance(identify(BY_NAME, without, None), Unidentified)
+
+
+@pytest.mark.parametrize(
+    ("before", "resolved_id", "now", "same"),
+    [
+        (Person(linkedin="ada"), "7", Person(), True),  # emptied: the record says nothing else
+        (Person(linkedin="ada"), "7", Person(bad_linkedin=True), False),
+        (Person("7", linkedin="ada"), None, Person("7", bad_linkedin=True), True),
+        (Person("7", linkedin="ada"), None, Person(bad_linkedin=True), False),
+        (Person("7", linkedin="ada"), None, Person(linkedin="ada", bad_personnel_id=True), True),
+        (Person("7"), None, Person(bad_personnel_id=True), False),
+        (Person("7", linkedin="ada"), None, Person(bad_personnel_id=True, bad_linkedin=True), False),
+        (Person("7"), None, Person("7", bad_linkedin=True), True),  # unusable from the start
+        (Person(linkedin="ada"), None, Person(linkedin="ada", bad_personnel_id=True), True),
+    ],
+)
+def test_an_identifier_replaced_by_something_unusable_names_nobody(
+    before: Person, resolved_id: str | None, now: Person, same: bool
+) -> None:
+    assert names_same(before, resolved_id, now) is same
+
+
+def test_a_company_page_is_seen_to_be_there() -> None:
+    values = {"Id__c": "12-34x", "Link__c": "https://www.linkedin.com/company/sample"}
+    found = person_of(CrmRecord("00Q1", "v1", values), PersonFields(personnel_id="Id__c", linkedin_url="Link__c"))
+    assert (found.bad_personnel_id, found.bad_linkedin) == (True, True)
+    found = person_of(CrmRecord("00Q1", "v1", {}), PersonFields(personnel_id="Id__c", linkedin_url="Link__c"))
+    assert (found.bad_personnel_id, found.bad_linkedin) == (False, False)

@@ -279,3 +279,19 @@ def _postpone(stage: Stage, column: sa.Column[object], **ahead: float) -> None:
             .values({column.name: stage.world.clock.now() + timedelta(**ahead)})
         )
         assert moved.rowcount > 0
+
+
+def test_a_task_of_an_earlier_run_whose_time_is_corrected_is_read_on(world: World, stage: Stage) -> None:
+    """It had its one look as an older task, and then counted as one of this run: the run waited for it without end."""
+    leads = [world.lead(world.person())]
+    world.lensmor.task_seconds = 60
+    stage = stage.other(email_only())
+    stage.wait_s = 1
+    stage.sync()
+    world.clock.advance(seconds=5)
+    leads.append(world.lead(world.person()))
+    later = stage.other()
+    later.wait_s = 900
+    world.clock.at(2, lambda: world.clock.set(hours=-1))
+    assert later.sync().outcomes == {Outcome.DELIVERED: 2}
+    assert all(world.get(lead)["Email"] for lead in leads)

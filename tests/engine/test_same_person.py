@@ -115,3 +115,15 @@ def reason_of(report: Report) -> str:
     """Every reason of a report in one text."""
     channels = report.to_json()["reasons"].values()
     return "; ".join(reason for outcomes in channels for reasons in outcomes.values() for reason in reasons)
+
+
+def test_a_value_is_not_written_once_the_address_was_replaced_by_a_companys(world: World, stage: Stage) -> None:
+    """A company's page is no person: whom the record is about now, nobody can tell."""
+    person = world.person()
+    lead = world.lead(person, Lensmor_Personnel_Id__c=None)
+    world.clock.at(1, lambda: world.edit(lead, LinkedIn_URL__c="https://www.linkedin.com/company/sample"))
+    stage = stage.other(email_only())
+    stage.sync()
+    world.clock.advance(minutes=15)
+    stage.other().sync()
+    assert world.get(lead)["Email"] is None
