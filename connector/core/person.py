@@ -135,10 +135,10 @@ def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:
     ids = {before.personnel_id, resolved_id} - {None}
     same_link = now.linkedin is not None and now.linkedin == before.linkedin
     same_id = now.personnel_id is not None and now.personnel_id in ids
-    no_id = now.personnel_id is None and not (now.bad_personnel_id and before.personnel_id is not None)
-    no_link = now.linkedin is None and not (now.bad_linkedin and before.linkedin is not None)
-    id_fits = no_id or same_id or (not ids and same_link) or (now.bad_personnel_id and same_link)
-    link_fits = no_link or same_link or (before.linkedin is None and same_id) or (now.bad_linkedin and same_id)
+    no_id = now.personnel_id is None and (not now.bad_personnel_id or before.personnel_id is None or same_link)
+    no_link = now.linkedin is None and (not now.bad_linkedin or before.linkedin is None or same_id)
+    id_fits = no_id or same_id or (not ids and same_link)
+    link_fits = no_link or same_link or (before.linkedin is None and same_id)
     return id_fits and link_fits
 
 

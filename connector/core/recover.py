@@ -22,7 +22,7 @@ class View(StrEnum):
 
     NOT_BOUGHT = "not_bought"
     RUNNING = "running"
-    UNREADABLE = "unreadable"  # a status that is not known, or a record of somebody else: it proves nothing
+    UNREADABLE = "unreadable"  # an unknown status, or an answer about another person; proves nothing
     DELIVERED = "delivered"
     NO_VALUE = "no_value"
     FAILED = "failed"

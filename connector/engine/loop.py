@@ -123,7 +123,7 @@ class _Agenda:
         run, results = self._run, self._run.parts.ledger.results
         if older and not self._older:
             return
-        looked = run.looked if older else ()  # a task that was dated anew, because a clock was set, is this run's now
+        looked = run.looked if older else ()  # a corrected clock can turn an older task into one of this run
         for task in results.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
             key = f"poll {task.id}"
             if key in busy or (run.parts.shared and not results.claim_task(task, run.later(CLAIM_S))):

@@ -1,7 +1,7 @@
 """Erasing everything that the ledger keeps of a record and of the person behind it; money entries stay.
 
-A record is known by every id that it has had: a converted or merged record is followed both ways. Purchases stay, with
-the vendor's identifier of the person: their money counts, and nobody is bought twice.
+A record is known by every id that it has had: a converted or merged record is followed both ways. Purchases keep the
+vendor's identifier of the person: the accounting needs them, and they prevent a second purchase.
 """
 
 import json
@@ -124,7 +124,7 @@ def _without(chosen: dict[str, object], subject: _Subject) -> dict[str, object]:
 
 
 def _erase_people(connection: sa.Connection, subject: _Subject, unlocks: Collection[int]) -> None:
-    """Detach the purchases, and erase what they brought; whom they were for stays, so that nobody is bought twice."""
+    """Detach the purchases and erase their values; the person's identifier stays and prevents a second purchase."""
     wanted = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(unlocks))
     waiting = set(connection.scalars(wanted.where(_W.state != "done", _R.state == "open")))
     shared = set(connection.scalars(wanted))

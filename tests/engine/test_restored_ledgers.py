@@ -421,7 +421,7 @@ def _restored(world: World, stage: Stage) -> None:
 
 
 def test_an_answer_that_cannot_be_read_does_not_end_a_person_who_was_never_bought(world: World, lensmor: Stage) -> None:
-    """An unknown word counts as work under way; when the record shows none after all, the person is bought."""
+    """An unreadable record proves nothing; once it shows that nothing was bought, the person is bought."""
     _restored(world, lensmor)
     person = world.person()
     lead = world.lead(person)
