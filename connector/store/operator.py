@@ -14,6 +14,7 @@ from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, forget
 from connector.store.overdue import AT_VENDOR
+from connector.store.restored import keep_last_write
 
 _U, _R, _W = t.unlock.c, t.record.c, t.want.c
 
@@ -205,6 +206,7 @@ class Operator:
             How many rows were erased or changed.
         """
         with self._db.write() as connection:
+            keep_last_write(self._db, connection)
             return forget(connection, crm_ids, spellings)
 
 

@@ -19,7 +19,7 @@ from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.meta import put_value
-from connector.store.stored_times import was_ahead_until
+from connector.store.stored_times import keep_latest_stamp, latest_stamp
 
 _KEY = "restored"
 _U, _M = t.unlock.c, t.meta.c
@@ -115,11 +115,8 @@ class RestoredCopy:
 
     def last_write(self) -> datetime | None:
         """When a run of this ledger last wrote to a CRM, by the latest clock that it had; None before the first."""
-        c = t.change.c
-        newest = sa.select(c.at).order_by(c.id.desc()).limit(1)
         with self._db.read() as connection:
-            found = [connection.scalar(newest), was_ahead_until(connection)]
-        return max([one for one in found if one is not None], default=None)
+            return _last_write(connection)
 
     def _put(self, connection: sa.Connection, found: Restored) -> None:
         put_value(self._db, connection, _KEY, found.to_json())
@@ -129,6 +126,19 @@ def restored_state(connection: sa.Connection) -> Restored | None:
     """As `RestoredCopy.state`, within a transaction."""
     text = connection.scalar(sa.select(_M.value).where(_M.key == _KEY))
     return None if text is None else Restored.from_json(text)
+
+
+def keep_last_write(database: Database, connection: sa.Connection) -> None:
+    """Keep the time of the last write before the changes of a record are erased: its stamp in the CRM stays."""
+    last = _last_write(connection)
+    if last is not None:
+        keep_latest_stamp(database, connection, last)
+
+
+def _last_write(connection: sa.Connection) -> datetime | None:
+    c = t.change.c
+    found = [connection.scalar(sa.select(c.at).order_by(c.id.desc()).limit(1)), latest_stamp(connection)]
+    return max([one for one in found if one is not None], default=None)
 
 
 def _count(connection: sa.Connection, unseen: Unseen, now: datetime) -> None:

@@ -19,7 +19,7 @@ from connector.store.meta import put_value
 
 JUST_BEFORE = timedelta(seconds=1)
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
-_AHEAD = "clock_ahead"
+_LATEST_STAMP = "clock_ahead"
 LONGEST_PLAN_S = 900.0  # reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
 
 
@@ -76,15 +76,10 @@ class StoredTimes:
             moved = _move_plans(connection, now, waits) + _reset_permits(connection, now)
             latest = _latest_fact(connection)
             if latest is not None and latest > now + TOLERANCE:
-                self._remember(connection, latest)
+                keep_latest_stamp(self._db, connection, latest)
                 moved += sum(_move_fact(connection, column, now) for column in _FACTS)
                 moved += sum(_move_day(connection, column, now) for column in _DAYS)
         return moved
-
-    def _remember(self, connection: sa.Connection, latest: datetime) -> None:
-        """Stamps up to this time may be the ledger's own, though it holds no such time any more."""
-        known = was_ahead_until(connection)
-        put_value(self._db, connection, _AHEAD, max(latest, known or latest).isoformat())
 
 
 def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:
@@ -138,7 +133,13 @@ def _latest_fact(connection: sa.Connection) -> datetime | None:
     return max([one for one in newest if one is not None], default=None)
 
 
-def was_ahead_until(connection: sa.Connection) -> datetime | None:
-    """The latest time that a clock that was wrong has written; None where none was."""
-    found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == _AHEAD))
+def keep_latest_stamp(database: Database, connection: sa.Connection, latest: datetime) -> None:
+    """Stamps in the CRM up to this time may be the ledger's own, though no row of it holds such a time any more."""
+    known = latest_stamp(connection)
+    put_value(database, connection, _LATEST_STAMP, max(latest, known or latest).isoformat())
+
+
+def latest_stamp(connection: sa.Connection) -> datetime | None:
+    """The latest time that rows held which were corrected or erased since; None where there were none."""
+    found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == _LATEST_STAMP))
     return None if found is None else datetime.fromisoformat(found)

@@ -100,6 +100,20 @@ def test_a_purchase_under_way_is_finished_for_nobody(world: World, stage: Stage)
         assert ledger.credits.imbalance() == ""
 
 
+def test_a_forgotten_record_that_is_flagged_again_is_no_sign_of_an_older_ledger(world: World, stage: Stage) -> None:
+    world.lead(world.person())
+    stage.sync()
+    world.clock.advance(hours=1)
+    latest = world.lead(world.person())
+    stage.other().sync()
+    forget(stage, latest)
+    world.edit(latest, Enrichment_Requested__c=True)
+    report = stage.other().sync()
+    assert [entry.reason for entry in report.attention] == []
+    with stage.ledger() as ledger:
+        assert ledger.restored.state() is None
+
+
 def test_a_shared_person_stays_for_the_other_record(world: World, stage: Stage) -> None:
     person = world.person()
     lead, other = world.lead(person), world.lead(person)
