@@ -17,10 +17,10 @@ from connector.store.answers import Answers
 from connector.store.credits import CapRules, NewEntry, Payer, Room, append, budget_day, fit, room
 from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
-from connector.store.repeats import SUBMITTING, receipt_waits
+from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
 from connector.store.rows import Batch, Full
 
-_U = t.unlock.c
+_A, _U = t.attempt.c, t.unlock.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,10 @@ class Attempts(Answers):
         payable = [
             sa.or_(_U.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
         ]
-        query = (
-            sa.select(_U.channel, _U.event_id, sa.func.count())
-            .where(*_may_go(source, run_id, now), *payable)
-            .group_by(_U.channel, _U.event_id)
-            .order_by(sa.func.count().desc(), sa.func.min(_U.id))
-        )
+        query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
-            return [(Channel(channel), event, size) for channel, event, size in connection.execute(query)]
+            rows = connection.execute(query, _goes(source, run_id, now))
+            return [(Channel(channel), event, size) for channel, event, size in rows]
 
     def take(
         self,
@@ -83,7 +79,8 @@ class Attempts(Answers):
         Returns:
             The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
         """
-        mine = (*_may_go(source, run_id, now), _U.channel == channel.value, _same_event(event_id))
+        mine = (*_MAY_GO, _U.channel == channel.value, _same_event(event_id))
+        goes = _goes(source, run_id, now)
         price = source.prices.of(channel)
         with self._db.write() as connection:
             limits = room(connection, source.name, source.account, run_id, rules, now)
@@ -93,12 +90,13 @@ class Attempts(Answers):
                 .where(*mine, *([may_be_paid(run_id, full)] if full else []))
                 .order_by(_U.place, _U.id)
                 .limit(size)
-                .with_for_update(skip_locked=True)
+                .with_for_update(skip_locked=True),
+                goes,
             ).all()
             payers = mappings_of(connection, run_id, [row.id for row in rows])
             chosen = fit([(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits)
             if not chosen:
-                return _why_full(connection, run_id, limits, mine)
+                return _why_full(connection, run_id, limits, mine, goes)
             attempt_id = uuid.uuid4().hex
             holds: Counter[str] = Counter()
             for row in rows:
@@ -226,12 +224,9 @@ class Attempts(Answers):
         A repeat does not leave once the request that it repeats has an answer, or a callback receipt of that request
         waits to be confirmed.
         """
-        a = t.attempt.c
-        mine = (_U.attempt_id == batch.attempt_id, _U.state == UnlockState.SUBMITTING.value)
-        waits = sa.exists(sa.select(_U.id).where(*mine, receipt_waits(batch.committed_at)))
-        query = sa.select(a.state, a.owner, waits.label("receipt_waits")).where(a.id == batch.attempt_id)
+        values = {"attempt_id": batch.attempt_id, **receipts_at(batch.committed_at)}
         with self._db.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_LAST_LOOK, values).one_or_none()
         return row is not None and (row.state, row.owner, bool(row.receipt_waits)) == (SUBMITTING, batch.owner, False)
 
     def knows(self, attempt_id: str) -> bool:
@@ -264,29 +259,47 @@ def _price(present: int) -> sa.ColumnElement[int]:
     return sa.case((rose, present), else_=_U.price_credits)
 
 
-def _may_go(source: Source, run_id: str, now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        _U.provider == source.name,
-        _U.account == source.account,
-        _U.run_id == run_id,
-        _U.state == UnlockState.PLANNED.value,
-        _U.check_at.is_(None),
-        sa.or_(_U.not_before.is_(None), _U.not_before <= now),
-        sa.not_(receipt_waits(now)),
-    )
+_MAY_GO = (
+    _U.provider == sa.bindparam("of_provider"),
+    _U.account == sa.bindparam("of_account"),
+    _U.run_id == sa.bindparam("of_run"),
+    _U.state == UnlockState.PLANNED.value,
+    _U.check_at.is_(None),
+    sa.or_(_U.not_before.is_(None), _U.not_before <= sa.bindparam("now")),
+    sa.not_(receipt_waits()),
+)
+_GROUPS = (
+    sa.select(_U.channel, _U.event_id, sa.func.count())
+    .where(*_MAY_GO)
+    .group_by(_U.channel, _U.event_id)
+    .order_by(sa.func.count().desc(), sa.func.min(_U.id))
+)
+_BEING_SENT = (_U.attempt_id == sa.bindparam("attempt_id"), _U.state == UnlockState.SUBMITTING.value)
+_LAST_LOOK = sa.select(
+    _A.state, _A.owner, sa.exists(sa.select(_U.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
+).where(_A.id == sa.bindparam("attempt_id"))
+
+
+def _goes(source: Source, run_id: str, now: datetime) -> dict[str, object]:
+    """The parameters of `_MAY_GO`."""
+    return {"of_provider": source.name, "of_account": source.account, "of_run": run_id, "now": now, **receipts_at(now)}
 
 
 def _why_full(
-    connection: sa.Connection, run_id: str, limits: Room, mine: Sequence[sa.ColumnElement[bool]]
+    connection: sa.Connection,
+    run_id: str,
+    limits: Room,
+    mine: Sequence[sa.ColumnElement[bool]],
+    goes: Mapping[str, object],
 ) -> Full | None:
     """The caps that keep each mapping from paying for what is planned; None when nothing is planned any more.
 
     What another run at this moment waits for too is left to that run: its mappings may have budget.
     """
-    names = waiting_mappings(connection, run_id, mine)
+    names = waiting_mappings(connection, run_id, mine, goes)
     if not names:
         return None
-    leave_to_others(connection, run_id, mine)
+    leave_to_others(connection, run_id, mine, goes)
     caps = {name: limits.tightest(name) for name in names}
     return Full({name: cap for name, cap in caps.items() if cap is not None})
 

@@ -18,6 +18,41 @@ from connector.store.database import Database
 BALANCE = "balance at the vendor"
 UNSEEN = "older copy"  # the mapping of charges that a restored ledger does not know; no mapping has a space in its name
 MOST_TOLD = 5  # of the requests whose entries do not add up
+_E, _O, _U = t.entry.c, t.observation.c, t.unlock.c
+_NEWEST_ENTRY = sa.select(sa.func.coalesce(sa.func.max(_E.id), 0))
+_LAST_SEEN = (
+    sa.select(_O.balance, _O.last_entry)
+    .where(_O.provider == sa.bindparam("provider"), _O.account == sa.bindparam("account"))
+    .order_by(_O.id.desc())
+    .limit(1)
+)
+_CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
+    _E.id > sa.bindparam("last_entry"),
+    _E.provider == sa.bindparam("provider"),
+    _E.account == sa.bindparam("account"),
+    _E.kind == EntryKind.CHARGE.value,
+)
+_HELD = sa.select(sa.func.coalesce(sa.func.sum(_U.price_credits), 0)).where(
+    _U.hold == Hold.OPEN.value, _U.provider == sa.bindparam("provider"), _U.account == sa.bindparam("account")
+)
+# Few rows, by an index of their own; comparing the rest in Python keeps the database from choosing a wider index.
+_RESUBMITTED = sa.select(_U.provider, _U.account, _U.price_credits, _U.prior_hold).where(
+    _U.prior_attempt_id.is_not(None)
+)
+_SIGNED = sa.func.sum(sa.case((_E.kind == EntryKind.HOLD.value, _E.credits), else_=-_E.credits))
+_OPEN_BY_ENTRIES = sa.select(_E.attempt_id, _SIGNED).group_by(_E.attempt_id).having(_SIGNED != 0)
+_OPEN_BY_UNLOCKS = (
+    sa.select(_U.attempt_id, sa.func.sum(_U.price_credits)).where(_U.hold == Hold.OPEN.value).group_by(_U.attempt_id)
+)
+_OPEN_BY_REPEATS = (
+    sa.select(_U.prior_attempt_id, sa.func.sum(_U.price_credits))
+    .where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value)
+    .group_by(_U.prior_attempt_id)
+)
+_HELD_FOR_NOTHING = sa.select(sa.func.count()).where(
+    _U.hold == Hold.OPEN.value,
+    _U.state.in_((UnlockState.PLANNED.value, UnlockState.FINAL.value)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +226,8 @@ def _sums(
     e = t.entry.c
     first_of_month = today[:7] + "-01"
     is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
-    is_today = sa.case(
-        (e.budget_day >= today, 1), else_=0
-    )  # a later day was written by a clock that was wrong.label("is_today")
+    # A later day was written by a clock that was wrong.
+    is_today = sa.case((e.budget_day >= today, 1), else_=0).label("is_today")
     is_run = sa.case((same_run, 1), else_=0).label("is_run")
     signed = sa.case(
         (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0
@@ -213,31 +247,15 @@ def _balance(connection: sa.Connection, provider: str, account: str, reserve: in
     When a vendor charges is not documented, so a hold counts against the balance whether or not the vendor has taken
     it already: the error is on the safe side and ends with the next observation.
     """
-    o, e, u = t.observation.c, t.entry.c, t.unlock.c
-    seen = connection.execute(
-        sa.select(o.balance, o.last_entry)
-        .where(o.provider == provider, o.account == account)
-        .order_by(o.id.desc())
-        .limit(1)
-    ).one_or_none()
+    mine = {"provider": provider, "account": account}
+    seen = connection.execute(_LAST_SEEN, mine).one_or_none()
     if seen is None:
         return None
-    charged = connection.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(e.credits), 0)).where(
-            e.id > seen.last_entry, e.provider == provider, e.account == account, e.kind == EntryKind.CHARGE.value
-        )
-    )
-    mine = (u.provider == provider, u.account == account)
-    held = connection.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(u.price_credits), 0)).where(u.hold == Hold.OPEN.value, *mine)
-    )
-    # Few rows, by an index of their own; comparing the rest here keeps the database from choosing a wider index.
-    resubmitted = connection.execute(
-        sa.select(u.provider, u.account, u.price_credits, u.prior_hold).where(u.prior_attempt_id.is_not(None))
-    )
+    charged = connection.scalar(_CHARGED_SINCE, {**mine, "last_entry": seen.last_entry})
+    held = connection.scalar(_HELD, mine)
     kept = sum(
         row.price_credits
-        for row in resubmitted
+        for row in connection.execute(_RESUBMITTED)
         if (row.provider, row.account, row.prior_hold) == (provider, account, Hold.OPEN.value)
     )
     return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
@@ -252,7 +270,7 @@ class Credits:
     def newest_entry(self) -> int:
         """The id of the newest entry; noted before a balance is asked for."""
         with self._db.read() as connection:
-            return int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(t.entry.c.id), 0))) or 0)
+            return int(connection.scalar(_NEWEST_ENTRY) or 0)
 
     def observe(
         self, provider: str, account: str, run_id: str, balance: int, began_at: datetime, last_entry: int
@@ -276,7 +294,7 @@ class Credits:
 
     def unseen_charges(self, provider: str, account: str, balance: int, run_id: str) -> int:
         """Credits that a balance is lower than earlier runs' last observation and the entries since explain."""
-        o, e = t.observation.c, t.entry.c
+        o = t.observation.c
         mine = (o.provider == provider, o.account == account)
         with self._db.read() as connection:
             seen = connection.execute(
@@ -284,14 +302,8 @@ class Credits:
             ).one_or_none()
             if seen is None:
                 return 0
-            charged = connection.scalar(
-                sa.select(sa.func.coalesce(sa.func.sum(e.credits), 0)).where(
-                    e.id > seen.last_entry,
-                    e.provider == provider,
-                    e.account == account,
-                    e.kind == EntryKind.CHARGE.value,
-                )
-            )
+            account_of = {"provider": provider, "account": account, "last_entry": seen.last_entry}
+            charged = connection.scalar(_CHARGED_SINCE, account_of)
         return max(0, int(seen.balance) - int(charged or 0) - balance)
 
     def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
@@ -315,25 +327,14 @@ class Credits:
         For every single request, what its entries leave open (holds less charges less releases) must be what its
         unlocks hold open; and no unlock holds credits but one that is sent and has no last word.
         """
-        e, u = t.entry.c, t.unlock.c
-        signed = sa.func.sum(sa.case((e.kind == EntryKind.HOLD.value, e.credits), else_=-e.credits))
-        by_entries = sa.select(e.attempt_id, signed).group_by(e.attempt_id).having(signed != 0)
-        by_unlocks = sa.select(u.attempt_id, sa.func.sum(u.price_credits)).where(u.hold == Hold.OPEN.value)
-        by_repeats = sa.select(u.prior_attempt_id, sa.func.sum(u.price_credits)).where(
-            u.prior_attempt_id.is_not(None), u.prior_hold == Hold.OPEN.value
-        )
-        orphans = sa.select(sa.func.count()).where(
-            u.hold == Hold.OPEN.value,
-            u.state.in_((UnlockState.PLANNED.value, UnlockState.FINAL.value)),
-        )
         open_by_entries, open_by_unlocks = Counter[str](), Counter[str]()
         with self._db.read() as connection:
-            for attempt_id, credits_ in connection.execute(by_entries):
+            for attempt_id, credits_ in connection.execute(_OPEN_BY_ENTRIES):
                 open_by_entries[attempt_id] = int(credits_)
-            for query, column in ((by_unlocks, u.attempt_id), (by_repeats, u.prior_attempt_id)):
-                for attempt_id, credits_ in connection.execute(query.group_by(column)):
+            for query in (_OPEN_BY_UNLOCKS, _OPEN_BY_REPEATS):
+                for attempt_id, credits_ in connection.execute(query):
                     open_by_unlocks[str(attempt_id)] += int(credits_)
-            orphaned = int(connection.scalar(orphans) or 0)
+            orphaned = int(connection.scalar(_HELD_FOR_NOTHING) or 0)
         wrong = [
             f"request {key}: entries hold {open_by_entries[key]} credits, unlocks {open_by_unlocks[key]}"
             for key in sorted({*open_by_entries, *open_by_unlocks})

@@ -53,27 +53,29 @@ class FollowUps:
             put_value(self._db, connection, _key(mapping), kept)
 
 
+_MINE = (_R.state == "open", _R.mapping == sa.bindparam("mapping"), _W.state == "open")
+_SETTLED = sa.select(_W.id).select_from(_OPEN).where(*_MINE, _U.state == UnlockState.FINAL.value).limit(1)
+_RECEIPTS = _OPEN.join(t.hint, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
+_HINTED = (
+    sa.select(_W.id)
+    .select_from(_RECEIPTS.join(t.attempt, _A.id == _H.attempt_id))
+    .where(*_MINE, _H.state == "waiting", _A.state == "lost")
+    .limit(1)
+)
+_NEXT_POLL = (
+    sa.select(sa.func.min(_K.next_poll_at))
+    .select_from(_OPEN.join(t.task, _K.id == _U.task_id))
+    .where(*_MINE, _K.state == "open", _U.state != UnlockState.FINAL.value)
+)
+_NEXT_CHECK = sa.select(sa.func.min(_U.check_at)).select_from(_OPEN).where(*_MINE, _U.state != UnlockState.FINAL.value)
+
+
 def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:
     """The earliest moment at which something of a mapping's open records can be known."""
-    mine = (_R.state == "open", _R.mapping == mapping, _W.state == "open")
-    tasks = sa.select(sa.func.min(_K.next_poll_at)).select_from(_OPEN.join(t.task, _K.id == _U.task_id))
-    checks = sa.select(sa.func.min(_U.check_at)).select_from(_OPEN)
-    settled = sa.select(_W.id).select_from(_OPEN).where(*mine, _U.state == UnlockState.FINAL.value)
-    hinted = (
-        sa.select(_W.id)
-        .select_from(
-            _OPEN.join(t.hint, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id))).join(
-                t.attempt, _A.id == _H.attempt_id
-            )
-        )
-        .where(*mine, _H.state == "waiting", _A.state == "lost")
-    )
-    if any(connection.execute(query.limit(1)).first() is not None for query in (settled, hinted)):
+    mine = {"mapping": mapping}
+    if any(connection.execute(query, mine).first() is not None for query in (_SETTLED, _HINTED)):
         return now
-    times = [
-        connection.scalar(tasks.where(*mine, _K.state == "open", _U.state != UnlockState.FINAL.value)),
-        connection.scalar(checks.where(*mine, _U.state != UnlockState.FINAL.value)),
-    ]
+    times = [connection.scalar(query, mine) for query in (_NEXT_POLL, _NEXT_CHECK)]
     return min((time for time in times if time is not None), default=None)
 
 

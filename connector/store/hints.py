@@ -16,6 +16,19 @@ from connector.store.outbox import Outbox
 # than this. The vendor is asked about each, within a run's time and after everything else.
 MOST_RECEIPTS = 5  # of one attempt
 _A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
+_WAITING = (
+    sa.select(_H.id, _H.attempt_id, _H.vendor_id, _U.person)
+    .join(t.attempt, _A.id == _H.attempt_id)
+    .join(t.unlock, sa.or_(_U.attempt_id == _H.attempt_id, _U.prior_attempt_id == _H.attempt_id))
+    .where(
+        _H.state == "waiting",
+        _A.state == "lost",
+        _A.provider == sa.bindparam("provider"),
+        _A.account == sa.bindparam("account"),
+    )
+    .order_by(_H.id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 
 
 class Receipt(Enum):
@@ -98,21 +111,10 @@ class Hints:
 
     def waiting(self, source: Source, limit: int = 20) -> list[Hint]:
         """Hints of requests whose answer was lost, oldest first; a request under way has its own answer to come."""
-        query = (
-            sa.select(_H.id, _H.attempt_id, _H.vendor_id, _U.person)
-            .join(t.attempt, _A.id == _H.attempt_id)
-            .join(t.unlock, sa.or_(_U.attempt_id == _H.attempt_id, _U.prior_attempt_id == _H.attempt_id))
-            .where(
-                _H.state == "waiting",
-                _A.state == "lost",
-                _A.provider == source.name,
-                _A.account == source.account,
-            )
-            .order_by(_H.id)
-            .limit(limit)
-        )
+        values = {"provider": source.name, "account": source.account, "most": limit}
         with self._db.read() as connection:
-            return [Hint(row.id, row.attempt_id, row.vendor_id, row.person) for row in connection.execute(query)]
+            rows = connection.execute(_WAITING, values)
+            return [Hint(row.id, row.attempt_id, row.vendor_id, row.person) for row in rows]
 
     def done(self, hint: Hint, *, used: bool) -> None:
         """A hint was confirmed by the vendor's own answer, or was not."""

@@ -191,8 +191,11 @@ def _read(connection: sa.Connection) -> _Known:
     )
 
 
+_VALUE_OF = sa.select(t.meta.c.value).where(t.meta.c.key == sa.bindparam("key"))
+
+
 def _get(connection: sa.Connection, key: str) -> str:
-    return str(connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == key)) or "")
+    return str(connection.scalar(_VALUE_OF, {"key": key}) or "")
 
 
 def _pages(

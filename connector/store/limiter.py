@@ -15,6 +15,18 @@ from connector.store.stored_times import TOLERANCE
 
 _MINUTE_US = 60_000_000
 _R = t.rate_limit.c
+# A row that another clock wrote ahead of this one says nothing about the present.
+_IS_AHEAD = sa.and_(_R.tat > sa.bindparam("now_us", type_=_R.tat.type), _R.at <= sa.bindparam("latest"))
+_TAKE_PERMIT = (
+    sa.update(t.rate_limit)
+    .where(_R.key == sa.bindparam("of_key"))
+    .values(
+        tat=sa.case((_IS_AHEAD, _R.tat), else_=sa.bindparam("now_us", type_=_R.tat.type))
+        + sa.bindparam("interval_us", type_=_R.tat.type),
+        at=sa.bindparam("now"),
+    )
+    .returning(_R.tat)
+)
 
 
 class Limiter:
@@ -45,15 +57,15 @@ class Limiter:
         now = self._clock.now()
         now_us = _us(now)
         interval_us = round(_MINUTE_US / self._per_minute * self._clock.scale)
-        # A row that another clock wrote ahead of this one says nothing about the present.
-        is_ahead = sa.and_(_R.tat > now_us, _R.at <= now + TOLERANCE)
+        values = {
+            "of_key": self._key,
+            "now": now,
+            "now_us": now_us,
+            "latest": now + TOLERANCE,
+            "interval_us": interval_us,
+        }
         with self._db.write(alone=False) as connection:
-            at_us = connection.execute(
-                sa.update(t.rate_limit)
-                .where(_R.key == self._key)
-                .values(tat=sa.case((is_ahead, _R.tat), else_=now_us) + interval_us, at=now)
-                .returning(_R.tat)
-            ).scalar_one()
+            at_us = connection.execute(_TAKE_PERMIT, values).scalar_one()
         wait_us = at_us - interval_us - now_us
         if wait_us > 0:
             self._clock.explain(wait_us / 1_000_000, f"{self._vendor} allows no request before then")

@@ -24,6 +24,17 @@ from connector.store.shares import MONEY, NO_PRIOR, Sums, append_sums, end_share
 _A, _U = t.attempt.c, t.unlock.c
 AnyRow = Any  # a row of a query over some columns
 KEY = ("provider", "account", "channel", "person")
+_WITHOUT_VALUE = (
+    sa.select(*MONEY, _U.state, _U.generation, _U.task_id, *(_U[name] for name in KEY))
+    .where(
+        _U.id.in_(sa.bindparam("ids", expanding=True)),
+        _U.generation > 1,
+        _U.state != UnlockState.SUBMITTING.value,
+        sa.or_(_U.state != UnlockState.FINAL.value, _U.result != Result.DELIVERED.value),
+    )
+    .order_by(_U.id)
+    .with_for_update()
+)
 
 
 def newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
@@ -31,11 +42,14 @@ def newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
     return (*(older.c[name] == _U[name] for name in KEY), older.c.generation < _U.generation)
 
 
+_OLDER, _NEWER = t.unlock.alias(), t.unlock.alias()
+_IS_NEWER = sa.and_(*(_OLDER.c[name] == _NEWER.c[name] for name in KEY), _OLDER.c.generation < _NEWER.c.generation)
+_NEWER_IDS = sa.select(_NEWER.c.id).select_from(_OLDER.join(_NEWER, _IS_NEWER))
+
+
 def newer_ids(unlock_id: int) -> sa.Select[tuple[int]]:
     """Newer purchases of the same; few, and found by their key."""
-    older, newer = t.unlock.alias(), t.unlock.alias()
-    same = (*(older.c[name] == newer.c[name] for name in KEY), older.c.generation < newer.c.generation)
-    return sa.select(newer.c.id).select_from(older.join(newer, sa.and_(*same))).where(older.c.id == unlock_id)
+    return _NEWER_IDS.where(_OLDER.c.id == unlock_id)
 
 
 def from_earlier() -> sa.ColumnElement[bool]:
@@ -56,16 +70,9 @@ def take_older_values(
         now: the ledger's time.
         since: an older value counts if it arrived then or later; None means since the purchase was first sent.
     """
-    without = (
-        _U.generation > 1,
-        _U.state != UnlockState.SUBMITTING.value,
-        sa.or_(_U.state != UnlockState.FINAL.value, _U.result != Result.DELIVERED.value),
-    )
-    columns = (*MONEY, _U.state, _U.generation, _U.task_id, *(_U[name] for name in KEY))
     sums: Sums = Sums()
     for part in chunks(sorted(unlock_ids)):
-        query = sa.select(*columns).where(_U.id.in_(part), *without).order_by(_U.id).with_for_update()
-        for row in connection.execute(query).all():
+        for row in connection.execute(_WITHOUT_VALUE, {"ids": part}).all():
             began = since or _first_sent(connection, row)
             older = None if began is None else _newest_value(connection, row, began)
             if older is not None:

@@ -11,7 +11,7 @@ from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TAS
 from connector.core.model import Outcome, UnlockState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.record_sql import in_plans, unwanted_value
+from connector.store.record_sql import UNWANTED_VALUE, in_plans
 from connector.store.rows import chunks
 
 _U, _R, _W, _A, _K, _E = t.unlock.c, t.record.c, t.want.c, t.ask.c, t.attempt.c, t.errand.c
@@ -173,5 +173,5 @@ class OverdueWork:
                 .values(state="closed", outcome=Outcome.SKIPPED.value, reason=RELEASED, attention="", closed_at=now)
             )
             for part in chunks(theirs):
-                connection.execute(sa.update(t.unlock).where(_U.id.in_(part), unwanted_value()).values(value=None))
+                connection.execute(sa.update(t.unlock).where(_U.id.in_(part), UNWANTED_VALUE).values(value=None))
         return closed.rowcount

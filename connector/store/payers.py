@@ -4,7 +4,7 @@ One person may stand behind records of several mappings. The mapping that planne
 only the one to pay where no record waits: an event bought by a command.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -48,15 +48,26 @@ def mappings_of(connection: sa.Connection, run_id: str, unlock_ids: Sequence[int
     return found
 
 
-def waiting_mappings(connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]]) -> set[str]:
-    """Every mapping that could pay for one of these purchases, if its caps let it."""
+def waiting_mappings(
+    connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]], values: Mapping[str, object]
+) -> set[str]:
+    """Every mapping that could pay for one of these purchases, if its caps let it.
+
+    Args:
+        connection: in a transaction.
+        run_id: the run that would buy.
+        planned: which purchases.
+        values: the parameters of `planned`.
+    """
     joined = t.unlock.join(t.want, _W.unlock_id == _U.id).join(t.record, _R.id == _W.record_id)
     wanted = sa.select(_R.mapping).select_from(joined).where(*planned, *_waits(run_id)).distinct()
     unwanted = sa.select(_U.mapping).where(*planned, ~sa.exists(_wanting(run_id))).distinct()
-    return {*connection.scalars(wanted), *connection.scalars(unwanted)}
+    return {*connection.scalars(wanted, values), *connection.scalars(unwanted, values)}
 
 
-def leave_to_others(connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]]) -> None:
+def leave_to_others(
+    connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]], values: Mapping[str, object]
+) -> None:
     """Purchases that a run at work beside this one waits for too are that run's from now on."""
     other = (
         sa.select(sa.func.min(_R.run_id))
@@ -66,4 +77,4 @@ def leave_to_others(connection: sa.Connection, run_id: str, planned: Sequence[sa
         .correlate(t.unlock)
         .scalar_subquery()
     )
-    connection.execute(sa.update(t.unlock).where(*planned, other.is_not(None)).values(run_id=other))
+    connection.execute(sa.update(t.unlock).where(*planned, other.is_not(None)).values(run_id=other), values)

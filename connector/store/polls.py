@@ -1,7 +1,9 @@
 """When to look next: at tasks that run, and at people whose task or answer cannot tell."""
 
+import functools
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,8 +15,68 @@ from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_older_values
 from connector.store.rows import CheckRow, TaskRow, chunks
 
-_U = t.unlock.c
+_K, _R, _U = t.task.c, t.run.c, t.unlock.c
 AT_ONCE = 20  # due rows read at a time
+
+
+# Statements that every turn of a run executes are built once: building one costs more than running it.
+_AT_PROVIDER = (_K.provider == sa.bindparam("provider"), _K.account == sa.bindparam("account"), _K.state == "open")
+_OLDER_TASK = sa.select(_K.id).where(*_AT_PROVIDER, _K.submitted_at < sa.bindparam("since")).limit(1)
+
+
+@functools.cache
+def _due_tasks(*, older: bool) -> sa.Select[Any]:
+    since: sa.BindParameter[Any] = sa.bindparam("since")
+    return (
+        sa.select(t.task)
+        .where(
+            *_AT_PROVIDER,
+            _K.next_poll_at <= sa.bindparam("now"),
+            _K.submitted_at < since if older else _K.submitted_at >= since,
+            _K.id.not_in(sa.bindparam("looked", expanding=True)),
+        )
+        .order_by(_K.next_poll_at, _K.id)
+        .limit(AT_ONCE)
+    )
+
+
+_DUE_CHECKS = (
+    sa.select(
+        *(_U.id, _U.provider, _U.channel, _U.person, _U.state),
+        *(_U.checks, _U.resubmitted, _U.reason, _U.check_at, _U.attempt_id),
+    )
+    .where(
+        _U.provider == sa.bindparam("provider"),
+        _U.account == sa.bindparam("account"),
+        _U.check_at <= sa.bindparam("now"),
+        _U.state != UnlockState.FINAL.value,
+        _U.channel != Channel.EVENT.value,  # its answer is read by repeating the request, which is free
+    )
+    .order_by(_U.check_at, _U.id)
+    .limit(AT_ONCE)
+)
+_PROVIDERS: sa.BindParameter[Any] = sa.bindparam("providers", expanding=True)
+_OF_RUN = (_U.run_id == sa.bindparam("run_id"), _U.provider.in_(_PROVIDERS))
+_RUNS_BESIDE = sa.select(_R.id).where(_R.state == "running", _R.id != sa.bindparam("run_id"))
+_NEXT_DUE = (
+    sa.select(sa.func.min(_K.next_poll_at)).where(
+        _K.state == "open",
+        _K.provider.in_(_PROVIDERS),
+        _K.submitted_at >= sa.bindparam("since"),
+        _K.run_id.not_in(_RUNS_BESIDE),
+    ),
+    sa.select(sa.func.min(_U.check_at)).where(
+        _U.check_at.is_not(None),
+        sa.or_(_U.state != UnlockState.PLANNED.value, _U.check_at > sa.bindparam("now")),
+        *_OF_RUN,
+    ),
+    sa.select(sa.func.min(_U.not_before)).where(
+        _U.state == UnlockState.PLANNED.value,
+        _U.check_at.is_(None),
+        _U.not_before > sa.bindparam("now"),
+        *_OF_RUN,
+    ),
+)
 
 
 class Polls:
@@ -37,20 +99,7 @@ class Polls:
             looked: tasks that had their one look.
             older: those submitted before the run began, or those submitted since.
         """
-        c = t.task.c
-        query = (
-            sa.select(t.task)
-            .where(
-                c.provider == source.name,
-                c.account == source.account,
-                c.state == "open",
-                c.next_poll_at <= now,
-                c.submitted_at < since if older else c.submitted_at >= since,
-                c.id.not_in(looked),
-            )
-            .order_by(c.next_poll_at, c.id)
-            .limit(AT_ONCE)
-        )
+        values = {"provider": source.name, "account": source.account, "now": now, "since": since}
         with self._db.read() as connection:
             return [
                 TaskRow(
@@ -62,17 +111,14 @@ class Polls:
                     row.submitted_at,
                     row.next_poll_at,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(_due_tasks(older=older), {**values, "looked": list(looked)})
             ]
 
     def has_older_tasks(self, source: Source, since: datetime) -> bool:
         """Whether anything is open that was submitted before a run began."""
-        c = t.task.c
-        query = sa.select(c.id).where(
-            c.provider == source.name, c.account == source.account, c.state == "open", c.submitted_at < since
-        )
+        values = {"provider": source.name, "account": source.account, "since": since}
         with self._db.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            return connection.execute(_OLDER_TASK, values).first() is not None
 
     def people_of(self, task: TaskRow) -> dict[str, int]:
         """The persons still waiting in a task, with their unlock ids."""
@@ -110,25 +156,9 @@ class Polls:
                 it would be under way.
             until: nothing later than this counts.
         """
-        k, r = t.task.c, t.run.c
-        others = sa.select(r.id).where(r.state == "running", r.id != run_id)
-        planned = sa.and_(_U.state == UnlockState.PLANNED.value, _U.check_at.is_(None))
-        queries = (
-            sa.select(sa.func.min(k.next_poll_at)).where(
-                k.state == "open", k.provider.in_(providers), k.submitted_at >= since, k.run_id.not_in(others)
-            ),
-            sa.select(sa.func.min(_U.check_at)).where(
-                _U.check_at.is_not(None),
-                sa.or_(_U.state != UnlockState.PLANNED.value, _U.check_at > now),
-                _U.run_id == run_id,
-                _U.provider.in_(providers),
-            ),
-            sa.select(sa.func.min(_U.not_before)).where(
-                planned, _U.not_before > now, _U.run_id == run_id, _U.provider.in_(providers)
-            ),
-        )
+        values = {"run_id": run_id, "since": since, "providers": list(providers), "now": now}
         with self._db.read() as connection:
-            times = [connection.scalar(query) for query in queries]
+            times = [connection.scalar(query, values) for query in _NEXT_DUE]
         return min((time for time in times if time is not None and time <= until), default=None)
 
     def claim_task(self, task: TaskRow, until: datetime) -> bool:
@@ -218,29 +248,7 @@ class Polls:
 
     def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
         """Unlocks whose person is to be read now."""
-        query = (
-            sa.select(
-                _U.id,
-                _U.provider,
-                _U.channel,
-                _U.person,
-                _U.state,
-                _U.checks,
-                _U.resubmitted,
-                _U.reason,
-                _U.check_at,
-                _U.attempt_id,
-            )
-            .where(
-                _U.provider == source.name,
-                _U.account == source.account,
-                _U.check_at <= now,
-                _U.state != UnlockState.FINAL.value,
-                _U.channel != Channel.EVENT.value,  # its answer is read by repeating the request, which is free
-            )
-            .order_by(_U.check_at, _U.id)
-            .limit(AT_ONCE)
-        )
+        values = {"provider": source.name, "account": source.account, "now": now}
         with self._db.read() as connection:
             return [
                 CheckRow(
@@ -255,7 +263,7 @@ class Polls:
                     row.check_at,
                     row.attempt_id is not None,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(_DUE_CHECKS, values)
             ]
 
     def is_for_another_run(self, check: CheckRow, run_id: str) -> bool:

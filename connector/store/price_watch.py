@@ -14,6 +14,37 @@ from connector.store.database import Database
 from connector.store.meta import put_value
 
 _A, _E, _M, _O, _U = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.unlock.c
+_KEPT = sa.select(_M.value).where(_M.key == sa.bindparam("key"))
+_OBSERVATIONS = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_(sa.bindparam("ids", expanding=True)))
+_OBSERVATION_BEFORE = (
+    sa.select(_O.id)
+    .where(
+        _O.provider == sa.bindparam("provider"), _O.account == sa.bindparam("account"), _O.id < sa.bindparam("until")
+    )
+    .order_by(_O.id.desc())
+    .limit(1)
+)
+_ENTRIES_SINCE = (
+    _E.id > sa.bindparam("last_entry"),
+    _E.provider == sa.bindparam("provider"),
+    _E.account == sa.bindparam("account"),
+)
+_CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
+    *_ENTRIES_SINCE, _E.kind == EntryKind.CHARGE.value, _E.credits > 0
+)
+_HELD_SINCE = (
+    sa.select(_A.channel, sa.func.sum(_E.credits))
+    .join(t.attempt, _A.id == _E.attempt_id)
+    .where(*_ENTRIES_SINCE, _E.kind == EntryKind.HOLD.value)
+    .group_by(_A.channel)
+)
+_PRICES = sa.select(sa.func.coalesce(sa.func.sum(_U.price_credits), 0)).where(
+    _U.provider == sa.bindparam("provider"), _U.account == sa.bindparam("account")
+)
+_OPEN_CREDITS = (
+    _PRICES.where(_U.hold == Hold.OPEN.value, _U.free.is_(False)),
+    _PRICES.where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value),
+)
 
 
 class PriceWatch:
@@ -24,10 +55,8 @@ class PriceWatch:
 
     def interval(self, source: Source, observation_id: int) -> Interval | None:
         """The time between an observation and the one before it; None where there is none before."""
-        mine = (_O.provider == source.name, _O.account == source.account)
-        query = sa.select(_O.id).where(*mine, _O.id < observation_id).order_by(_O.id.desc()).limit(1)
         with self._db.read() as connection:
-            since = connection.scalar(query)
+            since = connection.scalar(_OBSERVATION_BEFORE, _mine(source) | {"until": observation_id})
             if since is None:
                 return None
             fall = _fall(connection, source, since, observation_id)
@@ -50,7 +79,7 @@ class PriceWatch:
     def suspicion(self, source: Source, channel: Channel) -> Suspicion | None:
         """What speaks for another price than that of the settings; None while nothing does."""
         with self._db.read() as connection:
-            kept = connection.scalar(sa.select(_M.value).where(_M.key == _key(source, channel)))
+            kept = connection.scalar(_KEPT, {"key": _key(source, channel)})
         found = None if kept is None else Suspicion(**json.loads(kept))
         return found if found is not None and found.price == source.prices.by_channel.get(channel) else None
 
@@ -65,15 +94,10 @@ class PriceWatch:
 
 
 def _fall(connection: sa.Connection, source: Source, since: int, until: int) -> Fall | None:
-    query = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_((since, until)))
-    rows = {row.id: row for row in connection.execute(query)}
+    rows = {row.id: row for row in connection.execute(_OBSERVATIONS, {"ids": [since, until]})}
     if len(rows) < 2:
         return None
-    charged = connection.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
-            *_entries_since(source, rows[since].last_entry), _E.kind == EntryKind.CHARGE.value, _E.credits > 0
-        )
-    )
+    charged = connection.scalar(_CHARGED_SINCE, _mine(source) | {"last_entry": rows[since].last_entry})
     most = _open_credits(connection, source) + int(charged or 0)
     return Fall(since, rows[since].balance - rows[until].balance, most)
 
@@ -81,28 +105,17 @@ def _fall(connection: sa.Connection, source: Source, since: int, until: int) -> 
 def _new_holds(connection: sa.Connection, source: Source, since: int) -> dict[str, int]:
     """Credits held for new purchases since an observation, by channel."""
     first = connection.scalar(sa.select(_O.last_entry).where(_O.id == since))
-    query = (
-        sa.select(_A.channel, sa.func.sum(_E.credits))
-        .join(t.attempt, _A.id == _E.attempt_id)
-        .where(*_entries_since(source, int(first or 0)), _E.kind == EntryKind.HOLD.value)
-        .group_by(_A.channel)
-    )
-    return {channel: int(credits_) for channel, credits_ in connection.execute(query)}
+    rows = connection.execute(_HELD_SINCE, _mine(source) | {"last_entry": int(first or 0)})
+    return {channel: int(credits_) for channel, credits_ in rows}
 
 
-def _entries_since(source: Source, last_entry: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return _E.id > last_entry, _E.provider == source.name, _E.account == source.account
+def _mine(source: Source) -> dict[str, object]:
+    return {"provider": source.name, "account": source.account}
 
 
 def _open_credits(connection: sa.Connection, source: Source) -> int:
     """Credits of purchases under way that the vendor may charge, or may have charged."""
-    mine = (_U.provider == source.name, _U.account == source.account)
-    total = sa.func.coalesce(sa.func.sum(_U.price_credits), 0)
-    held = connection.scalar(sa.select(total).where(_U.hold == Hold.OPEN.value, _U.free.is_(False), *mine))
-    prior = connection.scalar(
-        sa.select(total).where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value, *mine)
-    )
-    return int(held or 0) + int(prior or 0)
+    return sum(int(connection.scalar(query, _mine(source)) or 0) for query in _OPEN_CREDITS)
 
 
 def _count(credits_: int, source: Source, channel: str) -> int:

@@ -67,7 +67,7 @@ def with_purchase() -> sa.ColumnElement[bool]:
 _STILL_WAITS = (_W.state != "done", _R.state == "open")
 
 
-def unwanted_value() -> sa.ColumnElement[bool]:
+def _unwanted_value() -> sa.ColumnElement[bool]:
     """A value that no record waits for, neither at its own purchase nor at a newer one of the same without a result.
 
     The newer purchase may end without a value, and then takes this one.
@@ -87,6 +87,8 @@ def unwanted_value() -> sa.ColumnElement[bool]:
     )
     return sa.and_(_U.value.is_not(None), ~sa.exists(own.correlate(t.unlock)), ~sa.exists(repeat.correlate(t.unlock)))
 
+
+UNWANTED_VALUE = _unwanted_value()
 
 UPDATE_RECORD = (
     sa.update(t.record)

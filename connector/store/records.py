@@ -13,20 +13,46 @@ from connector.store.record_sql import (
     NOTE_RECORD,
     PARK_WANT,
     UNUSABLE,
+    UNWANTED_VALUE,
     UPDATE_RECORD,
     UPDATE_WANT,
     begun,
     in_plans,
     may_be_repeated,
     show,
-    unwanted_value,
 )
 from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
 from connector.store.seal import Seal
 from connector.store.words import Words
 
 _U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
-_INCOMPLETE = ("lookup", "open", "held")
+# Statements that every turn of a run executes are built once: building one costs more than running it.
+_ENDED = (
+    sa.select(
+        t.want,
+        _R.mapping,
+        _U.provider,
+        sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_U.result).label("result"),
+        sa.func.coalesce(_N.reason, _U.reason).label("why"),
+        _U.value.is_not(None).label("has"),
+    )
+    .join(t.record, _R.id == _W.record_id)
+    .join(t.unlock, _U.id == _W.unlock_id)
+    .outerjoin(t.unusable_value, UNUSABLE)
+    .where(
+        _R.run_id == sa.bindparam("run_id"),
+        _R.state == "open",
+        _W.state == "open",
+        _U.state == UnlockState.FINAL.value,
+        sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None), _N.reason.is_not(None)),
+    )
+)
+_ENDED_OF = _ENDED.where(_U.id.in_(sa.bindparam("ids", expanding=True)))
+_IS_INCOMPLETE = sa.exists(
+    sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(("lookup", "open", "held")))
+)
+_OPEN = sa.select(_R.id).where(_R.run_id == sa.bindparam("run_id"), _R.state == "open").order_by(_R.mapping, _R.id)
+_COMPLETE, _STILL_INCOMPLETE = _OPEN.where(~_IS_INCOMPLETE), _OPEN.where(_IS_INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,32 +205,12 @@ class Records(Words):
             run_id: whose records count.
             unlock_ids: look only at these; None looks at all.
         """
-        query = (
-            sa.select(
-                t.want,
-                _R.mapping,
-                _U.provider,
-                sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_U.result).label("result"),
-                sa.func.coalesce(_N.reason, _U.reason).label("why"),
-                _U.value.is_not(None).label("has"),
-            )
-            .join(t.record, _R.id == _W.record_id)
-            .join(t.unlock, _U.id == _W.unlock_id)
-            .outerjoin(t.unusable_value, UNUSABLE)
-            .where(
-                _R.run_id == run_id,
-                _R.state == "open",
-                _W.state == "open",
-                _U.state == UnlockState.FINAL.value,
-                sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None), _N.reason.is_not(None)),
-            )
-        )
-        if unlock_ids is not None:
-            query = query.where(_U.id.in_(unlock_ids))
+        query = _ENDED if unlock_ids is None else _ENDED_OF
+        values = {"run_id": run_id} | ({} if unlock_ids is None else {"ids": list(unlock_ids)})
         with self._db.read() as connection:
             return [
                 EndedWant(want_of(r), r.record_id, r.mapping, r.provider, Result(r.result), bool(r.has), r.why)
-                for r in connection.execute(query)
+                for r in connection.execute(query, values)
             ]
 
     def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
@@ -229,18 +235,15 @@ class Records(Words):
 
     def complete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
         """Open records of this run that wait for nothing but their write."""
-        incomplete = sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(_INCOMPLETE))
-        return self._open(run_id, ~sa.exists(incomplete), exclude, limit)
+        return self._open(_COMPLETE, run_id, exclude, limit)
 
     def incomplete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
         """Open records of this run that still wait for a vendor, a lookup or a later run."""
-        incomplete = sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(_INCOMPLETE))
-        return self._open(run_id, sa.exists(incomplete), exclude, limit)
+        return self._open(_STILL_INCOMPLETE, run_id, exclude, limit)
 
-    def _open(self, run_id: str, condition: sa.ColumnElement[bool], exclude: set[int], limit: int) -> list[RecordRow]:
-        query = sa.select(_R.id).where(_R.run_id == run_id, _R.state == "open", condition).order_by(_R.mapping, _R.id)
+    def _open(self, query: sa.Select[int], run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
         with self._db.read() as connection:
-            ids = [found for found in connection.scalars(query) if found not in exclude]
+            ids = [found for found in connection.scalars(query, {"run_id": run_id}) if found not in exclude]
             return records_with_wants(connection, ids[:limit])
 
     def words_of(self, unlock_ids: Iterable[int]) -> dict[int, UnlockWord]:
@@ -300,12 +303,12 @@ class Records(Words):
     def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
         for part in chunks(want_ids):
             theirs = sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))
-            connection.execute(sa.update(t.unlock).where(_U.id.in_(theirs), unwanted_value()).values(value=None))
+            connection.execute(sa.update(t.unlock).where(_U.id.in_(theirs), UNWANTED_VALUE).values(value=None))
 
     def erase_unwanted(self) -> int:
         """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
         with self._db.write() as connection:
-            erased = connection.execute(sa.update(t.unlock).where(unwanted_value()).values(value=None))
+            erased = connection.execute(sa.update(t.unlock).where(UNWANTED_VALUE).values(value=None))
         return erased.rowcount
 
     def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:

@@ -10,6 +10,7 @@ An answer finds its repeat in one of three states:
 - sent: both answers count, each for its own request. A value of the first serves the repeat too (`older_values`).
 """
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,8 +48,12 @@ def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
     return _U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None)
 
 
-def receipt_waits(now: datetime) -> sa.ColumnElement[bool]:
-    """Whether a callback receipt of the request that this purchase repeats is still to be confirmed."""
+@functools.cache
+def receipt_waits() -> sa.ColumnElement[bool]:
+    """Whether a callback receipt of the request that this purchase repeats is still to be confirmed.
+
+    A statement with this condition needs the parameters of `receipts_at`.
+    """
     older = t.unlock.alias()
     firsts = sa.select(older.c.attempt_id).where(*newer_of(older)).correlate(t.unlock)
     waiting = (
@@ -57,12 +62,17 @@ def receipt_waits(now: datetime) -> sa.ColumnElement[bool]:
         .where(
             _H.state == "waiting",
             _A.state == "lost",
-            _H.received_at > now - RECEIPT_HOLDS,
+            _H.received_at > sa.bindparam("receipts_since"),
             sa.or_(_H.attempt_id == _U.prior_attempt_id, _H.attempt_id.in_(firsts)),
         )
         .correlate(t.unlock)
     )
     return sa.and_(sa.or_(_U.prior_attempt_id.is_not(None), _U.generation > 1), sa.exists(waiting))
+
+
+def receipts_at(now: datetime) -> dict[str, datetime]:
+    """The parameters of `receipt_waits`."""
+    return {"receipts_since": now - RECEIPT_HOLDS}
 
 
 def resume_unsent(connection: sa.Connection, attempt_id: str, now: datetime) -> None:
@@ -148,6 +158,12 @@ def _in_task(task_id: object) -> dict[str, object]:
 
 def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: datetime) -> None:
     """Purchases just planned whose first request was answered late and still runs: they wait for its task."""
+    for part in chunks(unlock_ids):
+        connection.execute(_join_late_tasks(), {"ids": list(part), "now": now})
+
+
+@functools.cache
+def _join_late_tasks() -> sa.Update:
     older = t.unlock.alias()
     task_id = (
         sa.select(_K.id)
@@ -164,12 +180,11 @@ def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: d
         .correlate(t.unlock)
         .scalar_subquery()
     )
-    for part in chunks(unlock_ids):
-        connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id.in_(part), *never_sent(), task_id.is_not(None))
-            .values(**_in_task(task_id), state_at=now)
-        )
+    return (
+        sa.update(t.unlock)
+        .where(_U.id.in_(sa.bindparam("ids", expanding=True)), *never_sent(), task_id.is_not(None))
+        .values(**_in_task(task_id), state_at=sa.bindparam("now"))
+    )
 
 
 def _open_task_of_first() -> sa.ScalarSelect[int]:
@@ -200,25 +215,31 @@ def after_return(connection: sa.Connection, unlock_ids: Sequence[int], taken_at:
         taken_at: when the attempt took them; a value that an older purchase has brought since is theirs.
         now: the ledger's time.
     """
+    for part in chunks(unlock_ids):
+        connection.execute(_go_on_with_first(), {"ids": list(part), "now": now})
+    take_older_values(connection, unlock_ids, now, taken_at)
+    join_late_tasks(connection, unlock_ids, now)
+
+
+@functools.cache
+def _go_on_with_first() -> sa.Update:
     first = t.attempt.alias()
     answered = sa.exists(sa.select(first.c.id).where(first.c.id == _U.prior_attempt_id, first.c.state == "submitted"))
     task_id = _open_task_of_first()
-    for part in chunks(unlock_ids):
-        connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id.in_(part), _U.state == UnlockState.PLANNED.value, answered)
-            .values(
-                state=sa.case((task_id.is_not(None), UnlockState.SUBMITTED.value), else_=UnlockState.UNKNOWN.value),
-                task_id=task_id,
-                attempt_id=_U.prior_attempt_id,
-                hold=_U.prior_hold,
-                mapping=_U.prior_mapping,
-                check_at=sa.case((task_id.is_not(None), sa.null()), else_=sa.literal(now, _U.check_at.type)),
-                **NO_PRIOR,
-            )
+    now = sa.bindparam("now", type_=_U.check_at.type)
+    return (
+        sa.update(t.unlock)
+        .where(_U.id.in_(sa.bindparam("ids", expanding=True)), _U.state == UnlockState.PLANNED.value, answered)
+        .values(
+            state=sa.case((task_id.is_not(None), UnlockState.SUBMITTED.value), else_=UnlockState.UNKNOWN.value),
+            task_id=task_id,
+            attempt_id=_U.prior_attempt_id,
+            hold=_U.prior_hold,
+            mapping=_U.prior_mapping,
+            check_at=sa.case((task_id.is_not(None), sa.null()), else_=now),
+            **NO_PRIOR,
         )
-    take_older_values(connection, unlock_ids, now, taken_at)
-    join_late_tasks(connection, unlock_ids, now)
+    )
 
 
 def uncharge(connection: sa.Connection, unlock_ids: Sequence[int], attempt_id: str, now: datetime) -> None:

@@ -23,6 +23,7 @@ from connector.store.stored_times import keep_latest_stamp, latest_stamp
 
 _KEY = "restored"
 _U, _M = t.unlock.c, t.meta.c
+_STATE = sa.select(_M.value).where(_M.key == _KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class RestoredCopy:
 
 def restored_state(connection: sa.Connection) -> Restored | None:
     """As `RestoredCopy.state`, within a transaction."""
-    text = connection.scalar(sa.select(_M.value).where(_M.key == _KEY))
+    text = connection.scalar(_STATE)
     return None if text is None else Restored.from_json(text)
 
 

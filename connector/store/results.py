@@ -21,6 +21,53 @@ from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, en
 
 _U = t.unlock.c
 _BEFORE_FINAL = frozenset(state.value for state in sources_of(UnlockState.FINAL))
+_MONEY_OF = (
+    sa.select(*MONEY)
+    .where(
+        _U.id.in_(sa.bindparam("ids", expanding=True)),
+        _U.state.in_(sa.bindparam("states", expanding=True)),
+    )
+    .with_for_update()
+)
+_WRITE_FINAL = (
+    sa.update(t.unlock)
+    .where(_U.id == sa.bindparam("key"))
+    .values(
+        state=UnlockState.FINAL.value,
+        result=sa.bindparam("new_result"),
+        reason=sa.bindparam("new_reason"),
+        hold=sa.bindparam("new_hold"),
+        charged_credits=sa.bindparam("new_cost"),
+        value=sa.bindparam("new_value"),
+        value_hash=sa.bindparam("new_hash"),
+        check_at=None,
+        **NO_PRIOR,
+        state_at=sa.bindparam("now"),
+        final_at=sa.bindparam("now"),
+    )
+)
+_DUE_REREADS = (
+    sa.select(_U.id, _U.provider, _U.channel, _U.person, t.task.c.vendor_id)
+    .distinct()
+    .select_from(
+        t.unlock.join(t.want, t.want.c.unlock_id == _U.id)
+        .join(t.record, t.record.c.id == t.want.c.record_id)
+        .outerjoin(t.task, t.task.c.id == _U.task_id)
+        .outerjoin(t.unusable_value, UNUSABLE)
+    )
+    .where(
+        _U.provider == sa.bindparam("provider"),
+        _U.account == sa.bindparam("account"),
+        _U.state == UnlockState.FINAL.value,
+        _U.result == Result.DELIVERED.value,
+        _U.value.is_(None),
+        t.want.c.state == "open",
+        t.record.c.run_id == sa.bindparam("run_id"),
+        t.record.c.state == "open",
+        t.unusable_value.c.reason.is_(None),
+    )
+    .limit(AT_ONCE)
+)
 
 
 class Results(Polls):
@@ -49,9 +96,7 @@ class Results(Polls):
             rows = [
                 row
                 for part in chunks(list(wanted))
-                for row in connection.execute(
-                    sa.select(*MONEY).where(_U.id.in_(part), _U.state.in_(states)).with_for_update()
-                )
+                for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)})
             ]
             if not rows:
                 return []
@@ -61,7 +106,7 @@ class Results(Polls):
                 settlement = wanted[row.id]
                 ended = end_shares(sums, row, charged=settlement.charged)
                 updates.append(self._final_row(settlement, ended, now))
-            self._write_final(connection, updates)
+            connection.execute(_WRITE_FINAL, updates)
             append_sums(connection, sums, now)
             without = [row.id for row in rows if wanted[row.id].result is not Result.DELIVERED]
             take_older_values(connection, without, now)
@@ -79,26 +124,6 @@ class Results(Polls):
             "new_hash": None if value is None else self._seal.hash(value),
             "now": now,
         }
-
-    def _write_final(self, connection: sa.Connection, updates: list[dict[str, object]]) -> None:
-        connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id == sa.bindparam("key"))
-            .values(
-                state=UnlockState.FINAL.value,
-                result=sa.bindparam("new_result"),
-                reason=sa.bindparam("new_reason"),
-                hold=sa.bindparam("new_hold"),
-                charged_credits=sa.bindparam("new_cost"),
-                value=sa.bindparam("new_value"),
-                value_hash=sa.bindparam("new_hash"),
-                check_at=None,
-                **NO_PRIOR,
-                state_at=sa.bindparam("now"),
-                final_at=sa.bindparam("now"),
-            ),
-            updates,
-        )
 
     def improve(self, unlock_id: int, value: str, now: datetime, *, charged: bool = False) -> bool:
         """Evidence that costs nothing turns not found or failed into delivered, newer purchases too; whether it did.
@@ -201,32 +226,11 @@ class Results(Polls):
 
     def due_rereads(self, source: Source, run_id: str) -> list[RereadRow]:
         """Delivered unlocks without a value that records of this run hang on."""
-        query = (
-            sa.select(_U.id, _U.provider, _U.channel, _U.person, t.task.c.vendor_id)
-            .distinct()
-            .select_from(
-                t.unlock.join(t.want, t.want.c.unlock_id == _U.id)
-                .join(t.record, t.record.c.id == t.want.c.record_id)
-                .outerjoin(t.task, t.task.c.id == _U.task_id)
-                .outerjoin(t.unusable_value, UNUSABLE)
-            )
-            .where(
-                _U.provider == source.name,
-                _U.account == source.account,
-                _U.state == UnlockState.FINAL.value,
-                _U.result == Result.DELIVERED.value,
-                _U.value.is_(None),
-                t.want.c.state == "open",
-                t.record.c.run_id == run_id,
-                t.record.c.state == "open",
-                t.unusable_value.c.reason.is_(None),
-            )
-            .limit(AT_ONCE)
-        )
+        values = {"provider": source.name, "account": source.account, "run_id": run_id}
         with self._db.read() as connection:
             return [
                 RereadRow(row.id, row.provider, Channel(row.channel), row.person, row.vendor_id)
-                for row in connection.execute(query)
+                for row in connection.execute(_DUE_REREADS, values)
             ]
 
     def reseal(self, unlock_id: int, value: str) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from connector.store.mark import MarkedHold
 T = TypeVar("T")
 _CHANNELS = {channel.value: channel for channel in Channel}  # a lookup is ten times faster than the enumeration's call
 IN_CHUNK = 500  # ids in one IN list
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_RECORDS = sa.select(t.record).where(t.record.c.id.in_(_IDS))
+_WANTS = sa.select(t.want).where(t.want.c.record_id.in_(_IDS)).order_by(t.want.c.id)
 
 
 def chunks(rows: Sequence[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
@@ -203,9 +206,9 @@ def records_with_wants(connection: sa.Connection, record_ids: Sequence[int]) -> 
     records: dict[int, sa.Row[tuple[object, ...]]] = {}
     wants: dict[int, list[WantRow]] = {}
     for part in chunks(record_ids):
-        for row in connection.execute(sa.select(t.record).where(t.record.c.id.in_(part))):
+        for row in connection.execute(_RECORDS, {"ids": list(part)}):
             records[row.id] = row
-        for row in connection.execute(sa.select(t.want).where(t.want.c.record_id.in_(part)).order_by(t.want.c.id)):
+        for row in connection.execute(_WANTS, {"ids": list(part)}):
             wants.setdefault(row.record_id, []).append(want_of(row))
     return [_record_of(records[key], wants.get(key, [])) for key in record_ids if key in records]
 

@@ -19,7 +19,15 @@ from connector.store.seal import Seal
 
 LATEST = "latest"
 STATUS = "status:"  # before the hash of a status: our word on the work, and no value
-_RUN, _C = t.run.c, t.change.c
+_RUN, _C, _U, _R = t.run.c, t.change.c, t.unlock.c, t.record.c
+_OPEN_UNLOCKS = (
+    sa.select(_U.provider, _U.state, sa.func.count())
+    .where(_U.state.in_(("submitting", "submitted", "unknown")))
+    .group_by(_U.provider, _U.state)
+)
+_OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == "open")
+_OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == "open")
+_PARKED_RECORDS = _OPEN_RECORDS.where(_R.parked_version.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,23 +280,13 @@ class Runs:
 
     def open_counts(self) -> OpenCounts:
         """What later runs will go on with."""
-        u, k, r = t.unlock.c, t.task.c, t.record.c
         with self._db.read() as connection:
-            unlocks = connection.execute(
-                sa.select(u.provider, u.state, sa.func.count())
-                .where(u.state.in_(("submitting", "submitted", "unknown")))
-                .group_by(u.provider, u.state)
-            )
+            unlocks = connection.execute(_OPEN_UNLOCKS)
             return OpenCounts(
                 unlocks={(provider, state): count for provider, state, count in unlocks},
-                tasks=int(connection.scalar(sa.select(sa.func.count()).where(k.state == "open")) or 0),
-                records=int(connection.scalar(sa.select(sa.func.count()).where(r.state == "open")) or 0),
-                parked=int(
-                    connection.scalar(
-                        sa.select(sa.func.count()).where(r.state == "open", r.parked_version.is_not(None))
-                    )
-                    or 0
-                ),
+                tasks=int(connection.scalar(_OPEN_TASKS) or 0),
+                records=int(connection.scalar(_OPEN_RECORDS) or 0),
+                parked=int(connection.scalar(_PARKED_RECORDS) or 0),
             )
 
 

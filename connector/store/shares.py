@@ -13,6 +13,7 @@ from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 
 _U = t.unlock.c
+_ATTEMPT = sa.select(t.attempt).where(t.attempt.c.id == sa.bindparam("id"))
 AnyRow = Any  # a row of a query over some columns
 Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
 AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
@@ -73,5 +74,5 @@ def append_sums(connection: sa.Connection, sums: Sums, now: datetime) -> None:
     for (attempt_id, mapping, kind), price in sums.items():
         by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
     for attempt_id, entries in by_attempt.items():
-        attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one()
+        attempt = connection.execute(_ATTEMPT, {"id": attempt_id}).one()
         append(connection, Payer.of(attempt), entries, now)

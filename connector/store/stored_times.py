@@ -55,12 +55,15 @@ _FACTS: Sequence[sa.Column[datetime]] = (
 )
 _DAYS: Sequence[sa.Column[str]] = (t.entry.c.budget_day, t.attempt.c.budget_day)
 # The newest rows, by number, show whether a clock was wrong.
-_NEWEST: Sequence[tuple[sa.Column[int], sa.Column[datetime]]] = (
-    (t.entry.c.id, t.entry.c.at),
-    (t.task.c.id, t.task.c.submitted_at),
-    (t.record.c.id, t.record.c.opened_at),
-    (t.observation.c.id, t.observation.c.began_at),
-    (t.change.c.id, t.change.c.at),
+_NEWEST = tuple(
+    sa.select(time).order_by(number.desc()).limit(1)
+    for number, time in (
+        (t.entry.c.id, t.entry.c.at),
+        (t.task.c.id, t.task.c.submitted_at),
+        (t.record.c.id, t.record.c.opened_at),
+        (t.observation.c.id, t.observation.c.began_at),
+        (t.change.c.id, t.change.c.at),
+    )
 )
 
 
@@ -129,7 +132,7 @@ def _reset_permits(connection: sa.Connection, now: datetime) -> int:
 
 
 def _latest_fact(connection: sa.Connection) -> datetime | None:
-    newest = (connection.scalar(sa.select(time).order_by(number.desc()).limit(1)) for number, time in _NEWEST)
+    newest = (connection.scalar(query) for query in _NEWEST)
     return max([one for one in newest if one is not None], default=None)
 
 
