@@ -6,7 +6,6 @@ The simulated clocks run faster; `scale` is what every wait of the connector is 
 import json
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 from commands import ENTRY_POINT, clean_environment
+from forked_commands import Running, started
 
 from connector.app.rehearsal import environment
 from connector.simulator.clock import SimClock
@@ -57,7 +57,7 @@ class Company:
         self.facts = seed_bulk(self.simulator, leads)
         self.simulator.lensmor.rate_limit = 600
         self.urls = self.simulator.start()
-        self.processes: list[subprocess.Popen[str]] = []
+        self.processes: list[Running] = []
         settings = environment(self.urls) | {
             "CONNECTOR_TIME_SCALE": str(scale),
             "LENSMOR_REQUESTS_PER_MINUTE": "600",
@@ -68,17 +68,15 @@ class Company:
         (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         (folder / "lead.yaml").write_text(MAPPING)
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str) -> Running:
         """A command as a process of its own, its words in a file each."""
         number = len(self.processes)
         with (self.folder / f"{number}.out").open("w") as out, (self.folder / f"{number}.err").open("w") as err:
-            made = subprocess.Popen(  # noqa: S603 the connector itself
-                [*ENTRY_POINT, *args], cwd=self.folder, env=clean_environment(), stdout=out, stderr=err, text=True
-            )
+            made = started([*ENTRY_POINT, *args], cwd=self.folder, env=clean_environment(), stdout=out, stderr=err)
         self.processes.append(made)
         return made
 
-    def words(self, process: subprocess.Popen[str]) -> str:
+    def words(self, process: Running) -> str:
         """What a process said on standard error so far."""
         return (self.folder / f"{self.processes.index(process)}.err").read_text()
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from commands import ENTRY_POINT, Said, clean_environment
+from forked_commands import Running, started
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.rehearsal import CLIENT_SECRET, KEYS, environment
@@ -179,18 +180,24 @@ class Office:
         decent(result)
         return result
 
-    def start(self, *args: str, **environment: str) -> "subprocess.Popen[str]":
-        """Start a command as a process of its own, with a few more variables in its environment."""
-        return subprocess.Popen(  # noqa: S603 the connector itself
+    def start(self, *args: str, fresh: bool = False, **environment: str) -> Running:
+        """Start a command as a process of its own, with a few more variables in its environment.
+
+        Args:
+            args: after `connector`.
+            fresh: as an interpreter that begins from nothing.
+            environment: the variables.
+        """
+        return started(
             [*ENTRY_POINT, *args],
             cwd=self.folder,
             env=clean_environment() | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            fresh=fresh,
         )
 
-    def finish(self, process: "subprocess.Popen[str]") -> Said:
+    def finish(self, process: Running) -> Said:
         """Wait for a process."""
         out, err = process.communicate(timeout=60)
         result = Said(process.returncode, out, err)

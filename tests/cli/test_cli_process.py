@@ -63,7 +63,7 @@ def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(office: O
     office.simulator.lensmor.task_seconds = 1e9
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = office.start("sync", "-m", "lead")
+        process = office.start("sync", "-m", "lead", fresh=True)
     finally:
         signal.signal(signal.SIGINT, before)
     _until(lambda: office.paid_posts == 2)
@@ -105,7 +105,7 @@ def test_a_second_sync_while_one_is_at_work_is_exit_5(office: Office) -> None:
 def test_a_reader_who_goes_away_changes_no_exit_code(office: Office, form: tuple[str, ...]) -> None:
     office.lead()
     office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="0")
-    process = office.start("sync", "-m", "lead", *form)
+    process = office.start("sync", "-m", "lead", *form, fresh=not form)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
@@ -120,7 +120,7 @@ def test_a_terminal_that_cannot_show_a_name_is_no_fault(office: Office) -> None:
     office.simulator.lensmor.add_event(
         SimEvent("9004", "52108", "関西オートメーション展", "2027-06-09", "2027-06-11", "Osaka", "Japan")
     )
-    result = office.finish(office.start("events", "list", PYTHONIOENCODING="ascii"))
+    result = office.finish(office.start("events", "list", fresh=True, PYTHONIOENCODING="ascii"))
     assert result.code == 0
     assert "52108" in result.out
     assert "?????" in result.out

@@ -2,12 +2,12 @@
 
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from company import Company, company, free_port, is_ready, wait_until
+from forked_commands import Running
 
 HANDED = "Delegated to the running 'connector serve' or worker"
 
@@ -18,7 +18,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         yield made
 
 
-def _serve(house: Company) -> subprocess.Popen[str]:
+def _serve(house: Company) -> Running:
     port = free_port()
     serving = house.start("serve", "-m", "lead.yaml", "--port", str(port))
     wait_until(lambda: is_ready(port), "serve is ready")

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import pytest
 from cli_stage import Office
 from commands import ENTRY_POINT, clean_environment
+from forked_commands import started
 
 pytest_plugins = ("cli_fixtures",)
 PATIENCE_S = 60.0
@@ -55,16 +56,17 @@ class Screen:
 class Terminal:
     """A command with a terminal of its own."""
 
-    def __init__(self, office: Office, args: tuple[str, ...], columns: int) -> None:
+    def __init__(self, office: Office, args: tuple[str, ...], columns: int, fresh: bool) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        self.process = subprocess.Popen(  # noqa: S603 the connector itself
+        self.process = started(
             [*ENTRY_POINT, *args],
             cwd=office.folder,
             env=clean_environment() | {"TERM": "xterm", "COLUMNS": str(columns)},
             stdin=slave,
             stdout=slave,
             stderr=slave,
+            fresh=fresh,
         )
         os.close(slave)
         self.raw = ""
@@ -108,9 +110,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(office: Office, *args: str, columns: int = 100) -> Iterator[Terminal]:
+def terminal(office: Office, *args: str, columns: int = 100, fresh: bool = False) -> Iterator[Terminal]:
     """Start a command on a terminal of its own."""
-    made = Terminal(office, args, columns)
+    made = Terminal(office, args, columns, fresh)
     try:
         yield made
     finally:
@@ -164,7 +166,7 @@ def test_an_interrupt_at_a_question_is_130_and_ends_its_line(office: Office, ask
         "forget": ("forget", lead),
         "backfill": ("backfill", "-m", "lead", "--where", "LastName != null"),
     }
-    with terminal(office, *args[asking]) as shown:
+    with terminal(office, *args[asking], fresh=True) as shown:
         shown.read_until(lambda raw: "[y/N]" in raw)
         shown.process.send_signal(signal.SIGINT)
         assert shown.finish() == 130

@@ -3,7 +3,6 @@
 import queue
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from company import TOKEN, Company, company, free_port, is_ready, wait_until
+from forked_commands import Running
 
 SEED = 20_261_124
 SENDERS = 8
@@ -74,7 +74,7 @@ def _blow(house: Company, triggers: int, repeats: int) -> Storm:
     chance.shuffle(wanted)
     port = free_port()
 
-    def serve() -> subprocess.Popen[str]:
+    def serve() -> Running:
         process = house.start("serve", "-m", "lead.yaml", "--port", str(port))
         wait_until(lambda: is_ready(port), "serve is ready")
         return process

@@ -1,23 +1,23 @@
 """Workers of one ledger on PostgreSQL: one is killed, one stands still for a while, and the work is done once."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from company import Company, company, wait_until
+from forked_commands import Running
 
 BEGINS = '"event": "work begins"'
 EVERYBODY = "LastName != null"
 
 
-def _worker(house: Company) -> subprocess.Popen[str]:
+def _worker(house: Company) -> Running:
     return house.start("worker", "-m", "lead.yaml")
 
 
-def _busy(house: Company, workers: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+def _busy(house: Company, workers: list[Running]) -> list[Running]:
     """Those that are at work, whoever leads the run first."""
     began = [one for one in workers if BEGINS in house.words(one)]
     return began + [one for one in workers if one not in began]

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commands import clean_environment
+from forked_commands import Running, started
 from ledger_shelf import Shelf, open_ledger_at
 
 from connector.core.errors import LockedError
@@ -31,10 +33,12 @@ with ledger.drive() if sys.argv[3] == "drive" else ledger.locks.want():
 
 
 @contextmanager
-def another(path: Path, what: str = "drive") -> Iterator[subprocess.Popen[str]]:
+def another(path: Path, what: str = "drive") -> Iterator[Running]:
     """A process that drives the ledger, or wants it, until its standard input ends."""
     command = [sys.executable, "-c", HOLDER, str(path), str(Path(__file__).parent), what]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with started(
+        command, cwd=path.parent, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         yield process
@@ -115,21 +119,20 @@ print(*open_ledger(configure(None)).seal.fingerprints)
 
 
 def test_processes_that_make_a_new_ledger_at_once_share_its_key(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
     command = [sys.executable, "-c", OPENER, str(tmp_path)]
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
+    processes = [
+        started(command, cwd=tmp_path, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(2)
     ]
-    for process in started:
+    for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    for process in started:
+    for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    found = [process.communicate()[0].strip() for process in started]
-    assert [process.returncode for process in started] == [0, 0]
+    found = [process.communicate()[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert len(set(found)) == 1
     assert found[0]
     assert sorted(file.name for file in tmp_path.glob("*.key*")) == ["connector.db.key"]

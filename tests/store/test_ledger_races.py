@@ -5,6 +5,8 @@ import sys
 import threading
 from pathlib import Path
 
+from commands import clean_environment
+from forked_commands import started
 from ledger_shelf import PRICE, Shelf, open_ledger_at
 
 from connector.store.credits import CapRules
@@ -54,7 +56,7 @@ def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
     shelf.plan(*(str(number) for number in range(60)))
     command = [sys.executable, "-c", RACER, str(path), str(Path(__file__).parent)]
     racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        started(command, cwd=tmp_path, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(2)
     ]
     for racer in racers:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from commands import clean_environment
+from forked_commands import started
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_shelf import open_ledger_at
@@ -96,12 +98,10 @@ def test_migrating_twice_changes_nothing(url: str) -> None:
 MIGRATE = "import sys; from connector.store.database import Database; Database(sys.argv[1]).migrate()"
 
 
-def test_two_processes_may_migrate_at_once(url: str) -> None:
-    started = [
-        subprocess.Popen([sys.executable, "-c", MIGRATE, url], stderr=subprocess.PIPE, text=True)  # noqa: S603
-        for _ in range(2)
-    ]
-    ended = [(process.communicate()[1], process.returncode) for process in started]
+def test_two_processes_may_migrate_at_once(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MIGRATE, url]
+    processes = [started(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE) for _ in range(2)]
+    ended = [(process.communicate()[1], process.returncode) for process in processes]
     assert ended == [("", 0)] * 2
     database = Database(url)
     with database.read() as connection:
