@@ -82,19 +82,21 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize("url", NOT_ONE_HOST, ids=ascii)
-def test_what_could_be_read_in_two_ways_is_no_address(url: str) -> None:
-    assert not is_web_address(url)
-    assert not is_loopback(url)
-    with pytest.raises(ConfigurationError):
-        domain_of(url)
+def test_what_could_be_read_in_two_ways_is_no_address(subtests: pytest.Subtests) -> None:
+    for url in NOT_ONE_HOST:
+        with subtests.test(url=url):
+            assert not is_web_address(url)
+            assert not is_loopback(url)
+            with pytest.raises(ConfigurationError):
+                domain_of(url)
 
 
-@pytest.mark.parametrize(("url", "host"), HOSTS.items())
-def test_the_host_of_an_address(url: str, host: str) -> None:
-    found = web_address(url)
-    assert found is not None
-    assert found.host == host
+def test_the_host_of_an_address(subtests: pytest.Subtests) -> None:
+    for url, host in HOSTS.items():
+        with subtests.test(url=url, host=host):
+            found = web_address(url)
+            assert found is not None
+            assert found.host == host
 
 
 @given(st.text(alphabet=st.sampled_from("a.:/\\@[]%#?0x1-_ \t\u3002\uff0f")))
@@ -104,90 +106,95 @@ def test_a_host_is_letters_digits_hyphens_and_dots_or_ipv6(text: str) -> None:
     assert found is None or is_host(found.host) or is_host(f"[{found.host}]")
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost\\.evil.example", "evil.example\\@localhost", "evil@localhost", "a b", "[x]"]
-)
-def test_a_callers_host_header_is_read_as_strictly(host: str) -> None:
-    assert not is_own_name(host)
+NOT_OURS: list[str] = ["localhost\\.evil.example", "evil.example\\@localhost", "evil@localhost", "a b", "[x]"]
 
 
-@pytest.mark.parametrize("host", ["", "localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "x.localhost"])
-def test_our_own_names(host: str) -> None:
-    assert is_own_name(host)
+def test_a_callers_host_header_is_read_as_strictly() -> None:
+    wrong = [host for host in NOT_OURS if is_own_name(host)]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("url", "usable"),
-    [
-        ("http://proxy.example.com:3128", True),
-        ("http://user:pa55@proxy.example.com:3128", True),
-        ("http://user@@proxy.example.com", False),
-        ("http://user:pa\\55@proxy.example.com", False),
-        ("http://proxy.example.com\\@evil.example", False),
-    ],
-)
-def test_proxies(url: str, usable: bool) -> None:
-    assert is_proxy_address(url) is usable
+OURS: list[str] = ["", "localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "x.localhost"]
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        (f"postgresql://user:{PASSWORD}@db.example.com:5433/ledger", "db.example.com:5433/ledger"),
-        (f"postgresql://db.example.com/ledger?user=u&password={PASSWORD}", "db.example.com/ledger"),
-        (f"postgresql://u:{PASSWORD}%40%2F@[::1]:5433/ledger?sslmode=require", "[::1]:5433/ledger"),
-        (f"postgresql:///ledger?host=/var/run/postgresql&password={PASSWORD}", "/var/run/postgresql/ledger"),
-        (
-            f"postgresql:///ledger?host=a.example.com,b.example.com&password={PASSWORD}",
-            "a.example.com,b.example.com/ledger",
-        ),
-        (f"postgresql+psycopg://u:{PASSWORD}@h/d?sslpassword={PASSWORD}", "h/d"),
-    ],
-)
-def test_a_database_is_shown_without_user_and_password(url: str, shown: str) -> None:
-    assert str(database_address(url)) == shown
+def test_our_own_names() -> None:
+    wrong = [host for host in OURS if not is_own_name(host)]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"postgresql://u:p@{PASSWORD}@host/db",
-        f"postgresql://u:p/{PASSWORD}@host/db",
-        f"postgresql://u:12/{PASSWORD}@host/db",
-        f"postgresql://u:p?{PASSWORD}@host/db",
-        f"postgresql://u:p#{PASSWORD}@host/db",
-        f"postgresql://u:p\\{PASSWORD}@host/db",
-        f"postgresql://host/db@{PASSWORD}",
-        f"postgresql://u:{PASSWORD}@host",
-        f"postgresql://u:{PASSWORD}@host:99999/db",
-        f"postgresql://u:{PASSWORD} x@host/db",
-    ],
-)
-def test_an_address_whose_password_has_no_certain_end_is_refused(url: str) -> None:
-    assert database_address(url) is None
+PROXIES: list[tuple[str, bool]] = [
+    ("http://proxy.example.com:3128", True),
+    ("http://user:pa55@proxy.example.com:3128", True),
+    ("http://user@@proxy.example.com", False),
+    ("http://user:pa\\55@proxy.example.com", False),
+    ("http://proxy.example.com\\@evil.example", False),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"could not connect: postgresql://user:{PASSWORD}@db.example.com/ledger failed",
-        f"postgresql://u:p@x/{PASSWORD}@host/db",
-        f"invalid dsn: host=db password={PASSWORD} dbname=x",
-        f"invalid dsn: host=db password = '{PASSWORD} and more' dbname=x",
-        f"postgresql://h/db?password={PASSWORD}&x=1",
-        f"postgresql://h/db?options=1&sslpassword={PASSWORD}",
-        f"PGPASSWORD={PASSWORD}",
-        f"password%3d{PASSWORD}",
-    ],
-)
-def test_texts_of_libraries_are_shown_without_passwords(text: str) -> None:
-    assert PASSWORD not in hide_passwords(text)
-    assert "and more" not in hide_passwords(text)
-    record = logging.LogRecord("psycopg.pool", logging.WARNING, "", 0, text, (), None)
-    record.place = text
-    line = JsonLines().format(record)
-    assert PASSWORD not in line
-    assert json.load(io.StringIO(line))["level"] == "warning"
+def test_proxies() -> None:
+    wrong = [(url, usable, got) for url, usable in PROXIES if (got := is_proxy_address(url)) is not usable]
+    assert wrong == []
+
+
+DATABASES: list[tuple[str, str]] = [
+    (f"postgresql://user:{PASSWORD}@db.example.com:5433/ledger", "db.example.com:5433/ledger"),
+    (f"postgresql://db.example.com/ledger?user=u&password={PASSWORD}", "db.example.com/ledger"),
+    (f"postgresql://u:{PASSWORD}%40%2F@[::1]:5433/ledger?sslmode=require", "[::1]:5433/ledger"),
+    (f"postgresql:///ledger?host=/var/run/postgresql&password={PASSWORD}", "/var/run/postgresql/ledger"),
+    (
+        f"postgresql:///ledger?host=a.example.com,b.example.com&password={PASSWORD}",
+        "a.example.com,b.example.com/ledger",
+    ),
+    (f"postgresql+psycopg://u:{PASSWORD}@h/d?sslpassword={PASSWORD}", "h/d"),
+]
+
+
+def test_a_database_is_shown_without_user_and_password() -> None:
+    wrong = [(url, shown, got) for url, shown in DATABASES if (got := str(database_address(url))) != shown]
+    assert wrong == []
+
+
+NO_CERTAIN_END: list[str] = [
+    f"postgresql://u:p@{PASSWORD}@host/db",
+    f"postgresql://u:p/{PASSWORD}@host/db",
+    f"postgresql://u:12/{PASSWORD}@host/db",
+    f"postgresql://u:p?{PASSWORD}@host/db",
+    f"postgresql://u:p#{PASSWORD}@host/db",
+    f"postgresql://u:p\\{PASSWORD}@host/db",
+    f"postgresql://host/db@{PASSWORD}",
+    f"postgresql://u:{PASSWORD}@host",
+    f"postgresql://u:{PASSWORD}@host:99999/db",
+    f"postgresql://u:{PASSWORD} x@host/db",
+]
+
+
+def test_an_address_whose_password_has_no_certain_end_is_refused() -> None:
+    wrong = [(url, got) for url in NO_CERTAIN_END if (got := database_address(url)) is not None]
+    assert wrong == []
+
+
+TEXTS: list[str] = [
+    f"could not connect: postgresql://user:{PASSWORD}@db.example.com/ledger failed",
+    f"postgresql://u:p@x/{PASSWORD}@host/db",
+    f"invalid dsn: host=db password={PASSWORD} dbname=x",
+    f"invalid dsn: host=db password = '{PASSWORD} and more' dbname=x",
+    f"postgresql://h/db?password={PASSWORD}&x=1",
+    f"postgresql://h/db?options=1&sslpassword={PASSWORD}",
+    f"PGPASSWORD={PASSWORD}",
+    f"password%3d{PASSWORD}",
+]
+
+
+def test_texts_of_libraries_are_shown_without_passwords(subtests: pytest.Subtests) -> None:
+    for text in TEXTS:
+        with subtests.test(text=text):
+            assert PASSWORD not in hide_passwords(text)
+            assert "and more" not in hide_passwords(text)
+            record = logging.LogRecord("psycopg.pool", logging.WARNING, "", 0, text, (), None)
+            record.place = text
+            line = JsonLines().format(record)
+            assert PASSWORD not in line
+            assert json.load(io.StringIO(line))["level"] == "warning"
 
 
 def test_other_texts_stay_as_they_are() -> None:

@@ -11,47 +11,54 @@ from connector.core.mapping import PhoneFormat
 from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, outcome_of_record
 from connector.core.values import crm_time, format_phone, outgoing, same, stored_form
 
-
-@pytest.mark.parametrize(
-    ("value", "is_email", "stored"),
-    [
-        (None, False, None),
-        ("", False, None),
-        ("  ", False, None),
-        ("\u00a0", False, None),
-        (" x ", False, "x"),
-        ("Ada@Example.COM ", True, "ada@example.com"),
-        ("Ada@Example.COM", False, "Ada@Example.COM"),
-        (True, False, True),
-        (False, True, False),
-        (0, False, 0),
-        (1.5, False, 1.5),
-    ],
-)
-def test_the_stored_form(value: FieldValue, is_email: bool, stored: FieldValue) -> None:
-    assert stored_form(value, is_email=is_email) == stored
+STORED: list[tuple[FieldValue, bool, FieldValue]] = [
+    (None, False, None),
+    ("", False, None),
+    ("  ", False, None),
+    ("\u00a0", False, None),
+    (" x ", False, "x"),
+    ("Ada@Example.COM ", True, "ada@example.com"),
+    ("Ada@Example.COM", False, "Ada@Example.COM"),
+    (True, False, True),
+    (False, True, False),
+    (0, False, 0),
+    (1.5, False, 1.5),
+]
 
 
-@pytest.mark.parametrize(
-    ("left", "right", "is_email", "equal"),
-    [
-        (None, "", False, True),
-        (None, "  ", False, True),
-        (None, False, False, True),
-        (False, None, False, True),
-        (None, True, False, False),
-        (True, True, False, True),
-        ("a", " a ", False, True),
-        ("a", "A", False, False),
-        ("a@example.com", "A@EXAMPLE.com", True, True),
-        ("a@example.com", "b@example.com", True, False),
-        ("+14155550123", "+1 415 555 0123", False, False),
-        (None, "x", False, False),
-        (False, "x", False, False),
-    ],
-)
-def test_what_is_the_same(left: FieldValue, right: FieldValue, is_email: bool, equal: bool) -> None:
-    assert same(left, right, is_email=is_email) is equal
+def test_the_stored_form() -> None:
+    wrong = [
+        (value, is_email, stored, got)
+        for value, is_email, stored in STORED
+        if (got := stored_form(value, is_email=is_email)) != stored
+    ]
+    assert wrong == []
+
+
+COMPARED: list[tuple[FieldValue, FieldValue, bool, bool]] = [
+    (None, "", False, True),
+    (None, "  ", False, True),
+    (None, False, False, True),
+    (False, None, False, True),
+    (None, True, False, False),
+    (True, True, False, True),
+    ("a", " a ", False, True),
+    ("a", "A", False, False),
+    ("a@example.com", "A@EXAMPLE.com", True, True),
+    ("a@example.com", "b@example.com", True, False),
+    ("+14155550123", "+1 415 555 0123", False, False),
+    (None, "x", False, False),
+    (False, "x", False, False),
+]
+
+
+def test_what_is_the_same() -> None:
+    wrong = [
+        (left, right, is_email, equal, got)
+        for left, right, is_email, equal in COMPARED
+        if (got := same(left, right, is_email=is_email)) is not equal
+    ]
+    assert wrong == []
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20))
@@ -75,67 +82,71 @@ def test_storing_twice_changes_nothing(value: FieldValue, is_email: bool) -> Non
 E164, INTERNATIONAL, AS_GIVEN = PhoneFormat.E164, PhoneFormat.INTERNATIONAL, PhoneFormat.AS_GIVEN
 
 
-@pytest.mark.parametrize(
-    ("number", "form", "region", "written"),
-    [
-        ("+1 415 555 0123", E164, None, "+14155550123"),
-        ("+1 (415) 555-0123", E164, "DE", "+14155550123"),
-        ("+1 415 555 0123", INTERNATIONAL, None, "+1 415-555-0123"),
-        ("+44 7700 900123", E164, None, "+447700900123"),
-        ("+31612345678", INTERNATIONAL, None, "+31 6 12345678"),
-        # without + the region decides
-        ("(415) 555-0123", E164, "US", "+14155550123"),
-        ("07700 900123", E164, "GB", "+447700900123"),
-        ("07700 900123", INTERNATIONAL, "GB", "+44 7700 900123"),
-        ("011 44 7700 900123", E164, "US", "+447700900123"),
-        ("(415) 555-0123", E164, None, "(415) 555-0123"),
-        # as given means as given
-        ("+1 415 555 0123", AS_GIVEN, "US", "+1 415 555 0123"),
-        ("call me", AS_GIVEN, "US", "call me"),
-        # an extension is part of the number
-        ("+1 415 555 0123 ext. 5", E164, None, "+14155550123 ext. 5"),
-        ("(415) 555-0123 x12", E164, "US", "+14155550123 ext. 12"),
-        ("+1 415 555 0123 #12", INTERNATIONAL, None, "+1 415-555-0123 ext. 12"),
-        # letters and missing areas are never turned into digits
-        ("+1 415 555 XXXX", E164, "US", "+1 415 555 XXXX"),
-        ("1-800-FLOWERS", INTERNATIONAL, "US", "1-800-FLOWERS"),
-        ("555-0132", E164, "US", "555-0132"),
-        ("555-0132", INTERNATIONAL, "US", "555-0132"),
-        ("1234567", E164, "DE", "1234567"),
-        # without + only what is certainly a whole number of the region
-        *(("555-0132", E164, region, "555-0132") for region in ("GB", "DE", "AU", "CA", "FR", "IT")),
-        ("555 01 32", E164, "SE", "555 01 32"),
-        ("0412 345 678", E164, "US", "0412 345 678"),
-        ("0412 345 678", E164, "GB", "0412 345 678"),
-        ("06 12 34 56 78", E164, "GB", "06 12 34 56 78"),
-        ("2024-01-15", E164, "DE", "2024-01-15"),
-        ("4155550100", E164, "GB", "4155550100"),
-        ("9175550100", E164, "IN", "9175550100"),
-        ("8005550100", E164, "RU", "8005550100"),
-        ("4930123456", E164, "DE", "4930123456"),
-        ("0116 149 6001", E164, "US", "0116 149 6001"),
-        ("14155550123", E164, "US", "+14155550123"),
-        ("416 555 0100", E164, "CA", "+14165550100"),
-        ("020 7946 0018", E164, "GB", "+442079460018"),
-        ("030/1234567", E164, "DE", "+49301234567"),
-        ("(0)30 1234567", E164, "DE", "+49301234567"),
-        ("0412 345 678", E164, "AU", "+61412345678"),
-        ("06 1234 5678", E164, "IT", "+390612345678"),
-        ("22 12 34 56", E164, "NO", "+4722123456"),
-        ("00 44 20 7946 0018", E164, "DE", "+442079460018"),
-        ("+1 555 0132", E164, None, "+1 555 0132"),
-        # what cannot be read is written as given
-        ("call me", E164, "US", "call me"),
-        ("", E164, "US", ""),
-        ("+", E164, "US", "+"),
-        ("12", E164, "US", "12"),
-        ("+1 415 555 0123 4567 8901", E164, "US", "+1 415 555 0123 4567 8901"),
-        ("+999 123", E164, None, "+999 123"),
-        ("٣", INTERNATIONAL, "US", "٣"),
-    ],
-)
-def test_how_phones_are_written(number: str, form: PhoneFormat, region: str | None, written: str) -> None:
-    assert format_phone(number, form, region) == written
+WRITTEN: list[tuple[str, PhoneFormat, str | None, str]] = [
+    ("+1 415 555 0123", E164, None, "+14155550123"),
+    ("+1 (415) 555-0123", E164, "DE", "+14155550123"),
+    ("+1 415 555 0123", INTERNATIONAL, None, "+1 415-555-0123"),
+    ("+44 7700 900123", E164, None, "+447700900123"),
+    ("+31612345678", INTERNATIONAL, None, "+31 6 12345678"),
+    # without + the region decides
+    ("(415) 555-0123", E164, "US", "+14155550123"),
+    ("07700 900123", E164, "GB", "+447700900123"),
+    ("07700 900123", INTERNATIONAL, "GB", "+44 7700 900123"),
+    ("011 44 7700 900123", E164, "US", "+447700900123"),
+    ("(415) 555-0123", E164, None, "(415) 555-0123"),
+    # as given means as given
+    ("+1 415 555 0123", AS_GIVEN, "US", "+1 415 555 0123"),
+    ("call me", AS_GIVEN, "US", "call me"),
+    # an extension is part of the number
+    ("+1 415 555 0123 ext. 5", E164, None, "+14155550123 ext. 5"),
+    ("(415) 555-0123 x12", E164, "US", "+14155550123 ext. 12"),
+    ("+1 415 555 0123 #12", INTERNATIONAL, None, "+1 415-555-0123 ext. 12"),
+    # letters and missing areas are never turned into digits
+    ("+1 415 555 XXXX", E164, "US", "+1 415 555 XXXX"),
+    ("1-800-FLOWERS", INTERNATIONAL, "US", "1-800-FLOWERS"),
+    ("555-0132", E164, "US", "555-0132"),
+    ("555-0132", INTERNATIONAL, "US", "555-0132"),
+    ("1234567", E164, "DE", "1234567"),
+    # without + only what is certainly a whole number of the region
+    *(("555-0132", E164, region, "555-0132") for region in ("GB", "DE", "AU", "CA", "FR", "IT")),
+    ("555 01 32", E164, "SE", "555 01 32"),
+    ("0412 345 678", E164, "US", "0412 345 678"),
+    ("0412 345 678", E164, "GB", "0412 345 678"),
+    ("06 12 34 56 78", E164, "GB", "06 12 34 56 78"),
+    ("2024-01-15", E164, "DE", "2024-01-15"),
+    ("4155550100", E164, "GB", "4155550100"),
+    ("9175550100", E164, "IN", "9175550100"),
+    ("8005550100", E164, "RU", "8005550100"),
+    ("4930123456", E164, "DE", "4930123456"),
+    ("0116 149 6001", E164, "US", "0116 149 6001"),
+    ("14155550123", E164, "US", "+14155550123"),
+    ("416 555 0100", E164, "CA", "+14165550100"),
+    ("020 7946 0018", E164, "GB", "+442079460018"),
+    ("030/1234567", E164, "DE", "+49301234567"),
+    ("(0)30 1234567", E164, "DE", "+49301234567"),
+    ("0412 345 678", E164, "AU", "+61412345678"),
+    ("06 1234 5678", E164, "IT", "+390612345678"),
+    ("22 12 34 56", E164, "NO", "+4722123456"),
+    ("00 44 20 7946 0018", E164, "DE", "+442079460018"),
+    ("+1 555 0132", E164, None, "+1 555 0132"),
+    # what cannot be read is written as given
+    ("call me", E164, "US", "call me"),
+    ("", E164, "US", ""),
+    ("+", E164, "US", "+"),
+    ("12", E164, "US", "12"),
+    ("+1 415 555 0123 4567 8901", E164, "US", "+1 415 555 0123 4567 8901"),
+    ("+999 123", E164, None, "+999 123"),
+    ("٣", INTERNATIONAL, "US", "٣"),
+]
+
+
+def test_how_phones_are_written() -> None:
+    wrong = [
+        (number, form, region, written, got)
+        for number, form, region, written in WRITTEN
+        if (got := format_phone(number, form, region)) != written
+    ]
+    assert wrong == []
 
 
 PHONES = st.one_of(
@@ -184,26 +195,32 @@ def test_the_outcome_that_most_needs_a_persons_eye_comes_first() -> None:
     assert outcome_of_record([]) is Outcome.SKIPPED
 
 
-@pytest.mark.parametrize(
-    ("value", "text", "ticked"),
-    [
-        (None, "", False),
-        (False, "", False),
-        (True, "True", True),
-        ("", "", False),
-        (" a ", "a", True),
-        (5, "5", True),
-        (62992312.0, "62992312", True),
-        (1.5, "1.5", True),
-        (1e20, "100000000000000000000", True),
-        (float("inf"), "inf", True),
-    ],
-)
-def test_how_a_field_reads(value: FieldValue, text: str, ticked: bool) -> None:
-    record = CrmRecord("1", "v", {"F": value})
-    assert record.text("F") == text
-    assert record.truthy("F") is ticked
-    assert (record.text(None), record.text("G"), record.truthy(None), record.truthy("G")) == ("", "", False, False)
+FIELDS: list[tuple[FieldValue, str, bool]] = [
+    (None, "", False),
+    (False, "", False),
+    (True, "True", True),
+    ("", "", False),
+    (" a ", "a", True),
+    (5, "5", True),
+    (62992312.0, "62992312", True),
+    (1.5, "1.5", True),
+    (1e20, "100000000000000000000", True),
+    (float("inf"), "inf", True),
+]
+
+
+def test_how_a_field_reads(subtests: pytest.Subtests) -> None:
+    for value, text, ticked in FIELDS:
+        with subtests.test(value=value, text=text, ticked=ticked):
+            record = CrmRecord("1", "v", {"F": value})
+            assert record.text("F") == text
+            assert record.truthy("F") is ticked
+            assert (record.text(None), record.text("G"), record.truthy(None), record.truthy("G")) == (
+                "",
+                "",
+                False,
+                False,
+            )
 
 
 def test_prices_are_by_channel() -> None:
