@@ -85,12 +85,13 @@ def test_one_event_may_count_for_all_records(file: Path) -> None:
     assert person.event_id == FixedValue(value="52001")
 
 
-@pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y", "On", "YES"])
-def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, word: str) -> None:
-    text = PAGE + f"statuses:\n  unlocked: {word}\n"
-    text = text.replace("flag: Ask__c", f"flag: {{field: Ask__c, asks: {word}, done: x}}")
-    mapping = load(file, text).mapping
-    assert (mapping.statuses.unlocked, mapping.select.asks) == (word, word)
+def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, subtests: pytest.Subtests) -> None:
+    for word in ("on", "off", "yes", "no", "y", "On", "YES"):
+        with subtests.test(word=word):
+            text = PAGE + f"statuses:\n  unlocked: {word}\n"
+            text = text.replace("flag: Ask__c", f"flag: {{field: Ask__c, asks: {word}, done: x}}")
+            mapping = load(file, text).mapping
+            assert (mapping.statuses.unlocked, mapping.select.asks) == (word, word)
 
 
 @pytest.mark.parametrize(("schedule", "fits"), [("0 0 29 2 *", True), ("0 0 30 2 *", False), ("every day", False)])
@@ -208,9 +209,11 @@ def test_the_page_that_is_spoilt_below_is_sound(file: Path) -> None:
     assert problems(file, PAGE) == []
 
 
-@pytest.mark.parametrize(("change", "line"), list(CASES.items()), ids=lambda case: str(case)[:40])
-def test_one_mistake_is_one_line_with_its_place_and_remedy(file: Path, change: tuple[str, str], line: str) -> None:
-    assert problems(file, spoilt(*change)) == [line]
+def test_one_mistake_is_one_line_with_its_place_and_remedy(file: Path) -> None:
+    wrong = [
+        (change, line, got) for change, line in CASES.items() if (got := problems(file, spoilt(*change))) != [line]
+    ]
+    assert wrong == []
 
 
 def test_a_mapping_without_channels_is_told(file: Path) -> None:
@@ -239,37 +242,38 @@ def test_the_stamp_may_fill_the_identifier_and_nothing_else_may(file: Path) -> N
 # -- files that are no mapping at all ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
-        ("# nothing yet\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
-        ("- version: 1\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
-        ("lead", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
-        (PAGE.encode("utf-16"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
-        (PAGE.replace("Ask__c", "Frägt").encode("latin-1"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
-        (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
-    ],
-)
-def test_what_is_no_mapping(file: Path, text: str | bytes, line: str) -> None:
-    assert problems(file, text) == [line]
+NO_MAPPINGS: list[tuple[str | bytes, str]] = [
+    ("", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+    ("# nothing yet\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+    ("- version: 1\n", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+    ("lead", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
+    (PAGE.encode("utf-16"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
+    (PAGE.replace("Ask__c", "Frägt").encode("latin-1"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
+    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
+]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "place", "words"),
-    [
-        ("  order: newest", "\torder: newest", "m.yaml:7: ", r"found character '\t'"),
-        ("[lensmor]", "[lensmor", "m.yaml:22: ", "in what begins in line 21"),
-        ("person:", " person:", "m.yaml:8: ", "check indentation, brackets and quotes"),
-        ('"IsConverted = false"', '"IsConverted = false', "m.yaml:6: ", "the quote that begins here has no partner"),
-        ("version: 1", "version: *one", "m.yaml:1: ", "undefined alias"),
-    ],
-)
-def test_bad_yaml_names_the_line_and_what_to_check(file: Path, old: str, new: str, place: str, words: str) -> None:
-    (line,) = problems(file, spoilt(old, new))
-    assert line.startswith(place)
-    assert "this is not valid YAML" in line
-    assert words in line
+def test_what_is_no_mapping(file: Path) -> None:
+    wrong = [(text, line, got) for text, line in NO_MAPPINGS if (got := problems(file, text)) != [line]]
+    assert wrong == []
+
+
+BAD_YAML: list[tuple[str, str, str, str]] = [
+    ("  order: newest", "\torder: newest", "m.yaml:7: ", r"found character '\t'"),
+    ("[lensmor]", "[lensmor", "m.yaml:22: ", "in what begins in line 21"),
+    ("person:", " person:", "m.yaml:8: ", "check indentation, brackets and quotes"),
+    ('"IsConverted = false"', '"IsConverted = false', "m.yaml:6: ", "the quote that begins here has no partner"),
+    ("version: 1", "version: *one", "m.yaml:1: ", "undefined alias"),
+]
+
+
+def test_bad_yaml_names_the_line_and_what_to_check(file: Path, subtests: pytest.Subtests) -> None:
+    for old, new, place, words in BAD_YAML:
+        with subtests.test(old=old, new=new, place=place, words=words):
+            (line,) = problems(file, spoilt(old, new))
+            assert line.startswith(place)
+            assert "this is not valid YAML" in line
+            assert words in line
 
 
 # -- places for later findings ----------------------------------------------------------------------------------

@@ -48,43 +48,44 @@ def test_a_few_aliases_are_fine(file: Path) -> None:
     assert limits.max_credits_per_day == limits.max_credits == {"lensmor": 3000, "salesfinity": 200}
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("[" * 99_000, "m.yaml:1: the file has more than 500 brackets; one file is one mapping"),
-        ("{a: " * 400, "m.yaml:1: the values are nested too deeply; check brackets and indentation"),
-        ("- " * 40_000, "m.yaml:1: the values are nested too deeply; check brackets and indentation"),
-        ("x: [" + "a, " * 20_000 + "]", "m.yaml:1: the file has more than 3,000 values; one file is one mapping"),
-        ("#" * (MAX_BYTES + 1), f"m.yaml: this is not a mapping file; it has more than {MAX_BYTES:,} bytes"),
-        (b"\x7fELF\x01\x00\xff", "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
-        (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
-    ],
-    ids=["brackets", "braces", "dashes", "long list", "huge", "binary", "null"],
-)
-def test_what_no_mapping_is_like_is_refused_quickly(file: Path, text: str | bytes, line: str) -> None:
-    begun = time.process_time()
-    assert problems(file, text) == [line]
-    assert time.process_time() - begun < QUICKLY_S
+NO_MAPPINGS: list[tuple[str | bytes, str]] = [
+    ("[" * 99_000, "m.yaml:1: the file has more than 500 brackets; one file is one mapping"),
+    ("{a: " * 400, "m.yaml:1: the values are nested too deeply; check brackets and indentation"),
+    ("- " * 40_000, "m.yaml:1: the values are nested too deeply; check brackets and indentation"),
+    ("x: [" + "a, " * 20_000 + "]", "m.yaml:1: the file has more than 3,000 values; one file is one mapping"),
+    ("#" * (MAX_BYTES + 1), f"m.yaml: this is not a mapping file; it has more than {MAX_BYTES:,} bytes"),
+    (b"\x7fELF\x01\x00\xff", "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
+    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
+]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "line"),
-    [
-        ("name: lead", "name: !!python/name:os.system lead", "m.yaml:2: tags"),
-        ("name: lead", "name: !!str lead", "m.yaml:2: tags"),
-        ("person:", "person: !!python/object/apply:os.system", "m.yaml:8: tags"),
-        ("stamp:\n", "stamp:\n  <<: {error: E__c}\n", "m.yaml:26: merge keys (<<) are not supported; write the keys"),
-        ("stamp:\n", "---\nstamp:\n", "m.yaml:25: a second document begins here (---); one file is one mapping"),
-        ("  order: newest", "\torder: newest", r"m.yaml:7: this is not valid YAML (found character '\t'"),
-        ("version: 1", "schedule: */15 * * * *\nversion: 1", "m.yaml:1: this is not valid YAML: a value that begins "),
-        ("  order: newest", "  order: newest\n  order: oldest", "m.yaml:8: order: this key stands twice"),
-        ("  order: newest", "  ? [a, b]\n  : newest", "m.yaml:4: select.('a', 'b'): unknown key"),
-    ],
-)
-def test_what_yaml_allows_and_a_mapping_does_not(file: Path, old: str, new: str, line: str) -> None:
-    told = problems(file, spoilt(old, new))
-    assert told
-    assert told[0].startswith(line), told
+def test_what_no_mapping_is_like_is_refused_quickly(file: Path, subtests: pytest.Subtests) -> None:
+    for text, line in NO_MAPPINGS:
+        with subtests.test(text=text, line=line):
+            begun = time.process_time()
+            assert problems(file, text) == [line]
+            assert time.process_time() - begun < QUICKLY_S
+
+
+YAML_ONLY: list[tuple[str, str, str]] = [
+    ("name: lead", "name: !!python/name:os.system lead", "m.yaml:2: tags"),
+    ("name: lead", "name: !!str lead", "m.yaml:2: tags"),
+    ("person:", "person: !!python/object/apply:os.system", "m.yaml:8: tags"),
+    ("stamp:\n", "stamp:\n  <<: {error: E__c}\n", "m.yaml:26: merge keys (<<) are not supported; write the keys"),
+    ("stamp:\n", "---\nstamp:\n", "m.yaml:25: a second document begins here (---); one file is one mapping"),
+    ("  order: newest", "\torder: newest", r"m.yaml:7: this is not valid YAML (found character '\t'"),
+    ("version: 1", "schedule: */15 * * * *\nversion: 1", "m.yaml:1: this is not valid YAML: a value that begins "),
+    ("  order: newest", "  order: newest\n  order: oldest", "m.yaml:8: order: this key stands twice"),
+    ("  order: newest", "  ? [a, b]\n  : newest", "m.yaml:4: select.('a', 'b'): unknown key"),
+]
+
+
+def test_what_yaml_allows_and_a_mapping_does_not(file: Path, subtests: pytest.Subtests) -> None:
+    for old, new, line in YAML_ONLY:
+        with subtests.test(old=old, new=new, line=line):
+            told = problems(file, spoilt(old, new))
+            assert told
+            assert told[0].startswith(line), told
 
 
 def test_quotes_make_text_of_what_looks_like_a_merge_key(file: Path) -> None:
@@ -96,25 +97,26 @@ def test_quotes_make_text_of_what_looks_like_a_merge_key(file: Path) -> None:
 CAP = "m.yaml:28: limits.max_credits.lensmor: "
 
 
-@pytest.mark.parametrize(
-    ("written", "line"),
-    [
-        ("{lensmor: 50,000}", "m.yaml:28: limits.max_credits.0: write 50000, without separators"),
-        ("{lensmor: '50,000'}", f"{CAP}write 50000, without separators"),
-        ("{lensmor: 50 000}", f"{CAP}write 50000, without separators"),
-        ("{lensmor: 1’500’000}", f"{CAP}write 1500000, without separators"),
-        ("{lensmor: 50k}", f"{CAP}write the whole number out, such as 50000"),
-        ("{lensmor: 50.000}", f"{CAP}must be a whole number, such as 50000, without separators or decimals"),
-        ("{lensmor: '15.0'}", f"{CAP}must be a whole number, without decimals"),
-        ("{lensmor: -5}", f"{CAP}must be 0 or more"),
-        ("{lensmor: }", f"{CAP}must be a whole number"),
-        ("{lensmor: many}", f"{CAP}must be a whole number, such as 3000"),
-    ],
-)
-def test_a_cap_in_another_spelling_gets_its_own_words(file: Path, written: str, line: str) -> None:
-    told = problems(file, spoilt("{lensmor: 3000, salesfinity: 200}", written))
-    assert told
-    assert told[0].startswith(line), told
+CAPS: list[tuple[str, str]] = [
+    ("{lensmor: 50,000}", "m.yaml:28: limits.max_credits.0: write 50000, without separators"),
+    ("{lensmor: '50,000'}", f"{CAP}write 50000, without separators"),
+    ("{lensmor: 50 000}", f"{CAP}write 50000, without separators"),
+    ("{lensmor: 1’500’000}", f"{CAP}write 1500000, without separators"),
+    ("{lensmor: 50k}", f"{CAP}write the whole number out, such as 50000"),
+    ("{lensmor: 50.000}", f"{CAP}must be a whole number, such as 50000, without separators or decimals"),
+    ("{lensmor: '15.0'}", f"{CAP}must be a whole number, without decimals"),
+    ("{lensmor: -5}", f"{CAP}must be 0 or more"),
+    ("{lensmor: }", f"{CAP}must be a whole number"),
+    ("{lensmor: many}", f"{CAP}must be a whole number, such as 3000"),
+]
+
+
+def test_a_cap_in_another_spelling_gets_its_own_words(file: Path, subtests: pytest.Subtests) -> None:
+    for written, line in CAPS:
+        with subtests.test(written=written, line=line):
+            told = problems(file, spoilt("{lensmor: 3000, salesfinity: 200}", written))
+            assert told
+            assert told[0].startswith(line), told
 
 
 def test_a_cap_in_block_form_with_a_comma(file: Path) -> None:
@@ -125,45 +127,57 @@ def test_a_cap_in_block_form_with_a_comma(file: Path) -> None:
 # -- schedules --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "schedule",
-    ["*/15 * * * *", "0 6 * * 1-5", "0 6 * * MON-FRI", "5,35 8-18/2 1 jan *", "0 0 29 2 *", " 0 6 * * * "],
-)
-def test_five_plain_fields_are_a_schedule(file: Path, schedule: str) -> None:
-    assert load(file, PAGE + f'schedule: "{schedule}"\n').mapping.schedule == schedule
+SCHEDULES: list[str] = [
+    "*/15 * * * *",
+    "0 6 * * 1-5",
+    "0 6 * * MON-FRI",
+    "5,35 8-18/2 1 jan *",
+    "0 0 29 2 *",
+    " 0 6 * * * ",
+]
 
 
-@pytest.mark.parametrize(
-    ("schedule", "words"),
-    [
-        ("0 0 6 * * *", "has 6 fields; must be exactly five"),
-        ("0 0 6 * * * 2027", "has 7 fields; must be exactly five"),
-        ("0 6 * *", "has 4 fields; must be exactly five"),
-        ("", "has 0 fields; must be exactly five"),
-        ("R 6 * * *", "'R' is not supported"),
-        ("H 6 * * *", "'H' is not supported"),
-        ("R(0-30) 6 * * *", "is not supported"),
-        ("? 6 * * *", "'?' is not supported"),
-        ("0 6 ? * *", "'?' is not supported"),
-        ("0 6 L * *", "'L' is not supported"),
-        ("0 6 * * 5#2", "'5#2' is not supported"),
-        ("0 6 * * L5", "'L5' is not supported"),
-        ("0 6 15W * *", "'15W' is not supported"),
-        ("*/15,a * * * *", "is not supported"),
-        ("0 6 JAN * *", "'JAN' is not supported"),
-        ("@daily", "must be five cron fields"),
-        ("@reboot", "must be five cron fields"),
-        ("60 6 * * *", "whose numbers are in range"),
-        ("*/0 6 * * *", "whose numbers are in range"),
-        ("0 6 * * FOO", "whose numbers are in range"),
-        ("0 0 30 2 *", "time ever comes"),
-        ("٣ 6 * * *", "is not supported"),
-    ],
-)
-def test_everything_else_is_refused(file: Path, schedule: str, words: str) -> None:
-    (line,) = problems(file, PAGE + f'schedule: "{schedule}"\n')
-    assert line.startswith("m.yaml:30: schedule: ")
-    assert words in line
+def test_five_plain_fields_are_a_schedule(file: Path) -> None:
+    wrong = [
+        (schedule, got)
+        for schedule in SCHEDULES
+        if (got := load(file, PAGE + f'schedule: "{schedule}"\n').mapping.schedule) != schedule
+    ]
+    assert wrong == []
+
+
+NO_SCHEDULES: list[tuple[str, str]] = [
+    ("0 0 6 * * *", "has 6 fields; must be exactly five"),
+    ("0 0 6 * * * 2027", "has 7 fields; must be exactly five"),
+    ("0 6 * *", "has 4 fields; must be exactly five"),
+    ("", "has 0 fields; must be exactly five"),
+    ("R 6 * * *", "'R' is not supported"),
+    ("H 6 * * *", "'H' is not supported"),
+    ("R(0-30) 6 * * *", "is not supported"),
+    ("? 6 * * *", "'?' is not supported"),
+    ("0 6 ? * *", "'?' is not supported"),
+    ("0 6 L * *", "'L' is not supported"),
+    ("0 6 * * 5#2", "'5#2' is not supported"),
+    ("0 6 * * L5", "'L5' is not supported"),
+    ("0 6 15W * *", "'15W' is not supported"),
+    ("*/15,a * * * *", "is not supported"),
+    ("0 6 JAN * *", "'JAN' is not supported"),
+    ("@daily", "must be five cron fields"),
+    ("@reboot", "must be five cron fields"),
+    ("60 6 * * *", "whose numbers are in range"),
+    ("*/0 6 * * *", "whose numbers are in range"),
+    ("0 6 * * FOO", "whose numbers are in range"),
+    ("0 0 30 2 *", "time ever comes"),
+    ("٣ 6 * * *", "is not supported"),
+]
+
+
+def test_everything_else_is_refused(file: Path, subtests: pytest.Subtests) -> None:
+    for schedule, words in NO_SCHEDULES:
+        with subtests.test(schedule=schedule, words=words):
+            (line,) = problems(file, PAGE + f'schedule: "{schedule}"\n')
+            assert line.startswith("m.yaml:30: schedule: ")
+            assert words in line
 
 
 # -- keys at the wrong level, and misspelt ones ------------------------------------------------------------------
@@ -172,42 +186,44 @@ LESS, FURTHER = "wrong indentation, indent it less", "wrong indentation, indent 
 CHANNELS = "under channels.work_email, under channels.personal_email or under channels.phone"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "line"),
-    [
-        ("  phone:\n", "phone:\n", f"m.yaml:20: phone: {FURTHER}: phone belongs under channels"),
-        ("  phone:\n", "    phone:\n", f"m.yaml:20: channels.work_email.phone: {LESS}: phone belongs under channels"),
-        (
-            "    opt_out: NoEmail__c",
-            "  opt_out: NoEmail__c",
-            f"m.yaml:19: channels.opt_out: {FURTHER}: opt_out belongs {CHANNELS}",
-        ),
-        ("  order: newest", "order: newest", f"m.yaml:7: order: {FURTHER}: order belongs under select"),
-        ("  error: Error__c", "error: Error__c", f"m.yaml:26: error: {FURTHER}: error belongs under stamp"),
-        (
-            "  refresh_after: 180d",
-            "refresh_after: 180d",
-            f"m.yaml:29: refresh_after: {FURTHER}: refresh_after belongs under limits",
-        ),
-        (
-            "  order: newest",
-            "  schedule: '0 6 * * *'",
-            f"m.yaml:7: select.schedule: {LESS}: schedule belongs at the top level of the file",
-        ),
-        (
-            "  error: Error__c",
-            "  limits: {}",
-            f"m.yaml:26: stamp.limits: {LESS}: limits belongs at the top level of the file",
-        ),
-    ],
-)
-def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, old: str, new: str, line: str) -> None:
-    begin = PAGE.index(old)
-    text = PAGE[:begin] + new + PAGE[begin + len(old) :]
-    if "phone" in new:  # with all that is under it
-        text = text.replace("    from: [lensmor]\n    field: Mob", "      from: [lensmor]\n      field: Mob")
-        text = text.replace("    format:", "      format:").replace("    default_region", "      default_region")
-    assert line in problems(file, text)
+INDENTED: list[tuple[str, str, str]] = [
+    ("  phone:\n", "phone:\n", f"m.yaml:20: phone: {FURTHER}: phone belongs under channels"),
+    ("  phone:\n", "    phone:\n", f"m.yaml:20: channels.work_email.phone: {LESS}: phone belongs under channels"),
+    (
+        "    opt_out: NoEmail__c",
+        "  opt_out: NoEmail__c",
+        f"m.yaml:19: channels.opt_out: {FURTHER}: opt_out belongs {CHANNELS}",
+    ),
+    ("  order: newest", "order: newest", f"m.yaml:7: order: {FURTHER}: order belongs under select"),
+    ("  error: Error__c", "error: Error__c", f"m.yaml:26: error: {FURTHER}: error belongs under stamp"),
+    (
+        "  refresh_after: 180d",
+        "refresh_after: 180d",
+        f"m.yaml:29: refresh_after: {FURTHER}: refresh_after belongs under limits",
+    ),
+    (
+        "  order: newest",
+        "  schedule: '0 6 * * *'",
+        f"m.yaml:7: select.schedule: {LESS}: schedule belongs at the top level of the file",
+    ),
+    (
+        "  error: Error__c",
+        "  limits: {}",
+        f"m.yaml:26: stamp.limits: {LESS}: limits belongs at the top level of the file",
+    ),
+]
+
+
+def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, subtests: pytest.Subtests) -> None:
+    for old, new, line in INDENTED:
+        with subtests.test(old=old, new=new, line=line):
+            begin = PAGE.index(old)
+            text = PAGE[:begin] + new + PAGE[begin + len(old) :]
+            if "phone" in new:  # with all that is under it
+                text = text.replace("    from: [lensmor]\n    field: Mob", "      from: [lensmor]\n      field: Mob")
+                text = text.replace("    format:", "      format:")
+                text = text.replace("    default_region", "      default_region")
+            assert line in problems(file, text)
 
 
 @pytest.mark.parametrize("remark", ["", "   # a remark", "\n\n    # a remark"])
@@ -224,22 +240,21 @@ def test_a_key_that_stands_twice_is_no_indentation_error(file: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "number"),
-    [
-        ('where: "IsConverted = false"', 'where: "IsConverted = false', 6),  # to the quotes of the schedule
-        ('where: "IsConverted = false"', "where: 'IsConverted = false", 6),  # to the end
-        ("default_region: US", "default_region: 'US", 24),
-        ("{lensmor: 3000, sales", "{lensmor: '3000, sales", 28),
-        ("from: [lensmor, sales", 'from: ["lensmor, sales', 14),
-    ],
-)
-def test_a_quote_that_is_not_closed_is_named_where_it_begins(file: Path, old: str, new: str, number: int) -> None:
-    text = spoilt(old, new).replace("person:", '# schedule: "*/15 * * * *"\nperson:')
-    number += number > 7
-    assert problems(file, text) == [
-        f"m.yaml:{number}: this is not valid YAML: the quote that begins here has no partner in its line; add it"
-    ]
+NO_PARTNER = "this is not valid YAML: the quote that begins here has no partner in its line; add it"
+OPEN_QUOTES: list[tuple[str, str, int]] = [
+    ('where: "IsConverted = false"', 'where: "IsConverted = false', 6),  # to the quotes of the schedule
+    ('where: "IsConverted = false"', "where: 'IsConverted = false", 6),  # to the end
+    ("default_region: US", "default_region: 'US", 24),
+    ("{lensmor: 3000, sales", "{lensmor: '3000, sales", 28),
+    ("from: [lensmor, sales", 'from: ["lensmor, sales', 14),
+]
+
+
+def test_a_quote_that_is_not_closed_is_named_where_it_begins(file: Path, subtests: pytest.Subtests) -> None:
+    for old, new, number in OPEN_QUOTES:
+        with subtests.test(old=old, new=new, number=number):
+            text = spoilt(old, new).replace("person:", '# schedule: "*/15 * * * *"\nperson:')
+            assert problems(file, text) == [f"m.yaml:{number + (number > 7)}: {NO_PARTNER}"]
 
 
 @pytest.mark.parametrize(
@@ -251,22 +266,23 @@ def test_quotes_that_are_closed_are_not_blamed(file: Path, old: str, new: str) -
     assert line.startswith("m.yaml:8: " if "newest" in new else "m.yaml:11: ")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "hint"),
-    [
-        ("schedule", "shedule", "did you mean schedule?"),
-        ("  flag:", "  falg:", "did you mean flag?"),
-        ("  linkedin_url:", "  linked_in_url:", "did you mean linkedin_url?"),
-        ("    status:", "    statuses:", "did you mean status?"),
-        ("  max_credits:", "  max_credit:", "did you mean max_credits?"),
-        ("name:", "Name:", "did you mean name?"),
-    ],
-)
-def test_a_misspelt_key_gets_a_suggestion(file: Path, old: str, new: str, hint: str) -> None:
-    text = PAGE.replace("limits:", "schedule: '0 6 * * *'\nlimits:", 1)
-    begin = text.index(old)
-    text = text[:begin] + new + text[begin + len(old) :]
-    assert any(hint in line for line in problems(file, text))
+MISSPELT: list[tuple[str, str, str]] = [
+    ("schedule", "shedule", "did you mean schedule?"),
+    ("  flag:", "  falg:", "did you mean flag?"),
+    ("  linkedin_url:", "  linked_in_url:", "did you mean linkedin_url?"),
+    ("    status:", "    statuses:", "did you mean status?"),
+    ("  max_credits:", "  max_credit:", "did you mean max_credits?"),
+    ("name:", "Name:", "did you mean name?"),
+]
+
+
+def test_a_misspelt_key_gets_a_suggestion(file: Path, subtests: pytest.Subtests) -> None:
+    for old, new, hint in MISSPELT:
+        with subtests.test(old=old, new=new, hint=hint):
+            text = PAGE.replace("limits:", "schedule: '0 6 * * *'\nlimits:", 1)
+            begin = text.index(old)
+            text = text[:begin] + new + text[begin + len(old) :]
+            assert any(hint in line for line in problems(file, text))
 
 
 def test_a_misspelt_status_and_policy_get_suggestions(file: Path) -> None:

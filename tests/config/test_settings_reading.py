@@ -1,6 +1,7 @@
 """Settings from the environment and `.env`: what they mean, and errors that name the setting, never its value."""
 
 import os
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -198,54 +199,54 @@ SECONDS = "CONNECTOR_POLL_SECONDS: write seconds separated by commas, such as 3,
 RANGE = "CONNECTOR_POLL_SECONDS: each of them must be above 0 and at most 3600 seconds"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("3;5", SECONDS),
-        ("3,,5", SECONDS),
-        ("[3,5]", SECONDS),
-        ("soon", SECONDS),
-        ("0,5", RANGE),
-        ("-3", RANGE),
-        ("3601", RANGE),
-        ("nan", RANGE),
-        ("inf", RANGE),
-    ],
-)
-def test_other_poll_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
-    assert refusal(monkeypatch, CONNECTOR_POLL_SECONDS=text) == words
+POLL_SECONDS: list[tuple[str, str]] = [
+    ("3;5", SECONDS),
+    ("3,,5", SECONDS),
+    ("[3,5]", SECONDS),
+    ("soon", SECONDS),
+    ("0,5", RANGE),
+    ("-3", RANGE),
+    ("3601", RANGE),
+    ("nan", RANGE),
+    ("inf", RANGE),
+]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("SALESFORCE_API_VERSION", "v67", "must be a version such as 67.0"),
-        ("SALESFORCE_API_VERSION", "67", "must be a version such as 67.0"),
-        ("SALESFORCE_API_RESERVE_PERCENT", "100", "must be from 0 to 99"),
-        ("SALESFORCE_API_RESERVE_PERCENT", "a4711", "must be a whole number, such as 20"),
-        ("CONNECTOR_WAIT_SECONDS", "-4711", "must be from 0 to 86,400"),
-        ("CONNECTOR_WAIT_SECONDS", "4711 s", "must be a number, such as 900 or 0.5"),
-        ("CONNECTOR_TIME_SCALE", "0.0", "must be above 0 and at most 1"),
-        ("CONNECTOR_TIME_SCALE", "4711", "must be above 0 and at most 1"),
-        ("CONNECTOR_TIME_SCALE", "x4711", "must be a number, such as 1 or 0.5"),
-        ("CONNECTOR_UNDO_DAYS", "x4711", "must be a whole number, such as 30"),
-        ("CONNECTOR_UNDO_DAYS", "4711", "must be from 0 to 3,650"),
-        ("LENSMOR_EMAIL_CREDITS", "-4711", "must be from 0 to 10,000,000"),
-        ("LENSMOR_CREDIT_RESERVE", "x4711", "must be a whole number"),
-        ("LENSMOR_REQUESTS_PER_MINUTE", "0.0x", "must be a whole number"),
-        ("SALESFINITY_REQUESTS_PER_MINUTE", "-4711", "must be from 1 to 100,000"),
-        ("LENSMOR_ACCOUNT", "4711" * 21, "at most 80 characters"),
-        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "-4711", "must be from 0 to 1,000,000,000,000,000"),
-        ("CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY", "many4711", "must be a whole number"),
-    ],
-)
-def test_an_error_names_the_setting_and_never_its_value(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
-) -> None:
-    told = refusal(monkeypatch, **{name: value})
-    assert told.startswith(f"{name}: ")
-    assert words in told
-    assert value not in told.replace("67.0", "")
+def test_other_poll_seconds_are_refused(subtests: pytest.Subtests) -> None:
+    for text, words in POLL_SECONDS:
+        with subtests.test(text=text, words=words), pytest.MonkeyPatch.context() as monkeypatch:
+            assert refusal(monkeypatch, CONNECTOR_POLL_SECONDS=text) == words
+
+
+WRONG: list[tuple[str, str, str]] = [
+    ("SALESFORCE_API_VERSION", "v67", "must be a version such as 67.0"),
+    ("SALESFORCE_API_VERSION", "67", "must be a version such as 67.0"),
+    ("SALESFORCE_API_RESERVE_PERCENT", "100", "must be from 0 to 99"),
+    ("SALESFORCE_API_RESERVE_PERCENT", "a4711", "must be a whole number, such as 20"),
+    ("CONNECTOR_WAIT_SECONDS", "-4711", "must be from 0 to 86,400"),
+    ("CONNECTOR_WAIT_SECONDS", "4711 s", "must be a number, such as 900 or 0.5"),
+    ("CONNECTOR_TIME_SCALE", "0.0", "must be above 0 and at most 1"),
+    ("CONNECTOR_TIME_SCALE", "4711", "must be above 0 and at most 1"),
+    ("CONNECTOR_TIME_SCALE", "x4711", "must be a number, such as 1 or 0.5"),
+    ("CONNECTOR_UNDO_DAYS", "x4711", "must be a whole number, such as 30"),
+    ("CONNECTOR_UNDO_DAYS", "4711", "must be from 0 to 3,650"),
+    ("LENSMOR_EMAIL_CREDITS", "-4711", "must be from 0 to 10,000,000"),
+    ("LENSMOR_CREDIT_RESERVE", "x4711", "must be a whole number"),
+    ("LENSMOR_REQUESTS_PER_MINUTE", "0.0x", "must be a whole number"),
+    ("SALESFINITY_REQUESTS_PER_MINUTE", "-4711", "must be from 1 to 100,000"),
+    ("LENSMOR_ACCOUNT", "4711" * 21, "at most 80 characters"),
+    ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "-4711", "must be from 0 to 1,000,000,000,000,000"),
+    ("CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY", "many4711", "must be a whole number"),
+]
+
+
+def test_an_error_names_the_setting_and_never_its_value(subtests: pytest.Subtests) -> None:
+    for name, value, words in WRONG:
+        with subtests.test(name=name, value=value, words=words), pytest.MonkeyPatch.context() as monkeypatch:
+            told = refusal(monkeypatch, **{name: value})
+            assert told.startswith(f"{name}: ")
+            assert words in told
+            assert value not in told.replace("67.0", "")
 
 
 def test_all_wrong_settings_of_a_group_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,55 +257,64 @@ def test_all_wrong_settings_of_a_group_are_told_at_once(monkeypatch: pytest.Monk
 # -- addresses --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL"])
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("http://lensmor.example", HTTPS),
-        ("http://127.0.0.1.evil.example", HTTPS),
-        ("http://localhost.evil.example", HTTPS),
-        ("http://10.0.0.1", HTTPS),
-        ("lensmor.example", ADDRESS),
-        ("https://", ADDRESS),
-        ("ftp://lensmor.example", ADDRESS),
-        ("https://lensmor.example:99999", ADDRESS),
-        ("https://[lensmor", ADDRESS),
-        ("https://user:hunter2@lensmor.example", PLAIN),
-        ("https://:hunter2@lensmor.example", PLAIN),
-        ("https://lensmor.example/?key=hunter2", PLAIN),
-        ("https://lensmor.example/#x", PLAIN),
-    ],
-)
-def test_addresses_are_https_and_plain(monkeypatch: pytest.MonkeyPatch, name: str, url: str, words: str) -> None:
-    assert refusal(monkeypatch, **{name: url}) == f"{name} {words}"
+ADDRESSES: list[tuple[str, str]] = [
+    ("http://lensmor.example", HTTPS),
+    ("http://127.0.0.1.evil.example", HTTPS),
+    ("http://localhost.evil.example", HTTPS),
+    ("http://10.0.0.1", HTTPS),
+    ("lensmor.example", ADDRESS),
+    ("https://", ADDRESS),
+    ("ftp://lensmor.example", ADDRESS),
+    ("https://lensmor.example:99999", ADDRESS),
+    ("https://[lensmor", ADDRESS),
+    ("https://user:hunter2@lensmor.example", PLAIN),
+    ("https://:hunter2@lensmor.example", PLAIN),
+    ("https://lensmor.example/?key=hunter2", PLAIN),
+    ("https://lensmor.example/#x", PLAIN),
+]
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:8080", "http://127.9.9.9", "https://x.example/"],
-)
-def test_loopback_may_be_http(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    found = configured(monkeypatch, LENSMOR_BASE_URL=url, SALESFORCE_INSTANCE_URL=url)
-    assert found.providers["lensmor"].base_url == url
-    assert check_url("X", url) == url.rstrip("/")
+def test_addresses_are_https_and_plain(subtests: pytest.Subtests) -> None:
+    for (url, words), name in product(
+        ADDRESSES, ("SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL")
+    ):
+        with subtests.test(url=url, words=words, name=name), pytest.MonkeyPatch.context() as monkeypatch:
+            assert refusal(monkeypatch, **{name: url}) == f"{name} {words}"
 
 
-@pytest.mark.parametrize(
-    ("url", "here"),
-    [
-        ("http://127.0.0.1:1", True),
-        ("https://LOCALHOST", True),
-        ("http://[::1]", True),
-        ("http://127.0.0.1.example", False),
-        ("http://localhost.example", False),
-        ("http://128.0.0.1", False),
-        ("http://0.0.0.0", False),
-        ("http://[", False),
-        ("", False),
-    ],
-)
-def test_what_is_this_machine(url: str, here: bool) -> None:
-    assert is_loopback(url) is here
+LOOPBACK: list[str] = [
+    "http://127.0.0.1:8080",
+    "http://localhost:8080",
+    "http://[::1]:8080",
+    "http://127.9.9.9",
+    "https://x.example/",
+]
+
+
+def test_loopback_may_be_http(subtests: pytest.Subtests) -> None:
+    for url in LOOPBACK:
+        with subtests.test(url=url), pytest.MonkeyPatch.context() as monkeypatch:
+            found = configured(monkeypatch, LENSMOR_BASE_URL=url, SALESFORCE_INSTANCE_URL=url)
+            assert found.providers["lensmor"].base_url == url
+            assert check_url("X", url) == url.rstrip("/")
+
+
+THIS_MACHINE: list[tuple[str, bool]] = [
+    ("http://127.0.0.1:1", True),
+    ("https://LOCALHOST", True),
+    ("http://[::1]", True),
+    ("http://127.0.0.1.example", False),
+    ("http://localhost.example", False),
+    ("http://128.0.0.1", False),
+    ("http://0.0.0.0", False),
+    ("http://[", False),
+    ("", False),
+]
+
+
+def test_what_is_this_machine() -> None:
+    wrong = [(url, here, got) for url, here in THIS_MACHINE if (got := is_loopback(url)) is not here]
+    assert wrong == []
 
 
 LOCAL = {

@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -50,28 +51,26 @@ def secret(env: Path, text: str | bytes) -> str:
 # -- unknown names ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "near"),
-    [
-        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR", "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"),
-        ("CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMORE", "CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR"),
-        ("CONNECTOR_MAX_CREDIT_PER_DAY_SALESFINITY", "CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY"),
-        ("LENSMOR_APIKEY", "LENSMOR_API_KEY"),
-        ("lensmor_apikey", "LENSMOR_API_KEY"),
-        ("SALESFINITY_API_KEYS", "SALESFINITY_API_KEY"),
-        ("SALESFORCE_INSTANCE", "SALESFORCE_INSTANCE_URL"),
-        ("HUBSPOT_TOKEN", "HUBSPOT_ACCESS_TOKEN"),
-        ("CONNECTOR_ALERT_BALANCE_LENSMOOR", "CONNECTOR_ALERT_BALANCE_LENSMOR"),
-    ],
-)
-@pytest.mark.parametrize("where", ["environment", "file"])
-def test_an_unknown_setting_is_refused_with_a_suggestion(
-    env: Path, monkeypatch: pytest.MonkeyPatch, name: str, near: str, where: str
-) -> None:
-    if where == "environment":
-        monkeypatch.setenv(name, "15")
-    told = refusal(env, f"{name}=15\n" if where == "file" else "")
-    assert told == [f"{name}: there is no such setting; did you mean {near}?"]
+MISSPELT: list[tuple[str, str]] = [
+    ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR", "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"),
+    ("CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMORE", "CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR"),
+    ("CONNECTOR_MAX_CREDIT_PER_DAY_SALESFINITY", "CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY"),
+    ("LENSMOR_APIKEY", "LENSMOR_API_KEY"),
+    ("lensmor_apikey", "LENSMOR_API_KEY"),
+    ("SALESFINITY_API_KEYS", "SALESFINITY_API_KEY"),
+    ("SALESFORCE_INSTANCE", "SALESFORCE_INSTANCE_URL"),
+    ("HUBSPOT_TOKEN", "HUBSPOT_ACCESS_TOKEN"),
+    ("CONNECTOR_ALERT_BALANCE_LENSMOOR", "CONNECTOR_ALERT_BALANCE_LENSMOR"),
+]
+
+
+def test_an_unknown_setting_is_refused_with_a_suggestion(env: Path, subtests: pytest.Subtests) -> None:
+    for where, (name, near) in product(("environment", "file"), MISSPELT):
+        with subtests.test(where=where, name=name, near=near), pytest.MonkeyPatch.context() as monkeypatch:
+            if where == "environment":
+                monkeypatch.setenv(name, "15")
+            told = refusal(env, f"{name}=15\n" if where == "file" else "")
+            assert told == [f"{name}: there is no such setting; did you mean {near}?"]
 
 
 def test_an_unknown_setting_is_refused_when_it_is_empty_too(env: Path) -> None:
@@ -82,28 +81,27 @@ def test_a_name_like_no_other_is_refused_without_a_suggestion(env: Path) -> None
     assert refusal(env, "CONNECTOR_X=1\n") == ["CONNECTOR_X: there is no such setting; remove it, or check its name"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "CONNECTOR_TEST_POSTGRES",
-        "CONNECTOR_TEST_ANYTHING",
-        "CONNECTOR_SERVICE_HOST",
-        "CONNECTOR_SERVICE_PORT",
-        "CONNECTOR_SERVICE_PORT_HTTP",
-        "CONNECTOR_PORT",
-        "CONNECTOR_PORT_80_TCP",
-        "CONNECTOR_PORT_80_TCP_ADDR",
-        "CONNECTOR_SERVE_SERVICE_HOST",
-        "CONNECTOR_SERVE_PORT_8080_TCP_PROTO",
-        "POSTGRES_PASSWORD",
-        "PATH_OF_CONNECTOR_",
-    ],
-)
-def test_names_that_others_put_into_the_environment_are_left_alone(
-    env: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv(name, "tcp://10.0.0.1:80")
-    assert read(env, "LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
+OF_OTHERS: list[str] = [
+    "CONNECTOR_TEST_POSTGRES",
+    "CONNECTOR_TEST_ANYTHING",
+    "CONNECTOR_SERVICE_HOST",
+    "CONNECTOR_SERVICE_PORT",
+    "CONNECTOR_SERVICE_PORT_HTTP",
+    "CONNECTOR_PORT",
+    "CONNECTOR_PORT_80_TCP",
+    "CONNECTOR_PORT_80_TCP_ADDR",
+    "CONNECTOR_SERVE_SERVICE_HOST",
+    "CONNECTOR_SERVE_PORT_8080_TCP_PROTO",
+    "POSTGRES_PASSWORD",
+    "PATH_OF_CONNECTOR_",
+]
+
+
+def test_names_that_others_put_into_the_environment_are_left_alone(env: Path, subtests: pytest.Subtests) -> None:
+    for name in OF_OTHERS:
+        with subtests.test(name=name), pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+            assert read(env, "LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
 
 
 CAP = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
@@ -112,9 +110,13 @@ SPELT = f".env:1: the name has characters that no name of a setting has; write {
 NO_SUCH = f"there is no such setting; did you mean {CAP}?"
 
 
-@pytest.mark.parametrize("before", ["\u200b", "\ufeff", "\u2060", "\u00a0", "export \u200b"])
-def test_invisible_characters_do_not_hide_a_cap(env: Path, before: str) -> None:
-    assert read(env, f"LENSMOR_ACCOUNT=a\n{before}{CAP}=15\n").limits()["lensmor"].day == 15
+def test_invisible_characters_do_not_hide_a_cap(env: Path) -> None:
+    wrong = [
+        (before, got)
+        for before in ("\u200b", "\ufeff", "\u2060", "\u00a0", "export \u200b")
+        if (got := read(env, f"LENSMOR_ACCOUNT=a\n{before}{CAP}=15\n").limits()["lensmor"].day) != 15
+    ]
+    assert wrong == []
 
 
 def test_an_invisible_character_in_the_environment_does_not_hide_a_cap(
@@ -124,34 +126,44 @@ def test_an_invisible_character_in_the_environment_does_not_hide_a_cap(
     assert read(env, "").limits()["lensmor"].day == 15
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (f"$env:{CAP}=15\n", SPELT),
-        (f'$Env:{CAP.lower()} = "15"\n', SPELT),
-        (f"{CAP.replace('CONNECTOR_', 'CONNECTOR-')}=15\n", SPELT),
-        (f"{CAP.replace('_', '-')}=15\n", SPELT),
-        (f"{CAP.replace('_', '.').lower()}=15\n", SPELT),
-        (f";{CAP}=15\n", SPELT),
-        (f"\u201c{CAP}\u201d=15\n", SPELT),
-        (f"CONECTOR{CAP[9:]}=15\n", f"CONECTOR{CAP[9:]}: {NO_SUCH}"),
-        (f"_{CAP}=15\n", f"_{CAP}: {NO_SUCH}"),
-        (f"LENSMOR_ACCOUNT=a {CAP}=15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-        (f"LENSMOR_ACCOUNT=a;{CAP} = 15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-        (f"LENSMOR_ACCOUNT='a\n{CAP}=15\nX='\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-        (f"OTHER=a {CAP}=15\n", f"{WITHIN}OTHER; begin a line of its own with it"),
-    ],
-)
-def test_a_cap_that_would_be_lost_is_refused(env: Path, text: str, line: str) -> None:
-    assert refusal(env, text) == [line]
+LOST: list[tuple[str, str]] = [
+    (f"$env:{CAP}=15\n", SPELT),
+    (f'$Env:{CAP.lower()} = "15"\n', SPELT),
+    (f"{CAP.replace('CONNECTOR_', 'CONNECTOR-')}=15\n", SPELT),
+    (f"{CAP.replace('_', '-')}=15\n", SPELT),
+    (f"{CAP.replace('_', '.').lower()}=15\n", SPELT),
+    (f";{CAP}=15\n", SPELT),
+    (f"\u201c{CAP}\u201d=15\n", SPELT),
+    (f"CONECTOR{CAP[9:]}=15\n", f"CONECTOR{CAP[9:]}: {NO_SUCH}"),
+    (f"_{CAP}=15\n", f"_{CAP}: {NO_SUCH}"),
+    (f"LENSMOR_ACCOUNT=a {CAP}=15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+    (f"LENSMOR_ACCOUNT=a;{CAP} = 15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+    (f"LENSMOR_ACCOUNT='a\n{CAP}=15\nX='\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
+    (f"OTHER=a {CAP}=15\n", f"{WITHIN}OTHER; begin a line of its own with it"),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["VITE_SALESFORCE_URL=x\n", "PATH_OF_CONNECTOR_=x\n", "POSTGRES_PASSWORD=x\n", "OTHER=a # CONNECTOR_X=1\n"],
-)
-def test_settings_of_other_programs_in_the_file_are_left_alone(env: Path, text: str) -> None:
-    assert read(env, f"{text}LENSMOR_ACCOUNT=a\n").providers["lensmor"].account == "a"
+def test_a_cap_that_would_be_lost_is_refused(env: Path, subtests: pytest.Subtests) -> None:
+    for text, line in LOST:
+        with subtests.test(text=text, line=line):
+            assert refusal(env, text) == [line]
+
+
+OTHER_PROGRAMS: list[str] = [
+    "VITE_SALESFORCE_URL=x\n",
+    "PATH_OF_CONNECTOR_=x\n",
+    "POSTGRES_PASSWORD=x\n",
+    "OTHER=a # CONNECTOR_X=1\n",
+]
+
+
+def test_settings_of_other_programs_in_the_file_are_left_alone(env: Path) -> None:
+    wrong = [
+        (text, got)
+        for text in OTHER_PROGRAMS
+        if (got := read(env, f"{text}LENSMOR_ACCOUNT=a\n").providers["lensmor"].account) != "a"
+    ]
+    assert wrong == []
 
 
 DOCUMENTED = """
@@ -174,20 +186,21 @@ def test_every_documented_name_is_known() -> None:
     assert set(DOCUMENTED.split()) <= known_settings()
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("CONNECTOR_KEEP_DAYS=0", "must be from 1 to 36,500"),
-        ("CONNECTOR_ALERT_EMAIL=nobody", "must be one email address"),
-        ("CONNECTOR_ALERT_SILENCE=soon", "write a whole number and m, h or d"),
-        ("HUBSPOT_BASE_URL=api.hubapi.com", "must be a web address such as https://example.com"),
-        ("SALESFORCE_JWT_AUDIENCE=login", "must be a web address that begins with https://"),
-    ],
-)
-def test_names_of_later_features_are_checked_for_their_form(env: Path, line: str, words: str) -> None:
-    (told,) = refusal(env, f"{line}\n")
-    assert told.startswith(f"{line.partition('=')[0]}: ")
-    assert words in told
+FORMS_OF_LATER: list[tuple[str, str]] = [
+    ("CONNECTOR_KEEP_DAYS=0", "must be from 1 to 36,500"),
+    ("CONNECTOR_ALERT_EMAIL=nobody", "must be one email address"),
+    ("CONNECTOR_ALERT_SILENCE=soon", "write a whole number and m, h or d"),
+    ("HUBSPOT_BASE_URL=api.hubapi.com", "must be a web address such as https://example.com"),
+    ("SALESFORCE_JWT_AUDIENCE=login", "must be a web address that begins with https://"),
+]
+
+
+def test_names_of_later_features_are_checked_for_their_form(env: Path, subtests: pytest.Subtests) -> None:
+    for line, words in FORMS_OF_LATER:
+        with subtests.test(line=line, words=words):
+            (told,) = refusal(env, f"{line}\n")
+            assert told.startswith(f"{line.partition('=')[0]}: ")
+            assert words in told
 
 
 def test_names_of_later_features_are_told_as_such(env: Path) -> None:
@@ -239,14 +252,15 @@ def test_only_the_providers_of_the_mappings_are_needed(env: Path) -> None:
 # -- file: references -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "content", [b"hunter2", b"hunter2\n", b"hunter2\r\n", b"\xef\xbb\xbfhunter2\n", b" hunter2 \n\n"]
-)
-@pytest.mark.parametrize("form", ["file:{path}", "file://{path}", "file:key", "file:./key", '"file:key"'])
-def test_a_value_may_stand_in_a_file(env: Path, content: bytes, form: str) -> None:
-    path = env.parent / "key"
-    path.write_bytes(content)
-    assert secret(env, f"LENSMOR_API_KEY={form.format(path=path)}\n") == "hunter2"
+CONTENTS: list[bytes] = [b"hunter2", b"hunter2\n", b"hunter2\r\n", b"\xef\xbb\xbfhunter2\n", b" hunter2 \n\n"]
+
+
+def test_a_value_may_stand_in_a_file(env: Path, subtests: pytest.Subtests) -> None:
+    for form, content in product(("file:{path}", "file://{path}", "file:key", "file:./key", '"file:key"'), CONTENTS):
+        with subtests.test(form=form, content=content):
+            path = env.parent / "key"
+            path.write_bytes(content)
+            assert secret(env, f"LENSMOR_API_KEY={form.format(path=path)}\n") == "hunter2"
 
 
 def test_any_setting_may_stand_in_a_file_and_in_the_environment(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,24 +269,26 @@ def test_any_setting_may_stand_in_a_file_and_in_the_environment(env: Path, monke
     assert read(env, "").limits()["lensmor"].day == 300
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "cannot be read (FileNotFoundError)"),
-        (b"", "is empty"),
-        (b"\n \n", "is empty"),
-        (b"hunter2\nhunter3\n", "has more than one line"),
-        (b"\xff\xfe\x00", "is not UTF-8 text"),
-        (b"x" * 70_000, "is too large"),
-    ],
-)
-def test_a_file_that_holds_no_value_is_named_and_the_setting_too(env: Path, content: bytes | None, words: str) -> None:
-    if content is not None:
-        (env.parent / "key").write_bytes(content)
-    (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
-    assert told.startswith("LENSMOR_API_KEY: the file that it refers to ")
-    assert words in told
-    assert "hunter" not in told
+NO_VALUE: list[tuple[bytes | None, str]] = [
+    (None, "cannot be read (FileNotFoundError)"),
+    (b"", "is empty"),
+    (b"\n \n", "is empty"),
+    (b"hunter2\nhunter3\n", "has more than one line"),
+    (b"\xff\xfe\x00", "is not UTF-8 text"),
+    (b"x" * 70_000, "is too large"),
+]
+
+
+def test_a_file_that_holds_no_value_is_named_and_the_setting_too(env: Path, subtests: pytest.Subtests) -> None:
+    for content, words in NO_VALUE:
+        with subtests.test(content=content, words=words):
+            (env.parent / "key").unlink(missing_ok=True)
+            if content is not None:
+                (env.parent / "key").write_bytes(content)
+            (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
+            assert told.startswith("LENSMOR_API_KEY: the file that it refers to ")
+            assert words in told
+            assert "hunter" not in told
 
 
 def test_a_folder_is_no_file(env: Path) -> None:
@@ -289,72 +305,75 @@ def test_a_wrong_reference_is_not_also_missing(env: Path) -> None:
 # -- the settings file ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("written", "value"),
-    [
-        ("${NOPE}", "${NOPE}"),
-        ("a${HOME}b", "a${HOME}b"),
-        ("pa$$word$1", "pa$$word$1"),
-        ("$HOME", "$HOME"),
-        ('"a ${NOPE} b"', "a ${NOPE} b"),
-        ("'a \"b\" c'", 'a "b" c'),
-        ('"a#b"', "a#b"),
-        ("a#b", "a#b"),
-        ("a   # a remark", "a"),
-        ("a=b==", "a=b=="),
-        ("  a  ", "a"),
-        ("'a'", "a"),
-        ("a b", "a b"),
-    ],
-)
-def test_values_are_taken_as_they_stand(env: Path, monkeypatch: pytest.MonkeyPatch, written: str, value: str) -> None:
-    monkeypatch.delenv("NOPE", raising=False)
-    assert secret(env, f"LENSMOR_API_KEY={written}\n") == value
+AS_THEY_STAND: list[tuple[str, str]] = [
+    ("${NOPE}", "${NOPE}"),
+    ("a${HOME}b", "a${HOME}b"),
+    ("pa$$word$1", "pa$$word$1"),
+    ("$HOME", "$HOME"),
+    ('"a ${NOPE} b"', "a ${NOPE} b"),
+    ("'a \"b\" c'", 'a "b" c'),
+    ('"a#b"', "a#b"),
+    ("a#b", "a#b"),
+    ("a   # a remark", "a"),
+    ("a=b==", "a=b=="),
+    ("  a  ", "a"),
+    ("'a'", "a"),
+    ("a b", "a b"),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"\xef\xbb\xbfLENSMOR_API_KEY=k\n",
-        b"LENSMOR_API_KEY=k\r\nLENSMOR_ACCOUNT=a\r\n",
-        b"export LENSMOR_API_KEY=k",
-        b"  LENSMOR_API_KEY = k\n",
-        b"# a remark\n\n\nLENSMOR_API_KEY=k\n",
-        b"lensmor_api_key=k\n",
-        b"OTHER=1\nOTHER=2\nANY THING: at all\n"[:16] + b"LENSMOR_API_KEY=k\n",
-    ],
-)
-def test_files_of_other_editors_and_shells_are_read(env: Path, text: bytes) -> None:
-    assert secret(env, text) == "k"
+def test_values_are_taken_as_they_stand(env: Path, subtests: pytest.Subtests) -> None:
+    for written, value in AS_THEY_STAND:
+        with subtests.test(written=written, value=value), pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.delenv("NOPE", raising=False)
+            assert secret(env, f"LENSMOR_API_KEY={written}\n") == value
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("LENSMOR_API_KEY\n", ".env:1: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
-        ("# x\n\nLENSMOR_API_KEY\n", ".env:3: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
-        ("LENSMOR_API_KEY=a\nx=1\nLENSMOR_API_KEY=b\n", ".env:3: LENSMOR_API_KEY is set in line 1 already; keep one"),
-        ("LENSMOR_API_KEY=a\nlensmor_api_key=b\n", ".env:2: lensmor_api_key is set in line 1 already; keep one"),
-        ("LENSMOR_API_KEY: a\n", ".env:1: this line cannot be read; write NAME=value, with matching quotes"),
-        ('\nLENSMOR_API_KEY="a\n', ".env:2: this line cannot be read; write NAME=value, with matching quotes"),
-    ],
-)
-def test_lines_that_cannot_be_read_are_named(env: Path, text: str, line: str) -> None:
-    told = refusal(env, text)
-    assert told[0].startswith(line)
+EDITORS: list[bytes] = [
+    b"\xef\xbb\xbfLENSMOR_API_KEY=k\n",
+    b"LENSMOR_API_KEY=k\r\nLENSMOR_ACCOUNT=a\r\n",
+    b"export LENSMOR_API_KEY=k",
+    b"  LENSMOR_API_KEY = k\n",
+    b"# a remark\n\n\nLENSMOR_API_KEY=k\n",
+    b"lensmor_api_key=k\n",
+    b"OTHER=1\nOTHER=2\nANY THING: at all\n"[:16] + b"LENSMOR_API_KEY=k\n",
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("# x\n" * 20_000, ".env: is too large for a settings file, which has at most 64,000 bytes"),
-        (f"A=1\nB=x{' ' * 40_000}y\n", ".env: line 2 has more than 4,000 characters; no setting needs so many"),
-    ],
-)
-def test_a_file_that_is_no_settings_file_is_refused_quickly(env: Path, text: str, words: str) -> None:
-    begun = time.process_time()
-    assert refusal(env, text) == [words]
-    assert time.process_time() - begun < 1
+def test_files_of_other_editors_and_shells_are_read(env: Path) -> None:
+    wrong = [(text, got) for text in EDITORS if (got := secret(env, text)) != "k"]
+    assert wrong == []
+
+
+UNREADABLE: list[tuple[str, str]] = [
+    ("LENSMOR_API_KEY\n", ".env:1: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
+    ("# x\n\nLENSMOR_API_KEY\n", ".env:3: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
+    ("LENSMOR_API_KEY=a\nx=1\nLENSMOR_API_KEY=b\n", ".env:3: LENSMOR_API_KEY is set in line 1 already; keep one"),
+    ("LENSMOR_API_KEY=a\nlensmor_api_key=b\n", ".env:2: lensmor_api_key is set in line 1 already; keep one"),
+    ("LENSMOR_API_KEY: a\n", ".env:1: this line cannot be read; write NAME=value, with matching quotes"),
+    ('\nLENSMOR_API_KEY="a\n', ".env:2: this line cannot be read; write NAME=value, with matching quotes"),
+]
+
+
+def test_lines_that_cannot_be_read_are_named(env: Path, subtests: pytest.Subtests) -> None:
+    for text, line in UNREADABLE:
+        with subtests.test(text=text, line=line):
+            told = refusal(env, text)
+            assert told[0].startswith(line)
+
+
+NO_SETTINGS: list[tuple[str, str]] = [
+    ("# x\n" * 20_000, ".env: is too large for a settings file, which has at most 64,000 bytes"),
+    (f"A=1\nB=x{' ' * 40_000}y\n", ".env: line 2 has more than 4,000 characters; no setting needs so many"),
+]
+
+
+def test_a_file_that_is_no_settings_file_is_refused_quickly(env: Path, subtests: pytest.Subtests) -> None:
+    for text, words in NO_SETTINGS:
+        with subtests.test(text=text, words=words):
+            begun = time.process_time()
+            assert refusal(env, text) == [words]
+            assert time.process_time() - begun < 1
 
 
 def test_a_line_that_cannot_be_read_is_told_once(env: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -391,44 +410,49 @@ def test_no_value_shows_in_print(env: Path) -> None:
 FORMS = "CONNECTOR_DATABASE_URL must be sqlite:///path or postgresql://user@host/database"
 
 
-@pytest.mark.parametrize(
-    ("url", "more"),
-    [
-        ("mysql://x", ""),
-        ("mssql+pyodbc://sa:hunter2@host/db", ""),
-        ("oracle://hunter2@host", ""),
-        ("/var/lib/connector.db", ""),
-        ("connector.db", ""),
-        ("file.db?x=1", ""),
-        ("postgresql://", ""),
-        ("postgresql://user:hunter2@host", ""),
-        ("postgresql://user:hunter2@host:port/db", ""),
-        ("postgresql+asyncpg://user:hunter2@host/db", ""),
-        ("postgres://user:hunter2@host/db", "; write postgresql:// instead of postgres://"),
-        ("sqlite://connector.db", ": three slashes, then the path"),
-        ("sqlite:connector.db", ": three slashes, then the path"),
-        ("sqlite://", ": three slashes, then the path"),
-        ("sqlite:///", "; name a file, because the ledger must last"),
-        ("sqlite:///:memory:", "; name a file, because the ledger must last"),
-    ],
-)
-def test_other_addresses_of_a_ledger_are_refused_without_showing_them(env: Path, url: str, more: str) -> None:
-    (told,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
-    assert told.startswith(FORMS + more)
-    assert "hunter2" not in told
+OTHER_LEDGERS: list[tuple[str, str]] = [
+    ("mysql://x", ""),
+    ("mssql+pyodbc://sa:hunter2@host/db", ""),
+    ("oracle://hunter2@host", ""),
+    ("/var/lib/connector.db", ""),
+    ("connector.db", ""),
+    ("file.db?x=1", ""),
+    ("postgresql://", ""),
+    ("postgresql://user:hunter2@host", ""),
+    ("postgresql://user:hunter2@host:port/db", ""),
+    ("postgresql+asyncpg://user:hunter2@host/db", ""),
+    ("postgres://user:hunter2@host/db", "; write postgresql:// instead of postgres://"),
+    ("sqlite://connector.db", ": three slashes, then the path"),
+    ("sqlite:connector.db", ": three slashes, then the path"),
+    ("sqlite://", ": three slashes, then the path"),
+    ("sqlite:///", "; name a file, because the ledger must last"),
+    ("sqlite:///:memory:", "; name a file, because the ledger must last"),
+]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://user@host/db",
-        "postgresql://user:p%40ss@host:5432/db",
-        "postgresql+psycopg://user@host/db",
-        "postgresql:///db?host=/var/run/postgresql",
-    ],
-)
-def test_addresses_on_postgresql_stay_as_they_are(env: Path, url: str) -> None:
-    assert read(env, f"CONNECTOR_DATABASE_URL={url}\nCONNECTOR_SECRET_KEY=k\n").ledger_url() == url
+def test_other_addresses_of_a_ledger_are_refused_without_showing_them(env: Path, subtests: pytest.Subtests) -> None:
+    for url, more in OTHER_LEDGERS:
+        with subtests.test(url=url, more=more):
+            (told,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
+            assert told.startswith(FORMS + more)
+            assert "hunter2" not in told
+
+
+POSTGRESQL: list[str] = [
+    "postgresql://user@host/db",
+    "postgresql://user:p%40ss@host:5432/db",
+    "postgresql+psycopg://user@host/db",
+    "postgresql:///db?host=/var/run/postgresql",
+]
+
+
+def test_addresses_on_postgresql_stay_as_they_are(env: Path) -> None:
+    wrong = [
+        (url, got)
+        for url in POSTGRESQL
+        if (got := read(env, f"CONNECTOR_DATABASE_URL={url}\nCONNECTOR_SECRET_KEY=k\n").ledger_url()) != url
+    ]
+    assert wrong == []
 
 
 def test_a_relative_path_begins_beside_the_settings_file(env: Path) -> None:
@@ -440,77 +464,85 @@ def test_a_relative_path_begins_beside_the_settings_file(env: Path) -> None:
 # -- numbers ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "number"), [("0", 0), (" 15 ", 15), ("007", 7), ("+3", 3), ("-3", -3), ("50000", 50_000)]
-)
-def test_whole_numbers(text: str, number: int) -> None:
-    assert whole_number(text) == number
+WHOLE: list[tuple[str, int]] = [("0", 0), (" 15 ", 15), ("007", 7), ("+3", 3), ("-3", -3), ("50000", 50_000)]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("50,000", "write 50000, without separators"),
-        ("1_000", "write 1000, without separators"),
-        ("1'000'000", "write 1000000, without separators"),
-        ("1 000", "write 1000, without separators"),
-        ("1\u202f000", "write 1000, without separators"),
-        ("50.000", "write 50000, without separators (or without decimals, if the point begins them)"),
-        ("50k", "write the whole number out, such as 50000"),
-        ("1.5M", "write the whole number out, such as 50000"),
-        ("15.0", "must be a whole number, without decimals"),
-        ("1e3", "must be a whole number, such as 3000"),
-        ("0x10", "must be a whole number, such as 3000"),
-        ("٣", "must be a whole number, such as 3000"),
-        ("50,00", "must be a whole number, such as 3000"),
-        ("9" * 16, "must be a whole number, such as 3000"),
-        ("nan", "must be a whole number, such as 3000"),
-        ("", "must be a whole number, such as 3000"),
-    ],
-)
-def test_other_spellings_of_whole_numbers(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=r"must|write") as raised:
-        whole_number(text)
-    assert str(raised.value) == words
+def test_whole_numbers() -> None:
+    wrong = [(text, number, got) for text, number in WHOLE if (got := whole_number(text)) != number]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(("text", "number"), [("900", 900.0), ("0.5", 0.5), (" 1 ", 1.0), ("0.001", 0.001)])
-def test_decimal_numbers(text: str, number: float) -> None:
-    assert decimal_number(text) == number
+NOT_WHOLE: list[tuple[str, str]] = [
+    ("50,000", "write 50000, without separators"),
+    ("1_000", "write 1000, without separators"),
+    ("1'000'000", "write 1000000, without separators"),
+    ("1 000", "write 1000, without separators"),
+    ("1\u202f000", "write 1000, without separators"),
+    ("50.000", "write 50000, without separators (or without decimals, if the point begins them)"),
+    ("50k", "write the whole number out, such as 50000"),
+    ("1.5M", "write the whole number out, such as 50000"),
+    ("15.0", "must be a whole number, without decimals"),
+    ("1e3", "must be a whole number, such as 3000"),
+    ("0x10", "must be a whole number, such as 3000"),
+    ("٣", "must be a whole number, such as 3000"),
+    ("50,00", "must be a whole number, such as 3000"),
+    ("9" * 16, "must be a whole number, such as 3000"),
+    ("nan", "must be a whole number, such as 3000"),
+    ("", "must be a whole number, such as 3000"),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("1,000", "write 1000, without separators"),
-        ("1k", "write the whole number out"),
-        ("0,5", "must be a number, such as 900 or 0.5"),
-        ("inf", "must be a number"),
-        ("nan", "must be a number"),
-        ("1e3", "must be a number"),
-        ("15m", "write the whole number out"),
-    ],
-)
-def test_other_spellings_of_decimal_numbers(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=r"must|write") as raised:
-        decimal_number(text)
-    assert str(raised.value).startswith(words)
+def test_other_spellings_of_whole_numbers(subtests: pytest.Subtests) -> None:
+    for text, words in NOT_WHOLE:
+        with subtests.test(text=text, words=words):
+            with pytest.raises(ValueError, match=r"must|write") as raised:
+                whole_number(text)
+            assert str(raised.value) == words
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50,000", "write 50000, without separators"),
-        ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50k", "write the whole number out, such as 50000"),
-        ("LENSMOR_EMAIL_CREDITS=15.0", "must be a whole number, without decimals"),
-        ("LENSMOR_EMAIL_CREDITS=1_000", "write 1000, without separators"),
-        ("LENSMOR_CREDIT_RESERVE=-1", "must be from 0 to 1,000,000,000,000,000"),
-        ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 20"),
-        ("CONNECTOR_WAIT_SECONDS=90000", "must be from 0 to 86,400"),
-    ],
-)
-def test_numbers_in_settings(env: Path, line: str, words: str) -> None:
-    assert refusal(env, f"{line}\n") == [f"{line.partition('=')[0]}: {words}"]
+def test_decimal_numbers() -> None:
+    wrong = [
+        (text, number, got)
+        for text, number in (("900", 900.0), ("0.5", 0.5), (" 1 ", 1.0), ("0.001", 0.001))
+        if (got := decimal_number(text)) != number
+    ]
+    assert wrong == []
+
+
+NOT_DECIMAL: list[tuple[str, str]] = [
+    ("1,000", "write 1000, without separators"),
+    ("1k", "write the whole number out"),
+    ("0,5", "must be a number, such as 900 or 0.5"),
+    ("inf", "must be a number"),
+    ("nan", "must be a number"),
+    ("1e3", "must be a number"),
+    ("15m", "write the whole number out"),
+]
+
+
+def test_other_spellings_of_decimal_numbers(subtests: pytest.Subtests) -> None:
+    for text, words in NOT_DECIMAL:
+        with subtests.test(text=text, words=words):
+            with pytest.raises(ValueError, match=r"must|write") as raised:
+                decimal_number(text)
+            assert str(raised.value).startswith(words)
+
+
+WRONG_NUMBERS: list[tuple[str, str]] = [
+    ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50,000", "write 50000, without separators"),
+    ("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=50k", "write the whole number out, such as 50000"),
+    ("LENSMOR_EMAIL_CREDITS=15.0", "must be a whole number, without decimals"),
+    ("LENSMOR_EMAIL_CREDITS=1_000", "write 1000, without separators"),
+    ("LENSMOR_CREDIT_RESERVE=-1", "must be from 0 to 1,000,000,000,000,000"),
+    ("SALESFORCE_API_RESERVE_PERCENT=20%", "must be a whole number, such as 20"),
+    ("CONNECTOR_WAIT_SECONDS=90000", "must be from 0 to 86,400"),
+]
+
+
+def test_numbers_in_settings(env: Path, subtests: pytest.Subtests) -> None:
+    for line, words in WRONG_NUMBERS:
+        with subtests.test(line=line, words=words):
+            assert refusal(env, f"{line}\n") == [f"{line.partition('=')[0]}: {words}"]
 
 
 def test_an_empty_number_is_no_value(env: Path) -> None:
