@@ -1,6 +1,7 @@
 """The table of Salesforce's errors, one by one through real answers: what is repeated, what stops, what is final."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import pytest
 from org_stage import OrgHost, Stage
@@ -44,11 +45,10 @@ CALLS: dict[str, Callable[[SalesforceCrm, str], object]] = {
     "retrieve_many": lambda crm, lead: crm.read("Lead", [lead], ["Email"]),
     "update_many": lambda crm, lead: crm.update("Lead", [Update(lead, {"Phone": "1"})]),
 }
-each_call = pytest.mark.parametrize("operation", CALLS)
-each_read = pytest.mark.parametrize("operation", [name for name in CALLS if name != "update_many"])
+READS = [name for name in CALLS if name != "update_many"]
 # The limits are an optional read: tests/crm/test_salesforce_refusals.py.
 NEEDED = [name for name in CALLS if name != "limits"]
-each_needed_call = pytest.mark.parametrize("operation", NEEDED)
+NEEDED_READS = [name for name in NEEDED if name != "update_many"]
 
 
 def failing(stage: Stage, operation: str, action: str = "status", **params: object) -> ConnectorError:
@@ -91,41 +91,49 @@ PASSING: list[Spoilt] = [
 ]
 
 
-@each_read
-@pytest.mark.parametrize(("action", "params"), PASSING)
-def test_what_passes_is_tried_again(stage: Stage, operation: str, action: str, params: dict[str, object]) -> None:
-    lead, crm = stage.lead(), stage.ready()
-    if operation != "describe":
-        crm.describe("Lead")
-    stage.arm(operation, action, **params)
-    CALLS[operation](crm, lead)
-    assert stage.count(operation) == 2
-    (wait,) = stage.slept
-    assert 0 < wait <= 21
+def test_what_passes_is_tried_again(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for (action, params), operation in product(PASSING, READS):
+        with subtests.test(action=action, params=params, operation=operation):
+            stage = host.fresh()
+            lead, crm = stage.lead(), stage.ready()
+            if operation != "describe":
+                crm.describe("Lead")
+            stage.arm(operation, action, **params)
+            CALLS[operation](crm, lead)
+            assert stage.count(operation) == 2
+            (wait,) = stage.slept
+            assert 0 < wait <= 21
 
 
-@pytest.mark.parametrize(("action", "params"), PASSING)
-def test_a_write_is_never_repeated_by_itself(stage: Stage, action: str, params: dict[str, object]) -> None:
-    lead, crm = stage.lead(), stage.ready()
-    stage.arm("update_many", action, **params)
-    with pytest.raises(PassingError, match="run again"):
-        CALLS["update_many"](crm, lead)
-    assert (stage.count("update_many"), stage.slept) == (1, [])
+def test_a_write_is_never_repeated_by_itself(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for action, params in PASSING:
+        with subtests.test(action=action, params=params):
+            stage = host.fresh()
+            lead, crm = stage.lead(), stage.ready()
+            stage.arm("update_many", action, **params)
+            with pytest.raises(PassingError, match="run again"):
+                CALLS["update_many"](crm, lead)
+            assert (stage.count("update_many"), stage.slept) == (1, [])
 
 
-@pytest.mark.parametrize("operation", [name for name in NEEDED if name != "update_many"])
-@pytest.mark.parametrize(
-    ("action", "params"),
-    [refusal(500), refusal(503, retry_after=7), ("html", {"status": 503}), ("truncated", {}), ("drop_before", {})],
-)
-def test_what_does_not_pass_stops_the_run_and_keeps_the_queue(
-    stage: Stage, operation: str, action: str, params: dict[str, object]
-) -> None:
-    error = failing(stage, operation, action, **params)
-    assert (type(error), error.exit_code) == (DownError, 4)
-    assert stage.count(operation) == ATTEMPTS
-    assert len(stage.slept) == ATTEMPTS - 1
-    assert stage.slept == sorted(stage.slept), "each wait is longer than the one before"
+LASTING: list[Spoilt] = [
+    refusal(500),
+    refusal(503, retry_after=7),
+    ("html", {"status": 503}),
+    ("truncated", {}),
+    ("drop_before", {}),
+]
+
+
+def test_what_does_not_pass_stops_the_run_and_keeps_the_queue(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for (action, params), operation in product(LASTING, NEEDED_READS):
+        with subtests.test(action=action, params=params, operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, action, **params)
+            assert (type(error), error.exit_code) == (DownError, 4)
+            assert stage.count(operation) == ATTEMPTS
+            assert len(stage.slept) == ATTEMPTS - 1
+            assert stage.slept == sorted(stage.slept), "each wait is longer than the one before"
 
 
 def test_a_write_whose_answer_was_lost_is_left_to_whoever_compares_again(stage: Stage) -> None:
@@ -140,51 +148,57 @@ def test_a_write_whose_answer_was_lost_is_left_to_whoever_compares_again(stage: 
 # -- stops -------------------------------------------------------------------------------------------------------
 
 
-@each_call
-@pytest.mark.parametrize(
-    ("code", "message", "advice"),
-    [
-        ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "daily request quota"),
-        ("API_DISABLED_FOR_ORG", "API is not enabled for this Organization", "API Enabled"),
-    ],
-)
-def test_what_stops_the_run_is_not_repeated(stage: Stage, operation: str, code: str, message: str, advice: str) -> None:
-    error = failing(stage, operation, status=403, errorCode=code, message=message)
-    assert (type(error), error.exit_code) == (QuotaError, 4)
-    assert advice in str(error)
-    assert (stage.count(operation), stage.slept) == (1, [])
+STOPPING: list[tuple[str, str, str]] = [
+    ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", "daily request quota"),
+    ("API_DISABLED_FOR_ORG", "API is not enabled for this Organization", "API Enabled"),
+]
 
 
-@each_read
-def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(stage: Stage, operation: str) -> None:
-    error = failing(stage, operation, status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=CONCURRENT)
-    assert type(error) is QuotaError
-    assert "daily" not in str(error)
-    assert stage.count(operation) == ATTEMPTS
+def test_what_stops_the_run_is_not_repeated(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for (code, message, advice), operation in product(STOPPING, CALLS):
+        with subtests.test(code=code, message=message, advice=advice, operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, status=403, errorCode=code, message=message)
+            assert (type(error), error.exit_code) == (QuotaError, 4)
+            assert advice in str(error)
+            assert (stage.count(operation), stage.slept) == (1, [])
 
 
-@each_needed_call
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, "INVALID_FIELD"),
-        (400, "INVALID_TYPE"),
-        (400, "INVALID_FIELD_FOR_INSERT_UPDATE"),
-        (400, "MALFORMED_QUERY"),
-        (400, "INVALID_QUERY_FILTER_OPERATOR"),
-        (403, "INSUFFICIENT_ACCESS"),
-        (403, "anything else"),
-        (404, "NOT_FOUND"),
-        (410, "GONE"),
-    ],
-)
-def test_what_an_admin_must_correct(stage: Stage, operation: str, status: int, code: str) -> None:
-    error = failing(stage, operation, status=status, errorCode=code, message="No such column 'Foo__c'")
-    assert (type(error), error.exit_code) == (ConfigurationError, 2)
-    assert (stage.count(operation), stage.slept) == (1, [])
-    if status == 400:
-        assert code in str(error)
-        assert "Foo__c" in str(error)
+def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(
+    host: OrgHost, subtests: pytest.Subtests
+) -> None:
+    for operation in READS:
+        with subtests.test(operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=CONCURRENT)
+            assert type(error) is QuotaError
+            assert "daily" not in str(error)
+            assert stage.count(operation) == ATTEMPTS
+
+
+ADMINS: list[tuple[int, str]] = [
+    (400, "INVALID_FIELD"),
+    (400, "INVALID_TYPE"),
+    (400, "INVALID_FIELD_FOR_INSERT_UPDATE"),
+    (400, "MALFORMED_QUERY"),
+    (400, "INVALID_QUERY_FILTER_OPERATOR"),
+    (403, "INSUFFICIENT_ACCESS"),
+    (403, "anything else"),
+    (404, "NOT_FOUND"),
+    (410, "GONE"),
+]
+
+
+def test_what_an_admin_must_correct(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for (status, code), operation in product(ADMINS, NEEDED):
+        with subtests.test(status=status, code=code, operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, status=status, errorCode=code, message="No such column 'Foo__c'")
+            assert (type(error), error.exit_code) == (ConfigurationError, 2)
+            assert (stage.count(operation), stage.slept) == (1, [])
+            if status == 400:
+                assert code in str(error)
+                assert "Foo__c" in str(error)
 
 
 def test_a_retired_version_names_the_setting(stage: Stage) -> None:
@@ -197,53 +211,60 @@ def test_a_retired_version_names_the_setting(stage: Stage) -> None:
 UNKNOWN_STATUSES = [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 431, 451]
 
 
-@pytest.mark.parametrize("status", UNKNOWN_STATUSES)
-def test_an_unknown_refusal_of_a_write_is_one_of_its_rows(stage: Stage, status: int) -> None:
-    lead, crm = stage.lead(), stage.ready()
-    stage.arm_forever("update_many", "status", status=status, errorCode="SOMETHING_NEW", message=WORDS)
-    answers = CALLS["update_many"](crm, lead)
-    assert answers == [Rejection(ErrorClass.AUTOMATION, (RowError("SOMETHING_NEW"),))]
-    assert (stage.count("update_many"), stage.slept) == (1, [])
+def test_an_unknown_refusal_of_a_write_is_one_of_its_rows(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for status in UNKNOWN_STATUSES:
+        with subtests.test(status=status):
+            stage = host.fresh()
+            lead, crm = stage.lead(), stage.ready()
+            stage.arm_forever("update_many", "status", status=status, errorCode="SOMETHING_NEW", message=WORDS)
+            answers = CALLS["update_many"](crm, lead)
+            assert answers == [Rejection(ErrorClass.AUTOMATION, (RowError("SOMETHING_NEW"),))]
+            assert (stage.count("update_many"), stage.slept) == (1, [])
 
 
-@pytest.mark.parametrize("operation", [name for name in NEEDED if name != "update_many"])
-@pytest.mark.parametrize("status", UNKNOWN_STATUSES)
-@pytest.mark.parametrize("code", ["SOMETHING_NEW", "JSON_PARSER_ERROR"])
 def test_an_unknown_refusal_names_its_code_and_is_never_run_again_later(
-    stage: Stage, operation: str, status: int, code: str
+    host: OrgHost, subtests: pytest.Subtests
 ) -> None:
-    error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
-    assert type(error) is CrmRefusedError
-    assert error.code == code
-    assert f"HTTP {status}, {code}" in str(error)
-    assert "value … of … is not good" in str(error)
-    assert "run again" not in str(error)
-    assert not any(value in str(error) for value in PRIVATE)
-    assert (stage.count(operation), stage.slept) == (1, [])
+    for code, status, operation in product(("SOMETHING_NEW", "JSON_PARSER_ERROR"), UNKNOWN_STATUSES, NEEDED_READS):
+        with subtests.test(code=code, status=status, operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+            assert type(error) is CrmRefusedError
+            assert error.code == code
+            assert f"HTTP {status}, {code}" in str(error)
+            assert "value … of … is not good" in str(error)
+            assert "run again" not in str(error)
+            assert not any(value in str(error) for value in PRIVATE)
+            assert (stage.count(operation), stage.slept) == (1, [])
 
 
-@each_needed_call
-def test_an_unknown_refusal_of_the_first_request_is_a_matter_of_configuration(stage: Stage, operation: str) -> None:
-    lead, crm = stage.lead(), stage.crm()
-    for name in ("limits", *NEEDED):
-        stage.arm_forever(name, "status", status=415, errorCode="UNSUPPORTED_MEDIA_TYPE", message=WORDS)
-    with pytest.raises(ConfigurationError, match="HTTP 415, UNSUPPORTED_MEDIA_TYPE"):
-        CALLS[operation](crm, lead)
-    assert stage.slept == []
+def test_an_unknown_refusal_of_the_first_request_is_a_matter_of_configuration(
+    host: OrgHost, subtests: pytest.Subtests
+) -> None:
+    for operation in NEEDED:
+        with subtests.test(operation=operation):
+            stage = host.fresh()
+            lead, crm = stage.lead(), stage.crm()
+            for name in ("limits", *NEEDED):
+                stage.arm_forever(name, "status", status=415, errorCode="UNSUPPORTED_MEDIA_TYPE", message=WORDS)
+            with pytest.raises(ConfigurationError, match="HTTP 415, UNSUPPORTED_MEDIA_TYPE"):
+                CALLS[operation](crm, lead)
+            assert stage.slept == []
 
 
-@each_needed_call
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (500, f"CODE {PRIVATE[0]}"),
-        (403, f"CODE {PRIVATE[0]}"),
-        (404, "NOT_FOUND"),
-        (403, "REQUEST_LIMIT_EXCEEDED"),
-        (401, "INVALID_SESSION_ID"),
-        (401, "INVALID_AUTH_HEADER"),
-    ],
-)
-def test_no_error_quotes_an_answer(stage: Stage, operation: str, status: int, code: str) -> None:
-    error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
-    assert not any(value in str(error) for value in (*PRIVATE, "00Q", "00D", "Okafor", "sim-client-secret"))
+QUOTING: list[tuple[int, str]] = [
+    (500, f"CODE {PRIVATE[0]}"),
+    (403, f"CODE {PRIVATE[0]}"),
+    (404, "NOT_FOUND"),
+    (403, "REQUEST_LIMIT_EXCEEDED"),
+    (401, "INVALID_SESSION_ID"),
+    (401, "INVALID_AUTH_HEADER"),
+]
+
+
+def test_no_error_quotes_an_answer(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for (status, code), operation in product(QUOTING, NEEDED):
+        with subtests.test(status=status, code=code, operation=operation):
+            stage = host.fresh()
+            error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+            assert not any(value in str(error) for value in (*PRIVATE, "00Q", "00D", "Okafor", "sim-client-secret"))

@@ -200,55 +200,56 @@ def test_an_org_that_cannot_be_reached(stage: Stage, monkeypatch: pytest.MonkeyP
     assert len(stage.slept) == 4
 
 
-@pytest.mark.parametrize(
-    ("action", "params"),
-    [
-        ("html", {"status": 503}),
-        ("html", {"status": 502}),
-        ("status", {"status": 503, "errorCode": "temporarily_unavailable"}),
-        ("status", {"status": 400, "errorCode": "unknown_error"}),
-        ("truncated", {}),
-        ("drop_before", {}),
-        ("cut_body", {}),
-    ],
-)
-def test_trouble_at_the_token_endpoint_passes(stage: Stage, action: str, params: dict[str, object]) -> None:
+TROUBLE: list[tuple[str, dict[str, object]]] = [
+    ("html", {"status": 503}),
+    ("html", {"status": 502}),
+    ("status", {"status": 503, "errorCode": "temporarily_unavailable"}),
+    ("status", {"status": 400, "errorCode": "unknown_error"}),
+    ("truncated", {}),
+    ("drop_before", {}),
+    ("cut_body", {}),
+]
+
+
+def test_trouble_at_the_token_endpoint_passes(host: OrgHost, subtests: pytest.Subtests) -> None:
     """A maintenance page instead of a token must not send an admin looking for a wrong secret."""
-    stage.arm("token", action, **params)
-    stage.crm().login()
-    assert (stage.count("token"), len(stage.slept)) == (2, 1)
+    for action, params in TROUBLE:
+        with subtests.test(action=action, params=params):
+            stage = host.fresh()
+            stage.arm("token", action, **params)
+            stage.crm().login()
+            assert (stage.count("token"), len(stage.slept)) == (2, 1)
 
-    stage.arm_forever("token", action, **params)
-    error = refused(stage.crm())
-    assert (type(error), error.exit_code) == (DownError, 4)
+            stage.arm_forever("token", action, **params)
+            error = refused(stage.crm())
+            assert (type(error), error.exit_code) == (DownError, 4)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (200, {"access_token": "", "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
-        (200, {"access_token": None, "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
-        (200, {"access_token": "t\n"}, ConfigurationError),
-        (200, {"access_token": "t x"}, ConfigurationError),
-        (200, {"access_token": 5}, ConfigurationError),
-        (200, None, DownError),
-        (200, 5, DownError),
-        (200, True, DownError),
-        (200, b"<html>Log in</html>", DownError),
-        (200, b"", DownError),
-        (404, b"<html>Not here</html>", ConfigurationError),
-        (405, b"", ConfigurationError),
-        (429, b"<html>Later</html>", DownError),
-        (200, [], DownError),
-        (200, "ok", DownError),
-        (500, ["wrong"], DownError),
-        (400, {}, ConfigurationError),
-        (400, {"error": "a <b>page</b> of ada@example.com"}, ConfigurationError),
-        (400, {"error": ["invalid_grant"]}, ConfigurationError),
-        (400, {"error": None, "error_description": ["ip restricted"]}, ConfigurationError),
-    ],
-)
-def test_odd_answers_of_the_token_endpoint(
+ODD: list[tuple[int, object, type[ConnectorError]]] = [
+    (200, {"access_token": "", "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
+    (200, {"access_token": None, "instance_url": "https://acme.my.salesforce.com"}, ConfigurationError),
+    (200, {"access_token": "t\n"}, ConfigurationError),
+    (200, {"access_token": "t x"}, ConfigurationError),
+    (200, {"access_token": 5}, ConfigurationError),
+    (200, None, DownError),
+    (200, 5, DownError),
+    (200, True, DownError),
+    (200, b"<html>Log in</html>", DownError),
+    (200, b"", DownError),
+    (404, b"<html>Not here</html>", ConfigurationError),
+    (405, b"", ConfigurationError),
+    (429, b"<html>Later</html>", DownError),
+    (200, [], DownError),
+    (200, "ok", DownError),
+    (500, ["wrong"], DownError),
+    (400, {}, ConfigurationError),
+    (400, {"error": "a <b>page</b> of ada@example.com"}, ConfigurationError),
+    (400, {"error": ["invalid_grant"]}, ConfigurationError),
+    (400, {"error": None, "error_description": ["ip restricted"]}, ConfigurationError),
+]
+
+
+def answer_oddly(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: type[ConnectorError]
 ) -> None:
     wire = Wire(lambda _: (status, body))
@@ -259,71 +260,84 @@ def test_odd_answers_of_the_token_endpoint(
     assert SECRET not in str(error)
 
 
+def test_odd_answers_of_the_token_endpoint(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for status, body, expected in ODD:
+        with subtests.test(status=status, body=body, expected=expected), pytest.MonkeyPatch.context() as monkeypatch:
+            answer_oddly(host.fresh(), monkeypatch, status, body, expected)
+
+
 # -- addresses -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("url", "domain"),
-    [
-        ("https://acme.my.salesforce.com", "acme.my"),
-        ("https://ACME.my.Salesforce.com", "acme.my"),
-        ("https://acme--uat.sandbox.my.salesforce.com", "acme--uat.sandbox.my"),
-        ("https://acme-dev-ed.develop.my.salesforce.com", "acme-dev-ed.develop.my"),
-        ("http://127.0.0.1:8080", "loopback.my"),
-    ],
-)
-def test_domain_of_a_my_domain(url: str, domain: str) -> None:
-    assert domain_of(url) == domain
+DOMAINS: list[tuple[str, str]] = [
+    ("https://acme.my.salesforce.com", "acme.my"),
+    ("https://ACME.my.Salesforce.com", "acme.my"),
+    ("https://acme--uat.sandbox.my.salesforce.com", "acme--uat.sandbox.my"),
+    ("https://acme-dev-ed.develop.my.salesforce.com", "acme-dev-ed.develop.my"),
+    ("http://127.0.0.1:8080", "loopback.my"),
+]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://login.salesforce.com",
-        "https://test.salesforce.com",
-        "https://acme.lightning.force.com",
-        "https://acme.my.salesforce.com.evil.example.com",
-        "https://evil.example.com/.salesforce.com",
-        "https://notsalesforce.com",
-        "https://salesforce.com",
-    ],
-)
-def test_other_addresses_are_refused_with_the_way_to_find_the_right_one(stage: Stage, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="SALESFORCE_INSTANCE_URL must be the org's My Domain"):
-        domain_of(url)
-    assert type(refused(stage.crm(stage.login(instance_url=url)))) is ConfigurationError
-    assert stage.slept == []
+def test_domain_of_a_my_domain() -> None:
+    wrong = [(url, domain, got) for url, domain in DOMAINS if (got := domain_of(url)) != domain]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("url", "audience"),
-    [
-        ("https://acme.my.salesforce.com", "https://login.salesforce.com"),
-        ("https://acme--uat.sandbox.my.salesforce.com", "https://test.salesforce.com"),
-        ("https://acme--uat.my.salesforce.com", "https://test.salesforce.com"),
-        ("https://fun-otter-1234-dev-ed.scratch.my.salesforce.com", "https://test.salesforce.com"),
-        ("https://acme-dev-ed.develop.my.salesforce.com", "https://login.salesforce.com"),
-        ("https://sandbox-scratch.my.salesforce.com", "https://login.salesforce.com"),
-        ("https://acme-demo.trailblaze.my.salesforce.com", "https://login.salesforce.com"),
-    ],
-)
-def test_the_token_is_asked_for_at_the_orgs_own_address(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path, url: str, audience: str
+OTHER_ADDRESSES: list[str] = [
+    "https://login.salesforce.com",
+    "https://test.salesforce.com",
+    "https://acme.lightning.force.com",
+    "https://acme.my.salesforce.com.evil.example.com",
+    "https://evil.example.com/.salesforce.com",
+    "https://notsalesforce.com",
+    "https://salesforce.com",
+]
+
+
+def test_other_addresses_are_refused_with_the_way_to_find_the_right_one(
+    host: OrgHost, subtests: pytest.Subtests
 ) -> None:
-    def answer(request: httpx.Request) -> tuple[int, object]:
-        return 200, token_answer() if "oauth2" in str(request.url) else {"DailyApiRequests": {}}
+    for url in OTHER_ADDRESSES:
+        with subtests.test(url=url):
+            stage = host.fresh()
+            with pytest.raises(ConfigurationError, match="SALESFORCE_INSTANCE_URL must be the org's My Domain"):
+                domain_of(url)
+            assert type(refused(stage.crm(stage.login(instance_url=url)))) is ConfigurationError
+            assert stage.slept == []
 
-    wire = Wire(answer)
-    wire.install(monkeypatch)
-    stage.crm(stage.jwt_login(key_file, instance_url=url)).login()
-    stage.crm(stage.login(instance_url=url)).login()
-    assert [str(request.url) for request in wire.sent] == [
-        f"{url}/services/oauth2/token",
-        f"{url}/services/data/v67.0/limits/",
-    ] * 2
-    assertion = wire.sent[0].content.decode().partition("assertion=")[2].partition("&")[0]
-    claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
-    assert claims["aud"] == audience
+
+AUDIENCES: list[tuple[str, str]] = [
+    ("https://acme.my.salesforce.com", "https://login.salesforce.com"),
+    ("https://acme--uat.sandbox.my.salesforce.com", "https://test.salesforce.com"),
+    ("https://acme--uat.my.salesforce.com", "https://test.salesforce.com"),
+    ("https://fun-otter-1234-dev-ed.scratch.my.salesforce.com", "https://test.salesforce.com"),
+    ("https://acme-dev-ed.develop.my.salesforce.com", "https://login.salesforce.com"),
+    ("https://sandbox-scratch.my.salesforce.com", "https://login.salesforce.com"),
+    ("https://acme-demo.trailblaze.my.salesforce.com", "https://login.salesforce.com"),
+]
+
+
+def test_the_token_is_asked_for_at_the_orgs_own_address(
+    host: OrgHost, key_file: Path, subtests: pytest.Subtests
+) -> None:
+    for url, audience in AUDIENCES:
+        with subtests.test(url=url, audience=audience), pytest.MonkeyPatch.context() as monkeypatch:
+            stage = host.fresh()
+
+            def answer(request: httpx.Request) -> tuple[int, object]:
+                return 200, token_answer() if "oauth2" in str(request.url) else {"DailyApiRequests": {}}
+
+            wire = Wire(answer)
+            wire.install(monkeypatch)
+            stage.crm(stage.jwt_login(key_file, instance_url=url)).login()
+            stage.crm(stage.login(instance_url=url)).login()
+            assert [str(request.url) for request in wire.sent] == [
+                f"{url}/services/oauth2/token",
+                f"{url}/services/data/v67.0/limits/",
+            ] * 2
+            assertion = wire.sent[0].content.decode().partition("assertion=")[2].partition("&")[0]
+            claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
+            assert claims["aud"] == audience
 
 
 def test_the_audience_can_be_set(stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
@@ -336,22 +350,23 @@ def test_the_audience_can_be_set(stage: Stage, monkeypatch: pytest.MonkeyPatch, 
     assert json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))["aud"] == audience
 
 
-@pytest.mark.parametrize(
-    ("login", "missing"),
-    [
-        (Login(""), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
-        (Login("", username="u"), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and"),
-        (Login("", access_token="t"), "SALESFORCE_INSTANCE_URL"),
-        (Login("https://x"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
-        (Login("https://x", client_id="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
-        (Login("https://x", client_secret="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
-        (Login("https://x", client_id="a", username="u"), "SALESFORCE_PRIVATE_KEY_FILE together"),
-        (Login("https://x", username="u", private_key_file=Path("k")), "SALESFORCE_CLIENT_ID"),
-        (Login("https://x", client_id="a", username="u", private_key_file=Path("k")), None),
-        (Login("https://x", client_id="a", client_secret="b"), None),
-        (Login("https://x", access_token="t"), None),
-    ],
-)
-def test_what_a_login_lacks(login: Login, missing: str | None) -> None:
-    found = login.missing()
-    assert found == missing if missing is None else missing in (found or "")
+LACKS: list[tuple[Login, str | None]] = [
+    (Login(""), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    (Login("", username="u"), "SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID, SALESFORCE_USERNAME and"),
+    (Login("", access_token="t"), "SALESFORCE_INSTANCE_URL"),
+    (Login("https://x"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    (Login("https://x", client_id="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    (Login("https://x", client_secret="a"), "SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET"),
+    (Login("https://x", client_id="a", username="u"), "SALESFORCE_PRIVATE_KEY_FILE together"),
+    (Login("https://x", username="u", private_key_file=Path("k")), "SALESFORCE_CLIENT_ID"),
+    (Login("https://x", client_id="a", username="u", private_key_file=Path("k")), None),
+    (Login("https://x", client_id="a", client_secret="b"), None),
+    (Login("https://x", access_token="t"), None),
+]
+
+
+def test_what_a_login_lacks(subtests: pytest.Subtests) -> None:
+    for login, missing in LACKS:
+        with subtests.test(login=login, missing=missing):
+            found = login.missing()
+            assert found == missing if missing is None else missing in (found or "")

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 
 import httpx
 import pytest
@@ -89,32 +90,36 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("code", "description", "remedy"), REFUSED)
-def test_each_refused_login_has_its_own_remedy(stage: Stage, code: str, description: str, remedy: str) -> None:
-    stage.arm("token", "status", status=400, errorCode=code, message=description)
-    error = raised(stage.crm().login)
-    assert (type(error), error.exit_code) == (ConfigurationError, 2)
-    assert remedy in str(error)
-    assert code in str(error)
-    assert (stage.count("token"), stage.slept) == (1, [])
+def test_each_refused_login_has_its_own_remedy(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for code, description, remedy in REFUSED:
+        with subtests.test(code=code, description=description, remedy=remedy):
+            stage = host.fresh()
+            stage.arm("token", "status", status=400, errorCode=code, message=description)
+            error = raised(stage.crm().login)
+            assert (type(error), error.exit_code) == (ConfigurationError, 2)
+            assert remedy in str(error)
+            assert code in str(error)
+            assert (stage.count("token"), stage.slept) == (1, [])
 
 
-@pytest.mark.parametrize(
-    ("code", "description"),
-    [
-        ("invalid_grant", "login rate exceeded"),
-        ("invalid_grant", "Login Rate Exceeded"),
-        ("rate_limit_exceeded", ""),
-        ("invalid_grant", "exceeded the maximum number of logins"),
-    ],
-)
-def test_too_many_logins_stop_the_run_and_name_no_setting(stage: Stage, code: str, description: str) -> None:
-    stage.arm("token", "status", status=400, errorCode=code, message=description)
-    error = raised(stage.crm().login)
-    assert isinstance(error, StopError)
-    assert error.exit_code == 4
-    assert "login rate exceeded" in str(error)
-    assert "SALESFORCE_" not in str(error)
+TOO_MANY: list[tuple[str, str]] = [
+    ("invalid_grant", "login rate exceeded"),
+    ("invalid_grant", "Login Rate Exceeded"),
+    ("rate_limit_exceeded", ""),
+    ("invalid_grant", "exceeded the maximum number of logins"),
+]
+
+
+def test_too_many_logins_stop_the_run_and_name_no_setting(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for code, description in TOO_MANY:
+        with subtests.test(code=code, description=description):
+            stage = host.fresh()
+            stage.arm("token", "status", status=400, errorCode=code, message=description)
+            error = raised(stage.crm().login)
+            assert isinstance(error, StopError)
+            assert error.exit_code == 4
+            assert "login rate exceeded" in str(error)
+            assert "SALESFORCE_" not in str(error)
 
 
 def test_the_remedies_of_different_causes_differ() -> None:
@@ -150,25 +155,27 @@ def test_a_fresh_token_that_every_request_refuses_lacks_the_scope(stage: Stage) 
 # -- the limits, which are useful and not needed -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (403, "INSUFFICIENT_ACCESS"),
-        (403, "API_CURRENTLY_DISABLED"),
-        (400, "FUNCTIONALITY_NOT_ENABLED"),
-        (405, "METHOD_NOT_ALLOWED"),
-        (404, "NOT_FOUND"),
-        (500, "UNKNOWN_EXCEPTION"),
-        (503, "SERVER_UNAVAILABLE"),
-    ],
-)
-def test_limits_that_cannot_be_read_stop_nothing(stage: Stage, status: int, code: str) -> None:
-    lead = stage.lead()
-    stage.arm_forever("limits", "status", status=status, errorCode=code)
-    crm = stage.crm()
-    crm.login()
-    assert crm.read("Lead", [lead], ["Email"])[lead] is not None
-    assert crm.usage().daily_limit == 15_000, "the header of any answer has the quota"
+NO_LIMITS: list[tuple[int, str]] = [
+    (403, "INSUFFICIENT_ACCESS"),
+    (403, "API_CURRENTLY_DISABLED"),
+    (400, "FUNCTIONALITY_NOT_ENABLED"),
+    (405, "METHOD_NOT_ALLOWED"),
+    (404, "NOT_FOUND"),
+    (500, "UNKNOWN_EXCEPTION"),
+    (503, "SERVER_UNAVAILABLE"),
+]
+
+
+def test_limits_that_cannot_be_read_stop_nothing(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for status, code in NO_LIMITS:
+        with subtests.test(status=status, code=code):
+            stage = host.fresh()
+            lead = stage.lead()
+            stage.arm_forever("limits", "status", status=status, errorCode=code)
+            crm = stage.crm()
+            crm.login()
+            assert crm.read("Lead", [lead], ["Email"])[lead] is not None
+            assert crm.usage().daily_limit == 15_000, "the header of any answer has the quota"
 
 
 def test_the_quota_of_a_refused_limits_request_is_kept_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,30 +194,30 @@ def test_limits_refused_for_the_whole_org_stop_the_run(stage: Stage, code: str) 
     assert type(raised(stage.crm().login)) is QuotaError
 
 
-@pytest.mark.parametrize(
-    ("header", "quota"),
-    [
-        ("api-usage=17/15000", (17, 15_000)),
-        ("api-usage=25/5000; per-app-api-usage=17/250(appName=sample-app)", (25, 5000)),
-        ("per-app-api-usage=17/250(appName=sample-app); api-usage=25/5000", (25, 5000)),
-        ("per-app-api-usage=17/250(appName=sample-app)", None),
-        ("api-usage=" + "9" * 5000 + "/1", None),
-        ("api-usage=1/" + "9" * 50_000, None),
-        ("api-usage=\u0663/\u0669", None),
-        ("api-usage=-1/5", None),
-        ("api-usage=1.5/5", None),
-        ("api-usage=nan/inf", None),
-        ("api-usage", None),
-        ("", None),
-    ],
-)
-def test_the_usage_header_in_odd_forms(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, header: str, quota: tuple[int, int] | None
-) -> None:
-    crm, _ = wired(stage, monkeypatch, lambda _: (200, {}), {"Sforce-Limit-Info": header})
-    crm.login()
-    used = (crm.usage().daily_used, crm.usage().daily_limit)
-    assert used == (quota or (None, None))
+USAGE: list[tuple[str, tuple[int, int] | None]] = [
+    ("api-usage=17/15000", (17, 15_000)),
+    ("api-usage=25/5000; per-app-api-usage=17/250(appName=sample-app)", (25, 5000)),
+    ("per-app-api-usage=17/250(appName=sample-app); api-usage=25/5000", (25, 5000)),
+    ("per-app-api-usage=17/250(appName=sample-app)", None),
+    ("api-usage=" + "9" * 5000 + "/1", None),
+    ("api-usage=1/" + "9" * 50_000, None),
+    ("api-usage=\u0663/\u0669", None),
+    ("api-usage=-1/5", None),
+    ("api-usage=1.5/5", None),
+    ("api-usage=nan/inf", None),
+    ("api-usage", None),
+    ("", None),
+]
+
+
+def test_the_usage_header_in_odd_forms(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for header, quota in USAGE:
+        with subtests.test(header=header, quota=quota), pytest.MonkeyPatch.context() as monkeypatch:
+            stage = host.fresh()
+            crm, _ = wired(stage, monkeypatch, lambda _: (200, {}), {"Sforce-Limit-Info": header})
+            crm.login()
+            used = (crm.usage().daily_used, crm.usage().daily_limit)
+            assert used == (quota or (None, None))
 
 
 # -- versions ----------------------------------------------------------------------------------------------------
@@ -222,11 +229,10 @@ def test_a_version_newer_than_the_org_is_named_with_those_it_offers(stage: Stage
     assert "this org does not know API version 99.0; set SALESFORCE_API_VERSION (it offers 31.0 to " in str(error)
 
 
-@pytest.mark.parametrize("status", [404, 410])
-@pytest.mark.parametrize("versions", [None, b"<html>no</html>", 5, [], [{"version": "66.0"}, {"version": "x"}, 7]])
-def test_a_version_that_every_path_refuses(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, versions: object
-) -> None:
+VERSIONS: list[object] = [None, b"<html>no</html>", 5, [], [{"version": "66.0"}, {"version": "x"}, 7]]
+
+
+def refuse_the_version(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, versions: object) -> None:
     def answer(request: httpx.Request) -> tuple[int, object]:
         if request.url.path.rstrip("/") == "/services/data" and versions is not None:
             return 200, versions
@@ -239,6 +245,12 @@ def test_a_version_that_every_path_refuses(
     listing = wire.sent[-1]
     assert "authorization" not in listing.headers
     assert crm.usage().other_calls == 2
+
+
+def test_a_version_that_every_path_refuses(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for versions, status in product(VERSIONS, (404, 410)):
+        with subtests.test(versions=versions, status=status), pytest.MonkeyPatch.context() as monkeypatch:
+            refuse_the_version(host.fresh(), monkeypatch, status, versions)
 
 
 def test_an_unknown_object_is_not_taken_for_an_unknown_version(stage: Stage) -> None:
@@ -255,11 +267,7 @@ def test_an_unknown_object_is_not_taken_for_an_unknown_version(stage: Stage) -> 
 NEW = "https://acme-new.my.salesforce.com/services/oauth2/token?secret=x"
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("at", ["oauth2", "limits", "describe", "query", "composite"])
-def test_a_renamed_domain_names_the_new_host_and_gets_no_credential(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, at: str
-) -> None:
+def rename_the_domain(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, at: str) -> None:
     def answer(request: httpx.Request) -> tuple[int, object]:
         if at in str(request.url):
             return status, b""
@@ -286,25 +294,31 @@ def test_a_renamed_domain_names_the_new_host_and_gets_no_credential(
     assert stage.slept == []
 
 
-@pytest.mark.parametrize(
-    ("location", "shown"),
-    [
-        ("https://login.example.com/", "redirects to login.example.com"),
-        ("/login", "redirects to acme.my.salesforce.com"),
-        ("https://acme.my.salesforce.com.example.com/", "redirects to acme.my.salesforce.com.example.com"),
-        ("https://\u2603/", "an address without a readable name"),
-    ],
-)
-def test_a_login_page_elsewhere_is_not_taken_for_the_orgs_new_address(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, location: str, shown: str
-) -> None:
-    wire = Wire(lambda _: (302, b""), {"Location": location})
-    wire.install(monkeypatch)
-    error = raised(stage.crm(stage.login(instance_url=ORG)).login)
-    assert isinstance(error, ConfigurationError)
-    assert shown in str(error)
-    assert "set SALESFORCE_INSTANCE_URL=" not in str(error)
-    assert "check SALESFORCE_INSTANCE_URL" in str(error)
+def test_a_renamed_domain_names_the_new_host_and_gets_no_credential(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for at, status in product(("oauth2", "limits", "describe", "query", "composite"), (301, 302, 303, 307, 308)):
+        with subtests.test(at=at, status=status), pytest.MonkeyPatch.context() as monkeypatch:
+            rename_the_domain(host.fresh(), monkeypatch, status, at)
+
+
+ELSEWHERE: list[tuple[str, str]] = [
+    ("https://login.example.com/", "redirects to login.example.com"),
+    ("/login", "redirects to acme.my.salesforce.com"),
+    ("https://acme.my.salesforce.com.example.com/", "redirects to acme.my.salesforce.com.example.com"),
+    ("https://\u2603/", "an address without a readable name"),
+]
+
+
+def test_a_login_page_elsewhere_is_not_taken_for_the_orgs_new_address(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for location, shown in ELSEWHERE:
+        with subtests.test(location=location, shown=shown), pytest.MonkeyPatch.context() as monkeypatch:
+            stage = host.fresh()
+            wire = Wire(lambda _: (302, b""), {"Location": location})
+            wire.install(monkeypatch)
+            error = raised(stage.crm(stage.login(instance_url=ORG)).login)
+            assert isinstance(error, ConfigurationError)
+            assert shown in str(error)
+            assert "set SALESFORCE_INSTANCE_URL=" not in str(error)
+            assert "check SALESFORCE_INSTANCE_URL" in str(error)
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------
@@ -323,11 +337,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
-@pytest.mark.parametrize("at", ["limits", "describe", "query", "read"])
-def test_a_200_that_is_no_answer_has_a_true_message(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, at: str
-) -> None:
+def answer_nonsense(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, at: str) -> None:
     body, why = BODIES[name]
     crm, _ = wired(stage, monkeypatch, lambda _: (200, body))
     if at == "read":
@@ -345,16 +355,25 @@ def test_a_200_that_is_no_answer_has_a_true_message(
     assert len(stage.slept) == ATTEMPTS - 1
 
 
-@pytest.mark.parametrize("name", BODIES)
-def test_a_write_with_such_an_answer_is_lost_and_compared_again(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_200_that_is_no_answer_has_a_true_message(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for at, name in product(("limits", "describe", "query", "read"), BODIES):
+        with subtests.test(at=at, name=name), pytest.MonkeyPatch.context() as monkeypatch:
+            answer_nonsense(host.fresh(), monkeypatch, name, at)
+
+
+def answer_a_write_with_nonsense(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     body, why = BODIES[name]
     crm, wire = wired(stage, monkeypatch, lambda _: (200, body))
     with pytest.raises(PassingError) as caught:
         crm.update("Lead", [Update(LEAD, {"Phone": "1"})])
     assert why in str(caught.value)
     assert len(wire.sent) == 2
+
+
+def test_a_write_with_such_an_answer_is_lost_and_compared_again(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for name in BODIES:
+        with subtests.test(name=name), pytest.MonkeyPatch.context() as monkeypatch:
+            answer_a_write_with_nonsense(host.fresh(), monkeypatch, name)
 
 
 def test_lists_and_objects_of_the_wrong_kind_are_no_crash(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,32 +434,32 @@ def test_a_body_that_drips_ends_after_thirty_seconds(stage: Stage, monkeypatch: 
     assert now_s[0] == 30.0 * (1 if at == "composite" else ATTEMPTS)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Retry-After": "Mon, 20 Nov 9999999999 07:00:00 GMT"},
-        {"Retry-After": "9" * 5000},
-        {"Content-Type": "application/json; charset=no-such"},
-        {"Set-Cookie": "a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT"},
-        {"Date": "never"},
-        {"ETag": "\x7f" * 500},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("status", [200, 403, 429, 503])
-def test_no_header_ends_a_run(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
-) -> None:
+HEADERS: list[dict[str, str]] = [
+    {"Retry-After": "Mon, 20 Nov 9999999999 07:00:00 GMT"},
+    {"Retry-After": "9" * 5000},
+    {"Content-Type": "application/json; charset=no-such"},
+    {"Set-Cookie": "a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT"},
+    {"Date": "never"},
+    {"ETag": "\x7f" * 500},
+]
+
+
+def answer_with_headers(stage: Stage, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int) -> None:
     answers = iter([(status, {} if status == 200 else error_body("ANY"))])
     crm, _ = wired(stage, monkeypatch, lambda _: next(answers, (200, {})), headers)
     crm.login()
 
 
+def test_no_header_ends_a_run(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for status, headers in product((200, 403, 429, 503), HEADERS):
+        with subtests.test(status=status, headers=headers), pytest.MonkeyPatch.context() as monkeypatch:
+            answer_with_headers(host.fresh(), monkeypatch, headers, status)
+
+
 # -- the simulator's own limits ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [400, 404, 501, 500])
-def test_the_simulators_own_limit_reaches_the_user_word_by_word(stage: Stage, status: int) -> None:
+def reach_a_limit_of_the_simulator(stage: Stage, status: int) -> None:
     crm = stage.ready()
     text = "the simulator does not support 'GROUP BY ROLLUP' (see docs/simulator.md)"
     stage.arm_forever("query", "status", status=status, errorCode="SIMULATOR_LIMIT", message=text)
@@ -448,3 +467,9 @@ def test_the_simulators_own_limit_reaches_the_user_word_by_word(stage: Stage, st
     assert (type(error), error.exit_code) == (ConfigurationError, 2)
     assert text in str(error)
     assert (stage.count("query"), stage.slept) == (1, [])
+
+
+def test_the_simulators_own_limit_reaches_the_user_word_by_word(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for status in (400, 404, 501, 500):
+        with subtests.test(status=status):
+            reach_a_limit_of_the_simulator(host.fresh(), status)

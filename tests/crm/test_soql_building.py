@@ -95,12 +95,14 @@ ESCAPES = [
 ]
 
 
-@pytest.mark.parametrize("condition", ESCAPES)
-def test_a_condition_that_would_escape_is_refused_before_it_is_sent(stage: Stage, condition: str) -> None:
-    crm = stage.ready()
-    with pytest.raises(ConfigurationError):
-        crm.check_condition("Lead", condition)
-    assert stage.arrivals == []
+def test_a_condition_that_would_escape_is_refused_before_it_is_sent(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for condition in ESCAPES:
+        with subtests.test(condition=condition):
+            stage = host.fresh()
+            crm = stage.ready()
+            with pytest.raises(ConfigurationError):
+                crm.check_condition("Lead", condition)
+            assert stage.arrivals == []
 
 
 @pytest.mark.parametrize(
@@ -161,29 +163,31 @@ def test_what_is_let_through_cannot_close_the_parenthesis_it_stands_in(condition
 # -- ids -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("given_id", "full"),
-    [
-        ("001A0000006Vm9u", "001A0000006Vm9uIAC"),
-        ("001A0000006Vm9uIAC", "001A0000006Vm9uIAC"),
-        (" 001A0000006Vm9u\n", "001A0000006Vm9uIAC"),
-        ("000000000000000", "000000000000000AAA"),
-        ("AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA555"),
-        ("aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaAAA"),
-        ("001A0000006Vm9uIAB", None),
-        ("001a0000006vm9uIAC", None),
-        ("001A0000006Vm9uiac", None),
-        ("001A0000006Vm9", None),
-        ("001A0000006Vm9uIA", None),
-        ("001A0000006Vm9uIACX", None),
-        ("001A0000006Vm9-", None),
-        ("001A0000006Vm9é", None),
-        ("", None),
-    ],
-)
-def test_ids(stage: Stage, given_id: str, full: str | None) -> None:
-    assert to_18(given_id) == full
-    assert stage.crm().full_id(given_id) == full
+IDS: list[tuple[str, str | None]] = [
+    ("001A0000006Vm9u", "001A0000006Vm9uIAC"),
+    ("001A0000006Vm9uIAC", "001A0000006Vm9uIAC"),
+    (" 001A0000006Vm9u\n", "001A0000006Vm9uIAC"),
+    ("000000000000000", "000000000000000AAA"),
+    ("AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA555"),
+    ("aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaAAA"),
+    ("001A0000006Vm9uIAB", None),
+    ("001a0000006vm9uIAC", None),
+    ("001A0000006Vm9uiac", None),
+    ("001A0000006Vm9", None),
+    ("001A0000006Vm9uIA", None),
+    ("001A0000006Vm9uIACX", None),
+    ("001A0000006Vm9-", None),
+    ("001A0000006Vm9é", None),
+    ("", None),
+]
+
+
+def test_ids(host: OrgHost, subtests: pytest.Subtests) -> None:
+    for given_id, full in IDS:
+        with subtests.test(given_id=given_id, full=full):
+            stage = host.fresh()
+            assert to_18(given_id) == full
+            assert stage.crm().full_id(given_id) == full
 
 
 def test_ids_that_differ_in_case_alone_stay_two(stage: Stage) -> None:
