@@ -7,6 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from itertools import product
 
 import httpx
 import pytest
@@ -67,28 +68,28 @@ def holding(until: threading.Event) -> Handler:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-@pytest.mark.parametrize(
-    ("head", "drop"),
-    [
-        (HEAD + b"Content-Length: 1000000\r\n\r\n{", b" "),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-        (HEAD + b"\r\n", b" "),
-        (HEAD + b"X-Endless: ", b"x"),
-        (b"", b"H"),
-        (HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"n"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
-    ],
-    ids=["length", "chunked", "until closed", "header", "status line", "gzip name", "continue", "hints"],
-)
-def test_an_answer_that_drips_ends_with_the_exchange(head: bytes, drop: bytes) -> None:
+DRIPS: dict[str, tuple[bytes, bytes]] = {
+    "length": (HEAD + b"Content-Length: 1000000\r\n\r\n{", b" "),
+    "chunked": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "until closed": (HEAD + b"\r\n", b" "),
+    "header": (HEAD + b"X-Endless: ", b"x"),
+    "status line": (b"", b"H"),
+    "gzip name": (HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"n"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
+def test_an_answer_that_drips_ends_with_the_exchange(subtests: pytest.Subtests) -> None:
     """Each look at the clock is two seconds later, as if every drop had taken so long."""
-    with (
-        RawSite(dripping(head, drop)) as site,
-        pytest.raises(NoAnswerError, match="no whole answer within 30 s") as end,
-    ):
-        ask(site.url, clock=Hours(2.0))
-    assert end.value.left
+    for name, (head, drop) in DRIPS.items():
+        with subtests.test(name):
+            with (
+                RawSite(dripping(head, drop)) as site,
+                pytest.raises(NoAnswerError, match="no whole answer within 30 s") as end,
+            ):
+                ask(site.url, clock=Hours(2.0))
+            assert end.value.left
 
 
 def test_a_server_that_says_nothing_ends_with_the_exchange() -> None:
@@ -188,38 +189,39 @@ def test_a_bomb_is_cut_off_at_the_limit_and_never_unpacked_whole(limit_mb: int) 
     assert peak < (2 * limit_mb + 2) * MB
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        json_answer(b" " * (4 * MB + 1)),
-        HEAD + b"\r\n" + b" " * (4 * MB + 1),
-        HEAD + b"Content-Length: 99999999999999999999\r\n\r\n" + b" " * (4 * MB + 1),
-        json_answer(packed(b" " * MB) * 5, b"Content-Encoding: gzip"),
-        json_answer(zlib.compress(b" " * 5 * MB), b"Content-Encoding: deflate"),
-    ],
-    ids=["plain", "until closed", "absurd length", "members", "deflate"],
-)
-def test_larger_answers_of_any_form_are_cut_off(answer: bytes) -> None:
-    error = failing(answer)
-    assert isinstance(error, UnreadableError | NoAnswerError)
-    assert "4 MB" in error.why or "connection" in error.why
+LARGER: dict[str, bytes] = {
+    "plain": json_answer(b" " * (4 * MB + 1)),
+    "until closed": HEAD + b"\r\n" + b" " * (4 * MB + 1),
+    "absurd length": HEAD + b"Content-Length: 99999999999999999999\r\n\r\n" + b" " * (4 * MB + 1),
+    "members": json_answer(packed(b" " * MB) * 5, b"Content-Encoding: gzip"),
+    "deflate": json_answer(zlib.compress(b" " * 5 * MB), b"Content-Encoding: deflate"),
+}
 
 
-@pytest.mark.parametrize(
-    ("body", "encoding"),
-    [
-        (b'{"a": 1}', b"identity"),
-        (packed(b'{"a": 1}'), b"gzip"),
-        (packed(b'{"a": 1}'), b"X-GZIP"),
-        (packed(b'{"a": ') + packed(b"1}"), b"gzip"),
-        (packed(b'{"a": 1}') + b"\0\0\0\0", b"gzip"),
-        (zlib.compress(b'{"a": 1}'), b"deflate"),
-        (zlib.compress(b'{"a": 1}')[2:-4], b"deflate"),
-    ],
-)
-def test_compressions_that_are_read(body: bytes, encoding: bytes) -> None:
-    with RawSite(saying(json_answer(body, b"Content-Encoding: " + encoding))) as site:
-        assert ask(site.url) == {"a": 1}
+def test_larger_answers_of_any_form_are_cut_off(subtests: pytest.Subtests) -> None:
+    for name, answer in LARGER.items():
+        with subtests.test(name):
+            error = failing(answer)
+            assert isinstance(error, UnreadableError | NoAnswerError)
+            assert "4 MB" in error.why or "connection" in error.why
+
+
+READ: list[tuple[bytes, bytes]] = [
+    (b'{"a": 1}', b"identity"),
+    (packed(b'{"a": 1}'), b"gzip"),
+    (packed(b'{"a": 1}'), b"X-GZIP"),
+    (packed(b'{"a": ') + packed(b"1}"), b"gzip"),
+    (packed(b'{"a": 1}') + b"\0\0\0\0", b"gzip"),
+    (zlib.compress(b'{"a": 1}'), b"deflate"),
+    (zlib.compress(b'{"a": 1}')[2:-4], b"deflate"),
+]
+
+
+def test_compressions_that_are_read(subtests: pytest.Subtests) -> None:
+    for body, encoding in READ:
+        site = RawSite(saying(json_answer(body, b"Content-Encoding: " + encoding)))
+        with subtests.test(body=body, encoding=encoding), site:
+            assert ask(site.url) == {"a": 1}
 
 
 def test_padding_behind_a_compressed_body_is_not_read() -> None:
@@ -242,21 +244,24 @@ def test_members_may_be_cut_anywhere(size: int) -> None:
     assert read_body(pieces, "gzip", MB) == b'{"a": 1}'
 
 
-@pytest.mark.parametrize(
-    ("chunks", "words"),
-    [
-        ([packed(b"")] * 60_000, "too many compressed parts"),
-        ([packed(b"") * 40_000], "too many compressed parts"),
-        ([packed(random.Random(1).randbytes(2 * MB))], "more than 1 MB"),
-        ([b"\x1f\x8b\x08\x10" + b"\0" * 6, *[b"n" * 65_536] * 1000], "more than 1 MB"),  # a name without an end
-    ],
-    ids=["many members", "many in one chunk", "incompressible", "gzip name"],
-)
-def test_packed_bytes_count_too(chunks: list[bytes], words: str) -> None:
-    begun = time.process_time()
-    with pytest.raises(UnreadableError, match=words):
-        read_body(chunks, "gzip", MB)
-    assert time.process_time() - begun < 1
+PACKED: dict[str, tuple[list[bytes], str]] = {
+    "many members": ([packed(b"")] * 60_000, "too many compressed parts"),
+    "many in one chunk": ([packed(b"") * 40_000], "too many compressed parts"),
+    "incompressible": ([packed(random.Random(1).randbytes(2 * MB))], "more than 1 MB"),
+    "gzip name": (
+        [b"\x1f\x8b\x08\x10" + b"\0" * 6, *[b"n" * 65_536] * 1000],
+        "more than 1 MB",
+    ),  # a name without an end
+}
+
+
+def test_packed_bytes_count_too(subtests: pytest.Subtests) -> None:
+    for name, (chunks, words) in PACKED.items():
+        with subtests.test(name):
+            begun = time.process_time()
+            with pytest.raises(UnreadableError, match=words):
+                read_body(chunks, "gzip", MB)
+            assert time.process_time() - begun < 1
 
 
 def test_a_large_compressed_answer_below_the_limit_is_whole() -> None:
@@ -265,90 +270,94 @@ def test_a_large_compressed_answer_below_the_limit_is_whole() -> None:
         assert ask(site.url) == [text[2:-2].decode()]
 
 
-@pytest.mark.parametrize(
-    ("body", "encoding"),
-    [
-        (b"{}", b"br"),
-        (b"{}", b"zstd"),
-        (b"{}", b"gzip, gzip"),
-        (b"{}", b"no such thing"),
-        (b"{}", b"\xff\xfe"),
-        (b"{}", b"gzip"),
-        (packed(b'{"a": 1}')[:-9], b"gzip"),
-        (b"\x1f\x8b" + b"\0" * 20, b"gzip"),
-    ],
-)
-def test_compressions_that_are_not(body: bytes, encoding: bytes) -> None:
-    assert isinstance(failing(json_answer(body, b"Content-Encoding: " + encoding)), UnreadableError)
+NOT_READ: list[tuple[bytes, bytes]] = [
+    (b"{}", b"br"),
+    (b"{}", b"zstd"),
+    (b"{}", b"gzip, gzip"),
+    (b"{}", b"no such thing"),
+    (b"{}", b"\xff\xfe"),
+    (b"{}", b"gzip"),
+    (packed(b'{"a": 1}')[:-9], b"gzip"),
+    (b"\x1f\x8b" + b"\0" * 20, b"gzip"),
+]
+
+
+def test_compressions_that_are_not() -> None:
+    wrong = [
+        (body, encoding, got)
+        for body, encoding in NOT_READ
+        if not isinstance(got := failing(json_answer(body, b"Content-Encoding: " + encoding)), UnreadableError)
+    ]
+    assert wrong == []
 
 
 # -- headers -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [b"Content-Length: -1"],
-        [b"Content-Length: 1e3"],
-        [b"Content-Length: 2, 3"],
-        [b"Content-Length: \xd9\xa3"],
-        [b"Content-Length: 2", b"Content-Length: 3"],
-        [b"Transfer-Encoding: nothing"],
-        [b"X: \x00"],
-        [b"\xff\xfe: 1"],
-        [b"no colon"],
-        [b"Retry-After: " + b"9" * 200_000],
-        [b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT", b"Content-Length: x"],
-    ],
-    ids=str,
-)
-def test_headers_that_no_client_can_read_are_no_answer(headers: list[bytes]) -> None:
-    error = failing(b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", b"{}"]))
-    assert isinstance(error, NoAnswerError)
-    assert error.left
+NO_HEADERS: list[list[bytes]] = [
+    [b"Content-Length: -1"],
+    [b"Content-Length: 1e3"],
+    [b"Content-Length: 2, 3"],
+    [b"Content-Length: \xd9\xa3"],
+    [b"Content-Length: 2", b"Content-Length: 3"],
+    [b"Transfer-Encoding: nothing"],
+    [b"X: \x00"],
+    [b"\xff\xfe: 1"],
+    [b"no colon"],
+    [b"Retry-After: " + b"9" * 200_000],
+    [b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT", b"Content-Length: x"],
+]
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT",
-        b"Content-Type: application/json; charset=no-such-charset",
-        b"Content-Type: ;;;=",
-        b"Date: never",
-        b"Retry-After: " + b"9" * 60_000,
-        b"Location: http://[::1",
-        b"X-Odd: \xff\xfe",
-        b"Link: <" + b"a" * 1000,
-    ],
-    ids=str,
-)
-def test_headers_that_mean_nothing_harm_nothing(header: bytes) -> None:
-    body = b'{"a": 1}'
-    lines = [b"HTTP/1.1 200 OK", header, b"Content-Length: %d" % len(body), b"Connection: close", b"", body]
-    with RawSite(saying(b"\r\n".join(lines))) as site:
-        assert ask(site.url) == {"a": 1}
+def test_headers_that_no_client_can_read_are_no_answer(subtests: pytest.Subtests) -> None:
+    for headers in NO_HEADERS:
+        with subtests.test(headers=headers):
+            error = failing(b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", b"{}"]))
+            assert isinstance(error, NoAnswerError)
+            assert error.left
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize(
-    ("location", "host"),
-    [
-        (b"https://login.example.com/?next=/secret", "login.example.com"),
-        (b"//other.example.com", "other.example.com"),
-        (b"/login?token=abc", "127.0.0.1"),
-        (b"https://user:pass@host.example.com:444/x", "of no readable name"),
-        (b"http://[::1", "of no readable name"),
-        (b"https://<script>/", "of no readable name"),
-        ("https://b\u00fccher.example/".encode(), "of no readable name"),
-    ],
-)
-def test_a_redirect_is_named_by_its_host_alone_and_never_followed(status: int, location: bytes, host: str) -> None:
-    seen: list[bytes] = []
-    answer = b"HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, location)
-    with RawSite(saying(answer, seen)) as site, pytest.raises(RedirectError) as caught:
-        ask(site.url)
-    assert caught.value.why == f"redirects to another address ({host}, HTTP {status})"
-    assert len(seen) == 1
+HARMLESS: list[bytes] = [
+    b"Set-Cookie: a=b; Expires=Mon, 20 Nov 9999999999 07:00:00 GMT",
+    b"Content-Type: application/json; charset=no-such-charset",
+    b"Content-Type: ;;;=",
+    b"Date: never",
+    b"Retry-After: " + b"9" * 60_000,
+    b"Location: http://[::1",
+    b"X-Odd: \xff\xfe",
+    b"Link: <" + b"a" * 1000,
+]
+
+
+def test_headers_that_mean_nothing_harm_nothing(subtests: pytest.Subtests) -> None:
+    for header in HARMLESS:
+        with subtests.test(header=header):
+            body = b'{"a": 1}'
+            lines = [b"HTTP/1.1 200 OK", header, b"Content-Length: %d" % len(body), b"Connection: close", b"", body]
+            with RawSite(saying(b"\r\n".join(lines))) as site:
+                assert ask(site.url) == {"a": 1}
+
+
+LOCATIONS: list[tuple[bytes, str]] = [
+    (b"https://login.example.com/?next=/secret", "login.example.com"),
+    (b"//other.example.com", "other.example.com"),
+    (b"/login?token=abc", "127.0.0.1"),
+    (b"https://user:pass@host.example.com:444/x", "of no readable name"),
+    (b"http://[::1", "of no readable name"),
+    (b"https://<script>/", "of no readable name"),
+    ("https://b\u00fccher.example/".encode(), "of no readable name"),
+]
+
+
+def test_a_redirect_is_named_by_its_host_alone_and_never_followed(subtests: pytest.Subtests) -> None:
+    for (location, host), status in product(LOCATIONS, (301, 302, 303, 307, 308)):
+        with subtests.test(location=location, host=host, status=status):
+            seen: list[bytes] = []
+            answer = b"HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, location)
+            with RawSite(saying(answer, seen)) as site, pytest.raises(RedirectError) as caught:
+                ask(site.url)
+            assert caught.value.why == f"redirects to another address ({host}, HTTP {status})"
+            assert len(seen) == 1
 
 
 def test_a_redirect_without_an_address_is_a_redirect_all_the_same() -> None:
@@ -359,46 +368,46 @@ def test_a_redirect_without_an_address_is_a_redirect_all_the_same() -> None:
 # -- JSON --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (b"", "an empty body instead of JSON"),
-        (b" \r\n ", "an empty body instead of JSON"),
-        (b"<html><body>Log in</body></html>", "a web page instead of JSON"),
-        (b"\xef\xbb\xbf\n<!DOCTYPE html>", "a web page instead of JSON"),
-        (b"<?xml version='1.0'?>", "a web page instead of JSON"),
-        (b"OK", "text that is not JSON"),
-        (b'{"a": 1', "text that is not JSON"),
-        (b"\xff\xfe\x00\x01\x02", "text that is not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"a":' * 100_000, "nested too deeply"),
-        (b"[" * 900 + b"1" * 5000 + b"]" * 900, "too long"),
-    ],
-)
-def test_bodies_without_a_json_value(body: bytes, why: str) -> None:
-    with pytest.raises(UnreadableError, match=why):
-        json_of(body)
+NO_JSON: list[tuple[bytes, str]] = [
+    (b"", "an empty body instead of JSON"),
+    (b" \r\n ", "an empty body instead of JSON"),
+    (b"<html><body>Log in</body></html>", "a web page instead of JSON"),
+    (b"\xef\xbb\xbf\n<!DOCTYPE html>", "a web page instead of JSON"),
+    (b"<?xml version='1.0'?>", "a web page instead of JSON"),
+    (b"OK", "text that is not JSON"),
+    (b'{"a": 1', "text that is not JSON"),
+    (b"\xff\xfe\x00\x01\x02", "text that is not JSON"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b'{"a":' * 100_000, "nested too deeply"),
+    (b"[" * 900 + b"1" * 5000 + b"]" * 900, "too long"),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "charset", "value"),
-    [
-        (b"null", None, None),
-        (b"5", None, 5),
-        (b"true", None, True),
-        ('{"a": "é"}'.encode(), "iso-8859-1", {"a": "é"}),
-        ('{"a": "é"}'.encode("latin-1"), "iso-8859-1", {"a": "é"}),
-        ('{"a": "é"}'.encode("latin-1"), "no such", {"a": "\ufffd"}),
-        ('{"a": "é"}'.encode("latin-1"), None, {"a": "\ufffd"}),
-        ('{"a": "é"}'.encode("utf-16"), "utf-8", {"a": "é"}),
-        (b'\xef\xbb\xbf{"a": 1}', None, {"a": 1}),
-        (b'{"a": 1, "a": 2}', None, {"a": 2}),
-        (b'{"a": "\\ud83d", "task_id": "7"}', None, {"a": "\ufffd", "task_id": "7"}),
-        (b'{"a": 1e999}', None, {"a": float("inf")}),
-    ],
-)
-def test_bodies_with_one(body: bytes, charset: str | None, value: object) -> None:
-    assert json_of(body, charset) == value
+def test_bodies_without_a_json_value(subtests: pytest.Subtests) -> None:
+    for body, why in NO_JSON:
+        with subtests.test(body=body, why=why), pytest.raises(UnreadableError, match=why):
+            json_of(body)
+
+
+JSON: list[tuple[bytes, str | None, object]] = [
+    (b"null", None, None),
+    (b"5", None, 5),
+    (b"true", None, True),
+    ('{"a": "é"}'.encode(), "iso-8859-1", {"a": "é"}),
+    ('{"a": "é"}'.encode("latin-1"), "iso-8859-1", {"a": "é"}),
+    ('{"a": "é"}'.encode("latin-1"), "no such", {"a": "\ufffd"}),
+    ('{"a": "é"}'.encode("latin-1"), None, {"a": "\ufffd"}),
+    ('{"a": "é"}'.encode("utf-16"), "utf-8", {"a": "é"}),
+    (b'\xef\xbb\xbf{"a": 1}', None, {"a": 1}),
+    (b'{"a": 1, "a": 2}', None, {"a": 2}),
+    (b'{"a": "\\ud83d", "task_id": "7"}', None, {"a": "\ufffd", "task_id": "7"}),
+    (b'{"a": 1e999}', None, {"a": float("inf")}),
+]
+
+
+def test_bodies_with_one() -> None:
+    wrong = [(body, charset, value, got) for body, charset, value in JSON if (got := json_of(body, charset)) != value]
+    assert wrong == []
 
 
 def test_not_a_number_is_read_as_what_it_is() -> None:

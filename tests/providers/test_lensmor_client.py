@@ -1,6 +1,7 @@
 """What the Lensmor client makes of Lensmor's answers: tasks, profiles and lookups in all their forms."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import httpx
 import pytest
@@ -37,16 +38,21 @@ def told(vendors: Vendors, body: object) -> Lensmor:
 # -- tasks -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "ended"),
-    [
-        *[(word, False) for word in ("pending", "processing", "Processing", "IN_PROGRESS", "in-progress", "queued")],
-        *[(word, True) for word in ("completed", "COMPLETED", "Completed ", "done", "Done", "success", "succeeded")],
-        *[(word, True) for word in ("failed", "Failed", "error", "ERROR")],
-    ],
-)
-def test_task_words(vendors: Vendors, status: str, ended: bool) -> None:
-    assert told(vendors, {"taskStatus": status, "items": []}).read_task(EMAIL, "9", PEOPLE) == TaskReport(ended, {})
+TASK_WORDS: list[tuple[str, bool]] = [
+    *[(word, False) for word in ("pending", "processing", "Processing", "IN_PROGRESS", "in-progress", "queued")],
+    *[(word, True) for word in ("completed", "COMPLETED", "Completed ", "done", "Done", "success", "succeeded")],
+    *[(word, True) for word in ("failed", "Failed", "error", "ERROR")],
+]
+
+
+def test_task_words(vendors: Vendors) -> None:
+    wrong = [
+        (status, ended, got)
+        for status, ended in TASK_WORDS
+        if (got := told(vendors, {"taskStatus": status, "items": []}).read_task(EMAIL, "9", PEOPLE))
+        != TaskReport(ended, {})
+    ]
+    assert wrong == []
 
 
 UNKNOWN_WORDS: list[tuple[object, str]] = [
@@ -65,11 +71,12 @@ UNKNOWN_WORDS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "word"), UNKNOWN_WORDS)
-def test_an_unknown_word_counts_as_running_and_is_reported(vendors: Vendors, status: object, word: str) -> None:
-    rows = [{"personnelId": "1", "status": status, "email": "a@example.com"}]
-    report = told(vendors, {"taskStatus": status, "items": rows}).read_task(EMAIL, "9", PEOPLE)
-    assert report == TaskReport(False, {"1": Item(ItemState.RUNNING, unknown_word=word)}, word)
+def test_an_unknown_word_counts_as_running_and_is_reported(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for status, word in UNKNOWN_WORDS:
+        with subtests.test(status=status, word=word):
+            rows = [{"personnelId": "1", "status": status, "email": "a@example.com"}]
+            report = told(vendors, {"taskStatus": status, "items": rows}).read_task(EMAIL, "9", PEOPLE)
+            assert report == TaskReport(False, {"1": Item(ItemState.RUNNING, unknown_word=word)}, word)
 
 
 NOT_EMAILS = ["N/A", "null", "not found", "-", "a***@example.com", "email_not_unlocked@example.com", "a@example", 5]
@@ -77,36 +84,37 @@ NOT_PHONES = ["N/A", "null", "-", "0000000000", "+1 415 555 XXXX", "+1 415 *** *
 RUNNING, NO_VALUE = Item(ItemState.RUNNING), Item(ItemState.NO_VALUE)
 
 
-@pytest.mark.parametrize(
-    ("item", "expected"),
-    [
-        ({"status": "pending"}, RUNNING),
-        ({"status": "processing"}, RUNNING),
-        ({"status": "In progress", "email": "a@example.com"}, RUNNING),
-        ({"status": "Unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "UN-LOCKED", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "success", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "unlocked", "email": "mailto:a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "unlocked", "email": "Ada <a@example.com>"}, Item(ItemState.DELIVERED, "a@example.com")),
-        *[({"status": "unlocked", "email": text}, NO_VALUE) for text in NOT_EMAILS],
-        ({"status": "Error"}, Item(ItemState.FAILED)),
-        ({"status": "unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "unlocked", "email": " a@example.com\n"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "unlocked", "email": None}, NO_VALUE),
-        ({"status": "unlocked", "email": "  "}, NO_VALUE),
-        ({"status": "unlocked", "email": ["a@example.com"]}, NO_VALUE),
-        ({"status": "unlocked", "phone": "+1 415 555 0100"}, NO_VALUE),
-        ({"status": "unlocked"}, NO_VALUE),
-        ({"status": "failed", "errorCode": "TASK_FAILED"}, Item(ItemState.FAILED, detail="TASK_FAILED")),
-        ({"status": "failed"}, Item(ItemState.FAILED)),
-        ({"status": "failed", "errorCode": 17}, Item(ItemState.FAILED)),
-        ({"status": "failed", "errorCode": "no mail for a@example.com"}, Item(ItemState.FAILED)),
-        ({"status": "failed", "errorCode": "X" * 500}, Item(ItemState.FAILED, detail="X" * 60)),
-    ],
-)
-def test_items(vendors: Vendors, item: dict[str, object], expected: Item) -> None:
-    body = {"taskStatus": "processing", "items": [{"personnelId": "1", **item}]}
-    assert told(vendors, body).read_task(EMAIL, "9", PEOPLE).items == {"1": expected}
+ITEMS: list[tuple[dict[str, object], Item]] = [
+    ({"status": "pending"}, RUNNING),
+    ({"status": "processing"}, RUNNING),
+    ({"status": "In progress", "email": "a@example.com"}, RUNNING),
+    ({"status": "Unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "UN-LOCKED", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "success", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "unlocked", "email": "mailto:a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "unlocked", "email": "Ada <a@example.com>"}, Item(ItemState.DELIVERED, "a@example.com")),
+    *[({"status": "unlocked", "email": text}, NO_VALUE) for text in NOT_EMAILS],
+    ({"status": "Error"}, Item(ItemState.FAILED)),
+    ({"status": "unlocked", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "unlocked", "email": " a@example.com\n"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "unlocked", "email": None}, NO_VALUE),
+    ({"status": "unlocked", "email": "  "}, NO_VALUE),
+    ({"status": "unlocked", "email": ["a@example.com"]}, NO_VALUE),
+    ({"status": "unlocked", "phone": "+1 415 555 0100"}, NO_VALUE),
+    ({"status": "unlocked"}, NO_VALUE),
+    ({"status": "failed", "errorCode": "TASK_FAILED"}, Item(ItemState.FAILED, detail="TASK_FAILED")),
+    ({"status": "failed"}, Item(ItemState.FAILED)),
+    ({"status": "failed", "errorCode": 17}, Item(ItemState.FAILED)),
+    ({"status": "failed", "errorCode": "no mail for a@example.com"}, Item(ItemState.FAILED)),
+    ({"status": "failed", "errorCode": "X" * 500}, Item(ItemState.FAILED, detail="X" * 60)),
+]
+
+
+def test_items(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for item, expected in ITEMS:
+        with subtests.test(item=item, expected=expected):
+            body = {"taskStatus": "processing", "items": [{"personnelId": "1", **item}]}
+            assert told(vendors, body).read_task(EMAIL, "9", PEOPLE).items == {"1": expected}
 
 
 def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
@@ -118,64 +126,71 @@ def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
     assert report == TaskReport(True, {"1": Item(ItemState.DELIVERED, "+1 415 555 0100"), "2": NO_VALUE})
 
 
-@pytest.mark.parametrize("text", NOT_PHONES)
-def test_a_phone_that_is_no_number_is_no_value(vendors: Vendors, text: object) -> None:
-    rows = [{"personnelId": "1", "status": "unlocked", "phone": text}]
-    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
-    assert report.items == {"1": NO_VALUE}
+def test_a_phone_that_is_no_number_is_no_value(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for text in NOT_PHONES:
+        with subtests.test(text=text):
+            rows = [{"personnelId": "1", "status": "unlocked", "phone": text}]
+            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+            assert report.items == {"1": NO_VALUE}
 
 
-@pytest.mark.parametrize("value", ["+1 415 555 0100", 14155550100, 14155550100.0])
-@pytest.mark.parametrize("person", ["123", 123, 123.0])
-def test_ids_and_phones_may_be_numbers(vendors: Vendors, person: object, value: object) -> None:
-    rows = [{"personnelId": person, "status": "unlocked", "phone": value}]
-    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
-    number = value if isinstance(value, str) else "14155550100"
-    assert report.items == {"123": Item(ItemState.DELIVERED, number)}
+def test_ids_and_phones_may_be_numbers(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for person, value in product(("123", 123, 123.0), ("+1 415 555 0100", 14155550100, 14155550100.0)):
+        with subtests.test(person=person, value=value):
+            rows = [{"personnelId": person, "status": "unlocked", "phone": value}]
+            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+            number = value if isinstance(value, str) else "14155550100"
+            assert report.items == {"123": Item(ItemState.DELIVERED, number)}
 
 
 UNLOCKED = {"personnelId": "1", "status": "unlocked", "email": "a@example.com"}
 DELIVERED = Item(ItemState.DELIVERED, "a@example.com")
 
 
-@pytest.mark.parametrize(
-    ("rows", "best"),
-    [
-        ([UNLOCKED, {"personnelId": 1, "status": "failed"}], DELIVERED),
-        ([{"personnelId": 1.0, "status": "failed"}, UNLOCKED], DELIVERED),
-        ([UNLOCKED, {**UNLOCKED, "email": None}], DELIVERED),
-        ([{**UNLOCKED, "email": "N/A"}, UNLOCKED], DELIVERED),
-        ([UNLOCKED, {**UNLOCKED, "status": "pending"}], DELIVERED),
-        ([UNLOCKED, {**UNLOCKED, "email": "b@example.com"}], DELIVERED),
-        ([{**UNLOCKED, "email": "N/A"}, {"personnelId": "1", "status": "failed"}], NO_VALUE),
-        ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "processing"}], RUNNING),
-        ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "failed"}], Item(ItemState.FAILED)),
-    ],
-)
-def test_the_best_line_of_a_person_counts(vendors: Vendors, rows: list[object], best: Item) -> None:
-    assert told(vendors, {"taskStatus": "failed", "items": rows}).read_task(EMAIL, "9", PEOPLE).items == {"1": best}
+BEST_LINES: list[tuple[list[object], Item]] = [
+    ([UNLOCKED, {"personnelId": 1, "status": "failed"}], DELIVERED),
+    ([{"personnelId": 1.0, "status": "failed"}, UNLOCKED], DELIVERED),
+    ([UNLOCKED, {**UNLOCKED, "email": None}], DELIVERED),
+    ([{**UNLOCKED, "email": "N/A"}, UNLOCKED], DELIVERED),
+    ([UNLOCKED, {**UNLOCKED, "status": "pending"}], DELIVERED),
+    ([UNLOCKED, {**UNLOCKED, "email": "b@example.com"}], DELIVERED),
+    ([{**UNLOCKED, "email": "N/A"}, {"personnelId": "1", "status": "failed"}], NO_VALUE),
+    ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "processing"}], RUNNING),
+    ([{"personnelId": "1", "status": "failed"}, {"personnelId": "1", "status": "failed"}], Item(ItemState.FAILED)),
+]
 
 
-@pytest.mark.parametrize(
+def test_the_best_line_of_a_person_counts(vendors: Vendors) -> None:
+    wrong = [
+        (rows, best, got)
+        for rows, best in BEST_LINES
+        if (got := told(vendors, {"taskStatus": "failed", "items": rows}).read_task(EMAIL, "9", PEOPLE).items)
+        != {"1": best}
+    ]
+    assert wrong == []
+
+
+UNREADABLE_ITEMS: list[object] = [
+    None,
     "items",
+    5,
+    {"1": "unlocked"},
+    [None, "1", 5, [], {}],
+    [{"personnelId": None}, {"personnelId": True}],
     [
-        None,
-        "items",
-        5,
-        {"1": "unlocked"},
-        [None, "1", 5, [], {}],
-        [{"personnelId": None}, {"personnelId": True}],
-        [
-            {"personnelId": "1\n", "status": "failed"},
-            {"personnelId": 1.5},
-            {"personnelId": ""},
-            {"personnelId": "1" * 201},
-        ],
+        {"personnelId": "1\n", "status": "failed"},
+        {"personnelId": 1.5},
+        {"personnelId": ""},
+        {"personnelId": "1" * 201},
     ],
-)
-def test_unreadable_items_are_no_items(vendors: Vendors, items: object) -> None:
-    report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", PEOPLE)
-    assert report == TaskReport(True, {})
+]
+
+
+def test_unreadable_items_are_no_items(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for items in UNREADABLE_ITEMS:
+        with subtests.test(items=items):
+            report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", PEOPLE)
+            assert report == TaskReport(True, {})
 
 
 @pytest.mark.parametrize(
@@ -224,51 +239,52 @@ def test_a_whole_task_of_the_simulated_vendor(vendors: Vendors) -> None:
 ALL_UNREADABLE = {EMAIL: Sight(View.UNREADABLE), PHONE: Sight(View.UNREADABLE)}
 
 
-@pytest.mark.parametrize(
-    ("shown", "email", "phone"),
-    [
-        ({"contactUnlockStatus": "locked", "phoneUnlockStatus": None}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-        ({"contactUnlockStatus": "locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-        ({"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"}, View.RUNNING, View.RUNNING),
-        ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, View.FAILED, View.FAILED),
-        ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, View.NO_VALUE, View.NO_VALUE),
-        ({"contactUnlockStatus": "Locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-        ({"contactUnlockStatus": "UNLOCKED", "phoneUnlockStatus": "Ready"}, View.NO_VALUE, View.NO_VALUE),
-        ({"contactUnlockStatus": "error", "phoneUnlockStatus": "ERROR"}, View.FAILED, View.FAILED),
-        ({"contactUnlockStatus": "Processing", "phoneUnlockStatus": "in_progress"}, View.RUNNING, View.RUNNING),
-    ],
-)
-def test_profile_words(vendors: Vendors, shown: dict[str, object], email: View, phone: View) -> None:
-    found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
-    assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
+PROFILE_WORDS: list[tuple[dict[str, object], View, View]] = [
+    ({"contactUnlockStatus": "locked", "phoneUnlockStatus": None}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+    ({"contactUnlockStatus": "locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+    ({"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"}, View.RUNNING, View.RUNNING),
+    ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, View.FAILED, View.FAILED),
+    ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, View.NO_VALUE, View.NO_VALUE),
+    ({"contactUnlockStatus": "Locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
+    ({"contactUnlockStatus": "UNLOCKED", "phoneUnlockStatus": "Ready"}, View.NO_VALUE, View.NO_VALUE),
+    ({"contactUnlockStatus": "error", "phoneUnlockStatus": "ERROR"}, View.FAILED, View.FAILED),
+    ({"contactUnlockStatus": "Processing", "phoneUnlockStatus": "in_progress"}, View.RUNNING, View.RUNNING),
+]
 
 
-@pytest.mark.parametrize(
-    ("shown", "email", "phone"),
-    [
-        ({"contactUnlockStatus": "archived", "phoneUnlockStatus": "Held back"}, "archived", "Held back"),
-        ({"contactUnlockStatus": ["locked"], "phoneUnlockStatus": {}}, "no word", "no word"),
-        ({"contactUnlockStatus": "ready", "phoneUnlockStatus": "locked"}, "ready", "locked"),
-        ({"phoneUnlockStatus": ""}, "no word", "no word"),
-    ],
-)
-def test_unknown_profile_words_prove_nothing(
-    vendors: Vendors, shown: dict[str, object], email: str, phone: str
-) -> None:
+def test_profile_words(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for shown, email, phone in PROFILE_WORDS:
+        with subtests.test(shown=shown, email=email, phone=phone):
+            found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
+            assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
+
+
+UNKNOWN_PROFILE_WORDS: list[tuple[dict[str, object], str, str]] = [
+    ({"contactUnlockStatus": "archived", "phoneUnlockStatus": "Held back"}, "archived", "Held back"),
+    ({"contactUnlockStatus": ["locked"], "phoneUnlockStatus": {}}, "no word", "no word"),
+    ({"contactUnlockStatus": "ready", "phoneUnlockStatus": "locked"}, "ready", "locked"),
+    ({"phoneUnlockStatus": ""}, "no word", "no word"),
+]
+
+
+def test_unknown_profile_words_prove_nothing(vendors: Vendors, subtests: pytest.Subtests) -> None:
     """Read as "not bought", such a word would let a lost purchase be made a second time."""
-    found = told(vendors, {"id": "70011", "email": "a@example.com", "phone": "+14155550100", **shown})
-    assert found.read_person("70011") == {
-        EMAIL: Sight(View.UNREADABLE, unknown_word=email),
-        PHONE: Sight(View.UNREADABLE, unknown_word=phone),
-    }
+    for shown, email, phone in UNKNOWN_PROFILE_WORDS:
+        with subtests.test(shown=shown, email=email, phone=phone):
+            found = told(vendors, {"id": "70011", "email": "a@example.com", "phone": "+14155550100", **shown})
+            assert found.read_person("70011") == {
+                EMAIL: Sight(View.UNREADABLE, unknown_word=email),
+                PHONE: Sight(View.UNREADABLE, unknown_word=phone),
+            }
 
 
-@pytest.mark.parametrize(("email", "phone"), list(zip(NOT_EMAILS, NOT_PHONES, strict=True)))
-def test_a_profile_with_a_placeholder_has_no_value(vendors: Vendors, email: object, phone: object) -> None:
-    person = {"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready", "email": email, "phone": phone}
-    nothing = {EMAIL: Sight(View.NO_VALUE), PHONE: Sight(View.NO_VALUE)}
-    assert told(vendors, {"id": 70011.0, **person}).read_person("70011") == nothing
-    assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).sights == nothing
+def test_a_profile_with_a_placeholder_has_no_value(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for email, phone in zip(NOT_EMAILS, NOT_PHONES, strict=True):
+        with subtests.test(email=email, phone=phone):
+            person = {"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready", "email": email, "phone": phone}
+            nothing = {EMAIL: Sight(View.NO_VALUE), PHONE: Sight(View.NO_VALUE)}
+            assert told(vendors, {"id": 70011.0, **person}).read_person("70011") == nothing
+            assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).sights == nothing
 
 
 def test_a_value_counts_only_with_the_word_that_says_so(vendors: Vendors) -> None:
@@ -345,52 +361,53 @@ def test_a_lookup_on_the_wire(vendors: Vendors) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "personnel",
-    [
-        None,
-        "70011",
-        [],
-        {},
-        {"id": None},
-        {"id": "p-70011"},
-        {"id": ["70011"]},
-        {"id": "٧٠"},
-        {"id": -1},
-        {"id": 1.5},
-        {"id": "0"},
-        {"id": 1e20},
-        {"id": "70011\t2"},
-        {"id": "7" * 21},
-    ],
-)
-def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, personnel: object) -> None:
-    with pytest.raises(RefusedError, match="names no personnel id"):
-        told(vendors, {"personnel": personnel, "events": {"items": []}}).look_up(ADA)
+NO_IDS: list[object] = [
+    None,
+    "70011",
+    [],
+    {},
+    {"id": None},
+    {"id": "p-70011"},
+    {"id": ["70011"]},
+    {"id": "٧٠"},
+    {"id": -1},
+    {"id": 1.5},
+    {"id": "0"},
+    {"id": 1e20},
+    {"id": "70011\t2"},
+    {"id": "7" * 21},
+]
 
 
-@pytest.mark.parametrize(
-    ("events", "ids"),
-    [
-        (
-            {"items": [{"eventId": "52001", "id": "9001"}, {"id": "9002"}, {"eventId": 52017}]},
-            ("52001", "9002", "52017"),
-        ),
-        ({"items": [{}, None, "52001", {"eventId": None, "id": ""}, {"eventId": []}]}, ()),
-        ({"items": [{"eventId": 52001.0}, {"eventId": "52\n001"}, {"eventId": "5" * 201}]}, ("52001",)),
-        ({"items": 5}, ()),
-        ({"items": True}, ()),
-        ({"items": {"eventId": "1"}}, ()),
-        ({"items": None}, ()),
-        ([], ()),
-        (None, ()),
-    ],
-)
-def test_events_of_a_person(vendors: Vendors, events: object, ids: tuple[str, ...]) -> None:
-    found = told(vendors, {"personnel": {"id": 70011}, "events": events}).look_up(ADA)
-    assert found.lookup == Lookup("70011", ids)
-    if isinstance(events, dict):
-        assert told(vendors, events).events_of("70011") == ids
+def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for personnel in NO_IDS:
+        with subtests.test(personnel=personnel), pytest.raises(RefusedError, match="names no personnel id"):
+            told(vendors, {"personnel": personnel, "events": {"items": []}}).look_up(ADA)
+
+
+EVENTS: list[tuple[object, tuple[str, ...]]] = [
+    (
+        {"items": [{"eventId": "52001", "id": "9001"}, {"id": "9002"}, {"eventId": 52017}]},
+        ("52001", "9002", "52017"),
+    ),
+    ({"items": [{}, None, "52001", {"eventId": None, "id": ""}, {"eventId": []}]}, ()),
+    ({"items": [{"eventId": 52001.0}, {"eventId": "52\n001"}, {"eventId": "5" * 201}]}, ("52001",)),
+    ({"items": 5}, ()),
+    ({"items": True}, ()),
+    ({"items": {"eventId": "1"}}, ()),
+    ({"items": None}, ()),
+    ([], ()),
+    (None, ()),
+]
+
+
+def test_events_of_a_person(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for events, ids in EVENTS:
+        with subtests.test(events=events, ids=ids):
+            found = told(vendors, {"personnel": {"id": 70011}, "events": events}).look_up(ADA)
+            assert found.lookup == Lookup("70011", ids)
+            if isinstance(events, dict):
+                assert told(vendors, events).events_of("70011") == ids
 
 
 # -- credits and settings ----------------------------------------------------------------------------------------
@@ -403,8 +420,10 @@ def test_the_balance_is_the_total(vendors: Vendors, body: dict[str, object], cre
     assert told(vendors, body).balance() == credits_left
 
 
-@pytest.mark.parametrize("total", [None, "9115", True, [9115], {}, float("inf"), float("nan"), 10**400])
-def test_a_balance_that_is_no_number(vendors: Vendors, total: object) -> None:
+NO_BALANCES: tuple[object, ...] = (None, "9115", True, [9115], {}, float("inf"), float("nan"), 10**400)
+
+
+def read_a_balance(vendors: Vendors, total: object) -> None:
     def respond(_: httpx.Request) -> httpx.Response:
         import json
 
@@ -412,6 +431,12 @@ def test_a_balance_that_is_no_number(vendors: Vendors, total: object) -> None:
 
     with pytest.raises(RefusedError, match="balance cannot be read"):
         vendors.lensmor(vendors.http("lensmor", transport=answering(respond))).balance()
+
+
+def test_a_balance_that_is_no_number(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for total in NO_BALANCES:
+        with subtests.test(total=total):
+            read_a_balance(vendors, total)
 
 
 def test_prices_come_from_the_settings(vendors: Vendors) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import product
 
 import httpx
 import pytest
@@ -69,25 +70,25 @@ def test_two_people_in_one_request_are_a_fault_of_the_caller(vendors: Vendors) -
     assert vendors.arrivals == []
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({"status": "pending"}, 201),
-        ({"_id": None}, 201),
-        ({"_id": ""}, 201),
-        ({"_id": 1.5}, 201),
-        ({"_id": True}, 201),
-        ({"_id": "5f\n1"}, 201),
-        ({"_id": "5" * 201}, 201),
-        ({"_id": ["5f"]}, 201),
-        ({"id": "5f"}, 201),
-        ({"_id": "5f"}, 200),
-        ({"_id": "5f"}, 202),
-    ],
-)
-def test_an_answer_without_a_handle_is_lost(vendors: Vendors, body: dict[str, object], status: int) -> None:
-    with pytest.raises(LostAnswerError):
-        told(vendors, body, status).submit(WORK, [ADA], None, "attempt-1")
+NO_HANDLES: list[tuple[dict[str, object], int]] = [
+    ({"status": "pending"}, 201),
+    ({"_id": None}, 201),
+    ({"_id": ""}, 201),
+    ({"_id": 1.5}, 201),
+    ({"_id": True}, 201),
+    ({"_id": "5f\n1"}, 201),
+    ({"_id": "5" * 201}, 201),
+    ({"_id": ["5f"]}, 201),
+    ({"id": "5f"}, 201),
+    ({"_id": "5f"}, 200),
+    ({"_id": "5f"}, 202),
+]
+
+
+def test_an_answer_without_a_handle_is_lost(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for body, status in NO_HANDLES:
+        with subtests.test(body=body, status=status), pytest.raises(LostAnswerError):
+            told(vendors, body, status).submit(WORK, [ADA], None, "attempt-1")
 
 
 @pytest.mark.parametrize("body", [{"_id": "5f 1/2"}, {"_id": "5f 1/2", "status": ["pending"]}])
@@ -109,24 +110,23 @@ def test_an_unknown_state_counts_as_running_and_is_reported(vendors: Vendors, st
     assert told(vendors, {}).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "no word")
 
 
-@pytest.mark.parametrize(
-    ("channel", "found", "item"),
-    [
-        (WORK, {"email": "a@example.com", "type": "personal"}, Item(ItemState.NO_VALUE)),
-        (WORK, {"email": "a@example.com", "type": "Personal"}, Item(ItemState.NO_VALUE)),
-        (WORK, {"email": "a@example.com", "type": "personal_email"}, Item(ItemState.NO_VALUE)),
-        (PERSONAL, {"email": "a@example.com", "type": "work"}, Item(ItemState.NO_VALUE)),
-        (WORK, {"email": "a@example.com", "type": "WORK"}, Item(ItemState.DELIVERED, "a@example.com")),
-        (WORK, {"email": "a@example.com", "type": "professional"}, Item(ItemState.DELIVERED, "a@example.com")),
-        (PERSONAL, {"email": "a@example.com", "type": None}, Item(ItemState.DELIVERED, "a@example.com")),
-        (PERSONAL, "a@example.com", Item(ItemState.DELIVERED, "a@example.com")),
-    ],
-)
-def test_only_an_email_of_the_type_that_was_bought_counts(
-    vendors: Vendors, channel: Channel, found: object, item: Item
-) -> None:
-    report = told(vendors, {"status": "completed", "email": found}).read_task(channel, "5f", [ADA])
-    assert report == TaskReport(True, {ADA: item})
+TYPES: list[tuple[Channel, object, Item]] = [
+    (WORK, {"email": "a@example.com", "type": "personal"}, Item(ItemState.NO_VALUE)),
+    (WORK, {"email": "a@example.com", "type": "Personal"}, Item(ItemState.NO_VALUE)),
+    (WORK, {"email": "a@example.com", "type": "personal_email"}, Item(ItemState.NO_VALUE)),
+    (PERSONAL, {"email": "a@example.com", "type": "work"}, Item(ItemState.NO_VALUE)),
+    (WORK, {"email": "a@example.com", "type": "WORK"}, Item(ItemState.DELIVERED, "a@example.com")),
+    (WORK, {"email": "a@example.com", "type": "professional"}, Item(ItemState.DELIVERED, "a@example.com")),
+    (PERSONAL, {"email": "a@example.com", "type": None}, Item(ItemState.DELIVERED, "a@example.com")),
+    (PERSONAL, "a@example.com", Item(ItemState.DELIVERED, "a@example.com")),
+]
+
+
+def test_only_an_email_of_the_type_that_was_bought_counts(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for channel, found, item in TYPES:
+        with subtests.test(channel=channel, found=found, item=item):
+            report = told(vendors, {"status": "completed", "email": found}).read_task(channel, "5f", [ADA])
+            assert report == TaskReport(True, {ADA: item})
 
 
 def test_a_plain_email_of_another_type_does_not_count(vendors: Vendors) -> None:
@@ -141,35 +141,40 @@ OTHER_TYPES = [
 ]
 
 
-@pytest.mark.parametrize(("channel", "word"), OTHER_TYPES)
-def test_every_word_for_the_other_type_is_no_value(vendors: Vendors, channel: Channel, word: str) -> None:
-    other = PERSONAL if channel is WORK else WORK
-    delivered = Item(ItemState.DELIVERED, "a@example.com")
-    for found in (
-        {"email": {"email": "a@example.com", "type": word}},
-        {"email": "a@example.com", "type": word},
-        {"email": {"email": "a@example.com"}, "type": word},
-        {"email": "a@example.com", "enrichment_type": word},
-    ):
-        client = told(vendors, {"status": "completed", **found})
-        assert client.read_task(channel, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
-        assert client.read_task(other, "5f", [ADA]) == TaskReport(True, {ADA: delivered})
+def test_every_word_for_the_other_type_is_no_value(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for channel, word in OTHER_TYPES:
+        with subtests.test(channel=channel, word=word):
+            other = PERSONAL if channel is WORK else WORK
+            delivered = Item(ItemState.DELIVERED, "a@example.com")
+            for found in (
+                {"email": {"email": "a@example.com", "type": word}},
+                {"email": "a@example.com", "type": word},
+                {"email": {"email": "a@example.com"}, "type": word},
+                {"email": "a@example.com", "enrichment_type": word},
+            ):
+                client = told(vendors, {"status": "completed", **found})
+                assert client.read_task(channel, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
+                assert client.read_task(other, "5f", [ADA]) == TaskReport(True, {ADA: delivered})
 
 
-@pytest.mark.parametrize(
-    ("kind", "word"),
-    [
-        (["personal"], "email type no word"),
-        ({"is": "work"}, "email type no word"),
-        (True, "email type no word"),
-        ("role", "email type role"),
-        ("for bob@example.com", "email type no word"),
-    ],
-)
-def test_an_unknown_type_is_no_value_and_is_reported(vendors: Vendors, kind: object, word: str) -> None:
-    for found in ({"email": {"email": "a@example.com", "type": kind}}, {"email": "a@example.com", "type": kind}):
-        report = told(vendors, {"status": "completed", **found}).read_task(WORK, "5f", [ADA])
-        assert report == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)}, word)
+UNKNOWN_TYPES: list[tuple[object, str]] = [
+    (["personal"], "email type no word"),
+    ({"is": "work"}, "email type no word"),
+    (True, "email type no word"),
+    ("role", "email type role"),
+    ("for bob@example.com", "email type no word"),
+]
+
+
+def test_an_unknown_type_is_no_value_and_is_reported(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for kind, word in UNKNOWN_TYPES:
+        with subtests.test(kind=kind, word=word):
+            for found in (
+                {"email": {"email": "a@example.com", "type": kind}},
+                {"email": "a@example.com", "type": kind},
+            ):
+                report = told(vendors, {"status": "completed", **found}).read_task(WORK, "5f", [ADA])
+                assert report == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)}, word)
 
 
 def test_the_emails_own_type_comes_first(vendors: Vendors) -> None:
@@ -179,55 +184,54 @@ def test_the_emails_own_type_comes_first(vendors: Vendors) -> None:
         assert report == TaskReport(True, {ADA: Item(ItemState.DELIVERED, "a@example.com")})
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({"status": "pending"}, NOT_ENDED),
-        ({"status": "processing", "email": {"email": "a@example.com"}}, NOT_ENDED),
-        ({"status": "In Progress"}, NOT_ENDED),
-        ({"status": "not_found"}, Item(ItemState.NOT_FOUND)),
-        ({"status": "NOT FOUND"}, Item(ItemState.NOT_FOUND)),
-        ({"status": "notFound"}, Item(ItemState.NOT_FOUND)),
-        ({"status": "error"}, Item(ItemState.FAILED)),
-        ({"status": "Completed", "email": {"email": "a@example.com"}}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "done", "email": {"email": "Ada <a@example.com>"}}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "completed", "email": {"email": "N/A"}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": {"email": "a***@example.com"}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": "not found"}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": {"email": " a@example.com "}}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "completed", "email": {"email": ""}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": {"email": None, "type": "work"}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": {"email": ["a@example.com"]}}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
-        ({"status": "completed", "email": None}, Item(ItemState.NO_VALUE)),
-        ({"status": "completed"}, Item(ItemState.NO_VALUE)),
-        ({"status": "not-found", "email": None}, Item(ItemState.NOT_FOUND)),
-        ({"status": "not-found", "email": {"email": "a@example.com"}}, Item(ItemState.NOT_FOUND)),
-        ({"status": "failed"}, Item(ItemState.FAILED)),
-        ({"status": "failed", "error": "no mail for a@example.com"}, Item(ItemState.FAILED)),
-    ],
-)
-def test_states_of_a_lookup(vendors: Vendors, body: dict[str, object], expected: TaskReport | Item) -> None:
-    report = told(vendors, body).read_task(WORK, "5f", [ADA])
-    assert report == (expected if isinstance(expected, TaskReport) else TaskReport(True, {ADA: expected}))
+STATES: list[tuple[dict[str, object], TaskReport | Item]] = [
+    ({"status": "pending"}, NOT_ENDED),
+    ({"status": "processing", "email": {"email": "a@example.com"}}, NOT_ENDED),
+    ({"status": "In Progress"}, NOT_ENDED),
+    ({"status": "not_found"}, Item(ItemState.NOT_FOUND)),
+    ({"status": "NOT FOUND"}, Item(ItemState.NOT_FOUND)),
+    ({"status": "notFound"}, Item(ItemState.NOT_FOUND)),
+    ({"status": "error"}, Item(ItemState.FAILED)),
+    ({"status": "Completed", "email": {"email": "a@example.com"}}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "done", "email": {"email": "Ada <a@example.com>"}}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "completed", "email": {"email": "N/A"}}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": {"email": "a***@example.com"}}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": "not found"}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": {"email": " a@example.com "}}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "completed", "email": {"email": ""}}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": {"email": None, "type": "work"}}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": {"email": ["a@example.com"]}}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed", "email": "a@example.com"}, Item(ItemState.DELIVERED, "a@example.com")),
+    ({"status": "completed", "email": None}, Item(ItemState.NO_VALUE)),
+    ({"status": "completed"}, Item(ItemState.NO_VALUE)),
+    ({"status": "not-found", "email": None}, Item(ItemState.NOT_FOUND)),
+    ({"status": "not-found", "email": {"email": "a@example.com"}}, Item(ItemState.NOT_FOUND)),
+    ({"status": "failed"}, Item(ItemState.FAILED)),
+    ({"status": "failed", "error": "no mail for a@example.com"}, Item(ItemState.FAILED)),
+]
 
 
-@pytest.mark.parametrize(
-    "identity",
-    [
-        {"_id": "60", "linkedin_url": "https://www.linkedin.com/in/bob", "external_id": "zzz"},
-        {"_id": "60"},
-        {"_id": 60},
-        {"linkedin_url": "https://www.linkedin.com/in/bob"},
-        {"_id": "5f", "linkedin_url": "linkedin.com/in/bob-2"},
-    ],
-)
-@pytest.mark.parametrize("status", ["completed", "not-found", "failed", "pending"])
-def test_an_answer_about_another_lookup_or_person_proves_nothing(
-    vendors: Vendors, status: str, identity: dict[str, object]
-) -> None:
-    body = {"status": status, "email": {"email": "bob@example.com", "type": "work"}, **identity}
-    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "of another lookup")
+def test_states_of_a_lookup(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for body, expected in STATES:
+        with subtests.test(body=body, expected=expected):
+            report = told(vendors, body).read_task(WORK, "5f", [ADA])
+            assert report == (expected if isinstance(expected, TaskReport) else TaskReport(True, {ADA: expected}))
+
+
+OTHERS: list[dict[str, object]] = [
+    {"_id": "60", "linkedin_url": "https://www.linkedin.com/in/bob", "external_id": "zzz"},
+    {"_id": "60"},
+    {"_id": 60},
+    {"linkedin_url": "https://www.linkedin.com/in/bob"},
+    {"_id": "5f", "linkedin_url": "linkedin.com/in/bob-2"},
+]
+
+
+def test_an_answer_about_another_lookup_or_person_proves_nothing(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for status, identity in product(("completed", "not-found", "failed", "pending"), OTHERS):
+        with subtests.test(status=status, identity=identity):
+            body = {"status": status, "email": {"email": "bob@example.com", "type": "work"}, **identity}
+            assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "of another lookup")
 
 
 @pytest.mark.parametrize(
@@ -287,10 +291,13 @@ def test_no_credits_left(vendors: Vendors) -> None:
     assert vendors.salesfinity().balance() == 0
 
 
-@pytest.mark.parametrize("balance", [None, "250", False, [250], {"value": 250}, float("inf"), float("-inf"), 10**400])
-def test_a_balance_that_is_no_number(vendors: Vendors, balance: object) -> None:
-    with pytest.raises(RefusedError, match="balance cannot be read"):
-        told(vendors, {"balance": balance}).balance()
+NO_BALANCES: list[object] = [None, "250", False, [250], {"value": 250}, float("inf"), float("-inf"), 10**400]
+
+
+def test_a_balance_that_is_no_number(vendors: Vendors, subtests: pytest.Subtests) -> None:
+    for balance in NO_BALANCES:
+        with subtests.test(balance=balance), pytest.raises(RefusedError, match="balance cannot be read"):
+            told(vendors, {"balance": balance}).balance()
 
 
 def test_a_refused_key_names_the_setting(vendors: Vendors) -> None:

@@ -6,6 +6,7 @@ refusal; a free read is repeated while that can help.
 
 import socket
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
@@ -48,41 +49,46 @@ def failing(vendors: Vendors, call: Call) -> ConnectorError:
     return caught.value
 
 
-@pytest.mark.parametrize("status", [400, 402, 404, 409, 422])
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_definite_refusal_is_said_once_and_never_repeated(vendors: Vendors, call: Call, status: int) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    if (call.name, status) == ("linkedin", 404):
-        found = call.over(vendors)
-        assert isinstance(found, Found)
-        assert found.lookup.personnel_id is None
-    else:
-        error = failing(vendors, call)
-        assert type(error) is (PAID_REFUSALS if call.kind == PAID else REFUSALS)[status]
-        if isinstance(error, RefusedError):
-            assert (error.reread, error.retry_after_s) == (status == 409, None)
-    assert vendors.count(call.site, call.operation) == 1
-    assert vendors.slept == []
-    assert vendors.sim.charges.total() == 0
+def test_a_definite_refusal_is_said_once_and_never_repeated(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call, status in product(CALLS, (400, 402, 404, 409, 422)):
+        with subtests.test(call=str(call), status=status):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            if (call.name, status) == ("linkedin", 404):
+                found = call.over(vendors)
+                assert isinstance(found, Found)
+                assert found.lookup.personnel_id is None
+            else:
+                error = failing(vendors, call)
+                assert type(error) is (PAID_REFUSALS if call.kind == PAID else REFUSALS)[status]
+                if isinstance(error, RefusedError):
+                    assert (error.reread, error.retry_after_s) == (status == 409, None)
+            assert vendors.count(call.site, call.operation) == 1
+            assert vendors.slept == []
+            assert vendors.sim.charges.total() == 0
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_refused_key_is_a_setting_at_first_and_a_vendor_that_is_down_later(vendors: Vendors, call: Call) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=401)
-    first = failing(vendors, call)
-    answered_before = call.name == "preview-list"  # the event itself was read by then
-    assert type(first) is (DownError if answered_before else ConfigurationError)
-    assert first.exit_code == (4 if answered_before else 2)
-    assert f"{call.site.upper()}_API_KEY" in str(first)
+def test_a_refused_key_is_a_setting_at_first_and_a_vendor_that_is_down_later(
+    stage: VendorStage, subtests: pytest.Subtests
+) -> None:
+    for call in CALLS:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=401)
+            first = failing(vendors, call)
+            answered_before = call.name == "preview-list"  # the event itself was read by then
+            assert type(first) is (DownError if answered_before else ConfigurationError)
+            assert first.exit_code == (4 if answered_before else 2)
+            assert f"{call.site.upper()}_API_KEY" in str(first)
 
-    vendors.sim.faults.clear()
-    http = answered_once(vendors, call.site)
-    vendors.arm_forever(call.site, call.operation, "status", status=401)
-    with pytest.raises(DownError) as later:
-        call.over(vendors, http)
-    assert (type(later.value), later.value.exit_code) == (DownError, 4)
-    assert vendors.slept == []
-    assert vendors.sim.charges.total() == 0
+            vendors.sim.faults.clear()
+            http = answered_once(vendors, call.site)
+            vendors.arm_forever(call.site, call.operation, "status", status=401)
+            with pytest.raises(DownError) as later:
+                call.over(vendors, http)
+            assert (type(later.value), later.value.exit_code) == (DownError, 4)
+            assert vendors.slept == []
+            assert vendors.sim.charges.total() == 0
 
 
 def answered_once(vendors: Vendors, site: str) -> VendorHttp:
@@ -92,190 +98,203 @@ def answered_once(vendors: Vendors, site: str) -> VendorHttp:
     return http
 
 
-@pytest.mark.parametrize("call", [c for c in FREE if c.name != "preview-list"], ids=str)
-def test_403_at_a_free_call_is_a_refused_key(vendors: Vendors, call: Call) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=403)
-    assert type(failing(vendors, call)) is ConfigurationError
-    assert vendors.count(call.site, call.operation) == 1
+def test_403_at_a_free_call_is_a_refused_key(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call in [c for c in FREE if c.name != "preview-list"]:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=403)
+            assert type(failing(vendors, call)) is ConfigurationError
+            assert vendors.count(call.site, call.operation) == 1
 
 
-@pytest.mark.parametrize("status", [403, *PASSING, *DEFINITE_FOR_READS, *REDIRECTS])
-@pytest.mark.parametrize("call", PURCHASES, ids=str)
-def test_any_other_status_of_a_purchase_is_a_lost_answer(vendors: Vendors, call: Call, status: int) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    assert type(failing(vendors, call)) is LostAnswerError
-    assert vendors.count(call.site, call.operation) == 1
-    assert vendors.slept == []
+def test_any_other_status_of_a_purchase_is_a_lost_answer(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call, status in product(PURCHASES, (403, *PASSING, *DEFINITE_FOR_READS, *REDIRECTS)):
+        with subtests.test(call=str(call), status=status):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            assert type(failing(vendors, call)) is LostAnswerError
+            assert vendors.count(call.site, call.operation) == 1
+            assert vendors.slept == []
 
 
-@pytest.mark.parametrize("status", DEFINITE_FOR_READS)
-@pytest.mark.parametrize("call", FREE, ids=str)
 def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
-    vendors: Vendors, call: Call, status: int
+    stage: VendorStage, subtests: pytest.Subtests
 ) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    first = failing(vendors, call)
-    answered_before = call.name == "preview-list"
-    assert type(first) is (RefusedError if answered_before else ConfigurationError)
-    assert vendors.count(call.site, call.operation) == 1
-    vendors.sim.faults.clear()
-    http = answered_once(vendors, call.site)
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    with pytest.raises(RefusedError) as later:
-        call.over(vendors, http)
-    for error in (first, later.value):
-        assert f"HTTP {status}" in str(error)
-        assert "again" not in str(error)
-    assert vendors.slept == []
+    for call, status in product(FREE, DEFINITE_FOR_READS):
+        with subtests.test(call=str(call), status=status):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            first = failing(vendors, call)
+            answered_before = call.name == "preview-list"
+            assert type(first) is (RefusedError if answered_before else ConfigurationError)
+            assert vendors.count(call.site, call.operation) == 1
+            vendors.sim.faults.clear()
+            http = answered_once(vendors, call.site)
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            with pytest.raises(RefusedError) as later:
+                call.over(vendors, http)
+            for error in (first, later.value):
+                assert f"HTTP {status}" in str(error)
+                assert "again" not in str(error)
+            assert vendors.slept == []
 
 
-@pytest.mark.parametrize("status", REDIRECTS)
-@pytest.mark.parametrize("call", FREE, ids=str)
 def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
-    vendors: Vendors, call: Call, status: int
+    stage: VendorStage, subtests: pytest.Subtests
 ) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    error = failing(vendors, call)
-    assert type(error) is (DownError if call.name == "preview-list" else ConfigurationError)
-    assert "redirects to another address" in str(error)
-    assert f"{call.site.upper()}_BASE_URL" in str(error)
-    assert vendors.count(call.site, call.operation) == 1
+    for call, status in product(FREE, REDIRECTS):
+        with subtests.test(call=str(call), status=status):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            error = failing(vendors, call)
+            assert type(error) is (DownError if call.name == "preview-list" else ConfigurationError)
+            assert "redirects to another address" in str(error)
+            assert f"{call.site.upper()}_BASE_URL" in str(error)
+            assert vendors.count(call.site, call.operation) == 1
 
 
-@pytest.mark.parametrize("status", PASSING)
-@pytest.mark.parametrize("call", FREE, ids=str)
 def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
-    vendors: Vendors, call: Call, status: int
+    stage: VendorStage, subtests: pytest.Subtests
 ) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=status)
-    error = failing(vendors, call)
-    assert type(error) is call.without_answer
-    assert f"HTTP {status}" in str(error)
-    assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
-    assert len(vendors.slept) == READ_ATTEMPTS - 1
-    assert all(0 < seconds <= 21 for seconds in vendors.slept)
+    for call, status in product(FREE, PASSING):
+        with subtests.test(call=str(call), status=status):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=status)
+            error = failing(vendors, call)
+            assert type(error) is call.without_answer
+            assert f"HTTP {status}" in str(error)
+            assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
+            assert len(vendors.slept) == READ_ATTEMPTS - 1
+            assert all(0 < seconds <= 21 for seconds in vendors.slept)
 
 
-@pytest.mark.parametrize(
-    ("action", "params"),
-    [
-        ("drop_before", {}),
-        ("drop_after", {}),
-        ("html", {}),
-        ("truncated", {}),
-        ("error_before", {}),
-        ("error_after", {"status": 502}),
-        ("status", {"status": 429, "retry_after": 7}),
-    ],
-)
-@pytest.mark.parametrize("call", FREE, ids=str)
-def test_a_free_call_recovers_from_one_bad_answer(
-    vendors: Vendors, call: Call, action: str, params: dict[str, object]
-) -> None:
-    vendors.start_tasks()
-    vendors.arm(call.site, call.operation, action, **params)
-    call.over(vendors)
-    assert vendors.count(call.site, call.operation) == 2
-    assert len(vendors.slept) == 1
-    assert vendors.sim.charges.doubles() == []
+BAD_ANSWERS: list[tuple[str, dict[str, object]]] = [
+    ("drop_before", {}),
+    ("drop_after", {}),
+    ("html", {}),
+    ("truncated", {}),
+    ("error_before", {}),
+    ("error_after", {"status": 502}),
+    ("status", {"status": 429, "retry_after": 7}),
+]
 
 
-@pytest.mark.parametrize(
-    ("action", "effect"),
-    [
-        ("drop_before", False),
-        ("error_before", False),
-        ("drop_after", True),
-        ("error_after", True),
-        ("html", True),
-        ("truncated", True),
-        ("wrong_types", True),
-    ],
-)
-@pytest.mark.parametrize("call", PURCHASES, ids=str)
+def test_a_free_call_recovers_from_one_bad_answer(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call, (action, params) in product(FREE, BAD_ANSWERS):
+        with subtests.test(call=str(call), action=action, params=params):
+            vendors = stage.fresh()
+            vendors.start_tasks()
+            vendors.arm(call.site, call.operation, action, **params)
+            call.over(vendors)
+            assert vendors.count(call.site, call.operation) == 2
+            assert len(vendors.slept) == 1
+            assert vendors.sim.charges.doubles() == []
+
+
+UNREADABLE: list[tuple[str, bool]] = [
+    ("drop_before", False),
+    ("error_before", False),
+    ("drop_after", True),
+    ("error_after", True),
+    ("html", True),
+    ("truncated", True),
+    ("wrong_types", True),
+]
+
+
 def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
-    vendors: Vendors, call: Call, action: str, effect: bool
+    stage: VendorStage, subtests: pytest.Subtests
 ) -> None:
-    vendors.arm_forever(call.site, call.operation, action)
-    assert type(failing(vendors, call)) is LostAnswerError
-    vendors.sim.clock.advance(3600)
-    assert len(vendors.sim.charges.entries) == effect
-    assert vendors.count(call.site, call.operation) == 1
-    assert len(vendors.arrivals) == 1
-    assert vendors.slept == []
+    for call, (action, effect) in product(PURCHASES, UNREADABLE):
+        with subtests.test(call=str(call), action=action, effect=effect):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, action)
+            assert type(failing(vendors, call)) is LostAnswerError
+            vendors.sim.clock.advance(3600)
+            assert len(vendors.sim.charges.entries) == effect
+            assert vendors.count(call.site, call.operation) == 1
+            assert len(vendors.arrivals) == 1
+            assert vendors.slept == []
 
 
-@pytest.mark.parametrize("call", [c for c in CALLS if c.site == "lensmor"], ids=str)
-def test_an_error_inside_a_good_status_is_no_success(vendors: Vendors, call: Call) -> None:
-    vendors.arm_forever(call.site, call.operation, "error_in_2xx")
-    assert type(failing(vendors, call)) is call.without_answer
-    assert vendors.count(call.site, call.operation) == (1 if call.kind == PAID else READ_ATTEMPTS)
-    assert vendors.sim.charges.total() == 0
+def test_an_error_inside_a_good_status_is_no_success(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call in [c for c in CALLS if c.site == "lensmor"]:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "error_in_2xx")
+            assert type(failing(vendors, call)) is call.without_answer
+            assert vendors.count(call.site, call.operation) == (1 if call.kind == PAID else READ_ATTEMPTS)
+            assert vendors.sim.charges.total() == 0
 
 
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        (7, 7.0),
-        ("0", 0.0),
-        ("2.5", 2.5),
-        ("3600", LONGEST_RETRY_AFTER_S),
-        ("000007", 7.0),
-        (None, DEFAULT_RETRY_AFTER_S),
-        *[
-            (absurd, DEFAULT_RETRY_AFTER_S)
-            for absurd in (
-                "soon",
-                "nan",
-                "inf",
-                "-inf",
-                "1e3",
-                "1_000",
-                "0x10",
-                "+5",
-                "-30",
-                "86400000",
-                "9" * 400,
-                "7" + "0" * 60_000,
-                "7, 8",
-                ".",
-                "Fri, 31 Dec 2100 23:59:59 -0000",
-                "Fri, 31 Dec 2100 23:59:59 GMT",
-                "Wed, 99 Foo 2026 99:99:99 GMT",
-                "Thu, 01 Jan 1970 00:00:00 GMT",
-                "Mon, 20 Nov 9999999999 07:00:00 GMT",
-                "Mon, 20 Nov 2026 07:00:00 +99999999999",
-            )
-        ],
+WAITS: list[tuple[object, float]] = [
+    (7, 7.0),
+    ("0", 0.0),
+    ("2.5", 2.5),
+    ("3600", LONGEST_RETRY_AFTER_S),
+    ("000007", 7.0),
+    (None, DEFAULT_RETRY_AFTER_S),
+    *[
+        (absurd, DEFAULT_RETRY_AFTER_S)
+        for absurd in (
+            "soon",
+            "nan",
+            "inf",
+            "-inf",
+            "1e3",
+            "1_000",
+            "0x10",
+            "+5",
+            "-30",
+            "86400000",
+            "9" * 400,
+            "7" + "0" * 60_000,
+            "7, 8",
+            ".",
+            "Fri, 31 Dec 2100 23:59:59 -0000",
+            "Fri, 31 Dec 2100 23:59:59 GMT",
+            "Wed, 99 Foo 2026 99:99:99 GMT",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "Mon, 20 Nov 9999999999 07:00:00 GMT",
+            "Mon, 20 Nov 2026 07:00:00 +99999999999",
+        )
     ],
-)
-@pytest.mark.parametrize("call", PURCHASES, ids=str)
-def test_too_many_requests_at_a_purchase(vendors: Vendors, call: Call, told: object, expected: float) -> None:
-    params = {} if told is None else {"retry_after": told}
-    vendors.arm(call.site, call.operation, "status", status=429, **params)
-    error = failing(vendors, call)
-    assert type(error) is RefusedError
-    assert error.retry_after_s == expected
-    assert vendors.pace.pauses == [expected]
-    assert vendors.slept == []
-    assert vendors.count(call.site, call.operation) == 1
+]
 
 
-@pytest.mark.parametrize("call", FREE, ids=str)
-def test_too_many_requests_at_a_free_call(vendors: Vendors, call: Call) -> None:
-    vendors.arm_forever(call.site, call.operation, "status", status=429, retry_after=33)
-    assert type(failing(vendors, call)) is DownError
-    assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
-    assert vendors.slept == [33.0] * (READ_ATTEMPTS - 1)
-    assert vendors.pace.pauses == [33.0] * READ_ATTEMPTS
+def test_too_many_requests_at_a_purchase(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call, (told, expected) in product(PURCHASES, WAITS):
+        with subtests.test(call=str(call), told=told, expected=expected):
+            vendors = stage.fresh()
+            params = {} if told is None else {"retry_after": told}
+            vendors.arm(call.site, call.operation, "status", status=429, **params)
+            error = failing(vendors, call)
+            assert type(error) is RefusedError
+            assert error.retry_after_s == expected
+            assert vendors.pace.pauses == [expected]
+            assert vendors.slept == []
+            assert vendors.count(call.site, call.operation) == 1
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_vendor_behind_a_closed_port(vendors: Vendors, call: Call) -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        http = vendors.http(call.site, url=f"http://127.0.0.1:{reserved.getsockname()[1]}")
-        with pytest.raises(DownError) as caught:
-            call.over(vendors, http)
-    assert type(caught.value) is (UnreachableError if call.kind == PAID else DownError)
-    assert len(vendors.slept) == (0 if call.kind == PAID else READ_ATTEMPTS - 1)
+def test_too_many_requests_at_a_free_call(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call in FREE:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.arm_forever(call.site, call.operation, "status", status=429, retry_after=33)
+            assert type(failing(vendors, call)) is DownError
+            assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
+            assert vendors.slept == [33.0] * (READ_ATTEMPTS - 1)
+            assert vendors.pace.pauses == [33.0] * READ_ATTEMPTS
+
+
+def test_a_vendor_behind_a_closed_port(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call in CALLS:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            with socket.socket() as reserved:
+                reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+                http = vendors.http(call.site, url=f"http://127.0.0.1:{reserved.getsockname()[1]}")
+                with pytest.raises(DownError) as caught:
+                    call.over(vendors, http)
+            assert type(caught.value) is (UnreachableError if call.kind == PAID else DownError)
+            assert len(vendors.slept) == (0 if call.kind == PAID else READ_ATTEMPTS - 1)

@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import product
 
 import httpx
 import pytest
@@ -32,30 +33,36 @@ def vendors(stage: VendorStage) -> Vendors:
     return stage.fresh()
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_each_request_carries_the_login_of_its_vendor_and_nothing_of_the_other(vendors: Vendors, call: Call) -> None:
-    vendors.start_tasks()
-    call.over(vendors)
-    for arrival in vendors.arrivals:
-        own = {"authorization", "x-call-source"} if call.site == "lensmor" else {"x-api-key"}
-        assert {"authorization", "x-call-source", "x-api-key"} & set(arrival.headers) == own
-        if call.site == "lensmor":
-            assert arrival.headers["authorization"] == "Bearer sim-lensmor-key"
-            assert arrival.headers["x-call-source"] == "api"
-        else:
-            assert arrival.headers["x-api-key"] == "sim-salesfinity-key"
-        assert "sim-" not in arrival.path
+def test_each_request_carries_the_login_of_its_vendor_and_nothing_of_the_other(
+    stage: VendorStage, subtests: pytest.Subtests
+) -> None:
+    for call in CALLS:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.start_tasks()
+            call.over(vendors)
+            for arrival in vendors.arrivals:
+                own = {"authorization", "x-call-source"} if call.site == "lensmor" else {"x-api-key"}
+                assert {"authorization", "x-call-source", "x-api-key"} & set(arrival.headers) == own
+                if call.site == "lensmor":
+                    assert arrival.headers["authorization"] == "Bearer sim-lensmor-key"
+                    assert arrival.headers["x-call-source"] == "api"
+                else:
+                    assert arrival.headers["x-api-key"] == "sim-salesfinity-key"
+                assert "sim-" not in arrival.path
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_every_request_but_a_paid_one_takes_its_own_permit(vendors: Vendors, call: Call) -> None:
-    vendors.start_tasks()
-    vendors.pace = PaceSpy()
-    http = vendors.http(call.site)
-    call.over(vendors, http)
-    assert vendors.pace.permits == (0 if call.kind == PAID else len(vendors.arrivals))
-    http.wait_turn()
-    assert vendors.pace.permits == (1 if call.kind == PAID else len(vendors.arrivals) + 1)
+def test_every_request_but_a_paid_one_takes_its_own_permit(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for call in CALLS:
+        with subtests.test(call=str(call)):
+            vendors = stage.fresh()
+            vendors.start_tasks()
+            vendors.pace = PaceSpy()
+            http = vendors.http(call.site)
+            call.over(vendors, http)
+            assert vendors.pace.permits == (0 if call.kind == PAID else len(vendors.arrivals))
+            http.wait_turn()
+            assert vendors.pace.permits == (1 if call.kind == PAID else len(vendors.arrivals) + 1)
 
 
 def test_repeated_reads_take_a_permit_each(vendors: Vendors) -> None:
@@ -88,29 +95,32 @@ def test_a_paid_answers_rate_headers_are_followed_too(vendors: Vendors) -> None:
     assert vendors.pace.limits == [85]
 
 
-@pytest.mark.parametrize(
-    ("headers", "limits", "pauses"),
-    [
-        ({}, [], []),
-        ({"X-RateLimit-Limit": "0"}, [], []),
-        ({"X-RateLimit-Limit": "-5"}, [], []),
-        ({"X-RateLimit-Limit": "many"}, [], []),
-        ({"X-RateLimit-Limit": "9" * 5000}, [], []),
-        ({"X-RateLimit-Limit": " 120 "}, [114], []),
-        ({"X-RateLimit-Remaining": "0"}, [], []),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, [], []),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}, [], []),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000"}, [], [0.0]),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}, [], []),
-        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "99999999999"}, [], []),
-    ],
-)
-def test_rate_headers_in_odd_forms(
-    vendors: Vendors, headers: Mapping[str, str], limits: list[int], pauses: list[float]
-) -> None:
+ODD_HEADERS: list[tuple[Mapping[str, str], list[int], list[float]]] = [
+    ({}, [], []),
+    ({"X-RateLimit-Limit": "0"}, [], []),
+    ({"X-RateLimit-Limit": "-5"}, [], []),
+    ({"X-RateLimit-Limit": "many"}, [], []),
+    ({"X-RateLimit-Limit": "9" * 5000}, [], []),
+    ({"X-RateLimit-Limit": " 120 "}, [114], []),
+    ({"X-RateLimit-Remaining": "0"}, [], []),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, [], []),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}, [], []),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000"}, [], [0.0]),
+    ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}, [], []),
+    ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "99999999999"}, [], []),
+]
+
+
+def follow_headers(vendors: Vendors, headers: Mapping[str, str], limits: list[int], pauses: list[float]) -> None:
     transport = answering(lambda _: httpx.Response(200, json=GOOD_BALANCE["lensmor"], headers=headers))
     assert vendors.lensmor(vendors.http("lensmor", transport=transport)).balance() == 9115
     assert (vendors.pace.limits, vendors.pace.pauses) == (limits, pauses)
+
+
+def test_rate_headers_in_odd_forms(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for headers, limits, pauses in ODD_HEADERS:
+        with subtests.test(headers=headers, limits=limits, pauses=pauses):
+            follow_headers(stage.fresh(), headers, limits, pauses)
 
 
 def test_a_429_says_its_own_wait_and_the_window_is_not_counted_on_top(vendors: Vendors) -> None:
@@ -157,9 +167,7 @@ REASONS = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("name", UNREADABLE)
-def test_unreadable_answers(vendors: Vendors, call: Call, name: str) -> None:
+def answer_unreadably(vendors: Vendors, call: Call, name: str) -> None:
     asked: list[httpx.Request] = []
     answer = UNREADABLE[name]
 
@@ -179,11 +187,13 @@ def test_unreadable_answers(vendors: Vendors, call: Call, name: str) -> None:
     assert "cannot be reached" not in str(caught.value)
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_to_a_login_page_names_the_host_and_takes_no_key_there(
-    vendors: Vendors, call: Call, status: int
-) -> None:
+def test_unreadable_answers(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for name, call in product(UNREADABLE, CALLS):
+        with subtests.test(name=name, call=str(call)):
+            answer_unreadably(stage.fresh(), call, name)
+
+
+def redirect(vendors: Vendors, call: Call, status: int) -> None:
     asked: list[httpx.Request] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -198,6 +208,14 @@ def test_a_redirect_to_a_login_page_names_the_host_and_takes_no_key_there(
     assert [request.url.host for request in asked] == ["127.0.0.1"]
 
 
+def test_a_redirect_to_a_login_page_names_the_host_and_takes_no_key_there(
+    stage: VendorStage, subtests: pytest.Subtests
+) -> None:
+    for status, call in product((301, 302, 307, 308), CALLS):
+        with subtests.test(status=status, call=str(call)):
+            redirect(stage.fresh(), call, status)
+
+
 @pytest.mark.parametrize("key", [None, ""])
 def test_an_empty_error_key_is_a_success(vendors: Vendors, key: object) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
@@ -210,11 +228,19 @@ def test_an_empty_error_key_is_a_success(vendors: Vendors, key: object) -> None:
     assert provider.submit(Channel.WORK_EMAIL, ["70011"], None, "a").task_id == "7"
 
 
-@pytest.mark.parametrize("key", ["USER_HAS_NO_FEATURE", 5, False, [], {}])
-def test_any_other_error_key_is_none(vendors: Vendors, key: object) -> None:
+ERROR_KEYS: tuple[object, ...] = ("USER_HAS_NO_FEATURE", 5, False, [], {})
+
+
+def answer_with_error_key(vendors: Vendors, key: object) -> None:
     transport = answering(lambda _: httpx.Response(201, json={"status": "accepted", "task_id": "7", "errorKey": key}))
     with pytest.raises(LostAnswerError):
         vendors.lensmor(vendors.http("lensmor", transport=transport)).submit(Channel.PHONE, ["70011"], None, "a")
+
+
+def test_any_other_error_key_is_none(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for key in ERROR_KEYS:
+        with subtests.test(key=key):
+            answer_with_error_key(stage.fresh(), key)
 
 
 def test_a_task_is_kept_though_its_answer_holds_half_a_character(vendors: Vendors) -> None:
@@ -251,27 +277,24 @@ def test_a_broken_compression_is_an_unreadable_answer(vendors: Vendors, call: Ca
         call.over(vendors, vendors.http(call.site, transport=transport))
 
 
-@pytest.mark.parametrize(
-    ("trouble", "paid"),
-    [
-        (httpx.ConnectError("x"), UnreachableError),
-        (httpx.ConnectTimeout("x"), UnreachableError),
-        (httpx.PoolTimeout("x"), UnreachableError),
-        (httpx.UnsupportedProtocol("x"), UnreachableError),
-        (httpx.ReadTimeout("x"), LostAnswerError),
-        (httpx.WriteTimeout("x"), LostAnswerError),
-        (httpx.ReadError("x"), LostAnswerError),
-        (httpx.WriteError("x"), LostAnswerError),
-        (httpx.CloseError("x"), LostAnswerError),
-        (httpx.RemoteProtocolError("x"), LostAnswerError),
-        (httpx.LocalProtocolError("x"), LostAnswerError),
-        (httpx.ProxyError("407 x"), UnreachableError),
-        (httpx.DecodingError("x"), LostAnswerError),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_trouble_on_the_line(vendors: Vendors, trouble: Exception, paid: type[Exception]) -> None:
-    """Only what happens before the first byte leaves is certain to be without effect."""
+TROUBLES: list[tuple[Exception, type[Exception]]] = [
+    (httpx.ConnectError("x"), UnreachableError),
+    (httpx.ConnectTimeout("x"), UnreachableError),
+    (httpx.PoolTimeout("x"), UnreachableError),
+    (httpx.UnsupportedProtocol("x"), UnreachableError),
+    (httpx.ReadTimeout("x"), LostAnswerError),
+    (httpx.WriteTimeout("x"), LostAnswerError),
+    (httpx.ReadError("x"), LostAnswerError),
+    (httpx.WriteError("x"), LostAnswerError),
+    (httpx.CloseError("x"), LostAnswerError),
+    (httpx.RemoteProtocolError("x"), LostAnswerError),
+    (httpx.LocalProtocolError("x"), LostAnswerError),
+    (httpx.ProxyError("407 x"), UnreachableError),
+    (httpx.DecodingError("x"), LostAnswerError),
+]
+
+
+def break_the_line(vendors: Vendors, trouble: Exception, paid: type[Exception]) -> None:
     sent: list[httpx.Request] = []
 
     def fail(request: httpx.Request) -> httpx.Response:
@@ -286,6 +309,13 @@ def test_trouble_on_the_line(vendors: Vendors, trouble: Exception, paid: type[Ex
         assert type(caught.value) is (paid if call.kind == PAID else ConfigurationError if lasting else DownError)
         assert len(sent) == (1 if call.kind == PAID or lasting else READ_ATTEMPTS)
         assert type(trouble).__name__ in str(caught.value)
+
+
+def test_trouble_on_the_line(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    """Only what happens before the first byte leaves is certain to be without effect."""
+    for trouble, paid in TROUBLES:
+        with subtests.test(trouble=trouble, paid=paid):
+            break_the_line(stage.fresh(), trouble, paid)
 
 
 # -- how it is built -------------------------------------------------------------------------------------------
@@ -321,17 +351,24 @@ def test_a_silent_vendor_ends_in_a_time_out(vendors: Vendors, monkeypatch: pytes
         assert vendors.count(call.site, call.operation) == 1
 
 
-@pytest.mark.parametrize(
-    "key", ["sk_abc\n", "sk_abc ", "sk_\u00e4bc", "sk_\u200babc", "a\rb", "\u043a\u043b\u044e\u0447"]
-)
-@pytest.mark.parametrize("site", ["lensmor", "salesfinity"])
-def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(vendors: Vendors, site: str, key: str) -> None:
-    headers = {"x-api-key": key} if site == "salesfinity" else {"Authorization": f"Bearer {key}"}
-    with pytest.raises(ConfigurationError, match=f"{site.upper()}_API_KEY") as caught:
-        VendorHttp(
-            site, "https://vendor.example.com", headers, PaceSpy(), vendors.slept.append, f"{site.upper()}_API_KEY"
-        )
-    assert "abc" not in str(caught.value)
+KEYS: list[str] = ["sk_abc\n", "sk_abc ", "sk_\u00e4bc", "sk_\u200babc", "a\rb", "\u043a\u043b\u044e\u0447"]
+
+
+def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(stage: VendorStage, subtests: pytest.Subtests) -> None:
+    for site, key in product(("lensmor", "salesfinity"), KEYS):
+        with subtests.test(site=site, key=key):
+            vendors = stage.fresh()
+            headers = {"x-api-key": key} if site == "salesfinity" else {"Authorization": f"Bearer {key}"}
+            with pytest.raises(ConfigurationError, match=f"{site.upper()}_API_KEY") as caught:
+                VendorHttp(
+                    site,
+                    "https://vendor.example.com",
+                    headers,
+                    PaceSpy(),
+                    vendors.slept.append,
+                    f"{site.upper()}_API_KEY",
+                )
+            assert "abc" not in str(caught.value)
 
 
 def test_the_environment_cannot_send_the_key_through_a_proxy(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
