@@ -10,6 +10,9 @@ WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.py
 
+# Without bytecode, every process of the tests would rewrite and compile all their files again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long postgres jsforce lint format bench pins clean
 

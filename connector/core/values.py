@@ -47,7 +47,8 @@ def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
     """The number in the wanted form, an extension behind it; one that cannot be read comes back as given.
 
     So does one with letters, which the library would turn into digits, a local number, whose area it would leave out,
-    and a number without `+` that need not be one of the region: all would be other numbers.
+    a number without `+` that need not be one of the region, and one that loses digits in the form: all would be other
+    numbers.
     """
     dialled = split(number)
     if form is PhoneFormat.AS_GIVEN or dialled is None:
@@ -61,7 +62,17 @@ def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
     names_country = parsed.country_code_source == CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
     if not names_country and (region is None or not _is_of(parsed, region)):
         return number
-    return str(Dialled(phonenumbers.format_number(parsed, _FORMATS[form]), dialled.extension))
+    formatted = phonenumbers.format_number(parsed, _FORMATS[form])
+    if not _reads_the_same(formatted, parsed):
+        return number
+    return str(Dialled(formatted, dialled.extension))
+
+
+def _reads_the_same(formatted: str, parsed: PhoneNumber) -> bool:
+    """Whether the form stands for the same number: of several zeros in front, the library drops one at each reading."""
+    again = phonenumbers.parse(formatted)
+    national = phonenumbers.national_significant_number
+    return (again.country_code, national(again)) == (parsed.country_code, national(parsed))
 
 
 def _is_of(parsed: PhoneNumber, region: str) -> bool:

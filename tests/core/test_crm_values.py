@@ -136,6 +136,10 @@ WRITTEN: list[tuple[str, PhoneFormat, str | None, str]] = [
     ("12", E164, "US", "12"),
     ("+1 415 555 0123 4567 8901", E164, "US", "+1 415 555 0123 4567 8901"),
     ("+999 123", E164, None, "+999 123"),
+    # the library would drop one of several zeros in front
+    ("+43000001", E164, None, "+43000001"),
+    ("+43 0 316 123456", E164, None, "+43316123456"),
+    ("+43 0 316 123456", INTERNATIONAL, None, "+43 316 123456"),
     ("٣", INTERNATIONAL, "US", "٣"),
 ]
 
