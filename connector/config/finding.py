@@ -27,38 +27,38 @@ def find_mapping(name: str, folder: Path | None = None) -> Path:
         raise MappingError([f"{name}: this is a folder; give a mapping file in it"])
     if os.sep in name or not name.strip():
         raise MappingError([f"{name or '-m'}: there is no such file; give a path, or the name of a file in {FOLDER}/"])
-    shelf = (folder or Path.cwd()) / FOLDER
-    found = [path for path in _candidates(shelf, name) if path.is_file()]
+    place = (folder or Path.cwd()) / FOLDER
+    found = [path for path in _candidates(place, name) if path.is_file()]
     if len(found) > 1:
         both = " and ".join(str(_short(path)) for path in found)
         raise MappingError([f"-m {name} means both {both}; remove one of them, or give its path"])
     if found:
         return _short(found[0])
-    raise MappingError([_nowhere(name, shelf)])
+    raise MappingError([_nowhere(name, place)])
 
 
-def _candidates(shelf: Path, name: str) -> list[Path]:
+def _candidates(place: Path, name: str) -> list[Path]:
     if name.endswith(SUFFIXES):
-        return [shelf / name]
-    return [shelf / f"{name}{suffix}" for suffix in SUFFIXES]
+        return [place / name]
+    return [place / f"{name}{suffix}" for suffix in SUFFIXES]
 
 
-def _nowhere(name: str, shelf: Path) -> str:
+def _nowhere(name: str, place: Path) -> str:
     """Where the file was looked for, and what to do."""
     cwd = Path.cwd()
     start = f"there is no mapping {name!r}: {name} is not a file in {cwd}"
     if name.endswith(SUFFIXES):
         start = f"{name}: there is no such file in {cwd}"
-    if not shelf.is_dir():
+    if not place.is_dir():
         return (
-            f"{start}, and there is no folder {shelf}; run the command in the folder of your .env file, name that file "
+            f"{start}, and there is no folder {place}; run the command in the folder of your .env file, name that file "
             "with --env-file, or give the mapping's path"
         )
-    here = sorted(path.stem for path in shelf.iterdir() if path.suffix in SUFFIXES and path.is_file())
-    files = " or ".join(path.name for path in _candidates(shelf, name))
+    here = sorted(path.stem for path in place.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    files = " or ".join(path.name for path in _candidates(place, name))
     near = nearest(name.removesuffix(".yaml").removesuffix(".yml"), here)
     hint = f"did you mean {near}? It" if near else "it"
-    return f"{start}, and {shelf} has no {files}; {hint} has: {', '.join(here) or 'no mapping'}"
+    return f"{start}, and {place} has no {files}; {hint} has: {', '.join(here) or 'no mapping'}"
 
 
 def _short(path: Path) -> Path:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_stage import Office, Servers
 from commands import clean_environment
+from workspace import Servers, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,11 @@ def office_servers() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def office(office_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+def workspace(office_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.chdir(tmp_path)
     for name in set(os.environ) - set(clean_environment()):
         monkeypatch.delenv(name)
-    made = Office(office_servers, tmp_path)
+    made = Workspace(office_servers, tmp_path)
     yield made
     office_servers.check()
     assert made.simulator.charges.doubles() == []

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from cli_stage import Office
+from workspace import Workspace
 
 from connector.app.joining import Configured, open_ledger
 from connector.app.rehearsal import write_env
@@ -18,11 +18,11 @@ pytest_plugins = ("cli_fixtures",)
 SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
 
 
-def _agree(office: Office, mapping: str) -> list[str]:
+def _agree(workspace: Workspace, mapping: str) -> list[str]:
     """What doctor reports about the ledger, which is what a run refuses it for."""
-    run = office.run("sync", "-m", mapping)
+    run = workspace.run("sync", "-m", mapping)
     assert run.code == 2
-    result = office.run("doctor", "-m", mapping, "--json")
+    result = workspace.run("doctor", "-m", mapping, "--json")
     assert result.code == 2
     wrong = [check for check in result.json["checks"] if not check["ok"]]
     assert {check["subject"] for check in wrong} == {"ledger"}
@@ -33,20 +33,20 @@ def _agree(office: Office, mapping: str) -> list[str]:
 
 
 @pytest.fixture
-def used(office: Office) -> Office:
+def used(workspace: Workspace) -> Workspace:
     """A desk whose ledger has met its org, its vendors and a mapping."""
-    assert office.run("sync", "-m", "lead").code == 0
-    assert office.run("doctor", "-m", "lead").code == 0
-    return office
+    assert workspace.run("sync", "-m", "lead").code == 0
+    assert workspace.run("doctor", "-m", "lead").code == 0
+    return workspace
 
 
-def test_a_ledger_of_another_org(used: Office) -> None:
+def test_a_ledger_of_another_org(used: Workspace) -> None:
     used.org.organization_id = to_18("00DSm0000000077")
     (problem,) = _agree(used, "lead")
     assert "this ledger belongs to the salesforce org 00DSm0000000001" in problem
 
 
-def test_a_ledger_of_other_vendor_addresses(used: Office) -> None:
+def test_a_ledger_of_other_vendor_addresses(used: Workspace) -> None:
     used.set(
         LENSMOR_BASE_URL=used.settings["LENSMOR_BASE_URL"].replace("127.0.0.1", "localhost"), SALESFINITY_ACCOUNT="b"
     )
@@ -55,26 +55,26 @@ def test_a_ledger_of_other_vendor_addresses(used: Office) -> None:
     assert "this ledger belongs to salesfinity at" in second
 
 
-def test_an_undo_in_another_world_changes_nothing_and_stays_possible(office: Office) -> None:
-    lead = office.lead()
-    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
-    address = office.settings["LENSMOR_BASE_URL"]
-    office.set(LENSMOR_BASE_URL=address.replace("127.0.0.1", "localhost"))
-    refused = office.run("undo", run_id, "--yes")
+def test_an_undo_in_another_world_changes_nothing_and_stays_possible(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
+    address = workspace.settings["LENSMOR_BASE_URL"]
+    workspace.set(LENSMOR_BASE_URL=address.replace("127.0.0.1", "localhost"))
+    refused = workspace.run("undo", run_id, "--yes")
     assert refused.code == 2
     assert "this ledger belongs to lensmor" in refused.err
-    office.set(LENSMOR_BASE_URL=address)
-    assert office.run("undo", run_id, "--yes").code == 0
-    assert office.org.get("Lead", lead)["Email"] is None
+    workspace.set(LENSMOR_BASE_URL=address)
+    assert workspace.run("undo", run_id, "--yes").code == 0
+    assert workspace.org.get("Lead", lead)["Email"] is None
 
 
-def test_a_flag_of_another_mapping(used: Office) -> None:
+def test_a_flag_of_another_mapping(used: Workspace) -> None:
     name = used.mapping(SHIPPED.read_text(encoding="utf-8").replace("name: lead", "name: lead-two"))
     (problem,) = _agree(used, name)
     assert "which belongs to mapping lead of this ledger" in problem
 
 
-def test_the_ledger_is_looked_at_without_a_login_too(used: Office) -> None:
+def test_the_ledger_is_looked_at_without_a_login_too(used: Workspace) -> None:
     used.set(SALESFORCE_CLIENT_SECRET="wrong", SALESFINITY_ACCOUNT="b")
     found = used.run("doctor", "-m", "lead", "--json").json["checks"]
     wrong = {check["subject"]: check["message"] for check in found if not check["ok"]}
@@ -82,31 +82,31 @@ def test_the_ledger_is_looked_at_without_a_login_too(used: Office) -> None:
     assert "salesfinity" in wrong["ledger"]
 
 
-def test_the_quota_line_is_there_without_the_right_to_read_limits(office: Office) -> None:
-    office.arm("salesforce", "limits", "status", times=1000, status=403, errorCode="INSUFFICIENT_ACCESS")
-    found = {check["subject"]: check for check in office.run("doctor", "-m", "lead", "--json").json["checks"]}
+def test_the_quota_line_is_there_without_the_right_to_read_limits(workspace: Workspace) -> None:
+    workspace.arm("salesforce", "limits", "status", times=1000, status=403, errorCode="INSUFFICIENT_ACCESS")
+    found = {check["subject"]: check for check in workspace.run("doctor", "-m", "lead", "--json").json["checks"]}
     assert found["Salesforce quota"]["ok"] is True
 
 
-def test_a_quota_that_cannot_be_read_is_explained(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quota_that_cannot_be_read_is_explained(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SalesforceCrm, "usage", lambda _: Usage())
-    found = {check["subject"]: check for check in office.run("doctor", "-m", "lead", "--json").json["checks"]}
+    found = {check["subject"]: check for check in workspace.run("doctor", "-m", "lead", "--json").json["checks"]}
     assert "the user may not read /limits" in found["Salesforce quota"]["message"]
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(office: Office, umask: int) -> None:
-    office.lead()
+def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(workspace: Workspace, umask: int) -> None:
+    workspace.lead()
     before = os.umask(umask)
     try:
-        assert office.run("plan", "-m", "lead", "--out", "plan.json").code == 0
-        assert office.run("sync", "-m", "lead").code == 0
-        write_env(office.folder / "rehearsal.env", "A=b\n")
+        assert workspace.run("plan", "-m", "lead", "--out", "plan.json").code == 0
+        assert workspace.run("sync", "-m", "lead").code == 0
+        write_env(workspace.folder / "rehearsal.env", "A=b\n")
         ledger = open_ledger(
-            Configured(Settings(connector_database_url=f"sqlite:///{office.folder}/connector.db"), {}, None)
+            Configured(Settings(connector_database_url=f"sqlite:///{workspace.folder}/connector.db"), {}, None)
         )
         with ledger.drive(), ledger.locks.want(), ledger.journal.reserve(1):
-            made = [path for path in office.folder.rglob("*") if path.is_file() and "mappings" not in path.parts]
+            made = [path for path in workspace.folder.rglob("*") if path.is_file() and "mappings" not in path.parts]
             modes = {path.name: path.stat().st_mode & 0o777 for path in made}
         ledger.close()
     finally:
@@ -117,7 +117,7 @@ def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(of
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
 
 
-def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_closes_it(used: Office) -> None:
+def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_closes_it(used: Workspace) -> None:
     (used.folder / f"connector-{'0' * 32}.ab.journal").touch()  # another ledger's
     opened = [used.folder / name for name in (".env", "connector.db", "connector.db.key", "connector.db.lock")]
     for path in opened:
@@ -133,7 +133,7 @@ def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_clo
     assert "file mode" not in used.run("doctor", "-m", "lead").out
 
 
-def test_doctor_tells_when_the_recovery_journal_has_no_space(used: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_tells_when_the_recovery_journal_has_no_space(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

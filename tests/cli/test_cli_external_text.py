@@ -7,11 +7,11 @@ import unicodedata
 from typing import Any
 
 import pytest
-from cli_stage import Office
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
+from workspace import Workspace
 
 from connector.cli import common, console
 from connector.cli.common import say, show
@@ -34,20 +34,20 @@ def controls(shown: str) -> set[str]:
     )
 
 
-def test_a_name_cannot_change_the_question_before_a_purchase(office: Office) -> None:
+def test_a_name_cannot_change_the_question_before_a_purchase(workspace: Workspace) -> None:
     event = SimEvent("9077", "52077", HOSTILE, "2027-03-02", "2027-03-04", "\x1b[31mUtrecht", "NL")
-    office.simulator.lensmor.add_event(event)
+    workspace.simulator.lensmor.add_event(event)
     for args in (("events", "list"), ("events", "show", "52077")):
-        said = office.run(*args)
+        said = workspace.run(*args)
         assert "\\x1b[2K" in said.out
         assert controls(said.out + said.err) == set()
-    asked = office.run("events", "unlock", "52077", answer="n\n")
+    asked = workspace.run("events", "unlock", "52077", answer="n\n")
     assert "Spend 2,000 credits to unlock event 52077: Expo" in asked.err
     assert controls(asked.out + asked.err) == set()
-    bought = office.run("events", "unlock", "52077", "--yes")
+    bought = workspace.run("events", "unlock", "52077", "--yes")
     assert "unlocked for 2,000 credits" in bought.out
     assert controls(bought.out + bought.err) == set()
-    assert json.loads(office.run("events", "show", "52077", "--json").out)["event_id"] == "52077"
+    assert json.loads(workspace.run("events", "show", "52077", "--json").out)["event_id"] == "52077"
 
 
 def test_every_way_to_print_shows_controls_by_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,11 +106,11 @@ def test_an_exported_row_is_one_line() -> None:
 
 
 def test_errors_of_any_kind(
-    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = office.run("show", HOSTILE.replace("\x00", ""))
+    wrong = workspace.run("show", HOSTILE.replace("\x00", ""))
     assert controls(wrong.err + wrong.out) == set()
-    usage = office.run(f"no-{HOSTILE}".replace("\x00", ""))
+    usage = workspace.run(f"no-{HOSTILE}".replace("\x00", ""))
     assert usage.code == 2
     assert controls(usage.err) == set()
 

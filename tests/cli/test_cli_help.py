@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from cli_stage import Office
 from click.testing import CliRunner
+from workspace import Workspace
 
 from connector.cli.main import cli
 
@@ -33,8 +33,8 @@ def test_help_shows_an_example_that_the_command_itself_takes(path: tuple[str, ..
     assert example.startswith(f"connector {' '.join(path)}")
 
 
-def test_the_first_help_names_every_command_and_the_exit_codes(office: Office) -> None:
-    shown = office.run("--help").out
+def test_the_first_help_names_every_command_and_the_exit_codes(workspace: Workspace) -> None:
+    shown = workspace.run("--help").out
     for path in COMMANDS:
         assert f"\n  {path[0]} " in shown
     assert "Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage" in shown
@@ -43,8 +43,8 @@ def test_the_first_help_names_every_command_and_the_exit_codes(office: Office) -
     assert "never more credits, never a record that changed since." in " ".join(shown.split())
 
 
-def test_the_version_is_told(office: Office) -> None:
-    result = office.run("--version")
+def test_the_version_is_told(workspace: Workspace) -> None:
+    result = workspace.run("--version")
     assert (result.code, result.out.split(",")[0]) == (0, "connector")
 
 
@@ -63,16 +63,18 @@ def test_the_version_is_told(office: Office) -> None:
         (("sync", "-m", "lead", "extra"), "unexpected extra argument"),
     ],
 )
-def test_wrong_usage_is_exit_2_with_the_way_to_the_help(office: Office, arguments: tuple[str, ...], words: str) -> None:
-    result = office.run(*arguments)
+def test_wrong_usage_is_exit_2_with_the_way_to_the_help(
+    workspace: Workspace, arguments: tuple[str, ...], words: str
+) -> None:
+    result = workspace.run(*arguments)
     assert result.code == 2
     assert words in result.err
     assert "--help" in result.err or "-h" in result.err
     assert result.out == ""
 
 
-def test_no_command_at_all_shows_the_help_as_wrong_usage(office: Office) -> None:
-    result = office.run()
+def test_no_command_at_all_shows_the_help_as_wrong_usage(workspace: Workspace) -> None:
+    result = workspace.run()
     assert result.code == 2
     assert "Usage: connector" in result.err + result.out
 
@@ -82,14 +84,14 @@ def test_every_command_can_be_quiet(path: tuple[str, ...]) -> None:
     assert "--quiet" in CliRunner().invoke(cli, [*path, "--help"]).output
 
 
-def test_a_quiet_command_prints_results_and_errors_only(office: Office) -> None:
-    office.lead()
-    loud, quiet = office.run("plan", "-m", "lead"), office.run("plan", "-m", "lead", "--quiet")
+def test_a_quiet_command_prints_results_and_errors_only(workspace: Workspace) -> None:
+    workspace.lead()
+    loud, quiet = workspace.run("plan", "-m", "lead"), workspace.run("plan", "-m", "lead", "--quiet")
     assert "Mapping lead:" in loud.err
     assert (quiet.code, quiet.err, quiet.out) == (0, "", loud.out)
-    synced = office.run("sync", "-m", "lead", "--quiet")  # it makes the ledger, and would say so
+    synced = workspace.run("sync", "-m", "lead", "--quiet")  # it makes the ledger, and would say so
     assert (synced.code, synced.err) == (0, "")
     assert "finished: 1 record of lead" in synced.out
-    refused = office.run("undo", "latest", "--quiet")
+    refused = workspace.run("undo", "latest", "--quiet")
     assert refused.code == 2
     assert "error: " in refused.err

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from cli_stage import Office
+from workspace import Workspace
 
 pytest_plugins = ("cli_fixtures",)
 LOOKING = (
@@ -18,107 +18,109 @@ LOOKING = (
 )
 
 
-def _synced(office: Office) -> str:
+def _synced(workspace: Workspace) -> str:
     """The id of a run over one delivered and one skipped Lead."""
-    office.lead()
-    office.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
-    return str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+    workspace.lead()
+    workspace.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    return str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
 
 
-def _key(office: Office) -> Path:
+def _key(workspace: Workspace) -> Path:
     """The key file beside the ledger."""
-    (found,) = office.folder.glob("*.key")
+    (found,) = workspace.folder.glob("*.key")
     return found
 
 
 @pytest.mark.parametrize("command", LOOKING, ids=lambda command: command[0])
-def test_without_a_ledger_the_next_step_is_told(office: Office, command: tuple[str, ...]) -> None:
-    result = office.run(*command)
+def test_without_a_ledger_the_next_step_is_told(workspace: Workspace, command: tuple[str, ...]) -> None:
+    result = workspace.run(*command)
     assert result.code == 2
-    assert f"there is no ledger at {office.folder / 'connector.db'} yet: no run has started here" in result.err
+    assert f"there is no ledger at {workspace.folder / 'connector.db'} yet: no run has started here" in result.err
     assert "connector doctor -m NAME" in result.err
     assert "connector plan -m NAME" in result.err
     for buying in ("sync", "backfill", "apply", "serve", "worker", "unlock"):
         assert f"connector {buying}" not in result.err
-    assert sorted(path.name for path in office.folder.iterdir()) == [".env", "mappings"]
+    assert sorted(path.name for path in workspace.folder.iterdir()) == [".env", "mappings"]
 
 
 @pytest.mark.parametrize("command", [("sync", "-m", "lead"), ("plan", "-m", "lead"), *LOOKING], ids=lambda c: c[0])
-def test_a_file_that_is_no_ledger_is_told(office: Office, command: tuple[str, ...]) -> None:
-    (office.folder / "connector.db").write_text("these are notes, not a database" * 100)
-    (office.folder / "connector.db.key").write_text("BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n")
-    result = office.run(*command)
+def test_a_file_that_is_no_ledger_is_told(workspace: Workspace, command: tuple[str, ...]) -> None:
+    (workspace.folder / "connector.db").write_text("these are notes, not a database" * 100)
+    (workspace.folder / "connector.db.key").write_text("BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n")
+    result = workspace.run(*command)
     assert result.code == 2
     assert "CONNECTOR_DATABASE_URL" in result.err
     assert "not a ledger" in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_ledger_whose_key_is_gone_is_not_begun_anew(office: Office) -> None:
-    _synced(office)
-    (office.folder / "connector.db.key").rename(office.folder / "kept.key")
+def test_a_ledger_whose_key_is_gone_is_not_begun_anew(workspace: Workspace) -> None:
+    _synced(workspace)
+    (workspace.folder / "connector.db.key").rename(workspace.folder / "kept.key")
     for command in (("status",), ("sync", "-m", "lead")):
-        result = office.run(*command)
+        result = workspace.run(*command)
         assert result.code == 2
         assert (
             "the ledger exists but its key does not: set CONNECTOR_SECRET_KEY or restore connector.db.key" in result.err
         )
-    (office.folder / "kept.key").rename(office.folder / "connector.db.key")
-    assert office.run("status").code == 0
+    (workspace.folder / "kept.key").rename(workspace.folder / "connector.db.key")
+    assert workspace.run("status").code == 0
 
 
-def test_a_ledger_sealed_with_another_key_is_refused(office: Office) -> None:
-    _synced(office)
-    office.set(CONNECTOR_SECRET_KEY="BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=")
-    result = office.run("status")
+def test_a_ledger_sealed_with_another_key_is_refused(workspace: Workspace) -> None:
+    _synced(workspace)
+    workspace.set(CONNECTOR_SECRET_KEY="BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=")
+    result = workspace.run("status")
     assert result.code == 2
     assert "the ledger was sealed with another key: restore CONNECTOR_SECRET_KEY" in result.err
     assert "BQUF" not in result.err
 
 
-def test_the_key_file_is_for_its_owner_only(office: Office) -> None:
-    _synced(office)
-    assert (office.folder / "connector.db.key").stat().st_mode & 0o777 == 0o600
+def test_the_key_file_is_for_its_owner_only(workspace: Workspace) -> None:
+    _synced(workspace)
+    assert (workspace.folder / "connector.db.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_status_tells_what_is_open_and_what_comes_next(office: Office) -> None:
-    person = office.person()
-    office.lead(person)
-    office.simulator.lensmor.script(person.personnel_id, "phone", "stuck")
-    office.set(CONNECTOR_WAIT_SECONDS="1500")
-    assert office.run("sync", "-m", "lead").code == 0
-    document = office.run("status", "--json").json
+def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> None:
+    person = workspace.person()
+    workspace.lead(person)
+    workspace.simulator.lensmor.script(person.personnel_id, "phone", "stuck")
+    workspace.set(CONNECTOR_WAIT_SECONDS="1500")
+    assert workspace.run("sync", "-m", "lead").code == 0
+    document = workspace.run("status", "--json").json
     assert document["last_run"]["state"] == "finished"
     assert [(row["provider"], row["state"], row["count"]) for row in document["unlocks"]] == [
         ("lensmor", "submitted", 1)
     ]
     assert document["credits"]["lensmor"] == {"held": 150, "charged": 15}
     assert (document["open_tasks"], document["open_records"], document["books"]) == (1, 1, "")
-    shown = office.run("status")
+    shown = workspace.run("status")
     assert shown.code == 0
     assert "read by the next sync" in shown.out
 
 
-def test_runs_and_show_repeat_what_a_run_said(office: Office) -> None:
-    run_id = _synced(office)
-    office.run("sync", "-m", "lead")
-    rows = office.run("runs", "--json").json["runs"]
+def test_runs_and_show_repeat_what_a_run_said(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    workspace.run("sync", "-m", "lead")
+    rows = workspace.run("runs", "--json").json["runs"]
     assert len(rows) == 2
     assert rows[1]["run_id"] == run_id
     assert rows[1]["selected"] == 2
     assert rows[1]["outcomes"]["delivered"] == 1
-    assert [row["run_id"] for row in office.run("runs", "--limit", "1", "--json").json["runs"]] == [rows[0]["run_id"]]
-    assert run_id in office.run("runs").out
-    assert office.run("show", run_id, "--json").json["run_id"] == run_id
-    assert f"Run {run_id} (sync) finished: 2 records of lead" in office.run("show", run_id).out
+    assert [row["run_id"] for row in workspace.run("runs", "--limit", "1", "--json").json["runs"]] == [
+        rows[0]["run_id"]
+    ]
+    assert run_id in workspace.run("runs").out
+    assert workspace.run("show", run_id, "--json").json["run_id"] == run_id
+    assert f"Run {run_id} (sync) finished: 2 records of lead" in workspace.run("show", run_id).out
 
 
-def test_an_unknown_or_ambiguous_run_is_told(office: Office) -> None:
-    _synced(office)
-    office.run("sync", "-m", "lead")
+def test_an_unknown_or_ambiguous_run_is_told(workspace: Workspace) -> None:
+    _synced(workspace)
+    workspace.run("sync", "-m", "lead")
     for command, *more in (("show",), ("export", "--csv", "out.csv"), ("undo", "--yes")):
         for run in ("nonsense", "20", "%", ""):
-            result = office.run(command, run, *more)
+            result = workspace.run(command, run, *more)
             assert result.code == 2
             assert (
                 f"no run has the id {run!r}, or the prefix is ambiguous; list the runs with: connector runs"
@@ -127,9 +129,9 @@ def test_an_unknown_or_ambiguous_run_is_told(office: Office) -> None:
     assert not Path("out.csv").exists()
 
 
-def test_export_has_a_line_for_every_record_and_nobody_in_it(office: Office) -> None:
-    run_id = _synced(office)
-    result = office.run("export", run_id, "--csv", "out.csv")
+def test_export_has_a_line_for_every_record_and_nobody_in_it(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    result = workspace.run("export", run_id, "--csv", "out.csv")
     assert result.code == 0
     assert "2 records written to out.csv" in result.out
     text = Path("out.csv").read_text(encoding="utf-8")
@@ -140,112 +142,112 @@ def test_export_has_a_line_for_every_record_and_nobody_in_it(office: Office) -> 
     assert "@" not in text
 
 
-def test_export_to_a_place_that_cannot_be_written_is_told(office: Office) -> None:
-    run_id = _synced(office)
-    result = office.run("export", run_id, "--csv", "nowhere/out.csv")
+def test_export_to_a_place_that_cannot_be_written_is_told(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    result = workspace.run("export", run_id, "--csv", "nowhere/out.csv")
     assert result.code == 2
     assert "nowhere/out.csv cannot be written (FileNotFoundError); name another file" in result.err
 
 
-def test_undo_puts_back_what_the_run_wrote(office: Office) -> None:
-    lead = office.lead(Email="old@example.com", EmailBouncedDate="2026-10-02T08:15:00.000+0000")
-    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
-    assert office.org.get("Lead", lead)["Email"] != "old@example.com"
-    refused = office.run("undo", run_id)
+def test_undo_puts_back_what_the_run_wrote(workspace: Workspace) -> None:
+    lead = workspace.lead(Email="old@example.com", EmailBouncedDate="2026-10-02T08:15:00.000+0000")
+    run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
+    assert workspace.org.get("Lead", lead)["Email"] != "old@example.com"
+    refused = workspace.run("undo", run_id)
     assert refused.code == 2
     assert "add --yes to go ahead" in refused.err
-    assert office.run("undo", run_id, answer="n\n").code == 2
-    assert office.org.get("Lead", lead)["Email"] != "old@example.com"
-    done = office.run("undo", run_id, "--yes", "--json")
+    assert workspace.run("undo", run_id, answer="n\n").code == 2
+    assert workspace.org.get("Lead", lead)["Email"] != "old@example.com"
+    done = workspace.run("undo", run_id, "--yes", "--json")
     assert done.code == 0
     assert done.json["command"] == "undo"
-    record = office.org.get("Lead", lead)
+    record = workspace.org.get("Lead", lead)
     assert (record["Email"], record["MobilePhone"]) == ("old@example.com", None)
     assert record["Enrichment_Requested__c"] is False
-    again = office.run("undo", run_id, "--yes", "--json")
+    again = workspace.run("undo", run_id, "--yes", "--json")
     assert (again.code, again.json["selected"]) == (0, 0)
 
 
-def test_resolve_and_forget_take_an_operators_word(office: Office) -> None:
-    lead = office.lead()
-    office.arm("salesfinity", "requestEmailEnrichment", "drop_after")
+def test_resolve_and_forget_take_an_operators_word(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    workspace.arm("salesfinity", "requestEmailEnrichment", "drop_after")
     text = (Path(__file__).parent.parent.parent / "mappings" / "lead.yaml").read_text(encoding="utf-8")
-    name = office.mapping(text.replace("from: [lensmor, salesfinity]", "from: [salesfinity]"))
-    assert office.run("sync", "-m", name).code == 3
-    (row,) = office.run("status", "--json").json["needs_a_look"]
+    name = workspace.mapping(text.replace("from: [lensmor, salesfinity]", "from: [salesfinity]"))
+    assert workspace.run("sync", "-m", name).code == 3
+    (row,) = workspace.run("status", "--json").json["needs_a_look"]
     assert row["state"] == "unknown"
-    assert f"connector resolve {row['unlock_id']} --give-up" in office.run("status").out.replace("\n", " ")
-    undecided = office.run("resolve", str(row["unlock_id"]))
+    assert f"connector resolve {row['unlock_id']} --give-up" in workspace.run("status").out.replace("\n", " ")
+    undecided = workspace.run("resolve", str(row["unlock_id"]))
     assert undecided.code == 2
     assert f"connector resolve {row['unlock_id']} --give-up" in undecided.err
-    assert office.run("resolve", "999", "--give-up").code == 2
-    assert office.run("resolve", str(row["unlock_id"]), "--give-up").code == 0
-    assert office.run("sync", "-m", name).code == 0
-    assert office.org.get("Lead", lead)["Enrichment_Requested__c"] is False
-    assert office.run("forget", lead).code == 2
-    assert "erased" in office.run("forget", lead, "--yes").out
-    result = office.run("forget", "00QSm0000099999", "--yes")
+    assert workspace.run("resolve", "999", "--give-up").code == 2
+    assert workspace.run("resolve", str(row["unlock_id"]), "--give-up").code == 0
+    assert workspace.run("sync", "-m", name).code == 0
+    assert workspace.org.get("Lead", lead)["Enrichment_Requested__c"] is False
+    assert workspace.run("forget", lead).code == 2
+    assert "erased" in workspace.run("forget", lead, "--yes").out
+    result = workspace.run("forget", "00QSm0000099999", "--yes")
     assert result.code == 2
     assert "the ledger knows no record 00QSm0000099999" in result.err
 
 
-def test_events_are_listed_shown_and_bought_once_after_a_question(office: Office) -> None:
-    assert office.run("events", "list", "--keyword", "robotics", "--json").json["total"] == 1
-    assert "Example Robotics Expo 2027" in office.run("events", "list").out
-    document = office.run("events", "show", "52001", "--json").json
+def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Workspace) -> None:
+    assert workspace.run("events", "list", "--keyword", "robotics", "--json").json["total"] == 1
+    assert "Example Robotics Expo 2027" in workspace.run("events", "list").out
+    document = workspace.run("events", "show", "52001", "--json").json
     assert (document["event_id"], document["unlock_credits"]) == ("52001", 2000)
-    unknown = office.run("events", "show", "99999")
+    unknown = workspace.run("events", "show", "99999")
     assert unknown.code == 2
     assert "Lensmor knows no event '99999'; see: connector events list" in unknown.err
-    refused = office.run("events", "unlock", "52001")
+    refused = workspace.run("events", "unlock", "52001")
     assert refused.code == 2
     assert "add --yes" in refused.err
-    declined = office.run("events", "unlock", "52001", answer="n\n")
+    declined = workspace.run("events", "unlock", "52001", answer="n\n")
     assert declined.code == 2
     assert "Spend 2,000 credits" in declined.err
-    assert office.simulator.charges.total() == 0
-    bought = office.run("events", "unlock", "52001", "--yes", "--json").json
+    assert workspace.simulator.charges.total() == 0
+    bought = workspace.run("events", "unlock", "52001", "--yes", "--json").json
     assert (bought["credits_used"], bought["already_unlocked"]) == (2000, False)
     assert bought["report"]["credits"]["lensmor"]["charged"] == 2000
-    again = office.run("events", "unlock", "52001")
+    again = workspace.run("events", "unlock", "52001")
     assert again.code == 0
     assert "0 credits used" in again.out
-    assert office.simulator.charges.total() == 2000
+    assert workspace.simulator.charges.total() == 2000
 
 
-def test_a_broken_symlink_as_working_place_does_not_confuse_anybody(office: Office) -> None:
-    (office.folder / "connector.db").symlink_to("nowhere.db")
-    result = office.run("status")
+def test_a_broken_symlink_as_working_place_does_not_confuse_anybody(workspace: Workspace) -> None:
+    (workspace.folder / "connector.db").symlink_to("nowhere.db")
+    result = workspace.run("status")
     assert result.code == 2
     assert "there is no ledger" in result.err
 
 
-def test_an_undone_run_is_marked_in_every_list(office: Office) -> None:
-    run_id = _synced(office)
-    assert office.run("runs", "--json").json["runs"][0]["undone_by"] is None
-    undo_id = office.run("undo", run_id, "--yes", "--json").json["run_id"]
-    newest, marked = office.run("runs", "--json").json["runs"]
+def test_an_undone_run_is_marked_in_every_list(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    assert workspace.run("runs", "--json").json["runs"][0]["undone_by"] is None
+    undo_id = workspace.run("undo", run_id, "--yes", "--json").json["run_id"]
+    newest, marked = workspace.run("runs", "--json").json["runs"]
     assert (newest["undone_by"], marked["undone_by"]) == (None, undo_id)
-    assert office.run("show", run_id, "--json").json["undone_by"] == undo_id
-    assert f"Undone by run {undo_id}; see: connector show {undo_id}" in office.run("show", run_id).out
-    shown = office.run("runs").out
+    assert workspace.run("show", run_id, "--json").json["undone_by"] == undo_id
+    assert f"Undone by run {undo_id}; see: connector show {undo_id}" in workspace.run("show", run_id).out
+    shown = workspace.run("runs").out
     assert "finished, undone" in shown
     assert "1 restored" in shown or "2 restored" in shown
     assert shown.count("delivered") == 1  # the sync's
 
 
-def test_an_undo_of_nothing_says_so(office: Office) -> None:
-    bought = office.run("events", "unlock", "52001", "--yes", "--json").json["report"]["run_id"]
-    result = office.run("undo", bought)
+def test_an_undo_of_nothing_says_so(workspace: Workspace) -> None:
+    bought = workspace.run("events", "unlock", "52001", "--yes", "--json").json["report"]["run_id"]
+    result = workspace.run("undo", bought)
     assert result.code == 0
     assert f"There was nothing to undo: run {bought} wrote no record" in result.out
     assert "Undid" not in result.out
-    assert "undone" not in office.run("runs").out
+    assert "undone" not in workspace.run("runs").out
 
 
 @pytest.mark.parametrize("command", [("undo", "latest"), ("forget", "00Q000000000001AAA")], ids=lambda c: c[0])
-def test_a_missing_ledger_is_told_before_any_question(office: Office, command: tuple[str, ...]) -> None:
-    result = office.run(*command)
+def test_a_missing_ledger_is_told_before_any_question(workspace: Workspace, command: tuple[str, ...]) -> None:
+    result = workspace.run(*command)
     assert result.code == 2
     assert "there is no ledger at" in result.err
     assert "--yes" not in result.err

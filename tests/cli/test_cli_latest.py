@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from cli_stage import Office
 from rich.console import Console
+from workspace import Workspace
 
 from connector.report import text
 from connector.store import tables as t
@@ -64,14 +64,14 @@ DOCUMENT: Mapping[str, Any] = {
 }
 
 
-def _ledger(office: Office) -> Database:
-    return Database(f"sqlite:///{office.folder / 'connector.db'}")
+def _ledger(workspace: Workspace) -> Database:
+    return Database(f"sqlite:///{workspace.folder / 'connector.db'}")
 
 
-def _synced(office: Office) -> str:
-    office.lead()
-    office.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
-    return str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+def _synced(workspace: Workspace) -> str:
+    workspace.lead()
+    workspace.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    return str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
 
 
 def _shown(document: object, width: int) -> str:
@@ -80,62 +80,62 @@ def _shown(document: object, width: int) -> str:
     return file.getvalue()
 
 
-def test_latest_is_the_run_that_was_started_last(office: Office) -> None:
-    first = _synced(office)
-    assert office.run("show", "latest", "--json").json["run_id"] == first
-    office.lead()
-    second = office.run("sync", "-m", "lead", "--json").json["run_id"]
-    assert office.run("show", "latest", "--json").json["run_id"] == second
-    assert f"records of run {second}" in office.run("export", "latest", "--csv", "-").err
-    undone = office.run("undo", "latest", "--yes", "--json")
+def test_latest_is_the_run_that_was_started_last(workspace: Workspace) -> None:
+    first = _synced(workspace)
+    assert workspace.run("show", "latest", "--json").json["run_id"] == first
+    workspace.lead()
+    second = workspace.run("sync", "-m", "lead", "--json").json["run_id"]
+    assert workspace.run("show", "latest", "--json").json["run_id"] == second
+    assert f"records of run {second}" in workspace.run("export", "latest", "--csv", "-").err
+    undone = workspace.run("undo", "latest", "--yes", "--json")
     assert (undone.code, undone.json["selected"]) == (0, 1)
-    assert office.run("show", "latest", "--json").json["command"] == "undo"
+    assert workspace.run("show", "latest", "--json").json["command"] == "undo"
 
 
-def test_runs_since_a_day(office: Office) -> None:
-    run_id = _synced(office)
-    started = office.run("runs", "--json").json["runs"][0]["started_at"]
+def test_runs_since_a_day(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    started = workspace.run("runs", "--json").json["runs"][0]["started_at"]
     for since, expected in (
         (started[:10], [run_id]),
         (started, [run_id]),
         ("2001-01-01", [run_id]),
         ("2999-01-01", []),
     ):
-        found = office.run("runs", "--since", since, "--json").json["runs"]
+        found = workspace.run("runs", "--since", since, "--json").json["runs"]
         assert [row["run_id"] for row in found] == expected, since
-    refused = office.run("runs", "--since", "yesterday")
+    refused = workspace.run("runs", "--since", "yesterday")
     assert refused.code == 2
     assert "--since" in refused.err
 
 
-def test_latest_in_a_ledger_without_runs_suggests_no_purchase(office: Office) -> None:
-    run_id = _synced(office)
-    database = _ledger(office)
+def test_latest_in_a_ledger_without_runs_suggests_no_purchase(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    database = _ledger(workspace)
     with database.write() as connection:
         for table in (t.run_record, t.change, t.run):
             connection.execute(sa.delete(table))
     database.close()
     assert run_id
     for command, *more in (("show",), ("export", "--csv", "-"), ("undo", "--yes")):
-        result = office.run(command, "latest", *more)
+        result = workspace.run(command, "latest", *more)
         assert result.code == 2
         assert "this ledger has no run yet" in result.err
         assert "connector sync" not in result.err
 
 
-def test_export_to_standard_output_prints_the_file_and_nothing_else(office: Office) -> None:
-    run_id = _synced(office)
-    office.run("export", run_id, "--csv", "out.csv")
-    result = office.run("export", run_id, "--csv", "-")
+def test_export_to_standard_output_prints_the_file_and_nothing_else(workspace: Workspace) -> None:
+    run_id = _synced(workspace)
+    workspace.run("export", run_id, "--csv", "out.csv")
+    result = workspace.run("export", run_id, "--csv", "-")
     assert result.code == 0
     assert result.out.splitlines() == Path("out.csv").read_text(encoding="utf-8").splitlines()
     assert len(list(csv.DictReader(io.StringIO(result.out)))) == 2
     assert not Path("-").exists()
 
 
-def test_a_reader_of_the_export_may_leave(office: Office) -> None:
-    _synced(office)
-    process = office.start("export", "latest", "--csv", "-")
+def test_a_reader_of_the_export_may_leave(workspace: Workspace) -> None:
+    _synced(workspace)
+    process = workspace.start("export", "latest", "--csv", "-")
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
@@ -173,32 +173,32 @@ def test_a_list_of_runs_keeps_its_ids_whole(width: int) -> None:
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 def test_runs_through_a_pipe_and_on_narrow_terminals(
-    office: Office, monkeypatch: pytest.MonkeyPatch, columns: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
-    run_id = _synced(office)
+    run_id = _synced(workspace)
     monkeypatch.setenv("COLUMNS", columns)
-    assert run_id in office.run("runs").out
-    assert run_id in office.run("show", run_id).out
-    assert run_id in office.run("status").out
+    assert run_id in workspace.run("runs").out
+    assert run_id in workspace.run("show", run_id).out
+    assert run_id in workspace.run("status").out
 
 
 # -- an interrupted run ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stored", ["died", "running"])
-def test_a_run_whose_process_ended_is_interrupted_in_every_output(office: Office, stored: str) -> None:
-    run_id = _synced(office)
-    database = _ledger(office)
+def test_a_run_whose_process_ended_is_interrupted_in_every_output(workspace: Workspace, stored: str) -> None:
+    run_id = _synced(workspace)
+    database = _ledger(workspace)
     with database.write() as connection:
         connection.execute(sa.update(t.run).where(t.run.c.id == run_id).values(state=stored, report=None))
     database.close()
-    assert office.run("runs", "--json").json["runs"][0]["state"] == "interrupted"
-    assert office.run("status", "--json").json["last_run"]["state"] == "interrupted"
+    assert workspace.run("runs", "--json").json["runs"][0]["state"] == "interrupted"
+    assert workspace.run("status", "--json").json["last_run"]["state"] == "interrupted"
     for command in (("runs",), ("status",)):
-        shown = office.run(*command).out
+        shown = workspace.run(*command).out
         assert "interrupted" in shown
         assert "died" not in shown
-    refused = office.run("show", run_id)
+    refused = workspace.run("show", run_id)
     assert refused.code == 2
     assert f"run {run_id} was interrupted before it made a report" in refused.err
     assert f"connector export {run_id} --csv -" in refused.err
@@ -207,25 +207,25 @@ def test_a_run_whose_process_ended_is_interrupted_in_every_output(office: Office
 # -- new ledgers, files and caps ------------------------------------------------------------------------------------
 
 
-def test_a_run_that_creates_a_ledger_names_its_place(office: Office) -> None:
-    office.lead()
-    plan = office.run("plan", "-m", "lead")
+def test_a_run_that_creates_a_ledger_names_its_place(workspace: Workspace) -> None:
+    workspace.lead()
+    plan = workspace.run("plan", "-m", "lead")
     assert "Created a new ledger" not in plan.err
-    first = office.run("sync", "-m", "lead")
-    assert f"Created a new ledger: {office.folder / 'connector.db'}, with its key connector.db.key" in first.err
-    assert "Created a new ledger" not in office.run("sync", "-m", "lead").err
+    first = workspace.run("sync", "-m", "lead")
+    assert f"Created a new ledger: {workspace.folder / 'connector.db'}, with its key connector.db.key" in first.err
+    assert "Created a new ledger" not in workspace.run("sync", "-m", "lead").err
 
 
-def test_sync_and_plan_name_the_files_and_the_caps_in_force(office: Office) -> None:
-    office.lead()
-    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="1500", LENSMOR_CREDIT_RESERVE="2000")
-    name = office.mapping(Path(__file__).parents[2].joinpath("mappings", "lead.yaml").read_text(encoding="utf-8"))
+def test_sync_and_plan_name_the_files_and_the_caps_in_force(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="1500", LENSMOR_CREDIT_RESERVE="2000")
+    name = workspace.mapping(Path(__file__).parents[2].joinpath("mappings", "lead.yaml").read_text(encoding="utf-8"))
     for command in ("plan", "sync"):
-        shown = office.run(command, "-m", name).err
+        shown = workspace.run(command, "-m", name).err
         assert f"Mapping lead: {name}\n" in shown
         assert "Caps for lead: lensmor " in shown
         assert (
             "Caps for lensmor, all runs: 1,500 a day (credits); the last 2,000 credits of the balance are kept" in shown
         )
         assert "Caps for salesfinity, all runs: no cap" in shown
-        assert f"Ledger: {office.folder / 'connector.db'}" in shown
+        assert f"Ledger: {workspace.folder / 'connector.db'}" in shown

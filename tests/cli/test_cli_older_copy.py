@@ -3,40 +3,40 @@
 import shutil
 
 import pytest
-from cli_stage import Office
+from workspace import Workspace
 
 pytest_plugins = ("cli_fixtures",)
 
 
 @pytest.fixture(name="restored")
-def _restored(office: Office) -> Office:
+def _restored(workspace: Workspace) -> Workspace:
     """A folder whose ledger is the copy from before the last sync."""
-    office.lead()
-    assert office.run("sync", "-m", "lead").code == 0
-    files = [office.folder / "connector.db", office.folder / "copy.db"]
+    workspace.lead()
+    assert workspace.run("sync", "-m", "lead").code == 0
+    files = [workspace.folder / "connector.db", workspace.folder / "copy.db"]
     shutil.copyfile(files[0], files[1])
-    office.lead()
-    assert office.run("sync", "-m", "lead").code == 0
+    workspace.lead()
+    assert workspace.run("sync", "-m", "lead").code == 0
     for name in ("connector.db-wal", "connector.db-shm"):
-        (office.folder / name).unlink(missing_ok=True)
+        (workspace.folder / name).unlink(missing_ok=True)
     shutil.copyfile(files[1], files[0])
-    return office
+    return workspace
 
 
-def test_doctor_warns_before_a_run_has_noticed_it(restored: Office) -> None:
+def test_doctor_warns_before_a_run_has_noticed_it(restored: Workspace) -> None:
     said = restored.run("doctor", "-m", "lead")
     assert said.code == 0
     assert "older copy" in " ".join(said.out.split())
     assert "connector ledger trust" in " ".join(said.out.split())
 
 
-def test_a_plan_warns_before_it_shows_its_cost(restored: Office) -> None:
+def test_a_plan_warns_before_it_shows_its_cost(restored: Workspace) -> None:
     said = restored.run("plan", "-m", "lead")
     assert said.code == 0
     assert "older copy" in " ".join((said.out + said.err).split())
 
 
-def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restored: Office) -> None:
+def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restored: Workspace) -> None:
     said = restored.run("sync", "-m", "lead")
     assert said.code in {3, 4}
     assert "older copy" in said.out + said.err
@@ -49,7 +49,7 @@ def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restore
     assert "older copy" not in restored.run("doctor", "-m", "lead").out
 
 
-def test_trusting_asks_and_names_what_is_wrong(restored: Office) -> None:
+def test_trusting_asks_and_names_what_is_wrong(restored: Workspace) -> None:
     assert restored.run("sync", "-m", "lead").code in {3, 4}
     asked = restored.run("ledger", "trust")
     assert asked.code == 2
@@ -60,8 +60,8 @@ def test_trusting_asks_and_names_what_is_wrong(restored: Office) -> None:
     assert restored.run("ledger", "trust", "salesfinity", "--yes").code == 0
 
 
-def test_a_ledger_that_was_never_restored_has_nothing_to_trust(office: Office) -> None:
-    assert office.run("sync", "-m", "lead").code == 0
-    said = office.run("ledger", "trust", "--yes")
+def test_a_ledger_that_was_never_restored_has_nothing_to_trust(workspace: Workspace) -> None:
+    assert workspace.run("sync", "-m", "lead").code == 0
+    said = workspace.run("ledger", "trust", "--yes")
     assert said.code == 2
     assert "no purchases are held back" in said.err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from cli_stage import Office
+from workspace import Workspace
 
 from connector.store import database as store
 from connector.store.journal import RecoveryJournal
@@ -30,15 +30,15 @@ COMMANDS = (
 )
 
 
-def test_a_ledger_of_a_newer_program_is_refused_by_every_command(office: Office) -> None:
-    office.set(CONNECTOR_TRIGGER_TOKEN="token-of-the-tests-0123456789")
-    assert office.run("sync", "-m", "lead").code == 0
-    file = office.folder / "connector.db"
+def test_a_ledger_of_a_newer_program_is_refused_by_every_command(workspace: Workspace) -> None:
+    workspace.set(CONNECTOR_TRIGGER_TOKEN="token-of-the-tests-0123456789")
+    assert workspace.run("sync", "-m", "lead").code == 0
+    file = workspace.folder / "connector.db"
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     for command in COMMANDS:
-        said = office.run(*command)
+        said = workspace.run(*command)
         assert said.code == 2, (command, said)
         assert "made by a newer version of the connector" in said.err, command
         assert said.out == ""
@@ -48,9 +48,9 @@ def test_a_ledger_of_a_newer_program_is_refused_by_every_command(office: Office)
     ("pragma", "words"), [("query_only=ON", "read-only"), ("max_page_count=1", "disk of the ledger is full")]
 )
 def test_a_disk_that_fails_in_the_middle_of_a_run_ends_it_with_4(
-    office: Office, monkeypatch: pytest.MonkeyPatch, pragma: str, words: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pragma: str, words: str
 ) -> None:
-    office.lead()
+    workspace.lead()
     usual, begun = store._on_begin, 0
 
     def failing(connection: sa.Connection) -> None:
@@ -66,32 +66,34 @@ def test_a_disk_that_fails_in_the_middle_of_a_run_ends_it_with_4(
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "_on_begin", failing)
-        said = office.run("sync", "-m", "lead")
+        said = workspace.run("sync", "-m", "lead")
     assert said.code == 4, said
     assert words in said.err
     assert "the queue is intact" in said.err
     assert "internal fault" not in said.err
     # Where it fails depends on the threads; tests/engine/test_ledger_lost.py proves that nothing is paid twice.
-    assert office.run("sync", "-m", "lead").code in {0, 3}
+    assert workspace.run("sync", "-m", "lead").code in {0, 3}
 
 
-def test_a_full_disk_when_the_ledger_is_opened_ends_with_4(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_when_the_ledger_is_opened_ends_with_4(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(RecoveryJournal, "adopting", full)
-    said = office.run("sync", "-m", "lead")
+    said = workspace.run("sync", "-m", "lead")
     assert said.code == 4
     assert "the disk is full" in said.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_damaged_ledger_is_refused(office: Office) -> None:
-    assert office.run("sync", "-m", "lead").code == 0
+def test_a_damaged_ledger_is_refused(workspace: Workspace) -> None:
+    assert workspace.run("sync", "-m", "lead").code == 0
     for name in ("connector.db-wal", "connector.db-shm"):
-        (office.folder / name).unlink(missing_ok=True)
-    (office.folder / "connector.db").write_bytes(b"no database" * 4000)
+        (workspace.folder / name).unlink(missing_ok=True)
+    (workspace.folder / "connector.db").write_bytes(b"no database" * 4000)
     for command in (("sync", "-m", "lead"), ("status",)):
-        said = office.run(*command)
+        said = workspace.run(*command)
         assert said.code == 2
         assert "internal fault" not in said.err

@@ -4,71 +4,71 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_stage import NEVER_SHOWN, Office, outcome_of
+from workspace import NEVER_SHOWN, Workspace, outcome_of
 
 pytest_plugins = ("cli_fixtures",)
 
 
-def frozen(office: Office, *more: str) -> Path:
-    result = office.run("plan", "-m", "lead", "--out", "plan.json", *more)
+def frozen(workspace: Workspace, *more: str) -> Path:
+    result = workspace.run("plan", "-m", "lead", "--out", "plan.json", *more)
     assert result.code == 0
     assert "connector apply plan.json" in result.err
-    return office.folder / "plan.json"
+    return workspace.folder / "plan.json"
 
 
-def test_a_plan_is_frozen_and_applied(office: Office) -> None:
-    lead = office.lead()
-    path = frozen(office)
-    assert office.paid_posts == 0
+def test_a_plan_is_frozen_and_applied(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    path = frozen(workspace)
+    assert workspace.paid_posts == 0
     text = path.read_text()
     assert json.loads(text)["ceiling"] == {"lensmor": 165, "salesfinity": 1}
     assert not [word for word in NEVER_SHOWN if word in text]
-    assert sorted(found.name for found in office.folder.iterdir()) == [".env", "mappings", "plan.json"]
-    result = office.run("apply", "plan.json", "--yes", "--json")
+    assert sorted(found.name for found in workspace.folder.iterdir()) == [".env", "mappings", "plan.json"]
+    result = workspace.run("apply", "plan.json", "--yes", "--json")
     assert result.code == 0
     assert (result.json["command"], outcome_of(result.json)) == ("apply", {"delivered": 1})
-    assert office.org.get("Lead", lead)["Email"] is not None
-    again = office.run("apply", "plan.json", "--yes", "--json")
+    assert workspace.org.get("Lead", lead)["Email"] is not None
+    again = workspace.run("apply", "plan.json", "--yes", "--json")
     assert (again.code, again.json["selected"]) == (0, 0)
     assert "1 of 1 records were finished by earlier runs" in again.err
 
 
-def test_apply_asks_and_takes_no_for_an_answer(office: Office) -> None:
-    office.lead()
-    frozen(office)
-    result = office.run("apply", "plan.json", answer="n\n")
+def test_apply_asks_and_takes_no_for_an_answer(workspace: Workspace) -> None:
+    workspace.lead()
+    frozen(workspace)
+    result = workspace.run("apply", "plan.json", answer="n\n")
     assert result.code == 2
     assert "at most 165 lensmor, 1 salesfinity credits" in result.err
-    assert office.paid_posts == 0
-    assert office.run("apply", "plan.json", answer="y\n").code == 0
+    assert workspace.paid_posts == 0
+    assert workspace.run("apply", "plan.json", answer="y\n").code == 0
 
 
-def test_without_a_terminal_apply_wants_to_be_told(office: Office) -> None:
-    office.lead()
-    frozen(office)
-    result = office.run("apply", "plan.json")
+def test_without_a_terminal_apply_wants_to_be_told(workspace: Workspace) -> None:
+    workspace.lead()
+    frozen(workspace)
+    result = workspace.run("apply", "plan.json")
     assert result.code == 2
     assert "--yes" in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_record_changed_since_is_left_and_told_by_the_exit_code(office: Office) -> None:
-    changed = office.lead()
-    frozen(office)
-    office.org.edit("Lead", changed, {"Title": "New"})
-    result = office.run("apply", "plan.json", "--yes", "--json")
+def test_a_record_changed_since_is_left_and_told_by_the_exit_code(workspace: Workspace) -> None:
+    changed = workspace.lead()
+    frozen(workspace)
+    workspace.org.edit("Lead", changed, {"Title": "New"})
+    result = workspace.run("apply", "plan.json", "--yes", "--json")
     assert result.code == 4
     assert outcome_of(result.json) == {"deferred": 1}
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_plan_of_chosen_records(office: Office) -> None:
-    lead = office.lead(Enrichment_Requested__c=False, Title="Buyer")
-    office.lead(Enrichment_Requested__c=False)
-    frozen(office, "--where", "Title = 'Buyer'")
-    result = office.run("apply", "plan.json", "--yes", "--json")
+def test_a_plan_of_chosen_records(workspace: Workspace) -> None:
+    lead = workspace.lead(Enrichment_Requested__c=False, Title="Buyer")
+    workspace.lead(Enrichment_Requested__c=False)
+    frozen(workspace, "--where", "Title = 'Buyer'")
+    result = workspace.run("apply", "plan.json", "--yes", "--json")
     assert outcome_of(result.json) == {"delivered": 1}
-    assert office.org.get("Lead", lead)["Email"] is not None
+    assert workspace.org.get("Lead", lead)["Email"] is not None
 
 
 @pytest.mark.parametrize(
@@ -80,24 +80,24 @@ def test_a_plan_of_chosen_records(office: Office) -> None:
         ('{"version": 1}', "wrong or missing: plan_id"),
     ],
 )
-def test_what_is_no_plan_is_refused_with_the_remedy(office: Office, text: str | None, words: str) -> None:
+def test_what_is_no_plan_is_refused_with_the_remedy(workspace: Workspace, text: str | None, words: str) -> None:
     if text is not None:
-        (office.folder / "plan.json").write_text(text)
-    result = office.run("apply", "plan.json", "--yes")
+        (workspace.folder / "plan.json").write_text(text)
+    result = workspace.run("apply", "plan.json", "--yes")
     assert result.code == 2
     assert words in result.err
     assert "make a new plan: connector plan -m NAME --out plan.json" in result.err
 
 
-def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(office: Office) -> None:
-    office.lead()
-    path = frozen(office)
+def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(workspace: Workspace) -> None:
+    workspace.lead()
+    path = frozen(workspace)
     document = json.loads(path.read_text())
     document["mappings"][0]["digest"] = "another"
     document["org"] = "other.my.salesforce.com"
     path.write_text(json.dumps(document))
-    office.set(LENSMOR_ACCOUNT="second", LENSMOR_EMAIL_CREDITS="20")
-    result = office.run("apply", "plan.json", "--yes")
+    workspace.set(LENSMOR_ACCOUNT="second", LENSMOR_EMAIL_CREDITS="20")
+    result = workspace.run("apply", "plan.json", "--yes")
     assert result.code == 2
     for words in (
         "mapping lead has changed",
@@ -106,11 +106,11 @@ def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(office: Of
         "prices of lensmor have changed",
     ):
         assert words in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_plan_that_cannot_be_written_is_told(office: Office) -> None:
-    office.lead()
-    result = office.run("plan", "-m", "lead", "--out", "nowhere/plan.json")
+def test_a_plan_that_cannot_be_written_is_told(workspace: Workspace) -> None:
+    workspace.lead()
+    result = workspace.run("plan", "-m", "lead", "--out", "nowhere/plan.json")
     assert result.code == 2
     assert "nowhere/plan.json cannot be written" in result.err

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_stage import Office, outcome_of
 from commands import ENTRY_POINT, clean_environment
+from workspace import Workspace, outcome_of
 
 from connector.simulator.people import SimEvent
 
@@ -29,10 +29,10 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def _finish_all(office: Office) -> None:
+def _finish_all(workspace: Workspace) -> None:
     """Syncs of a scheduler until nothing is left."""
     for _ in range(12):
-        result = office.run("sync", "-m", "lead", "--json")
+        result = workspace.run("sync", "-m", "lead", "--json")
         assert result.code in {0, 3, 4}
         if result.json["selected"] == 0:
             return
@@ -40,72 +40,74 @@ def _finish_all(office: Office) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(office: Office, number: signal.Signals) -> None:
-    lead = office.lead()
-    office.simulator.lensmor.task_seconds = 3000  # three seconds of ours
-    process = office.start("sync", "-m", "lead", "--json")
-    _until(lambda: office.paid_posts == 2)
+def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(
+    workspace: Workspace, number: signal.Signals
+) -> None:
+    lead = workspace.lead()
+    workspace.simulator.lensmor.task_seconds = 3000  # three seconds of ours
+    process = workspace.start("sync", "-m", "lead", "--json")
+    _until(lambda: workspace.paid_posts == 2)
     process.send_signal(number)
-    result = office.finish(process)
+    result = workspace.finish(process)
     assert result.code == 130
     assert "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on" in result.err
     assert result.out == ""
-    assert office.run("status").code == 0
-    office.simulator.clock.advance(3000)
-    _finish_all(office)
-    assert office.org.get("Lead", lead)["Email"] is not None
-    assert office.paid_posts == 2
+    assert workspace.run("status").code == 0
+    workspace.simulator.clock.advance(3000)
+    _finish_all(workspace)
+    assert workspace.org.get("Lead", lead)["Email"] is not None
+    assert workspace.paid_posts == 2
 
 
-def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(office: Office) -> None:
+def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(workspace: Workspace) -> None:
     """A non-interactive shell starts `... &` with SIGINT ignored, and every child inherits that."""
-    office.lead()
-    office.simulator.lensmor.task_seconds = 1e9
+    workspace.lead()
+    workspace.simulator.lensmor.task_seconds = 1e9
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        process = office.start("sync", "-m", "lead", fresh=True)
+        process = workspace.start("sync", "-m", "lead", fresh=True)
     finally:
         signal.signal(signal.SIGINT, before)
-    _until(lambda: office.paid_posts == 2)
+    _until(lambda: workspace.paid_posts == 2)
     process.send_signal(signal.SIGINT)
-    assert office.finish(process).code == 130
+    assert workspace.finish(process).code == 130
 
 
-def test_a_process_that_is_killed_loses_nothing(office: Office) -> None:
-    lead = office.lead()
-    process = office.start("sync", "-m", "lead")
-    _until(lambda: office.paid_posts == 2)
+def test_a_process_that_is_killed_loses_nothing(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    process = workspace.start("sync", "-m", "lead")
+    _until(lambda: workspace.paid_posts == 2)
     process.kill()
     process.communicate()
-    shown = office.run("status", "--json").json
+    shown = workspace.run("status", "--json").json
     assert shown["books"] == ""
-    _finish_all(office)
-    record = office.org.get("Lead", lead)
+    _finish_all(workspace)
+    record = workspace.org.get("Lead", lead)
     assert (record["Email_Unlock_Status__c"], record["Phone_Unlock_Status__c"]) == ("Unlocked", "Unlocked")
-    assert office.simulator.charges.total() == 165
+    assert workspace.simulator.charges.total() == 165
 
 
-def test_a_second_sync_while_one_is_at_work_is_exit_5(office: Office) -> None:
-    office.lead()
-    office.simulator.lensmor.task_seconds = 1e9
-    office.set(CONNECTOR_WAIT_SECONDS="3000")
-    process = office.start("sync", "-m", "lead", "--json")
-    _until(lambda: office.paid_posts == 2)
-    second = office.run("sync", "-m", "lead")
+def test_a_second_sync_while_one_is_at_work_is_exit_5(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.simulator.lensmor.task_seconds = 1e9
+    workspace.set(CONNECTOR_WAIT_SECONDS="3000")
+    process = workspace.start("sync", "-m", "lead", "--json")
+    _until(lambda: workspace.paid_posts == 2)
+    second = workspace.run("sync", "-m", "lead")
     assert second.code == 5
     assert "another run drives this ledger" in second.err
-    office.simulator.clock.advance(2e9)
-    first = office.finish(process)
+    workspace.simulator.clock.advance(2e9)
+    first = workspace.finish(process)
     assert first.code == 0
     assert outcome_of(first.json) == {"delivered": 1}
-    assert office.run("sync", "-m", "lead").code == 0
+    assert workspace.run("sync", "-m", "lead").code == 0
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for eyes", "json"])
-def test_a_reader_who_goes_away_changes_no_exit_code(office: Office, form: tuple[str, ...]) -> None:
-    office.lead()
-    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="0")
-    process = office.start("sync", "-m", "lead", *form, fresh=not form)
+def test_a_reader_who_goes_away_changes_no_exit_code(workspace: Workspace, form: tuple[str, ...]) -> None:
+    workspace.lead()
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="0")
+    process = workspace.start("sync", "-m", "lead", *form, fresh=not form)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
@@ -116,25 +118,25 @@ def test_a_reader_who_goes_away_changes_no_exit_code(office: Office, form: tuple
     assert "BrokenPipe" not in shown
 
 
-def test_a_terminal_that_cannot_show_a_name_is_no_fault(office: Office) -> None:
-    office.simulator.lensmor.add_event(
+def test_a_terminal_that_cannot_show_a_name_is_no_fault(workspace: Workspace) -> None:
+    workspace.simulator.lensmor.add_event(
         SimEvent("9004", "52108", "関西オートメーション展", "2027-06-09", "2027-06-11", "Osaka", "Japan")
     )
-    result = office.finish(office.start("events", "list", fresh=True, PYTHONIOENCODING="ascii"))
+    result = workspace.finish(workspace.start("events", "list", fresh=True, PYTHONIOENCODING="ascii"))
     assert result.code == 0
     assert "52108" in result.out
     assert "?????" in result.out
 
 
-def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(office: Office) -> None:
-    office.lead()
-    office.simulator.lensmor.task_seconds = 1e9
-    office.arm("lensmor", "submitEmailUnlock", "delay", seconds=1.0)
-    process = office.start("sync", "-m", "lead")
-    _until(lambda: office.simulator.charges.count("lensmor", "70001", "email") == 1)
+def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.simulator.lensmor.task_seconds = 1e9
+    workspace.arm("lensmor", "submitEmailUnlock", "delay", seconds=1.0)
+    process = workspace.start("sync", "-m", "lead")
+    _until(lambda: workspace.simulator.charges.count("lensmor", "70001", "email") == 1)
     process.send_signal(signal.SIGINT)
-    assert office.finish(process).code == 130
-    assert {(row["state"], row["count"]) for row in office.run("status", "--json").json["unlocks"]} <= {
+    assert workspace.finish(process).code == 130
+    assert {(row["state"], row["count"]) for row in workspace.run("status", "--json").json["unlocks"]} <= {
         ("submitted", 1),
         ("submitted", 2),
     }
@@ -157,35 +159,35 @@ def test_the_demo_ends_well_and_its_second_sync_does_nothing(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_simulated_sites_serve_until_they_are_told_to_stop(office: Office) -> None:
-    (office.folder / ".env").unlink()
-    process = office.start("simulate", "--leads", "3", "--speed", "1000", "--write-env", ".env")
-    _until(lambda: (office.folder / ".env").exists() and "SCALE" in (office.folder / ".env").read_text())
-    assert office.run("doctor", "-m", "lead").code == 0
-    assert outcome_of(office.run("sync", "-m", "lead", "--json").json) == {"delivered": 3}
+def test_the_simulated_sites_serve_until_they_are_told_to_stop(workspace: Workspace) -> None:
+    (workspace.folder / ".env").unlink()
+    process = workspace.start("simulate", "--leads", "3", "--speed", "1000", "--write-env", ".env")
+    _until(lambda: (workspace.folder / ".env").exists() and "SCALE" in (workspace.folder / ".env").read_text())
+    assert workspace.run("doctor", "-m", "lead").code == 0
+    assert outcome_of(workspace.run("sync", "-m", "lead", "--json").json) == {"delivered": 3}
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
-    assert "SALESFORCE_INSTANCE_URL=http://127.0.0.1:" in (office.folder / ".env").read_text()
+    assert "SALESFORCE_INSTANCE_URL=http://127.0.0.1:" in (workspace.folder / ".env").read_text()
     assert out == ""
     assert "Settings written to .env" in err
     assert "Stopped." in err
 
 
-def test_the_advice_for_a_rehearsal_beside_a_used_ledger_works_as_printed(office: Office) -> None:
-    office.lead()
-    assert office.run("sync", "-m", "lead").code == 0
+def test_the_advice_for_a_rehearsal_beside_a_used_ledger_works_as_printed(workspace: Workspace) -> None:
+    workspace.lead()
+    assert workspace.run("sync", "-m", "lead").code == 0
     arguments = ("simulate", "-m", "lead", "--leads", "3", "--speed", "1000", "--write-env")
-    refused = office.run(*arguments, ".env")
+    refused = workspace.run(*arguments, ".env")
     assert refused.code == 2
     advised = re.search(r"--write-env (\S+), then add (--env-file \S+) to every command", refused.err)
     assert advised is not None
     name, option = advised.groups()
-    process = office.start(*arguments, name)
-    _until(lambda: (office.folder / name).exists() and "DATABASE" in (office.folder / name).read_text())
-    assert office.run("doctor", "-m", "lead", *option.split()).code == 0
-    assert outcome_of(office.run("sync", "-m", "lead", *option.split(), "--json").json) == {"delivered": 3}
+    process = workspace.start(*arguments, name)
+    _until(lambda: (workspace.folder / name).exists() and "DATABASE" in (workspace.folder / name).read_text())
+    assert workspace.run("doctor", "-m", "lead", *option.split()).code == 0
+    assert outcome_of(workspace.run("sync", "-m", "lead", *option.split(), "--json").json) == {"delivered": 3}
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert f"connector doctor -m lead {option}" in err
-    assert len(office.run("runs", "--json").json["runs"]) == 1  # the ledger of the real org was not touched
+    assert len(workspace.run("runs", "--json").json["runs"]) == 1  # the ledger of the real org was not touched

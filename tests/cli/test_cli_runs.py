@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli_stage import Office, outcome_of
+from workspace import Workspace, outcome_of
 
 from connector.app import Application, handing
 
@@ -12,11 +12,11 @@ pytest_plugins = ("cli_fixtures",)
 CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
 
 
-def test_plan_tells_the_price_and_has_no_effect(office: Office) -> None:
-    lead = office.lead()
-    office.lead(Email="kept@example.com", DoNotCall=True)
-    before = dict(office.org.get("Lead", lead))
-    result = office.run("plan", "-m", "lead", "--json")
+def test_plan_tells_the_price_and_has_no_effect(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    workspace.lead(Email="kept@example.com", DoNotCall=True)
+    before = dict(workspace.org.get("Lead", lead))
+    result = workspace.run("plan", "-m", "lead", "--json")
     assert result.code == 0
     document = result.json
     assert document["selected"] == 2
@@ -29,15 +29,15 @@ def test_plan_tells_the_price_and_has_no_effect(office: Office) -> None:
         "phone": {"opted out (DoNotCall)": 1},
     }
     assert {row["field"] for row in document["would_write"]} == {"Email", "MobilePhone"}
-    assert dict(office.org.get("Lead", lead)) == before
-    assert office.paid_posts == 0
-    assert sorted(path.name for path in office.folder.iterdir()) == [".env", "mappings"]
+    assert dict(workspace.org.get("Lead", lead)) == before
+    assert workspace.paid_posts == 0
+    assert sorted(path.name for path in workspace.folder.iterdir()) == [".env", "mappings"]
 
 
-def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(office: Office) -> None:
-    office.lead()
-    office.lead(Email="kept@example.com")
-    result = office.run("plan", "-m", "lead")
+def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.lead(Email="kept@example.com")
+    result = workspace.run("plan", "-m", "lead")
     assert result.code == 0
     for words in (
         "Plan for 2 records of lead; nothing was done.",
@@ -49,9 +49,9 @@ def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(office: Of
         assert words in result.out
 
 
-def test_sync_prints_one_json_document_and_all_else_on_standard_error(office: Office) -> None:
-    lead = office.lead()
-    result = office.run("sync", "-m", "lead", "--json")
+def test_sync_prints_one_json_document_and_all_else_on_standard_error(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 0
     report = result.json
     assert set(report) >= {
@@ -67,39 +67,39 @@ def test_sync_prints_one_json_document_and_all_else_on_standard_error(office: Of
         "balance_before": 100_000,
         "balance_after": 99_835,
     }
-    assert f"Ledger: {office.folder / 'connector.db'}" in result.err
-    assert office.org.get("Lead", lead)["Email"] is not None
-    again = office.run("sync", "-m", "lead", "--json")
+    assert f"Ledger: {workspace.folder / 'connector.db'}" in result.err
+    assert workspace.org.get("Lead", lead)["Email"] is not None
+    again = workspace.run("sync", "-m", "lead", "--json")
     assert again.code == 0
     assert (again.json["selected"], again.json["crm"]["salesforce"]["write_calls"]) == (0, 0)
 
 
-def test_sync_for_eyes_says_what_became_of_the_records(office: Office) -> None:
-    office.lead()
-    office.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
-    result = office.run("sync", "-m", "lead")
+def test_sync_for_eyes_says_what_became_of_the_records(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 0
     for words in ("finished: 2 records of lead", "delivered", "skipped", "no personnel id or LinkedIn address", "165"):
         assert words in result.out
 
 
-def test_two_mappings_in_one_sync(office: Office) -> None:
-    person = office.person()
-    office.lead(person)
-    office.org.insert(
+def test_two_mappings_in_one_sync(workspace: Workspace) -> None:
+    person = workspace.person()
+    workspace.lead(person)
+    workspace.org.insert(
         "Contact",
         {"LastName": "Sample", "Enrichment_Requested__c": True, "Lensmor_Personnel_Id__c": person.personnel_id},
     )
-    report = office.run("sync", "-m", "lead", "-m", "contact", "--json").json
+    report = workspace.run("sync", "-m", "lead", "-m", "contact", "--json").json
     assert report["mappings"] == ["lead", "contact"]
     assert report["selected"] == 2
     assert report["credits"]["lensmor"]["charged"] == 165
 
 
-def test_exit_3_when_something_needs_a_look(office: Office) -> None:
-    lead = office.lead()
-    office.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
-    result = office.run("sync", "-m", "lead", "--json")
+def test_exit_3_when_something_needs_a_look(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    workspace.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
+    result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 3
     assert outcome_of(result.json) == {"parked": 1}
     (found,) = result.json["attention"]
@@ -107,21 +107,21 @@ def test_exit_3_when_something_needs_a_look(office: Office) -> None:
     assert found["next"]
 
 
-def test_exit_3_prints_the_record_and_what_to_do(office: Office) -> None:
-    lead = office.lead()
-    office.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
-    result = office.run("sync", "-m", "lead")
+def test_exit_3_prints_the_record_and_what_to_do(workspace: Workspace) -> None:
+    lead = workspace.lead()
+    workspace.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 3
     assert "Needs attention" in result.out
     assert lead in result.out
     assert "STRING_TOO_LONG (Email)" in result.out
 
 
-def test_exit_4_when_a_cap_leaves_records_over(office: Office) -> None:
-    office.set(**{CAPPED: "170"})
+def test_exit_4_when_a_cap_leaves_records_over(workspace: Workspace) -> None:
+    workspace.set(**{CAPPED: "170"})
     for _ in range(2):
-        office.lead()
-    result = office.run("sync", "-m", "lead", "--json")
+        workspace.lead()
+    result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 4
     assert outcome_of(result.json)["deferred"] == 2 - outcome_of(result.json).get("delivered", 0)
     put_off = [why for channel in result.json["reasons"].values() for why in channel.get("deferred", {})]
@@ -135,81 +135,81 @@ def test_exit_4_when_a_cap_leaves_records_over(office: Office) -> None:
         ("lensmor", "getCreditsBalance", "lensmor"),
     ],
 )
-def test_exit_4_when_a_service_is_down(office: Office, site: str, operation: str, words: str) -> None:
-    office.lead()
-    office.arm(site, operation, "html", times=1000, status=503)
-    result = office.run("sync", "-m", "lead", "--json")
+def test_exit_4_when_a_service_is_down(workspace: Workspace, site: str, operation: str, words: str) -> None:
+    workspace.lead()
+    workspace.arm(site, operation, "html", times=1000, status=503)
+    result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 4
     shown = result.out + result.err
     assert words in shown
     assert "run again" in shown
-    office.simulator.faults.clear()
-    assert office.run("sync", "-m", "lead").code == 0
+    workspace.simulator.faults.clear()
+    assert workspace.run("sync", "-m", "lead").code == 0
 
 
-def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(office: Office) -> None:
-    office.lead()
-    office.org.daily_used = 14_000
-    result = office.run("sync", "-m", "lead", "--json")
+def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.org.daily_used = 14_000
+    result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 4
     assert "SALESFORCE_API_RESERVE_PERCENT" in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_exit_5_when_another_run_is_at_work(office: Office) -> None:
-    office.lead()
-    office.run("sync", "-m", "lead")
+def test_exit_5_when_another_run_is_at_work(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.run("sync", "-m", "lead")
     with Application(()).ledger() as ledger, ledger.drive():
-        result = office.run("sync", "-m", "lead")
+        result = workspace.run("sync", "-m", "lead")
         assert result.code == 5
         assert "another run drives this ledger; wait for it to finish" in result.err
-        assert office.run("status").code == 0
-        assert office.run("plan", "-m", "lead").code == 0
-    assert office.run("sync", "-m", "lead").code == 0
+        assert workspace.run("status").code == 0
+        assert workspace.run("plan", "-m", "lead").code == 0
+    assert workspace.run("sync", "-m", "lead").code == 0
 
 
 @pytest.mark.parametrize("command", [("forget", "00Q000000000001AAA", "--yes"), ("resolve", "1", "--give-up")])
 def test_exit_5_when_those_at_work_for_others_make_no_room(
-    office: Office, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    office.run("sync", "-m", "lead")
+    workspace.run("sync", "-m", "lead")
     monkeypatch.setattr(handing, "TURN_WITHIN_S", 0.0)
     with Application(()).ledger() as ledger, ledger.drive():
         ledger.errands.beat("another", "serve", {"lead": "-"}, datetime.now(UTC))
-        result = office.run(*command)
+        result = workspace.run(*command)
     assert result.code == 5
     assert "Waiting until 'connector serve' or the workers have ended" in result.err
     assert "run this command again later, or stop that process" in result.err
 
 
-def test_backfill_takes_chosen_records_without_a_flag(office: Office) -> None:
-    chosen = office.lead(Enrichment_Requested__c=False, Title="Buyer")
-    other = office.lead(Enrichment_Requested__c=False, Title="Seller")
-    result = office.run("backfill", "-m", "lead", "--where", "Title = 'Buyer'", "--yes", "--json")
+def test_backfill_takes_chosen_records_without_a_flag(workspace: Workspace) -> None:
+    chosen = workspace.lead(Enrichment_Requested__c=False, Title="Buyer")
+    other = workspace.lead(Enrichment_Requested__c=False, Title="Seller")
+    result = workspace.run("backfill", "-m", "lead", "--where", "Title = 'Buyer'", "--yes", "--json")
     assert result.code == 0
     assert result.json["command"] == "backfill"
     assert outcome_of(result.json) == {"delivered": 1}
-    assert office.org.get("Lead", chosen)["Email"] is not None
-    assert office.org.get("Lead", other)["Email"] is None
+    assert workspace.org.get("Lead", chosen)["Email"] is not None
+    assert workspace.org.get("Lead", other)["Email"] is None
 
 
-def test_backfill_takes_ids_of_a_file_in_any_usual_form(office: Office) -> None:
-    leads = [office.lead(Enrichment_Requested__c=False) for _ in range(3)]
+def test_backfill_takes_ids_of_a_file_in_any_usual_form(workspace: Workspace) -> None:
+    leads = [workspace.lead(Enrichment_Requested__c=False) for _ in range(3)]
     Path("ids.csv").write_text(f'\ufeffId\n"{leads[0]}"\n{leads[1][:15]}\n\n', encoding="utf-8")
-    result = office.run("backfill", "-m", "lead", "--ids", "ids.csv", "--yes", "--json")
+    result = workspace.run("backfill", "-m", "lead", "--ids", "ids.csv", "--yes", "--json")
     assert result.code == 0
     assert result.json["selected"] == 2
-    assert [bool(office.org.get("Lead", lead)["Email"]) for lead in leads] == [True, True, False]
+    assert [bool(workspace.org.get("Lead", lead)["Email"]) for lead in leads] == [True, True, False]
 
 
-def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(office: Office) -> None:
-    gone = office.lead()
-    office.org.delete("Lead", gone)
-    contact = office.org.insert("Contact", {"LastName": "Sample"})
-    rows = f'"{office.lead()[:15]}","Sample"\n"{contact}","x"\n"{gone}","x"\n\n"Generated By: x"\n'
+def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(workspace: Workspace) -> None:
+    gone = workspace.lead()
+    workspace.org.delete("Lead", gone)
+    contact = workspace.org.insert("Contact", {"LastName": "Sample"})
+    rows = f'"{workspace.lead()[:15]}","Sample"\n"{contact}","x"\n"{gone}","x"\n\n"Generated By: x"\n'
     Path("ids.csv").write_text(f'"Lead ID","Name"\n{rows}')
     for command in (("plan",), ("backfill", "--yes")):
-        result = office.run(*command, "-m", "lead", "--ids", "ids.csv", "--json")
+        result = workspace.run(*command, "-m", "lead", "--ids", "ids.csv", "--json")
         assert result.json["selected"] == 1
         assert "1 of the 2 ids matches no record that these mappings take; see their object and where" in result.err
         assert "ids.csv: 2 lines were left out:" in result.err
@@ -217,60 +217,60 @@ def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(office: Office
         assert "line 6: a footer of the report" in result.err
 
 
-def test_what_export_writes_can_be_read_back(office: Office) -> None:
-    office.lead()
-    office.lead()
-    run = office.run("sync", "-m", "lead", "--json").json["run_id"]
-    assert office.run("export", run, "--csv", "outcomes.csv").code == 0
-    result = office.run("plan", "-m", "lead", "--ids", "outcomes.csv", "--json")
+def test_what_export_writes_can_be_read_back(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.lead()
+    run = workspace.run("sync", "-m", "lead", "--json").json["run_id"]
+    assert workspace.run("export", run, "--csv", "outcomes.csv").code == 0
+    result = workspace.run("plan", "-m", "lead", "--ids", "outcomes.csv", "--json")
     assert result.json["selected"] == 2
     assert "left out" not in result.err
 
 
-def test_ids_go_to_the_mapping_of_their_object(office: Office) -> None:
-    contact = office.org.insert("Contact", {"LastName": "Sample"})
-    Path("ids.csv").write_text(f"{office.lead()}\n{contact}\n")
-    result = office.run("plan", "-m", "lead", "-m", "contact", "--ids", "ids.csv", "--json")
+def test_ids_go_to_the_mapping_of_their_object(workspace: Workspace) -> None:
+    contact = workspace.org.insert("Contact", {"LastName": "Sample"})
+    Path("ids.csv").write_text(f"{workspace.lead()}\n{contact}\n")
+    result = workspace.run("plan", "-m", "lead", "-m", "contact", "--ids", "ids.csv", "--json")
     assert result.json["selected"] == 2
     assert "match" not in result.err
 
 
-def test_a_limit_counts_over_all_mappings(office: Office) -> None:
+def test_a_limit_counts_over_all_mappings(workspace: Workspace) -> None:
     for _ in range(2):
-        office.lead(Enrichment_Requested__c=False)
-        office.org.insert("Contact", {"LastName": "Sample"})
+        workspace.lead(Enrichment_Requested__c=False)
+        workspace.org.insert("Contact", {"LastName": "Sample"})
     both = ("-m", "lead", "-m", "contact", "--where", "LastName != null", "--json")
     for limit, selected in ((1, 1), (2, 2), (3, 3), (9, 4)):
-        assert office.run("plan", *both, "--limit", str(limit)).json["selected"] == selected
-    assert office.run("backfill", *both, "--limit", "3", "--yes").json["selected"] == 3
+        assert workspace.run("plan", *both, "--limit", str(limit)).json["selected"] == selected
+    assert workspace.run("backfill", *both, "--limit", "3", "--yes").json["selected"] == 3
 
 
-def test_backfill_stops_at_its_limit(office: Office) -> None:
+def test_backfill_stops_at_its_limit(workspace: Workspace) -> None:
     for _ in range(3):
-        office.lead(Enrichment_Requested__c=False)
-    result = office.run("backfill", "-m", "lead", "--where", "Email = null", "--limit", "2", "--yes", "--json")
+        workspace.lead(Enrichment_Requested__c=False)
+    result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", "--limit", "2", "--yes", "--json")
     assert result.json["selected"] == 2
 
 
-def test_backfill_without_a_terminal_refuses_to_guess(office: Office) -> None:
-    office.lead()
+def test_backfill_without_a_terminal_refuses_to_guess(workspace: Workspace) -> None:
+    workspace.lead()
     for more in ((), ("--json",)):
-        result = office.run("backfill", "-m", "lead", "--where", "Email = null", *more)
+        result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", *more)
         assert result.code == 2
         assert "there is no terminal: add --yes to go ahead" in result.err
         assert "@" not in result.out
-    assert office.paid_posts == 0
-    assert not (office.folder / "connector.db").exists()
+    assert workspace.paid_posts == 0
+    assert not (workspace.folder / "connector.db").exists()
 
 
 @pytest.mark.parametrize(("answer", "code", "bought"), [("y\n", 0, 2), ("n\n", 2, 0), ("\n", 2, 0)])
-def test_backfill_asks_a_person(office: Office, answer: str, code: int, bought: int) -> None:
-    office.lead()
-    result = office.run("backfill", "-m", "lead", "--where", "Email = null", answer=answer)
+def test_backfill_asks_a_person(workspace: Workspace, answer: str, code: int, bought: int) -> None:
+    workspace.lead()
+    result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", answer=answer)
     assert result.code == code
     assert "Enrich these 1 records for at most 165 lensmor, 1 salesfinity credits?" in result.err
     assert ("Nothing was done." in result.err) is (code == 2)
-    assert office.paid_posts == bought
+    assert workspace.paid_posts == bought
 
 
 @pytest.mark.parametrize(
@@ -288,56 +288,58 @@ def test_backfill_asks_a_person(office: Office, answer: str, code: int, bought: 
         (("--where", "Email = null", "--limit", "0"), "--limit"),
     ],
 )
-def test_backfill_refuses_what_names_no_records(office: Office, arguments: tuple[str, ...], words: str) -> None:
-    office.lead()
+def test_backfill_refuses_what_names_no_records(workspace: Workspace, arguments: tuple[str, ...], words: str) -> None:
+    workspace.lead()
     Path("empty.csv").write_text("Id\n\n")
     Path("wrong.csv").write_text("not-an-id\n")
     Path("binary.csv").write_bytes(b"\xff\xfe\x00\x01")
-    result = office.run("backfill", "-m", "lead", *arguments, "--yes")
+    result = workspace.run("backfill", "-m", "lead", *arguments, "--yes")
     assert result.code == 2, result
     assert words in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_a_cap_that_leaves_records_over_names_what_gives_way(office: Office) -> None:
-    text = (office.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
-    name = office.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 170"))
+def test_a_cap_that_leaves_records_over_names_what_gives_way(workspace: Workspace) -> None:
+    text = (workspace.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
+    name = workspace.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 170"))
     for _ in range(2):
-        office.lead()
-    result = office.run("sync", "-m", name)
+        workspace.lead()
+    result = workspace.run("sync", "-m", name)
     assert result.code == 4
     assert (
         "2 records are deferred: their flags are kept, and the next sync takes them up, within the caps." in result.out
     )
     assert "raise limits.max_credits.lensmor in the file of mapping lead" in result.out
-    assert "taken up by the next sync, within the caps" in office.run("status").out
-    office.set(**{CAPPED: "170"})
-    daily = office.run("sync", "-m", "lead")
+    assert "taken up by the next sync, within the caps" in workspace.run("status").out
+    workspace.set(**{CAPPED: "170"})
+    daily = workspace.run("sync", "-m", "lead")
     assert f"Wait for the next day (UTC), or raise {CAPPED}." in daily.out
 
 
-def test_backfill_never_asks_for_more_than_the_caps_allow(office: Office) -> None:
-    text = (office.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
-    name = office.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 300"))
+def test_backfill_never_asks_for_more_than_the_caps_allow(workspace: Workspace) -> None:
+    text = (workspace.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
+    name = workspace.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 300"))
     for _ in range(2):
-        office.lead()
-    result = office.run("backfill", "-m", name, "--where", "Email = null", answer="n\n")
+        workspace.lead()
+    result = workspace.run("backfill", "-m", name, "--where", "Email = null", answer="n\n")
     assert "Enrich these 2 records for at most 300 lensmor, 2 salesfinity credits?" in result.err
-    office.set(**{CAPPED: "200"})
-    result = office.run("backfill", "-m", name, "-m", "contact", "--where", "Email = null", answer="n\n")
+    workspace.set(**{CAPPED: "200"})
+    result = workspace.run("backfill", "-m", name, "-m", "contact", "--where", "Email = null", answer="n\n")
     assert "Enrich these 2 records for at most 200 lensmor, 2 salesfinity credits?" in result.err
 
 
-def test_a_sync_without_records_names_the_flag(office: Office) -> None:
-    result = office.run("sync", "-m", "lead", "-m", "mappings/contact.yaml")
+def test_a_sync_without_records_names_the_flag(workspace: Workspace) -> None:
+    result = workspace.run("sync", "-m", "lead", "-m", "mappings/contact.yaml")
     assert result.code == 0
     assert "No Lead has Enrichment_Requested__c set to request enrichment and meets" in result.err
     assert "see: connector plan -m mappings/contact.yaml" in result.err
-    office.lead()
-    assert "set to request" not in office.run("sync", "-m", "lead").err
+    workspace.lead()
+    assert "set to request" not in workspace.run("sync", "-m", "lead").err
 
 
-def test_plan_prices_the_next_source_too(office: Office) -> None:
-    office.lead()
-    (row,) = [line for line in office.run("plan", "-m", "lead").out.splitlines() if "where the source before" in line]
+def test_plan_prices_the_next_source_too(workspace: Workspace) -> None:
+    workspace.lead()
+    (row,) = [
+        line for line in workspace.run("plan", "-m", "lead").out.splitlines() if "where the source before" in line
+    ]
     assert row.split()[-3:] == ["to", "1", "1"]

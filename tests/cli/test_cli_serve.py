@@ -13,51 +13,53 @@ HANDED = "Delegated to the running 'connector serve' or worker"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    with company(tmp_path_factory.mktemp("house"), 12, 0.01) as made:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    with company(tmp_path_factory.mktemp("company"), 12, 0.01) as made:
         yield made
 
 
-def _serve(house: Company) -> Running:
+def _serve(running: Company) -> Running:
     port = free_port()
-    serving = house.start("serve", "-m", "lead.yaml", "--port", str(port))
+    serving = running.start("serve", "-m", "lead.yaml", "--port", str(port))
     wait_until(lambda: is_ready(port), "serve is ready")
     return serving
 
 
-def test_a_run_is_handed_over_and_its_report_shown(house: Company) -> None:
-    serving = _serve(house)
-    wait_until(lambda: bool(house.run("status", "--json")["workers"]), "serve is seen")
-    report = house.run("sync", "-m", "lead.yaml", "--json")
+def test_a_run_is_handed_over_and_its_report_shown(running: Company) -> None:
+    serving = _serve(running)
+    wait_until(lambda: bool(running.run("status", "--json")["workers"]), "serve is seen")
+    report = running.run("sync", "-m", "lead.yaml", "--json")
     assert report["command"] == "sync"
     assert report["outcomes"]["delivered"] == 12
-    assert HANDED in house.words(house.processes[-1])
-    assert report["run_id"] in house.words(serving)
-    again = house.run("backfill", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "3", "--yes", "--json")
+    assert HANDED in running.words(running.processes[-1])
+    assert report["run_id"] in running.words(serving)
+    again = running.run("backfill", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "3", "--yes", "--json")
     assert (again["command"], again["selected"]) == ("backfill", 3)
-    assert HANDED in house.words(house.processes[-1])
-    assert house.doubles() == []
+    assert HANDED in running.words(running.processes[-1])
+    assert running.doubles() == []
 
-    (house.folder / "other.yaml").write_text((house.folder / "lead.yaml").read_text().replace("oldest", "newest"))
-    refused = house.start("sync", "-m", "other.yaml")
+    (running.folder / "other.yaml").write_text((running.folder / "lead.yaml").read_text().replace("oldest", "newest"))
+    refused = running.start("sync", "-m", "other.yaml")
     assert refused.wait(60) == 2
-    assert "start it again with -m" in house.words(refused)
+    assert "start it again with -m" in running.words(refused)
 
     serving.kill()
     serving.wait()
-    alone = house.start("sync", "-m", "lead.yaml", "--json")
+    alone = running.start("sync", "-m", "lead.yaml", "--json")
     assert alone.wait(60) == 0
-    assert HANDED not in house.words(alone)
+    assert HANDED not in running.words(alone)
 
 
-def test_serve_names_its_files_caps_and_schedules_before_it_listens(house: Company) -> None:
-    text = (house.folder / "lead.yaml").read_text()
-    (house.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\nlimits:\n  max_credits: {{lensmor: 300}}\n')
-    serving = house.start("serve", "-m", "timed.yaml", "--port", str(free_port()))
-    wait_until(lambda: "Listening on" in house.words(serving), "serve listens")
+def test_serve_names_its_files_caps_and_schedules_before_it_listens(running: Company) -> None:
+    text = (running.folder / "lead.yaml").read_text()
+    (running.folder / "timed.yaml").write_text(
+        f'{text}schedule: "0 6 * * *"\nlimits:\n  max_credits: {{lensmor: 300}}\n'
+    )
+    serving = running.start("serve", "-m", "timed.yaml", "--port", str(free_port()))
+    wait_until(lambda: "Listening on" in running.words(serving), "serve listens")
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(30) == 0
-    start, _, later = house.words(serving).partition("Listening on")
+    start, _, later = running.words(serving).partition("Listening on")
     assert all(line.startswith("{") for line in later.splitlines()[1:]), "log lines alone"
     before = start.splitlines()
     assert "Mapping lead: timed.yaml" in before
@@ -68,30 +70,30 @@ def test_serve_names_its_files_caps_and_schedules_before_it_listens(house: Compa
 
 
 def test_a_worker_names_its_files_caps_and_schedules(tmp_path: Path, postgres_url: str) -> None:
-    with company(tmp_path, 0, 0.01, postgres_url) as house:
-        text = (house.folder / "lead.yaml").read_text()
-        (house.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\n')
-        working = house.start("worker", "-m", "timed.yaml")
-        wait_until(lambda: "Schedule for lead: 0 6 * * *, next at " in house.words(working), "it names its schedule")
-        assert "Mapping lead: timed.yaml\n" in house.words(working)
-        assert "Caps for lead: lensmor no cap\n" in house.words(working)
+    with company(tmp_path, 0, 0.01, postgres_url) as running:
+        text = (running.folder / "lead.yaml").read_text()
+        (running.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\n')
+        working = running.start("worker", "-m", "timed.yaml")
+        wait_until(lambda: "Schedule for lead: 0 6 * * *, next at " in running.words(working), "it names its schedule")
+        assert "Mapping lead: timed.yaml\n" in running.words(working)
+        assert "Caps for lead: lensmor no cap\n" in running.words(working)
         working.send_signal(signal.SIGTERM)
         assert working.wait(60) in {0, 130}
 
 
-def test_sigterm_ends_serve_in_good_order(house: Company) -> None:
-    serving = _serve(house)
+def test_sigterm_ends_serve_in_good_order(running: Company) -> None:
+    serving = _serve(running)
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(30) == 0
-    assert "Traceback" not in house.words(serving)
-    assert house.run("status", "--json")["workers"] == []
+    assert "Traceback" not in running.words(serving)
+    assert running.run("status", "--json")["workers"] == []
 
 
-def test_a_second_serve_waits_for_the_first_and_takes_over(house: Company) -> None:
-    first = _serve(house)
+def test_a_second_serve_waits_for_the_first_and_takes_over(running: Company) -> None:
+    first = _serve(running)
     port = free_port()
-    second = house.start("serve", "-m", "lead.yaml", "--port", str(port))
-    wait_until(lambda: "Listening on" in house.words(second), "the second listens")
+    second = running.start("serve", "-m", "lead.yaml", "--port", str(port))
+    wait_until(lambda: "Listening on" in running.words(second), "the second listens")
     assert not is_ready(port)  # it takes requests, and says that it does not do their work
     first.send_signal(signal.SIGTERM)
     assert first.wait(30) == 0
@@ -108,23 +110,23 @@ def test_a_second_serve_waits_for_the_first_and_takes_over(house: Company) -> No
         (("serve", "-m", "nobody.yaml"), "there is no such file"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_begins(house: Company, args: tuple[str, ...], words: str) -> None:
-    refused = house.start(*args)
+def test_what_cannot_be_is_told_before_anything_begins(running: Company, args: tuple[str, ...], words: str) -> None:
+    refused = running.start(*args)
     assert refused.wait(60) == 2
-    assert words in house.words(refused)
+    assert words in running.words(refused)
 
 
 OTHER_HOSTS = ("localhost", "::1", "0.0.0.0")  # noqa: S104
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", *(pytest.param(host, marks=pytest.mark.long) for host in OTHER_HOSTS)])
-def test_every_address_needs_a_token(house: Company, tmp_path: Path, host: str) -> None:
-    settings = (house.folder / ".env").read_text().splitlines(keepends=True)
+def test_every_address_needs_a_token(running: Company, tmp_path: Path, host: str) -> None:
+    settings = (running.folder / ".env").read_text().splitlines(keepends=True)
     (tmp_path / "env").write_text("".join(line for line in settings if "TRIGGER_TOKEN" not in line))
-    refused = house.start("serve", "-m", "lead.yaml", "--host", host, "--env-file", str(tmp_path / "env"))
+    refused = running.start("serve", "-m", "lead.yaml", "--host", host, "--env-file", str(tmp_path / "env"))
     assert refused.wait(60) == 2
-    assert "CONNECTOR_TRIGGER_TOKEN is missing" in house.words(refused)
-    assert "secrets.token_urlsafe" in house.words(refused)
+    assert "CONNECTOR_TRIGGER_TOKEN is missing" in running.words(refused)
+    assert "secrets.token_urlsafe" in running.words(refused)
 
 
 @pytest.mark.long
@@ -133,32 +135,32 @@ def test_a_command_that_needs_the_ledger_is_made_room_for(
     tmp_path: Path, runtime: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue("postgres_url") if runtime == "worker" else ""
-    with company(tmp_path, 6, 0.01, url) as house:
-        plan = house.start(
+    with company(tmp_path, 6, 0.01, url) as running:
+        plan = running.start(
             "plan", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "2", "--out", "plan.json"
         )
         assert plan.wait(60) == 0
         port = free_port()
         place = ("--port", str(port)) if runtime == "serve" else ()
-        working = house.start(runtime, "-m", "lead.yaml", *place)
+        working = running.start(runtime, "-m", "lead.yaml", *place)
         wait_until(lambda: runtime == "worker" or is_ready(port), "serve is ready")
-        wait_until(lambda: bool(house.run("status", "--json")["workers"]), "it is seen")
-        house.simulator.lensmor.task_seconds = 1e9
-        asked = house.start("sync", "-m", "lead.yaml", "--json")
+        wait_until(lambda: bool(running.run("status", "--json")["workers"]), "it is seen")
+        running.simulator.lensmor.task_seconds = 1e9
+        asked = running.start("sync", "-m", "lead.yaml", "--json")
         wait_until(
-            lambda: house.simulator.lensmor.requests.count("getEmailUnlockTask") > 0, "the run waits for Lensmor"
+            lambda: running.simulator.lensmor.requests.count("getEmailUnlockTask") > 0, "the run waits for Lensmor"
         )
 
-        applied = house.run("apply", "plan.json", "--yes", "--json")
+        applied = running.run("apply", "plan.json", "--yes", "--json")
         assert (applied["command"], applied["selected"]) == ("apply", 2)
-        assert "Waiting until" in house.words(house.processes[-1])
+        assert "Waiting until" in running.words(running.processes[-1])
         assert working.poll() is None
         assert runtime == "worker" or is_ready(port)
         assert asked.wait(60) == 0
 
-        house.simulator.lensmor.task_seconds = 1
-        house.simulator.clock.advance(1e9)
-        wait_until(lambda: not house.unfinished(house.facts.lead_ids), "what was left is done")
-        undone = house.run("undo", applied["run_id"], "--yes", "--json")
+        running.simulator.lensmor.task_seconds = 1
+        running.simulator.clock.advance(1e9)
+        wait_until(lambda: not running.unfinished(running.facts.lead_ids), "what was left is done")
+        undone = running.run("undo", applied["run_id"], "--yes", "--json")
         assert undone["command"] == "undo"
-        assert house.doubles() == []
+        assert running.doubles() == []

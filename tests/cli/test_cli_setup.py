@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_stage import Office
+from workspace import Workspace
 
 from connector.simulator.salesforce.schema import Field
 
@@ -57,65 +57,65 @@ def _id(row: tuple[dict[str, str | None], str]) -> str:
 
 @pytest.mark.parametrize(("changes", "words"), SETTINGS, ids=[_id(row) for row in SETTINGS])
 def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_bought(
-    office: Office, changes: dict[str, str | None], words: str
+    workspace: Workspace, changes: dict[str, str | None], words: str
 ) -> None:
-    office.lead()
-    office.set(**changes)
-    result = office.run("sync", "-m", "lead")
+    workspace.lead()
+    workspace.set(**changes)
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 2, result
     assert words in result.err
     assert result.err.count("error: ") >= 1
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
     for value in changes.values():
         assert value is None or "SECRET" not in str(changes) or value not in result.err
 
 
-def test_several_wrong_settings_are_told_at_once(office: Office) -> None:
-    office.set(CONNECTOR_WAIT_SECONDS="soon", SALESFORCE_API_RESERVE_PERCENT="200")
-    result = office.run("sync", "-m", "lead")
+def test_several_wrong_settings_are_told_at_once(workspace: Workspace) -> None:
+    workspace.set(CONNECTOR_WAIT_SECONDS="soon", SALESFORCE_API_RESERVE_PERCENT="200")
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
     assert "error: SALESFORCE_API_RESERVE_PERCENT" in result.err
     assert "error: CONNECTOR_WAIT_SECONDS" in result.err
 
 
 @pytest.mark.parametrize("name", ["SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL"])
-def test_a_host_that_does_not_answer_is_told_as_such(office: Office, name: str) -> None:
-    lead = office.lead()
-    office.set(**{name: CLOSED})
-    result = office.run("sync", "-m", "lead")
+def test_a_host_that_does_not_answer_is_told_as_such(workspace: Workspace, name: str) -> None:
+    lead = workspace.lead()
+    workspace.set(**{name: CLOSED})
+    result = workspace.run("sync", "-m", "lead")
     if name == "SALESFINITY_BASE_URL":  # nobody needed it: Lensmor delivered
-        assert office.org.get("Lead", lead)["Email"] is not None
+        assert workspace.org.get("Lead", lead)["Email"] is not None
     assert result.code == 4, result
     vendor = {"SALESFORCE_INSTANCE_URL": "Salesforce", "LENSMOR_BASE_URL": "lensmor"}.get(name, "salesfinity")
     assert f"{vendor} cannot be reached" in result.out + result.err
     assert "run again" in result.out + result.err
 
 
-def test_a_settings_file_that_is_no_text_is_told(office: Office) -> None:
-    (office.folder / ".env").write_bytes(b"LENSMOR_API_KEY=\xff\xfe\n")
-    result = office.run("sync", "-m", "lead")
+def test_a_settings_file_that_is_no_text_is_told(workspace: Workspace) -> None:
+    (workspace.folder / ".env").write_bytes(b"LENSMOR_API_KEY=\xff\xfe\n")
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
     assert ".env cannot be read (it is not UTF-8 text)" in result.err
 
 
-def test_another_settings_file_can_be_named(office: Office) -> None:
-    office.lead()
-    (office.folder / "elsewhere").mkdir()
-    (office.folder / ".env").rename(office.folder / "elsewhere" / "org.env")
-    assert office.run("sync", "-m", "lead").code == 2
-    result = office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
+def test_another_settings_file_can_be_named(workspace: Workspace) -> None:
+    workspace.lead()
+    (workspace.folder / "elsewhere").mkdir()
+    (workspace.folder / ".env").rename(workspace.folder / "elsewhere" / "org.env")
+    assert workspace.run("sync", "-m", "lead").code == 2
+    result = workspace.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
     assert result.code == 2
     assert f"there is no folder elsewhere{os.sep}mappings" in result.err
-    (office.folder / "mappings").rename(office.folder / "elsewhere" / "mappings")
-    result = office.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
+    (workspace.folder / "mappings").rename(workspace.folder / "elsewhere" / "mappings")
+    result = workspace.run("sync", "-m", "lead", "--env-file", "elsewhere/org.env")
     assert result.code == 0
     assert f"Mapping lead: elsewhere{os.sep}mappings{os.sep}lead.yaml" in result.err
-    assert (office.folder / "elsewhere" / "connector.db").exists()
+    assert (workspace.folder / "elsewhere" / "connector.db").exists()
 
 
-def test_the_environment_wins_over_the_file(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_wins_over_the_file(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LENSMOR_API_KEY", "wrong")
-    result = office.run("sync", "-m", "lead")
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
     assert "check LENSMOR_API_KEY" in result.err
 
@@ -142,16 +142,16 @@ SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
     ],
 )
 def test_a_mapping_that_cannot_be_used_is_told_with_file_line_and_key(
-    office: Office, old: str, new: str, words: str
+    workspace: Workspace, old: str, new: str, words: str
 ) -> None:
-    office.lead()
+    workspace.lead()
     text = SHIPPED.read_text(encoding="utf-8")
     assert old in text
-    name = office.mapping(text.replace(old, new, 1))
-    result = office.run("sync", "-m", name)
+    name = workspace.mapping(text.replace(old, new, 1))
+    result = workspace.run("sync", "-m", name)
     assert result.code == 2, result
     assert words in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
 @pytest.mark.parametrize(
@@ -163,53 +163,53 @@ def test_a_mapping_that_cannot_be_used_is_told_with_file_line_and_key(
         (("empty.yaml",), "this is not a mapping file; begin with 'version: 1'"),
     ],
 )
-def test_a_mapping_that_is_not_there_is_told(office: Office, names: tuple[str, ...], words: str) -> None:
-    office.mapping("", "empty.yaml")
-    result = office.run("sync", *(part for name in names for part in ("-m", name)))
+def test_a_mapping_that_is_not_there_is_told(workspace: Workspace, names: tuple[str, ...], words: str) -> None:
+    workspace.mapping("", "empty.yaml")
+    result = workspace.run("sync", *(part for name in names for part in ("-m", name)))
     assert result.code == 2
     assert words in result.err
 
 
-def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(office: Office) -> None:
-    office.lead()
-    office.org.hide_field("Lead", "HasOptedOutOfEmail")
-    office.org.make_read_only("Lead", "MobilePhone")
+def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.org.hide_field("Lead", "HasOptedOutOfEmail")
+    workspace.org.make_read_only("Lead", "MobilePhone")
     for command in COMMANDS:
-        result = office.run(*command)
+        result = workspace.run(*command)
         assert result.code == 2
         assert "channels.work_email.opt_out: Lead has no field HasOptedOutOfEmail" in result.err
         assert "channels.phone.field: MobilePhone cannot be edited; give the user's permission set edit" in result.err
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def checks(office: Office, *names: str) -> dict[str, dict[str, Any]]:
+def checks(workspace: Workspace, *names: str) -> dict[str, dict[str, Any]]:
     """What doctor says, by subject."""
-    result = office.run("doctor", *(part for name in names or ("lead",) for part in ("-m", name)), "--json")
+    result = workspace.run("doctor", *(part for name in names or ("lead",) for part in ("-m", name)), "--json")
     found = {check["subject"]: check for check in result.json["checks"]}
     assert result.code == (0 if all(check["ok"] for check in result.json["checks"]) else 2)
-    assert not (office.folder / "connector.db").exists()
-    assert office.paid_posts == 0
+    assert not (workspace.folder / "connector.db").exists()
+    assert workspace.paid_posts == 0
     return found
 
 
-def test_doctor_finds_everything_fit(office: Office) -> None:
-    result = office.run("doctor", "-m", "lead", "-m", "contact")
+def test_doctor_finds_everything_fit(workspace: Workspace) -> None:
+    result = workspace.run("doctor", "-m", "lead", "-m", "contact")
     assert result.code == 0
     assert "All checks passed." in result.out
-    found = checks(office)
+    found = checks(workspace)
     assert {"Salesforce login", "lensmor", "salesfinity", "object Lead"} <= set(found)
     assert all(check["ok"] and not check["warning"] for check in found.values())
 
 
-def test_doctor_shows_files_caps_schedule_and_flagged_records(office: Office) -> None:
-    office.lead()
-    office.lead()
-    office.lead(Enrichment_Requested__c=False)
-    office.set(CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR="90000", LENSMOR_CREDIT_RESERVE="500")
+def test_doctor_shows_files_caps_schedule_and_flagged_records(workspace: Workspace) -> None:
+    workspace.lead()
+    workspace.lead()
+    workspace.lead(Enrichment_Requested__c=False)
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR="90000", LENSMOR_CREDIT_RESERVE="500")
     text = SHIPPED.read_text(encoding="utf-8").replace('schedule: "*/15 * * * *"', 'schedule: "0 6 1 1 *"')
     text = text.replace("{lensmor: 60000, salesfinity: 1000}", "{lensmor: 60000}")
-    office.mapping(text)
-    found = checks(office, "own.yaml")
+    workspace.mapping(text)
+    found = checks(workspace, "own.yaml")
     assert found["mapping own.yaml"]["message"] == "valid"
     assert found["settings"]["message"].endswith(".env")
     assert found["caps of lead"]["message"] == (
@@ -224,13 +224,13 @@ def test_doctor_shows_files_caps_schedule_and_flagged_records(office: Office) ->
     assert found["flagged for lead"]["message"] == "2 records"
 
 
-def test_doctor_reports_everything_at_once(office: Office) -> None:
+def test_doctor_reports_everything_at_once(workspace: Workspace) -> None:
     """Files, settings, the CRM and a vendor are all wrong; each is told, and the rest is looked at."""
-    office.org.hide_field("Lead", "LinkedIn_URL__c")
-    office.simulator.lensmor.balance = 0
-    office.mapping("version: 1\nname: other\n", "broken.yaml")
-    office.set(CONNECTOR_WAIT_SECONDS="soon", CONNECTOR_CAP="1", SALESFINITY_API_KEY=None)
-    result = office.run("doctor", "-m", "lead", "-m", "broken.yaml", "-m", "nowhere", "--json")
+    workspace.org.hide_field("Lead", "LinkedIn_URL__c")
+    workspace.simulator.lensmor.balance = 0
+    workspace.mapping("version: 1\nname: other\n", "broken.yaml")
+    workspace.set(CONNECTOR_WAIT_SECONDS="soon", CONNECTOR_CAP="1", SALESFINITY_API_KEY=None)
+    result = workspace.run("doctor", "-m", "lead", "-m", "broken.yaml", "-m", "nowhere", "--json")
     assert result.code == 2
     lines = [f"{check['subject']}: {check['message']}" for check in result.json["checks"] if not check["ok"]]
     for words in (
@@ -246,58 +246,58 @@ def test_doctor_reports_everything_at_once(office: Office) -> None:
         assert any(words in line for line in lines), (words, lines)
     fine = {check["subject"] for check in result.json["checks"] if check["ok"]}
     assert {"Salesforce login", f"mapping mappings{os.sep}lead.yaml", "flagged for lead"} <= fine
-    shown = office.run("doctor", "-m", "lead", "-m", "broken.yaml")
+    shown = workspace.run("doctor", "-m", "lead", "-m", "broken.yaml")
     assert "FIX" in shown.out
     assert " things to fix before a run." in shown.out
 
 
-def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(office: Office) -> None:
-    office.set(SALESFORCE_CLIENT_SECRET="wrong")
-    found = checks(office)
+def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(workspace: Workspace) -> None:
+    workspace.set(SALESFORCE_CLIENT_SECRET="wrong")
+    found = checks(workspace)
     assert "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET" in found["Salesforce login"]["message"]
     assert found["object Lead"]["message"] == "not checked, because there is no login (see above)"
     assert found["lensmor"]["ok"] is True
 
 
-def test_doctor_tells_a_setting_without_effect(office: Office) -> None:
-    office.set(CONNECTOR_KEEP_DAYS="30")
-    result = office.run("doctor", "-m", "lead")
+def test_doctor_tells_a_setting_without_effect(workspace: Workspace) -> None:
+    workspace.set(CONNECTOR_KEEP_DAYS="30")
+    result = workspace.run("doctor", "-m", "lead")
     assert result.code == 0
     assert "CONNECTOR_KEEP_DAYS has no effect in this version" in result.out
 
 
-def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checked(office: Office) -> None:
-    (office.folder / ".env").unlink()
-    result = office.run("doctor", "-m", "lead", "--json")
+def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checked(workspace: Workspace) -> None:
+    (workspace.folder / ".env").unlink()
+    result = workspace.run("doctor", "-m", "lead", "--json")
     messages = [check["message"] for check in result.json["checks"] if check["subject"] == "settings"]
     assert len(messages) == 3
-    found = checks(office)
+    found = checks(workspace)
     for subject in ("Salesforce login", "lensmor", "salesfinity"):
         assert found[subject]["message"].startswith("not checked, because its settings are wrong or missing")
 
 
-def test_doctor_does_not_count_where_the_flag_is_wrong(office: Office) -> None:
-    office.org.hide_field("Lead", "Enrichment_Requested__c")
-    found = checks(office)
+def test_doctor_does_not_count_where_the_flag_is_wrong(workspace: Workspace) -> None:
+    workspace.org.hide_field("Lead", "Enrichment_Requested__c")
+    found = checks(workspace)
     assert found["flagged for lead"]["message"].startswith("not counted, because object, flag or condition is wrong")
 
 
-def test_doctor_names_a_ledger_that_cannot_be_opened_and_goes_on(office: Office) -> None:
-    (office.folder / "connector.db").write_text("not a ledger at all, but long enough to be read as one " * 9)
-    result = office.run("doctor", "-m", "lead", "--json")
+def test_doctor_names_a_ledger_that_cannot_be_opened_and_goes_on(workspace: Workspace) -> None:
+    (workspace.folder / "connector.db").write_text("not a ledger at all, but long enough to be read as one " * 9)
+    result = workspace.run("doctor", "-m", "lead", "--json")
     found = {check["subject"]: check for check in result.json["checks"]}
     assert found["ledger"]["ok"] is False
     assert found["lensmor"]["ok"] is True
     assert found["object Lead"]["ok"] is True
 
 
-def test_doctor_reports_caps_below_the_price_of_one_purchase(office: Office) -> None:
+def test_doctor_reports_caps_below_the_price_of_one_purchase(workspace: Workspace) -> None:
     text = SHIPPED.read_text(encoding="utf-8").replace(
         "{lensmor: 50000, salesfinity: 500}", "{lensmor: 100, salesfinity: 0}"
     )
-    office.mapping(text)
-    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="10")
-    found = checks(office, "own.yaml")
+    workspace.mapping(text)
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="10")
+    found = checks(workspace, "own.yaml")
     phone = found["own.yaml:44: limits.max_credits.lensmor"]
     assert (phone["ok"], phone["warning"]) == (True, True), "a run goes on, and buys no phone"
     assert "100 credits do not pay for one phone of lensmor (150 credits)" in phone["message"]
@@ -306,57 +306,57 @@ def test_doctor_reports_caps_below_the_price_of_one_purchase(office: Office) -> 
     assert found["CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"]["warning"] is True
 
 
-def test_doctor_warns_of_odd_targets_and_a_run_goes_on(office: Office) -> None:
-    office.lead()
+def test_doctor_warns_of_odd_targets_and_a_run_goes_on(workspace: Workspace) -> None:
+    workspace.lead()
     text = SHIPPED.read_text(encoding="utf-8").replace("field: MobilePhone", "field: Title")
-    office.mapping(text.replace("status: Phone_Unlock_Status__c", "status: LeadSource"))
-    office.org.add_field("Lead", Field("LeadSource", "picklist", 255, choices=("Web",)))
-    result = office.run("doctor", "-m", "own.yaml")
+    workspace.mapping(text.replace("status: Phone_Unlock_Status__c", "status: LeadSource"))
+    workspace.org.add_field("Lead", Field("LeadSource", "picklist", 255, choices=("Web",)))
+    result = workspace.run("doctor", "-m", "own.yaml")
     assert result.code == 0
     assert "odd own.yaml:" in result.out
     assert "Title is a standard field with a meaning of its own; is a phone number" in " ".join(result.out.split())
     assert "LeadSource is a standard field" in " ".join(result.out.split())
     assert "All checks passed; 2 to look at." in result.out
-    assert office.run("sync", "-m", "own.yaml").code == 0
+    assert workspace.run("sync", "-m", "own.yaml").code == 0
 
 
-def test_credits_show_balances_holds_and_months(office: Office) -> None:
-    document = office.run("credits", "--json").json
+def test_credits_show_balances_holds_and_months(workspace: Workspace) -> None:
+    document = workspace.run("credits", "--json").json
     assert document["providers"]["lensmor"]["balance"] == 100_000
     assert document["months"] == []
-    office.lead()
-    office.run("sync", "-m", "lead")
-    document = office.run("credits", "--json").json
+    workspace.lead()
+    workspace.run("sync", "-m", "lead")
+    document = workspace.run("credits", "--json").json
     assert document["providers"]["lensmor"]["charged"] == 165
     assert [(row["provider"], row["charged"]) for row in document["months"]] == [("lensmor", 165)]
-    shown = office.run("credits")
+    shown = workspace.run("credits")
     assert shown.code == 0
     assert "Balance now" in shown.out
 
 
-def test_credits_of_a_vendor_that_refuses_are_told_beside_the_others(office: Office) -> None:
-    office.set(LENSMOR_API_KEY="wrong")
-    document = office.run("credits", "--json").json
+def test_credits_of_a_vendor_that_refuses_are_told_beside_the_others(workspace: Workspace) -> None:
+    workspace.set(LENSMOR_API_KEY="wrong")
+    document = workspace.run("credits", "--json").json
     assert "check LENSMOR_API_KEY" in document["providers"]["lensmor"]["trouble"]
     assert document["providers"]["salesfinity"]["balance"] == 5_000
-    office.set(LENSMOR_API_KEY=None, SALESFINITY_API_KEY=None)
-    result = office.run("credits")
+    workspace.set(LENSMOR_API_KEY=None, SALESFINITY_API_KEY=None)
+    result = workspace.run("credits")
     assert result.code == 2
     assert "no vendor is set up: put LENSMOR_API_KEY or SALESFINITY_API_KEY into .env" in result.err
 
 
-def test_schema_is_one_json_document(office: Office) -> None:
-    document = office.run("schema").json
+def test_schema_is_one_json_document(workspace: Workspace) -> None:
+    document = workspace.run("schema").json
     assert document["title"] == "Enrichment mapping"
     assert set(document["properties"]) >= {"version", "name", "object", "select", "person", "channels", "limits"}
 
 
-def test_settings_and_mappings_are_reported_together(office: Office) -> None:
-    office.mapping(SHIPPED.read_text(encoding="utf-8").replace("field: Email", "feld: Email"))
-    office.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR="15", LENSMOR_API_KEY=None, SALESFORCE_INSTANCE_URL=None)
-    office.set(CONNECTOR_TIME_SCALE=None)
+def test_settings_and_mappings_are_reported_together(workspace: Workspace) -> None:
+    workspace.mapping(SHIPPED.read_text(encoding="utf-8").replace("field: Email", "feld: Email"))
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOOR="15", LENSMOR_API_KEY=None, SALESFORCE_INSTANCE_URL=None)
+    workspace.set(CONNECTOR_TIME_SCALE=None)
     for command in ("sync", "plan"):
-        result = office.run(command, "-m", "own.yaml", "-m", "contact")
+        result = workspace.run(command, "-m", "own.yaml", "-m", "contact")
         assert result.code == 2
         lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
         for words in (
@@ -369,49 +369,49 @@ def test_settings_and_mappings_are_reported_together(office: Office) -> None:
             assert any(words in line for line in lines), (words, lines)
 
 
-def test_an_empty_folder_lends_no_mapping(office: Office) -> None:
+def test_an_empty_folder_lends_no_mapping(workspace: Workspace) -> None:
     """A run in the wrong folder would spend credits under caps that nobody chose."""
-    office.lead()
-    shutil.rmtree(office.folder / "mappings")
-    result = office.run("sync", "-m", "lead")
+    workspace.lead()
+    shutil.rmtree(workspace.folder / "mappings")
+    result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
     assert "there is no folder" in result.err
-    assert office.paid_posts == 0
-    assert not (office.folder / "connector.db").exists()
+    assert workspace.paid_posts == 0
+    assert not (workspace.folder / "connector.db").exists()
 
 
-def test_every_command_names_its_mapping_files(office: Office) -> None:
-    office.lead()
+def test_every_command_names_its_mapping_files(workspace: Workspace) -> None:
+    workspace.lead()
     for command in (
         ("plan",),
         ("plan", "--json"),
         ("sync", "--json"),
         ("backfill", "--where", "Email = null", "--yes"),
     ):
-        result = office.run(*command, "-m", "lead", "-m", "contact")
+        result = workspace.run(*command, "-m", "lead", "-m", "contact")
         assert result.code == 0
         assert f"Mapping lead: mappings{os.sep}lead.yaml" in result.err
         assert f"Mapping contact: mappings{os.sep}contact.yaml" in result.err
-    office.run("plan", "-m", "lead", "--out", "plan.json")
-    assert f"Mapping lead: mappings{os.sep}lead.yaml" in office.run("apply", "plan.json", "--yes").err
+    workspace.run("plan", "-m", "lead", "--out", "plan.json")
+    assert f"Mapping lead: mappings{os.sep}lead.yaml" in workspace.run("apply", "plan.json", "--yes").err
 
 
 @pytest.mark.parametrize("command", ["sync", "plan", "doctor"])
-def test_one_flag_belongs_to_one_mapping(office: Office, command: str) -> None:
-    office.lead()
-    office.mapping(SHIPPED.read_text(encoding="utf-8").replace("name: lead", "name: second"))
-    result = office.run(command, "-m", "lead", "-m", "own.yaml")
+def test_one_flag_belongs_to_one_mapping(workspace: Workspace, command: str) -> None:
+    workspace.lead()
+    workspace.mapping(SHIPPED.read_text(encoding="utf-8").replace("name: lead", "name: second"))
+    result = workspace.run(command, "-m", "lead", "-m", "own.yaml")
     assert result.code == 2
     shown = " ".join((result.out + result.err).split())
     assert (
         f"own.yaml:9: select.flag: mappings{os.sep}lead.yaml has the same flag, Enrichment_Requested__c of Lead"
         in shown
     )
-    assert office.paid_posts == 0
+    assert workspace.paid_posts == 0
 
 
-def test_one_file_twice_is_told_as_such(office: Office) -> None:
-    result = office.run("sync", "-m", "lead", "-m", "mappings/lead.yaml")
+def test_one_file_twice_is_told_as_such(workspace: Workspace) -> None:
+    result = workspace.run("sync", "-m", "lead", "-m", "mappings/lead.yaml")
     assert result.code == 2
     assert "two of the mapping files have the same name" in result.err
     assert "has the same flag" not in result.err

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from cli_stage import Office
 from commands import ENTRY_POINT, clean_environment
 from forked_commands import started
+from workspace import Workspace
 
 pytest_plugins = ("cli_fixtures",)
 PATIENCE_S = 60.0
@@ -56,12 +56,12 @@ class Screen:
 class Terminal:
     """A command with a terminal of its own."""
 
-    def __init__(self, office: Office, args: tuple[str, ...], columns: int, fresh: bool) -> None:
+    def __init__(self, workspace: Workspace, args: tuple[str, ...], columns: int, fresh: bool) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.process = started(
             [*ENTRY_POINT, *args],
-            cwd=office.folder,
+            cwd=workspace.folder,
             env=clean_environment() | {"TERM": "xterm", "COLUMNS": str(columns)},
             stdin=slave,
             stdout=slave,
@@ -110,9 +110,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(office: Office, *args: str, columns: int = 100, fresh: bool = False) -> Iterator[Terminal]:
+def terminal(workspace: Workspace, *args: str, columns: int = 100, fresh: bool = False) -> Iterator[Terminal]:
     """Start a command on a terminal of its own."""
-    made = Terminal(office, args, columns, fresh)
+    made = Terminal(workspace, args, columns, fresh)
     try:
         yield made
     finally:
@@ -122,16 +122,16 @@ def terminal(office: Office, *args: str, columns: int = 100, fresh: bool = False
         os.close(made.master)
 
 
-def _flagged(office: Office, count: int) -> None:
+def _flagged(workspace: Workspace, count: int) -> None:
     for _ in range(count):
-        office.lead()
+        workspace.lead()
 
 
 @pytest.mark.parametrize("columns", [60, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("command", ["sync", "plan"])
-def test_progress_and_messages_never_share_a_line(office: Office, command: str, columns: int) -> None:
-    _flagged(office, 3)
-    with terminal(office, command, "-m", "lead", columns=columns) as shown:
+def test_progress_and_messages_never_share_a_line(workspace: Workspace, command: str, columns: int) -> None:
+    _flagged(workspace, 3)
+    with terminal(workspace, command, "-m", "lead", columns=columns) as shown:
         assert shown.finish() == 0, shown.raw
         lines = shown.lines
     assert BAR.search(shown.raw), "there was progress"
@@ -146,10 +146,10 @@ def test_progress_and_messages_never_share_a_line(office: Office, command: str, 
     assert mixed == []
 
 
-def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(office: Office) -> None:
-    _flagged(office, 1)
-    office.arm("lensmor", "submitEmailUnlock", "drop_after")
-    with terminal(office, "sync", "-m", "lead") as shown:
+def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(workspace: Workspace) -> None:
+    _flagged(workspace, 1)
+    workspace.arm("lensmor", "submitEmailUnlock", "drop_after")
+    with terminal(workspace, "sync", "-m", "lead") as shown:
         shown.finish()
         (note,) = [line for line in shown.lines if "the ledger keeps it as unknown" in line][:1]
     assert not BAR.search(note)
@@ -158,25 +158,25 @@ def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(office: Office) -> None
 @pytest.mark.parametrize(
     "asking", ["undo", *(pytest.param(name, marks=pytest.mark.long) for name in ("forget", "backfill"))]
 )
-def test_an_interrupt_at_a_question_is_130_and_ends_its_line(office: Office, asking: str) -> None:
-    lead = office.lead()
-    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+def test_an_interrupt_at_a_question_is_130_and_ends_its_line(workspace: Workspace, asking: str) -> None:
+    lead = workspace.lead()
+    run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     args = {
         "undo": ("undo", run_id),
         "forget": ("forget", lead),
         "backfill": ("backfill", "-m", "lead", "--where", "LastName != null"),
     }
-    with terminal(office, *args[asking], fresh=True) as shown:
+    with terminal(workspace, *args[asking], fresh=True) as shown:
         shown.read_until(lambda raw: "[y/N]" in raw)
         shown.process.send_signal(signal.SIGINT)
         assert shown.finish() == 130
     assert "Interrupted. Nothing was done." in [line.strip() for line in shown.lines]
 
 
-def test_the_end_of_input_at_a_question_is_a_no(office: Office) -> None:
-    office.lead()
-    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
-    with terminal(office, "undo", run_id) as shown:
+def test_the_end_of_input_at_a_question_is_a_no(workspace: Workspace) -> None:
+    workspace.lead()
+    run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
+    with terminal(workspace, "undo", run_id) as shown:
         shown.read_until(lambda raw: "[y/N]" in raw)
         os.write(shown.master, b"\x04")
         assert shown.finish() == 2
@@ -184,10 +184,10 @@ def test_the_end_of_input_at_a_question_is_a_no(office: Office) -> None:
     assert "Interrupted" not in shown.raw
 
 
-def test_ids_are_whole_on_a_narrow_terminal(office: Office) -> None:
-    office.lead()
-    run_id = str(office.run("sync", "-m", "lead", "--json").json["run_id"])
+def test_ids_are_whole_on_a_narrow_terminal(workspace: Workspace) -> None:
+    workspace.lead()
+    run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     for command in (("runs",), ("status",), ("show", "latest")):
-        with terminal(office, *command, columns=40) as shown:
+        with terminal(workspace, *command, columns=40) as shown:
             assert shown.finish() == 0
         assert run_id in shown.raw

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
-from cli_stage import Office, outcome_of
 from net_sites import RawSite, dripping
+from workspace import Workspace, outcome_of
 
 from connector.cli.ending import GRACE_S, Ending
 
@@ -127,50 +127,50 @@ def _until_it_is_asked(site: RawSite) -> None:
 
 
 @pytest.mark.parametrize(("command", "setting"), [("sync", "SALESFORCE_INSTANCE_URL"), ("doctor", "LENSMOR_BASE_URL")])
-def test_a_command_ends_though_a_site_drips(office: Office, setting: str, command: str) -> None:
-    office.lead()
+def test_a_command_ends_though_a_site_drips(workspace: Workspace, setting: str, command: str) -> None:
+    workspace.lead()
     with RawSite(DRIP) as site:
-        office.set(**{setting: site.url})
-        process = office.start(command, "-m", "lead")
+        workspace.set(**{setting: site.url})
+        process = workspace.start(command, "-m", "lead")
         _until_it_is_asked(site)
         asked_to_end = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        office.finish(process)
+        workspace.finish(process)
         assert time.monotonic() - asked_to_end < LIMIT_S
         assert process.returncode == 130
 
 
-def test_a_purchase_without_an_answer_is_cut_off_and_verified_by_the_next_run(office: Office) -> None:
+def test_a_purchase_without_an_answer_is_cut_off_and_verified_by_the_next_run(workspace: Workspace) -> None:
     """The vendor takes the request and answers one byte at a time; the process ends, and its next run buys once."""
-    lead = office.lead()
-    office.arm("lensmor", "submitEmailUnlock", "delay", seconds=30.0)
-    process = office.start("sync", "-m", "lead")
+    lead = workspace.lead()
+    workspace.arm("lensmor", "submitEmailUnlock", "delay", seconds=30.0)
+    process = workspace.start("sync", "-m", "lead")
     ends = time.monotonic() + 30
-    while office.simulator.charges.count("lensmor", "70001", "email") == 0:
+    while workspace.simulator.charges.count("lensmor", "70001", "email") == 0:
         assert time.monotonic() < ends
         threading.Event().wait(0.01)
     asked_to_end = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    result = office.finish(process)
+    result = workspace.finish(process)
     assert result.code == 130
     assert 1.0 < time.monotonic() - asked_to_end < LIMIT_S, "its answer is waited for, but not without end"
     assert "the next run verifies it" in result.err
     for _ in range(12):
-        report = office.run("sync", "-m", "lead", "--json").json
+        report = workspace.run("sync", "-m", "lead", "--json").json
         if report["selected"] == 0:
             break
-    assert office.org.get("Lead", lead)["Email"] is not None
-    assert office.simulator.charges.doubles() == []
+    assert workspace.org.get("Lead", lead)["Email"] is not None
+    assert workspace.simulator.charges.doubles() == []
     assert outcome_of(report) == {}
 
 
 @pytest.mark.long
-def test_a_server_ends_though_its_run_waits_for_a_site_that_drips(office: Office) -> None:
-    lead = office.lead()
+def test_a_server_ends_though_its_run_waits_for_a_site_that_drips(workspace: Workspace) -> None:
+    lead = workspace.lead()
     token = "a-token-for-this-test-only"
     with RawSite(DRIP) as site:
-        office.set(LENSMOR_BASE_URL=site.url, CONNECTOR_TRIGGER_TOKEN=token)
-        process = office.start("serve", "-m", "lead", "--port", "0")
+        workspace.set(LENSMOR_BASE_URL=site.url, CONNECTOR_TRIGGER_TOKEN=token)
+        process = workspace.start("serve", "-m", "lead", "--port", "0")
         assert process.stderr is not None
         while "Listening" not in (line := process.stderr.readline()):
             assert line

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from org_stage import OrgHost, Stage
+from org_harness import Harness, OrgHost
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import FieldInfo, Selection
@@ -25,7 +25,7 @@ def org_host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(org_host: OrgHost) -> Stage:
+def harness(org_host: OrgHost) -> Harness:
     return org_host.fresh()
 
 
@@ -118,34 +118,34 @@ FLAG = ("Enrichment_Requested__c", True)
         (Selection("Contact", ()), 0),
     ],
 )
-def test_records_are_counted_without_reading_them(stage: Stage, selection: Selection, count: int) -> None:
-    stage.leads(2, Enrichment_Requested__c=True, Title="Buyer")
-    stage.leads(1, Enrichment_Requested__c=True)
-    stage.leads(2)
-    crm = stage.ready()
+def test_records_are_counted_without_reading_them(harness: Harness, selection: Selection, count: int) -> None:
+    harness.leads(2, Enrichment_Requested__c=True, Title="Buyer")
+    harness.leads(1, Enrichment_Requested__c=True)
+    harness.leads(2)
+    crm = harness.ready()
     assert crm.count(selection) == count
-    assert stage.count("query") == (0 if selection.ids == () else 1)
+    assert harness.count("query") == (0 if selection.ids == () else 1)
 
 
-def test_ids_are_counted_in_parts(stage: Stage) -> None:
-    ids = stage.leads(3)
+def test_ids_are_counted_in_parts(harness: Harness) -> None:
+    ids = harness.leads(3)
     gone = [f"00Q{number:012d}AAA" for number in range(700)]
-    crm = stage.ready()
+    crm = harness.ready()
     assert crm.count(Selection("Lead", (), ids=(*ids, *ids, *gone))) == 3
-    assert stage.count("query") == 3
+    assert harness.count("query") == 3
 
 
-def test_a_condition_that_cannot_be_understood_is_told(stage: Stage) -> None:
+def test_a_condition_that_cannot_be_understood_is_told(harness: Harness) -> None:
     with pytest.raises(ConfigurationError):
-        stage.ready().count(Selection("Lead", (), where=("Nonsense__c = 1",)))
+        harness.ready().count(Selection("Lead", (), where=("Nonsense__c = 1",)))
 
 
-def read_fields(stage: Stage) -> Mapping[str, FieldInfo]:
-    return stage.ready().describe("Lead").fields
+def read_fields(harness: Harness) -> Mapping[str, FieldInfo]:
+    return harness.ready().describe("Lead").fields
 
 
-def test_the_simulated_org_is_described_alike(stage: Stage) -> None:
-    fields = read_fields(stage)
+def test_the_simulated_org_is_described_alike(harness: Harness) -> None:
+    fields = read_fields(harness)
     assert fields["email"].permissionable
     assert (fields["email"].custom, fields["personal_email__c"].custom) == (False, True)
     assert "Requested" in fields["enrichment__c"].options

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from org_stage import OrgHost, Stage, Wire, token_answer
+from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import DownError
 from connector.crm.interface import Selection, Update
@@ -27,7 +27,7 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
@@ -39,30 +39,30 @@ def everything(crm: SalesforceCrm, selection: Selection) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["before the write", "at the write"])
-def test_1_no_lead_is_reassigned_by_a_write_that_met_an_expired_token(stage: Stage, end: str) -> None:
-    stage.org.assignment_rule_owner = QUEUE
-    lead = stage.lead()
-    crm = stage.ready()
+def test_1_no_lead_is_reassigned_by_a_write_that_met_an_expired_token(harness: Harness, end: str) -> None:
+    harness.org.assignment_rule_owner = QUEUE
+    lead = harness.lead()
+    crm = harness.ready()
     if end == "at the write":
-        stage.arm("update_many", "expire_token")
+        harness.arm("update_many", "expire_token")
     else:
-        stage.site.expire_tokens()
+        harness.site.expire_tokens()
     assert crm.update("Lead", [Update(lead, {"Phone": "+1 415 555 0100"})]) == [None]
-    assert (stage.count("update_many"), stage.count("token")) == (2, 1)
-    record = stage.org.get("Lead", lead)
+    assert (harness.count("update_many"), harness.count("token")) == (2, 1)
+    record = harness.org.get("Lead", lead)
     assert record["Phone"] == "+1 415 555 0100"
-    assert record["OwnerId"] == stage.org.owner_id
+    assert record["OwnerId"] == harness.org.owner_id
 
 
-def test_1_the_constant_headers_are_on_every_request_even_on_the_repeated_one(stage: Stage) -> None:
-    lead = stage.lead()
-    crm = stage.ready()
-    stage.arm("update_many", "expire_token")
-    stage.arm("query", "drop_before")
+def test_1_the_constant_headers_are_on_every_request_even_on_the_repeated_one(harness: Harness) -> None:
+    lead = harness.lead()
+    crm = harness.ready()
+    harness.arm("update_many", "expire_token")
+    harness.arm("query", "drop_before")
     crm.update("Lead", [Update(lead, {"Phone": "1"})])
     everything(crm, Selection("Lead", ("Email",)))
     crm.read("Lead", [lead], ["Email"])
-    data = [arrival for arrival in stage.arrivals if not arrival.is_login]
+    data = [arrival for arrival in harness.arrivals if not arrival.is_login]
     assert len(data) == 6
     assert {arrival.headers.get("sforce-auto-assign") for arrival in data} == {"FALSE"}
     assert {arrival.headers.get("sforce-call-options") for arrival in data} == {"client=crm-enrichment-connector"}
@@ -72,10 +72,10 @@ def test_1_the_constant_headers_are_on_every_request_even_on_the_repeated_one(st
 
 
 @pytest.mark.parametrize("operation", ["update_many", "query", "retrieve_many", "describe"])
-def test_2_a_session_that_is_refused_again_and_again_ends(stage: Stage, operation: str) -> None:
-    lead = stage.lead()
-    crm = stage.ready()
-    stage.arm_forever(operation, "expire_token")
+def test_2_a_session_that_is_refused_again_and_again_ends(harness: Harness, operation: str) -> None:
+    lead = harness.lead()
+    crm = harness.ready()
+    harness.arm_forever(operation, "expire_token")
     calls: dict[str, Callable[[], object]] = {
         "update_many": lambda: crm.update("Lead", [Update(lead, {"Phone": "1"})]),
         "query": lambda: everything(crm, Selection("Lead", ())),
@@ -86,14 +86,14 @@ def test_2_a_session_that_is_refused_again_and_again_ends(stage: Stage, operatio
         crm.describe("Lead")
     with pytest.raises(DownError):
         calls[operation]()
-    assert stage.count(operation) == 2
-    assert stage.count("token") == 1
+    assert harness.count(operation) == 2
+    assert harness.count("token") == 1
 
 
 # -- 4: no time limit anywhere, the token request included; no connection retry -----------------------------------
 
 
-def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_4_every_request_has_time_limits(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(request: httpx.Request) -> tuple[int, object]:
         url = str(request.url)
         if "oauth2" in url:
@@ -106,7 +106,7 @@ def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.Monke
 
     wire = Wire(answer)
     wire.install(monkeypatch)
-    crm = stage.crm(stage.login(instance_url="https://acme.my.salesforce.com"))
+    crm = harness.crm(harness.login(instance_url="https://acme.my.salesforce.com"))
     crm.login()
     crm.read("Lead", ["00QSm0000000001AAA"], ["Email"])
     everything(crm, Selection("Lead", ()))
@@ -122,16 +122,16 @@ def test_4_every_request_has_time_limits(stage: Stage, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("operation", ["token", "limits"])
 def test_4_a_silent_org_is_not_waited_for_without_end(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, operation: str
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     monkeypatch.setattr(transport, "TOTAL_S", 0.3)
-    stage.arm(operation, "delay", seconds=1.0)
-    stage.crm().login()
-    assert (stage.count(operation), len(stage.slept)) == (2, 1)
+    harness.arm(operation, "delay", seconds=1.0)
+    harness.crm().login()
+    assert (harness.count(operation), len(harness.slept)) == (2, 1)
 
 
 def test_4_a_connection_that_does_not_open_is_tried_again_at_once(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect, failures = socket.create_connection, [OSError("refused"), TimeoutError("late")]
 
@@ -141,62 +141,64 @@ def test_4_a_connection_that_does_not_open_is_tried_again_at_once(
         return connect(*args, **options)  # type: ignore[arg-type]  # as it was called
 
     monkeypatch.setattr("socket.create_connection", flaky)
-    stage.crm().login()
+    harness.crm().login()
     assert failures == []
-    assert stage.slept == []
-    assert [arrival.is_login for arrival in stage.arrivals] == [True, False]
+    assert harness.slept == []
+    assert [arrival.is_login for arrival in harness.arrivals] == [True, False]
 
 
-def test_4_an_answer_that_is_lost_is_not_repeated_below_our_own_count(stage: Stage) -> None:
-    crm = stage.ready()
-    stage.arm_forever("query", "drop_after")
+def test_4_an_answer_that_is_lost_is_not_repeated_below_our_own_count(harness: Harness) -> None:
+    crm = harness.ready()
+    harness.arm_forever("query", "drop_after")
     with pytest.raises(DownError):
         everything(crm, Selection("Lead", ()))
-    assert stage.count("query") == 5
-    assert len(stage.slept) == 4
+    assert harness.count("query") == 5
+    assert len(harness.slept) == 4
 
 
 # -- 8: a locator dies with the token that made it ----------------------------------------------------------------
 
 
-def test_8_reading_goes_on_after_a_token_refresh_between_pages(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_8_reading_goes_on_after_a_token_refresh_between_pages(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(site, "PAGE", 100)
-    leads = stage.leads(250)
-    crm = stage.ready()
+    leads = harness.leads(250)
+    crm = harness.ready()
     read: list[str] = []
     for page in crm.select(Selection("Lead", ("Email",))):
         read += [record.id for record in page]
-        stage.site.expire_tokens()
+        harness.site.expire_tokens()
     assert read == leads
-    assert stage.count("query_more") == 0
-    assert stage.count("token") == 2
+    assert harness.count("query_more") == 0
+    assert harness.count("token") == 2
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_8_pages_that_salesforce_cuts_short_are_followed_to_the_end(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, newest_first: bool
 ) -> None:
     """With wide rows Salesforce gives fewer than the query's LIMIT at a time and says `done: false`."""
-    leads = stage.leads(450)
-    stage.leads(1, DoNotCall=True)
+    leads = harness.leads(450)
+    harness.leads(1, DoNotCall=True)
     monkeypatch.setitem(transport.CONSTANT_HEADERS, "Sforce-Query-Options", "batchSize=200")
-    crm = stage.ready()
+    crm = harness.ready()
     found = everything(crm, Selection("Lead", (), flag=("DoNotCall", False), newest_first=newest_first))
     assert found == sorted(leads, reverse=newest_first)
-    assert stage.count("query_more") == 0
+    assert harness.count("query_more") == 0
 
 
 # -- 9: not safe for threads ----------------------------------------------------------------------------------------
 
 
-def test_9_a_client_per_thread_survives_tokens_that_end_under_it(stage: Stage) -> None:
-    leads = stage.leads(4)
+def test_9_a_client_per_thread_survives_tokens_that_end_under_it(harness: Harness) -> None:
+    leads = harness.leads(4)
     failures: list[BaseException] = []
-    expiry = threading.Barrier(len(leads), action=stage.site.expire_tokens, timeout=10)
+    expiry = threading.Barrier(len(leads), action=harness.site.expire_tokens, timeout=10)
 
     def work(lead: str) -> None:
         try:
-            crm = stage.crm()
+            crm = harness.crm()
             crm.login()
             for number in range(10):
                 if number == 5:
@@ -214,15 +216,15 @@ def test_9_a_client_per_thread_survives_tokens_that_end_under_it(stage: Stage) -
     for thread in threads:
         thread.join()
     assert failures == []
-    assert [stage.org.updates_count("Lead", lead) for lead in leads] == [10] * 4
-    assert stage.count("token") == 8
+    assert [harness.org.updates_count("Lead", lead) for lead in leads] == [10] * 4
+    assert harness.count("token") == 8
 
 
-def test_9_one_source_of_tokens_asks_once_for_many_threads(stage: Stage) -> None:
-    session = new_session(stage.url)
-    source = TokenSource(stage.login(), session)
+def test_9_one_source_of_tokens_asks_once_for_many_threads(harness: Harness) -> None:
+    session = new_session(harness.url)
+    source = TokenSource(harness.login(), session)
     first = source.get()
-    stage.site.expire_tokens()
+    harness.site.expire_tokens()
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(source.get(stale=first))) for _ in range(8)]
     for thread in threads:
@@ -232,18 +234,18 @@ def test_9_one_source_of_tokens_asks_once_for_many_threads(stage: Stage) -> None
     session.close()
     assert len(set(found)) == 1
     assert found[0] != first
-    assert stage.count("token") == 2
+    assert harness.count("token") == 2
 
 
 # -- https is forced on every address ---------------------------------------------------------------------------------
 
 
-def test_a_loopback_org_is_spoken_to_in_plain_http(stage: Stage) -> None:
-    lead = stage.lead()
-    crm = stage.ready()
+def test_a_loopback_org_is_spoken_to_in_plain_http(harness: Harness) -> None:
+    lead = harness.lead()
+    crm = harness.ready()
     crm.read("Lead", [lead], ["Email"])
-    assert stage.url.startswith("http://127.0.0.1:")
-    assert [arrival.headers["host"] for arrival in stage.arrivals] == [stage.url.removeprefix("http://")] * 2
+    assert harness.url.startswith("http://127.0.0.1:")
+    assert [arrival.headers["host"] for arrival in harness.arrivals] == [harness.url.removeprefix("http://")] * 2
 
 
 def test_no_other_address_is_ever_spoken_to_in_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,15 +260,15 @@ def test_no_other_address_is_ever_spoken_to_in_plain_http(monkeypatch: pytest.Mo
     assert {str(request.url).split(":", 1)[0] for request in wire.sent} == {"https"}
 
 
-def test_the_environment_cannot_lead_a_session_elsewhere(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_cannot_lead_a_session_elsewhere(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    stage.crm().login()
-    assert len(stage.arrivals) == 2
+    harness.crm().login()
+    assert len(harness.arrivals) == 2
 
 
-def test_a_login_does_not_print_the_librarys_advice(stage: Stage, recwarn: pytest.WarningsRecorder) -> None:
-    stage.arm("token", "status", status=400, errorCode="invalid_grant", message="user hasn't approved this consumer")
+def test_a_login_does_not_print_the_librarys_advice(harness: Harness, recwarn: pytest.WarningsRecorder) -> None:
+    harness.arm("token", "status", status=400, errorCode="invalid_grant", message="user hasn't approved this consumer")
     with pytest.raises(Exception, match="pre-authorise"):
-        stage.crm(Login(stage.url, client_id="sim-client-id", client_secret="sim-client-secret")).login()
+        harness.crm(Login(harness.url, client_id="sim-client-id", client_secret="sim-client-secret")).login()
     assert len(recwarn) == 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 import pytest
-from org_stage import OrgHost, Stage
+from org_harness import Harness, OrgHost
 
 from connector.core.errors import (
     ConfigurationError,
@@ -29,7 +29,7 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
@@ -51,12 +51,12 @@ NEEDED = [name for name in CALLS if name != "limits"]
 NEEDED_READS = [name for name in NEEDED if name != "update_many"]
 
 
-def failing(stage: Stage, operation: str, action: str = "status", **params: object) -> ConnectorError:
+def failing(harness: Harness, operation: str, action: str = "status", **params: object) -> ConnectorError:
     """What a call raises when every request of it is spoilt."""
-    lead, crm = stage.lead(), stage.ready()
+    lead, crm = harness.lead(), harness.ready()
     if operation != "describe":
         crm.describe("Lead")
-    stage.arm_forever(operation, action, **params)
+    harness.arm_forever(operation, action, **params)
     with pytest.raises(ConnectorError) as caught:
         CALLS[operation](crm, lead)
     return caught.value
@@ -94,26 +94,26 @@ PASSING: list[Spoilt] = [
 def test_what_passes_is_tried_again(host: OrgHost, subtests: pytest.Subtests) -> None:
     for (action, params), operation in product(PASSING, READS):
         with subtests.test(action=action, params=params, operation=operation):
-            stage = host.fresh()
-            lead, crm = stage.lead(), stage.ready()
+            harness = host.fresh()
+            lead, crm = harness.lead(), harness.ready()
             if operation != "describe":
                 crm.describe("Lead")
-            stage.arm(operation, action, **params)
+            harness.arm(operation, action, **params)
             CALLS[operation](crm, lead)
-            assert stage.count(operation) == 2
-            (wait,) = stage.slept
+            assert harness.count(operation) == 2
+            (wait,) = harness.slept
             assert 0 < wait <= 21
 
 
 def test_a_write_is_never_repeated_by_itself(host: OrgHost, subtests: pytest.Subtests) -> None:
     for action, params in PASSING:
         with subtests.test(action=action, params=params):
-            stage = host.fresh()
-            lead, crm = stage.lead(), stage.ready()
-            stage.arm("update_many", action, **params)
+            harness = host.fresh()
+            lead, crm = harness.lead(), harness.ready()
+            harness.arm("update_many", action, **params)
             with pytest.raises(PassingError, match="run again"):
                 CALLS["update_many"](crm, lead)
-            assert (stage.count("update_many"), stage.slept) == (1, [])
+            assert (harness.count("update_many"), harness.slept) == (1, [])
 
 
 LASTING: list[Spoilt] = [
@@ -128,20 +128,20 @@ LASTING: list[Spoilt] = [
 def test_what_does_not_pass_stops_the_run_and_keeps_the_queue(host: OrgHost, subtests: pytest.Subtests) -> None:
     for (action, params), operation in product(LASTING, NEEDED_READS):
         with subtests.test(action=action, params=params, operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, action, **params)
+            harness = host.fresh()
+            error = failing(harness, operation, action, **params)
             assert (type(error), error.exit_code) == (DownError, 4)
-            assert stage.count(operation) == ATTEMPTS
-            assert len(stage.slept) == ATTEMPTS - 1
-            assert stage.slept == sorted(stage.slept), "each wait is longer than the one before"
+            assert harness.count(operation) == ATTEMPTS
+            assert len(harness.slept) == ATTEMPTS - 1
+            assert harness.slept == sorted(harness.slept), "each wait is longer than the one before"
 
 
-def test_a_write_whose_answer_was_lost_is_left_to_whoever_compares_again(stage: Stage) -> None:
-    lead, crm = stage.lead(), stage.ready()
-    stage.arm("update_many", "drop_after")
+def test_a_write_whose_answer_was_lost_is_left_to_whoever_compares_again(harness: Harness) -> None:
+    lead, crm = harness.lead(), harness.ready()
+    harness.arm("update_many", "drop_after")
     with pytest.raises(PassingError):
         crm.update("Lead", [Update(lead, {"Phone": "+1 415 555 0100"})])
-    changes = [change.changes for change in stage.org.history("Lead", lead)]
+    changes = [change.changes for change in harness.org.history("Lead", lead)]
     assert changes == [{"Phone": (None, "+1 415 555 0100")}]
 
 
@@ -157,11 +157,11 @@ STOPPING: list[tuple[str, str, str]] = [
 def test_what_stops_the_run_is_not_repeated(host: OrgHost, subtests: pytest.Subtests) -> None:
     for (code, message, advice), operation in product(STOPPING, CALLS):
         with subtests.test(code=code, message=message, advice=advice, operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, status=403, errorCode=code, message=message)
+            harness = host.fresh()
+            error = failing(harness, operation, status=403, errorCode=code, message=message)
             assert (type(error), error.exit_code) == (QuotaError, 4)
             assert advice in str(error)
-            assert (stage.count(operation), stage.slept) == (1, [])
+            assert (harness.count(operation), harness.slept) == (1, [])
 
 
 def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(
@@ -169,11 +169,11 @@ def test_too_many_long_requests_at_a_time_is_not_called_the_days_quota(
 ) -> None:
     for operation in READS:
         with subtests.test(operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=CONCURRENT)
+            harness = host.fresh()
+            error = failing(harness, operation, status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message=CONCURRENT)
             assert type(error) is QuotaError
             assert "daily" not in str(error)
-            assert stage.count(operation) == ATTEMPTS
+            assert harness.count(operation) == ATTEMPTS
 
 
 ADMINS: list[tuple[int, str]] = [
@@ -192,20 +192,20 @@ ADMINS: list[tuple[int, str]] = [
 def test_what_an_admin_must_correct(host: OrgHost, subtests: pytest.Subtests) -> None:
     for (status, code), operation in product(ADMINS, NEEDED):
         with subtests.test(status=status, code=code, operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, status=status, errorCode=code, message="No such column 'Foo__c'")
+            harness = host.fresh()
+            error = failing(harness, operation, status=status, errorCode=code, message="No such column 'Foo__c'")
             assert (type(error), error.exit_code) == (ConfigurationError, 2)
-            assert (stage.count(operation), stage.slept) == (1, [])
+            assert (harness.count(operation), harness.slept) == (1, [])
             if status == 400:
                 assert code in str(error)
                 assert "Foo__c" in str(error)
 
 
-def test_a_retired_version_names_the_setting(stage: Stage) -> None:
+def test_a_retired_version_names_the_setting(harness: Harness) -> None:
     with pytest.raises(ConfigurationError, match="SALESFORCE_API_VERSION"):
-        stage.crm(version="20.0").login()
+        harness.crm(version="20.0").login()
     with pytest.raises(ConfigurationError):
-        stage.crm(version="99.0").login()
+        harness.crm(version="99.0").login()
 
 
 UNKNOWN_STATUSES = [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 431, 451]
@@ -214,12 +214,12 @@ UNKNOWN_STATUSES = [300, 400, 405, 409, 411, 412, 413, 414, 415, 416, 417, 428, 
 def test_an_unknown_refusal_of_a_write_is_one_of_its_rows(host: OrgHost, subtests: pytest.Subtests) -> None:
     for status in UNKNOWN_STATUSES:
         with subtests.test(status=status):
-            stage = host.fresh()
-            lead, crm = stage.lead(), stage.ready()
-            stage.arm_forever("update_many", "status", status=status, errorCode="SOMETHING_NEW", message=WORDS)
+            harness = host.fresh()
+            lead, crm = harness.lead(), harness.ready()
+            harness.arm_forever("update_many", "status", status=status, errorCode="SOMETHING_NEW", message=WORDS)
             answers = CALLS["update_many"](crm, lead)
             assert answers == [Rejection(ErrorClass.AUTOMATION, (RowError("SOMETHING_NEW"),))]
-            assert (stage.count("update_many"), stage.slept) == (1, [])
+            assert (harness.count("update_many"), harness.slept) == (1, [])
 
 
 def test_an_unknown_refusal_names_its_code_and_is_never_run_again_later(
@@ -227,15 +227,15 @@ def test_an_unknown_refusal_names_its_code_and_is_never_run_again_later(
 ) -> None:
     for code, status, operation in product(("SOMETHING_NEW", "JSON_PARSER_ERROR"), UNKNOWN_STATUSES, NEEDED_READS):
         with subtests.test(code=code, status=status, operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+            harness = host.fresh()
+            error = failing(harness, operation, status=status, errorCode=code, message=WORDS)
             assert type(error) is CrmRefusedError
             assert error.code == code
             assert f"HTTP {status}, {code}" in str(error)
             assert "value … of … is not good" in str(error)
             assert "run again" not in str(error)
             assert not any(value in str(error) for value in PRIVATE)
-            assert (stage.count(operation), stage.slept) == (1, [])
+            assert (harness.count(operation), harness.slept) == (1, [])
 
 
 def test_an_unknown_refusal_of_the_first_request_is_a_matter_of_configuration(
@@ -243,13 +243,13 @@ def test_an_unknown_refusal_of_the_first_request_is_a_matter_of_configuration(
 ) -> None:
     for operation in NEEDED:
         with subtests.test(operation=operation):
-            stage = host.fresh()
-            lead, crm = stage.lead(), stage.crm()
+            harness = host.fresh()
+            lead, crm = harness.lead(), harness.crm()
             for name in ("limits", *NEEDED):
-                stage.arm_forever(name, "status", status=415, errorCode="UNSUPPORTED_MEDIA_TYPE", message=WORDS)
+                harness.arm_forever(name, "status", status=415, errorCode="UNSUPPORTED_MEDIA_TYPE", message=WORDS)
             with pytest.raises(ConfigurationError, match="HTTP 415, UNSUPPORTED_MEDIA_TYPE"):
                 CALLS[operation](crm, lead)
-            assert stage.slept == []
+            assert harness.slept == []
 
 
 QUOTING: list[tuple[int, str]] = [
@@ -265,6 +265,6 @@ QUOTING: list[tuple[int, str]] = [
 def test_no_error_quotes_an_answer(host: OrgHost, subtests: pytest.Subtests) -> None:
     for (status, code), operation in product(QUOTING, NEEDED):
         with subtests.test(status=status, code=code, operation=operation):
-            stage = host.fresh()
-            error = failing(stage, operation, status=status, errorCode=code, message=WORDS)
+            harness = host.fresh()
+            error = failing(harness, operation, status=status, errorCode=code, message=WORDS)
             assert not any(value in str(error) for value in (*PRIVATE, "00Q", "00D", "Okafor", "sim-client-secret"))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from org_stage import CLIENT_ID, SECRET, OrgHost, Stage, Wire, token_answer
+from org_harness import CLIENT_ID, SECRET, Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError
 from connector.crm.salesforce import Login, SalesforceCrm
@@ -33,7 +33,7 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
@@ -62,9 +62,9 @@ def refused(crm: SalesforceCrm) -> ConnectorError:
 # -- ways that work --------------------------------------------------------------------------------------------
 
 
-def test_client_credentials(stage: Stage) -> None:
-    stage.crm().login()
-    login, limits = stage.arrivals
+def test_client_credentials(harness: Harness) -> None:
+    harness.crm().login()
+    login, limits = harness.arrivals
     assert (login.method, login.path, login.form) == (
         "POST",
         "/services/oauth2/token",
@@ -74,32 +74,32 @@ def test_client_credentials(stage: Stage) -> None:
     assert limits.headers["authorization"].startswith("Bearer 00D")
 
 
-def test_jwt_bearer(stage: Stage, key: RSAPrivateKey, key_file: Path) -> None:
-    stage.site.login.jwt_public_key = public(key)
-    stage.crm(stage.jwt_login(key_file)).login()
-    assertion = stage.arrivals[0].form["assertion"]
+def test_jwt_bearer(harness: Harness, key: RSAPrivateKey, key_file: Path) -> None:
+    harness.site.login.jwt_public_key = public(key)
+    harness.crm(harness.jwt_login(key_file)).login()
+    assertion = harness.arrivals[0].form["assertion"]
     claims = json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))
     assert (claims["iss"], claims["sub"]) == (CLIENT_ID, "integration@example.com")
     assert claims["aud"] == "https://login.salesforce.com"
 
 
-def test_an_existing_token(stage: Stage) -> None:
-    stage.site.accept_token("a-token-from-elsewhere")
-    crm = stage.crm(Login(stage.url, access_token="a-token-from-elsewhere"))
+def test_an_existing_token(harness: Harness) -> None:
+    harness.site.accept_token("a-token-from-elsewhere")
+    crm = harness.crm(Login(harness.url, access_token="a-token-from-elsewhere"))
     crm.login()
-    assert stage.count("token") == 0
-    assert stage.arrivals[0].headers["authorization"] == "Bearer a-token-from-elsewhere"
+    assert harness.count("token") == 0
+    assert harness.arrivals[0].headers["authorization"] == "Bearer a-token-from-elsewhere"
 
 
-def test_a_token_that_ends_is_replaced_without_a_word(stage: Stage) -> None:
-    lead = stage.lead()
-    crm = stage.ready()
-    stage.site.expire_tokens()
+def test_a_token_that_ends_is_replaced_without_a_word(harness: Harness) -> None:
+    lead = harness.lead()
+    crm = harness.ready()
+    harness.site.expire_tokens()
     found = crm.read("Lead", [lead], ["LastName"])[lead]
     assert found is not None
     assert found.values["LastName"] == "Okafor"
-    assert (stage.count("token"), stage.slept) == (1, [])
-    tokens = {a.headers["authorization"] for a in stage.arrivals if not a.is_login}
+    assert (harness.count("token"), harness.slept) == (1, [])
+    tokens = {a.headers["authorization"] for a in harness.arrivals if not a.is_login}
     assert len(tokens) == 2
 
 
@@ -113,36 +113,36 @@ def test_a_token_that_ends_is_replaced_without_a_word(stage: Stage) -> None:
         ({"client_id": "somebody-else"}, "SALESFORCE_CLIENT_ID"),
     ],
 )
-def test_wrong_client_credentials(stage: Stage, changes: dict[str, object], setting: str) -> None:
-    error = refused(stage.crm(stage.login(**changes)))
+def test_wrong_client_credentials(harness: Harness, changes: dict[str, object], setting: str) -> None:
+    error = refused(harness.crm(harness.login(**changes)))
     assert (type(error), error.exit_code) == (ConfigurationError, 2)
     assert setting in str(error)
     assert "wrong-secret" not in str(error)
     assert "somebody-else" not in str(error)
-    assert (stage.count("token"), stage.slept) == (1, [])
+    assert (harness.count("token"), harness.slept) == (1, [])
 
 
-def test_a_login_refused_later_leaves_the_queue(stage: Stage) -> None:
-    crm = stage.ready()
-    stage.site.expire_tokens()
-    stage.site.clients.clear()
+def test_a_login_refused_later_leaves_the_queue(harness: Harness) -> None:
+    crm = harness.ready()
+    harness.site.expire_tokens()
+    harness.site.clients.clear()
     error = refused(crm)
     assert (type(error), error.exit_code) == (DownError, 4)
 
 
-def test_a_given_token_cannot_be_renewed(stage: Stage) -> None:
-    error = refused(stage.crm(Login(stage.url, access_token="expired-token")))
+def test_a_given_token_cannot_be_renewed(harness: Harness) -> None:
+    error = refused(harness.crm(Login(harness.url, access_token="expired-token")))
     assert type(error) is ConfigurationError
     assert "SALESFORCE_ACCESS_TOKEN" in str(error)
     assert "expired-token" not in str(error)
 
-    stage.site.accept_token("good-token")
-    crm = stage.ready(login=Login(stage.url, access_token="good-token"))
-    stage.site.expire_tokens()
+    harness.site.accept_token("good-token")
+    crm = harness.ready(login=Login(harness.url, access_token="good-token"))
+    harness.site.expire_tokens()
     later = refused(crm)
     assert type(later) is DownError
     assert "SALESFORCE_ACCESS_TOKEN" in str(later)
-    assert stage.count("token") == 0
+    assert harness.count("token") == 0
 
 
 @pytest.mark.parametrize(
@@ -153,23 +153,23 @@ def test_a_given_token_cannot_be_renewed(stage: Stage) -> None:
     ],
 )
 def test_a_refused_assertion(
-    stage: Stage, key: RSAPrivateKey, key_file: Path, changes: dict[str, object], advice: str
+    harness: Harness, key: RSAPrivateKey, key_file: Path, changes: dict[str, object], advice: str
 ) -> None:
-    stage.site.login.jwt_public_key = public(key)
-    error = refused(stage.crm(stage.jwt_login(key_file, **changes)))
+    harness.site.login.jwt_public_key = public(key)
+    error = refused(harness.crm(harness.jwt_login(key_file, **changes)))
     assert type(error) is ConfigurationError
     assert advice in str(error)
     assert "stranger" not in str(error)
 
 
-def test_a_key_that_belongs_to_another_certificate(stage: Stage, key_file: Path) -> None:
-    stage.site.login.jwt_public_key = public(generate_private_key(public_exponent=65_537, key_size=2_048))
-    assert type(refused(stage.crm(stage.jwt_login(key_file)))) is ConfigurationError
+def test_a_key_that_belongs_to_another_certificate(harness: Harness, key_file: Path) -> None:
+    harness.site.login.jwt_public_key = public(generate_private_key(public_exponent=65_537, key_size=2_048))
+    assert type(refused(harness.crm(harness.jwt_login(key_file)))) is ConfigurationError
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "binary", "public", "elliptic", "passphrase"])
 def test_a_key_file_that_cannot_be_used_is_a_setting_to_correct(
-    stage: Stage, key: RSAPrivateKey, tmp_path: Path, kind: str
+    harness: Harness, key: RSAPrivateKey, tmp_path: Path, kind: str
 ) -> None:
     path = tmp_path / "server.key"
     contents = {
@@ -182,22 +182,22 @@ def test_a_key_file_that_cannot_be_used_is_a_setting_to_correct(
     }
     if kind in contents:
         path.write_bytes(contents[kind])
-    error = refused(stage.crm(stage.jwt_login(tmp_path if kind == "folder" else path)))
+    error = refused(harness.crm(harness.jwt_login(tmp_path if kind == "folder" else path)))
     assert (type(error), error.exit_code) == (ConfigurationError, 2)
     assert "SALESFORCE_PRIVATE_KEY_FILE" in str(error)
     assert "PRIVATE KEY-----" not in str(error)
-    assert stage.arrivals == []
+    assert harness.arrivals == []
 
 
-def test_an_org_that_cannot_be_reached(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_org_that_cannot_be_reached(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> object:
         raise OSError("no route to host")
 
     monkeypatch.setattr("socket.create_connection", unreachable)
-    error = refused(stage.crm())
+    error = refused(harness.crm())
     assert (type(error), error.exit_code) == (DownError, 4)
     assert "SALESFORCE_INSTANCE_URL" in str(error)
-    assert len(stage.slept) == 4
+    assert len(harness.slept) == 4
 
 
 TROUBLE: list[tuple[str, dict[str, object]]] = [
@@ -215,13 +215,13 @@ def test_trouble_at_the_token_endpoint_passes(host: OrgHost, subtests: pytest.Su
     """A maintenance page instead of a token must not send an admin looking for a wrong secret."""
     for action, params in TROUBLE:
         with subtests.test(action=action, params=params):
-            stage = host.fresh()
-            stage.arm("token", action, **params)
-            stage.crm().login()
-            assert (stage.count("token"), len(stage.slept)) == (2, 1)
+            harness = host.fresh()
+            harness.arm("token", action, **params)
+            harness.crm().login()
+            assert (harness.count("token"), len(harness.slept)) == (2, 1)
 
-            stage.arm_forever("token", action, **params)
-            error = refused(stage.crm())
+            harness.arm_forever("token", action, **params)
+            error = refused(harness.crm())
             assert (type(error), error.exit_code) == (DownError, 4)
 
 
@@ -250,11 +250,11 @@ ODD: list[tuple[int, object, type[ConnectorError]]] = [
 
 
 def answer_oddly(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: type[ConnectorError]
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: type[ConnectorError]
 ) -> None:
     wire = Wire(lambda _: (status, body))
     wire.install(monkeypatch)
-    error = refused(stage.crm(stage.login(instance_url="https://acme.my.salesforce.com")))
+    error = refused(harness.crm(harness.login(instance_url="https://acme.my.salesforce.com")))
     assert type(error) is expected
     assert "ada@example.com" not in str(error)
     assert SECRET not in str(error)
@@ -299,11 +299,11 @@ def test_other_addresses_are_refused_with_the_way_to_find_the_right_one(
 ) -> None:
     for url in OTHER_ADDRESSES:
         with subtests.test(url=url):
-            stage = host.fresh()
+            harness = host.fresh()
             with pytest.raises(ConfigurationError, match="SALESFORCE_INSTANCE_URL must be the org's My Domain"):
                 domain_of(url)
-            assert type(refused(stage.crm(stage.login(instance_url=url)))) is ConfigurationError
-            assert stage.slept == []
+            assert type(refused(harness.crm(harness.login(instance_url=url)))) is ConfigurationError
+            assert harness.slept == []
 
 
 AUDIENCES: list[tuple[str, str]] = [
@@ -322,15 +322,15 @@ def test_the_token_is_asked_for_at_the_orgs_own_address(
 ) -> None:
     for url, audience in AUDIENCES:
         with subtests.test(url=url, audience=audience), pytest.MonkeyPatch.context() as monkeypatch:
-            stage = host.fresh()
+            harness = host.fresh()
 
             def answer(request: httpx.Request) -> tuple[int, object]:
                 return 200, token_answer() if "oauth2" in str(request.url) else {"DailyApiRequests": {}}
 
             wire = Wire(answer)
             wire.install(monkeypatch)
-            stage.crm(stage.jwt_login(key_file, instance_url=url)).login()
-            stage.crm(stage.login(instance_url=url)).login()
+            harness.crm(harness.jwt_login(key_file, instance_url=url)).login()
+            harness.crm(harness.login(instance_url=url)).login()
             assert [str(request.url) for request in wire.sent] == [
                 f"{url}/services/oauth2/token",
                 f"{url}/services/data/v67.0/limits/",
@@ -340,12 +340,12 @@ def test_the_token_is_asked_for_at_the_orgs_own_address(
             assert claims["aud"] == audience
 
 
-def test_the_audience_can_be_set(stage: Stage, monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
+def test_the_audience_can_be_set(harness: Harness, monkeypatch: pytest.MonkeyPatch, key_file: Path) -> None:
     wire = Wire(lambda request: (200, token_answer() if "oauth2" in str(request.url) else {}))
     wire.install(monkeypatch)
     audience = "https://acme.my.site.com/portal"
-    login = stage.jwt_login(key_file, instance_url="https://acme.my.salesforce.com", jwt_audience=audience)
-    stage.crm(login).login()
+    login = harness.jwt_login(key_file, instance_url="https://acme.my.salesforce.com", jwt_audience=audience)
+    harness.crm(login).login()
     assertion = wire.sent[0].content.decode().partition("assertion=")[2].partition("&")[0]
     assert json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "=="))["aud"] == audience
 

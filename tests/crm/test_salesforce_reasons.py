@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from org_stage import OrgHost, Stage
+from org_harness import Harness, OrgHost
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Selection
@@ -27,7 +27,7 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
@@ -112,11 +112,11 @@ def test_literals_of_texts_that_never_end() -> None:
 
 
 @pytest.mark.parametrize("values", [("Roe", "Jane Roe"), ("O\\'Hara", "x"), ("ada@example.com", "(555) 0100")])
-def test_a_bad_condition_shows_the_column_and_no_value(stage: Stage, values: tuple[str, str]) -> None:
+def test_a_bad_condition_shows_the_column_and_no_value(harness: Harness, values: tuple[str, str]) -> None:
     condition = f"LastName = '{values[0]}' AND Citty = '{values[1]}'"
-    crm = stage.ready()
+    crm = harness.ready()
     reason = f"No such column 'Citty' on entity 'Lead'.{HINT}"
-    stage.arm("query", "status", status=400, errorCode="INVALID_FIELD", message=echoed(condition, reason))
+    harness.arm("query", "status", status=400, errorCode="INVALID_FIELD", message=echoed(condition, reason))
     with pytest.raises(ConfigurationError) as caught:
         crm.check_condition("Lead", condition)
     assert str(caught.value) == "Salesforce refuses the condition (INVALID_FIELD): No such column 'Citty' on Lead"

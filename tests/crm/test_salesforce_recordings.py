@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import recordings
-from org_stage import OrgHost, Stage, Wire, token_answer
+from org_harness import Harness, OrgHost, Wire, token_answer
 from ruamel.yaml import YAML
 
 from connector.core.errors import ConfigurationError, ConnectorError, CrmRefusedError, DownError
@@ -28,11 +28,11 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
-def client_for(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> SalesforceCrm:
+def client_for(harness: Harness, monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> SalesforceCrm:
     """A client that has logged in to an org whose every answer is this one."""
 
     def answer(request: httpx.Request) -> tuple[int, object]:
@@ -41,7 +41,7 @@ def client_for(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, body:
         return (200, {}) if "limits" in str(request.url) else (status, body)
 
     Wire(answer).install(monkeypatch)
-    crm = stage.crm(stage.login(instance_url=ORG))
+    crm = harness.crm(harness.login(instance_url=ORG))
     crm.login()
     return crm
 
@@ -104,13 +104,13 @@ def error_lists() -> list[tuple[str, list[dict[str, Any]]]]:
     return found
 
 
-def test_every_recorded_page_of_records_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_recorded_page_of_records_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
     for page in pages():
         rows = [row for row in page["records"] if isinstance(row, dict) and row.get("Id")]
         if len(rows) != len(page["records"]) or not rows:
             continue
-        crm = client_for(stage, monkeypatch, 200, page | {"done": True})
+        crm = client_for(harness, monkeypatch, 200, page | {"done": True})
         first = next(iter(crm.select(Selection("Contact", ("Name",)))))
         assert [record.id[:15] for record in first] == [str(row["Id"])[:15] for row in rows]
         read += len(rows)
@@ -119,12 +119,12 @@ def test_every_recorded_page_of_records_is_read(stage: Stage, monkeypatch: pytes
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_every_recorded_error_becomes_a_message_without_its_values(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     found = error_lists()
     assert len(found) >= 8
     for name, body in found:
-        crm = client_for(stage, monkeypatch, status, body)
+        crm = client_for(harness, monkeypatch, status, body)
         with pytest.raises(ConnectorError) as caught:
             crm.check_condition("Lead", "LastName = 'Roe'")
         assert isinstance(caught.value, ConfigurationError | CrmRefusedError | DownError), name
@@ -133,10 +133,10 @@ def test_every_recorded_error_becomes_a_message_without_its_values(
             assert body[0]["errorCode"] in str(caught.value), name
 
 
-def test_the_recorded_reasons_are_shown_in_salesforces_words(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recorded_reasons_are_shown_in_salesforces_words(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
     for name in ("unknown-field", "unknown-object", "invalid-field-upsert"):
-        crm = client_for(stage, monkeypatch, 400, recordings.body(f"amp-labs-connectors/test/{name}.json"))
+        crm = client_for(harness, monkeypatch, 400, recordings.body(f"amp-labs-connectors/test/{name}.json"))
         with pytest.raises(ConfigurationError) as caught:
             crm.check_condition("Lead", "A = 1")
         shown[name] = str(caught.value).partition("): ")[2]
@@ -154,33 +154,33 @@ def test_the_recorded_refused_logins_have_a_remedy(name: str, advice: str) -> No
     assert advice in str(refused_login(body["error"], body["error_description"]))
 
 
-def test_a_recorded_expired_session_is_renewed_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    crm = client_for(stage, monkeypatch, 401, recordings.body("restforce/expired_session_response.json"))
+def test_a_recorded_expired_session_is_renewed_once(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    crm = client_for(harness, monkeypatch, 401, recordings.body("restforce/expired_session_response.json"))
     with pytest.raises(DownError, match="HTTP 401, INVALID_SESSION_ID"):
         crm.describe("Lead")
 
 
 @pytest.mark.parametrize("name", ["Lead", "Contact", "Account", "Custom__c"])
-def test_every_recorded_describe_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_recorded_describe_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = recordings.folder() / f"cumulusci/tests/shared_cassettes/GET_sobjects_{name}_describe.yaml"
     document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     text = document["response"]["body"]["string"]
     body = json.loads(text) if isinstance(text, str) else text
-    found = client_for(stage, monkeypatch, 200, body).describe(name)
+    found = client_for(harness, monkeypatch, 200, body).describe(name)
     assert found.get("id") is not None
     assert len(found.fields) == len(body["fields"])
 
 
-def test_the_recorded_limits_give_the_quota(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recorded_limits_give_the_quota(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = next(body for *_, body, _ in exchanges(f"{NANGO}/get-limits.test.json") if "DailyApiRequests" in body)
     daily = limits["DailyApiRequests"]
     Wire(lambda request: (200, token_answer() if "oauth2" in str(request.url) else limits)).install(monkeypatch)
-    crm = stage.crm(stage.login(instance_url=ORG))
+    crm = harness.crm(harness.login(instance_url=ORG))
     crm.login()
     assert (crm.usage().daily_used, crm.usage().daily_limit) == (daily["Max"] - daily["Remaining"], daily["Max"])
 
 
-def test_every_recorded_usage_header_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_recorded_usage_header_is_read(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {
         headers["sforce-limit-info"]
         for path in sorted((recordings.folder() / NANGO).glob("*.json"))
@@ -193,15 +193,17 @@ def test_every_recorded_usage_header_is_read(stage: Stage, monkeypatch: pytest.M
             lambda request: (200, token_answer() if "oauth2" in str(request.url) else {}),
             {"Sforce-Limit-Info": header},
         ).install(monkeypatch)
-        crm = stage.crm(stage.login(instance_url=ORG))
+        crm = harness.crm(harness.login(instance_url=ORG))
         crm.login()
         assert crm.usage().daily_limit == int(header.partition("/")[2])
 
 
-def test_recorded_answers_of_collections_are_judged_row_by_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_answers_of_collections_are_judged_row_by_row(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = "amp-labs-connectors/test/batch/update/contacts"
     for name in ("err-each-no-ids", "partial-but-allOrNone", "success"):
         rows = recordings.body(f"{folder}/{name}.json")
-        crm = client_for(stage, monkeypatch, 200, rows)
+        crm = client_for(harness, monkeypatch, 200, rows)
         answers = crm.update("Contact", [Update(LEAD, {}) for _ in rows])
         assert [answer is None for answer in answers] == [row["success"] for row in rows]

@@ -7,7 +7,7 @@ from itertools import product
 
 import httpx
 import pytest
-from org_stage import OrgHost, Stage, Wire, token_answer
+from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError, StopError
 from connector.crm.interface import ObjectInfo, Selection, Update
@@ -27,12 +27,12 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
 def wired(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, answer: Answer, headers: Mapping[str, str] | None = None
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, answer: Answer, headers: Mapping[str, str] | None = None
 ) -> tuple[SalesforceCrm, Wire]:
     """A client of an org that answers by a function; its token requests succeed."""
 
@@ -41,7 +41,7 @@ def wired(
 
     wire = Wire(answer_all, headers or {})
     wire.install(monkeypatch)
-    return stage.crm(stage.login(instance_url=ORG)), wire
+    return harness.crm(harness.login(instance_url=ORG)), wire
 
 
 def raised(do: Callable[[], object]) -> ConnectorError:
@@ -93,13 +93,13 @@ REFUSED = [
 def test_each_refused_login_has_its_own_remedy(host: OrgHost, subtests: pytest.Subtests) -> None:
     for code, description, remedy in REFUSED:
         with subtests.test(code=code, description=description, remedy=remedy):
-            stage = host.fresh()
-            stage.arm("token", "status", status=400, errorCode=code, message=description)
-            error = raised(stage.crm().login)
+            harness = host.fresh()
+            harness.arm("token", "status", status=400, errorCode=code, message=description)
+            error = raised(harness.crm().login)
             assert (type(error), error.exit_code) == (ConfigurationError, 2)
             assert remedy in str(error)
             assert code in str(error)
-            assert (stage.count("token"), stage.slept) == (1, [])
+            assert (harness.count("token"), harness.slept) == (1, [])
 
 
 TOO_MANY: list[tuple[str, str]] = [
@@ -113,9 +113,9 @@ TOO_MANY: list[tuple[str, str]] = [
 def test_too_many_logins_stop_the_run_and_name_no_setting(host: OrgHost, subtests: pytest.Subtests) -> None:
     for code, description in TOO_MANY:
         with subtests.test(code=code, description=description):
-            stage = host.fresh()
-            stage.arm("token", "status", status=400, errorCode=code, message=description)
-            error = raised(stage.crm().login)
+            harness = host.fresh()
+            harness.arm("token", "status", status=400, errorCode=code, message=description)
+            error = raised(harness.crm().login)
             assert isinstance(error, StopError)
             assert error.exit_code == 4
             assert "login rate exceeded" in str(error)
@@ -133,23 +133,25 @@ def test_a_description_is_shown_without_what_it_quotes() -> None:
     assert "no app … for … (…), secret …" in str(error)
 
 
-def test_a_login_refused_by_a_rule_after_it_worked_leaves_the_queue(stage: Stage) -> None:
-    crm = stage.ready()
-    stage.site.expire_tokens()
-    stage.arm("token", "status", status=400, errorCode="invalid_grant", message="ip restricted")
+def test_a_login_refused_by_a_rule_after_it_worked_leaves_the_queue(harness: Harness) -> None:
+    crm = harness.ready()
+    harness.site.expire_tokens()
+    harness.arm("token", "status", status=400, errorCode="invalid_grant", message="ip restricted")
     error = raised(lambda: crm.describe("Lead"))
     assert (type(error), error.exit_code) == (DownError, 4)
     assert "Network Access" in str(error)
 
 
-def test_a_fresh_token_that_every_request_refuses_lacks_the_scope(stage: Stage) -> None:
+def test_a_fresh_token_that_every_request_refuses_lacks_the_scope(harness: Harness) -> None:
     for operation in ("limits", "describe", "query"):
-        stage.arm_forever(operation, "status", status=401, errorCode="INVALID_SESSION_ID", message="not valid for API")
-    error = raised(stage.crm().login)
+        harness.arm_forever(
+            operation, "status", status=401, errorCode="INVALID_SESSION_ID", message="not valid for API"
+        )
+    error = raised(harness.crm().login)
     assert (type(error), error.exit_code) == (ConfigurationError, 2)
     assert "Manage user data via APIs (api)" in str(error)
     assert "HTTP 401, INVALID_SESSION_ID" in str(error)
-    assert (stage.count("token"), stage.count("limits"), stage.slept) == (2, 2, [])
+    assert (harness.count("token"), harness.count("limits"), harness.slept) == (2, 2, [])
 
 
 # -- the limits, which are useful and not needed -----------------------------------------------------------------
@@ -169,18 +171,18 @@ NO_LIMITS: list[tuple[int, str]] = [
 def test_limits_that_cannot_be_read_stop_nothing(host: OrgHost, subtests: pytest.Subtests) -> None:
     for status, code in NO_LIMITS:
         with subtests.test(status=status, code=code):
-            stage = host.fresh()
-            lead = stage.lead()
-            stage.arm_forever("limits", "status", status=status, errorCode=code)
-            crm = stage.crm()
+            harness = host.fresh()
+            lead = harness.lead()
+            harness.arm_forever("limits", "status", status=status, errorCode=code)
+            crm = harness.crm()
             crm.login()
             assert crm.read("Lead", [lead], ["Email"])[lead] is not None
             assert crm.usage().daily_limit == 15_000, "the header of any answer has the quota"
 
 
-def test_the_quota_of_a_refused_limits_request_is_kept_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quota_of_a_refused_limits_request_is_kept_too(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {"Sforce-Limit-Info": "api-usage=850/1000"}
-    crm, wire = wired(stage, monkeypatch, lambda _: (403, error_body("INSUFFICIENT_ACCESS")), headers)
+    crm, wire = wired(harness, monkeypatch, lambda _: (403, error_body("INSUFFICIENT_ACCESS")), headers)
     with pytest.raises(QuotaError, match="850 of 1000"):
         crm.login()
     with pytest.raises(QuotaError):
@@ -189,9 +191,9 @@ def test_the_quota_of_a_refused_limits_request_is_kept_too(stage: Stage, monkeyp
 
 
 @pytest.mark.parametrize("code", ["REQUEST_LIMIT_EXCEEDED", "API_DISABLED_FOR_ORG"])
-def test_limits_refused_for_the_whole_org_stop_the_run(stage: Stage, code: str) -> None:
-    stage.arm_forever("limits", "status", status=403, errorCode=code)
-    assert type(raised(stage.crm().login)) is QuotaError
+def test_limits_refused_for_the_whole_org_stop_the_run(harness: Harness, code: str) -> None:
+    harness.arm_forever("limits", "status", status=403, errorCode=code)
+    assert type(raised(harness.crm().login)) is QuotaError
 
 
 USAGE: list[tuple[str, tuple[int, int] | None]] = [
@@ -213,8 +215,8 @@ USAGE: list[tuple[str, tuple[int, int] | None]] = [
 def test_the_usage_header_in_odd_forms(host: OrgHost, subtests: pytest.Subtests) -> None:
     for header, quota in USAGE:
         with subtests.test(header=header, quota=quota), pytest.MonkeyPatch.context() as monkeypatch:
-            stage = host.fresh()
-            crm, _ = wired(stage, monkeypatch, lambda _: (200, {}), {"Sforce-Limit-Info": header})
+            harness = host.fresh()
+            crm, _ = wired(harness, monkeypatch, lambda _: (200, {}), {"Sforce-Limit-Info": header})
             crm.login()
             used = (crm.usage().daily_used, crm.usage().daily_limit)
             assert used == (quota or (None, None))
@@ -223,8 +225,8 @@ def test_the_usage_header_in_odd_forms(host: OrgHost, subtests: pytest.Subtests)
 # -- versions ----------------------------------------------------------------------------------------------------
 
 
-def test_a_version_newer_than_the_org_is_named_with_those_it_offers(stage: Stage) -> None:
-    error = raised(stage.crm(version="99.0").login)
+def test_a_version_newer_than_the_org_is_named_with_those_it_offers(harness: Harness) -> None:
+    error = raised(harness.crm(version="99.0").login)
     assert isinstance(error, ConfigurationError)
     assert "this org does not know API version 99.0; set SALESFORCE_API_VERSION (it offers 31.0 to " in str(error)
 
@@ -232,13 +234,13 @@ def test_a_version_newer_than_the_org_is_named_with_those_it_offers(stage: Stage
 VERSIONS: list[object] = [None, b"<html>no</html>", 5, [], [{"version": "66.0"}, {"version": "x"}, 7]]
 
 
-def refuse_the_version(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, versions: object) -> None:
+def refuse_the_version(harness: Harness, monkeypatch: pytest.MonkeyPatch, status: int, versions: object) -> None:
     def answer(request: httpx.Request) -> tuple[int, object]:
         if request.url.path.rstrip("/") == "/services/data" and versions is not None:
             return 200, versions
         return status, error_body("NOT_FOUND", "The requested resource does not exist")
 
-    crm, wire = wired(stage, monkeypatch, answer)
+    crm, wire = wired(harness, monkeypatch, answer)
     error = raised(crm.login)
     assert error.exit_code == 2
     assert "this org does not know API version 67.0; set SALESFORCE_API_VERSION" in str(error)
@@ -253,9 +255,9 @@ def test_a_version_that_every_path_refuses(host: OrgHost, subtests: pytest.Subte
             refuse_the_version(host.fresh(), monkeypatch, status, versions)
 
 
-def test_an_unknown_object_is_not_taken_for_an_unknown_version(stage: Stage) -> None:
-    stage.arm_forever("limits", "status", status=403, errorCode="INSUFFICIENT_ACCESS")
-    crm = stage.crm()
+def test_an_unknown_object_is_not_taken_for_an_unknown_version(harness: Harness) -> None:
+    harness.arm_forever("limits", "status", status=403, errorCode="INSUFFICIENT_ACCESS")
+    crm = harness.crm()
     crm.login()
     error = raised(lambda: crm.describe("Nonsense__c"))
     assert "object Nonsense__c" in str(error)
@@ -267,7 +269,7 @@ def test_an_unknown_object_is_not_taken_for_an_unknown_version(stage: Stage) -> 
 NEW = "https://acme-new.my.salesforce.com/services/oauth2/token?secret=x"
 
 
-def rename_the_domain(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int, at: str) -> None:
+def rename_the_domain(harness: Harness, monkeypatch: pytest.MonkeyPatch, status: int, at: str) -> None:
     def answer(request: httpx.Request) -> tuple[int, object]:
         if at in str(request.url):
             return status, b""
@@ -275,7 +277,7 @@ def rename_the_domain(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int
 
     wire = Wire(answer, {"Location": NEW})
     wire.install(monkeypatch)
-    crm = stage.crm(stage.login(instance_url=ORG))
+    crm = harness.crm(harness.login(instance_url=ORG))
 
     def everything() -> None:
         crm.login()
@@ -291,7 +293,7 @@ def rename_the_domain(stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int
     assert "SALESFORCE_INSTANCE_URL=https://acme-new.my.salesforce.com" in str(error)
     assert "secret" not in str(error)
     assert {request.url.host for request in wire.sent} == {"acme.my.salesforce.com"}
-    assert stage.slept == []
+    assert harness.slept == []
 
 
 def test_a_renamed_domain_names_the_new_host_and_gets_no_credential(host: OrgHost, subtests: pytest.Subtests) -> None:
@@ -311,10 +313,10 @@ ELSEWHERE: list[tuple[str, str]] = [
 def test_a_login_page_elsewhere_is_not_taken_for_the_orgs_new_address(host: OrgHost, subtests: pytest.Subtests) -> None:
     for location, shown in ELSEWHERE:
         with subtests.test(location=location, shown=shown), pytest.MonkeyPatch.context() as monkeypatch:
-            stage = host.fresh()
+            harness = host.fresh()
             wire = Wire(lambda _: (302, b""), {"Location": location})
             wire.install(monkeypatch)
-            error = raised(stage.crm(stage.login(instance_url=ORG)).login)
+            error = raised(harness.crm(harness.login(instance_url=ORG)).login)
             assert isinstance(error, ConfigurationError)
             assert shown in str(error)
             assert "set SALESFORCE_INSTANCE_URL=" not in str(error)
@@ -337,9 +339,9 @@ BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 
-def answer_nonsense(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, at: str) -> None:
+def answer_nonsense(harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str, at: str) -> None:
     body, why = BODIES[name]
-    crm, _ = wired(stage, monkeypatch, lambda _: (200, body))
+    crm, _ = wired(harness, monkeypatch, lambda _: (200, body))
     if at == "read":
         monkeypatch.setattr(SalesforceCrm, "describe", lambda *_: ObjectInfo("Lead", {}))
     calls: dict[str, Callable[[], object]] = {
@@ -352,7 +354,7 @@ def answer_nonsense(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, at
     assert (type(error), error.exit_code) == (DownError, 4)
     assert why in str(error)
     assert "cannot be reached" not in str(error)
-    assert len(stage.slept) == ATTEMPTS - 1
+    assert len(harness.slept) == ATTEMPTS - 1
 
 
 def test_a_200_that_is_no_answer_has_a_true_message(host: OrgHost, subtests: pytest.Subtests) -> None:
@@ -361,9 +363,9 @@ def test_a_200_that_is_no_answer_has_a_true_message(host: OrgHost, subtests: pyt
             answer_nonsense(host.fresh(), monkeypatch, name, at)
 
 
-def answer_a_write_with_nonsense(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def answer_a_write_with_nonsense(harness: Harness, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     body, why = BODIES[name]
-    crm, wire = wired(stage, monkeypatch, lambda _: (200, body))
+    crm, wire = wired(harness, monkeypatch, lambda _: (200, body))
     with pytest.raises(PassingError) as caught:
         crm.update("Lead", [Update(LEAD, {"Phone": "1"})])
     assert why in str(caught.value)
@@ -376,10 +378,10 @@ def test_a_write_with_such_an_answer_is_lost_and_compared_again(host: OrgHost, s
             answer_a_write_with_nonsense(host.fresh(), monkeypatch, name)
 
 
-def test_lists_and_objects_of_the_wrong_kind_are_no_crash(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_and_objects_of_the_wrong_kind_are_no_crash(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies: list[object] = [[], {}, [None], {"records": 5}, {"fields": {}}, [[]]]
     for body in bodies:
-        crm, _ = wired(stage, monkeypatch, lambda _, body=body: (200, body))  # type: ignore[misc]
+        crm, _ = wired(harness, monkeypatch, lambda _, body=body: (200, body))  # type: ignore[misc]
         for call in (
             lambda crm=crm: crm.describe("Lead"),
             lambda crm=crm: list(crm.select(Selection("Lead", ()))),
@@ -388,23 +390,25 @@ def test_lists_and_objects_of_the_wrong_kind_are_no_crash(stage: Stage, monkeypa
             assert type(raised(call)) is DownError
 
 
-def test_half_a_character_in_one_name_does_not_hide_the_page(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_character_in_one_name_does_not_hide_the_page(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     page = b'{"done": true, "records": [{"Id": "%s", "LastName": "\\ud83d"}]}' % LEAD[:15].encode()
-    crm, _ = wired(stage, monkeypatch, lambda _: (200, page))
+    crm, _ = wired(harness, monkeypatch, lambda _: (200, page))
     ((record,),) = list(crm.select(Selection("Lead", ("LastName",))))
     assert record.values["LastName"] == "\ufffd"
 
 
-def test_a_compressed_bomb_is_cut_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compressed_bomb_is_cut_off(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb, token = gzip.compress(b" " * (40 * 2**20)), gzip.compress(json.dumps(token_answer()).encode())
     wire = Wire(lambda request: (200, token if "oauth2" in str(request.url) else bomb), {"Content-Encoding": "gzip"})
     wire.install(monkeypatch)
-    crm = stage.crm(stage.login(instance_url=ORG))
+    crm = harness.crm(harness.login(instance_url=ORG))
     assert "more than 32 MB" in str(raised(lambda: crm.describe("Lead")))
 
 
 @pytest.mark.parametrize("at", ["oauth2", "limits", "query", "composite"])
-def test_a_body_that_drips_ends_after_thirty_seconds(stage: Stage, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+def test_a_body_that_drips_ends_after_thirty_seconds(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
     now_s = [0.0]
 
     class Drops(httpx.SyncByteStream):
@@ -421,8 +425,8 @@ def test_a_body_that_drips_ends_after_thirty_seconds(stage: Stage, monkeypatch: 
 
     monkeypatch.setattr("httpx.HTTPTransport.handle_request", send)
     login = Login(ORG, client_id="id", client_secret="secret")
-    crm = SalesforceCrm(client.Client(login, "67.0", 20, stage.slept.append, clock=lambda: now_s[0]))
-    stage.opened.append(crm)
+    crm = SalesforceCrm(client.Client(login, "67.0", 20, harness.slept.append, clock=lambda: now_s[0]))
+    harness.opened.append(crm)
 
     def everything() -> None:
         crm.login()
@@ -444,9 +448,11 @@ HEADERS: list[dict[str, str]] = [
 ]
 
 
-def answer_with_headers(stage: Stage, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int) -> None:
+def answer_with_headers(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
     answers = iter([(status, {} if status == 200 else error_body("ANY"))])
-    crm, _ = wired(stage, monkeypatch, lambda _: next(answers, (200, {})), headers)
+    crm, _ = wired(harness, monkeypatch, lambda _: next(answers, (200, {})), headers)
     crm.login()
 
 
@@ -459,14 +465,14 @@ def test_no_header_ends_a_run(host: OrgHost, subtests: pytest.Subtests) -> None:
 # -- the simulator's own limits ----------------------------------------------------------------------------------
 
 
-def reach_a_limit_of_the_simulator(stage: Stage, status: int) -> None:
-    crm = stage.ready()
+def reach_a_limit_of_the_simulator(harness: Harness, status: int) -> None:
+    crm = harness.ready()
     text = "the simulator does not support 'GROUP BY ROLLUP' (see docs/simulator.md)"
-    stage.arm_forever("query", "status", status=status, errorCode="SIMULATOR_LIMIT", message=text)
+    harness.arm_forever("query", "status", status=status, errorCode="SIMULATOR_LIMIT", message=text)
     error = raised(lambda: list(crm.select(Selection("Lead", ()))))
     assert (type(error), error.exit_code) == (ConfigurationError, 2)
     assert text in str(error)
-    assert (stage.count("query"), stage.slept) == (1, [])
+    assert (harness.count("query"), harness.slept) == (1, [])
 
 
 def test_the_simulators_own_limit_reaches_the_user_word_by_word(host: OrgHost, subtests: pytest.Subtests) -> None:

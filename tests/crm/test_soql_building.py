@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from org_stage import OrgHost, Stage
+from org_harness import Harness, OrgHost
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Selection
@@ -25,7 +25,7 @@ def host() -> Iterator[OrgHost]:
 
 
 @pytest.fixture
-def stage(host: OrgHost) -> Stage:
+def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
@@ -62,15 +62,15 @@ def test_a_page_of_given_ids() -> None:
     assert query.endswith(f"WHERE Id IN ('{FIRST}','00QSm\\'; DELETE') ORDER BY Id ASC LIMIT 7")
 
 
-def test_the_largest_part_of_given_ids_fits_into_an_address(stage: Stage) -> None:
-    stage.lead(DoNotCall=True)
-    leads = stage.leads(IDS_PER_QUERY + 1)
-    crm = stage.ready()
+def test_the_largest_part_of_given_ids_fits_into_an_address(harness: Harness) -> None:
+    harness.lead(DoNotCall=True)
+    leads = harness.leads(IDS_PER_QUERY + 1)
+    crm = harness.ready()
     selection = Selection("Lead", ("Email", "Enrichment_Error__c") * 10, FLAGGED, ids=tuple(leads), where=("A = 1",))
     assert len(page_query(selection, FIRST, PAGE, selection.ids)) < MAX_URI_AND_HEADERS
     pages = list(crm.select(Selection("Lead", ("Email",), ids=tuple(leads))))
     assert [len(page) for page in pages] == [IDS_PER_QUERY, 1]
-    assert {status for _, status, _ in stage.site.log} == {200}
+    assert {status for _, status, _ in harness.site.log} == {200}
 
 
 # -- conditions --------------------------------------------------------------------------------------------------
@@ -98,11 +98,11 @@ ESCAPES = [
 def test_a_condition_that_would_escape_is_refused_before_it_is_sent(host: OrgHost, subtests: pytest.Subtests) -> None:
     for condition in ESCAPES:
         with subtests.test(condition=condition):
-            stage = host.fresh()
-            crm = stage.ready()
+            harness = host.fresh()
+            crm = harness.ready()
             with pytest.raises(ConfigurationError):
                 crm.check_condition("Lead", condition)
-            assert stage.arrivals == []
+            assert harness.arrivals == []
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_a_condition_that_would_escape_is_refused_before_it_is_sent(host: OrgHos
         "LastName IN ('a', 'b')",
     ],
 )
-def test_a_sound_condition_is_tried_on_one_row(stage: Stage, condition: str) -> None:
-    stage.leads(3)
-    stage.ready().check_condition("Lead", condition)
-    (entry,) = stage.site.log
+def test_a_sound_condition_is_tried_on_one_row(harness: Harness, condition: str) -> None:
+    harness.leads(3)
+    harness.ready().check_condition("Lead", condition)
+    (entry,) = harness.site.log
     assert entry[:2] == ("query", 200)
     assert entry[2] <= 1
 
@@ -136,11 +136,11 @@ def test_a_sound_condition_is_tried_on_one_row(stage: Stage, condition: str) -> 
         ("Id = 'not an id'", "INVALID_QUERY_FILTER_OPERATOR"),
     ],
 )
-def test_what_salesforce_does_not_understand_is_told_in_its_words(stage: Stage, condition: str, word: str) -> None:
-    crm = stage.ready()
+def test_what_salesforce_does_not_understand_is_told_in_its_words(harness: Harness, condition: str, word: str) -> None:
+    crm = harness.ready()
     with pytest.raises(ConfigurationError, match=re.escape(word)):
         crm.check_condition("Lead", condition)
-    assert stage.count("query") == 1
+    assert harness.count("query") == 1
 
 
 PIECES = ["'", "\\", "(", ")", "a", " OR ", "\\'", "''", "A = 1"]
@@ -185,16 +185,16 @@ IDS: list[tuple[str, str | None]] = [
 def test_ids(host: OrgHost, subtests: pytest.Subtests) -> None:
     for given_id, full in IDS:
         with subtests.test(given_id=given_id, full=full):
-            stage = host.fresh()
+            harness = host.fresh()
             assert to_18(given_id) == full
-            assert stage.crm().full_id(given_id) == full
+            assert harness.crm().full_id(given_id) == full
 
 
-def test_ids_that_differ_in_case_alone_stay_two(stage: Stage) -> None:
-    leads = stage.leads(62)
+def test_ids_that_differ_in_case_alone_stay_two(harness: Harness) -> None:
+    leads = harness.leads(62)
     folded = {lead[:15].lower() for lead in leads}
     assert len(folded) < len(leads), "the simulated org gives such ids"
     assert [to_18(lead[:15]) for lead in leads] == leads
-    found = stage.ready().read("Lead", leads, ["Email"])
+    found = harness.ready().read("Lead", leads, ["Email"])
     assert list(found) == leads
     assert all(record is not None and record.id == lead for lead, record in found.items())

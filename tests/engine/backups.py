@@ -1,7 +1,7 @@
 """Backups of a ledger, taken and put back in the middle of a test."""
 
 import sqlalchemy as sa
-from stage import Stage
+from harness import Harness
 
 from connector.store import tables as t
 
@@ -9,9 +9,9 @@ from connector.store import tables as t
 class Backup:
     """The rows of a ledger at one moment, put back later on either database."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        with stage.ledger() as ledger, ledger.database.read() as connection:
+    def __init__(self, harness: Harness) -> None:
+        self._stage = harness
+        with harness.ledger() as ledger, ledger.database.read() as connection:
             self._rows = {
                 table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
                 for table in t.metadata.sorted_tables

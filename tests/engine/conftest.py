@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from engine_judge import judge
+from harness import Harness, World
 from ledgers import Ledgers, blank
-from stage import Stage, World
-from switchboard import Switchboard
+from shared_sites import SharedSites
 
 
 @pytest.fixture(scope="session")
-def switchboard() -> Iterator[Switchboard]:
-    made = Switchboard()
+def shared_sites() -> Iterator[SharedSites]:
+    made = SharedSites()
     with pytest.MonkeyPatch.context() as patch:
         # Every client reads the machine's certificates anew, which takes longer than all it asks of a loopback site.
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
@@ -38,15 +38,15 @@ def folder(ledgers: Ledgers) -> Iterator[Path]:
 
 
 @pytest.fixture
-def world(switchboard: Switchboard) -> Iterator[World]:
+def world(shared_sites: SharedSites) -> Iterator[World]:
     made = World()
-    made.urls = switchboard.show(made.simulator)
+    made.urls = shared_sites.show(made.simulator)
     yield made
-    switchboard.check()
+    shared_sites.check()
 
 
 @pytest.fixture
-def stage(world: World, folder: Path) -> Iterator[Stage]:
-    made = Stage(world, folder)
+def harness(world: World, folder: Path) -> Iterator[Harness]:
+    made = Harness(world, folder)
     yield made
     judge(made)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
+from harness import World
 from random_moves import PAID, Variant
-from stage import World
 
 from connector.simulator.people import SimPerson
 from connector.simulator.salesfinity_state import PENDING_SHARE

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stage import mapping
+from harness import mapping
 
 from connector.core.mapping import MappingFile
 

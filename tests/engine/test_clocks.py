@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from office import Office
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
+from service_harness import ServiceHarness
 from test_desk import scheduled
 
 from connector.core.model import Outcome
@@ -23,49 +23,49 @@ def _corrections(report_attention: object) -> list[str]:
 
 
 def test_after_a_run_with_a_clock_an_hour_ahead_the_next_sync_does_not_wait_for_that_hour(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     world.clock.set(hours=1)
     world.lead(world.person())
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     world.clock.set(hours=-1)
     person = world.person()
     lead = world.lead(person)
     before = world.clock.waited_s
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == person.email
     assert world.clock.waited_s - before < 60
     assert len(_corrections(report.attention)) == 1
     assert report.exit_code == 3
-    assert not _corrections(stage.other(email_only()).sync().attention)
+    assert not _corrections(harness.other(email_only()).sync().attention)
 
 
-def test_a_task_that_was_to_be_read_in_a_year_is_read_now(world: World, stage: Stage) -> None:
+def test_a_task_that_was_to_be_read_in_a_year_is_read_now(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 1200
-    stage = stage.other(email_only())
-    stage.wait_s = 30.0
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
-    _postpone(stage, t.task.c.next_poll_at, days=365)
+    harness = harness.other(email_only())
+    harness.wait_s = 30.0
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
+    _postpone(harness, t.task.c.next_poll_at, days=365)
     world.clock.advance(minutes=30)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert len(_corrections(report.attention)) == 1
 
 
-def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: World, stage: Stage) -> None:
+def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: World, harness: Harness) -> None:
     """An early read could allow a repeat too early: it is due after the longest wait of its schedule."""
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
-    stage = stage.other(email_only())
-    stage.wait_s = 10.0
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
-    _postpone(stage, t.unlock.c.check_at, days=30)
+    harness = harness.other(email_only())
+    harness.wait_s = 10.0
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
+    _postpone(harness, t.unlock.c.check_at, days=30)
     began = world.clock.now()
-    reports = stage.other(email_only()).syncs(16, minutes=5)
+    reports = harness.other(email_only()).syncs(16, minutes=5)
     assert any(report.outcomes == {Outcome.DELIVERED: 1} for report in reports)
     assert world.get(lead)["Email"] == person.email
     reads = [
@@ -78,83 +78,83 @@ def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: Worl
 
 
 def test_a_purchase_that_was_postponed_for_a_month_leaves_after_a_quarter_of_an_hour(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
-    stage = stage.other(email_only())
-    stage.wait_s = 10.0
-    stage.sync()
-    with stage.ledger() as ledger, ledger.database.write() as connection:
+    harness = harness.other(email_only())
+    harness.wait_s = 10.0
+    harness.sync()
+    with harness.ledger() as ledger, ledger.database.write() as connection:
         connection.execute(sa.update(t.unlock).values(check_at=None))
-    _postpone(stage, t.unlock.c.not_before, days=30)
-    report = stage.other(email_only()).sync()
+    _postpone(harness, t.unlock.c.not_before, days=30)
+    report = harness.other(email_only()).sync()
     assert len(_corrections(report.attention)) == 1
     world.clock.advance(minutes=16)
-    stage.wait_s = 3600.0
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    harness.wait_s = 3600.0
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_cool_downs_that_began_in_the_future_begin_now(world: World, stage: Stage) -> None:
+def test_cool_downs_that_began_in_the_future_begin_now(world: World, harness: Harness) -> None:
     """A purchase that a wrong clock made final next year is not kept from being bought again for that year."""
     person = world.person(email=None)
     lead = world.lead(person)
-    stage = stage.other(email_only(name="lead"))
+    harness = harness.other(email_only(name="lead"))
     world.clock.set(days=365)
-    stage.sync()
+    harness.sync()
     world.clock.set(days=-365)
     world.flag(lead)
-    stage.other(email_only()).sync()
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+    harness.other(email_only()).sync()
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         final_at = connection.execute(sa.select(t.unlock.c.final_at)).scalar_one()
     assert final_at <= world.clock.now()
 
 
-def test_a_run_counts_only_its_own_purchases_after_a_correction(world: World, stage: Stage) -> None:
+def test_a_run_counts_only_its_own_purchases_after_a_correction(world: World, harness: Harness) -> None:
     world.clock.set(hours=1)
     world.lead(world.person())
-    skewed = stage.other(email_only()).sync()
+    skewed = harness.other(email_only()).sync()
     world.clock.set(hours=-1)
     world.clock.advance(minutes=1)
     world.lead(world.person())
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     figures = report.purchases["lensmor"]["work_email"]
     assert (figures.bought, figures.credits) == (1, 15)
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert [run.id for run in ledger.runs.newest(2)] == [report.run_id, skewed.run_id]
 
 
-def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, stage: Stage) -> None:
+def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
-    stage = stage.other(email_only())
-    stage.wait_s = 300.0
+    harness = harness.other(email_only())
+    harness.wait_s = 300.0
     world.clock.at(60, lambda: world.clock.set(hours=-5))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.WAITING: 1}
     assert 240 <= world.clock.waited_s <= 301
 
 
-def test_a_clock_that_is_set_forward_in_a_run_does_not_shorten_it(world: World, stage: Stage) -> None:
+def test_a_clock_that_is_set_forward_in_a_run_does_not_shorten_it(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 200
-    stage = stage.other(email_only())
-    stage.wait_s = 900.0
+    harness = harness.other(email_only())
+    harness.wait_s = 900.0
     world.clock.at(10, lambda: world.clock.set(hours=5))
-    stage.sync()
+    harness.sync()
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
     world.simulator.lensmor.task_seconds = 0
-    stage.other(email_only()).syncs(3)
+    harness.other(email_only()).syncs(3)
     assert world.get(lead)["Email"] == person.email
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, hours: int
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """The process stood still between the hold and the sending, and the clock was set meanwhile."""
     person = world.person()
@@ -171,14 +171,14 @@ def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
 
     stood_still: list[bool] = []
     monkeypatch.setattr(Attempts, "may_send", after_a_pause)
-    with stage.other(email_only()).parts() as parts, parts.ledger.drive():
-        run_pass(parts, Job("sync", stage.other(email_only()).mappings, {}))
+    with harness.other(email_only()).parts() as parts, parts.ledger.drive():
+        run_pass(parts, Job("sync", harness.other(email_only()).mappings, {}))
     assert world.paid_posts() == 1, "the second try, with a hold of its own"
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
 def test_a_clock_that_only_jumps_keeps_no_request_back(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.lead(world.person())
     usual = Attempts.may_send
@@ -190,11 +190,11 @@ def test_a_clock_that_only_jumps_keeps_no_request_back(
     monkeypatch.setattr(Attempts, "may_send", after_a_jump)
     given_back: list[object] = []
     monkeypatch.setattr(buy, "_give_back", lambda *args, **_more: given_back.append(args))
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     assert not given_back
 
 
-def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, stage: Stage) -> None:
+def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, harness: Harness) -> None:
     """Two days of one cap must not be spent on one day because the clock was a day ahead in between."""
     people = [world.person(), world.person()]
     for person in people:
@@ -204,93 +204,93 @@ def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, stag
         update={"limits": mapping.limits.model_copy(update={"max_credits_per_day": {"lensmor": 15}})}
     )
     world.clock.set(days=1)
-    stage.other(capped).sync()
+    harness.other(capped).sync()
     world.clock.set(days=-1)
-    stage.other(capped).sync()
+    harness.other(capped).sync()
     assert world.ours("lensmor") == 15
 
 
-def test_a_clock_far_ahead_does_not_use_up_the_cap_of_a_later_day(world: World, stage: Stage) -> None:
-    stage = stage.other(email_only())
-    stage.limits = {"lensmor": AccountLimits(day=15)}
+def test_a_clock_far_ahead_does_not_use_up_the_cap_of_a_later_day(world: World, harness: Harness) -> None:
+    harness = harness.other(email_only())
+    harness.limits = {"lensmor": AccountLimits(day=15)}
     world.clock.set(days=200)
     world.lead(world.person())
-    stage.sync()
+    harness.sync()
     world.clock.set(days=-200)
     person = world.person()
     lead = world.lead(person)
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}, "it counts on the day on which it is noticed"
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}, "it counts on the day on which it is noticed"
     world.clock.advance(days=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_schedule_whose_last_tick_lies_ahead_counts_from_now(world: World, stage: Stage) -> None:
-    office = Office(stage.other(scheduled()))
-    office.work()
+def test_a_schedule_whose_last_tick_lies_ahead_counts_from_now(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(scheduled()))
+    service.work()
     world.clock.set(days=30)
     world.clock.advance(minutes=16)
-    office.work()
+    service.work()
     world.clock.set(days=-30)
     person = world.person()
     lead = world.lead(person)
     for _ in range(3):
-        office.work()
+        service.work()
         world.clock.advance(minutes=16)
-    office.work()
+    service.work()
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_long_wait_prints_its_reason(world: World, stage: Stage) -> None:
+def test_a_long_wait_prints_its_reason(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
-    stage = stage.other(email_only())
-    stage.wait_s = 120.0
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 120.0
+    harness.sync()
     assert world.clock.reasons_to_wait == ["lensmor still work on purchases of this run"]
 
 
-def test_a_locked_row_prints_why_the_run_waits(world: World, stage: Stage) -> None:
+def test_a_locked_row_prints_why_the_run_waits(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.lock(lead, times=3)
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     assert any("locked" in reason for reason in world.clock.reasons_to_wait)
 
 
-def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, stage: Stage) -> None:
+def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, harness: Harness) -> None:
     person = world.person()
     world.clock.set(days=100)
     world.lead(person, Lensmor_Personnel_Id__c=None)
-    stage.sync()
+    harness.sync()
     world.clock.set(days=-100)
-    stage.sync()
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+    harness.sync()
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         ahead = connection.scalars(sa.select(t.lookup.c.at).where(t.lookup.c.at > world.clock.now() + timedelta(1)))
         assert list(ahead) == []
 
 
-def _postpone(stage: Stage, column: sa.Column[object], **ahead: float) -> None:
+def _postpone(harness: Harness, column: sa.Column[object], **ahead: float) -> None:
     """Move a stored time ahead, as a wrong clock would have."""
-    with stage.ledger() as ledger, ledger.database.write() as connection:
+    with harness.ledger() as ledger, ledger.database.write() as connection:
         moved = connection.execute(
             sa.update(column.table)
             .where(column.is_not(None))
-            .values({column.name: stage.world.clock.now() + timedelta(**ahead)})
+            .values({column.name: harness.world.clock.now() + timedelta(**ahead)})
         )
         assert moved.rowcount > 0
 
 
-def test_a_task_of_an_earlier_run_whose_time_is_corrected_is_read_on(world: World, stage: Stage) -> None:
+def test_a_task_of_an_earlier_run_whose_time_is_corrected_is_read_on(world: World, harness: Harness) -> None:
     """It had its one look as an older task, and then counted as one of this run: the run waited for it without end."""
     leads = [world.lead(world.person())]
     world.lensmor.task_seconds = 60
-    stage = stage.other(email_only())
-    stage.wait_s = 1
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 1
+    harness.sync()
     world.clock.advance(seconds=5)
     leads.append(world.lead(world.person()))
-    later = stage.other()
+    later = harness.other()
     later.wait_s = 900
     world.clock.at(2, lambda: world.clock.set(hours=-1))
     assert later.sync().outcomes == {Outcome.DELIVERED: 2}

@@ -10,10 +10,10 @@ import pytest
 from backups import Backup
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
+from harness import Harness, World, mapping
 from ledgers import Ledgers
-from office import Office
-from stage import Stage, World, mapping
-from switchboard import Switchboard
+from service_harness import ServiceHarness
+from shared_sites import SharedSites
 
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
@@ -47,9 +47,9 @@ class Scene:
     mappings: list[MappingFile]
     due: dict[tuple[str, str], str]
     edited: dict[tuple[str, str], str]
-    act: Callable[[Stage], object] = Stage.sync
-    prepare: Callable[[Stage], object] = lambda _stage: None
-    finish: Callable[[Stage], object] = lambda stage: stage.other().syncs(ROUNDS)
+    act: Callable[[Harness], object] = Harness.sync
+    prepare: Callable[[Harness], object] = lambda _stage: None
+    finish: Callable[[Harness], object] = lambda harness: harness.other().syncs(ROUNDS)
     lost: int = 1
     lost_twice: bool = False
 
@@ -101,10 +101,10 @@ def refused_writes(world: World) -> Scene:
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
     due |= {(lead, "MobilePhone"): "" for lead in leads}
 
-    def finish(stage: Stage) -> None:
-        stage.other().syncs(3)
+    def finish(harness: Harness) -> None:
+        harness.other().syncs(3)
         world.clock.advance(days=1)  # nobody tells that a rule was removed: the value is offered again once a day
-        stage.other().syncs(ROUNDS)
+        harness.other().syncs(ROUNDS)
 
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, finish=finish)
 
@@ -116,18 +116,18 @@ def frozen_plan(world: World) -> Scene:
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
     plans: list[FrozenPlan] = []
 
-    def act(stage: Stage) -> None:
-        plans.append(stage.plan())
-        stage.apply(plans[0])
+    def act(harness: Harness) -> None:
+        plans.append(harness.plan())
+        harness.apply(plans[0])
 
-    def finish(stage: Stage) -> None:
+    def finish(harness: Harness) -> None:
         for _ in range(ROUNDS):
-            plans[:] = plans or [stage.other().plan()]
-            if not stage.other().apply(plans[0]).selected:
+            plans[:] = plans or [harness.other().plan()]
+            if not harness.other().apply(plans[0]).selected:
                 break
             world.clock.advance(minutes=16)
         # The repeat of a lost request has a hold of its own: where the ceiling has no room for it, a sync pays.
-        stage.other().syncs(ROUNDS)
+        harness.other().syncs(ROUNDS)
 
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, act, finish=finish)
 
@@ -137,24 +137,24 @@ def undone(world: World) -> Scene:
     first, second = world.lead(world.person(), Email_Unlock_Status__c="Asked"), world.lead(world.person())
     runs: list[str] = []
 
-    def undo_it(stage: Stage) -> None:
-        with stage.parts() as parts, parts.ledger.drive():
+    def undo_it(harness: Harness) -> None:
+        with harness.parts() as parts, parts.ledger.drive():
             undo(parts, runs[0])
 
-    def act(stage: Stage) -> None:
-        runs.append(stage.sync().run_id)
+    def act(harness: Harness) -> None:
+        runs.append(harness.sync().run_id)
         world.edit(second, Email=EDITED)
-        undo_it(stage.other())
+        undo_it(harness.other())
 
-    def finish(stage: Stage) -> None:
+    def finish(harness: Harness) -> None:
         if not runs:  # it died in the sync, which no one has seen finish
-            stage.other().syncs(ROUNDS)
-            with stage.ledger() as ledger:
+            harness.other().syncs(ROUNDS)
+            with harness.ledger() as ledger:
                 runs.extend(run.id for run in ledger.runs.newest(50) if run.command == "sync")
             world.edit(second, Email=EDITED)
         for run_id in list(runs):
             runs[0] = run_id
-            undo_it(stage.other())
+            undo_it(harness.other())
 
     blank = {(first, "Email"): GONE, (first, "MobilePhone"): GONE, (first, "Email_Unlock_Status__c"): "Asked"}
     return Scene(
@@ -172,17 +172,17 @@ def requested(world: World) -> Scene:
     people = [world.person() for _ in range(2)]
     leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
 
-    def ask(stage: Stage) -> Office:
-        office = Office(stage.other())
-        office.ask(*leads)
-        office.work()
-        return office
+    def ask(harness: Harness) -> ServiceHarness:
+        service = ServiceHarness(harness.other())
+        service.ask(*leads)
+        service.work()
+        return service
 
-    def finish(stage: Stage) -> None:
+    def finish(harness: Harness) -> None:
         for _ in range(ROUNDS):
-            office = ask(stage)
+            service = ask(harness)
             world.clock.advance(minutes=15)
-        assert office.look().state == "done"
+        assert service.look().state == "done"
 
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
     due |= {(lead, "MobilePhone"): "" for lead in leads}
@@ -195,14 +195,14 @@ def restored(world: World) -> Scene:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
 
-    def prepare(stage: Stage) -> None:
+    def prepare(harness: Harness) -> None:
         world.lead(world.person())
-        stage.sync()
+        harness.sync()
         world.clock.advance(hours=1)
-        backup = Backup(stage)
+        backup = Backup(harness)
         for lead in leads[:2]:
             world.flag(lead)
-        stage.other().sync()
+        harness.other().sync()
         backup.restore()
         for lead in leads:
             world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
@@ -220,10 +220,10 @@ def shared_by_mappings(world: World) -> Scene:
     channels = {"work_email": {"from": ["lensmor"]}, "phone": None, "personal_email": None}
     mappings = [_capped(_merged(name, channels), 15) for name in ("lead", "contact")]
 
-    def finish(stage: Stage) -> None:
-        stage.other().syncs(ROUNDS)
+    def finish(harness: Harness) -> None:
+        harness.other().syncs(ROUNDS)
         world.clock.advance(days=1)  # the hold of a request that was lost fills the day's cap: its repeat waits
-        stage.other().syncs(ROUNDS)
+        harness.other().syncs(ROUNDS)
 
     return Scene(world, mappings, due, {}, finish=finish)
 
@@ -268,38 +268,38 @@ def _merged(name: str, changes: Mapping[str, object]) -> MappingFile:
 
 
 @pytest.fixture
-def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[..., Points]]:
+def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[..., Points]]:
     """Play a scene, dying at point k; judge it; give back the points that were passed."""
 
     def once(scene_of: Callable[[World], Scene], die_at: int) -> Points:
         world = World()
-        world.urls = switchboard.show(world.simulator)
+        world.urls = shared_sites.show(world.simulator)
         scene = scene_of(world)
         points = Points(die_at)
         with ledgers.new() as folder:
-            stage = Stage(world, folder, *scene.mappings)
-            scene.prepare(stage)
+            harness = Harness(world, folder, *scene.mappings)
+            scene.prepare(harness)
             with watched(points):
                 try:
-                    scene.act(stage)
+                    scene.act(harness)
                 except DeathError:
                     pass
                 else:
                     assert not die_at or len(points.names) < die_at
-            scene.finish(stage)
-            _judge(stage, scene, f"at point {die_at} ({points.names[-1]})" if points.dead else "nowhere")
+            scene.finish(harness)
+            _judge(harness, scene, f"at point {die_at} ({points.names[-1]})" if points.dead else "nowhere")
         return points
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
         yield once
-    switchboard.check()
+    shared_sites.check()
 
 
-def _judge(stage: Stage, scene: Scene, where: str) -> None:
-    judge(stage)
+def _judge(harness: Harness, scene: Scene, where: str) -> None:
+    judge(harness)
     world = scene.world
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         unknown = [one for one in ledger.operator.needs_a_look() if not one.unsent]
     # A lookup whose answer died with the process cannot be told by anybody: unknown, by the vendor's contract.
     excused = scene.lost_twice or all(one.provider == "salesfinity" for one in unknown)

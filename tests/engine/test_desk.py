@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from office import Office
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
+from service_harness import ServiceHarness
 
 from connector.app import handing
 from connector.core.errors import ConfigurationError, DownError, LockedError
@@ -23,13 +23,13 @@ from connector.store.inbox import RequestState
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
-    return stage.other(unscheduled())
+def harness(harness: Harness) -> Harness:
+    return harness.other(unscheduled())
 
 
 @pytest.fixture
-def office(stage: Stage) -> Office:
-    return Office(stage)
+def service(harness: Harness) -> ServiceHarness:
+    return ServiceHarness(harness)
 
 
 def unscheduled(**changes: object) -> MappingFile:
@@ -47,103 +47,103 @@ def scheduled(cron: str = "*/15 * * * *") -> MappingFile:
 
 
 class TestRequests:
-    def test_a_record_needs_no_flag(self, world: World, office: Office) -> None:
+    def test_a_record_needs_no_flag(self, world: World, service: ServiceHarness) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
-        office.ask(lead)
-        assert office.look().state == "waiting"
-        assert office.work() == 1
+        service.ask(lead)
+        assert service.look().state == "waiting"
+        assert service.work() == 1
         assert world.get(lead)["Email"] == person.email
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
-        assert office.work() == 0
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.work() == 0
 
-    def test_the_same_request_again_buys_nothing(self, world: World, office: Office) -> None:
+    def test_the_same_request_again_buys_nothing(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
-        assert office.ask(lead)
-        office.work()
+        assert service.ask(lead)
+        service.work()
         posts = world.paid_posts()
-        assert not office.ask(lead)
-        assert office.work() == 0
-        assert office.ask(lead, request_id="r2")  # a new one is looked at, and finds everything there
-        office.work()
+        assert not service.ask(lead)
+        assert service.work() == 0
+        assert service.ask(lead, request_id="r2")  # a new one is looked at, and finds everything there
+        service.work()
         assert world.paid_posts() == posts
-        assert office.look("r2").states == {"done": 1}
+        assert service.look("r2").states == {"done": 1}
 
-    def test_many_requests_of_a_moment_are_one_run(self, world: World, office: Office) -> None:
+    def test_many_requests_of_a_moment_are_one_run(self, world: World, service: ServiceHarness) -> None:
         for number in range(5):
-            office.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
-        assert office.work() == 1
-        assert office.commands() == ["trigger"]
+            service.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
+        assert service.work() == 1
+        assert service.commands() == ["trigger"]
 
-    def test_the_mappings_condition_and_opt_outs_hold(self, world: World, office: Office) -> None:
+    def test_the_mappings_condition_and_opt_outs_hold(self, world: World, service: ServiceHarness) -> None:
         converted = world.lead(world.person(), Enrichment_Requested__c=False, IsConverted=True)
         opted = world.lead(world.person(), HasOptedOutOfEmail=True, DoNotCall=True)
-        office.ask(converted, opted, "00Q000000000009")
-        office.work()
+        service.ask(converted, opted, "00Q000000000009")
+        service.work()
         assert world.paid_posts() == 0
-        assert office.look() == RequestState({"done": 3}, {"skipped": 3})
+        assert service.look() == RequestState({"done": 3}, {"skipped": 3})
 
-    def test_what_a_cap_defers_is_offered_again_and_given_up_after_a_week(self, world: World, stage: Stage) -> None:
-        office = Office(stage.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
+    def test_what_a_cap_defers_is_offered_again_and_given_up_after_a_week(self, world: World, harness: Harness) -> None:
+        service = ServiceHarness(harness.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
-        office.ask(lead)
-        office.work()
-        assert office.look() == RequestState({"working": 1}, {"deferred": 1})
-        assert office.work() == 0
+        service.ask(lead)
+        service.work()
+        assert service.look() == RequestState({"working": 1}, {"deferred": 1})
+        assert service.work() == 0
         world.clock.advance(minutes=15)
-        assert office.work() == 1
+        assert service.work() == 1
         world.clock.advance(days=7, minutes=1)
-        with office.desk() as desk:
+        with service.desk() as desk:
             desk.tidy()
-        assert office.look() == RequestState({"done": 1}, {"deferred": 1})
+        assert service.look() == RequestState({"done": 1}, {"deferred": 1})
 
-    def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, stage: Stage) -> None:
+    def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, harness: Harness) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
-        office = Office(stage.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
-        office.ask(lead)
-        office.work()
+        service = ServiceHarness(harness.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
+        service.ask(lead)
+        service.work()
         world.clock.advance(minutes=15)
-        later = Office(stage)
+        later = ServiceHarness(harness)
         later.work()
         assert world.get(lead)["Email"] == person.email
         assert later.look().states == {"done": 1}
 
-    def test_a_login_that_fails_costs_nothing_and_is_tried_again(self, world: World, office: Office) -> None:
+    def test_a_login_that_fails_costs_nothing_and_is_tried_again(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
-        office.ask(lead)
-        office.broken = DownError("Salesforce cannot be reached")
-        assert office.work() == 1
-        assert office.work() == 0  # not at once
-        assert office.look().outcomes == {"deferred": 1}
-        office.broken = None
+        service.ask(lead)
+        service.broken = DownError("Salesforce cannot be reached")
+        assert service.work() == 1
+        assert service.work() == 0  # not at once
+        assert service.look().outcomes == {"deferred": 1}
+        service.broken = None
         world.clock.advance(minutes=1)
-        office.work()
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        service.work()
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
 
     def test_salesforce_that_goes_away_before_a_record_is_read_loses_no_request(
-        self, world: World, office: Office
+        self, world: World, service: ServiceHarness
     ) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
-        with office.desk() as desk:
+        with service.desk() as desk:
             desk.work("lead")
-            office.ask(world.lead(world.person()), request_id="r0")
+            service.ask(world.lead(world.person()), request_id="r0")
             desk.work("lead")  # logged in, and its fields found fit
-            office.ask(lead)
+            service.ask(lead)
             world.arm("salesforce", "query", "status", times=50, status=503)
             desk.work("lead")
-        assert office.look() == RequestState({"working": 1}, {"deferred": 1})
+        assert service.look() == RequestState({"working": 1}, {"deferred": 1})
         world.faults.clear()
         world.clock.advance(minutes=1)
-        office.work()
+        service.work()
         assert world.get(lead)["Email"] == person.email
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
 
     def test_a_request_that_comes_while_a_run_is_at_work_is_not_answered_by_what_that_run_read_before(
-        self, world: World, stage: Stage
+        self, world: World, harness: Harness
     ) -> None:
-        office = Office(stage.other(emails_only()))
+        service = ServiceHarness(harness.other(emails_only()))
         person = world.person()
         lead = world.lead(person, HasOptedOutOfEmail=True)
         world.lead(world.person())
@@ -151,190 +151,192 @@ class TestRequests:
 
         def change_their_mind() -> None:
             world.edit(lead, HasOptedOutOfEmail=False)
-            office.ask(lead)
+            service.ask(lead)
 
         world.clock.at(120, change_their_mind)
-        office.stage.sync()  # has skipped the record at its beginning
-        assert office.look().state == "waiting"
-        office.work()
+        service.harness.sync()  # has skipped the record at its beginning
+        assert service.look().state == "waiting"
+        service.work()
         assert world.get(lead)["Email"] == person.email
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
 
-    def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(self, world: World, office: Office) -> None:
+    def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(
+        self, world: World, service: ServiceHarness
+    ) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
-        office.ask(lead)
-        office.stopping = True
-        office.work()
+        service.ask(lead)
+        service.stopping = True
+        service.work()
         assert world.paid_posts() == 0
-        assert office.look().states == {"working": 1}
-        office.stopping = False
+        assert service.look().states == {"working": 1}
+        service.stopping = False
         world.clock.advance(minutes=15)
-        office.work()
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
+        service.work()
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
 
 
 class TestFollowUps:
-    def test_a_slow_task_is_finished_by_later_looks(self, world: World, stage: Stage) -> None:
-        stage.wait_s = 10.0
-        office = Office(stage.other(emails_only()))
+    def test_a_slow_task_is_finished_by_later_looks(self, world: World, harness: Harness) -> None:
+        harness.wait_s = 10.0
+        service = ServiceHarness(harness.other(emails_only()))
         person = world.person()
         world.lensmor.task_seconds = 400.0
         lead = world.lead(person, Enrichment_Requested__c=False)
-        office.ask(lead)
-        office.work()
+        service.ask(lead)
+        service.work()
         assert world.get(lead)["Email"] is None
         for _ in range(20):
             world.clock.advance(minutes=1)
-            office.work()
+            service.work()
         assert world.get(lead)["Email"] == person.email
-        assert office.look() == RequestState({"done": 1}, {"delivered": 1})
-        assert set(office.commands()) <= {"trigger", "finish"}
+        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert set(service.commands()) <= {"trigger", "finish"}
 
-    def test_looks_grow_rare_while_nothing_moves(self, world: World, stage: Stage) -> None:
-        stage.wait_s = 10.0
-        office = Office(stage.other(emails_only()))
+    def test_looks_grow_rare_while_nothing_moves(self, world: World, harness: Harness) -> None:
+        harness.wait_s = 10.0
+        service = ServiceHarness(harness.other(emails_only()))
         world.lensmor.task_seconds = 10_000_000.0
         world.lead(world.person())
-        office.stage.sync()
-        with office.desk() as desk:
+        service.harness.sync()
+        with service.desk() as desk:
             for _ in range(2 * 60):
                 world.clock.advance(minutes=1)
                 while desk.due():
                     desk.work("lead")
-        assert 8 <= office.commands().count("finish") <= 14  # in two hours
+        assert 8 <= service.commands().count("finish") <= 14  # in two hours
 
-    def test_nothing_open_is_nothing_to_look_at(self, world: World, office: Office) -> None:
+    def test_nothing_open_is_nothing_to_look_at(self, world: World, service: ServiceHarness) -> None:
         world.lead(world.person())
-        office.stage.sync()
+        service.harness.sync()
         world.clock.advance(days=1)
-        assert office.work() == 0
+        assert service.work() == 0
 
 
 class TestSchedule:
-    def test_a_sync_begins_when_its_time_comes(self, world: World, stage: Stage) -> None:
-        office = Office(stage.other(scheduled()))
+    def test_a_sync_begins_when_its_time_comes(self, world: World, harness: Harness) -> None:
+        service = ServiceHarness(harness.other(scheduled()))
         lead = world.lead(world.person())
-        assert office.work() == 0  # counting begins now
+        assert service.work() == 0  # counting begins now
         world.clock.advance(minutes=14)
-        assert office.work() == 0
+        assert service.work() == 0
         world.clock.advance(minutes=1)
-        assert office.work() == 1
-        assert office.commands() == ["sync"]
+        assert service.work() == 1
+        assert service.commands() == ["sync"]
         assert world.get(lead)["Email"] is not None
 
-    def test_ticks_missed_while_nobody_was_there_count_once(self, world: World, stage: Stage) -> None:
-        office = Office(stage.other(scheduled()))
-        office.work()
+    def test_ticks_missed_while_nobody_was_there_count_once(self, world: World, harness: Harness) -> None:
+        service = ServiceHarness(harness.other(scheduled()))
+        service.work()
         world.clock.advance(hours=5)
-        assert office.work() == 1
-        assert office.work() == 0
+        assert service.work() == 1
+        assert service.work() == 0
 
-    def test_a_tick_that_died_with_its_process_is_done_by_the_next(self, world: World, stage: Stage) -> None:
-        office = Office(stage.other(scheduled()))
-        office.work()
+    def test_a_tick_that_died_with_its_process_is_done_by_the_next(self, world: World, harness: Harness) -> None:
+        service = ServiceHarness(harness.other(scheduled()))
+        service.work()
         lead = world.lead(world.person())
         world.clock.advance(minutes=15)
-        with office.desk() as desk:
+        with service.desk() as desk:
             assert desk.due() == ["lead"]  # claimed; and here its process is gone
-        office.work()
+        service.work()
         assert world.get(lead)["Email"] is not None
 
-    def test_a_tick_is_for_whatever_the_mapping_says_when_it_is_made(self, world: World, stage: Stage) -> None:
+    def test_a_tick_is_for_whatever_the_mapping_says_when_it_is_made(self, world: World, harness: Harness) -> None:
         """The file was changed between: a process that stops in the middle is often started with another one."""
-        office = Office(stage.other(scheduled()))
-        office.work()
+        service = ServiceHarness(harness.other(scheduled()))
+        service.work()
         lead = world.lead(world.person())
         world.clock.advance(minutes=15)
-        with office.desk() as desk:
+        with service.desk() as desk:
             assert desk.due() == ["lead"]
         changed = mapping("lead", schedule="*/15 * * * *", limits={"max_credits": {"lensmor": 10_000}})
-        Office(stage.other(changed)).work()
+        ServiceHarness(harness.other(changed)).work()
         assert world.get(lead)["Email"] is not None
 
-    def test_two_processes_make_one_sync_of_a_tick(self, world: World, stage: Stage) -> None:
-        office = Office(stage.other(scheduled()))
-        office.work()
+    def test_two_processes_make_one_sync_of_a_tick(self, world: World, harness: Harness) -> None:
+        service = ServiceHarness(harness.other(scheduled()))
+        service.work()
         world.clock.advance(minutes=15)
-        with office.desk() as one, office.desk() as other:
+        with service.desk() as one, service.desk() as other:
             assert one.due() == other.due() == ["lead"]
-        assert office.work() == 1
+        assert service.work() == 1
 
 
 class TestMakingRoom:
-    def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, office: Office) -> None:
-        office.ask(world.lead(world.person(), Enrichment_Requested__c=False))
-        with office.desk() as desk, office.stage.ledger() as ledger:
+    def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, service: ServiceHarness) -> None:
+        service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
+        with service.desk() as desk, service.harness.ledger() as ledger:
             with ledger.locks.want(), pytest.raises(LockedError, match="another command"):
                 desk.work("lead")
-            assert office.commands() == []
+            assert service.commands() == []
             assert desk.work("lead")
-        assert office.look().state == "done"
+        assert service.look().state == "done"
 
-    def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, office: Office) -> None:
+    def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, service: ServiceHarness) -> None:
         world.lensmor.task_seconds = 900
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
-        office.ask(lead)
-        with office.desk() as desk, office.stage.ledger() as ledger, ExitStack() as wanted:
+        service.ask(lead)
+        with service.desk() as desk, service.harness.ledger() as ledger, ExitStack() as wanted:
             world.clock.at(60, lambda: wanted.enter_context(ledger.locks.want()))
             began = world.clock.now()
             desk.work("lead")
             assert world.clock.now() - began < timedelta(seconds=300)
         world.clock.advance(minutes=16)
-        office.work()
+        service.work()
         assert world.get(lead)["Email"] is not None
         assert world.paid_posts() == 2
 
 
 class TestHelp:
-    def help(self, office: Office, run_id: str, *driven: str) -> None:
+    def help(self, service: ServiceHarness, run_id: str, *driven: str) -> None:
         """Help for a few moments, while somebody drives these mappings."""
         looks = iter(range(6))
-        leading = office.stage.ledger() if driven else nullcontext()
-        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), office.desk() as desk:
+        leading = service.harness.ledger() if driven else nullcontext()
+        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), service.desk() as desk:
             desk._tools = replace(desk._tools, stopping=lambda: next(looks, None) is None)
             desk.assist(run_id)
 
-    def begin(self, stage: Stage, plan: FrozenPlan | None = None) -> str:
+    def begin(self, harness: Harness, plan: FrozenPlan | None = None) -> str:
         """A run that has planned a full batch, and not bought it yet; its id."""
-        with stage.parts() as parts:
-            job = Job("apply" if plan else "sync", stage.mappings, {}, plan)
+        with harness.parts() as parts:
+            job = Job("apply" if plan else "sync", harness.mappings, {}, plan)
             run = sync._begin(replace(parts, shared=True), job)
             sync._take_up(run, job)
         return run.id
 
-    def test_whoever_helps_buys_full_batches(self, world: World, stage: Stage) -> None:
+    def test_whoever_helps_buys_full_batches(self, world: World, harness: Harness) -> None:
         for _ in range(100):
             world.lead(world.person())
-        stage = stage.other(emails_only())
-        run_id = self.begin(stage)
-        self.help(Office(stage), run_id)
+        harness = harness.other(emails_only())
+        run_id = self.begin(harness)
+        self.help(ServiceHarness(harness), run_id)
         assert world.ours("lensmor") == 0  # whoever leads it is dead: it is begun anew
-        self.help(Office(stage), run_id, "lead")
+        self.help(ServiceHarness(harness), run_id, "lead")
         assert world.ours("lensmor") == 100 * 15
 
     def test_nobody_helps_with_a_plan_whose_ceiling_only_its_own_process_knows(
-        self, world: World, stage: Stage
+        self, world: World, harness: Harness
     ) -> None:
         for _ in range(100):
             world.lead(world.person())
-        stage = stage.other(emails_only())
-        plan = stage.plan().model_copy(update={"ceiling": {"lensmor": 15}})
-        self.help(Office(stage), self.begin(stage, plan), "lead")
+        harness = harness.other(emails_only())
+        plan = harness.plan().model_copy(update={"ceiling": {"lensmor": 15}})
+        self.help(ServiceHarness(harness), self.begin(harness, plan), "lead")
         assert world.paid_posts() == 0
 
-    def test_nobody_helps_with_another_version_of_the_mapping(self, world: World, stage: Stage) -> None:
+    def test_nobody_helps_with_another_version_of_the_mapping(self, world: World, harness: Harness) -> None:
         """Its caps may be others."""
         for _ in range(100):
             world.lead(world.person())
-        stage = stage.other(emails_only())
-        run_id = self.begin(stage)
-        with stage.parts() as parts, parts.ledger.locks.present("another"), parts.ledger.drive(["else"]):
+        harness = harness.other(emails_only())
+        run_id = self.begin(harness)
+        with harness.parts() as parts, parts.ledger.locks.present("another"), parts.ledger.drive(["else"]):
             parts.ledger.errands.beat("another", "worker", {"lead": "another version"}, world.clock.now())
-            self.help(Office(stage), run_id)
+            self.help(ServiceHarness(harness), run_id)
         assert world.paid_posts() == 0
 
-    def test_a_run_does_not_wait_for_the_tasks_of_one_beside_it(self, world: World, stage: Stage) -> None:
-        with stage.parts() as parts:
+    def test_a_run_does_not_wait_for_the_tasks_of_one_beside_it(self, world: World, harness: Harness) -> None:
+        with harness.parts() as parts:
             ledger, now = parts.ledger, world.clock.now()
             mine, other = (ledger.runs.start("sync", [name], now) for name in ("lead", "contact"))
             attempt = {"provider": "lensmor", "account": "default", "channel": "work_email", "run_id": other}
@@ -351,16 +353,16 @@ class TestHelp:
 
 
 class TestHandedOver:
-    def hand(self, stage: Stage, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
-        known = {name: found.digest() for name, found in stage.mappings.items()} | digests
-        with stage.ledger() as ledger:
-            return ledger.errands.ask(command, known, chosen, stage.world.clock.now())
+    def hand(self, harness: Harness, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
+        known = {name: found.digest() for name, found in harness.mappings.items()} | digests
+        with harness.ledger() as ledger:
+            return ledger.errands.ask(command, known, chosen, harness.world.clock.now())
 
-    def test_a_sync_is_made_and_its_report_kept(self, world: World, office: Office) -> None:
+    def test_a_sync_is_made_and_its_report_kept(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        errand_id = self.hand(office.stage, "sync")
-        assert office.work() == 1
-        with office.stage.ledger() as ledger:
+        errand_id = self.hand(service.harness, "sync")
+        assert service.work() == 1
+        with service.harness.ledger() as ledger:
             found = ledger.errands.find(errand_id)
         assert found is not None
         assert found.state == "done"
@@ -370,18 +372,18 @@ class TestHandedOver:
         assert found.progress["stage"] == "Writing to Salesforce"
         assert world.get(lead)["Email"] is not None
 
-    def test_a_backfill_takes_the_records_that_were_meant(self, world: World, office: Office) -> None:
+    def test_a_backfill_takes_the_records_that_were_meant(self, world: World, service: ServiceHarness) -> None:
         meant, other = (world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(2))
-        self.hand(office.stage, "backfill", {"where": None, "ids": [meant], "limit": None})
-        office.work()
+        self.hand(service.harness, "backfill", {"where": None, "ids": [meant], "limit": None})
+        service.work()
         assert world.get(meant)["Email"] is not None
         assert world.get(other)["Email"] is None
 
-    def test_another_version_of_the_mapping_is_refused(self, world: World, office: Office) -> None:
+    def test_another_version_of_the_mapping_is_refused(self, world: World, service: ServiceHarness) -> None:
         world.lead(world.person())
-        errand_id = self.hand(office.stage, "sync", lead="another")
-        office.work()
-        with office.stage.ledger() as ledger:
+        errand_id = self.hand(service.harness, "sync", lead="another")
+        service.work()
+        with service.harness.ledger() as ledger:
             found = ledger.errands.find(errand_id)
         assert found is not None
         assert found.result is not None
@@ -389,92 +391,96 @@ class TestHandedOver:
         assert "restart it" in found.result["error"]
         assert world.paid_posts() == 0
 
-    def test_what_is_wrong_is_told_to_whoever_asked(self, office: Office) -> None:
-        errand_id = self.hand(office.stage, "sync")
-        office.broken = ConfigurationError("Lead: there is no field Email")
-        office.work()
-        with office.stage.ledger() as ledger:
+    def test_what_is_wrong_is_told_to_whoever_asked(self, service: ServiceHarness) -> None:
+        errand_id = self.hand(service.harness, "sync")
+        service.broken = ConfigurationError("Lead: there is no field Email")
+        service.work()
+        with service.harness.ledger() as ledger:
             found = ledger.errands.find(errand_id)
         assert found is not None
         assert found.result == {"error": "Lead: there is no field Email", "exit_code": 2}
 
-    def test_a_run_cut_short_by_a_stop_is_gone_on_with(self, world: World, office: Office) -> None:
+    def test_a_run_cut_short_by_a_stop_is_gone_on_with(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        errand_id = self.hand(office.stage, "sync")
-        office.stopping = True
-        with office.desk() as desk:
+        errand_id = self.hand(service.harness, "sync")
+        service.stopping = True
+        with service.desk() as desk:
             desk.work("lead")
         assert world.get(lead)["Email"] is None
-        office.stopping = False
-        office.work()
+        service.stopping = False
+        service.work()
         assert world.get(lead)["Email"] is not None
-        with office.stage.ledger() as ledger:
+        with service.harness.ledger() as ledger:
             found = ledger.errands.find(errand_id)
         assert found is not None
         assert found.state == "done"
 
     def test_a_limited_backfill_gone_on_with_takes_no_more_records_than_it_was_told(
-        self, world: World, office: Office, monkeypatch: pytest.MonkeyPatch
+        self, world: World, service: ServiceHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         leads = [world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(3)]
-        self.hand(office.stage, "backfill", {"where": "Email = null", "ids": None, "limit": 1})
+        self.hand(service.harness, "backfill", {"where": "Email = null", "ids": None, "limit": 1})
 
         def end(*_args: object) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
             patch.setattr(Errands, "end", end)  # the process is killed when all is done but told
-            with office.desk() as desk, pytest.raises(KeyboardInterrupt):
+            with service.desk() as desk, pytest.raises(KeyboardInterrupt):
                 desk.work("lead")
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
-        office.work()
+        service.work()
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
         assert world.paid_posts() == 2
 
     def test_what_a_run_may_spend_is_one_budget_however_often_it_is_gone_on_with(
-        self, world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+        self, world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        office = Office(stage.other(emails_only(limits={"max_credits": {"lensmor": 30, "salesfinity": 0}})))
+        service = ServiceHarness(harness.other(emails_only(limits={"max_credits": {"lensmor": 30, "salesfinity": 0}})))
         for _ in range(5):
             world.lead(world.person())
-        self.hand(office.stage, "sync")
+        self.hand(service.harness, "sync")
 
         def end(*_args: object) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
             patch.setattr(Errands, "end", end)
-            with office.desk() as desk, pytest.raises(KeyboardInterrupt):
+            with service.desk() as desk, pytest.raises(KeyboardInterrupt):
                 desk.work("lead")
-        office.work()
+        service.work()
         assert world.ours("lensmor") == 30
 
-    def test_a_run_that_was_taken_over_leaves_its_records_to_the_other(self, world: World, office: Office) -> None:
+    def test_a_run_that_was_taken_over_leaves_its_records_to_the_other(
+        self, world: World, service: ServiceHarness
+    ) -> None:
         """The session that held its lock was ended by the server, and another process began."""
         world.lead(world.person())
-        errand_id = self.hand(office.stage, "sync")
-        office.stage.wait_s = 100.0
-        office.has_locks = False
-        with office.desk() as desk, office.desk() as other:
+        errand_id = self.hand(service.harness, "sync")
+        service.harness.wait_s = 100.0
+        service.has_locks = False
+        with service.desk() as desk, service.desk() as other:
             world.clock.at(2, lambda: other.work("lead"))
             with pytest.raises(LockedError, match="taken this run over"):
                 desk.work("lead")
-        with office.stage.ledger() as ledger:
+        with service.harness.ledger() as ledger:
             found = ledger.errands.find(errand_id)
             assert [run.state for run in ledger.runs.newest()] == ["finished", "died"]
         assert found is not None
         assert found.state == "done"
         assert world.paid_posts() == 2
 
-    def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(self, world: World, office: Office) -> None:
-        with office.desk() as desk:
+    def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(
+        self, world: World, service: ServiceHarness
+    ) -> None:
+        with service.desk() as desk:
             for number in range(3):
-                office.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
+                service.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
                 desk.work("lead")
-        assert office.checks == 1
+        assert service.checks == 1
 
     def test_nobody_waits_for_workers_of_other_mappings(
-        self, world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+        self, world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The one worker that knew the mapping has gone, and another stays."""
         looks: list[object] = []
@@ -485,8 +491,8 @@ class TestHandedOver:
             return [WorkerRow("another", "worker", {"contact": "a digest"})]
 
         monkeypatch.setattr(handing, "LOOK_EVERY_S", 0.001)
-        digests = {name: found.digest() for name, found in stage.mappings.items()}
-        with stage.ledger() as ledger:
+        digests = {name: found.digest() for name, found in harness.mappings.items()}
+        with harness.ledger() as ledger:
             monkeypatch.setattr(ledger, "workers", workers)
             assert handing.hand_over(ledger, "sync", digests, None, Silent(), world.clock) is None
             assert ledger.errands.waiting(digests) == []

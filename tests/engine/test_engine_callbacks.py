@@ -1,12 +1,12 @@
 """Salesfinity's callbacks as the engine lives with them: a hint that is confirmed by asking, never the truth itself.
 
-The stage's simulated vendor does not send by itself: a test says when what arrives.
+The simulated vendor does not send by itself: a test says when what arrives.
 """
 
 import contextlib
 
 import pytest
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
 
 from connector.app.intake import CrowdedError, Intake
 from connector.core.model import Outcome
@@ -20,8 +20,8 @@ URL = "https://connector.example.com"
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
-    made = stage.other(email_only("salesfinity"))
+def harness(harness: Harness) -> Harness:
+    made = harness.other(email_only("salesfinity"))
     made.public_url = URL
     return made
 
@@ -30,75 +30,75 @@ def lookups(world: World) -> list[Lookup]:
     return world.salesfinity.lookups()
 
 
-def call_back(stage: Stage, lookup: Lookup, **instead: object) -> bool:
+def call_back(harness: Harness, lookup: Lookup, **instead: object) -> bool:
     """What the vendor would send to the address that it was given."""
     address = str(lookup.callback_url).rpartition("/")[2]
-    with stage.ledger() as ledger:
-        intake = Intake(ledger, stage.mappings, stage.world.clock, lambda: None)
-        return intake.called_back(address, {**lookup.body(stage.world.clock.unix()), **instead})
+    with harness.ledger() as ledger:
+        intake = Intake(ledger, harness.mappings, harness.world.clock, lambda: None)
+        return intake.called_back(address, {**lookup.body(harness.world.clock.unix()), **instead})
 
 
-def test_a_lookup_carries_an_address_of_its_own(world: World, stage: Stage) -> None:
+def test_a_lookup_carries_an_address_of_its_own(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(2)]
     for person in people:
         world.lead(person)
-    stage.sync()
+    harness.sync()
     addresses = {str(lookup.callback_url) for lookup in lookups(world)}
     assert len(addresses) == 2
     assert all(address.startswith(f"{URL}/v1/callbacks/salesfinity/") for address in addresses)
     assert all(str(lookup.external_id) in str(lookup.callback_url) for lookup in lookups(world))
 
 
-def test_without_a_public_address_no_callback_is_asked_for(world: World, stage: Stage) -> None:
+def test_without_a_public_address_no_callback_is_asked_for(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage.public_url = ""
-    stage.sync()
+    harness.public_url = ""
+    harness.sync()
     assert [lookup.callback_url for lookup in lookups(world)] == [None]
 
 
-def test_polling_is_the_safety_net_when_no_callback_comes(world: World, stage: Stage) -> None:
+def test_polling_is_the_safety_net_when_no_callback_comes(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     began = world.clock.now()
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     assert (world.clock.now() - began).total_seconds() >= 60  # the first look comes after a minute
 
 
-def test_a_callback_brings_the_next_look_forward(world: World, stage: Stage) -> None:
+def test_a_callback_brings_the_next_look_forward(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage.wait_s = 1.0
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness.wait_s = 1.0
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(minutes=0.5)
-    assert call_back(stage, lookups(world)[0])
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert call_back(harness, lookups(world)[0])
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_callback_brings_back_a_lost_request(world: World, stage: Stage) -> None:
+def test_a_callback_brings_back_a_lost_request(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    _lose(world, stage)
-    assert call_back(stage, lookups(world)[0])
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    _lose(world, harness)
+    assert call_back(harness, lookups(world)[0])
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 1
     assert world.ours("salesfinity") == 1
 
 
-def test_the_value_of_a_callback_is_never_taken_from_its_body(world: World, stage: Stage) -> None:
+def test_the_value_of_a_callback_is_never_taken_from_its_body(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    _lose(world, stage)
+    _lose(world, harness)
     forged = {"email": "mallory@example.com", "type": "work"}
-    assert call_back(stage, lookups(world)[0], email=forged, status="completed")
-    stage.other().sync()
+    assert call_back(harness, lookups(world)[0], email=forged, status="completed")
+    harness.other().sync()
     assert world.get(lead)["Email"] == person.work_email
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_callback_that_names_another_lookup_changes_nothing(world: World, stage: Stage, known: bool) -> None:
+def test_a_callback_that_names_another_lookup_changes_nothing(world: World, harness: Harness, known: bool) -> None:
     """Whoever learnt an address cannot make us take another person's lookup for ours."""
     other, person = world.person(), world.person()
     if known:
@@ -106,18 +106,20 @@ def test_a_callback_that_names_another_lookup_changes_nothing(world: World, stag
         world.salesfinity.script(name, "work", "not-found")  # a charge of somebody else would puzzle the judge
         world.salesfinity.start_lookup(f"https://www.linkedin.com/in/{name}", name, "work", None, None)
     lead = world.lead(person)
-    _lose(world, stage)
+    _lose(world, harness)
     mine = lookups(world)[-1]
     stranger = lookups(world)[0].lookup_id if known else "66f0a1b2c3d4e5f601999999"
-    assert call_back(stage, mine, _id=stranger)
-    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert call_back(harness, mine, _id=stranger)
+    assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1}
     assert world.get(lead)["Email"] is None
-    assert call_back(stage, mine)  # the true one still counts
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert call_back(harness, mine)  # the true one still counts
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_callback_before_the_answer_waits_for_it(world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_callback_before_the_answer_waits_for_it(
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     person = world.person()
     lead = world.lead(person)
     start = world.salesfinity.start_lookup
@@ -125,75 +127,75 @@ def test_a_callback_before_the_answer_waits_for_it(world: World, stage: Stage, m
     def told_at_once(*args: object, **more: object) -> Lookup:
         lookup = start(*args, **more)  # type: ignore[arg-type]
         world.salesfinity.resolve_now(lookup)
-        assert call_back(stage, lookup)
+        assert call_back(harness, lookup)
         return lookup
 
     monkeypatch.setattr(world.salesfinity, "start_lookup", told_at_once)
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         assert len(connection.execute(t.task.select()).all()) == 1
 
 
-def test_an_id_that_the_vendor_chokes_on_keeps_nobody_else_from_being_bought(world: World, stage: Stage) -> None:
+def test_an_id_that_the_vendor_chokes_on_keeps_nobody_else_from_being_bought(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    _lose(world, stage)
-    assert call_back(stage, lookups(world)[0], _id="not-an-id-of-theirs")
+    _lose(world, harness)
+    assert call_back(harness, lookups(world)[0], _id="not-an-id-of-theirs")
     person = world.person()
     lead = world.lead(person)
     world.arm("salesfinity", "getEmailEnrichment", "status", subject="not-an-id-of-theirs", times=100, status=400)
-    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_repeated_and_late_callbacks_change_nothing(world: World, stage: Stage) -> None:
+def test_repeated_and_late_callbacks_change_nothing(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    stage.sync()
+    harness.sync()
     before = world.get(lead)
     for _ in range(3):
-        assert call_back(stage, lookups(world)[0])
-        assert stage.other().sync().selected == 0
+        assert call_back(harness, lookups(world)[0])
+        assert harness.other().sync().selected == 0
     assert world.get(lead) == before
 
 
-def test_a_callback_after_an_operator_gave_up_still_delivers(world: World, stage: Stage) -> None:
+def test_a_callback_after_an_operator_gave_up_still_delivers(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    _lose(world, stage)
+    _lose(world, harness)
     world.clock.advance(days=2)  # counted as charged by now
-    stage.other().sync()
-    assert call_back(stage, lookups(world)[0])
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    harness.other().sync()
+    assert call_back(harness, lookups(world)[0])
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["salesfinity"].charged == 1
         assert ledger.credits.imbalance() == ""
 
 
-def _lose(world: World, stage: Stage) -> SimPerson | None:
+def _lose(world: World, harness: Harness) -> SimPerson | None:
     """One sync whose paid request takes effect and loses its answer."""
     world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=1)
     return None
 
 
-def _forge(stage: Stage, lookup: Lookup, count: int, *, begin: int = 0) -> int:
+def _forge(harness: Harness, lookup: Lookup, count: int, *, begin: int = 0) -> int:
     """Someone who has learnt one address sends ids of their own; how many were taken."""
     taken = 0
     for number in range(begin, begin + count):
         with contextlib.suppress(CrowdedError):
-            taken += call_back(stage, lookup, _id=f"66f0a1b2c3d4e5f6{number:08d}")
+            taken += call_back(harness, lookup, _id=f"66f0a1b2c3d4e5f6{number:08d}")
     return taken
 
 
-def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world: World, stage: Stage) -> None:
+def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    _lose(world, stage)
-    assert _forge(stage, lookups(world)[0], 200) == MOST_RECEIPTS
+    _lose(world, harness)
+    assert _forge(harness, lookups(world)[0], 200) == MOST_RECEIPTS
     lead = world.lead(world.person())
     before = len(world.salesfinity.requests.entries)
-    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     made = [one.operation for one in world.salesfinity.requests.entries[before:]]
     assert made.index("requestEmailEnrichment") < made.index("getEmailEnrichment")  # the purchase came first
@@ -202,12 +204,12 @@ def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world:
 
 
 def test_callbacks_that_never_end_do_not_make_a_run_longer(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is asked about, the next arrives: the run ends all the same, and the true one is taken by the next."""
     person = world.person()
     lead = world.lead(person)
-    _lose(world, stage)
+    _lose(world, harness)
     mine, asked = lookups(world)[0], list[str]()
     knows = Salesfinity.knows_task
 
@@ -216,18 +218,18 @@ def test_callbacks_that_never_end_do_not_make_a_run_longer(
             asked.append(task_id)
             world.clock.advance(seconds=30)
             with contextlib.suppress(CrowdedError):
-                call_back(stage, mine, _id=f"66f0a1b2c3d4e5f6{len(asked):08d}")
+                call_back(harness, mine, _id=f"66f0a1b2c3d4e5f6{len(asked):08d}")
         return knows(self, task_id, attempt_id, name)
 
     monkeypatch.setattr(Salesfinity, "knows_task", slow)
-    _forge(stage, mine, 1, begin=1000)
-    ending = stage.other()
+    _forge(harness, mine, 1, begin=1000)
+    ending = harness.other()
     ending.wait_s = 300.0
     began = world.clock.now()
     assert ending.sync().outcomes == {Outcome.UNKNOWN: 1}
     assert (world.clock.now() - began).total_seconds() < 400
     assert 5 <= len(asked) <= 12
     monkeypatch.undo()
-    assert call_back(stage, mine)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert call_back(harness, mine)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
 
 from connector.app.joining import connect_events
 from connector.core.errors import ConnectorError, StopError
@@ -19,9 +19,9 @@ EVENT, PRICE = "52001", 2000
 
 
 @contextmanager
-def buyer(stage: Stage, limits: AccountLimits | None = None, *, dies: str = "") -> Iterator[EventBuyer]:
+def buyer(harness: Harness, limits: AccountLimits | None = None, *, dies: str = "") -> Iterator[EventBuyer]:
     """A process that buys events; `dies` before or after the vendor has served the request."""
-    with stage.parts() as parts, connect_events(stage.configured(), parts.ledger, parts.clock) as api:
+    with harness.parts() as parts, connect_events(harness.configured(), parts.ledger, parts.clock) as api:
 
         def request(event_id: str) -> EventAccess:
             if dies == "before":
@@ -35,8 +35,8 @@ def buyer(stage: Stage, limits: AccountLimits | None = None, *, dies: str = "") 
         yield EventBuyer(parts.ledger, parts.providers["lensmor"], found, parts.clock, "test", request)
 
 
-def buy(stage: Stage, limits: AccountLimits | None = None, price: int = PRICE) -> tuple[EventAccess | None, Report]:
-    with buyer(stage, limits) as found:
+def buy(harness: Harness, limits: AccountLimits | None = None, price: int = PRICE) -> tuple[EventAccess | None, Report]:
+    with buyer(harness, limits) as found:
         return found.buy(EVENT, price)
 
 
@@ -44,18 +44,18 @@ def event_charges(world: World) -> int:
     return sum(charge.credits for charge in world.charges.entries if charge.credits >= PRICE)
 
 
-def state(stage: Stage) -> UnlockState:
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+def state(harness: Harness) -> UnlockState:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         return UnlockState(connection.execute(t.unlock.select().order_by(t.unlock.c.id.desc())).first().state)  # type: ignore[union-attr]
 
 
 @pytest.fixture(autouse=True)
-def _lensmor_only(stage: Stage) -> None:
-    stage.mappings = {"lead": email_only()}
+def _lensmor_only(harness: Harness) -> None:
+    harness.mappings = {"lead": email_only()}
 
 
-def test_a_purchase_is_a_run_with_its_credits(world: World, stage: Stage) -> None:
-    access, report = buy(stage)
+def test_a_purchase_is_a_run_with_its_credits(world: World, harness: Harness) -> None:
+    access, report = buy(harness)
     assert access is not None
     assert not access.already_unlocked
     assert (report.command, report.state, report.exit_code) == ("events unlock", "finished", 0)
@@ -63,16 +63,16 @@ def test_a_purchase_is_a_run_with_its_credits(world: World, stage: Stage) -> Non
     credits_ = report.credits["lensmor"]
     assert (credits_.charged, credits_.held, credits_.other_charges) == (PRICE, 0, 0)
     assert event_charges(world) == PRICE
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert [(provider, mapping, found.charged) for _, provider, mapping, found in ledger.credits.by_month()] == [
             ("lensmor", "events", PRICE)
         ]
         assert ledger.runs.newest(1)[0].id == report.run_id
 
 
-def test_repeating_it_is_free(world: World, stage: Stage) -> None:
-    buy(stage)
-    access, report = buy(stage, price=0)
+def test_repeating_it_is_free(world: World, harness: Harness) -> None:
+    buy(harness)
+    access, report = buy(harness, price=0)
     assert access is not None
     assert access.already_unlocked
     assert (report.credits["lensmor"].charged, report.purchases) == (0, {})
@@ -80,8 +80,8 @@ def test_repeating_it_is_free(world: World, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("limits", [AccountLimits(day=1999), AccountLimits(month=1999), AccountLimits(reserve=99_000)])
-def test_a_cap_forbids_it_before_anything_is_sent(world: World, stage: Stage, limits: AccountLimits) -> None:
-    access, report = buy(stage, limits)
+def test_a_cap_forbids_it_before_anything_is_sent(world: World, harness: Harness, limits: AccountLimits) -> None:
+    access, report = buy(harness, limits)
     assert access is None
     assert report.exit_code == 4
     assert "one unlock costs 2000" in report.stopped[0]
@@ -89,97 +89,99 @@ def test_a_cap_forbids_it_before_anything_is_sent(world: World, stage: Stage, li
     assert report.credits["lensmor"].held == 0
 
 
-def test_it_counts_against_the_cap_of_the_day_for_people_too(world: World, stage: Stage) -> None:
+def test_it_counts_against_the_cap_of_the_day_for_people_too(world: World, harness: Harness) -> None:
     limits = AccountLimits(day=PRICE + 20)
-    buy(stage, limits)
+    buy(harness, limits)
     world.lead(world.person())
     world.lead(world.person())
-    later = stage.other()
+    later = harness.other()
     later.limits = {"lensmor": limits}
     later.sync()
     assert world.ours("lensmor") == PRICE + 15
 
 
-def test_a_lost_answer_is_read_by_repeating_the_request(world: World, stage: Stage) -> None:
+def test_a_lost_answer_is_read_by_repeating_the_request(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "drop_after", times=5)
     with pytest.raises(StopError, match=r"Repeat the command, which is free: connector events unlock 52001"):
-        buy(stage)
-    assert state(stage) is UnlockState.UNKNOWN
-    with stage.ledger() as ledger:
+        buy(harness)
+    assert state(harness) is UnlockState.UNKNOWN
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == PRICE
         (row,) = ledger.operator.needs_a_look()
         assert row.event_id == EVENT
     world.faults.clear()
-    access, report = buy(stage)
+    access, report = buy(harness)
     assert access is not None
     assert access.already_unlocked
     assert report.credits["lensmor"].charged == PRICE
     assert event_charges(world) == PRICE
-    assert state(stage) is UnlockState.FINAL
+    assert state(harness) is UnlockState.FINAL
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_process_that_dies_leaves_a_request_that_the_next_one_finishes(
-    world: World, stage: Stage, moment: str
+    world: World, harness: Harness, moment: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), buyer(stage, dies=moment) as found:
+    with pytest.raises(KeyboardInterrupt), buyer(harness, dies=moment) as found:
         found.buy(EVENT, PRICE)
-    assert state(stage) is UnlockState.SUBMITTING
+    assert state(harness) is UnlockState.SUBMITTING
     world.lead(world.person())
-    stage.other().sync()  # a run between them reads nobody's record for it
-    assert state(stage) in {UnlockState.UNKNOWN, UnlockState.FINAL}
-    _, report = buy(stage)
+    harness.other().sync()  # a run between them reads nobody's record for it
+    assert state(harness) in {UnlockState.UNKNOWN, UnlockState.FINAL}
+    _, report = buy(harness)
     assert report.credits["lensmor"].held == 0
     assert event_charges(world) == PRICE
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].charged == PRICE + 15
         assert not ledger.credits.imbalance()
 
 
-def test_a_refusal_gives_the_credits_back(world: World, stage: Stage) -> None:
+def test_a_refusal_gives_the_credits_back(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "status", status=402)
     with pytest.raises(ConnectorError):
-        buy(stage)
-    with stage.ledger() as ledger:
+        buy(harness)
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == 0
         assert ledger.runs.newest(1)[0].state == "failed"
     assert event_charges(world) == 0
-    assert buy(stage)[0] is not None
+    assert buy(harness)[0] is not None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 422, 429])
-def test_an_answer_that_is_certainly_no_purchase_leaves_nothing_held(world: World, stage: Stage, status: int) -> None:
+def test_an_answer_that_is_certainly_no_purchase_leaves_nothing_held(
+    world: World, harness: Harness, status: int
+) -> None:
     world.arm("lensmor", "unlockEvent", "status", times=5, status=status)
     with pytest.raises(ConnectorError):
-        buy(stage)
-    with stage.ledger() as ledger:
+        buy(harness)
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == 0
     world.faults.clear()
     world.clock.advance(days=3)
-    assert buy(stage)[1].credits["lensmor"].charged == PRICE == event_charges(world)
+    assert buy(harness)[1].credits["lensmor"].charged == PRICE == event_charges(world)
 
 
-def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, stage: Stage) -> None:
+def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "drop_after", times=1)
     world.arm("lensmor", "unlockEvent", "status", times=9, status=401)
     with pytest.raises(StopError, match="is not known"):
-        buy(stage)
-    assert state(stage) is UnlockState.UNKNOWN
+        buy(harness)
+    assert state(harness) is UnlockState.UNKNOWN
     assert event_charges(world) == PRICE
     world.faults.clear()
-    _, report = buy(stage)
+    _, report = buy(harness)
     assert report.credits["lensmor"].charged == PRICE == event_charges(world)
 
 
-def test_a_balance_that_cannot_be_read_ends_the_run(world: World, stage: Stage) -> None:
+def test_a_balance_that_cannot_be_read_ends_the_run(world: World, harness: Harness) -> None:
     world.arm("lensmor", "getCreditsBalance", "status", times=9, status=503)
     with pytest.raises(StopError):
-        buy(stage)
-    with stage.ledger() as ledger:
+        buy(harness)
+    with harness.ledger() as ledger:
         assert ledger.runs.newest(1)[0].state == "failed"
     assert event_charges(world) == 0
 
 
-def test_another_price_than_expected_is_charged_as_it_is(world: World, stage: Stage) -> None:
-    _, report = buy(stage, price=1500)
+def test_another_price_than_expected_is_charged_as_it_is(world: World, harness: Harness) -> None:
+    _, report = buy(harness, price=1500)
     assert report.credits["lensmor"].charged == PRICE == event_charges(world)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from stage import mapping
+from harness import mapping
 
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile

@@ -1,7 +1,7 @@
 """A followed record must satisfy the mapping that takes it over: its condition, its opt-outs and its flag."""
 
 import pytest
-from stage import Stage, World, email_only, mapping, reasons_of
+from harness import Harness, World, email_only, mapping, reasons_of
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
@@ -30,13 +30,15 @@ def convert(world: World, lead: str, *, carry: bool = False, **values: object) -
     return made
 
 
-def test_a_contact_that_the_condition_excludes_gets_nothing_and_the_value_is_parked(world: World, stage: Stage) -> None:
+def test_a_contact_that_the_condition_excludes_gets_nothing_and_the_value_is_parked(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     made = convert(world, lead, Title="Do not enrich")
-    stage = stage.other(mapping("lead"), contacts())
+    harness = harness.other(mapping("lead"), contacts())
     for _ in range(2):  # nothing changes until somebody does something
-        report = stage.other().sync()
+        report = harness.other().sync()
         before = dict(world.get(made[0]))
         assert before["Email"] is None
         assert before["Enrichment_Error__c"] is None
@@ -51,96 +53,100 @@ def test_a_contact_that_the_condition_excludes_gets_nothing_and_the_value_is_par
         assert "connector status" in entry.next
         world.clock.advance(minutes=15)
     world.edit(made[0], Title="Buyer")
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(made[0])["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_the_parked_value_of_an_excluded_contact_can_be_given_up(world: World, stage: Stage) -> None:
+def test_the_parked_value_of_an_excluded_contact_can_be_given_up(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     made = convert(world, lead, Title="Do not enrich")
-    stage = stage.other(email_only("lensmor", "salesfinity"), contacts())
-    stage.sync()
-    with stage.parts() as parts:
+    harness = harness.other(email_only("lensmor", "salesfinity"), contacts())
+    harness.sync()
+    with harness.parts() as parts:
         (row,) = parts.ledger.operator.needs_a_look()
         assert row.parked
         resolve(parts.ledger, row.id, OperatorsWord.GIVE_UP, parts.clock.now())
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert sum(report.outcomes[word] for word in (Outcome.SKIPPED, Outcome.FAILED, Outcome.NOT_FOUND)) == 1
     assert world.get(made[0])["Email"] is None
     assert world.ours("salesfinity") == 0  # nothing more is bought for a record that no mapping takes
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_what_is_still_under_way_for_an_excluded_contact_is_collected_and_parked(world: World, stage: Stage) -> None:
+def test_what_is_still_under_way_for_an_excluded_contact_is_collected_and_parked(
+    world: World, harness: Harness
+) -> None:
     lead = world.lead(world.person())
     world.lensmor.task_seconds = 600
-    stage = stage.other(email_only(), contacts())
-    stage.wait_s = 30
+    harness = harness.other(email_only(), contacts())
+    harness.wait_s = 30
     made = convert(world, lead, Title="Do not enrich")
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     assert world.get(made[0])["Email"] is None
 
 
 @pytest.mark.parametrize(("opt_out", "field"), [("HasOptedOutOfEmail", "Email"), ("DoNotCall", "MobilePhone")])
-def test_the_opt_outs_of_the_mapping_that_takes_over_hold(world: World, stage: Stage, opt_out: str, field: str) -> None:
+def test_the_opt_outs_of_the_mapping_that_takes_over_hold(
+    world: World, harness: Harness, opt_out: str, field: str
+) -> None:
     made = convert(world, world.lead(world.person()), **{opt_out: True})
-    report = stage.other(mapping("lead"), contacts()).sync()
+    report = harness.other(mapping("lead"), contacts()).sync()
     assert world.get(made[0])[field] is None
     assert any(opt_out in reason for reason in reasons_of(report, "skipped"))
 
 
 def test_a_contact_that_asks_itself_keeps_its_flag_until_its_own_channels_are_served(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     made = convert(world, world.lead(person), carry=True)
-    stage = stage.other(email_only(), contacts())
-    first = stage.sync()
+    harness = harness.other(email_only(), contacts())
+    first = harness.sync()
     assert first.outcomes == {Outcome.DEFERRED: 1}
     assert world.get(made[0])["Enrichment_Requested__c"] is True
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     contact = world.get(made[0])
     assert (contact["Email"], contact["Personal_Email__c"]) == (person.email, person.personal_email)
     assert contact["Enrichment_Requested__c"] is False
     assert world.lensmor.requests.count("submitEmailUnlock") == 1
 
 
-def test_nothing_more_is_bought_for_a_contact_that_nobody_chose(world: World, stage: Stage) -> None:
+def test_nothing_more_is_bought_for_a_contact_that_nobody_chose(world: World, harness: Harness) -> None:
     """The Lead was chosen by a condition; its Contact was not, and has no flag."""
     person = world.person()
     lead = world.lead(person, Enrichment_Requested__c=False)
     made = convert(world, lead, carry=True)
-    stage = stage.other(mapping("lead"), contacts())
-    stage.limits = {"lensmor": AccountLimits(day=15)}
-    fields = tuple(sorted(stage.mappings["lead"].read_fields()))
+    harness = harness.other(mapping("lead"), contacts())
+    harness.limits = {"lensmor": AccountLimits(day=15)}
+    fields = tuple(sorted(harness.mappings["lead"].read_fields()))
     none = Selection("Contact", fields, ids=())
-    stage.sync({"lead": Selection("Lead", fields, where=("Company != null",)), "contact": none}, "backfill")
+    harness.sync({"lead": Selection("Lead", fields, where=("Company != null",)), "contact": none}, "backfill")
     assert world.get(made[0])["Email"] == person.email
-    stage = stage.other()
-    stage.limits = {}
-    stage.sync()
+    harness = harness.other()
+    harness.limits = {}
+    harness.sync()
     assert world.ours("lensmor") == 15
     assert world.get(made[0])["MobilePhone"] is None
 
 
-def test_the_winner_of_a_merge_must_satisfy_the_condition_too(world: World, stage: Stage) -> None:
+def test_the_winner_of_a_merge_must_satisfy_the_condition_too(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example", "Title": "Do not enrich"})
     world.clock.at(5, lambda: world.org.merge("Lead", winner, lead))
-    report = stage.other(mapping("lead", select={"where": EXCLUDED})).sync()
+    report = harness.other(mapping("lead", select={"where": EXCLUDED})).sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert world.get(winner)["Email"] is None
 
 
-def test_of_two_mappings_the_one_that_accepts_the_contact_takes_it_over(world: World, stage: Stage) -> None:
+def test_of_two_mappings_the_one_that_accepts_the_contact_takes_it_over(world: World, harness: Harness) -> None:
     person = world.person()
     made = convert(world, world.lead(person), Title="Do not enrich")
     data = contacts().model_dump(by_alias=True, exclude_none=True)
     select = {"flag": "HasOptedOutOfFax", "where": "Title = 'Do not enrich'"}
     other = MappingFile.model_validate({**data, "name": "others", "select": select})
-    report = stage.other(mapping("lead"), contacts(), other).sync()
+    report = harness.other(mapping("lead"), contacts(), other).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(made[0])["Email"] == person.email

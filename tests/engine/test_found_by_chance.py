@@ -2,7 +2,7 @@
 
 import pytest
 from crash_points import DeathError
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.engine import resolve
 
@@ -11,31 +11,31 @@ def die(*_args: object, **_more: object) -> None:
     raise DeathError
 
 
-def test_a_parked_value_is_no_reason_to_stamp_the_record_at_every_run(world: World, stage: Stage) -> None:
+def test_a_parked_value_is_no_reason_to_stamp_the_record_at_every_run(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["Email"]), fields=("Email",))
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     for _ in range(5):
-        stage.other().sync()
+        harness.other().sync()
         world.clock.advance(minutes=15)
     assert world.get(lead)["Enriched_At__c"] is None  # nothing has been written
     assert world.org.updates_count("Lead", lead) <= 2
 
 
 def test_nothing_is_bought_after_a_lookup_for_a_record_whose_flag_was_taken_back(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contact = world.contact(world.person(), Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
-    stage = stage.other(mapping("contact"))
-    stage.wait_s = 0
+    harness = harness.other(mapping("contact"))
+    harness.wait_s = 0
     world.salesfinity.lookup_seconds = 900
     world.lensmor.balance = 0
-    stage.sync()  # the private address is asked for; nothing can be bought at Lensmor
+    harness.sync()  # the private address is asked for; nothing can be bought at Lensmor
     world.lensmor.balance = 1000
     with monkeypatch.context() as patch:
         patch.setattr(resolve, "look_up", die)
         with pytest.raises(DeathError):
-            stage.other().sync()
+            harness.other().sync()
     world.edit(contact, Enrichment_Requested__c=False)
-    stage.other().sync()
+    harness.other().sync()
     assert world.ours("lensmor") == 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.core.model import Outcome
 from connector.engine import resolve
@@ -20,38 +20,38 @@ def _channels(name: str, **rules: dict[str, object]) -> dict[str, object]:
     return {channel: {**usual[channel], **rules.get(channel, {})} for channel in usual}
 
 
-def _undo(stage: Stage, run_id: str) -> None:
-    with stage.parts() as parts, parts.ledger.drive():
+def _undo(harness: Harness, run_id: str) -> None:
+    with harness.parts() as parts, parts.ledger.drive():
         undo(parts, run_id)
 
 
-def test_a_flag_taken_back_between_two_applications_of_a_plan_buys_nothing_more(world: World, stage: Stage) -> None:
+def test_a_flag_taken_back_between_two_applications_of_a_plan_buys_nothing_more(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    plan = stage.plan()
-    stage.limits["lensmor"] = FIRST_DAY
-    stage.apply(plan)
+    plan = harness.plan()
+    harness.limits["lensmor"] = FIRST_DAY
+    harness.apply(plan)
     assert world.ours("lensmor") == 15
     world.clock.advance(hours=1)
     world.edit(lead, Enrichment_Requested__c=False)
-    stage.limits.clear()
-    stage.other().apply(plan)
+    harness.limits.clear()
+    harness.other().apply(plan)
     assert world.ours("lensmor") == 15
 
 
-def test_a_plan_buys_nothing_for_a_person_it_did_not_know(world: World, stage: Stage) -> None:
+def test_a_plan_buys_nothing_for_a_person_it_did_not_know(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
-    plan = stage.plan()
-    stage.limits["lensmor"] = FIRST_DAY
-    stage.apply(plan)
+    plan = harness.plan()
+    harness.limits["lensmor"] = FIRST_DAY
+    harness.apply(plan)
     assert world.ours("lensmor") == 15
     world.clock.advance(hours=1)
     world.edit(lead, Lensmor_Personnel_Id__c=other.personnel_id)
-    stage.limits.clear()
-    stage.other().apply(plan)
+    harness.limits.clear()
+    harness.other().apply(plan)
     assert world.ours("lensmor") == 15
 
 
-def test_a_second_try_writes_nothing_of_a_person_the_record_no_longer_names(world: World, stage: Stage) -> None:
+def test_a_second_try_writes_nothing_of_a_person_the_record_no_longer_names(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     reads: list[str] = []
 
@@ -62,42 +62,42 @@ def test_a_second_try_writes_nothing_of_a_person_the_record_no_longer_names(worl
 
     world.org.after_read(correct)
     world.org.add_validation("Lead", lambda row: bool(row["Email"]), fields=("Email",))
-    stage.sync()
+    harness.sync()
     assert world.get(lead)["MobilePhone"] is None
 
 
-def test_a_second_try_leaves_out_what_is_still_parked(world: World, stage: Stage) -> None:
+def test_a_second_try_leaves_out_what_is_still_parked(world: World, harness: Harness) -> None:
     contact = world.contact(world.person())
     world.org.add_validation("Contact", lambda row: bool(row["MobilePhone"]), fields=("MobilePhone",))
     world.org.add_validation("Contact", lambda row: bool(row["Email"]), fields=("Email",))
     world.salesfinity.lookup_seconds = 1200
     found = mapping("contact", channels=_channels("contact", work_email={"from": ["salesfinity"]}))
-    stage = stage.other(found)
-    stage.wait_s = 120
-    stage.sync()
-    stage.other().sync()
-    stage.other().sync()
+    harness = harness.other(found)
+    harness.wait_s = 120
+    harness.sync()
+    harness.other().sync()
+    harness.other().sync()
     world.clock.advance(hours=1)
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(contact)["Personal_Email__c"] is not None
 
 
-def test_an_answer_lost_in_a_second_try_does_not_hide_what_landed_from_undo(world: World, stage: Stage) -> None:
+def test_an_answer_lost_in_a_second_try_does_not_hide_what_landed_from_undo(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["MobilePhone"]))
     world.arm("salesforce", "update_many", "drop_after", after=1)
-    run = stage.sync()
+    run = harness.sync()
     assert world.get(lead)["Email"] is not None
-    _undo(stage, run.run_id)
+    _undo(harness, run.run_id)
     assert world.get(lead)["Email"] is None
 
 
-def test_a_record_corrected_while_it_is_written_begins_anew(world: World, stage: Stage) -> None:
+def test_a_record_corrected_while_it_is_written_begins_anew(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     world.lensmor.task_seconds = 600
-    stage = stage.other(email_only())
-    stage.wait_s = 60
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 60
+    harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(hours=1)
     corrections = [other.personnel_id]
@@ -107,41 +107,41 @@ def test_a_record_corrected_while_it_is_written_begins_anew(world: World, stage:
             world.edit(lead, Lensmor_Personnel_Id__c=corrections.pop())
 
     world.org.after_read(correct)
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}
     world.lensmor.task_seconds = 5
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["Email"] == other.email
 
 
-def test_a_record_corrected_while_one_value_is_parked_begins_anew(world: World, stage: Stage) -> None:
+def test_a_record_corrected_while_one_value_is_parked_begins_anew(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["Email"]), fields=("Email",))
     world.lensmor.task_seconds = 7200
-    stage = stage.other(mapping("lead", channels=_channels("lead", work_email={"from": ["salesfinity"]})))
-    stage.wait_s = 120
+    harness = harness.other(mapping("lead", channels=_channels("lead", work_email={"from": ["salesfinity"]})))
+    harness.wait_s = 120
     for _ in range(3):
-        stage.other().sync()
+        harness.other().sync()
     assert world.get(lead)["Phone_Unlock_Status__c"] == "In progress"
     world.lensmor.task_seconds = 5
     world.clock.advance(hours=1)
     world.edit(lead, Lensmor_Personnel_Id__c=other.personnel_id)
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["MobilePhone"] is not None
 
 
 @pytest.mark.parametrize("change", [{"Enrichment_Requested__c": False}, {"HasOptedOutOfEmail": True}], ids=str)
 def test_a_repeat_is_not_bought_when_nobody_wants_it_any_more(
-    world: World, stage: Stage, change: dict[str, object]
+    world: World, harness: Harness, change: dict[str, object]
 ) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.clock.at(600, lambda: world.edit(lead, **change))
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     assert world.ours("lensmor") == 0
 
 
 def test_a_name_that_nobody_has_is_asked_for_once_a_run(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.lead(LinkedIn_URL__c="https://linkedin.com/in/nobody-at-all")
     asked: list[str] = []
@@ -154,65 +154,67 @@ def test_a_name_that_nobody_has_is_asked_for_once_a_run(
 
     monkeypatch.setattr(resolve, "look_up", counted)
     at_once = mapping("lead", limits={"retry_not_found_after": "0m"}).limits
-    stage.other(email_only().model_copy(update={"limits": at_once})).sync()
+    harness.other(email_only().model_copy(update={"limits": at_once})).sync()
     assert len(asked) == 1
 
 
-def test_a_refused_repeat_does_not_forget_what_the_lost_request_may_have_cost(world: World, stage: Stage) -> None:
+def test_a_refused_repeat_does_not_forget_what_the_lost_request_may_have_cost(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.profile_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     world.arm("lensmor", "submitEmailUnlock", "status", status=422)
-    stage.other(email_only()).sync()
-    with stage.ledger() as ledger:
+    harness.other(email_only()).sync()
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].used == world.ours("lensmor") == 15
 
 
-def test_a_person_gone_before_the_repeat_leaves_the_lost_request_presumed_charged(world: World, stage: Stage) -> None:
+def test_a_person_gone_before_the_repeat_leaves_the_lost_request_presumed_charged(
+    world: World, harness: Harness
+) -> None:
     world.lead(world.person())
     world.lensmor.profile_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     world.arm("lensmor", "submitEmailUnlock", "status", status=409)
     world.arm("lensmor", "getPersonnelProfile", "not_found", after=3)
-    stage.other(email_only()).sync()
-    with stage.ledger() as ledger:
+    harness.other(email_only()).sync()
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].used == world.ours("lensmor") == 15
 
 
 def test_a_fresh_value_of_a_later_source_is_taken_before_an_earlier_one_is_asked_again(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     world.lensmor.script(person.personnel_id, "email", "no_value")
     world.lead(person)
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    harness.sync()
     world.clock.advance(days=31)
     second = world.lead(person)
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(second)["Email"] == person.work_email
     assert world.paid_posts() == 2
 
 
-def test_a_write_that_never_left_does_not_cut_the_way_back(world: World, stage: Stage) -> None:
+def test_a_write_that_never_left_does_not_cut_the_way_back(world: World, harness: Harness) -> None:
     contact = world.contact(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=contact, code="CUSTOM_VALIDATION", fields=[])
     world.arm("salesforce", "update_many", "drop_before", after=1)
-    run = stage.other(mapping("contact")).sync()
+    run = harness.other(mapping("contact")).sync()
     assert world.get(contact)["MobilePhone"] is not None
-    _undo(stage, run.run_id)
+    _undo(harness, run.run_id)
     assert world.get(contact)["Enrichment_Error__c"] is None
     assert world.get(contact)["Enriched_At__c"] is None
 
 
-def test_an_id_added_by_hand_does_not_open_the_field_to_be_overwritten(world: World, stage: Stage) -> None:
+def test_an_id_added_by_hand_does_not_open_the_field_to_be_overwritten(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Lensmor_Personnel_Id__c=None, Email="old@example.com")
     world.salesfinity.lookup_seconds = 1200
-    stage = stage.other(email_only("salesfinity", write="overwrite", empty_when=None))
-    stage.wait_s = 60
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness = harness.other(email_only("salesfinity", write="overwrite", empty_when=None))
+    harness.wait_s = 60
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(hours=1)
     world.edit(lead, Email=THEIRS, Lensmor_Personnel_Id__c=person.personnel_id)
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["Email"] == THEIRS

@@ -2,7 +2,7 @@
 
 import pytest
 from crash_points import DeathError, Points, watched
-from stage import Stage, World, email_only, reasons_of
+from harness import Harness, World, email_only, reasons_of
 
 from connector.core.frozen import CHANGED, NOT_PLANNED
 from connector.core.model import Outcome
@@ -12,117 +12,117 @@ POINTS = 30  # fewer than an application of the plan below passes
 CRASHES = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
-def test_a_plan_is_done_once(world: World, stage: Stage) -> None:
+def test_a_plan_is_done_once(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
-    plan = stage.plan()
+    plan = harness.plan()
     assert plan.ceiling == {"lensmor": 3 * 165, "salesfinity": 3}
     assert world.paid_posts() == 0
-    report = stage.apply(plan)
+    report = harness.apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 3}
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
-    again = stage.other().apply(plan)
+    again = harness.other().apply(plan)
     assert (again.selected, again.crm.write_calls, again.exit_code) == (0, 0, 0)
     assert world.paid_posts() == 2
 
 
-def test_a_plan_names_nobody(world: World, stage: Stage) -> None:
+def test_a_plan_names_nobody(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
-    text = stage.plan().model_dump_json()
+    text = harness.plan().model_dump_json()
     for word in (person.email, person.phone, person.linkedin_name, person.full_name, person.work_email):
         assert str(word) not in text
 
 
-def test_a_record_that_changed_since_is_left_alone(world: World, stage: Stage) -> None:
+def test_a_record_that_changed_since_is_left_alone(world: World, harness: Harness) -> None:
     changed, same = world.lead(world.person()), world.lead(world.person())
-    plan = stage.plan()
+    plan = harness.plan()
     world.clock.advance(minutes=5)
     world.edit(changed, Title="Somebody new")
     before = dict(world.get(changed))
-    report = stage.apply(plan)
+    report = harness.apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
     assert reasons_of(report, "deferred") == {CHANGED: 2}
     assert report.exit_code == 4
     assert world.get(changed) == before
     assert world.get(same)["Email"] is not None
-    assert stage.other().apply(plan).outcomes == {Outcome.DEFERRED: 1}
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}  # it kept its flag
+    assert harness.other().apply(plan).outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}  # it kept its flag
 
 
-def test_what_is_flagged_later_is_not_part_of_the_plan(world: World, stage: Stage) -> None:
+def test_what_is_flagged_later_is_not_part_of_the_plan(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    plan = stage.plan()
+    plan = harness.plan()
     later = world.lead(world.person())
-    assert stage.apply(plan).selected == 1
+    assert harness.apply(plan).selected == 1
     assert world.get(later)["Email"] is None
 
 
-def test_records_chosen_by_a_condition_need_no_flag(world: World, stage: Stage) -> None:
+def test_records_chosen_by_a_condition_need_no_flag(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Enrichment_Requested__c=False)
-    mapping = stage.mappings["lead"]
-    plan = stage.plan({"lead": Selection("Lead", tuple(sorted(mapping.read_fields())), where=("Company != null",))})
+    mapping = harness.mappings["lead"]
+    plan = harness.plan({"lead": Selection("Lead", tuple(sorted(mapping.read_fields())), where=("Company != null",))})
     assert plan.chosen
-    assert stage.apply(plan).outcomes == {Outcome.DELIVERED: 1}
+    assert harness.apply(plan).outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_the_ceiling_holds_over_all_runs_of_the_plan(world: World, stage: Stage) -> None:
+def test_the_ceiling_holds_over_all_runs_of_the_plan(world: World, harness: Harness) -> None:
     for _ in range(4):
         world.lead(world.person())
-    stage = stage.other(email_only())
-    plan = stage.plan().model_copy(update={"ceiling": {"lensmor": 35}})
-    first = stage.apply(plan)
+    harness = harness.other(email_only())
+    plan = harness.plan().model_copy(update={"ceiling": {"lensmor": 35}})
+    first = harness.apply(plan)
     assert first.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 2}
     assert "ceiling of the plan" in next(iter(reasons_of(first, "deferred")))
-    second = stage.other().apply(plan)
+    second = harness.other().apply(plan)
     assert second.outcomes == {Outcome.DEFERRED: 2}
     assert world.ours("lensmor") == 30
 
 
-def test_a_vendor_the_plan_does_not_pay_is_not_asked(world: World, stage: Stage) -> None:
+def test_a_vendor_the_plan_does_not_pay_is_not_asked(world: World, harness: Harness) -> None:
     """Somebody else's purchase was joined for nothing; where it fails, the next source was never part of the plan."""
     person = world.person()
-    stage = stage.other(email_only("lensmor", "salesfinity"))
+    harness = harness.other(email_only("lensmor", "salesfinity"))
     world.lensmor.script(person.personnel_id, "email", "failed")
     world.lensmor.task_seconds = 600
-    stage.wait_s = 30
+    harness.wait_s = 30
     world.lead(person)
-    stage.sync()
+    harness.sync()
     second = world.lead(person)
-    plan = stage.other().plan()
+    plan = harness.other().plan()
     assert plan.by_record["lead", second].buy == {}
     world.clock.advance(hours=1)
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes[Outcome.DEFERRED] >= 1
     assert any(NOT_PLANNED in reason or CHANGED in reason for reason in reasons_of(report, "deferred"))
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
 
 
-def test_a_record_deleted_since_is_told(world: World, stage: Stage) -> None:
+def test_a_record_deleted_since_is_told(world: World, harness: Harness) -> None:
     gone = world.lead(world.person())
     world.lead(world.person())
-    plan = stage.plan()
+    plan = harness.plan()
     world.org.delete("Lead", gone)
-    report = stage.apply(plan)
+    report = harness.apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert [found.record_id for found in report.attention] == [gone]
 
 
 @CRASHES
 @pytest.mark.parametrize("share", [0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
-def test_a_plan_is_carried_on_after_a_death(world: World, stage: Stage, share: float) -> None:
+def test_a_plan_is_carried_on_after_a_death(world: World, harness: Harness, share: float) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
-    stage = stage.other(email_only())
-    plan = stage.plan()
+    harness = harness.other(email_only())
+    plan = harness.plan()
     points = Points(die_at=round(share * POINTS))
     with watched(points), pytest.raises(DeathError):
-        stage.apply(plan)
+        harness.apply(plan)
     for _ in range(8):
         world.clock.advance(minutes=16)
-        if not stage.other().apply(plan).selected:
+        if not harness.other().apply(plan).selected:
             break
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     assert world.ours("lensmor") == 45

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from harness import Harness, World, email_only, personal_only, reasons_of
 from ledgers import journal_of
-from stage import Stage, World, email_only, personal_only, reasons_of
 
 from connector.core.errors import ConnectorError
 from connector.core.model import Outcome
@@ -40,7 +40,7 @@ UNREADABLE_BALANCES: Mapping[str, object] = {
 VERSION = "2026-11-20T10:00:00.000+0000"
 
 
-def test_a_task_id_that_cannot_be_kept_is_a_lost_answer(world: World, stage: Stage) -> None:
+def test_a_task_id_that_cannot_be_kept_is_a_lost_answer(world: World, harness: Harness) -> None:
     people, leads = [], []
     for number, task_id in enumerate(HOSTILE_IDS.values()):
         event = SimEvent(f"96{number:02}", f"596{number:02}", "Fair", "2027-03-02", "2027-03-04", "Utrecht", "Spain")
@@ -49,30 +49,30 @@ def test_a_task_id_that_cannot_be_kept_is_a_lost_answer(world: World, stage: Sta
         leads.append(world.lead(people[-1], Lensmor_Event_Id__c=event.event_id))
         fields = {"task_id": task_id, "job_id": task_id}
         world.arm("lensmor", "submitEmailUnlock", "add_fields", subject=people[-1].personnel_id, fields=fields)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: len(leads)}  # the profile shows what was bought
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     assert world.paid_posts() == len(leads)
     assert world.faults.armed() == []
 
 
-def test_a_lookup_id_that_cannot_be_kept_is_unknown_and_never_repeated(world: World, stage: Stage) -> None:
+def test_a_lookup_id_that_cannot_be_kept_is_unknown_and_never_repeated(world: World, harness: Harness) -> None:
     for lookup_id in HOSTILE_IDS.values():
         world.contact(world.person())
         world.arm("salesfinity", "requestEmailEnrichment", "add_fields", fields={"_id": lookup_id})
-    stage = stage.other(personal_only())
+    harness = harness.other(personal_only())
     for _ in range(3):
-        report = stage.other().sync()
+        report = harness.other().sync()
         assert report.outcomes == {Outcome.UNKNOWN: len(HOSTILE_IDS)}
         world.clock.advance(hours=30)
     assert world.paid_posts() == len(HOSTILE_IDS)
 
 
 @pytest.mark.parametrize("balance", LARGE_BALANCES)
-def test_a_balance_of_more_than_32_bits_is_kept(world: World, stage: Stage, balance: int) -> None:
+def test_a_balance_of_more_than_32_bits_is_kept(world: World, harness: Harness, balance: int) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "getCreditsBalance", "add_fields", times=2, fields={"totalBalance": balance})
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     assert report.credits["lensmor"].balance_before == balance
@@ -80,18 +80,18 @@ def test_a_balance_of_more_than_32_bits_is_kept(world: World, stage: Stage, bala
 
 @pytest.mark.parametrize("balance", UNREADABLE_BALANCES.values(), ids=UNREADABLE_BALANCES)
 def test_a_balance_beyond_the_limits_is_refused_and_nothing_is_bought(
-    world: World, stage: Stage, balance: object
+    world: World, harness: Harness, balance: object
 ) -> None:
     world.lead(world.person())
     world.arm("lensmor", "getCreditsBalance", "add_fields", times=10, fields={"totalBalance": balance})
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert report.exit_code == 4
     assert "balance" in " ".join(reasons_of(report, "deferred"))
     assert world.paid_posts() == 0
 
 
-def test_an_event_that_cannot_be_kept_is_no_event(world: World, stage: Stage) -> None:
+def test_an_event_that_cannot_be_kept_is_no_event(world: World, harness: Harness) -> None:
     people, leads = [], []
     for event_id in ("9" * 150, "e" * 150, "52\x00", 10**30, {"id": 1}):
         people.append(world.person())
@@ -99,20 +99,20 @@ def test_an_event_that_cannot_be_kept_is_no_event(world: World, stage: Stage) ->
         fields = {"events": {"items": [{"eventId": event_id}]}}
         subject = people[-1].personnel_id
         world.arm("lensmor", "findPersonByLinkedin", "add_fields", subject=subject, fields=fields)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: len(leads)}
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     assert world.faults.armed() == []
 
 
-def test_a_personnel_id_beyond_the_limits_is_a_refused_answer(world: World, stage: Stage) -> None:
+def test_a_personnel_id_beyond_the_limits_is_a_refused_answer(world: World, harness: Harness) -> None:
     leads = []
     for found in ("7" * 30, 10**30, "7\x001", "\ufffd", -1, 1e300):
         person = world.person()
         leads.append(world.lead(person, Lensmor_Personnel_Id__c=None))
         fields = {"personnel": {"id": found}}
         world.arm("lensmor", "findPersonByLinkedin", "add_fields", subject=person.personnel_id, fields=fields)
-    reports = stage.other(email_only()).syncs(most=4)
+    reports = harness.other(email_only()).syncs(most=4)
     assert {outcome for report in reports for outcome in report.outcomes} <= {Outcome.FAILED, Outcome.DEFERRED}
     assert all("personnel id" in str(world.get(lead)["Enrichment_Error__c"]) for lead in leads)
     assert world.paid_posts() == 0
@@ -140,13 +140,13 @@ HARMLESS_FIELDS: tuple[tuple[str, object], ...] = (
 
 @pytest.mark.parametrize("fields", [SKIPPED_FIELDS, HARMLESS_FIELDS], ids=["skipped", "harmless"])
 def test_a_field_of_a_record_cannot_end_a_run(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, fields: tuple[tuple[str, object], ...]
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, fields: tuple[tuple[str, object], ...]
 ) -> None:
     outcome = Outcome.SKIPPED if fields is SKIPPED_FIELDS else Outcome.DELIVERED
     for field, value in fields:
         lead = world.lead(world.person(), LinkedIn_URL__c=None)
         _answer_with(monkeypatch, field, value, lead)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {outcome: len(fields)}
     assert world.ours("lensmor") == (0 if outcome is Outcome.SKIPPED else 15 * len(fields))
     text = str(report.to_json())
@@ -156,16 +156,16 @@ def test_a_field_of_a_record_cannot_end_a_run(
 
 @pytest.mark.parametrize("text", ["no\x00body", "\x1b[2Jnobody", "\u202enobody", "n" * 5000], ids=ascii)
 def test_a_reason_of_the_crm_can_be_kept_and_shown(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, text: str
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     lead = world.lead(world.person())
     error = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": f"rule {text}", "fields": ["Email", text]}
     _answer_with(monkeypatch, "SystemModstamp", text, lead)  # the version at which the value is parked
     params = {"when_fields": ["Email"], "errors": [error]}
     world.simulator.arm(Fault("salesforce", "update_many", "row_rule", times=FOREVER, subject=lead, params=params))
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     for _ in range(2):
-        report = stage.other().sync()
+        report = harness.other().sync()
         assert report.outcomes == {Outcome.PARKED: 1}
         (entry,) = report.attention
         assert "rule" in entry.reason
@@ -175,13 +175,13 @@ def test_a_reason_of_the_crm_can_be_kept_and_shown(
 
 
 def test_a_converted_lead_leads_to_no_id_that_cannot_be_kept(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "delay", seconds=0)
     for field, value in (("IsConverted", True), ("ConvertedContactId", "003\x00" * 20)):
         _answer_with(monkeypatch, field, value, lead)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert sum(report.outcomes.values()) == 1
 
 
@@ -207,11 +207,11 @@ STRANGE: Mapping[str, Spoil] = {
 
 
 def test_bad_stored_answers_are_set_aside_and_reported(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = [world.person(), world.person()]
     leads = [world.lead(person) for person in people]
-    stage = stage.other(email_only("salesfinity"))  # whose answer can be had from nowhere else
+    harness = harness.other(email_only("salesfinity"))  # whose answer can be had from nowhere else
 
     def gone(*_args: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("disk I/O error"))
@@ -221,15 +221,15 @@ def test_bad_stored_answers_are_set_aside_and_reported(
             patch.setattr(Attempts, "accept", gone)
             patch.setattr(reconcile, "adopt_stored", lambda _run: None)
             with pytest.raises((sa.exc.OperationalError, ConnectorError)):
-                stage.other().sync()
+                harness.other().sync()
         world.clock.advance(minutes=1)
-    spoilt, whole = journal_of(stage.folder)
+    spoilt, whole = journal_of(harness.folder)
     answer = json.loads(spoilt.read_bytes().rstrip(b"\0"))
     spoilt.unlink()
     texts = [json.dumps(spoil(answer)) for spoil in [*UNUSABLE.values(), *STRANGE.values()]]
     for number, text in enumerate([*texts, '{"attempt_id": "cut o']):
         whole.with_name(f"{whole.name.partition('.')[0]}.{number:012x}.journal").write_text(text)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.UNKNOWN: 1}
     assert report.exit_code == 3
     found = [entry.reason for entry in report.attention if "stored answer" in entry.reason]
@@ -237,10 +237,10 @@ def test_bad_stored_answers_are_set_aside_and_reported(
         f"{len(UNUSABLE)} stored answer(s) to paid requests cannot be used; they are kept in files that end in .refused"
     ]
     assert len([entry for entry in report.attention if "fits no paid request" in entry.reason]) == len(STRANGE) + 1
-    aside = sorted(stage.folder.glob("*.refused"))
+    aside = sorted(harness.folder.glob("*.refused"))
     assert [file.read_text() for file in aside] == texts[: len(UNUSABLE)]
-    assert len(journal_of(stage.folder)) == len(STRANGE) + 1, "they may be another copy's"
-    again = stage.other().sync()
+    assert len(journal_of(harness.folder)) == len(STRANGE) + 1, "they may be another copy's"
+    again = harness.other().sync()
     assert again.outcomes == {Outcome.UNKNOWN: 1}
     assert not any("stored answer" in entry.reason for entry in again.attention)
     assert world.paid_posts() == 2

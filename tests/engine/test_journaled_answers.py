@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from harness import Harness, World, email_only
 from ledgers import URL_FILE, Ledgers, journal_of, on_postgres
-from stage import Stage, World, email_only
 from test_event_purchases import EVENT, PRICE, buy, event_charges
 
 from connector.core.errors import BooksError, JournalError
@@ -40,191 +40,193 @@ def full_disk() -> AbstractContextManager[None]:
     return failing(os, "posix_fallocate", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
-def fail(stage: Stage, owner: type, name: str) -> None:
+def fail(harness: Harness, owner: type, name: str) -> None:
     with failing(owner, name), pytest.raises(sa.exc.OperationalError):
-        stage.sync()
+        harness.sync()
 
 
 @pytest.mark.parametrize("error", [GONE, BooksError("no number"), MemoryError()])
-def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, stage: Stage, error: Exception) -> None:
+def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, harness: Harness, error: Exception) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
+    harness = harness.other(email_only("salesfinity"))
     with failing(Attempts, "accept", error), contextlib.suppress(type(error)):
-        stage.sync()
-    assert len(journal_of(stage.folder)) == 1
+        harness.sync()
+    assert len(journal_of(harness.folder)) == 1
     world.clock.advance(minutes=1)
-    stage.syncs(3)
+    harness.syncs(3)
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 1
-    assert journal_of(stage.folder) == []
+    assert journal_of(harness.folder) == []
 
 
-def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(world: World, stage: Stage) -> None:
+def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only("salesfinity"))  # no record of it could be read: it would wait for an operator
+    harness = harness.other(email_only("salesfinity"))  # no record of it could be read: it would wait for an operator
     world.arm("salesfinity", "requestEmailEnrichment", "status", status=400)
-    fail(stage, Attempts, "give_back")
-    assert len(journal_of(stage.folder)) == 1
-    report = stage.other().sync()
+    fail(harness, Attempts, "give_back")
+    assert len(journal_of(harness.folder)) == 1
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["salesfinity"].held == 0
     assert world.get(lead)["Email"] == person.work_email
     assert world.ours("salesfinity") == 1
-    assert journal_of(stage.folder) == []
+    assert journal_of(harness.folder) == []
 
 
-def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(world: World, stage: Stage) -> None:
+def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
-    fail(stage, Attempts, "give_back")
+    fail(harness, Attempts, "give_back")
     posts = world.paid_posts()
     world.clock.advance(minutes=1)
-    stage.other().sync()
+    harness.other().sync()
     assert world.paid_posts() <= posts + 1  # the vendor's own record was read first
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == 0
 
 
 @pytest.mark.parametrize("method", [(Attempts, "accept"), (Results, "settle"), (Attempts, "reprice")])
 def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_the_answer(
-    world: World, stage: Stage, method: tuple[type, str]
+    world: World, harness: Harness, method: tuple[type, str]
 ) -> None:
-    stage.mappings = {"lead": email_only()}
+    harness.mappings = {"lead": email_only()}
     with failing(*method), pytest.raises(sa.exc.OperationalError):
-        buy(stage, price=PRICE - 500)  # the vendor takes more than was expected
+        buy(harness, price=PRICE - 500)  # the vendor takes more than was expected
     assert event_charges(world) == PRICE
-    assert len(journal_of(stage.folder)) == 1
-    stage.sync()
-    with stage.ledger() as ledger:
+    assert len(journal_of(harness.folder)) == 1
+    harness.sync()
+    with harness.ledger() as ledger:
         found = ledger.credits.totals()["lensmor"]
         assert (found.open, found.charged) == (0, PRICE)
-    assert journal_of(stage.folder) == []
+    assert journal_of(harness.folder) == []
 
 
-def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(world: World, stage: Stage) -> None:
+def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage = stage.other(email_only("salesfinity"))
-    fail(stage, Attempts, "accept")
-    stage.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
+    harness = harness.other(email_only("salesfinity"))
+    fail(harness, Attempts, "accept")
+    harness.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
     with failing(Results, "settle"), pytest.raises(sa.exc.OperationalError):
-        buy(stage)
-    assert len(journal_of(stage.folder)) == 2
-    access, report = buy(stage)
+        buy(harness)
+    assert len(journal_of(harness.folder)) == 2
+    access, report = buy(harness)
     assert access is not None
     assert access.already_unlocked
     assert report.credits["lensmor"].held == 0
-    assert len(journal_of(stage.folder)) == 1
+    assert len(journal_of(harness.folder)) == 1
     assert event_charges(world) == PRICE
 
 
-def test_without_disk_space_nothing_is_held_nor_sent(world: World, stage: Stage) -> None:
+def test_without_disk_space_nothing_is_held_nor_sent(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     with full_disk():
-        report = stage.sync()
+        report = harness.sync()
     assert report.exit_code == 4
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert any("No space left on device" in reason and "free disk space" in reason for reason in report.stopped)
     assert world.paid_posts() == 0
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals() == {}
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_without_disk_space_what_was_bought_before_is_still_collected(world: World, stage: Stage) -> None:
+def test_without_disk_space_what_was_bought_before_is_still_collected(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
-    stage.wait_s = 0
+    harness = harness.other(email_only())
+    harness.wait_s = 0
     world.lensmor.task_seconds = 60
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     other = world.lead(world.person())
     world.clock.advance(minutes=5)
     with full_disk():
-        report = stage.other().sync()
+        report = harness.other().sync()
     assert report.exit_code == 4
     assert world.get(lead)["Email"] == person.email
     assert world.get(other)["Email"] is None
     assert world.paid_posts() == 1
 
 
-def test_without_disk_space_no_event_is_bought(world: World, stage: Stage) -> None:
-    stage.mappings = {"lead": email_only()}
+def test_without_disk_space_no_event_is_bought(world: World, harness: Harness) -> None:
+    harness.mappings = {"lead": email_only()}
     with full_disk(), pytest.raises(JournalError) as raised:
-        buy(stage)
+        buy(harness)
     assert raised.value.exit_code == 4
     assert event_charges(world) == 0
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals() == {}
-    assert EVENT not in str(journal_of(stage.folder))
-    buy(stage)
+    assert EVENT not in str(journal_of(harness.folder))
+    buy(harness)
     assert event_charges(world) == PRICE
 
 
 def test_when_the_journal_fails_too_the_ids_are_printed(
-    world: World, stage: Stage, capfd: pytest.CaptureFixture[str]
+    world: World, harness: Harness, capfd: pytest.CaptureFixture[str]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
+    harness = harness.other(email_only("salesfinity"))
     broken = failing(journal, "_write", OSError(errno.EIO, "Input/output error"))
     with failing(Attempts, "accept"), broken, pytest.raises(sa.exc.OperationalError):
-        stage.sync()
+        harness.sync()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "recovery journal" in line]
     assert str(person.linkedin_name) not in line
     assert "@" not in line
-    (file,) = journal_of(stage.folder)
+    (file,) = journal_of(harness.folder)
     file.write_text(line[line.index("{") :])
-    stage.syncs(3)
+    harness.syncs(3)
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 1
 
 
 def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
-    world: World, stage: Stage, tmp_path: Path
+    world: World, harness: Harness, tmp_path: Path
 ) -> None:
     """A restored backup does not know the request; the newer ledger, put back, adopts its answer."""
-    if on_postgres(stage.folder):
+    if on_postgres(harness.folder):
         pytest.skip("a backup of a file")
     person = world.person()
     world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
-    shutil.copytree(stage.folder, tmp_path / "backup")
-    fail(stage, Attempts, "accept")
-    shutil.copytree(stage.folder, tmp_path / "newer")
-    (file,) = journal_of(stage.folder)
+    harness = harness.other(email_only("salesfinity"))
+    shutil.copytree(harness.folder, tmp_path / "backup")
+    fail(harness, Attempts, "accept")
+    shutil.copytree(harness.folder, tmp_path / "newer")
+    (file,) = journal_of(harness.folder)
     for name in ("connector.db-wal", "connector.db-shm"):
-        (stage.folder / name).unlink(missing_ok=True)
-    shutil.copy(tmp_path / "backup" / "connector.db", stage.folder / "connector.db")
-    with stage.run() as run:
+        (harness.folder / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup" / "connector.db", harness.folder / "connector.db")
+    with harness.run() as run:
         reconcile.recover(run)
         assert any(file.name in entry.reason and "newer" in str(entry.next) for entry in run.attention)
-    assert journal_of(stage.folder) == [file]
-    shutil.copy(tmp_path / "newer" / "connector.db", stage.folder / "connector.db")
-    stage.syncs(3)
-    assert journal_of(stage.folder) == []
+    assert journal_of(harness.folder) == [file]
+    shutil.copy(tmp_path / "newer" / "connector.db", harness.folder / "connector.db")
+    harness.syncs(3)
+    assert journal_of(harness.folder) == []
     assert world.paid_posts() == 1
 
 
-def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(world: World, stage: Stage, ledgers: Ledgers) -> None:
-    if not on_postgres(stage.folder):
+def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(
+    world: World, harness: Harness, ledgers: Ledgers
+) -> None:
+    if not on_postgres(harness.folder):
         pytest.skip("embedded ledgers of one folder have files of their own")
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
-    fail(stage, Attempts, "accept")
-    address = (stage.folder / URL_FILE).read_text()
+    harness = harness.other(email_only("salesfinity"))
+    fail(harness, Attempts, "accept")
+    address = (harness.folder / URL_FILE).read_text()
     with ledgers.new() as other:
-        (stage.folder / URL_FILE).write_text((other / URL_FILE).read_text())
-        with stage.other().run() as run:
+        (harness.folder / URL_FILE).write_text((other / URL_FILE).read_text())
+        with harness.other().run() as run:
             reconcile.recover(run)
             assert run.attention == []
-    assert len(journal_of(stage.folder)) == 1
-    (stage.folder / URL_FILE).write_text(address)
-    stage.syncs(3)
+    assert len(journal_of(harness.folder)) == 1
+    (harness.folder / URL_FILE).write_text(address)
+    harness.syncs(3)
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 1

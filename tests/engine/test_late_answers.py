@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
 from test_engine_callbacks import URL, call_back, lookups
 
 from connector.core.errors import ConfigurationError
@@ -20,31 +20,31 @@ from connector.store.rows import Batch, Full
 
 PAID = "requestEmailEnrichment"
 READ = "getEmailEnrichment"
-Arrival = Callable[[World, Stage], None]
+Arrival = Callable[[World, Harness], None]
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
-    made = stage.other(email_only("salesfinity"))
+def harness(harness: Harness) -> Harness:
+    made = harness.other(email_only("salesfinity"))
     made.public_url = URL
     return made
 
 
-def lose(world: World, stage: Stage) -> str:
+def lose(world: World, harness: Harness) -> str:
     """A Lead whose lookup was taken and whose answer was lost."""
     lead = world.lead(world.person())
     world.arm("salesfinity", PAID, "drop_after")
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=1)
     return lead
 
 
-def allow(stage: Stage) -> None:
+def allow(harness: Harness) -> None:
     """The operator allows a repeat."""
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
-        resolve(ledger, found.id, OperatorsWord.ALLOW_REPEAT, stage.world.clock.now())
-    stage.world.clock.advance(seconds=1)
+        resolve(ledger, found.id, OperatorsWord.ALLOW_REPEAT, harness.world.clock.now())
+    harness.world.clock.advance(seconds=1)
 
 
 def first_attempt(ledger: Ledger) -> str:
@@ -52,20 +52,20 @@ def first_attempt(ledger: Ledger) -> str:
         return str(connection.scalar(sa.select(t.attempt.c.id).order_by(t.attempt.c.created_at).limit(1)))
 
 
-def by_callback(world: World, stage: Stage) -> None:
-    assert call_back(stage, lookups(world)[0])
+def by_callback(world: World, harness: Harness) -> None:
+    assert call_back(harness, lookups(world)[0])
 
 
-def by_the_journal(world: World, stage: Stage) -> None:
-    with stage.ledger() as ledger:
+def by_the_journal(world: World, harness: Harness) -> None:
+    with harness.ledger() as ledger:
         answer = {"attempt_id": first_attempt(ledger), "task_id": lookups(world)[0].lookup_id}
         with ledger.journal.reserve(1) as reserved:
             reserved.keep({**answer, "check": {}, "gone": {}, "back": []})
 
 
-def by_the_other_process(world: World, stage: Stage) -> None:
+def by_the_other_process(world: World, harness: Harness) -> None:
     """The process that sent the request was slow, not dead."""
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         answer(world, ledger)
 
 
@@ -95,9 +95,9 @@ def after_take(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], numbe
         yield taken
 
 
-def assert_paid_once(world: World, stage: Stage) -> None:
+def assert_paid_once(world: World, harness: Harness) -> None:
     assert world.paid_posts() == 1
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.imbalance() == ""
         totals = ledger.credits.totals()["salesfinity"]
         assert (totals.charged, totals.open) == (world.ours("salesfinity"), 0)
@@ -105,143 +105,145 @@ def assert_paid_once(world: World, stage: Stage) -> None:
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
 def test_an_answer_before_the_next_run_takes_the_place_of_the_repeat(
-    world: World, stage: Stage, arrive: Arrival
+    world: World, harness: Harness, arrive: Arrival
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
-    arrive(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    lead = lose(world, harness)
+    allow(harness)
+    arrive(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == lookups(world)[0].body(world.clock.unix())["email"]["email"]  # type: ignore[index]
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_an_answer_after_the_repeat_was_planned_takes_its_place(world: World, stage: Stage, arrive: Arrival) -> None:
-    lead = lose(world, stage)
-    allow(stage)
-    stage.limits["salesfinity"] = AccountLimits(day=0)
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}  # planned, and no credits for it today
-    stage.limits.clear()
-    arrive(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+def test_an_answer_after_the_repeat_was_planned_takes_its_place(
+    world: World, harness: Harness, arrive: Arrival
+) -> None:
+    lead = lose(world, harness)
+    allow(harness)
+    harness.limits["salesfinity"] = AccountLimits(day=0)
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}  # planned, and no credits for it today
+    harness.limits.clear()
+    arrive(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_a_lookup_that_still_runs_is_waited_for(world: World, stage: Stage, arrive: Arrival) -> None:
+def test_a_lookup_that_still_runs_is_waited_for(world: World, harness: Harness, arrive: Arrival) -> None:
     world.salesfinity.lookup_seconds = 7200
-    lead = lose(world, stage)
-    allow(stage)
-    arrive(world, stage)
-    stage.wait_s = 60
-    assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    lead = lose(world, harness)
+    allow(harness)
+    arrive(world, harness)
+    harness.wait_s = 60
+    assert harness.other().sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(hours=3)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
-def test_an_answer_without_a_value_ends_the_record_and_gives_the_credit_back(world: World, stage: Stage) -> None:
+def test_an_answer_without_a_value_ends_the_record_and_gives_the_credit_back(world: World, harness: Harness) -> None:
     person = world.person()
     world.salesfinity.script(str(person.linkedin_name), "work", "not-found")
     world.lead(person)
     world.arm("salesfinity", PAID, "drop_after")
-    stage.sync()
-    allow(stage)
-    by_callback(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
-    assert_paid_once(world, stage)
-    with stage.ledger() as ledger:
+    harness.sync()
+    allow(harness)
+    by_callback(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
+    assert_paid_once(world, harness)
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["salesfinity"].used == 0
 
 
-def test_an_answer_without_a_value_that_nobody_waited_for_ends_the_permission(world: World, stage: Stage) -> None:
+def test_an_answer_without_a_value_that_nobody_waited_for_ends_the_permission(world: World, harness: Harness) -> None:
     """The lookup was read by a run of another record; the person was not found, so no repeat is left to send."""
     person = world.person()
     world.salesfinity.script(str(person.linkedin_name), "work", "not-found")
     lead = world.lead(person)
     world.arm("salesfinity", PAID, "drop_after")
-    stage.sync()
-    allow(stage)
+    harness.sync()
+    allow(harness)
     world.edit(lead, Enrichment_Requested__c=False)
-    by_callback(world, stage)
-    stage.other().sync()
+    by_callback(world, harness)
+    harness.other().sync()
     world.flag(lead)
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
-    assert_paid_once(world, stage)
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
+    assert_paid_once(world, harness)
 
 
 @pytest.mark.parametrize("action", [("status", {"status": 500}), ("drop_before", {}), ("html", {})], ids=str)
 def test_a_receipt_that_cannot_be_confirmed_now_keeps_the_repeat_back(
-    world: World, stage: Stage, action: tuple[str, dict[str, object]]
+    world: World, harness: Harness, action: tuple[str, dict[str, object]]
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
-    by_callback(world, stage)
+    lead = lose(world, harness)
+    allow(harness)
+    by_callback(world, harness)
     world.arm("salesfinity", READ, action[0], times=50, **action[1])
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}
     assert world.paid_posts() == 1
     world.faults.clear()
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
-def test_a_receipt_that_is_never_confirmed_holds_the_repeat_for_a_day_at_most(world: World, stage: Stage) -> None:
+def test_a_receipt_that_is_never_confirmed_holds_the_repeat_for_a_day_at_most(world: World, harness: Harness) -> None:
     """Everybody who learnt the address could otherwise forbid the repeat."""
-    lead = lose(world, stage)
-    allow(stage)
-    assert call_back(stage, lookups(world)[0], _id="not-an-id-of-theirs")
+    lead = lose(world, harness)
+    allow(harness)
+    assert call_back(harness, lookups(world)[0], _id="not-an-id-of-theirs")
     world.arm("salesfinity", READ, "status", subject="not-an-id-of-theirs", times=1000, status=500)
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}
     world.clock.advance(hours=25)
     world.bought_again.add(("salesfinity", str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2], "work"))
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.paid_posts() == 2
 
 
-def test_a_receipt_of_another_lookup_does_not_keep_the_repeat_back(world: World, stage: Stage) -> None:
-    lead = lose(world, stage)
-    allow(stage)
-    assert call_back(stage, lookups(world)[0], _id="66f0a1b2c3d4e5f601999999")
+def test_a_receipt_of_another_lookup_does_not_keep_the_repeat_back(world: World, harness: Harness) -> None:
+    lead = lose(world, harness)
+    allow(harness)
+    assert call_back(harness, lookups(world)[0], _id="66f0a1b2c3d4e5f601999999")
     world.bought_again.add(("salesfinity", str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2], "work"))
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.paid_posts() == 2
 
 
 @pytest.mark.parametrize("arrive", [by_callback, by_the_other_process])
 def test_an_answer_between_the_hold_and_the_sending_stops_the_repeat(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, arrive: Arrival
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, arrive: Arrival
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
-    with after_take(monkeypatch, lambda: arrive(world, stage)) as taken:
-        report = stage.other().sync()
+    lead = lose(world, harness)
+    allow(harness)
+    with after_take(monkeypatch, lambda: arrive(world, harness)) as taken:
+        report = harness.other().sync()
     assert len(taken) == 1
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
 def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The late answer was adopted and its lookup read, all while the repeat was on its way."""
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
 
     def adopted_and_read() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             answer(world, ledger)
             (lost,) = [row.id for row in unlocks(ledger) if row.state == UnlockState.FINAL.value]
             ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
 
     with after_take(monkeypatch, adopted_and_read):
-        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+        assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
 def unlocks(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
@@ -249,38 +251,38 @@ def unlocks(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
         return list(connection.execute(sa.select(t.unlock).order_by(t.unlock.c.id)))
 
 
-def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: World, stage: Stage) -> None:
+def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesfinity", PAID, "drop_before")
-    stage.sync()
-    allow(stage)
-    with stage.ledger() as ledger:
+    harness.sync()
+    allow(harness)
+    with harness.ledger() as ledger:
         first, now = first_attempt(ledger), world.clock.now()
         (lost,) = [row.id for row in unlocks(ledger)]
         ledger.attempts.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["salesfinity"].used == world.ours("salesfinity") == 1
         assert ledger.credits.imbalance() == ""
 
 
 @pytest.mark.parametrize("word", [OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP, OperatorsWord.DELIVERED])
 def test_an_operators_word_that_meets_the_answer_is_refused(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, word: OperatorsWord
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, word: OperatorsWord
 ) -> None:
     """The answer is adopted between the operator's look at the purchase and the decision."""
-    lead = lose(world, stage)
-    with stage.ledger() as ledger:
+    lead = lose(world, harness)
+    with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
         seen = ledger.operator.find(found.id)
         answer(world, ledger)
         monkeypatch.setattr(ledger.operator, "find", lambda _id: seen)
         with pytest.raises(ConfigurationError, match="its answer has arrived"):
             resolve(ledger, found.id, word, world.clock.now())
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
-    assert_paid_once(world, stage)
+    assert_paid_once(world, harness)
 
 
 # -- the one resubmission that needs no permission: the vendor shows no trace of the lost request ----------------
@@ -288,25 +290,25 @@ def test_an_operators_word_that_meets_the_answer_is_refused(
 
 @pytest.mark.parametrize("with_task", [True, False])
 def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, with_task: bool
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, with_task: bool
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
     world.lensmor.task_seconds = 600
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
 
     def arrive() -> None:
         task_id = next(iter(world.lensmor._tasks)) if with_task else None
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             (row,) = unlocks(ledger)
             now = world.clock.now()
             check = {} if with_task else {row.id: True}
             ledger.attempts.accept(first_attempt(ledger), task_id, now, check, {}, [], now)
 
     with after_take(monkeypatch, arrive, number=2) as taken:
-        report = stage.sync()
+        report = harness.sync()
     assert len(taken) == 2
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
 from test_engine_callbacks import URL, lookups
 from test_late_answers import (
     ARRIVALS,
@@ -26,19 +26,19 @@ from connector.store.ledger import Ledger
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
-    made = stage.other(email_only("salesfinity"))
+def harness(harness: Harness) -> Harness:
+    made = harness.other(email_only("salesfinity"))
     made.public_url = URL
     return made
 
 
-def repeat_lost(world: World, stage: Stage, fault: str = "drop_after") -> str:
+def repeat_lost(world: World, harness: Harness, fault: str = "drop_after") -> str:
     """A Lead whose lookup was lost, and whose permitted repeat was lost too; the vendor has usually taken both."""
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
     expect_double(world, lead)
     world.arm("salesfinity", PAID, fault)
-    assert stage.other().sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=5)
     return lead
 
@@ -53,14 +53,14 @@ def value(world: World, number: int = 0) -> object:
     return lookups(world)[number].body(world.clock.unix())["email"]["email"]  # type: ignore[index]
 
 
-def give_up(stage: Stage) -> None:
-    with stage.ledger() as ledger:
+def give_up(harness: Harness) -> None:
+    with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
-        resolve(ledger, found.id, OperatorsWord.GIVE_UP, stage.world.clock.now())
+        resolve(ledger, found.id, OperatorsWord.GIVE_UP, harness.world.clock.now())
 
 
-def assert_accounts(stage: Stage, charged: int) -> None:
-    with stage.ledger() as ledger:
+def assert_accounts(harness: Harness, charged: int) -> None:
+    with harness.ledger() as ledger:
         assert ledger.credits.imbalance() == ""
         totals = ledger.credits.totals()["salesfinity"]
         assert (totals.charged, totals.open) == (charged, 0)
@@ -74,85 +74,85 @@ def improve_first(world: World, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_the_value_serves_a_lost_repeat(world: World, stage: Stage, arrive: Arrival) -> None:
-    lead = repeat_lost(world, stage)
-    arrive(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: Arrival) -> None:
+    lead = repeat_lost(world, harness)
+    arrive(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == world.ours("salesfinity") == 2
-    assert_accounts(stage, charged=2)
+    assert_accounts(harness, charged=2)
 
 
-def test_the_value_serves_a_repeat_that_is_presumed_charged(world: World, stage: Stage) -> None:
-    repeat_lost(world, stage)
+def test_the_value_serves_a_repeat_that_is_presumed_charged(world: World, harness: Harness) -> None:
+    repeat_lost(world, harness)
     world.clock.advance(hours=25)
-    stage.other().sync()
-    by_callback(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
-    assert_accounts(stage, charged=2)
+    harness.other().sync()
+    by_callback(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert_accounts(harness, charged=2)
 
 
-def test_no_other_source_is_bought(world: World, stage: Stage) -> None:
-    stage = stage.other(email_only("salesfinity", "lensmor"))
-    stage.public_url = URL
-    lead = repeat_lost(world, stage)
-    by_callback(world, stage)
-    stage.other().sync()
+def test_no_other_source_is_bought(world: World, harness: Harness) -> None:
+    harness = harness.other(email_only("salesfinity", "lensmor"))
+    harness.public_url = URL
+    lead = repeat_lost(world, harness)
+    by_callback(world, harness)
+    harness.other().sync()
     assert world.get(lead)["Email"] == value(world)
     assert world.ours("lensmor") == 0
 
 
 @pytest.mark.parametrize("is_before_the_run", [True, False])
-def test_the_value_serves_a_repeat_that_was_given_up(world: World, stage: Stage, is_before_the_run: bool) -> None:
+def test_the_value_serves_a_repeat_that_was_given_up(world: World, harness: Harness, is_before_the_run: bool) -> None:
     """The run closes the record without a value; the next flag costs nothing."""
-    lead = repeat_lost(world, stage)
-    give_up(stage)
+    lead = repeat_lost(world, harness)
+    give_up(harness)
     if is_before_the_run:
-        by_callback(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
+        by_callback(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.FAILED: 1}
     if not is_before_the_run:
-        by_callback(world, stage)
-        stage.other().sync()
+        by_callback(world, harness)
+        harness.other().sync()
     world.flag(lead)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == 2
-    assert_accounts(stage, charged=2)
+    assert_accounts(harness, charged=2)
 
 
-def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: World, stage: Stage) -> None:
+def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: World, harness: Harness) -> None:
     """A ledger of an earlier release has erased the value already, while its record waited for the repeat."""
-    lead = repeat_lost(world, stage)
-    with stage.ledger() as ledger, ledger.database.write() as connection:
+    lead = repeat_lost(world, harness)
+    with harness.ledger() as ledger, ledger.database.write() as connection:
         newer = connection.execute(sa.select(t.unlock).where(t.unlock.c.generation == 2)).one()
         connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person="elsewhere"))
-    by_callback(world, stage)
-    stage.other().sync()  # delivers the first purchase alone, and the next run erases its value
-    stage.other().sync()
-    with stage.ledger() as ledger, ledger.database.write() as connection:
+    by_callback(world, harness)
+    harness.other().sync()  # delivers the first purchase alone, and the next run erases its value
+    harness.other().sync()
+    with harness.ledger() as ledger, ledger.database.write() as connection:
         connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person=newer.person))
-    give_up(stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    give_up(harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
 
 
-def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, stage: Stage) -> None:
-    repeat_lost(world, stage, "drop_before")
-    by_callback(world, stage)
-    stage.other().sync()
-    with stage.ledger() as ledger:
+def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harness: Harness) -> None:
+    repeat_lost(world, harness, "drop_before")
+    by_callback(world, harness)
+    harness.other().sync()
+    with harness.ledger() as ledger:
         repeat, now = unlocks(ledger)[1], world.clock.now()
         ledger.attempts.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
         assert unlocks(ledger)[1].result == Result.DELIVERED.value
-    assert_accounts(stage, charged=1)
+    assert_accounts(harness, charged=1)
 
 
-def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, stage: Stage) -> None:
-    lead = repeat_lost(world, stage)
-    by_callback(world, stage)
-    stage.other().sync()
+def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, harness: Harness) -> None:
+    lead = repeat_lost(world, harness)
+    by_callback(world, harness)
+    harness.other().sync()
     other = world.lead(LinkedIn_URL__c=world.get(lead)["LinkedIn_URL__c"])
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(other)["Email"] == value(world)
     assert world.paid_posts() == 2
 
@@ -161,106 +161,106 @@ def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, s
 
 
 def test_a_sender_that_dies_with_a_recalled_repeat_loses_no_value(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
 
     def adopt_and_die() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             improve_first(world, ledger)
         raise SystemExit
 
     with after_take(monkeypatch, adopt_and_die), pytest.raises(SystemExit):
-        stage.other().sync()
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+        harness.other().sync()
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
     assert world.paid_posts() == 1
-    assert_accounts(stage, charged=2)  # the ledger cannot know that the second was not sent
+    assert_accounts(harness, charged=2)  # the ledger cannot know that the second was not sent
 
 
 def test_the_value_of_an_older_purchase_is_kept_while_its_repeat_is_being_sent(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
 
     def adopt_and_erase() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             improve_first(world, ledger)
             ledger.records.erase_unwanted()
             assert unlocks(ledger)[0].value is not None
 
     with after_take(monkeypatch, adopt_and_erase):
-        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+        assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
     assert world.paid_posts() == 1
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         ledger.records.erase_unwanted()
         assert [row.value for row in unlocks(ledger)] == [None, None]
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
 def test_the_value_serves_a_repeat_whose_bytes_have_left(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, is_lost: bool
 ) -> None:
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
     expect_double(world, lead)
     world.salesfinity.lookup_seconds = 3000
-    stage.wait_s = 5
+    harness.wait_s = 5
 
     def adopt() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             improve_first(world, ledger)
         if is_lost:
             world.arm("salesfinity", PAID, "drop_after")
 
     monkeypatch.setattr(Attempts, "may_send", lambda *_: True)  # it looked just before the recall
     with after_take(monkeypatch, adopt):
-        assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+        assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
     assert world.paid_posts() == 2
-    assert_accounts(stage, charged=2)
+    assert_accounts(harness, charged=2)
 
 
 def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.salesfinity.lookup_seconds = 3000
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
 
     def adopt_and_lose() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             answer(world, ledger)
             repeat = str(unlocks(ledger)[1].attempt_id)
             ledger.attempts.lost(repeat, None, world.clock.now())
 
-    stage.wait_s = 5
+    harness.wait_s = 5
     with after_take(monkeypatch, adopt_and_lose):
-        assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+        assert harness.other().sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(hours=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == 1
-    assert_accounts(stage, charged=1)
+    assert_accounts(harness, charged=1)
 
 
 @pytest.mark.parametrize("is_polled", [True, False])
 def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_request(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, is_polled: bool
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, is_polled: bool
 ) -> None:
     """Its first request is answered between hold and sending; another process may have read the task already."""
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
     world.lensmor.task_seconds = 600
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
 
     def adopt_and_die() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
             ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
             if is_polled:
@@ -269,40 +269,40 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
         raise SystemExit
 
     with after_take(monkeypatch, adopt_and_die, number=2), pytest.raises(SystemExit):
-        stage.sync()
-    with stage.ledger() as ledger:
+        harness.sync()
+    with harness.ledger() as ledger:
         ledger.attempts.orphaned({("lensmor", unlocks(ledger)[0].account): world.clock.now()}, world.clock.now())
         (repeat,) = unlocks(ledger)
         assert repeat.state == (UnlockState.UNKNOWN if is_polled else UnlockState.SUBMITTED).value
     world.clock.advance(hours=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
     assert world.ours("lensmor") == 15
 
 
 def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_vendor(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No run polls an ended task: a purchase that waited for it would wait forever."""
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.profile_lag_seconds = 1500
     world.lensmor.task_seconds = 600
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
 
     def adopt_and_end() -> None:
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
             ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
             with ledger.database.write() as connection:
                 connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
 
     with after_take(monkeypatch, adopt_and_end, number=2):
-        stage.sync()
+        harness.sync()
     world.clock.advance(hours=1)
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
     assert world.ours("lensmor") == 15
@@ -311,47 +311,47 @@ def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_v
 # -- the repeat is at the vendor when the value arrives ---------------------------------------------------------
 
 
-def repeat_runs(world: World, stage: Stage) -> str:
+def repeat_runs(world: World, harness: Harness) -> str:
     """A Lead whose repeat is at the vendor while the first lookup has a value."""
-    lead = lose(world, stage)
-    allow(stage)
+    lead = lose(world, harness)
+    allow(harness)
     expect_double(world, lead)
     world.salesfinity.lookup_seconds = 3000
-    stage.wait_s = 5
-    assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
-    by_callback(world, stage)
+    harness.wait_s = 5
+    assert harness.other().sync().outcomes == {Outcome.WAITING: 1}
+    by_callback(world, harness)
     return lead
 
 
-def test_the_value_serves_a_repeat_that_is_at_the_vendor(world: World, stage: Stage) -> None:
-    lead = repeat_runs(world, stage)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+def test_the_value_serves_a_repeat_that_is_at_the_vendor(world: World, harness: Harness) -> None:
+    lead = repeat_runs(world, harness)
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
     assert world.paid_posts() == 2
     world.clock.advance(hours=1)
-    stage.other().sync()
-    assert_accounts(stage, charged=2)
+    harness.other().sync()
+    assert_accounts(harness, charged=2)
 
 
-def test_a_repeat_that_finds_nothing_costs_nothing(world: World, stage: Stage) -> None:
-    lead = repeat_runs(world, stage)
+def test_a_repeat_that_finds_nothing_costs_nothing(world: World, harness: Harness) -> None:
+    lead = repeat_runs(world, harness)
     repeat = lookups(world)[1]
     repeat.outcome, repeat.email = "not-found", None
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     world.clock.advance(hours=1)
-    stage.other().sync()
-    assert_accounts(stage, charged=1)
+    harness.other().sync()
+    assert_accounts(harness, charged=1)
     assert world.ours("salesfinity") == 1
     other = world.lead(LinkedIn_URL__c=world.get(lead)["LinkedIn_URL__c"])
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(other)["Email"] == value(world)
     assert world.paid_posts() == 2
 
 
-def test_a_repeat_that_the_vendor_forgets_keeps_the_value(world: World, stage: Stage) -> None:
-    lead = repeat_runs(world, stage)
+def test_a_repeat_that_the_vendor_forgets_keeps_the_value(world: World, harness: Harness) -> None:
+    lead = repeat_runs(world, harness)
     world.arm("salesfinity", READ, "not_found", subject=lookups(world)[1].lookup_id, times=1000)
     world.clock.advance(hours=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
-    assert_accounts(stage, charged=2)
+    assert_accounts(harness, charged=2)

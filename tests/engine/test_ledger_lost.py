@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from harness import Harness, World, email_only
 from ledgers import on_postgres
-from stage import Stage, World, email_only
 
 from connector.app.failures import explained
 from connector.core.errors import ConfigurationError, StopError
@@ -39,16 +39,16 @@ def _cut_off(database: Database) -> None:
 
 @pytest.mark.parametrize("where", ["take", "accept", "settle"])
 def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch, where: str
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     owner: Any = Results if where == "settle" else Attempts
     usual = getattr(owner, where)
     lead = world.lead(world.person())
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
 
     def broken(self: Any, *args: object, **named: object) -> object:  # noqa: ANN401 either of the two
         _cut_off(self._db)
-        if on_postgres(stage.folder):
+        if on_postgres(harness.folder):
             with self._db.engine.connect() as connection:  # a session that the server has ended
                 connection.detach()
                 _cut_off(self._db)
@@ -57,33 +57,33 @@ def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
 
     monkeypatch.setattr(owner, where, broken)
     with pytest.raises(sa.exc.DBAPIError) as caught:
-        stage.sync()
+        harness.sync()
     found = explained(caught.value)
     assert isinstance(found, StopError)
     assert found.exit_code == 4
     assert "the queue is intact" in str(found)
     monkeypatch.undo()
     world.clock.advance(minutes=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     assert world.paid_posts() == 1
 
 
-def test_a_ledger_of_a_newer_program_is_refused_and_not_changed(stage: Stage) -> None:
-    with stage.ledger() as ledger, ledger.database.write() as connection:
+def test_a_ledger_of_a_newer_program_is_refused_and_not_changed(harness: Harness) -> None:
+    with harness.ledger() as ledger, ledger.database.write() as connection:
         before = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     try:
         with pytest.raises(ConfigurationError, match="newer version of the connector"):
-            stage.sync()
+            harness.sync()
     finally:
-        _set_version(stage, before)
-    with stage.ledger() as ledger:
+        _set_version(harness, before)
+    with harness.ledger() as ledger:
         assert isinstance(ledger, Ledger)
 
 
-def _set_version(stage: Stage, version: str) -> None:
-    database = Database(stage.configured().ledger_url())
+def _set_version(harness: Harness, version: str) -> None:
+    database = Database(harness.configured().ledger_url())
     with database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :version"), {"version": version})
     database.close()

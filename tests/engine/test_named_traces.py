@@ -6,7 +6,7 @@ One ledger has one driver at a time; where a trace needs two at work, the second
 from collections.abc import Callable
 
 import pytest
-from stage import Stage, World, email_only
+from harness import Harness, World, email_only
 
 from connector.core.model import Channel, Outcome, UnlockState
 from connector.engine import buy, collect, reconcile
@@ -45,24 +45,24 @@ def send(run: Run, batch: Batch) -> None:
         buy.send(run, run.parts.providers["lensmor"], batch, reserved, run.began_s)
 
 
-def declare_lost(stage: Stage) -> None:
+def declare_lost(harness: Harness) -> None:
     """Another driver starts, and finds a request without an answer."""
-    with stage.run() as other:
+    with harness.run() as other:
         reconcile.recover(other)
 
 
-def look(stage: Stage, times: int = 3) -> None:
+def look(harness: Harness, times: int = 3) -> None:
     """Another driver reads the vendor's record of everybody who is due, again and again."""
-    with stage.run() as other:
+    with harness.run() as other:
         for _ in range(times):
-            stage.world.clock.advance(minutes=16)
+            harness.world.clock.advance(minutes=16)
             provider = other.parts.providers["lensmor"]
             for row in other.parts.ledger.results.due_checks(provider.source, other.now()):
                 collect.check(other, provider, row)
 
 
-def state_of(stage: Stage) -> list[UnlockState]:
-    with stage.ledger() as ledger:
+def state_of(harness: Harness) -> list[UnlockState]:
+    with harness.ledger() as ledger:
         found = [ledger.operator.find(number) for number in range(1, 20)]
     return [one[0] for one in found if one is not None]
 
@@ -71,82 +71,82 @@ def state_of(stage: Stage) -> list[UnlockState]:
 
 
 def test_a_slow_answer_is_adopted_though_its_attempt_was_declared_unknown(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
-    slow(monkeypatch, Lensmor, lambda: declare_lost(stage.other()))
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    harness = harness.other(email_only())
+    slow(monkeypatch, Lensmor, lambda: declare_lost(harness.other()))
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
 
 
 def test_a_slow_answer_spares_the_repeat_that_was_allowed_meanwhile(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.profile_lag_seconds = 7200  # its record shows nothing for hours
 
     def meanwhile() -> None:
-        declare_lost(stage.other())
-        look(stage.other())
-        assert state_of(stage) == [UnlockState.PLANNED]  # three looks found no trace
+        declare_lost(harness.other())
+        look(harness.other())
+        assert state_of(harness) == [UnlockState.PLANNED]  # three looks found no trace
 
     slow(monkeypatch, Lensmor, meanwhile)
-    stage.sync()
-    stage.syncs(3)
+    harness.sync()
+    harness.syncs(3)
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
     assert world.ours("lensmor") == 15
 
 
 def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothing(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.profile_lag_seconds = 7200
 
     def meanwhile() -> None:
-        declare_lost(stage.other())
-        look(stage.other())
-        with stage.other().run() as other:
+        declare_lost(harness.other())
+        look(harness.other())
+        with harness.other().run() as other:
             pull(other, other.mappings["lead"], flagged(other.mappings["lead"]))
             buy.buy(other, other.parts.providers["lensmor"], EMAIL, "52001")
 
     slow(monkeypatch, Lensmor, meanwhile)
-    stage.sync()
+    harness.sync()
     world.clock.advance(hours=3)
-    stage.syncs(4)
+    harness.syncs(4)
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2  # and the second met the first one's unlock
     assert world.ours("lensmor") == 15
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].charged == 15
 
 
 def test_what_an_operator_gave_up_is_delivered_when_its_answer_comes_after_all(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
+    harness = harness.other(email_only("salesfinity"))
 
     def meanwhile() -> None:
-        declare_lost(stage.other())
-        with stage.ledger() as ledger:
+        declare_lost(harness.other())
+        with harness.ledger() as ledger:
             resolve(ledger, 1, OperatorsWord.GIVE_UP, world.clock.now())
 
     slow(monkeypatch, Salesfinity, meanwhile)
-    stage.sync()
+    harness.sync()
     world.clock.advance(minutes=5)
-    stage.other().sync()
+    harness.other().sync()
     world.flag(lead)
-    assert stage.other().sync().outcomes in ({Outcome.DELIVERED: 1}, {Outcome.SKIPPED: 1})
+    assert harness.other().sync().outcomes in ({Outcome.DELIVERED: 1}, {Outcome.SKIPPED: 1})
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 1
 
@@ -165,41 +165,41 @@ def take(run: Run) -> Batch:
     return taken
 
 
-def test_a_sender_thawed_after_a_resubmission_sends_nothing(world: World, stage: Stage) -> None:
+def test_a_sender_thawed_after_a_resubmission_sends_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
-    with stage.run() as frozen:
+    harness = harness.other(email_only())
+    with harness.run() as frozen:
         batch = take(frozen)
-        declare_lost(stage.other())
-        look(stage.other())
-        stage.syncs(4)
+        declare_lost(harness.other())
+        look(harness.other())
+        harness.syncs(4)
         assert world.get(lead)["Email"] == person.email
         posts = world.paid_posts()
         send(frozen, batch)
     assert world.paid_posts() == posts == 1
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].used == 15
 
 
-def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(world: World, stage: Stage) -> None:
+def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage = stage.other(email_only())
-    with stage.run() as frozen:
+    harness = harness.other(email_only())
+    with harness.run() as frozen:
         batch = take(frozen)
-        declare_lost(stage.other())
+        declare_lost(harness.other())
         send(frozen, batch)
         assert frozen.parts.ledger.credits.totals()["lensmor"].open == 0
     assert world.paid_posts() == 0
-    assert state_of(stage) == [UnlockState.PLANNED]
+    assert state_of(harness) == [UnlockState.PLANNED]
 
 
 @pytest.mark.parametrize(("seconds", "posts"), [(9, 1), (11, 0)])
 def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
-    world: World, stage: Stage, seconds: float, posts: int
+    world: World, harness: Harness, seconds: float, posts: int
 ) -> None:
     world.lead(world.person())
-    with stage.other(email_only()).run() as slept:
+    with harness.other(email_only()).run() as slept:
         batch = take(slept)
         world.clock.advance(seconds=seconds)
         send(slept, batch)
@@ -211,12 +211,12 @@ def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
 
 
 def test_a_writer_frozen_between_compare_and_write_writes_nothing_it_has_decided(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It wakes up after a person's edit: what it compared is a minute old, so it compares again."""
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     intend = Runs.intend
     frozen: list[bool] = []
 
@@ -228,7 +228,7 @@ def test_a_writer_frozen_between_compare_and_write_writes_nothing_it_has_decided
             world.edit(lead, Email=THEIRS)
 
     monkeypatch.setattr(Runs, "intend", freeze)
-    assert stage.sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.sync().outcomes == {Outcome.SKIPPED: 1}
     assert frozen
     assert world.get(lead)["Email"] == THEIRS
 
@@ -236,12 +236,12 @@ def test_a_writer_frozen_between_compare_and_write_writes_nothing_it_has_decided
 # -- balances and holds -----------------------------------------------------------------------------------------
 
 
-def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world: World, stage: Stage) -> None:
+def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world: World, harness: Harness) -> None:
     """The answer was on its way while the other one bought: what it says is no longer there."""
     for _ in range(2):
         world.lead(world.person())
     world.lensmor.balance = 30
-    first = stage.other(email_only())
+    first = harness.other(email_only())
     with first.run() as slow_one:
         credits_ = slow_one.parts.ledger.credits
         began_at, last_entry = slow_one.now(), credits_.newest_entry()
@@ -254,133 +254,133 @@ def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world:
     assert world.ours("lensmor") == 30
 
 
-def test_a_hold_released_after_midnight_leaves_the_new_days_cap_alone(world: World, stage: Stage) -> None:
+def test_a_hold_released_after_midnight_leaves_the_new_days_cap_alone(world: World, harness: Harness) -> None:
     """The day that held pays and gets back; the day of the release has its whole cap, and no more."""
     people = [world.person(work_email=None) for _ in range(2)]
     for person in people:
         world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
-    stage.limits = {"salesfinity": AccountLimits(day=2)}
+    harness = harness.other(email_only("salesfinity"))
+    harness.limits = {"salesfinity": AccountLimits(day=2)}
     world.salesfinity.lookup_seconds = 50_400.0
-    stage.wait_s = 30
-    stage.sync()
+    harness.wait_s = 30
+    harness.sync()
     world.clock.advance(hours=20)  # over midnight
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 2}
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 2}
     found = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in found]
     world.salesfinity.lookup_seconds = 1.0
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 1}
     assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 2
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["salesfinity"].open == 0
 
 
 # -- old tasks --------------------------------------------------------------------------------------------------
 
 
-def test_a_task_stuck_for_days_does_not_hold_up_new_ones(world: World, stage: Stage) -> None:
+def test_a_task_stuck_for_days_does_not_hold_up_new_ones(world: World, harness: Harness) -> None:
     stuck = world.person()
     world.lensmor.script(stuck.personnel_id, "email", "stuck")
     old = world.lead(stuck)
-    stage = stage.other(email_only())
-    stage.wait_s = 60
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness = harness.other(email_only())
+    harness.wait_s = 60
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     for day in range(1, 4):
         world.clock.advance(days=1)
         fresh = world.lead(world.person())
         looks = world.lensmor.requests.count("getEmailUnlockTask")
-        report = stage.other().sync()
+        report = harness.other().sync()
         assert report.outcomes == {Outcome.WAITING: 1, Outcome.DELIVERED: 1}, f"day {day}"
         assert world.get(fresh)["Email"] is not None
         assert world.lensmor.requests.count("getEmailUnlockTask") - looks <= 8  # one for the old task
     assert world.get(old)["Enrichment_Requested__c"] is True
     assert world.org.updates_count("Lead", old) == 1
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == 15
 
 
 # -- two objects, one person ------------------------------------------------------------------------------------
 
 
-def _planned(world: World, stage: Stage) -> None:
+def _planned(world: World, harness: Harness) -> None:
     world.lensmor.balance = 0
-    assert stage.sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.sync().outcomes == {Outcome.DEFERRED: 1}
     world.lensmor.balance = 1000
 
 
-def _submitted(world: World, stage: Stage) -> None:
+def _submitted(world: World, harness: Harness) -> None:
     world.lensmor.task_seconds = 600
-    stage.wait_s = 30
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness.wait_s = 30
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
 
 
-def _unknown(world: World, stage: Stage) -> None:
+def _unknown(world: World, harness: Harness) -> None:
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    stage.wait_s = 30
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    harness.wait_s = 30
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
 
 
-def _parked(world: World, stage: Stage) -> None:
+def _parked(world: World, harness: Harness) -> None:
     lead = world.org.records("Lead")[0]["Id"]
     world.org.lock(str(lead), times=4)
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
     world.org.lock(str(lead), times=0)
 
 
-def _written(_world: World, stage: Stage) -> None:
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+def _written(_world: World, harness: Harness) -> None:
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def _written_and_forgotten(world: World, stage: Stage) -> None:
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+def _written_and_forgotten(world: World, harness: Harness) -> None:
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     world.clock.advance(days=40)  # images and value are gone, the value is still fresh enough
-    stage.other().sync()
+    harness.other().sync()
 
 
 @pytest.mark.parametrize("first_state", [_planned, _submitted, _unknown, _parked, _written, _written_and_forgotten])
 def test_a_second_object_joins_at_each_state_of_the_first(
-    world: World, stage: Stage, first_state: Callable[[World, Stage], None]
+    world: World, harness: Harness, first_state: Callable[[World, Harness], None]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     lead_mapping, contact_mapping = email_only(), email_only(name="contact")
-    first_state(world, stage.other(lead_mapping))
+    first_state(world, harness.other(lead_mapping))
     contact = world.contact(person)
-    stage.other(lead_mapping, contact_mapping).syncs(8)
+    harness.other(lead_mapping, contact_mapping).syncs(8)
     assert world.get(lead)["Email"] == person.email
     assert world.get(contact)["Email"] == person.email
     assert world.paid_posts() == 1
     assert world.ours("lensmor") == 15
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].used == 15
 
 
 @pytest.mark.parametrize(("script", "outcome"), [("failed", Outcome.FAILED), ("no_value", Outcome.NOT_FOUND)])
 def test_a_second_object_that_joins_an_end_without_value_is_told_the_same(
-    world: World, stage: Stage, script: str, outcome: Outcome
+    world: World, harness: Harness, script: str, outcome: Outcome
 ) -> None:
     person = world.person()
     world.lensmor.script(person.personnel_id, "email", script)
     world.lead(person)
-    assert stage.other(email_only()).sync().outcomes == {outcome: 1}
+    assert harness.other(email_only()).sync().outcomes == {outcome: 1}
     world.contact(person)
-    assert stage.other(email_only(name="contact")).sync().outcomes == {outcome: 1}
+    assert harness.other(email_only(name="contact")).sync().outcomes == {outcome: 1}
     assert world.paid_posts() == 1
 
 
-def test_a_second_object_joins_while_the_firsts_request_is_leaving(world: World, stage: Stage) -> None:
+def test_a_second_object_joins_while_the_firsts_request_is_leaving(world: World, harness: Harness) -> None:
     """The first object's process dies with its hold committed; the second object's run finds it, and buys nothing."""
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
-    with stage.run() as dead:
+    harness = harness.other(email_only())
+    with harness.run() as dead:
         take(dead)
     contact = world.contact(person)
-    both = stage.other(email_only(), email_only(name="contact"))
+    both = harness.other(email_only(), email_only(name="contact"))
     both.syncs(8)
     assert [world.get(one)["Email"] for one in (lead, contact)] == [person.email] * 2
     assert world.paid_posts() == 1
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         entries = ledger.credits.totals()["lensmor"]
         assert (entries.charged, entries.open) == (15, 0)

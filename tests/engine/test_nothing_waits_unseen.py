@@ -2,8 +2,8 @@
 
 import pytest
 import sqlalchemy as sa
-from office import Office
-from stage import Stage, World, email_only, mapping, reasons_of
+from harness import Harness, World, email_only, mapping, reasons_of
+from service_harness import ServiceHarness
 
 from connector.app.status import status_of
 from connector.core.errors import ConfigurationError
@@ -19,17 +19,17 @@ def attention(report: Report) -> str:
     return " | ".join(f"{one.reason} -> {one.next}" for one in report.attention)
 
 
-def overdue(stage: Stage) -> list[tuple[str, str, int]]:
+def overdue(harness: Harness) -> list[tuple[str, str, int]]:
     """(what, subject, count) as `connector status` shows it."""
-    with stage.ledger() as ledger:
-        rows = status_of(ledger, "ledger", stage.world.clock.now())["overdue"]
+    with harness.ledger() as ledger:
+        rows = status_of(ledger, "ledger", harness.world.clock.now())["overdue"]
     assert all(row["next"] and row["reason"] for row in rows)
     return [(row["what"], row["subject"], row["count"]) for row in rows]
 
 
-def values(stage: Stage) -> int:
+def values(harness: Harness) -> int:
     """Sealed values in the ledger."""
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).where(t.unlock.c.value.is_not(None))) or 0)
 
 
@@ -37,9 +37,9 @@ def values(stage: Stage) -> int:
 
 
 @pytest.fixture
-def left(world: World, stage: Stage) -> tuple[Stage, Stage, str]:
+def left(world: World, harness: Harness) -> tuple[Harness, Harness, str]:
     """A Lead under way whose mapping is no longer run, and the runs that go on."""
-    leads, contacts = stage.other(email_only()), stage.other(email_only(name="contact"))
+    leads, contacts = harness.other(email_only()), harness.other(email_only(name="contact"))
     lead = world.lead(world.person())
     world.lensmor.task_seconds = 600
     leads.wait_s = 30
@@ -48,7 +48,7 @@ def left(world: World, stage: Stage) -> tuple[Stage, Stage, str]:
 
 
 def test_open_records_that_no_run_covers_are_reported_after_a_week(
-    world: World, left: tuple[Stage, Stage, str]
+    world: World, left: tuple[Harness, Harness, str]
 ) -> None:
     leads, contacts, lead = left
     world.clock.advance(days=6, hours=23)
@@ -65,7 +65,7 @@ def test_open_records_that_no_run_covers_are_reported_after_a_week(
     assert overdue(contacts) == []
 
 
-def test_released_records_close_and_what_was_paid_stays_known(world: World, left: tuple[Stage, Stage, str]) -> None:
+def test_released_records_close_and_what_was_paid_stays_known(world: World, left: tuple[Harness, Harness, str]) -> None:
     leads, contacts, lead = left
     world.clock.advance(days=8)
     with contacts.ledger() as ledger:
@@ -82,106 +82,106 @@ def test_released_records_close_and_what_was_paid_stays_known(world: World, left
 
 
 @pytest.fixture
-def stuck(world: World, stage: Stage) -> tuple[Stage, str, str]:
+def stuck(world: World, harness: Harness) -> tuple[Harness, str, str]:
     """A Lead whose Salesfinity lookup takes three weeks."""
     person = world.person()
     assert person.linkedin_name is not None
     lead = world.lead(person)
     world.salesfinity.lookup_seconds = 20 * 86_400
-    stage = stage.other(email_only("salesfinity", "lensmor"))
-    stage.wait_s = 60
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
-    return stage, lead, str(person.work_email)
+    harness = harness.other(email_only("salesfinity", "lensmor"))
+    harness.wait_s = 60
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
+    return harness, lead, str(person.work_email)
 
 
-def purchase(stage: Stage) -> int:
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+def purchase(harness: Harness) -> int:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         return int(connection.scalar(sa.select(sa.func.min(t.unlock.c.id))) or 0)
 
 
-def say(stage: Stage, word: OperatorsWord, unlock_id: int) -> str:
-    with stage.ledger() as ledger:
-        return resolve(ledger, unlock_id, word, stage.world.clock.now())
+def say(harness: Harness, word: OperatorsWord, unlock_id: int) -> str:
+    with harness.ledger() as ledger:
+        return resolve(ledger, unlock_id, word, harness.world.clock.now())
 
 
-def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tuple[Stage, str, str]) -> None:
-    stage, _, _ = stuck
+def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tuple[Harness, str, str]) -> None:
+    harness, _, _ = stuck
     world.clock.advance(hours=23)
-    assert "have no result" not in attention(stage.other().sync())
-    assert overdue(stage) == []
+    assert "have no result" not in attention(harness.other().sync())
+    assert overdue(harness) == []
     world.clock.advance(hours=2)
-    report = stage.other().sync()
-    assert f"connector resolve {purchase(stage)} --give-up" in attention(report)
+    report = harness.other().sync()
+    assert f"connector resolve {purchase(harness)} --give-up" in attention(report)
     assert report.exit_code == 3
-    assert overdue(stage) == [("purchases", "salesfinity", 1)]
-    with stage.ledger() as ledger:
+    assert overdue(harness) == [("purchases", "salesfinity", 1)]
+    with harness.ledger() as ledger:
         (row,) = status_of(ledger, "ledger", world.clock.now())["needs_a_look"]
     assert (row["state"], "--give-up" in row["next"]) == ("submitted", True)
 
 
 def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(
-    world: World, stuck: tuple[Stage, str, str]
+    world: World, stuck: tuple[Harness, str, str]
 ) -> None:
-    stage, lead, _ = stuck
+    harness, lead, _ = stuck
     world.clock.advance(days=2)
-    assert "counts as charged" in say(stage, OperatorsWord.GIVE_UP, purchase(stage))
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert "counts as charged" in say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.totals()["salesfinity"].charged == 1
         assert ledger.credits.imbalance() == ""
-    assert overdue(stage) == []
+    assert overdue(harness) == []
     with pytest.raises(ConfigurationError):
-        say(stage, OperatorsWord.GIVE_UP, purchase(stage))
+        say(harness, OperatorsWord.GIVE_UP, purchase(harness))
 
 
-def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuck: tuple[Stage, str, str]) -> None:
-    stage, _, work_email = stuck
-    say(stage, OperatorsWord.GIVE_UP, purchase(stage))
-    only = stage.other(email_only("salesfinity"))
+def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuck: tuple[Harness, str, str]) -> None:
+    harness, _, work_email = stuck
+    say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+    only = harness.other(email_only("salesfinity"))
     world.clock.advance(days=21)
-    stage.other().sync()
+    harness.other().sync()
     posts = world.paid_posts()
-    later = world.lead(None, LinkedIn_URL__c=_address(stage))
+    later = world.lead(None, LinkedIn_URL__c=_address(harness))
     assert only.other().sync().outcomes[Outcome.DELIVERED] == 1
     assert world.get(later)["Email"] == work_email
     assert world.paid_posts() == posts
 
 
-def _address(stage: Stage) -> str:
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+def _address(harness: Harness) -> str:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         name = connection.scalar(sa.select(t.unlock.c.person).where(t.unlock.c.provider == "salesfinity"))
     return f"https://www.linkedin.com/in/{name}"
 
 
-def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tuple[Stage, str, str]) -> None:
-    stage, _, _ = stuck
-    say(stage, OperatorsWord.GIVE_UP, purchase(stage))
+def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tuple[Harness, str, str]) -> None:
+    harness, _, _ = stuck
+    say(harness, OperatorsWord.GIVE_UP, purchase(harness))
     world.clock.advance(days=31)
-    stage.other().sync()
+    harness.other().sync()
     reads = world.salesfinity.requests.count("getEmailEnrichment")
     world.clock.advance(hours=1)
-    stage.other().sync()
+    harness.other().sync()
     assert world.salesfinity.requests.count("getEmailEnrichment") == reads
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.runs.open_counts().tasks == 0
 
 
-def test_a_running_task_entered_by_hand_counts_as_delivered(world: World, stuck: tuple[Stage, str, str]) -> None:
-    stage, lead, _ = stuck
+def test_a_running_task_entered_by_hand_counts_as_delivered(world: World, stuck: tuple[Harness, str, str]) -> None:
+    harness, lead, _ = stuck
     world.edit(lead, Email="by.hand@example.com")
-    say(stage, OperatorsWord.DELIVERED, purchase(stage))
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    say(harness, OperatorsWord.DELIVERED, purchase(harness))
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Enrichment_Requested__c"] is False
     with pytest.raises(ConfigurationError):
-        say(stage, OperatorsWord.ALLOW_REPEAT, purchase(stage))
+        say(harness, OperatorsWord.ALLOW_REPEAT, purchase(harness))
 
 
 # -- parked values ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def parked(world: World, stage: Stage) -> tuple[Stage, str, list[bool]]:
+def parked(world: World, harness: Harness) -> tuple[Harness, str, list[bool]]:
     """A Lead whose Email no rule lets in, and the switch of that rule."""
     lead, strict = world.lead(world.person()), [True]
     world.org.add_validation(
@@ -191,75 +191,75 @@ def parked(world: World, stage: Stage) -> tuple[Stage, str, list[bool]]:
         message="not now",
         fields=("Email",),
     )
-    stage = stage.other(email_only())
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
-    return stage, lead, strict
+    harness = harness.other(email_only())
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
+    return harness, lead, strict
 
 
 def test_a_parked_value_is_reported_in_one_run_and_erased_in_a_later_one(
-    world: World, parked: tuple[Stage, str, list[bool]]
+    world: World, parked: tuple[Harness, str, list[bool]]
 ) -> None:
-    stage, lead, _ = parked
+    harness, lead, _ = parked
     world.clock.advance(days=UNDO_DAYS - 1)
-    assert "erased" not in attention(stage.other().sync())
+    assert "erased" not in attention(harness.other().sync())
     world.clock.advance(days=2)
-    told = stage.other().sync()
+    told = harness.other().sync()
     assert f"it is erased on {'2026-12-28'}" in attention(told)
     assert "--retry-write" in attention(told)
     assert told.outcomes == {Outcome.PARKED: 1}
-    assert values(stage) == 1
-    assert overdue(stage) == [("parked values", "lead", 1)]
+    assert values(harness) == 1
+    assert overdue(harness) == [("parked values", "lead", 1)]
     world.clock.advance(days=6)
-    assert values(stage) == 1
-    stage.other().sync()
-    assert values(stage) == 1
+    assert values(harness) == 1
+    harness.other().sync()
+    assert values(harness) == 1
     world.clock.advance(days=2)
-    erased = stage.other().sync()
-    assert values(stage) == 0
+    erased = harness.other().sync()
+    assert values(harness) == 0
     assert "the value was erased" in attention(erased)
     assert "flag it again" in attention(erased)
     assert erased.outcomes == {Outcome.FAILED: 1}
     record = world.get(lead)
     assert (record["Email"], record["Enrichment_Requested__c"]) == (None, False)
     assert "could not be written" in str(record["Enrichment_Error__c"])
-    assert overdue(stage) == []
-    assert stage.other().sync().selected == 0
+    assert overdue(harness) == []
+    assert harness.other().sync().selected == 0
 
 
 def test_an_erased_value_is_read_again_at_no_cost_when_it_is_flagged(
-    world: World, parked: tuple[Stage, str, list[bool]]
+    world: World, parked: tuple[Harness, str, list[bool]]
 ) -> None:
-    stage, lead, strict = parked
+    harness, lead, strict = parked
     for days in (UNDO_DAYS + 1, 8):
         world.clock.advance(days=days)
-        stage.other().sync()
+        harness.other().sync()
     strict[0] = False
     world.flag(lead)
     posts = world.paid_posts()
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.paid_posts() == posts
 
 
 def test_a_value_written_after_its_end_was_announced_is_not_erased_nor_announced_again(
-    world: World, parked: tuple[Stage, str, list[bool]]
+    world: World, parked: tuple[Harness, str, list[bool]]
 ) -> None:
-    stage, lead, strict = parked
+    harness, lead, strict = parked
     world.clock.advance(days=UNDO_DAYS + 1)
-    stage.other().sync()
+    harness.other().sync()
     strict[0] = False
     world.clock.advance(days=8 - 2)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     world.clock.advance(days=3)
-    assert attention(stage.other().sync()) == ""
+    assert attention(harness.other().sync()) == ""
 
 
 def test_parked_values_of_a_mapping_that_no_run_covers_end_too(
-    world: World, parked: tuple[Stage, str, list[bool]]
+    world: World, parked: tuple[Harness, str, list[bool]]
 ) -> None:
-    stage, lead, _ = parked
-    contacts = stage.other(email_only(name="contact"))
+    harness, lead, _ = parked
+    contacts = harness.other(email_only(name="contact"))
     texts = []
     for days in (UNDO_DAYS + 1, 8):
         world.clock.advance(days=days)
@@ -267,7 +267,7 @@ def test_parked_values_of_a_mapping_that_no_run_covers_end_too(
     assert "it is erased on" in texts[0]
     assert "the value was erased" in texts[1]
     assert "connector release lead" in texts[1]
-    assert values(stage) == 0
+    assert values(harness) == 0
     assert world.get(lead)["Enrichment_Requested__c"] is True
 
 
@@ -275,38 +275,38 @@ def test_parked_values_of_a_mapping_that_no_run_covers_end_too(
 
 
 def test_requests_that_no_process_takes_are_reported_after_an_hour_and_given_up_after_a_week(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
-    stage = stage.other(mapping("lead"), email_only(name="contact"))
+    harness = harness.other(mapping("lead"), email_only(name="contact"))
     lead = world.lead(world.person(), Enrichment_Requested__c=False)
-    Office(stage).ask(lead)
-    contacts = stage.other(email_only(name="contact"))
+    ServiceHarness(harness).ask(lead)
+    contacts = harness.other(email_only(name="contact"))
     world.clock.advance(minutes=50)
     assert attention(contacts.sync()) == ""
     world.clock.advance(minutes=20)
     report = contacts.other().sync()
     assert "1 requested record(s) of mapping lead" in attention(report)
     assert "connector serve -m lead" in attention(report)
-    assert overdue(stage) == [("requested records", "lead", 1)]
+    assert overdue(harness) == [("requested records", "lead", 1)]
     world.clock.advance(days=8)
     assert "1 requested record(s) were given up" in attention(contacts.other().sync())
-    assert overdue(stage) == []
-    assert Office(stage).look().state == "done"
+    assert overdue(harness) == []
+    assert ServiceHarness(harness).look().state == "done"
 
 
-def test_a_request_that_is_taken_is_not_reported(world: World, stage: Stage) -> None:
-    office = Office(stage.other(mapping("lead")))
-    office.ask(world.lead(world.person(), Enrichment_Requested__c=False))
+def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(mapping("lead")))
+    service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
     world.clock.advance(hours=2)
-    office.work()
-    assert office.look().state == "done"
-    assert overdue(stage) == []
+    service.work()
+    assert service.look().state == "done"
+    assert overdue(harness) == []
 
 
-def test_a_queued_run_that_no_process_takes_is_reported(world: World, stage: Stage) -> None:
-    with stage.ledger() as ledger:
+def test_a_queued_run_that_no_process_takes_is_reported(world: World, harness: Harness) -> None:
+    with harness.ledger() as ledger:
         ledger.errands.ask("backfill", {"lead": "x"}, {"ids": [], "where": None, "limit": None}, world.clock.now())
     world.clock.advance(hours=2)
-    assert "1 queued run(s) (backfill)" in attention(stage.other(email_only()).sync())
-    assert overdue(stage) == [("queued runs", "backfill", 1)]
-    assert reasons_of(stage.other(email_only()).sync(), "deferred") == {}
+    assert "1 queued run(s) (backfill)" in attention(harness.other(email_only()).sync())
+    assert overdue(harness) == [("queued runs", "backfill", 1)]
+    assert reasons_of(harness.other(email_only()).sync(), "deferred") == {}

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from harness import Harness, World, email_only, personal_only
 from ledgers import Ledgers
 from postgres_server import Postgres
-from stage import Stage, World, email_only, personal_only
 
 from connector.store.locks import SessionLocks
 
@@ -17,16 +17,16 @@ PEOPLE = 4
 
 
 @pytest.fixture
-def stages(world: World, tmp_path: Path, postgres: Postgres) -> Iterator[list[Stage]]:
+def harnesses(world: World, tmp_path: Path, postgres: Postgres) -> Iterator[list[Harness]]:
     """Two processes on one ledger, each with a mapping of its own that asks the same vendor."""
     with Ledgers(tmp_path, postgres).new() as folder:
-        made = [Stage(world, folder, found) for found in (email_only("salesfinity"), personal_only())]
-        for stage in made:
-            stage.shared = True
+        made = [Harness(world, folder, found) for found in (email_only("salesfinity"), personal_only())]
+        for harness in made:
+            harness.shared = True
         yield made
 
 
-def run_both(world: World, stages: list[Stage]) -> int:
+def run_both(world: World, harnesses: list[Harness]) -> int:
     """Let both run at once; the most requests that the vendor saw in one moment."""
     for _ in range(PEOPLE):
         world.lead(world.person())
@@ -34,7 +34,7 @@ def run_both(world: World, stages: list[Stage]) -> int:
     for operation in ("getEnrichmentCredits", "requestEmailEnrichment", "getEmailEnrichment"):
         world.arm("salesfinity", operation, "delay", times=1000, seconds=SLOW_S)
     reports = []
-    threads = [threading.Thread(target=lambda stage=stage: reports.append(stage.sync())) for stage in stages]
+    threads = [threading.Thread(target=lambda harness=harness: reports.append(harness.sync())) for harness in harnesses]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -44,10 +44,10 @@ def run_both(world: World, stages: list[Stage]) -> int:
     return world.salesfinity.requests.most_at_once
 
 
-def test_two_runs_never_ask_it_at_once(world: World, stages: list[Stage]) -> None:
-    assert run_both(world, stages) == 1
+def test_two_runs_never_ask_it_at_once(world: World, harnesses: list[Harness]) -> None:
+    assert run_both(world, harnesses) == 1
 
 
-def test_without_their_lock_they_would(world: World, stages: list[Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_their_lock_they_would(world: World, harnesses: list[Harness], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionLocks, "alone", lambda *_: nullcontext())
-    assert run_both(world, stages) > 1
+    assert run_both(world, harnesses) > 1

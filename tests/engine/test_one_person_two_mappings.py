@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from stage import Stage, World, email_only, reasons_of
+from harness import Harness, World, email_only, reasons_of
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
@@ -17,9 +17,9 @@ def capped(name: str, credits_: int, limit: str = "max_credits_per_day") -> Mapp
     return MappingFile.model_validate({**data, "limits": {"max_credits": {}, limit: {"lensmor": credits_}}})
 
 
-def payers(stage: Stage) -> list[str]:
+def payers(harness: Harness) -> list[str]:
     """The mapping of every hold, in order."""
-    with stage.ledger() as ledger, ledger.database.read() as connection:
+    with harness.ledger() as ledger, ledger.database.read() as connection:
         query = sa.select(t.entry.c.mapping).where(t.entry.c.kind == "hold").order_by(t.entry.c.id)
         return list(connection.scalars(query))
 
@@ -27,36 +27,38 @@ def payers(stage: Stage) -> list[str]:
 @pytest.mark.parametrize("limit", ["max_credits", "max_credits_per_day"])
 @pytest.mark.parametrize(("lead", "contact", "payer"), [(15, 0, "lead"), (0, 15, "contact")])
 def test_the_mapping_with_budget_pays(
-    world: World, stage: Stage, limit: str, lead: int, contact: int, payer: str
+    world: World, harness: Harness, limit: str, lead: int, contact: int, payer: str
 ) -> None:
     person = world.person()
     records = [world.lead(person), world.contact(person)]
-    report = stage.other(capped("lead", lead, limit), capped("contact", contact, limit)).sync()
+    report = harness.other(capped("lead", lead, limit), capped("contact", contact, limit)).sync()
     assert report.outcomes == {Outcome.DELIVERED: 2}
     assert [world.get(record)["Email"] for record in records] == [person.email] * 2
-    assert payers(stage) == [payer]
+    assert payers(harness) == [payer]
 
 
 @pytest.mark.parametrize("first", ["lead", "contact"])
-def test_a_mapping_without_budget_blocks_nobody_in_a_later_run_either(world: World, stage: Stage, first: str) -> None:
+def test_a_mapping_without_budget_blocks_nobody_in_a_later_run_either(
+    world: World, harness: Harness, first: str
+) -> None:
     """Attached last, by a run of its own, the mapping without budget leaves the purchase to the other."""
     person = world.person()
     world.lead(person)
     world.contact(person)
     mappings = {"lead": capped("lead", 15), "contact": capped("contact", 0)}
     for name in (first, "contact", "lead"):
-        stage.other(mappings[name]).sync()
+        harness.other(mappings[name]).sync()
         world.clock.advance(minutes=15)
-    stage.other(*mappings.values()).sync()
+    harness.other(*mappings.values()).sync()
     assert world.ours("lensmor") == EMAIL
-    assert payers(stage) == ["lead"]
+    assert payers(harness) == ["lead"]
 
 
-def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(world: World, stage: Stage) -> None:
+def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.contact(person)
-    report = stage.other(capped("lead", 14), capped("contact", 5)).sync()
+    report = harness.other(capped("lead", 14), capped("contact", 5)).sync()
     assert report.outcomes == {Outcome.DEFERRED: 2}
     assert reasons_of(report, "deferred") == {
         "cap of mapping lead per day for lensmor: 14 of 14 credits left, one unlock costs 15": 1,
@@ -65,28 +67,28 @@ def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(wor
     assert world.ours("lensmor") == 0
 
 
-def test_shared_people_are_paid_by_both_budgets_and_neither_is_exceeded(world: World, stage: Stage) -> None:
+def test_shared_people_are_paid_by_both_budgets_and_neither_is_exceeded(world: World, harness: Harness) -> None:
     shared = [world.person() for _ in range(4)]
     for person in shared:
         world.lead(person)
         world.contact(person)
     only = [world.lead(world.person()) for _ in range(2)]
-    report = stage.other(capped("lead", 3 * EMAIL), capped("contact", 3 * EMAIL)).sync()
-    assert sorted(payers(stage)) == ["contact", "lead"]
-    with stage.ledger() as ledger:
+    report = harness.other(capped("lead", 3 * EMAIL), capped("contact", 3 * EMAIL)).sync()
+    assert sorted(payers(harness)) == ["contact", "lead"]
+    with harness.ledger() as ledger:
         spent = {mapping: totals.charged for _, _, mapping, totals in ledger.credits.by_month()}
     assert spent == {"lead": 3 * EMAIL, "contact": 3 * EMAIL}
     assert report.outcomes[Outcome.DELIVERED] == 8 + sum(bool(world.get(lead)["Email"]) for lead in only)
     assert world.ours("lensmor") == 6 * EMAIL
 
 
-def test_a_mapping_whose_record_no_longer_asks_does_not_pay(world: World, stage: Stage) -> None:
+def test_a_mapping_whose_record_no_longer_asks_does_not_pay(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage.other(capped("lead", 0)).sync()
+    harness.other(capped("lead", 0)).sync()
     world.edit(lead, Enrichment_Requested__c=False)
     world.contact(person)
     world.clock.advance(days=1)
-    report = stage.other(capped("lead", 15), capped("contact", 15)).sync()
+    report = harness.other(capped("lead", 15), capped("contact", 15)).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
-    assert payers(stage) == ["contact"]
+    assert payers(harness) == ["contact"]

@@ -1,7 +1,7 @@
 """A plan keeps its records: what runs between two applications of it do to them, and what the second one reports."""
 
 import pytest
-from stage import Stage, World, email_only, reasons_of
+from harness import Harness, World, email_only, reasons_of
 
 from connector.core.frozen import FrozenPlan
 from connector.core.model import Outcome
@@ -11,23 +11,23 @@ from connector.engine.context import AccountLimits
 EMAIL = 15
 
 
-def chosen(stage: Stage) -> dict[str, Selection]:
+def chosen(harness: Harness) -> dict[str, Selection]:
     """All Leads, whatever their flag."""
-    fields = tuple(sorted(stage.mappings["lead"].read_fields()))
+    fields = tuple(sorted(harness.mappings["lead"].read_fields()))
     return {"lead": Selection("Lead", fields, where=("Company != null",))}
 
 
-def capped(stage: Stage, people: int) -> Stage:
+def capped(harness: Harness, people: int) -> Harness:
     """Another process, whose daily cap pays for so many emails."""
-    made = stage.other()
+    made = harness.other()
     made.limits = {"lensmor": AccountLimits(day=people * EMAIL)}
     return made
 
 
-def planned(world: World, stage: Stage, count: int, *, flagged: bool) -> tuple[Stage, FrozenPlan, list[str]]:
-    stage = stage.other(email_only())
+def planned(world: World, harness: Harness, count: int, *, flagged: bool) -> tuple[Harness, FrozenPlan, list[str]]:
+    harness = harness.other(email_only())
     leads = [world.lead(world.person(), Enrichment_Requested__c=flagged) for _ in range(count)]
-    return stage, stage.plan(None if flagged else chosen(stage)), leads
+    return harness, harness.plan(None if flagged else chosen(harness)), leads
 
 
 def filled(world: World, leads: list[str]) -> int:
@@ -35,115 +35,117 @@ def filled(world: World, leads: list[str]) -> int:
 
 
 @pytest.mark.parametrize("flagged", [True, False])
-def test_a_sync_between_two_applications_leaves_the_rest_to_the_plan(world: World, stage: Stage, flagged: bool) -> None:
-    stage, plan, leads = planned(world, stage, 10, flagged=flagged)
-    assert capped(stage, 3).apply(plan).outcomes == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 7}
+def test_a_sync_between_two_applications_leaves_the_rest_to_the_plan(
+    world: World, harness: Harness, flagged: bool
+) -> None:
+    harness, plan, leads = planned(world, harness, 10, flagged=flagged)
+    assert capped(harness, 3).apply(plan).outcomes == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 7}
     for _ in range(2):
-        between = capped(stage, 3).sync()
+        between = capped(harness, 3).sync()
         assert between.outcomes == ({Outcome.DEFERRED: 7} if flagged else {})
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 7}
     assert filled(world, leads) == 10
     assert world.ours("lensmor") == 10 * EMAIL
-    assert stage.other().apply(plan).selected == 0
+    assert harness.other().apply(plan).selected == 0
 
 
-def test_what_a_sync_finished_is_not_reported_as_done_by_the_plan(world: World, stage: Stage) -> None:
-    stage, plan, leads = planned(world, stage, 6, flagged=True)
-    capped(stage, 2).apply(plan)
-    sync = capped(stage, 4).sync()
+def test_what_a_sync_finished_is_not_reported_as_done_by_the_plan(world: World, harness: Harness) -> None:
+    harness, plan, leads = planned(world, harness, 6, flagged=True)
+    capped(harness, 2).apply(plan)
+    sync = capped(harness, 4).sync()
     assert sync.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 2}
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.SKIPPED: 2}
     assert reasons_of(report, "skipped") == {f"finished by run {sync.run_id}": 2}
     assert report.crm.records_written == 2
     assert filled(world, leads) == 6
     assert world.ours("lensmor") == 6 * EMAIL
-    assert stage.other().apply(plan).selected == 0  # reported once
+    assert harness.other().apply(plan).selected == 0  # reported once
 
 
-def test_a_record_that_asks_again_after_a_sync_finished_it_keeps_its_flag(world: World, stage: Stage) -> None:
-    stage, plan, (lead,) = planned(world, stage, 1, flagged=True)
-    stage.other().sync()
+def test_a_record_that_asks_again_after_a_sync_finished_it_keeps_its_flag(world: World, harness: Harness) -> None:
+    harness, plan, (lead,) = planned(world, harness, 1, flagged=True)
+    harness.other().sync()
     world.clock.advance(minutes=1)
     world.flag(lead)
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert world.get(lead)["Enrichment_Requested__c"] is True
 
 
-def test_a_flag_taken_back_ends_the_record_for_the_plan(world: World, stage: Stage) -> None:
-    stage, plan, leads = planned(world, stage, 3, flagged=True)
-    capped(stage, 1).apply(plan)
+def test_a_flag_taken_back_ends_the_record_for_the_plan(world: World, harness: Harness) -> None:
+    harness, plan, leads = planned(world, harness, 3, flagged=True)
+    capped(harness, 1).apply(plan)
     (back, other) = [lead for lead in leads if not world.get(lead)["Email"]]
     world.clock.advance(minutes=1)
     world.edit(back, Enrichment_Requested__c=False)
-    capped(stage, 1).sync()
+    capped(harness, 1).sync()
     before = dict(world.get(back))
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.SKIPPED: 1}
     assert reasons_of(report, "skipped") == {"its flag was taken back since the plan was made": 1}
     assert world.get(back) == before
     assert world.get(other)["Email"]
-    assert stage.other().apply(plan).selected == 0
+    assert harness.other().apply(plan).selected == 0
 
 
-def test_what_the_plan_bought_and_a_sync_carried_on_is_still_its_own(world: World, stage: Stage) -> None:
+def test_what_the_plan_bought_and_a_sync_carried_on_is_still_its_own(world: World, harness: Harness) -> None:
     """The sync writes what the plan has bought; the plan goes on with what its ceiling still allows."""
     person = world.person()
     lead = world.lead(person, Enrichment_Requested__c=False)
-    plan = stage.plan(chosen(stage))
-    first = stage.other()
+    plan = harness.plan(chosen(harness))
+    first = harness.other()
     first.limits, first.wait_s = {"lensmor": AccountLimits(day=EMAIL)}, 5
     world.lensmor.task_seconds = 60
     assert first.apply(plan).outcomes == {Outcome.DEFERRED: 1}  # the phone; the email is under way
     world.clock.advance(minutes=10)
-    between = stage.other()
+    between = harness.other()
     between.limits = {"lensmor": AccountLimits(day=EMAIL)}
     assert between.sync().selected == 1
     assert world.get(lead)["Email"] == person.email
-    report = stage.other().apply(plan)
+    report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["MobilePhone"] is not None
     assert world.ours("lensmor") == 165
 
 
-def test_the_ceiling_holds_whatever_runs_between(world: World, stage: Stage) -> None:
-    stage, plan, _ = planned(world, stage, 4, flagged=False)
+def test_the_ceiling_holds_whatever_runs_between(world: World, harness: Harness) -> None:
+    harness, plan, _ = planned(world, harness, 4, flagged=False)
     plan = plan.model_copy(update={"ceiling": {"lensmor": 3 * EMAIL}})
-    capped(stage, 2).apply(plan)
-    stage.other().sync()
-    assert stage.other().apply(plan).outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
-    stage.other().sync()
-    assert stage.other().apply(plan).outcomes == {Outcome.DEFERRED: 1}
+    capped(harness, 2).apply(plan)
+    harness.other().sync()
+    assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
+    harness.other().sync()
+    assert harness.other().apply(plan).outcomes == {Outcome.DEFERRED: 1}
     assert world.ours("lensmor") == 3 * EMAIL
 
 
-def test_a_plan_that_is_not_applied_again_releases_its_records_with_a_report(world: World, stage: Stage) -> None:
-    stage, plan, leads = planned(world, stage, 3, flagged=False)
-    capped(stage, 1).apply(plan)
+def test_a_plan_that_is_not_applied_again_releases_its_records_with_a_report(world: World, harness: Harness) -> None:
+    harness, plan, leads = planned(world, harness, 3, flagged=False)
+    capped(harness, 1).apply(plan)
     world.clock.advance(days=6)
-    assert stage.other().sync().attention == ()
+    assert harness.other().sync().attention == ()
     world.clock.advance(days=2)
-    report = stage.other().sync()
+    report = harness.other().sync()
     (entry,) = report.attention
     assert f"2 record(s) of plan {plan.plan_id} were released" in entry.reason
     assert "not applied for 7 days" in entry.reason
     assert "connector plan" in entry.next
     assert report.exit_code == 3
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.runs.open_counts().records == 0
-    assert stage.other().sync().attention == ()  # once
-    assert stage.other().apply(plan).outcomes == {Outcome.DELIVERED: 2}  # nothing of it was ever finished
+    assert harness.other().sync().attention == ()  # once
+    assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 2}  # nothing of it was ever finished
     assert filled(world, leads) == 3
 
 
-def test_a_newer_plan_takes_the_records_of_an_older_one(world: World, stage: Stage) -> None:
-    stage, old, leads = planned(world, stage, 3, flagged=False)
-    capped(stage, 1).apply(old)
-    new = stage.other().plan(chosen(stage))
-    assert stage.other().apply(new).outcomes[Outcome.DELIVERED] == 2
-    report = stage.other().apply(old)
+def test_a_newer_plan_takes_the_records_of_an_older_one(world: World, harness: Harness) -> None:
+    harness, old, leads = planned(world, harness, 3, flagged=False)
+    capped(harness, 1).apply(old)
+    new = harness.other().plan(chosen(harness))
+    assert harness.other().apply(new).outcomes[Outcome.DELIVERED] == 2
+    report = harness.other().apply(old)
     (done,) = reasons_of(report, "skipped")
     assert done.startswith("finished by run ")
     assert report.outcomes == {Outcome.SKIPPED: 2}
@@ -151,11 +153,11 @@ def test_a_newer_plan_takes_the_records_of_an_older_one(world: World, stage: Sta
     assert world.ours("lensmor") == 3 * EMAIL
 
 
-def test_a_record_dropped_before_anything_was_decided_is_not_finished(world: World, stage: Stage) -> None:
+def test_a_record_dropped_before_anything_was_decided_is_not_finished(world: World, harness: Harness) -> None:
     """A record that a sync closed although the plan had not finished it, as older versions did."""
-    stage, plan, leads = planned(world, stage, 2, flagged=False)
-    capped(stage, 1).apply(plan)
-    with stage.run() as run:
+    harness, plan, leads = planned(world, harness, 2, flagged=False)
+    capped(harness, 1).apply(plan)
+    with harness.run() as run:
         run.parts.ledger.records.drop_unselected(run.id, ["lead"], run.now(), keep_plans_since=run.now())
-    assert stage.other().apply(plan).outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 1}
     assert filled(world, leads) == 2

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 import pytest
-from stage import Stage, World, email_only, phone_only
+from harness import Harness, World, email_only, phone_only
 from test_guards import sync_all
 
 from connector.core.mapping import MappingFile
@@ -18,9 +18,9 @@ RISEN = "the balance of lensmor fell by"
 
 
 @pytest.fixture
-def stage(world: World, folder: Path) -> Stage:
+def harness(world: World, folder: Path) -> Harness:
     """Without the judge of the other tests: here the vendor takes what the ledger cannot know."""
-    return Stage(world, folder, email_only())
+    return Harness(world, folder, email_only())
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def flag(world: World, count: int) -> list[str]:
     return [world.lead(world.person()) for _ in range(count)]
 
 
-def sync(world: World, stage: Stage, count: int, *mappings: MappingFile) -> Report:
+def sync(world: World, harness: Harness, count: int, *mappings: MappingFile) -> Report:
     """A run for so many new records, a quarter of an hour after the last one."""
     flag(world, count)
     world.clock.advance(minutes=15)
-    return stage.other(*mappings).sync()
+    return harness.other(*mappings).sync()
 
 
 def spend(world: World, credits_: int) -> None:
@@ -50,11 +50,11 @@ def reads(world: World) -> int:
 
 
 @pytest.mark.usefixtures("risen")
-def test_a_second_run_whose_charges_do_not_match_is_the_last_that_buys(world: World, stage: Stage) -> None:
-    first, second = sync(world, stage, 10), sync(world, stage, 10)
+def test_a_second_run_whose_charges_do_not_match_is_the_last_that_buys(world: World, harness: Harness) -> None:
+    first, second = sync(world, harness, 10), sync(world, harness, 10)
     assert first.outcomes == second.outcomes == {Outcome.DELIVERED: 10}
     paid = world.paid_posts()
-    third = sync(world, stage, 10)
+    third = sync(world, harness, 10)
     assert third.outcomes == {Outcome.DEFERRED: 10}
     assert world.paid_posts() == paid
     assert third.exit_code == 4
@@ -63,12 +63,12 @@ def test_a_second_run_whose_charges_do_not_match_is_the_last_that_buys(world: Wo
     assert entry.reason == f"{expected}; no more is bought"
     assert "LENSMOR_EMAIL_CREDITS" in entry.next
     assert "connector sync -m lead --all" in entry.next
-    assert [RISEN in note for note in stage.other().preview().notes] == [True]
+    assert [RISEN in note for note in harness.other().preview().notes] == [True]
 
 
 @pytest.mark.usefixtures("risen")
-def test_a_large_run_stops_in_the_middle_after_a_small_second_request(world: World, stage: Stage) -> None:
-    report = sync(world, stage, 250)
+def test_a_large_run_stops_in_the_middle_after_a_small_second_request(world: World, harness: Harness) -> None:
+    report = sync(world, harness, 250)
     assert report.outcomes == {Outcome.DELIVERED: 110, Outcome.DEFERRED: 140}
     assert [RISEN in entry.reason for entry in report.attention] == [True]
     assert report.exit_code == 4
@@ -76,13 +76,13 @@ def test_a_large_run_stops_in_the_middle_after_a_small_second_request(world: Wor
 
 @pytest.mark.usefixtures("risen")
 def test_records_that_are_deferred_for_it_are_bought_when_the_setting_is_corrected(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sync(world, stage, 250)
+    sync(world, harness, 250)
     monkeypatch.setitem(LensmorSettings.__pydantic_fields__, "email_credits", _default(30))
     LensmorSettings.model_rebuild(force=True)
     try:
-        report = sync(world, stage, 1)
+        report = sync(world, harness, 1)
         assert report.outcomes == {Outcome.DELIVERED: 141}
         assert report.credits["lensmor"].charged == 141 * 30
         assert not report.attention
@@ -91,61 +91,61 @@ def test_records_that_are_deferred_for_it_are_bought_when_the_setting_is_correct
         LensmorSettings.model_rebuild(force=True)
 
 
-def test_the_operator_goes_on_where_other_people_spent_the_credits(world: World, stage: Stage) -> None:
+def test_the_operator_goes_on_where_other_people_spent_the_credits(world: World, harness: Harness) -> None:
     for _ in range(2):
         flag(world, 10)
         world.clock.at(20, functools.partial(spend, world, 150))
-        stage.other().sync()
-    assert sync(world, stage, 10).outcomes == {Outcome.DEFERRED: 10}
-    assert sync_all(stage.other()).outcomes == {Outcome.DELIVERED: 10}
-    report = sync(world, stage, 10)
+        harness.other().sync()
+    assert sync(world, harness, 10).outcomes == {Outcome.DEFERRED: 10}
+    assert sync_all(harness.other()).outcomes == {Outcome.DELIVERED: 10}
+    report = sync(world, harness, 10)
     assert report.outcomes == {Outcome.DELIVERED: 10}
     assert not report.attention
 
 
 @pytest.mark.usefixtures("risen")
-def test_an_override_is_no_blindness(world: World, stage: Stage) -> None:
+def test_an_override_is_no_blindness(world: World, harness: Harness) -> None:
     """The price has risen after all: the run that was let through stops as well, and so does the next one."""
-    sync(world, stage, 250)
-    report = sync_all(stage.other())
+    sync(world, harness, 250)
+    report = sync_all(harness.other())
     assert report.outcomes == {Outcome.DELIVERED: 110, Outcome.DEFERRED: 30}
-    assert sync(world, stage, 1).outcomes == {Outcome.DEFERRED: 31}
+    assert sync(world, harness, 1).outcomes == {Outcome.DEFERRED: 31}
 
 
 @pytest.mark.parametrize("spent", [[2000, 150], [45, 450, 15], [2000] * 3, [15] * 4])
-def test_what_other_people_spend_now_and_then_stops_nothing(world: World, stage: Stage, spent: list[int]) -> None:
+def test_what_other_people_spend_now_and_then_stops_nothing(world: World, harness: Harness, spent: list[int]) -> None:
     for number, credits_ in enumerate(spent):
         flag(world, 3 + 7 * number)
         world.clock.at(20, functools.partial(spend, world, credits_))
-        report = stage.other().sync()
+        report = harness.other().sync()
         world.clock.advance(minutes=15)
         assert set(report.outcomes) == {Outcome.DELIVERED}
         assert not report.attention
 
 
 @pytest.mark.usefixtures("risen")
-def test_another_kind_of_purchase_goes_on(world: World, stage: Stage) -> None:
-    sync(world, stage, 250)
-    report = sync(world, stage, 10, phone_only("contact"))
+def test_another_kind_of_purchase_goes_on(world: World, harness: Harness) -> None:
+    sync(world, harness, 250)
+    report = sync(world, harness, 10, phone_only("contact"))
     lead = world.contact(world.person())
     assert report.selected == 0
-    assert stage.other(phone_only("contact")).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(phone_only("contact")).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["MobilePhone"] is not None
 
 
 def test_a_run_that_died_before_its_last_look_is_judged_by_the_next_one(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(lensmor_state.PRICES, "email", 30)
     for _ in range(2):
         world.arm("lensmor", "getCreditsBalance", "status", after=1, times=20, status=500)
-        sync(world, stage, 10)
+        sync(world, harness, 10)
         world.faults.clear()
-    assert sync(world, stage, 10).outcomes == {Outcome.DEFERRED: 10}
+    assert sync(world, harness, 10).outcomes == {Outcome.DEFERRED: 10}
 
 
 def test_a_lookup_that_costs_two_credits_is_noticed_too(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolved = world.salesfinity._resolve
 
@@ -155,9 +155,9 @@ def test_a_lookup_that_costs_two_credits_is_noticed_too(
 
     monkeypatch.setattr(world.salesfinity, "_resolve", twice)
     mapping = email_only("salesfinity")
-    sync(world, stage, 10, mapping)
-    sync(world, stage, 10, mapping)
-    report = sync(world, stage, 10, mapping)
+    sync(world, harness, 10, mapping)
+    sync(world, harness, 10, mapping)
+    report = sync(world, harness, 10, mapping)
     assert report.outcomes == {Outcome.DEFERRED: 10}
     assert "ask the vendor" in report.attention[0].next
 
@@ -166,9 +166,9 @@ def test_a_lookup_that_costs_two_credits_is_noticed_too(
     ("count", "expected"), [(10, 2), (100, 2), (250, 3), pytest.param(2500, 4, marks=pytest.mark.long)]
 )
 def test_the_usual_run_reads_the_balance_twice_and_a_large_one_a_little_more(
-    world: World, stage: Stage, count: int, expected: int
+    world: World, harness: Harness, count: int, expected: int
 ) -> None:
-    report = sync(world, stage, count)
+    report = sync(world, harness, count)
     assert report.outcomes == {Outcome.DELIVERED: count}
     assert reads(world) == expected
 

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from crash_points import DeathError, Points, watched
 from engine_judge import judge
+from harness import Harness, World
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -38,8 +39,7 @@ from random_moves import (
     Variant,
     mappings_of,
 )
-from stage import Stage, World
-from switchboard import Switchboard
+from shared_sites import SharedSites
 
 from connector.core.errors import LockedError, StopError
 from connector.core.report import Report
@@ -89,13 +89,13 @@ class Histories(RuleBasedStateMachine):
 
     tally: ClassVar[Counter[str]] = Counter()
     reasons: ClassVar[Counter[str]] = Counter()
-    switchboard: ClassVar[Switchboard]
+    shared_sites: ClassVar[SharedSites]
     ledgers: ClassVar[Ledgers]
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.world.urls = self.switchboard.show(self.world.simulator)
+        self.world.urls = self.shared_sites.show(self.world.simulator)
         self.model = Model(self.world)
         self.place = self.ledgers.new()
         self.folder = self.place.__enter__()
@@ -348,19 +348,19 @@ class Histories(RuleBasedStateMachine):
         self.world.clock.at(in_s, other)
         self._sync()
 
-    def _stage(self) -> Stage:
-        made = Stage(self.world, self.folder, *mappings_of(self.variant))
+    def _stage(self) -> Harness:
+        made = Harness(self.world, self.folder, *mappings_of(self.variant))
         made.limits, made.wait_s = self.limits, self.wait_s
         return made
 
     @contextmanager
-    def _judged(self, *, undone: str = "") -> Iterator[Stage]:
+    def _judged(self, *, undone: str = "") -> Iterator[Harness]:
         """A process is at work; what it leaves is judged."""
-        stage = self._stage()
+        harness = self._stage()
         self.model.begin(is_undo=bool(undone))
         self.running = self.at_fault = True
         try:
-            yield stage
+            yield harness
         except DeathError:
             self.tally["crashes"] += 1
             self.model.deaths += 1
@@ -368,20 +368,20 @@ class Histories(RuleBasedStateMachine):
         except StopError:
             self.tally["stopped at the start"] += 1
         self.running = False
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             new = [run.id for run in ledger.runs.newest(10_000) if run.id not in self.runs]
             self.model.end(ledger, self.variant, new[0] if new else "never began", undone)
             self.runs += new
         self.world.bought_again = self.model.permitted_doubles()
-        judge(stage)
-        self.switchboard.check()
+        judge(harness)
+        self.shared_sites.check()
         self.at_fault = False
 
     def _sync(self, die_at: int = 0) -> None:
         self.report = None
         self.tally["syncs"] += 1
-        with self._judged() as stage, watched(Points(die_at)) if die_at else nullcontext():
-            self.report = stage.sync()
+        with self._judged() as harness, watched(Points(die_at)) if die_at else nullcontext():
+            self.report = harness.sync()
 
     @rule(pick=picks, die_at=st.sampled_from([0, 0, 0, 3, 6, 8, 10]))
     def undo_a_run(self, pick: int, die_at: int) -> None:
@@ -389,8 +389,8 @@ class Histories(RuleBasedStateMachine):
             return
         run_id = self.runs[pick % len(self.runs)]
         self.tally["undos"] += 1
-        with self._judged(undone=run_id) as stage, watched(Points(die_at)) if die_at else nullcontext():
-            _undo(stage, run_id)
+        with self._judged(undone=run_id) as harness, watched(Points(die_at)) if die_at else nullcontext():
+            _undo(harness, run_id)
 
     @rule(pick=picks, word=st.sampled_from([OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP]))
     def an_operator_speaks(self, pick: int, word: OperatorsWord) -> None:
@@ -447,8 +447,8 @@ class Histories(RuleBasedStateMachine):
         return self.world.paid_posts(), written
 
 
-def _undo(stage: Stage, run_id: str) -> None:
-    with stage.parts() as parts, parts.ledger.drive():
+def _undo(harness: Harness, run_id: str) -> None:
+    with harness.parts() as parts, parts.ledger.drive():
         undo(parts, run_id)
 
 
@@ -472,9 +472,9 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 
 
 @pytest.fixture
-def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
+def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
     """Play histories under these settings."""
-    Histories.switchboard, Histories.ledgers = switchboard, ledgers
+    Histories.shared_sites, Histories.ledgers = shared_sites, ledgers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
         yield lambda rules: run_state_machine_as_test(Histories, settings=rules)

@@ -1,7 +1,7 @@
 """Refused updates by their cause: the row's own, the other rows in the call, the org's state, or the mapping's."""
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
@@ -39,10 +39,10 @@ def row_rule(lead: str | None, when: str, *errors: dict[str, object], times: int
 # -- the other rows in the call -------------------------------------------------------------------------------------
 
 
-def test_a_trigger_that_can_handle_only_a_hundred_records_gets_a_hundred(world: World, stage: Stage) -> None:
+def test_a_trigger_that_can_handle_only_a_hundred_records_gets_a_hundred(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 400)
     world.simulator.arm(recipes.governor_limit(100))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 400}
     assert report.exit_code == 0
     assert all(world.get(lead)["Email"] for lead in leads)
@@ -50,27 +50,27 @@ def test_a_trigger_that_can_handle_only_a_hundred_records_gets_a_hundred(world: 
 
 
 @pytest.mark.parametrize("reason", ["soql", "query_rows", "dml", "dml_rows", "heap", "callouts", "future", "flow"])
-def test_every_governor_limit_is_met_with_fewer_rows(world: World, stage: Stage, reason: str) -> None:
+def test_every_governor_limit_is_met_with_fewer_rows(world: World, harness: Harness, reason: str) -> None:
     unlocked_leads(world, 5)
     world.simulator.arm(recipes.governor_limit(1, reason))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 5}
 
 
-def test_a_limit_that_a_single_row_exceeds_parks_it(world: World, stage: Stage) -> None:
+def test_a_limit_that_a_single_row_exceeds_parks_it(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 3)
     world.simulator.arm(recipes.governor_limit(0))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.PARKED: 3}
     assert report.exit_code == 3
     assert "needs more than Salesforce allows" in report.attention[0].reason
     assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
     world.faults.clear()
     world.clock.advance(days=1)
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
 
 
-def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, stage: Stage) -> None:
+def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 9)
     bad = leads[4]
 
@@ -83,14 +83,14 @@ def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, 
         return trigger_fails(record, changes) if record["Id"] == bad else []
 
     world.org.add_update_rule("Lead", whole_call)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 8, Outcome.PARKED: 1}
     assert [found.record_id for found in report.attention] == [bad]
     assert "correct the trigger or flow" in report.attention[0].next
 
 
 def test_a_call_that_is_refused_whole_is_sent_with_fewer_rows_until_the_culprit_is_alone(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     leads = unlocked_leads(world, 6)
     world.simulator.arm(
@@ -99,24 +99,24 @@ def test_a_call_that_is_refused_whole_is_sent_with_fewer_rows_until_the_culprit_
             params={"status": 400, "errorCode": "JSON_PARSER_ERROR", "message": "Unexpected character"},
         )
     )  # fmt: skip
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 5, Outcome.PARKED: 1}
     assert [(found.record_id, found.reason) for found in report.attention] == [(leads[3], "JSON_PARSER_ERROR")]
     assert not any("run again later" in text for text in report.stopped)
 
 
-def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, stage: Stage) -> None:
+def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 40)
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     world.simulator.arm(recipes.governor_limit(10))
-    with stage.parts() as parts, parts.ledger.drive():
+    with harness.parts() as parts, parts.ledger.drive():
         undone = undo(parts, report.run_id)
     assert undone.outcomes == {Outcome.DELIVERED: 40}
     assert undone.restored["Lead.Email"] == 40
     assert undone.to_json()["undoes"] == report.run_id
     assert all(world.get(lead)["Email"] is None for lead in leads)
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         found = ledger.runs.find(report.run_id)
         assert found is not None
         assert found.undone_by == undone.run_id
@@ -126,51 +126,51 @@ def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, stage: Stage) -
 
 
 @pytest.mark.parametrize("code", ["INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", "ORG_LOCKED"])
-def test_maintenance_stops_the_run_and_parks_nothing(world: World, stage: Stage, code: str) -> None:
+def test_maintenance_stops_the_run_and_parks_nothing(world: World, harness: Harness, code: str) -> None:
     leads = unlocked_leads(world, 3)
     world.arm("salesforce", WRITES, "row_error", times=50, code=code)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DEFERRED: 3}
     assert report.exit_code == 4
     assert "run again later" in report.stopped[0]
     assert all(world.get(lead)["Email"] is None for lead in leads)
     world.faults.clear()
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
 
 
 # -- the row's own, or the mapping's --------------------------------------------------------------------------------
 
 
 def test_one_record_that_does_not_take_the_field_is_parked_and_all_others_are_written(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     leads = unlocked_leads(world, 12)
     world.simulator.arm(recipes.person_account(leads[7]))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 11, Outcome.PARKED: 1}
     assert report.exit_code == 3
     assert [(found.record_id, found.field) for found in report.attention] == [(leads[7], "Email")]
 
 
-def test_such_a_record_alone_is_no_fault_of_the_mapping(world: World, stage: Stage) -> None:
+def test_such_a_record_alone_is_no_fault_of_the_mapping(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(recipes.person_account(lead))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert report.exit_code == 3
 
 
-def test_a_field_that_every_row_is_refused_is_the_mappings_fault(world: World, stage: Stage) -> None:
+def test_a_field_that_every_row_is_refused_is_the_mappings_fault(world: World, harness: Harness) -> None:
     unlocked_leads(world, 25)
     world.simulator.arm(row_rule(None, "Email", row_error("INVALID_FIELD_FOR_INSERT_UPDATE", "Email")))
     with pytest.raises(ConfigurationError, match="Salesforce refuses to write Email"):
-        stage.other(email_only()).sync()
+        harness.other(email_only()).sync()
 
 
-def test_a_record_type_that_the_user_does_not_have_is_said_so(world: World, stage: Stage) -> None:
+def test_a_record_type_that_the_user_does_not_have_is_said_so(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_CROSS_REFERENCE_KEY", "RecordTypeId")))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert "the record type is not available to the connector's user" in report.attention[0].reason
 
@@ -178,11 +178,11 @@ def test_a_record_type_that_the_user_does_not_have_is_said_so(world: World, stag
 # -- partial updates ------------------------------------------------------------------------------------------------
 
 
-def test_two_fields_refused_at_once_are_both_withheld(world: World, stage: Stage) -> None:
+def test_two_fields_refused_at_once_are_both_withheld(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     errors = [row_error("STRING_TOO_LONG", "Email"), row_error("STRING_TOO_LONG", "MobilePhone")]
     world.simulator.arm(row_rule(lead, "Email", *errors))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert report.attention[0].field == "Email, MobilePhone"
     assert {c: dict(found) for c, found in report.channels.items()} == {
@@ -192,10 +192,10 @@ def test_two_fields_refused_at_once_are_both_withheld(world: World, stage: Stage
     assert (world.get(lead)["Email"], world.get(lead)["MobilePhone"]) == (None, None)
 
 
-def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: World, stage: Stage) -> None:
+def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.contact(person)
-    stage = stage.other(mapping("contact"))
+    harness = harness.other(mapping("contact"))
     params = {
         "when_fields": ["MobilePhone"],
         "unless_fields": ["Email"],
@@ -203,7 +203,7 @@ def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: 
     }
     world.simulator.arm(row_rule(lead, "Email", row_error("STRING_TOO_LONG", "Email")))
     world.simulator.arm(Fault("salesforce", WRITES, "row_rule", times=FOREVER, subject=lead, params=params))
-    report = stage.sync()
+    report = harness.sync()
     record = world.get(lead)
     assert report.outcomes == {Outcome.PARKED: 1}
     assert (record["Email"], record["MobilePhone"]) == (None, None)
@@ -213,11 +213,11 @@ def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: 
     assert "DUPLICATE_VALUE" in parked["phone"]
 
 
-def test_a_status_that_the_org_refuses_does_not_keep_the_value_out(world: World, stage: Stage) -> None:
+def test_a_status_that_the_org_refuses_does_not_keep_the_value_out(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     code = "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
     world.simulator.arm(row_rule(lead, "Email_Unlock_Status__c", row_error(code, "Email_Unlock_Status__c")))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 3
     assert report.attention[0].field == "Email_Unlock_Status__c"
@@ -225,27 +225,27 @@ def test_a_status_that_the_org_refuses_does_not_keep_the_value_out(world: World,
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_a_flag_that_the_org_does_not_let_go_keeps_the_record_in_view(world: World, stage: Stage) -> None:
+def test_a_flag_that_the_org_does_not_let_go_keeps_the_record_in_view(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(
         row_rule(
             lead, "Enrichment_Requested__c", row_error("INSUFFICIENT_ACCESS_OR_READONLY", "Enrichment_Requested__c")
         )
     )
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert world.get(lead)["Email"] is not None
     world.faults.clear()
     world.clock.advance(days=1)
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_a_duplicate_rule_without_a_field_keeps_back_only_the_value_it_looks_at(world: World, stage: Stage) -> None:
+def test_a_duplicate_rule_without_a_field_keeps_back_only_the_value_it_looks_at(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.contact(person)
     world.simulator.arm(recipes.duplicate_by_email(lead))
-    report = stage.other(mapping("contact")).sync()
+    report = harness.other(mapping("contact")).sync()
     record = world.get(lead)
     assert report.outcomes == {Outcome.PARKED: 1}
     assert record["Email"] is None
@@ -257,11 +257,11 @@ def test_a_duplicate_rule_without_a_field_keeps_back_only_the_value_it_looks_at(
     assert set(str(record["Enrichment_Source__c"]).split(", ")) == {"lensmor", "salesfinity"}
 
 
-def test_the_text_of_a_validation_rule_names_no_value_of_the_record(world: World, stage: Stage) -> None:
+def test_the_text_of_a_validation_rule_names_no_value_of_the_record(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Title="Chief Sampling Officer")
     text = "A Chief Sampling Officer needs approval; ask sales.ops@example.com or +1 415 555 0199"
     world.simulator.arm(row_rule(lead, "Email", row_error("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Email", message=text)))
-    report = stage.other(email_only(status="Title")).sync()
+    report = harness.other(email_only(status="Title")).sync()
     reason = report.attention[0].reason
     assert reason.startswith("FIELD_CUSTOM_VALIDATION_EXCEPTION: A … needs approval; ask …")
     assert "Sampling" not in str(world.get(lead)["Enrichment_Error__c"])
@@ -271,13 +271,13 @@ def test_the_text_of_a_validation_rule_names_no_value_of_the_record(world: World
 
 
 def test_an_address_that_the_crm_calls_invalid_is_no_value_and_the_next_source_is_queried(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS", "Email"), times=1))
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    report = stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 0
     assert world.get(lead)["Email"] == person.work_email
@@ -285,61 +285,63 @@ def test_an_address_that_the_crm_calls_invalid_is_no_value_and_the_next_source_i
     assert world.paid_posts() == 2
     world.clock.advance(hours=1)
     world.edit(lead, Email=None, Enrichment_Requested__c=True)
-    again = stage.other().sync()  # Lensmor's value is known to be none for this record, Salesfinity's is reused
+    again = harness.other().sync()  # Lensmor's value is known to be none for this record, Salesfinity's is reused
     assert again.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 2
 
 
-def test_an_address_that_no_source_has_better_ends_as_not_found(world: World, stage: Stage) -> None:
+def test_an_address_that_no_source_has_better_ends_as_not_found(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS")))
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.outcomes == {Outcome.NOT_FOUND: 1}
     assert report.exit_code == 0
     assert "INVALID_EMAIL_ADDRESS" in str(world.get(lead)["Enrichment_Error__c"])
     assert world.get(lead)["Enrichment_Requested__c"] is False
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_an_address_too_long_for_any_email_field_is_no_value(world: World, stage: Stage) -> None:
+def test_an_address_too_long_for_any_email_field_is_no_value(world: World, harness: Harness) -> None:
     long_one = f"{'a' * 60}@{'b' * 20}.example.com"
     person = world.person()
     world.lensmor.set_value(person.personnel_id, "email", long_one)
     lead = world.lead(person)
-    report = stage.other(email_only("lensmor", "salesfinity")).sync()
+    report = harness.other(email_only("lensmor", "salesfinity")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_parked_value_can_be_given_up_for_the_next_source(world: World, stage: Stage) -> None:
+def test_a_parked_value_can_be_given_up_for_the_next_source(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.simulator.arm(row_rule(lead, "Email", row_error("STRING_TOO_LONG", "Email"), times=1))
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
-    with stage.ledger() as ledger:
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
+    with harness.ledger() as ledger:
         (row,) = ledger.operator.needs_a_look()
         assert "given up for 1 record" in resolve(ledger, row.id, OperatorsWord.GIVE_UP, world.clock.now())
         with pytest.raises(ConfigurationError, match="is parked"):
             resolve(ledger, row.id, OperatorsWord.GIVE_UP, world.clock.now())
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_death_after_the_crm_called_a_value_invalid_is_made_up_by_the_next_run(world: World, stage: Stage) -> None:
+def test_a_death_after_the_crm_called_a_value_invalid_is_made_up_by_the_next_run(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS", "Email")))
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    stage.wait_s = 0  # the run's time is over before the next source is queried
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    harness.wait_s = 0  # the run's time is over before the next source is queried
     world.lensmor.set_unlocked(person.personnel_id, "email")
-    first = stage.sync()
+    first = harness.sync()
     assert first.outcomes in ({Outcome.DEFERRED: 1}, {Outcome.WAITING: 1})
     world.faults.clear()
-    stage = stage.other()
-    stage.wait_s = 3600
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    harness = harness.other()
+    harness.wait_s = 3600
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email

@@ -17,8 +17,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from harness import Harness, World, mapping
 from ledgers import KEY, URL_FILE, settings_of
-from stage import Stage, World, mapping
 
 from connector.store import tables as t
 from connector.store.database import Database
@@ -171,9 +171,9 @@ def test_an_upgrade_keeps_every_row_and_makes_the_present_schema(folder: Path) -
 
 def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: World, folder: Path) -> None:
     """The vendors know none of the tasks, and the records name no person any more: nothing is paid again."""
-    stage = Stage(world, folder, mapping("lead"), mapping("contact"))
+    harness = Harness(world, folder, mapping("lead"), mapping("contact"))
     world.clock.advance(days=3)
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.imbalance() == ""
         sealed = [row["value"] for row in _rows(ledger.database)["unlock"] if row["value"] is not None]
         assert sealed
@@ -184,11 +184,11 @@ def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: Wor
         world.org.insert("Contact", {"LastName": "Sample"})
     fresh = world.person(personnel_id="99001", linkedin_name="sample-99001")
     lead = world.lead(fresh)
-    report = stage.sync()
+    report = harness.sync()
     assert report.selected >= 1
     assert world.get(lead)["Email"] == fresh.email
     assert world.charges.count("lensmor", fresh.personnel_id, "email") == 1
     assert world.paid_posts() == 2, "only the new person is bought: an email and a phone"
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         assert ledger.credits.imbalance() == ""
         assert ledger.credits.totals()["lensmor"].charged > before["lensmor"].charged

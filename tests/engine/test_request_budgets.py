@@ -1,8 +1,8 @@
 """One HTTP request has one budget: all runs that serve it share it, and no other request uses it."""
 
 import pytest
-from office import Office
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
+from service_harness import ServiceHarness
 
 from connector.app.intake import Intake, Notified
 from connector.core.mapping import MappingFile
@@ -19,72 +19,74 @@ def leads(world: World, count: int) -> list[str]:
     return [world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(count)]
 
 
-def serve(world: World, office: Office, hours: int = 2) -> None:
+def serve(world: World, service: ServiceHarness, hours: int = 2) -> None:
     """Offer what is deferred again and again."""
     for _ in range(4 * hours):
-        office.work()
+        service.work()
         world.clock.advance(minutes=15)
 
 
-def test_all_runs_that_serve_a_request_share_its_cap(world: World, stage: Stage) -> None:
-    office = Office(stage.other(emails(30)))
-    office.ask(*leads(world, 5))
-    serve(world, office)
+def test_all_runs_that_serve_a_request_share_its_cap(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(emails(30)))
+    service.ask(*leads(world, 5))
+    serve(world, service)
     assert world.ours("lensmor") == 30
-    assert office.look().outcomes == {"delivered": 2, "deferred": 3}
+    assert service.look().outcomes == {"delivered": 2, "deferred": 3}
 
 
-def test_two_requests_of_a_moment_have_a_budget_each(world: World, stage: Stage) -> None:
-    office = Office(stage.other(emails(30)))
+def test_two_requests_of_a_moment_have_a_budget_each(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(emails(30)))
     for name in ("r1", "r2"):
-        office.ask(*leads(world, 3), request_id=name)
-    serve(world, office)
+        service.ask(*leads(world, 3), request_id=name)
+    serve(world, service)
     assert world.ours("lensmor") == 60
     for name in ("r1", "r2"):
-        assert office.look(name).outcomes == {"delivered": 2, "deferred": 1}
+        assert service.look(name).outcomes == {"delivered": 2, "deferred": 1}
 
 
-def test_requests_of_one_record_are_served_by_one_run_and_each_pays_its_own(world: World, stage: Stage) -> None:
-    office = Office(stage.other(emails(30)))
+def test_requests_of_one_record_are_served_by_one_run_and_each_pays_its_own(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(emails(30)))
     for number, lead in enumerate(leads(world, 5)):
-        office.ask(lead, request_id=f"r{number}")
-    assert office.work() == 1
+        service.ask(lead, request_id=f"r{number}")
+    assert service.work() == 1
     assert world.ours("lensmor") == 75
-    assert office.commands() == ["trigger"]
+    assert service.commands() == ["trigger"]
 
 
-def test_a_record_that_can_cost_more_than_its_budget_is_served_alone(world: World, stage: Stage) -> None:
+def test_a_record_that_can_cost_more_than_its_budget_is_served_alone(world: World, harness: Harness) -> None:
     found = mapping("lead", schedule=None, limits={"max_credits": {"lensmor": 160}})
-    office = Office(stage.other(found))
+    service = ServiceHarness(harness.other(found))
     for number, lead in enumerate(leads(world, 2)):
-        office.ask(lead, request_id=f"r{number}")
-    serve(world, office)
+        service.ask(lead, request_id=f"r{number}")
+    serve(world, service)
     assert world.ours("lensmor") in {30, 300}  # an email or a phone for each of the two, and never both
-    assert office.commands().count("trigger") >= 2
+    assert service.commands().count("trigger") >= 2
 
 
-def test_an_outbound_message_is_one_request(world: World, stage: Stage) -> None:
-    office = Office(stage.other(emails(30)))
-    with stage.ledger() as ledger:
-        intake = Intake(ledger, office.stage.mappings, world.clock, lambda: None, world.org.organization_id)
+def test_an_outbound_message_is_one_request(world: World, harness: Harness) -> None:
+    service = ServiceHarness(harness.other(emails(30)))
+    with harness.ledger() as ledger:
+        intake = Intake(ledger, service.harness.mappings, world.clock, lambda: None, world.org.organization_id)
         notified = [Notified(f"04l00000000000{number}", "Lead", lead) for number, lead in enumerate(leads(world, 4))]
         assert intake.notify(world.org.organization_id, notified) == 4
-    serve(world, office)
+    serve(world, service)
     assert world.ours("lensmor") == 30
 
 
 @pytest.mark.parametrize("seconds", [30, 3000])
-def test_what_the_next_source_costs_counts_against_the_request_too(world: World, stage: Stage, seconds: float) -> None:
+def test_what_the_next_source_costs_counts_against_the_request_too(
+    world: World, harness: Harness, seconds: float
+) -> None:
     """With a slow vendor the next source is due in runs that only finish what is open."""
     found = emails(30, "lensmor", "salesfinity")
     caps = found.limits.model_copy(update={"max_credits": {"lensmor": 30, "salesfinity": 1}})
-    office = Office(stage.other(found.model_copy(update={"limits": caps})))
-    office.stage.wait_s = 60
+    service = ServiceHarness(harness.other(found.model_copy(update={"limits": caps})))
+    service.harness.wait_s = 60
     world.lensmor.task_seconds = seconds
     people = [world.person() for _ in range(2)]
     for person in people:
         world.lensmor.script(person.personnel_id, "email", "no_value")
-    office.ask(*(world.lead(person, Enrichment_Requested__c=False) for person in people))
-    serve(world, office)
+    service.ask(*(world.lead(person, Enrichment_Requested__c=False) for person in people))
+    serve(world, service)
     assert world.ours("lensmor") == 30
     assert world.ours("salesfinity") == 1

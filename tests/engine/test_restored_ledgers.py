@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from backups import Backup
-from stage import Stage, World, email_only, mapping, personal_only
+from harness import Harness, World, email_only, mapping, personal_only
 from test_event_purchases import buyer
 
 from connector.core.errors import OlderCopyError
@@ -21,8 +21,8 @@ from connector.store.restored import Restored
 COPY = "this ledger is an older copy"
 
 
-def marks(stage: Stage) -> list[Path]:
-    return sorted(stage.folder.glob("connector-*.mark"))
+def marks(harness: Harness) -> list[Path]:
+    return sorted(harness.folder.glob("connector-*.mark"))
 
 
 def found(report: object) -> list[str]:
@@ -30,11 +30,11 @@ def found(report: object) -> list[str]:
 
 
 @pytest.fixture(name="lensmor")
-def _lensmor(stage: Stage) -> Stage:
-    return stage.other(email_only())
+def _lensmor(harness: Harness) -> Harness:
+    return harness.other(email_only())
 
 
-def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Stage) -> None:
+def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     backup = Backup(lensmor)
@@ -57,7 +57,7 @@ def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Stage) -
     assert not found(lensmor.other().sync())
 
 
-def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, lensmor: Stage) -> None:
+def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, lensmor: Harness) -> None:
     _restored(world, lensmor)
     person = world.person()
     lead = world.lead(person)
@@ -69,7 +69,7 @@ def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, le
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: Stage) -> None:
+def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     person = world.person()
     lead = world.lead(person)
@@ -84,7 +84,7 @@ def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: S
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: Stage) -> None:
+def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     person = world.person()
@@ -102,7 +102,7 @@ def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: S
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmor: Stage) -> None:
+def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     for _ in range(4):
         world.lead(world.person())
@@ -120,10 +120,10 @@ def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmo
     assert report.credits["lensmor"].charged == 15, "the report counts what this run has bought"
 
 
-def test_a_cap_of_the_mapping_counts_it_as_well(world: World, stage: Stage) -> None:
+def test_a_cap_of_the_mapping_counts_it_as_well(world: World, harness: Harness) -> None:
     usual = email_only()
     limits = usual.limits.model_copy(update={"max_credits_per_day": {"lensmor": 90}})
-    capped = stage.other(usual.model_copy(update={"limits": limits}))
+    capped = harness.other(usual.model_copy(update={"limits": limits}))
     backup = _ready(world, capped)
     for _ in range(4):
         world.lead(world.person())
@@ -135,8 +135,8 @@ def test_a_cap_of_the_mapping_counts_it_as_well(world: World, stage: Stage) -> N
     assert world.ours("lensmor") == 90
 
 
-def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, stage: Stage) -> None:
-    salesfinity = stage.other(email_only("salesfinity"))
+def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, harness: Harness) -> None:
+    salesfinity = harness.other(email_only("salesfinity"))
     backup = _ready(world, salesfinity)
     person = world.person()
     lead = world.lead(person)
@@ -156,8 +156,8 @@ def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, stage: St
     assert world.paid_posts() == posts + 1
 
 
-def test_the_next_source_is_not_bought_blindly(world: World, stage: Stage) -> None:
-    both = stage.other(email_only("lensmor", "salesfinity"))
+def test_the_next_source_is_not_bought_blindly(world: World, harness: Harness) -> None:
+    both = harness.other(email_only("lensmor", "salesfinity"))
     _restored(world, both)
     person = world.person(email=None)
     lead = world.lead(person)
@@ -171,7 +171,7 @@ def test_the_next_source_is_not_bought_blindly(world: World, stage: Stage) -> No
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_stamp_newer_than_the_last_run_shows_an_older_copy_without_its_mark(world: World, lensmor: Stage) -> None:
+def test_a_stamp_newer_than_the_last_run_shows_an_older_copy_without_its_mark(world: World, lensmor: Harness) -> None:
     """The whole machine was restored, mark and all; the CRM was not."""
     backup = _ready(world, lensmor)
     world.clock.advance(hours=1)
@@ -188,7 +188,7 @@ def test_a_stamp_newer_than_the_last_run_shows_an_older_copy_without_its_mark(wo
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_stamps_of_the_ledgers_own_runs_are_no_sign(world: World, lensmor: Stage) -> None:
+def test_stamps_of_the_ledgers_own_runs_are_no_sign(world: World, lensmor: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     lensmor.sync()
     world.clock.advance(days=1)
@@ -198,14 +198,14 @@ def test_stamps_of_the_ledgers_own_runs_are_no_sign(world: World, lensmor: Stage
     assert not found(lensmor.other().sync())
 
 
-def test_a_new_ledger_on_an_org_with_stamps_is_no_copy(world: World, lensmor: Stage) -> None:
+def test_a_new_ledger_on_an_org_with_stamps_is_no_copy(world: World, lensmor: Harness) -> None:
     world.lead(world.person(), Enriched_At__c="2026-11-19T10:00:00.000+0000")
     assert not found(lensmor.sync())
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), lambda file: file.write_text('{"entry": "x"}')])
 def test_a_mark_that_cannot_be_read_counts_as_a_sign(
-    world: World, lensmor: Stage, spoil: Callable[[Path], object]
+    world: World, lensmor: Harness, spoil: Callable[[Path], object]
 ) -> None:
     _ready(world, lensmor)
     (file,) = marks(lensmor)
@@ -213,7 +213,7 @@ def test_a_mark_that_cannot_be_read_counts_as_a_sign(
     assert len(found(lensmor.other().sync())) == 1
 
 
-def test_an_empty_mark_is_none_yet(world: World, lensmor: Stage) -> None:
+def test_an_empty_mark_is_none_yet(world: World, lensmor: Harness) -> None:
     _ready(world, lensmor)
     (file,) = marks(lensmor)
     file.write_text("")
@@ -221,7 +221,7 @@ def test_an_empty_mark_is_none_yet(world: World, lensmor: Stage) -> None:
 
 
 def test_a_mark_that_cannot_be_written_keeps_every_request_back(
-    world: World, lensmor: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, lensmor: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from connector.store import mark
 
@@ -237,7 +237,7 @@ def test_a_mark_that_cannot_be_written_keeps_every_request_back(
     assert report.credits["lensmor"].held == 0
 
 
-def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensmor: Stage) -> None:
+def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensmor: Harness) -> None:
     """Each machine marks what it has sent itself: an older mark is in the ledger all the same."""
     _ready(world, lensmor)
     (file,) = marks(lensmor)
@@ -250,7 +250,7 @@ def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensm
 
 def test_a_copy_that_has_grown_past_the_mark_is_noticed_still(world: World, folder: Path) -> None:
     """Another machine, without a mark of its own, has bought with the copy first: what was lost is never counted."""
-    lensmor = Stage(world, folder, email_only())
+    lensmor = Harness(world, folder, email_only())
     backup = _ready(world, lensmor)
     world.lead(world.person())
     lensmor.other().sync()
@@ -265,8 +265,8 @@ def test_a_copy_that_has_grown_past_the_mark_is_noticed_still(world: World, fold
     assert len(found(lensmor.other().sync())) == 1
 
 
-def test_two_mappings_and_both_channels_after_a_restore(world: World, stage: Stage) -> None:
-    both = stage.other(mapping("lead"), personal_only())
+def test_two_mappings_and_both_channels_after_a_restore(world: World, harness: Harness) -> None:
+    both = harness.other(mapping("lead"), personal_only())
     backup = _ready(world, both)
     person = world.person()
     lead, contact = world.lead(person), world.contact(person)
@@ -281,9 +281,9 @@ def test_two_mappings_and_both_channels_after_a_restore(world: World, stage: Sta
     assert world.charges.count("salesfinity", person.linkedin_name or "", "personal") == 1
 
 
-def test_an_event_that_is_unlocked_first_hides_nothing(world: World, stage: Stage) -> None:
+def test_an_event_that_is_unlocked_first_hides_nothing(world: World, harness: Harness) -> None:
     """The mark is looked at before it moves on, and the balance before it is kept."""
-    lookups, lensmor = stage.other(email_only("salesfinity")), stage.other(email_only())
+    lookups, lensmor = harness.other(email_only("salesfinity")), harness.other(email_only())
     backup = _ready(world, lookups)
     person = world.person()
     lead = world.lead(person)
@@ -297,7 +297,7 @@ def test_an_event_that_is_unlocked_first_hides_nothing(world: World, stage: Stag
     assert world.charges.count("salesfinity", person.linkedin_name or "", "work") == 1
 
 
-def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(world: World, lensmor: Stage) -> None:
+def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     for _ in range(3):
         world.lead(world.person())
@@ -312,7 +312,7 @@ def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(worl
     assert world.ours("lensmor") == 60
 
 
-def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Stage) -> None:
+def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Harness) -> None:
     """Another process has noticed it: what this run has planned was not read first."""
     world.lead(world.person())
     with lensmor.parts() as parts, parts.ledger.drive():
@@ -329,7 +329,7 @@ def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world:
     assert report.exit_code == 4
 
 
-def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(world: World, lensmor: Stage) -> None:
+def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     world.lead(world.person())
     lensmor.other().sync()
@@ -341,7 +341,7 @@ def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(worl
     assert len(found(lensmor.other().sync())) == 1
 
 
-def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Stage) -> None:
+def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Harness) -> None:
     world.clock.set(hours=3)
     lead = world.lead(world.person())
     lensmor.sync()
@@ -353,14 +353,14 @@ def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Sta
         assert not found(lensmor.other().sync()), hours
 
 
-def test_a_stamp_that_a_person_typed_ahead_is_no_sign(world: World, lensmor: Stage) -> None:
+def test_a_stamp_that_a_person_typed_ahead_is_no_sign(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     world.lead(world.person(), Enriched_At__c="2031-01-01T10:00:00.000+0000")
     assert not found(lensmor.other().sync())
 
 
-def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: World, lensmor: Stage) -> None:
+def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     for _ in range(4):
         world.lead(world.person())
@@ -372,7 +372,7 @@ def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: Wo
     assert all(world.get(lead)["Email"] for lead in leads)
 
 
-def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Stage) -> None:
+def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Harness) -> None:
     _restored(world, lensmor)
     world.clock.advance(days=1)
     for _ in range(260):
@@ -386,8 +386,8 @@ def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Stage)
     assert world.clock.waited_s - waited < 300
 
 
-def test_a_forecast_says_what_an_older_copy_holds_back(world: World, stage: Stage) -> None:
-    salesfinity = stage.other(email_only("salesfinity"))
+def test_a_forecast_says_what_an_older_copy_holds_back(world: World, harness: Harness) -> None:
+    salesfinity = harness.other(email_only("salesfinity"))
     backup = _ready(world, salesfinity)
     world.lead(world.person())
     salesfinity.other().sync()
@@ -403,24 +403,26 @@ def test_a_forecast_says_what_an_older_copy_holds_back(world: World, stage: Stag
     salesfinity.other().sync()
 
 
-def _ready(world: World, stage: Stage) -> Backup:
+def _ready(world: World, harness: Harness) -> Backup:
     """A ledger with one purchase, and its backup."""
     world.lead(world.person())
-    stage.sync()
+    harness.sync()
     world.clock.advance(minutes=30)
-    return Backup(stage)
+    return Backup(harness)
 
 
-def _restored(world: World, stage: Stage) -> None:
+def _restored(world: World, harness: Harness) -> None:
     """The ledger is an older copy, and a run has noticed it."""
-    backup = _ready(world, stage)
+    backup = _ready(world, harness)
     world.lead(world.person())
-    stage.other().sync()
+    harness.other().sync()
     backup.restore()
-    assert len(found(stage.other().sync())) == 1
+    assert len(found(harness.other().sync())) == 1
 
 
-def test_an_answer_that_cannot_be_read_does_not_end_a_person_who_was_never_bought(world: World, lensmor: Stage) -> None:
+def test_an_answer_that_cannot_be_read_does_not_end_a_person_who_was_never_bought(
+    world: World, lensmor: Harness
+) -> None:
     """An unreadable record proves nothing; once it shows that nothing was bought, the person is bought."""
     _restored(world, lensmor)
     person = world.person()

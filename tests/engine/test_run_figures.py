@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 from test_undo_runs import undo_run
 
 from connector.core.model import Outcome
@@ -13,85 +13,85 @@ LATER_S = 3000.0
 
 
 def test_a_value_put_back_on_an_open_record_is_written_again_and_not_just_called_delivered(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     world.lensmor.set_unlocked(person.personnel_id, "email")
     lead = world.lead(person)
     world.lensmor.task_seconds = LATER_S
-    stage = stage.other(mapping("lead"))
-    stage.wait_s = 30
-    first = stage.sync()
+    harness = harness.other(mapping("lead"))
+    harness.wait_s = 30
+    first = harness.sync()
     assert first.channels["phone"][Outcome.WAITING] == 1
     assert world.get(lead)["Email"]
-    undo_run(stage, first.run_id)
+    undo_run(harness, first.run_id)
     assert not world.get(lead)["Email"]
     world.clock.advance(hours=2)
-    stage = stage.other()
-    stage.wait_s = 3600
-    report = stage.sync()
+    harness = harness.other()
+    harness.wait_s = 3600
+    report = harness.sync()
     assert report.channels["work_email"] == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     assert world.get(lead)["MobilePhone"]
     assert world.ours("lensmor") == 150
 
 
-def test_evidence_that_costs_nothing_is_no_second_purchase(world: World, stage: Stage) -> None:
+def test_evidence_that_costs_nothing_is_no_second_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     for operation in ("getPhoneUnlockTask", "getPersonnelProfile"):
         world.arm("lensmor", operation, "unknown_word", times=50, fields=["phone"], word="N/A")
     phone_only = mapping("lead", channels={"phone": {"field": "MobilePhone", "from": ["lensmor"]}})
-    first = stage.other(phone_only).sync()
+    first = harness.other(phone_only).sync()
     assert first.purchases["lensmor"]["phone"].bought == 1
     world.faults.clear()
     world.clock.advance(hours=3)
     lead = world.lead(person, Lensmor_Personnel_Id__c=None)
-    second = stage.other(phone_only).sync()
+    second = harness.other(phone_only).sync()
     assert world.get(lead)["MobilePhone"]
     assert second.purchases["lensmor"]["phone"] == PurchaseFigures(free=1)
     assert second.credits["lensmor"].charged == 0
 
 
-def test_the_coverage_of_a_plan_is_what_a_run_then_buys(world: World, stage: Stage) -> None:
+def test_the_coverage_of_a_plan_is_what_a_run_then_buys(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     for person in people:
         world.lead(person, MobilePhone=None if person is not people[0] else "+1 212 555 0100")
     for _ in range(2):
         world.lead(world.person(event_ids=("52017",)), Email="typed@example.com", Lensmor_Event_Id__c="52017")
     limits = {"max_credits": {"lensmor": 160, "salesfinity": 0}}
-    stage = stage.other(mapping("lead", limits=limits))
-    credits_ = stage.preview().credits["lensmor"]
+    harness = harness.other(mapping("lead", limits=limits))
+    credits_ = harness.preview().credits["lensmor"]
     assert credits_.covered == {"phone": 0}
-    report = stage.other().sync()
+    report = harness.other().sync()
     bought = report.purchases["lensmor"]
     assert bought["work_email"].bought == 3
     assert "phone" not in bought
 
 
-def test_every_channel_line_has_every_record_of_its_mappings(world: World, stage: Stage) -> None:
+def test_every_channel_line_has_every_record_of_its_mappings(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Enrichment_Requested__c=False)
     world.lensmor.task_seconds = LATER_S
     before = email_only()
-    stage = stage.other(before)
-    stage.wait_s = 30
-    stage.sync({"lead": replace(flagged(before), flag=None, ids=(lead,))}, "backfill")
+    harness = harness.other(before)
+    harness.wait_s = 30
+    harness.sync({"lead": replace(flagged(before), flag=None, ids=(lead,))}, "backfill")
     world.clock.advance(hours=2)
-    stage = stage.other(mapping("lead"))
-    stage.wait_s = 3600
-    report = stage.sync()
+    harness = harness.other(mapping("lead"))
+    harness.wait_s = 3600
+    report = harness.sync()
     assert report.channels["work_email"] == {Outcome.DELIVERED: 1}
     assert sum(report.channels["phone"].values()) == 1
     assert "mapped after the work" in next(iter(report.reasons["phone"]["skipped"]))
 
 
-def test_a_channel_that_is_no_longer_mapped_has_no_line(world: World, stage: Stage) -> None:
+def test_a_channel_that_is_no_longer_mapped_has_no_line(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.task_seconds = LATER_S
-    stage = stage.other(mapping("lead"))
-    stage.wait_s = 30
-    stage.sync()
+    harness = harness.other(mapping("lead"))
+    harness.wait_s = 30
+    harness.sync()
     world.clock.advance(hours=2)
-    stage = stage.other(email_only())
-    stage.wait_s = 3600
-    assert set(stage.sync().channels) == {"work_email"}
+    harness = harness.other(email_only())
+    harness.wait_s = 3600
+    assert set(harness.sync().channels) == {"work_email"}

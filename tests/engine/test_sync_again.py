@@ -1,21 +1,21 @@
 """Asked again: within the cool-down it costs nothing, after it the person is bought anew, and loops are reported."""
 
-from stage import Stage, World, email_only, mapping, personal_only
+from harness import Harness, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 
 BOUNCED = "2026-10-02T08:15:00.000+0000"
 
 
-def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: World, stage: Stage) -> None:
+def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage.sync()
+    harness.sync()
     stamped = world.get(lead)["Enriched_At__c"]
     world.edit(lead, Email_Unlock_Status__c="Checked by hand")
     world.flag(lead)
     world.clock.advance(days=179)
-    report = stage.other().sync()
+    report = harness.other().sync()
     record = world.get(lead)
     assert report.outcomes == {Outcome.SKIPPED: 1}
     assert sum(figures.charged for figures in report.credits.values()) == 0
@@ -25,29 +25,29 @@ def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: Wor
     assert record["Enriched_At__c"] == stamped
     assert "was enriched less than 180 days ago" in str(record["Enrichment_Error__c"])
     assert world.paid_posts() == 2
-    assert stage.other().sync().crm.write_calls == 0
+    assert harness.other().sync().crm.write_calls == 0
 
 
-def test_a_value_that_somebody_deleted_is_read_again_for_nothing(world: World, stage: Stage) -> None:
+def test_a_value_that_somebody_deleted_is_read_again_for_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage.sync()
+    harness.sync()
     world.edit(lead, Email=None, Enrichment_Requested__c=True)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_after_refresh_after_an_overwriting_mapping_buys_a_second_generation(world: World, stage: Stage) -> None:
+def test_after_refresh_after_an_overwriting_mapping_buys_a_second_generation(world: World, harness: Harness) -> None:
     person = world.person()
     assert person.linkedin_name is not None
     world.bought_again.add(("salesfinity", person.linkedin_name, "personal"))
     contact = world.contact(person)
-    stage = stage.other(personal_only(write="overwrite"))
-    stage.sync()
+    harness = harness.other(personal_only(write="overwrite"))
+    harness.sync()
     world.flag(contact)
     world.clock.advance(days=181)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["salesfinity"].charged == 1
     assert world.ours("salesfinity") == 2
@@ -55,78 +55,78 @@ def test_after_refresh_after_an_overwriting_mapping_buys_a_second_generation(wor
     assert world.get(contact)["Enrichment_Requested__c"] is False
 
 
-def test_a_second_generation_that_lensmor_shows_already_costs_nothing(world: World, stage: Stage) -> None:
+def test_a_second_generation_that_lensmor_shows_already_costs_nothing(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    stage = stage.other(email_only(write="overwrite"))
-    stage.sync()
+    harness = harness.other(email_only(write="overwrite"))
+    harness.sync()
     world.flag(lead)
     world.clock.advance(days=181)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["lensmor"].charged == 0
     assert world.lensmor.requests.count("submitEmailUnlock") == 2
     assert world.ours("lensmor") == 15
 
 
-def test_after_refresh_after_a_filled_field_is_still_not_ours_to_fill(world: World, stage: Stage) -> None:
+def test_after_refresh_after_a_filled_field_is_still_not_ours_to_fill(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    stage = stage.other(email_only())
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.sync()
     world.flag(lead)
     world.clock.advance(days=181)
-    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
     assert world.get(lead)["Enrichment_Error__c"] == "work email: Email is already filled"
     assert world.paid_posts() == 1
 
 
-def test_not_found_is_asked_again_only_after_its_own_time(world: World, stage: Stage) -> None:
+def test_not_found_is_asked_again_only_after_its_own_time(world: World, harness: Harness) -> None:
     person = world.person(personal_email=None)
     contact = world.contact(person)
-    stage = stage.other(personal_only())
-    assert stage.sync().outcomes == {Outcome.NOT_FOUND: 1}
+    harness = harness.other(personal_only())
+    assert harness.sync().outcomes == {Outcome.NOT_FOUND: 1}
     assert world.get(contact)["Enrichment_Error__c"] == "personal email: salesfinity did not find it"
     world.flag(contact)
     world.clock.advance(days=29)
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
     assert "salesfinity did not find it on 2026-11-20" in str(world.get(contact)["Enrichment_Error__c"])
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
     world.flag(contact)
     world.clock.advance(days=2)
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 2
 
 
-def test_failed_is_never_bought_again_by_itself(world: World, stage: Stage) -> None:
+def test_failed_is_never_bought_again_by_itself(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "failed")
-    stage = stage.other(email_only())
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.sync()
     world.lensmor.script(person.personnel_id, "email", "delivered")
     for days in (31, 181, 400):
         world.flag(lead)
         world.clock.advance(days=days)
-        assert stage.other().sync().outcomes == {Outcome.FAILED: 1}
+        assert harness.other().sync().outcomes == {Outcome.FAILED: 1}
     assert world.paid_posts() == 1
 
 
-def test_a_bounced_address_of_ours_within_the_cool_down_is_not_bought_again(world: World, stage: Stage) -> None:
+def test_a_bounced_address_of_ours_within_the_cool_down_is_not_bought_again(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.sync()
     world.edit(lead, EmailBouncedDate=BOUNCED, Enrichment_Requested__c=True)
-    stage.other().sync()
+    harness.other().sync()
     assert world.paid_posts() == 1
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_a_record_that_keeps_coming_back_is_reported(world: World, stage: Stage) -> None:
+def test_a_record_that_keeps_coming_back_is_reported(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     codes = []
     for _ in range(6):
         world.flag(lead)
-        report = stage.other().sync()
+        report = harness.other().sync()
         codes.append(report.exit_code)
         world.clock.advance(minutes=15)
     assert codes == [0, 0, 0, 0, 3, 3]
@@ -134,9 +134,9 @@ def test_a_record_that_keeps_coming_back_is_reported(world: World, stage: Stage)
     assert world.paid_posts() == 2
 
 
-def test_a_record_in_progress_of_another_ledger_is_left_to_it(world: World, stage: Stage) -> None:
+def test_a_record_in_progress_of_another_ledger_is_left_to_it(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email_Unlock_Status__c="In progress", Phone_Unlock_Status__c="In progress")
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert report.exit_code == 4
     assert world.paid_posts() == 0
@@ -144,18 +144,18 @@ def test_a_record_in_progress_of_another_ledger_is_left_to_it(world: World, stag
         (lead, "another connector ledger may be enriching it; if not, clear the status field")
     ]
     world.edit(lead, Email_Unlock_Status__c=None, Phone_Unlock_Status__c=None)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def test_our_own_word_in_progress_is_no_reason_to_stop(world: World, stage: Stage) -> None:
+def test_our_own_word_in_progress_is_no_reason_to_stop(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
+    harness = harness.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
     world.lensmor.script(person.personnel_id, "email", "stuck")
-    stage.wait_s = 60
-    stage.sync()
+    harness.wait_s = 60
+    harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.lensmor.set_unlocked(person.personnel_id, "email")
-    wide = stage.other(mapping("lead"))
+    wide = harness.other(mapping("lead"))
     wide.sync()
     assert world.get(lead)["MobilePhone"] is not None

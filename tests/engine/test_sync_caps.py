@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from stage import Stage, World, email_only, mapping, reasons_of
+from harness import Harness, World, email_only, mapping, reasons_of
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
@@ -43,12 +43,14 @@ LATER = {"run": 0, "mapping and day": 1, "provider and day": 1, "provider and mo
 
 
 @pytest.mark.parametrize("name", CAPS)
-def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(world: World, stage: Stage, name: str) -> None:
+def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(
+    world: World, harness: Harness, name: str
+) -> None:
     limits, account, words = CAPS[name]
     leads = [world.lead(world.person()) for _ in range(5)]
-    stage = stage.other(_capped(limits))
-    stage.limits = {"lensmor": account}
-    report = stage.sync()
+    harness = harness.other(_capped(limits))
+    harness.limits = {"lensmor": account}
+    report = harness.sync()
     assert world.ours("lensmor") == 2 * EMAIL
     assert _emails(world, leads) == [False, False, False, True, True]
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 3}
@@ -58,55 +60,55 @@ def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(world: 
         assert world.get(lead)["Enrichment_Requested__c"] is True
         assert world.org.updates_count("Lead", lead) == 0
     if name != "run":
-        again = stage.other().sync()
+        again = harness.other().sync()
         assert again.credits["lensmor"].charged == 0
         assert again.crm.write_calls == 0
     if name == "reserve":
         world.lensmor.balance = world.lensmor.balance + 2 * EMAIL
     world.clock.advance(days=LATER[name])
-    later = stage.other().sync()
+    later = harness.other().sync()
     assert later.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 1}
     assert _emails(world, leads) == [False, True, True, True, True]
     assert world.ours("lensmor") == 4 * EMAIL
 
 
-def test_oldest_first_where_the_mapping_says_so(world: World, stage: Stage) -> None:
+def test_oldest_first_where_the_mapping_says_so(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(4)]
     found = email_only().model_copy(update={"select": mapping("lead", select={"order": "oldest"}).select})
-    stage = stage.other(found)
-    stage.limits = {"lensmor": AccountLimits(day=30)}
-    stage.sync()
+    harness = harness.other(found)
+    harness.limits = {"lensmor": AccountLimits(day=30)}
+    harness.sync()
     assert _emails(world, leads) == [True, True, False, False]
 
 
-def test_a_run_cap_is_per_run_and_a_day_cap_over_all_runs(world: World, stage: Stage) -> None:
+def test_a_run_cap_is_per_run_and_a_day_cap_over_all_runs(world: World, harness: Harness) -> None:
     for _ in range(6):
         world.lead(world.person())
-    stage = stage.other(_capped({"max_credits": {"lensmor": 30}, "max_credits_per_day": {"lensmor": 50}}))
-    stage.sync()
+    harness = harness.other(_capped({"max_credits": {"lensmor": 30}, "max_credits_per_day": {"lensmor": 50}}))
+    harness.sync()
     assert world.ours("lensmor") == 30
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert world.ours("lensmor") == 45
     assert "cap of mapping lead per day for lensmor: 5 of 50 credits left, one unlock costs 15" in _reasons(report)
 
 
-def test_each_mapping_has_caps_of_its_own_and_one_does_not_hold_up_the_other(world: World, stage: Stage) -> None:
+def test_each_mapping_has_caps_of_its_own_and_one_does_not_hold_up_the_other(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     contacts = [world.contact(world.person()) for _ in range(3)]
     limits = {"max_credits": {"lensmor": 15}}
     contact = email_only(name="contact")
-    stage = stage.other(_capped(limits), contact)
-    report = stage.sync()
+    harness = harness.other(_capped(limits), contact)
+    report = harness.sync()
     assert sum(_emails(world, leads)) == 1
     assert sum(_emails(world, contacts)) == 3
     assert report.outcomes == {Outcome.DELIVERED: 4, Outcome.DEFERRED: 2}
 
 
-def test_the_vendors_balance_is_never_overdrawn(world: World, stage: Stage) -> None:
+def test_the_vendors_balance_is_never_overdrawn(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(5)]
     world.lensmor.balance = 40
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert world.lensmor.balance == 10
     assert world.lensmor.requests.count("submitEmailUnlock", 402) == 0
     assert "balance at the vendor for lensmor" in _reasons(report)
@@ -114,26 +116,26 @@ def test_the_vendors_balance_is_never_overdrawn(world: World, stage: Stage) -> N
     assert (report.credits["lensmor"].balance_before, report.credits["lensmor"].balance_after) == (40, 10)
 
 
-def test_what_is_held_by_a_running_task_counts_against_the_balance(world: World, stage: Stage) -> None:
+def test_what_is_held_by_a_running_task_counts_against_the_balance(world: World, harness: Harness) -> None:
     first = world.person()
     assert first.linkedin_name is not None
     world.salesfinity.script(first.linkedin_name, "work", "stuck")
     world.salesfinity.balance = 1
     world.lead(first)
-    stage = stage.other(email_only("salesfinity"))
-    stage.wait_s = 60
-    stage.sync()
+    harness = harness.other(email_only("salesfinity"))
+    harness.wait_s = 60
+    harness.sync()
     world.lead(world.person())
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.WAITING: 1, Outcome.DEFERRED: 1}
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
 
 
-def test_a_phone_that_does_not_fit_does_not_keep_an_email_from_being_bought(world: World, stage: Stage) -> None:
+def test_a_phone_that_does_not_fit_does_not_keep_an_email_from_being_bought(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage.limits = {"lensmor": AccountLimits(day=100)}
-    report = stage.sync()
+    harness.limits = {"lensmor": AccountLimits(day=100)}
+    report = harness.sync()
     record = world.get(lead)
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert record["Email"] == person.email
@@ -141,76 +143,76 @@ def test_a_phone_that_does_not_fit_does_not_keep_an_email_from_being_bought(worl
     assert record["Phone_Unlock_Status__c"] is None
     assert record["Enrichment_Requested__c"] is True
     world.clock.advance(days=1)
-    stage.limits = {}
-    again = stage.other().sync()
+    harness.limits = {}
+    again = harness.other().sync()
     assert again.outcomes == {Outcome.DELIVERED: 1}
     assert again.credits["lensmor"].charged == 150
     assert world.get(lead)["MobilePhone"] is not None
 
 
-def test_credits_that_come_back_after_midnight_go_to_the_day_that_paid(world: World, stage: Stage) -> None:
+def test_credits_that_come_back_after_midnight_go_to_the_day_that_paid(world: World, harness: Harness) -> None:
     person = world.person()
     assert person.linkedin_name is not None
     world.salesfinity.script(person.linkedin_name, "work", "not-found")
     world.salesfinity.lookup_seconds = 3600
     world.clock.advance(hours=13, minutes=50)  # 23:50
     world.lead(person)
-    stage = stage.other(email_only("salesfinity"))
-    stage.limits = {"salesfinity": AccountLimits(day=1)}
-    stage.wait_s = 60
-    stage.sync()
+    harness = harness.other(email_only("salesfinity"))
+    harness.limits = {"salesfinity": AccountLimits(day=1)}
+    harness.wait_s = 60
+    harness.sync()
     world.clock.advance(hours=2)
-    stage.other().sync()
-    with stage.ledger() as ledger:
+    harness.other().sync()
+    with harness.ledger() as ledger:
         months = ledger.credits.by_month()
     assert [(month, found.open) for month, _, _, found in months] == [("2026-11", 0)]
     world.salesfinity.lookup_seconds = 20
     others = [world.lead(world.person()) for _ in range(2)]
-    stage.other().sync()
+    harness.other().sync()
     assert sum(_emails(world, others)) == 1  # yesterday's release is no room for today
 
 
-def test_402_in_mid_run_stops_that_vendor_and_the_next_run_reads_before_it_buys(world: World, stage: Stage) -> None:
+def test_402_in_mid_run_stops_that_vendor_and_the_next_run_reads_before_it_buys(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
-    stage = stage.other(email_only("lensmor", "salesfinity"))
+    harness = harness.other(email_only("lensmor", "salesfinity"))
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 2}
     assert report.exit_code == 4
     assert "lensmor says that the credits are used up" in report.stopped[0]
     assert world.paid_posts() == 1
     assert report.credits["lensmor"].held == 0
     world.clock.advance(minutes=16)
-    again = stage.other().sync()
+    again = harness.other().sync()
     assert world.lensmor.requests.count("getPersonnelProfile") == 2
     assert again.outcomes == {Outcome.DELIVERED: 2}
     assert all(_emails(world, leads))
 
 
-def test_402_of_one_vendor_does_not_stop_the_other(world: World, stage: Stage) -> None:
+def test_402_of_one_vendor_does_not_stop_the_other(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     contact = world.contact(world.person())
     world.salesfinity.balance = 0
-    report = stage.other(mapping("lead"), mapping("contact")).sync()
+    report = harness.other(mapping("lead"), mapping("contact")).sync()
     assert world.get(lead)["Email"] is not None
     assert world.get(contact)["Email"] is not None
     assert world.get(contact)["Personal_Email__c"] is None
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
 
 
-def test_a_colleague_who_spends_the_pool_in_mid_run_costs_nobody_a_record(world: World, stage: Stage) -> None:
+def test_a_colleague_who_spends_the_pool_in_mid_run_costs_nobody_a_record(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
-    stage = stage.other(mapping("lead"))
+    harness = harness.other(mapping("lead"))
     world.lensmor.balance = 330  # both emails and both phones, until somebody buys for 230 after we have looked
     spend = [230]
     world.org.after_read(lambda _name, _id: world.lensmor.set_balance("default", world.lensmor.balance - _take(spend)))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 2}
     assert world.ours("lensmor") == 30
     assert world.lensmor.requests.count("submitPhoneUnlock", 402) == 1
     world.lensmor.balance = 1000
     world.clock.advance(minutes=20)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 2}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 2}
     assert all(_emails(world, leads))
     assert world.ours("lensmor") == 330
 
@@ -219,10 +221,10 @@ def _take(spend: list[int]) -> int:
     return spend.pop() if spend else 0
 
 
-def test_a_newer_record_is_served_before_those_that_were_left_over(world: World, stage: Stage) -> None:
+def test_a_newer_record_is_served_before_those_that_were_left_over(world: World, harness: Harness) -> None:
     older = [world.lead(world.person()) for _ in range(2)]
-    stage = stage.other(_capped({"max_credits": {"lensmor": 15}}))
-    stage.sync()
+    harness = harness.other(_capped({"max_credits": {"lensmor": 15}}))
+    harness.sync()
     newest = world.lead(world.person())
-    stage.other().sync()
+    harness.other().sync()
     assert _emails(world, [*older, newest]) == [False, True, True]

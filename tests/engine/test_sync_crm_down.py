@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from stage import FaultRow, Stage, World, email_only
+from harness import FaultRow, Harness, World, email_only
 
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.model import Outcome
@@ -26,23 +26,23 @@ SHORT_LIVED: tuple[FaultRow, ...] = (
 
 @pytest.mark.parametrize(("action", "params"), SHORT_LIVED, ids=[f"{a} {p.get('status', '')}" for a, p in SHORT_LIVED])
 def test_every_call_survives_a_fault_that_passes(
-    world: World, stage: Stage, action: str, params: Mapping[str, object]
+    world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     for operation in (*READS, "update_many"):
         world.arm("salesforce", operation, action, **params)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 0
     assert world.get(lead)["Email"] == person.email
     assert world.faults.armed() == [fault for fault in world.faults.armed() if fault.operation == "describe"]
 
 
-def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(world: World, stage: Stage) -> None:
+def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "drop_after")
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.crm.write_calls == 1
     (only,) = world.org.history("Lead", lead)
@@ -51,7 +51,7 @@ def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(worl
 
 @pytest.mark.parametrize("action", ["drop_before", "html", "status"])
 def test_an_edit_made_before_a_write_could_be_repeated_is_not_overwritten(
-    world: World, stage: Stage, action: str
+    world: World, harness: Harness, action: str
 ) -> None:
     person = world.person()
     lead = world.lead(person)
@@ -65,63 +65,67 @@ def test_an_edit_made_before_a_write_could_be_repeated_is_not_overwritten(
             world.clock.at(0.5, lambda: world.edit(lead, Email="typed.by.hand@example.com"))
 
     world.org.after_read(type_a_little_later)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == "typed.by.hand@example.com"
     assert report.outcomes == {Outcome.SKIPPED: 1}
     assert world.simulator.salesforce.requests["update_many"] == 2  # the second writes the status and clears the flag
 
 
-def test_a_write_that_cannot_be_answered_at_all_stops_the_run_and_the_next_finishes(world: World, stage: Stage) -> None:
+def test_a_write_that_cannot_be_answered_at_all_stops_the_run_and_the_next_finishes(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesforce", "update_many", "html", times=50)
-    report = stage.sync()
+    report = harness.sync()
     assert report.state == "stopped"
     assert report.exit_code == 4
     assert report.outcomes == {Outcome.DEFERRED: 1}  # not applied now: nothing is wrong with the record
     assert "Salesforce" in report.stopped[0]
     assert world.get(lead)["Email"] is None
     world.faults.clear()
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_a_write_that_took_effect_but_is_never_answered_is_recognised_by_the_record(world: World, stage: Stage) -> None:
+def test_a_write_that_took_effect_but_is_never_answered_is_recognised_by_the_record(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesforce", "update_many", "drop_after", times=50)
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
 @pytest.mark.parametrize("operation", ["query", "retrieve_many"])
 def test_a_read_that_fails_for_good_stops_the_run_with_the_queue_intact(
-    world: World, stage: Stage, operation: str
+    world: World, harness: Harness, operation: str
 ) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", operation, "drop_before", times=50)
-    report = stage.sync()
+    report = harness.sync()
     assert report.exit_code == 4
     assert "ended the connection before its answer was complete" in report.stopped[0]
     assert world.get(lead)["Enrichment_Requested__c"] is True
     world.faults.clear()
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.paid_posts() == 2
 
 
-def test_a_token_that_ends_in_mid_run_is_replaced(world: World, stage: Stage) -> None:
+def test_a_token_that_ends_in_mid_run_is_replaced(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, world.simulator.salesforce.expire_tokens)
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.simulator.salesforce.requests["token"] == 2
 
 
-def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: World, stage: Stage) -> None:
+def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     site = world.simulator.salesforce
@@ -132,24 +136,24 @@ def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: Wo
         site.expire_tokens()
 
     world.clock.at(5, lock_out)
-    report = stage.sync()
+    report = harness.sync()
     assert report.exit_code == 4
     assert "SALESFORCE_CLIENT_ID" in report.stopped[0]
     site.clients.update(clients)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_a_login_refused_at_the_start_is_an_error_of_set_up(world: World, stage: Stage) -> None:
+def test_a_login_refused_at_the_start_is_an_error_of_set_up(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.simulator.salesforce.clients.clear()
     with pytest.raises(ConfigurationError, match=r"refuses the login .*check SALESFORCE_CLIENT_ID"):
-        stage.sync()
+        harness.sync()
     assert world.paid_posts() == 0
 
 
-def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(world: World, stage: Stage) -> None:
+def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
 
@@ -157,7 +161,7 @@ def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(
         world.org.daily_used = int(world.org.daily_limit * 0.8) - 1
 
     world.clock.at(5, others_are_busy)
-    report = stage.sync()
+    report = harness.sync()
     assert report.state == "stopped"
     assert report.exit_code == 4
     assert "SALESFORCE_API_RESERVE_PERCENT" in report.stopped[0]
@@ -165,13 +169,13 @@ def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(
     assert world.org.daily_used <= world.org.daily_limit * 0.8
     assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
     world.clock.advance(days=1, seconds=1)
-    again = stage.other().sync()
+    again = harness.other().sync()
     assert again.outcomes == {Outcome.DELIVERED: 3}
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     assert world.paid_posts() == 2
 
 
-def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: World, stage: Stage) -> None:
+def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(201)]
     world.lensmor.task_seconds = 1
 
@@ -179,20 +183,20 @@ def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: Worl
         world.org.daily_used = world.org.daily_limit
 
     world.org.after_update(use_up)
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 200, Outcome.DEFERRED: 1}
     world.clock.advance(days=1, seconds=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert all(world.get(lead)["Email"] for lead in leads)
     assert [world.org.updates_count("Lead", lead) for lead in leads] == [1] * 201
 
 
-def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: World, stage: Stage) -> None:
+def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.org.daily_used = int(world.org.daily_limit * 0.9)
     with pytest.raises(StopError, match=r"daily requests are at 1350[01] of 15000"):
-        stage.sync()
+        harness.sync()
     assert world.paid_posts() == 0
 
 
@@ -213,7 +217,7 @@ def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: 
     ],
 )
 def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
-    world: World, stage: Stage, change: str, field: str, words: str
+    world: World, harness: Harness, change: str, field: str, words: str
 ) -> None:
     match change:
         case "hide":
@@ -224,17 +228,17 @@ def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
             world.org.restrict_picklist("Lead", field, ("Unlocked", "Failed"))
         case _:
             world.org.add_field("Lead", Field(field, "double"))
-    stage = stage.other(email_only())
-    with stage.parts() as parts:
-        problems = check_fields(parts.crm, stage.mappings["lead"])
+    harness = harness.other(email_only())
+    with harness.parts() as parts:
+        problems = check_fields(parts.crm, harness.mappings["lead"])
     found = [f"{'.'.join(map(str, problem.path))} {problem.message}" for problem in problems]
     assert any(all(word in line for word in words.split("|")) for line in found), found
 
 
-def test_a_field_written_in_another_case_is_refused_for_its_value_would_pass_for_an_empty_one(stage: Stage) -> None:
-    stage = stage.other(email_only(field="email", opt_out="hasOptedOutOfEmail"))
-    with stage.parts() as parts:
-        problems = check_fields(parts.crm, stage.mappings["lead"])
+def test_a_field_written_in_another_case_is_refused_for_its_value_would_pass_for_an_empty_one(harness: Harness) -> None:
+    harness = harness.other(email_only(field="email", opt_out="hasOptedOutOfEmail"))
+    with harness.parts() as parts:
+        problems = check_fields(parts.crm, harness.mappings["lead"])
     assert [problem.message for problem in problems] == [
         "write Email, as Salesforce does, not email",
         "write HasOptedOutOfEmail, as Salesforce does, not hasOptedOutOfEmail",

@@ -1,7 +1,7 @@
 """People change records while a purchase is under way: their word stands."""
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.core.model import Outcome
 
@@ -9,10 +9,10 @@ THEIRS = "typed.by.hand@example.com"
 OLD = "old.address@example.com"
 
 
-def test_if_empty_leaves_what_somebody_typed_meanwhile(world: World, stage: Stage) -> None:
+def test_if_empty_leaves_what_somebody_typed_meanwhile(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
-    report = stage.sync()
+    report = harness.sync()
     record = world.get(lead)
     assert record["Email"] == THEIRS
     assert record["MobilePhone"] is not None
@@ -24,55 +24,57 @@ def test_if_empty_leaves_what_somebody_typed_meanwhile(world: World, stage: Stag
     assert report.credits["lensmor"].charged == 165
 
 
-def test_overwrite_replaces_what_is_as_it_was(world: World, stage: Stage) -> None:
+def test_overwrite_replaces_what_is_as_it_was(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Email=OLD)
     world.clock.at(5, lambda: world.edit(lead, Title="Head of Buying"))
-    report = stage.other(email_only(write="overwrite")).sync()
+    report = harness.other(email_only(write="overwrite")).sync()
     assert world.get(lead)["Email"] == person.email
     assert world.get(lead)["Title"] == "Head of Buying"
     assert report.outcomes == {Outcome.DELIVERED: 1}
 
 
 @pytest.mark.parametrize("theirs", [THEIRS, None])
-def test_overwrite_leaves_what_somebody_changed_meanwhile(world: World, stage: Stage, theirs: str | None) -> None:
+def test_overwrite_leaves_what_somebody_changed_meanwhile(world: World, harness: Harness, theirs: str | None) -> None:
     person = world.person()
     lead = world.lead(person, Email=OLD)
     world.clock.at(5, lambda: world.edit(lead, Email=theirs))
-    stage.other(email_only(write="overwrite")).sync()
+    harness.other(email_only(write="overwrite")).sync()
     assert world.get(lead)["Email"] == (theirs or person.email)  # an emptied field is free to be filled
 
 
-def test_the_baseline_of_overwrite_lives_through_any_number_of_runs(world: World, stage: Stage) -> None:
+def test_the_baseline_of_overwrite_lives_through_any_number_of_runs(world: World, harness: Harness) -> None:
     people = [world.person(), world.person()]
     edited, left = (world.lead(person, Email=OLD) for person in people)
     world.lensmor.task_seconds = 3000
-    stage = stage.other(email_only(write="overwrite"))
-    stage.wait_s = 30
-    stage.sync()
+    harness = harness.other(email_only(write="overwrite"))
+    harness.wait_s = 30
+    harness.sync()
     world.clock.advance(minutes=15)
     world.edit(edited, Email=THEIRS)
-    stage.other().sync()
+    harness.other().sync()
     world.clock.advance(minutes=60)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.SKIPPED: 1, Outcome.DELIVERED: 1}
     assert world.get(edited)["Email"] == THEIRS
     assert world.get(left)["Email"] == people[1].email
 
 
-def test_an_edit_that_types_our_own_value_counts_as_delivered(world: World, stage: Stage) -> None:
+def test_an_edit_that_types_our_own_value_counts_as_delivered(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, Email=(person.email or "").upper()))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
-def test_an_edit_after_the_plan_and_before_the_purchase_is_seen_by_the_late_compare(world: World, stage: Stage) -> None:
+def test_an_edit_after_the_plan_and_before_the_purchase_is_seen_by_the_late_compare(
+    world: World, harness: Harness
+) -> None:
     lead = world.lead(world.person())
     world.org.after_read(lambda _name, record_id: _type_once(world, record_id))
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == THEIRS
     assert report.outcomes == {Outcome.SKIPPED: 1}
 
@@ -82,62 +84,62 @@ def _type_once(world: World, record_id: str) -> None:
         world.edit(record_id, Email=THEIRS)
 
 
-def test_a_flag_unticked_while_the_task_runs_does_not_lose_what_was_bought(world: World, stage: Stage) -> None:
+def test_a_flag_unticked_while_the_task_runs_does_not_lose_what_was_bought(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, Enrichment_Requested__c=False))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_an_opt_out_ticked_meanwhile_is_respected(world: World, stage: Stage) -> None:
+def test_an_opt_out_ticked_meanwhile_is_respected(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, HasOptedOutOfEmail=True))
-    report = stage.sync()
+    report = harness.sync()
     record = world.get(lead)
     assert record["Email"] is None
     assert record["MobilePhone"] is not None
     assert record["Email_Unlock_Status__c"] == "Skipped"
     assert "opted out (HasOptedOutOfEmail) after the purchase" in next(iter(report.reasons["work_email"]["skipped"]))
     assert report.outcomes == {Outcome.DELIVERED: 1}
-    with stage.ledger() as ledger:  # nor is it kept
+    with harness.ledger() as ledger:  # nor is it kept
         assert all(word.value is None for word in ledger.records.words_of(range(1, 10)).values())
 
 
 def test_a_deleted_record_is_closed_and_another_record_of_the_person_still_gets_the_value(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.org.delete("Lead", lead))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.SKIPPED: 1}
     assert report.exit_code == 3
     assert [(found.record_id, found.reason) for found in report.attention] == [(lead, "the record was deleted")]
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
     later = world.lead(person)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(later)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_the_winner_of_a_merge_gets_what_was_bought_for_the_loser(world: World, stage: Stage) -> None:
+def test_the_winner_of_a_merge_gets_what_was_bought_for_the_loser(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example Works"})
     world.clock.at(5, lambda: world.org.merge("Lead", winner, lead))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(winner)["Email"] == person.email
     assert world.get(lead)["Email"] is None
     assert world.paid_posts() == 2
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_a_chain_of_merges_is_followed_to_its_end(world: World, stage: Stage) -> None:
+def test_a_chain_of_merges_is_followed_to_its_end(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     second, third = (world.org.insert("Lead", {"LastName": name, "Company": "Example"}) for name in ("B", "C"))
@@ -147,11 +149,11 @@ def test_a_chain_of_merges_is_followed_to_its_end(world: World, stage: Stage) ->
         world.org.merge("Lead", third, second)
 
     world.clock.at(5, merge_twice)
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(third)["Email"] == person.email
 
 
-def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, stage: Stage) -> None:
+def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example Works"})
 
@@ -160,22 +162,22 @@ def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, stage
         world.org.delete("Lead", winner)
 
     world.clock.at(5, merge_and_delete)
-    assert stage.sync().outcomes == {Outcome.SKIPPED: 1}
-    assert stage.other().sync().selected == 0
+    assert harness.sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().selected == 0
 
 
-def test_a_new_address_typed_over_a_bounced_one_meanwhile_stays(world: World, stage: Stage) -> None:
+def test_a_new_address_typed_over_a_bounced_one_meanwhile_stays(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email=OLD, EmailBouncedDate="2026-10-02T08:15:00.000+0000")
     world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == THEIRS
 
 
-def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, stage: Stage) -> None:
+def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, harness: Harness) -> None:
     person = world.person()
     lead, winner = world.lead(person), world.lead(person)
     world.clock.at(5, lambda: world.org.merge("Lead", winner, lead))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.SKIPPED: 1}
     assert world.get(winner)["Email"] == person.email
     assert world.org.updates_count("Lead", winner) == 1
@@ -185,41 +187,43 @@ def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, stag
 
 
 def test_the_contact_of_a_converted_lead_gets_the_value_where_a_mapping_covers_contacts(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     made: list[str] = []
     world.clock.at(5, lambda: made.append(world.org.convert_lead(lead)))
-    stage = stage.other(mapping("lead"), email_only(name="contact"))
-    report = stage.sync()
+    harness = harness.other(mapping("lead"), email_only(name="contact"))
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     contact = world.get(made[0])
     assert contact["Email"] == person.email
     assert contact["Email_Unlock_Status__c"] == "Unlocked"
     assert world.get(lead)["Email"] is None
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
 def test_a_converted_lead_without_a_mapping_for_contacts_is_closed_with_the_contacts_id(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     lead = world.lead(world.person())
     made: list[str] = []
     world.clock.at(5, lambda: made.append(world.org.convert_lead(lead)))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.SKIPPED: 1}
     assert report.exit_code == 3
     reason = f"the record is now Contact {made[0]}, which no mapping of this run covers"
     assert [found.reason for found in report.attention] == [reason]
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync(world: World, stage: Stage) -> None:
+def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     made: list[str] = []
-    stage = stage.other(email_only(), email_only(name="contact"))
+    harness = harness.other(email_only(), email_only(name="contact"))
     reads: list[str] = []
 
     def convert(_name: str, record_id: str) -> None:
@@ -228,14 +232,14 @@ def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync
             made.append(world.org.convert_lead(lead))
 
     world.org.after_read(convert)
-    first = stage.sync()
+    first = harness.sync()
     assert first.outcomes == {Outcome.PARKED: 1}
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(made[0])["Email"] == person.email
     assert world.paid_posts() == 1
 
 
-def test_a_large_write_that_takes_long_compares_the_rest_again(world: World, stage: Stage) -> None:
+def test_a_large_write_that_takes_long_compares_the_rest_again(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(201)]
     world.lensmor.task_seconds = 1  # so that all are written in one go: 200 and 1
     first = leads[-1]  # the newest
@@ -247,6 +251,6 @@ def test_a_large_write_that_takes_long_compares_the_rest_again(world: World, sta
             world.clock.advance(seconds=6)
 
     world.org.after_update(slow)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert world.get(last)["Email"] == THEIRS
     assert report.outcomes == {Outcome.DELIVERED: 200, Outcome.SKIPPED: 1}

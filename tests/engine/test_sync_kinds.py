@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from engine_judge import judge
+from harness import Harness, World, mapping
 from ledgers import Ledgers
-from stage import Stage, World, mapping
-from switchboard import Switchboard
+from shared_sites import SharedSites
 
 from connector.core.model import Outcome
 from connector.core.report import Report
@@ -238,9 +238,9 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(switchboard: Switchboard, ledgers: Ledgers) -> Done:
+def done(shared_sites: SharedSites, ledgers: Ledgers) -> Done:
     world = World()
-    world.urls = switchboard.show(world.simulator)
+    world.urls = shared_sites.show(world.simulator)
     people: dict[str, SimPerson] = {}
     leads: dict[str, str] = {}
     for name, kind in KINDS.items():
@@ -249,14 +249,14 @@ def done(switchboard: Switchboard, ledgers: Ledgers) -> Done:
             kind.vendor(world, people[name])
         leads[name] = world.lead(people[name], **kind.values)
     with ledgers.new() as folder:
-        stage = Stage(world, folder, mapping("lead"))
-        first = stage.sync()
+        harness = Harness(world, folder, mapping("lead"))
+        first = harness.sync()
         posts = world.paid_posts()
-        with stage.ledger() as ledger:
+        with harness.ledger() as ledger:
             words = {word.crm_id: word.outcome for word in ledger.records.words(first.run_id)}
-        second = stage.other().sync()
-        switchboard.check()
-        judge(stage)
+        second = harness.other().sync()
+        shared_sites.check()
+        judge(harness)
     return Done(world, people, leads, words, first, second, posts)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from stage import EVENT, FaultRow, Stage, World, email_only, mapping
+from harness import EVENT, FaultRow, Harness, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError, UnreachableError
 from connector.core.model import Outcome
@@ -54,36 +54,36 @@ def _one_each(world: World, **values: object) -> list[tuple[SimPerson, str]]:
     return found
 
 
-def test_every_fault_at_a_poll_costs_time_only(world: World, stage: Stage) -> None:
+def test_every_fault_at_a_poll_costs_time_only(world: World, harness: Harness) -> None:
     pairs = _one_each(world)
     for (person, _), (action, params) in zip(pairs, READ_FAULTS, strict=True):
         world.arm("lensmor", "getEmailUnlockTask", action, subject=person.personnel_id, **params)
-    stage = stage.other(email_only())
-    stage.syncs(most=8, minutes=5)
+    harness = harness.other(email_only())
+    harness.syncs(most=8, minutes=5)
     assert [world.get(lead)["Email"] for _, lead in pairs] == [person.email for person, _ in pairs]
     assert world.paid_posts() == len(pairs)
     assert world.faults.armed() == []
 
 
-def test_every_fault_at_a_read_of_a_person_costs_time_only(world: World, stage: Stage) -> None:
+def test_every_fault_at_a_read_of_a_person_costs_time_only(world: World, harness: Harness) -> None:
     pairs = _one_each(world)
     for person, _ in pairs:
         world.lensmor.script(person.personnel_id, "email", "missing")  # so that the profile is read
     for (person, _), (action, params) in zip(pairs, READ_FAULTS, strict=True):
         world.arm("lensmor", "getPersonnelProfile", action, subject=person.personnel_id, **params)
-    stage = stage.other(email_only())
-    stage.syncs(most=8, minutes=5)
+    harness = harness.other(email_only())
+    harness.syncs(most=8, minutes=5)
     assert [world.get(lead)["Email"] for _, lead in pairs] == [person.email for person, _ in pairs]
     assert world.paid_posts() == len(pairs)
     assert world.faults.armed() == []
 
 
-def test_every_fault_at_a_lookup_costs_time_or_is_told(world: World, stage: Stage) -> None:
+def test_every_fault_at_a_lookup_costs_time_or_is_told(world: World, harness: Harness) -> None:
     pairs = _one_each(world, Lensmor_Personnel_Id__c=None)
     for (person, _), (action, params) in zip(pairs, READ_FAULTS, strict=True):
         world.arm("lensmor", "findPersonByLinkedin", action, subject=person.personnel_id, **params)
-    stage = stage.other(email_only())
-    stage.syncs(most=8, minutes=5)
+    harness = harness.other(email_only())
+    harness.syncs(most=8, minutes=5)
     told: list[str] = []
     for person, lead in pairs:
         record = world.get(lead)
@@ -99,67 +99,69 @@ def test_every_fault_at_a_lookup_costs_time_or_is_told(world: World, stage: Stag
 
 @pytest.mark.parametrize(("action", "params"), BALANCE_FAULTS, ids=str)
 def test_every_fault_at_the_balance_costs_time_or_defers(
-    world: World, stage: Stage, action: str, params: Mapping[str, object]
+    world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "getCreditsBalance", action, **params)
-    stage = stage.other(email_only())
-    first = stage.sync()
+    harness = harness.other(email_only())
+    first = harness.sync()
     assert first.exit_code in {0, 4}
     assert (first.exit_code == 4) is (first.outcomes == {Outcome.DEFERRED: 1})
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["Email"] is not None
     assert world.paid_posts() == 1
 
 
 @pytest.mark.parametrize("operation", ["getCreditsBalance", "getEmailUnlockTask", "findPersonByLinkedin"])
-def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(world: World, stage: Stage, operation: str) -> None:
+def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(
+    world: World, harness: Harness, operation: str
+) -> None:
     lead = world.lead(world.person(), Lensmor_Personnel_Id__c=None)
     contact = world.contact(world.person())
     world.arm("lensmor", operation, "error_before", times=100)
-    stage = stage.other(email_only(), mapping("contact"))
-    report = stage.sync()
+    harness = harness.other(email_only(), mapping("contact"))
+    report = harness.sync()
     assert report.exit_code == 4
     assert any("lensmor answered HTTP 500; run again later" in text for text in report.stopped)
     assert world.get(contact)["Personal_Email__c"] is not None  # the other vendor's work went on
     assert world.get(lead)["Enrichment_Requested__c"] is True
     world.faults.clear()
     world.clock.advance(minutes=15)
-    assert set(stage.other().sync().outcomes) == {Outcome.DELIVERED}
+    assert set(harness.other().sync().outcomes) == {Outcome.DELIVERED}
     assert world.get(lead)["Email"] is not None
     assert world.get(contact)["Email"] is not None
 
 
-def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, stage: Stage) -> None:
+def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.keys.clear()
     with pytest.raises(ConfigurationError, match=r"lensmor refuses the API key \(HTTP 401\); check LENSMOR_API_KEY"):
-        stage.sync()
+        harness.sync()
     assert world.paid_posts() == 0
 
 
-def test_a_key_refused_in_mid_run_defers_and_loses_nothing(world: World, stage: Stage) -> None:
+def test_a_key_refused_in_mid_run_defers_and_loses_nothing(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
     keys = dict(world.lensmor.keys)
     world.clock.at(5, world.lensmor.keys.clear)
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.exit_code == 4
     assert "lensmor refuses the API key (HTTP 401); check LENSMOR_API_KEY" in report.stopped
     assert report.outcomes == {Outcome.WAITING: 2}
     world.lensmor.keys.update(keys)
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 2}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 2}
     assert all(world.get(lead)["Email"] for lead in leads)
     assert world.paid_posts() == 1
 
 
 @pytest.mark.parametrize("status", REFUSED_FOR_GOOD)
-def test_a_definite_refusal_is_found_by_halving_and_costs_nothing(world: World, stage: Stage, status: int) -> None:
+def test_a_definite_refusal_is_found_by_halving_and_costs_nothing(world: World, harness: Harness, status: int) -> None:
     people = [world.person() for _ in range(4)]
     leads = [world.lead(person) for person in people]
     world.arm("lensmor", "submitEmailUnlock", "status", subject=people[1].personnel_id, status=status, times=50)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 3, Outcome.FAILED: 1}
     record = world.get(leads[1])
     assert record["Email_Unlock_Status__c"] == "Failed"
@@ -168,11 +170,11 @@ def test_a_definite_refusal_is_found_by_halving_and_costs_nothing(world: World, 
     assert report.credits["lensmor"].held == 0
 
 
-def test_409_is_read_first_and_sent_again_a_quarter_of_an_hour_later(world: World, stage: Stage) -> None:
+def test_409_is_read_first_and_sent_again_a_quarter_of_an_hour_later(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=409)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     sent = [entry.at for entry in world.lensmor.requests.entries if entry.operation == "submitEmailUnlock"]
@@ -180,12 +182,12 @@ def test_409_is_read_first_and_sent_again_a_quarter_of_an_hour_later(world: Worl
     assert world.lensmor.requests.count("getPersonnelProfile") == 1
 
 
-def test_409_for_somebody_whom_the_vendor_shows_is_taken_for_nothing(world: World, stage: Stage) -> None:
+def test_409_for_somebody_whom_the_vendor_shows_is_taken_for_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.set_unlocked(person.personnel_id, "email")
     world.arm("lensmor", "submitEmailUnlock", "status", status=409)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
@@ -193,11 +195,11 @@ def test_409_for_somebody_whom_the_vendor_shows_is_taken_for_nothing(world: Worl
 
 
 @pytest.mark.parametrize(("params", "pause_s"), [({}, 60), ({"retry_after": 7}, 7), ({"retry_after": 9_999}, 900)])
-def test_429_is_waited_out_as_told(world: World, stage: Stage, params: dict[str, object], pause_s: int) -> None:
+def test_429_is_waited_out_as_told(world: World, harness: Harness, params: dict[str, object], pause_s: int) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=429, **params)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     sent = [entry.at for entry in world.lensmor.requests.entries if entry.operation == "submitEmailUnlock"]
@@ -205,41 +207,41 @@ def test_429_is_waited_out_as_told(world: World, stage: Stage, params: dict[str,
     assert report.credits["lensmor"].charged == 15
 
 
-def test_the_vendors_own_rate_limit_is_never_exceeded_for_long(world: World, stage: Stage) -> None:
+def test_the_vendors_own_rate_limit_is_never_exceeded_for_long(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(30)]
     for person in people:
         world.lead(person, Lensmor_Personnel_Id__c=None)
     world.lensmor.rate_limit = 10
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 30}
     assert world.lensmor.requests.count(status=429) <= 2
     assert world.ours("lensmor") == 450
 
 
 def test_a_purchase_that_could_not_even_be_sent_is_sent_a_little_later(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _unreachable(monkeypatch, times=2)
     lead = world.lead(world.person())
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     assert report.exit_code == 0
 
 
 def test_a_vendor_unreachable_for_half_a_minute_is_down_for_this_run(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _unreachable(monkeypatch, times=1000)
     lead = world.lead(world.person())
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert report.exit_code == 4
     assert 30 <= world.clock.waited_s < 60
     assert report.credits["lensmor"].held == 0
     monkeypatch.undo()
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
 
 
@@ -256,34 +258,34 @@ def _unreachable(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     monkeypatch.setattr(Lensmor, "submit", refuse)
 
 
-def test_people_left_out_without_a_reason_are_read_and_delivered_or_not(world: World, stage: Stage) -> None:
+def test_people_left_out_without_a_reason_are_read_and_delivered_or_not(world: World, harness: Harness) -> None:
     bought, owned, never = world.person(), world.person(), world.person()
     leads = [world.lead(person) for person in (bought, owned, never)]
     world.lensmor.set_unlocked(owned.personnel_id, "email")
     left_out = [owned.personnel_id, never.personnel_id]
     world.arm("lensmor", "submitEmailUnlock", "extra_skip", persons=left_out)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert [world.get(lead)["Email"] for lead in leads[:2]] == [bought.email, owned.email]
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.FAILED: 1}
     assert "its record shows no purchase" in str(world.get(leads[2])["Enrichment_Error__c"])
 
 
-def test_a_task_that_the_vendor_no_longer_knows_is_resolved_by_profiles(world: World, stage: Stage) -> None:
+def test_a_task_that_the_vendor_no_longer_knows_is_resolved_by_profiles(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "getEmailUnlockTask", "not_found", times=100)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
 
 
-def test_a_lagging_profile_is_read_again_until_it_shows_what_was_bought(world: World, stage: Stage) -> None:
+def test_a_lagging_profile_is_read_again_until_it_shows_what_was_bought(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "missing")
     world.lensmor.profile_lag_seconds = 400
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1

@@ -1,6 +1,6 @@
 """People known by LinkedIn alone: one free lookup each, remembered; and the next source when one has no value."""
 
-from stage import Stage, World, email_only, mapping, phone_only
+from harness import Harness, World, email_only, mapping, phone_only
 
 from connector.core.model import Outcome
 from connector.simulator.people import SimPerson
@@ -14,87 +14,89 @@ def _forget(world: World, person: SimPerson) -> None:
     world.lensmor.person_of_linkedin.pop(person.linkedin_name or "")
 
 
-def test_a_404_is_remembered_and_not_asked_again(world: World, stage: Stage) -> None:
+def test_a_404_is_remembered_and_not_asked_again(world: World, harness: Harness) -> None:
     person = world.person()
     _forget(world, person)
     lead = world.lead(person, **LINK_ONLY)
-    stage = stage.other(phone_only())
-    assert stage.sync().outcomes == {Outcome.NOT_FOUND: 1}
+    harness = harness.other(phone_only())
+    assert harness.sync().outcomes == {Outcome.NOT_FOUND: 1}
     assert world.get(lead)["Phone_Unlock_Status__c"] == "Not found"
     assert world.lensmor.requests.count("findPersonByLinkedin") == 1
     world.flag(lead)
     world.clock.advance(hours=1)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.NOT_FOUND: 1}
     assert world.lensmor.requests.count("findPersonByLinkedin") == 1
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_the_id_is_stamped_back_and_used_by_the_next_record(world: World, stage: Stage) -> None:
+def test_the_id_is_stamped_back_and_used_by_the_next_record(world: World, harness: Harness) -> None:
     person = world.person()
     first = world.lead(person, **LINK_ONLY)
-    stage.sync()
+    harness.sync()
     assert world.get(first)["Lensmor_Personnel_Id__c"] == person.personnel_id
     spelt_otherwise = f"http://NL.linkedin.com/in/{(person.linkedin_name or '').upper()}/details/skills?x=1#top"
     second = world.lead(person, **{**LINK_ONLY, "LinkedIn_URL__c": spelt_otherwise})
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["lensmor"].charged == 0
     assert world.lensmor.requests.count("findPersonByLinkedin") == 1
     assert world.get(second)["Email"] == person.email
 
 
-def test_an_id_that_somebody_entered_is_never_replaced(world: World, stage: Stage) -> None:
+def test_an_id_that_somebody_entered_is_never_replaced(world: World, harness: Harness) -> None:
     person, other = world.person(), world.person()
     lead = world.lead(person, Lensmor_Personnel_Id__c=other.personnel_id)
-    stage.sync()
+    harness.sync()
     record = world.get(lead)
     assert record["Lensmor_Personnel_Id__c"] == other.personnel_id
     assert record["Email"] == other.email  # the id says who it is; the LinkedIn address is not asked
     assert world.lensmor.requests.count("findPersonByLinkedin") == 0
 
 
-def test_one_lookup_serves_email_and_phone_and_every_record_of_the_person(world: World, stage: Stage) -> None:
+def test_one_lookup_serves_email_and_phone_and_every_record_of_the_person(world: World, harness: Harness) -> None:
     person = world.person()
     leads = [world.lead(person, **LINK_ONLY) for _ in range(3)]
-    stage.sync()
+    harness.sync()
     assert world.lensmor.requests.count("findPersonByLinkedin") == 1
     assert world.paid_posts() == 2
     assert [world.get(lead)["Email"] for lead in leads] == [person.email] * 3
 
 
-def test_people_whom_no_budget_could_pay_are_not_even_looked_up(world: World, stage: Stage) -> None:
+def test_people_whom_no_budget_could_pay_are_not_even_looked_up(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person(), **LINK_ONLY) for _ in range(5)]
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.balance = 40  # two emails
-    report = stage.sync()
+    report = harness.sync()
     assert world.lensmor.requests.count("findPersonByLinkedin") == 2
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 3}
     assert report.exit_code == 4
     world.lensmor.balance = 1000
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 3}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 3}
     assert all(world.get(lead)["Email"] for lead in leads)
 
 
-def test_an_unreadable_answer_to_a_lookup_is_told_and_not_taken_for_nobody(world: World, stage: Stage) -> None:
+def test_an_unreadable_answer_to_a_lookup_is_told_and_not_taken_for_nobody(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, **LINK_ONLY)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.arm("lensmor", "findPersonByLinkedin", "wrong_types")
-    assert stage.sync().outcomes == {Outcome.FAILED: 1}
+    assert harness.sync().outcomes == {Outcome.FAILED: 1}
     reason = str(world.get(lead)["Enrichment_Error__c"])
     assert "lensmor's answer to a LinkedIn lookup names no personnel id" in reason
     world.flag(lead)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deliver(world: World, stage: Stage) -> None:
+def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deliver(
+    world: World, harness: Harness
+) -> None:
     found, lost = world.person(), world.person()
     world.lensmor.script(lost.personnel_id, "email", "failed")
     leads = [world.lead(found), world.lead(lost)]
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    report = stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    report = harness.sync()
     assert [world.get(lead)["Email"] for lead in leads] == [found.email, lost.work_email]
     assert [world.get(lead)["Enrichment_Source__c"] for lead in leads] == ["lensmor", "salesfinity"]
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
@@ -102,16 +104,16 @@ def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deli
     assert report.purchases["lensmor"]["work_email"].failed == 1
 
 
-def test_the_second_source_is_not_asked_while_the_first_is_at_work_or_unknown(world: World, stage: Stage) -> None:
+def test_the_second_source_is_not_asked_while_the_first_is_at_work_or_unknown(world: World, harness: Harness) -> None:
     slow, lost = world.person(), world.person()
     world.lensmor.script(slow.personnel_id, "email", "stuck")
     leads = [world.lead(slow), world.lead(lost, Lensmor_Event_Id__c="52002")]
     world.lensmor.add_person(_with_event(lost, "52002"))
     world.lensmor.profile_lag_seconds = 1e9
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    stage.wait_s = 200
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    harness.wait_s = 200
     world.arm("lensmor", "submitEmailUnlock", "drop_after", subject=lost.personnel_id)
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.WAITING: 1, Outcome.UNKNOWN: 1}
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
     assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == ["In progress", "Unknown"]
@@ -128,13 +130,13 @@ def _with_event(person: SimPerson, event_id: str) -> SimPerson:
 
 
 def test_a_record_without_linkedin_cannot_go_to_the_second_source_and_says_what_the_first_said(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     world.lensmor.script(person.personnel_id, "email", "no_value")
     lead = world.lead(person, LinkedIn_URL__c=None)
-    stage = stage.other(mapping("lead"))
-    report = stage.sync()
+    harness = harness.other(mapping("lead"))
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
     assert "the vendor unlocked the person and shows no value" in next(iter(report.reasons["work_email"]["not_found"]))

@@ -1,8 +1,8 @@
 """What one part of a record, or an earlier mapping or key, leaves behind does not hold up the rest."""
 
 import pytest
+from harness import Harness, World, email_only, mapping, reasons_of
 from ledgers import on_postgres
-from stage import Stage, World, email_only, mapping, reasons_of
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
@@ -13,33 +13,35 @@ EMAIL_RULES = mapping("lead").channels.model_dump(by_alias=True, exclude_none=Tr
 THEIRS = "typed.by.hand@example.com"
 
 
-def test_a_phone_that_comes_later_is_written_beside_a_parked_email(world: World, stage: Stage) -> None:
+def test_a_phone_that_comes_later_is_written_beside_a_parked_email(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     rules = ["no email"]
     world.org.add_validation("Lead", lambda row: bool(rules and row["Email"]), fields=("Email",))
     world.lensmor.task_seconds = 600
-    stage = stage.other(mapping("lead", channels={"work_email": {**EMAIL_RULES, "from": ["salesfinity"]}}))
-    stage.wait_s = 120
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
+    harness = harness.other(mapping("lead", channels={"work_email": {**EMAIL_RULES, "from": ["salesfinity"]}}))
+    harness.wait_s = 120
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
     assert world.get(lead)["MobilePhone"] is None
     world.clock.advance(minutes=10)
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     assert world.get(lead)["MobilePhone"] is not None
     assert world.get(lead)["Phone_Unlock_Status__c"] == "Unlocked"
     assert world.get(lead)["Email"] is None
     rules.clear()
     world.clock.advance(days=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_of_two_values_a_rule_that_blames_no_field_keeps_back_only_the_one_it_means(world: World, stage: Stage) -> None:
+def test_of_two_values_a_rule_that_blames_no_field_keeps_back_only_the_one_it_means(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     rules = ["no email"]
     world.org.add_validation("Lead", lambda row: bool(rules and row["Email"]))
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     record = world.get(lead)
     assert record["MobilePhone"] is not None
@@ -47,162 +49,168 @@ def test_of_two_values_a_rule_that_blames_no_field_keeps_back_only_the_one_it_me
     assert record["Enrichment_Requested__c"] is True
     rules.clear()
     world.clock.advance(days=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_what_an_earlier_mapping_bought_elsewhere_is_still_collected(world: World, stage: Stage) -> None:
+def test_what_an_earlier_mapping_bought_elsewhere_is_still_collected(world: World, harness: Harness) -> None:
     """The source was replaced while its task was at work: its task is read all the same."""
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 3000
-    first = stage.other(email_only("lensmor"))
+    first = harness.other(email_only("lensmor"))
     first.wait_s = 60
     assert first.sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(hours=1)
-    report = stage.other(email_only("salesfinity")).sync()
+    report = harness.other(email_only("salesfinity")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
 
 
-def test_work_in_progress_that_is_let_go_does_not_keep_that_word(world: World, stage: Stage) -> None:
+def test_work_in_progress_that_is_let_go_does_not_keep_that_word(world: World, harness: Harness) -> None:
     person = world.person(email=None)
     lead = world.lead(person)
     world.lensmor.task_seconds = 600
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    stage.wait_s = 60
-    stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    harness.wait_s = 60
+    harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(hours=1)
     world.arm("salesfinity", "getEnrichmentCredits", "status", times=50)
-    assert stage.other().sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}
     world.faults.clear()
     world.edit(lead, Enrichment_Requested__c=False)
-    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Skipped"
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_nothing_is_bought_for_a_field_that_somebody_changed_while_it_was_deferred(world: World, stage: Stage) -> None:
+def test_nothing_is_bought_for_a_field_that_somebody_changed_while_it_was_deferred(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person, Email="old@example.com")
     broke = email_only(write="overwrite", empty_when=None)
     world.arm("lensmor", "getCreditsBalance", "status", times=50)
-    assert stage.other(broke).sync().outcomes == {Outcome.DEFERRED: 1}
+    assert harness.other(broke).sync().outcomes == {Outcome.DEFERRED: 1}
     world.faults.clear()
     world.edit(lead, Email=THEIRS)
-    report = stage.other(broke).sync()
+    report = harness.other(broke).sync()
     assert report.outcomes == {Outcome.SKIPPED: 1}
     assert "was changed by somebody" in next(iter(reasons_of(report, "skipped")))
     assert world.get(lead)["Email"] == THEIRS
     assert world.paid_posts() == 0
     world.flag(lead)  # asked for anew, over the new value
-    assert stage.other(broke).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(broke).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_linkedin_name_that_nobody_had_is_asked_for_again_when_that_time_has_come(world: World, stage: Stage) -> None:
+def test_a_linkedin_name_that_nobody_had_is_asked_for_again_when_that_time_has_come(
+    world: World, harness: Harness
+) -> None:
     lead = world.lead(LinkedIn_URL__c="https://www.linkedin.com/in/newcomer-one")
-    stage = stage.other(email_only())
-    assert stage.sync().outcomes == {Outcome.NOT_FOUND: 1}
+    harness = harness.other(email_only())
+    assert harness.sync().outcomes == {Outcome.NOT_FOUND: 1}
     newcomer = world.person(linkedin_name="newcomer-one")
     world.flag(lead)
-    assert stage.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
+    assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 1}
     world.clock.advance(days=31)
     world.flag(lead)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == newcomer.email
 
 
-def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, stage: Stage) -> None:
+def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
-    report = stage.other(email_only("salesfinity")).sync()
+    report = harness.other(email_only("salesfinity")).sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert "connector resolve" in report.attention[0].next
 
 
-def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: World, stage: Stage) -> None:
+def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: World, harness: Harness) -> None:
     """Values that wait are sealed again; the old key stays while it is needed, and the new one for good."""
-    if on_postgres(stage.folder):
+    if on_postgres(harness.folder):
         pytest.skip("its key is a setting of each process: here the key's file is changed")
     person = world.person()
     lead = world.lead(person, Email="old@example.com")
     world.org.lock(lead, times=50)
     overwriting = email_only(write="overwrite", empty_when=None)
-    stage = stage.other(overwriting)
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
-    key_file = stage.folder / "connector.db.key"
+    harness = harness.other(overwriting)
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
+    key_file = harness.folder / "connector.db.key"
     old, new = key_file.read_text().strip(), new_key()
     key_file.write_text(f"{new},{old}\n")
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     for too_few, why in ((old, "lacks the newest key"), (new, "those records close")):
         key_file.write_text(f"{too_few}\n")
         with pytest.raises(ConfigurationError, match=why):
-            stage.other().sync()
+            harness.other().sync()
     key_file.write_text(f"{new},{old}\n")
     world.org.lock(lead, times=0)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     key_file.write_text(f"{new_key()}\n")
     with pytest.raises(ConfigurationError, match="sealed with another key"):
-        stage.other().sync()
+        harness.other().sync()
     key_file.write_text(f"{new}\n")
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def _chosen(world: World, stage: Stage) -> str:
+def _chosen(world: World, harness: Harness) -> str:
     """A Lead without a flag, chosen by a condition, whose request never reached the vendor."""
     lead = world.lead(world.person(), Enrichment_Requested__c=False)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
-    fields = tuple(sorted(stage.mappings["lead"].read_fields()))
+    fields = tuple(sorted(harness.mappings["lead"].read_fields()))
     chosen = {"lead": Selection("Lead", fields, where=("Company != null",))}
-    assert stage.sync(chosen, "backfill").outcomes == {Outcome.UNKNOWN: 1}
+    assert harness.sync(chosen, "backfill").outcomes == {Outcome.UNKNOWN: 1}
     return lead
 
 
-def test_a_chosen_record_whose_request_was_lost_is_sent_once_more_by_a_later_sync(world: World, stage: Stage) -> None:
-    stage = stage.other(email_only())
-    stage.wait_s = 30
-    lead = _chosen(world, stage)
+def test_a_chosen_record_whose_request_was_lost_is_sent_once_more_by_a_later_sync(
+    world: World, harness: Harness
+) -> None:
+    harness = harness.other(email_only())
+    harness.wait_s = 30
+    lead = _chosen(world, harness)
     for _ in range(8):
         world.clock.advance(minutes=15)
-        stage.other().sync()
+        harness.other().sync()
     assert world.get(lead)["Email"] is not None
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
     assert world.paid_posts() == 2
     assert world.ours("lensmor") == 15
 
 
-def test_what_is_no_longer_wanted_is_not_sent_once_more_and_status_tells_of_it(world: World, stage: Stage) -> None:
-    stage = stage.other(email_only())
-    stage.wait_s = 30
-    lead = _chosen(world, stage)
+def test_what_is_no_longer_wanted_is_not_sent_once_more_and_status_tells_of_it(world: World, harness: Harness) -> None:
+    harness = harness.other(email_only())
+    harness.wait_s = 30
+    lead = _chosen(world, harness)
     world.edit(lead, HasOptedOutOfEmail=True)
     for _ in range(6):
         world.clock.advance(minutes=15)
-        stage.other().sync()
+        harness.other().sync()
     assert world.ours("lensmor") == 0
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         (unsent,) = ledger.operator.needs_a_look()
         assert unsent.unsent
     world.clock.advance(days=2)
-    stage.other().sync()
-    with stage.ledger() as ledger:
+    harness.other().sync()
+    with harness.ledger() as ledger:
         assert ledger.operator.needs_a_look() == []
         assert ledger.credits.totals()["lensmor"].charged == 15  # presumed: nobody will ever tell
 
 
-def test_a_bounced_field_that_holds_our_own_value_is_left_alone(world: World, stage: Stage) -> None:
+def test_a_bounced_field_that_holds_our_own_value_is_left_alone(world: World, harness: Harness) -> None:
     """The date of the bounce stays when we write: the new address must not count as empty for ever."""
     person = world.person()
     lead = world.lead(person, Email="bounced@example.com", EmailBouncedDate="2026-11-01T00:00:00.000+0000")
-    stage = stage.other(email_only())
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    harness = harness.other(email_only())
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     world.flag(lead)
     world.lensmor.profile_lag_seconds = 600
-    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"

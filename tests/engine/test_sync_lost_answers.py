@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from stage import FaultRow, Stage, World, email_only, phone_only
+from harness import FaultRow, Harness, World, email_only, phone_only
 
 from connector.core.model import Outcome, UnlockState
 from connector.core.recover import TRACE_SCHEDULE_S
@@ -40,12 +40,12 @@ def _reads(world: World) -> list[int]:
 
 @pytest.mark.parametrize(("action", "params"), LOSING, ids=_ids(LOSING))
 def test_what_the_vendor_took_is_delivered_by_one_read(
-    world: World, stage: Stage, action: str, params: Mapping[str, object]
+    world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", action, **params)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert _reads(world) == [60]
@@ -55,12 +55,12 @@ def test_what_the_vendor_took_is_delivered_by_one_read(
 
 @pytest.mark.parametrize(("action", "params"), NOT_TAKEN, ids=_ids(NOT_TAKEN))
 def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifteen_minutes(
-    world: World, stage: Stage, action: str, params: Mapping[str, object]
+    world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", action, **params)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert _reads(world) == [60, 360, 1260]
@@ -71,14 +71,14 @@ def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifte
 
 @pytest.mark.parametrize("unreadable_reads", [1, 2, 4])
 def test_a_record_that_cannot_be_read_is_no_step_towards_a_conclusion(
-    world: World, stage: Stage, unreadable_reads: int
+    world: World, harness: Harness, unreadable_reads: int
 ) -> None:
     """Counted as work under way, it made three later reads without a trace end the purchase as failed and charged."""
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.arm("lensmor", "getPersonnelProfile", "unknown_word", fields=["contactUnlockStatus"], times=unreadable_reads)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert len(_reads(world)) == unreadable_reads + len(TRACE_SCHEDULE_S)
@@ -86,23 +86,23 @@ def test_a_record_that_cannot_be_read_is_no_step_towards_a_conclusion(
     assert report.credits["lensmor"].charged == 15
 
 
-def test_a_phone_is_resolved_by_its_own_words(world: World, stage: Stage) -> None:
+def test_a_phone_is_resolved_by_its_own_words(world: World, harness: Harness) -> None:
     people = [world.person(), world.person()]
     leads = [world.lead(people[0]), world.lead(people[1], Lensmor_Event_Id__c=None)]
     world.arm("lensmor", "submitPhoneUnlock", "drop_after", subject=people[0].personnel_id)
     world.arm("lensmor", "submitPhoneUnlock", "drop_before", subject=people[1].personnel_id)
-    report = stage.other(phone_only()).sync()
+    report = harness.other(phone_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 2}
     assert all(world.get(lead)["MobilePhone"] for lead in leads)
     assert world.paid_posts() == 3
     assert world.ours("lensmor") == 300
 
 
-def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: World, stage: Stage) -> None:
+def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before", times=2)
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    report = stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    report = harness.sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert report.exit_code == 3
     assert [found.record_id for found in report.attention] == [lead]
@@ -111,7 +111,7 @@ def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: Wor
     assert _reads(world)[3:] == [1320, 1620, 2520]
     for days in (1, 30, 200):
         world.clock.advance(days=days)
-        again = stage.other().sync()
+        again = harness.other().sync()
         assert again.outcomes == {Outcome.UNKNOWN: 1}
         assert again.crm.write_calls == 0
     assert world.paid_posts() == 2
@@ -119,14 +119,14 @@ def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: Wor
 
 
 def test_a_resubmission_that_meets_the_old_task_is_absorbed_and_the_first_hold_is_the_charge(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
@@ -135,13 +135,13 @@ def test_a_resubmission_that_meets_the_old_task_is_absorbed_and_the_first_hold_i
     assert report.credits["lensmor"].held == 0
 
 
-def test_a_lost_batch_is_resolved_person_by_person(world: World, stage: Stage) -> None:
+def test_a_lost_batch_is_resolved_person_by_person(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(5)]
     leads = [world.lead(person) for person in people]
     for person, outcome in zip(people, ("delivered", "failed", "no_value", "missing", "unfinished"), strict=True):
         world.lensmor.script(person.personnel_id, "email", outcome)
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 3, Outcome.FAILED: 1, Outcome.NOT_FOUND: 1}
     assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == [
         "Unlocked",
@@ -155,29 +155,29 @@ def test_a_lost_batch_is_resolved_person_by_person(world: World, stage: Stage) -
 
 
 @pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
-def test_a_slow_answer_is_no_lost_answer(world: World, stage: Stage, vendor: str) -> None:
+def test_a_slow_answer_is_no_lost_answer(world: World, harness: Harness, vendor: str) -> None:
     lead = world.lead(world.person())
     operation = "submitEmailUnlock" if vendor == "lensmor" else "requestEmailEnrichment"
     world.arm(vendor, operation, "delay", seconds=0.2)
-    assert stage.other(email_only(vendor)).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(email_only(vendor)).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     assert world.paid_posts() == 1
 
 
 @pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
 def test_a_key_refused_at_the_very_purchase_buys_nothing_and_loses_nothing(
-    world: World, stage: Stage, vendor: str
+    world: World, harness: Harness, vendor: str
 ) -> None:
     lead = world.lead(world.person())
     operation = "submitEmailUnlock" if vendor == "lensmor" else "requestEmailEnrichment"
     world.arm(vendor, operation, "status", status=401)
-    stage = stage.other(email_only(vendor))
-    report = stage.sync()
+    harness = harness.other(email_only(vendor))
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert report.exit_code == 4
     assert report.credits[vendor].held == 0
     assert any(f"check {vendor.upper()}_API_KEY" in text for text in report.stopped)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
 
 
@@ -188,103 +188,103 @@ def test_the_worst_case_that_no_client_can_know_is_one_more_charge(world: World,
     world.lensmor.profile_lag_seconds = 1500
     world.lensmor.skip_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    report = Stage(world, folder, email_only()).sync()  # not the fixture, whose judge forgives no double charge
+    report = Harness(world, folder, email_only()).sync()  # not the fixture, whose judge forgives no double charge
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.charges.count("lensmor", person.personnel_id, "email") == 2
 
 
-def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world: World, stage: Stage) -> None:
+def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 110
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
     assert _reads(world) == [60, 80, 100, 120]
     assert world.get(lead)["Email"] == person.email
 
 
-def test_an_unknown_word_in_the_profile_leaves_a_lost_request_unknown(world: World, stage: Stage) -> None:
+def test_an_unknown_word_in_the_profile_leaves_a_lost_request_unknown(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.arm("lensmor", "getPersonnelProfile", "unknown_word", times=200)
-    stage = stage.other(email_only())
-    stage.wait_s = 900
-    report = stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 900
+    report = harness.sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert "the unknown status" in " ".join(found.reason for found in report.attention)
     assert world.paid_posts() == 1
     assert world.get(lead)["Email"] is None
 
 
-def test_a_profile_of_somebody_else_decides_nothing(world: World, stage: Stage) -> None:
+def test_a_profile_of_somebody_else_decides_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.arm("lensmor", "getPersonnelProfile", "wrong_types", times=200)
-    stage = stage.other(email_only())
-    stage.wait_s = 900
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    harness = harness.other(email_only())
+    harness.wait_s = 900
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     assert world.paid_posts() == 1
 
 
 def test_a_person_whom_the_vendor_no_longer_knows_ends_as_failed_and_presumed_charged(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     world.arm("lensmor", "getPersonnelProfile", "not_found")
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.FAILED: 1}
     assert world.get(lead)["Enrichment_Error__c"] == "work email: lensmor no longer knows the person"
     assert report.credits["lensmor"].charged == 15
 
 
-def test_runs_of_a_scheduler_resolve_a_loss_of_an_earlier_run(world: World, stage: Stage) -> None:
+def test_runs_of_a_scheduler_resolve_a_loss_of_an_earlier_run(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
-    stage = stage.other(email_only())
-    stage.wait_s = 30
-    first = stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 30
+    first = harness.sync()
     assert first.outcomes == {Outcome.UNKNOWN: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
     world.clock.advance(minutes=15)
-    stage.wait_s = 900
-    reports = stage.syncs(most=8)
+    harness.wait_s = 900
+    reports = harness.syncs(most=8)
     assert reports[-1].selected == 0
     assert world.get(lead)["Email"] == person.email
     assert world.get(lead)["Enrichment_Requested__c"] is False
     assert world.paid_posts() == 2
 
 
-def test_the_vendors_own_answer_wins_when_it_comes_late(world: World, stage: Stage) -> None:
+def test_the_vendors_own_answer_wins_when_it_comes_late(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     world.lensmor.task_seconds = 3000
-    stage = stage.other(email_only())
-    stage.wait_s = 30
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    harness = harness.other(email_only())
+    harness.wait_s = 30
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+    assert harness.other().sync().outcomes == {Outcome.WAITING: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(minutes=60)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
 @pytest.mark.parametrize(("action", "params"), [*LOSING[:2], LOSING[4], NOT_TAKEN[2]], ids=str)
 def test_a_lost_lookup_at_salesfinity_stays_unknown_and_is_never_repeated(
-    world: World, stage: Stage, action: str, params: Mapping[str, object]
+    world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesfinity", "requestEmailEnrichment", action, **params)
-    stage = stage.other(email_only("salesfinity", "lensmor"))
-    report = stage.sync()
+    harness = harness.other(email_only("salesfinity", "lensmor"))
+    report = harness.sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert report.exit_code == 3
     assert report.credits["salesfinity"].held == 1
@@ -293,32 +293,32 @@ def test_a_lost_lookup_at_salesfinity_stays_unknown_and_is_never_repeated(
     assert record["Enrichment_Requested__c"] is True
     assert "the answer to the paid request was lost" in str(record["Enrichment_Error__c"])
     world.clock.advance(days=2)
-    again = stage.other().sync()
+    again = harness.other().sync()
     assert again.outcomes == {Outcome.UNKNOWN: 1}
     assert again.crm.write_calls == 0
     assert world.paid_posts() == 1
 
 
-def test_an_unknown_older_than_a_day_counts_as_presumed_charged(world: World, stage: Stage) -> None:
+def test_an_unknown_older_than_a_day_counts_as_presumed_charged(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
-    stage = stage.other(email_only("salesfinity"))
-    stage.sync()
+    harness = harness.other(email_only("salesfinity"))
+    harness.sync()
     world.clock.advance(hours=25)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.credits["salesfinity"].held == 0
     assert report.credits["salesfinity"].charged == 1
 
 
-def test_two_readers_of_the_same_moment_count_as_one(world: World, stage: Stage) -> None:
+def test_two_readers_of_the_same_moment_count_as_one(world: World, harness: Harness) -> None:
     """Beside other runs a slow reader's claim may run out: the schedule must not be shortened by its late read."""
-    stage = stage.other(email_only())
-    stage.wait_s = 1.0
+    harness = harness.other(email_only())
+    harness.wait_s = 1.0
     world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
-    assert stage.sync().outcomes == {Outcome.UNKNOWN: 1}
+    assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=2)
-    with stage.parts() as parts:
+    with harness.parts() as parts:
         results, source = parts.ledger.results, parts.providers["lensmor"].source
         (slow,) = results.due_checks(source, world.clock.now())
         assert results.claim_check(slow, world.clock.later(60))
@@ -332,11 +332,13 @@ def test_two_readers_of_the_same_moment_count_as_one(world: World, stage: Stage)
     assert again.checks == 1
 
 
-def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeated(world: World, stage: Stage) -> None:
+def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeated(
+    world: World, harness: Harness
+) -> None:
     """A run of another mapping reads the person too, and cannot tell whether the repeat is still wanted."""
     person = world.person()
     lead = world.lead(person)
-    leads, contacts = stage.other(email_only()), stage.other(email_only(name="contact"))
+    leads, contacts = harness.other(email_only()), harness.other(email_only(name="contact"))
     leads.wait_s = contacts.wait_s = 5.0
     contacts.shared = True
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -345,7 +347,7 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
         world.clock.advance(minutes=5)
         with contacts.parts() as parts, parts.ledger.drive():
             run_pass(parts, Job("sync", contacts.mappings, {}))
-    with stage.ledger() as ledger:
+    with harness.ledger() as ledger:
         (unlock,) = ledger.operator.needs_a_look()
     assert unlock.state is UnlockState.UNKNOWN
     assert unlock.check_at is not None

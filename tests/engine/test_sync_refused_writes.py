@@ -1,7 +1,7 @@
 """Rows that Salesforce refuses: retried, written without the culprit, or parked until something has changed."""
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
@@ -10,59 +10,59 @@ from connector.simulator.salesforce.schema import Field
 THEIRS = "typed.by.hand@example.com"
 
 
-def test_a_locked_row_is_tried_again_after_the_lock(world: World, stage: Stage) -> None:
+def test_a_locked_row_is_tried_again_after_the_lock(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.lock(lead, times=2)
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 0
     assert world.get(lead)["Email"] == person.email
     assert report.crm.write_calls == 3
 
 
-def test_an_edit_made_while_a_row_was_locked_is_not_overwritten(world: World, stage: Stage) -> None:
+def test_an_edit_made_while_a_row_was_locked_is_not_overwritten(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.lock(lead)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.org.after_read(lambda _name, _id: world.clock.at(6, lambda: world.edit(lead, Email=THEIRS)))
     world.lensmor.set_unlocked(person.personnel_id, "email")  # so that the only long wait is that for the lock
-    report = stage.sync()
+    report = harness.sync()
     assert world.get(lead)["Email"] == THEIRS
     assert report.outcomes == {Outcome.SKIPPED: 1}
 
 
-def test_neighbours_of_a_locked_row_are_written_at_once(world: World, stage: Stage) -> None:
+def test_neighbours_of_a_locked_row_are_written_at_once(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     world.org.lock(leads[1])
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     times = [world.org.history("Lead", lead)[-1].at for lead in leads]
     assert times[0] == times[2] <= times[1] - 10
     assert [world.org.updates_count("Lead", lead) for lead in leads] == [1, 1, 1]
 
 
-def test_a_row_that_stays_locked_is_offered_again_by_the_next_sync(world: World, stage: Stage) -> None:
+def test_a_row_that_stays_locked_is_offered_again_by_the_next_sync(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.lock(lead, times=50)
-    first = stage.sync()
+    first = harness.sync()
     assert first.outcomes == {Outcome.PARKED: 1}
     assert first.exit_code == 3
     assert [(found.record_id, found.reason) for found in first.attention] == [(lead, "UNABLE_TO_LOCK_ROW")]
     assert world.get(lead)["Enrichment_Requested__c"] is True
     world.org.lock(lead, times=0)
-    second = stage.other().sync()
+    second = harness.other().sync()
     assert second.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(world: World, stage: Stage) -> None:
+def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: bool(row["Email"]) and not row["Title"], fields=("Email",))
-    report = stage.sync()
+    report = harness.sync()
     record = world.get(lead)
     assert report.outcomes == {Outcome.PARKED: 1}
     assert report.exit_code == 3
@@ -79,131 +79,137 @@ def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(
     assert record["Enrichment_Requested__c"] is True
 
 
-def test_a_parked_value_waits_until_the_record_changes_and_is_then_delivered_unpaid(world: World, stage: Stage) -> None:
+def test_a_parked_value_waits_until_the_record_changes_and_is_then_delivered_unpaid(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: bool(row["Email"]) and not row["Title"], fields=("Email",))
-    stage.sync()
+    harness.sync()
     writes = world.simulator.salesforce.requests
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}  # offered once more: our own write changed the record
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}  # offered once more: our own write changed the record
     tries = writes["update_many"]
     for _ in range(2):
-        again = stage.other().sync()
+        again = harness.other().sync()
         assert again.outcomes == {Outcome.PARKED: 1}
         assert again.exit_code == 3
     assert writes["update_many"] == tries
     assert world.org.updates_count("Lead", lead) == 1
     world.clock.advance(hours=1)
     world.edit(lead, FirstName="Still no title")
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     world.clock.advance(hours=1)
     world.edit(lead, Title="Buyer")
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.get(lead)["Enrichment_Requested__c"] is False
     assert world.get(lead)["Enrichment_Error__c"] is None
     assert world.paid_posts() == 2
-    assert stage.other().sync().selected == 0
+    assert harness.other().sync().selected == 0
 
 
-def test_a_rule_that_blames_no_field_parks_everything_bought(world: World, stage: Stage) -> None:
+def test_a_rule_that_blames_no_field_parks_everything_bought(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: not row["Title"])
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert world.org.updates_count("Lead", lead) == 0
     world.clock.advance(hours=1)
     world.edit(lead, Title="Buyer")
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["MobilePhone"] is not None
     assert world.paid_posts() == 2
 
 
 def test_a_rule_against_clearing_the_flag_of_a_skipped_record_is_reported_and_tried_again(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     lead = world.lead(Title="x")
     world.org.add_validation("Lead", lambda row: not row["Enrichment_Requested__c"] and row["Title"] == "x")
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert report.exit_code == 3
     assert [found.record_id for found in report.attention] == [lead]
     tries = world.simulator.salesforce.requests["update_many"]
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     assert world.simulator.salesforce.requests["update_many"] == tries  # nothing has changed: it is not tried again
     world.clock.advance(minutes=1)
     world.edit(lead, Title="y")
-    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
 
 
 @pytest.mark.parametrize("code", ["STRING_TOO_LONG", "DUPLICATES_DETECTED", "NEVER_HEARD_OF"])
-def test_any_other_refusal_of_a_field_is_told_by_its_code(world: World, stage: Stage, code: str) -> None:
+def test_any_other_refusal_of_a_field_is_told_by_its_code(world: World, harness: Harness, code: str) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=lead, code=code, fields=["Email"])
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert [(found.reason, found.field) for found in report.attention] == [(code, "Email")]
     assert world.get(lead)["MobilePhone"] is not None
     assert world.get(lead)["Email"] is None
 
 
-def test_an_unknown_exception_is_tried_again(world: World, stage: Stage) -> None:
+def test_an_unknown_exception_is_tried_again(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=lead)
-    assert stage.sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def test_a_value_too_long_for_its_field_is_parked_until_the_field_is_made_longer(world: World, stage: Stage) -> None:
+def test_a_value_too_long_for_its_field_is_parked_until_the_field_is_made_longer(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_field("Lead", Field("Work_Email__c", "string", 10))
-    stage = stage.other(email_only(field="Work_Email__c", empty_when=None))
-    report = stage.sync()
+    harness = harness.other(email_only(field="Work_Email__c", empty_when=None))
+    report = harness.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert [(found.field, found.next) for found in report.attention] == [
         ("Work_Email__c", "make the field longer, or map another one")
     ]
     assert "longer than Work_Email__c allows (10 characters)" in report.attention[0].reason
-    assert stage.other().sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
     world.org.add_field("Lead", Field("Work_Email__c", "string", 80))
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Work_Email__c"] == person.email
     assert world.paid_posts() == 1
 
 
 def test_a_value_too_long_for_its_field_goes_to_another_field_once_the_mapping_names_one(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_field("Lead", Field("Work_Email__c", "string", 10))
-    stage.other(email_only(field="Work_Email__c", empty_when=None)).sync()
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    harness.other(email_only(field="Work_Email__c", empty_when=None)).sync()
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
 
 
-def test_a_field_made_read_only_in_mid_run_is_an_error_of_set_up_and_loses_nothing(world: World, stage: Stage) -> None:
+def test_a_field_made_read_only_in_mid_run_is_an_error_of_set_up_and_loses_nothing(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.org.make_read_only("Lead", "Email"))
     with pytest.raises(ConfigurationError, match=r"Salesforce refuses to write Email .*edit permission"):
-        stage.sync()
-    with stage.ledger() as ledger:
+        harness.sync()
+    with harness.ledger() as ledger:
         run = ledger.runs.newest(1)[0]
     assert run.state == "failed"
     assert run.report is not None
     assert run.report["selected"] == 1
     assert run.report["outcomes"]["parked"] == 1
     world.org.grant_field("Lead", "Email")
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 2
 
 
-def test_a_record_deleted_between_compare_and_write_is_closed_by_the_next_sync(world: World, stage: Stage) -> None:
+def test_a_record_deleted_between_compare_and_write_is_closed_by_the_next_sync(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     reads: list[str] = []
 
@@ -213,15 +219,15 @@ def test_a_record_deleted_between_compare_and_write_is_closed_by_the_next_sync(w
             world.org.delete("Lead", lead)
 
     world.org.after_read(delete)
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
-    assert stage.other().sync().outcomes == {Outcome.SKIPPED: 1}
-    assert stage.other().sync().selected == 0
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
+    assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
+    assert harness.other().sync().selected == 0
 
 
-def test_one_refused_record_among_many_does_not_hold_up_the_others(world: World, stage: Stage) -> None:
+def test_one_refused_record_among_many_does_not_hold_up_the_others(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(5)]
     world.org.add_validation("Lead", lambda row: row["Id"] == leads[2], fields=("Email",))
-    report = stage.other(mapping("lead")).sync()
+    report = harness.other(mapping("lead")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 4, Outcome.PARKED: 1}
     assert report.crm.records_written == 4
     assert report.crm.records_failed == 1

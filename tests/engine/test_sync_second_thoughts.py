@@ -1,7 +1,7 @@
 """Minds, mappings and fortunes that change between two runs: what was paid arrives, and nothing else is bought."""
 
 import pytest
-from stage import Stage, World, email_only, personal_only
+from harness import Harness, World, email_only, personal_only
 
 from connector.core.model import Outcome
 from connector.simulator.faults import FOREVER
@@ -19,116 +19,118 @@ def die(*_args: object, **_more: object) -> None:
 
 
 def test_a_lost_answer_is_found_even_when_a_run_of_another_vendor_comes_between(
-    world: World, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     lead = world.lead(person)
     with monkeypatch.context() as patch:
         patch.setattr(Attempts, "accept", die)
         with pytest.raises(DeathError):
-            stage.sync()
-    stage.other(personal_only()).sync()
-    stage.syncs(6)
+            harness.sync()
+    harness.other(personal_only()).sync()
+    harness.syncs(6)
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_channel_that_leaves_the_mapping_while_it_waits_ends_the_record(world: World, stage: Stage) -> None:
+def test_a_channel_that_leaves_the_mapping_while_it_waits_ends_the_record(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "phone", "failed")
     world.lensmor.task_seconds = 600
-    stage.wait_s = 20
-    stage.sync()
+    harness.wait_s = 20
+    harness.sync()
     world.clock.advance(minutes=30)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
 
 
 @pytest.mark.parametrize(("action", "status"), [("status", 400), ("error_before", 500)])
 def test_one_task_that_cannot_be_read_does_not_keep_others_from_being_collected(
-    world: World, stage: Stage, action: str, status: int
+    world: World, harness: Harness, action: str, status: int
 ) -> None:
     first = world.person()
     world.lead(first)
-    stage = stage.other(email_only())
-    stage.wait_s = 5
+    harness = harness.other(email_only())
+    harness.wait_s = 5
     world.lensmor.task_seconds = 60
-    stage.sync()
+    harness.sync()
     world.arm("lensmor", "getEmailUnlockTask", action, times=FOREVER, subject=first.personnel_id, status=status)
     person = world.person()
     lead = world.lead(person)
     world.clock.advance(minutes=15)
-    again = stage.other()
+    again = harness.other()
     again.wait_s = 600
     again.sync()
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_corrected_identity_gets_nothing_of_the_wrong_person(world: World, stage: Stage) -> None:
+def test_a_corrected_identity_gets_nothing_of_the_wrong_person(world: World, harness: Harness) -> None:
     wrong, right = world.person(), world.person()
     lead = world.lead(wrong, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
     address = f"https://linkedin.com/in/{right.linkedin_name}"
     world.clock.at(5, lambda: world.edit(lead, LinkedIn_URL__c=address))
-    stage = stage.other(email_only())
-    report = stage.sync()
+    harness = harness.other(email_only())
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert world.get(lead)["Email"] is None
     assert world.get(lead)["Lensmor_Personnel_Id__c"] is None
-    stage.other().sync()
+    harness.other().sync()
     assert world.get(lead)["Email"] == right.email
     assert world.get(lead)["Lensmor_Personnel_Id__c"] == right.personnel_id
 
 
-def test_a_linkedin_name_of_digits_is_no_personnel_id(world: World, stage: Stage) -> None:
+def test_a_linkedin_name_of_digits_is_no_personnel_id(world: World, harness: Harness) -> None:
     stranger = world.person()
     person = world.person(linkedin_name=stranger.personnel_id)
     lead = world.lead(person, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
-    stage.other(email_only("salesfinity")).sync()
+    harness.other(email_only("salesfinity")).sync()
     assert world.get(lead)["Email"] == person.work_email
     assert world.get(lead)["Lensmor_Personnel_Id__c"] is None
 
 
 @pytest.mark.parametrize("edit", [{"Enrichment_Requested__c": False}, {"HasOptedOutOfEmail": True}, {"Email": THEIRS}])
 def test_the_next_source_is_not_asked_for_what_nobody_wants_any_more(
-    world: World, stage: Stage, edit: dict[str, object]
+    world: World, harness: Harness, edit: dict[str, object]
 ) -> None:
     person = world.person(email=None)
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "failed")
     world.lensmor.task_seconds = 600
-    stage = stage.other(email_only("lensmor", "salesfinity"))
-    stage.wait_s = 20
-    stage.sync()
+    harness = harness.other(email_only("lensmor", "salesfinity"))
+    harness.wait_s = 20
+    harness.sync()
     world.edit(lead, **edit)
     world.clock.advance(minutes=30)
-    again = stage.other()
+    again = harness.other()
     again.wait_s = 600
     again.sync()
     assert world.ours("salesfinity") == 0
 
 
-def test_an_address_typed_over_a_bounced_one_stays(world: World, stage: Stage) -> None:
+def test_an_address_typed_over_a_bounced_one_stays(world: World, harness: Harness) -> None:
     bounced = {"Email": "old@example.com", "EmailBouncedDate": "2026-11-01T00:00:00.000+0000"}
     person = world.person()
     lead, other = world.lead(person, **bounced), world.lead(person, **bounced)
     world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
-    stage.other(email_only()).sync()
+    harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == THEIRS
     assert world.get(other)["Email"] == person.email
 
 
-def test_a_vendor_that_says_at_once_for_ever_does_not_hold_a_run_for_ever(world: World, stage: Stage) -> None:
+def test_a_vendor_that_says_at_once_for_ever_does_not_hold_a_run_for_ever(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage = stage.other(email_only("lensmor"))
-    stage.wait_s = 60
+    harness = harness.other(email_only("lensmor"))
+    harness.wait_s = 60
     world.arm("lensmor", "submitEmailUnlock", "status", times=FOREVER, status=429, retry_after=0)
-    report = stage.sync()
+    report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert world.lensmor.requests.count("submitEmailUnlock") <= 15
 
 
-def test_a_parked_value_is_offered_again_the_next_day_when_the_rule_was_corrected(world: World, stage: Stage) -> None:
+def test_a_parked_value_is_offered_again_the_next_day_when_the_rule_was_corrected(
+    world: World, harness: Harness
+) -> None:
     person = world.person()
     lead = world.lead(person)
     strict = [True]
@@ -139,10 +141,10 @@ def test_a_parked_value_is_offered_again_the_next_day_when_the_rule_was_correcte
         message="not now",
         fields=("Email",),
     )
-    stage = stage.other(email_only())
-    assert stage.sync().outcomes == {Outcome.PARKED: 1}
+    harness = harness.other(email_only())
+    assert harness.sync().outcomes == {Outcome.PARKED: 1}
     strict[0] = False
     world.clock.advance(days=1)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.ours("lensmor") == 15

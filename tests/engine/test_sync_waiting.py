@@ -1,16 +1,16 @@
 """Vendor tasks that take longer than a run's patience: the word in progress, the kept flag, and the runs after."""
 
-from stage import Stage, World, email_only, mapping, personal_only
+from harness import Harness, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 
 
-def test_a_stuck_task_ends_the_run_after_its_patience(world: World, stage: Stage) -> None:
+def test_a_stuck_task_ends_the_run_after_its_patience(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "phone", "stuck")
-    stage.wait_s = 900
-    report = stage.sync()
+    harness.wait_s = 900
+    report = harness.sync()
     assert 600 < world.clock.waited_s <= 900
     assert report.outcomes == {Outcome.WAITING: 1}
     assert report.credits["lensmor"].held == 150
@@ -23,17 +23,17 @@ def test_a_stuck_task_ends_the_run_after_its_patience(world: World, stage: Stage
     assert record["Enriched_At__c"] is not None
 
 
-def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world: World, stage: Stage) -> None:
+def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
     world.lensmor.script(person.personnel_id, "phone", "stuck")
-    stage.wait_s = 300
-    stage.sync()
+    harness.wait_s = 300
+    harness.sync()
     assert world.org.updates_count("Lead", lead) == 1
     world.clock.advance(minutes=15)
     before, waited = world.lensmor.requests.count(), world.clock.waited_s
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.WAITING: 1}
     assert report.crm.write_calls == 0
     assert world.lensmor.requests.count() - before == 4  # two balances, one look at each task
@@ -42,18 +42,18 @@ def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world
 
 
 def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgotten_by_the_third(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     world.lensmor.task_seconds = 1200
     person = world.person()
     lead = world.lead(person)
-    stage.wait_s = 600
-    first = stage.sync()
+    harness.wait_s = 600
+    first = harness.sync()
     assert first.outcomes == {Outcome.WAITING: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(minutes=15)
     posts = world.paid_posts()
-    second = stage.other().sync()
+    second = harness.other().sync()
     assert second.outcomes == {Outcome.DELIVERED: 1}
     assert second.credits["lensmor"].charged == 165
     record = world.get(lead)
@@ -61,19 +61,19 @@ def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgot
     assert record["Enrichment_Requested__c"] is False
     assert record["Enrichment_Error__c"] is None
     assert world.paid_posts() == posts
-    third = stage.other().sync()
+    third = harness.other().sync()
     assert third.selected == 0
     assert third.crm.write_calls == 0
     assert world.org.updates_count("Lead", lead) == 2
 
 
-def test_what_a_run_bought_is_polled_on_the_vendors_schedule(world: World, stage: Stage) -> None:
+def test_what_a_run_bought_is_polled_on_the_vendors_schedule(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
-    stage = stage.other(email_only())
-    stage.wait_s = 420
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 420
+    harness.sync()
     polls = [entry.at for entry in world.lensmor.requests.entries if entry.operation == "getEmailUnlockTask"]
     sent = next(entry.at for entry in world.lensmor.requests.entries if entry.operation == "submitEmailUnlock")
     pauses = [round(later - sooner) for sooner, later in zip([sent, *polls], polls, strict=False)]
@@ -82,13 +82,15 @@ def test_what_a_run_bought_is_polled_on_the_vendors_schedule(world: World, stage
     assert pauses[-1] == 60
 
 
-def test_a_running_task_delivers_each_person_as_soon_as_the_vendor_has_the_value(world: World, stage: Stage) -> None:
+def test_a_running_task_delivers_each_person_as_soon_as_the_vendor_has_the_value(
+    world: World, harness: Harness
+) -> None:
     people = [world.person() for _ in range(4)]
     leads = [world.lead(person) for person in people]
     world.lensmor.script(people[3].personnel_id, "email", "stuck")
-    stage = stage.other(email_only())
-    stage.wait_s = 120
-    report = stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 120
+    report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 3, Outcome.WAITING: 1}
     assert [world.get(lead)["Email"] for lead in leads] == [*(person.email for person in people[:3]), None]
     assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == ["Unlocked"] * 3 + ["In progress"]
@@ -96,18 +98,18 @@ def test_a_running_task_delivers_each_person_as_soon_as_the_vendor_has_the_value
     assert written < world.clock.unix() - 30  # long before the run gave up on the last one
 
 
-def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(world: World, stage: Stage) -> None:
+def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
     world.colleague_buys(person, "email")
-    stage = stage.other(email_only())
-    stage.wait_s = 120
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness = harness.other(email_only())
+    harness.wait_s = 120
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.lensmor.set_unlocked(person.personnel_id, "email")
     world.clock.advance(minutes=15)
-    report = stage.other().sync()
+    report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["lensmor"].charged == 0
     assert world.get(lead)["Email"] == person.email
@@ -115,28 +117,28 @@ def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(w
 
 
 def test_a_stuck_salesfinity_lookup_holds_its_credit_and_is_looked_at_by_later_syncs(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     contact = world.contact(person)
     assert person.linkedin_name is not None
     world.salesfinity.script(person.linkedin_name, "personal", "stuck")
-    stage = stage.other(personal_only())
-    stage.wait_s = 300
-    report = stage.sync()
+    harness = harness.other(personal_only())
+    harness.wait_s = 300
+    report = harness.sync()
     assert report.outcomes == {Outcome.WAITING: 1}
     assert report.credits["salesfinity"].held == 1
     for _ in range(2):
         world.clock.advance(minutes=15)
-        assert stage.other().sync().outcomes == {Outcome.WAITING: 1}
+        assert harness.other().sync().outcomes == {Outcome.WAITING: 1}
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
     assert world.get(contact)["Enrichment_Requested__c"] is True
 
 
-def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: World, stage: Stage) -> None:
+def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: World, harness: Harness) -> None:
     person = world.person()
     contact = world.contact(person)
-    report = stage.other(mapping("contact")).sync()
+    report = harness.other(mapping("contact")).sync()
     record = world.get(contact)
     assert record["Email"] == person.email
     assert record["Personal_Email__c"] == person.personal_email
@@ -146,33 +148,33 @@ def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: 
 
 
 def test_a_flag_taken_back_stops_what_is_not_bought_yet_and_the_record_does_not_come_again(
-    world: World, stage: Stage
+    world: World, harness: Harness
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
-    assert stage.sync().outcomes == {Outcome.DEFERRED: 1}
+    harness = harness.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
+    assert harness.sync().outcomes == {Outcome.DEFERRED: 1}
     assert world.get(lead)["Email"] == person.email
     world.edit(lead, Enrichment_Requested__c=False)
-    wide = stage.other(mapping("lead"))
+    wide = harness.other(mapping("lead"))
     wide.sync()
     assert world.ours("lensmor") == 15
     assert wide.other().sync().selected == 0
 
 
-def test_no_patience_at_all_buys_and_leaves_the_tasks_to_the_next_sync(world: World, stage: Stage) -> None:
+def test_no_patience_at_all_buys_and_leaves_the_tasks_to_the_next_sync(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    stage.wait_s = 0
-    assert stage.sync().outcomes == {Outcome.WAITING: 1}
+    harness.wait_s = 0
+    assert harness.sync().outcomes == {Outcome.WAITING: 1}
     world.clock.advance(minutes=15)
-    assert stage.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
 
 
-def test_purchases_that_take_longer_than_the_patience_are_made_all_the_same(world: World, stage: Stage) -> None:
+def test_purchases_that_take_longer_than_the_patience_are_made_all_the_same(world: World, harness: Harness) -> None:
     for _ in range(12):
         world.lead(world.person(), Lensmor_Personnel_Id__c=None)
     world.lensmor.rate_limit = 5  # the lookups alone take more than two minutes
-    stage = stage.other(email_only())
-    stage.wait_s = 60
-    assert Outcome.DEFERRED not in stage.sync().outcomes  # no credits, cap, quota or outage stood in the way
+    harness = harness.other(email_only())
+    harness.wait_s = 60
+    assert Outcome.DEFERRED not in harness.sync().outcomes  # no credits, cap, quota or outage stood in the way

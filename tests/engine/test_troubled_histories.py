@@ -12,12 +12,12 @@ from typing import ClassVar
 import pytest
 from backups import Backup
 from crash_points import DeathError, Points, watched
+from harness import Harness, World, email_only
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from ledgers import Ledgers
-from stage import Stage, World, email_only
-from switchboard import Switchboard
+from shared_sites import SharedSites
 
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.mapping import MappingFile
@@ -50,13 +50,13 @@ class TroubledHistories(RuleBasedStateMachine):
     """One history: a world, a ledger, and its troubles."""
 
     tally: ClassVar[Counter[str]] = Counter()
-    switchboard: ClassVar[Switchboard]
+    shared_sites: ClassVar[SharedSites]
     ledgers: ClassVar[Ledgers]
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.world.urls = self.switchboard.show(self.world.simulator)
+        self.world.urls = self.shared_sites.show(self.world.simulator)
         self.place = self.ledgers.new()
         self.folder = self.place.__enter__()
         self.people: dict[str, SimPerson] = {}
@@ -171,8 +171,8 @@ class TroubledHistories(RuleBasedStateMachine):
         self.tally["decisions"] += len(unknown)
         return len(unknown)
 
-    def _stage(self) -> Stage:
-        made = Stage(self.world, self.folder, self._capped("lead", 45), self._capped("contact", 75))
+    def _stage(self) -> Harness:
+        made = Harness(self.world, self.folder, self._capped("lead", 45), self._capped("contact", 75))
         made.wait_s = 600.0
         return made
 
@@ -183,9 +183,9 @@ class TroubledHistories(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def play(switchboard: Switchboard, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
+def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
     """Play histories under these settings."""
-    TroubledHistories.switchboard, TroubledHistories.ledgers = switchboard, ledgers
+    TroubledHistories.shared_sites, TroubledHistories.ledgers = shared_sites, ledgers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
         yield lambda rules: run_state_machine_as_test(TroubledHistories, settings=rules)

@@ -1,7 +1,7 @@
 """Undo: compare and restore, never over a person's edit, never the flag, and only once."""
 
 import pytest
-from stage import Stage, World, email_only, mapping
+from harness import Harness, World, email_only, mapping
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
@@ -9,15 +9,15 @@ from connector.core.report import Report
 from connector.engine.undo import undo
 
 
-def undo_run(stage: Stage, run_id: str) -> Report:
-    with stage.parts() as parts, parts.ledger.drive():
+def undo_run(harness: Harness, run_id: str) -> Report:
+    with harness.parts() as parts, parts.ledger.drive():
         return undo(parts, run_id)
 
 
-def test_fields_go_back_to_what_they_were_and_the_flag_stays(world: World, stage: Stage) -> None:
+def test_fields_go_back_to_what_they_were_and_the_flag_stays(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
-    run = stage.sync()
-    report = undo_run(stage, run.run_id)
+    run = harness.sync()
+    report = undo_run(harness, run.run_id)
     record = world.org.get("Lead", lead)
     assert record["Email"] is None
     assert record["MobilePhone"] is None
@@ -28,20 +28,20 @@ def test_fields_go_back_to_what_they_were_and_the_flag_stays(world: World, stage
     assert report.exit_code == 0
 
 
-def test_a_second_undo_does_nothing(world: World, stage: Stage) -> None:
+def test_a_second_undo_does_nothing(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    run = stage.sync()
-    undo_run(stage, run.run_id)
-    again = undo_run(stage, run.run_id)
+    run = harness.sync()
+    undo_run(harness, run.run_id)
+    again = undo_run(harness, run.run_id)
     assert again.selected == 0
     assert again.crm.write_calls == 0
 
 
-def test_what_a_person_changed_since_stays_and_is_told(world: World, stage: Stage) -> None:
+def test_what_a_person_changed_since_stays_and_is_told(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    run = stage.sync()
+    run = harness.sync()
     world.org.edit("Lead", lead, {"Email": "by.hand@example.com"})
-    report = undo_run(stage, run.run_id)
+    report = undo_run(harness, run.run_id)
     record = world.org.get("Lead", lead)
     assert record["Email"] == "by.hand@example.com"
     assert record["MobilePhone"] is None
@@ -49,141 +49,141 @@ def test_what_a_person_changed_since_stays_and_is_told(world: World, stage: Stag
     assert report.exit_code == 3
 
 
-def test_a_deleted_record_is_told_and_left(world: World, stage: Stage) -> None:
+def test_a_deleted_record_is_told_and_left(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    run = stage.sync()
+    run = harness.sync()
     world.org.delete("Lead", lead)
-    report = undo_run(stage, run.run_id)
+    report = undo_run(harness, run.run_id)
     assert report.outcomes == {Outcome.SKIPPED: 1}
 
 
-def test_an_undo_can_be_undone(world: World, stage: Stage) -> None:
+def test_an_undo_can_be_undone(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    run = stage.sync()
-    first = undo_run(stage, run.run_id)
-    undo_run(stage, first.run_id)
+    run = harness.sync()
+    first = undo_run(harness, run.run_id)
+    undo_run(harness, first.run_id)
     assert world.org.get("Lead", lead)["Email"] == person.email
 
 
-def test_images_older_than_the_undo_time_are_erased(world: World, stage: Stage) -> None:
+def test_images_older_than_the_undo_time_are_erased(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    run = stage.sync()
+    run = harness.sync()
     world.clock.advance(days=31)
-    stage.sync()
-    report = undo_run(stage, run.run_id)
+    harness.sync()
+    report = undo_run(harness, run.run_id)
     assert report.selected == 0
     assert world.org.get("Lead", lead)["Email"] is not None
 
 
-def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, stage: Stage) -> None:
+def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, harness: Harness) -> None:
     """The word for work in progress is the run's own, though a later write of the run replaced it."""
     person = world.person()
     lead = world.lead(person, Email_Unlock_Status__c="Asked")
     world.lensmor.task_seconds = 7200
-    stage.wait_s = 60
-    first = stage.sync()
+    harness.wait_s = 60
+    first = harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(hours=3)
-    second = stage.other().sync()
+    second = harness.other().sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
-    assert undo_run(stage, second.run_id).exit_code == 0
+    assert undo_run(harness, second.run_id).exit_code == 0
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
-    assert undo_run(stage, first.run_id).exit_code == 0
+    assert undo_run(harness, first.run_id).exit_code == 0
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
 
 
-def two_runs(world: World, stage: Stage, *later: MappingFile, between: str = "") -> tuple[str, list[Report]]:
+def two_runs(world: World, harness: Harness, *later: MappingFile, between: str = "") -> tuple[str, list[Report]]:
     """A Lead whose status says "In progress" by one run, and "Unlocked" by the next."""
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
     world.lensmor.task_seconds = 7200
-    stage.wait_s = 60
-    first = stage.other().sync()
+    harness.wait_s = 60
+    first = harness.other().sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
     world.clock.advance(hours=3)
     if between:
         world.edit(lead, Email_Unlock_Status__c=between)
-    return lead, [first, stage.other(*later).sync()]
+    return lead, [first, harness.other(*later).sync()]
 
 
 @pytest.mark.parametrize("between", ["Called by phone", "Unlocked"])
-def test_a_status_that_a_person_set_between_two_runs_comes_back(world: World, stage: Stage, between: str) -> None:
-    lead, (_, second) = two_runs(world, stage, between=between)
-    undo_run(stage, second.run_id)
+def test_a_status_that_a_person_set_between_two_runs_comes_back(world: World, harness: Harness, between: str) -> None:
+    lead, (_, second) = two_runs(world, harness, between=between)
+    undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == between
 
 
-def test_the_words_may_change_between_two_runs(world: World, stage: Stage) -> None:
-    lead, (_, second) = two_runs(world, stage, mapping("lead", statuses={"in_progress": "Busy", "unlocked": "Done"}))
+def test_the_words_may_change_between_two_runs(world: World, harness: Harness) -> None:
+    lead, (_, second) = two_runs(world, harness, mapping("lead", statuses={"in_progress": "Busy", "unlocked": "Done"}))
     assert world.get(lead)["Email_Unlock_Status__c"] == "Done"
-    undo_run(stage, second.run_id)
+    undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
 
 
-def test_the_first_of_two_runs_may_be_undone_before_the_second(world: World, stage: Stage) -> None:
-    lead, (first, second) = two_runs(world, stage)
-    undo_run(stage, first.run_id)
+def test_the_first_of_two_runs_may_be_undone_before_the_second(world: World, harness: Harness) -> None:
+    lead, (first, second) = two_runs(world, harness)
+    undo_run(harness, first.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
-    undo_run(stage, second.run_id)
+    undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
     assert world.get(lead)["Email"] is None
 
 
-def test_an_unknown_that_a_later_run_resolved_goes_back_to_what_was_there_first(world: World, stage: Stage) -> None:
+def test_an_unknown_that_a_later_run_resolved_goes_back_to_what_was_there_first(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    stage = stage.other(email_only())
-    stage.wait_s = 30
-    stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 30
+    harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
     world.clock.advance(minutes=15)
-    second = stage.other().sync()
+    second = harness.other().sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
-    undo_run(stage, second.run_id)
+    undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
 
 
-def test_the_status_of_an_earlier_enrichment_is_no_word_of_this_one(world: World, stage: Stage) -> None:
+def test_the_status_of_an_earlier_enrichment_is_no_word_of_this_one(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    stage = stage.other(email_only())
+    harness = harness.other(email_only())
     world.lensmor.script(person.personnel_id, "email", "no_value")
-    stage.sync()
+    harness.sync()
     assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
     world.clock.advance(days=40)
     world.flag(lead)
     world.lensmor.script(person.personnel_id, "email", "delivered")
     world.bought_again.add(("lensmor", person.personnel_id, "email"))
-    second = stage.other().sync()
-    undo_run(stage, second.run_id)
+    second = harness.other().sync()
+    undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
 
 
-def test_an_undone_undo_shows_the_last_word_again(world: World, stage: Stage) -> None:
-    lead, (_, second) = two_runs(world, stage)
-    undone = undo_run(stage, second.run_id)
-    undo_run(stage, undone.run_id)
+def test_an_undone_undo_shows_the_last_word_again(world: World, harness: Harness) -> None:
+    lead, (_, second) = two_runs(world, harness)
+    undone = undo_run(harness, second.run_id)
+    undo_run(harness, undone.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
-def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World, stage: Stage) -> None:
+def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    run = stage.sync()
+    run = harness.sync()
     world.arm("salesforce", "update_many", "drop_after")
     updates = world.org.updates_count("Lead", lead)
-    report = undo_run(stage, run.run_id)
+    report = undo_run(harness, run.run_id)
     assert world.get(lead)["Email"] is None
     assert world.org.updates_count("Lead", lead) == updates + 1
     assert report.exit_code == 0
-    assert undo_run(stage, run.run_id).selected == 0
+    assert undo_run(harness, run.run_id).selected == 0
 
 
-def test_an_undo_that_the_quota_stops_is_finished_by_the_next(world: World, stage: Stage) -> None:
+def test_an_undo_that_the_quota_stops_is_finished_by_the_next(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
-    run = stage.other(email_only()).sync()
+    run = harness.other(email_only()).sync()
     world.arm("salesforce", "update_many", "status", status=403, errorCode="REQUEST_LIMIT_EXCEEDED")
-    report = undo_run(stage, run.run_id)
+    report = undo_run(harness, run.run_id)
     assert (report.state, report.exit_code) == ("stopped", 4)
     assert report.outcomes == {Outcome.DEFERRED: 3}
-    assert undo_run(stage, run.run_id).outcomes == {Outcome.DELIVERED: 3}
+    assert undo_run(harness, run.run_id).outcomes == {Outcome.DELIVERED: 3}
     assert all(world.get(lead)["Email"] is None for lead in leads)

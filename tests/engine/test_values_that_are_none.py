@@ -1,7 +1,7 @@
 """Answers that bring nothing although they say so: never written, never delivered, and the next source is queried."""
 
 import pytest
-from stage import Stage, World, email_only, mapping, phone_only
+from harness import Harness, World, email_only, mapping, phone_only
 from test_same_person import reason_of
 
 from connector.core.model import Outcome
@@ -12,37 +12,37 @@ NOT_PHONES = ["+1 415 555 XXXX", "N/A", "null", "-", "0000000000", "+1 415 *** *
 
 @pytest.mark.parametrize("text", NOT_EMAILS)
 def test_a_placeholder_email_is_charged_without_value_and_the_next_source_delivers(
-    world: World, stage: Stage, text: str
+    world: World, harness: Harness, text: str
 ) -> None:
     person = world.person(email=text)
     lead = world.lead(person)
-    report = stage.other(email_only("lensmor", "salesfinity")).sync()
+    report = harness.other(email_only("lensmor", "salesfinity")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     assert (report.credits["lensmor"].charged, report.credits["salesfinity"].charged) == (15, 1)
     world.flag(lead)
     world.edit(lead, Email=None)
     world.clock.advance(days=1)
-    stage.other(email_only("lensmor")).sync()
+    harness.other(email_only("lensmor")).sync()
     assert world.get(lead)["Email"] is None
     assert world.ours("lensmor") == 15
 
 
 @pytest.mark.parametrize("text", ["N/A", "null", "not found", "-"])
-def test_a_text_instead_of_an_address_is_no_value(world: World, stage: Stage, text: str) -> None:
+def test_a_text_instead_of_an_address_is_no_value(world: World, harness: Harness, text: str) -> None:
     person = world.person()
     lead = world.lead(person)
     for operation in ("getEmailUnlockTask", "getPersonnelProfile"):
         world.arm("lensmor", operation, "unknown_word", times=50, fields=["email"], word=text)
-    report = stage.other(email_only("lensmor", "salesfinity")).sync()
+    report = harness.other(email_only("lensmor", "salesfinity")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
 
 @pytest.mark.parametrize("text", NOT_PHONES)
-def test_a_phone_that_is_no_number_is_not_found(world: World, stage: Stage, text: str) -> None:
+def test_a_phone_that_is_no_number_is_not_found(world: World, harness: Harness, text: str) -> None:
     lead = world.lead(world.person(phone=text))
-    report = stage.other(phone_only()).sync()
+    report = harness.other(phone_only()).sync()
     assert report.outcomes == {Outcome.NOT_FOUND: 1}
     assert world.get(lead)["MobilePhone"] is None
     assert world.get(lead)["Phone_Unlock_Status__c"] == "Not found"
@@ -50,70 +50,70 @@ def test_a_phone_that_is_no_number_is_not_found(world: World, stage: Stage, text
     assert report.credits["lensmor"].charged == 150
 
 
-def test_a_local_number_is_written_as_given(world: World, stage: Stage) -> None:
+def test_a_local_number_is_written_as_given(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(phone="555-0132"))
-    stage.other(phone_only(format="e164", default_region="US")).sync()
+    harness.other(phone_only(format="e164", default_region="US")).sync()
     assert world.get(lead)["MobilePhone"] == "555-0132"
 
 
-def test_an_extension_is_written_with_its_number(world: World, stage: Stage) -> None:
+def test_an_extension_is_written_with_its_number(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(phone="+1 415 555 0100 x12"))
-    stage.other(phone_only(format="e164")).sync()
+    harness.other(phone_only(format="e164")).sync()
     assert world.get(lead)["MobilePhone"] == "+14155550100 ext. 12"
 
 
 @pytest.mark.parametrize("text", ["mailto:{}", "Ada <{}>", "\u200b{}\ufeff", "{}."])
-def test_a_wrapped_address_is_written_bare(world: World, stage: Stage, text: str) -> None:
+def test_a_wrapped_address_is_written_bare(world: World, harness: Harness, text: str) -> None:
     person = world.person()
     lead = world.lead(person)
     wrapped = text.format(person.email)
     world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=50, fields=["email"], word=wrapped)
-    assert stage.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_placeholder_that_the_account_already_shows_is_not_taken(world: World, stage: Stage) -> None:
+def test_a_placeholder_that_the_account_already_shows_is_not_taken(world: World, harness: Harness) -> None:
     """Bought by a colleague: the lookup and the skip list lead to the profile, which shows nothing usable."""
     person = world.person(email="a***@example.com")
     world.colleague_buys(person, "email")
     world.clock.advance(minutes=10)
     by_id = world.lead(person)
     by_link = world.lead(person, Lensmor_Personnel_Id__c=None)
-    report = stage.other(email_only("lensmor", "salesfinity")).sync()
+    report = harness.other(email_only("lensmor", "salesfinity")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 2}
     assert {world.get(lead)["Email"] for lead in (by_id, by_link)} == {person.work_email}
     assert world.ours("lensmor") == 0
 
 
-def test_late_evidence_of_a_placeholder_improves_nothing(world: World, stage: Stage) -> None:
+def test_late_evidence_of_a_placeholder_improves_nothing(world: World, harness: Harness) -> None:
     person = world.person(phone="+1 415 555 XXXX")
     lead = world.lead(person, Lensmor_Personnel_Id__c=None)
-    stage = stage.other(phone_only())
-    assert stage.sync().outcomes == {Outcome.NOT_FOUND: 1}
+    harness = harness.other(phone_only())
+    assert harness.sync().outcomes == {Outcome.NOT_FOUND: 1}
     for _ in range(2):
         world.clock.advance(hours=8)
         world.flag(lead)
-        stage.other().sync()
+        harness.other().sync()
     other = world.lead(person, Lensmor_Personnel_Id__c=None)
-    stage.other().sync()
+    harness.other().sync()
     assert [world.get(one)["MobilePhone"] for one in (lead, other)] == [None, None]
     assert world.ours("lensmor") == 150
 
 
-def test_a_salesfinity_placeholder_is_charged_and_the_next_source_is_queried(world: World, stage: Stage) -> None:
+def test_a_salesfinity_placeholder_is_charged_and_the_next_source_is_queried(world: World, harness: Harness) -> None:
     person = world.person(work_email="noemail@example.com")
     lead = world.lead(person)
-    report = stage.other(email_only("salesfinity", "lensmor")).sync()
+    report = harness.other(email_only("salesfinity", "lensmor")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert (report.credits["salesfinity"].charged, report.credits["lensmor"].charged) == (1, 15)
 
 
-def test_a_personal_email_is_no_answer_to_a_work_lookup(world: World, stage: Stage) -> None:
+def test_a_personal_email_is_no_answer_to_a_work_lookup(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesfinity", "getEmailEnrichment", "unknown_word", times=50, fields=["type"], word="personal")
-    report = stage.other(email_only("salesfinity")).sync()
+    report = harness.other(email_only("salesfinity")).sync()
     assert report.outcomes == {Outcome.NOT_FOUND: 1}
     assert world.get(lead)["Email"] is None
     assert report.credits["salesfinity"].charged == 1
@@ -123,7 +123,7 @@ def test_a_personal_email_is_no_answer_to_a_work_lookup(world: World, stage: Sta
 # -- a result is never lowered -----------------------------------------------------------------------------------
 
 
-def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, stage: Stage) -> None:
+def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, harness: Harness) -> None:
     people = [world.person(), world.person()]
     leads = [world.lead(person) for person in people]
     world.lensmor.task_seconds = 200
@@ -132,7 +132,7 @@ def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, 
         world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=50, fields=["status"], word="failed")
 
     world.clock.at(180, spoil)  # one of the two is unlocked by then, and has been read
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     emails = [(person.email, world.get(lead)["Email"]) for person, lead in zip(people, leads, strict=True)]
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.FAILED: 1}
     assert [own == written for own, written in emails if written] == [True]
@@ -143,12 +143,12 @@ def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, 
 
 
 @pytest.mark.parametrize("word", ["done", "Success", "COMPLETED"])
-def test_other_words_for_the_end_of_a_task_are_read(world: World, stage: Stage, word: str) -> None:
+def test_other_words_for_the_end_of_a_task_are_read(world: World, harness: Harness, word: str) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 1
     world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=50, fields=["taskStatus"], word=word)
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert report.attention == ()
@@ -162,54 +162,54 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("vendor", "operation", "fields"), UNKNOWN)
 def test_an_unknown_word_is_reported_once_the_wait_is_over(
-    world: World, stage: Stage, vendor: str, operation: str, fields: list[str]
+    world: World, harness: Harness, vendor: str, operation: str, fields: list[str]
 ) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     world.arm(vendor, operation, "unknown_word", times=1000, fields=fields, word="on hold!")
-    stage = stage.other(email_only(vendor))
-    stage.wait_s = 600
+    harness = harness.other(email_only(vendor))
+    harness.wait_s = 600
     for _ in range(2):  # the second run looks at the older task once
-        report = stage.other().sync()
+        report = harness.other().sync()
         assert report.outcomes == {Outcome.WAITING: 3}
         reasons = [one.reason for one in report.attention]
         assert reasons == [f"{vendor} answers with the unknown status 'on hold'; the purchase counts as not finished"]
         assert report.exit_code == 3
         world.clock.advance(minutes=15)
     world.faults.clear()
-    last = stage.other().sync()
+    last = harness.other().sync()
     assert last.outcomes == {Outcome.DELIVERED: 3}
     assert last.attention == ()
     assert all(world.get(lead)["Email"] for lead in leads)
     assert world.paid_posts() == (1 if vendor == "lensmor" else 3)
 
 
-def test_an_unknown_word_that_passes_is_not_reported(world: World, stage: Stage) -> None:
+def test_an_unknown_word_that_passes_is_not_reported(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=3, fields=["taskStatus", "status"], word="on hold")
-    report = stage.other(email_only()).sync()
+    report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.attention == ()
     assert world.get(lead)["Email"] is not None
 
 
-def test_an_unknown_word_in_a_profile_is_reported(world: World, stage: Stage) -> None:
+def test_an_unknown_word_in_a_profile_is_reported(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.arm(
         "lensmor", "getPersonnelProfile", "unknown_word", times=200, fields=["contactUnlockStatus"], word="frozen"
     )
-    stage = stage.other(email_only())
-    stage.wait_s = 900
-    report = stage.sync()
+    harness = harness.other(email_only())
+    harness.wait_s = 900
+    report = harness.sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert any("the unknown status 'frozen'" in one.reason for one in report.attention)
 
 
-def test_a_mapping_with_both_channels_delivers_one_and_finds_the_other_empty(world: World, stage: Stage) -> None:
+def test_a_mapping_with_both_channels_delivers_one_and_finds_the_other_empty(world: World, harness: Harness) -> None:
     person = world.person(phone="+1-800-EXAMPLE")
     lead = world.lead(person)
-    stage.other(mapping("lead")).sync()
+    harness.other(mapping("lead")).sync()
     record = world.get(lead)
     assert (record["Email"], record["MobilePhone"]) == (person.email, None)
     assert record["Phone_Unlock_Status__c"] == "Not found"

@@ -1,15 +1,15 @@
 """One record's way, from flag to written value, for the simplest worlds."""
 
-from stage import Stage, World, email_only, mapping, phone_only
+from harness import Harness, World, email_only, mapping, phone_only
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 
 
-def test_a_flagged_lead_gets_its_email_phone_and_statuses(world: World, stage: Stage) -> None:
+def test_a_flagged_lead_gets_its_email_phone_and_statuses(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    report = stage.sync()
+    report = harness.sync()
     record = world.org.get("Lead", lead)
     assert record["Email"] == person.email
     assert record["MobilePhone"] == "+1415555" + (person.phone or "")[-4:]
@@ -24,20 +24,20 @@ def test_a_flagged_lead_gets_its_email_phone_and_statuses(world: World, stage: S
     assert report.exit_code == 0
 
 
-def test_a_picklist_asks_with_one_word_and_is_answered_with_another(world: World, stage: Stage) -> None:
+def test_a_picklist_asks_with_one_word_and_is_answered_with_another(world: World, harness: Harness) -> None:
     asking = world.lead(world.person(), Enrichment_Requested__c=False, Enrichment__c="Requested")
     other = world.lead(world.person(), Enrichment_Requested__c=True, Enrichment__c="Done")
     flag = {"field": "Enrichment__c", "asks": "Requested", "done": "Done"}
     found = email_only().model_copy(update={"select": mapping("lead", select={"flag": flag}).select})
-    report = stage.other(found).sync()
+    report = harness.other(found).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(asking)["Enrichment__c"] == "Done"
     assert world.get(asking)["Email"] is not None
     assert world.get(other)["Email"] is None
-    assert stage.other(found).sync().selected == 0
+    assert harness.other(found).sync().selected == 0
 
 
-def test_a_mapping_of_the_fewest_words_is_enough(world: World, stage: Stage) -> None:
+def test_a_mapping_of_the_fewest_words_is_enough(world: World, harness: Harness) -> None:
     words = {
         "version": 1,
         "name": "least",
@@ -49,38 +49,38 @@ def test_a_mapping_of_the_fewest_words_is_enough(world: World, stage: Stage) -> 
     person, nobody = world.person(), world.person()
     world.lensmor.script(nobody.personnel_id, "email", "no_value")
     leads = [world.lead(person), world.lead(nobody)]
-    report = stage.other(MappingFile.model_validate(words)).sync()
+    report = harness.other(MappingFile.model_validate(words)).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.NOT_FOUND: 1}
     assert [world.get(lead)["Enrichment_Requested__c"] for lead in leads] == [False, False]
     changed = [set(world.org.history("Lead", lead)[0].changes) for lead in leads]
     assert changed == [{"Email", "Enrichment_Requested__c"}, {"Enrichment_Requested__c"}]
 
 
-def test_two_mappings_may_share_an_object_and_its_flag(world: World, stage: Stage) -> None:
+def test_two_mappings_may_share_an_object_and_its_flag(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     emails, phones = email_only(), phone_only().model_copy(update={"name": "phones"})
-    report = stage.other(emails, phones).sync()
+    report = harness.other(emails, phones).sync()
     assert report.selected == 2
     assert report.outcomes == {Outcome.DELIVERED: 2}
     assert world.get(lead)["Email"] == person.email
     assert world.get(lead)["MobilePhone"] is not None
     assert world.get(lead)["Enrichment_Requested__c"] is False
-    assert stage.other(emails, phones).sync().selected == 0
+    assert harness.other(emails, phones).sync().selected == 0
 
 
-def test_what_the_condition_leaves_out_is_not_touched(world: World, stage: Stage) -> None:
+def test_what_the_condition_leaves_out_is_not_touched(world: World, harness: Harness) -> None:
     inside, outside = (world.lead(world.person(), Title=title) for title in ("Buyer", "Seller"))
     found = email_only().model_copy(update={"select": mapping("lead", select={"where": "Title = 'Buyer'"}).select})
-    assert stage.other(found).sync().selected == 1
+    assert harness.other(found).sync().selected == 1
     assert world.get(inside)["Email"] is not None
     assert world.org.updates_count("Lead", outside) == 0
 
 
-def test_a_second_sync_buys_and_writes_nothing(world: World, stage: Stage) -> None:
+def test_a_second_sync_buys_and_writes_nothing(world: World, harness: Harness) -> None:
     world.lead(world.person())
-    stage.sync()
-    report = stage.other().sync()
+    harness.sync()
+    report = harness.other().sync()
     assert report.selected == 0
     assert report.crm.write_calls == 0
     assert world.charges.total() == 165

@@ -4,8 +4,8 @@ import itertools
 import random
 from dataclasses import dataclass
 
+from kill_population import Entry, Population
 from kill_sites import Sites
-from kill_town import Entry, Town
 
 from connector.simulator.server import Simulator
 
@@ -45,10 +45,10 @@ class Trespass:
 class People:
     """The org's people at work; each record is touched once at most."""
 
-    def __init__(self, simulator: Simulator, town: Town, sites: Sites, chance: random.Random) -> None:
+    def __init__(self, simulator: Simulator, population: Population, sites: Sites, chance: random.Random) -> None:
         self.edits: list[Edit] = []
         self._clock, self._org = simulator.clock, simulator.salesforce.org
-        self._town, self._sites, self._chance = town, sites, chance
+        self._town, self._sites, self._chance = population, sites, chance
         self._touched: set[str] = set()
 
     def edit_one(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kill_edits import Edit, People
-from kill_town import VALUE_FIELDS, Entry, Town
+from kill_population import VALUE_FIELDS, Entry, Population
 
 from connector.simulator.server import Simulator
 
@@ -101,8 +101,8 @@ class Judge:
         books: the connector's.
     """
 
-    def __init__(self, simulator: Simulator, town: Town, people: People, books: Books) -> None:
-        self._simulator, self._town, self._people, self._books = simulator, town, people, books
+    def __init__(self, simulator: Simulator, population: Population, people: People, books: Books) -> None:
+        self._simulator, self._town, self._people, self._books = simulator, population, people, books
         self._lost_values: list[str] = []
         self._unlawful: list[str] = []
         self._lost_edits: list[str] = []

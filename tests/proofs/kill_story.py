@@ -11,9 +11,9 @@ from kill_desk import BACKFILL, Desk, wait_for
 from kill_edits import People
 from kill_faults import Trouble
 from kill_judge import Books, Judge, Verdict
+from kill_population import Population
 from kill_process import Fresh, Process, Warm
 from kill_sites import Sites
-from kill_town import Town
 
 from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
@@ -80,9 +80,9 @@ class Story:
         lensmor = self.simulator.lensmor
         lensmor.rate_limit, lensmor.balance = None, 1_000_000
         lensmor.profile_lag_seconds = lensmor.skip_lag_seconds = size.late_s
-        self.town = Town(self.simulator, chance, size.events)
+        self.population = Population(self.simulator, chance, size.events)
         self.sites = Sites(self.simulator)
-        self.people = People(self.simulator, self.town, self.sites, chance)
+        self.people = People(self.simulator, self.population, self.sites, chance)
         self.trouble = Trouble(self.simulator, chance, size.reach)
         limits = dict.fromkeys(("LENSMOR_REQUESTS_PER_MINUTE", "SALESFINITY_REQUESTS_PER_MINUTE"), str(size.per_minute))
         scale = {"CONNECTOR_TIME_SCALE": f"{1 / size.speed:g}", "CONNECTOR_WAIT_SECONDS": "20000"}
@@ -94,7 +94,7 @@ class Story:
 
     def tell(self) -> None:
         """Kill after kill, and then in peace until nothing is open."""
-        self.town.move_in(self.size.people // 2)
+        self.population.move_in(self.size.people // 2)
         newcomers = max(1, self.size.people // 2 // self.size.kills)
         while self.kills.count < self.size.kills:
             assert self.lives < 5 * self.size.kills, "there was not enough work for so many kills"
@@ -102,7 +102,7 @@ class Story:
             self._live()
             if self.chance.random() < 0.5:
                 self.people.edit_one()  # while nobody works
-            self.town.move_in(newcomers)
+            self.population.move_in(newcomers)
         self.trouble.end()
         self.finish()
 
@@ -182,11 +182,11 @@ class Story:
         org = self.simulator.salesforce.org
         return [
             f"{entry}: {dict(update.changes)}"
-            for entry in self.town.entries
+            for entry in self.population.entries
             for update in org.history(entry.object_name, entry.record_id)
             if update.who == "api" and update.at > moment
         ]
 
     def verdict(self, books: Books) -> Verdict:
         """The judge's."""
-        return Judge(self.simulator, self.town, self.people, books).verdict()
+        return Judge(self.simulator, self.population, self.people, books).verdict()

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from kill_desk import BACKFILL, SYNC, Desk, wait_for
 from kill_judge import Books, Verdict
+from kill_population import Population
 from kill_process import Fresh, Warm
 from kill_sites import Sites
 from kill_story import Size, Story
-from kill_town import Town
 
 from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
@@ -109,7 +109,8 @@ def _counted(story: Story, books: Books, verdict: Verdict) -> str:
     lost = ", ".join(f"{count} {name}" for name, count in sorted(fired.items()))
     waits = f"median {statistics.median(resumed):.2f} s, longest {max(resumed):.2f} s" if resumed else "not measured"
     return (
-        f"{len(story.town.entries)} records; {kills.count} kills ({stages}; under way: {under_way or 'nothing'}); "
+        f"{len(story.population.entries)} records; "
+        f"{kills.count} kills ({stages}; under way: {under_way or 'nothing'}); "
         f"{story.lives} starts; {fired.total()} lost answers ({lost}); {story.effects[0]} paid requests arrived, "
         f"{books.lost_answers} of the ledger's {books.requests} never answered; {len(story.people.edits)} edits, "
         f"{len(verdict.lost_edits)} lost, {verdict.blind_edits} in the named gap; "
@@ -140,7 +141,7 @@ def test_hundreds_of_kills_cost_nothing(play: Callable[[Size], Story], seed: int
 @pytest.mark.long
 def test_kills_while_a_ledger_is_made_leave_one_that_works(seed: int, tmp_path: Path, figures: Tell) -> None:
     chance, simulator = random.Random(seed), Simulator(SimClock(1000))
-    Town(simulator, chance, 2).move_in(1)
+    Population(simulator, chance, 2).move_in(1)
     sites = Sites(simulator)
     try:
         for number in range(LEDGERS):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import neighbours  # noqa: F401 makes cli_stage and cli_fixtures importable
 import pytest
-from cli_stage import EVENT, Office
 from commands import Said
 from rest_search import Needles, known_to
+from workspace import EVENT, Workspace
 
 from connector.app.joining import Configured, open_ledger
 from connector.config import Settings
@@ -35,11 +35,11 @@ PATIENCE_S = 30.0
 class Archive:
     """Everything that was left behind so far, ready to be searched."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.people: list[SimPerson] = []
         self.searches = 0
         self.searched_bytes = 0
-        self._office = office
+        self._office = workspace
         self._spoken: list[str] = []
 
     def keep(self, result: Said) -> Said:
@@ -74,10 +74,10 @@ class Archive:
 class Story:
     """The people of the story and the commands that are given."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
-        self.archive = Archive(office)
-        self.simulator, self.org = office.simulator, office.org
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.archive = Archive(workspace)
+        self.simulator, self.org = workspace.simulator, workspace.org
         self.simulator.lensmor.add_event(OTHER_EVENT)
         self._number = 71_000
 
@@ -103,7 +103,7 @@ class Story:
 
     def lead(self, person: SimPerson | None = None, **values: object) -> str:
         """A flagged Lead of somebody."""
-        return self.office.lead(person or self.person(), **{"Lensmor_Event_Id__c": None, **values})
+        return self.workspace.lead(person or self.person(), **{"Lensmor_Event_Id__c": None, **values})
 
     def contact(self, person: SimPerson, **values: object) -> str:
         """A flagged Contact of somebody."""
@@ -113,11 +113,11 @@ class Story:
 
     def run(self, *args: str) -> Said:
         """A command; what it prints is kept."""
-        return self.archive.keep(self.office.run(*args))
+        return self.archive.keep(self.workspace.run(*args))
 
     def sealed(self) -> tuple[int, int]:
         """How many values wait in the ledger, and how many values from before a write it keeps."""
-        connection = sqlite3.connect(self.office.folder / "connector.db")
+        connection = sqlite3.connect(self.workspace.folder / "connector.db")
         try:
             (values,) = connection.execute("select count(*) from unlock where value is not null").fetchone()
             (befores,) = connection.execute("select count(*) from change where before is not null").fetchone()
@@ -138,8 +138,8 @@ class Story:
 
 
 @pytest.fixture
-def story(office: Office) -> Iterator[Story]:
-    told = Story(office)
+def story(workspace: Workspace) -> Iterator[Story]:
+    told = Story(workspace)
     yield told
     told.archive.search()
 
@@ -234,16 +234,16 @@ def _killed_while_writing(story: Story) -> None:
     """Kill -9 with values sealed, writes intended, and everything still in the write-ahead log."""
     story.lead(story.person())
     story.contact(story.person())
-    story.office.arm("salesforce", "update_many", "delay", seconds=1.0)
+    story.workspace.arm("salesforce", "update_many", "delay", seconds=1.0)
     writes, before = story.simulator.salesforce.requests, story.simulator.salesforce.requests["update_many"]
-    process = story.office.start("sync", *BOTH)
+    process = story.workspace.start("sync", *BOTH)
     _until(lambda: writes["update_many"] > before)
     story.archive.search()
     process.kill()
     out, err = process.communicate()
     story.archive.keep(Said(process.returncode, out, err))
     assert process.returncode == -9
-    assert (story.office.folder / "connector.db-wal").stat().st_size > 0
+    assert (story.workspace.folder / "connector.db-wal").stat().st_size > 0
     assert min(story.sealed()) > 0
     story.archive.search()
 
@@ -253,7 +253,7 @@ def _database_fails(story: Story, when: str) -> None:
     story.lead(story.person())
     story.contact(story.person())
     _execute(story, f"create trigger full before update on unlock when {when} begin select raise(abort, 'full'); end")
-    process = story.office.start("sync", *BOTH)
+    process = story.workspace.start("sync", *BOTH)
     out, err = process.communicate(timeout=PATIENCE_S)
     story.archive.keep(Said(process.returncode, out, err))
     assert process.returncode == 1
@@ -263,7 +263,7 @@ def _database_fails(story: Story, when: str) -> None:
 
 
 def _execute(story: Story, statement: str) -> None:
-    connection = sqlite3.connect(story.office.folder / "connector.db", isolation_level=None)
+    connection = sqlite3.connect(story.workspace.folder / "connector.db", isolation_level=None)
     try:
         connection.execute(statement)
     finally:
@@ -279,13 +279,13 @@ def _resolve_all(story: Story) -> None:
 
 @pytest.mark.timeout(120)
 def test_no_email_and_no_phone_is_readable_at_any_moment(story: Story, figures: Callable[[str, str], None]) -> None:
-    story.office.set(CONNECTOR_WAIT_SECONDS="600")
+    story.workspace.set(CONNECTOR_WAIT_SECONDS="600")
     ids = _cast(story)
     _look_ahead(story)
     first = _first_sync(story)
     _killed_while_writing(story)
     _database_fails(story, "NEW.state = 'submitted'")
-    assert list(story.office.folder.glob("connector-*.journal"))
+    assert list(story.workspace.folder.glob("connector-*.journal"))
     _database_fails(story, "NEW.value is not null")
     story.settle()
     assert story.org.get("Lead", ids["delivered"])["Email"] == "readable.71001@example.com"
@@ -318,7 +318,7 @@ def test_the_search_finds_what_is_written_down_unsealed(story: Story) -> None:
     record = story.lead(person)
     story.run("sync", "-m", "lead")
     story.archive.search()
-    dump = story.office.folder.parent / "dump"
+    dump = story.workspace.folder.parent / "dump"
     dump.mkdir()
     (dump / "values.json").write_text(json.dumps(_unsealed(story)), encoding="utf-8")
     assert [found.what for found in story.archive.needles.in_files(dump)] == [person.email]
@@ -334,10 +334,10 @@ def test_the_search_finds_what_is_written_down_unsealed(story: Story) -> None:
 
 def _unsealed(story: Story) -> list[dict[str, object]]:
     """The values that wait in the ledger, opened with its key."""
-    url = f"sqlite:///{story.office.folder / 'connector.db'}"
+    url = f"sqlite:///{story.workspace.folder / 'connector.db'}"
     ledger = open_ledger(Configured(Settings(connector_database_url=url, connector_secret_key=None), {}, None))
     try:
-        connection = sqlite3.connect(story.office.folder / "connector.db")
+        connection = sqlite3.connect(story.workspace.folder / "connector.db")
         rows = connection.execute("select value from unlock where value is not null").fetchall()
         connection.close()
         return [dict(ledger.seal.open(sealed)) for (sealed,) in rows]
@@ -358,22 +358,22 @@ MISPLACED = "somebody.misplaced@example.com"
         ("Lensmor_Event_Id__c", MISPLACED),
     ],
 )
-def test_an_email_in_the_field_of_an_identifier_is_not_kept(office: Office, field: str, text: str) -> None:
-    office.lead(office.person(), **{field: text})
-    office.lead(office.person(), **{"Lensmor_Personnel_Id__c": None, "LinkedIn_URL__c": None, field: text})
+def test_an_email_in_the_field_of_an_identifier_is_not_kept(workspace: Workspace, field: str, text: str) -> None:
+    workspace.lead(workspace.person(), **{field: text})
+    workspace.lead(workspace.person(), **{"Lensmor_Personnel_Id__c": None, "LinkedIn_URL__c": None, field: text})
     for command in (("plan", "-m", "lead", "--out", "plan.json"), ("sync", "-m", "lead", "--json")):
-        office.run(*command)
-    assert Needles([MISPLACED]).in_files(office.folder) == []
+        workspace.run(*command)
+    assert Needles([MISPLACED]).in_files(workspace.folder) == []
 
 
-def test_a_condition_that_salesforce_quotes_in_an_error_is_not_kept(office: Office) -> None:
-    office.lead()
+def test_a_condition_that_salesforce_quotes_in_an_error_is_not_kept(workspace: Workspace) -> None:
+    workspace.lead()
     quoted = f"Email = '{MISPLACED}' ERROR at Row:1:Column:20 unexpected token"
     wrong = {"status": 400, "errorCode": "MALFORMED_QUERY", "message": quoted}
-    office.simulator.arm(Fault("salesforce", "query", "status", after=2, params=wrong))  # both checks pass
+    workspace.simulator.arm(Fault("salesforce", "query", "status", after=2, params=wrong))  # both checks pass
     command = ("backfill", "-m", "lead", "--where", f"Email = '{MISPLACED}'", "--yes")
-    process = office.start(*command)
+    process = workspace.start(*command)
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
-    assert office.simulator.faults.armed() == []
-    assert Needles([MISPLACED]).in_files(office.folder) == []
+    assert workspace.simulator.faults.armed() == []
+    assert Needles([MISPLACED]).in_files(workspace.folder) == []

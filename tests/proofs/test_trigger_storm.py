@@ -66,16 +66,16 @@ class Storm:
                     self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
 
-def _blow(house: Company, triggers: int, repeats: int) -> Storm:
+def _blow(running: Company, triggers: int, repeats: int) -> Storm:
     chance = random.Random(SEED)
-    ids = list(house.facts.lead_ids)
+    ids = list(running.facts.lead_ids)
     originals = [(f"r{number}", [ids[number]]) for number in range(triggers - repeats)]
     wanted = originals + chance.choices(originals, k=repeats)
     chance.shuffle(wanted)
     port = free_port()
 
     def serve() -> Running:
-        process = house.start("serve", "-m", "lead.yaml", "--port", str(port))
+        process = running.start("serve", "-m", "lead.yaml", "--port", str(port))
         wait_until(lambda: is_ready(port), "serve is ready")
         return process
 
@@ -89,13 +89,13 @@ def _blow(house: Company, triggers: int, repeats: int) -> Storm:
     storm.wait()
     assert storm.accepted == {request_id for request_id, _ in originals}
     everybody = tuple(ids[: len(originals)])
-    wait_until(lambda: not house.unfinished(everybody), "every accepted record is enriched", 240)
+    wait_until(lambda: not running.unfinished(everybody), "every accepted record is enriched", 240)
     wait_until(lambda: _all_done(port, originals), "every request says so", 60)
     second.send_signal(signal.SIGTERM)
     assert second.wait(60) == 0
-    assert house.doubles() == []
-    assert house.charged == len(originals) * (15 + 150)
-    assert house.run("status", "--json")["books"] == ""
+    assert running.doubles() == []
+    assert running.charged == len(originals) * (15 + 150)
+    assert running.run("status", "--json")["books"] == ""
     return storm
 
 
@@ -106,14 +106,14 @@ def _all_done(port: int, originals: list[tuple[str, list[str]]]) -> bool:
 
 
 def test_a_gust_of_triggers_enriches_each_record_once(tmp_path: Path) -> None:
-    with company(tmp_path, 60, 0.01) as house:
-        _blow(house, 60, 18)
+    with company(tmp_path, 60, 0.01) as running:
+        _blow(running, 60, 18)
 
 
 @pytest.mark.long
 def test_a_storm_of_triggers_enriches_each_record_once(tmp_path: Path, figures: Callable[[str, str], None]) -> None:
-    with company(tmp_path, 1000, 0.01) as house:
-        storm = _blow(house, 1000, 300)
+    with company(tmp_path, 1000, 0.01) as running:
+        storm = _blow(running, 1000, 300)
     figures(
         "trigger storm",
         f"1000 triggers, 300 of them repeats; serve killed in the middle; {storm.unanswered} sent again for want of an "

@@ -13,52 +13,52 @@ BEGINS = '"event": "work begins"'
 EVERYBODY = "LastName != null"
 
 
-def _worker(house: Company) -> Running:
-    return house.start("worker", "-m", "lead.yaml")
+def _worker(running: Company) -> Running:
+    return running.start("worker", "-m", "lead.yaml")
 
 
-def _busy(house: Company, workers: list[Running]) -> list[Running]:
+def _busy(running: Company, workers: list[Running]) -> list[Running]:
     """Those that are at work, whoever leads the run first."""
-    began = [one for one in workers if BEGINS in house.words(one)]
+    began = [one for one in workers if BEGINS in running.words(one)]
     return began + [one for one in workers if one not in began]
 
 
-def _work(house: Company, count: int, *, freeze_s: float) -> dict[str, float]:
+def _work(running: Company, count: int, *, freeze_s: float) -> dict[str, float]:
     """A backfill handed to workers: the one that leads it is killed, another is frozen; figures of what came of it."""
-    workers = [_worker(house) for _ in range(count)]
-    wait_until(lambda: len(house.run("status", "--json")["workers"]) == count, "all workers are seen")
+    workers = [_worker(running) for _ in range(count)]
+    wait_until(lambda: len(running.run("status", "--json")["workers"]) == count, "all workers are seen")
     began = time.monotonic()
-    backfill = house.start("backfill", "-m", "lead.yaml", "--where", EVERYBODY, "--yes", "--json")
-    people = len(house.facts.lead_ids)
-    wait_until(lambda: house.charged >= people * 165 // 4, "a quarter is bought")
-    leader, frozen, *_ = _busy(house, workers)
+    backfill = running.start("backfill", "-m", "lead.yaml", "--where", EVERYBODY, "--yes", "--json")
+    people = len(running.facts.lead_ids)
+    wait_until(lambda: running.charged >= people * 165 // 4, "a quarter is bought")
+    leader, frozen, *_ = _busy(running, workers)
     leader.send_signal(signal.SIGKILL)
     leader.wait()
-    killed_at, charged = time.monotonic(), house.charged
+    killed_at, charged = time.monotonic(), running.charged
     if freeze_s:
         frozen.send_signal(signal.SIGSTOP)
         time.sleep(freeze_s)
         frozen.send_signal(signal.SIGCONT)
     others = [one for one in workers if one is not leader]
-    wait_until(lambda: any(house.words(one).count(BEGINS) > 0 for one in others), "another takes the run up", 90)
+    wait_until(lambda: any(running.words(one).count(BEGINS) > 0 for one in others), "another takes the run up", 90)
     taken_up_s = time.monotonic() - killed_at
-    assert backfill.wait(600) in {0, 3, 4}, house.words(backfill)
+    assert backfill.wait(600) in {0, 3, 4}, running.words(backfill)
     done_s = time.monotonic() - began
     for one in others:
         one.send_signal(signal.SIGTERM)
     assert [one.wait(60) for one in others] == [0] * len(others)
-    _finish(house)
-    assert house.doubles() == []
-    assert house.unfinished(house.facts.lead_ids) == []
-    assert house.charged == people * 165
-    assert house.run("status", "--json")["books"] == ""
+    _finish(running)
+    assert running.doubles() == []
+    assert running.unfinished(running.facts.lead_ids) == []
+    assert running.charged == people * 165
+    assert running.run("status", "--json")["books"] == ""
     return {"taken_up_s": taken_up_s, "done_s": done_s, "charged_at_death": float(charged)}
 
 
-def _finish(house: Company) -> None:
+def _finish(running: Company) -> None:
     """What a scheduler does, until nothing is open."""
     for _ in range(30):
-        report = house.run("backfill", "-m", "lead.yaml", "--where", EVERYBODY, "--yes", "--json")
+        report = running.run("backfill", "-m", "lead.yaml", "--where", EVERYBODY, "--yes", "--json")
         if not report["outcomes"]["waiting"] + report["outcomes"]["unknown"] + report["outcomes"]["deferred"]:
             return
         time.sleep(0.6)
@@ -66,16 +66,16 @@ def _finish(house: Company) -> None:
 
 @pytest.mark.long
 def test_a_worker_that_dies_loses_nothing(tmp_path: Path, postgres_url: str) -> None:
-    with company(tmp_path, 120, 0.02, postgres_url) as house:
-        _work(house, 2, freeze_s=0)
+    with company(tmp_path, 120, 0.02, postgres_url) as running:
+        _work(running, 2, freeze_s=0)
 
 
 @pytest.mark.long
 def test_three_workers_one_killed_and_one_frozen(
     tmp_path: Path, postgres_url: str, figures: Callable[[str, str], None]
 ) -> None:
-    with company(tmp_path, 5000, 0.02, postgres_url) as house:
-        found = _work(house, 3, freeze_s=30)
+    with company(tmp_path, 5000, 0.02, postgres_url) as running:
+        found = _work(running, 3, freeze_s=30)
     figures(
         "three workers",
         f"5000 records; the leading worker killed, another frozen for 30 s and thawed; taken up by another after "

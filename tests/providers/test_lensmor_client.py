@@ -5,7 +5,7 @@ from itertools import product
 
 import httpx
 import pytest
-from vendor_stage import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, Vendors, VendorStage, answering
 
 from connector.core.errors import ConfigurationError, RefusedError
 from connector.core.model import Channel, Lookup
@@ -20,14 +20,14 @@ UNLOCK_PATHS = {EMAIL: "/external/contacts/unlock", PHONE: "/external/contacts/u
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def told(vendors: Vendors, body: object) -> Lensmor:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from vendor_stage import Vendors, VendorStage, answering
+from vendor_harness import Vendors, VendorStage, answering
 
 from connector.core.errors import CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.providers.interface import EventAccess
@@ -15,14 +15,14 @@ EXPO = Event("52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", 
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def told(vendors: Vendors, body: object) -> LensmorEvents:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from vendor_stage import Vendors, VendorStage, answering
+from vendor_harness import Vendors, VendorStage, answering
 
 from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.model import Channel
@@ -16,14 +16,14 @@ UNLOCK_PATHS = {EMAIL: "/external/contacts/unlock", PHONE: "/external/contacts/u
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def submitted(vendors: Vendors, body: object, status: int = 201, people: list[str] | None = None) -> Submission:

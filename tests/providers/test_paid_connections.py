@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from net_sites import OUTSIDE, RawSite, connect_proxy, make_authority, request_of
-from vendor_stage import PaceSpy
+from vendor_harness import PaceSpy
 
 from connector.net import NetworkSettings
 from connector.providers.http import Answer, VendorHttp

@@ -6,7 +6,7 @@ from itertools import product
 
 import httpx
 import pytest
-from vendor_stage import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, Vendors, VendorStage, answering
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel
@@ -19,14 +19,14 @@ NOT_ENDED = TaskReport(False, {})
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def told(vendors: Vendors, body: object, status: int = 200) -> Salesfinity:

@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
-from vendor_stage import Vendors, VendorStage
+from vendor_harness import Vendors, VendorStage
 
 from connector.core.errors import (
     ConfigurationError,
@@ -33,14 +33,14 @@ PAID_REFUSALS = REFUSALS | {404: RefusedError}
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def failing(vendors: Vendors, call: Call) -> ConnectorError:
@@ -49,10 +49,10 @@ def failing(vendors: Vendors, call: Call) -> ConnectorError:
     return caught.value
 
 
-def test_a_definite_refusal_is_said_once_and_never_repeated(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, status in product(CALLS, (400, 402, 404, 409, 422)):
         with subtests.test(call=str(call), status=status):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             if (call.name, status) == ("linkedin", 404):
                 found = call.over(vendors)
@@ -69,11 +69,11 @@ def test_a_definite_refusal_is_said_once_and_never_repeated(stage: VendorStage, 
 
 
 def test_a_refused_key_is_a_setting_at_first_and_a_vendor_that_is_down_later(
-    stage: VendorStage, subtests: pytest.Subtests
+    harness: VendorStage, subtests: pytest.Subtests
 ) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=401)
             first = failing(vendors, call)
             answered_before = call.name == "preview-list"  # the event itself was read by then
@@ -98,19 +98,19 @@ def answered_once(vendors: Vendors, site: str) -> VendorHttp:
     return http
 
 
-def test_403_at_a_free_call_is_a_refused_key(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_403_at_a_free_call_is_a_refused_key(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call in [c for c in FREE if c.name != "preview-list"]:
         with subtests.test(call=str(call)):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=403)
             assert type(failing(vendors, call)) is ConfigurationError
             assert vendors.count(call.site, call.operation) == 1
 
 
-def test_any_other_status_of_a_purchase_is_a_lost_answer(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_any_other_status_of_a_purchase_is_a_lost_answer(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, status in product(PURCHASES, (403, *PASSING, *DEFINITE_FOR_READS, *REDIRECTS)):
         with subtests.test(call=str(call), status=status):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             assert type(failing(vendors, call)) is LostAnswerError
             assert vendors.count(call.site, call.operation) == 1
@@ -118,11 +118,11 @@ def test_any_other_status_of_a_purchase_is_a_lost_answer(stage: VendorStage, sub
 
 
 def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
-    stage: VendorStage, subtests: pytest.Subtests
+    harness: VendorStage, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, DEFINITE_FOR_READS):
         with subtests.test(call=str(call), status=status):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             first = failing(vendors, call)
             answered_before = call.name == "preview-list"
@@ -140,11 +140,11 @@ def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
 
 
 def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
-    stage: VendorStage, subtests: pytest.Subtests
+    harness: VendorStage, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, REDIRECTS):
         with subtests.test(call=str(call), status=status):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             error = failing(vendors, call)
             assert type(error) is (DownError if call.name == "preview-list" else ConfigurationError)
@@ -154,11 +154,11 @@ def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
 
 
 def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
-    stage: VendorStage, subtests: pytest.Subtests
+    harness: VendorStage, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, PASSING):
         with subtests.test(call=str(call), status=status):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             error = failing(vendors, call)
             assert type(error) is call.without_answer
@@ -179,10 +179,10 @@ BAD_ANSWERS: list[tuple[str, dict[str, object]]] = [
 ]
 
 
-def test_a_free_call_recovers_from_one_bad_answer(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_free_call_recovers_from_one_bad_answer(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, (action, params) in product(FREE, BAD_ANSWERS):
         with subtests.test(call=str(call), action=action, params=params):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.start_tasks()
             vendors.arm(call.site, call.operation, action, **params)
             call.over(vendors)
@@ -203,11 +203,11 @@ UNREADABLE: list[tuple[str, bool]] = [
 
 
 def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
-    stage: VendorStage, subtests: pytest.Subtests
+    harness: VendorStage, subtests: pytest.Subtests
 ) -> None:
     for call, (action, effect) in product(PURCHASES, UNREADABLE):
         with subtests.test(call=str(call), action=action, effect=effect):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, action)
             assert type(failing(vendors, call)) is LostAnswerError
             vendors.sim.clock.advance(3600)
@@ -217,10 +217,10 @@ def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
             assert vendors.slept == []
 
 
-def test_an_error_inside_a_good_status_is_no_success(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_an_error_inside_a_good_status_is_no_success(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call in [c for c in CALLS if c.site == "lensmor"]:
         with subtests.test(call=str(call)):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "error_in_2xx")
             assert type(failing(vendors, call)) is call.without_answer
             assert vendors.count(call.site, call.operation) == (1 if call.kind == PAID else READ_ATTEMPTS)
@@ -262,10 +262,10 @@ WAITS: list[tuple[object, float]] = [
 ]
 
 
-def test_too_many_requests_at_a_purchase(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_too_many_requests_at_a_purchase(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, (told, expected) in product(PURCHASES, WAITS):
         with subtests.test(call=str(call), told=told, expected=expected):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             params = {} if told is None else {"retry_after": told}
             vendors.arm(call.site, call.operation, "status", status=429, **params)
             error = failing(vendors, call)
@@ -276,10 +276,10 @@ def test_too_many_requests_at_a_purchase(stage: VendorStage, subtests: pytest.Su
             assert vendors.count(call.site, call.operation) == 1
 
 
-def test_too_many_requests_at_a_free_call(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_too_many_requests_at_a_free_call(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call in FREE:
         with subtests.test(call=str(call)):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             vendors.arm_forever(call.site, call.operation, "status", status=429, retry_after=33)
             assert type(failing(vendors, call)) is DownError
             assert vendors.count(call.site, call.operation) == READ_ATTEMPTS
@@ -287,10 +287,10 @@ def test_too_many_requests_at_a_free_call(stage: VendorStage, subtests: pytest.S
             assert vendors.pace.pauses == [33.0] * READ_ATTEMPTS
 
 
-def test_a_vendor_behind_a_closed_port(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_vendor_behind_a_closed_port(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
-            vendors = stage.fresh()
+            vendors = harness.fresh()
             with socket.socket() as reserved:
                 reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
                 http = vendors.http(call.site, url=f"http://127.0.0.1:{reserved.getsockname()[1]}")

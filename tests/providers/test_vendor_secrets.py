@@ -7,7 +7,7 @@ from itertools import product
 import httpx
 import pytest
 from vendor_calls import CALLS, Call
-from vendor_stage import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, Vendors, VendorStage, answering
 
 from connector.core.errors import ConnectorError
 
@@ -25,14 +25,14 @@ SECRETS = (KEY, EMAIL, PHONE, PHONE.replace(" ", ""), NAME, ADA, "no credits for
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[VendorStage]:
-    with VendorStage() as stage:
-        yield stage
+def harness() -> Iterator[VendorStage]:
+    with VendorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def vendors(stage: VendorStage) -> Vendors:
-    return stage.fresh()
+def vendors(harness: VendorStage) -> Vendors:
+    return harness.fresh()
 
 
 def cut_off(request: httpx.Request) -> httpx.Response:
@@ -81,10 +81,10 @@ def say_nothing_private(vendors: Vendors, call: Call, answer: str) -> None:
     assert leaks("".join(ours)) == []
 
 
-def test_an_error_tells_nothing_that_is_private(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_an_error_tells_nothing_that_is_private(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, answer in product(CALLS, ANSWERS):
         with subtests.test(call=str(call), answer=answer):
-            say_nothing_private(stage.fresh(), call, answer)
+            say_nothing_private(harness.fresh(), call, answer)
 
 
 WRONG_VALUES: tuple[dict[str, object], ...] = (
@@ -99,10 +99,10 @@ def quote_nothing(vendors: Vendors, call: Call, body: dict[str, object]) -> None
     assert error is None or leaks(str(error)) == []
 
 
-def test_values_of_wrong_kinds_are_not_quoted(stage: VendorStage, subtests: pytest.Subtests) -> None:
+def test_values_of_wrong_kinds_are_not_quoted(harness: VendorStage, subtests: pytest.Subtests) -> None:
     for call, body in product(CALLS, WRONG_VALUES):
         with subtests.test(call=str(call), body=body):
-            quote_nothing(stage.fresh(), call, body)
+            quote_nothing(harness.fresh(), call, body)
 
 
 def test_a_trace_id_is_told_when_it_is_one(vendors: Vendors) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vendor_stage import ADA, Vendors
+from vendor_harness import ADA, Vendors
 
 from connector.core.errors import ConnectorError, DownError, LostAnswerError
 from connector.core.model import Channel

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
-from ledger_shelf import open_ledger_at
-from server_stage import SECRET, TOKEN, House, Street, copied
+from ledger_harness import open_ledger_at
+from server_harness import SECRET, TOKEN, ServerHarness, Street, copied
 
 from connector.server.site import Secrets
 
@@ -31,7 +31,7 @@ def blank_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def house(street: Street, blank_ledger: Path, tmp_path: Path) -> Iterator[House]:
-    made = House(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
+def server(street: Street, blank_ledger: Path, tmp_path: Path) -> Iterator[ServerHarness]:
+    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
     yield made
     made.ledger.close()

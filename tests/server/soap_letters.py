@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from server_stage import ORG, lead
+from server_harness import ORG, lead
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 OUT = "http://soap.sforce.com/2005/09/outbound"

@@ -4,7 +4,7 @@ import socket
 import time
 
 import pytest
-from server_stage import ASK, BEARER, House, Street, drained, soon
+from server_harness import ASK, BEARER, ServerHarness, Street, drained, soon
 
 from connector.server import listen
 
@@ -30,16 +30,16 @@ def answer(connection: socket.socket) -> bytes:
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("sent", [b"", b"GET", HEAD, HEAD + b"X-Long: "])
-def test_a_connection_without_a_complete_head_is_closed(house: House, sent: bytes) -> None:
+def test_a_connection_without_a_complete_head_is_closed(server: ServerHarness, sent: bytes) -> None:
     began = time.monotonic()
-    assert house.street.exchange(sent) == b""
+    assert server.street.exchange(sent) == b""
     assert PATIENCE_S * 0.9 < time.monotonic() - began < PATIENCE_S + 2
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_head_that_drips_is_closed_too(house: House) -> None:
+def test_a_head_that_drips_is_closed_too(server: ServerHarness) -> None:
     began = time.monotonic()
-    with house.street.connect() as connection:
+    with server.street.connect() as connection:
         connection.settimeout(0.05)
         for byte in HEAD * 20:
             try:
@@ -54,8 +54,8 @@ def test_a_head_that_drips_is_closed_too(house: House) -> None:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_second_head_without_an_end_is_closed(house: House) -> None:
-    with house.street.connect() as connection:
+def test_a_second_head_without_an_end_is_closed(server: ServerHarness) -> None:
+    with server.street.connect() as connection:
         connection.sendall(HEAD + b"\r\n")
         assert answer(connection).startswith(b"HTTP/1.1 200 ")
         connection.sendall(HEAD)
@@ -65,8 +65,8 @@ def test_a_second_head_without_an_end_is_closed(house: House) -> None:
 
 
 @pytest.mark.usefixtures("_impatient")
-def test_a_busy_connection_is_never_closed_between_two_requests(house: House) -> None:
-    with house.street.connect() as connection:
+def test_a_busy_connection_is_never_closed_between_two_requests(server: ServerHarness) -> None:
+    with server.street.connect() as connection:
         end = time.monotonic() + 4 * PATIENCE_S
         while time.monotonic() < end:
             connection.sendall(HEAD)  # half of a head is under way whenever an older count would end
@@ -76,9 +76,9 @@ def test_a_busy_connection_is_never_closed_between_two_requests(house: House) ->
 
 
 @pytest.mark.parametrize("sent", [HEAD + b"X-Long: ", b"GET /"])
-def test_a_head_without_an_end_is_cut_off(house: House, sent: bytes) -> None:
+def test_a_head_without_an_end_is_cut_off(server: ServerHarness, sent: bytes) -> None:
     began = time.monotonic()
-    with house.street.connect() as connection:
+    with server.street.connect() as connection:
         with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012 it takes several
             connection.sendall(sent)
             for _ in range(1000):
@@ -87,33 +87,33 @@ def test_a_head_without_an_end_is_cut_off(house: House, sent: bytes) -> None:
     assert time.monotonic() - began < 3
 
 
-def test_a_head_of_a_fair_size_is_read(house: House) -> None:
-    assert house.client.get("/healthz", headers={"X-Long": "x" * 30_000}).status_code == 200
+def test_a_head_of_a_fair_size_is_read(server: ServerHarness) -> None:
+    assert server.client.get("/healthz", headers={"X-Long": "x" * 30_000}).status_code == 200
 
 
-def test_a_large_body_after_a_refusal_still_lets_the_refusal_be_read(house: House) -> None:
-    response = house.client.post(ASK, content=b" " * 2_000_000, headers={"Content-Type": "application/json"})
+def test_a_large_body_after_a_refusal_still_lets_the_refusal_be_read(server: ServerHarness) -> None:
+    response = server.client.post(ASK, content=b" " * 2_000_000, headers={"Content-Type": "application/json"})
     assert response.status_code == 401
 
 
-def test_a_sender_that_hangs_up_is_no_fault_of_ours(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sender_that_hangs_up_is_no_fault_of_ours(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     head = f"POST {ASK} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {BEARER['Authorization']}\r\n"
-    with house.street.connect() as connection:
+    with server.street.connect() as connection:
         connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
     assert soon(lambda: any(record.name == "connector.http" for record in caplog.records))
     assert [getattr(record, "status", None) for record in caplog.records if record.name == "connector.http"] == [400]
     assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
 
 
-def test_what_is_not_http_is_refused(street: Street, house: House) -> None:
-    del house
+def test_what_is_not_http_is_refused(street: Street, server: ServerHarness) -> None:
+    del server
     for sent in (b"\x16\x03\x01\x02\x00\x01\x00", b"HELO example.com\r\n\r\n", b"GET /healthz\x00 HTTP/1.1\r\n\r\n"):
         assert street.exchange(sent).startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_upgrade_to_a_web_socket_is_an_ordinary_request(house: House) -> None:
+def test_an_upgrade_to_a_web_socket_is_an_ordinary_request(server: ServerHarness) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    with house.street.connect() as connection:
+    with server.street.connect() as connection:
         connection.sendall(HEAD + upgrade + b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
         assert answer(connection).startswith(b"HTTP/1.1 200 ")

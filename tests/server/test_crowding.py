@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_stage import SECRET, TOKEN, House, Street, copied, soon
+from server_harness import SECRET, TOKEN, ServerHarness, Street, copied, soon
 
 from connector.server import crowd, listen
 from connector.server.crowd import Crowd, address_of
@@ -23,22 +23,24 @@ ANOTHER = "127.0.0.2"
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, blank_ledger: Path, tmp_path: Path) -> Iterator[House]:
+def small(monkeypatch: pytest.MonkeyPatch, blank_ledger: Path, tmp_path: Path) -> Iterator[ServerHarness]:
     """A server with small limits."""
     monkeypatch.setattr(crowd, "MOST_WAITING_ON_LOOPBACK", 5)
     monkeypatch.setattr(crowd, "MOST_WAITING", 8)
     monkeypatch.setattr(listen, "MOST_CONNECTIONS", 12)
     street = Street()
-    made = House(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
+    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
     yield made
     street.close()
     made.ledger.close()
 
 
-def opened(house: House, count: int, sent: bytes, held: contextlib.ExitStack, address: str) -> list[socket.socket]:
+def opened(
+    server: ServerHarness, count: int, sent: bytes, held: contextlib.ExitStack, address: str
+) -> list[socket.socket]:
     made: list[socket.socket] = []
     for _ in range(count):
-        one = socket.create_connection(("127.0.0.1", house.street.port), timeout=20, source_address=(address, 0))
+        one = socket.create_connection(("127.0.0.1", server.street.port), timeout=20, source_address=(address, 0))
         made.append(held.enter_context(one))
         one.sendall(sent)
     return made
@@ -54,15 +56,15 @@ def is_open(connection: socket.socket) -> bool:
         return False
 
 
-def health(house: House, address: str) -> int:
+def health(server: ServerHarness, address: str) -> int:
     """What a monitor at an address is answered."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=20) as client:
-        return client.get(f"http://127.0.0.1:{house.street.port}/healthz").status_code
+        return client.get(f"http://127.0.0.1:{server.street.port}/healthz").status_code
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", HEAD, BODY, BODY + b"{"], ids=["idle", "word", "head", "body", "slow"])
 @pytest.mark.parametrize("asks", [ANOTHER, "127.0.0.1"])
-def test_one_address_does_not_lock_out_others_nor_itself(small: House, sent: bytes, asks: str) -> None:
+def test_one_address_does_not_lock_out_others_nor_itself(small: ServerHarness, sent: bytes, asks: str) -> None:
     with contextlib.ExitStack() as held:
         flood = opened(small, 40, sent, held, "127.0.0.1")
         assert soon(lambda: sum(map(is_open, flood)) <= 5)
@@ -71,7 +73,7 @@ def test_one_address_does_not_lock_out_others_nor_itself(small: House, sent: byt
         assert not is_open(flood[0])
 
 
-def test_a_quiet_connection_stays_while_another_address_floods(small: House) -> None:
+def test_a_quiet_connection_stays_while_another_address_floods(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (quiet,) = opened(small, 1, HEAD, held, ANOTHER)
         flood = opened(small, 40, b"", held, "127.0.0.1")
@@ -81,14 +83,14 @@ def test_a_quiet_connection_stays_while_another_address_floods(small: House) -> 
         assert quiet.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_many_addresses_together_have_a_limit_too(small: House) -> None:
+def test_many_addresses_together_have_a_limit_too(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         flood = [one for number in range(3, 43) for one in opened(small, 1, b"", held, f"127.0.0.{number}")]
         assert soon(lambda: sum(map(is_open, flood)) <= 8)
         assert health(small, ANOTHER) == 200
 
 
-def test_dripping_does_not_make_a_wait_young_again(small: House) -> None:
+def test_dripping_does_not_make_a_wait_young_again(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (first,) = opened(small, 1, b"", held, "127.0.0.1")
         rest = opened(small, 4, b"", held, "127.0.0.1")
@@ -99,7 +101,7 @@ def test_dripping_does_not_make_a_wait_young_again(small: House) -> None:
         assert all(map(is_open, rest))
 
 
-def test_a_request_that_is_being_answered_does_not_wait(small: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_is_being_answered_does_not_wait(small: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is not closed, however many others its address opens meanwhile."""
     go = threading.Event()
     monkeypatch.setattr(small.intake, "is_ready", lambda: go.wait(20))
@@ -112,7 +114,7 @@ def test_a_request_that_is_being_answered_does_not_wait(small: House, monkeypatc
         assert asking.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_kept_connection_is_used_again_after_others_came_and_went(small: House) -> None:
+def test_a_kept_connection_is_used_again_after_others_came_and_went(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (mine,) = opened(small, 1, b"", held, "127.0.0.1")
         for _ in range(20):

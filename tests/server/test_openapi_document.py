@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import sqlalchemy as sa
 from openapi_spec_validator import OpenAPIV30SpecValidator
-from server_stage import ASK, BEARER, PUBLIC_URL, VERSION, House, lead
+from server_harness import ASK, BEARER, PUBLIC_URL, VERSION, ServerHarness, lead
 
 from connector.core.model import RECORD_OUTCOMES
 from connector.server import openapi
@@ -41,8 +41,8 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[
             yield path, method, operation
 
 
-def test_the_server_shows_it_to_everybody(house: House, document: dict[str, Any]) -> None:
-    response = house.client.get("/openapi.json")
+def test_the_server_shows_it_to_everybody(server: ServerHarness, document: dict[str, Any]) -> None:
+    response = server.client.get("/openapi.json")
     assert response.status_code == 200
     assert response.json() == document
     assert document["info"]["version"] == VERSION
@@ -118,24 +118,24 @@ def judge(document: Mapping[str, Any], path: str, method: str, response: httpx.R
     assert response.headers["content-type"] == "application/json"
 
 
-def test_real_answers_have_the_form_that_is_written(house: House, document: dict[str, Any]) -> None:
+def test_real_answers_have_the_form_that_is_written(server: ServerHarness, document: dict[str, Any]) -> None:
     typed = {**BEARER, "Content-Type": "application/json"}
     asked = {
-        202: house.ask(lead(1), request_id="flow-1"),
-        400: house.ask("no id"),
-        401: house.client.post(ASK, json={}),
-        409: house.ask(lead(2), request_id="flow-1"),
-        413: house.client.post(ASK, content=b" " * 200_000, headers=typed),
-        415: house.client.post(ASK, content=b"{}", headers=BEARER),
+        202: server.ask(lead(1), request_id="flow-1"),
+        400: server.ask("no id"),
+        401: server.client.post(ASK, json={}),
+        409: server.ask(lead(2), request_id="flow-1"),
+        413: server.client.post(ASK, content=b" " * 200_000, headers=typed),
+        415: server.client.post(ASK, content=b"{}", headers=BEARER),
     }
-    house.execute(sa.update(t.ask).values(state="done", outcome="skipped", reason="opted out (HasOptedOutOfEmail)"))
-    looked = {200: house.look("flow-1"), 404: house.look("flow-2"), 401: house.client.get(f"{ASK}/flow-1")}
+    server.execute(sa.update(t.ask).values(state="done", outcome="skipped", reason="opted out (HasOptedOutOfEmail)"))
+    looked = {200: server.look("flow-1"), 404: server.look("flow-2"), 401: server.client.get(f"{ASK}/flow-1")}
     assert looked[200].json()["reasons"] == [
         {"outcome": "skipped", "reason": "opted out (HasOptedOutOfEmail)", "count": 1}
     ]
-    house.ledger.close()
-    house.path.write_bytes(b"no ledger any more" * 1000)
-    asked[503], looked[503] = house.ask(lead(1)), house.look("flow-1")
+    server.ledger.close()
+    server.path.write_bytes(b"no ledger any more" * 1000)
+    asked[503], looked[503] = server.ask(lead(1)), server.look("flow-1")
     for path, method, answers in ((ASK, "post", asked), (f"{ASK}/{{request_id}}", "get", looked)):
         for status, response in answers.items():
             assert response.status_code == status
@@ -156,8 +156,8 @@ def test_real_answers_have_the_form_that_is_written(house: House, document: dict
     ],
 )
 def test_the_form_of_a_request_is_the_one_that_is_taken(
-    house: House, document: dict[str, Any], body: dict[str, object], is_valid: bool
+    server: ServerHarness, document: dict[str, Any], body: dict[str, object], is_valid: bool
 ) -> None:
     schema = document["components"]["schemas"]["EnrichmentRequest"]
     assert jsonschema.Draft4Validator(schema).is_valid(body) is is_valid
-    assert house.ask_for(body).status_code == (202 if is_valid else 400)
+    assert server.ask_for(body).status_code == (202 if is_valid else 400)

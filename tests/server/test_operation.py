@@ -7,10 +7,10 @@ import httpx
 import pytest
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
-from ledger_shelf import START, Shelf
+from ledger_harness import START, LedgerHarness
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from server_stage import ASK, BEARER, MESSAGES, SECRET, TOKEN, House, error_of, lead, soon
+from server_harness import ASK, BEARER, MESSAGES, SECRET, TOKEN, ServerHarness, error_of, lead, soon
 from soap_letters import letter, note
 
 from connector.store import tables as t
@@ -29,22 +29,22 @@ ROUTES = {
 }
 
 
-def lose(house: House) -> None:
+def lose(server: ServerHarness) -> None:
     """The ledger's database is another, empty one: its file was lost."""
-    house.ledger.close()
-    for path in house.path.parent.glob("connector.db*"):
+    server.ledger.close()
+    for path in server.path.parent.glob("connector.db*"):
         path.unlink()
 
 
-def test_the_process_is_alive_whatever_became_of_the_ledger(house: House) -> None:
-    lose(house)
-    house.alive = False
-    response = house.client.get("/healthz")
+def test_the_process_is_alive_whatever_became_of_the_ledger(server: ServerHarness) -> None:
+    lose(server)
+    server.alive = False
+    response = server.client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-def test_it_is_ready_while_the_ledger_answers_and_the_driver_works(house: House) -> None:
-    response = house.client.get("/readyz")
+def test_it_is_ready_while_the_ledger_answers_and_the_driver_works(server: ServerHarness) -> None:
+    response = server.client.get("/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "ready"})
 
 
@@ -52,87 +52,89 @@ def is_not_ready(response: httpx.Response) -> bool:
     return (response.status_code, response.json()) == (503, {"status": "not ready"})
 
 
-def test_it_is_not_ready_without_its_driver(house: House) -> None:
-    house.alive = False
-    assert is_not_ready(house.client.get("/readyz"))
-    house.alive = True
-    assert house.client.get("/readyz").status_code == 200
+def test_it_is_not_ready_without_its_driver(server: ServerHarness) -> None:
+    server.alive = False
+    assert is_not_ready(server.client.get("/readyz"))
+    server.alive = True
+    assert server.client.get("/readyz").status_code == 200
 
 
-def test_it_is_not_ready_without_its_ledger(house: House) -> None:
-    lose(house)
-    assert is_not_ready(house.client.get("/readyz"))
+def test_it_is_not_ready_without_its_ledger(server: ServerHarness) -> None:
+    lose(server)
+    assert is_not_ready(server.client.get("/readyz"))
 
 
-def test_a_ledger_that_is_no_ledger_is_not_ready(house: House) -> None:
-    house.ledger.close()
-    house.path.write_bytes(b"Zebra7Quagga" * 1000)
-    assert is_not_ready(house.client.get("/readyz"))
+def test_a_ledger_that_is_no_ledger_is_not_ready(server: ServerHarness) -> None:
+    server.ledger.close()
+    server.path.write_bytes(b"Zebra7Quagga" * 1000)
+    assert is_not_ready(server.client.get("/readyz"))
 
 
-def test_head_requests_are_answered_without_a_body(house: House) -> None:
+def test_head_requests_are_answered_without_a_body(server: ServerHarness) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
-        response = house.client.head(path)
+        response = server.client.head(path)
         assert (response.status_code, response.content) == (200, b"")
 
 
 # -- figures ----------------------------------------------------------------------------------------------------
 
 
-def families(house: House) -> dict[str, Metric]:
-    response = house.client.get("/metrics")
+def families(server: ServerHarness) -> dict[str, Metric]:
+    response = server.client.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     return {found.name: found for found in text_string_to_metric_families(response.text)}
 
 
-def samples(house: House, name: str) -> dict[tuple[str, ...], float]:
+def samples(server: ServerHarness, name: str) -> dict[tuple[str, ...], float]:
     """Values by their labels."""
-    return {tuple(one.labels.values()): one.value for one in families(house)[name].samples if one.name.startswith(name)}
+    return {
+        tuple(one.labels.values()): one.value for one in families(server)[name].samples if one.name.startswith(name)
+    }
 
 
-def answered(house: House) -> dict[tuple[str, str], float]:
-    found = families(house)["connector_http_requests"].samples
+def answered(server: ServerHarness) -> dict[tuple[str, str], float]:
+    found = families(server)["connector_http_requests"].samples
     return {(one.labels["route"], one.labels["status"]): one.value for one in found if one.name.endswith("_total")}
 
 
-def test_an_empty_ledger_has_figures(house: House) -> None:
-    found = families(house)
+def test_an_empty_ledger_has_figures(server: ServerHarness) -> None:
+    found = families(server)
     assert found["connector_open_records"].samples[0].value == 0
     assert found["connector_requested_records"].samples == []
     assert found["connector_last_run_started_timestamp_seconds"].samples == []
 
 
-def test_figures_tell_of_requests_unlocks_and_credits(house: House) -> None:
-    house.ask(lead(1), lead(2), request_id="flow-1")
-    house.execute(sa.update(t.ask).where(t.ask.c.id == 1).values(state="done", outcome="delivered"))
-    shelf = Shelf(house.ledger)
-    shelf.plan("70011", "70012")
-    batch = shelf.batch()
-    shelf.accept(batch)
-    shelf.settle(batch.unlocks["70011"])
-    assert samples(house, "connector_requested_records") == {("done",): 1, ("waiting",): 1}
-    assert samples(house, "connector_open_unlocks") == {("lensmor", "submitted"): 1}
-    assert samples(house, "connector_open_records") == {(): 2}
-    assert samples(house, "connector_credits_held") == {("lensmor",): 15}
-    assert samples(house, "connector_credits_charged") == {("lensmor",): 15}
+def test_figures_tell_of_requests_unlocks_and_credits(server: ServerHarness) -> None:
+    server.ask(lead(1), lead(2), request_id="flow-1")
+    server.execute(sa.update(t.ask).where(t.ask.c.id == 1).values(state="done", outcome="delivered"))
+    stored = LedgerHarness(server.ledger)
+    stored.plan("70011", "70012")
+    batch = stored.batch()
+    stored.accept(batch)
+    stored.settle(batch.unlocks["70011"])
+    assert samples(server, "connector_requested_records") == {("done",): 1, ("waiting",): 1}
+    assert samples(server, "connector_open_unlocks") == {("lensmor", "submitted"): 1}
+    assert samples(server, "connector_open_records") == {(): 2}
+    assert samples(server, "connector_credits_held") == {("lensmor",): 15}
+    assert samples(server, "connector_credits_charged") == {("lensmor",): 15}
 
 
-def test_the_last_run_is_told_by_its_beginning(house: House) -> None:
-    house.ledger.runs.start("sync", ["lead"], START)
-    assert samples(house, "connector_last_run_started_timestamp_seconds") == {(): START.timestamp()}
+def test_the_last_run_is_told_by_its_beginning(server: ServerHarness) -> None:
+    server.ledger.runs.start("sync", ["lead"], START)
+    assert samples(server, "connector_last_run_started_timestamp_seconds") == {(): START.timestamp()}
 
 
-def test_requests_are_counted_by_the_template_of_their_route(house: House) -> None:
-    house.ask(lead(1), request_id="flow-1")
-    house.ask(lead(2), request_id="flow-1")
-    house.look("flow-1")
-    house.look("Zebra7Quagga")
-    house.send(letter(note(1)))
-    house.send(letter(note(1)), "Zebra7Quagga")
-    house.call_back("Zebra7Quagga", {})
-    house.client.get("/Zebra7Quagga?Zebra7Quagga")
-    house.client.put(ASK)
+def test_requests_are_counted_by_the_template_of_their_route(server: ServerHarness) -> None:
+    server.ask(lead(1), request_id="flow-1")
+    server.ask(lead(2), request_id="flow-1")
+    server.look("flow-1")
+    server.look("Zebra7Quagga")
+    server.send(letter(note(1)))
+    server.send(letter(note(1)), "Zebra7Quagga")
+    server.call_back("Zebra7Quagga", {})
+    server.client.get("/Zebra7Quagga?Zebra7Quagga")
+    server.client.put(ASK)
     expected = {
         ("/v1/enrichments", "202"): 1,
         ("/v1/enrichments", "409"): 1,
@@ -144,42 +146,42 @@ def test_requests_are_counted_by_the_template_of_their_route(house: House) -> No
         ("/v1/callbacks/salesfinity/{address}", "404"): 1,
         ("other", "404"): 1,
     }
-    assert soon(lambda: expected.items() <= answered(house).items())
+    assert soon(lambda: expected.items() <= answered(server).items())
 
 
-def labels(house: House) -> Iterator[tuple[str, str]]:
-    for family in families(house).values():
+def labels(server: ServerHarness) -> Iterator[tuple[str, str]]:
+    for family in families(server).values():
         for sample in family.samples:
             yield from sample.labels.items()
 
 
-def test_labels_hold_no_path_no_id_and_no_secret(house: House) -> None:
-    house.ask(lead(1), request_id="flow-1")
-    house.look("flow-1")
-    house.send(letter(note(1)))
-    house.call_back(house.ledger.seal.address("no-such-attempt"), {"_id": "66f0c0ffee"})
-    house.client.get("/a/path/of/nobody")
-    assert soon(lambda: ("route", "other") in set(labels(house)))
-    text = house.client.get("/metrics").text
+def test_labels_hold_no_path_no_id_and_no_secret(server: ServerHarness) -> None:
+    server.ask(lead(1), request_id="flow-1")
+    server.look("flow-1")
+    server.send(letter(note(1)))
+    server.call_back(server.ledger.seal.address("no-such-attempt"), {"_id": "66f0c0ffee"})
+    server.client.get("/a/path/of/nobody")
+    assert soon(lambda: ("route", "other") in set(labels(server)))
+    text = server.client.get("/metrics").text
     for word in (TOKEN, SECRET, lead(1), lead(1)[:15], "flow-1", "no-such-attempt", "66f0c0ffee", "nobody", "04l"):
         assert word not in text
-    routes = {value for name, value in labels(house) if name == "route"}
+    routes = {value for name, value in labels(server) if name == "route"}
     assert routes <= ROUTES
-    others = {(name, value) for name, value in labels(house) if name not in {"route", "le"}}
+    others = {(name, value) for name, value in labels(server) if name not in {"route", "le"}}
     assert all(re.fullmatch(r"[a-z_]+|[0-9]{3}", value) for _, value in others), others
 
 
-def test_figures_without_a_ledger_are_refused(house: House) -> None:
-    lose(house)
-    assert error_of(house.client.get("/metrics"), 503) == "nothing could be stored; send it again"
+def test_figures_without_a_ledger_are_refused(server: ServerHarness) -> None:
+    lose(server)
+    assert error_of(server.client.get("/metrics"), 503) == "nothing could be stored; send it again"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
-def test_operation_needs_no_login_and_takes_only_get(house: House, path: str) -> None:
-    assert house.client.get(path).status_code == 200
-    error_of(house.client.post(path, headers=BEARER), 405)
+def test_operation_needs_no_login_and_takes_only_get(server: ServerHarness, path: str) -> None:
+    assert server.client.get(path).status_code == 200
+    error_of(server.client.post(path, headers=BEARER), 405)
 
 
-def test_unknown_routes_are_told_in_json(house: House) -> None:
+def test_unknown_routes_are_told_in_json(server: ServerHarness) -> None:
     for path in ("/", "/v1", "/v1/", MESSAGES, "/v1/callbacks/salesfinity", "/metrics/x", "//healthz", "/docs"):
-        assert error_of(house.client.get(f"{house.client.base_url}{path}"), 404) == "not found"
+        assert error_of(server.client.get(f"{server.client.base_url}{path}"), 404) == "not found"

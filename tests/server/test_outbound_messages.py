@@ -8,7 +8,7 @@ from xml.etree.ElementTree import fromstring
 import httpx
 import pytest
 import sqlalchemy as sa
-from server_stage import MESSAGES, ORG, SECRET, TOKEN, House, Street, copied, error_of, lead, seen
+from server_harness import MESSAGES, ORG, SECRET, TOKEN, ServerHarness, Street, copied, error_of, lead, seen
 from soap_letters import DECLARED, OUT, SOAP, letter, letter_about, note, with_type
 
 from connector.server import messages
@@ -39,73 +39,73 @@ def leads(*numbers: int) -> list[tuple[str, str]]:
     return [("lead", lead(number)) for number in numbers]
 
 
-def test_a_message_is_stored_and_acknowledged(house: House) -> None:
-    assert is_acknowledged(house.send(letter(note(1), note(2))))
-    assert house.asked() == leads(1, 2)
-    assert house.wakes == 1
+def test_a_message_is_stored_and_acknowledged(server: ServerHarness) -> None:
+    assert is_acknowledged(server.send(letter(note(1), note(2))))
+    assert server.asked() == leads(1, 2)
+    assert server.wakes == 1
 
 
-def test_a_message_is_stored_before_it_is_acknowledged(house: House) -> None:
-    house.execute(sa.text("CREATE TRIGGER full BEFORE INSERT ON ask BEGIN SELECT RAISE(ABORT, 'Zebra7Quagga'); END"))
-    assert error_of(house.send(letter(note(1))), 503) == "nothing could be stored; send it again"
-    house.execute(sa.text("DROP TRIGGER full"))
-    assert house.rows(t.request) == []  # nor would the message, sent again, be taken for a repeat
-    assert is_acknowledged(house.send(letter(note(1))))
-    assert house.asked() == leads(1)
+def test_a_message_is_stored_before_it_is_acknowledged(server: ServerHarness) -> None:
+    server.execute(sa.text("CREATE TRIGGER full BEFORE INSERT ON ask BEGIN SELECT RAISE(ABORT, 'Zebra7Quagga'); END"))
+    assert error_of(server.send(letter(note(1))), 503) == "nothing could be stored; send it again"
+    server.execute(sa.text("DROP TRIGGER full"))
+    assert server.rows(t.request) == []  # nor would the message, sent again, be taken for a repeat
+    assert is_acknowledged(server.send(letter(note(1))))
+    assert server.asked() == leads(1)
 
 
-def test_a_hundred_notifications_are_taken_and_one_more_is_refused(house: House) -> None:
-    assert error_of(house.send(letter_about(range(101))), 400) == NO_MESSAGE
-    assert house.asked() == []
-    assert is_acknowledged(house.send(letter_about(range(100))))
-    assert house.asked() == leads(*range(100))
+def test_a_hundred_notifications_are_taken_and_one_more_is_refused(server: ServerHarness) -> None:
+    assert error_of(server.send(letter_about(range(101))), 400) == NO_MESSAGE
+    assert server.asked() == []
+    assert is_acknowledged(server.send(letter_about(range(100))))
+    assert server.asked() == leads(*range(100))
 
 
-def test_repeats_in_any_order_and_number_are_stored_once(house: House) -> None:
+def test_repeats_in_any_order_and_number_are_stored_once(server: ServerHarness) -> None:
     for numbers in itertools.chain([(1, 2, 3)], itertools.permutations((1, 2, 3), 2), [(3, 2, 1), (1, 1, 1)]):
-        assert is_acknowledged(house.send(letter_about(numbers)))
-    assert house.asked() == leads(1, 2, 3)
-    assert house.wakes == 1
-    assert is_acknowledged(house.send(letter_about((2, 4))))
-    assert house.asked() == leads(1, 2, 3, 4)
+        assert is_acknowledged(server.send(letter_about(numbers)))
+    assert server.asked() == leads(1, 2, 3)
+    assert server.wakes == 1
+    assert is_acknowledged(server.send(letter_about((2, 4))))
+    assert server.asked() == leads(1, 2, 3, 4)
 
 
-def test_notifications_are_stored_in_one_order_however_they_came(house: House) -> None:
+def test_notifications_are_stored_in_one_order_however_they_came(server: ServerHarness) -> None:
     # On PostgreSQL two messages that store the same notifications in two orders would wait for each other.
-    assert is_acknowledged(house.send(letter_about((3, 1, 2))))
-    assert house.asked() == leads(1, 2, 3)
+    assert is_acknowledged(server.send(letter_about((3, 1, 2))))
+    assert server.asked() == leads(1, 2, 3)
 
 
-def test_a_notification_is_the_same_with_15_and_18_characters(house: House) -> None:
-    house.send(letter(note(1, notification_id="04l000000000009AAA")))
-    house.send(letter(note(1, notification_id="04l000000000009")))
-    assert house.asked() == leads(1)
+def test_a_notification_is_the_same_with_15_and_18_characters(server: ServerHarness) -> None:
+    server.send(letter(note(1, notification_id="04l000000000009AAA")))
+    server.send(letter(note(1, notification_id="04l000000000009")))
+    assert server.asked() == leads(1)
 
 
-def test_one_record_in_two_notifications_is_asked_for_twice(house: House) -> None:
-    house.send(letter(note(1), note(2, record_id=lead(1))))
-    assert house.asked() == leads(1, 1)
+def test_one_record_in_two_notifications_is_asked_for_twice(server: ServerHarness) -> None:
+    server.send(letter(note(1), note(2, record_id=lead(1))))
+    assert server.asked() == leads(1, 1)
 
 
 @pytest.mark.parametrize("org", [ORG, ORG[:15], f" {ORG}\n"])
-def test_the_org_may_be_named_with_15_or_18_characters(house: House, org: str) -> None:
-    assert is_acknowledged(house.send(letter(note(1, record_id="00Q000000000001"), org=org)))
-    assert house.asked() == leads(1)
+def test_the_org_may_be_named_with_15_or_18_characters(server: ServerHarness, org: str) -> None:
+    assert is_acknowledged(server.send(letter(note(1, record_id="00Q000000000001"), org=org)))
+    assert server.asked() == leads(1)
 
 
 @pytest.mark.parametrize("org", [OTHER_ORG, OTHER_ORG[:15], "00d000000000001", "Zebra7Quagga"])
-def test_another_org_is_refused(house: House, org: str) -> None:
-    response = house.send(letter(note(1), org=org))
+def test_another_org_is_refused(server: ServerHarness, org: str) -> None:
+    response = server.send(letter(note(1), org=org))
     assert error_of(response, 400) == "this org is not served here"
     assert org not in response.text
-    assert house.asked() == []
+    assert server.asked() == []
 
 
 def test_without_an_org_of_our_own_every_message_is_refused(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    house = House(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET), org="")
+    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET), org="")
     for org in (ORG, "x"):
-        error_of(house.send(letter(note(1), org=org)), 400)
-    house.ledger.close()
+        error_of(server.send(letter(note(1), org=org)), 400)
+    server.ledger.close()
 
 
 # -- which mapping ----------------------------------------------------------------------------------------------
@@ -114,53 +114,53 @@ MAPPING_WORDS = "no mapping of this object is served here, or several: name one 
 
 
 @pytest.mark.parametrize("query", ["", "?mapping=lead", "?mapping="])
-def test_the_object_tells_the_mapping(house: House, query: str) -> None:
-    assert is_acknowledged(house.send(letter(note(1, kind="sf:lead")), query=query))
-    assert house.asked() == leads(1)
+def test_the_object_tells_the_mapping(server: ServerHarness, query: str) -> None:
+    assert is_acknowledged(server.send(letter(note(1, kind="sf:lead")), query=query))
+    assert server.asked() == leads(1)
 
 
-def test_two_mappings_of_one_object_are_told_apart_by_name(house: House) -> None:
+def test_two_mappings_of_one_object_are_told_apart_by_name(server: ServerHarness) -> None:
     message = letter(note(1, record_id="003000000000001AAA", kind="sf:Contact"))
-    assert error_of(house.send(message), 400) == MAPPING_WORDS
-    assert is_acknowledged(house.send(message, query="?mapping=contact-late"))
-    assert house.asked() == [("contact-late", "003000000000001AAA")]
+    assert error_of(server.send(message), 400) == MAPPING_WORDS
+    assert is_acknowledged(server.send(message, query="?mapping=contact-late"))
+    assert server.asked() == [("contact-late", "003000000000001AAA")]
 
 
 @pytest.mark.parametrize("query", ["?mapping=contact", "?mapping=Zebra7Quagga", "?mapping=lead%00"])
-def test_a_mapping_of_another_object_is_refused(house: House, query: str) -> None:
-    assert error_of(house.send(letter(note(1)), query=query), 400) == MAPPING_WORDS
+def test_a_mapping_of_another_object_is_refused(server: ServerHarness, query: str) -> None:
+    assert error_of(server.send(letter(note(1)), query=query), 400) == MAPPING_WORDS
 
 
-def test_a_message_is_taken_whole_or_not_at_all(house: House) -> None:
-    assert error_of(house.send(letter(note(1), note(2, kind="sf:Account"))), 400) == MAPPING_WORDS
-    assert error_of(house.send(letter(note(1), note(2, record_id="no-id"))), 400) == (
+def test_a_message_is_taken_whole_or_not_at_all(server: ServerHarness) -> None:
+    assert error_of(server.send(letter(note(1), note(2, kind="sf:Account"))), 400) == MAPPING_WORDS
+    assert error_of(server.send(letter(note(1), note(2, record_id="no-id"))), 400) == (
         "a notification has no valid Salesforce id"
     )
-    assert house.asked() == []
+    assert server.asked() == []
 
 
 # -- who may ask ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("secret", ["wrong", SECRET[:-1], SECRET + "x", SECRET.upper(), "%ff", "%00", f"{SECRET}/", ""])
-def test_a_wrong_secret_looks_like_an_unknown_route(house: House, secret: str) -> None:
-    unknown = house.client.post("/v1/salesforce/nothing/here", content=letter(note(1)))
-    assert seen(house.send(letter(note(1)), secret)) == seen(unknown)
-    assert seen(house.send("no xml", secret, content_type="text/plain")) == seen(unknown)
+def test_a_wrong_secret_looks_like_an_unknown_route(server: ServerHarness, secret: str) -> None:
+    unknown = server.client.post("/v1/salesforce/nothing/here", content=letter(note(1)))
+    assert seen(server.send(letter(note(1)), secret)) == seen(unknown)
+    assert seen(server.send("no xml", secret, content_type="text/plain")) == seen(unknown)
     assert error_of(unknown, 404) == "not found"
-    assert house.asked() == []
+    assert server.asked() == []
 
 
 def test_without_a_secret_the_route_does_not_exist(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    house = House(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, None))
+    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, None))
     for secret in (SECRET, "None", "%00"):
-        assert error_of(house.send(letter(note(1)), secret), 404) == "not found"
-    house.ledger.close()
+        assert error_of(server.send(letter(note(1)), secret), 404) == "not found"
+    server.ledger.close()
 
 
-def test_the_token_of_the_trigger_api_opens_nothing_here(house: House) -> None:
+def test_the_token_of_the_trigger_api_opens_nothing_here(server: ServerHarness) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/xml"}
-    response = house.client.post(f"{MESSAGES}{TOKEN}", content=letter(note(1)), headers=headers)
+    response = server.client.post(f"{MESSAGES}{TOKEN}", content=letter(note(1)), headers=headers)
     error_of(response, 404)
 
 
@@ -172,21 +172,21 @@ BILLION = (
 )  # fmt: skip
 
 
-def test_entities_and_document_types_are_refused(house: House, tmp_path: Path) -> None:
+def test_entities_and_document_types_are_refused(server: ServerHarness, tmp_path: Path) -> None:
     file = tmp_path / "id.txt"
     file.write_text(lead(1))
     for definition, used in (
         (f'<!ENTITY e SYSTEM "{file.as_uri()}">', "&e;"),
-        (f'<!ENTITY % e SYSTEM "{house.street.client.base_url}/healthz"> %e;', ""),
+        (f'<!ENTITY % e SYSTEM "{server.street.client.base_url}/healthz"> %e;', ""),
         (f'<!ENTITY e "{lead(1)}">', "&e;"),
         (BILLION, "&j;"),
         ("<!ELEMENT x ANY>", ""),
     ):
         began = time.monotonic()
-        assert error_of(house.send(with_type(definition, used)), 400) == NO_MESSAGE
+        assert error_of(server.send(with_type(definition, used)), 400) == NO_MESSAGE
         assert time.monotonic() - began < 2
-    assert error_of(house.send(f"{DECLARED}<!DOCTYPE x>{letter(note(1), declared='')}"), 400) == NO_MESSAGE
-    assert house.asked() == []
+    assert error_of(server.send(f"{DECLARED}<!DOCTYPE x>{letter(note(1), declared='')}"), 400) == NO_MESSAGE
+    assert server.asked() == []
 
 
 GOOD = letter(note(1))
@@ -223,55 +223,57 @@ GOOD = letter(note(1))
         "<a>" * 50_000 + "</a>" * 50_000,
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_refused_whole(house: House, raw: str) -> None:
-    assert error_of(house.send(raw), 400) == NO_MESSAGE
-    assert house.asked() == []
+def test_what_is_no_message_is_refused_whole(server: ServerHarness, raw: str) -> None:
+    assert error_of(server.send(raw), 400) == NO_MESSAGE
+    assert server.asked() == []
 
 
 @pytest.mark.parametrize(
     ("encoding", "declared"),
     [("utf-16", "UTF-16"), ("utf-8-sig", "UTF-8"), ("latin-1", "ISO-8859-1"), ("ascii", "US-ASCII")],
 )
-def test_other_encodings_are_read_as_declared(house: House, encoding: str, declared: str) -> None:
+def test_other_encodings_are_read_as_declared(server: ServerHarness, encoding: str, declared: str) -> None:
     text = letter(note(1), declared=f'<?xml version="1.0" encoding="{declared}"?>')
-    assert is_acknowledged(house.send(text.encode(encoding)))
-    assert house.asked() == leads(1)
+    assert is_acknowledged(server.send(text.encode(encoding)))
+    assert server.asked() == leads(1)
 
 
 @pytest.mark.parametrize("declared", ["Zebra7", "utf-7", "base64", "idna", "shift_jis", "utf-32", ""])
-def test_an_encoding_that_is_not_known_is_refused(house: House, declared: str) -> None:
+def test_an_encoding_that_is_not_known_is_refused(server: ServerHarness, declared: str) -> None:
     text = letter(note(1), declared=f'<?xml version="1.0" encoding="{declared}"?>')
-    assert error_of(house.send(text), 400) == NO_MESSAGE
+    assert error_of(server.send(text), 400) == NO_MESSAGE
 
 
-def test_bytes_that_are_not_of_the_encoding_are_refused(house: House) -> None:
+def test_bytes_that_are_not_of_the_encoding_are_refused(server: ServerHarness) -> None:
     for raw in (GOOD.encode().replace(b"ada@", b"\xff\xfe"), GOOD.encode("utf-16")[:-3], b"\x00" * 50):
-        assert error_of(house.send(raw), 400) == NO_MESSAGE
+        assert error_of(server.send(raw), 400) == NO_MESSAGE
 
 
-def test_a_message_without_a_declaration_is_read(house: House) -> None:
-    assert is_acknowledged(house.send(letter(note(1), declared=""), content_type="application/xml"))
+def test_a_message_without_a_declaration_is_read(server: ServerHarness) -> None:
+    assert is_acknowledged(server.send(letter(note(1), declared=""), content_type="application/xml"))
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/xmlx", "application/soap+xml", ""])
-def test_another_content_type_is_refused(house: House, content_type: str) -> None:
-    assert error_of(house.send(GOOD, content_type=content_type), 415) == "the body must be text/xml"
-    assert house.asked() == []
+def test_another_content_type_is_refused(server: ServerHarness, content_type: str) -> None:
+    assert error_of(server.send(GOOD, content_type=content_type), 415) == "the body must be text/xml"
+    assert server.asked() == []
 
 
-def test_a_message_that_is_too_large_is_refused(house: House) -> None:
+def test_a_message_that_is_too_large_is_refused(server: ServerHarness) -> None:
     padded = GOOD + " " * (1024 * 1024 - len(GOOD))
-    assert error_of(house.send(padded + " "), 413) == "the body is too large"
-    assert house.asked() == []
-    assert is_acknowledged(house.send(padded))
+    assert error_of(server.send(padded + " "), 413) == "the body is too large"
+    assert server.asked() == []
+    assert is_acknowledged(server.send(padded))
 
 
-def test_others_are_answered_while_a_large_message_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_are_answered_while_a_large_message_is_read(
+    server: ServerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = messages.parse
 
     def slow(raw: bytes) -> messages.Message | None:
-        assert house.client.get("/healthz", timeout=2).status_code == 200
+        assert server.client.get("/healthz", timeout=2).status_code == 200
         return usual(raw)
 
     monkeypatch.setattr(messages, "parse", slow)
-    assert is_acknowledged(house.send(GOOD))
+    assert is_acknowledged(server.send(GOOD))

@@ -9,8 +9,8 @@ import pytest
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger_shelf import Shelf
-from server_stage import ASK, MESSAGES, SECRET, TOKEN, House, Street, copied, lead
+from ledger_harness import LedgerHarness
+from server_harness import ASK, MESSAGES, SECRET, TOKEN, ServerHarness, Street, copied, lead
 from soap_letters import letter, note, with_type
 
 from connector.app.joining import CALLBACK_PATH
@@ -25,19 +25,19 @@ PLAIN = {"text/plain; version=0.0.4; charset=utf-8", "text/xml; charset=utf-8", 
 
 
 @pytest.fixture(scope="module")
-def office(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def served(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHarness]:
     """One site for all examples, with a paid request that callbacks may be about."""
-    made = House(street, copied(blank_ledger, tmp_path_factory.mktemp("office")), Secrets(TOKEN, SECRET))
-    shelf = Shelf(made.ledger)
-    shelf.plan("70011")
-    shelf.lose(shelf.batch())
+    made = ServerHarness(street, copied(blank_ledger, tmp_path_factory.mktemp("server")), Secrets(TOKEN, SECRET))
+    stored = LedgerHarness(made.ledger)
+    stored.plan("70011")
+    stored.lose(stored.batch())
     yield made
     made.ledger.close()
 
 
-def right_address(office: House) -> str:
-    (unlock,) = office.rows(t.unlock)
-    return office.ledger.seal.address(unlock["attempt_id"])
+def right_address(served: ServerHarness) -> str:
+    (unlock,) = served.rows(t.unlock)
+    return served.ledger.seal.address(unlock["attempt_id"])
 
 
 words = st.text(max_size=12) | st.sampled_from(["lead", "contact", lead(1), "00Q000000000001", "flow-1", "", "\ud800"])
@@ -110,35 +110,35 @@ def check(response: httpx.Response) -> None:
 )
 @FUZZ
 def test_no_request_is_a_fault(
-    office: House, method: str, path: str, query: str, content_type: str, authorization: str, body: bytes
+    served: ServerHarness, method: str, path: str, query: str, content_type: str, authorization: str, body: bytes
 ) -> None:
     headers = {"Content-Type": content_type, "Authorization": authorization}
-    url = f"{office.client.base_url}".rstrip("/") + path + query
-    check(office.client.request(method, url, headers=headers, content=body))
+    url = f"{served.client.base_url}".rstrip("/") + path + query
+    check(served.client.request(method, url, headers=headers, content=body))
 
 
 @given(body=requests | values)
 @FUZZ
-def test_no_body_of_the_trigger_api_is_a_fault(office: House, body: object) -> None:
-    check(office.ask_for(body))
+def test_no_body_of_the_trigger_api_is_a_fault(served: ServerHarness, body: object) -> None:
+    check(served.ask_for(body))
 
 
 @given(body=letters, query=queries, encoding=st.sampled_from(["utf-8", "utf-16", "utf-32", "latin-1", "utf-7"]))
 @FUZZ
-def test_no_outbound_message_is_a_fault(office: House, body: str, query: str, encoding: str) -> None:
-    check(office.send(body.encode(encoding, "replace"), query=query))
+def test_no_outbound_message_is_a_fault(served: ServerHarness, body: str, query: str, encoding: str) -> None:
+    check(served.send(body.encode(encoding, "replace"), query=query))
 
 
 @given(body=callbacks | values)
 @FUZZ
-def test_no_callback_is_a_fault(office: House, body: object) -> None:
-    check(office.call_back(right_address(office), body))
+def test_no_callback_is_a_fault(served: ServerHarness, body: object) -> None:
+    check(served.call_back(right_address(served), body))
 
 
 @given(address=st.text(max_size=20))
 @FUZZ
-def test_no_address_of_a_callback_is_a_fault(office: House, address: str) -> None:
+def test_no_address_of_a_callback_is_a_fault(served: ServerHarness, address: str) -> None:
     encoded = "".join(f"%{byte:02x}" for byte in address.encode("utf-8", "surrogatepass"))
-    response = office.client.post(CALLBACK_PATH + encoded, json={"_id": "66f0c0ffee"})
+    response = served.client.post(CALLBACK_PATH + encoded, json={"_id": "66f0c0ffee"})
     check(response)
     assert response.status_code == 404

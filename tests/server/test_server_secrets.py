@@ -8,8 +8,8 @@ import httpx
 import pytest
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
-from ledger_shelf import Shelf
-from server_stage import ASK, BEARER, ORG, SECRET, TOKEN, House, error_of, lead, soon
+from ledger_harness import LedgerHarness
+from server_harness import ASK, BEARER, ORG, SECRET, TOKEN, ServerHarness, error_of, lead, soon
 from soap_letters import letter, note
 
 from connector.report.logs import JsonLines
@@ -37,30 +37,36 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize("given", [TOKEN, TOKEN[:-1] + "x", "x", ""])
-def test_tokens_are_compared_in_constant_time(house: House, compared: list[tuple[bytes, bytes]], given: str) -> None:
+def test_tokens_are_compared_in_constant_time(
+    server: ServerHarness, compared: list[tuple[bytes, bytes]], given: str
+) -> None:
     headers = [(b"Authorization", f"Bearer {given}".strip().encode())]
-    house.client.get(f"{ASK}/flow-1", headers=headers)
+    server.client.get(f"{ASK}/flow-1", headers=headers)
     assert compared == [(given.encode(), TOKEN.encode())]
 
 
 @pytest.mark.parametrize("given", [SECRET, SECRET[:-1] + "x", "x"])
-def test_secrets_are_compared_in_constant_time(house: House, compared: list[tuple[bytes, bytes]], given: str) -> None:
-    house.send(letter(note(1)), given)
+def test_secrets_are_compared_in_constant_time(
+    server: ServerHarness, compared: list[tuple[bytes, bytes]], given: str
+) -> None:
+    server.send(letter(note(1)), given)
     assert compared == [(given.encode(), SECRET.encode())]
 
 
-def test_addresses_are_compared_in_constant_time(house: House, compared: list[tuple[bytes, bytes]]) -> None:
-    address = house.ledger.seal.address("a1")
-    house.call_back(address[:-1] + "x", {"_id": "66f0c0ffee"})
+def test_addresses_are_compared_in_constant_time(server: ServerHarness, compared: list[tuple[bytes, bytes]]) -> None:
+    address = server.ledger.seal.address("a1")
+    server.call_back(address[:-1] + "x", {"_id": "66f0c0ffee"})
     assert compared == [(f"{address[3:-1]}x".encode(), address[3:].encode())]
 
 
 # -- what is logged ---------------------------------------------------------------------------------------------
 
 
-def test_lines_hold_the_route_the_status_and_the_time_alone(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_hold_the_route_the_status_and_the_time_alone(
+    server: ServerHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "connector.http")
-    house.ask(lead(1), request_id="flow-1")
+    server.ask(lead(1), request_id="flow-1")
     assert soon(lambda: len(caplog.records) == 1)
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == ("connector.http", "answered")
@@ -71,26 +77,26 @@ def test_lines_hold_the_route_the_status_and_the_time_alone(house: House, caplog
     assert 0 <= told["ms"] < 20_000
 
 
-def test_lines_hold_no_secret_no_id_and_no_query(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_hold_no_secret_no_id_and_no_query(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    shelf = Shelf(house.ledger)
-    shelf.plan("70011")
-    batch = shelf.batch()
-    shelf.lose(batch)
-    address = house.ledger.seal.address(batch.attempt_id)
+    stored = LedgerHarness(server.ledger)
+    stored.plan("70011")
+    batch = stored.batch()
+    stored.lose(batch)
+    address = server.ledger.seal.address(batch.attempt_id)
     client = logging.getLogger("httpx"), logging.getLogger("httpcore")  # the callers' own lines
     for logger in client:
         logger.setLevel(logging.WARNING)
-    house.ask(lead(1), request_id="flow-1")
-    house.ask(lead(1), "no-id-at-all", request_id="flow-1")
-    house.look("flow-1")
-    house.client.get(f"{ASK}/flow-1?query-of-nobody", headers={"Authorization": "Bearer wrong-token"})
-    house.send(letter(note(7)), query="?mapping=lead")
-    house.send(letter(note(7)), query="?mapping=mapping-of-nobody")
-    house.send(letter(note(7)), "wrong-secret")
-    house.call_back(address, {"_id": "66f0c0ffee", "email": "ada@example.com"})
-    house.call_back("wrong-address", {})
-    house.client.get("/path-of-nobody")
+    server.ask(lead(1), request_id="flow-1")
+    server.ask(lead(1), "no-id-at-all", request_id="flow-1")
+    server.look("flow-1")
+    server.client.get(f"{ASK}/flow-1?query-of-nobody", headers={"Authorization": "Bearer wrong-token"})
+    server.send(letter(note(7)), query="?mapping=lead")
+    server.send(letter(note(7)), query="?mapping=mapping-of-nobody")
+    server.send(letter(note(7)), "wrong-secret")
+    server.call_back(address, {"_id": "66f0c0ffee", "email": "ada@example.com"})
+    server.call_back("wrong-address", {})
+    server.client.get("/path-of-nobody")
     assert soon(lambda: sum(record.name == "connector.http" for record in caplog.records) == 10)
     for logger in client:
         logger.setLevel(logging.NOTSET)
@@ -113,23 +119,23 @@ def raising(error: Exception) -> Callable[..., object]:
     return fail
 
 
-def asks(house: House) -> list[httpx.Response]:
+def asks(server: ServerHarness) -> list[httpx.Response]:
     """One request at each route that touches the ledger."""
-    shelf = Shelf(house.ledger)
-    shelf.plan("70011")
-    address = house.ledger.seal.address(shelf.batch().attempt_id)
+    stored = LedgerHarness(server.ledger)
+    stored.plan("70011")
+    address = server.ledger.seal.address(stored.batch().attempt_id)
     return [
-        house.ask(lead(1), request_id="flow-1"),
-        house.look("flow-1"),
-        house.send(letter(note(1))),
-        house.call_back(address, {"_id": "66f0c0ffee"}),
-        house.client.get("/metrics"),
+        server.ask(lead(1), request_id="flow-1"),
+        server.look("flow-1"),
+        server.send(letter(note(1))),
+        server.call_back(address, {"_id": "66f0c0ffee"}),
+        server.client.get("/metrics"),
     ]
 
 
-def break_all(house: House, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def break_all(server: ServerHarness, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     for place, name in (("inbox", "accept"), ("inbox", "look"), ("inbox", "counts"), ("hints", "receive")):
-        monkeypatch.setattr(getattr(house.ledger, place), name, raising(error))
+        monkeypatch.setattr(getattr(server.ledger, place), name, raising(error))
 
 
 @pytest.mark.parametrize(
@@ -142,10 +148,10 @@ def break_all(house: House, monkeypatch: pytest.MonkeyPatch, error: Exception) -
     ],
 )
 def test_what_cannot_be_stored_is_answered_503_without_detail(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    server: ServerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    break_all(house, monkeypatch, error)
-    for response in asks(house):
+    break_all(server, monkeypatch, error)
+    for response in asks(server):
         assert error_of(response, 503) == "nothing could be stored; send it again"
     kinds = [getattr(record, "kind", None) for record in caplog.records if record.levelname == "WARNING"]
     assert kinds == [type(error).__name__] * 5
@@ -153,21 +159,21 @@ def test_what_cannot_be_stored_is_answered_503_without_detail(
 
 
 def test_a_fault_of_our_own_is_answered_500_without_a_traceback(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: ServerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    break_all(house, monkeypatch, RuntimeError(DETAIL))
-    for response in asks(house):
+    break_all(server, monkeypatch, RuntimeError(DETAIL))
+    for response in asks(server):
         assert error_of(response, 500) == "internal fault"
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["connection"] == "close"
     assert soon(lambda: sum(getattr(record, "status", None) == 500 for record in caplog.records) == 5)
     assert DETAIL not in "\n".join(lines(caplog))
-    assert house.client.get("/healthz").status_code == 200
+    assert server.client.get("/healthz").status_code == 200
 
 
 def test_a_fault_while_readiness_is_asked_for_is_none_of_the_callers_business(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    server: ServerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house.ledger.credits, "newest_entry", raising(RuntimeError(DETAIL)))
-    assert error_of(house.client.get("/readyz", headers=BEARER), 500) == "internal fault"
+    monkeypatch.setattr(server.ledger.credits, "newest_entry", raising(RuntimeError(DETAIL)))
+    assert error_of(server.client.get("/readyz", headers=BEARER), 500) == "internal fault"

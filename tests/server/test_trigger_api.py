@@ -7,8 +7,8 @@ import httpx
 import pytest
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
-from ledger_shelf import START
-from server_stage import ASK, BEARER, SECRET, TOKEN, House, error_of, lead
+from ledger_harness import START
+from server_harness import ASK, BEARER, SECRET, TOKEN, ServerHarness, error_of, lead
 
 from connector.core.model import Outcome
 from connector.server import guards
@@ -22,97 +22,97 @@ GOOD = {"mapping": "lead", "record_ids": [FULL]}
 SAID = "Zebra7Quagga"  # whatever a caller sends, no answer to a bad request repeats it
 
 
-def test_a_request_is_stored_and_answered_202(house: House) -> None:
-    response = house.ask(lead(1), lead(2), request_id="flow-1")
+def test_a_request_is_stored_and_answered_202(server: ServerHarness) -> None:
+    response = server.ask(lead(1), lead(2), request_id="flow-1")
     assert response.status_code == 202
     assert response.json() == {"request_id": "flow-1", "accepted": 2, "duplicate": False}
-    assert house.asked() == [("lead", lead(1)), ("lead", lead(2))]
-    assert {(row["request_id"], row["state"], row["not_before"]) for row in house.rows(t.ask)} == {
+    assert server.asked() == [("lead", lead(1)), ("lead", lead(2))]
+    assert {(row["request_id"], row["state"], row["not_before"]) for row in server.rows(t.ask)} == {
         ("flow-1", "waiting", START)
     }
-    assert house.wakes == 1
+    assert server.wakes == 1
 
 
-def test_a_repeated_request_is_a_duplicate_and_nothing_is_stored_twice(house: House) -> None:
-    house.ask(lead(1), lead(2), request_id="flow-1")
-    again = house.ask(lead(1), lead(2), request_id="flow-1")
+def test_a_repeated_request_is_a_duplicate_and_nothing_is_stored_twice(server: ServerHarness) -> None:
+    server.ask(lead(1), lead(2), request_id="flow-1")
+    again = server.ask(lead(1), lead(2), request_id="flow-1")
     assert again.status_code == 202
     assert again.json() == {"request_id": "flow-1", "accepted": 2, "duplicate": True}
-    assert len(house.asked()) == 2
-    assert house.wakes == 1
+    assert len(server.asked()) == 2
+    assert server.wakes == 1
 
 
 @pytest.mark.parametrize(
     "ids", [(lead(2), lead(1)), (lead(1), lead(2), lead(1)), (SHORT, lead(2)), (f" {SHORT} ", SHORT, FULL, lead(2))]
 )
-def test_order_doubles_and_the_form_of_ids_do_not_matter(house: House, ids: tuple[str, ...]) -> None:
-    house.ask(lead(1), lead(2), request_id="flow-1")
-    again = house.ask(*ids, request_id="flow-1")
+def test_order_doubles_and_the_form_of_ids_do_not_matter(server: ServerHarness, ids: tuple[str, ...]) -> None:
+    server.ask(lead(1), lead(2), request_id="flow-1")
+    again = server.ask(*ids, request_id="flow-1")
     assert again.json() == {"request_id": "flow-1", "accepted": 2, "duplicate": True}
-    assert len(house.asked()) == 2
+    assert len(server.asked()) == 2
 
 
-def test_ids_of_15_characters_are_stored_with_18(house: House) -> None:
-    assert house.ask(SHORT, "00QABCDEabcdeXY").json()["accepted"] == 2
-    assert house.asked() == [("lead", FULL), ("lead", "00QABCDEabcdeXY2HY")]
+def test_ids_of_15_characters_are_stored_with_18(server: ServerHarness) -> None:
+    assert server.ask(SHORT, "00QABCDEabcdeXY").json()["accepted"] == 2
+    assert server.asked() == [("lead", FULL), ("lead", "00QABCDEabcdeXY2HY")]
 
 
 @pytest.mark.parametrize("other", [(lead(1),), (lead(1), lead(3)), (lead(1), lead(2), lead(3))])
-def test_another_body_under_the_same_id_is_a_conflict(house: House, other: tuple[str, ...]) -> None:
-    house.ask(lead(1), lead(2), request_id="flow-1")
-    assert error_of(house.ask(*other, request_id="flow-1"), 409) == "this request_id was used for another body"
-    assert len(house.asked()) == 2
+def test_another_body_under_the_same_id_is_a_conflict(server: ServerHarness, other: tuple[str, ...]) -> None:
+    server.ask(lead(1), lead(2), request_id="flow-1")
+    assert error_of(server.ask(*other, request_id="flow-1"), 409) == "this request_id was used for another body"
+    assert len(server.asked()) == 2
 
 
-def test_another_mapping_under_the_same_id_is_a_conflict(house: House) -> None:
+def test_another_mapping_under_the_same_id_is_a_conflict(server: ServerHarness) -> None:
     contact = "003000000000001AAA"
-    house.ask(contact, mapping="contact", request_id="flow-1")
-    error_of(house.ask(contact, mapping="contact-late", request_id="flow-1"), 409)
+    server.ask(contact, mapping="contact", request_id="flow-1")
+    error_of(server.ask(contact, mapping="contact-late", request_id="flow-1"), 409)
 
 
-def finish_all(house: House) -> None:
-    house.execute(sa.update(t.ask).values(state="done", outcome=Outcome.DELIVERED.value))
+def finish_all(server: ServerHarness) -> None:
+    server.execute(sa.update(t.ask).values(state="done", outcome=Outcome.DELIVERED.value))
 
 
-def test_the_same_id_is_one_request_for_seven_days_and_a_new_one_after(house: House) -> None:
-    house.ask(lead(1), request_id="flow-1")
-    finish_all(house)
-    house.clock.time = START + KEPT
-    assert house.ask(lead(1), request_id="flow-1").json()["duplicate"] is True
-    error_of(house.ask(lead(2), request_id="flow-1"), 409)
-    house.clock.time += timedelta(seconds=1)
-    assert house.ask(lead(2), request_id="flow-1").json() == {
+def test_the_same_id_is_one_request_for_seven_days_and_a_new_one_after(server: ServerHarness) -> None:
+    server.ask(lead(1), request_id="flow-1")
+    finish_all(server)
+    server.clock.time = START + KEPT
+    assert server.ask(lead(1), request_id="flow-1").json()["duplicate"] is True
+    error_of(server.ask(lead(2), request_id="flow-1"), 409)
+    server.clock.time += timedelta(seconds=1)
+    assert server.ask(lead(2), request_id="flow-1").json() == {
         "request_id": "flow-1",
         "accepted": 1,
         "duplicate": False,
     }
-    assert house.asked() == [("lead", lead(2))]
-    assert house.look("flow-1").json()["state"] == "waiting"
+    assert server.asked() == [("lead", lead(2))]
+    assert server.look("flow-1").json()["state"] == "waiting"
 
 
 @pytest.mark.parametrize("more", [{}, {"request_id": None}, {"request_id": ""}])
-def test_without_a_request_id_one_is_made(house: House, more: dict[str, object]) -> None:
+def test_without_a_request_id_one_is_made(server: ServerHarness, more: dict[str, object]) -> None:
     body = GOOD | more
-    first, second = house.ask_for(body), house.ask_for(body)
+    first, second = server.ask_for(body), server.ask_for(body)
     assert first.status_code == second.status_code == 202
     assert first.json()["request_id"] != second.json()["request_id"]
-    assert len(house.asked()) == 2
-    assert house.look(first.json()["request_id"]).json()["records"] == 1
+    assert len(server.asked()) == 2
+    assert server.look(first.json()["request_id"]).json()["records"] == 1
 
 
-def test_two_thousand_ids_are_taken_at_once_and_one_more_is_refused(house: House) -> None:
+def test_two_thousand_ids_are_taken_at_once_and_one_more_is_refused(server: ServerHarness) -> None:
     ids = [lead(number) for number in range(2001)]
-    assert house.ask(*ids[:2000]).json()["accepted"] == 2000
-    assert error_of(house.ask(*ids), 400) == "record_ids must hold 1 to 2000 ids"
-    assert len(house.asked()) == 2000
+    assert server.ask(*ids[:2000]).json()["accepted"] == 2000
+    assert error_of(server.ask(*ids), 400) == "record_ids must hold 1 to 2000 ids"
+    assert len(server.asked()) == 2000
 
 
-def test_one_request_of_many_senders_at_once_is_stored_once(house: House) -> None:
+def test_one_request_of_many_senders_at_once_is_stored_once(server: ServerHarness) -> None:
     barrier, told = threading.Barrier(8), []
 
     def send() -> None:
         barrier.wait()
-        told.append(house.ask(lead(1), lead(2), request_id="flow-1").json()["duplicate"])
+        told.append(server.ask(lead(1), lead(2), request_id="flow-1").json()["duplicate"])
 
     threads = [threading.Thread(target=send) for _ in range(8)]
     for thread in threads:
@@ -120,7 +120,7 @@ def test_one_request_of_many_senders_at_once_is_stored_once(house: House) -> Non
     for thread in threads:
         thread.join()
     assert sorted(told) == [False] + [True] * 7
-    assert len(house.asked()) == 2
+    assert len(server.asked()) == 2
 
 
 # -- what is refused --------------------------------------------------------------------------------------------
@@ -174,12 +174,12 @@ ID_WORDS = "request_id may hold 80 letters, digits, dots, dashes and underscores
         (None, "the body must be a JSON object"),
     ],
 )
-def test_a_bad_request_is_refused_with_fixed_words(house: House, body: object, words: str) -> None:
-    response = house.ask_for(body)
+def test_a_bad_request_is_refused_with_fixed_words(server: ServerHarness, body: object, words: str) -> None:
+    response = server.ask_for(body)
     assert error_of(response, 400) == words
     assert SAID not in response.text
-    assert house.asked() == []
-    assert house.wakes == 0
+    assert server.asked() == []
+    assert server.wakes == 0
 
 
 @pytest.mark.parametrize(
@@ -195,21 +195,21 @@ def test_a_bad_request_is_refused_with_fixed_words(house: House, body: object, w
         b"\x00\x01",
     ],
 )
-def test_what_is_not_json_is_refused(house: House, raw: bytes) -> None:
-    response = house.client.post(ASK, content=raw, headers={**BEARER, "Content-Type": "application/json"})
+def test_what_is_not_json_is_refused(server: ServerHarness, raw: bytes) -> None:
+    response = server.client.post(ASK, content=raw, headers={**BEARER, "Content-Type": "application/json"})
     assert error_of(response, 400) == "the body is not valid JSON"
     assert SAID not in response.text
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
-def test_another_content_type_is_refused(house: House, content_type: str) -> None:
-    response = house.client.post(ASK, content=b"{}", headers={**BEARER, "Content-Type": content_type})
+def test_another_content_type_is_refused(server: ServerHarness, content_type: str) -> None:
+    response = server.client.post(ASK, content=b"{}", headers={**BEARER, "Content-Type": content_type})
     assert error_of(response, 415) == "the body must be application/json"
 
 
-def test_the_usual_spellings_of_the_content_type_are_taken(house: House) -> None:
+def test_the_usual_spellings_of_the_content_type_are_taken(server: ServerHarness) -> None:
     for content_type in ("application/json; charset=utf-8", "Application/JSON ;charset=utf-8"):
-        response = house.client.post(
+        response = server.client.post(
             ASK, content=b'{"mapping": "lead", "record_ids": ["%s"]}' % FULL.encode(), headers=_typed(content_type)
         )
         assert response.status_code == 202
@@ -235,29 +235,29 @@ def _typed(content_type: str) -> dict[str, str]:
         b"Bearer \xff\xfe",
     ],
 )
-def test_without_the_token_nobody_is_heard(house: House, given: bytes | None) -> None:
+def test_without_the_token_nobody_is_heard(server: ServerHarness, given: bytes | None) -> None:
     headers = httpx.Headers([] if given is None else [(b"Authorization", given)])
-    asked = house.client.post(ASK, json=GOOD, headers=headers)
-    looked = house.client.get(f"{ASK}/flow-1", headers=headers)
+    asked = server.client.post(ASK, json=GOOD, headers=headers)
+    looked = server.client.get(f"{ASK}/flow-1", headers=headers)
     for response in (asked, looked):
         assert error_of(response, 401) == "a valid bearer token is needed"
         assert response.headers["www-authenticate"] == "Bearer"
-    assert house.asked() == []
+    assert server.asked() == []
 
 
-def test_the_scheme_may_be_spelt_in_any_case(house: House) -> None:
+def test_the_scheme_may_be_spelt_in_any_case(server: ServerHarness) -> None:
     headers = {"Authorization": f"bearer  {TOKEN}"}
-    assert house.client.post(ASK, json=GOOD, headers=headers).status_code == 202
+    assert server.client.post(ASK, json=GOOD, headers=headers).status_code == 202
 
 
-def test_other_methods_are_refused_in_json(house: House) -> None:
+def test_other_methods_are_refused_in_json(server: ServerHarness) -> None:
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
-        assert error_of(house.client.request(method, ASK, headers=BEARER), 405) == "this method is not served here"
+        assert error_of(server.client.request(method, ASK, headers=BEARER), 405) == "this method is not served here"
 
 
-def test_a_slash_too_many_is_no_route_and_no_redirect(house: House) -> None:
+def test_a_slash_too_many_is_no_route_and_no_redirect(server: ServerHarness) -> None:
     for path in (f"{ASK}/", "/healthz/", "/v1/callbacks/salesfinity/x/"):
-        assert error_of(house.client.post(path, json=GOOD, headers=BEARER), 404) == "not found"
+        assert error_of(server.client.post(path, json=GOOD, headers=BEARER), 404) == "not found"
 
 
 # -- how much, and how long -------------------------------------------------------------------------------------
@@ -265,34 +265,34 @@ def test_a_slash_too_many_is_no_route_and_no_redirect(house: House) -> None:
 LIMIT = 128 * 1024
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_comes(house: House) -> None:
+def test_a_body_that_announces_too_much_is_refused_before_it_comes(server: ServerHarness) -> None:
     head = (
         f"POST {ASK} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {LIMIT + 1}\r\n\r\n"
     )
-    answer = house.street.exchange(head.encode())
+    answer = server.street.exchange(head.encode())
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert answer.endswith(b'{"error":"the body is too large"}')
 
 
-def test_a_body_in_chunks_is_refused_once_it_is_too_large(house: House) -> None:
-    response = house.client.post(ASK, content=iter([b" " * 1024] * 129), headers=_typed("application/json"))
+def test_a_body_in_chunks_is_refused_once_it_is_too_large(server: ServerHarness) -> None:
+    response = server.client.post(ASK, content=iter([b" " * 1024] * 129), headers=_typed("application/json"))
     assert error_of(response, 413) == "the body is too large"
 
 
-def test_a_body_of_just_the_size_is_read(house: House) -> None:
+def test_a_body_of_just_the_size_is_read(server: ServerHarness) -> None:
     body = b'{"mapping": "lead", "record_ids": ["%s"]}' % FULL.encode()
     padded = body + b" " * (LIMIT - len(body))
-    assert house.client.post(ASK, content=padded, headers=_typed("application/json")).status_code == 202
+    assert server.client.post(ASK, content=padded, headers=_typed("application/json")).status_code == 202
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_come_is_not_waited_for(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "BODY_TIMEOUT_S", 0.1)
     head = (
         f"POST {ASK} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\nConnection: close\r\n"
         "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
-    answer = house.street.exchange(head.encode())
+    answer = server.street.exchange(head.encode())
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.endswith(b'{"error":"the body took too long"}')
 
@@ -300,10 +300,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: 
 # -- what became of it ------------------------------------------------------------------------------------------
 
 
-def test_the_state_of_a_request_goes_from_waiting_to_done(house: House) -> None:
-    house.ask(lead(1), lead(2), lead(3), request_id="flow-1")
+def test_the_state_of_a_request_goes_from_waiting_to_done(server: ServerHarness) -> None:
+    server.ask(lead(1), lead(2), lead(3), request_id="flow-1")
     none = dict.fromkeys(("delivered", "not_found", "failed", "skipped", "waiting", "deferred", "parked", "unknown"), 0)
-    assert house.look("flow-1").json() == {
+    assert server.look("flow-1").json() == {
         "request_id": "flow-1",
         "state": "waiting",
         "records": 3,
@@ -312,32 +312,32 @@ def test_the_state_of_a_request_goes_from_waiting_to_done(house: House) -> None:
         "reasons": [],
     }
 
-    first = house.rows(t.ask)[0]
-    house.ledger.inbox.postpone([Wanted(first["id"], first["crm_id"])], "no credits", START)
+    first = server.rows(t.ask)[0]
+    server.ledger.inbox.postpone([Wanted(first["id"], first["crm_id"])], "no credits", START)
     working = {"request_id": "flow-1", "state": "working", "records": 3, "open": 3, **none, "deferred": 1}
     postponed = {"outcome": "deferred", "reason": "no credits", "count": 1}
-    assert house.look("flow-1").json() == {**working, "reasons": [postponed]}
+    assert server.look("flow-1").json() == {**working, "reasons": [postponed]}
 
-    finish_all(house)
+    finish_all(server)
     done = {"request_id": "flow-1", "state": "done", "records": 3, "open": 0, **none, "delivered": 3}
-    found = house.look("flow-1").json()
+    found = server.look("flow-1").json()
     del found["reasons"]
     assert found == done
 
 
 @pytest.mark.parametrize("request_id", ["flow-2", "a" * 81, "a%20b", "notification:04l000000000001", "%00", "%ff"])
-def test_an_unknown_request_is_not_found(house: House, request_id: str) -> None:
-    house.ask(lead(1), request_id="flow-1")
-    assert error_of(house.look(request_id), 404) == "not found"
+def test_an_unknown_request_is_not_found(server: ServerHarness, request_id: str) -> None:
+    server.ask(lead(1), request_id="flow-1")
+    assert error_of(server.look(request_id), 404) == "not found"
 
 
-def test_notifications_cannot_be_looked_up(house: House) -> None:
-    house.execute(sa.insert(t.request).values(id="notification:04l000000000001", digest="", accepted_at=START))
-    error_of(house.look("notification:04l000000000001"), 404)
+def test_notifications_cannot_be_looked_up(server: ServerHarness) -> None:
+    server.execute(sa.insert(t.request).values(id="notification:04l000000000001", digest="", accepted_at=START))
+    error_of(server.look("notification:04l000000000001"), 404)
 
 
-def test_every_answer_forbids_to_keep_it(house: House) -> None:
-    for response in (house.ask(lead(1)), house.look("none"), house.client.get("/nowhere")):
+def test_every_answer_forbids_to_keep_it(server: ServerHarness) -> None:
+    for response in (server.ask(lead(1)), server.look("none"), server.client.get("/nowhere")):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
         assert "server" not in response.headers

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from lensmor_stage import EMAIL, LensmorStage, profile, read_task, submit
-from salesfinity_stage import EMAIL as LOOKUP
-from salesfinity_stage import SalesfinityStage, ask, read
+from lensmor_harness import EMAIL, LensmorStage, profile, read_task, submit
+from salesfinity_harness import EMAIL as LOOKUP
+from salesfinity_harness import SalesfinityStage, ask, read
 from test_salesforce_driver import DATA, TOKEN, Driver, Host
 
 from connector.simulator.faults import FOREVER, Fault
@@ -21,15 +21,15 @@ LOGIN = {"grant_type": "client_credentials", "client_id": "sim-client-id", "clie
 
 
 @pytest.fixture(scope="module")
-def lensmor_stage() -> Iterator[LensmorStage]:
-    with LensmorStage() as stage:
-        yield stage
+def lensmor_harness() -> Iterator[LensmorStage]:
+    with LensmorStage() as harness:
+        yield harness
 
 
 @pytest.fixture(scope="module")
-def salesfinity_stage() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as stage:
-        yield stage
+def salesfinity_harness() -> Iterator[SalesfinityStage]:
+    with SalesfinityStage() as harness:
+        yield harness
 
 
 @pytest.fixture(scope="module", name="host")
@@ -39,19 +39,19 @@ def _host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def lensmor(lensmor_stage: LensmorStage) -> LensmorSite:
-    return lensmor_stage.fresh()
+def lensmor(lensmor_harness: LensmorStage) -> LensmorSite:
+    return lensmor_harness.fresh()
 
 
 @pytest.fixture
-def client(lensmor_stage: LensmorStage, lensmor: LensmorSite) -> httpx.Client:
-    assert lensmor is lensmor_stage.site
-    return lensmor_stage.client
+def client(lensmor_harness: LensmorStage, lensmor: LensmorSite) -> httpx.Client:
+    assert lensmor is lensmor_harness.site
+    return lensmor_harness.client
 
 
 @pytest.fixture
-def salesfinity(salesfinity_stage: SalesfinityStage) -> SalesfinitySite:
-    return salesfinity_stage.fresh()
+def salesfinity(salesfinity_harness: SalesfinityStage) -> SalesfinitySite:
+    return salesfinity_harness.fresh()
 
 
 @pytest.fixture
@@ -92,19 +92,19 @@ class TestAtTheVendors:
         assert (answer.status_code, answer.headers["location"]) == (302, "https://sso.example.com/login")
         assert lensmor.charges.total() == 0
 
-    def test_a_dripping_body_comes_byte_by_byte(self, salesfinity_stage: SalesfinityStage) -> None:
-        site = salesfinity_stage.fresh()
+    def test_a_dripping_body_comes_byte_by_byte(self, salesfinity_harness: SalesfinityStage) -> None:
+        site = salesfinity_harness.fresh()
         arm(site, "getEnrichmentCredits", "drip", seconds=0)
-        with salesfinity_stage.client.stream("GET", "/v1/api/enrichment/credits") as answer:
+        with salesfinity_harness.client.stream("GET", "/v1/api/enrichment/credits") as answer:
             chunks = list(answer.iter_raw())
             assert "content-length" not in answer.headers
         assert b"".join(chunks) == b'{"balance": 5000}'
         assert len(chunks) > 1
 
-    def test_a_gzip_bomb_is_small_on_the_wire(self, salesfinity_stage: SalesfinityStage) -> None:
-        site = salesfinity_stage.fresh()
+    def test_a_gzip_bomb_is_small_on_the_wire(self, salesfinity_harness: SalesfinityStage) -> None:
+        site = salesfinity_harness.fresh()
         arm(site, "getEnrichmentCredits", "gzip_bomb", megabytes=20)
-        with salesfinity_stage.client.stream("GET", "/v1/api/enrichment/credits") as answer:
+        with salesfinity_harness.client.stream("GET", "/v1/api/enrichment/credits") as answer:
             raw = b"".join(answer.iter_raw())
             assert answer.headers["content-encoding"] == "gzip"
         assert len(raw) < 30_000
@@ -167,32 +167,32 @@ class TestAtTheVendors:
 
     @pytest.mark.parametrize("word", ["Completed", "COMPLETED", "done", "under_review"])
     def test_salesfinity_in_other_words(
-        self, salesfinity: SalesfinitySite, salesfinity_stage: SalesfinityStage, word: str
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage, word: str
     ) -> None:
-        lookup = ask(salesfinity_stage.client)
+        lookup = ask(salesfinity_harness.client)
         salesfinity.clock.advance(salesfinity.lookup_seconds)
         arm(salesfinity, "getEmailEnrichment", "words", words={"completed": word})
-        assert read(salesfinity_stage.client, lookup)["status"] == word
+        assert read(salesfinity_harness.client, lookup)["status"] == word
 
     def test_salesfinity_finds_a_private_address(
-        self, salesfinity: SalesfinitySite, salesfinity_stage: SalesfinityStage
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage
     ) -> None:
-        lookup = ask(salesfinity_stage.client)
+        lookup = ask(salesfinity_harness.client)
         salesfinity.clock.advance(salesfinity.lookup_seconds)
         arm(salesfinity, "getEmailEnrichment", "value", value="personal", fields=["type"])
-        assert read(salesfinity_stage.client, lookup)["email"] == {"email": "ada@example.com", "type": "personal"}
+        assert read(salesfinity_harness.client, lookup)["email"] == {"email": "ada@example.com", "type": "personal"}
 
     def test_salesfinity_with_plain_text_and_numbers(
-        self, salesfinity: SalesfinitySite, salesfinity_stage: SalesfinityStage
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage
     ) -> None:
         salesfinity.numeric_ids = True
         salesfinity.set_value("ada-sample-example", "work", "Ada <ada@example.com>")
         arm(salesfinity, "requestEmailEnrichment", "numbers")
-        lookup = ask(salesfinity_stage.client)
+        lookup = ask(salesfinity_harness.client)
         assert isinstance(lookup["_id"], int)
         salesfinity.clock.advance(salesfinity.lookup_seconds)
         arm(salesfinity, "getEmailEnrichment", "plain_email")
-        answer = salesfinity_stage.client.get(f"{LOOKUP}/{lookup['_id']}").json()
+        answer = salesfinity_harness.client.get(f"{LOOKUP}/{lookup['_id']}").json()
         assert (answer["email"], answer["status"]) == ("Ada <ada@example.com>", "completed")
 
 

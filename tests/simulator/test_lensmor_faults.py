@@ -4,27 +4,27 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from lensmor_stage import EMAIL, LensmorStage, profile, read_task, submit
+from lensmor_harness import EMAIL, LensmorStage, profile, read_task, submit
 
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.lensmor import LensmorSite
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[LensmorStage]:
-    with LensmorStage() as stage:
-        yield stage
+def harness() -> Iterator[LensmorStage]:
+    with LensmorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def site(stage: LensmorStage) -> LensmorSite:
-    return stage.fresh()
+def site(harness: LensmorStage) -> LensmorSite:
+    return harness.fresh()
 
 
 @pytest.fixture
-def client(stage: LensmorStage, site: LensmorSite) -> httpx.Client:
-    assert site is stage.site
-    return stage.client
+def client(harness: LensmorStage, site: LensmorSite) -> httpx.Client:
+    assert site is harness.site
+    return harness.client
 
 
 def arm(site: LensmorSite, operation: str, action: str, **params: object) -> None:

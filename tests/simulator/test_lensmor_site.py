@@ -5,26 +5,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from lensmor_stage import EMAIL, PHONE, TASKS, LensmorStage, profile, read_task, someone, submit
+from lensmor_harness import EMAIL, PHONE, TASKS, LensmorStage, profile, read_task, someone, submit
 
 from connector.simulator.lensmor import LensmorSite
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[LensmorStage]:
-    with LensmorStage() as stage:
-        yield stage
+def harness() -> Iterator[LensmorStage]:
+    with LensmorStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def site(stage: LensmorStage) -> LensmorSite:
-    return stage.fresh()
+def site(harness: LensmorStage) -> LensmorSite:
+    return harness.fresh()
 
 
 @pytest.fixture
-def client(stage: LensmorStage, site: LensmorSite) -> httpx.Client:
-    assert site is stage.site
-    return stage.client
+def client(harness: LensmorStage, site: LensmorSite) -> httpx.Client:
+    assert site is harness.site
+    return harness.client
 
 
 class TestUnlocking:

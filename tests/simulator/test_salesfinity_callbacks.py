@@ -4,34 +4,34 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from salesfinity_stage import NOBODY, Receiver, SalesfinityStage, ask, read
+from salesfinity_harness import NOBODY, Receiver, SalesfinityStage, ask, read
 
 from connector.simulator.salesfinity import SalesfinitySite
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as stage:
-        yield stage
+def harness() -> Iterator[SalesfinityStage]:
+    with SalesfinityStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def site(stage: SalesfinityStage) -> Iterator[SalesfinitySite]:
-    site = stage.fresh()
+def site(harness: SalesfinityStage) -> Iterator[SalesfinitySite]:
+    site = harness.fresh()
     yield site
     site.stop()
 
 
 @pytest.fixture
-def client(stage: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
-    assert site is stage.site
-    return stage.client
+def client(harness: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
+    assert site is harness.site
+    return harness.client
 
 
 @pytest.fixture
-def receiver(stage: SalesfinityStage, site: SalesfinitySite) -> Receiver:
-    assert site is stage.site
-    return stage.receiver
+def receiver(harness: SalesfinityStage, site: SalesfinitySite) -> Receiver:
+    assert site is harness.site
+    return harness.receiver
 
 
 class TestCallbacks:

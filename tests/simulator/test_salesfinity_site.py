@@ -4,29 +4,29 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from salesfinity_stage import ADA, EMAIL, NOBODY, SalesfinityStage, ask, read
+from salesfinity_harness import ADA, EMAIL, NOBODY, SalesfinityStage, ask, read
 
 from connector.simulator.faults import Fault
 from connector.simulator.salesfinity import SalesfinitySite
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as stage:
-        yield stage
+def harness() -> Iterator[SalesfinityStage]:
+    with SalesfinityStage() as harness:
+        yield harness
 
 
 @pytest.fixture
-def site(stage: SalesfinityStage) -> Iterator[SalesfinitySite]:
-    site = stage.fresh()
+def site(harness: SalesfinityStage) -> Iterator[SalesfinitySite]:
+    site = harness.fresh()
     yield site
     site.stop()
 
 
 @pytest.fixture
-def client(stage: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
-    assert site is stage.site
-    return stage.client
+def client(harness: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
+    assert site is harness.site
+    return harness.client
 
 
 class TestLookups:

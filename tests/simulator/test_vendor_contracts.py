@@ -117,7 +117,7 @@ PEOPLE: list[Json] = [
 ]
 
 
-class Stages:
+class Harnesses:
     """One pair of servers and of clients for all tests; each test puts a fresh world on it."""
 
     def __init__(self) -> None:
@@ -156,15 +156,15 @@ def _client(url: str, headers: dict[str, str], contract: Contract) -> httpx.Clie
 
 
 @pytest.fixture(scope="module")
-def stages() -> Iterator[Stages]:
-    stages = Stages()
-    yield stages
-    stages.close()
+def harnesses() -> Iterator[Harnesses]:
+    harnesses = Harnesses()
+    yield harnesses
+    harnesses.close()
 
 
 @pytest.fixture
-def world(stages: Stages) -> World:
-    return stages.fresh()
+def world(harnesses: Harnesses) -> World:
+    return harnesses.fresh()
 
 
 @pytest.mark.parametrize("vendor", CONTRACTS)
@@ -191,10 +191,10 @@ class TestDocuments:
         assert set(CONTRACTS[vendor].operations) - NOT_SIMULATED <= set(REQUESTS)
 
 
-def test_every_declared_status(stages: Stages, subtests: pytest.Subtests) -> None:
+def test_every_declared_status(harnesses: Harnesses, subtests: pytest.Subtests) -> None:
     for vendor, name, status in DECLARED:
         with subtests.test(vendor=vendor, name=name, status=status):
-            world = stages.fresh()
+            world = harnesses.fresh()
             wrong_key = {"Authorization": "Bearer wrong", "x-api-key": "wrong"}
             if status == 401:
                 response = world.send(vendor, name, headers=wrong_key)
@@ -236,10 +236,10 @@ BY_ITSELF: list[tuple[str, int, dict[str, Json]]] = [
 ]
 
 
-def test_lensmor_says_so_by_itself(stages: Stages, subtests: pytest.Subtests) -> None:
+def test_lensmor_says_so_by_itself(harnesses: Harnesses, subtests: pytest.Subtests) -> None:
     for name, status, changed in BY_ITSELF:
         with subtests.test(name=name, status=status, changed=changed):
-            world = stages.fresh()
+            world = harnesses.fresh()
             assert world.send("lensmor", name, **changed).status_code == status
 
 
@@ -315,10 +315,10 @@ def test_faults_that_keep_the_shape(world: World) -> None:
     assert world.send("salesfinity", "getEmailEnrichment").status_code == 404
 
 
-def test_a_business_error_in_a_good_status(world: World, stages: Stages) -> None:
+def test_a_business_error_in_a_good_status(world: World, harnesses: Harnesses) -> None:
     world.faults.arm(Fault("lensmor", "getCreditsBalance", "error_in_2xx"))
     key = {"Authorization": "Bearer sim-lensmor-key"}
-    response = httpx.get(stages.urls["lensmor"] + "/external/credits/balance", headers=key)
+    response = httpx.get(harnesses.urls["lensmor"] + "/external/credits/balance", headers=key)
     assert response.status_code == 200
     schema = {"$ref": "#/components/schemas/BusinessErrorIn200"}
     CONTRACTS["lensmor"].check_body(response.json(), schema)

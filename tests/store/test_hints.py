@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from ledger_shelf import LENSMOR, START, Shelf
+from ledger_harness import LENSMOR, START, LedgerHarness
 
 from connector.store import tables as t
 from connector.store.hints import MOST_RECEIPTS, Receipt
@@ -13,167 +13,167 @@ from connector.store.rows import Batch
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def harness() -> LedgerHarness:
+    return LedgerHarness()
 
 
-def bought(shelf: Shelf, *people: str) -> Batch:
-    shelf.plan(*(people or ("70011",)))
-    return shelf.batch()
+def bought(harness: LedgerHarness, *people: str) -> Batch:
+    harness.plan(*(people or ("70011",)))
+    return harness.batch()
 
 
-def receive(shelf: Shelf, attempt_id: str, vendor_id: str = "v1") -> bool:
-    return shelf.ledger.hints.receive(attempt_id, vendor_id, shelf.now) is not Receipt.UNKNOWN
+def receive(harness: LedgerHarness, attempt_id: str, vendor_id: str = "v1") -> bool:
+    return harness.ledger.hints.receive(attempt_id, vendor_id, harness.now) is not Receipt.UNKNOWN
 
 
-def stored(shelf: Shelf) -> list[tuple[object, object]]:
-    return [(row["vendor_id"], row["state"]) for row in shelf.all(t.hint)]
+def stored(harness: LedgerHarness) -> list[tuple[object, object]]:
+    return [(row["vendor_id"], row["state"]) for row in harness.all(t.hint)]
 
 
-def waiting(shelf: Shelf, limit: int = 20) -> list[tuple[str, str]]:
-    return [(hint.vendor_id, hint.person) for hint in shelf.ledger.hints.waiting(LENSMOR, limit)]
+def waiting(harness: LedgerHarness, limit: int = 20) -> list[tuple[str, str]]:
+    return [(hint.vendor_id, hint.person) for hint in harness.ledger.hints.waiting(LENSMOR, limit)]
 
 
-def is_paced(shelf: Shelf) -> bool:
-    return any(row["key"] == "look:lead" for row in shelf.all(t.meta))
+def is_paced(harness: LedgerHarness) -> bool:
+    return any(row["key"] == "look:lead" for row in harness.all(t.meta))
 
 
-def test_nothing_is_known_of_a_request_that_was_never_sent(shelf: Shelf) -> None:
-    assert receive(shelf, "no-such-attempt") is False
-    assert stored(shelf) == []
+def test_nothing_is_known_of_a_request_that_was_never_sent(harness: LedgerHarness) -> None:
+    assert receive(harness, "no-such-attempt") is False
+    assert stored(harness) == []
 
 
-def test_a_hint_waits_for_a_request_whose_answer_was_lost(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    assert receive(shelf, batch.attempt_id)
-    assert waiting(shelf) == []  # its own answer is still to come
-    shelf.lose(batch)
-    assert waiting(shelf) == [("v1", "70011")]
-    assert shelf.ledger.hints.waiting(replace(LENSMOR, account="other")) == []
-    assert shelf.ledger.hints.waiting(replace(LENSMOR, name="salesfinity")) == []
+def test_a_hint_waits_for_a_request_whose_answer_was_lost(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    assert receive(harness, batch.attempt_id)
+    assert waiting(harness) == []  # its own answer is still to come
+    harness.lose(batch)
+    assert waiting(harness) == [("v1", "70011")]
+    assert harness.ledger.hints.waiting(replace(LENSMOR, account="other")) == []
+    assert harness.ledger.hints.waiting(replace(LENSMOR, name="salesfinity")) == []
 
 
-def test_repeats_are_one_hint(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.lose(batch)
+def test_repeats_are_one_hint(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.lose(batch)
     for vendor_id in ("v1", "v1", "v2", "v1"):
-        assert receive(shelf, batch.attempt_id, vendor_id)
-    assert waiting(shelf) == [("v1", "70011"), ("v2", "70011")]
-    assert waiting(shelf, limit=1) == [("v1", "70011")]
+        assert receive(harness, batch.attempt_id, vendor_id)
+    assert waiting(harness) == [("v1", "70011"), ("v2", "70011")]
+    assert waiting(harness, limit=1) == [("v1", "70011")]
 
 
 @pytest.mark.parametrize(("used", "state"), [(True, "used"), (False, "refused")])
-def test_a_hint_is_done_once_and_for_all(shelf: Shelf, used: bool, state: str) -> None:
-    batch = bought(shelf)
-    shelf.lose(batch)
-    receive(shelf, batch.attempt_id)
-    receive(shelf, batch.attempt_id, "v2")
-    first, _ = shelf.ledger.hints.waiting(LENSMOR)
-    shelf.ledger.hints.done(first, used=used)
-    receive(shelf, batch.attempt_id)  # a late repeat does not bring it back
-    assert stored(shelf) == [("v1", state), ("v2", "waiting")]
-    assert waiting(shelf) == [("v2", "70011")]
+def test_a_hint_is_done_once_and_for_all(harness: LedgerHarness, used: bool, state: str) -> None:
+    batch = bought(harness)
+    harness.lose(batch)
+    receive(harness, batch.attempt_id)
+    receive(harness, batch.attempt_id, "v2")
+    first, _ = harness.ledger.hints.waiting(LENSMOR)
+    harness.ledger.hints.done(first, used=used)
+    receive(harness, batch.attempt_id)  # a late repeat does not bring it back
+    assert stored(harness) == [("v1", state), ("v2", "waiting")]
+    assert waiting(harness) == [("v2", "70011")]
 
 
-def test_a_known_task_is_due_at_once(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.accept(batch, "v1")
-    shelf.pass_time(30)
-    assert receive(shelf, batch.attempt_id)
-    assert [row["next_poll_at"] for row in shelf.all(t.task)] == [shelf.now]
-    assert stored(shelf) == [("v1", "used")]
+def test_a_known_task_is_due_at_once(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.accept(batch, "v1")
+    harness.pass_time(30)
+    assert receive(harness, batch.attempt_id)
+    assert [row["next_poll_at"] for row in harness.all(t.task)] == [harness.now]
+    assert stored(harness) == [("v1", "used")]
 
 
-def test_a_known_task_is_made_due_once_however_often_its_callback_comes(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.accept(batch, "v1")
-    receive(shelf, batch.attempt_id)
-    first = shelf.now
-    shelf.ledger.follow_ups.looked("lead", shelf.now, 1.0, moved=False)
-    shelf.pass_time(30)
-    again = shelf.ledger.hints.receive(batch.attempt_id, "v1", shelf.now)
+def test_a_known_task_is_made_due_once_however_often_its_callback_comes(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.accept(batch, "v1")
+    receive(harness, batch.attempt_id)
+    first = harness.now
+    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    harness.pass_time(30)
+    again = harness.ledger.hints.receive(batch.attempt_id, "v1", harness.now)
     assert again is Receipt.WITHOUT_EFFECT
-    assert [row["next_poll_at"] for row in shelf.all(t.task)] == [first]
-    assert is_paced(shelf)  # nor is its mapping looked at before its time
+    assert [row["next_poll_at"] for row in harness.all(t.task)] == [first]
+    assert is_paced(harness)  # nor is its mapping looked at before its time
 
 
-def test_only_a_few_are_kept_for_one_request(shelf: Shelf) -> None:
-    batch, other = bought(shelf, "70011"), bought(shelf, "70012")
-    shelf.lose(batch)
-    shelf.lose(other)
-    told = [shelf.ledger.hints.receive(batch.attempt_id, f"v{number}", shelf.now) for number in range(50)]
+def test_only_a_few_are_kept_for_one_request(harness: LedgerHarness) -> None:
+    batch, other = bought(harness, "70011"), bought(harness, "70012")
+    harness.lose(batch)
+    harness.lose(other)
+    told = [harness.ledger.hints.receive(batch.attempt_id, f"v{number}", harness.now) for number in range(50)]
     assert told == [Receipt.STORED] * MOST_RECEIPTS + [Receipt.CROWDED] * (50 - MOST_RECEIPTS)
-    assert len(stored(shelf)) == MOST_RECEIPTS
-    assert receive(shelf, other.attempt_id, "v1")
-    assert waiting(shelf)[-1] == ("v1", "70012")
+    assert len(stored(harness)) == MOST_RECEIPTS
+    assert receive(harness, other.attempt_id, "v1")
+    assert waiting(harness)[-1] == ("v1", "70012")
 
 
-def test_one_that_the_vendor_did_not_confirm_makes_room_for_the_true_one(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.lose(batch)
+def test_one_that_the_vendor_did_not_confirm_makes_room_for_the_true_one(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.lose(batch)
     for number in range(MOST_RECEIPTS):
-        receive(shelf, batch.attempt_id, f"forged-{number}")
-    assert shelf.ledger.hints.receive(batch.attempt_id, "true", shelf.now) is Receipt.CROWDED
-    first, *_ = shelf.ledger.hints.waiting(LENSMOR)
-    shelf.ledger.hints.done(first, used=False)
-    assert shelf.ledger.hints.receive(batch.attempt_id, "true", shelf.now) is Receipt.STORED
-    assert len(stored(shelf)) == MOST_RECEIPTS
-    assert ("true", "70011") in waiting(shelf)
+        receive(harness, batch.attempt_id, f"forged-{number}")
+    assert harness.ledger.hints.receive(batch.attempt_id, "true", harness.now) is Receipt.CROWDED
+    first, *_ = harness.ledger.hints.waiting(LENSMOR)
+    harness.ledger.hints.done(first, used=False)
+    assert harness.ledger.hints.receive(batch.attempt_id, "true", harness.now) is Receipt.STORED
+    assert len(stored(harness)) == MOST_RECEIPTS
+    assert ("true", "70011") in waiting(harness)
 
 
-def test_an_ended_task_stays_ended(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.accept(batch, "v1")
-    with shelf.ledger.database.write() as connection:
+def test_an_ended_task_stays_ended(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.accept(batch, "v1")
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
-    assert receive(shelf, batch.attempt_id)
-    assert [(row["state"], row["next_poll_at"]) for row in shelf.all(t.task)] == [("ended", None)]
+    assert receive(harness, batch.attempt_id)
+    assert [(row["state"], row["next_poll_at"]) for row in harness.all(t.task)] == [("ended", None)]
 
 
-def test_another_id_than_the_known_tasks_is_nothing(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.accept(batch, "v1")
-    shelf.ledger.follow_ups.looked("lead", shelf.now, 1.0, moved=False)
-    before = shelf.all(t.task)
-    shelf.pass_time(30)
-    assert receive(shelf, batch.attempt_id, "v2")
-    assert shelf.all(t.task) == before
-    assert stored(shelf) == []
-    assert is_paced(shelf)
+def test_another_id_than_the_known_tasks_is_nothing(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.accept(batch, "v1")
+    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    before = harness.all(t.task)
+    harness.pass_time(30)
+    assert receive(harness, batch.attempt_id, "v2")
+    assert harness.all(t.task) == before
+    assert stored(harness) == []
+    assert is_paced(harness)
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-def test_a_hint_makes_its_mapping_be_looked_at(shelf: Shelf, is_answered: bool) -> None:
-    shelf.ledger.follow_ups.looked("lead", shelf.now, 1.0, moved=False)
-    shelf.ledger.follow_ups.looked("contact", shelf.now, 1.0, moved=False)
-    batch = bought(shelf)
+def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answered: bool) -> None:
+    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.follow_ups.looked("contact", harness.now, 1.0, moved=False)
+    batch = bought(harness)
     if is_answered:
-        shelf.accept(batch, "v1")
+        harness.accept(batch, "v1")
     else:
-        shelf.lose(batch)
-    receive(shelf, batch.attempt_id)
-    assert not is_paced(shelf)
-    assert [row["key"] for row in shelf.all(t.meta) if str(row["key"]).startswith("look:")] == ["look:contact"]
-    assert shelf.ledger.follow_ups.next_look("lead", shelf.now) == shelf.now
+        harness.lose(batch)
+    receive(harness, batch.attempt_id)
+    assert not is_paced(harness)
+    assert [row["key"] for row in harness.all(t.meta) if str(row["key"]).startswith("look:")] == ["look:contact"]
+    assert harness.ledger.follow_ups.next_look("lead", harness.now) == harness.now
 
 
-def test_a_request_that_was_sent_again_may_still_be_told_of(shelf: Shelf) -> None:
-    batch = bought(shelf)
-    shelf.lose(batch)
-    shelf.allow_repeat(batch.unlocks["70011"])
-    again = shelf.batch()
+def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarness) -> None:
+    batch = bought(harness)
+    harness.lose(batch)
+    harness.allow_repeat(batch.unlocks["70011"])
+    again = harness.batch()
     assert again.attempt_id != batch.attempt_id
-    shelf.ledger.follow_ups.looked("lead", shelf.now, 1.0, moved=False)
-    assert receive(shelf, batch.attempt_id)
-    assert waiting(shelf) == [("v1", "70011")]
-    assert not is_paced(shelf)
+    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    assert receive(harness, batch.attempt_id)
+    assert waiting(harness) == [("v1", "70011")]
+    assert not is_paced(harness)
 
 
-def test_hints_are_offered_oldest_first(shelf: Shelf) -> None:
-    first, second = bought(shelf, "70011"), bought(shelf, "70012")
-    shelf.lose(second)
-    shelf.lose(first)
-    receive(shelf, second.attempt_id, "v2")
-    shelf.now = START - timedelta(days=1)  # by arrival, whatever the clock says
-    receive(shelf, first.attempt_id, "v1")
-    assert waiting(shelf) == [("v2", "70012"), ("v1", "70011")]
+def test_hints_are_offered_oldest_first(harness: LedgerHarness) -> None:
+    first, second = bought(harness, "70011"), bought(harness, "70012")
+    harness.lose(second)
+    harness.lose(first)
+    receive(harness, second.attempt_id, "v2")
+    harness.now = START - timedelta(days=1)  # by arrival, whatever the clock says
+    receive(harness, first.attempt_id, "v1")
+    assert waiting(harness) == [("v2", "70012"), ("v1", "70011")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from ledger_shelf import KEY, START, Shelf, buying, open_ledger_at, planned
+from ledger_harness import KEY, START, LedgerHarness, buying, open_ledger_at, planned
 
 from connector.core.model import Outcome
 from connector.core.plan import Skip
@@ -32,91 +32,91 @@ AGAIN_AFTER, POSTPONED_FOR = timedelta(seconds=AGAIN_AFTER_S), timedelta(seconds
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def harness() -> LedgerHarness:
+    return LedgerHarness()
 
 
 def arrival(request_id: str, *crm_ids: str, digest: str = "d", mapping: str = "lead") -> Arrival:
     return Arrival(request_id, digest, mapping, crm_ids or ("a",))
 
 
-def accept(shelf: Shelf, *arrivals: Arrival) -> list[bool]:
-    return shelf.ledger.inbox.accept(arrivals, shelf.now)
+def accept(harness: LedgerHarness, *arrivals: Arrival) -> list[bool]:
+    return harness.ledger.inbox.accept(arrivals, harness.now)
 
 
-def due(shelf: Shelf, mapping: str = "lead", limit: int = 2000) -> list[str]:
-    return [one.crm_id for one in shelf.ledger.inbox.due(shelf.now, mapping, limit)]
+def due(harness: LedgerHarness, mapping: str = "lead", limit: int = 2000) -> list[str]:
+    return [one.crm_id for one in harness.ledger.inbox.due(harness.now, mapping, limit)]
 
 
-def offered(shelf: Shelf) -> list[Wanted]:
-    return shelf.ledger.inbox.due(shelf.now, "lead")
+def offered(harness: LedgerHarness) -> list[Wanted]:
+    return harness.ledger.inbox.due(harness.now, "lead")
 
 
-def finish(shelf: Shelf, request_id: str, outcome: str = "delivered") -> None:
+def finish(harness: LedgerHarness, request_id: str, outcome: str = "delivered") -> None:
     done = sa.update(t.ask).where(t.ask.c.request_id == request_id).values(state="done", outcome=outcome)
-    with shelf.ledger.database.write() as connection:
+    with harness.ledger.database.write() as connection:
         connection.execute(done)
 
 
-def requests(shelf: Shelf) -> list[object]:
-    return [row["id"] for row in shelf.all(t.request)]
+def requests(harness: LedgerHarness) -> list[object]:
+    return [row["id"] for row in harness.all(t.request)]
 
 
 # -- accept -----------------------------------------------------------------------------------------------------
 
 
-def test_what_arrives_is_due_at_once_and_each_record_once(shelf: Shelf) -> None:
-    assert accept(shelf, arrival("r1", "a", "b", "a"), arrival("r2", "a")) == [True, True]
-    assert due(shelf) == ["a", "b", "a"]
-    assert due(shelf, limit=2) == ["a", "b"]
-    assert due(shelf, "contact") == []
-    assert shelf.ledger.inbox.counts() == {"waiting": 3}
+def test_what_arrives_is_due_at_once_and_each_record_once(harness: LedgerHarness) -> None:
+    assert accept(harness, arrival("r1", "a", "b", "a"), arrival("r2", "a")) == [True, True]
+    assert due(harness) == ["a", "b", "a"]
+    assert due(harness, limit=2) == ["a", "b"]
+    assert due(harness, "contact") == []
+    assert harness.ledger.inbox.counts() == {"waiting": 3}
 
 
-def test_a_repeat_is_known_and_another_digest_is_a_conflict(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
-    assert accept(shelf, arrival("r1", "a")) == [False]
+def test_a_repeat_is_known_and_another_digest_is_a_conflict(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
+    assert accept(harness, arrival("r1", "a")) == [False]
     with pytest.raises(ConflictError):
-        accept(shelf, arrival("r1", "b", digest="other"))
-    assert due(shelf) == ["a"]
+        accept(harness, arrival("r1", "b", digest="other"))
+    assert due(harness) == ["a"]
 
 
-def test_one_conflict_leaves_nothing_of_its_message(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
+def test_one_conflict_leaves_nothing_of_its_message(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
     with pytest.raises(ConflictError):
-        accept(shelf, arrival("r2", "b"), arrival("r1", "c", digest="other"))
-    assert requests(shelf) == ["r1"]
-    assert due(shelf) == ["a"]
+        accept(harness, arrival("r2", "b"), arrival("r1", "c", digest="other"))
+    assert requests(harness) == ["r1"]
+    assert due(harness) == ["a"]
 
 
-def test_a_repeat_within_one_message_is_stored_once(shelf: Shelf) -> None:
-    assert accept(shelf, arrival("r1", "a"), arrival("r1", "a")) == [True, False]
-    assert due(shelf) == ["a"]
+def test_a_repeat_within_one_message_is_stored_once(harness: LedgerHarness) -> None:
+    assert accept(harness, arrival("r1", "a"), arrival("r1", "a")) == [True, False]
+    assert due(harness) == ["a"]
 
 
-def test_after_a_week_a_finished_request_is_a_new_one(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"))
-    finish(shelf, "r1")
-    shelf.now = START + KEPT
-    assert accept(shelf, arrival("r1", "a", "b")) == [False]
-    shelf.now += SECOND
-    assert accept(shelf, arrival("r1", "c", digest="other")) == [True]
-    assert due(shelf) == ["c"]
-    assert [row["accepted_at"] for row in shelf.all(t.request)] == [shelf.now]
+def test_after_a_week_a_finished_request_is_a_new_one(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"))
+    finish(harness, "r1")
+    harness.now = START + KEPT
+    assert accept(harness, arrival("r1", "a", "b")) == [False]
+    harness.now += SECOND
+    assert accept(harness, arrival("r1", "c", digest="other")) == [True]
+    assert due(harness) == ["c"]
+    assert [row["accepted_at"] for row in harness.all(t.request)] == [harness.now]
 
 
-def test_after_a_week_a_request_with_an_open_record_is_still_the_same_and_whole(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"), arrival("r2"))
-    first = shelf.all(t.ask)[0]["id"]
-    with shelf.ledger.database.write() as connection:
+def test_after_a_week_a_request_with_an_open_record_is_still_the_same_and_whole(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"), arrival("r2"))
+    first = harness.all(t.ask)[0]["id"]
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.ask).where(t.ask.c.id == first).values(state="done", outcome="delivered"))
-    finish(shelf, "r2")
-    shelf.now = START + KEPT + SECOND
-    assert accept(shelf, arrival("r1", "a", "b")) == [False]
-    found = shelf.ledger.inbox.look("r1")
+    finish(harness, "r2")
+    harness.now = START + KEPT + SECOND
+    assert accept(harness, arrival("r1", "a", "b")) == [False]
+    found = harness.ledger.inbox.look("r1")
     assert found is not None
     assert found.states == {"done": 1, "waiting": 1}
-    assert shelf.ledger.inbox.look("r2") is not None  # nor does it touch another
+    assert harness.ledger.inbox.look("r2") is not None  # nor does it touch another
 
 
 # -- races ------------------------------------------------------------------------------------------------------
@@ -143,17 +143,17 @@ def race(works: list[Callable[[], object]]) -> list[object]:
 
 def check_one_of_many(ledger: Ledger) -> None:
     """One id is one request, whoever brings it when, before and after it expires."""
-    shelf = Shelf(ledger)
+    harness = LedgerHarness(ledger)
     for begins in (START, START + KEPT + SECOND):
-        shelf.now = begins
-        told = race([lambda: accept(shelf, arrival("r1", "a", "b"))] * 8)
+        harness.now = begins
+        told = race([lambda: accept(harness, arrival("r1", "a", "b"))] * 8)
         assert sorted(map(str, told)) == ["[False]"] * 7 + ["[True]"]
-        assert len(shelf.all(t.ask)) == 2
-        finish(shelf, "r1")
-    of_two_bodies = [functools.partial(accept, shelf, arrival("r2", digest=f"d{n % 2}")) for n in range(8)]
+        assert len(harness.all(t.ask)) == 2
+        finish(harness, "r1")
+    of_two_bodies = [functools.partial(accept, harness, arrival("r2", digest=f"d{n % 2}")) for n in range(8)]
     told = race([*of_two_bodies])
     assert sorted(map(str, told)) == ["ConflictError"] * 4 + ["[False]"] * 3 + ["[True]"]
-    assert requests(shelf) == ["r1", "r2"]
+    assert requests(harness) == ["r1", "r2"]
 
 
 def test_eight_threads_with_one_id_store_one_request(tmp_path: Path) -> None:
@@ -171,137 +171,137 @@ def test_on_postgresql_too_one_id_is_one_request(postgres_url: str) -> None:
 # -- what is due ------------------------------------------------------------------------------------------------
 
 
-def test_the_longest_waiting_is_offered_first(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"))
-    shelf.ledger.inbox.postpone(offered(shelf)[:1], "no login", shelf.now + POSTPONED_FOR)
-    shelf.pass_time()
-    accept(shelf, arrival("r2", "c"))
-    assert due(shelf) == ["b", "c"]
-    shelf.now = START + POSTPONED_FOR
-    assert due(shelf) == ["b", "c", "a"]
+def test_the_longest_waiting_is_offered_first(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"))
+    harness.ledger.inbox.postpone(offered(harness)[:1], "no login", harness.now + POSTPONED_FOR)
+    harness.pass_time()
+    accept(harness, arrival("r2", "c"))
+    assert due(harness) == ["b", "c"]
+    harness.now = START + POSTPONED_FOR
+    assert due(harness) == ["b", "c", "a"]
 
 
-def test_postponed_records_wait_with_their_reason(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
-    shelf.ledger.inbox.postpone(offered(shelf), "no login", shelf.now + POSTPONED_FOR)
-    (row,) = shelf.all(t.ask)
+def test_postponed_records_wait_with_their_reason(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
+    harness.ledger.inbox.postpone(offered(harness), "no login", harness.now + POSTPONED_FOR)
+    (row,) = harness.all(t.ask)
     assert (row["state"], row["outcome"], row["reason"]) == ("working", "deferred", "no login")
     assert row["not_before"] == START + POSTPONED_FOR
 
 
-def test_what_is_done_is_not_postponed(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
-    taken = offered(shelf)
-    finish(shelf, "r1")
-    shelf.ledger.inbox.postpone(taken, "no login", shelf.now + POSTPONED_FOR)
-    assert [(row["state"], row["outcome"]) for row in shelf.all(t.ask)] == [("done", "delivered")]
+def test_what_is_done_is_not_postponed(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
+    taken = offered(harness)
+    finish(harness, "r1")
+    harness.ledger.inbox.postpone(taken, "no login", harness.now + POSTPONED_FOR)
+    assert [(row["state"], row["outcome"]) for row in harness.all(t.ask)] == [("done", "delivered")]
 
 
-def test_it_is_known_whether_anything_is_asked_and_since_when(shelf: Shelf) -> None:
-    inbox = shelf.ledger.inbox
-    assert not inbox.is_asked(["lead"], shelf.now)
-    accept(shelf, arrival("r1", "a"))
-    assert inbox.is_asked(["contact", "lead"], shelf.now)
-    assert not inbox.is_asked(["contact"], shelf.now)
-    assert not inbox.is_asked([], shelf.now)
-    assert not inbox.is_asked(["lead"], shelf.now - SECOND)
-    assert inbox.is_asked(["lead"], shelf.now, shelf.now - SECOND)
-    assert not inbox.is_asked(["lead"], shelf.now, shelf.now)
-    finish(shelf, "r1")
-    assert not inbox.is_asked(["lead"], shelf.now)
+def test_it_is_known_whether_anything_is_asked_and_since_when(harness: LedgerHarness) -> None:
+    inbox = harness.ledger.inbox
+    assert not inbox.is_asked(["lead"], harness.now)
+    accept(harness, arrival("r1", "a"))
+    assert inbox.is_asked(["contact", "lead"], harness.now)
+    assert not inbox.is_asked(["contact"], harness.now)
+    assert not inbox.is_asked([], harness.now)
+    assert not inbox.is_asked(["lead"], harness.now - SECOND)
+    assert inbox.is_asked(["lead"], harness.now, harness.now - SECOND)
+    assert not inbox.is_asked(["lead"], harness.now, harness.now)
+    finish(harness, "r1")
+    assert not inbox.is_asked(["lead"], harness.now)
 
 
 # -- settle -----------------------------------------------------------------------------------------------------
 
 
-def run_over(shelf: Shelf, words: dict[str, Outcome], state: str = "finished") -> str:
+def run_over(harness: LedgerHarness, words: dict[str, Outcome], state: str = "finished") -> str:
     """A run that has had its say on these records."""
-    run_id = shelf.ledger.runs.start("trigger", ["lead"], shelf.now)
+    run_id = harness.ledger.runs.start("trigger", ["lead"], harness.now)
     for crm_id, word in words.items():
         decision = Skip("opted out") if word is Outcome.SKIPPED else buying(crm_id)
-        shelf.save(planned(crm_id, decision), run=run_id)
-    records = {row["crm_id"]: row["id"] for row in shelf.all(t.record)}
+        harness.save(planned(crm_id, decision), run=run_id)
+    records = {row["crm_id"]: row["id"] for row in harness.all(t.record)}
     told = {
         records[crm_id]: {"outcome": word.value, "reason": f"{word.value}!", "attention": ""}
         for crm_id, word in words.items()
     }
     rows = [{"run_id": run_id, "record_id": record_id, **values} for record_id, values in told.items()]
-    with shelf.ledger.database.write() as connection:
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.delete(t.run_record).where(t.run_record.c.run_id == run_id))
         connection.execute(sa.insert(t.run_record), rows)
         connection.execute(sa.update(t.run).where(t.run.c.id == run_id).values(state=state))
     return run_id
 
 
-def settle(shelf: Shelf, taken: list[Wanted], run_id: str) -> None:
+def settle(harness: LedgerHarness, taken: list[Wanted], run_id: str) -> None:
     """What the end of a run does, and then whoever offered it these records."""
-    shelf.ledger.inbox.follow(run_id, ["lead"], shelf.now, shelf.now + AGAIN_AFTER)
-    shelf.ledger.inbox.settle(taken, run_id)
+    harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
+    harness.ledger.inbox.settle(taken, run_id)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_final_words_end_a_record_and_others_are_offered_again(shelf: Shelf, outcome: Outcome) -> None:
-    accept(shelf, arrival("r1", "a"))
-    run_id = run_over(shelf, {"a": outcome})
-    settle(shelf, offered(shelf), run_id)
-    (row,) = shelf.all(t.ask)
+def test_final_words_end_a_record_and_others_are_offered_again(harness: LedgerHarness, outcome: Outcome) -> None:
+    accept(harness, arrival("r1", "a"))
+    run_id = run_over(harness, {"a": outcome})
+    settle(harness, offered(harness), run_id)
+    (row,) = harness.all(t.ask)
     assert (row["outcome"], row["reason"], row["run_id"]) == (outcome.value, f"{outcome.value}!", run_id)
     is_final = outcome in {Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED}
     assert row["state"] == ("done" if is_final else "working")
-    shelf.now = START + AGAIN_AFTER - SECOND
-    assert due(shelf) == []
-    shelf.now = START + AGAIN_AFTER
-    assert due(shelf) == ([] if is_final else ["a"])
+    harness.now = START + AGAIN_AFTER - SECOND
+    assert due(harness) == []
+    harness.now = START + AGAIN_AFTER
+    assert due(harness) == ([] if is_final else ["a"])
 
 
-def test_a_record_that_the_run_did_not_find_is_skipped(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"))
-    run_id = run_over(shelf, {"a": Outcome.DELIVERED})
-    settle(shelf, offered(shelf), run_id)
-    assert [(row["state"], row["outcome"], row["reason"]) for row in shelf.all(t.ask)] == [
+def test_a_record_that_the_run_did_not_find_is_skipped(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"))
+    run_id = run_over(harness, {"a": Outcome.DELIVERED})
+    settle(harness, offered(harness), run_id)
+    assert [(row["state"], row["outcome"], row["reason"]) for row in harness.all(t.ask)] == [
         ("done", "delivered", "delivered!"),
         ("done", "skipped", NOT_TAKEN),
     ]
-    found = shelf.ledger.inbox.look("r1")
+    found = harness.ledger.inbox.look("r1")
     assert found is not None
     assert (found.state, found.states, found.outcomes) == ("done", {"done": 2}, {"delivered": 1, "skipped": 1})
 
 
-def test_a_record_that_a_run_had_not_come_to_is_known(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"))
-    taken = offered(shelf)
-    run_id = run_over(shelf, {"a": Outcome.DELIVERED}, "stopped")
-    shelf.ledger.inbox.follow(run_id, ["lead"], shelf.now, shelf.now + AGAIN_AFTER)
-    assert [one.crm_id for one in shelf.ledger.inbox.unanswered(taken, run_id)] == ["b"]
+def test_a_record_that_a_run_had_not_come_to_is_known(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"))
+    taken = offered(harness)
+    run_id = run_over(harness, {"a": Outcome.DELIVERED}, "stopped")
+    harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
+    assert [one.crm_id for one in harness.ledger.inbox.unanswered(taken, run_id)] == ["b"]
 
 
-def test_the_words_of_another_run_do_not_count(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
-    run_over(shelf, {"a": Outcome.DELIVERED})
-    settle(shelf, offered(shelf), run_over(shelf, {"b": Outcome.DELIVERED}))
-    assert [row["outcome"] for row in shelf.all(t.ask)] == ["skipped"]
+def test_the_words_of_another_run_do_not_count(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
+    run_over(harness, {"a": Outcome.DELIVERED})
+    settle(harness, offered(harness), run_over(harness, {"b": Outcome.DELIVERED}))
+    assert [row["outcome"] for row in harness.all(t.ask)] == ["skipped"]
 
 
-def test_a_last_word_is_the_last(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"))
-    taken = offered(shelf)
-    settle(shelf, taken, run_over(shelf, {"a": Outcome.DELIVERED}))
-    settle(shelf, taken, "no such run")
-    assert [(row["state"], row["outcome"]) for row in shelf.all(t.ask)] == [("done", "delivered")]
+def test_a_last_word_is_the_last(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"))
+    taken = offered(harness)
+    settle(harness, taken, run_over(harness, {"a": Outcome.DELIVERED}))
+    settle(harness, taken, "no such run")
+    assert [(row["state"], row["outcome"]) for row in harness.all(t.ask)] == [("done", "delivered")]
 
 
-def test_two_requests_for_one_record_both_hear_of_it(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a"), arrival("r2", "a"))
-    settle(shelf, offered(shelf), run_over(shelf, {"a": Outcome.NOT_FOUND}))
+def test_two_requests_for_one_record_both_hear_of_it(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a"), arrival("r2", "a"))
+    settle(harness, offered(harness), run_over(harness, {"a": Outcome.NOT_FOUND}))
     for request_id in ("r1", "r2"):
-        found = shelf.ledger.inbox.look(request_id)
+        found = harness.ledger.inbox.look(request_id)
         assert found is not None
         assert found.outcomes == {"not_found": 1}
 
 
-def test_a_request_is_waiting_then_working_then_done(shelf: Shelf) -> None:
-    accept(shelf, arrival("r1", "a", "b"))
-    inbox, states = shelf.ledger.inbox, []
+def test_a_request_is_waiting_then_working_then_done(harness: LedgerHarness) -> None:
+    accept(harness, arrival("r1", "a", "b"))
+    inbox, states = harness.ledger.inbox, []
 
     def state() -> str:
         found = inbox.look("r1")
@@ -309,11 +309,11 @@ def test_a_request_is_waiting_then_working_then_done(shelf: Shelf) -> None:
         return found.state
 
     states.append(state())
-    settle(shelf, offered(shelf)[:1], run_over(shelf, {"a": Outcome.DELIVERED}))
+    settle(harness, offered(harness)[:1], run_over(harness, {"a": Outcome.DELIVERED}))
     states.append(state())  # one is done, the other waits: work has begun
-    settle(shelf, offered(shelf), run_over(shelf, {"b": Outcome.WAITING}))
+    settle(harness, offered(harness), run_over(harness, {"b": Outcome.WAITING}))
     states.append(state())
-    finish(shelf, "r1")
+    finish(harness, "r1")
     states.append(state())
     assert states == ["waiting", "working", "working", "done"]
     assert inbox.look("r2") is None
@@ -322,22 +322,22 @@ def test_a_request_is_waiting_then_working_then_done(shelf: Shelf) -> None:
 # -- tidy -------------------------------------------------------------------------------------------------------
 
 
-def set_outcome(shelf: Shelf, request_id: str, outcome: str, state: str = "working") -> None:
-    with shelf.ledger.database.write() as connection:
+def set_outcome(harness: LedgerHarness, request_id: str, outcome: str, state: str = "working") -> None:
+    with harness.ledger.database.write() as connection:
         connection.execute(
             sa.update(t.ask).where(t.ask.c.request_id == request_id).values(state=state, outcome=outcome)
         )
 
 
-def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(shelf: Shelf) -> None:
-    accept(shelf, *(arrival(request_id) for request_id in ("never", "deferred", "waiting", "parked", "unknown")))
+def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: LedgerHarness) -> None:
+    accept(harness, *(arrival(request_id) for request_id in ("never", "deferred", "waiting", "parked", "unknown")))
     for outcome in ("deferred", "waiting", "parked", "unknown"):
-        set_outcome(shelf, outcome, outcome)
-    before = shelf.all(t.ask)
-    shelf.ledger.inbox.tidy(START + KEPT)
-    assert shelf.all(t.ask) == before
-    shelf.ledger.inbox.tidy(START + KEPT + SECOND)
-    found = {row["request_id"]: (row["state"], row["outcome"], row["reason"]) for row in shelf.all(t.ask)}
+        set_outcome(harness, outcome, outcome)
+    before = harness.all(t.ask)
+    harness.ledger.inbox.tidy(START + KEPT)
+    assert harness.all(t.ask) == before
+    harness.ledger.inbox.tidy(START + KEPT + SECOND)
+    found = {row["request_id"]: (row["state"], row["outcome"], row["reason"]) for row in harness.all(t.ask)}
     assert found == {
         "never": ("done", "deferred", GIVEN_UP),
         "deferred": ("done", "deferred", GIVEN_UP),
@@ -347,18 +347,18 @@ def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(shelf: Shelf)
     }
 
 
-def test_done_requests_are_forgotten_after_two_weeks_and_open_ones_never(shelf: Shelf) -> None:
-    accept(shelf, arrival("done", "a", "b"), arrival("open", "a", "b"), arrival("given up"))
-    finish(shelf, "done")
-    finish(shelf, "open")
-    last = shelf.rows(sa.select(t.ask.c.id).where(t.ask.c.request_id == "open"))[-1]["id"]
-    with shelf.ledger.database.write() as connection:
+def test_done_requests_are_forgotten_after_two_weeks_and_open_ones_never(harness: LedgerHarness) -> None:
+    accept(harness, arrival("done", "a", "b"), arrival("open", "a", "b"), arrival("given up"))
+    finish(harness, "done")
+    finish(harness, "open")
+    last = harness.rows(sa.select(t.ask.c.id).where(t.ask.c.request_id == "open"))[-1]["id"]
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.ask).where(t.ask.c.id == last).values(state="working", outcome="waiting"))
-    shelf.now = START + 2 * KEPT
-    accept(shelf, arrival("young"))
-    finish(shelf, "young")
-    shelf.ledger.inbox.tidy(shelf.now)
-    assert requests(shelf) == ["done", "given up", "open", "young"]
-    shelf.ledger.inbox.tidy(shelf.now + SECOND)
-    assert requests(shelf) == ["open", "young"]
-    assert [row["request_id"] for row in shelf.all(t.ask)] == ["open", "open", "young"]
+    harness.now = START + 2 * KEPT
+    accept(harness, arrival("young"))
+    finish(harness, "young")
+    harness.ledger.inbox.tidy(harness.now)
+    assert requests(harness) == ["done", "given up", "open", "young"]
+    harness.ledger.inbox.tidy(harness.now + SECOND)
+    assert requests(harness) == ["open", "young"]
+    assert [row["request_id"] for row in harness.all(t.ask)] == ["open", "open", "young"]

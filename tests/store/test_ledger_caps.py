@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_shelf import EMAIL, LENSMOR, NO_CAPS, PRICE, START, Shelf, buying, planned
+from ledger_harness import EMAIL, LENSMOR, NO_CAPS, PRICE, START, LedgerHarness, buying, planned
 
 from connector.core.model import Person, Result, UnlockKey
 from connector.core.plan import Join
@@ -20,27 +20,27 @@ YESTERDAY = START.replace(day=19)
 LAST_MONTH = datetime(2026, 10, 31, 23, 59, tzinfo=UTC)
 
 
-@pytest.fixture(name="shelf")
-def _shelf() -> Shelf:
-    return Shelf()
+@pytest.fixture(name="harness")
+def _shelf() -> LedgerHarness:
+    return LedgerHarness()
 
 
-def observe(shelf: Shelf, balance: int) -> None:
-    credits_now = shelf.ledger.credits
-    credits_now.observe("lensmor", "default", "run-1", balance, shelf.now, credits_now.newest_entry())
+def observe(harness: LedgerHarness, balance: int) -> None:
+    credits_now = harness.ledger.credits
+    credits_now.observe("lensmor", "default", "run-1", balance, harness.now, credits_now.newest_entry())
 
 
 # -- what a batch is --------------------------------------------------------------------------------------------
 
 
-def test_a_batch_moves_to_submitting_with_its_hold(shelf: Shelf) -> None:
-    first, second = shelf.plan("70011", "70012")
-    batch = shelf.batch()
+def test_a_batch_moves_to_submitting_with_its_hold(harness: LedgerHarness) -> None:
+    first, second = harness.plan("70011", "70012")
+    batch = harness.batch()
     assert batch.unlocks == {"70011": first, "70012": second}
     assert (batch.provider, batch.channel, batch.event_id, batch.owner) == ("lensmor", EMAIL, None, "me")
-    assert shelf.states(first, second) == ["submitting", "submitting"]
-    assert shelf.unlock(first)["hold"] == "open"
-    (entry,) = shelf.all(t.entry)
+    assert harness.states(first, second) == ["submitting", "submitting"]
+    assert harness.unlock(first)["hold"] == "open"
+    (entry,) = harness.all(t.entry)
     assert (entry["kind"], entry["credits"], entry["budget_day"], entry["mapping"], entry["run_id"]) == (
         "hold",
         2 * PRICE,
@@ -48,81 +48,87 @@ def test_a_batch_moves_to_submitting_with_its_hold(shelf: Shelf) -> None:
         "lead",
         "run-1",
     )
-    (attempt,) = shelf.all(t.attempt)
+    (attempt,) = harness.all(t.attempt)
     assert (attempt["id"], attempt["state"], attempt["size"]) == (batch.attempt_id, "submitting", 2)
-    shelf.assert_books_close()
+    harness.assert_books_close()
 
 
-def test_what_is_taken_is_not_taken_again(shelf: Shelf) -> None:
-    shelf.plan("70011")
-    shelf.batch()
-    assert shelf.take() is None
-    assert shelf.entries() == [("hold", PRICE)]
+def test_what_is_taken_is_not_taken_again(harness: LedgerHarness) -> None:
+    harness.plan("70011")
+    harness.batch()
+    assert harness.take() is None
+    assert harness.entries() == [("hold", PRICE)]
 
 
-def test_batches_are_of_one_event_and_at_most_their_size(shelf: Shelf) -> None:
-    shelf.plan(*PEOPLE[:3], event="52001")
-    shelf.plan(*PEOPLE[3:5])
-    assert shelf.groups() == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
-    first = shelf.take(event="52001", size=2)
+def test_batches_are_of_one_event_and_at_most_their_size(harness: LedgerHarness) -> None:
+    harness.plan(*PEOPLE[:3], event="52001")
+    harness.plan(*PEOPLE[3:5])
+    assert harness.groups() == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
+    first = harness.take(event="52001", size=2)
     assert isinstance(first, Batch)
     assert list(first.unlocks) == PEOPLE[:2]
-    second = shelf.take(event=None)
+    second = harness.take(event=None)
     assert isinstance(second, Batch)
     assert list(second.unlocks) == PEOPLE[3:5]
 
 
-def test_people_are_served_in_the_order_of_the_runs_records(shelf: Shelf) -> None:
-    shelf.plan("70013", "70012", run="old-run")  # planned then in another order, and not bought
-    page = [planned("00Q1", buying("70011")), planned("00Q2", joining(shelf, "70012")), planned("00Q3", joining(shelf))]
-    shelf.save(*page)
-    shelf.ledger.planning.save("run-1", "lead", "Lead", [planned("00Q4", buying("70014"))], shelf.now, first_place=3)
-    again = planned("00Q5", joining(shelf, "70011"))  # of a later page: the person keeps the first place
-    shelf.ledger.planning.save("run-1", "lead", "Lead", [again], shelf.now, first_place=4)
-    assert [list(shelf.batch(size=2).unlocks) for _ in range(2)] == [["70011", "70012"], ["70013", "70014"]]
+def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarness) -> None:
+    harness.plan("70013", "70012", run="old-run")  # planned then in another order, and not bought
+    page = [
+        planned("00Q1", buying("70011")),
+        planned("00Q2", joining(harness, "70012")),
+        planned("00Q3", joining(harness)),
+    ]
+    harness.save(*page)
+    harness.ledger.planning.save(
+        "run-1", "lead", "Lead", [planned("00Q4", buying("70014"))], harness.now, first_place=3
+    )
+    again = planned("00Q5", joining(harness, "70011"))  # of a later page: the person keeps the first place
+    harness.ledger.planning.save("run-1", "lead", "Lead", [again], harness.now, first_place=4)
+    assert [list(harness.batch(size=2).unlocks) for _ in range(2)] == [["70011", "70012"], ["70013", "70014"]]
 
 
-def joining(shelf: Shelf, person: str = "70013") -> Join:
-    known = shelf.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR])
+def joining(harness: LedgerHarness, person: str = "70013") -> Join:
+    known = harness.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR])
     return Join(known.unlocks[UnlockKey("lensmor", "default", EMAIL, person)], 0)
 
 
-def test_another_runs_plan_is_not_taken(shelf: Shelf) -> None:
-    shelf.plan("70011", run="run-2")
-    assert shelf.take() is None
+def test_another_runs_plan_is_not_taken(harness: LedgerHarness) -> None:
+    harness.plan("70011", run="run-2")
+    assert harness.take() is None
 
 
-def test_not_before_and_a_pending_read_hold_a_purchase_back(shelf: Shelf) -> None:
-    later, checked = shelf.plan("70011", "70012")
-    batch = shelf.batch()
-    give_back = shelf.ledger.attempts.give_back
-    give_back(batch.attempt_id, [later], "429", START.replace(minute=1), shelf.now)
-    give_back(batch.attempt_id, [checked], "409", None, shelf.now, check_at=shelf.now)
-    assert shelf.take() is None
-    shelf.pass_time(59)
-    assert shelf.take() is None
-    shelf.pass_time(1)
-    assert list(shelf.batch().unlocks) == ["70011"]
+def test_not_before_and_a_pending_read_hold_a_purchase_back(harness: LedgerHarness) -> None:
+    later, checked = harness.plan("70011", "70012")
+    batch = harness.batch()
+    give_back = harness.ledger.attempts.give_back
+    give_back(batch.attempt_id, [later], "429", START.replace(minute=1), harness.now)
+    give_back(batch.attempt_id, [checked], "409", None, harness.now, check_at=harness.now)
+    assert harness.take() is None
+    harness.pass_time(59)
+    assert harness.take() is None
+    harness.pass_time(1)
+    assert list(harness.batch().unlocks) == ["70011"]
 
 
-def test_only_its_owner_may_send_and_only_once_unanswered(shelf: Shelf) -> None:
-    shelf.plan("70011")
-    batch = shelf.batch()
-    attempts = shelf.ledger.attempts
+def test_only_its_owner_may_send_and_only_once_unanswered(harness: LedgerHarness) -> None:
+    harness.plan("70011")
+    batch = harness.batch()
+    attempts = harness.ledger.attempts
     assert attempts.may_send(batch)
     assert not attempts.may_send(replace(batch, owner="somebody else"))
     assert not attempts.may_send(replace(batch, attempt_id="unknown"))
-    shelf.lose(batch)
+    harness.lose(batch)
     assert not attempts.may_send(batch)
 
 
-def test_the_event_of_a_planned_unlock_can_be_changed_and_of_no_other(shelf: Shelf) -> None:
-    planned_id, taken_id = shelf.plan("70011", "70012")
-    shelf.plan("70011")
-    shelf.batch(size=1)
+def test_the_event_of_a_planned_unlock_can_be_changed_and_of_no_other(harness: LedgerHarness) -> None:
+    planned_id, taken_id = harness.plan("70011", "70012")
+    harness.plan("70011")
+    harness.batch(size=1)
     for unlock_id in (planned_id, taken_id):
-        shelf.ledger.attempts.set_event(unlock_id, "52001")
-    assert [shelf.unlock(each)["event_id"] for each in (planned_id, taken_id)] == [None, "52001"]
+        harness.ledger.attempts.set_event(unlock_id, "52001")
+    assert [harness.unlock(each)["event_id"] for each in (planned_id, taken_id)] == [None, "52001"]
 
 
 # -- each cap ---------------------------------------------------------------------------------------------------
@@ -137,77 +143,77 @@ CAPS = {
 
 @pytest.mark.parametrize("name", CAPS)
 @pytest.mark.parametrize(("limit", "fits"), [(10 * PRICE, 10), (10 * PRICE - 1, 9), (PRICE, 1), (10_000, 20)])
-def test_as_many_as_fit_are_taken(shelf: Shelf, name: str, limit: int, fits: int) -> None:
-    shelf.plan(*PEOPLE)
-    batch = shelf.batch(CAPS[name](limit))
+def test_as_many_as_fit_are_taken(harness: LedgerHarness, name: str, limit: int, fits: int) -> None:
+    harness.plan(*PEOPLE)
+    batch = harness.batch(CAPS[name](limit))
     assert list(batch.unlocks) == PEOPLE[:fits]
-    assert shelf.used() == fits * PRICE
+    assert harness.used() == fits * PRICE
 
 
 @pytest.mark.parametrize("name", CAPS)
 @pytest.mark.parametrize("limit", [0, PRICE - 1])
-def test_the_cap_that_allows_not_one_is_named(shelf: Shelf, name: str, limit: int) -> None:
-    shelf.plan(*PEOPLE)
-    full = shelf.take(CAPS[name](limit))
+def test_the_cap_that_allows_not_one_is_named(harness: LedgerHarness, name: str, limit: int) -> None:
+    harness.plan(*PEOPLE)
+    full = harness.take(CAPS[name](limit))
     assert isinstance(full, Full)
     assert {mapping: cap.name for mapping, cap in full.caps.items()} == {"lead": name}
     assert full.caps["lead"].left == limit
-    assert shelf.entries() == []
-    assert set(shelf.states(*[shelf.id_of(p) for p in PEOPLE])) == {"planned"}
+    assert harness.entries() == []
+    assert set(harness.states(*[harness.id_of(p) for p in PEOPLE])) == {"planned"}
 
 
-def test_no_cap_and_nothing_planned_is_none(shelf: Shelf) -> None:
-    assert shelf.take() is None
-    assert shelf.take(CapRules(day=0)) is None
+def test_no_cap_and_nothing_planned_is_none(harness: LedgerHarness) -> None:
+    assert harness.take() is None
+    assert harness.take(CapRules(day=0)) is None
 
 
-def test_the_balance_less_reserve_and_holds_is_a_cap(shelf: Shelf) -> None:
-    observe(shelf, 100)
-    shelf.plan(*PEOPLE)
-    first = shelf.batch(CapRules(reserve=25))  # 75 left
+def test_the_balance_less_reserve_and_holds_is_a_cap(harness: LedgerHarness) -> None:
+    observe(harness, 100)
+    harness.plan(*PEOPLE)
+    first = harness.batch(CapRules(reserve=25))  # 75 left
     assert len(first.unlocks) == 5
-    full = shelf.take(CapRules(reserve=25))
+    full = harness.take(CapRules(reserve=25))
     assert isinstance(full, Full)
     assert full.caps["lead"].name == "balance at the vendor"
-    assert len(shelf.batch(CapRules(reserve=10)).unlocks) == 1
+    assert len(harness.batch(CapRules(reserve=10)).unlocks) == 1
 
 
-def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_again(shelf: Shelf) -> None:
-    observe(shelf, 60)
-    ids = shelf.plan(*PEOPLE)
-    shelf.accept(shelf.batch(size=2))
-    shelf.settle(*ids[:2])
-    assert len(shelf.batch().unlocks) == 2  # 60 - 2 charged - 2 held = 0
-    assert isinstance(shelf.take(), Full)
-    observe(shelf, 60)  # somebody bought credits: what was charged before is part of this balance
-    assert len(shelf.batch().unlocks) == 2
+def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_again(harness: LedgerHarness) -> None:
+    observe(harness, 60)
+    ids = harness.plan(*PEOPLE)
+    harness.accept(harness.batch(size=2))
+    harness.settle(*ids[:2])
+    assert len(harness.batch().unlocks) == 2  # 60 - 2 charged - 2 held = 0
+    assert isinstance(harness.take(), Full)
+    observe(harness, 60)  # somebody bought credits: what was charged before is part of this balance
+    assert len(harness.batch().unlocks) == 2
 
 
-def test_a_balance_below_the_reserve_allows_nothing(shelf: Shelf) -> None:
-    observe(shelf, 10)
-    shelf.plan("70011")
-    assert isinstance(shelf.take(CapRules(reserve=500)), Full)
+def test_a_balance_below_the_reserve_allows_nothing(harness: LedgerHarness) -> None:
+    observe(harness, 10)
+    harness.plan("70011")
+    assert isinstance(harness.take(CapRules(reserve=500)), Full)
 
 
-def test_the_first_hold_of_a_repeated_purchase_still_counts(shelf: Shelf) -> None:
-    observe(shelf, 3 * PRICE)
-    (unlock_id,) = shelf.plan("70011")
-    shelf.lose(shelf.batch())
-    shelf.allow_repeat(unlock_id)
-    shelf.batch()  # two holds for one person now
-    shelf.plan(*PEOPLE[1:])
-    assert len(shelf.batch().unlocks) == 1
+def test_the_first_hold_of_a_repeated_purchase_still_counts(harness: LedgerHarness) -> None:
+    observe(harness, 3 * PRICE)
+    (unlock_id,) = harness.plan("70011")
+    harness.lose(harness.batch())
+    harness.allow_repeat(unlock_id)
+    harness.batch()  # two holds for one person now
+    harness.plan(*PEOPLE[1:])
+    assert len(harness.batch().unlocks) == 1
 
 
 # -- scopes -----------------------------------------------------------------------------------------------------
 
 
-def spend_at(shelf: Shelf, when: datetime, *people: str, run: str = "old-run", mapping: str = "lead") -> None:
-    now, shelf.now = shelf.now, when
-    ids = shelf.plan(*people, run=run, mapping=mapping)
-    shelf.accept(shelf.batch(run=run))
-    shelf.settle(*ids)
-    shelf.now = now
+def spend_at(harness: LedgerHarness, when: datetime, *people: str, run: str = "old-run", mapping: str = "lead") -> None:
+    now, harness.now = harness.now, when
+    ids = harness.plan(*people, run=run, mapping=mapping)
+    harness.accept(harness.batch(run=run))
+    harness.settle(*ids)
+    harness.now = now
 
 
 @pytest.mark.parametrize(
@@ -222,73 +228,75 @@ def spend_at(shelf: Shelf, when: datetime, *people: str, run: str = "old-run", m
         (LAST_MONTH, "run-1", "lead", {"run"}),
     ],
 )
-def test_what_counts_against_which_cap(shelf: Shelf, when: datetime, run: str, mapping: str, counts: set[str]) -> None:
-    spend_at(shelf, when, "70011", run=run, mapping=mapping)
-    shelf.plan("70012")
+def test_what_counts_against_which_cap(
+    harness: LedgerHarness, when: datetime, run: str, mapping: str, counts: set[str]
+) -> None:
+    spend_at(harness, when, "70011", run=run, mapping=mapping)
+    harness.plan("70012")
     rules = {
         "run": CapRules(run={"lead": PRICE}),
         "mapping_day": CapRules(mapping_day={"lead": PRICE}),
         "day": CapRules(day=PRICE),
         "month": CapRules(month=PRICE),
     }
-    full = {name for name, rule in rules.items() if isinstance(_dry(shelf, rule), Full)}
+    full = {name for name, rule in rules.items() if isinstance(_dry(harness, rule), Full)}
     assert full == counts
 
 
-def _dry(shelf: Shelf, rules: CapRules) -> Batch | Full | None:
+def _dry(harness: LedgerHarness, rules: CapRules) -> Batch | Full | None:
     """What a take would give, given back at once."""
-    taken = shelf.take(rules)
+    taken = harness.take(rules)
     if isinstance(taken, Batch):
-        shelf.refuse(taken)
+        harness.refuse(taken)
     return taken
 
 
-def test_a_release_after_midnight_gives_back_to_the_day_that_paid(shelf: Shelf) -> None:
-    shelf.now = YESTERDAY.replace(hour=23, minute=59)
-    shelf.plan("70011")
-    batch = shelf.batch()
-    shelf.now = START
-    shelf.refuse(batch)
-    assert [(row["kind"], row["budget_day"]) for row in shelf.all(t.entry)] == [
+def test_a_release_after_midnight_gives_back_to_the_day_that_paid(harness: LedgerHarness) -> None:
+    harness.now = YESTERDAY.replace(hour=23, minute=59)
+    harness.plan("70011")
+    batch = harness.batch()
+    harness.now = START
+    harness.refuse(batch)
+    assert [(row["kind"], row["budget_day"]) for row in harness.all(t.entry)] == [
         ("hold", "2026-11-19"),
         ("release", "2026-11-19"),
     ]
-    assert len(shelf.batch(CapRules(day=PRICE)).unlocks) == 1
+    assert len(harness.batch(CapRules(day=PRICE)).unlocks) == 1
 
 
-def test_caps_are_per_account(shelf: Shelf) -> None:
-    shelf.plan("70011")
-    shelf.batch()
-    room = shelf.ledger.credits.room("lensmor", "second", "run-1", CapRules(day=PRICE), shelf.now)
+def test_caps_are_per_account(harness: LedgerHarness) -> None:
+    harness.plan("70011")
+    harness.batch()
+    room = harness.ledger.credits.room("lensmor", "second", "run-1", CapRules(day=PRICE), harness.now)
     assert [cap.left for cap in room.shared] == [PRICE]
 
 
-def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(shelf: Shelf) -> None:
+def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: LedgerHarness) -> None:
     for place, (mapping, people) in enumerate([("lead", PEOPLE[:10]), ("contact", PEOPLE[10:12])]):
         page = [planned(f"{mapping}-{person}", buying(person)) for person in people]
-        shelf.ledger.planning.save("run-1", mapping, "Lead", page, shelf.now, first_place=100 * place)
+        harness.ledger.planning.save("run-1", mapping, "Lead", page, harness.now, first_place=100 * place)
     rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
-    assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[:2]
-    assert list(shelf.batch(rules, size=2).unlocks) == PEOPLE[10:12]
-    full = shelf.take(rules, size=2)
+    assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[:2]
+    assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[10:12]
+    full = harness.take(rules, size=2)
     assert isinstance(full, Full)
     assert set(full.caps) == {"lead"}
 
 
-def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(shelf: Shelf) -> None:
-    shelf.plan("70011")
-    with shelf.ledger.database.write() as connection:
+def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(harness: LedgerHarness) -> None:
+    harness.plan("70011")
+    with harness.ledger.database.write() as connection:
         connection.execute(t.unlock.update().values(price_credits=PRICE + 5))
-    full = shelf.take(CapRules(day=PRICE))
+    full = harness.take(CapRules(day=PRICE))
     assert isinstance(full, Full)
     assert full.caps["lead"].name == "daily cap over all runs"
 
 
-def test_what_does_not_fit_lets_cheaper_ones_pass(shelf: Shelf) -> None:
-    first, _ = shelf.plan("70011", "70012")
-    with shelf.ledger.database.write() as connection:
+def test_what_does_not_fit_lets_cheaper_ones_pass(harness: LedgerHarness) -> None:
+    first, _ = harness.plan("70011", "70012")
+    with harness.ledger.database.write() as connection:
         connection.execute(t.unlock.update().where(t.unlock.c.id == first).values(price_credits=150))
-    assert list(shelf.batch(CapRules(day=20)).unlocks) == ["70012"]
+    assert list(harness.batch(CapRules(day=20)).unlocks) == ["70012"]
 
 
 @given(
@@ -303,17 +311,17 @@ def test_what_does_not_fit_lets_cheaper_ones_pass(shelf: Shelf) -> None:
 def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     mappings: list[str], run: dict[str, int], day: dict[str, int], over_all: int | None, balance: int | None, size: int
 ) -> None:
-    shelf = Shelf()
+    harness = LedgerHarness()
     for person, mapping in zip(PEOPLE, mappings, strict=False):
-        shelf.plan(person, mapping=mapping)
+        harness.plan(person, mapping=mapping)
     if balance is not None:
-        observe(shelf, balance)
+        observe(harness, balance)
     rules = CapRules(run=run, mapping_day=day, day=over_all)
     bought = 0
-    while isinstance(taken := shelf.take(rules, size=size), Batch):
+    while isinstance(taken := harness.take(rules, size=size), Batch):
         bought += len(taken.unlocks)
     by_mapping = {
-        name: sum(int(str(row["credits"])) for row in shelf.all(t.entry) if row["mapping"] == name)
+        name: sum(int(str(row["credits"])) for row in harness.all(t.entry) if row["mapping"] == name)
         for name in ("lead", "contact")
     }
     for caps in (run, day):
@@ -325,68 +333,68 @@ def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     else:
         assert taken.caps
         assert all(cap.left < PRICE for cap in taken.caps.values())
-    shelf.assert_books_close()
+    harness.assert_books_close()
 
 
-def test_history_tells_how_often_a_source_delivers(shelf: Shelf) -> None:
-    ids = shelf.plan(*PEOPLE[:4])
-    shelf.accept(shelf.batch(NO_CAPS))
-    shelf.settle(*ids[:3])
-    shelf.settle(ids[3], result=Result.NOT_FOUND, charged=False)
-    assert shelf.ledger.records.success_rates() == {("lensmor", EMAIL): 0.75}
+def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> None:
+    ids = harness.plan(*PEOPLE[:4])
+    harness.accept(harness.batch(NO_CAPS))
+    harness.settle(*ids[:3])
+    harness.settle(ids[3], result=Result.NOT_FOUND, charged=False)
+    assert harness.ledger.records.success_rates() == {("lensmor", EMAIL): 0.75}
     assert LENSMOR.prices.of(EMAIL) == PRICE
 
 
 # -- one person, several mappings -------------------------------------------------------------------------------
 
 
-def join(shelf: Shelf, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
+def join(harness: LedgerHarness, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
     """Records of another mapping that want what is planned already."""
-    records = [planned(f"{mapping}-{p}", Join(shelf.known_unlock(p), 0)) for p in people]
-    shelf.save(*records, run=run, mapping=mapping)
+    records = [planned(f"{mapping}-{p}", Join(harness.known_unlock(p), 0)) for p in people]
+    harness.save(*records, run=run, mapping=mapping)
 
 
-def test_any_mapping_with_budget_pays_for_a_shared_person(shelf: Shelf) -> None:
-    shelf.plan("70011", "70012")
-    join(shelf, "70011", "70012")
+def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness) -> None:
+    harness.plan("70011", "70012")
+    join(harness, "70011", "70012")
     rules = CapRules(run={"lead": 0, "contact": PRICE})
-    batch = shelf.batch(rules)
+    batch = harness.batch(rules)
     assert list(batch.unlocks) == ["70011"]
-    assert shelf.all(t.entry)[0]["mapping"] == "contact"
-    full = shelf.take(rules)
+    assert harness.all(t.entry)[0]["mapping"] == "contact"
+    full = harness.take(rules)
     assert isinstance(full, Full)
     assert {name: cap.left for name, cap in full.caps.items()} == {"lead": 0, "contact": 0}
-    assert shelf.groups() == [(EMAIL, None, 1)]
+    assert harness.groups() == [(EMAIL, None, 1)]
     pairs = [(EMAIL.value, "lead"), (EMAIL.value, "contact")]
-    assert shelf.ledger.attempts.groups(LENSMOR, "run-1", shelf.now, pairs) == []
-    assert shelf.ledger.attempts.groups(LENSMOR, "run-1", shelf.now, pairs[:1]) == [(EMAIL, None, 1)]
-    shelf.assert_books_close()
+    assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs) == []
+    assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs[:1]) == [(EMAIL, None, 1)]
+    harness.assert_books_close()
 
 
-def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_it_too(shelf: Shelf) -> None:
-    first, second = (shelf.ledger.runs.start("sync", [name], shelf.now) for name in ("lead", "contact"))
-    (unlock_id,) = shelf.plan("70011", run=first)
-    join(shelf, "70011", run=second)
-    assert shelf.unlock(unlock_id)["run_id"] == second
-    assert isinstance(shelf.take(CapRules(run={"contact": 0}), run=second), Full)
-    assert list(shelf.batch(CapRules(run={"lead": PRICE}), run=first).unlocks) == ["70011"]
-    assert shelf.all(t.entry)[0]["mapping"] == "lead"
+def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_it_too(harness: LedgerHarness) -> None:
+    first, second = (harness.ledger.runs.start("sync", [name], harness.now) for name in ("lead", "contact"))
+    (unlock_id,) = harness.plan("70011", run=first)
+    join(harness, "70011", run=second)
+    assert harness.unlock(unlock_id)["run_id"] == second
+    assert isinstance(harness.take(CapRules(run={"contact": 0}), run=second), Full)
+    assert list(harness.batch(CapRules(run={"lead": PRICE}), run=first).unlocks) == ["70011"]
+    assert harness.all(t.entry)[0]["mapping"] == "lead"
 
 
-def test_a_full_run_keeps_what_no_other_run_waits_for(shelf: Shelf) -> None:
-    run = shelf.ledger.runs.start("sync", ["lead"], shelf.now)
-    (unlock_id,) = shelf.plan("70011", run=run)
-    assert isinstance(shelf.take(CapRules(run={"lead": 0}), run=run), Full)
-    assert shelf.unlock(unlock_id)["run_id"] == run
+def test_a_full_run_keeps_what_no_other_run_waits_for(harness: LedgerHarness) -> None:
+    run = harness.ledger.runs.start("sync", ["lead"], harness.now)
+    (unlock_id,) = harness.plan("70011", run=run)
+    assert isinstance(harness.take(CapRules(run={"lead": 0}), run=run), Full)
+    assert harness.unlock(unlock_id)["run_id"] == run
 
 
 @pytest.mark.parametrize("people", [1, 15])
-def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(shelf: Shelf, people: int) -> None:
-    shelf.plan(*PEOPLE[:people])
-    join(shelf, *PEOPLE[:people])
+def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(harness: LedgerHarness, people: int) -> None:
+    harness.plan(*PEOPLE[:people])
+    join(harness, *PEOPLE[:people])
     found: list[str] = []
-    engine = shelf.ledger.database.engine
+    engine = harness.ledger.database.engine
     sa.event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))
-    batch = shelf.batch(CapRules(run={"lead": 10_000, "contact": 10_000}))
+    batch = harness.batch(CapRules(run={"lead": 10_000, "contact": 10_000}))
     assert len(batch.unlocks) == people
     assert sum("want" in statement for statement in found) == 1

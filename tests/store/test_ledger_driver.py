@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import clean_environment
 from forked_commands import Running, started
-from ledger_shelf import Shelf, open_ledger_at
+from ledger_harness import LedgerHarness, open_ledger_at
 
 from connector.core.errors import LockedError
 from connector.store import tables as t
@@ -24,7 +24,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from ledger_shelf import open_ledger_at
+from ledger_harness import open_ledger_at
 ledger = open_ledger_at(Path(sys.argv[1]))
 with ledger.drive() if sys.argv[3] == "drive" else ledger.locks.want():
     print("held", flush=True)
@@ -61,10 +61,10 @@ def test_a_second_process_is_locked_out_until_the_first_ends(tmp_path: Path) -> 
     with another(path) as process:
         assert not drives(path)
         # Reading, and storing what came in, need no lock.
-        shelf = Shelf(open_ledger_at(path))
-        shelf.plan("70011")
-        assert len(shelf.all(t.unlock)) == 1
-        shelf.ledger.close()
+        harness = LedgerHarness(open_ledger_at(path))
+        harness.plan("70011")
+        assert len(harness.all(t.unlock)) == 1
+        harness.ledger.close()
         process.communicate("\n")
     assert process.returncode == 0
     assert drives(path)

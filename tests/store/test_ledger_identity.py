@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from ledger_shelf import START, Shelf, planned
+from ledger_harness import START, LedgerHarness, planned
 
 from connector.core.errors import ConfigurationError
 from connector.core.plan import Skip
@@ -12,9 +12,9 @@ from connector.store import tables as t
 from connector.store.identity import FlagUse, OrgIdentity, VendorIdentity
 
 
-@pytest.fixture(name="shelf")
-def _shelf() -> Shelf:
-    return Shelf()
+@pytest.fixture(name="harness")
+def _shelf() -> LedgerHarness:
+    return LedgerHarness()
 
 
 ORG = OrgIdentity("salesforce", "00D000000000001AAA", "acme.my.salesforce.com")
@@ -22,9 +22,9 @@ LENSMOR = VendorIdentity("lensmor", "https://platform.lensmor.com", "default")
 FLAG = FlagUse("salesforce", "Lead", "Enrichment_Requested__c", "lead")
 
 
-def test_the_first_use_is_recorded_and_holds(shelf: Shelf) -> None:
+def test_the_first_use_is_recorded_and_holds(harness: LedgerHarness) -> None:
     for _ in range(2):
-        shelf.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START)
+        harness.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START)
 
 
 @pytest.mark.parametrize(
@@ -34,20 +34,20 @@ def test_the_first_use_is_recorded_and_holds(shelf: Shelf) -> None:
         (OrgIdentity("salesforce", "", "other.my.salesforce.com"), "other.my.salesforce.com"),
     ],
 )
-def test_another_org_is_refused_and_both_are_named(shelf: Shelf, org: OrgIdentity, words: str) -> None:
-    shelf.ledger.identity.bind([ORG], [LENSMOR])
+def test_another_org_is_refused_and_both_are_named(harness: LedgerHarness, org: OrgIdentity, words: str) -> None:
+    harness.ledger.identity.bind([ORG], [LENSMOR])
     with pytest.raises(ConfigurationError, match=words) as raised:
-        shelf.ledger.identity.bind([org], [LENSMOR])
+        harness.ledger.identity.bind([org], [LENSMOR])
     assert "acme.my.salesforce.com" in str(raised.value)
     assert "CONNECTOR_DATABASE_URL" in str(raised.value)
 
 
-def test_an_org_that_was_renamed_is_the_same_org(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([ORG], [])
-    shelf.ledger.identity.bind([OrgIdentity("salesforce", ORG.id, "new.my.salesforce.com")], [])
-    shelf.ledger.identity.bind([OrgIdentity("salesforce", "", "new.my.salesforce.com")], [])
+def test_an_org_that_was_renamed_is_the_same_org(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([ORG], [])
+    harness.ledger.identity.bind([OrgIdentity("salesforce", ORG.id, "new.my.salesforce.com")], [])
+    harness.ledger.identity.bind([OrgIdentity("salesforce", "", "new.my.salesforce.com")], [])
     with pytest.raises(ConfigurationError):  # the id is kept though it was not read the last time
-        shelf.ledger.identity.bind([OrgIdentity("salesforce", "00D000000000009AAA", "new.my.salesforce.com")], [])
+        harness.ledger.identity.bind([OrgIdentity("salesforce", "00D000000000009AAA", "new.my.salesforce.com")], [])
 
 
 @pytest.mark.parametrize(
@@ -57,26 +57,28 @@ def test_an_org_that_was_renamed_is_the_same_org(shelf: Shelf) -> None:
         VendorIdentity("lensmor", "https://platform.lensmor.com", "second"),
     ],
 )
-def test_another_address_or_account_of_a_vendor_is_refused(shelf: Shelf, other: VendorIdentity) -> None:
-    shelf.ledger.identity.bind([], [LENSMOR])
+def test_another_address_or_account_of_a_vendor_is_refused(harness: LedgerHarness, other: VendorIdentity) -> None:
+    harness.ledger.identity.bind([], [LENSMOR])
     with pytest.raises(ConfigurationError, match=r"https://platform\.lensmor\.com") as raised:
-        shelf.ledger.identity.bind([], [other])
+        harness.ledger.identity.bind([], [other])
     assert str(other) in str(raised.value)
 
 
-def test_every_problem_is_reported_and_nothing_is_recorded(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([ORG], [LENSMOR])
+def test_every_problem_is_reported_and_nothing_is_recorded(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([ORG], [LENSMOR])
     other_org = OrgIdentity("salesforce", "00D000000000002AAA", "sandbox.my.salesforce.com")
     other_vendor = VendorIdentity("lensmor", "http://127.0.0.1:1", "default")
     with pytest.raises(ConfigurationError) as raised:
-        shelf.ledger.identity.bind([other_org], [other_vendor, VendorIdentity("salesfinity", "https://s.example", "a")])
+        harness.ledger.identity.bind(
+            [other_org], [other_vendor, VendorIdentity("salesfinity", "https://s.example", "a")]
+        )
     assert len(str(raised.value).splitlines()) == 2
-    shelf.ledger.identity.bind([ORG], [LENSMOR, VendorIdentity("salesfinity", "https://other.example", "a")])
+    harness.ledger.identity.bind([ORG], [LENSMOR, VendorIdentity("salesfinity", "https://other.example", "a")])
 
 
-def test_looking_records_nothing(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START, record=False)
-    with shelf.ledger.database.read() as connection:
+def test_looking_records_nothing(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START, record=False)
+    with harness.ledger.database.read() as connection:
         keys = set(connection.scalars(sa.select(t.meta.c.key)))
     assert not {key for key in keys if key.startswith(("org:", "vendor:", "flag:"))}
 
@@ -89,36 +91,36 @@ def other_mapping(**changes: str) -> FlagUse:
     return FlagUse(**(facts | changes))
 
 
-def test_a_flag_of_another_mapping_is_refused_in_any_case_of_its_name(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([], [], [FLAG], START)
+def test_a_flag_of_another_mapping_is_refused_in_any_case_of_its_name(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([], [], [FLAG], START)
     for field in ("Enrichment_Requested__c", "ENRICHMENT_REQUESTED__C"):
         with pytest.raises(ConfigurationError, match="belongs to mapping lead of this ledger") as raised:
-            shelf.ledger.identity.bind([], [], [other_mapping(field=field)], START)
+            harness.ledger.identity.bind([], [], [other_mapping(field=field)], START)
         assert "write name: lead" in str(raised.value)
 
 
-def test_the_same_field_of_another_object_is_another_flag(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([], [], [FLAG, other_mapping(object="Contact")], START)
+def test_the_same_field_of_another_object_is_another_flag(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([], [], [FLAG, other_mapping(object="Contact")], START)
 
 
-def test_a_mapping_that_has_not_run_for_a_month_leaves_its_flag(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([], [], [FLAG], START)
+def test_a_mapping_that_has_not_run_for_a_month_leaves_its_flag(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([], [], [FLAG], START)
     with pytest.raises(ConfigurationError):
-        shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=29))
-    shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=31))
+        harness.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=29))
+    harness.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=31))
 
 
-def test_a_mapping_that_has_moved_to_another_flag_leaves_the_former_one(shelf: Shelf) -> None:
+def test_a_mapping_that_has_moved_to_another_flag_leaves_the_former_one(harness: LedgerHarness) -> None:
     moved = FlagUse(FLAG.crm, FLAG.object, "Other_Flag__c", FLAG.mapping)
-    shelf.ledger.identity.bind([], [], [FLAG], START)
-    shelf.ledger.identity.bind([], [], [moved], START)
-    shelf.ledger.identity.bind([], [], [other_mapping()], START)
+    harness.ledger.identity.bind([], [], [FLAG], START)
+    harness.ledger.identity.bind([], [], [moved], START)
+    harness.ledger.identity.bind([], [], [other_mapping()], START)
     with pytest.raises(ConfigurationError, match="belongs to mapping lead-phones"):
-        shelf.ledger.identity.bind([], [], [FLAG], START)
+        harness.ledger.identity.bind([], [], [FLAG], START)
 
 
-def test_a_mapping_with_open_records_keeps_its_flag(shelf: Shelf) -> None:
-    shelf.ledger.identity.bind([], [], [FLAG], START)
-    shelf.save(planned("00Q1", Skip("waits")))
+def test_a_mapping_with_open_records_keeps_its_flag(harness: LedgerHarness) -> None:
+    harness.ledger.identity.bind([], [], [FLAG], START)
+    harness.save(planned("00Q1", Skip("waits")))
     with pytest.raises(ConfigurationError):
-        shelf.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=90))
+        harness.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=90))

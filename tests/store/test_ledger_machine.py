@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from ledger_shelf import PRICE, Shelf
+from ledger_harness import PRICE, LedgerHarness
 
 from connector.core.model import Result
 from connector.store import tables as t
@@ -24,7 +24,7 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shelf = Shelf()
+        self.harness = LedgerHarness()
         self.batches: list[Batch] = []
         self.people = 0
         self.seen: list[dict[str, object]] = []
@@ -35,16 +35,16 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.people < PEOPLE)  # few people, so that much happens to each
     @rule(count=st.integers(1, 3), mapping=st.sampled_from(["lead", "contact"]))
     def plan(self, count: int, mapping: str) -> None:
-        self.shelf.plan(*(str(self.people + n) for n in range(count)), mapping=mapping)
+        self.harness.plan(*(str(self.people + n) for n in range(count)), mapping=mapping)
         self.people += count
 
     @rule(size=st.integers(1, 5))
     def take(self, size: int) -> None:
-        before = self.shelf.used()
-        taken = self.shelf.take(RULES, size)
+        before = self.harness.used()
+        taken = self.harness.take(RULES, size)
         if isinstance(taken, Batch):
             self.batches.append(taken)
-            assert self.shelf.used() == before + PRICE * len(taken.unlocks)
+            assert self.harness.used() == before + PRICE * len(taken.unlocks)
         elif isinstance(taken, Full):
             assert all(cap.left < PRICE for cap in taken.caps.values())
 
@@ -56,7 +56,7 @@ class Books(RuleBasedStateMachine):
         words = {unlock_id: data.draw(WORDS) for unlock_id in batch.unlocks.values()}
         if not task:  # the providers name everybody where there is no task
             words = {unlock_id: "unexplained" if word == "task" else word for unlock_id, word in words.items()}
-        self.shelf.accept(
+        self.harness.accept(
             batch,
             task=f"task-{batch.attempt_id}" if task else None,
             check={unlock_id: word == "free" for unlock_id, word in words.items() if word in {"free", "unexplained"}},
@@ -69,59 +69,59 @@ class Books(RuleBasedStateMachine):
     def refuse(self, data: st.DataObject, whole: bool) -> None:
         batch = data.draw(self._batch())
         ids = list(batch.unlocks.values())
-        self.shelf.refuse(batch, *(ids if whole else ids[:1]), whole=whole)
+        self.harness.refuse(batch, *(ids if whole else ids[:1]), whole=whole)
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        self.shelf.lose(data.draw(self._batch()))
+        self.harness.lose(data.draw(self._batch()))
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), presumed=st.booleans())
     def repeat(self, data: st.DataObject, presumed: bool) -> None:
         """A whole story at once, so that what follows it is met often: lost, no trace, sent once more."""
         batch = data.draw(self._batch())
-        self.shelf.lose(batch)
+        self.harness.lose(batch)
         if presumed:
             self.presume_charged()
         for unlock_id in batch.unlocks.values():
-            self.shelf.allow_repeat(unlock_id)
+            self.harness.allow_repeat(unlock_id)
         self.take(5)
 
     @rule()
     def die(self) -> None:
         """The process is gone; a new driver finds its requests."""
-        self.shelf.ledger.attempts.orphaned({("lensmor", "default"): self.shelf.now}, self.shelf.now)
+        self.harness.ledger.attempts.orphaned({("lensmor", "default"): self.harness.now}, self.harness.now)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
     def settle(self, data: st.DataObject, result: Result, charged: bool) -> None:
-        self.shelf.settle(*data.draw(self._unlocks()), result=result, charged=charged)
+        self.harness.settle(*data.draw(self._unlocks()), result=result, charged=charged)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data())
     def allow_repeat(self, data: st.DataObject) -> None:
         for unlock_id in data.draw(self._unlocks()):
-            self.shelf.allow_repeat(unlock_id)
+            self.harness.allow_repeat(unlock_id)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), running=st.booleans())
     def read(self, data: st.DataObject, running: bool) -> None:
         """The vendor's record of people is read; not of those whose request is just leaving."""
         for unlock_id in data.draw(self._unlocks()):
-            check = self.shelf.check_row(unlock_id)
+            check = self.harness.check_row(unlock_id)
             if check.state in {"planned", "submitted", "unknown"}:
-                now = self.shelf.now
-                self.shelf.ledger.results.check_again(check, None, running=running, now=now)
+                now = self.harness.now
+                self.harness.ledger.results.check_again(check, None, running=running, now=now)
 
     @rule()
     def pass_time(self) -> None:
-        self.shelf.pass_time(60)
+        self.harness.pass_time(60)
 
     @rule()
     def presume_charged(self) -> None:
         """A day has gone by, as far as unknowns are concerned."""
-        self.shelf.ledger.operator.presume_charged(self.shelf.pass_time(), self.shelf.now)
+        self.harness.ledger.operator.presume_charged(self.harness.pass_time(), self.harness.now)
 
     def _batch(self) -> st.SearchStrategy[Batch]:
         """Mostly one of the latest, so that something is left to be told of it."""
@@ -134,7 +134,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def books_close(self) -> None:
-        assert self.shelf.ledger.credits.imbalance() == ""
+        assert self.harness.ledger.credits.imbalance() == ""
 
     @invariant()
     def each_attempts_hold_is_the_sum_of_its_unlocks(self) -> None:
@@ -143,7 +143,7 @@ class Books(RuleBasedStateMachine):
             sign = 1 if entry["kind"] == "hold" else -1
             by_entries[entry["attempt_id"], entry["mapping"]] += sign * int(str(entry["credits"]))
         by_unlocks: Counter[object] = Counter()
-        for unlock in self.shelf.all(t.unlock):
+        for unlock in self.harness.all(t.unlock):
             if unlock["hold"] == "open":
                 by_unlocks[unlock["attempt_id"], unlock["mapping"]] += PRICE
             if unlock["prior_hold"] == "open":
@@ -160,7 +160,7 @@ class Books(RuleBasedStateMachine):
         assert all(used[mapping] <= cap for mapping, cap in RULES.run.items())
         assert RULES.day is not None
         assert sum(used.values()) <= RULES.day
-        assert sum(used.values()) == self.shelf.used()
+        assert sum(used.values()) == self.harness.used()
 
     @invariant()
     def entries_are_only_appended(self) -> None:
@@ -170,7 +170,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def final_is_final(self) -> None:
-        unlocks = {row["id"]: row for row in self.shelf.all(t.unlock)}
+        unlocks = {row["id"]: row for row in self.harness.all(t.unlock)}
         for unlock_id, row in self.finals.items():
             now = unlocks[unlock_id]
             changed = {name for name in row if now[name] != row[name]} - {"task_id"}  # a late answer names its task
@@ -185,20 +185,20 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_in_submitting_without_its_request(self) -> None:
-        open_attempts = {row["id"] for row in self.shelf.all(t.attempt) if row["state"] in UNANSWERED}
-        for row in self.shelf.all(t.unlock):
+        open_attempts = {row["id"] for row in self.harness.all(t.attempt) if row["state"] in UNANSWERED}
+        for row in self.harness.all(t.unlock):
             if row["state"] == "submitting":
                 assert row["attempt_id"] in open_attempts
 
     def seen_entries(self) -> list[dict[str, object]]:
-        return self.shelf.all(t.entry)
+        return self.harness.all(t.entry)
 
     def teardown(self) -> None:
         """However it went: settling what is left ends every hold."""
-        self.shelf.settle(*range(1, self.people + 1), charged=True)
-        assert self.shelf.ledger.credits.imbalance() == ""
-        assert all(totals.open == 0 for totals in self.shelf.ledger.credits.totals().values())
-        self.shelf.ledger.close()
+        self.harness.settle(*range(1, self.people + 1), charged=True)
+        assert self.harness.ledger.credits.imbalance() == ""
+        assert all(totals.open == 0 for totals in self.harness.ledger.credits.totals().values())
+        self.harness.ledger.close()
 
 
 TestBooks = pytest.mark.timeout(600)(Books.TestCase)  # a failure takes its time to be made short

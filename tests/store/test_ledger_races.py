@@ -7,21 +7,21 @@ from pathlib import Path
 
 from commands import clean_environment
 from forked_commands import started
-from ledger_shelf import PRICE, Shelf, open_ledger_at
+from ledger_harness import PRICE, LedgerHarness, open_ledger_at
 
 from connector.store.credits import CapRules
 from connector.store.rows import Batch
 
 
 def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
-    shelf = Shelf(open_ledger_at(tmp_path / "ledger.db"))
-    shelf.plan(*(str(number) for number in range(80)))
+    harness = LedgerHarness(open_ledger_at(tmp_path / "ledger.db"))
+    harness.plan(*(str(number) for number in range(80)))
     rules = CapRules(day=50 * PRICE + 7, run={"lead": 60 * PRICE})
     barrier, taken = threading.Barrier(8), []
 
     def buy() -> None:
         barrier.wait()
-        while isinstance(batch := shelf.take(rules, size=3), Batch):
+        while isinstance(batch := harness.take(rules, size=3), Batch):
             taken.append(batch)
 
     threads = [threading.Thread(target=buy) for _ in range(8)]
@@ -31,29 +31,29 @@ def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
         thread.join()
     people = [person for batch in taken for person in batch.unlocks]
     assert len(people) == len(set(people)) == 50
-    assert shelf.used() == 50 * PRICE
-    shelf.assert_books_close()
+    assert harness.used() == 50 * PRICE
+    harness.assert_books_close()
 
 
 RACER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from ledger_shelf import Shelf, open_ledger_at
+from ledger_harness import LedgerHarness, open_ledger_at
 from connector.store.credits import CapRules
 from connector.store.rows import Batch
-shelf = Shelf(open_ledger_at(Path(sys.argv[1])))
+harness = LedgerHarness(open_ledger_at(Path(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.readline()
-while isinstance(batch := shelf.take(CapRules(month=400), size=2), Batch):
+while isinstance(batch := harness.take(CapRules(month=400), size=2), Batch):
     print(*batch.unlocks, sep="\\n")
 """
 
 
 def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = Shelf(open_ledger_at(path))
-    shelf.plan(*(str(number) for number in range(60)))
+    harness = LedgerHarness(open_ledger_at(path))
+    harness.plan(*(str(number) for number in range(60)))
     command = [sys.executable, "-c", RACER, str(path), str(Path(__file__).parent)]
     racers = [
         started(command, cwd=tmp_path, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -65,5 +65,5 @@ def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
     people = [person for racer in racers for person in racer.communicate("go\n")[0].split()]
     assert [racer.returncode for racer in racers] == [0, 0]
     assert len(people) == len(set(people)) == 400 // PRICE
-    assert shelf.used() == 400 // PRICE * PRICE
-    shelf.assert_books_close()
+    assert harness.used() == 400 // PRICE * PRICE
+    harness.assert_books_close()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from ledger_shelf import EMAIL, LENSMOR, PHONE, START, Shelf, buying, planned
+from ledger_harness import EMAIL, LENSMOR, PHONE, START, LedgerHarness, buying, planned
 
 from connector.core.model import Channel, Outcome, Person, Result, UnlockKey
 from connector.core.plan import Join, LookUp, Skip, Take
@@ -15,251 +15,253 @@ from connector.store.words import EndedPurchases
 ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
 
 
-@pytest.fixture(name="shelf")
-def _shelf() -> Shelf:
-    return Shelf()
+@pytest.fixture(name="harness")
+def _shelf() -> LedgerHarness:
+    return LedgerHarness()
 
 
-def wants_of(shelf: Shelf, crm_id: str) -> list[int]:
-    return [int(str(want["id"])) for want in shelf.wants(crm_id)]
+def wants_of(harness: LedgerHarness, crm_id: str) -> list[int]:
+    return [int(str(want["id"])) for want in harness.wants(crm_id)]
 
 
-def joining(shelf: Shelf, person: str = "70011") -> Join:
-    found = shelf.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR]).unlocks
+def joining(harness: LedgerHarness, person: str = "70011") -> Join:
+    found = harness.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR]).unlocks
     return Join(found[UnlockKey("lensmor", "default", EMAIL, person)], 0)
 
 
-def delivered(shelf: Shelf, *crm_ids: str, value: str = "ada@example.com") -> int:
+def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.com") -> int:
     """These records wait for one person's value, which has come."""
-    shelf.save(*(planned(crm_id, buying("70011")) for crm_id in crm_ids))
-    unlock_id = shelf.id_of("70011")
-    shelf.accept(shelf.batch())
-    shelf.settle(unlock_id, value=value)
-    shelf.ledger.records.mark_ready([want for crm_id in crm_ids for want in wants_of(shelf, crm_id)])
+    harness.save(*(planned(crm_id, buying("70011")) for crm_id in crm_ids))
+    unlock_id = harness.id_of("70011")
+    harness.accept(harness.batch())
+    harness.settle(unlock_id, value=value)
+    harness.ledger.records.mark_ready([want for crm_id in crm_ids for want in wants_of(harness, crm_id)])
     return unlock_id
 
 
-def value_of(shelf: Shelf, unlock_id: int) -> str | None:
-    return shelf.ledger.records.words_of([unlock_id])[unlock_id].value
+def value_of(harness: LedgerHarness, unlock_id: int) -> str | None:
+    return harness.ledger.records.words_of([unlock_id])[unlock_id].value
 
 
 # -- erasing ----------------------------------------------------------------------------------------------------
 
 
-def test_a_value_is_erased_when_nobody_waits_for_it_any_more(shelf: Shelf) -> None:
-    unlock_id = delivered(shelf, "00Q1", "00Q2")
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    assert value_of(shelf, unlock_id) == "ada@example.com"  # the other record still wants it
-    shelf.finish(shelf.record_id("00Q2"), *wants_of(shelf, "00Q2"))
-    assert value_of(shelf, unlock_id) is None
-    hashed = shelf.unlock(unlock_id)["value_hash"]
-    assert shelf.ledger.seal.matches(str(hashed), "ada@example.com")  # recognised, though gone
+def test_a_value_is_erased_when_nobody_waits_for_it_any_more(harness: LedgerHarness) -> None:
+    unlock_id = delivered(harness, "00Q1", "00Q2")
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    assert value_of(harness, unlock_id) == "ada@example.com"  # the other record still wants it
+    harness.finish(harness.record_id("00Q2"), *wants_of(harness, "00Q2"))
+    assert value_of(harness, unlock_id) is None
+    hashed = harness.unlock(unlock_id)["value_hash"]
+    assert harness.ledger.seal.matches(str(hashed), "ada@example.com")  # recognised, though gone
 
 
-def test_a_record_that_stays_open_keeps_its_value(shelf: Shelf) -> None:
-    unlock_id = delivered(shelf, "00Q1")
+def test_a_record_that_stays_open_keeps_its_value(harness: LedgerHarness) -> None:
+    unlock_id = delivered(harness, "00Q1")
     parked = Finish(
-        shelf.record_id("00Q1"), Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", attention="fix"
+        harness.record_id("00Q1"), Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", attention="fix"
     )
-    shelf.ledger.records.finish([parked], shelf.now)
-    assert value_of(shelf, unlock_id) == "ada@example.com"
-    (row,) = shelf.all(t.record)
+    harness.ledger.records.finish([parked], harness.now)
+    assert value_of(harness, unlock_id) == "ada@example.com"
+    (row,) = harness.all(t.record)
     assert (row["state"], row["outcome"], row["parked_version"], row["attention"]) == ("open", "parked", "v1|d", "fix")
 
 
-def test_one_written_channel_is_erased_while_the_other_waits(shelf: Shelf) -> None:
-    shelf.save(planned("00Q1", buying("70011"), buying("70011", PHONE)))
-    email, phone = shelf.id_of("70011"), shelf.id_of("70011", PHONE)
-    shelf.settle(email, phone, charged=False)
-    email_want, phone_want = wants_of(shelf, "00Q1")
-    shelf.finish(shelf.record_id("00Q1"), email_want, closes=False)
-    assert (value_of(shelf, email), value_of(shelf, phone)) == (None, "ada@example.com")
-    shelf.finish(shelf.record_id("00Q1"), phone_want)
-    assert value_of(shelf, phone) is None
+def test_one_written_channel_is_erased_while_the_other_waits(harness: LedgerHarness) -> None:
+    harness.save(planned("00Q1", buying("70011"), buying("70011", PHONE)))
+    email, phone = harness.id_of("70011"), harness.id_of("70011", PHONE)
+    harness.settle(email, phone, charged=False)
+    email_want, phone_want = wants_of(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), email_want, closes=False)
+    assert (value_of(harness, email), value_of(harness, phone)) == (None, "ada@example.com")
+    harness.finish(harness.record_id("00Q1"), phone_want)
+    assert value_of(harness, phone) is None
 
 
-def test_a_record_that_was_dropped_does_not_keep_a_value_alive(shelf: Shelf) -> None:
-    shelf.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
+def test_a_record_that_was_dropped_does_not_keep_a_value_alive(harness: LedgerHarness) -> None:
+    harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
     # In the next run only one of the two is still flagged; nothing was bought yet.
-    shelf.save(planned("00Q1", joining(shelf)), run="run-2")
-    shelf.ledger.records.drop_unselected("run-2", ["lead"], shelf.now, shelf.now)
-    unlock_id = shelf.id_of("70011")
-    shelf.accept(shelf.batch(run="run-2"))
-    shelf.settle(unlock_id)
-    shelf.ledger.records.mark_ready(wants_of(shelf, "00Q1"))
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    assert value_of(shelf, unlock_id) is None
+    harness.save(planned("00Q1", joining(harness)), run="run-2")
+    harness.ledger.records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
+    unlock_id = harness.id_of("70011")
+    harness.accept(harness.batch(run="run-2"))
+    harness.settle(unlock_id)
+    harness.ledger.records.mark_ready(wants_of(harness, "00Q1"))
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    assert value_of(harness, unlock_id) is None
 
 
-def test_a_value_that_comes_when_its_record_is_closed_is_erased_by_the_next_run(shelf: Shelf) -> None:
-    shelf.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70012")))
-    gone, waiting = shelf.id_of("70011"), shelf.id_of("70012")
-    shelf.accept(shelf.batch())
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))  # deleted in the CRM while the vendor was at work
-    shelf.settle(gone, waiting)
-    assert value_of(shelf, gone) == "ada@example.com"
-    shelf.ledger.erase_expired(START)
-    assert value_of(shelf, gone) is None
-    assert shelf.unlock(gone)["value_hash"] is not None
-    assert value_of(shelf, waiting) == "ada@example.com"
-    shelf.assert_books_close()
+def test_a_value_that_comes_when_its_record_is_closed_is_erased_by_the_next_run(harness: LedgerHarness) -> None:
+    harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70012")))
+    gone, waiting = harness.id_of("70011"), harness.id_of("70012")
+    harness.accept(harness.batch())
+    harness.finish(
+        harness.record_id("00Q1"), *wants_of(harness, "00Q1")
+    )  # deleted in the CRM while the vendor was at work
+    harness.settle(gone, waiting)
+    assert value_of(harness, gone) == "ada@example.com"
+    harness.ledger.erase_expired(START)
+    assert value_of(harness, gone) is None
+    assert harness.unlock(gone)["value_hash"] is not None
+    assert value_of(harness, waiting) == "ada@example.com"
+    harness.assert_books_close()
 
 
-def test_before_images_are_erased_after_the_undo_time(shelf: Shelf) -> None:
-    intend = shelf.ledger.runs.intend
+def test_before_images_are_erased_after_the_undo_time(harness: LedgerHarness) -> None:
+    intend = harness.ledger.runs.intend
     intend("run-1", "Lead", [Intended(1, "00Q1", {"Email": "old@example.com"}, {"Email": "a@example.com"})], START)
-    (row,) = shelf.all(t.change)
+    (row,) = harness.all(t.change)
     assert isinstance(row["before"], bytes)
-    assert shelf.ledger.seal.open(row["before"]) == {"Email": "old@example.com"}
+    assert harness.ledger.seal.open(row["before"]) == {"Email": "old@example.com"}
     assert "example.com" not in str(row["fields"])
-    shelf.ledger.erase_expired(START)
-    assert shelf.all(t.change)[0]["before"] is not None
-    shelf.ledger.erase_expired(START + timedelta(microseconds=1))
-    assert shelf.all(t.change)[0]["before"] is None
+    harness.ledger.erase_expired(START)
+    assert harness.all(t.change)[0]["before"] is not None
+    harness.ledger.erase_expired(START + timedelta(microseconds=1))
+    assert harness.all(t.change)[0]["before"] is None
 
 
 # -- on the way -------------------------------------------------------------------------------------------------
 
 
-def test_records_are_complete_when_nothing_of_them_waits(shelf: Shelf) -> None:
-    shelf.save(
+def test_records_are_complete_when_nothing_of_them_waits(harness: LedgerHarness) -> None:
+    harness.save(
         planned("00Q1", Skip("filled")),
         planned("00Q2", buying("70011")),
         planned("00Q3", LookUp("lensmor", "ada-sample", 0), person=Person(linkedin="ada-sample")),
         planned("00Q4", Skip("filled"), buying("70012", PHONE)),
     )
-    records = shelf.ledger.records
+    records = harness.ledger.records
     assert [row.crm_id for row in records.complete("run-1", set(), 10)] == ["00Q1"]
     assert [row.crm_id for row in records.incomplete("run-1", set(), 10)] == ["00Q2", "00Q3", "00Q4"]
-    assert [row.crm_id for row in records.incomplete("run-1", {shelf.record_id("00Q2")}, 1)] == ["00Q3"]
+    assert [row.crm_id for row in records.incomplete("run-1", {harness.record_id("00Q2")}, 1)] == ["00Q3"]
     assert [record.crm_id for _, record in records.pending_lookups("run-1")] == ["00Q3"]
-    records.hold(wants_of(shelf, "00Q3"), "no budget")
+    records.hold(wants_of(harness, "00Q3"), "no budget")
     assert records.pending_lookups("run-1") == []
-    assert shelf.wants("00Q3")[0]["reason"] == "no budget"
+    assert harness.wants("00Q3")[0]["reason"] == "no budget"
 
 
-def test_ended_wants_are_told_once_they_have_a_word(shelf: Shelf) -> None:
-    first, second, third = shelf.plan("70011", "70012", "70013")
-    shelf.accept(shelf.batch())
-    shelf.settle(first)
-    shelf.settle(second, result=Result.NOT_FOUND, charged=False)
-    ended = shelf.ledger.records.ended("run-1")
+def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> None:
+    first, second, third = harness.plan("70011", "70012", "70013")
+    harness.accept(harness.batch())
+    harness.settle(first)
+    harness.settle(second, result=Result.NOT_FOUND, charged=False)
+    ended = harness.ledger.records.ended("run-1")
     assert [(e.want.unlock_id, e.result, e.has_value, e.provider) for e in ended] == [
         (first, Result.DELIVERED, True, "lensmor"),
         (second, Result.NOT_FOUND, False, "lensmor"),
     ]
-    assert [e.want.unlock_id for e in shelf.ledger.records.ended("run-1", [second, third])] == [second]
-    assert shelf.ledger.records.ended("run-2") == []
-    shelf.ledger.records.mark_ready([e.want.id for e in ended])
-    assert shelf.ledger.records.ended("run-1") == []
+    assert [e.want.unlock_id for e in harness.ledger.records.ended("run-1", [second, third])] == [second]
+    assert harness.ledger.records.ended("run-2") == []
+    harness.ledger.records.mark_ready([e.want.id for e in ended])
+    assert harness.ledger.records.ended("run-1") == []
 
 
-def test_an_erased_value_that_is_wanted_again_is_read_once_more(shelf: Shelf) -> None:
-    unlock_id = delivered(shelf, "00Q1")
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    unlock = shelf.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    shelf.save(planned("00Q9", Take(unlock, 0)), run="run-2")
-    assert shelf.ledger.records.ended("run-2") == []
-    (row,) = shelf.due_rereads("run-2")
+def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerHarness) -> None:
+    unlock_id = delivered(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("00Q9", Take(unlock, 0)), run="run-2")
+    assert harness.ledger.records.ended("run-2") == []
+    (row,) = harness.due_rereads("run-2")
     assert (row.id, row.person, row.vendor_task_id) == (unlock_id, "70011", "task-1")
-    shelf.ledger.results.reseal(unlock_id, "ada@example.com")
-    assert shelf.due_rereads("run-2") == []
-    assert [e.has_value for e in shelf.ledger.records.ended("run-2")] == [True]
-    shelf.assert_books_close()
+    harness.ledger.results.reseal(unlock_id, "ada@example.com")
+    assert harness.due_rereads("run-2") == []
+    assert [e.has_value for e in harness.ledger.records.ended("run-2")] == [True]
+    harness.assert_books_close()
 
 
-def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(shelf: Shelf) -> None:
-    unlock_id = delivered(shelf, "00Q1")
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    unlock = shelf.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    shelf.save(planned("00Q9", Take(unlock, 0)), run="run-2")
-    shelf.ledger.records.fail_want_of(unlock_id, "paid earlier, no longer readable")
-    (want,) = shelf.wants("00Q9")
+def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: LedgerHarness) -> None:
+    unlock_id = delivered(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("00Q9", Take(unlock, 0)), run="run-2")
+    harness.ledger.records.fail_want_of(unlock_id, "paid earlier, no longer readable")
+    (want,) = harness.wants("00Q9")
     assert (want["state"], want["outcome"], want["unlock_id"]) == ("ready", "failed", None)
-    assert shelf.wants("00Q1")[0]["outcome"] == "delivered"
+    assert harness.wants("00Q1")[0]["outcome"] == "delivered"
 
 
 # -- from run to run --------------------------------------------------------------------------------------------
 
 
-def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(shelf: Shelf) -> None:
-    shelf.plan("70011", "70012", "70013")
-    shelf.accept(shelf.batch(size=1))
-    shelf.lose(shelf.batch(size=1))
-    records = shelf.ledger.records
-    assert records.adopt("run-2", ["contact"], shelf.now) == 0
-    assert records.adopt("run-2", ["lead"], shelf.now) == 2
+def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(harness: LedgerHarness) -> None:
+    harness.plan("70011", "70012", "70013")
+    harness.accept(harness.batch(size=1))
+    harness.lose(harness.batch(size=1))
+    records = harness.ledger.records
+    assert records.adopt("run-2", ["contact"], harness.now) == 0
+    assert records.adopt("run-2", ["lead"], harness.now) == 2
     assert (records.selected("run-2"), records.selected("run-1")) == (2, 1)
-    records.drop_unselected("run-2", ["lead"], shelf.now, shelf.now)
-    assert [(row["crm_id"], row["state"]) for row in shelf.all(t.record)] == [
+    records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
+    assert [(row["crm_id"], row["state"]) for row in harness.all(t.record)] == [
         ("lead-70011", "open"), ("lead-70012", "open"), ("lead-70013", "closed"),
     ]  # fmt: skip
 
 
-def test_a_value_at_hand_is_adopted_until_it_is_written(shelf: Shelf) -> None:
-    delivered(shelf, "00Q1")
-    assert shelf.ledger.records.adopt("run-2", ["lead"], shelf.now) == 1
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    assert shelf.ledger.records.adopt("run-3", ["lead"], shelf.now) == 0
+def test_a_value_at_hand_is_adopted_until_it_is_written(harness: LedgerHarness) -> None:
+    delivered(harness, "00Q1")
+    assert harness.ledger.records.adopt("run-2", ["lead"], harness.now) == 1
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    assert harness.ledger.records.adopt("run-3", ["lead"], harness.now) == 0
 
 
-def test_a_moved_record_is_followed_unless_its_new_place_is_at_work_already(shelf: Shelf) -> None:
-    shelf.plan("70011")
-    shelf.plan("70012", mapping="contact")
-    move = shelf.ledger.records.move
-    record_id = shelf.record_id("lead-70011")
+def test_a_moved_record_is_followed_unless_its_new_place_is_at_work_already(harness: LedgerHarness) -> None:
+    harness.plan("70011")
+    harness.plan("70012", mapping="contact")
+    move = harness.ledger.records.move
+    record_id = harness.record_id("lead-70011")
     assert not move(record_id, "contact", "Contact", "contact-70012")
     assert move(record_id, "contact", "Contact", "0031")
-    row = next(row for row in shelf.all(t.record) if row["id"] == record_id)
+    row = next(row for row in harness.all(t.record) if row["id"] == record_id)
     assert (row["mapping"], row["object"], row["crm_id"]) == ("contact", "Contact", "0031")
 
 
-def test_each_runs_word_is_kept_as_it_was(shelf: Shelf) -> None:
-    delivered(shelf, "00Q1")
-    shelf.save(planned("00Q2", Skip("filled")))
-    records = shelf.ledger.records
-    shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-    records.note([Unwritten(shelf.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
+def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
+    delivered(harness, "00Q1")
+    harness.save(planned("00Q2", Skip("filled")))
+    records = harness.ledger.records
+    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
     records.snapshot("run-1")
     words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")]
     assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
-    shelf.finish(shelf.record_id("00Q2"))
+    harness.finish(harness.record_id("00Q2"))
     records.snapshot("run-1")
     assert [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")] == words
     assert records.words("run-2") == []
     assert records.selected("run-1") == 2
 
 
-def test_a_closed_record_is_not_noted(shelf: Shelf) -> None:
-    shelf.save(planned("00Q1", Skip("filled")))
-    record_id = shelf.record_id("00Q1")
-    shelf.finish(record_id, *wants_of(shelf, "00Q1"))
-    shelf.ledger.records.note([Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
-    assert shelf.all(t.record)[0]["outcome"] == "delivered"
+def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
+    harness.save(planned("00Q1", Skip("filled")))
+    record_id = harness.record_id("00Q1")
+    harness.finish(record_id, *wants_of(harness, "00Q1"))
+    harness.ledger.records.note([Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
+    assert harness.all(t.record)[0]["outcome"] == "delivered"
 
 
-def test_records_that_keep_coming_back_are_counted(shelf: Shelf) -> None:
+def test_records_that_keep_coming_back_are_counted(harness: LedgerHarness) -> None:
     for _ in range(5):
-        shelf.save(planned("00Q1", Skip("filled")))
-        shelf.finish(shelf.record_id("00Q1"), *wants_of(shelf, "00Q1"))
-        shelf.pass_time(60)
-    often = shelf.ledger.records.often_flagged
+        harness.save(planned("00Q1", Skip("filled")))
+        harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+        harness.pass_time(60)
+    often = harness.ledger.records.often_flagged
     assert often("run-1", START, 4) == [("00Q1", 5)]
     assert often("run-1", START, 5) == []
     assert often("run-1", START + timedelta(seconds=60), 4) == []
 
 
-def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(shelf: Shelf) -> None:
-    first, second = shelf.plan("70011", "70012")
-    shelf.accept(shelf.batch())
-    shelf.settle(first)
-    shelf.pass_time(60)
-    shelf.settle(second, result=Result.NOT_FOUND, charged=False)
-    ended = shelf.ledger.records.ended_purchases
+def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(harness: LedgerHarness) -> None:
+    first, second = harness.plan("70011", "70012")
+    harness.accept(harness.batch())
+    harness.settle(first)
+    harness.pass_time(60)
+    harness.settle(second, result=Result.NOT_FOUND, charged=False)
+    ended = harness.ledger.records.ended_purchases
     without = EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.NOT_FOUND, False, 1, 0)
     assert sorted(ended(START), key=lambda one: one.result) == [
         EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.DELIVERED, False, 1, 15),
         without,
     ]
-    assert ended(shelf.now) == [without]
+    assert ended(harness.now) == [without]
     assert ended(START, ["another"]) == []

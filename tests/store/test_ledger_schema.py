@@ -15,7 +15,7 @@ from commands import clean_environment
 from forked_commands import started
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_shelf import open_ledger_at
+from ledger_harness import open_ledger_at
 
 from connector.core.errors import ConfigurationError
 from connector.store import migrations

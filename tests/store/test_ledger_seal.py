@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_shelf import KEY, RUN, Shelf, buying, open_ledger_at, planned
+from ledger_harness import KEY, RUN, LedgerHarness, buying, open_ledger_at, planned
 
 from connector.app.joining import configure, open_ledger
 from connector.core.errors import ConfigurationError
@@ -143,10 +143,10 @@ def test_a_ledger_refuses_another_key(tmp_path: Path) -> None:
 
 
 def test_the_ledger_keeps_fingerprints_and_no_key() -> None:
-    shelf = Shelf()
-    (row,) = [row for row in shelf.all(t.meta) if row["key"] == "key_fingerprints"]
+    harness = LedgerHarness()
+    (row,) = [row for row in harness.all(t.meta) if row["key"] == "key_fingerprints"]
     assert json.loads(str(row["value"])) == list(Seal([KEY]).fingerprints)
-    assert KEY not in str(shelf.all(t.meta))
+    assert KEY not in str(harness.all(t.meta))
 
 
 def test_opening_by_settings_makes_ledger_and_key_and_finds_them_again(
@@ -173,43 +173,43 @@ def test_opening_by_settings_makes_ledger_and_key_and_finds_them_again(
 
 def test_a_value_at_rest_is_sealed_and_hashed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = Shelf(open_ledger_at(path))
-    (unlock_id,) = shelf.plan("70011")
-    shelf.accept(shelf.batch())
-    shelf.settle(unlock_id, value="ada.secret@example.com")
-    with shelf.ledger.database.read() as connection:
+    harness = LedgerHarness(open_ledger_at(path))
+    (unlock_id,) = harness.plan("70011")
+    harness.accept(harness.batch())
+    harness.settle(unlock_id, value="ada.secret@example.com")
+    with harness.ledger.database.read() as connection:
         value = connection.scalar(sa.select(t.unlock.c.value))
         hashed = connection.scalar(sa.select(t.unlock.c.value_hash))
     assert isinstance(value, bytes)
-    assert shelf.ledger.seal.open(value) == {"value": "ada.secret@example.com"}
-    assert shelf.ledger.seal.matches(str(hashed), "ada.secret@example.com")
-    shelf.ledger.close()
+    assert harness.ledger.seal.open(value) == {"value": "ada.secret@example.com"}
+    assert harness.ledger.seal.matches(str(hashed), "ada.secret@example.com")
+    harness.ledger.close()
     assert all(b"ada.secret" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
 # -- keys that come and go --------------------------------------------------------------------------------------
 
 
-def at(path: Path, *keys: str) -> Shelf:
-    return Shelf(open_ledger_at(path, keys))
+def at(path: Path, *keys: str) -> LedgerHarness:
+    return LedgerHarness(open_ledger_at(path, keys))
 
 
-def deliver(shelf: Shelf, person: str = "70011") -> int:
+def deliver(harness: LedgerHarness, person: str = "70011") -> int:
     """Buy a work email; its value waits to be written."""
-    (unlock_id,) = shelf.plan(person)
-    shelf.accept(shelf.batch())
-    shelf.settle(unlock_id, value=f"{person}@example.com")
+    (unlock_id,) = harness.plan(person)
+    harness.accept(harness.batch())
+    harness.settle(unlock_id, value=f"{person}@example.com")
     return unlock_id
 
 
-def write(shelf: Shelf) -> None:
+def write(harness: LedgerHarness) -> None:
     """Intend a write, with what undo needs."""
     after = {"Email": "70011@example.com"}
-    shelf.ledger.runs.intend(RUN, "Lead", [Intended(1, "00Q1", after, {"Email": "before@example.com"})], shelf.now)
+    harness.ledger.runs.intend(RUN, "Lead", [Intended(1, "00Q1", after, {"Email": "before@example.com"})], harness.now)
 
 
-def erase_value(shelf: Shelf, unlock_id: int) -> None:
-    with shelf.ledger.database.write() as connection:
+def erase_value(harness: LedgerHarness, unlock_id: int) -> None:
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(value=None))
         connection.execute(sa.update(t.record).values(state="closed"))
 
@@ -238,17 +238,17 @@ def test_a_rolled_back_rotation_is_refused_whatever_the_ledger_holds(tmp_path: P
 def test_a_rolled_back_rotation_is_refused_after_a_run_too(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     at(path, OLD).ledger.close()
-    shelf = at(path, NEW, OLD)
-    shelf.save(planned("00Q1", buying("70011"), baseline=shelf.ledger.seal.hash(None)))
-    shelf.ledger.keys.rotate()
-    shelf.ledger.close()
+    harness = at(path, NEW, OLD)
+    harness.save(planned("00Q1", buying("70011"), baseline=harness.ledger.seal.hash(None)))
+    harness.ledger.keys.rotate()
+    harness.ledger.close()
     refused(path, OLD)
     assert at(path, NEW, OLD).ledger.seal.matches(str(at(path, NEW, OLD).all(t.want)[0]["baseline"]), None)
 
 
 @pytest.mark.parametrize("made", [deliver, write])
 def test_an_older_key_that_sealed_something_must_stay_until_the_next_run_seals_it_again(
-    tmp_path: Path, made: Callable[[Shelf], object]
+    tmp_path: Path, made: Callable[[LedgerHarness], object]
 ) -> None:
     path = tmp_path / "ledger.db"
     made(at(path, OLD))
@@ -263,20 +263,20 @@ def test_an_older_key_that_sealed_something_must_stay_until_the_next_run_seals_i
 def test_an_older_key_must_stay_while_a_run_can_be_undone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     write(at(path, OLD))
-    shelf = at(path, NEW, OLD)
-    shelf.ledger.keys.rotate()
+    harness = at(path, NEW, OLD)
+    harness.ledger.keys.rotate()
     assert "undo time" in refused(path, NEW)
-    shelf.ledger.runs.forget_images(shelf.pass_time())
+    harness.ledger.runs.forget_images(harness.pass_time())
     at(path, NEW).ledger.close()
 
 
 def test_an_older_key_must_stay_while_a_record_it_hashed_is_open(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = at(path, OLD)
-    shelf.save(planned("00Q1", buying("70011"), baseline=shelf.ledger.seal.hash("before")))
+    harness = at(path, OLD)
+    harness.save(planned("00Q1", buying("70011"), baseline=harness.ledger.seal.hash("before")))
     at(path, NEW, OLD).ledger.keys.rotate()
     assert "records close" in refused(path, NEW)
-    with shelf.ledger.database.write() as connection:
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.record).values(state="closed"))
     at(path, NEW).ledger.close()
 
@@ -284,12 +284,12 @@ def test_an_older_key_must_stay_while_a_record_it_hashed_is_open(tmp_path: Path)
 @pytest.mark.parametrize("state", ["unknown", "submitting"])
 def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_path: Path, state: str) -> None:
     path = tmp_path / "ledger.db"
-    shelf = at(path, OLD)
-    shelf.plan("70011")
-    batch = shelf.batch()
+    harness = at(path, OLD)
+    harness.plan("70011")
+    batch = harness.batch()
     if state == "unknown":
-        shelf.ledger.attempts.lost(batch.attempt_id, None, shelf.now)
-    address = shelf.ledger.seal.address(batch.attempt_id)
+        harness.ledger.attempts.lost(batch.attempt_id, None, harness.now)
+    address = harness.ledger.seal.address(batch.attempt_id)
     newer = at(path, NEW, OLD)
     newer.ledger.keys.rotate()
     assert newer.ledger.seal.attempt_of(address) == batch.attempt_id
@@ -301,16 +301,16 @@ def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_
 def test_a_request_sent_under_the_newest_key_does_not_keep_an_older_one(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     at(path, OLD).ledger.close()
-    shelf = at(path, NEW, OLD)
-    shelf.plan("70011")
-    shelf.ledger.attempts.lost(shelf.batch().attempt_id, None, shelf.now)
+    harness = at(path, NEW, OLD)
+    harness.plan("70011")
+    harness.ledger.attempts.lost(harness.batch().attempt_id, None, harness.now)
     at(path, NEW).ledger.close()
 
 
 def test_a_key_that_goes_takes_the_hashes_of_erased_values_along(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = at(path, OLD)
-    erase_value(shelf, deliver(shelf))
+    harness = at(path, OLD)
+    erase_value(harness, deliver(harness))
     newer = at(path, NEW, OLD)
     newer.ledger.keys.rotate()
     assert newer.ledger.seal.matches(str(newer.all(t.unlock)[0]["value_hash"]), "70011@example.com")
@@ -323,17 +323,17 @@ def test_a_value_at_hand_is_hashed_again_with_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     deliver(at(path, OLD))
     assert at(path, NEW, OLD).ledger.keys.rotate() == 1
-    shelf = at(path, NEW)
-    (row,) = shelf.all(t.unlock)
-    assert shelf.ledger.seal.matches(str(row["value_hash"]), "70011@example.com")
+    harness = at(path, NEW)
+    (row,) = harness.all(t.unlock)
+    assert harness.ledger.seal.matches(str(row["value_hash"]), "70011@example.com")
 
 
 def test_more_than_a_page_is_sealed_again_and_looked_through(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = at(path, OLD)
+    harness = at(path, OLD)
     people = [str(70_000 + number) for number in range(2 * PAGE + 1)]
-    ids = shelf.plan(*people)
-    with shelf.ledger.database.write() as connection:
+    ids = harness.plan(*people)
+    with harness.ledger.database.write() as connection:
         for unlock_id in ids:
             sealed = {"value": Seal([OLD if unlock_id == ids[-1] else NEW]).seal({"value": "x"})}
             connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(sealed))
@@ -358,14 +358,14 @@ def test_a_process_that_lacks_the_key_of_a_hash_says_so_instead_of_no(tmp_path: 
 
 def earlier(path: Path, *listed: str, sealed_under: str = "") -> None:
     """The rows that earlier versions kept: every key that was ever listed, and the last run's newest."""
-    shelf = at(path, OLD)
+    harness = at(path, OLD)
     rows = {"key_fingerprints": json.dumps([Seal([key]).fingerprints[0] for key in listed])}
     if sealed_under:
         rows["sealed_under"] = Seal([sealed_under]).fingerprints[0]
-    with shelf.ledger.database.write() as connection:
+    with harness.ledger.database.write() as connection:
         connection.execute(sa.delete(t.meta).where(t.meta.c.key.startswith("key_")))
         connection.execute(sa.insert(t.meta), [{"key": key, "value": value} for key, value in rows.items()])
-    shelf.ledger.close()
+    harness.ledger.close()
 
 
 def test_an_earlier_ledger_that_ran_under_the_new_key_refuses_the_old_one(tmp_path: Path) -> None:
@@ -386,9 +386,9 @@ def test_an_earlier_ledger_without_a_run_accepts_any_key_it_knew(tmp_path: Path)
 
 def test_hashes_of_earlier_versions_keep_every_key_that_may_have_made_them(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    shelf = at(path, OLD)
-    bare = shelf.ledger.seal.hash("before").partition(":")[2]
-    shelf.save(planned("00Q1", buying("70011"), baseline=bare))
+    harness = at(path, OLD)
+    bare = harness.ledger.seal.hash("before").partition(":")[2]
+    harness.save(planned("00Q1", buying("70011"), baseline=bare))
     earlier(path, OLD, sealed_under=OLD)
     newer = at(path, NEW, OLD)
     newer.ledger.keys.rotate()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from ledger_shelf import open_ledger_at
+from ledger_harness import open_ledger_at
 
 from connector.store import tables as t
 from connector.store.database import Database

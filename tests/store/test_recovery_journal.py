@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from ledger_shelf import Shelf, open_ledger_at
+from ledger_harness import LedgerHarness, open_ledger_at
 
 from connector.core.errors import JournalError
 from connector.store.journal import RecoveryJournal
@@ -327,8 +327,8 @@ def test_a_ledger_in_memory_reserves_nothing_and_prints(capfd: pytest.CaptureFix
 
 def test_a_ledger_knows_its_requests(tmp_path: Path) -> None:
     ledger: Ledger = open_ledger_at(tmp_path / "ledger.db")
-    shelf = Shelf(ledger)
-    shelf.plan("70011")
-    batch = shelf.batch()
+    harness = LedgerHarness(ledger)
+    harness.plan("70011")
+    batch = harness.batch()
     assert ledger.attempts.knows(batch.attempt_id)
     assert not ledger.attempts.knows("f" * 32)

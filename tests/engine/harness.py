@@ -232,8 +232,8 @@ def _only(found: MappingFile, channel: str, sources: Sequence[str], rules: Mappi
     return {**dict.fromkeys(usual), channel: {**usual[channel], "from": list(sources), **rules}}
 
 
-class Stage:
-    """A connector with its ledger in a folder; a new process is a new `Stage` on the same folder."""
+class Harness:
+    """A connector with its ledger in a folder; a new process is a new `Harness` on the same folder."""
 
     def __init__(self, world: World, folder: Path, *mappings: MappingFile) -> None:
         self.world = world
@@ -349,9 +349,9 @@ class Stage:
             run_id = parts.ledger.runs.start("sync", list(self.mappings), parts.clock.now())
             yield Run(parts, run_id, self.mappings, parts.clock.now())
 
-    def other(self, *mappings: MappingFile) -> "Stage":
+    def other(self, *mappings: MappingFile) -> "Harness":
         """Another process on the same ledger, with these mappings."""
-        made = Stage(self.world, self.folder, *(mappings or self.mappings.values()))
+        made = Harness(self.world, self.folder, *(mappings or self.mappings.values()))
         made.limits, made.wait_s, made.public_url = self.limits, self.wait_s, self.public_url
         return made
 

@@ -1,4 +1,4 @@
-"""A Salesfinity site on a stage of its own, somebody who takes its callbacks, and the requests tests keep making."""
+"""A Salesfinity site on its own, a receiver of its callbacks, and the requests that tests keep making."""
 
 import json
 import queue

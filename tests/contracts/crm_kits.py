@@ -1,6 +1,6 @@
 """Where each CRM is tried: its simulated org, and the hands of the people who work in it.
 
-A second CRM adds one class here and one line in `BENCHES`; the suite itself stays as it is.
+A second CRM adds one class here and one line in `KITS`; the suite itself stays as it is.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from connector.simulator.hosting import Hosting
 from connector.simulator.salesforce import SalesforceSite
 
 
-class CrmBench(ABC):
+class CrmKit(ABC):
     """One CRM before its simulated org, with a fresh world.
 
     Attributes:
@@ -108,7 +108,7 @@ class CrmBench(ABC):
             crm.close()
 
 
-class SalesforceBench(CrmBench):
+class SalesforceKit(CrmKit):
     lead, contact = "Lead", "Contact"
     email, phone, flag, word = "Email", "Phone", "Enrichment_Requested__c", "Enrichment__c"
     good = "IsConverted = false"
@@ -174,7 +174,7 @@ class SalesforceBench(CrmBench):
 
 
 class CrmHost:
-    """One server for all benches of a file; each bench puts a fresh org on it."""
+    """One server for all kits of a file; each kit puts a fresh org on it."""
 
     def __init__(self) -> None:
         self._hosting = Hosting({"org": self._serve})
@@ -195,4 +195,4 @@ class CrmHost:
         await self.site.app(scope, receive, send)
 
 
-BENCHES: Mapping[str, Callable[[CrmHost], CrmBench]] = {"salesforce": SalesforceBench}
+KITS: Mapping[str, Callable[[CrmHost], CrmKit]] = {"salesforce": SalesforceKit}

@@ -75,7 +75,7 @@ class Servers:
         self._hosting.stop()
 
 
-class Office:
+class Workspace:
     """The desk.
 
     Args:

@@ -1,4 +1,4 @@
-"""A Lensmor site on a stage of its own, and the few requests its tests keep making."""
+"""A Lensmor site on its own, and the few requests that its tests keep making."""
 
 from dataclasses import replace
 from types import TracebackType

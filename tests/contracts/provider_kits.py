@@ -1,6 +1,6 @@
 """Where each registered provider is tried: its simulated vendor, and what the suite must know to ask it for things.
 
-A third provider adds one class here and one line in `BENCHES`; the suite itself stays as it is.
+A third provider adds one class here and one line in `KITS`; the suite itself stays as it is.
 """
 
 import ssl
@@ -48,7 +48,7 @@ class Pace:
         del per_minute
 
 
-class Bench(ABC):
+class Kit(ABC):
     """One provider before its simulated vendor, with a fresh world.
 
     Attributes:
@@ -126,7 +126,7 @@ class Bench(ABC):
             http.close()
 
 
-class LensmorBench(Bench):
+class LensmorKit(Kit):
     name = "lensmor"
     key = "sim-lensmor-key"
     balance_route = "getCreditsBalance"
@@ -153,7 +153,7 @@ class LensmorBench(Bench):
         self.sim.lensmor.balance = credits_left
 
 
-class SalesfinityBench(Bench):
+class SalesfinityKit(Kit):
     name = "salesfinity"
     key = "sim-salesfinity-key"
     balance_route = "getEnrichmentCredits"
@@ -180,9 +180,9 @@ class SalesfinityBench(Bench):
         self.sim.salesfinity.balance = credits_left
 
 
-BENCHES: Mapping[str, Callable[[Simulator, str], Bench]] = {
-    "lensmor": LensmorBench,
-    "salesfinity": SalesfinityBench,
+KITS: Mapping[str, Callable[[Simulator, str], Kit]] = {
+    "lensmor": LensmorKit,
+    "salesfinity": SalesfinityKit,
 }
 
 
@@ -209,17 +209,17 @@ def seed(sim: Simulator) -> None:
         sim.salesfinity.add_person(person)
 
 
-class BenchHost:
-    """One server for all benches of a file; each bench puts a fresh world on it, whose clock stands still."""
+class KitHost:
+    """One server for all kits of a file; each kit puts a fresh world on it, whose clock stands still."""
 
     def __init__(self) -> None:
         self._hosting = Hosting({name: self._serving(name) for name in REGISTRY})
         self._urls = self._hosting.start()
         self._sim = Simulator()
 
-    def fresh(self, name: str) -> Bench:
+    def fresh(self, name: str) -> Kit:
         self._sim = Simulator(SimClock(speed=0), seed=seed)
-        return BENCHES[name](self._sim, self._urls[name])
+        return KITS[name](self._sim, self._urls[name])
 
     def __enter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ class Arrival:
 
 
 @dataclass
-class Stage:
+class Harness:
     """A fresh org for one test."""
 
     url: str
@@ -109,11 +109,11 @@ class OrgHost:
     def __init__(self) -> None:
         self._hosting = Hosting({"org": self._serve})
         self._url = self._hosting.start()["org"]
-        self._stage = Stage(self._url)
+        self._stage = Harness(self._url)
 
-    def fresh(self) -> Stage:
+    def fresh(self) -> Harness:
         self._close()
-        self._stage = Stage(self._url)
+        self._stage = Harness(self._url)
         return self._stage
 
     def __enter__(self) -> Self:
@@ -131,7 +131,7 @@ class OrgHost:
             crm.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stage, body, more = self._stage, b"", True
+        harness, body, more = self._stage, b"", True
         while more:
             message = await receive()
             body += message.get("body", b"")
@@ -144,8 +144,8 @@ class OrgHost:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         query = scope["query_string"].decode()
         path = scope["path"] + (f"?{query}" if query else "")
-        stage.arrivals.append(Arrival(scope["method"], path, headers, body))
-        await stage.site.app(scope, again, send)
+        harness.arrivals.append(Arrival(scope["method"], path, headers, body))
+        await harness.site.app(scope, again, send)
 
 
 @dataclass

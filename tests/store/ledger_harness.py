@@ -75,7 +75,7 @@ def planned(
 
 
 @dataclass
-class Shelf:
+class LedgerHarness:
     """A ledger at a time that moves only when told."""
 
     ledger: Ledger = field(default_factory=lambda: open_ledger_at(None))

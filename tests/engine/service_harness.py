@@ -1,11 +1,11 @@
-"""A desk on a stage, and whoever asks: what both runtimes do, one step at a time."""
+"""A dispatcher over a harness, and the requests that reach it: what both drivers do, one step at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from stage import Stage
+from harness import Harness
 
 from connector.app.intake import Intake
 from connector.app.joining import connect_crm
@@ -16,11 +16,11 @@ from connector.runtime.desk import Desk, Tools
 from connector.store.inbox import RequestState
 
 
-class Office:
-    """A desk on a stage, and whoever asks."""
+class ServiceHarness:
+    """Stores requests and lets a dispatcher serve them."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
         self.stopping = False
         self.has_locks = True
         self.broken: Exception | None = None
@@ -29,10 +29,10 @@ class Office:
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """A desk of a new process."""
-        with self.stage.parts() as parts:
+        with self.harness.parts() as parts:
             claim = parts.ledger.drive if self.has_locks else lambda _names: nullcontext()
             tools = Tools(self._connect, self._check, _select, claim, lambda: self.stopping)
-            made = Desk(replace(parts, shared=True), self.stage.mappings, tools)
+            made = Desk(replace(parts, shared=True), self.harness.mappings, tools)
             try:
                 yield made
             finally:
@@ -48,23 +48,23 @@ class Office:
 
     def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:
         """A request of the CRM's automation; whether it was new."""
-        with self.stage.ledger() as ledger:
-            intake = Intake(ledger, self.stage.mappings, self.stage.world.clock, lambda: None)
+        with self.harness.ledger() as ledger:
+            intake = Intake(ledger, self.harness.mappings, self.harness.world.clock, lambda: None)
             return not intake.ask(mapping_name, record_ids, request_id).duplicate
 
     def look(self, request_id: str = "r1") -> RequestState:
-        with self.stage.ledger() as ledger:
+        with self.harness.ledger() as ledger:
             found = ledger.inbox.look(request_id)
         assert found is not None
         return found
 
     def commands(self) -> list[str]:
         """What was run, oldest first."""
-        with self.stage.ledger() as ledger:
+        with self.harness.ledger() as ledger:
             return [run.command for run in reversed(ledger.runs.newest())]
 
     def _connect(self) -> Crm:
-        return connect_crm(self.stage.configured().settings, self.stage.world.clock)
+        return connect_crm(self.harness.configured().settings, self.harness.world.clock)
 
     def _check(self, crm: Crm) -> None:
         self.checks += 1

@@ -48,7 +48,7 @@ class Entry:
     first: Mapping[str, str | None]
 
 
-class Town:
+class Population:
     """Fills a simulated world, some people at a time.
 
     Args:

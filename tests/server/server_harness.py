@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
-from ledger_shelf import KEY, START
+from ledger_harness import KEY, START
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.intake import Intake
@@ -137,7 +137,7 @@ class HandClock:
         del seconds, reason
 
 
-class House:
+class ServerHarness:
     """A site as `connector serve` runs it, with a ledger in a file.
 
     Args:

@@ -22,7 +22,7 @@ class _Switch:
         await self.app(scope, receive, send)
 
 
-class Switchboard:
+class SharedSites:
     """The servers."""
 
     def __init__(self) -> None:
