@@ -54,7 +54,7 @@ def postgres() -> Iterator[Postgres]:
     if given:
         yield _prepared(given)
         return
-    tools = _tools()
+    tools = _dependencies()
     if tools is None:
         if os.environ.get("CONNECTOR_TEST_POSTGRES") == "required":
             pytest.fail(NONE_HERE)
@@ -110,7 +110,7 @@ def _has_room(folder: Path) -> bool:
     return folder.is_dir() and shutil.disk_usage(folder).free >= ROOM_BYTES
 
 
-def _tools() -> Path | None:
+def _dependencies() -> Path | None:
     found = [Path(path).parent for path in (shutil.which("initdb"),) if path]
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((path for path in found if (path / "initdb").exists() and (path / "pg_ctl").exists()), None)

@@ -4,8 +4,8 @@ The simulated world stands in `rehearsal`, imported only by the commands that ne
 """
 
 from connector.app.application import Application
+from connector.app.delegation import Backfill
 from connector.app.doctor import doctor
-from connector.app.handing import Backfill
 from connector.app.limits_view import flag_lines, most_credits
 from connector.app.plans import read_plan
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
-from connector.app.handing import Backfill, Handed, hand_over, somebody_works, turn
+from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
 from connector.app.id_files import read_id_file
 from connector.app.joining import (
     connect_crm,
@@ -40,9 +40,9 @@ from connector.engine.context import Parts, Progress, Silent
 from connector.engine.preview import preview
 from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
-from connector.runtime.local import Driver, SystemClock, drive, owner
+from connector.jobs.inline import Driver, SystemClock, drive, owner
 from connector.store.ledger import Ledger
 
 
@@ -110,7 +110,7 @@ class Application:
 
     def _schedule_lines(self, ledger: Ledger, *, by_workers: bool = False) -> list[str]:
         now = self.clock.now()
-        last = {name: ledger.errands.last_tick(name, now) for name, one in self.mappings.items() if one.schedule}
+        last = {name: ledger.jobs.last_tick(name, now) for name, one in self.mappings.items() if one.schedule}
         uncapped = no_daily_cap_lines(self.mappings, self.configured.limits())
         return [*schedule_lines(self.mappings, last, now, by_workers=by_workers), *uncapped]
 
@@ -160,20 +160,20 @@ class Application:
             ledger.close()
             crm.close()
 
-    def sync(self, *, override_guards: bool = False) -> Report | Handed:
+    def sync(self, *, override_guards: bool = False) -> Report | DelegatedRun:
         """One pass over the flagged records."""
         return self._run("sync", Backfill(override_guards=True) if override_guards else None)
 
-    def backfill(self, chosen: Backfill) -> Report | Handed:
+    def backfill(self, chosen: Backfill) -> Report | DelegatedRun:
         """One pass over chosen records."""
         return self._run("backfill", chosen)
 
-    def _run(self, command: str, chosen: Backfill | None) -> Report | Handed:
+    def _run(self, command: str, chosen: Backfill | None) -> Report | DelegatedRun:
         """Do it here, or hand it to the process that drives the ledger for others."""
         with self.parts() as parts:
             digests = {name: mapping.digest() for name, mapping in self.mappings.items()}
-            if somebody_works(parts.ledger, digests, self.clock.now()):
-                handed = hand_over(parts.ledger, command, digests, chosen, self._progress, self.clock)
+            if has_worker(parts.ledger, digests, self.clock.now()):
+                handed = delegate(parts.ledger, command, digests, chosen, self._progress, self.clock)
                 if handed is not None:
                     if chosen is not None and chosen.ids is not None and chosen.limit is None:
                         self._unmatched(len(set(chosen.ids)), handed.selected)
@@ -183,7 +183,7 @@ class Application:
             flagged_ones = chosen is None or chosen.is_flagged
             selections = {} if chosen is None or flagged_ones else self.selections(parts.crm, chosen, self.mappings)
             override = chosen is not None and chosen.override_guards
-            return drive(parts, Job(command, self.mappings, selections, override_guards=override))
+            return drive(parts, RunSpec(command, self.mappings, selections, override_guards=override))
 
     def _bind(self, parts: Parts, *, record: bool = True) -> None:
         """Refuse a ledger that belongs elsewhere."""
@@ -268,7 +268,7 @@ class Application:
             self.check(parts.crm)
             self._bind(parts)
             with turn(parts.ledger, self._progress, self.mappings):
-                return run_pass(parts, Job("apply", self.mappings, {}, plan))
+                return run_pass(parts, RunSpec("apply", self.mappings, {}, plan))
 
     def _mapped_sources(self, parts: Parts) -> dict[str, Source]:
         return {name: source for name, source in parts.sources.items() if name in self._asked()}

@@ -22,8 +22,8 @@ from connector.engine.check import Problem, check_fields
 from connector.engine.context import AccountLimits
 from connector.engine.overdue import in_words
 from connector.engine.pull import flagged
+from connector.jobs.inline import SystemClock
 from connector.providers.interface import Provider
-from connector.runtime.local import SystemClock
 from connector.store.ledger import Ledger
 
 NOT_CHECKED = "not checked, because its settings are wrong or missing (see above)"

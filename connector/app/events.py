@@ -7,15 +7,15 @@ from pathlib import Path
 
 from connector.app.belonging import bind
 from connector.app.configuring import configure
-from connector.app.handing import turn
+from connector.app.delegation import turn
 from connector.app.joining import connect_events, connect_providers, open_ledger
 from connector.config import env_file_here
 from connector.core.report import Report
 from connector.engine.context import Progress, Silent
 from connector.engine.event_purchase import EventBuyer
+from connector.jobs.inline import SystemClock, owner
 from connector.providers.interface import EventAccess
 from connector.providers.lensmor_events import LensmorEvents
-from connector.runtime.local import SystemClock, owner
 
 PROVIDER = "lensmor"
 

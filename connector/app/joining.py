@@ -81,9 +81,9 @@ def open_ledger(
         if path is not None and not exists:
             announce(f"Created a new ledger: {path}{_key_notice(configured.settings, path)}")
         return ledger
-    from connector.runtime.distributed import Delivery
+    from connector.jobs.procrastinate import ProcrastinateQueue
 
-    return Ledger(database, seal, configured.folder() / SPILL_NAME, Delivery())
+    return Ledger(database, seal, configured.folder() / SPILL_NAME, ProcrastinateQueue())
 
 
 def _refuse_another_start(configured: Configured, path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from connector.app.handing import turn
+from connector.app.delegation import turn
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.core.report import iso

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from connector.app.handing import Backfill, chosen_of
+from connector.app.delegation import Backfill, chosen_of
 from connector.app.intake import Intake
 from connector.app.joining import Configured, connect_crm
 from connector.core.clock import Clock
@@ -18,8 +18,8 @@ from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import to_18
 from connector.engine.context import Parts
-from connector.runtime.desk import Claim, Desk, Tools
-from connector.runtime.local import Driver
+from connector.jobs.dispatcher import Claim, Dependencies, Dispatcher
+from connector.jobs.inline import Driver
 
 SHORTEST_SECRET = 16
 
@@ -100,8 +100,8 @@ def _nobody() -> None:
     """Workers elsewhere are told by the engine."""
 
 
-class Lender(Protocol):
-    """What the desk borrows from the application."""
+class DispatcherHost(Protocol):
+    """The part of the application that the dispatcher uses."""
 
     configured: Configured
 
@@ -120,16 +120,16 @@ class Lender(Protocol):
         """The records of a backfill."""
 
 
-def tools(lender: Lender, claim: Claim, stopping: Callable[[], bool]) -> Tools:
-    """What the desk works with."""
+def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool]) -> Dependencies:
+    """The dispatcher's dependencies."""
 
     def select(crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> Mapping[str, Selection]:
         found = chosen_of(chosen)
-        return {} if found.is_flagged else lender.selections(crm, found, mappings)
+        return {} if found.is_flagged else host.selections(crm, found, mappings)
 
-    return Tools(
-        connect=lambda: connect_crm(lender.configured.settings, lender.clock, lender.configured.network),
-        check=lender.check,
+    return Dependencies(
+        connect=lambda: connect_crm(host.configured.settings, host.clock, host.configured.network),
+        check=host.check,
         select=select,
         claim=claim,
         stopping=stopping,
@@ -137,21 +137,21 @@ def tools(lender: Lender, claim: Claim, stopping: Callable[[], bool]) -> Tools:
 
 
 @contextlib.contextmanager
-def driving(parts: Parts, lender: Lender) -> Iterator[Driver]:
+def driving(parts: Parts, host: DispatcherHost) -> Iterator[Driver]:
     """The embedded driver, in a thread of its own while the block runs."""
     driver = Driver(parts.ledger)
-    desk = Desk(parts, lender.mappings, tools(lender, driver.claim, lambda: driver.stopping))
-    thread = threading.Thread(target=driver.run, args=(desk,), name="driver")
+    dispatcher = Dispatcher(parts, host.mappings, dependencies(host, driver.claim, lambda: driver.stopping))
+    thread = threading.Thread(target=driver.run, args=(dispatcher,), name="driver")
     thread.start()
     try:
         yield driver
     finally:
         driver.stop()
         thread.join()
-        desk.close()
+        dispatcher.close()
 
 
-def work(parts: Parts, lender: Lender, concurrency: int, on_stop: Callable[[], None]) -> None:
+def work(parts: Parts, host: DispatcherHost, concurrency: int, on_stop: Callable[[], None]) -> None:
     """Be a worker until told to stop.
 
     Raises:
@@ -162,14 +162,12 @@ def work(parts: Parts, lender: Lender, concurrency: int, on_stop: Callable[[], N
             "workers need a ledger on PostgreSQL: set CONNECTOR_DATABASE_URL=postgresql://...; with an embedded "
             "ledger, 'connector serve' does the work"
         )
-    from connector.runtime.distributed import Worker
+    from connector.jobs.procrastinate import Worker
 
     url = sa.make_url(parts.ledger.database.url).set(drivername="postgresql")
-    worker = Worker(
-        url.render_as_string(hide_password=False), parts.ledger, list(lender.mappings), concurrency, on_stop
-    )
-    desk = Desk(parts, lender.mappings, tools(lender, parts.ledger.drive, lambda: worker.stopping))
+    worker = Worker(url.render_as_string(hide_password=False), parts.ledger, list(host.mappings), concurrency, on_stop)
+    dispatcher = Dispatcher(parts, host.mappings, dependencies(host, parts.ledger.drive, lambda: worker.stopping))
     try:
-        worker.run(desk)
+        worker.run(dispatcher)
     finally:
-        desk.close()
+        dispatcher.close()

@@ -70,7 +70,7 @@ def end_parked(run: Run) -> None:
 
 def tidy_requests(run: Run) -> None:
     """Give up requested records that no run could serve in time, with a report."""
-    given_up = run.parts.ledger.inbox.tidy(run.now())
+    given_up = run.parts.ledger.inbox.purge(run.now())
     if given_up:
         run.attention.append(
             Attention(

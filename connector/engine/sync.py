@@ -23,7 +23,7 @@ MOST_SOURCES = 10  # of one channel: after each, a refused value may send a reco
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunSpec:
     """What a run is asked to do.
 
     Attributes:
@@ -44,20 +44,20 @@ class Job:
     requests: int = 1
 
 
-def run_pass(parts: Parts, job: Job) -> Report:
+def run_pass(parts: Parts, spec: RunSpec) -> Report:
     """Do the job; whatever stops it, the ledger is left so that the next run goes on.
 
     Raises:
         ConfigurationError: something an admin must correct; before anything was bought, or found while writing.
         BooksError: the ledger does not add up.
     """
-    run = _begin(parts, job)
+    run = _begin(parts, spec)
     try:
         reconcile.recover(run)
         if run.override_guards:
             prices.forgive(run)
         reconcile.observe_balances(run, "before")
-        _take_up(run, job)
+        _take_up(run, spec)
         run.read_all = True
         _work(run)
     except StopError as error:
@@ -67,50 +67,50 @@ def run_pass(parts: Parts, job: Job) -> Report:
         raise  # what there is to say of the run's records, its new owner says
     except ConnectorError as error:
         books.classify_rest(run)
-        books.close(run, job.command, "failed", str(error))
+        books.close(run, spec.command, "failed", str(error))
         raise
     if not run.crm_stopped:
         reconcile.observe_balances(run, "after")
     early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return books.close(run, job.command, "stopped" if early else "finished")
+    return books.close(run, spec.command, "stopped" if early else "finished")
 
 
-def _begin(parts: Parts, job: Job) -> Run:
+def _begin(parts: Parts, spec: RunSpec) -> Run:
     now = parts.clock.now()
     first_entry, last_write = parts.ledger.credits.newest_entry(), parts.ledger.restored.last_write()
-    parts.ledger.runs.bury(now, list(job.mappings) if parts.shared else None)
-    plan_id = job.plan.plan_id if job.plan else job.budget_id
-    run_id = parts.ledger.runs.start(job.command, list(job.mappings), now, plan_id)
+    parts.ledger.runs.mark_crashed(now, list(spec.mappings) if parts.shared else None)
+    plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
+    run_id = parts.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
     at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
     return Run(
         parts,
         run_id,
-        job.mappings,
+        spec.mappings,
         now,
         first_entry,
         still_at_work=at_work,
-        override_guards=job.override_guards,
-        plan=job.plan,
+        override_guards=spec.override_guards,
+        plan=spec.plan,
         live_plans=parts.ledger.plans.live(now - PLAN_KEPT),
         budget_id=plan_id,
         last_write=last_write,
-        requests=job.requests,
+        requests=spec.requests,
     )
 
 
-def _take_up(run: Run, job: Job) -> None:
+def _take_up(run: Run, spec: RunSpec) -> None:
     """Open records of earlier runs first, then the selected ones."""
-    ledger, names = run.parts.ledger, list(job.mappings)
+    ledger, names = run.parts.ledger, list(spec.mappings)
     run.parts.progress.stage("Reading records")
-    if job.plan is not None:
-        take_up(run, job.plan)
+    if spec.plan is not None:
+        take_up(run, spec.plan)
         return
     ledger.records.adopt(run.id, names, run.now())
-    for name, mapping in job.mappings.items():
-        usual = not job.selections and job.command == "sync"
-        selection = within(job.selections.get(name) or flagged(mapping), run.pulled)
-        pull(run, mapping, selection, usual=usual, guarded=job.command in _GUARDED)
-    if not job.selections:
+    for name, mapping in spec.mappings.items():
+        usual = not spec.selections and spec.command == "sync"
+        selection = within(spec.selections.get(name) or flagged(mapping), run.pulled)
+        pull(run, mapping, selection, usual=usual, guarded=spec.command in _GUARDED)
+    if not spec.selections:
         drop_unselected(run, [name for name in names if name not in run.guarded])
 
 

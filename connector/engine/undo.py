@@ -76,7 +76,7 @@ def undo(parts: Parts, run_id: str) -> Report:
         run_id: the whole id of the run.
     """
     ledger, started_at = parts.ledger, parts.clock.now()
-    ledger.runs.bury(started_at)
+    ledger.runs.mark_crashed(started_at)
     work = _Undo(parts, ledger.runs.start("undo", [], started_at), run_id, started_at)
     written = _by_record(ledger.runs.undoable(run_id))
     parts.progress.stage("Putting back", len(written))

@@ -1,4 +1,4 @@
-"""The front desk of a simulated vendor: key, rate limit, misbehaviour, log; the same for both vendors.
+"""The entry of a simulated vendor: key, rate limit, misbehaviour, log; the same for both vendors.
 
 Order of work for each request: read it whole, check the key, count it against the rate window, obey an armed fault,
 do the work, answer. All of it happens under the site's one lock, so that two simultaneous submissions are two separate
@@ -94,13 +94,13 @@ class Answer:
         status: HTTP status.
         body: a JSON value.
         headers: headers beyond the usual ones.
-        errand: something to be done, outside the lock, before the answer leaves.
+        after: something to be done, outside the lock, before the answer leaves.
     """
 
     status: int
     body: object
     headers: Mapping[str, str] = field(default_factory=dict)
-    errand: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None
 
 
 @dataclass
@@ -176,9 +176,9 @@ class Front(ABC):
             raw = await request.body()
             with self.requests.under_way():
                 with self.lock:
-                    response, fault, errand = self._handle(operation, act, request, raw)
-                if errand is not None:
-                    await run_in_threadpool(errand)
+                    response, fault, after = self._handle(operation, act, request, raw)
+                if after is not None:
+                    await run_in_threadpool(after)
                 if fault is not None and fault.action == "delay":
                     await asyncio.sleep(spoil.number(fault, "seconds", 1.0))
             return response
@@ -208,7 +208,7 @@ class Front(ABC):
             response = JSONResponse(body, refusal.status, headers | refusal.headers)
         status = DROPPED if isinstance(response, Dropped) else response.status_code
         self.requests.add(LoggedRequest(operation, status, self.people(call), self.clock.now()))
-        return response, fault, answer.errand if answer else None
+        return response, fault, answer.after if answer else None
 
     def _fault(self, call: Call) -> Fault | None:
         fault = self.faults.take(self.vendor, call.operation, self.subjects(call))

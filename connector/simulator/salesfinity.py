@@ -17,7 +17,7 @@ from connector.simulator.faults import Faults
 from connector.simulator.front import Answer, Call, Caller, Front, RefusalError
 from connector.simulator.people import name_in_own_case
 from connector.simulator.requests_log import RequestLog
-from connector.simulator.salesfinity_callbacks import Callbacks, CallbackSettings, Delivery
+from connector.simulator.salesfinity_callbacks import Callbacks, CallbackSettings, ProcrastinateQueue
 from connector.simulator.salesfinity_state import Lookup, NoCreditsError, SalesfinityState
 
 ERRORS = {
@@ -63,7 +63,7 @@ class SalesfinitySite(SalesfinityState):
         self._postman.stop()
 
     @property
-    def deliveries(self) -> tuple[Delivery, ...]:
+    def deliveries(self) -> tuple[ProcrastinateQueue, ...]:
         """Every callback attempt so far."""
         return self._postman.deliveries
 
@@ -143,7 +143,7 @@ class _SalesfinityFront(Front):
         if not self.site.callbacks.before_answer:
             return Answer(201, answered)
         self.site.resolve_now(lookup)
-        return Answer(201, answered, errand=self.postman.deliver_due)
+        return Answer(201, answered, after=self.postman.deliver_due)
 
     def _start(self, body: object) -> Lookup:
         if not isinstance(body, dict):

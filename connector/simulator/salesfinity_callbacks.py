@@ -48,7 +48,7 @@ class CallbackSettings:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class ProcrastinateQueue:
     """One attempt, for a test to look at.
 
     Attributes:
@@ -105,14 +105,14 @@ class Callbacks:
         self.settings = settings
         self._settle = settle
         self._queue = _Queue()
-        self._sent: list[Delivery] = []
+        self._sent: list[ProcrastinateQueue] = []
         self._delivering = threading.Lock()
         self._client: httpx.Client | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
-    def deliveries(self) -> tuple[Delivery, ...]:
+    def deliveries(self) -> tuple[ProcrastinateQueue, ...]:
         """Every attempt so far, in order."""
         return tuple(self._sent)
 
@@ -162,7 +162,7 @@ class Callbacks:
 
     def _send(self, parcel: _Parcel) -> None:
         status = self._post(parcel)
-        entry = Delivery(parcel.url, str(parcel.body["_id"]), parcel.attempt, status, parcel.forged)
+        entry = ProcrastinateQueue(parcel.url, str(parcel.body["_id"]), parcel.attempt, status, parcel.forged)
         self._sent.append(entry)
         if status is not None and 200 <= status < 300:
             if parcel.repeats > 0:

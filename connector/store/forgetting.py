@@ -18,7 +18,7 @@ from connector.store.rows import chunks
 ERASED = "(forgotten)"
 _MOVED = re.compile(r"the record is now \S+ (\w+)")
 _U, _R, _W, _C, _A = t.unlock.c, t.record.c, t.want.c, t.change.c, t.ask.c
-_Q, _E, _H, _N, _L = t.request.c, t.errand.c, t.hint.c, t.unusable_value.c, t.lookup.c
+_Q, _E, _H, _N, _L = t.request.c, t.job.c, t.hint.c, t.unusable_value.c, t.lookup.c
 Spellings = Callable[[str], Collection[str]]
 
 
@@ -97,9 +97,9 @@ def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
     others = sa.select(_A.request_id)
     connection.execute(sa.delete(t.request).where(_Q.id.in_(requests), _Q.id.not_in(others)))
     _rename_requests(connection, subject)
-    for errand_id, chosen in connection.execute(sa.select(_E.id, _E.chosen).where(_E.chosen.is_not(None))).all():
+    for job_id, chosen in connection.execute(sa.select(_E.id, _E.chosen).where(_E.chosen.is_not(None))).all():
         kept = _without(json.loads(chosen), subject)
-        connection.execute(sa.update(t.errand).where(_E.id == errand_id).values(chosen=json.dumps(kept)))
+        connection.execute(sa.update(t.job).where(_E.id == job_id).values(chosen=json.dumps(kept)))
     return asked
 
 

@@ -10,7 +10,7 @@ from connector.core.person import Source
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.follow_ups import reset_pace
-from connector.store.outbox import Outbox
+from connector.store.job_queue import JobQueue
 
 # A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
 # than this. The vendor is asked about each, within a run's time and after everything else.
@@ -55,12 +55,12 @@ class Hints:
 
     Args:
         database: the ledger's.
-        outbox: told in the transaction that stores a hint.
+        queue: notified in the transaction that stores a receipt.
     """
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, queue: JobQueue) -> None:
         self._db = database
-        self._outbox = outbox
+        self._queue = queue
 
     def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> Receipt:
         """Store a callback, unless it repeats an earlier one or too many wait already.
@@ -92,7 +92,7 @@ class Hints:
             theirs = sa.or_(_U.attempt_id == attempt_id, _U.prior_attempt_id == attempt_id)
             for mapping in sorted(_who_waits(connection, theirs)):
                 reset_pace(connection, mapping)
-                self._outbox.work(connection, mapping)
+                self._queue.work(connection, mapping)
         return Receipt.STORED
 
     def _make_room(self, connection: sa.Connection, attempt_id: str, vendor_id: str) -> Receipt | None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from connector.core.model import Outcome
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.outbox import Outbox
+from connector.store.job_queue import JobQueue
 from connector.store.rows import chunks
 
 KEPT = timedelta(days=7)  # so long the same id is the same request
@@ -100,12 +100,12 @@ class Inbox:
 
     Args:
         database: the ledger's.
-        outbox: told in the transaction that stores a request.
+        queue: notified in the transaction that stores a request.
     """
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, queue: JobQueue) -> None:
         self._db = database
-        self._outbox = outbox
+        self._queue = queue
 
     def accept(self, arrivals: Sequence[Arrival], now: datetime) -> list[bool]:
         """Store requests, all or none; for each whether it is new.
@@ -130,7 +130,7 @@ class Inbox:
             for crm_id in dict.fromkeys(arrival.crm_ids)
         ]
         connection.execute(sa.insert(t.ask), rows)
-        self._outbox.work(connection, arrival.mapping)
+        self._queue.work(connection, arrival.mapping)
         return True
 
     def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
@@ -258,7 +258,7 @@ class Inbox:
             for part in chunks(left):
                 connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values))
 
-    def tidy(self, now: datetime) -> int:
+    def purge(self, now: datetime) -> int:
         """Give up what no run could buy within a week, and forget requests that are done for as long.
 
         Returns:

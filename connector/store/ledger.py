@@ -12,17 +12,17 @@ from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.credits import Credits
 from connector.store.database import Database
-from connector.store.errands import Errands, WorkerRow
 from connector.store.follow_ups import FollowUps
 from connector.store.hints import Hints
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
+from connector.store.job_queue import JobQueue, NoQueue
+from connector.store.jobs import Jobs, WorkerRow
 from connector.store.journal import RecoveryJournal
 from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.mark import Mark
 from connector.store.operator import Operator
-from connector.store.outbox import NoOutbox, Outbox
 from connector.store.overdue import OverdueWork
 from connector.store.planning import Planning
 from connector.store.plans import Plans
@@ -45,7 +45,7 @@ class Ledger:
         seal: with the keys of this ledger.
         path: beside which the lock and journal files stand: the database file, or for PostgreSQL a name in the folder
             that the process works in; None for a ledger in memory.
-        outbox: the engine that delivers work, where there is one.
+        queue: delivers jobs to workers, where there are any.
 
     Attributes:
         id: random, made once for each ledger and kept in it; files outside the database are named after it.
@@ -54,8 +54,8 @@ class Ledger:
         ConfigurationError: the keys are not those the ledger was sealed with.
     """
 
-    def __init__(self, database: Database, seal: Seal, path: Path | None, outbox: Outbox | None = None) -> None:
-        outbox = outbox or NoOutbox()
+    def __init__(self, database: Database, seal: Seal, path: Path | None, queue: JobQueue | None = None) -> None:
+        queue = queue or NoQueue()
         self.database = database
         self.seal = seal
         self.locks: Locks = FileLocks(path and _beside(path, ".lock")) if database.is_sqlite else SessionLocks(database)
@@ -66,11 +66,11 @@ class Ledger:
         self.journal = RecoveryJournal(path and path.parent, self.id, former)
         self.attempts = Attempts(database)
         self.credits = Credits(database)
-        self.errands = Errands(database, outbox)
+        self.jobs = Jobs(database, queue)
         self.follow_ups = FollowUps(database)
-        self.hints = Hints(database, outbox)
+        self.hints = Hints(database, queue)
         self.identity = Identity(database)
-        self.inbox = Inbox(database, outbox)
+        self.inbox = Inbox(database, queue)
         self.operator = Operator(database)
         self.overdue = OverdueWork(database)
         self.planning = Planning(database)
@@ -78,7 +78,7 @@ class Ledger:
         self.prices = PriceWatch(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
-        self.runs = Runs(database, seal, outbox)
+        self.runs = Runs(database, seal, queue)
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
         self.mark = Mark(path and path.parent / f"connector-{self.id}.mark")
@@ -109,7 +109,7 @@ class Ledger:
 
     def workers(self, now: datetime) -> list[WorkerRow]:
         """Processes that do work for others at this moment; the dead are known by their locks, not only by silence."""
-        seen = self.errands.workers(now)
+        seen = self.jobs.workers(now)
         if self.database.is_sqlite:
             return seen if seen and self.is_driven() else []
         return [one for one in seen if self.locks.is_alive(one.owner)]

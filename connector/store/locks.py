@@ -45,7 +45,7 @@ class Locks(Protocol):
     def want(self) -> contextlib.AbstractContextManager[None]:
         """Ask whoever works for others to let go of the ledger as soon as it can, until the block ends."""
 
-    def is_wanted(self) -> bool:
+    def yield_requested(self) -> bool:
         """Whether anybody asks for that."""
 
     def alone(self, name: str, longest_s: float) -> contextlib.AbstractContextManager[None]:
@@ -114,7 +114,7 @@ class FileLocks:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
-    def is_wanted(self) -> bool:
+    def yield_requested(self) -> bool:
         """Whether anybody shares it; only the one driver looks, so no other process's look is in the way."""
         if self._wanted is None or not self._wanted.exists():
             return False
@@ -188,7 +188,7 @@ class SessionLocks:
             _try(session, "pg_try_advisory_lock_shared", _WANTED, 0)
             yield
 
-    def is_wanted(self) -> bool:
+    def yield_requested(self) -> bool:
         """Whether anybody shares it."""
         return self._is_locked(_WANTED, 0)
 

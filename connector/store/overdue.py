@@ -14,7 +14,7 @@ from connector.store.database import Database
 from connector.store.record_sql import UNWANTED_VALUE, in_plans
 from connector.store.rows import chunks
 
-_U, _R, _W, _A, _K, _E = t.unlock.c, t.record.c, t.want.c, t.ask.c, t.attempt.c, t.errand.c
+_U, _R, _W, _A, _K, _E = t.unlock.c, t.record.c, t.want.c, t.ask.c, t.attempt.c, t.job.c
 AT_VENDOR = (UnlockState.SUBMITTING.value, UnlockState.SUBMITTED.value)
 AT_ONCE = 500
 RELEASED = "released by an operator: no run covers its mapping any more"

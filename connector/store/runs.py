@@ -13,7 +13,7 @@ from connector.core.model import FieldValue
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.follow_ups import next_due
-from connector.store.outbox import Outbox
+from connector.store.job_queue import JobQueue
 from connector.store.rows import chunks
 from connector.store.seal import Seal
 
@@ -81,10 +81,10 @@ class OpenCounts:
 class Runs:
     """The ledger's side of history."""
 
-    def __init__(self, database: Database, seal: Seal, outbox: Outbox) -> None:
+    def __init__(self, database: Database, seal: Seal, queue: JobQueue) -> None:
         self._db = database
         self._seal = seal
-        self._outbox = outbox
+        self._queue = queue
 
     def start(self, command: str, mappings: Sequence[str], now: datetime, plan_id: str | None = None) -> str:
         """Begin a run, of a frozen plan or of none; ids sort by time."""
@@ -100,7 +100,7 @@ class Runs:
                     plan_id=plan_id,
                 )
             )
-            self._outbox.assist(connection, run_id, mappings)
+            self._queue.assist(connection, run_id, mappings)
         return run_id
 
     def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
@@ -114,14 +114,14 @@ class Runs:
             for mapping in json.loads(connection.scalar(sa.select(_RUN.mappings).where(_RUN.id == run_id)) or "[]"):
                 due = next_due(connection, mapping, now)
                 if due is not None:
-                    self._outbox.work(connection, mapping, due)
+                    self._queue.work(connection, mapping, due)
 
     def is_running(self, run_id: str) -> bool:
-        """Whether a run has neither ended nor been buried."""
+        """Whether a run has neither ended nor been marked as crashed."""
         with self._db.read() as connection:
             return connection.scalar(sa.select(_RUN.state).where(_RUN.id == run_id)) == "running"
 
-    def bury(self, now: datetime, mappings: Collection[str] | None = None) -> int:
+    def mark_crashed(self, now: datetime, mappings: Collection[str] | None = None) -> int:
         """Runs that still say `running` when a new driver starts have died with their process.
 
         Args:

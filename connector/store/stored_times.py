@@ -49,7 +49,7 @@ _FACTS: Sequence[sa.Column[datetime]] = (
     t.run.c.finished_at,
     t.lookup.c.at,
     t.request.c.accepted_at,
-    t.errand.c.asked_at,
+    t.job.c.asked_at,
     t.worker.c.beat_at,
     t.hint.c.received_at,
 )

@@ -341,7 +341,7 @@ Index(
 )
 
 # A run that one process asks another to make, because that one drives the ledger.
-errand = Table(
+job = Table(
     "errand",
     metadata,
     Column("id", String(40), primary_key=True),
@@ -353,7 +353,7 @@ errand = Table(
     Column("result", Text),  # JSON: the run's report, or what went wrong
     Column("asked_at", UtcTime, nullable=False),
 )
-Index("ix_errand_state", errand.c.state)
+Index("ix_errand_state", job.c.state)
 
 # A process that does work for others.
 worker = Table(

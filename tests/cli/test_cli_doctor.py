@@ -34,7 +34,7 @@ def _agree(workspace: Workspace, mapping: str) -> list[str]:
 
 @pytest.fixture
 def used(workspace: Workspace) -> Workspace:
-    """A desk whose ledger has met its org, its vendors and a mapping."""
+    """A workspace whose ledger has met its org, its vendors and a mapping."""
     assert workspace.run("sync", "-m", "lead").code == 0
     assert workspace.run("doctor", "-m", "lead").code == 0
     return workspace

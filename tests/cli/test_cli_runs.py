@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from workspace import Workspace, outcome_of
 
-from connector.app import Application, handing
+from connector.app import Application, delegation
 
 pytest_plugins = ("cli_fixtures",)
 CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
@@ -173,9 +173,9 @@ def test_exit_5_when_those_at_work_for_others_make_no_room(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     workspace.run("sync", "-m", "lead")
-    monkeypatch.setattr(handing, "TURN_WITHIN_S", 0.0)
+    monkeypatch.setattr(delegation, "TURN_WITHIN_S", 0.0)
     with Application(()).ledger() as ledger, ledger.drive():
-        ledger.errands.beat("another", "serve", {"lead": "-"}, datetime.now(UTC))
+        ledger.jobs.report_alive("another", "serve", {"lead": "-"}, datetime.now(UTC))
         result = workspace.run(*command)
     assert result.code == 5
     assert "Waiting until 'connector serve' or the workers have ended" in result.err

@@ -130,20 +130,20 @@ def test_every_address_needs_a_token(running: Company, tmp_path: Path, host: str
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("runtime", ["serve", "worker"])
+@pytest.mark.parametrize("jobs", ["serve", "worker"])
 def test_a_command_that_needs_the_ledger_is_made_room_for(
-    tmp_path: Path, runtime: str, request: pytest.FixtureRequest
+    tmp_path: Path, driver: str, request: pytest.FixtureRequest
 ) -> None:
-    url = request.getfixturevalue("postgres_url") if runtime == "worker" else ""
+    url = request.getfixturevalue("postgres_url") if driver == "worker" else ""
     with company(tmp_path, 6, 0.01, url) as running:
         plan = running.start(
             "plan", "-m", "lead.yaml", "--where", "LastName != null", "--limit", "2", "--out", "plan.json"
         )
         assert plan.wait(60) == 0
         port = free_port()
-        place = ("--port", str(port)) if runtime == "serve" else ()
-        working = running.start(runtime, "-m", "lead.yaml", *place)
-        wait_until(lambda: runtime == "worker" or is_ready(port), "serve is ready")
+        place = ("--port", str(port)) if driver == "serve" else ()
+        working = running.start(driver, "-m", "lead.yaml", *place)
+        wait_until(lambda: driver == "worker" or is_ready(port), "serve is ready")
         wait_until(lambda: bool(running.run("status", "--json")["workers"]), "it is seen")
         running.simulator.lensmor.task_seconds = 1e9
         asked = running.start("sync", "-m", "lead.yaml", "--json")
@@ -155,7 +155,7 @@ def test_a_command_that_needs_the_ledger_is_made_room_for(
         assert (applied["command"], applied["selected"]) == ("apply", 2)
         assert "Waiting until" in running.words(running.processes[-1])
         assert working.poll() is None
-        assert runtime == "worker" or is_ready(port)
+        assert driver == "worker" or is_ready(port)
         assert asked.wait(60) == 0
 
         running.simulator.lensmor.task_seconds = 1

@@ -1,4 +1,4 @@
-"""An admin's desk: a folder with settings, a small simulated world a thousand times faster, and commands to type.
+"""An admin's workspace: a folder with settings, a small simulated world a thousand times faster, and commands to type.
 
 Commands run in this process, through the same `main` as the console script; what they print is searched each time for
 tracebacks, secrets and personal data.
@@ -76,7 +76,7 @@ class Servers:
 
 
 class Workspace:
-    """The desk.
+    """The workspace.
 
     Args:
         servers: where the world answers.

@@ -27,9 +27,9 @@ from connector.core.report import Report
 from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits, Parts, Run
 from connector.engine.preview import preview
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
+from connector.jobs.inline import EXPLAINED_S
 from connector.providers import REGISTRY
-from connector.runtime.local import EXPLAINED_S
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson
@@ -294,7 +294,7 @@ class Harness:
     def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
         """One pass, as a fresh process would make it; its books must close and its report name nobody."""
         with self.parts() as parts, parts.ledger.drive(self.mappings):
-            report = run_pass(parts, Job(command, self.mappings, selections or {}))
+            report = run_pass(parts, RunSpec(command, self.mappings, selections or {}))
         assert sum(report.outcomes.values()) == report.selected
         text = json.dumps(report.to_json())
         assert "@example" not in text
@@ -319,7 +319,7 @@ class Harness:
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan, as a fresh process would."""
         with self.parts() as parts, parts.ledger.drive(self.mappings):
-            report = run_pass(parts, Job("apply", self.mappings, {}, plan))
+            report = run_pass(parts, RunSpec("apply", self.mappings, {}, plan))
         assert sum(report.outcomes.values()) == report.selected
         return report
 

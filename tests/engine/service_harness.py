@@ -12,7 +12,7 @@ from connector.app.joining import connect_crm
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
 from connector.engine.pull import flagged
-from connector.runtime.desk import Desk, Tools
+from connector.jobs.dispatcher import Dependencies, Dispatcher
 from connector.store.inbox import RequestState
 
 
@@ -27,12 +27,12 @@ class ServiceHarness:
         self.checks = 0
 
     @contextmanager
-    def desk(self) -> Iterator[Desk]:
-        """A desk of a new process."""
+    def dispatcher(self) -> Iterator[Dispatcher]:
+        """A dispatcher, as a new process makes it."""
         with self.harness.parts() as parts:
             claim = parts.ledger.drive if self.has_locks else lambda _names: nullcontext()
-            tools = Tools(self._connect, self._check, _select, claim, lambda: self.stopping)
-            made = Desk(replace(parts, shared=True), self.harness.mappings, tools)
+            dependencies = Dependencies(self._connect, self._check, _select, claim, lambda: self.stopping)
+            made = Dispatcher(replace(parts, shared=True), self.harness.mappings, dependencies)
             try:
                 yield made
             finally:
@@ -41,9 +41,9 @@ class ServiceHarness:
     def work(self) -> int:
         """Do whatever is due, in a new process; how many things that were."""
         count = 0
-        with self.desk() as desk:
-            while due := desk.due():
-                count += sum(desk.work(name) for name in due)
+        with self.dispatcher() as dispatcher:
+            while due := dispatcher.due():
+                count += sum(dispatcher.work(name) for name in due)
         return count
 
     def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:

@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 from harness import Harness, World, email_only
 from service_harness import ServiceHarness
-from test_desk import scheduled
+from test_dispatcher import scheduled
 
 from connector.core.model import Outcome
 from connector.engine import buy
 from connector.engine.context import AccountLimits
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 
@@ -172,7 +172,7 @@ def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
     stood_still: list[bool] = []
     monkeypatch.setattr(Attempts, "may_send", after_a_pause)
     with harness.other(email_only()).parts() as parts, parts.ledger.drive():
-        run_pass(parts, Job("sync", harness.other(email_only()).mappings, {}))
+        run_pass(parts, RunSpec("sync", harness.other(email_only()).mappings, {}))
     assert world.paid_posts() == 1, "the second try, with a hold of its own"
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 

@@ -147,13 +147,13 @@ def test_a_queued_run_leaves_the_forgotten_record_out(world: World, harness: Har
     lead, other = world.lead(person), world.lead(world.person())
     with harness.ledger() as ledger:
         chosen = {"ids": [lead, other], "where": None, "limit": None}
-        errand_id = ledger.errands.ask("backfill", {"lead": "x"}, chosen, world.clock.now())
+        job_id = ledger.jobs.ask("backfill", {"lead": "x"}, chosen, world.clock.now())
         named = {"ids": None, "where": f"LinkedIn_URL__c LIKE '%{person.linkedin_name}'", "limit": None}
-        ledger.errands.ask("backfill", {"lead": "x"}, named, world.clock.now())
+        ledger.jobs.ask("backfill", {"lead": "x"}, named, world.clock.now())
     harness.sync()
     forget(harness, lead)
     assert found_in(harness, lead, person.linkedin_name) == []
     with harness.ledger() as ledger:
-        found = ledger.errands.find(errand_id)
+        found = ledger.jobs.find(job_id)
     assert found is not None
     assert found.chosen == chosen | {"ids": [other]}

@@ -6,13 +6,13 @@ from harness import Harness, World, email_only, mapping, personal_only
 from connector.core.model import Outcome
 from connector.core.report import Report
 from connector.engine import guards
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
 
 
 def sync_all(harness: Harness) -> Report:
     """`sync --all`."""
     with harness.parts() as parts, parts.ledger.drive(harness.mappings):
-        return run_pass(parts, Job("sync", harness.mappings, {}, override_guards=True))
+        return run_pass(parts, RunSpec("sync", harness.mappings, {}, override_guards=True))
 
 
 def unlocked(world: World, count: int) -> list[str]:

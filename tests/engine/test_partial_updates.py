@@ -27,13 +27,13 @@ def crm_figures(report_json: dict[str, object]) -> tuple[int, int]:
 def test_the_bad_email_of_another_field_makes_no_phone_unusable(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email="typed.by.hand@example.com")
     world.simulator.arm(row_rule(lead, "MobilePhone", row_error("INVALID_EMAIL_ADDRESS", "Email")))
-    desk = harness.other(mapping("lead"))
-    report = desk.sync()
+    dispatcher = harness.other(mapping("lead"))
+    report = dispatcher.sync()
     assert report.outcomes == {Outcome.PARKED: 1}
     assert world.get(lead)["Enrichment_Requested__c"]
     world.faults.clear()
     world.clock.advance(days=1)
-    assert desk.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert dispatcher.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["MobilePhone"]
     assert world.ours("lensmor") == 150
 
@@ -103,8 +103,8 @@ def test_values_that_were_written_one_by_one_get_their_stamps_on_a_later_run(wor
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("DUPLICATES_DETECTED"), times=1))
     world.arm("salesforce", WRITES, "row_error", times=FOREVER, after=3, code="UNABLE_TO_LOCK_ROW")
-    desk = harness.other(mapping("lead"))
-    report = desk.sync()
+    dispatcher = harness.other(mapping("lead"))
+    report = dispatcher.sync()
     assert world.get(lead)["Email"]
     assert world.get(lead)["MobilePhone"]
     assert report.channels["work_email"] == {Outcome.DELIVERED: 1}
@@ -113,7 +113,7 @@ def test_values_that_were_written_one_by_one_get_their_stamps_on_a_later_run(wor
     assert not world.get(lead)["Enriched_At__c"]
     world.faults.clear()
     world.clock.advance(minutes=15)
-    assert desk.other().sync().outcomes == {Outcome.DELIVERED: 1}
+    assert dispatcher.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Enriched_At__c"]
     assert world.get(lead)["Enrichment_Source__c"] == "lensmor"
     assert not world.get(lead)["Enrichment_Requested__c"]

@@ -14,7 +14,7 @@ from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits, Run
 from connector.engine.older_copy import follow_forecast
 from connector.engine.preview import preview
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
 from connector.store.mark import MarkedHold
 from connector.store.restored import Restored
 
@@ -323,7 +323,7 @@ def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world:
             return usual(selection)
 
         parts.crm.select = noticed  # type: ignore[method-assign]
-        report = run_pass(parts, Job("sync", lensmor.mappings, {}))
+        report = run_pass(parts, RunSpec("sync", lensmor.mappings, {}))
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert world.paid_posts() == 0
     assert report.exit_code == 4

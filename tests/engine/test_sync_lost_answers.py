@@ -8,7 +8,7 @@ from harness import FaultRow, Harness, World, email_only, phone_only
 
 from connector.core.model import Outcome, UnlockState
 from connector.core.recover import TRACE_SCHEDULE_S
-from connector.engine.sync import Job, run_pass
+from connector.engine.sync import RunSpec, run_pass
 
 LOSING: tuple[FaultRow, ...] = (
     ("drop_after", {}),
@@ -346,7 +346,7 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
     for _ in range(8):
         world.clock.advance(minutes=5)
         with contacts.parts() as parts, parts.ledger.drive():
-            run_pass(parts, Job("sync", contacts.mappings, {}))
+            run_pass(parts, RunSpec("sync", contacts.mappings, {}))
     with harness.ledger() as ledger:
         (unlock,) = ledger.operator.needs_a_look()
     assert unlock.state is UnlockState.UNKNOWN

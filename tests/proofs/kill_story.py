@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kill_desk import BACKFILL, Desk, wait_for
+from kill_dispatcher import BACKFILL, Dispatcher, wait_for
 from kill_edits import People
 from kill_faults import Trouble
 from kill_judge import Books, Judge, Verdict
@@ -86,7 +86,7 @@ class Story:
         self.trouble = Trouble(self.simulator, chance, size.reach)
         limits = dict.fromkeys(("LENSMOR_REQUESTS_PER_MINUTE", "SALESFINITY_REQUESTS_PER_MINUTE"), str(size.per_minute))
         scale = {"CONNECTOR_TIME_SCALE": f"{1 / size.speed:g}", "CONNECTOR_WAIT_SECONDS": "20000"}
-        self.desk = Desk(folder, self.sites.urls, limits | scale, size.way)
+        self.dispatcher = Dispatcher(folder, self.sites.urls, limits | scale, size.way)
         self.kills = Kills()
         self.lives = 0
         self.lead_s = 1.0  # from a start to its first request, as it was last seen
@@ -109,7 +109,7 @@ class Story:
     def _live(self) -> None:
         """One process, shot if it does not end before."""
         began, mark, after_kill = time.monotonic(), len(self.sites.seen), self._after_kill
-        process = self.desk.start(*BACKFILL)
+        process = self.dispatcher.start(*BACKFILL)
         self.lives += 1
         moment = self._moment(process, began, mark)
         for edit_at in sorted(self.chance.uniform(time.monotonic(), moment) for _ in range(self.chance.randint(0, 2))):
@@ -119,10 +119,10 @@ class Story:
         if self._after_kill:
             self._note_kill(mark)
             process.shoot()
-            if self.kills.count > 1 and self.desk.ledger.exists():
-                assert self.desk.books() == ""
+            if self.kills.count > 1 and self.dispatcher.ledger.exists():
+                assert self.dispatcher.books() == ""
         else:
-            self.desk.finished(process)
+            self.dispatcher.finished(process)
         self._note_start(began, mark, after_kill=after_kill)
 
     def _moment(self, process: Process, began: float, mark: int) -> float:
@@ -153,7 +153,7 @@ class Story:
     def finish(self) -> None:
         """What a scheduler does: run again until nothing is open but what nobody can tell."""
         for _ in range(60):
-            outcomes = self.desk.run(*BACKFILL).json["outcomes"]
+            outcomes = self.dispatcher.run(*BACKFILL).json["outcomes"]
             if not outcomes["deferred"] and not outcomes["waiting"] and self._is_done():
                 return
             time.sleep(60 / self.size.speed)
@@ -167,7 +167,7 @@ class Story:
 
     def status(self) -> dict[str, Any]:
         """The connector's own word; the exit code says whether its books close."""
-        said = self.desk.run("status", "--json")
+        said = self.dispatcher.run("status", "--json")
         assert said.code == 0
         document: dict[str, Any] = said.json
         return document

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from kill_desk import BACKFILL, SYNC, Desk, wait_for
+from kill_dispatcher import BACKFILL, SYNC, Dispatcher, wait_for
 from kill_judge import Books, Verdict
 from kill_population import Population
 from kill_process import Fresh, Warm
@@ -44,7 +44,7 @@ def play(seed: int) -> Iterator[Callable[[Size], Story]]:
     """Tell a story; its ledger is kept in memory where there is such a place, for it flushes each of its commits."""
     told: list[Story] = []
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
-        folder = Path(name) / "desk"
+        folder = Path(name) / "service"
         folder.mkdir()
 
         def once(size: Size) -> Story:
@@ -59,7 +59,7 @@ def play(seed: int) -> Iterator[Callable[[Size], Story]]:
 
 def _prove(story: Story, tell: Callable[[str], None]) -> None:
     """Judge, tell the figures, and in a long story let an operator close what nobody else can."""
-    books = Books.read(story.desk.ledger)
+    books = Books.read(story.dispatcher.ledger)
     verdict = story.verdict(books)
     tell(_counted(story, books, verdict))
     assert verdict.doubles == []
@@ -82,20 +82,20 @@ def _look_for_idle_hands(story: Story) -> None:
     """The same runs once more do nothing, once the vendor's free reads and the last edits have been caught up with."""
     story.simulator.clock.advance(story.size.late_s)
     for command in (BACKFILL, SYNC):
-        story.desk.run(*command)
+        story.dispatcher.run(*command)
     before, moment = story.effects, story.simulator.clock.now()
     for command in (BACKFILL, SYNC):
-        story.desk.run(*command)
+        story.dispatcher.run(*command)
     assert story.effects == before, story.writes_since(moment)
 
 
 def _give_up(story: Story, unlock_ids: list[int]) -> None:
     for unlock_id in unlock_ids:
-        story.desk.run("resolve", str(unlock_id), "--give-up")
+        story.dispatcher.run("resolve", str(unlock_id), "--give-up")
     story.finish()
     status = story.status()
     assert (status["open_records"], status["open_tasks"], status["unlocks"], status["books"]) == (0, 0, [], "")
-    books = Books.read(story.desk.ledger)
+    books = Books.read(story.dispatcher.ledger)
     assert (books.unknown, books.stray_holds) == (frozenset(), 0)
     assert books.dormant_holds or all(found["held"] == 0 for found in status["credits"].values())
     assert story.simulator.charges.doubles() == []
@@ -147,11 +147,11 @@ def test_kills_while_a_ledger_is_made_leave_one_that_works(seed: int, tmp_path: 
         for number in range(LEDGERS):
             folder = tmp_path / str(number)
             folder.mkdir()
-            desk = Desk(folder, sites.urls, {"CONNECTOR_TIME_SCALE": "0.001"}, Warm)
+            dispatcher = Dispatcher(folder, sites.urls, {"CONNECTOR_TIME_SCALE": "0.001"}, Warm)
             for _ in range(KILLS_EACH):
-                _shoot_at_birth(desk, chance)
-            desk.run(*BACKFILL)
-            assert desk.books() == ""
+                _shoot_at_birth(dispatcher, chance)
+            dispatcher.run(*BACKFILL)
+            assert dispatcher.books() == ""
     finally:
         sites.close()
     assert simulator.charges.doubles() == []
@@ -160,10 +160,10 @@ def test_kills_while_a_ledger_is_made_leave_one_that_works(seed: int, tmp_path: 
     )
 
 
-def _shoot_at_birth(desk: Desk, chance: random.Random) -> None:
+def _shoot_at_birth(dispatcher: Dispatcher, chance: random.Random) -> None:
     """Kill a process some milliseconds after one of the ledger's files has appeared."""
-    process, name = desk.start(*BACKFILL), chance.choice(FIRST_FILES)
-    while not (desk.folder / name).exists() and wait_for(process, time.monotonic() + 0.001):
+    process, name = dispatcher.start(*BACKFILL), chance.choice(FIRST_FILES)
+    while not (dispatcher.folder / name).exists() and wait_for(process, time.monotonic() + 0.001):
         pass
     wait_for(process, time.monotonic() + chance.uniform(0, 0.06))
     process.shoot()

@@ -22,7 +22,7 @@ ASKING = """
 import json, sys, time
 from connector.core.errors import RefusedError
 from connector.providers.http import VendorHttp
-from connector.runtime.local import SystemClock
+from connector.jobs.inline import SystemClock
 from connector.store.database import Database
 from connector.store.limiter import Limiter
 url, address, person, setting, speed, begin, end = sys.argv[1:]

@@ -5,8 +5,8 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 from ledger_harness import open_ledger_at
 from server_harness import SECRET, TOKEN, ServerHarness, Street, copied
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import sqlalchemy as sa
 from ledger_harness import KEY, START
 from starlette.types import ASGIApp, Receive, Scope, Send

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
 from ledger_harness import KEY, LENSMOR, START, LedgerHarness
 from server_harness import SECRET, TOKEN, ServerHarness, Street, copied, error_of, seen

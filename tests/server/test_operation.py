@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 import httpx
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
 from ledger_harness import START, LedgerHarness
 from prometheus_client.metrics_core import Metric

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_harness import LedgerHarness

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 
 import httpx
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
 from ledger_harness import LedgerHarness
 from server_harness import ASK, BEARER, ORG, SECRET, TOKEN, ServerHarness, error_of, lead, soon

@@ -4,8 +4,8 @@ import threading
 from datetime import timedelta
 
 import httpx
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
 from ledger_harness import START
 from server_harness import ASK, BEARER, SECRET, TOKEN, ServerHarness, error_of, lead

@@ -1,8 +1,8 @@
 """The trigger API refuses ids of another object, shows reasons by outcome, and stays closed to web pages."""
 
 import httpx
+import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
-import shelf_nearby  # noqa: F401 makes ledger_shelf importable
 import sqlalchemy as sa
 from server_harness import ASK, BEARER, PUBLIC_URL, VERSION, ServerHarness, error_of, lead, mappings
 from soap_letters import letter, note

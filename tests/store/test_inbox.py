@@ -319,7 +319,7 @@ def test_a_request_is_waiting_then_working_then_done(harness: LedgerHarness) -> 
     assert inbox.look("r2") is None
 
 
-# -- tidy -------------------------------------------------------------------------------------------------------
+# -- purge ------------------------------------------------------------------------------------------------------
 
 
 def set_outcome(harness: LedgerHarness, request_id: str, outcome: str, state: str = "working") -> None:
@@ -334,9 +334,9 @@ def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: Ledg
     for outcome in ("deferred", "waiting", "parked", "unknown"):
         set_outcome(harness, outcome, outcome)
     before = harness.all(t.ask)
-    harness.ledger.inbox.tidy(START + KEPT)
+    harness.ledger.inbox.purge(START + KEPT)
     assert harness.all(t.ask) == before
-    harness.ledger.inbox.tidy(START + KEPT + SECOND)
+    harness.ledger.inbox.purge(START + KEPT + SECOND)
     found = {row["request_id"]: (row["state"], row["outcome"], row["reason"]) for row in harness.all(t.ask)}
     assert found == {
         "never": ("done", "deferred", GIVEN_UP),
@@ -357,8 +357,8 @@ def test_done_requests_are_forgotten_after_two_weeks_and_open_ones_never(harness
     harness.now = START + 2 * KEPT
     accept(harness, arrival("young"))
     finish(harness, "young")
-    harness.ledger.inbox.tidy(harness.now)
+    harness.ledger.inbox.purge(harness.now)
     assert requests(harness) == ["done", "given up", "open", "young"]
-    harness.ledger.inbox.tidy(harness.now + SECOND)
+    harness.ledger.inbox.purge(harness.now + SECOND)
     assert requests(harness) == ["open", "young"]
     assert [row["request_id"] for row in harness.all(t.ask)] == ["open", "open", "young"]

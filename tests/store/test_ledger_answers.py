@@ -14,7 +14,7 @@ HOLD, CHARGE, RELEASE = ("hold", PRICE), ("charge", PRICE), ("release", PRICE)
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> Iterator[LedgerHarness]:
+def _harness() -> Iterator[LedgerHarness]:
     harness = LedgerHarness()
     yield harness
     harness.assert_books_close()

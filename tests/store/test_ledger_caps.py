@@ -21,7 +21,7 @@ LAST_MONTH = datetime(2026, 10, 31, 23, 59, tzinfo=UTC)
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> LedgerHarness:
+def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 

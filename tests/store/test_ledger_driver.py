@@ -203,24 +203,24 @@ def test_a_block_that_fails_lets_the_next_one_in(locks: tuple[SessionLocks, Sess
 def test_a_wanted_ledger_is_known_as_such_until_nobody_wants_it(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     locks = open_ledger_at(path).locks
-    assert not locks.is_wanted()
+    assert not locks.yield_requested()
     with locks.want(), another(path, "want") as other:
-        assert locks.is_wanted()
+        assert locks.yield_requested()
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
-        assert locks.is_wanted()
+        assert locks.yield_requested()
         assert drives(path)  # wanting is no more than that
-    assert not locks.is_wanted()
+    assert not locks.yield_requested()
 
 
 def test_a_process_that_wanted_the_ledger_wants_it_no_more_when_it_is_dead(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     locks = open_ledger_at(path).locks
     with another(path, "want") as other:
-        assert locks.is_wanted()
+        assert locks.yield_requested()
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
-    assert not locks.is_wanted()
+    assert not locks.yield_requested()
 
 
 def test_threads_that_look_at_once_do_not_take_each_other_for_somebody_who_wants_it(tmp_path: Path) -> None:
@@ -228,15 +228,15 @@ def test_threads_that_look_at_once_do_not_take_each_other_for_somebody_who_wants
     with locks.want():
         pass  # from now on there is a file to look into
     with ThreadPoolExecutor(8) as pool:
-        seen = list(pool.map(lambda _: locks.is_wanted(), range(5_000)))
+        seen = list(pool.map(lambda _: locks.yield_requested(), range(5_000)))
     assert not any(seen)
 
 
 def test_a_wanted_ledger_on_postgres(locks: tuple[SessionLocks, SessionLocks]) -> None:
     mine, theirs = locks
-    assert not theirs.is_wanted()
+    assert not theirs.yield_requested()
     with mine.want(), mine.want():
-        assert theirs.is_wanted()
+        assert theirs.yield_requested()
         with theirs.drive(None):
             pass
-    assert not theirs.is_wanted()
+    assert not theirs.yield_requested()

@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> Iterator[LedgerHarness]:
+def _harness() -> Iterator[LedgerHarness]:
     harness = LedgerHarness()
     yield harness
     harness.assert_books_close()

@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> Iterator[LedgerHarness]:
+def _harness() -> Iterator[LedgerHarness]:
     harness = LedgerHarness()
     yield harness
     harness.assert_books_close()

@@ -13,7 +13,7 @@ from connector.store.records import Finish
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> LedgerHarness:
+def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 

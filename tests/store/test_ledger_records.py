@@ -16,7 +16,7 @@ ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
 
 
 @pytest.fixture(name="harness")
-def _shelf() -> LedgerHarness:
+def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 

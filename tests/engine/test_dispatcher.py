@@ -1,4 +1,4 @@
-"""The desk that both runtimes work from: requests, the schedule, runs handed over, and what was left open."""
+"""The dispatcher of both drivers: requests, the schedule, delegated runs, and records left open."""
 
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -10,16 +10,16 @@ import sqlalchemy as sa
 from harness import Harness, World, email_only, mapping
 from service_harness import ServiceHarness
 
-from connector.app import handing
+from connector.app import delegation
 from connector.core.errors import ConfigurationError, DownError, LockedError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.engine import sync
 from connector.engine.context import Silent
-from connector.engine.sync import Job
+from connector.engine.sync import RunSpec
 from connector.store import tables as t
-from connector.store.errands import Errands, WorkerRow
 from connector.store.inbox import RequestState
+from connector.store.jobs import Jobs, WorkerRow
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ class TestRequests:
         world.clock.advance(minutes=15)
         assert service.work() == 1
         world.clock.advance(days=7, minutes=1)
-        with service.desk() as desk:
-            desk.tidy()
+        with service.dispatcher() as dispatcher:
+            dispatcher.purge()
         assert service.look() == RequestState({"done": 1}, {"deferred": 1})
 
     def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, harness: Harness) -> None:
@@ -126,13 +126,13 @@ class TestRequests:
     ) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
-        with service.desk() as desk:
-            desk.work("lead")
+        with service.dispatcher() as dispatcher:
+            dispatcher.work("lead")
             service.ask(world.lead(world.person()), request_id="r0")
-            desk.work("lead")  # logged in, and its fields found fit
+            dispatcher.work("lead")  # logged in, and its fields found fit
             service.ask(lead)
             world.arm("salesforce", "query", "status", times=50, status=503)
-            desk.work("lead")
+            dispatcher.work("lead")
         assert service.look() == RequestState({"working": 1}, {"deferred": 1})
         world.faults.clear()
         world.clock.advance(minutes=1)
@@ -198,11 +198,11 @@ class TestFollowUps:
         world.lensmor.task_seconds = 10_000_000.0
         world.lead(world.person())
         service.harness.sync()
-        with service.desk() as desk:
+        with service.dispatcher() as dispatcher:
             for _ in range(2 * 60):
                 world.clock.advance(minutes=1)
-                while desk.due():
-                    desk.work("lead")
+                while dispatcher.due():
+                    dispatcher.work("lead")
         assert 8 <= service.commands().count("finish") <= 14  # in two hours
 
     def test_nothing_open_is_nothing_to_look_at(self, world: World, service: ServiceHarness) -> None:
@@ -236,8 +236,8 @@ class TestSchedule:
         service.work()
         lead = world.lead(world.person())
         world.clock.advance(minutes=15)
-        with service.desk() as desk:
-            assert desk.due() == ["lead"]  # claimed; and here its process is gone
+        with service.dispatcher() as dispatcher:
+            assert dispatcher.due() == ["lead"]  # claimed; and here its process is gone
         service.work()
         assert world.get(lead)["Email"] is not None
 
@@ -247,8 +247,8 @@ class TestSchedule:
         service.work()
         lead = world.lead(world.person())
         world.clock.advance(minutes=15)
-        with service.desk() as desk:
-            assert desk.due() == ["lead"]
+        with service.dispatcher() as dispatcher:
+            assert dispatcher.due() == ["lead"]
         changed = mapping("lead", schedule="*/15 * * * *", limits={"max_credits": {"lensmor": 10_000}})
         ServiceHarness(harness.other(changed)).work()
         assert world.get(lead)["Email"] is not None
@@ -257,7 +257,7 @@ class TestSchedule:
         service = ServiceHarness(harness.other(scheduled()))
         service.work()
         world.clock.advance(minutes=15)
-        with service.desk() as one, service.desk() as other:
+        with service.dispatcher() as one, service.dispatcher() as other:
             assert one.due() == other.due() == ["lead"]
         assert service.work() == 1
 
@@ -265,21 +265,21 @@ class TestSchedule:
 class TestMakingRoom:
     def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, service: ServiceHarness) -> None:
         service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
-        with service.desk() as desk, service.harness.ledger() as ledger:
+        with service.dispatcher() as dispatcher, service.harness.ledger() as ledger:
             with ledger.locks.want(), pytest.raises(LockedError, match="another command"):
-                desk.work("lead")
+                dispatcher.work("lead")
             assert service.commands() == []
-            assert desk.work("lead")
+            assert dispatcher.work("lead")
         assert service.look().state == "done"
 
     def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, service: ServiceHarness) -> None:
         world.lensmor.task_seconds = 900
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
-        with service.desk() as desk, service.harness.ledger() as ledger, ExitStack() as wanted:
+        with service.dispatcher() as dispatcher, service.harness.ledger() as ledger, ExitStack() as wanted:
             world.clock.at(60, lambda: wanted.enter_context(ledger.locks.want()))
             began = world.clock.now()
-            desk.work("lead")
+            dispatcher.work("lead")
             assert world.clock.now() - began < timedelta(seconds=300)
         world.clock.advance(minutes=16)
         service.work()
@@ -292,16 +292,16 @@ class TestHelp:
         """Help for a few moments, while somebody drives these mappings."""
         looks = iter(range(6))
         leading = service.harness.ledger() if driven else nullcontext()
-        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), service.desk() as desk:
-            desk._tools = replace(desk._tools, stopping=lambda: next(looks, None) is None)
-            desk.assist(run_id)
+        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), service.dispatcher() as dispatcher:
+            dispatcher._dependencies = replace(dispatcher._dependencies, stopping=lambda: next(looks, None) is None)
+            dispatcher.assist(run_id)
 
     def begin(self, harness: Harness, plan: FrozenPlan | None = None) -> str:
         """A run that has planned a full batch, and not bought it yet; its id."""
         with harness.parts() as parts:
-            job = Job("apply" if plan else "sync", harness.mappings, {}, plan)
-            run = sync._begin(replace(parts, shared=True), job)
-            sync._take_up(run, job)
+            spec = RunSpec("apply" if plan else "sync", harness.mappings, {}, plan)
+            run = sync._begin(replace(parts, shared=True), spec)
+            sync._take_up(run, spec)
         return run.id
 
     def test_whoever_helps_buys_full_batches(self, world: World, harness: Harness) -> None:
@@ -331,7 +331,7 @@ class TestHelp:
         harness = harness.other(emails_only())
         run_id = self.begin(harness)
         with harness.parts() as parts, parts.ledger.locks.present("another"), parts.ledger.drive(["else"]):
-            parts.ledger.errands.beat("another", "worker", {"lead": "another version"}, world.clock.now())
+            parts.ledger.jobs.report_alive("another", "worker", {"lead": "another version"}, world.clock.now())
             self.help(ServiceHarness(harness), run_id)
         assert world.paid_posts() == 0
 
@@ -348,7 +348,7 @@ class TestHelp:
             results, until = ledger.results, world.clock.later(60)
             assert results.next_due(mine, now, ["lensmor"], now, until) is None
             assert results.next_due(other, now, ["lensmor"], now, until) == now
-            ledger.runs.bury(now)  # what it left is waited for by whoever runs
+            ledger.runs.mark_crashed(now)  # what it left is waited for by whoever runs
             assert results.next_due(mine, now, ["lensmor"], now, until) == now
 
 
@@ -356,14 +356,14 @@ class TestHandedOver:
     def hand(self, harness: Harness, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
         known = {name: found.digest() for name, found in harness.mappings.items()} | digests
         with harness.ledger() as ledger:
-            return ledger.errands.ask(command, known, chosen, harness.world.clock.now())
+            return ledger.jobs.ask(command, known, chosen, harness.world.clock.now())
 
     def test_a_sync_is_made_and_its_report_kept(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        errand_id = self.hand(service.harness, "sync")
+        job_id = self.hand(service.harness, "sync")
         assert service.work() == 1
         with service.harness.ledger() as ledger:
-            found = ledger.errands.find(errand_id)
+            found = ledger.jobs.find(job_id)
         assert found is not None
         assert found.state == "done"
         assert found.result is not None
@@ -381,10 +381,10 @@ class TestHandedOver:
 
     def test_another_version_of_the_mapping_is_refused(self, world: World, service: ServiceHarness) -> None:
         world.lead(world.person())
-        errand_id = self.hand(service.harness, "sync", lead="another")
+        job_id = self.hand(service.harness, "sync", lead="another")
         service.work()
         with service.harness.ledger() as ledger:
-            found = ledger.errands.find(errand_id)
+            found = ledger.jobs.find(job_id)
         assert found is not None
         assert found.result is not None
         assert found.result["exit_code"] == 2
@@ -392,26 +392,26 @@ class TestHandedOver:
         assert world.paid_posts() == 0
 
     def test_what_is_wrong_is_told_to_whoever_asked(self, service: ServiceHarness) -> None:
-        errand_id = self.hand(service.harness, "sync")
+        job_id = self.hand(service.harness, "sync")
         service.broken = ConfigurationError("Lead: there is no field Email")
         service.work()
         with service.harness.ledger() as ledger:
-            found = ledger.errands.find(errand_id)
+            found = ledger.jobs.find(job_id)
         assert found is not None
         assert found.result == {"error": "Lead: there is no field Email", "exit_code": 2}
 
     def test_a_run_cut_short_by_a_stop_is_gone_on_with(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        errand_id = self.hand(service.harness, "sync")
+        job_id = self.hand(service.harness, "sync")
         service.stopping = True
-        with service.desk() as desk:
-            desk.work("lead")
+        with service.dispatcher() as dispatcher:
+            dispatcher.work("lead")
         assert world.get(lead)["Email"] is None
         service.stopping = False
         service.work()
         assert world.get(lead)["Email"] is not None
         with service.harness.ledger() as ledger:
-            found = ledger.errands.find(errand_id)
+            found = ledger.jobs.find(job_id)
         assert found is not None
         assert found.state == "done"
 
@@ -425,9 +425,9 @@ class TestHandedOver:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Errands, "end", end)  # the process is killed when all is done but told
-            with service.desk() as desk, pytest.raises(KeyboardInterrupt):
-                desk.work("lead")
+            patch.setattr(Jobs, "end", end)  # the process is killed when all is done but told
+            with service.dispatcher() as dispatcher, pytest.raises(KeyboardInterrupt):
+                dispatcher.work("lead")
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
         service.work()
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
@@ -445,9 +445,9 @@ class TestHandedOver:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Errands, "end", end)
-            with service.desk() as desk, pytest.raises(KeyboardInterrupt):
-                desk.work("lead")
+            patch.setattr(Jobs, "end", end)
+            with service.dispatcher() as dispatcher, pytest.raises(KeyboardInterrupt):
+                dispatcher.work("lead")
         service.work()
         assert world.ours("lensmor") == 30
 
@@ -456,15 +456,15 @@ class TestHandedOver:
     ) -> None:
         """The session that held its lock was ended by the server, and another process began."""
         world.lead(world.person())
-        errand_id = self.hand(service.harness, "sync")
+        job_id = self.hand(service.harness, "sync")
         service.harness.wait_s = 100.0
         service.has_locks = False
-        with service.desk() as desk, service.desk() as other:
+        with service.dispatcher() as dispatcher, service.dispatcher() as other:
             world.clock.at(2, lambda: other.work("lead"))
             with pytest.raises(LockedError, match="taken this run over"):
-                desk.work("lead")
+                dispatcher.work("lead")
         with service.harness.ledger() as ledger:
-            found = ledger.errands.find(errand_id)
+            found = ledger.jobs.find(job_id)
             assert [run.state for run in ledger.runs.newest()] == ["finished", "died"]
         assert found is not None
         assert found.state == "done"
@@ -473,10 +473,10 @@ class TestHandedOver:
     def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(
         self, world: World, service: ServiceHarness
     ) -> None:
-        with service.desk() as desk:
+        with service.dispatcher() as dispatcher:
             for number in range(3):
                 service.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
-                desk.work("lead")
+                dispatcher.work("lead")
         assert service.checks == 1
 
     def test_nobody_waits_for_workers_of_other_mappings(
@@ -490,9 +490,9 @@ class TestHandedOver:
             assert len(looks) < 100
             return [WorkerRow("another", "worker", {"contact": "a digest"})]
 
-        monkeypatch.setattr(handing, "LOOK_EVERY_S", 0.001)
+        monkeypatch.setattr(delegation, "LOOK_EVERY_S", 0.001)
         digests = {name: found.digest() for name, found in harness.mappings.items()}
         with harness.ledger() as ledger:
             monkeypatch.setattr(ledger, "workers", workers)
-            assert handing.hand_over(ledger, "sync", digests, None, Silent(), world.clock) is None
-            assert ledger.errands.waiting(digests) == []
+            assert delegation.delegate(ledger, "sync", digests, None, Silent(), world.clock) is None
+            assert ledger.jobs.waiting(digests) == []

@@ -1,4 +1,4 @@
-"""The embedded runtime: this process is the one driver of its ledger, and keeps its own time."""
+"""The embedded driver: one process drives the ledger and looks for due work itself."""
 
 import contextlib
 import logging
@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from connector.core.errors import LockedError
 from connector.core.report import Report
 from connector.engine.context import Parts
-from connector.engine.sync import Job, run_pass
-from connector.runtime.desk import Desk
+from connector.engine.sync import RunSpec, run_pass
+from connector.jobs.dispatcher import Dispatcher
 from connector.store.failures import outage
 from connector.store.ledger import Ledger
 
@@ -92,14 +92,14 @@ def owner() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
-def drive(parts: Parts, job: Job) -> Report:
+def drive(parts: Parts, spec: RunSpec) -> Report:
     """Do one job as the driver of its mappings.
 
     Raises:
         LockedError: another process drives this ledger.
     """
-    with parts.ledger.drive(job.mappings):
-        return run_pass(parts, job)
+    with parts.ledger.drive(spec.mappings):
+        return run_pass(parts, spec)
 
 
 class Driver:
@@ -151,15 +151,15 @@ class Driver:
             with self._guard:
                 self._claimed -= set(mappings)
 
-    def run(self, desk: Desk) -> None:
-        """Do the desk's work until told to stop; while another process drives, wait for it to end."""
+    def run(self, dispatcher: Dispatcher) -> None:
+        """Serve what the dispatcher finds due until told to stop; while another process drives the ledger, wait."""
         while not self.stopping:
             try:
-                self._step_aside(desk)
+                self._step_aside(dispatcher)
                 with self._ledger.drive():
                     self.driving = True
-                    self._ledger.runs.bury(datetime.now(UTC))
-                    self._drive(desk)
+                    self._ledger.runs.mark_crashed(datetime.now(UTC))
+                    self._drive(dispatcher)
                 continue  # it drives still: it only steps aside for a moment
             except LockedError:
                 self._wait()
@@ -168,42 +168,42 @@ class Driver:
             self.driving = False
         self.driving = False
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # the ledger went away: we are forgotten by our silence
-            desk.leave()
+            dispatcher.deregister()
 
-    def _step_aside(self, desk: Desk) -> None:
+    def _step_aside(self, dispatcher: Dispatcher) -> None:
         """Leave the ledger to a command that must have it alone, but go on being seen."""
-        while self.driving and not self.stopping and self._ledger.locks.is_wanted():
-            self._beat(desk)
+        while self.driving and not self.stopping and self._ledger.locks.yield_requested():
+            self._beat(dispatcher)
             self._wait()
 
-    def _drive(self, desk: Desk) -> None:
+    def _drive(self, dispatcher: Dispatcher) -> None:
         """Work until told to stop, or until another command wants the ledger and nothing is under way."""
         tidied_at = -HOUR_S
         with ThreadPoolExecutor(self._threads, thread_name_prefix="work") as pool:
             busy: dict[str, Future[None]] = {}
             while not self.stopping:
-                self._beat(desk)
+                self._beat(dispatcher)
                 if time.monotonic() - tidied_at >= HOUR_S:
-                    desk.tidy()
+                    dispatcher.purge()
                     tidied_at = time.monotonic()
                 busy = {name: work for name, work in busy.items() if not work.done()}
-                if self._ledger.locks.is_wanted():
+                if self._ledger.locks.yield_requested():
                     if not busy:
                         return
                 else:
-                    for name in desk.due():
+                    for name in dispatcher.due():
                         if name not in busy:
-                            busy[name] = pool.submit(self._work, desk, name)
+                            busy[name] = pool.submit(self._work, dispatcher, name)
                 self._wait()
 
-    def _beat(self, desk: Desk) -> None:
+    def _beat(self, dispatcher: Dispatcher) -> None:
         if time.monotonic() - self._beaten_at >= BEAT_S:
-            desk.beat("serve")
+            dispatcher.report_alive("serve")
             self._beaten_at = time.monotonic()
 
-    def _work(self, desk: Desk, name: str) -> None:
+    def _work(self, dispatcher: Dispatcher, name: str) -> None:
         try:
-            while not self.stopping and desk.work(name):
+            while not self.stopping and dispatcher.work(name):
                 pass
         except LockedError:
             return  # a run of several mappings is at work for this one: it is looked at again when that has ended

@@ -1,7 +1,7 @@
-"""What is to be done: requests of the CRM's automation, the schedule, runs handed over, and what was left open.
+"""Decides what is due, and does it: requests, scheduled syncs, delegated runs, and records left open by earlier runs.
 
-Both runtimes work from the same desk: the embedded one looks for itself, the distributed one is told by its engine what
-to look at. Whatever is found due is in the ledger, and stays there until it is done.
+Both drivers use the same dispatcher. The embedded driver asks it what is due; the distributed one is told by its queue
+which mapping to work on. Everything that is due stands in the ledger and stays there until it is done.
 """
 
 import logging
@@ -24,9 +24,9 @@ from connector.engine import older_copy
 from connector.engine.context import Parts, Patience, Progress, Run, Silent
 from connector.engine.loop import Assistance
 from connector.engine.pull import flagged
-from connector.engine.sync import Job, run_pass
-from connector.store.errands import ANY_VERSION, Errand
+from connector.engine.sync import RunSpec, run_pass
 from connector.store.inbox import POSTPONED_S, Wanted
+from connector.store.jobs import ANY_VERSION, Job
 
 LOG = logging.getLogger("connector.work")
 CHECKED_FOR_S = 600.0  # so long a login and fields that were found fit are taken to be
@@ -35,8 +35,8 @@ Claim = Callable[[Collection[str]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the application lends the desk.
+class Dependencies:
+    """What the dispatcher needs of the application.
 
     Attributes:
         connect: a connection to the CRM; each thread has one of its own.
@@ -53,8 +53,8 @@ class Tools:
     stopping: Callable[[], bool]
 
 
-class Desk:
-    """Work for the mappings of this process.
+class Dispatcher:
+    """Serves the mappings of this process.
 
     Args:
         parts: everything joined.
@@ -62,10 +62,10 @@ class Desk:
         tools: of the application.
     """
 
-    def __init__(self, parts: Parts, mappings: Mapping[str, MappingFile], tools: Tools) -> None:
+    def __init__(self, parts: Parts, mappings: Mapping[str, MappingFile], dependencies: Dependencies) -> None:
         self._parts = parts
         self._mappings = mappings
-        self._tools = tools
+        self._dependencies = dependencies
         self._own = threading.local()
         self._connections: set[Crm] = set()  # of all threads
         self._at_work: set[str] = set()  # mappings that this process drives now
@@ -73,9 +73,9 @@ class Desk:
 
     @contextmanager
     def _claim(self, mappings: Collection[str]) -> Iterator[None]:
-        if self._parts.ledger.locks.is_wanted():
+        if self._parts.ledger.locks.yield_requested():
             raise LockedError("another command waits for the ledger")
-        with self._tools.claim(mappings):
+        with self._dependencies.claim(mappings):
             self._at_work |= set(mappings)
             try:
                 yield
@@ -87,44 +87,44 @@ class Desk:
         """Name and digest of each mapping."""
         return {name: mapping.digest() for name, mapping in self._mappings.items()}
 
-    def beat(self, kind: str) -> None:
-        """Be seen by other processes."""
+    def report_alive(self, kind: str) -> None:
+        """Show other processes that this one is alive."""
         self._parts.ledger.locks.renew(self._parts.owner)
         with suppress(JournalError):  # a mark that cannot be read keeps every paid request back, which is reported
             older_copy.detect(self._parts.ledger, self._now())
-        self._parts.ledger.errands.beat(self._parts.owner, kind, self.digests, self._now())
+        self._parts.ledger.jobs.report_alive(self._parts.owner, kind, self.digests, self._now())
 
-    def leave(self) -> None:
-        """Be seen no more."""
-        self._parts.ledger.errands.leave(self._parts.owner)
+    def deregister(self) -> None:
+        """Deregister this process."""
+        self._parts.ledger.jobs.deregister(self._parts.owner)
 
-    def tidy(self) -> None:
-        """Forget what is done for long."""
-        given_up = self._parts.ledger.inbox.tidy(self._now())
+    def purge(self) -> None:
+        """Purge requests and jobs that ended long ago."""
+        given_up = self._parts.ledger.inbox.purge(self._now())
         if given_up:
             LOG.warning("requested records were given up: nothing was bought within a week", extra={"count": given_up})
-        self._parts.ledger.errands.tidy(self._now())
+        self._parts.ledger.jobs.purge(self._now())
 
     def due(self) -> list[str]:
-        """The mappings that something is to be done for now."""
+        """The mappings that have work due now."""
         now = self._now()
         for name in self._mappings:
-            self._tick(name, now)
-        waiting = {min(errand.mappings) for errand in self._parts.ledger.errands.waiting(self._mappings)}
+            self._queue_scheduled(name, now)
+        waiting = {min(job.mappings) for job in self._parts.ledger.jobs.waiting(self._mappings)}
         asked = self._parts.ledger.inbox.is_asked
         return [name for name in self._mappings if name in waiting or asked([name], now) or self._open(name, now)]
 
     def work(self, name: str) -> bool:
-        """Do the next thing for a mapping; whether there was one.
+        """Do the next work of a mapping; False when there was none.
 
         Raises:
-            LockedError: somebody else is at work for it.
+            LockedError: another process works on the mapping.
         """
         now, ledger = self._now(), self._parts.ledger
-        errand = next((one for one in ledger.errands.waiting(self._mappings) if min(one.mappings) == name), None)
-        if errand is not None:
-            with self._claim(errand.mappings):
-                self._do(errand)
+        job = next((one for one in ledger.jobs.waiting(self._mappings) if min(one.mappings) == name), None)
+        if job is not None:
+            with self._claim(job.mappings):
+                self._do(job)
             return True
         with self._claim([name]):
             offered = ledger.inbox.due(now, name)
@@ -137,7 +137,7 @@ class Desk:
         return True
 
     def assist(self, run_id: str) -> None:
-        """Help another process with its run, until that has ended."""
+        """Take part in another process's run until it ends."""
         found = self._parts.ledger.runs.find(run_id)
         if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
             return
@@ -153,7 +153,7 @@ class Desk:
             parts = self._ready_for(mappings, Silent())
             run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
             older_copy.follow(run)
-            Assistance(run, self._tools.stopping).work()
+            Assistance(run, self._dependencies.stopping).work()
         except ConnectorError as error:
             self._recheck()
             LOG.warning("could not help with a run", extra={"run": run_id, "error": str(error)})
@@ -168,53 +168,51 @@ class Desk:
 
     # -- the schedule ----------------------------------------------------------------------------------------
 
-    def _tick(self, name: str, now: datetime) -> None:
-        """Ask for the sync of a schedule whose time has come; ticks missed while nobody was there count once."""
+    def _queue_scheduled(self, name: str, now: datetime) -> None:
+        """Queue the sync of a schedule whose time has come; ticks missed while no process ran count once."""
         mapping = self._mappings[name]
         if mapping.schedule is None:
             return
-        errands = self._parts.ledger.errands
-        last = errands.last_tick(name, now)
+        jobs = self._parts.ledger.jobs
+        last = jobs.last_tick(name, now)
         if croniter(mapping.schedule, last).get_next(datetime) <= now:
-            errands.tick(name, last, now)
+            jobs.tick(name, last, now)
 
-    # -- runs handed over ------------------------------------------------------------------------------------
+    # -- delegated runs ------------------------------------------------------------------------------------
 
-    def _do(self, errand: Errand) -> None:
-        errands = self._parts.ledger.errands
-        if not errands.begin(errand.id):
+    def _do(self, job: Job) -> None:
+        jobs = self._parts.ledger.jobs
+        if not jobs.begin(job.id):
             return
-        meant = {name: self._mappings[name] for name in errand.mappings}
-        other = [
-            name for name, mapping in meant.items() if errand.mappings[name] not in {ANY_VERSION, mapping.digest()}
-        ]
+        meant = {name: self._mappings[name] for name in job.mappings}
+        other = [name for name, mapping in meant.items() if job.mappings[name] not in {ANY_VERSION, mapping.digest()}]
         if other:
             told = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
-            errands.end(errand.id, {"error": told, "exit_code": ConfigurationError.exit_code})
+            jobs.end(job.id, {"error": told, "exit_code": ConfigurationError.exit_code})
             return
 
-        def job() -> Job:
-            override = bool((errand.chosen or {}).get("override_guards"))
-            selections = self._selections(errand, meant)
-            return Job(errand.command, meant, selections, budget_id=errand.id, override_guards=override)
+        def spec() -> RunSpec:
+            override = bool((job.chosen or {}).get("override_guards"))
+            selections = self._selections(job, meant)
+            return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
 
-        found = self._attempt(job, _Telling(self._parts, errand.id))
+        found = self._attempt(spec, _Telling(self._parts, job.id))
         if isinstance(found, ConnectorError):
-            errands.end(errand.id, {"error": str(found), "exit_code": found.exit_code})
-            LOG.warning("a run that was asked for ended early", extra={"errand": errand.id, "error": str(found)})
-        elif not self._tools.stopping():  # else it is not done: whoever comes next goes on
-            errands.end(errand.id, {"report": found.to_json(), "exit_code": found.exit_code})
+            jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
+            LOG.warning("a run that was asked for ended early", extra={"job": job.id, "error": str(found)})
+        elif not self._dependencies.stopping():  # else it is not done: whoever comes next goes on
+            jobs.end(job.id, {"report": found.to_json(), "exit_code": found.exit_code})
 
-    def _selections(self, errand: Errand, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
+    def _selections(self, job: Job, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
         """The records that are meant; so many of them are named at once, or a second try would take so many more."""
-        if errand.chosen is None:
+        if job.chosen is None:
             return {}
-        found = self._tools.select(self._own.crm, meant, errand.chosen)
-        if errand.chosen.get("limit") is None:
+        found = self._dependencies.select(self._own.crm, meant, job.chosen)
+        if job.chosen.get("limit") is None:
             return found
         crm: Crm = self._own.crm
         ids = [record.id for one in found.values() for page in crm.select(replace(one, fields=())) for record in page]
-        self._parts.ledger.errands.name_records(errand.id, ids)
+        self._parts.ledger.jobs.name_records(job.id, ids)
         return {name: replace(one, ids=tuple(ids), limit=None) for name, one in found.items()}
 
     # -- requests --------------------------------------------------------------------------------------------
@@ -224,8 +222,8 @@ class Desk:
         offered, budget_id, requests = self._served_together(self._mappings[name], offered)
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
-        job = replace(self._job("trigger", name, selection), budget_id=budget_id, requests=requests)
-        found = self._attempt(lambda: job)
+        spec = replace(self._spec("trigger", name, selection), budget_id=budget_id, requests=requests)
+        found = self._attempt(lambda: spec)
         if isinstance(found, ConnectorError):
             inbox.postpone(offered, str(found), self._parts.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
@@ -267,7 +265,7 @@ class Desk:
     def _go_on(self, name: str) -> None:
         nothing_new = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
-        found = self._attempt(lambda: self._job("finish", name, nothing_new))
+        found = self._attempt(lambda: self._spec("finish", name, nothing_new))
         if isinstance(found, ConnectorError):
             LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
         else:
@@ -276,10 +274,10 @@ class Desk:
 
     # -- how -------------------------------------------------------------------------------------------------
 
-    def _job(self, command: str, name: str, selection: Selection) -> Job:
-        return Job(command, {name: self._mappings[name]}, {name: selection})
+    def _spec(self, command: str, name: str, selection: Selection) -> RunSpec:
+        return RunSpec(command, {name: self._mappings[name]}, {name: selection})
 
-    def _attempt(self, make: Callable[[], Job], progress: Progress | None = None) -> Report | ConnectorError:
+    def _attempt(self, make: Callable[[], RunSpec], progress: Progress | None = None) -> Report | ConnectorError:
         """Run a job, made when the connection to the CRM is there; its report, or what kept it from ending.
 
         Raises:
@@ -287,8 +285,8 @@ class Desk:
         """
         try:
             self._check()
-            job = make()
-            report = run_pass(self._ready_for(job.mappings, progress or Silent()), job)
+            spec = make()
+            report = run_pass(self._ready_for(spec.mappings, progress or Silent()), spec)
         except LockedError:
             raise
         except ConnectorError as error:
@@ -302,10 +300,10 @@ class Desk:
         LOG.info("work begins", extra={"mappings": sorted(mappings)})
 
         def patience() -> Patience:
-            if self._tools.stopping():
+            if self._dependencies.stopping():
                 return Patience.NONE
             ledger = self._parts.ledger
-            others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.is_wanted()
+            others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.yield_requested()
             return Patience.SHORT if others else Patience.FULL
 
         crm: Crm = self._own.crm
@@ -317,9 +315,9 @@ class Desk:
         if checked_at is not None and time.monotonic() - checked_at < CHECKED_FOR_S:
             return
         self._recheck()
-        crm = self._own.crm = self._tools.connect()
+        crm = self._own.crm = self._dependencies.connect()
         self._connections.add(crm)
-        self._tools.check(crm)
+        self._dependencies.check(crm)
         self._own.checked_at = time.monotonic()
 
     def _recheck(self) -> None:
@@ -341,9 +339,9 @@ class Desk:
 class _Telling:
     """Progress that another process shows: written into the ledger, twice a second at most."""
 
-    def __init__(self, parts: Parts, errand_id: str) -> None:
-        self._errands = parts.ledger.errands
-        self._id = errand_id
+    def __init__(self, parts: Parts, job_id: str) -> None:
+        self._errands = parts.ledger.jobs
+        self._id = job_id
         self._told_at = 0.0
         self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}
 

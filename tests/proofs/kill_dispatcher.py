@@ -22,7 +22,7 @@ BACKFILL = (
 SYNC = ("sync", "-m", str(MAPPINGS / "lead.yaml"), "-m", str(MAPPINGS / "contact.yaml"), "--json")
 
 
-class Desk:
+class Dispatcher:
     """A folder with settings and a ledger.
 
     Args:

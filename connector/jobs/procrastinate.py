@@ -1,8 +1,8 @@
-"""The distributed runtime: Procrastinate delivers work to any number of workers, on any machine.
+"""The distributed driver: Procrastinate delivers jobs to any number of workers, on any machine.
 
-Its jobs carry a mapping's name or a run's id, nothing else. They are put into the queue by the transaction they follow,
-and whatever is lost of them is found in the ledger again: every ten seconds some worker looks for what is due without
-waiting for a job. Wiping the queue's tables loses nothing; no job is ever the reason to pay.
+A queued job carries a mapping's name or a run's id, nothing else. The transaction that creates the work also queues the
+job. A lost job is found again from the ledger: every ten seconds one worker looks for due work without waiting for a
+job. Wiping the queue's tables therefore loses nothing, and no job alone causes a payment.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from procrastinate import exceptions
 from procrastinate.jobs import Status
 
 from connector.core.errors import LockedError
-from connector.runtime.desk import Desk
+from connector.jobs.dispatcher import Dispatcher
+from connector.store.job_queue import JobQueue
 from connector.store.ledger import Ledger
-from connector.store.outbox import Outbox
 
 LOG = logging.getLogger("connector.work")
 WORK, ASSIST, SWEEP, RESCUE = "work", "assist", "sweep", "rescue"
@@ -41,7 +41,7 @@ def queue_of(mapping: str) -> str:
     return f"mapping-{mapping}"
 
 
-class Delivery(Outbox):
+class ProcrastinateQueue(JobQueue):
     """Puts jobs into the queue, on the connection and in the transaction of whoever changes the ledger."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Worker:
         self, address: str, ledger: Ledger, mappings: Sequence[str], concurrency: int, on_stop: Callable[[], None]
     ) -> None:
         self._ledger = ledger
-        self._outbox = Delivery()
+        self._queue = ProcrastinateQueue()
         self._queues = [*map(queue_of, mappings), UPKEEP]
         self._concurrency = concurrency
         self._on_stop = on_stop
@@ -110,10 +110,10 @@ class Worker:
         """End as soon as what is under way has its answers."""
         self._stop.set()
 
-    def run(self, desk: Desk) -> None:
+    def run(self, dispatcher: Dispatcher) -> None:
         """Take jobs until SIGTERM or Ctrl-C."""
-        self._add_tasks(desk)
-        beating = threading.Thread(target=self._beat, args=(desk,), name="beat")
+        self._add_tasks(dispatcher)
+        beating = threading.Thread(target=self._beat, args=(dispatcher,), name="beat")
         beating.start()
         try:
             asyncio.run(self._serve())
@@ -123,7 +123,7 @@ class Worker:
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
-    def _add_tasks(self, desk: Desk) -> None:
+    def _add_tasks(self, dispatcher: Dispatcher) -> None:
         again = procrastinate.RetryStrategy(
             max_attempts=20, exponential_wait=2, retry_exceptions=[sa.exc.OperationalError]
         )
@@ -131,18 +131,18 @@ class Worker:
         @self._app.task(name=WORK, retry=again)
         def work(mapping: str) -> None:
             with contextlib.suppress(LockedError):  # another worker is at it; what is left then is found by the sweep
-                while not self.stopping and desk.work(mapping):
+                while not self.stopping and dispatcher.work(mapping):
                     pass
 
         @self._app.task(name=ASSIST)
         def assist(run_id: str) -> None:
-            desk.assist(run_id)
+            dispatcher.assist(run_id)
 
         @self._app.periodic(cron=EVERY_TEN_SECONDS)
         @self._app.task(name=SWEEP, queue=UPKEEP, queueing_lock=SWEEP)
         def sweep(timestamp: int) -> None:
             del timestamp
-            self._sweep(desk)
+            self._sweep(dispatcher)
 
         @self._app.periodic(cron=EVERY_TEN_SECONDS)
         @self._app.task(name=RESCUE, queue=UPKEEP, queueing_lock=RESCUE)
@@ -150,12 +150,12 @@ class Worker:
             del timestamp
             await self._rescue()
 
-    def _sweep(self, desk: Desk) -> None:
+    def _sweep(self, dispatcher: Dispatcher) -> None:
         """Put a job into the queue for whatever is due, whatever became of its former jobs."""
-        desk.tidy()
-        for mapping in desk.due():
+        dispatcher.purge()
+        for mapping in dispatcher.due():
             with self._ledger.database.write(alone=False) as connection:
-                self._outbox.work(connection, mapping)
+                self._queue.work(connection, mapping)
 
     async def _rescue(self) -> None:
         """Give the jobs of dead workers to others."""
@@ -171,14 +171,14 @@ class Worker:
 
     # -- the process -----------------------------------------------------------------------------------------
 
-    def _beat(self, desk: Desk) -> None:
+    def _beat(self, dispatcher: Dispatcher) -> None:
         """Be seen as alive by commands that look for a worker."""
         while not self._stop.is_set():
             with contextlib.suppress(sa.exc.SQLAlchemyError):  # the database is away: what follows says so
-                desk.beat("worker")
+                dispatcher.report_alive("worker")
             self._stop.wait(BEAT_S)
         with contextlib.suppress(sa.exc.SQLAlchemyError):
-            desk.leave()
+            dispatcher.deregister()
 
     async def _serve(self) -> None:
         """Take jobs; when the database goes away the engine's worker ends, and is begun anew."""

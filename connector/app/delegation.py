@@ -1,4 +1,4 @@
-"""Handing a run to the process that drives the ledger, and showing what it says."""
+"""Delegates a run to the process that drives the ledger, and shows its progress here."""
 
 import contextlib
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
 from connector.engine.context import Progress
-from connector.store.errands import Errand
+from connector.store.jobs import Job
 from connector.store.ledger import Ledger
 
 LOOK_EVERY_S = 0.3
@@ -38,14 +38,14 @@ class Backfill:
 
 
 def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
-    """As it was handed over."""
+    """Reads the selection of a delegated run."""
     ids = chosen.get("ids")
     guards = chosen.get("override_guards") is True
     return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"), guards)
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class DelegatedRun:
     """The report of a run that another process made."""
 
     document: Mapping[str, Any]
@@ -106,7 +106,7 @@ class _RemoteError(ConnectorError):
         self.exit_code = exit_code
 
 
-def somebody_works(ledger: Ledger, digests: Mapping[str, str], now: datetime) -> bool:
+def has_worker(ledger: Ledger, digests: Mapping[str, str], now: datetime) -> bool:
     """Whether a process is there that works for others.
 
     Raises:
@@ -123,35 +123,35 @@ def somebody_works(ledger: Ledger, digests: Mapping[str, str], now: datetime) ->
     )
 
 
-def hand_over(
+def delegate(
     ledger: Ledger,
     command: str,
     digests: Mapping[str, str],
     chosen: Backfill | None,
     progress: Progress,
     clock: Clock,
-) -> Handed | None:
+) -> DelegatedRun | None:
     """Ask for a run, show its progress, and give back its report; None when nobody is left who might begin it.
 
     Raises:
         ConnectorError: what the other process said, with its exit code.
         LockedError: the process that began it died, and no other goes on.
     """
-    errands = ledger.errands
-    errand_id = errands.ask(command, digests, None if chosen is None else asdict(chosen), clock.now())
+    jobs = ledger.jobs
+    job_id = jobs.ask(command, digests, None if chosen is None else asdict(chosen), clock.now())
     progress.note("Delegated to the running 'connector serve' or worker")
     shown, alive_at = _Shown(progress), time.monotonic()
     try:
         while True:
-            found = errands.find(errand_id)
+            found = jobs.find(job_id)
             if found is None:
-                raise LockedError("the run that was handed over was taken back")
+                raise LockedError("the delegated run was withdrawn")
             shown.show(found)
             if found.state == "done":
                 return _result(found)
             if any(digests.items() <= one.mappings.items() for one in ledger.workers(clock.now())):
                 alive_at = time.monotonic()
-            elif errands.take_back(errand_id):
+            elif jobs.withdraw(job_id):
                 return None
             elif time.monotonic() - alive_at > SILENT_FOR_S:
                 raise LockedError(
@@ -160,16 +160,16 @@ def hand_over(
                 )
             time.sleep(LOOK_EVERY_S)
     except KeyboardInterrupt:
-        if not errands.take_back(errand_id):
+        if not jobs.withdraw(job_id):
             progress.note("The run goes on in the other process; see: connector runs")
         raise
 
 
-def _result(errand: Errand) -> Handed:
-    result = errand.result or {}
+def _result(job: Job) -> DelegatedRun:
+    result = job.result or {}
     if "error" in result:
         raise _RemoteError(str(result["error"]), int(result["exit_code"]))
-    return Handed(result["report"], int(result["exit_code"]))
+    return DelegatedRun(result["report"], int(result["exit_code"]))
 
 
 class _Shown:
@@ -181,9 +181,9 @@ class _Shown:
         self._done = 0
         self._notes = 0
 
-    def show(self, errand: Errand) -> None:
+    def show(self, job: Job) -> None:
         """Whatever is new since the last time."""
-        told = errand.progress
+        told = job.progress
         stage = (told.get("stage", ""), told.get("total"))
         if stage != self._stage:
             self._progress.stage(str(stage[0]), told.get("total"))

@@ -1,4 +1,4 @@
-"""Work that is asked of whoever drives the ledger: runs handed over, ticks of a schedule, and who is there to do it."""
+"""Jobs queued for the process that drives the ledger, ticks of schedules, and the workers that are alive."""
 
 import json
 import secrets
@@ -11,19 +11,19 @@ import sqlalchemy as sa
 
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.outbox import Outbox
+from connector.store.job_queue import JobQueue
 from connector.store.stored_times import TOLERANCE
 
 ALIVE_FOR = timedelta(seconds=30)  # a worker that gave no sign for so long is gone
 KEPT = timedelta(days=7)  # longer than anybody waits for an answer
-HINTS_KEPT = timedelta(days=30)
+RECEIPTS_KEPT = timedelta(days=30)
 ANY_VERSION = ""  # instead of a digest: the schedule means the mapping as it is when its sync is made
-_E, _W, _M = t.errand.c, t.worker.c, t.meta.c
+_E, _W, _M = t.job.c, t.worker.c, t.meta.c
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """A run that one process asks another to make.
+class Job:
+    """A run that one process delegates to another.
 
     Attributes:
         mappings: name and digest of each mapping file that is meant.
@@ -42,26 +42,26 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A process that does work for others, with name and digest of each mapping that it knows."""
+    """A process that works on queued jobs, with name and digest of each mapping that it knows."""
 
     owner: str
     kind: str
     mappings: Mapping[str, str]
 
 
-class Errands:
-    """The ledger's side of work for others.
+class Jobs:
+    """The ledger's queue of jobs.
 
     Args:
         database: the ledger's.
-        outbox: told in the transaction that stores an errand.
+        queue: notified in the transaction that stores a job.
     """
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, queue: JobQueue) -> None:
         self._db = database
-        self._outbox = outbox
+        self._queue = queue
 
-    # -- runs handed over ------------------------------------------------------------------------------------
+    # -- delegated runs ------------------------------------------------------------------------------------
 
     def ask(self, command: str, mappings: Mapping[str, str], chosen: Mapping[str, Any] | None, now: datetime) -> str:
         """Ask for a run; its id."""
@@ -76,10 +76,10 @@ class Errands:
         chosen: Mapping[str, Any] | None,
         now: datetime,
     ) -> str:
-        errand_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        job_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         connection.execute(
-            sa.insert(t.errand).values(
-                id=errand_id,
+            sa.insert(t.job).values(
+                id=job_id,
                 command=command,
                 mappings=json.dumps(dict(mappings)),
                 chosen=None if chosen is None else json.dumps(dict(chosen)),
@@ -87,59 +87,57 @@ class Errands:
                 asked_at=now,
             )
         )
-        self._outbox.work(connection, min(mappings))
-        return errand_id
+        self._queue.work(connection, min(mappings))
+        return job_id
 
-    def find(self, errand_id: str) -> Errand | None:
-        """An errand as it stands now."""
+    def find(self, job_id: str) -> Job | None:
+        """The present state of a job."""
         with self._db.read() as connection:
-            row = connection.execute(sa.select(t.errand).where(_E.id == errand_id)).one_or_none()
-        return None if row is None else _errand_of(row)
+            row = connection.execute(sa.select(t.job).where(_E.id == job_id)).one_or_none()
+        return None if row is None else _job_of(row)
 
-    def waiting(self, mappings: Collection[str]) -> list[Errand]:
-        """Errands without an end whose mappings are all among these, oldest first.
+    def waiting(self, mappings: Collection[str]) -> list[Job]:
+        """Unfinished jobs whose mappings are all among these, oldest first.
 
         One that says `running` is listed too: whoever takes it up drives its mappings, so its former runner is dead.
         """
         with self._db.read() as connection:
-            rows = connection.execute(sa.select(t.errand).where(_E.state != "done").order_by(_E.asked_at, _E.id)).all()
-        return [found for found in map(_errand_of, rows) if found.mappings.keys() <= set(mappings)]
+            rows = connection.execute(sa.select(t.job).where(_E.state != "done").order_by(_E.asked_at, _E.id)).all()
+        return [found for found in map(_job_of, rows) if found.mappings.keys() <= set(mappings)]
 
-    def begin(self, errand_id: str) -> bool:
-        """Take an errand up; False when it has an end, or was taken back."""
-        return self._set(errand_id, state="running", progress="")
+    def begin(self, job_id: str) -> bool:
+        """Start a job; False when it has ended or was withdrawn."""
+        return self._set(job_id, state="running", progress="")
 
-    def name_records(self, errand_id: str, ids: Sequence[str]) -> None:
+    def name_records(self, job_id: str, ids: Sequence[str]) -> None:
         """From now on these records are meant, whatever chose them."""
-        self._set(errand_id, chosen=json.dumps({"where": None, "ids": list(ids), "limit": None}))
+        self._set(job_id, chosen=json.dumps({"where": None, "ids": list(ids), "limit": None}))
 
-    def tell(self, errand_id: str, progress: Mapping[str, Any]) -> None:
+    def tell(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Say how far it is."""
-        self._set(errand_id, progress=json.dumps(dict(progress)))
+        self._set(job_id, progress=json.dumps(dict(progress)))
 
-    def end(self, errand_id: str, result: Mapping[str, Any]) -> None:
+    def end(self, job_id: str, result: Mapping[str, Any]) -> None:
         """Say what came of it."""
-        self._set(errand_id, state="done", result=json.dumps(dict(result)))
+        self._set(job_id, state="done", result=json.dumps(dict(result)))
 
-    def take_back(self, errand_id: str) -> bool:
-        """Remove an errand that nobody has begun."""
+    def withdraw(self, job_id: str) -> bool:
+        """Remove a job that no process has started."""
         with self._db.write(alone=False) as connection:
-            gone = connection.execute(sa.delete(t.errand).where(_E.id == errand_id, _E.state == "waiting"))
+            gone = connection.execute(sa.delete(t.job).where(_E.id == job_id, _E.state == "waiting"))
         return gone.rowcount == 1
 
-    def _set(self, errand_id: str, **values: object) -> bool:
+    def _set(self, job_id: str, **values: object) -> bool:
         with self._db.write(alone=False) as connection:
-            changed = connection.execute(
-                sa.update(t.errand).where(_E.id == errand_id, _E.state != "done").values(**values)
-            )
+            changed = connection.execute(sa.update(t.job).where(_E.id == job_id, _E.state != "done").values(**values))
         return changed.rowcount == 1
 
-    def tidy(self, now: datetime) -> None:
-        """Forget errands that ended long ago, workers that are gone, and callbacks that nobody can use any more."""
+    def purge(self, now: datetime) -> None:
+        """Delete jobs that ended long ago, workers that are gone, and callback receipts that can serve no purpose."""
         with self._db.write() as connection:
-            connection.execute(sa.delete(t.errand).where(_E.state == "done", _E.asked_at < now - KEPT))
+            connection.execute(sa.delete(t.job).where(_E.state == "done", _E.asked_at < now - KEPT))
             connection.execute(sa.delete(t.worker).where(_W.beat_at < now - KEPT))
-            connection.execute(sa.delete(t.hint).where(t.hint.c.received_at < now - HINTS_KEPT))
+            connection.execute(sa.delete(t.hint).where(t.hint.c.received_at < now - RECEIPTS_KEPT))
 
     # -- the schedule ----------------------------------------------------------------------------------------
 
@@ -174,7 +172,7 @@ class Errands:
 
     # -- who is there ----------------------------------------------------------------------------------------
 
-    def beat(self, owner: str, kind: str, mappings: Mapping[str, str], now: datetime) -> None:
+    def report_alive(self, owner: str, kind: str, mappings: Mapping[str, str], now: datetime) -> None:
         """Be seen as alive."""
         values = {"kind": kind, "mappings": json.dumps(dict(mappings)), "beat_at": now}
         with self._db.write(alone=False) as connection:
@@ -184,7 +182,7 @@ class Errands:
                 .on_conflict_do_update(index_elements=["owner"], set_=values)
             )
 
-    def leave(self, owner: str) -> None:
+    def deregister(self, owner: str) -> None:
         """Be gone, in good order."""
         with self._db.write(alone=False) as connection:
             connection.execute(sa.delete(t.worker).where(_W.owner == owner))
@@ -198,8 +196,8 @@ class Errands:
             return [WorkerRow(row.owner, row.kind, json.loads(row.mappings)) for row in rows]
 
 
-def _errand_of(row: sa.Row[tuple[object, ...]]) -> Errand:
-    return Errand(
+def _job_of(row: sa.Row[tuple[object, ...]]) -> Job:
+    return Job(
         row.id,
         row.command,
         json.loads(row.mappings),
