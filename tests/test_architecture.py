@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "connector"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "connector"
 LONGEST_FILE = 400
 
 # A room may import itself, `core` (the vocabulary of all), and what stands here.
@@ -24,6 +25,15 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": set(),
     "core": set(),
 }
+# Former words of the code: each idea has one name now, and none of these is one.
+RETIRED = """
+Desk Errand Errands Hint Hints FollowUps Lane Agenda Piece Assistance Parts Tools Lender Intake Arrival Wanted Words
+RunWord UnlockWord Knowledge Known Sight Trouble Join Take Tried Exhausted Room Full Spill Outbox Handed
+office house town shelf bench switchboard
+"""
+RETIRED_MODULES = """
+desk errands hints follow_ups words knowledge spill outbox lanes joining handing intake putback put second_try books
+"""
 CORE_MAY_USE = {"pydantic", "phonenumbers"}
 EFFECTS = {"os", "socket", "time", "random", "subprocess", "threading"}
 
@@ -97,3 +107,43 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 def test_files_stay_short() -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
     assert {path: count for path, count in lines.items() if count > LONGEST_FILE} == {}
+
+
+def names_in(tree: ast.Module) -> Iterator[str]:
+    """Every name that a file defines, imports or uses."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.alias):
+            yield from filter(None, (node.name.rpartition(".")[2], node.asname))
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
+
+
+def test_no_retired_word_is_a_name() -> None:
+    files = [*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")]
+    found = [
+        f"{path}: {name}"
+        for path in files
+        for name in {*names_in(ast.parse(path.read_text(encoding="utf-8")))}
+        if name in RETIRED.split()
+    ]
+    assert found == []
+    assert [path for path in files if path.stem in RETIRED_MODULES.split()] == []
+
+
+def test_no_harness_is_a_stage() -> None:
+    """`stage` is a step of a run; the test fixtures have other names."""
+    found = [
+        path
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.arg) and node.arg == "stage"
+    ]
+    assert found == []

@@ -1,4 +1,4 @@
-"""The only place where parts are joined: settings become a ready application.
+"""The only place where services are wired: settings become a ready application.
 
 The simulated world stands in `rehearsal`, imported only by the commands that need it.
 """

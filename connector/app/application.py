@@ -1,4 +1,4 @@
-"""The application as commands use it: one object per invocation, its parts opened when first needed."""
+"""The application as commands use it: one object per invocation, its services opened when first needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,19 +11,14 @@ from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
 from connector.app.id_files import read_id_file
-from connector.app.joining import (
-    connect_crm,
-    connect_providers,
-    open_ledger,
-    still_at_work,
-)
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
 from connector.app.older_copy import forecast_run
 from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
-from connector.app.serving import Serving, check_doors, driving, serve, work
+from connector.app.serving import Serving, check_exposure, driving, serve, work
 from connector.app.status import status_of
+from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
 from connector.core.errors import ConfigurationError, ConnectorError, MappingError
 from connector.core.frozen import FrozenPlan
@@ -36,10 +31,10 @@ from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import may_be_of, spellings
 from connector.engine.check import check_fields, fatal
-from connector.engine.context import Parts, Progress, Silent
+from connector.engine.context import Progress, Services, Silent
 from connector.engine.preview import preview
-from connector.engine.pull import flagged
 from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
 from connector.jobs.inline import Driver, SystemClock, drive, owner
@@ -124,8 +119,8 @@ class Application:
             found.close()
 
     @contextmanager
-    def parts(self, *, throwaway: bool = False, shared: bool = False) -> Iterator[Parts]:
-        """Everything joined; fields and logins are not checked yet.
+    def services(self, *, throwaway: bool = False, shared: bool = False) -> Iterator[Services]:
+        """The services, wired; fields and logins are not checked yet.
 
         Args:
             throwaway: without an existing ledger, use one that leaves no trace.
@@ -141,7 +136,7 @@ class Application:
             me = owner()
             try:
                 with ledger.locks.present(me):
-                    yield Parts(
+                    yield Services(
                         ledger=ledger,
                         crm=crm,
                         providers=providers,
@@ -170,24 +165,32 @@ class Application:
 
     def _run(self, command: str, chosen: Backfill | None) -> Report | DelegatedRun:
         """Do it here, or hand it to the process that drives the ledger for others."""
-        with self.parts() as parts:
+        with self.services() as services:
             digests = {name: mapping.digest() for name, mapping in self.mappings.items()}
-            if has_worker(parts.ledger, digests, self.clock.now()):
-                handed = delegate(parts.ledger, command, digests, chosen, self._progress, self.clock)
+            if has_worker(services.ledger, digests, self.clock.now()):
+                handed = delegate(services.ledger, command, digests, chosen, self._progress, self.clock)
                 if handed is not None:
                     if chosen is not None and chosen.ids is not None and chosen.limit is None:
                         self._unmatched(len(set(chosen.ids)), handed.selected)
                     return handed
-            self.check(parts.crm)
-            self._bind(parts)
+            self.check(services.crm)
+            self._bind(services)
             flagged_ones = chosen is None or chosen.is_flagged
-            selections = {} if chosen is None or flagged_ones else self.selections(parts.crm, chosen, self.mappings)
+            selections = {} if chosen is None or flagged_ones else self.selections(services.crm, chosen, self.mappings)
             override = chosen is not None and chosen.override_guards
-            return drive(parts, RunSpec(command, self.mappings, selections, override_guards=override))
+            return drive(services, RunSpec(command, self.mappings, selections, override_guards=override))
 
-    def _bind(self, parts: Parts, *, record: bool = True) -> None:
+    def _bind(self, services: Services, *, record: bool = True) -> None:
         """Refuse a ledger that belongs elsewhere."""
-        bind(self.configured, parts.ledger, parts.crm, parts.providers, self.mappings, self.clock.now(), record=record)
+        bind(
+            self.configured,
+            services.ledger,
+            services.crm,
+            services.providers,
+            self.mappings,
+            self.clock.now(),
+            record=record,
+        )
 
     @contextmanager
     def serving(self) -> Iterator[Serving]:
@@ -196,13 +199,13 @@ class Application:
         Raises:
             ConfigurationError: no trigger token, or anything that a run would find wrong.
         """
-        check_doors(self.configured)
-        with self.parts(shared=True) as parts:
-            self.check(parts.crm)
-            self._bind(parts)
-            schedule = self._schedule_lines(parts.ledger, by_workers=not parts.ledger.database.is_sqlite)
-            with self._worked_for(parts) as driver:
-                yield serve(self.configured, parts, self.mappings, driver, schedule)
+        check_exposure(self.configured)
+        with self.services(shared=True) as services:
+            self.check(services.crm)
+            self._bind(services)
+            schedule = self._schedule_lines(services.ledger, by_workers=not services.ledger.database.is_sqlite)
+            with self._worked_for(services) as driver:
+                yield serve(self.configured, services, self.mappings, driver, schedule)
 
     def work(self, concurrency: int, begin: Callable[[Sequence[str]], None], on_stop: Callable[[], None]) -> None:
         """Be a worker of the ledger on PostgreSQL, until told to stop.
@@ -215,19 +218,19 @@ class Application:
         Raises:
             ConfigurationError: whatever a run would find wrong.
         """
-        with self.parts(shared=True) as parts:
-            self.check(parts.crm)
-            self._bind(parts)
-            if not parts.ledger.database.is_sqlite:
-                begin(self._schedule_lines(parts.ledger))
-            work(parts, self, concurrency, on_stop)
+        with self.services(shared=True) as services:
+            self.check(services.crm)
+            self._bind(services)
+            if not services.ledger.database.is_sqlite:
+                begin(self._schedule_lines(services.ledger))
+            work(services, self, concurrency, on_stop)
 
     @contextmanager
-    def _worked_for(self, parts: Parts) -> Iterator[Driver | None]:
-        if not parts.ledger.database.is_sqlite:
+    def _worked_for(self, services: Services) -> Iterator[Driver | None]:
+        if not services.ledger.database.is_sqlite:
             yield None
             return
-        with driving(parts, self) as driver:
+        with driving(services, self) as driver:
             yield driver
 
     def undo(self, run_id: str) -> Report:
@@ -238,40 +241,40 @@ class Application:
         """
         with self.ledger():  # a ledger must exist: nothing else knows what was written
             pass
-        with self.parts() as parts:
-            found = find_run(parts.ledger, run_id)
-            parts.crm.login()
+        with self.services() as services:
+            found = find_run(services.ledger, run_id)
+            services.crm.login()
             vendors = [name for name, one in self.configured.providers.items() if one.api_key is not None]
-            bind(self.configured, parts.ledger, parts.crm, vendors, {}, self.clock.now())
-            with turn(parts.ledger, self._progress):
-                return undo(parts, found.id)
+            bind(self.configured, services.ledger, services.crm, vendors, {}, self.clock.now())
+            with turn(services.ledger, self._progress):
+                return undo(services, found.id)
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
         """What a run would do now; no effect but a frozen plan in `out`."""
-        with self.parts(throwaway=True) as parts:
-            self.check(parts.crm)
-            self._bind(parts, record=False)
-            selections = {} if chosen is None else self.selections(parts.crm, chosen, self.mappings)
+        with self.services(throwaway=True) as services:
+            self.check(services.crm)
+            self._bind(services, record=False)
+            selections = {} if chosen is None else self.selections(services.crm, chosen, self.mappings)
             now = self.clock.now()
-            found, records = preview(forecast_run(parts, self.mappings, now, self._progress), selections)
+            found, records = preview(forecast_run(services, self.mappings, now, self._progress), selections)
             if out is not None:
                 loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
-                sources = self._mapped_sources(parts)
+                sources = self._mapped_sources(services)
                 frozen = freeze(found, records, loaded, sources, self._org, now, chosen=chosen is not None)
                 write_plan(frozen, out)
             return found
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan; a `ConfigurationError` names what it was made for and is no longer so."""
-        with self.parts() as parts:
-            check_plan(plan, self.loaded, self._mapped_sources(parts), self._org)
-            self.check(parts.crm)
-            self._bind(parts)
-            with turn(parts.ledger, self._progress, self.mappings):
-                return run_pass(parts, RunSpec("apply", self.mappings, {}, plan))
+        with self.services() as services:
+            check_plan(plan, self.loaded, self._mapped_sources(services), self._org)
+            self.check(services.crm)
+            self._bind(services)
+            with turn(services.ledger, self._progress, self.mappings):
+                return run_pass(services, RunSpec("apply", self.mappings, {}, plan))
 
-    def _mapped_sources(self, parts: Parts) -> dict[str, Source]:
-        return {name: source for name, source in parts.sources.items() if name in self._asked()}
+    def _mapped_sources(self, services: Services) -> dict[str, Source]:
+        return {name: source for name, source in services.sources.items() if name in self._asked()}
 
     @property
     def _org(self) -> str:
@@ -382,7 +385,7 @@ class Application:
         return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, unlock_id: int, word: str) -> str:
-        """An operator's word on an unlock (one of `OperatorsWord`), where it fits; returns what was done."""
+        """Record an operator's decision on a purchase, where it fits its state; returns what was done."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
 

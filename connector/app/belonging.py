@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from connector.app.joining import Configured
+from connector.app.wiring import Configured
 from connector.core.errors import ConnectorError
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from connector.app.belonging import bind
 from connector.app.configuring import LOGIN, Survey, folder_of, survey
-from connector.app.joining import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
 from connector.app.limits_view import no_daily_cap_lines
 from connector.app.mappings import GivenMappings, load_mappings
 from connector.app.older_copy import older_copy_warning
 from connector.app.private_files import open_to_others, why_nothing_can_be_bought
+from connector.app.wiring import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
 from connector.config import LoadedMapping, env_file_here
 from connector.config.schedule import next_time
 from connector.core.errors import ConfigurationError, ConnectorError
@@ -21,7 +21,7 @@ from connector.crm.interface import Crm
 from connector.engine.check import Problem, check_fields
 from connector.engine.context import AccountLimits
 from connector.engine.overdue import in_words
-from connector.engine.pull import flagged
+from connector.engine.select import flagged
 from connector.jobs.inline import SystemClock
 from connector.providers.interface import Provider
 from connector.store.ledger import Ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 from connector.app.belonging import bind
 from connector.app.configuring import configure
 from connector.app.delegation import turn
-from connector.app.joining import connect_events, connect_providers, open_ledger
+from connector.app.wiring import connect_events, connect_providers, open_ledger
 from connector.config import env_file_here
 from connector.core.report import Report
 from connector.engine.context import Progress, Silent

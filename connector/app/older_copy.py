@@ -8,7 +8,7 @@ from connector.app.delegation import turn
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.core.report import iso
-from connector.engine.context import Parts, Progress, Run
+from connector.engine.context import Progress, Run, Services
 from connector.engine.older_copy import BY_MARK, TRUST, detect, follow_forecast
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
@@ -50,11 +50,11 @@ def older_copy_warning(ledger: Ledger) -> str:
     )
 
 
-def forecast_run(parts: Parts, mappings: Mapping[str, MappingFile], now: datetime, progress: Progress) -> Run:
+def forecast_run(services: Services, mappings: Mapping[str, MappingFile], now: datetime, progress: Progress) -> Run:
     """A run that only forecasts: it holds back what a real one would, and says so before the cost is shown."""
-    run = Run(parts, "plan", mappings, now)
+    run = Run(services, "plan", mappings, now)
     follow_forecast(run)
-    warning = older_copy_warning(parts.ledger)
+    warning = older_copy_warning(services.ledger)
     if warning:
         progress.note(f"The ledger: {warning}")
     return run

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from connector import simulator as simulator_package
 from connector.app.configuring import LEDGER_FILE
-from connector.app.joining import Configured
 from connector.app.mappings import OFFERS
+from connector.app.wiring import Configured
 from connector.config import ENV_FILE, Settings, find_mapping, load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile

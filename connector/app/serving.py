@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from connector.app.delegation import Backfill, chosen_of
-from connector.app.intake import Intake
-from connector.app.joining import Configured, connect_crm
+from connector.app.inbound import InboundService
+from connector.app.wiring import Configured, connect_crm
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
 from connector.crm.salesforce.ids import to_18
-from connector.engine.context import Parts
+from connector.engine.context import Services
 from connector.jobs.dispatcher import Claim, Dependencies, Dispatcher
 from connector.jobs.inline import Driver
 
@@ -36,7 +36,7 @@ class Serving:
         schedule: a line for each mapping, with the next time of its schedule.
     """
 
-    intake: Intake
+    inbound: InboundService
     alive: Callable[[], bool]
     token: str
     message_secret: str | None
@@ -44,8 +44,8 @@ class Serving:
     schedule: tuple[str, ...] = ()
 
 
-def check_doors(configured: Configured) -> None:
-    """Refuse to serve without the secrets that callers must know.
+def check_exposure(configured: Configured) -> None:
+    """Refuse to serve where a caller could do without the secrets.
 
     A loopback address needs the token too: other users of the machine reach it, and web pages in a browser on it do.
 
@@ -75,7 +75,7 @@ def check_doors(configured: Configured) -> None:
 
 def serve(
     configured: Configured,
-    parts: Parts,
+    services: Services,
     mappings: Mapping[str, MappingFile],
     driver: Driver | None,
     schedule: Sequence[str] = (),
@@ -85,9 +85,11 @@ def serve(
     wake: Callable[[], None] = driver.wake if driver else _nobody
     token, secret = settings.connector_trigger_token, settings.connector_outbound_message_secret
     # Remembered since the check of the fields: nothing is asked of the CRM again.
-    prefixes = {name: parts.crm.describe(mapping.object).key_prefix for name, mapping in mappings.items()}
+    prefixes = {name: services.crm.describe(mapping.object).key_prefix for name, mapping in mappings.items()}
     return Serving(
-        intake=Intake(parts.ledger, mappings, parts.clock, wake, settings.connector_salesforce_org_id, prefixes),
+        inbound=InboundService(
+            services.ledger, mappings, services.clock, wake, settings.connector_salesforce_org_id, prefixes
+        ),
         alive=(lambda: driver.driving) if driver else (lambda: True),
         token=token.get_secret_value() if token else "",
         message_secret=secret.get_secret_value() if secret else None,
@@ -137,10 +139,10 @@ def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool
 
 
 @contextlib.contextmanager
-def driving(parts: Parts, host: DispatcherHost) -> Iterator[Driver]:
+def driving(services: Services, host: DispatcherHost) -> Iterator[Driver]:
     """The embedded driver, in a thread of its own while the block runs."""
-    driver = Driver(parts.ledger)
-    dispatcher = Dispatcher(parts, host.mappings, dependencies(host, driver.claim, lambda: driver.stopping))
+    driver = Driver(services.ledger)
+    dispatcher = Dispatcher(services, host.mappings, dependencies(host, driver.claim, lambda: driver.stopping))
     thread = threading.Thread(target=driver.run, args=(dispatcher,), name="driver")
     thread.start()
     try:
@@ -151,22 +153,24 @@ def driving(parts: Parts, host: DispatcherHost) -> Iterator[Driver]:
         dispatcher.close()
 
 
-def work(parts: Parts, host: DispatcherHost, concurrency: int, on_stop: Callable[[], None]) -> None:
+def work(services: Services, host: DispatcherHost, concurrency: int, on_stop: Callable[[], None]) -> None:
     """Be a worker until told to stop.
 
     Raises:
         ConfigurationError: the ledger is embedded.
     """
-    if parts.ledger.database.is_sqlite:
+    if services.ledger.database.is_sqlite:
         raise ConfigurationError(
             "workers need a ledger on PostgreSQL: set CONNECTOR_DATABASE_URL=postgresql://...; with an embedded "
             "ledger, 'connector serve' does the work"
         )
     from connector.jobs.procrastinate import Worker
 
-    url = sa.make_url(parts.ledger.database.url).set(drivername="postgresql")
-    worker = Worker(url.render_as_string(hide_password=False), parts.ledger, list(host.mappings), concurrency, on_stop)
-    dispatcher = Dispatcher(parts, host.mappings, dependencies(host, parts.ledger.drive, lambda: worker.stopping))
+    url = sa.make_url(services.ledger.database.url).set(drivername="postgresql")
+    worker = Worker(
+        url.render_as_string(hide_password=False), services.ledger, list(host.mappings), concurrency, on_stop
+    )
+    dispatcher = Dispatcher(services, host.mappings, dependencies(host, services.ledger.drive, lambda: worker.stopping))
     try:
         worker.run(dispatcher)
     finally:

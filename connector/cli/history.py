@@ -192,7 +192,7 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
 
     with Application((), env_file).ledger() as ledger:
         found = find_run(ledger, run)
-        words = ledger.records.words(found.id)
+        words = ledger.records.outcomes(found.id)
     rows = ((w.mapping, w.object, w.crm_id, w.outcome.value, w.reason, w.attention) for w in words)
     if csv_file == STANDARD_OUTPUT:
         with reader_may_leave():

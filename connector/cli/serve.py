@@ -43,7 +43,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         version = importlib.metadata.version("crm-enrichment-connector")
         secrets = Secrets(serving.token, serving.message_secret)
         site = Site(
-            serving.intake, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
+            serving.inbound, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
         )
         announce(application)
         for line in serving.schedule:

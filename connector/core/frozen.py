@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from connector.core.model import Channel
-from connector.core.plan import Buy, Decision, Defer, Join, LookUp, may_cost
+from connector.core.plan import AttachToPending, Buy, Decision, Defer, ResolveIdentity, may_cost
 
 CHANGED = "it was changed since the plan was made; make a new plan for it"
 NOT_PLANNED = "the plan does not buy this; make a new plan for it"
@@ -96,7 +96,7 @@ class FrozenPlan(_Frozen):
         record = self.by_record.get((mapping, record_id))
         if record is None or (version is not None and version != record.version):
             return Defer(CHANGED)
-        if isinstance(decision, Buy | LookUp | Join) and may_cost(decision):
+        if isinstance(decision, Buy | ResolveIdentity | AttachToPending) and may_cost(decision):
             named = channel in record.buy and decision.position >= record.buy[channel]
             return decision if named else Defer(NOT_PLANNED, tried=decision.tried)
         return decision

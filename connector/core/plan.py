@@ -1,4 +1,4 @@
-"""What to do for each channel of a record: buy, join, take, look up, skip, defer, or accept the end of the line.
+"""Decides for each channel of a record: buy, attach to a pending purchase, reuse, resolve the identity, skip or defer.
 
 `plan_channel` looks at the record and its field first; `next_source` walks the sources in the mapping's order and is
 also used later, when a source has ended without a value. Neither has any effect: they return a decision with its
@@ -30,7 +30,7 @@ LEAST_MEMORY = timedelta(hours=1)  # what a vendor has just said is not asked ag
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class FailedSource:
     """A source that ended without a value for this record's channel."""
 
     source: str
@@ -47,35 +47,35 @@ class Buy:
     event_id: str | None
     price_credits: int
     position: int
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
-    """An unlock of this person is already planned or under way: hang on to it."""
+class AttachToPending:
+    """A purchase of this person is already planned or under way: use its result."""
 
     unlock: Unlock
     position: int
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
-    """This person's value was already bought: use it, for nothing."""
+class Reuse:
+    """This person's value was bought earlier: use it at no cost."""
 
     unlock: Unlock
     position: int
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
-    """The source must be asked who is behind the LinkedIn name before it is known whether to buy."""
+class ResolveIdentity:
+    """The provider must resolve the LinkedIn name to its own identifier before a purchase is decided."""
 
     source: str
     linkedin: str
     position: int
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Skip:
 
     reason: str
     keep_status: bool = False
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
     already_filled: bool = False
     systematic: bool = False
 
@@ -103,24 +103,24 @@ class Defer:
 
     reason: str
     attention: str | None = None
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Exhausted:
-    """Every source has answered, none with a value."""
+class SourcesExhausted:
+    """Every source has ended without a value."""
 
     result: Result
     reason: str
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[FailedSource, ...] = ()
 
 
-Decision = Buy | Join | Take | LookUp | Skip | Defer | Exhausted
+Decision = Buy | AttachToPending | Reuse | ResolveIdentity | Skip | Defer | SourcesExhausted
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger knows that matters for a page of records.
+class PlanningSnapshot:
+    """The ledger's facts about a page of records, read before planning.
 
     Attributes:
         unlocks: the newest generation under each key.
@@ -161,21 +161,21 @@ class Planner:
     is_older_copy: bool = False
 
     def plan_channel(
-        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
+        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> Decision:
         """Decide one channel of one record."""
         if record.truthy(rules.opt_out):
             return Skip(f"opted out ({rules.opt_out})")
         if not counts_as_empty(record, rules):
-            if self._served_recently(record, person, channel, rules, known):
+            if self._served_recently(record, person, channel, rules, snapshot):
                 period = duration_in_words(self.mapping.limits.refresh_after)
                 return Skip(f"{channel.replace('_', ' ')} was enriched less than {period} ago", keep_status=True)
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled", already_filled=True)
-        decision = self.next_source(person, channel, rules, known, record_id=record.id)
-        if isinstance(decision, Take) and self._holds(record, rules, decision.unlock):
+        decision = self.next_source(person, channel, rules, snapshot, record_id=record.id)
+        if isinstance(decision, Reuse) and self._holds(record, rules, decision.unlock):
             return Skip(f"{rules.field} holds what was bought for it already", keep_status=True)
-        return (self._objection(record, channel, rules, known) if may_cost(decision) else None) or decision
+        return (self._objection(record, channel, rules, snapshot) if may_cost(decision) else None) or decision
 
     def _holds(self, record: CrmRecord, rules: ChannelMapping, unlock: Unlock) -> bool:
         """Whether the field, though it counts as empty, has the very value that would be taken."""
@@ -183,15 +183,15 @@ class Planner:
         return unlock.value_hash is not None and value is not None and self.unchanged(unlock.value_hash, value)
 
     def _objection(
-        self, record: CrmRecord, channel: Channel, rules: ChannelMapping, known: Known
+        self, record: CrmRecord, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> Skip | Defer | None:
         """Why nothing may be bought, though a source could bring the value."""
-        if self._another_ledger_owns(record, rules, known):
+        if self._another_ledger_owns(record, rules, snapshot):
             return Defer(
                 f"{rules.status} says {self.mapping.statuses.in_progress}, but this ledger did not write it",
                 attention="another connector ledger may be enriching it; if not, clear the status field",
             )
-        baseline = known.baselines.get((record.id, channel))
+        baseline = snapshot.baselines.get((record.id, channel))
         if baseline is not None and not still_ours_to_write(record, rules, baseline, self.unchanged):
             return Skip(f"{rules.field} was changed by somebody since it was asked for; that value stays")
         return None
@@ -201,8 +201,8 @@ class Planner:
         person: Person,
         channel: Channel,
         rules: ChannelMapping,
-        known: Known,
-        tried: tuple[Tried, ...] = (),
+        snapshot: PlanningSnapshot,
+        tried: tuple[FailedSource, ...] = (),
         record_id: str = "",
     ) -> Decision:
         """The first source that was not tried and can still bring a value that this record's CRM can take."""
@@ -212,32 +212,41 @@ class Planner:
             if name in asked:
                 continue
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(known, name, person))
+            identity = identify(person, source, self._lookup(snapshot, name, person))
             if isinstance(identity, Unidentified):
                 unidentified.append(identity.reason)
             elif isinstance(identity, NobodyThere):
-                tried = (*tried, Tried(name, Result.NOT_FOUND, f"{name} knows nobody with this LinkedIn address"))
+                tried = (
+                    *tried,
+                    FailedSource(name, Result.NOT_FOUND, f"{name} knows nobody with this LinkedIn address"),
+                )
             elif isinstance(identity, NeedsLookup):
-                return LookUp(name, identity.linkedin, position, tried)
+                return ResolveIdentity(name, identity.linkedin, position, tried)
             else:
-                found = self._at_source(source, identity, channel, position, known, tried, record_id)
+                found = self._at_source(source, identity, channel, position, snapshot, tried, record_id)
                 if isinstance(found, Buy):
-                    return self._for_nothing(person, channel, rules, known, found, record_id) or found
-                if not isinstance(found, Tried):
+                    return self._for_nothing(person, channel, rules, snapshot, found, record_id) or found
+                if not isinstance(found, FailedSource):
                     return found
                 tried = (*tried, found)
         return _end_of_line(tried, unidentified)
 
     def _for_nothing(
-        self, person: Person, channel: Channel, rules: ChannelMapping, known: Known, instead_of: Buy, record_id: str
-    ) -> Take | None:
+        self,
+        person: Person,
+        channel: Channel,
+        rules: ChannelMapping,
+        snapshot: PlanningSnapshot,
+        instead_of: Buy,
+        record_id: str,
+    ) -> Reuse | None:
         """A fresh value of a later source, bought already: nothing is paid while there is one."""
         for position, name in enumerate(rules.sources[instead_of.position + 1 :], instead_of.position + 1):
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(known, name, person))
+            identity = identify(person, source, self._lookup(snapshot, name, person))
             if isinstance(identity, Identified):
-                found = self._at_source(source, identity, channel, position, known, instead_of.tried, record_id)
-                if isinstance(found, Take):
+                found = self._at_source(source, identity, channel, position, snapshot, instead_of.tried, record_id)
+                if isinstance(found, Reuse):
                     return found
         return None
 
@@ -247,31 +256,33 @@ class Planner:
         identity: Identified,
         channel: Channel,
         position: int,
-        known: Known,
-        tried: tuple[Tried, ...],
+        snapshot: PlanningSnapshot,
+        tried: tuple[FailedSource, ...],
         record_id: str,
-    ) -> Decision | Tried:
+    ) -> Decision | FailedSource:
         key = UnlockKey(source.name, source.account, channel, identity.key)
-        unlock = known.unlocks.get(key)
+        unlock = snapshot.unlocks.get(key)
         price = source.prices.of(channel)
         if unlock is None:
             return Buy(key, 1, identity.event_id, price, position, tried)
         if unlock.state is not UnlockState.FINAL:
-            return Join(unlock, position, tried)
+            return AttachToPending(unlock, position, tried)
         if unlock.result is Result.DELIVERED:
             if self._fresh(unlock):
-                why_not = known.unusable.get((record_id, unlock.id))
-                taken = Take(unlock, position, tried)
-                return taken if why_not is None else Tried(source.name, Result.NOT_FOUND, why_not)
+                why_not = snapshot.unusable.get((record_id, unlock.id))
+                taken = Reuse(unlock, position, tried)
+                return taken if why_not is None else FailedSource(source.name, Result.NOT_FOUND, why_not)
         elif unlock.result is Result.FAILED and not unlock.repeat_allowed:
-            return Tried(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
+            return FailedSource(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
         elif unlock.result is Result.NOT_FOUND and self._too_soon(unlock):
-            return Tried(source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}")
+            return FailedSource(
+                source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}"
+            )
         return Buy(key, unlock.generation + 1, identity.event_id, price, position, tried)
 
-    def _lookup(self, known: Known, source: str, person: Person) -> Lookup | None:
+    def _lookup(self, snapshot: PlanningSnapshot, source: str, person: Person) -> Lookup | None:
         """The remembered answer; "nobody" is forgotten as soon as a person not found may be asked for again."""
-        found = known.lookups.get((source, person.linkedin or ""))
+        found = snapshot.lookups.get((source, person.linkedin or ""))
         if found is None or found.personnel_id is not None or found.at is None:
             return found
         return found if self.now < found.at + max(self.mapping.limits.retry_not_found_after, LEAST_MEMORY) else None
@@ -283,21 +294,21 @@ class Planner:
         return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.retry_not_found_after
 
     def _served_recently(
-        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, known: Known
+        self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> bool:
         for name in rules.sources:
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(known, name, person))
+            identity = identify(person, source, self._lookup(snapshot, name, person))
             if not isinstance(identity, Identified):
                 continue
-            unlock = known.unlocks.get(UnlockKey(name, source.account, channel, identity.key))
+            unlock = snapshot.unlocks.get(UnlockKey(name, source.account, channel, identity.key))
             if unlock and unlock.result is Result.DELIVERED and self._fresh(unlock):
-                return (record.id, unlock.id) in known.served
+                return (record.id, unlock.id) in snapshot.served
         return False
 
-    def _another_ledger_owns(self, record: CrmRecord, rules: ChannelMapping, known: Known) -> bool:
+    def _another_ledger_owns(self, record: CrmRecord, rules: ChannelMapping, snapshot: PlanningSnapshot) -> bool:
         word = self.mapping.statuses.in_progress
-        unknown = record.text(rules.status) == word and record.id not in known.in_progress
+        unknown = record.text(rules.status) == word and record.id not in snapshot.in_progress
         return unknown and not self.is_older_copy
 
 
@@ -307,10 +318,10 @@ def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
 
 
 def may_cost(decision: Decision) -> bool:
-    """Whether credits may be spent because of a decision; to join what is planned is to have it bought."""
-    if isinstance(decision, Join):
+    """Whether credits may be spent because of a decision; attaching to a planned purchase has it bought."""
+    if isinstance(decision, AttachToPending):
         return decision.unlock.state is UnlockState.PLANNED
-    return isinstance(decision, Buy | LookUp)
+    return isinstance(decision, Buy | ResolveIdentity)
 
 
 def still_ours_to_write(
@@ -321,10 +332,10 @@ def still_ours_to_write(
     return not record.text(rules.field) or unchanged(baseline, value)
 
 
-def _end_of_line(tried: tuple[Tried, ...], unidentified: list[str]) -> Decision:
+def _end_of_line(tried: tuple[FailedSource, ...], unidentified: list[str]) -> Decision:
     if not tried:
         return Skip(unidentified[0], tried=tried, systematic=True)  # the first source wants the most usual identifier
     reason = "; ".join(dict.fromkeys(t.reason for t in tried))
     if all(t.result is Result.NOT_FOUND for t in tried):
-        return Exhausted(Result.NOT_FOUND, reason, tried)
-    return Exhausted(Result.FAILED, reason, tried)
+        return SourcesExhausted(Result.NOT_FOUND, reason, tried)
+    return SourcesExhausted(Result.FAILED, reason, tried)

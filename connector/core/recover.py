@@ -1,4 +1,4 @@
-"""What a read of the vendor's own record of a person means for an unlock that has no last word yet.
+"""What a read of the provider's own record of a person means for a purchase without a result.
 
 Three kinds of unlock are read: one whose answer was lost (`unknown`), one that was taken but has no line in a task
 (`submitted`), and one that was refused in a way that calls for a look before it is sent again (`planned`). The tables
@@ -17,7 +17,7 @@ GIVEN_UP = "given up by an operator"  # the reason of a purchase whose late resu
 EARLIER_REQUEST = "an earlier request brought the value"  # of a delivered purchase whose own answer may still arrive
 
 
-class View(StrEnum):
+class ProviderState(StrEnum):
     """What the vendor's record shows of one channel."""
 
     NOT_BOUGHT = "not_bought"
@@ -30,7 +30,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The read is the last word.
+    """The read shows the result.
 
     Attributes:
         charged: the price was taken, or must be presumed to have been.
@@ -78,7 +78,7 @@ Verdict = Final | ReadAgain | MaySubmit | MayRepeat | AskOperator
 
 
 def judge(
-    state: UnlockState, view: View, checks: int, resubmitted: int, *, charges_failures: bool, sent: bool = True
+    state: UnlockState, view: ProviderState, checks: int, resubmitted: int, *, charges_failures: bool, sent: bool = True
 ) -> Verdict:
     """Decide by the vendor's record.
 
@@ -93,17 +93,17 @@ def judge(
     # A planned unlock that was sent before: what the vendor shows is that lost request's work.
     bought = (sent and state is not UnlockState.PLANNED) or resubmitted > 0
     match view:
-        case View.DELIVERED:
+        case ProviderState.DELIVERED:
             return Final(Result.DELIVERED, "", charged=bought)
-        case View.NO_VALUE:
+        case ProviderState.NO_VALUE:
             return Final(Result.NOT_FOUND, "the vendor unlocked the person and shows no value", charged=bought)
-        case View.FAILED:
+        case ProviderState.FAILED:
             return Final(Result.FAILED, "the vendor says that the unlock failed", charged=bought and charges_failures)
-        case View.RUNNING:
+        case ProviderState.RUNNING:
             return ReadAgain(None, running=True)
-        case View.UNREADABLE:
+        case ProviderState.UNREADABLE:
             return ReadAgain(None)
-        case View.NOT_BOUGHT:
+        case ProviderState.NOT_BOUGHT:
             return _no_trace(state, checks, resubmitted, sent=sent)
 
 

@@ -42,7 +42,7 @@ def adopt_stored(run: Run) -> None:
     Raises:
         sa.exc.SQLAlchemyError: the database is gone again.
     """
-    ledger, refused = run.parts.ledger, 0
+    ledger, refused = run.services.ledger, 0
     with ledger.journal.adopting(ledger.attempts.knows) as adoption:
         for answer in adoption.answers:
             if not _adopt(run, answer):
@@ -53,7 +53,7 @@ def adopt_stored(run: Run) -> None:
         reason = (
             f"{refused} stored answer(s) to paid requests cannot be used; they are kept in files that end in {REFUSED}"
         )
-        run.parts.progress.note(reason)
+        run.services.progress.note(reason)
         run.attention.append(
             Attention(reason, "their requests are verified like others whose answer was lost; see: connector status")
         )
@@ -84,11 +84,11 @@ def stored_answer(found: object) -> StoredAnswer | None:
 
 def _adopt(run: Run, found: Answer) -> bool:
     """Whether an answer could be used; one that the ledger has already changes nothing."""
-    attempts, answer = run.parts.ledger.attempts, stored_answer(found)
+    attempts, answer = run.services.ledger.attempts, stored_answer(found)
     if answer is None:
         return False
     try:
-        if journaled.adopt(run.parts.ledger, run.parts.clock, found):
+        if journaled.adopt(run.services.ledger, run.services.clock, found):
             return True
         attempts.accept(answer.attempt_id, answer.task_id, run.now(), answer.check, answer.gone, answer.back, run.now())
     except (sa.exc.DataError, sa.exc.IntegrityError):

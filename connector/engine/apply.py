@@ -15,7 +15,7 @@ from connector.core.plan import Skip
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason
 from connector.engine.outcome import names_another
-from connector.engine.pull import keep, plan_page
+from connector.engine.select import keep, plan_page
 from connector.store.planned import PlannedRecord
 from connector.store.plans import FinishedBy
 from connector.store.rows import RecordRow, chunks
@@ -26,11 +26,11 @@ GONE = "it was deleted, merged or converted since the plan was made"
 
 def take_up(run: Run, plan: FrozenPlan) -> None:
     """Carry on what earlier runs of the plan have bought, then read the rest of its records."""
-    plans = run.parts.ledger.plans
+    plans = run.services.ledger.plans
     for frozen in plan.mappings:
         begun = plans.adopt(run.id, plan.plan_id, frozen.name)
         guard, finished = SameReason(), 0
-        for page in chunks([record.id for record in frozen.records], run.parts.crm.read_size):
+        for page in chunks([record.id for record in frozen.records], run.services.crm.read_size):
             ended = plans.finished(frozen.name, page, plan.plan_id, plan.made_at)
             ids = [crm_id for crm_id in page if crm_id not in ended or not ended[crm_id].by_plan]
             finished += len(page) - len(ids)
@@ -39,7 +39,7 @@ def take_up(run: Run, plan: FrozenPlan) -> None:
             if frozen.name in run.guarded:
                 break
         if finished:
-            run.parts.progress.note(
+            run.services.progress.note(
                 f"{finished} of {len(frozen.records)} records were finished by earlier runs of the plan"
             )
 
@@ -66,7 +66,7 @@ def _take_page(
     guard: SameReason,
 ) -> None:
     mapping = run.mappings[frozen.name]
-    there = run.parts.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
+    there = run.services.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
     page = [record for record in there.values() if record is not None and record.moved_to is None]
     gone = set(ids) - {record.id for record in page} - earlier.begun.keys()
     run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in gone]
@@ -112,7 +112,7 @@ def _left_out(record: PlannedRecord, reason: str) -> PlannedRecord:
 def drop_unselected(run: Run, mappings: Sequence[str]) -> None:
     """Close open records that no longer ask; those of a plan only when it was not applied again for long."""
     before = run.now() - PLAN_KEPT
-    released = run.parts.ledger.records.drop_unselected(run.id, mappings, run.now(), before)
+    released = run.services.ledger.records.drop_unselected(run.id, mappings, run.now(), before)
     run.attention += [
         Attention(
             f"{count} record(s) of plan {plan_id} were released: it was not applied for {PLAN_KEPT.days} days",

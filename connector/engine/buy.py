@@ -19,7 +19,7 @@ from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
 from connector.store.mark import REPLACED
-from connector.store.rows import Batch, Full, Settlement
+from connector.store.rows import Batch, BudgetExhausted, Settlement
 
 FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
 WAITS_IN_A_ROW = 10
@@ -40,10 +40,10 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
     most = prices.most_people(run, provider, channel)
     limit = min(most, run.halved.get((provider.name, channel), most))
     try:
-        with run.parts.ledger.journal.reserve(limit) as reserved:
+        with run.services.ledger.journal.reserve(limit) as reserved:
             _take(run, provider, channel, event_id, limit, reserved)
     except (JournalError, OlderCopyError) as error:
-        for name in run.parts.providers:
+        for name in run.services.providers:
             run.stop_buying(name, str(error))
 
 
@@ -51,10 +51,10 @@ def _take(
     run: Run, provider: Provider, channel: Channel, event_id: str | None, limit: int, reserved: Reservation
 ) -> None:
     source, caps, now, began_s = provider.source, run.caps(provider.name), run.now(), run.monotonic()
-    if not run.is_older_copy and run.parts.ledger.restored.state() is not None:
+    if not run.is_older_copy and run.services.ledger.restored.state() is not None:
         raise OlderCopyError(REPLACED)  # another process has noticed it since this run began
-    taken = run.parts.ledger.attempts.take(source, channel, event_id, limit, run.id, run.parts.owner, caps, now)
-    if isinstance(taken, Full):
+    taken = run.services.ledger.attempts.take(source, channel, event_id, limit, run.id, run.services.owner, caps, now)
+    if isinstance(taken, BudgetExhausted):
         for mapping, cap in taken.caps.items():
             run.full[provider.name, channel.value, mapping] = cap.refusal(provider.name, source.prices.of(channel))
     elif taken is not None:
@@ -71,9 +71,9 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         reserved: the answer's place in the journal.
         began_s: the monotonic time before the hold was taken.
     """
-    attempts = run.parts.ledger.attempts
+    attempts = run.services.ledger.attempts
     try:
-        run.parts.ledger.mark.advance(batch.hold, run.parts.ledger.database)
+        run.services.ledger.mark.advance(batch.hold, run.services.ledger.database)
     except (JournalError, OlderCopyError) as error:
         _give_back(run, batch, reserved, str(error), None)
         raise
@@ -87,7 +87,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     except LostAnswerError as error:
         check_at = run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         attempts.lost(batch.attempt_id, check_at, run.now())
-        run.parts.progress.note(f"{error}; the ledger keeps it as unknown")
+        run.services.progress.note(f"{error}; the ledger keeps it as unknown")
     except CreditsError as error:
         _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
         run.stop_buying(provider.name, str(error))
@@ -110,7 +110,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
 
 
 def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, reserved: Reservation) -> None:
-    ledger = run.parts.ledger
+    ledger = run.services.ledger
     check: dict[int, bool] = {}
     gone: dict[int, str] = {}
     back: list[int] = []
@@ -175,7 +175,7 @@ def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong
     if (others or wrong is not None) and unlock_id not in run.relinked:
         # Without another event the person is sent without any: newer contracts allow it.
         run.relinked.add(unlock_id)
-        run.parts.ledger.attempts.set_event(unlock_id, others[0] if others else None)
+        run.services.ledger.attempts.set_event(unlock_id, others[0] if others else None)
         return
     reason = (
         f"{provider.name} sells only by event and lists none for this person"
@@ -190,7 +190,7 @@ def _give_back(
 ) -> None:
     unlock_ids = list(batch.unlocks.values())
     with reserved.kept_on_failure(_named(batch) | {"refused": reason, "wait_s": wait_s, "reread": reread}):
-        run.parts.ledger.attempts.give_back(
+        run.services.ledger.attempts.give_back(
             batch.attempt_id,
             unlock_ids,
             reason,

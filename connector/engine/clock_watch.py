@@ -9,13 +9,13 @@ JUMP_S = 10.0
 
 def correct_times(run: Run) -> None:
     """Move stored times that no rule can have written, and say so."""
-    providers = run.parts.providers
+    providers = run.services.providers
     longest = {name: max(provider.poll_schedule_s) for name, provider in providers.items()}
-    waits = Waits(longest, run.mappings, run.parts.clock.scale)
-    moved = run.parts.ledger.times.correct(run.now(), waits)
+    waits = Waits(longest, run.mappings, run.services.clock.scale)
+    moved = run.services.ledger.times.correct(run.now(), waits)
     if moved:
         text = f"{moved:,} times in the ledger lay further ahead than possible and were corrected: a clock was wrong"
-        run.parts.progress.note(text)
+        run.services.progress.note(text)
         run.attention.append(Attention(text, "check the clocks of the machines that use this ledger"))
 
 
@@ -35,7 +35,9 @@ class ClockWatch:
         if abs(jump_s) < JUMP_S:
             return
         direction = "forward" if jump_s > 0 else "back"
-        self._run.parts.progress.note(f"the clock was set {direction} by {abs(jump_s):.0f} s while the run was at work")
+        self._run.services.progress.note(
+            f"the clock was set {direction} by {abs(jump_s):.0f} s while the run was at work"
+        )
         if jump_s < 0:
             # What it has done itself is not older than the run.
             self._run.started_at = min(self._run.started_at, now - 2 * JUST_BEFORE)

@@ -6,20 +6,20 @@ from datetime import datetime, timedelta
 from connector.core.ages import LATE_EVIDENCE_KEPT
 from connector.core.errors import NotThereError, RefusedError, StopError
 from connector.core.model import Attention, Result, UnlockState
-from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ReadAgain, View, judge
+from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ProviderState, ReadAgain, judge
 from connector.engine.context import Run
 from connector.engine.resolve import still_wanted
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
     EMAIL_TYPE,
     UNREADABLE_WORD,
+    ChannelStatus,
     Item,
     ItemState,
     Provider,
-    Sight,
     TaskReport,
 )
-from connector.store.hints import Hint
+from connector.store.callback_receipts import CallbackReceipt
 from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
 
 STRETCH_AFTER = timedelta(minutes=5)
@@ -29,8 +29,8 @@ GONE = "paid earlier, no longer readable at the vendor"
 
 
 def poll(run: Run, provider: Provider, task: TaskRow) -> None:
-    """Read a task and settle every person it has a last word on."""
-    results = run.parts.ledger.results
+    """Read a task and finalize every person whose result it shows."""
+    results = run.services.ledger.results
     people, given_up = results.people_of(task), results.given_up_in(task)
     too_late = run.now() - task.submitted_at > LATE_EVIDENCE_KEPT
     if not people and (not given_up or too_late):  # all have a result, or none is expected for people given up
@@ -71,7 +71,7 @@ def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
     """The vendor's schedule, its last step repeated, stretched to a minute after five."""
     schedule = provider.poll_schedule_s
     seconds = schedule[min(task.polls + 1, len(schedule) - 1)]
-    if run.now() - task.submitted_at > STRETCH_AFTER * run.parts.clock.scale:
+    if run.now() - task.submitted_at > STRETCH_AFTER * run.services.clock.scale:
         seconds = max(seconds, STRETCHED_POLL_S)
     return run.later(seconds)
 
@@ -103,7 +103,7 @@ def _settlement(provider: Provider, unlock_id: int, item: Item) -> Settlement | 
             return None
 
 
-def _note_words(run: Run, provider: Provider, subject: str, read: Sequence[TaskReport | Item | Sight]) -> None:
+def _note_words(run: Run, provider: Provider, subject: str, read: Sequence[TaskReport | Item | ChannelStatus]) -> None:
     """Keep the unknown states of what was just read, and drop those that it showed before."""
     words = frozenset(one.unknown_word for one in read if one.unknown_word)
     run.unknown_words.pop((provider.name, subject), None)
@@ -143,7 +143,7 @@ def _told(word: str) -> str:
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:
     """404 on a task that was accepted is no leave to buy again."""
-    results = run.parts.ledger.results
+    results = run.services.ledger.results
     if provider.keeps_records:
         reason = f"{provider.name} no longer knows the task"
         results.task_ended(task, unlock_ids, run.now(), reason)
@@ -160,9 +160,9 @@ def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]
 
 def check(run: Run, provider: Provider, row: CheckRow) -> None:
     """Read the vendor's record of a person and do what it means."""
-    results = run.parts.ledger.results
+    results = run.services.ledger.results
     try:
-        sight = provider.read_person(row.person).get(row.channel)
+        status = provider.read_person(row.person).get(row.channel)
     except NotThereError:
         reason = f"{provider.name} no longer knows the person"
         charged = (row.sent and row.state is not UnlockState.PLANNED) or row.resubmitted > 0
@@ -172,18 +172,18 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         results.postpone_check(row, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
-    _note_words(run, provider, f"person {row.id}", [] if sight is None else [sight])
-    view = View.UNREADABLE if sight is None else sight.view
+    _note_words(run, provider, f"person {row.id}", [] if status is None else [status])
+    view = ProviderState.UNREADABLE if status is None else status.view
     verdict = judge(
         row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures, sent=row.sent
     )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
-    if repeats and run.parts.shared and results.is_for_another_run(row, run.id):
+    if repeats and run.services.shared and results.is_for_another_run(row, run.id):
         results.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
         return
     match verdict:
         case Final():
-            value = sight.value if sight is not None and verdict.result is Result.DELIVERED else None
+            value = status.value if status is not None and verdict.result is Result.DELIVERED else None
             run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
@@ -198,15 +198,15 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
             wanted = still_wanted(run, row.id, row.channel)
             results.allow_repeat(row, reason, run.now(), run.id if wanted else "")
-            run.parts.progress.note(reason)
+            run.services.progress.note(reason)
         case AskOperator():
             results.check_again(row, None, running=False, now=run.now())
 
 
-def adopt_hint(run: Run, provider: Provider, hint: Hint) -> None:
-    """A callback named the task of a request whose answer was lost: what counts is the vendor's own word on it."""
+def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> None:
+    """A callback named the task of a request whose answer was lost: adopt it if the provider confirms it."""
     try:
-        confirmed = provider.knows_task(hint.vendor_id, hint.attempt_id, hint.person)
+        confirmed = provider.knows_task(receipt.vendor_id, receipt.attempt_id, receipt.person)
     except NotThereError:
         confirmed = False
     except RefusedError as error:
@@ -217,21 +217,25 @@ def adopt_hint(run: Run, provider: Provider, hint: Hint) -> None:
         return
     if confirmed:
         now = run.now()
-        run.parts.ledger.attempts.accept(hint.attempt_id, hint.vendor_id, now, {}, {}, [], now)
-        run.parts.progress.note(f"a callback of {provider.name} brought back a lost request")
-    run.parts.ledger.hints.done(hint, used=confirmed)
+        run.services.ledger.attempts.accept(receipt.attempt_id, receipt.vendor_id, now, {}, {}, [], now)
+        run.services.progress.note(f"a callback of {provider.name} brought back a lost request")
+    run.services.ledger.callback_receipts.done(receipt, used=confirmed)
 
 
 def reread(run: Run, provider: Provider, row: RereadRow) -> None:
     """Read a value that was paid for earlier and erased since; free."""
-    ledger = run.parts.ledger
+    ledger = run.services.ledger
     value: str | None = None
     try:
         if provider.keeps_records:
-            sight = provider.read_person(row.person).get(row.channel)
-            if sight is None or sight.view in {View.RUNNING, View.UNREADABLE, View.NOT_BOUGHT}:
+            status = provider.read_person(row.person).get(row.channel)
+            if status is None or status.view in {
+                ProviderState.RUNNING,
+                ProviderState.UNREADABLE,
+                ProviderState.NOT_BOUGHT,
+            }:
                 return  # the record lags, or speaks of somebody else: it is read again by the next run
-            value = sight.value
+            value = status.value
         elif row.vendor_task_id is not None:
             item = provider.read_task(row.channel, row.vendor_task_id, [row.person]).items.get(row.person)
             value = item.value if item is not None else None

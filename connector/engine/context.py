@@ -1,4 +1,4 @@
-"""What every stage works with: the parts of the application, and what this run has learnt so far."""
+"""What every stage works with: the services, and what this run has learnt so far."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +52,7 @@ class Silent:
         """Nothing."""
 
 
-class Patience(Enum):
+class WaitPolicy(Enum):
     """How long a run may go on waiting for vendors."""
 
     FULL = "as long as the operator allows"
@@ -60,9 +60,9 @@ class Patience(Enum):
     NONE = "the process is to stop: buy no more, write what is there"
 
 
-def full_patience() -> Patience:
+def full_patience() -> WaitPolicy:
     """Of runs that nobody waits for."""
-    return Patience.FULL
+    return WaitPolicy.FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class AccountLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The application, joined.
+class Services:
+    """The services that a run uses.
 
     Attributes:
         owner: who sends requests: this process.
@@ -97,7 +97,7 @@ class Parts:
     undo_days: int = 30
     workers: int = 4
     shared: bool = False
-    patience: Callable[[], Patience] = full_patience
+    wait_policy: Callable[[], WaitPolicy] = full_patience
     usage_before: Usage = field(default_factory=Usage)
     progress: Progress = field(default_factory=Silent)
 
@@ -152,7 +152,7 @@ class Run:
         began_s: the monotonic time at which this process began with it.
     """
 
-    parts: Parts
+    services: Services
     id: str
     mappings: Mapping[str, MappingFile]
     started_at: datetime
@@ -207,35 +207,35 @@ class Run:
 
     def collection_size(self, object_name: str) -> int:
         """How many records of an object one update may carry in this run."""
-        return self.smaller.get(object_name, self.parts.crm.write_size)
+        return self.smaller.get(object_name, self.services.crm.write_size)
 
     def now(self) -> datetime:
         """The run's time."""
-        return self.parts.clock.now()
+        return self.services.clock.now()
 
     def monotonic(self) -> float:
         """Seconds of a clock that never jumps, for deadlines and fences of this process."""
-        return self.parts.clock.monotonic()
+        return self.services.clock.monotonic()
 
     def later(self, seconds: float) -> datetime:
         """A time after a scaled wait."""
-        return self.parts.clock.later(seconds)
+        return self.services.clock.later(seconds)
 
     def settle(self, settlements: Iterable[Settlement]) -> list[int]:
         """Make results final, and remember to tell the records that want them."""
-        ids = self.parts.ledger.results.settle(settlements, self.now())
+        ids = self.services.ledger.results.settle(settlements, self.now())
         self.settled.extend(ids)
         return ids
 
     def improve(self, unlock_id: int, value: str, *, charged: bool) -> None:
         """Evidence that cost nothing shows a value where none was found before: the records that wait may have it."""
-        if self.parts.ledger.results.improve(unlock_id, value, self.now(), charged=charged):
+        if self.services.ledger.results.improve(unlock_id, value, self.now(), charged=charged):
             self.settled.append(unlock_id)
 
     @property
     def asked_providers(self) -> set[str]:
         """The providers that the run's mappings ask, and those that are still at work on what was bought earlier."""
-        return self.mapped_providers | (self.still_at_work & self.parts.providers.keys())
+        return self.mapped_providers | (self.still_at_work & self.services.providers.keys())
 
     @property
     def mapped_providers(self) -> set[str]:
@@ -244,19 +244,19 @@ class Run:
 
     def alone(self, provider: Provider) -> AbstractContextManager[None]:
         """Ask a vendor that wants one request at a time, while no run beside this one does."""
-        if provider.parallel > 1 or not self.parts.shared:
+        if provider.parallel > 1 or not self.services.shared:
             return nullcontext()
         source = provider.source
-        return self.parts.ledger.locks.alone(f"{source.name}/{source.account}", ALONE_S)
+        return self.services.ledger.locks.alone(f"{source.name}/{source.account}", ALONE_S)
 
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""
-        seal = self.parts.ledger.seal
-        return Planner(mapping, self.parts.sources, self.now(), seal.matches, is_older_copy=self.is_older_copy)
+        seal = self.services.ledger.seal
+        return Planner(mapping, self.services.sources, self.now(), seal.matches, is_older_copy=self.is_older_copy)
 
     def caps(self, provider: str) -> CapRules:
         """Every limit that applies to purchases from this provider in this run."""
-        limits = self.parts.limits.get(provider, AccountLimits())
+        limits = self.services.limits.get(provider, AccountLimits())
         return CapRules(
             run={
                 n: m.limits.max_credits[provider] * self.requests
@@ -294,7 +294,7 @@ class Run:
     def unreachable(self, provider: str, error: UnreachableError) -> None:
         """Count the time without a connection; after half a minute the provider is down for this run."""
         since = self.unreachable_since.setdefault(provider, self.monotonic())
-        if self.monotonic() - since >= DOWN_AFTER_S * self.parts.clock.scale:
+        if self.monotonic() - since >= DOWN_AFTER_S * self.services.clock.scale:
             self.stop(provider, str(error))
 
     def reachable(self, provider: str) -> None:

@@ -31,7 +31,7 @@ from connector.store.attempts import EventPlan
 from connector.store.credits import CapRules
 from connector.store.journal import Reservation
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, Full
+from connector.store.rows import Batch, BudgetExhausted
 
 COMMAND = "events unlock"
 MAPPING = "events"  # under which name its entries stand
@@ -114,7 +114,7 @@ class EventBuyer:
         taken = self.ledger.attempts.take(
             run.source, Channel.EVENT, None, 1, run.id, self.owner, rules, self.clock.now()
         )
-        if isinstance(taken, Full):
+        if isinstance(taken, BudgetExhausted):
             price = run.source.prices.of(Channel.EVENT)
             run.stopped += [cap.refusal(run.source.name, price) for cap in taken.caps.values()]
             return None

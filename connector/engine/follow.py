@@ -13,7 +13,7 @@ from connector.core.person import person_of
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.outcome import NEXT_RUN, call_attention, channel_result
-from connector.store.records import Finish, UnlockWord
+from connector.store.records import Finish, PurchaseView
 from connector.store.rows import RecordRow, chunks
 
 PAID_IS_KNOWN = "the purchase stays known: any other record of the person gets its value"
@@ -49,7 +49,7 @@ class Moves:
     """The new places of records, by their ids in the ledger, and what their purchases say."""
 
     places: Mapping[int, NewPlace] = field(default_factory=dict)
-    words: Mapping[int, UnlockWord] = field(default_factory=dict)
+    words: Mapping[int, PurchaseView] = field(default_factory=dict)
 
 
 def find_places(run: Run, moved: Sequence[tuple[RecordRow, CrmRecord]], hops: int = MOST_HOPS) -> dict[int, NewPlace]:
@@ -83,8 +83,8 @@ def _moved_on(run: Run, rows: Sequence[RecordRow], places: dict[int, NewPlace], 
     for name in run.mappings:
         ids = {p.crm_id for p in places.values() if p.mapping is None and p.covering[:1] == (name,)}
         mapping = run.mappings[name]
-        for part in chunks(sorted(ids), run.parts.crm.read_size):
-            there = run.parts.crm.read(mapping.object, part, sorted(mapping.read_fields()))
+        for part in chunks(sorted(ids), run.services.crm.read_size):
+            there = run.services.crm.read(mapping.object, part, sorted(mapping.read_fields()))
             for row in rows:
                 place = places.get(row.id)
                 if place is None or place.crm_id not in there or place.mapping is not None or not place.covering:
@@ -106,8 +106,8 @@ def _accepted(run: Run, mapping: MappingFile, ids: Sequence[str]) -> dict[str, C
     where = (mapping.select.where,) if mapping.select.where else ()
     fields = tuple(sorted(mapping.read_fields()))
     found: dict[str, CrmRecord] = {}
-    for part in chunks(ids, run.parts.crm.read_size):
-        for page in run.parts.crm.select(Selection(mapping.object, fields, where=where, ids=tuple(part))):
+    for part in chunks(ids, run.services.crm.read_size):
+        for page in run.services.crm.select(Selection(mapping.object, fields, where=where, ids=tuple(part))):
             found |= {record.id: record for record in page}
     return found
 
@@ -125,7 +125,7 @@ def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
         reason = f"{now}, which the condition of mapping {names} excludes; what was paid for is kept and not written"
         return _kept(run, row, reason, moves.words)
     asks_itself = _asks_itself(row, place.record, place.mapping)
-    if not run.parts.ledger.records.move(row.id, place.mapping.name, place.object, place.crm_id):
+    if not run.services.ledger.records.move(row.id, place.mapping.name, place.object, place.crm_id):
         return _closed(run, row, f"{now}, which is being enriched itself")
     if asks_itself:
         reason = f"{now}, which is flagged itself; the next run takes it up"
@@ -149,7 +149,7 @@ def _shares_identifier(row: RecordRow, person: Person) -> bool:
     return by_link or person.personnel_id in ids
 
 
-def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, UnlockWord]) -> Finish:
+def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseView]) -> Finish:
     """No mapping takes the record over: values are parked, what is under way is waited for, the rest is skipped."""
     found: dict[int, tuple[Outcome, str]] = {}
     parked: dict[int, str] = {}

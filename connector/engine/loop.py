@@ -1,4 +1,4 @@
-"""The middle of a run: keep every provider's lane busy until nothing is left that this run waits for.
+"""The middle of a run: keep every provider's pool busy until nothing is left that this run waits for.
 
 The loop decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory (groups
 to buy from, names to look up) is read again from there whenever something may have changed it.
@@ -12,45 +12,45 @@ from connector.core.errors import LockedError, NotThereError, RefusedError, Stop
 from connector.core.model import Channel, UnlockState
 from connector.engine import buy, collect, prices, resolve, write
 from connector.engine.clock_watch import ClockWatch
-from connector.engine.context import Patience, Run
+from connector.engine.context import Run, WaitPolicy
 from connector.engine.guards import stop_without_value
-from connector.engine.lanes import Lane, Work, wait_any
+from connector.engine.worker_pool import Work, WorkerPool, wait_any
 from connector.providers.interface import Provider
 from connector.store.rows import RereadRow
 
 WRITE_AT = 2000  # finished wants that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
-JOIN_S = 15.0  # how long a batch that is not full waits for people who may still join it
-GLANCE_S = 1.0
+JOIN_S = 15.0  # how long a batch that is not full waits for more people
+POLL_INTERVAL_S = 1.0
 SHORT_PATIENCE_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
 STOPPING = "the connector is being stopped; the next run goes on"
 CHECK_EVERY_S = 5.0
 CLAIM_S = 60.0  # where several processes look, nobody else does for so long: then whoever took it is dead
 TROUBLES_IN_A_ROW = 3
-Piece = tuple[str, Work]
+WorkItem = tuple[str, Work]
 
 
-class _Agenda:
+class _WorkSource:
     """What one provider may do next.
 
     Args:
         helps: only what any process may take: purchases, due tasks and people.
     """
 
-    def __init__(self, run: Run, provider: Provider, lane: Lane, *, helps: bool = False) -> None:
-        self._helps = helps
+    def __init__(self, run: Run, provider: Provider, pool: WorkerPool, *, is_helper: bool = False) -> None:
+        self._is_helper = is_helper
         self._run = run
         self._provider = provider
-        self.lane = lane
+        self.pool = pool
         self._groups: list[tuple[Channel, str | None, int]] = []
         self._names: dict[str, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_ahead = 0  # people read before their purchase since the groups were read
         self._read_once: set[int] = set()
-        self._asked_about: set[int] = set()  # hints
+        self._asked_about: set[int] = set()  # callback receipts
         # Older tasks only become fewer while a run is at work, and most runs have none.
-        self._older = run.parts.ledger.results.has_older_tasks(provider.source, run.started_at)
+        self._older = run.services.ledger.results.has_older_tasks(provider.source, run.started_at)
         self.refresh()
 
     @property
@@ -60,31 +60,31 @@ class _Agenda:
 
     def refresh(self) -> None:
         """Read anew what is planned, what must be looked up, and which values must be read once more."""
-        ledger = self._run.parts.ledger
+        ledger = self._run.services.ledger
         self._read_ahead = 0
         full = self._run.full_pairs(self.name)
         self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
-        if self._helps:
+        if self._is_helper:
             return
         due = ledger.results.due_rereads(self._provider.source, self._run.id)
         self._rereads = [row for row in due if row.id not in self._read_once]
         if self._provider.source.looks_up_linkedin:
-            busy = self.lane.keys
+            busy = self.pool.keys
             found = resolve.pending_by_name(self._run, self.name)
             self._names = {name: rows for name, rows in found.items() if f"look up {name}" not in busy}
 
-    def next(self, *, partial: bool) -> Piece | None:
-        """The next piece of work, or None; purchases first, for the vendor's work takes longest.
+    def next(self, *, partial: bool) -> WorkItem | None:
+        """The next work item, or None; purchases first, for the vendor's work takes longest.
 
         Args:
             partial: a batch that is not full may leave.
         """
         if self.name in self._run.stopped:
             return None
-        return next(iter(self._pieces(partial=partial)), None)
+        return next(iter(self._items(partial=partial)), None)
 
-    def _pieces(self, *, partial: bool) -> Iterator[Piece]:
-        busy = self.lane.keys
+    def _items(self, *, partial: bool) -> Iterator[WorkItem]:
+        busy = self.pool.keys
         yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
         if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
@@ -92,12 +92,12 @@ class _Agenda:
         yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
-        yield from self._hints(busy)  # last, for others may send them too
+        yield from self._receipts(busy)  # last, for others may send them too
 
     def _looking_up(self, busy: set[str]) -> bool:
         return bool(self._names) or any(key.startswith("look up ") for key in busy)
 
-    def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[Piece]:
+    def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
         if any(key.startswith("buy ") for key in busy):  # one at a time: the next one sees what this one has taken
             return
         for index, (channel, event_id, size) in enumerate(self._groups):
@@ -113,34 +113,34 @@ class _Agenda:
             yield f"buy {channel} {event_id}", functools.partial(buy.buy, self._run, self._provider, channel, event_id)
             return
 
-    def _lookup(self) -> Iterator[Piece]:
+    def _lookup(self) -> Iterator[WorkItem]:
         for name in list(self._names):
             pending = self._names.pop(name)
             yield f"look up {name}", functools.partial(resolve.look_up, self._run, self._provider, name, pending)
 
-    def _poll(self, busy: set[str], *, older: bool) -> Iterator[Piece]:
+    def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
         """Tasks that are due; those of earlier runs get one look each."""
-        run, results = self._run, self._run.parts.ledger.results
+        run, results = self._run, self._run.services.ledger.results
         if older and not self._older:
             return
         looked = run.looked if older else ()  # a corrected clock can turn an older task into one of this run
         for task in results.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
             key = f"poll {task.id}"
-            if key in busy or (run.parts.shared and not results.claim_task(task, run.later(CLAIM_S))):
+            if key in busy or (run.services.shared and not results.claim_task(task, run.later(CLAIM_S))):
                 continue
             if older:
                 run.looked.add(task.id)
             yield key, functools.partial(collect.poll, run, self._provider, task)
 
-    def _check(self, busy: set[str]) -> Iterator[Piece]:
+    def _check(self, busy: set[str]) -> Iterator[WorkItem]:
         if not self._provider.keeps_records:
             return
-        run, results = self._run, self._run.parts.ledger.results
+        run, results = self._run, self._run.services.ledger.results
         for row in results.due_checks(self._provider.source, run.now()):
             key = f"check {row.id}"
             if row.state is UnlockState.PLANNED and not self._is_affordable(row.channel):
                 continue
-            if key not in busy and (not run.parts.shared or results.claim_check(row, run.later(CLAIM_S))):
+            if key not in busy and (not run.services.shared or results.claim_check(row, run.later(CLAIM_S))):
                 self._read_ahead += row.state is UnlockState.PLANNED
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
@@ -154,17 +154,17 @@ class _Agenda:
         ready = sum(size for one, _, size in self._groups if one is channel) + self._read_ahead
         return ready < self._provider.batch_size(channel)
 
-    def _hints(self, busy: set[str]) -> Iterator[Piece]:
+    def _receipts(self, busy: set[str]) -> Iterator[WorkItem]:
         """Callbacks about requests whose own answer was lost; they get no more time than the run has."""
         if not self._provider.calls_back or self._run.out_of_time:
             return
-        for hint in self._run.parts.ledger.hints.waiting(self._provider.source):
-            key = f"hint {hint.id}"
-            if key not in busy and hint.id not in self._asked_about:
-                self._asked_about.add(hint.id)  # once a run
-                yield key, functools.partial(collect.adopt_hint, self._run, self._provider, hint)
+        for receipt in self._run.services.ledger.callback_receipts.waiting(self._provider.source):
+            key = f"hint {receipt.id}"
+            if key not in busy and receipt.id not in self._asked_about:
+                self._asked_about.add(receipt.id)  # once a run
+                yield key, functools.partial(collect.adopt_receipt, self._run, self._provider, receipt)
 
-    def _reread(self, busy: set[str]) -> Iterator[Piece]:
+    def _reread(self, busy: set[str]) -> Iterator[WorkItem]:
         while self._rereads:
             row = self._rereads.pop(0)  # once: whether it is still wanted is read from the ledger again
             key = f"read again {row.id}"
@@ -173,7 +173,7 @@ class _Agenda:
                 yield key, functools.partial(collect.reread, self._run, self._provider, row)
 
     def guarded(self, work: Work) -> None:
-        """A vendor's trouble ends its own lane at most, never the run."""
+        """Run a work item; a provider's errors stop that provider at most, never the run."""
         try:
             with self._run.alone(self._provider):
                 work()
@@ -196,70 +196,70 @@ class Loop:
         until_s: the monotonic time until which it waits for vendors; by default as long as one run may, from now.
     """
 
-    helps = False
+    is_helper = False
 
     def __init__(self, run: Run, until_s: float | None = None) -> None:
         self._run = run
-        parts = run.parts
-        self._agendas = [
-            _Agenda(
+        services = run.services
+        self._work_sources = [
+            _WorkSource(
                 run,
                 provider,
-                Lane(name, 0 if parts.workers <= 1 else min(provider.parallel, parts.workers)),
-                helps=self.helps,
+                WorkerPool(name, 0 if services.workers <= 1 else min(provider.parallel, services.workers)),
+                is_helper=self.is_helper,
             )
-            for name, provider in parts.providers.items()
-            if name in run.asked_providers and not (self.helps and provider.parallel == 1)
+            for name, provider in services.providers.items()
+            if name in run.asked_providers and not (self.is_helper and provider.parallel == 1)
         ]
         self._looked_s = self._checked_s = self._changed_s = run.monotonic()
-        self._until_s = self._looked_s + parts.wait_s * parts.clock.scale if until_s is None else until_s
+        self._until_s = self._looked_s + services.wait_s * services.clock.scale if until_s is None else until_s
         self._clock_watch = ClockWatch(run)
         self._ready = 0
         self._ready_since_s: float | None = None
 
     def work(self) -> None:
-        """Keep the lanes busy."""
-        wants = self._run.parts.ledger.records.open_wants(self._run.id)
-        self._run.parts.progress.stage("Asking the vendors", wants)
+        """Keep the pools busy."""
+        wants = self._run.services.ledger.records.open_wants(self._run.id)
+        self._run.services.progress.stage("Asking the vendors", wants)
         self._advance(everything=True)
         try:
             while self._turn():
                 pass
         finally:
-            for agenda in self._agendas:
-                agenda.lane.close()
-            for agenda in self._agendas:
-                agenda.lane.reap()
+            for source in self._work_sources:
+                source.pool.close()
+            for source in self._work_sources:
+                source.pool.collect_finished()
 
     def _turn(self) -> bool:
         """One round; False when the run may go on to its last writes."""
         self._mind_the_time()
-        finished = sum(agenda.lane.reap() for agenda in self._agendas) > 0
-        started = sum(self._fill(agenda) for agenda in self._agendas) > 0
+        finished = sum(source.pool.collect_finished() for source in self._work_sources) > 0
+        started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
-            self._advance(everything=self._run.parts.shared and self._is_past(self._looked_s, JOIN_S))
+            self._advance(everything=self._run.services.shared and self._is_past(self._looked_s, JOIN_S))
             if not started:
                 self._refresh()
             return True
         if self._busy():
-            wait_any([agenda.lane for agenda in self._agendas], GLANCE_S)
+            wait_any([source.pool for source in self._work_sources], POLL_INTERVAL_S)
             return True
         if self._advance(everything=True) and not self._run.out_of_time:
             return True
         self._refresh()
-        if sum(self._fill(agenda) for agenda in self._agendas) > 0:
+        if sum(self._fill(source) for source in self._work_sources) > 0:
             return True
         return self._wait()
 
     def _mind_the_time(self) -> None:
         self._still_ours()
         self._clock_watch.check()
-        run, patience = self._run, self._run.parts.patience()
-        if patience is Patience.NONE:
-            for agenda in self._agendas:
-                run.stop_buying(agenda.name, STOPPING)
-        hurried = patience is Patience.SHORT and self._is_past(run.began_s, SHORT_PATIENCE_S)
-        if hurried or patience is Patience.NONE:
+        run, wait_policy = self._run, self._run.services.wait_policy()
+        if wait_policy is WaitPolicy.NONE:
+            for source in self._work_sources:
+                run.stop_buying(source.name, STOPPING)
+        hurried = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_PATIENCE_S)
+        if hurried or wait_policy is WaitPolicy.NONE:
             self._until_s = min(self._until_s, run.monotonic())
         self._watch_the_deadline()
 
@@ -274,35 +274,35 @@ class Loop:
             LockedError: it has.
         """
         run = self._run
-        if run.parts.shared and self._is_past(self._checked_s, CHECK_EVERY_S):
+        if run.services.shared and self._is_past(self._checked_s, CHECK_EVERY_S):
             self._checked_s = run.monotonic()
-            if not run.parts.ledger.runs.is_running(run.id):
+            if not run.services.ledger.runs.is_running(run.id):
                 raise LockedError("another process has taken this run over")
 
-    def _fill(self, agenda: _Agenda) -> bool:
+    def _fill(self, source: _WorkSource) -> bool:
         started = False
-        partial = self._may_leave_partly_filled(agenda)
-        while agenda.lane.free:
+        partial = self._may_leave_partly_filled(source)
+        while source.pool.free:
             self._watch_the_deadline()
-            piece = agenda.next(partial=partial)
+            piece = source.next(partial=partial)
             if piece is None:
                 break
             key, work = piece
-            agenda.lane.start(key, functools.partial(agenda.guarded, work))
+            source.pool.start(key, functools.partial(source.guarded, work))
             started = True
         return started
 
-    def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
+    def _may_leave_partly_filled(self, source: _WorkSource) -> bool:
         """Another source's answers may still bring people to this one: wait for them, but not for long."""
-        others = any(other.lane.keys for other in self._agendas if other is not agenda)
+        others = any(other.pool.keys for other in self._work_sources if other is not source)
         return not others or self._is_past(self._changed_s, JOIN_S)
 
     def _busy(self) -> bool:
-        return any(agenda.lane.keys for agenda in self._agendas)
+        return any(source.pool.keys for source in self._work_sources)
 
     def _refresh(self) -> None:
-        for agenda in self._agendas:
-            agenda.refresh()
+        for source in self._work_sources:
+            source.refresh()
 
     def _advance(self, *, everything: bool) -> bool:
         """Tell records of settled unlocks, and write when that is worth a call; whether anything moved."""
@@ -328,31 +328,31 @@ class Loop:
     def _wait(self) -> bool:
         """Sleep until something is due; False when nothing is, or the patience is over."""
         run, now = self._run, self._run.now()
-        live = [agenda.name for agenda in self._agendas if agenda.name not in run.stopped]
+        live = [source.name for source in self._work_sources if source.name not in run.stopped]
         left_s = self._until_s - run.monotonic()
-        due = run.parts.ledger.results.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
+        due = run.services.ledger.results.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
         if due is None or left_s <= 0:
             return False
         due_s = (due - now).total_seconds()
         if self._ready_since_s is not None:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
-        run.parts.clock.explain(due_s, f"{' and '.join(live)} still work on purchases of this run")
-        run.parts.clock.pause(timedelta(seconds=max(self._nap(due_s), 0.001)))
+        run.services.clock.explain(due_s, f"{' and '.join(live)} still work on purchases of this run")
+        run.services.clock.pause(timedelta(seconds=max(self._nap(due_s), 0.001)))
         return True
 
     def _nap(self, due_s: float) -> float:
         """Beside other runs, others may settle what we wait for, and callbacks come: look up every moment."""
-        return min(due_s, GLANCE_S if self._run.parts.shared else WRITE_AFTER_S * 1000)
+        return min(due_s, POLL_INTERVAL_S if self._run.services.shared else WRITE_AFTER_S * 1000)
 
     def _is_past(self, since_s: float, wait_s: float) -> bool:
         """Whether so many seconds, to be scaled, have passed since a monotonic time."""
         return self._run.monotonic() >= since_s + self._scaled(wait_s)
 
     def _scaled(self, seconds: float) -> float:
-        return seconds * self._run.parts.clock.scale
+        return seconds * self._run.services.clock.scale
 
 
-class Assistance(Loop):
+class HelperRun(Loop):
     """Helps another process with its run: buys what it has planned and reads what is due, but plans and writes nothing.
 
     Everything it takes is claimed in the ledger, and everything it learns is found there by the run's own process. A
@@ -363,7 +363,7 @@ class Assistance(Loop):
         stopping: whether this process is to stop.
     """
 
-    helps = True
+    is_helper = True
 
     def __init__(self, run: Run, stopping: Callable[[], bool]) -> None:
         super().__init__(run)
@@ -373,23 +373,25 @@ class Assistance(Loop):
         """Help until the run has ended, or this process is to stop."""
         try:
             while self._is_led() and not self._stopping():
-                busy = sum(agenda.lane.reap() for agenda in self._agendas) + sum(map(self._fill, self._agendas))
+                busy = sum(source.pool.collect_finished() for source in self._work_sources) + sum(
+                    map(self._fill, self._work_sources)
+                )
                 self._run.settled.clear()
                 if not busy:
                     self._refresh()
-                    self._run.parts.clock.pause(timedelta(seconds=GLANCE_S))
+                    self._run.services.clock.pause(timedelta(seconds=POLL_INTERVAL_S))
         finally:
-            for agenda in self._agendas:
-                agenda.lane.close()
-            for agenda in self._agendas:
-                agenda.lane.reap()
+            for source in self._work_sources:
+                source.pool.close()
+            for source in self._work_sources:
+                source.pool.collect_finished()
 
     def _is_led(self) -> bool:
         """Whether the run goes on, and whoever leads it is alive."""
-        ledger = self._run.parts.ledger
+        ledger = self._run.services.ledger
         return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_driven, self._run.mappings))
 
-    def _may_leave_partly_filled(self, agenda: _Agenda) -> bool:
+    def _may_leave_partly_filled(self, source: _WorkSource) -> bool:
         """Whether a batch is as full as it will be, only the run's own process knows."""
-        del agenda
+        del source
         return False

@@ -28,7 +28,7 @@ CLOCKS_DIFFER = timedelta(minutes=10)  # a stamp so much newer than the last run
 
 def notice(run: Run) -> None:
     """Look at the mark, and hold back what an older copy must not buy."""
-    if detect(run.parts.ledger, run.now()):
+    if detect(run.services.ledger, run.now()):
         _report(run, BY_MARK)
     follow(run)
 
@@ -44,15 +44,15 @@ def detect(ledger: Ledger, now: datetime) -> bool:
 
 def follow(run: Run) -> None:
     """Hold back what an older copy must not buy, where it was noticed earlier."""
-    state = run.parts.ledger.restored.state()
+    state = run.services.ledger.restored.state()
     if state is not None:
         hold_back(run, state.trusted)
-        run.parts.ledger.restored.read_planned(run.read_first, run.now())
+        run.services.ledger.restored.read_planned(run.read_first, run.now())
 
 
 def follow_forecast(run: Run) -> None:
     """Hold back in a forecast what a run would hold back; without any effect."""
-    ledger = run.parts.ledger
+    ledger = run.services.ledger
     state = ledger.restored.state()
     if state is not None or ledger.mark.is_missing_in(ledger.database):
         hold_back(run, state.trusted if state is not None else frozenset())
@@ -70,16 +70,16 @@ def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> N
     newest = max(stamps, default=last)
     if newest <= last + CLOCKS_DIFFER:
         return
-    latest = run.parts.ledger.restored.last_write()  # another run of this ledger may have written it meanwhile
+    latest = run.services.ledger.restored.last_write()  # another run of this ledger may have written it meanwhile
     if latest is None or newest > latest + CLOCKS_DIFFER:
         _begin_by_stamp(run)
         follow(run)
 
 
 def _begin_by_stamp(run: Run) -> None:
-    ledger, credits_ = run.parts.ledger, run.parts.ledger.credits
+    ledger, credits_ = run.services.ledger, run.services.ledger.credits
     unseen = [
-        _unseen(ledger, run.parts.providers[name].source, run.id, balances["before"], run.now())
+        _unseen(ledger, run.services.providers[name].source, run.id, balances["before"], run.now())
         for name, balances in run.balances.items()
     ]
     ledger.restored.begin(Restored(run.now(), BY_STAMP), unseen, run.now())
@@ -91,7 +91,7 @@ def _begin_by_stamp(run: Run) -> None:
 
 def _report(run: Run, sign: str) -> None:
     text = f"this ledger is an older copy, such as a restored backup: {sign}. {CONSEQUENCE}"
-    run.parts.progress.note(text)
+    run.services.progress.note(text)
     next_step = f"use the newest ledger if you still have it; to buy from this one without reading first: {TRUST}"
     run.attention.append(Attention(text, next_step))
 
@@ -122,7 +122,7 @@ def _unseen(ledger: Ledger, source: Source, run_id: str, balance: int, now: date
 def hold_back(run: Run, trusted: AbstractSet[str]) -> None:
     """Read people first where a vendor keeps records of them; buy nothing where none does."""
     run.is_older_copy = True
-    providers = {name: one for name, one in run.parts.providers.items() if name not in trusted}
+    providers = {name: one for name, one in run.services.providers.items() if name not in trusted}
     run.read_first = frozenset(name for name, provider in providers.items() if provider.keeps_records)
     for name in sorted(providers.keys() - run.read_first):
         reason = (

@@ -1,4 +1,4 @@
-"""What each record has come to: from the ledger's words to the write stage, and from Salesforce's answers back."""
+"""Computes each record's outcome: from its purchases before the write, and from the CRM's answers after it."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from connector.core.person import names_same, person_of
 from connector.core.writeback import ChannelResult, Write, reason_of
 from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.engine.context import Run
-from connector.store.records import Finish, UnlockWord
+from connector.store.records import Finish, PurchaseView
 from connector.store.rows import RecordRow, WantRow
 
 WHOLE_ROW = "|row"  # ends a parked version of a record of which nothing could be written
@@ -70,7 +70,7 @@ def renamed(run: Run, row: RecordRow) -> Finish:
 
 
 def channel_results(
-    run: Run, row: RecordRow, record: CrmRecord, words: Mapping[int, UnlockWord]
+    run: Run, row: RecordRow, record: CrmRecord, words: Mapping[int, PurchaseView]
 ) -> list[ChannelResult]:
     """What each want of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
     results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
@@ -79,7 +79,7 @@ def channel_results(
         return results
     if row.chosen and row.plan_id in run.live_plans:
         return results  # it never had a flag, and its plan goes on with it
-    # Where the status says "in progress" by our own word, that word must not stay.
+    # Where this ledger wrote "in progress" to the status, that must not stay.
     let_go = {
         r.channel: ChannelResult(r.channel, Outcome.SKIPPED, NOT_ASKED, keep_status=not row.in_progress)
         for r in results
@@ -98,7 +98,7 @@ def withhold(results: Sequence[ChannelResult], withheld: Mapping[Channel, str]) 
     ]
 
 
-def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | None) -> ChannelResult:
+def channel_result(run: Run, mapping: str, want: WantRow, word: PurchaseView | None) -> ChannelResult:
     """What one want has come to.
 
     Args:
@@ -120,7 +120,7 @@ def channel_result(run: Run, mapping: str, want: WantRow, word: UnlockWord | Non
     return _unfinished(run, mapping, want, word)
 
 
-def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> ChannelResult:
+def _unfinished(run: Run, mapping: str, want: WantRow, word: PurchaseView) -> ChannelResult:
     if word.state is UnlockState.PLANNED:
         full = run.full.get((word.provider, want.channel.value, mapping))
         reason = run.why_closed(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
@@ -133,8 +133,8 @@ def _unfinished(run: Run, mapping: str, want: WantRow, word: UnlockWord) -> Chan
 
 def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
     """Changes when the mapping's meaning does, or the length of a field that receives a value."""
-    room = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
-    return hashlib.sha256(f"{mapping.digest()}{room}".encode()).hexdigest()[:16]
+    remaining_budget = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
+    return hashlib.sha256(f"{mapping.digest()}{remaining_budget}".encode()).hexdigest()[:16]
 
 
 def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
@@ -142,7 +142,7 @@ def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:
 
     Every day, because nobody tells when a validation rule or a permission was corrected.
     """
-    lengths = run.parts.crm.describe(mapping.object).lengths()
+    lengths = run.services.crm.describe(mapping.object).lengths()
     return f"{record.version}|{digest(mapping, lengths)}|{run.now():%Y-%m-%d}"
 
 
@@ -229,7 +229,7 @@ def _parked_wants(row: RecordRow, write: Write) -> dict[int, str]:
 
 
 def _in_progress(row: RecordRow, write: Write) -> bool:
-    """Whether the record now shows our word for work in progress."""
+    """Whether the record's status now says "in progress", written by this ledger."""
     waits = any(outcome is Outcome.WAITING for outcome, _ in write.outcomes.values())
     return waits or (row.in_progress and not write.closes)
 

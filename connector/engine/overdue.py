@@ -46,7 +46,7 @@ def in_words(found: Overdue) -> Attention:
 
 def end_parked(run: Run) -> None:
     """Erase parked values whose end was announced by an earlier run; announce the end of those that are old enough."""
-    overdue, days = run.parts.ledger.overdue, run.parts.undo_days
+    overdue, days = run.services.ledger.overdue, run.services.undo_days
     reason = f"paid for, but it could not be written within {days + PARKED_NOTICE.days} days; the value was erased"
     for value in overdue.erase_parked(run.now(), reason):
         run.attention.append(
@@ -70,7 +70,7 @@ def end_parked(run: Run) -> None:
 
 def tidy_requests(run: Run) -> None:
     """Give up requested records that no run could serve in time, with a report."""
-    given_up = run.parts.ledger.inbox.purge(run.now())
+    given_up = run.services.ledger.inbox.purge(run.now())
     if given_up:
         run.attention.append(
             Attention(
@@ -81,4 +81,4 @@ def tidy_requests(run: Run) -> None:
 
 def still_waiting(run: Run, now: datetime) -> list[Attention]:
     """What still waits at the end of a run; parked values have entries of their own records."""
-    return [in_words(one) for one in run.parts.ledger.overdue.all(now) if one.what is not Waiting.PARKED]
+    return [in_words(one) for one in run.services.ledger.overdue.all(now) if one.what is not Waiting.PARKED]

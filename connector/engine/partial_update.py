@@ -13,10 +13,10 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel, CrmRecord
 from connector.core.writeback import Write
 from connector.crm.interface import ErrorClass, Rejection, RowError
-from connector.engine import crowding, outcome, put
+from connector.engine import crowding, outcome, send
 from connector.engine.context import Run
 from connector.engine.outcome import Refused
-from connector.engine.put import Decided
+from connector.engine.send import Decided
 from connector.store.rows import RecordRow
 
 ROUNDS = 12  # each names at least one further field; a mapping writes fewer
@@ -225,7 +225,7 @@ def _may_be_anothers(run: Run, mapping: MappingFile, answer: Rejection | Write |
 def _send_once(
     run: Run, mapping: MappingFile, part: Sequence[_Row], takes: Callable[[_Row, str], bool], *, is_search: bool
 ) -> dict[int, Rejection | Write | None]:
-    reading = put.read(run, mapping, [row.row for row in part])
+    reading = send.read(run, mapping, [row.row for row in part])
     answers: dict[int, Rejection | Write | None] = {}
     sent: list[tuple[_Row, Decided]] = []
     for row in part:
@@ -243,27 +243,27 @@ def _send_once(
     return answers | _answers(reading, sent, is_search=is_search)
 
 
-def _decide(reading: put.Reading, mapping: MappingFile, row: _Row, record: CrmRecord) -> Write:
+def _decide(reading: send.Reading, mapping: MappingFile, row: _Row, record: CrmRecord) -> Write:
     parked = outcome.still_parked(reading.run, row.row, record, mapping)
     withheld = parked | {c: outcome.refusal(error, record) for c, error in row.withheld.items()}
     return reading.decide(row.row, record, withheld)
 
 
 def _answers(
-    reading: put.Reading, sent: Sequence[tuple[_Row, Decided]], *, is_search: bool
+    reading: send.Reading, sent: Sequence[tuple[_Row, Decided]], *, is_search: bool
 ) -> dict[int, Rejection | Write | None]:
     run, name = reading.run, reading.mapping.object
     if not sent:
         return {}
     try:
-        answers = reading.put([decided for _, decided in sent])
+        answers = reading.send([decided for _, decided in sent])
     except PassingError:
         for row, _ in sent:
             row.error_class, row.passing = ErrorClass.LOCKED, True  # every record is compared again
         return {}
     crowding.learn(run, name, answers, is_search=is_search)
     pairs = list(zip(sent, answers, strict=True))
-    run.parts.ledger.runs.settle(
+    run.services.ledger.runs.settle(
         run.id, {row.row.id: "rejected" if answer is not None else "written" for (row, _), answer in pairs}
     )
     run.updated |= {row.row.id for (row, _), answer in pairs if answer is None}

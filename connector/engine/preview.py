@@ -9,14 +9,24 @@ from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, UnlockKey
 from connector.core.person import IdentifiedBy, Source
-from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take, may_cost
+from connector.core.plan import (
+    AttachToPending,
+    Buy,
+    Decision,
+    Defer,
+    ResolveIdentity,
+    Reuse,
+    Skip,
+    SourcesExhausted,
+    may_cost,
+)
 from connector.core.preview import CapInForce, CreditForecast, Preview
 from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, brings_nothing, is_unusual, usual_number
 from connector.engine.prices import why_too_dear
-from connector.engine.pull import flagged, plan_pages, within
+from connector.engine.select import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planned import PlannedRecord
 
@@ -48,7 +58,7 @@ class _Count:
         self.selected_of: Counter[str] = Counter()
         self.frozen: dict[str, list[FrozenRecord]] = {}
         self._seen: set[UnlockKey | tuple[str, Channel, str]] = set()
-        self._rates = run.parts.ledger.records.success_rates()
+        self._rates = run.services.ledger.records.success_rates()
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""
@@ -61,18 +71,18 @@ class _Count:
 
     def _decision(self, mapping: MappingFile, record: PlannedRecord, channel: Channel, decision: Decision) -> None:
         match decision:
-            case Skip() | Defer() | Exhausted():
+            case Skip() | Defer() | SourcesExhausted():
                 self.skips.setdefault(channel.value, Counter())[decision.reason] += 1
             case Buy():
                 self._write(mapping, channel)
                 self._once(mapping, record, channel, decision.key, decision.position, decision.event_id)
-            case Join() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
+            case AttachToPending() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
                 self._write(mapping, channel)
                 self._once(mapping, record, channel, decision.unlock.key, decision.position, record.person.event_id)
-            case Join() | Take():
+            case AttachToPending() | Reuse():
                 self.joins += 1
                 self._write(mapping, channel)
-            case LookUp():
+            case ResolveIdentity():
                 self._write(mapping, channel)
                 key = (decision.source, channel, decision.linkedin)
                 if key in self._seen:
@@ -102,7 +112,7 @@ class _Count:
         rules = mapping.channels.get(channel)
         if rules is None:
             return
-        sources = self._run.parts.sources
+        sources = self._run.services.sources
         self.buys.setdefault(name, Counter())[f"{channel}{' after lookup' if group.after_lookup else ''}"] += 1
         self.people[name, group] += 1
         price = sources[name].prices.of(channel)
@@ -127,7 +137,7 @@ def _freeze(record: PlannedRecord) -> FrozenRecord:
     buy = {
         want.channel: want.decision.position
         for want in record.wants
-        if isinstance(want.decision, Buy | LookUp | Join) and may_cost(want.decision)
+        if isinstance(want.decision, Buy | ResolveIdentity | AttachToPending) and may_cost(want.decision)
     }
     return FrozenRecord(id=record.crm_id, version=record.version, buy=buy)
 
@@ -145,8 +155,8 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
         for page in plan_pages(run, mapping, selection):
             count.add(mapping, page)
             guards[name].add(page)
-            run.parts.progress.step(len(page))
-    names = [name for name in run.parts.providers if name in count.worst or name in count.buys]
+            run.services.progress.step(len(page))
+    names = [name for name in run.services.providers if name in count.worst or name in count.buys]
     found = Preview(
         mappings=tuple(run.mappings),
         selected=count.selected,
@@ -189,7 +199,7 @@ def _without_value(run: Run, mapping: str, count: _Count) -> Iterator[str]:
     """Channels that a run buys nothing more of, because the latest answers brought no value at all."""
     wanted = {(provider, group.channel) for provider, group in count.people if group.mapping == mapping}
     for name, channel in sorted(wanted):
-        if brings_nothing(run, run.parts.providers[name], channel):
+        if brings_nothing(run, run.services.providers[name], channel):
             yield (
                 f"mapping {mapping}: the last {ANSWERS} answers of {name} for {channel.replace('_', ' ')} brought no "
                 "value; a run buys no more of it, unless it has --all"
@@ -199,13 +209,13 @@ def _without_value(run: Run, mapping: str, count: _Count) -> Iterator[str]:
 def _too_dear(run: Run, mapping: str, count: _Count) -> Iterator[str]:
     """Channels that a run buys nothing more of, because the vendor seems to have raised its price."""
     for name, channel in sorted({(name, group.channel) for name, group in count.people if group.mapping == mapping}):
-        reason = why_too_dear(run, run.parts.providers[name], channel)
+        reason = why_too_dear(run, run.services.providers[name], channel)
         if reason:
             yield f"mapping {mapping}: {reason}; a run buys no more of it, unless it has --all"
 
 
 def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
-    provider = run.parts.providers[name]
+    provider = run.services.providers[name]
     source = provider.source
     try:
         with run.alone(provider):
@@ -213,11 +223,13 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
     except (DownError, RefusedError, NotThereError):
         balance = None
     rules = run.caps(name)
-    room = run.parts.ledger.credits.room(source.name, source.account, run.id, rules, run.now())
-    shared = [cap for cap in room.shared if cap.name != BALANCE]
+    remaining_budget = run.services.ledger.credits.remaining_budget(
+        source.name, source.account, run.id, rules, run.now()
+    )
+    shared = [cap for cap in remaining_budget.shared if cap.name != BALANCE]
     if balance is not None:
         shared.append(Cap(BALANCE, balance - rules.reserve, 0))
-    own = {mapping: list(room.by_mapping.get(mapping, ())) for mapping in run.mappings}
+    own = {mapping: list(remaining_budget.by_mapping.get(mapping, ())) for mapping in run.mappings}
     worst = count.worst[name]
     caps = [*shared, *(cap for found in own.values() for cap in found)]
     return CreditForecast(

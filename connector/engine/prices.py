@@ -24,17 +24,17 @@ def observe(run: Run, provider: Provider, when: str, *, alone: bool = True) -> N
     Raises:
         ConfigurationError, StopError, RefusedError, NotThereError: it cannot be read.
     """
-    credits_ = run.parts.ledger.credits
+    credits_ = run.services.ledger.credits
     began_at, last_entry = run.now(), credits_.newest_entry()
     with run.alone(provider) if alone else nullcontext():
         balance = provider.observed_balance()
     if when:
         run.balances.setdefault(provider.name, {})[when] = balance
     source = provider.source
-    unseen = older_copy.count_unseen_charges(run.parts.ledger, source, run.id, balance, run.now())
+    unseen = older_copy.count_unseen_charges(run.services.ledger, source, run.id, balance, run.now())
     if unseen:
         text = f"{unseen:,} credits that {provider.name} charged since the copy count against today's caps"
-        run.parts.progress.note(text)
+        run.services.progress.note(text)
         last_entry = credits_.newest_entry()  # the balance shows these charges already
     seen = credits_.observe(source.name, source.account, run.id, balance, began_at, last_entry)
     for key in [key for key in run.sent_since_look if key[0] == provider.name]:
@@ -43,7 +43,7 @@ def observe(run: Run, provider: Provider, when: str, *, alone: bool = True) -> N
 
 
 def _judge(run: Run, provider: Provider, observation_id: int) -> None:
-    watch, source = run.parts.ledger.prices, provider.source
+    watch, source = run.services.ledger.prices, provider.source
     interval = watch.interval(source, observation_id)
     if interval is None:
         return
@@ -55,7 +55,7 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
         if after != before:
             watch.keep(source, channel, after)
         if after is not None and after != before:
-            run.parts.progress.note(_difference(provider, channel, after))
+            run.services.progress.note(_difference(provider, channel, after))
 
 
 def look_between(run: Run, provider: Provider, channel: Channel) -> None:
@@ -67,7 +67,7 @@ def look_between(run: Run, provider: Provider, channel: Channel) -> None:
     try:
         observe(run, provider, "", alone=False)  # the purchase that follows has the vendor for itself already
     except (ConfigurationError, StopError, RefusedError, NotThereError) as error:
-        run.parts.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
+        run.services.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
 
 
 def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
@@ -77,19 +77,19 @@ def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
     again = run.sent_since_look[provider.name, channel] > 0  # else the run's last look may be the next one
     if again and (provider.name, channel) not in run.price_seen:
         return True
-    return run.parts.ledger.prices.suspicion(provider.source, channel) is not None
+    return run.services.ledger.prices.suspicion(provider.source, channel) is not None
 
 
 def most_people(run: Run, provider: Provider, channel: Channel) -> int:
     """How many people a request may carry: few while the price is to be confirmed."""
     full = provider.batch_size(channel)
-    suspected = run.parts.ledger.prices.suspicion(provider.source, channel) is not None
+    suspected = run.services.ledger.prices.suspicion(provider.source, channel) is not None
     return min(full, CONFIRM_SIZE) if suspected else full
 
 
 def why_too_dear(run: Run, provider: Provider, channel: Channel) -> str:
     """Why no more of a channel is bought at its present price; empty where nothing is proved."""
-    found = run.parts.ledger.prices.suspicion(provider.source, channel)
+    found = run.services.ledger.prices.suspicion(provider.source, channel)
     return _difference(provider, channel, found) if found is not None and found.is_proved else ""
 
 
@@ -117,10 +117,10 @@ def stop_too_dear(run: Run, provider: Provider, channel: Channel) -> bool:
 
 def forgive(run: Run) -> None:
     """The operator lets the run go on: whatever spoke for another price is forgotten, and watched from here on."""
-    for provider in run.parts.providers.values():
+    for provider in run.services.providers.values():
         for channel in provider.source.prices.by_channel:
-            if run.parts.ledger.prices.suspicion(provider.source, channel) is not None:
-                run.parts.ledger.prices.keep(provider.source, channel, None)
+            if run.services.ledger.prices.suspicion(provider.source, channel) is not None:
+                run.services.ledger.prices.keep(provider.source, channel, None)
 
 
 def _difference(provider: Provider, channel: Channel, found: Suspicion) -> str:

@@ -15,20 +15,22 @@ PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, u
 
 def recover(run: Run) -> None:
     """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
-    ledger = run.parts.ledger
+    ledger = run.services.ledger
     correct_times(run)
     older_copy.notice(run)
     ledger.keys.rotate()
     adopt_stored(run)
     check_at = {
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
-        for name, provider in run.parts.providers.items()
+        for name, provider in run.services.providers.items()
     }
     lost = ledger.attempts.orphaned(check_at, run.now(), ledger.locks.is_alive)
     if lost:
-        run.parts.progress.note(f"{lost} paid request(s) of an interrupted run had no answer; they are being checked")
+        run.services.progress.note(
+            f"{lost} paid request(s) of an interrupted run had no answer; they are being checked"
+        )
     ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())
-    ledger.erase_expired(run.now() - timedelta(days=run.parts.undo_days))
+    ledger.erase_expired(run.now() - timedelta(days=run.services.undo_days))
     end_parked(run)
     tidy_requests(run)
 
@@ -39,7 +41,7 @@ def observe_balances(run: Run, when: str) -> None:
     Raises:
         ConfigurationError: a vendor refuses the API key at the first request of the run.
     """
-    for name, provider in run.parts.providers.items():
+    for name, provider in run.services.providers.items():
         if name not in run.asked_providers or (when == "after" and name in run.stopped and name not in run.balances):
             continue
         try:

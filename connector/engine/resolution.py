@@ -1,4 +1,4 @@
-"""An operator's word on an unlock that nobody else can resolve, checked against its state."""
+"""An operator's decision on a purchase, checked against the purchase's state."""
 
 from datetime import datetime
 from enum import StrEnum

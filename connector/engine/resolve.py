@@ -5,12 +5,21 @@ from collections.abc import Mapping, Sequence
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
 from connector.core.model import Channel, CrmRecord, Result, Unlock, UnlockState
-from connector.core.plan import Decision, Exhausted, Known, Skip, Tried, counts_as_empty, may_cost, still_ours_to_write
-from connector.core.recover import View
+from connector.core.plan import (
+    Decision,
+    FailedSource,
+    PlanningSnapshot,
+    Skip,
+    SourcesExhausted,
+    counts_as_empty,
+    may_cost,
+    still_ours_to_write,
+)
+from connector.core.recover import ProviderState
 from connector.engine.context import Run
-from connector.engine.pull import resolved_id
-from connector.providers.interface import Found, Provider
-from connector.store.credits import Room
+from connector.engine.select import resolved_id
+from connector.providers.interface import IdentityResult, Provider
+from connector.store.credits import RemainingBudget
 from connector.store.records import EndedWant
 from connector.store.rows import RecordRow, Settlement, WantRow, chunks
 
@@ -26,7 +35,7 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
     waiting: dict[str, list[Pending]] = {}
     unaffordable: list[int] = []
     unasked: list[int] = []
-    pending = run.parts.ledger.records.pending_lookups(run.id)
+    pending = run.services.ledger.records.pending_lookups(run.id)
     left = _credits_left(run, provider) if pending else None
     for want, record in pending:
         rules = run.mappings[record.mapping].channels.get(want.channel)
@@ -39,7 +48,7 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
         if (record.mapping, record.crm_id) not in run.asked:
             unasked.append(want.id)
             continue
-        price = run.parts.providers[provider].source.prices.of(want.channel)
+        price = run.services.providers[provider].source.prices.of(want.channel)
         stopped = (provider, want.channel.value, record.mapping) in run.full
         if run.why_closed(provider) or stopped or (left is not None and left < price):
             unaffordable.append(want.id)
@@ -48,19 +57,21 @@ def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
         waiting.setdefault(record.person.linkedin, []).append((want, record))
     if unaffordable:
         reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
-        run.parts.ledger.records.hold(unaffordable, reason)
-    run.parts.ledger.records.hold(unasked, "the person was not looked up yet")
+        run.services.ledger.records.hold(unaffordable, reason)
+    run.services.ledger.records.hold(unasked, "the person was not looked up yet")
     return waiting
 
 
 def _credits_left(run: Run, provider: str) -> int | None:
     """What the caps may still pay for, less what is planned already; None without any cap."""
-    source = run.parts.providers[provider].source
-    ledger = run.parts.ledger
-    room: Room = ledger.credits.room(source.name, source.account, run.id, run.caps(provider), run.now())
-    shared = [cap.left for cap in room.shared]
+    source = run.services.providers[provider].source
+    ledger = run.services.ledger
+    remaining_budget: RemainingBudget = ledger.credits.remaining_budget(
+        source.name, source.account, run.id, run.caps(provider), run.now()
+    )
+    shared = [cap.left for cap in remaining_budget.shared]
     # A mapping without a cap of its own is bounded by the shared caps alone.
-    own = [min(cap.left for cap in caps) for caps in room.by_mapping.values() if caps]
+    own = [min(cap.left for cap in caps) for caps in remaining_budget.by_mapping.values() if caps]
     bounds = shared + ([sum(own)] if own and len(own) == len(run.mappings) else [])
     if not bounds:
         return None
@@ -73,13 +84,13 @@ def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pendi
 
     An answer that is neither a person nor "nobody" is not remembered: this source failed, for this time.
     """
-    ledger = run.parts.ledger
+    ledger = run.services.ledger
     try:
         found = provider.look_up(linkedin)
     except RefusedError as error:
-        run.parts.progress.note(str(error))
+        run.services.progress.note(str(error))
         for want, record in pending:
-            tried = (*want.tried, Tried(provider.name, Result.FAILED, str(error)))
+            tried = (*want.tried, FailedSource(provider.name, Result.FAILED, str(error)))
             decide_anew(run, record, want, tried)
         return
     ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
@@ -92,15 +103,17 @@ def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pendi
     _take_what_is_shown(run, _shown_values(run, provider, found))
 
 
-def _shown_values(run: Run, provider: Provider, found: Found) -> list[tuple[Unlock, str]]:
+def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[tuple[Unlock, str]]:
     """What the vendor shows already of a person, with the unlocks that it answers."""
     if found.lookup.personnel_id is None:
         return []
-    known = run.parts.ledger.planning.unlocks_of(provider.source, found.lookup.personnel_id)
+    snapshot = run.services.ledger.planning.unlocks_of(provider.source, found.lookup.personnel_id)
     values = {
-        channel: sight.value for channel, sight in found.sights.items() if sight.view is View.DELIVERED and sight.value
+        channel: status.value
+        for channel, status in found.statuses.items()
+        if status.view is ProviderState.DELIVERED and status.value
     }
-    return [(unlock, values[key.channel]) for key, unlock in known.items() if key.channel in values]
+    return [(unlock, values[key.channel]) for key, unlock in snapshot.items() if key.channel in values]
 
 
 def _take_what_is_shown(run: Run, shown: Sequence[tuple[Unlock, str]]) -> None:
@@ -123,14 +136,14 @@ def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
         run: the run.
         unlock_ids: those that were just settled; None looks at all.
     """
-    ended = run.parts.ledger.records.ended(run.id, unlock_ids)
+    ended = run.services.ledger.records.ended(run.id, unlock_ids)
     delivered = [e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value]
-    run.parts.ledger.records.mark_ready(delivered)
-    run.parts.progress.step(len(delivered))
+    run.services.ledger.records.mark_ready(delivered)
+    run.services.progress.step(len(delivered))
     if unlock_ids is not None:
         return len(delivered)
     without = [e for e in ended if e.result is not Result.DELIVERED]
-    _ask_next(run, without, run.parts.ledger.records.by_ids([e.record_id for e in without]))
+    _ask_next(run, without, run.services.ledger.records.by_ids([e.record_id for e in without]))
     return len(ended)
 
 
@@ -146,14 +159,14 @@ def _ask_next(run: Run, ended: Sequence[EndedWant], records: Mapping[int, Record
 
 def _next_decision(run: Run, ended: EndedWant, record: RecordRow) -> Decision:
     reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
-    tried = (*ended.want.tried, Tried(ended.provider, ended.result, reason))
+    tried = (*ended.want.tried, FailedSource(ended.provider, ended.result, reason))
     return _decide(run, record, ended.want, tried)
 
 
 def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | None]:
     """These records as they are now, by ledger id."""
     there: dict[int, CrmRecord | None] = {}
-    crm = run.parts.crm
+    crm = run.services.crm
     for name in dict.fromkeys(row.mapping for row in rows):
         mapping = run.mappings[name]
         mine = {row.crm_id: row.id for row in rows if row.mapping == name}
@@ -165,7 +178,7 @@ def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | No
 
 def still_wanted(run: Run, unlock_id: int, channel: Channel) -> bool:
     """Whether any record of this run, as it is now, still wants what a lost request was to bring."""
-    rows = [row for row in run.parts.ledger.records.waiting_for(run.id, unlock_id) if row.mapping in run.mappings]
+    rows = [row for row in run.services.ledger.records.waiting_for(run.id, unlock_id) if row.mapping in run.mappings]
     there = _read_again(run, rows)
     wants = [(want, row) for row in rows for want in row.wants if want.channel is channel]
     return any(not _why_not(run, want, row, there.get(row.id)) for want, row in wants)
@@ -182,7 +195,7 @@ def _why_not(run: Run, want: WantRow, row: RecordRow, record: CrmRecord | None) 
     if record.truthy(rules.opt_out):
         return f"opted out ({rules.opt_out}) before the next source was asked"
     filled = not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY
-    baseline, matches = want.baseline, run.parts.ledger.seal.matches
+    baseline, matches = want.baseline, run.services.ledger.seal.matches
     if filled or (baseline is not None and not still_ours_to_write(record, rules, baseline, matches)):
         return f"{rules.field} was filled or changed before the next source was asked"
     asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
@@ -194,19 +207,21 @@ def _why_not(run: Run, want: WantRow, row: RecordRow, record: CrmRecord | None) 
 _RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
 
 
-def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]) -> None:
+def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[FailedSource, ...]) -> None:
     """Ask the planner for the next source that was not tried, and put its decision into the ledger."""
     _put(run, record, want, _decide(run, record, want, tried))
 
 
-def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]) -> Decision:
+def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[FailedSource, ...]) -> Decision:
     mapping = run.mappings[record.mapping]
     rules = mapping.channels.get(want.channel)
     if rules is None:
         return Skip(f"{want.channel} is no longer mapped", tried=tried)
-    sources = [run.parts.sources[name] for name in rules.sources]
-    known: Known = run.parts.ledger.planning.known(mapping.name, {record.crm_id: record.person}, sources)
-    decision = run.planner(mapping).next_source(record.person, want.channel, rules, known, tried, record.crm_id)
+    sources = [run.services.sources[name] for name in rules.sources]
+    snapshot: PlanningSnapshot = run.services.ledger.planning.snapshot(
+        mapping.name, {record.crm_id: record.person}, sources
+    )
+    decision = run.planner(mapping).next_source(record.person, want.channel, rules, snapshot, tried, record.crm_id)
     if run.plan is None:
         return decision
     return run.plan.hold(mapping.name, record.crm_id, None, want.channel, decision)
@@ -214,7 +229,7 @@ def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[Tried, ...]
 
 def _put(run: Run, record: RecordRow, want: WantRow, decision: Decision) -> None:
     found = resolved_id(run, record.person, decision)
-    planning = run.parts.ledger.planning
+    planning = run.services.ledger.planning
     planning.redecide(want.id, run.id, record.mapping, want.channel, decision, run.now(), found, run.read_first)
-    if isinstance(decision, Exhausted | Skip):
-        run.parts.progress.step()
+    if isinstance(decision, SourcesExhausted | Skip):
+        run.services.progress.step()

@@ -1,4 +1,4 @@
-"""One pass over the stages: finish what earlier runs left open, take new records, wait, write, close the books.
+"""One pass over the stages: finish what earlier runs left open, take new records, wait, write, close the accounting.
 
 Whatever ends a pass early, the ledger is left so that the next one goes on.
 """
@@ -12,11 +12,11 @@ from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Selection
-from connector.engine import books, collect, prices, reconcile, write
+from connector.engine import accounting, collect, prices, reconcile, write
 from connector.engine.apply import drop_unselected, take_up
-from connector.engine.context import Parts, Run
+from connector.engine.context import Run, Services
 from connector.engine.loop import Loop
-from connector.engine.pull import flagged, pull, within
+from connector.engine.select import flagged, select, within
 
 _GUARDED = {"sync", "backfill"}  # a request names its records itself
 MOST_SOURCES = 10  # of one channel: after each, a refused value may send a record to the next
@@ -44,14 +44,14 @@ class RunSpec:
     requests: int = 1
 
 
-def run_pass(parts: Parts, spec: RunSpec) -> Report:
+def run_pass(services: Services, spec: RunSpec) -> Report:
     """Do the job; whatever stops it, the ledger is left so that the next run goes on.
 
     Raises:
         ConfigurationError: something an admin must correct; before anything was bought, or found while writing.
         BooksError: the ledger does not add up.
     """
-    run = _begin(parts, spec)
+    run = _begin(services, spec)
     try:
         reconcile.recover(run)
         if run.override_guards:
@@ -62,28 +62,28 @@ def run_pass(parts: Parts, spec: RunSpec) -> Report:
         _work(run)
     except StopError as error:
         run.crm_stopped = str(error)
-        books.classify_rest(run)
+        accounting.classify_rest(run)
     except LockedError:
         raise  # what there is to say of the run's records, its new owner says
     except ConnectorError as error:
-        books.classify_rest(run)
-        books.close(run, spec.command, "failed", str(error))
+        accounting.classify_rest(run)
+        accounting.close(run, spec.command, "failed", str(error))
         raise
     if not run.crm_stopped:
         reconcile.observe_balances(run, "after")
     early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return books.close(run, spec.command, "stopped" if early else "finished")
+    return accounting.close(run, spec.command, "stopped" if early else "finished")
 
 
-def _begin(parts: Parts, spec: RunSpec) -> Run:
-    now = parts.clock.now()
-    first_entry, last_write = parts.ledger.credits.newest_entry(), parts.ledger.restored.last_write()
-    parts.ledger.runs.mark_crashed(now, list(spec.mappings) if parts.shared else None)
+def _begin(services: Services, spec: RunSpec) -> Run:
+    now = services.clock.now()
+    first_entry, last_write = services.ledger.credits.newest_entry(), services.ledger.restored.last_write()
+    services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
     plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
-    run_id = parts.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
-    at_work = frozenset(name for name, _ in parts.ledger.runs.open_counts().unlocks)
+    run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
+    at_work = frozenset(name for name, _ in services.ledger.runs.open_counts().unlocks)
     return Run(
-        parts,
+        services,
         run_id,
         spec.mappings,
         now,
@@ -91,7 +91,7 @@ def _begin(parts: Parts, spec: RunSpec) -> Run:
         still_at_work=at_work,
         override_guards=spec.override_guards,
         plan=spec.plan,
-        live_plans=parts.ledger.plans.live(now - PLAN_KEPT),
+        live_plans=services.ledger.plans.live(now - PLAN_KEPT),
         budget_id=plan_id,
         last_write=last_write,
         requests=spec.requests,
@@ -100,8 +100,8 @@ def _begin(parts: Parts, spec: RunSpec) -> Run:
 
 def _take_up(run: Run, spec: RunSpec) -> None:
     """Open records of earlier runs first, then the selected ones."""
-    ledger, names = run.parts.ledger, list(spec.mappings)
-    run.parts.progress.stage("Reading records")
+    ledger, names = run.services.ledger, list(spec.mappings)
+    run.services.progress.stage("Reading records")
     if spec.plan is not None:
         take_up(run, spec.plan)
         return
@@ -109,22 +109,22 @@ def _take_up(run: Run, spec: RunSpec) -> None:
     for name, mapping in spec.mappings.items():
         usual = not spec.selections and spec.command == "sync"
         selection = within(spec.selections.get(name) or flagged(mapping), run.pulled)
-        pull(run, mapping, selection, usual=usual, guarded=spec.command in _GUARDED)
+        select(run, mapping, selection, usual=usual, guarded=spec.command in _GUARDED)
     if not spec.selections:
         drop_unselected(run, [name for name in names if name not in run.guarded])
 
 
 def _work(run: Run) -> None:
     """Ask the vendors, then write; a value that the CRM can never take sends its record to the next source."""
-    until_s = run.monotonic() + run.parts.wait_s * run.parts.clock.scale
+    until_s = run.monotonic() + run.services.wait_s * run.services.clock.scale
     for _ in range(MOST_SOURCES):
         Loop(run, until_s).work()
         run.writing_last, run.reopened = True, False
-        run.parts.progress.stage("Writing to Salesforce", run.parts.ledger.records.open_records(run.id))
+        run.services.progress.stage("Writing to Salesforce", run.services.ledger.records.open_records(run.id))
         write.write_complete(run)
         if not run.reopened or run.out_of_time:
             break
         run.writing_last = False
     collect.report_unknown_words(run)
     write.write_incomplete(run)
-    books.classify_rest(run)
+    accounting.classify_rest(run)

@@ -12,14 +12,14 @@ from itertools import groupby
 
 from connector.core.errors import ConnectorError, PassingError, StopError
 from connector.core.model import Attention, CrmRecord, FieldValue, Outcome
-from connector.core.putback import PutBack as Restore
-from connector.core.putback import Step, put_back
 from connector.core.report import CrmFigures, Report
+from connector.core.restore import PutBack as Restore
+from connector.core.restore import Step, put_back
 from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update
 from connector.engine import crowding
-from connector.engine.context import Parts
-from connector.engine.put import fresh_since
+from connector.engine.context import Services
+from connector.engine.send import fresh_since
 from connector.store.runs import ChangeRow, Intended
 
 CHANGED_SINCE = "somebody changed it since; that value stays"
@@ -59,7 +59,7 @@ def _steps(changes: Sequence[ChangeRow]) -> dict[str, list[Step]]:
 class _Undo:
     """One undo and what it has come to."""
 
-    parts: Parts
+    services: Services
     run_id: str
     undone: str  # the run that is undone
     started_at: datetime
@@ -68,22 +68,22 @@ class _Undo:
     attention: list[Attention] = field(default_factory=list)
 
 
-def undo(parts: Parts, run_id: str) -> Report:
+def undo(services: Services, run_id: str) -> Report:
     """Undo one run; what stops it leaves the rest for the next undo.
 
     Args:
-        parts: logged in, and the driver of the ledger.
+        services: logged in, and the driver of the ledger.
         run_id: the whole id of the run.
     """
-    ledger, started_at = parts.ledger, parts.clock.now()
+    ledger, started_at = services.ledger, services.clock.now()
     ledger.runs.mark_crashed(started_at)
-    work = _Undo(parts, ledger.runs.start("undo", [], started_at), run_id, started_at)
+    work = _Undo(services, ledger.runs.start("undo", [], started_at), run_id, started_at)
     written = _by_record(ledger.runs.undoable(run_id))
-    parts.progress.stage("Putting back", len(written))
+    services.progress.stage("Putting back", len(written))
     stopped = ""
     try:
-        for start in range(0, len(written), parts.crm.write_size):
-            _undo_part(work, written[start : start + parts.crm.write_size])
+        for start in range(0, len(written), services.crm.write_size):
+            _undo_part(work, written[start : start + services.crm.write_size])
     except StopError as error:
         stopped = str(error)
     except ConnectorError as error:
@@ -103,7 +103,7 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
     left = selected - sum(work.outcomes.values())
     if left:
         work.outcomes[Outcome.DEFERRED] += left
-    usage, now = work.parts.crm.usage(), work.parts.clock.now()
+    usage, now = work.services.crm.usage(), work.services.clock.now()
     report = Report(
         run_id=work.run_id,
         command="undo",
@@ -128,8 +128,8 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
         restored=dict(sorted(work.restored.items())),
     )
     if work.outcomes[Outcome.DELIVERED]:
-        work.parts.ledger.runs.mark_undone(work.undone, work.run_id)
-    work.parts.ledger.runs.finish(work.run_id, state, report.to_json(), now)
+        work.services.ledger.runs.mark_undone(work.undone, work.run_id)
+    work.services.ledger.runs.finish(work.run_id, state, report.to_json(), now)
     return report
 
 
@@ -138,7 +138,7 @@ def _undo_part(work: _Undo, written: Sequence[_Written]) -> None:
     for _, group in groupby(written, lambda one: one.object):
         rows = list(group)
         _restore(work, rows, len(rows))
-        work.parts.progress.step(len(rows))
+        work.services.progress.step(len(rows))
 
 
 def _restore(work: _Undo, rows: Sequence[_Written], size: int) -> None:
@@ -157,7 +157,7 @@ def _restore(work: _Undo, rows: Sequence[_Written], size: int) -> None:
             part = again.locked
             if not part:
                 break
-            work.parts.clock.sleep(RETRY_S)
+            work.services.clock.sleep(RETRY_S)
         if fewer:
             _restore(work, fewer, max(1, size // 2))
 
@@ -171,23 +171,23 @@ class _Again:
 
 
 def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -> _Again:
-    parts, ledger, object_name = work.parts, work.parts.ledger, written[0].object
+    services, ledger, object_name = work.services, work.services.ledger, written[0].object
     fields = sorted({name for one in written for change in one.changes for name in change.hashes})
-    read_s = parts.clock.monotonic()
-    there = parts.crm.read(object_name, [one.crm_id for one in written], fields)
+    read_s = services.clock.monotonic()
+    there = services.crm.read(object_name, [one.crm_id for one in written], fields)
     records = sorted({change.record_id for one in written for change in one.changes})
     statuses = ledger.runs.earlier_statuses(work.undone, records)
-    decided = [(one, _decide(parts, one, there.get(one.crm_id), statuses)) for one in written]
+    decided = [(one, _decide(services, one, there.get(one.crm_id), statuses)) for one in written]
     restores = [(one, found) for one, found in decided if found is not None and found.back]
     intents = [
         Intended(one.changes[0].record_id, one.crm_id, _now(there[one.crm_id], found.back), found.back)
         for one, found in restores
     ]
-    ledger.runs.intend(work.run_id, object_name, intents, parts.clock.now())
+    ledger.runs.intend(work.run_id, object_name, intents, services.clock.now())
     updates = [Update(one.crm_id, found.back) for one, found in restores]
     # Before the update: a value that is still there counts as delivered all the same.
     ledger.records.reopen_delivered(object_name, [one.crm_id for one, _ in restores])
-    answers = parts.crm.update(object_name, updates, fresh_since(parts, read_s)) if updates else []
+    answers = services.crm.update(object_name, updates, fresh_since(services, read_s)) if updates else []
     refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
     states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}
     ledger.runs.settle(work.run_id, states)
@@ -223,13 +223,13 @@ def _sort_refused(
 
 
 def _decide(
-    parts: Parts, one: _Written, record: CrmRecord | None, statuses: Mapping[int, Sequence[ChangeRow]]
+    services: Services, one: _Written, record: CrmRecord | None, statuses: Mapping[int, Sequence[ChangeRow]]
 ) -> Restore | None:
     """What goes back to a record; None for one that is gone."""
     if record is None or record.moved_to is not None:
         return None
     steps = one.steps()
-    return put_back(steps, _now(record, steps), parts.ledger.seal.matches, one.earlier(statuses))
+    return put_back(steps, _now(record, steps), services.ledger.seal.matches, one.earlier(statuses))
 
 
 def _now(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue]:

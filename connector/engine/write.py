@@ -11,10 +11,10 @@ from connector.core.errors import ConfigurationError, ConnectorError, PassingErr
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import crowding, follow, outcome, put, resolve
+from connector.engine import crowding, follow, outcome, resolve, send
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
-from connector.engine.put import Decided, Reading
+from connector.engine.send import Decided, Reading
 from connector.store.records import Finish
 from connector.store.rows import RecordRow
 
@@ -30,19 +30,19 @@ def write_complete(run: Run, *, only_full: bool = False) -> int:
         run: the run.
         only_full: leave what does not fill a whole read for later, when more may have joined it.
     """
-    return _write_all(run, complete=True, least=run.parts.crm.read_size if only_full else 1)
+    return _write_all(run, complete=True, least=run.services.crm.read_size if only_full else 1)
 
 
 def write_incomplete(run: Run) -> int:
-    """At the end of a run: what is at hand for records that still wait, and the word for work in progress."""
+    """At the end of a run: write what is at hand for records that still wait, and their status "in progress"."""
     return _write_all(run, complete=False)
 
 
 def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
-    records = run.parts.ledger.records
+    records = run.services.ledger.records
     list_open = records.complete if complete else records.incomplete
     taken = 0
-    while rows := list_open(run.id, run.tried, run.parts.crm.read_size):
+    while rows := list_open(run.id, run.tried, run.services.crm.read_size):
         name = rows[0].mapping
         rows = [row for row in rows if row.mapping == name]
         if len(rows) < least:
@@ -64,9 +64,11 @@ def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> No
     for attempt in range(ROW_ATTEMPTS):
         if attempt:
             wait_s = ROW_RETRY_S * attempt
-            run.parts.clock.explain(wait_s * run.parts.clock.scale, f"{len(left)} record(s) are locked in the CRM")
-            run.parts.clock.sleep(wait_s)
-        size = max(1, run.parts.crm.write_size // 10**attempt)
+            run.services.clock.explain(
+                wait_s * run.services.clock.scale, f"{len(left)} record(s) are locked in the CRM"
+            )
+            run.services.clock.sleep(wait_s)
+        size = max(1, run.services.crm.write_size // 10**attempt)
         left = _write_fresh(run, mapping, left, size, last=attempt == ROW_ATTEMPTS - 1)
         if not left:
             return
@@ -112,7 +114,7 @@ def _write_part(
     """
     waiting: Sequence[RecordRow] = rows
     while waiting:
-        reading = put.read(run, mapping, waiting)
+        reading = send.read(run, mapping, waiting)
         decided = _decide(reading, waiting)
         waiting = []
         start = 0
@@ -173,7 +175,7 @@ def _moves(reading: Reading, rows: Sequence[RecordRow]) -> follow.Moves:
 
 
 def _finish(run: Run, finishes: Sequence[Finish]) -> None:
-    run.parts.ledger.records.finish(finishes, run.now())
+    run.services.ledger.records.finish(finishes, run.now())
     run.finished |= {one.record_id for one in finishes}
 
 
@@ -184,7 +186,7 @@ def _unusable_wants(row: RecordRow, unusable: Mapping[Channel, str]) -> dict[int
 def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
     """Values that the CRM can never take count as none: their records go on to the next source in this run."""
     if unusable:
-        run.parts.ledger.records.refuse_values(unusable)
+        run.services.ledger.records.refuse_values(unusable)
         resolve.advance(run, None)
         run.reopened = True
 
@@ -205,9 +207,9 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
     Raises:
         StopError: the org takes no writes at the moment.
     """
-    run, mapping, ledger = reading.run, reading.mapping, reading.run.parts.ledger
+    run, mapping, ledger = reading.run, reading.mapping, reading.run.services.ledger
     try:
-        answers = reading.put(decided)
+        answers = reading.send(decided)
     except PassingError:
         if last:
             raise
@@ -222,7 +224,7 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
     run.refused -= ids
     _finish(run, [outcome.written(run, mapping, one.row, one.record, one.write) for one in sort.written])
     if run.writing_last:
-        run.parts.progress.step(len(sort.written))
+        run.services.progress.step(len(sort.written))
     if sort.org is not None:
         raise outcome.org_stop(sort.org)
     left.later.extend(one.row for one in sort.locked)
@@ -270,7 +272,7 @@ def _whose_fault(
         return list(answers)
     taken = bool(fields) and all((name, field_name) in run.accepted for field_name in fields)
     if not taken and len(refused) < FEW_ROWS:
-        info = run.parts.crm.describe(name, refresh=True)
+        info = run.services.crm.describe(name, refresh=True)
         found = [info.get(field_name) for field_name in fields]
         taken = bool(found) and all(one is not None and one.updateable for one in found)
     if not taken:
@@ -300,7 +302,7 @@ def _finish_refused(
     _finish(run, finishes)
     _refuse_values(run, unusable)
     if run.writing_last:
-        run.parts.progress.step(len(finishes))
+        run.services.progress.step(len(finishes))
     return partial.later
 
 

@@ -21,11 +21,11 @@ from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.crm.interface import Crm, Selection
 from connector.engine import older_copy
-from connector.engine.context import Parts, Patience, Progress, Run, Silent
-from connector.engine.loop import Assistance
-from connector.engine.pull import flagged
+from connector.engine.context import Progress, Run, Services, Silent, WaitPolicy
+from connector.engine.loop import HelperRun
+from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
-from connector.store.inbox import POSTPONED_S, Wanted
+from connector.store.inbox import POSTPONED_S, RequestedRecord
 from connector.store.jobs import ANY_VERSION, Job
 
 LOG = logging.getLogger("connector.work")
@@ -57,13 +57,13 @@ class Dispatcher:
     """Serves the mappings of this process.
 
     Args:
-        parts: everything joined.
+        services: everything joined.
         mappings: those that this process knows, by name.
         tools: of the application.
     """
 
-    def __init__(self, parts: Parts, mappings: Mapping[str, MappingFile], dependencies: Dependencies) -> None:
-        self._parts = parts
+    def __init__(self, services: Services, mappings: Mapping[str, MappingFile], dependencies: Dependencies) -> None:
+        self._services = services
         self._mappings = mappings
         self._dependencies = dependencies
         self._own = threading.local()
@@ -73,7 +73,7 @@ class Dispatcher:
 
     @contextmanager
     def _claim(self, mappings: Collection[str]) -> Iterator[None]:
-        if self._parts.ledger.locks.yield_requested():
+        if self._services.ledger.locks.yield_requested():
             raise LockedError("another command waits for the ledger")
         with self._dependencies.claim(mappings):
             self._at_work |= set(mappings)
@@ -89,29 +89,29 @@ class Dispatcher:
 
     def report_alive(self, kind: str) -> None:
         """Show other processes that this one is alive."""
-        self._parts.ledger.locks.renew(self._parts.owner)
+        self._services.ledger.locks.renew(self._services.owner)
         with suppress(JournalError):  # a mark that cannot be read keeps every paid request back, which is reported
-            older_copy.detect(self._parts.ledger, self._now())
-        self._parts.ledger.jobs.report_alive(self._parts.owner, kind, self.digests, self._now())
+            older_copy.detect(self._services.ledger, self._now())
+        self._services.ledger.jobs.report_alive(self._services.owner, kind, self.digests, self._now())
 
     def deregister(self) -> None:
         """Deregister this process."""
-        self._parts.ledger.jobs.deregister(self._parts.owner)
+        self._services.ledger.jobs.deregister(self._services.owner)
 
     def purge(self) -> None:
         """Purge requests and jobs that ended long ago."""
-        given_up = self._parts.ledger.inbox.purge(self._now())
+        given_up = self._services.ledger.inbox.purge(self._now())
         if given_up:
             LOG.warning("requested records were given up: nothing was bought within a week", extra={"count": given_up})
-        self._parts.ledger.jobs.purge(self._now())
+        self._services.ledger.jobs.purge(self._now())
 
     def due(self) -> list[str]:
         """The mappings that have work due now."""
         now = self._now()
         for name in self._mappings:
             self._queue_scheduled(name, now)
-        waiting = {min(job.mappings) for job in self._parts.ledger.jobs.waiting(self._mappings)}
-        asked = self._parts.ledger.inbox.is_asked
+        waiting = {min(job.mappings) for job in self._services.ledger.jobs.waiting(self._mappings)}
+        asked = self._services.ledger.inbox.is_asked
         return [name for name in self._mappings if name in waiting or asked([name], now) or self._open(name, now)]
 
     def work(self, name: str) -> bool:
@@ -120,7 +120,7 @@ class Dispatcher:
         Raises:
             LockedError: another process works on the mapping.
         """
-        now, ledger = self._now(), self._parts.ledger
+        now, ledger = self._now(), self._services.ledger
         job = next((one for one in ledger.jobs.waiting(self._mappings) if min(one.mappings) == name), None)
         if job is not None:
             with self._claim(job.mappings):
@@ -138,7 +138,7 @@ class Dispatcher:
 
     def assist(self, run_id: str) -> None:
         """Take part in another process's run until it ends."""
-        found = self._parts.ledger.runs.find(run_id)
+        found = self._services.ledger.runs.find(run_id)
         if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
@@ -149,11 +149,11 @@ class Dispatcher:
         self._helping.add(run_id)
         try:
             self._check()
-            at_work = frozenset(name for name, _ in self._parts.ledger.runs.open_counts().unlocks)
-            parts = self._ready_for(mappings, Silent())
-            run = Run(parts, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
+            at_work = frozenset(name for name, _ in self._services.ledger.runs.open_counts().unlocks)
+            services = self._ready_for(mappings, Silent())
+            run = Run(services, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
             older_copy.follow(run)
-            Assistance(run, self._dependencies.stopping).work()
+            HelperRun(run, self._dependencies.stopping).work()
         except ConnectorError as error:
             self._recheck()
             LOG.warning("could not help with a run", extra={"run": run_id, "error": str(error)})
@@ -163,7 +163,7 @@ class Dispatcher:
     def _agree(self, mappings: Collection[str]) -> bool:
         """Whether every worker that knows these mappings has the same version of them as this one."""
         mine = {name: found for name, found in self.digests.items() if name in mappings}
-        workers = self._parts.ledger.workers(self._now())
+        workers = self._services.ledger.workers(self._now())
         return all(one.mappings.get(name, digest) == digest for one in workers for name, digest in mine.items())
 
     # -- the schedule ----------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Dispatcher:
         mapping = self._mappings[name]
         if mapping.schedule is None:
             return
-        jobs = self._parts.ledger.jobs
+        jobs = self._services.ledger.jobs
         last = jobs.last_tick(name, now)
         if croniter(mapping.schedule, last).get_next(datetime) <= now:
             jobs.tick(name, last, now)
@@ -181,7 +181,7 @@ class Dispatcher:
     # -- delegated runs ------------------------------------------------------------------------------------
 
     def _do(self, job: Job) -> None:
-        jobs = self._parts.ledger.jobs
+        jobs = self._services.ledger.jobs
         if not jobs.begin(job.id):
             return
         meant = {name: self._mappings[name] for name in job.mappings}
@@ -196,7 +196,7 @@ class Dispatcher:
             selections = self._selections(job, meant)
             return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
 
-        found = self._attempt(spec, _Telling(self._parts, job.id))
+        found = self._attempt(spec, _Telling(self._services, job.id))
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
             LOG.warning("a run that was asked for ended early", extra={"job": job.id, "error": str(found)})
@@ -212,28 +212,30 @@ class Dispatcher:
             return found
         crm: Crm = self._own.crm
         ids = [record.id for one in found.values() for page in crm.select(replace(one, fields=())) for record in page]
-        self._parts.ledger.jobs.name_records(job.id, ids)
+        self._services.ledger.jobs.name_records(job.id, ids)
         return {name: replace(one, ids=tuple(ids), limit=None) for name, one in found.items()}
 
     # -- requests --------------------------------------------------------------------------------------------
 
-    def _take_up(self, name: str, offered: list[Wanted]) -> None:
-        inbox = self._parts.ledger.inbox
+    def _take_up(self, name: str, offered: list[RequestedRecord]) -> None:
+        inbox = self._services.ledger.inbox
         offered, budget_id, requests = self._served_together(self._mappings[name], offered)
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
         spec = replace(self._spec("trigger", name, selection), budget_id=budget_id, requests=requests)
         found = self._attempt(lambda: spec)
         if isinstance(found, ConnectorError):
-            inbox.postpone(offered, str(found), self._parts.clock.later(POSTPONED_S))
+            inbox.postpone(offered, str(found), self._services.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
         elif found.read_all:
             inbox.settle(offered, found.run_id)
-        else:  # Salesforce went away before all were read: what the run did not reach has no word yet
+        else:  # Salesforce went away before all were read: records that the run did not reach have no outcome yet
             left = inbox.unanswered(offered, found.run_id)
-            inbox.postpone(left, "; ".join(found.stopped), self._parts.clock.later(POSTPONED_S))
+            inbox.postpone(left, "; ".join(found.stopped), self._services.clock.later(POSTPONED_S))
 
-    def _served_together(self, mapping: MappingFile, offered: list[Wanted]) -> tuple[list[Wanted], str | None, int]:
+    def _served_together(
+        self, mapping: MappingFile, offered: list[RequestedRecord]
+    ) -> tuple[list[RequestedRecord], str | None, int]:
         """The records that one run serves, the budget that it shares, and how many requests' budgets it has.
 
         An HTTP request has one budget, which all runs that serve it share: so it gets runs of its own. Requests for a
@@ -252,14 +254,14 @@ class Dispatcher:
         worst: Counter[str] = Counter()
         for channel, rules in mapping.channels.items():
             for name in rules.sources:
-                worst[name] += self._parts.sources[name].prices.of(channel)
+                worst[name] += self._services.sources[name].prices.of(channel)
         return all(worst[name] <= cap for name, cap in mapping.limits.max_credits.items())
 
     # -- what was left open ----------------------------------------------------------------------------------
 
     def _open(self, name: str, now: datetime) -> bool:
-        longest_s = max((max(one.poll_schedule_s) for one in self._parts.providers.values()), default=0.0)
-        look = self._parts.ledger.follow_ups.next_look(name, now, longest_s)
+        longest_s = max((max(one.poll_schedule_s) for one in self._services.providers.values()), default=0.0)
+        look = self._services.ledger.poll_backoff.next_poll(name, now, longest_s)
         return look is not None and look <= now
 
     def _go_on(self, name: str) -> None:
@@ -270,7 +272,7 @@ class Dispatcher:
             LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
         else:
             moved = any(count for word, count in found.outcomes.items() if word.value in {"delivered", "not_found"})
-        self._parts.ledger.follow_ups.looked(name, self._now(), self._parts.clock.scale, moved=moved)
+        self._services.ledger.poll_backoff.looked(name, self._now(), self._services.clock.scale, moved=moved)
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -295,19 +297,19 @@ class Dispatcher:
         _log(report)
         return report
 
-    def _ready_for(self, mappings: Collection[str], progress: Progress) -> Parts:
+    def _ready_for(self, mappings: Collection[str], progress: Progress) -> Services:
         began = self._now()
         LOG.info("work begins", extra={"mappings": sorted(mappings)})
 
-        def patience() -> Patience:
+        def wait_policy() -> WaitPolicy:
             if self._dependencies.stopping():
-                return Patience.NONE
-            ledger = self._parts.ledger
+                return WaitPolicy.NONE
+            ledger = self._services.ledger
             others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.yield_requested()
-            return Patience.SHORT if others else Patience.FULL
+            return WaitPolicy.SHORT if others else WaitPolicy.FULL
 
         crm: Crm = self._own.crm
-        return replace(self._parts, crm=crm, progress=progress, patience=patience, usage_before=crm.usage())
+        return replace(self._services, crm=crm, progress=progress, wait_policy=wait_policy, usage_before=crm.usage())
 
     def _check(self) -> None:
         """Have a connection to the CRM for this thread, whose login and fields were found fit not long ago."""
@@ -333,14 +335,14 @@ class Dispatcher:
             crm.close()
 
     def _now(self) -> datetime:
-        return self._parts.clock.now()
+        return self._services.clock.now()
 
 
 class _Telling:
     """Progress that another process shows: written into the ledger, twice a second at most."""
 
-    def __init__(self, parts: Parts, job_id: str) -> None:
-        self._errands = parts.ledger.jobs
+    def __init__(self, services: Services, job_id: str) -> None:
+        self._errands = services.ledger.jobs
         self._id = job_id
         self._told_at = 0.0
         self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from connector.core.errors import LockedError
 from connector.core.report import Report
-from connector.engine.context import Parts
+from connector.engine.context import Services
 from connector.engine.sync import RunSpec, run_pass
 from connector.jobs.dispatcher import Dispatcher
 from connector.store.failures import outage
@@ -92,14 +92,14 @@ def owner() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
-def drive(parts: Parts, spec: RunSpec) -> Report:
+def drive(services: Services, spec: RunSpec) -> Report:
     """Do one job as the driver of its mappings.
 
     Raises:
         LockedError: another process drives this ledger.
     """
-    with parts.ledger.drive(spec.mappings):
-        return run_pass(parts, spec)
+    with services.ledger.drive(spec.mappings):
+        return run_pass(services, spec)
 
 
 class Driver:

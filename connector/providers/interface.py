@@ -19,7 +19,7 @@ from connector.core.errors import LostAnswerError, RefusedError, UnsupportedErro
 from connector.core.limits import balance_of, is_event_id, is_person_id, is_vendor_id, price_of
 from connector.core.model import Channel, Lookup
 from connector.core.person import Source
-from connector.core.recover import View
+from connector.core.recover import ProviderState
 from connector.core.vendor_values import shown_word, value_of
 
 
@@ -95,19 +95,19 @@ class TaskReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ChannelStatus:
     """One channel in the vendor's record of a person; the attributes are those of `Item`.
 
     A state that this version does not know is shown as unreadable: nothing is concluded from it.
     """
 
-    view: View
+    view: ProviderState
     value: str | None = None
     unknown_word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IdentityResult:
     """The answer to a LinkedIn lookup, with what the vendor already shows of the person.
 
     Raises:
@@ -115,7 +115,7 @@ class Found:
     """
 
     lookup: Lookup
-    sights: Mapping[Channel, Sight] = field(default_factory=dict)
+    statuses: Mapping[Channel, ChannelStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         person_id = self.lookup.personnel_id
@@ -160,10 +160,10 @@ def brought(channel: Channel, raw: object) -> Item:
     return Item(ItemState.NO_VALUE) if value is None else Item(ItemState.DELIVERED, value)
 
 
-def shown(channel: Channel, raw: object) -> Sight:
+def shown(channel: Channel, raw: object) -> ChannelStatus:
     """A record that the vendor calls unlocked: delivered only with a usable value."""
     value = value_of(channel, raw)
-    return Sight(View.NO_VALUE) if value is None else Sight(View.DELIVERED, value)
+    return ChannelStatus(ProviderState.NO_VALUE) if value is None else ChannelStatus(ProviderState.DELIVERED, value)
 
 
 def better(one: Item | None, other: Item) -> Item:
@@ -264,7 +264,7 @@ class Provider(ABC):
         """
         raise UnsupportedError(self.name, "tasks that name their request")
 
-    def read_person(self, person: str) -> Mapping[Channel, Sight]:
+    def read_person(self, person: str) -> Mapping[Channel, ChannelStatus]:
         """What the vendor's own record of a person shows, free.
 
         Raises:
@@ -272,7 +272,7 @@ class Provider(ABC):
         """
         raise UnsupportedError(self.name, "a readable record of people")
 
-    def look_up(self, linkedin: str) -> Found:
+    def look_up(self, linkedin: str) -> IdentityResult:
         """Who is behind a LinkedIn name, free; an answer without id means nobody."""
         raise UnsupportedError(self.name, "lookups by LinkedIn name")
 

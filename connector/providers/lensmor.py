@@ -17,15 +17,15 @@ from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, balance_of, is
 from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Lookup, Prices
 from connector.core.person import IdentifiedBy, Source
-from connector.core.recover import View
+from connector.core.recover import ProviderState
 from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import Answer, VendorHttp
 from connector.providers.interface import (
-    Found,
+    ChannelStatus,
+    IdentityResult,
     Item,
     ItemState,
     Provider,
-    Sight,
     SkipReason,
     Submission,
     TaskReport,
@@ -60,16 +60,16 @@ _DONE = frozenset({"completed", "complete", "done", "success", "successful", "su
 _FAILED = frozenset({"failed", "failure", "error", "errored"})
 _RUNNING = frozenset({"pending", "processing", "queued", "running", "inprogress", "started", "waiting"})
 _UNLOCKED = _DONE | {"unlocked"}
-_EMAIL_STATES: Mapping[str, View] = {
-    "locked": View.NOT_BOUGHT,
-    **dict.fromkeys(_RUNNING | {"unlocking"}, View.RUNNING),
-    **dict.fromkeys(_UNLOCKED, View.DELIVERED),
-    **dict.fromkeys(_FAILED, View.FAILED),
+_EMAIL_STATES: Mapping[str, ProviderState] = {
+    "locked": ProviderState.NOT_BOUGHT,
+    **dict.fromkeys(_RUNNING | {"unlocking"}, ProviderState.RUNNING),
+    **dict.fromkeys(_UNLOCKED, ProviderState.DELIVERED),
+    **dict.fromkeys(_FAILED, ProviderState.FAILED),
 }
-_PHONE_STATES: Mapping[str, View] = {
-    **dict.fromkeys(_RUNNING, View.RUNNING),
-    **dict.fromkeys(_DONE | {"ready"}, View.DELIVERED),
-    **dict.fromkeys(_FAILED, View.FAILED),
+_PHONE_STATES: Mapping[str, ProviderState] = {
+    **dict.fromkeys(_RUNNING, ProviderState.RUNNING),
+    **dict.fromkeys(_DONE | {"ready"}, ProviderState.DELIVERED),
+    **dict.fromkeys(_FAILED, ProviderState.FAILED),
 }
 _ACCEPTED = "accepted"
 _TAKEN = frozenset({_ACCEPTED, "success", "successful", "succeeded"})
@@ -165,14 +165,14 @@ class Lensmor(Provider):
         ended = word in _DONE | _FAILED
         return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(status))
 
-    def read_person(self, person: str) -> Mapping[Channel, Sight]:
+    def read_person(self, person: str) -> Mapping[Channel, ChannelStatus]:
         """Both channels' state in the profile; an answer about another person proves nothing."""
         body = self._http.read("/external/personnel/profile", {"personnel_id": person}).body
         if id_of(body.get("id")) != person:
-            return dict.fromkeys(CHANNELS, Sight(View.UNREADABLE))
-        return _sights(body)
+            return dict.fromkeys(CHANNELS, ChannelStatus(ProviderState.UNREADABLE))
+        return _statuses(body)
 
-    def look_up(self, linkedin: str) -> Found:
+    def look_up(self, linkedin: str) -> IdentityResult:
         """Who is behind the LinkedIn name, with events and what is unlocked already.
 
         Raises:
@@ -183,14 +183,14 @@ class Lensmor(Provider):
         try:
             body = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S).body
         except NotThereError:
-            return Found(Lookup(None))
+            return IdentityResult(Lookup(None))
         person = body.get("personnel")
         person_id = digits_of(person.get("id")) if isinstance(person, dict) else None
         if not isinstance(person, dict) or not isinstance(person_id, str):
             raise RefusedError("lensmor's answer to a LinkedIn lookup names no personnel id")
         if is_of_another(person.get("linkedinUrl"), linkedin):
             raise RefusedError("lensmor's answer to a LinkedIn lookup is about another profile")
-        return Found(Lookup(person_id, _event_ids(body.get("events"))), _sights(person))
+        return IdentityResult(Lookup(person_id, _event_ids(body.get("events"))), _statuses(person))
 
     def events_of(self, person: str) -> tuple[str, ...]:
         """Events that the person is part of."""
@@ -239,20 +239,24 @@ def _item(row: Mapping[str, Any], channel: Channel) -> Item:
     return Item(ItemState.RUNNING, unknown_word="" if word in _RUNNING else unknown_word(status))
 
 
-def _sights(person: Mapping[str, Any]) -> Mapping[Channel, Sight]:
+def _statuses(person: Mapping[str, Any]) -> Mapping[Channel, ChannelStatus]:
     email, phone = person.get("contactUnlockStatus"), person.get("phoneUnlockStatus")
     return {
-        Channel.WORK_EMAIL: _sight(Channel.WORK_EMAIL, email, _EMAIL_STATES, person),
+        Channel.WORK_EMAIL: _status(Channel.WORK_EMAIL, email, _EMAIL_STATES, person),
         # Documented: no phone was ever asked for while the state is null.
-        Channel.PHONE: Sight(View.NOT_BOUGHT) if phone is None else _sight(Channel.PHONE, phone, _PHONE_STATES, person),
+        Channel.PHONE: ChannelStatus(ProviderState.NOT_BOUGHT)
+        if phone is None
+        else _status(Channel.PHONE, phone, _PHONE_STATES, person),
     }
 
 
-def _sight(channel: Channel, status: object, states: Mapping[str, View], person: Mapping[str, Any]) -> Sight:
+def _status(
+    channel: Channel, status: object, states: Mapping[str, ProviderState], person: Mapping[str, Any]
+) -> ChannelStatus:
     view = states.get(plain_word(status))
     if view is None:
-        return Sight(View.UNREADABLE, unknown_word=unknown_word(status))
-    return shown(channel, person.get(_VALUE[channel])) if view is View.DELIVERED else Sight(view)
+        return ChannelStatus(ProviderState.UNREADABLE, unknown_word=unknown_word(status))
+    return shown(channel, person.get(_VALUE[channel])) if view is ProviderState.DELIVERED else ChannelStatus(view)
 
 
 def _event_ids(page: object) -> tuple[str, ...]:

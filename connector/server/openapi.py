@@ -7,7 +7,7 @@ not part of it: nobody calls them from a Flow.
 
 from typing import Any
 
-from connector.app.intake import MOST_IDS
+from connector.app.inbound import MOST_IDS
 
 _ERRORS = {
     "400": "The request cannot be done as it is, such as ids of another object.",

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connector.app.intake import ConflictError, CrowdedError, Intake, NotAcceptedError
+from connector.app.inbound import ConflictError, CrowdedError, InboundService, NotAcceptedError
 from connector.server import messages, openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
@@ -55,7 +55,7 @@ class Site:
 
     def __init__(
         self,
-        intake: Intake,
+        inbound: InboundService,
         secrets: Secrets,
         alive: Callable[[], bool],
         version: str,
@@ -63,13 +63,13 @@ class Site:
         *,
         loopback: bool = False,
     ) -> None:
-        self._intake = intake
+        self._intake = inbound
         self._secrets = secrets
         self._alive = alive
         self._public_url = public_url
         self._loopback = loopback
         self._document = openapi.document(version, public_url)
-        self._metrics = Metrics(intake.figures)
+        self._metrics = Metrics(inbound.figures)
 
     def application(self) -> ASGIApp:
         """As a server runs it."""

@@ -167,7 +167,7 @@ class Answers:
     def _still_waiting(
         self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int]
     ) -> list[sa.Row[int, str | None]]:
-        """Those of an attempt's unlocks that have no word yet: nobody has moved them on meanwhile."""
+        """Those of an attempt's purchases that no other process has moved on meanwhile."""
         query = sa.select(_U.id, _U.prior_attempt_id).where(
             _U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER)
         )

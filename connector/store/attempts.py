@@ -14,11 +14,20 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.answers import Answers
-from connector.store.credits import CapRules, NewEntry, Payer, Room, append, budget_day, fit, room
+from connector.store.credits import (
+    CapRules,
+    NewEntry,
+    Payer,
+    RemainingBudget,
+    append,
+    budget_day,
+    remaining_budget,
+    select_affordable,
+)
 from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
-from connector.store.rows import Batch, Full
+from connector.store.rows import Batch, BudgetExhausted
 
 _A, _U = t.attempt.c, t.unlock.c
 
@@ -71,7 +80,7 @@ class Attempts(Answers):
         owner: str,
         rules: CapRules,
         now: datetime,
-    ) -> Batch | Full | None:
+    ) -> Batch | BudgetExhausted | None:
         """Move planned unlocks to `submitting` and hold their price, as many as every cap allows.
 
         A person whom records of several mappings wait for is paid by any of these mappings that has budget left.
@@ -83,7 +92,7 @@ class Attempts(Answers):
         goes = _goes(source, run_id, now)
         price = source.prices.of(channel)
         with self._db.write() as connection:
-            limits = room(connection, source.name, source.account, run_id, rules, now)
+            limits = remaining_budget(connection, source.name, source.account, run_id, rules, now)
             full = [name for name in limits.by_mapping if not limits.allows(name, price)]
             rows = connection.execute(
                 sa.select(_U.id, _U.person, _U.mapping, _price(price).label("price_credits"))
@@ -94,7 +103,9 @@ class Attempts(Answers):
                 goes,
             ).all()
             payers = mappings_of(connection, run_id, [row.id for row in rows])
-            chosen = fit([(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits)
+            chosen = select_affordable(
+                [(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits
+            )
             if not chosen:
                 return _why_full(connection, run_id, limits, mine, goes)
             attempt_id = uuid.uuid4().hex
@@ -288,10 +299,10 @@ def _goes(source: Source, run_id: str, now: datetime) -> dict[str, object]:
 def _why_full(
     connection: sa.Connection,
     run_id: str,
-    limits: Room,
+    limits: RemainingBudget,
     mine: Sequence[sa.ColumnElement[bool]],
     goes: Mapping[str, object],
-) -> Full | None:
+) -> BudgetExhausted | None:
     """The caps that keep each mapping from paying for what is planned; None when nothing is planned any more.
 
     What another run at this moment waits for too is left to that run: its mappings may have budget.
@@ -301,7 +312,7 @@ def _why_full(
         return None
     leave_to_others(connection, run_id, mine, goes)
     caps = {name: limits.tightest(name) for name in names}
-    return Full({name: cap for name, cap in caps.items() if cap is not None})
+    return BudgetExhausted({name: cap for name, cap in caps.items() if cap is not None})
 
 
 def _same_event(event_id: str | None) -> sa.ColumnElement[bool]:

@@ -79,7 +79,7 @@ class CapRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RemainingBudget:
     """The caps as they stand: those over all mappings, and those of each mapping."""
 
     shared: tuple[Cap, ...]
@@ -146,7 +146,9 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
         connection.execute(sa.insert(t.entry), rows)
 
 
-def room(connection: sa.Connection, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
+def remaining_budget(
+    connection: sa.Connection, provider: str, account: str, run_id: str, rules: CapRules, now: datetime
+) -> RemainingBudget:
     """What each cap still allows, read inside the transaction that will take the hold."""
     today = budget_day(now)
     sums = _sums(connection, provider, account, _same_run(run_id, rules.plan_id), today)
@@ -169,10 +171,10 @@ def room(connection: sa.Connection, provider: str, account: str, run_id: str, ru
             used = sums.used(mapping, day=True)
             caps.append(Cap(f"cap of mapping {mapping} per day", rules.mapping_day[mapping], used))
         by_mapping[mapping] = tuple(caps)
-    return Room(tuple(shared), by_mapping)
+    return RemainingBudget(tuple(shared), by_mapping)
 
 
-def fit(rows: Iterable[tuple[int, Collection[str], int]], limits: Room) -> dict[int, str]:
+def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: RemainingBudget) -> dict[int, str]:
     """As many of the unlocks, as (id, mappings, price), as fit under every cap, in their order: who pays, by id.
 
     Any of an unlock's mappings may pay for it: the one with the most budget left, so that none is used up for another.
@@ -306,10 +308,12 @@ class Credits:
             charged = connection.scalar(_CHARGED_SINCE, account_of)
         return max(0, int(seen.balance) - int(charged or 0) - balance)
 
-    def room(self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime) -> Room:
+    def remaining_budget(
+        self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime
+    ) -> RemainingBudget:
         """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""
         with self._db.read() as connection:
-            return room(connection, provider, account, run_id, rules, now)
+            return remaining_budget(connection, provider, account, run_id, rules, now)
 
     def totals(self, run_id: str | None = None) -> dict[str, Totals]:
         """Sums by provider, of one run or of everything."""
@@ -322,7 +326,7 @@ class Credits:
         return {provider: _totals([row for row in rows if row[0] == provider]) for provider in {r[0] for r in rows}}
 
     def imbalance(self) -> str:
-        """What does not add up between entries and unlocks; empty when the books close.
+        """What does not add up between entries and purchases; empty when the accounting closes.
 
         For every single request, what its entries leave open (holds less charges less releases) must be what its
         unlocks hold open; and no unlock holds credits but one that is sent and has no last word.

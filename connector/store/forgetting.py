@@ -18,7 +18,7 @@ from connector.store.rows import chunks
 ERASED = "(forgotten)"
 _MOVED = re.compile(r"the record is now \S+ (\w+)")
 _U, _R, _W, _C, _A = t.unlock.c, t.record.c, t.want.c, t.change.c, t.ask.c
-_Q, _E, _H, _N, _L = t.request.c, t.job.c, t.hint.c, t.unusable_value.c, t.lookup.c
+_Q, _E, _H, _N, _L = t.request.c, t.job.c, t.callback_receipt.c, t.unusable_value.c, t.lookup.c
 Spellings = Callable[[str], Collection[str]]
 
 
@@ -158,8 +158,8 @@ def _erase_receipts(connection: sa.Connection, unlocks: Collection[int]) -> None
     ]
     others = sa.select(_U.id).where(_U.id.not_in(unlocks), _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
     connection.execute(
-        sa.delete(t.hint).where(
-            _H.attempt_id.in_(attempts), _H.state != "waiting", ~sa.exists(others.correlate(t.hint))
+        sa.delete(t.callback_receipt).where(
+            _H.attempt_id.in_(attempts), _H.state != "waiting", ~sa.exists(others.correlate(t.callback_receipt))
         )
     )
 

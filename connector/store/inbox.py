@@ -1,4 +1,4 @@
-"""What the CRM's automation has asked for, kept until each record has its last word.
+"""Requests of the CRM's automation, kept until each record has its final outcome.
 
 A request is stored once, whatever repeats of it arrive, before its sender gets an answer. Its records wait here, are
 offered to runs, and are offered again while a run defers them, for a week at most.
@@ -35,7 +35,7 @@ class ConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class InboundRequest:
     """A request as it came.
 
     Attributes:
@@ -50,7 +50,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedRecord:
     """A record that a request names.
 
     Attributes:
@@ -89,7 +89,7 @@ class RequestState:
 
     @property
     def state(self) -> str:
-        """waiting: no run took it up yet; working; done: every record has its last word."""
+        """waiting: no run took it up yet; working; done: every record has its final outcome."""
         if not self.states.keys() - {"done"}:
             return "done"
         return "waiting" if self.states.keys() == {"waiting"} else "working"
@@ -107,30 +107,30 @@ class Inbox:
         self._db = database
         self._queue = queue
 
-    def accept(self, arrivals: Sequence[Arrival], now: datetime) -> list[bool]:
+    def accept(self, inbound_requests: Sequence[InboundRequest], now: datetime) -> list[bool]:
         """Store requests, all or none; for each whether it is new.
 
         Raises:
             ConflictError: within a week the same id came with another digest.
         """
         with self._db.write(alone=False) as connection:
-            return [self._store(connection, one, now) for one in arrivals]
+            return [self._store(connection, one, now) for one in inbound_requests]
 
-    def _store(self, connection: sa.Connection, arrival: Arrival, now: datetime) -> bool:
-        if not self._is_new(connection, arrival.request_id, arrival.digest, now):
+    def _store(self, connection: sa.Connection, inbound_request: InboundRequest, now: datetime) -> bool:
+        if not self._is_new(connection, inbound_request.request_id, inbound_request.digest, now):
             return False
         rows = [
             {
-                "request_id": arrival.request_id,
-                "mapping": arrival.mapping,
+                "request_id": inbound_request.request_id,
+                "mapping": inbound_request.mapping,
                 "crm_id": crm_id,
                 "state": "waiting",
                 "not_before": now,
             }
-            for crm_id in dict.fromkeys(arrival.crm_ids)
+            for crm_id in dict.fromkeys(inbound_request.crm_ids)
         ]
         connection.execute(sa.insert(t.ask), rows)
-        self._queue.work(connection, arrival.mapping)
+        self._queue.work(connection, inbound_request.mapping)
         return True
 
     def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
@@ -172,7 +172,7 @@ class Inbox:
         del outcomes[""]
         return RequestState(states, outcomes, _most_frequent(reasons))
 
-    def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[Wanted]:
+    def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[RequestedRecord]:
         """Records of a mapping that a run should be offered now, the longest waiting first."""
         query = (
             sa.select(_A.id, _A.crm_id, _A.request_id, _R.accepted_at)
@@ -186,7 +186,9 @@ class Inbox:
                 (row.id, row.crm_id, _budget_of(row.request_id, row.accepted_at)) for row in connection.execute(query)
             ]
             sizes = _sizes(connection, {budget for _, _, budget in rows})
-        return [Wanted(ask_id, crm_id, _budget_id(budget), sizes[budget] == 1) for ask_id, crm_id, budget in rows]
+        return [
+            RequestedRecord(ask_id, crm_id, _budget_id(budget), sizes[budget] == 1) for ask_id, crm_id, budget in rows
+        ]
 
     def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
         """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
@@ -195,7 +197,7 @@ class Inbox:
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
-    def postpone(self, offered: Sequence[Wanted], reason: str, until: datetime) -> None:
+    def postpone(self, offered: Sequence[RequestedRecord], reason: str, until: datetime) -> None:
         """No run could be made for these: they come again then."""
         values = {"state": "working", "outcome": Outcome.DEFERRED.value, "reason": reason}
         with self._db.write() as connection:
@@ -234,7 +236,7 @@ class Inbox:
             for row in connection.execute(said).all():
                 _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, again_at)
 
-    def unanswered(self, offered: Sequence[Wanted], run_id: str) -> list[Wanted]:
+    def unanswered(self, offered: Sequence[RequestedRecord], run_id: str) -> list[RequestedRecord]:
         """Those of the offered records that a run has said nothing of."""
         w, r = t.run_record.c, t.record.c
         said = (
@@ -245,13 +247,13 @@ class Inbox:
         query = sa.select(_A.id, _A.crm_id).where(_A.state != "done", ~sa.exists(said.correlate(t.ask)))
         with self._db.read() as connection:
             return [
-                Wanted(row.id, row.crm_id)
+                RequestedRecord(row.id, row.crm_id)
                 for part in chunks([one.ask_id for one in offered])
                 for row in connection.execute(query.where(_A.id.in_(part)))
             ]
 
-    def settle(self, offered: Sequence[Wanted], run_id: str) -> None:
-        """Records that a run was offered and did not take up: it has no word on them."""
+    def settle(self, offered: Sequence[RequestedRecord], run_id: str) -> None:
+        """Records that a run was offered and did not take up: it has no outcome for them."""
         values = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN, "run_id": run_id}
         left = [one.ask_id for one in self.unanswered(offered, run_id)]
         with self._db.write() as connection:
@@ -321,7 +323,7 @@ def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, .
 def _note(
     connection: sa.Connection, ask_id: int, run_id: str, outcome: Outcome, reason: str, again_at: datetime
 ) -> None:
-    """A run's word on a record that was asked for; without a last word it is offered again later."""
+    """Note a run's outcome of a requested record; without a final outcome it is offered again later."""
     values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
     later = {"state": "working", "not_before": again_at}
     values |= {"state": "done"} if outcome in FINAL else later

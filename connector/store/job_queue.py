@@ -1,4 +1,4 @@
-"""The queue that delivers jobs to several workers, as the ledger sees it: notified in the transaction that it follows."""
+"""The queue that delivers jobs to workers, as the ledger sees it: notified in the transaction that creates the work."""
 
 from collections.abc import Sequence
 from datetime import datetime

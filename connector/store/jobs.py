@@ -137,7 +137,9 @@ class Jobs:
         with self._db.write() as connection:
             connection.execute(sa.delete(t.job).where(_E.state == "done", _E.asked_at < now - KEPT))
             connection.execute(sa.delete(t.worker).where(_W.beat_at < now - KEPT))
-            connection.execute(sa.delete(t.hint).where(t.hint.c.received_at < now - RECEIPTS_KEPT))
+            connection.execute(
+                sa.delete(t.callback_receipt).where(t.callback_receipt.c.received_at < now - RECEIPTS_KEPT)
+            )
 
     # -- the schedule ----------------------------------------------------------------------------------------
 

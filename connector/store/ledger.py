@@ -10,10 +10,9 @@ import sqlalchemy as sa
 
 from connector.store import tables as t
 from connector.store.attempts import Attempts
+from connector.store.callback_receipts import CallbackReceipts
 from connector.store.credits import Credits
 from connector.store.database import Database
-from connector.store.follow_ups import FollowUps
-from connector.store.hints import Hints
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
 from connector.store.job_queue import JobQueue, NoQueue
@@ -26,6 +25,7 @@ from connector.store.operator import Operator
 from connector.store.overdue import OverdueWork
 from connector.store.planning import Planning
 from connector.store.plans import Plans
+from connector.store.poll_backoff import PollBackoff
 from connector.store.price_watch import PriceWatch
 from connector.store.records import Records
 from connector.store.restored import RestoredCopy
@@ -67,8 +67,8 @@ class Ledger:
         self.attempts = Attempts(database)
         self.credits = Credits(database)
         self.jobs = Jobs(database, queue)
-        self.follow_ups = FollowUps(database)
-        self.hints = Hints(database, queue)
+        self.poll_backoff = PollBackoff(database)
+        self.callback_receipts = CallbackReceipts(database, queue)
         self.identity = Identity(database)
         self.inbox = Inbox(database, queue)
         self.operator = Operator(database)

@@ -1,4 +1,4 @@
-"""An operator's word: on unlocks that nobody else can resolve, and on records that shall be forgotten."""
+"""An operator's decisions: on purchases that only a person can resolve, and on records to be forgotten."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

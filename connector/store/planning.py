@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Lookup, Outcome, Person, UnlockKey, UnlockState
 from connector.core.person import Source, names_same
-from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, LookUp, Skip, Take
+from connector.core.plan import AttachToPending, Buy, Decision, Defer, ResolveIdentity, Reuse, Skip, SourcesExhausted
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.knowledge import Knowledge
 from connector.store.planned import PlannedRecord, PlannedWant
+from connector.store.planning_snapshot import SnapshotReader
 from connector.store.record_sql import plan_of
 from connector.store.repeats import join_late_tasks
 from connector.store.rows import chunks, tried_to
@@ -27,7 +27,7 @@ LATE = 1_000_000_000  # the place of what is decided only while the run is at wo
 _NOT_BOUGHT = UnlockState.PLANNED.value
 
 
-class Planning(Knowledge):
+class Planning(SnapshotReader):
     """The ledger's side of planning: what is known, and what a plan makes of it."""
 
     def remember(self, source: Source, linkedin: str, lookup: Lookup, now: datetime) -> None:
@@ -174,7 +174,9 @@ def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
     if old is None:
         return True
     if old.state == "done":  # skipped for a reason that no longer holds
-        return old.outcome == Outcome.SKIPPED.value and isinstance(decision, Buy | Join | Take | LookUp)
+        return old.outcome == Outcome.SKIPPED.value and isinstance(
+            decision, Buy | AttachToPending | Reuse | ResolveIdentity
+        )
     return old.unlock_state in {None, _NOT_BOUGHT}
 
 
@@ -273,7 +275,7 @@ def _ensure_unlocks(
         w.decision.unlock.key: w.decision.unlock
         for r in records
         for w in r.wants
-        if isinstance(w.decision, Join | Take)
+        if isinstance(w.decision, AttachToPending | Reuse)
     }
     rows = [
         {
@@ -328,7 +330,7 @@ def _places(records: Sequence[PlannedRecord], first: int) -> dict[UnlockKey, int
         for want in record.wants:
             if isinstance(want.decision, Buy):
                 places.setdefault(want.decision.key, place)
-            elif isinstance(want.decision, Join | Take):
+            elif isinstance(want.decision, AttachToPending | Reuse):
                 places.setdefault(want.decision.unlock.key, place)
     return places
 
@@ -375,13 +377,13 @@ def _verdict(
     match decision:
         case Buy():
             return "open", None, "", False, decision.position, unlock_ids[decision.key]
-        case Join() | Take():
+        case AttachToPending() | Reuse():
             return "open", None, "", False, decision.position, decision.unlock.id
-        case LookUp():
+        case ResolveIdentity():
             return "lookup", None, "", False, decision.position, None
         case Skip():
             return "ready", Outcome.SKIPPED, decision.reason, decision.keep_status, 0, None
         case Defer():
             return "held", Outcome.DEFERRED, decision.reason, True, 0, None
-        case Exhausted():
+        case SourcesExhausted():
             return "ready", Outcome(decision.result.value), decision.reason, False, 0, None

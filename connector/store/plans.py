@@ -1,4 +1,4 @@
-"""The records of frozen plans: which are part of one, and which have their last word."""
+"""The records of frozen plans: which are part of one, and which have their final outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LAST_WORDS = frozenset(outcome.value for outcome in RECORD_OUTCOMES if outcome 
 
 @dataclass(frozen=True, slots=True)
 class FinishedBy:
-    """The run that gave a record its last word, and whether it applied the plan in question."""
+    """The run that gave a record its final outcome, and whether it applied the plan in question."""
 
     run_id: str
     by_plan: bool
@@ -41,7 +41,7 @@ class Plans:
         return {row.crm_id: row for row in rows}
 
     def finished(self, mapping: str, crm_ids: Sequence[str], plan_id: str, since: datetime) -> dict[str, FinishedBy]:
-        """Which of a plan's records have their last word, by CRM id.
+        """Which of a plan's records have their final outcome, by CRM id.
 
         Args:
             mapping: whose records they are.
@@ -62,7 +62,9 @@ class Plans:
                     ended = row.state == "closed" and row.outcome in _LAST_WORDS and row.reason != ANOTHER_PERSON
                     counts = ended and (by_plan or (row.closed_at is not None and row.closed_at > since))
                     before = found.get(row.crm_id)
-                    if before is None or not before.by_plan:  # the plan's own word stands, whatever came after it
+                    if (
+                        before is None or not before.by_plan
+                    ):  # the outcome under the plan stands, whatever came after it
                         found[row.crm_id] = FinishedBy(row.run_id, by_plan) if counts else None
         return {crm_id: by for crm_id, by in found.items() if by is not None}
 

@@ -127,7 +127,7 @@ class Polls:
             return {row.person: row.id for row in connection.execute(query)}
 
     def given_up_in(self, task: TaskRow) -> dict[str, int]:
-        """Persons of a task that were made final without the vendor's word, with their unlock ids.
+        """Persons of a task that were made final without the vendor's result, with their purchase ids.
 
         Before its late answer came, because an operator gave them up while it ran, or by the value of an older request.
         """
@@ -193,7 +193,7 @@ class Polls:
             )
 
     def task_ended(self, task: TaskRow, unsettled: Sequence[int], check_at: datetime, reason: str) -> None:
-        """Close a task; people without a last word in it are read at the vendor, where that is possible."""
+        """Close a task; people without a result in it are read at the vendor, where that is possible."""
         c = t.task.c
         with self._db.write() as connection:
             connection.execute(

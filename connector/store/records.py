@@ -1,4 +1,4 @@
-"""Records on their way through a run: taken up, ready to be written, finished, and each run's word on them."""
+"""Records on their way through a run: taken up, ready to be written, finished."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ from connector.store.record_sql import (
     show,
 )
 from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
+from connector.store.run_outcomes import RunOutcomes
 from connector.store.seal import Seal
-from connector.store.words import Words
 
 _U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
 # Statements that every turn of a run executes are built once: building one costs more than running it.
@@ -69,8 +69,8 @@ class EndedWant:
 
 
 @dataclass(frozen=True, slots=True)
-class UnlockWord:
-    """What an unlock says to the records that hang on it."""
+class PurchaseView:
+    """A purchase as the records that use it see it."""
 
     provider: str
     state: UnlockState
@@ -117,7 +117,7 @@ class Unwritten:
     shown: Mapping[int, tuple[Outcome, str]]
 
 
-class Records(Words):
+class Records(RunOutcomes):
     """The ledger's side of records."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
@@ -246,14 +246,14 @@ class Records(Words):
             ids = [found for found in connection.scalars(query, {"run_id": run_id}) if found not in exclude]
             return records_with_wants(connection, ids[:limit])
 
-    def words_of(self, unlock_ids: Iterable[int]) -> dict[int, UnlockWord]:
-        """What these unlocks say, values opened."""
-        words: dict[int, UnlockWord] = {}
+    def purchase_views(self, unlock_ids: Iterable[int]) -> dict[int, PurchaseView]:
+        """These purchases as records see them, values opened."""
+        run_outcomes: dict[int, PurchaseView] = {}
         query = sa.select(_U.id, _U.provider, _U.state, _U.result, _U.reason, _U.value, _U.person)
         with self._db.read() as connection:
             for part in chunks(sorted(set(unlock_ids))):
                 for row in connection.execute(query.where(_U.id.in_(part))):
-                    words[row.id] = UnlockWord(
+                    run_outcomes[row.id] = PurchaseView(
                         row.provider,
                         UnlockState(row.state),
                         Result(row.result) if row.result else None,
@@ -261,7 +261,7 @@ class Records(Words):
                         None if row.value is None else str(self._seal.open(row.value)["value"]),
                         row.person,
                     )
-        return words
+        return run_outcomes
 
     def finish(self, finishes: Sequence[Finish], now: datetime) -> None:
         """Note what writes have come to; values that nobody waits for any more are erased."""

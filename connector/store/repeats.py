@@ -25,7 +25,7 @@ from connector.store.older_values import from_earlier, newer_ids, newer_of, take
 from connector.store.rows import chunks
 from connector.store.shares import NO_PRIOR
 
-_A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
+_A, _H, _K, _U = t.attempt.c, t.callback_receipt.c, t.task.c, t.unlock.c
 SUBMITTING, RECALLED = "submitting", "recalled"  # states of an attempt that has no answer yet
 UNANSWERED = (SUBMITTING, RECALLED)
 # A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise

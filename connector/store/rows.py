@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Person, Result, Unlock, UnlockKey, UnlockState
-from connector.core.plan import Tried
+from connector.core.plan import FailedSource
 from connector.core.spend import Cap
 from connector.store import tables as t
 from connector.store.mark import MarkedHold
@@ -51,7 +51,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class BudgetExhausted:
     """Nothing can be taken: by mapping, the cap that forbids it."""
 
     caps: Mapping[str, Cap]
@@ -130,7 +130,7 @@ class WantRow:
     outcome: Outcome | None
     reason: str
     keep_status: bool
-    tried: tuple[Tried, ...]
+    tried: tuple[FailedSource, ...]
     baseline: str | None
     parked: bool = False
     already_filled: bool = False
@@ -191,14 +191,14 @@ def want_of(row: sa.Row[tuple[object, ...]]) -> WantRow:
     )
 
 
-def tried_to(tried: Iterable[Tried]) -> str:
+def tried_to(tried: Iterable[FailedSource]) -> str:
     """Sources that ended without a value, as JSON."""
     return json.dumps([[t.source, t.result.value, t.reason] for t in tried])
 
 
-def tried_from(text: str) -> tuple[Tried, ...]:
+def tried_from(text: str) -> tuple[FailedSource, ...]:
     """The reverse of `tried_to`."""
-    return tuple(Tried(source, Result(result), reason) for source, result, reason in json.loads(text))
+    return tuple(FailedSource(source, Result(result), reason) for source, result, reason in json.loads(text))
 
 
 def records_with_wants(connection: sa.Connection, record_ids: Sequence[int]) -> list[RecordRow]:

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from connector.core.model import FieldValue
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.follow_ups import next_due
 from connector.store.job_queue import JobQueue
+from connector.store.poll_backoff import next_due
 from connector.store.rows import chunks
 from connector.store.seal import Seal
 
 LATEST = "latest"
-STATUS = "status:"  # before the hash of a status: our word on the work, and no value
+STATUS = "status:"  # before the hash of a status word, which is no bought value
 _RUN, _C, _U, _R = t.run.c, t.change.c, t.unlock.c, t.record.c
 _OPEN_UNLOCKS = (
     sa.select(_U.provider, _U.state, sa.func.count())

@@ -51,7 +51,7 @@ _FACTS: Sequence[sa.Column[datetime]] = (
     t.request.c.accepted_at,
     t.job.c.asked_at,
     t.worker.c.beat_at,
-    t.hint.c.received_at,
+    t.callback_receipt.c.received_at,
 )
 _DAYS: Sequence[sa.Column[str]] = (t.entry.c.budget_day, t.attempt.c.budget_day)
 # The newest rows, by number, show whether a clock was wrong.

@@ -287,7 +287,7 @@ change = Table(
 Index("ix_change_run", change.c.run_id, change.c.record_id)
 Index("ix_change_record", change.c.record_id)
 
-# Each run's word on each record it selected, as it was when the run ended.
+# The outcome of each record that a run selected, as it was when the run ended.
 run_record = Table(
     "run_record",
     metadata,
@@ -365,8 +365,8 @@ worker = Table(
     Column("beat_at", UtcTime, nullable=False),
 )
 
-# What a vendor told us about a paid request before we asked: a hint, until the vendor's own answer confirms it.
-hint = Table(
+# The receipt of a callback about a paid request; it counts for nothing until the vendor's own answer confirms it.
+callback_receipt = Table(
     "hint",
     metadata,
     Column("id", Integer, primary_key=True),
@@ -378,7 +378,7 @@ hint = Table(
 )
 Index(
     "ix_hint_state",
-    hint.c.state,
-    sqlite_where=hint.c.state == "waiting",
-    postgresql_where=hint.c.state == "waiting",
+    callback_receipt.c.state,
+    sqlite_where=callback_receipt.c.state == "waiting",
+    postgresql_where=callback_receipt.c.state == "waiting",
 )

@@ -5,7 +5,7 @@ from scene_setting import ADA, EVENT, NOBODY, PERSON, SECOND_PERSON, Scene, Sett
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel, Lookup
-from connector.core.recover import View
+from connector.core.recover import ProviderState
 from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Provider, SkipReason, TaskReport
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson
@@ -59,7 +59,7 @@ def lensmor_success(setting: Setting) -> None:
     before = provider.balance()
     found = provider.look_up(setting.who(ADA))
     assert found.lookup == Lookup(person, (event,))
-    assert found.sights[EMAIL].view is View.NOT_BOUGHT
+    assert found.statuses[EMAIL].view is ProviderState.NOT_BOUGHT
     submission = provider.submit(EMAIL, [person], event, "attempt-1")
     assert submission.task_id is not None
     assert submission.skipped == {}
@@ -68,7 +68,7 @@ def lensmor_success(setting: Setting) -> None:
     assert item.value is not None
     assert item.value.endswith("@example.com") or setting.people
     seen = provider.read_person(person)
-    assert (seen[EMAIL].view, seen[EMAIL].value) == (View.DELIVERED, item.value)
+    assert (seen[EMAIL].view, seen[EMAIL].value) == (ProviderState.DELIVERED, item.value)
     assert provider.balance() == before - 15
 
 
@@ -145,11 +145,11 @@ def lensmor_broken(setting: Setting) -> None:
     assert len(setting.slept) == 3
     with pytest.raises(LostAnswerError):
         provider.submit(EMAIL, [PERSON], EVENT, "attempt-1")
-    assert provider.read_person(PERSON)[EMAIL].view is View.RUNNING
+    assert provider.read_person(PERSON)[EMAIL].view is ProviderState.RUNNING
     for number in range(3):
         with pytest.raises(LostAnswerError):
             provider.submit(PHONE, [SECOND_PERSON], EVENT, f"attempt-2{number}")
-    assert provider.read_person(SECOND_PERSON)[PHONE].view is View.NOT_BOUGHT
+    assert provider.read_person(SECOND_PERSON)[PHONE].view is ProviderState.NOT_BOUGHT
     submission = provider.submit(PHONE, [SECOND_PERSON], EVENT, "attempt-3")
     report = provider.read_task(PHONE, str(submission.task_id), [SECOND_PERSON])
     assert report == TaskReport(False, {}, "under_review")

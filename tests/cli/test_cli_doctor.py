@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from workspace import Workspace
 
-from connector.app.joining import Configured, open_ledger
 from connector.app.rehearsal import write_env
+from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 from connector.crm.interface import Usage
 from connector.crm.salesforce import SalesforceCrm

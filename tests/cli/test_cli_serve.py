@@ -130,7 +130,7 @@ def test_every_address_needs_a_token(running: Company, tmp_path: Path, host: str
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("jobs", ["serve", "worker"])
+@pytest.mark.parametrize("driver", ["serve", "worker"])
 def test_a_command_that_needs_the_ledger_is_made_room_for(
     tmp_path: Path, driver: str, request: pytest.FixtureRequest
 ) -> None:

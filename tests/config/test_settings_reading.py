@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from connector.app.joining import Configured, configure, open_ledger
+from connector.app.wiring import Configured, configure, open_ledger
 from connector.config import Settings, check_url, env_file_here, read_settings
 from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError

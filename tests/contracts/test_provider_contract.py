@@ -26,7 +26,7 @@ from connector.core.errors import (
 )
 from connector.core.model import Channel, Lookup
 from connector.core.person import IdentifiedBy
-from connector.core.recover import View
+from connector.core.recover import ProviderState
 from connector.providers import REGISTRY
 from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Submission, TaskReport
 from connector.providers.settings import BuiltWith, ProviderSettings
@@ -328,14 +328,14 @@ def test_what_was_bought_can_be_seen_where_records_are_kept(kit: Kit, channel: C
             provider.read_person(person)
         assert kit.log.count() == 0
         return
-    assert provider.read_person(person)[channel].view is View.NOT_BOUGHT
+    assert provider.read_person(person)[channel].view is ProviderState.NOT_BOUGHT
     kit.arm(kit.submit_routes[channel], "drop_after")
     with pytest.raises(LostAnswerError):
         submit(kit, channel, [person])
-    assert provider.read_person(person)[channel].view is View.RUNNING
+    assert provider.read_person(person)[channel].view is ProviderState.RUNNING
     kit.let_it_finish()
     seen = provider.read_person(person)
-    assert seen[channel].view is View.DELIVERED
+    assert seen[channel].view is ProviderState.DELIVERED
     assert seen[channel].value
     assert set(seen) == REGISTRY[kit.name].channels
     assert all(sight.value is None for other, sight in seen.items() if other is not channel)

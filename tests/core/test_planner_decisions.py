@@ -8,7 +8,19 @@ from core_cases import LEAD_ID, LENSMOR, NOW, SALESFINITY, SOURCES, mapping_of, 
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, FieldValue, Lookup, Person, Result, Unlock, UnlockKey, UnlockState
-from connector.core.plan import Buy, Decision, Defer, Exhausted, Join, Known, LookUp, Planner, Skip, Take, Tried
+from connector.core.plan import (
+    AttachToPending,
+    Buy,
+    Decision,
+    Defer,
+    FailedSource,
+    Planner,
+    PlanningSnapshot,
+    ResolveIdentity,
+    Reuse,
+    Skip,
+    SourcesExhausted,
+)
 
 ADA = Person("70011", "52001", "ada-sample")
 EMAIL = Channel.WORK_EMAIL
@@ -22,19 +34,19 @@ OVERWRITE = {"write": "overwrite"}
 def decide(
     values: Mapping[str, FieldValue] | None = None,
     person: Person = ADA,
-    known: Known | None = None,
+    snapshot: PlanningSnapshot | None = None,
     mapping: MappingFile | None = None,
     channel: Channel = EMAIL,
 ) -> Decision:
     mapping = mapping or mapping_of()
     planner = Planner(mapping, SOURCES, NOW)
     record = record_of(**(values or {}))
-    return planner.plan_channel(record, person, channel, rules_of(mapping, channel), known or Known())
+    return planner.plan_channel(record, person, channel, rules_of(mapping, channel), snapshot or PlanningSnapshot())
 
 
-def knowing(*unlocks: Unlock, served: bool = False, **lookups: str | None) -> Known:
+def knowing(*unlocks: Unlock, served: bool = False, **lookups: str | None) -> PlanningSnapshot:
     """A ledger with these unlocks and LinkedIn answers."""
-    return Known(
+    return PlanningSnapshot(
         {unlock.key: unlock for unlock in unlocks},
         {("lensmor", name.replace("_", "-")): Lookup(found) for name, found in lookups.items()},
         {(LEAD_ID, unlock.id) for unlock in unlocks} if served else frozenset(),
@@ -90,16 +102,16 @@ def test_each_channel_has_its_own_opt_out_and_price() -> None:
 @pytest.mark.parametrize("state", [state for state in UnlockState if state is not UnlockState.FINAL])
 def test_what_is_under_way_is_joined_and_never_passed(state: UnlockState) -> None:
     unlock = unlock_of(state=state)
-    assert decide(known=knowing(unlock)) == Join(unlock, 0)
-    assert decide(known=knowing(unlock, salesfinity(Result.DELIVERED))) == Join(unlock, 0)
+    assert decide(snapshot=knowing(unlock)) == AttachToPending(unlock, 0)
+    assert decide(snapshot=knowing(unlock, salesfinity(Result.DELIVERED))) == AttachToPending(unlock, 0)
 
 
 @pytest.mark.parametrize("state", [state for state in UnlockState if state is not UnlockState.FINAL])
 def test_the_second_source_is_joined_too(state: UnlockState) -> None:
     second = salesfinity(None, state)
-    first = Tried("lensmor", Result.NOT_FOUND, "lensmor did not find it on 2026-11-19")
-    found = decide(known=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
-    assert found == Join(second, 1, (first,))
+    first = FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it on 2026-11-19")
+    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
+    assert found == AttachToPending(second, 1, (first,))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +125,8 @@ def test_the_second_source_is_joined_too(state: UnlockState) -> None:
 )
 def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: bool) -> None:
     unlock = unlock_of(result=Result.DELIVERED, age=age)
-    expected: Decision = Take(unlock, 0) if fresh else Buy(LENSMOR_KEY, 2, "52001", 15, 0)
-    assert decide(known=knowing(unlock)) == expected
+    expected: Decision = Reuse(unlock, 0) if fresh else Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+    assert decide(snapshot=knowing(unlock)) == expected
 
 
 @pytest.mark.parametrize(
@@ -123,44 +135,44 @@ def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: b
 )
 def test_not_found_is_asked_again_after_retry_not_found_after(age: timedelta, asks_again: bool) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
-    found = decide(known=knowing(unlock_of(result=Result.NOT_FOUND, age=age)), mapping=mapping)
+    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=age)), mapping=mapping)
     if asks_again:
         assert found == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
     else:
         reason = f"lensmor did not find it on {NOW - age:%Y-%m-%d}"
-        assert found == Exhausted(Result.NOT_FOUND, reason, (Tried("lensmor", Result.NOT_FOUND, reason),))
+        assert found == SourcesExhausted(Result.NOT_FOUND, reason, (FailedSource("lensmor", Result.NOT_FOUND, reason),))
 
 
 @pytest.mark.parametrize("age", [timedelta(), 30 * DAY, 180 * DAY, 4000 * DAY])
 def test_failed_is_never_bought_again_by_itself(age: timedelta) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
     unlock = unlock_of(result=Result.FAILED, age=age, reason="lensmor failed (E42)")
-    found = decide(known=knowing(unlock), mapping=mapping)
-    assert found == Exhausted(
-        Result.FAILED, "lensmor failed (E42)", (Tried("lensmor", Result.FAILED, "lensmor failed (E42)"),)
+    found = decide(snapshot=knowing(unlock), mapping=mapping)
+    assert found == SourcesExhausted(
+        Result.FAILED, "lensmor failed (E42)", (FailedSource("lensmor", Result.FAILED, "lensmor failed (E42)"),)
     )
 
 
 def test_a_failed_one_is_bought_again_when_an_operator_says_so() -> None:
     unlock = unlock_of(result=Result.FAILED, age=DAY, repeat_allowed=True)
-    assert decide(known=knowing(unlock)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+    assert decide(snapshot=knowing(unlock)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 @pytest.mark.parametrize("result", [Result.DELIVERED, Result.NOT_FOUND])
 def test_an_operators_word_on_a_failure_shortens_no_other_wait(result: Result) -> None:
     unlock = unlock_of(result=result, age=DAY, repeat_allowed=True)
     mapping = mapping_of(work_email={"from": ["lensmor"]})
-    assert not isinstance(decide(known=knowing(unlock), mapping=mapping), Buy)
+    assert not isinstance(decide(snapshot=knowing(unlock), mapping=mapping), Buy)
 
 
 def test_limits_of_the_mapping_set_the_times() -> None:
     mapping = mapping_of(limits={"refresh_after": "30m", "retry_not_found_after": "2h"})
     delivered = unlock_of(result=Result.DELIVERED, age=timedelta(minutes=29))
-    assert decide(known=knowing(delivered), mapping=mapping) == Take(delivered, 0)
+    assert decide(snapshot=knowing(delivered), mapping=mapping) == Reuse(delivered, 0)
     old = unlock_of(result=Result.DELIVERED, age=timedelta(minutes=30))
-    assert isinstance(decide(known=knowing(old), mapping=mapping), Buy)
+    assert isinstance(decide(snapshot=knowing(old), mapping=mapping), Buy)
     missed = unlock_of(result=Result.NOT_FOUND, age=timedelta(hours=2))
-    assert decide(known=knowing(missed), mapping=mapping) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+    assert decide(snapshot=knowing(missed), mapping=mapping) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 # -- from source to source --------------------------------------------------------------------------------------
@@ -168,7 +180,7 @@ def test_limits_of_the_mapping_set_the_times() -> None:
 
 @pytest.mark.parametrize("result", [Result.NOT_FOUND, Result.FAILED])
 def test_the_next_source_is_asked_only_after_one_ended_without_a_value(result: Result) -> None:
-    found = decide(known=knowing(unlock_of(result=result, age=DAY, reason="no luck")))
+    found = decide(snapshot=knowing(unlock_of(result=result, age=DAY, reason="no luck")))
     assert isinstance(found, Buy)
     assert (found.key, found.generation, found.event_id, found.price_credits, found.position) == (
         SALESFINITY_KEY,
@@ -182,20 +194,20 @@ def test_the_next_source_is_asked_only_after_one_ended_without_a_value(result: R
 
 def test_not_found_everywhere_is_not_found_and_one_failure_makes_it_failed() -> None:
     missed, failed = salesfinity(Result.NOT_FOUND), unlock_of(result=Result.FAILED, age=DAY, reason="lensmor failed")
-    both = decide(known=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), missed))
-    assert isinstance(both, Exhausted)
+    both = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), missed))
+    assert isinstance(both, SourcesExhausted)
     assert both.result is Result.NOT_FOUND
     assert both.reason == "lensmor did not find it on 2026-11-19; salesfinity did not find it on 2026-11-19"
-    mixed = decide(known=knowing(failed, missed))
-    assert isinstance(mixed, Exhausted)
+    mixed = decide(snapshot=knowing(failed, missed))
+    assert isinstance(mixed, SourcesExhausted)
     assert mixed.result is Result.FAILED
     assert mixed.reason == "lensmor failed; salesfinity did not find it on 2026-11-19"
 
 
 def test_the_second_sources_value_is_taken_for_nothing() -> None:
     second = salesfinity(Result.DELIVERED)
-    found = decide(known=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
-    assert isinstance(found, Take)
+    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
+    assert isinstance(found, Reuse)
     assert (found.unlock, found.position) == (second, 1)
 
 
@@ -206,20 +218,20 @@ def test_sources_are_asked_in_the_mappings_order() -> None:
 
 def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
     mapping = mapping_of()
-    tried = (Tried("lensmor", Result.FAILED, "lensmor failed"),)
+    tried = (FailedSource("lensmor", Result.FAILED, "lensmor failed"),)
     planner = Planner(mapping, SOURCES, NOW)
-    found = planner.next_source(ADA, EMAIL, rules_of(mapping), Known(), tried)
+    found = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), tried)
     assert found == Buy(SALESFINITY_KEY, 1, None, 1, 1, tried)
-    both = (*tried, Tried("salesfinity", Result.NOT_FOUND, "salesfinity did not find it"))
-    end = planner.next_source(ADA, EMAIL, rules_of(mapping), Known(), both)
-    assert end == Exhausted(Result.FAILED, "lensmor failed; salesfinity did not find it", both)
+    both = (*tried, FailedSource("salesfinity", Result.NOT_FOUND, "salesfinity did not find it"))
+    end = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), both)
+    assert end == SourcesExhausted(Result.FAILED, "lensmor failed; salesfinity did not find it", both)
 
 
 def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order was changed meanwhile
-    tried = (Tried("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
+    tried = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
     planner = Planner(mapping, SOURCES, NOW)
-    assert planner.next_source(ADA, EMAIL, rules_of(mapping), Known(), tried) == Buy(
+    assert planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), tried) == Buy(
         SALESFINITY_KEY, 1, None, 1, 0, tried
     )
 
@@ -228,20 +240,20 @@ def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
 
 
 def test_a_person_known_only_by_linkedin_is_looked_up_first() -> None:
-    assert decide(person=Person(linkedin="ada-sample")) == LookUp("lensmor", "ada-sample", 0)
+    assert decide(person=Person(linkedin="ada-sample")) == ResolveIdentity("lensmor", "ada-sample", 0)
 
 
 def test_a_remembered_lookup_is_used() -> None:
-    found = decide(person=Person(linkedin="ada-sample"), known=knowing(ada_sample="70011"))
+    found = decide(person=Person(linkedin="ada-sample"), snapshot=knowing(ada_sample="70011"))
     assert found == Buy(LENSMOR_KEY, 1, None, 15, 0)
 
 
 def test_whom_a_vendor_does_not_know_is_not_found_there_and_asked_elsewhere() -> None:
     person, nobody = Person(linkedin="ada-sample"), knowing(ada_sample=None)
-    tried = (Tried("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
-    assert decide(person=person, known=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, tried)
-    alone = decide(person=person, known=nobody, mapping=mapping_of(work_email={"from": ["lensmor"]}))
-    assert alone == Exhausted(Result.NOT_FOUND, tried[0].reason, tried)
+    tried = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
+    assert decide(person=person, snapshot=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, tried)
+    alone = decide(person=person, snapshot=nobody, mapping=mapping_of(work_email={"from": ["lensmor"]}))
+    assert alone == SourcesExhausted(Result.NOT_FOUND, tried[0].reason, tried)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +273,8 @@ def test_a_source_without_identifier_is_passed_over() -> None:
 
 
 def test_what_was_tried_outweighs_a_missing_identifier() -> None:
-    found = decide(person=Person("70011"), known=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY)))
-    assert isinstance(found, Exhausted)
+    found = decide(person=Person("70011"), snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY)))
+    assert isinstance(found, SourcesExhausted)
     assert found.result is Result.NOT_FOUND
 
 
@@ -273,32 +285,32 @@ def test_what_was_tried_outweighs_a_missing_identifier() -> None:
 def test_a_record_flagged_again_within_refresh_after_costs_nothing_and_keeps_its_status(write: str) -> None:
     mapping = mapping_of(work_email={"write": write})
     unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    found = decide({"Email": "ada@example.com"}, known=knowing(unlock, served=True), mapping=mapping)
+    found = decide({"Email": "ada@example.com"}, snapshot=knowing(unlock, served=True), mapping=mapping)
     assert found == Skip("work email was enriched less than 180 days ago", keep_status=True)
 
 
 def test_served_by_the_second_source_counts_too() -> None:
-    known = knowing(salesfinity(Result.DELIVERED), served=True)
-    found = decide({"Email": "ada@example.com"}, known=known, mapping=mapping_of(work_email=OVERWRITE))
+    snapshot = knowing(salesfinity(Result.DELIVERED), served=True)
+    found = decide({"Email": "ada@example.com"}, snapshot=snapshot, mapping=mapping_of(work_email=OVERWRITE))
     assert isinstance(found, Skip)
     assert found.keep_status
 
 
 def test_served_long_ago_is_bought_again_under_overwrite() -> None:
-    known = knowing(unlock_of(result=Result.DELIVERED, age=180 * DAY), served=True)
-    found = decide({"Email": "ada@example.com"}, known=known, mapping=mapping_of(work_email=OVERWRITE))
+    snapshot = knowing(unlock_of(result=Result.DELIVERED, age=180 * DAY), served=True)
+    found = decide({"Email": "ada@example.com"}, snapshot=snapshot, mapping=mapping_of(work_email=OVERWRITE))
     assert found == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 def test_served_but_emptied_since_is_taken_again_for_nothing() -> None:
     unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    assert decide({"Email": None}, known=knowing(unlock, served=True)) == Take(unlock, 0)
+    assert decide({"Email": None}, snapshot=knowing(unlock, served=True)) == Reuse(unlock, 0)
 
 
 def test_another_record_of_the_person_takes_what_was_bought() -> None:
     unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    found = decide({"Email": "old@example.com"}, known=knowing(unlock), mapping=mapping_of(work_email=OVERWRITE))
-    assert found == Take(unlock, 0)
+    found = decide({"Email": "old@example.com"}, snapshot=knowing(unlock), mapping=mapping_of(work_email=OVERWRITE))
+    assert found == Reuse(unlock, 0)
 
 
 @pytest.mark.parametrize("person", [ADA, Person(linkedin="ada-sample")])
@@ -311,16 +323,16 @@ def test_in_progress_by_another_ledger_is_not_bought(person: Person) -> None:
 
 
 def test_in_progress_by_this_ledger_goes_on() -> None:
-    known = Known(in_progress=frozenset({LEAD_ID}))
-    assert decide({"Email_Status__c": "In progress"}, known=known) == BUY_LENSMOR
+    snapshot = PlanningSnapshot(in_progress=frozenset({LEAD_ID}))
+    assert decide({"Email_Status__c": "In progress"}, snapshot=snapshot) == BUY_LENSMOR
 
 
 def test_in_progress_does_not_keep_from_what_costs_nothing() -> None:
     values = {"Email_Status__c": "In progress"}
     unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    assert decide(values, known=knowing(unlock)) == Take(unlock, 0)
+    assert decide(values, snapshot=knowing(unlock)) == Reuse(unlock, 0)
     waiting = unlock_of(state=UnlockState.SUBMITTED)
-    assert decide(values, known=knowing(waiting)) == Join(waiting, 0)
+    assert decide(values, snapshot=knowing(waiting)) == AttachToPending(waiting, 0)
 
 
 @pytest.mark.parametrize("word", ["Unlocked", "in progress", "Skipped", "", None])
@@ -335,12 +347,12 @@ def test_the_word_for_in_progress_is_the_mappings() -> None:
 
 
 def test_the_same_facts_give_the_same_decision() -> None:
-    known = knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), ada_sample="70011")
-    assert decide(known=known) == decide(known=known)
+    snapshot = knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), ada_sample="70011")
+    assert decide(snapshot=snapshot) == decide(snapshot=snapshot)
 
 
 def test_accounts_are_part_of_the_identity() -> None:
     other = Unlock(3, UnlockKey("lensmor", "second", EMAIL, "70011"), 1, UnlockState.FINAL, Result.DELIVERED, NOW)
-    assert decide(known=knowing(other)) == BUY_LENSMOR
+    assert decide(snapshot=knowing(other)) == BUY_LENSMOR
     assert LENSMOR.sells(Channel.PHONE)
     assert not SALESFINITY.sells(Channel.PHONE)

@@ -12,9 +12,9 @@ from connector.core.recover import (
     Final,
     MayRepeat,
     MaySubmit,
+    ProviderState,
     ReadAgain,
     Verdict,
-    View,
     judge,
 )
 
@@ -31,43 +31,43 @@ def test_the_schedule_is_one_minute_then_five_then_fifteen() -> None:
     ("state", "view", "checks", "resubmitted", "verdict"),
     [
         # shown with a value: deliver; paid once where it was ours
-        (U, View.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
-        (U, View.DELIVERED, 2, 1, Final(Result.DELIVERED, "", charged=True)),
-        (T, View.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
-        (P, View.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=False)),
-        (P, View.DELIVERED, 0, 1, Final(Result.DELIVERED, "", charged=True)),
+        (U, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
+        (U, ProviderState.DELIVERED, 2, 1, Final(Result.DELIVERED, "", charged=True)),
+        (T, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
+        (P, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=False)),
+        (P, ProviderState.DELIVERED, 0, 1, Final(Result.DELIVERED, "", charged=True)),
         # under way: the lost request took effect; keep reading, at the pace of a task
-        (U, View.RUNNING, 0, 0, ReadAgain(None, running=True)),
-        (T, View.RUNNING, 9, 0, ReadAgain(None, running=True)),
-        (P, View.RUNNING, 0, 0, ReadAgain(None, running=True)),
+        (U, ProviderState.RUNNING, 0, 0, ReadAgain(None, running=True)),
+        (T, ProviderState.RUNNING, 9, 0, ReadAgain(None, running=True)),
+        (P, ProviderState.RUNNING, 0, 0, ReadAgain(None, running=True)),
         # nothing that can be read: again at the pace of a task, and no step towards a conclusion
-        (U, View.UNREADABLE, 0, 0, ReadAgain(None)),
-        (U, View.UNREADABLE, 9, 1, ReadAgain(None)),
-        (T, View.UNREADABLE, 9, 0, ReadAgain(None)),
-        (P, View.UNREADABLE, 0, 0, ReadAgain(None)),
+        (U, ProviderState.UNREADABLE, 0, 0, ReadAgain(None)),
+        (U, ProviderState.UNREADABLE, 9, 1, ReadAgain(None)),
+        (T, ProviderState.UNREADABLE, 9, 0, ReadAgain(None)),
+        (P, ProviderState.UNREADABLE, 0, 0, ReadAgain(None)),
         # no trace: again after five and fifteen minutes, then one resubmission, then a person decides
-        (U, View.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
-        (U, View.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
-        (U, View.NOT_BOUGHT, 2, 0, MayRepeat()),
-        (U, View.NOT_BOUGHT, 7, 0, MayRepeat()),
-        (U, View.NOT_BOUGHT, 0, 1, ReadAgain(300.0)),
-        (U, View.NOT_BOUGHT, 2, 1, AskOperator()),
-        (U, View.NOT_BOUGHT, 2, 5, AskOperator()),
+        (U, ProviderState.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
+        (U, ProviderState.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
+        (U, ProviderState.NOT_BOUGHT, 2, 0, MayRepeat()),
+        (U, ProviderState.NOT_BOUGHT, 7, 0, MayRepeat()),
+        (U, ProviderState.NOT_BOUGHT, 0, 1, ReadAgain(300.0)),
+        (U, ProviderState.NOT_BOUGHT, 2, 1, AskOperator()),
+        (U, ProviderState.NOT_BOUGHT, 2, 5, AskOperator()),
         # accepted, but the record lags behind the task: the same patience, and never a second purchase
-        (T, View.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
-        (T, View.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
+        (T, ProviderState.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
+        (T, ProviderState.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
         # refused with 402 or 409: free to be sent
-        (P, View.NOT_BOUGHT, 0, 0, MaySubmit()),
-        (P, View.NOT_BOUGHT, 0, 1, MaySubmit()),
+        (P, ProviderState.NOT_BOUGHT, 0, 0, MaySubmit()),
+        (P, ProviderState.NOT_BOUGHT, 0, 1, MaySubmit()),
     ],
 )
-def test_the_table(state: UnlockState, view: View, checks: int, resubmitted: int, verdict: Verdict) -> None:
+def test_the_table(state: UnlockState, view: ProviderState, checks: int, resubmitted: int, verdict: Verdict) -> None:
     assert judge(state, view, checks, resubmitted, charges_failures=True) == verdict
 
 
 @pytest.mark.parametrize(("state", "charged"), [(U, True), (T, True), (P, False)])
 def test_unlocked_without_a_value_is_not_found(state: UnlockState, charged: bool) -> None:
-    found = judge(state, View.NO_VALUE, 0, 0, charges_failures=True)
+    found = judge(state, ProviderState.NO_VALUE, 0, 0, charges_failures=True)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.NOT_FOUND, charged)
     assert "shows no value" in found.reason
@@ -78,27 +78,27 @@ def test_unlocked_without_a_value_is_not_found(state: UnlockState, charged: bool
     [(U, True, True), (U, False, False), (T, True, True), (T, False, False), (P, True, False), (P, False, False)],
 )
 def test_the_vendors_own_failure_is_final(state: UnlockState, charges_failures: bool, charged: bool) -> None:
-    found = judge(state, View.FAILED, 0, 0, charges_failures=charges_failures)
+    found = judge(state, ProviderState.FAILED, 0, 0, charges_failures=charges_failures)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.FAILED, charged)
 
 
 def test_accepted_and_never_shown_ends_as_failed_and_presumed_charged() -> None:
-    found = judge(T, View.NOT_BOUGHT, 2, 0, charges_failures=False)
+    found = judge(T, ProviderState.NOT_BOUGHT, 2, 0, charges_failures=False)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.FAILED, True)
 
 
 @pytest.mark.parametrize("state", READ_STATES)
-@pytest.mark.parametrize("view", View)
-def test_nothing_is_sent_again_on_suspicion(state: UnlockState, view: View) -> None:
+@pytest.mark.parametrize("view", ProviderState)
+def test_nothing_is_sent_again_on_suspicion(state: UnlockState, view: ProviderState) -> None:
     for checks, resubmitted, charges in itertools.product(range(5), range(3), (True, False)):
         verdict = judge(state, view, checks, resubmitted, charges_failures=charges)
         if isinstance(verdict, MayRepeat):
-            assert (state, view, resubmitted) == (U, View.NOT_BOUGHT, 0)
+            assert (state, view, resubmitted) == (U, ProviderState.NOT_BOUGHT, 0)
             assert checks + 1 >= len(TRACE_SCHEDULE_S)
         if isinstance(verdict, MaySubmit):
-            assert (state, view) == (P, View.NOT_BOUGHT)
+            assert (state, view) == (P, ProviderState.NOT_BOUGHT)
         if isinstance(verdict, ReadAgain) and verdict.after_s is not None:
             assert verdict.after_s in TRACE_SCHEDULE_S[1:]
         if isinstance(verdict, Final) and verdict.result is not Result.DELIVERED:

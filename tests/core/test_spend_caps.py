@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.spend import Cap, EntryKind, Hold, Totals, ending, tightest
-from connector.store.credits import Room, fit
+from connector.store.credits import RemainingBudget, select_affordable
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
 
 def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:
     """Half of the caps are the mapping's own, the others are shared."""
-    room = Room(tuple(caps[::2]), {"lead": tuple(caps[1::2])})
-    return set(fit([(number, ("lead",), price) for number in range(wanted)], room))
+    remaining_budget = RemainingBudget(tuple(caps[::2]), {"lead": tuple(caps[1::2])})
+    return set(select_affordable([(number, ("lead",), price) for number in range(wanted)], remaining_budget))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ CLIENT_ID, SECRET = "sim-client-id", "sim-client-secret"
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Received:
     """One request as it stood on the wire."""
 
     method: str
@@ -51,7 +51,7 @@ class Harness:
 
     url: str
     faults: Faults = field(default_factory=Faults)
-    arrivals: list[Arrival] = field(default_factory=list)
+    arrivals: list[Received] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     opened: list[SalesforceCrm] = field(default_factory=list)
 
@@ -144,7 +144,7 @@ class OrgHost:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         query = scope["query_string"].decode()
         path = scope["path"] + (f"?{query}" if query else "")
-        harness.arrivals.append(Arrival(scope["method"], path, headers, body))
+        harness.arrivals.append(Received(scope["method"], path, headers, body))
         await harness.site.app(scope, again, send)
 
 

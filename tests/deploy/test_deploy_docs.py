@@ -6,7 +6,7 @@ import re
 import pytest
 from deploy_files import DEPLOY, ROOT, env_names, setting_names
 
-from connector.app.intake import MOST_IDS
+from connector.app.inbound import MOST_IDS
 from connector.app.serving import SHORTEST_SECRET
 from connector.providers import REGISTRY
 from connector.server.openapi import document

@@ -15,17 +15,17 @@ from pathlib import Path
 from ledgers import settings_of
 from pydantic import SecretStr
 
-from connector.app.joining import Configured, connect_crm, connect_providers, open_ledger, still_at_work
 from connector.app.mappings import OFFERS
 from connector.app.plans import freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
+from connector.app.wiring import Configured, connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import LoadedMapping, Settings, load_mapping
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.crm.interface import Selection
-from connector.engine.context import AccountLimits, Parts, Run
+from connector.engine.context import AccountLimits, Run, Services
 from connector.engine.preview import preview
 from connector.engine.sync import RunSpec, run_pass
 from connector.jobs.inline import EXPLAINED_S
@@ -80,12 +80,12 @@ class ManualClock:
         self.waited_s += max(0.0, duration.total_seconds())
         self._move(max(timedelta(0), duration))
 
-    def advance(self, **parts: float) -> None:
-        self._move(timedelta(**parts))
+    def advance(self, **services: float) -> None:
+        self._move(timedelta(**services))
 
-    def set(self, **parts: float) -> None:
+    def set(self, **services: float) -> None:
         """A person or a time server sets the clock, by so much; no time passes."""
-        self._now += timedelta(**parts)
+        self._now += timedelta(**services)
 
     def at(self, seconds: float, act: Callable[[], object]) -> None:
         """Let somebody act so many seconds from now: while a run waits, or when the clock is moved by hand."""
@@ -265,7 +265,7 @@ class Harness:
         return Configured(settings, providers, self.folder / ".env")
 
     @contextmanager
-    def parts(self) -> Iterator[Parts]:
+    def services(self) -> Iterator[Services]:
         configured = self.configured()
         crm = connect_crm(configured.settings, self.world.clock)
         ledger = open_ledger(configured)
@@ -274,7 +274,7 @@ class Harness:
         providers = connect_providers(configured, names, ledger, self.world.clock)
         try:
             crm.login()
-            yield Parts(
+            yield Services(
                 ledger=ledger,
                 crm=crm,
                 providers=providers,
@@ -293,8 +293,8 @@ class Harness:
 
     def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
         """One pass, as a fresh process would make it; its books must close and its report name nobody."""
-        with self.parts() as parts, parts.ledger.drive(self.mappings):
-            report = run_pass(parts, RunSpec(command, self.mappings, selections or {}))
+        with self.services() as services, services.ledger.drive(self.mappings):
+            report = run_pass(services, RunSpec(command, self.mappings, selections or {}))
         assert sum(report.outcomes.values()) == report.selected
         text = json.dumps(report.to_json())
         assert "@example" not in text
@@ -304,22 +304,22 @@ class Harness:
 
     def plan(self, selections: Mapping[str, Selection] | None = None) -> FrozenPlan:
         """What a run would do now, frozen."""
-        with self.parts() as parts:
+        with self.services() as services:
             now = self.world.clock.now()
-            found, records = preview(Run(parts, "plan", self.mappings, now), selections or {})
+            found, records = preview(Run(services, "plan", self.mappings, now), selections or {})
             loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
-            sources = {name: source for name, source in parts.sources.items() if name in found.credits}
+            sources = {name: source for name, source in services.sources.items() if name in found.credits}
             return freeze(found, records, loaded, sources, "sim", now, chosen=bool(selections))
 
     def preview(self) -> Preview:
         """What a run would do now."""
-        with self.parts() as parts:
-            return preview(Run(parts, "plan", self.mappings, self.world.clock.now()), {})[0]
+        with self.services() as services:
+            return preview(Run(services, "plan", self.mappings, self.world.clock.now()), {})[0]
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan, as a fresh process would."""
-        with self.parts() as parts, parts.ledger.drive(self.mappings):
-            report = run_pass(parts, RunSpec("apply", self.mappings, {}, plan))
+        with self.services() as services, services.ledger.drive(self.mappings):
+            report = run_pass(services, RunSpec("apply", self.mappings, {}, plan))
         assert sum(report.outcomes.values()) == report.selected
         return report
 
@@ -345,9 +345,9 @@ class Harness:
     @contextmanager
     def run(self) -> Iterator[Run]:
         """A run whose stages are called by hand."""
-        with self.parts() as parts:
-            run_id = parts.ledger.runs.start("sync", list(self.mappings), parts.clock.now())
-            yield Run(parts, run_id, self.mappings, parts.clock.now())
+        with self.services() as services:
+            run_id = services.ledger.runs.start("sync", list(self.mappings), services.clock.now())
+            yield Run(services, run_id, self.mappings, services.clock.now())
 
     def other(self, *mappings: MappingFile) -> "Harness":
         """Another process on the same ledger, with these mappings."""

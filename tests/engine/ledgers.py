@@ -9,7 +9,7 @@ from pathlib import Path
 from postgres_server import Postgres
 from pydantic import SecretStr
 
-from connector.app.joining import Configured, open_ledger
+from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 
 MEMORY = Path("/dev/shm")  # a ledger flushes each of its commits

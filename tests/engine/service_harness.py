@@ -7,11 +7,11 @@ from typing import Any
 
 from harness import Harness
 
-from connector.app.intake import Intake
-from connector.app.joining import connect_crm
+from connector.app.inbound import InboundService
+from connector.app.wiring import connect_crm
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
-from connector.engine.pull import flagged
+from connector.engine.select import flagged
 from connector.jobs.dispatcher import Dependencies, Dispatcher
 from connector.store.inbox import RequestState
 
@@ -29,10 +29,10 @@ class ServiceHarness:
     @contextmanager
     def dispatcher(self) -> Iterator[Dispatcher]:
         """A dispatcher, as a new process makes it."""
-        with self.harness.parts() as parts:
-            claim = parts.ledger.drive if self.has_locks else lambda _names: nullcontext()
+        with self.harness.services() as services:
+            claim = services.ledger.drive if self.has_locks else lambda _names: nullcontext()
             dependencies = Dependencies(self._connect, self._check, _select, claim, lambda: self.stopping)
-            made = Dispatcher(replace(parts, shared=True), self.harness.mappings, dependencies)
+            made = Dispatcher(replace(services, shared=True), self.harness.mappings, dependencies)
             try:
                 yield made
             finally:
@@ -49,8 +49,8 @@ class ServiceHarness:
     def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:
         """A request of the CRM's automation; whether it was new."""
         with self.harness.ledger() as ledger:
-            intake = Intake(ledger, self.harness.mappings, self.harness.world.clock, lambda: None)
-            return not intake.ask(mapping_name, record_ids, request_id).duplicate
+            inbound = InboundService(ledger, self.harness.mappings, self.harness.world.clock, lambda: None)
+            return not inbound.ask(mapping_name, record_ids, request_id).duplicate
 
     def look(self, request_id: str = "r1") -> RequestState:
         with self.harness.ledger() as ledger:

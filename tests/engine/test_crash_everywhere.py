@@ -138,8 +138,8 @@ def undone(world: World) -> Scene:
     runs: list[str] = []
 
     def undo_it(harness: Harness) -> None:
-        with harness.parts() as parts, parts.ledger.drive():
-            undo(parts, runs[0])
+        with harness.services() as services, services.ledger.drive():
+            undo(services, runs[0])
 
     def act(harness: Harness) -> None:
         runs.append(harness.sync().run_id)

@@ -298,9 +298,9 @@ class TestHelp:
 
     def begin(self, harness: Harness, plan: FrozenPlan | None = None) -> str:
         """A run that has planned a full batch, and not bought it yet; its id."""
-        with harness.parts() as parts:
+        with harness.services() as services:
             spec = RunSpec("apply" if plan else "sync", harness.mappings, {}, plan)
-            run = sync._begin(replace(parts, shared=True), spec)
+            run = sync._begin(replace(services, shared=True), spec)
             sync._take_up(run, spec)
         return run.id
 
@@ -330,14 +330,14 @@ class TestHelp:
             world.lead(world.person())
         harness = harness.other(emails_only())
         run_id = self.begin(harness)
-        with harness.parts() as parts, parts.ledger.locks.present("another"), parts.ledger.drive(["else"]):
-            parts.ledger.jobs.report_alive("another", "worker", {"lead": "another version"}, world.clock.now())
+        with harness.services() as services, services.ledger.locks.present("another"), services.ledger.drive(["else"]):
+            services.ledger.jobs.report_alive("another", "worker", {"lead": "another version"}, world.clock.now())
             self.help(ServiceHarness(harness), run_id)
         assert world.paid_posts() == 0
 
     def test_a_run_does_not_wait_for_the_tasks_of_one_beside_it(self, world: World, harness: Harness) -> None:
-        with harness.parts() as parts:
-            ledger, now = parts.ledger, world.clock.now()
+        with harness.services() as services:
+            ledger, now = services.ledger, world.clock.now()
             mine, other = (ledger.runs.start("sync", [name], now) for name in ("lead", "contact"))
             attempt = {"provider": "lensmor", "account": "default", "channel": "work_email", "run_id": other}
             with ledger.database.write() as connection:

@@ -8,13 +8,13 @@ import contextlib
 import pytest
 from harness import Harness, World, email_only
 
-from connector.app.intake import CrowdedError, Intake
+from connector.app.inbound import CrowdedError, InboundService
 from connector.core.model import Outcome
 from connector.providers.salesfinity import Salesfinity
 from connector.simulator.people import SimPerson
 from connector.simulator.salesfinity_state import Lookup
 from connector.store import tables as t
-from connector.store.hints import MOST_RECEIPTS
+from connector.store.callback_receipts import MOST_RECEIPTS
 
 URL = "https://connector.example.com"
 
@@ -34,8 +34,8 @@ def call_back(harness: Harness, lookup: Lookup, **instead: object) -> bool:
     """What the vendor would send to the address that it was given."""
     address = str(lookup.callback_url).rpartition("/")[2]
     with harness.ledger() as ledger:
-        intake = Intake(ledger, harness.mappings, harness.world.clock, lambda: None)
-        return intake.called_back(address, {**lookup.body(harness.world.clock.unix()), **instead})
+        inbound = InboundService(ledger, harness.mappings, harness.world.clock, lambda: None)
+        return inbound.called_back(address, {**lookup.body(harness.world.clock.unix()), **instead})
 
 
 def test_a_lookup_carries_an_address_of_its_own(world: World, harness: Harness) -> None:

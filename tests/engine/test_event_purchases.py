@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from harness import Harness, World, email_only
 
-from connector.app.joining import connect_events
+from connector.app.wiring import connect_events
 from connector.core.errors import ConnectorError, StopError
 from connector.core.model import UnlockState
 from connector.core.report import PurchaseFigures, Report
@@ -21,7 +21,7 @@ EVENT, PRICE = "52001", 2000
 @contextmanager
 def buyer(harness: Harness, limits: AccountLimits | None = None, *, dies: str = "") -> Iterator[EventBuyer]:
     """A process that buys events; `dies` before or after the vendor has served the request."""
-    with harness.parts() as parts, connect_events(harness.configured(), parts.ledger, parts.clock) as api:
+    with harness.services() as services, connect_events(harness.configured(), services.ledger, services.clock) as api:
 
         def request(event_id: str) -> EventAccess:
             if dies == "before":
@@ -32,7 +32,7 @@ def buyer(harness: Harness, limits: AccountLimits | None = None, *, dies: str = 
             return answer
 
         found = limits or AccountLimits()
-        yield EventBuyer(parts.ledger, parts.providers["lensmor"], found, parts.clock, "test", request)
+        yield EventBuyer(services.ledger, services.providers["lensmor"], found, services.clock, "test", request)
 
 
 def buy(harness: Harness, limits: AccountLimits | None = None, price: int = PRICE) -> tuple[EventAccess | None, Report]:

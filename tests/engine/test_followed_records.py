@@ -63,10 +63,10 @@ def test_the_parked_value_of_an_excluded_contact_can_be_given_up(world: World, h
     made = convert(world, lead, Title="Do not enrich")
     harness = harness.other(email_only("lensmor", "salesfinity"), contacts())
     harness.sync()
-    with harness.parts() as parts:
-        (row,) = parts.ledger.operator.needs_a_look()
+    with harness.services() as services:
+        (row,) = services.ledger.operator.needs_a_look()
         assert row.parked
-        resolve(parts.ledger, row.id, OperatorsWord.GIVE_UP, parts.clock.now())
+        resolve(services.ledger, row.id, OperatorsWord.GIVE_UP, services.clock.now())
     report = harness.other().sync()
     assert sum(report.outcomes[word] for word in (Outcome.SKIPPED, Outcome.FAILED, Outcome.NOT_FOUND)) == 1
     assert world.get(made[0])["Email"] is None

@@ -21,8 +21,8 @@ def _channels(name: str, **rules: dict[str, object]) -> dict[str, object]:
 
 
 def _undo(harness: Harness, run_id: str) -> None:
-    with harness.parts() as parts, parts.ledger.drive():
-        undo(parts, run_id)
+    with harness.services() as services, services.ledger.drive():
+        undo(services, run_id)
 
 
 def test_a_flag_taken_back_between_two_applications_of_a_plan_buys_nothing_more(world: World, harness: Harness) -> None:

@@ -11,8 +11,8 @@ from connector.engine.sync import RunSpec, run_pass
 
 def sync_all(harness: Harness) -> Report:
     """`sync --all`."""
-    with harness.parts() as parts, parts.ledger.drive(harness.mappings):
-        return run_pass(parts, RunSpec("sync", harness.mappings, {}, override_guards=True))
+    with harness.services() as services, services.ledger.drive(harness.mappings):
+        return run_pass(services, RunSpec("sync", harness.mappings, {}, override_guards=True))
 
 
 def unlocked(world: World, count: int) -> list[str]:

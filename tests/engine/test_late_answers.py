@@ -16,11 +16,11 @@ from connector.engine.resolution import OperatorsWord, resolve
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, Full
+from connector.store.rows import Batch, BudgetExhausted
 
 PAID = "requestEmailEnrichment"
 READ = "getEmailEnrichment"
-Arrival = Callable[[World, Harness], None]
+InboundRequest = Callable[[World, Harness], None]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def after_take(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], numbe
     """Let something happen once, between the moment a repeat has its hold and the check before it leaves."""
     take, taken = Attempts.take, list[Batch]()
 
-    def then(self: Attempts, *args: object) -> Batch | Full | None:
+    def then(self: Attempts, *args: object) -> Batch | BudgetExhausted | None:
         found = take(self, *args)  # type: ignore[arg-type]
         if isinstance(found, Batch):
             taken.append(found)
@@ -105,7 +105,7 @@ def assert_paid_once(world: World, harness: Harness) -> None:
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
 def test_an_answer_before_the_next_run_takes_the_place_of_the_repeat(
-    world: World, harness: Harness, arrive: Arrival
+    world: World, harness: Harness, arrive: InboundRequest
 ) -> None:
     lead = lose(world, harness)
     allow(harness)
@@ -117,7 +117,7 @@ def test_an_answer_before_the_next_run_takes_the_place_of_the_repeat(
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
 def test_an_answer_after_the_repeat_was_planned_takes_its_place(
-    world: World, harness: Harness, arrive: Arrival
+    world: World, harness: Harness, arrive: InboundRequest
 ) -> None:
     lead = lose(world, harness)
     allow(harness)
@@ -131,7 +131,7 @@ def test_an_answer_after_the_repeat_was_planned_takes_its_place(
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_a_lookup_that_still_runs_is_waited_for(world: World, harness: Harness, arrive: Arrival) -> None:
+def test_a_lookup_that_still_runs_is_waited_for(world: World, harness: Harness, arrive: InboundRequest) -> None:
     world.salesfinity.lookup_seconds = 7200
     lead = lose(world, harness)
     allow(harness)
@@ -215,7 +215,7 @@ def test_a_receipt_of_another_lookup_does_not_keep_the_repeat_back(world: World,
 
 @pytest.mark.parametrize("arrive", [by_callback, by_the_other_process])
 def test_an_answer_between_the_hold_and_the_sending_stops_the_repeat(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, arrive: Arrival
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, arrive: InboundRequest
 ) -> None:
     lead = lose(world, harness)
     allow(harness)

@@ -8,7 +8,7 @@ from test_late_answers import (
     ARRIVALS,
     PAID,
     READ,
-    Arrival,
+    InboundRequest,
     after_take,
     allow,
     answer,
@@ -74,7 +74,7 @@ def improve_first(world: World, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: Arrival) -> None:
+def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: InboundRequest) -> None:
     lead = repeat_lost(world, harness)
     arrive(world, harness)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}

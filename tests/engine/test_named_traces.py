@@ -11,8 +11,8 @@ from harness import Harness, World, email_only
 from connector.core.model import Channel, Outcome, UnlockState
 from connector.engine import buy, collect, reconcile
 from connector.engine.context import AccountLimits, Run
-from connector.engine.pull import flagged, pull
 from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.select import flagged, select
 from connector.providers.interface import Provider, Submission
 from connector.providers.lensmor import Lensmor
 from connector.providers.salesfinity import Salesfinity
@@ -41,8 +41,8 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
 
 def send(run: Run, batch: Batch) -> None:
     """Send a batch that was taken earlier."""
-    with run.parts.ledger.journal.reserve(len(batch.unlocks)) as reserved:
-        buy.send(run, run.parts.providers["lensmor"], batch, reserved, run.began_s)
+    with run.services.ledger.journal.reserve(len(batch.unlocks)) as reserved:
+        buy.send(run, run.services.providers["lensmor"], batch, reserved, run.began_s)
 
 
 def declare_lost(harness: Harness) -> None:
@@ -56,8 +56,8 @@ def look(harness: Harness, times: int = 3) -> None:
     with harness.run() as other:
         for _ in range(times):
             harness.world.clock.advance(minutes=16)
-            provider = other.parts.providers["lensmor"]
-            for row in other.parts.ledger.results.due_checks(provider.source, other.now()):
+            provider = other.services.providers["lensmor"]
+            for row in other.services.ledger.results.due_checks(provider.source, other.now()):
                 collect.check(other, provider, row)
 
 
@@ -115,8 +115,8 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
         declare_lost(harness.other())
         look(harness.other())
         with harness.other().run() as other:
-            pull(other, other.mappings["lead"], flagged(other.mappings["lead"]))
-            buy.buy(other, other.parts.providers["lensmor"], EMAIL, "52001")
+            select(other, other.mappings["lead"], flagged(other.mappings["lead"]))
+            buy.buy(other, other.services.providers["lensmor"], EMAIL, "52001")
 
     slow(monkeypatch, Lensmor, meanwhile)
     harness.sync()
@@ -156,10 +156,10 @@ def test_what_an_operator_gave_up_is_delivered_when_its_answer_comes_after_all(
 
 def take(run: Run) -> Batch:
     """A batch with its hold, as a sender has it just before it sends."""
-    pull(run, run.mappings["lead"], flagged(run.mappings["lead"]))
-    source = run.parts.providers["lensmor"].source
-    taken = run.parts.ledger.attempts.take(
-        source, EMAIL, "52001", 100, run.id, run.parts.owner, run.caps("lensmor"), run.now()
+    select(run, run.mappings["lead"], flagged(run.mappings["lead"]))
+    source = run.services.providers["lensmor"].source
+    taken = run.services.ledger.attempts.take(
+        source, EMAIL, "52001", 100, run.id, run.services.owner, run.caps("lensmor"), run.now()
     )
     assert isinstance(taken, Batch)
     return taken
@@ -189,7 +189,7 @@ def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(wor
         batch = take(frozen)
         declare_lost(harness.other())
         send(frozen, batch)
-        assert frozen.parts.ledger.credits.totals()["lensmor"].open == 0
+        assert frozen.services.ledger.credits.totals()["lensmor"].open == 0
     assert world.paid_posts() == 0
     assert state_of(harness) == [UnlockState.PLANNED]
 
@@ -204,7 +204,7 @@ def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
         world.clock.advance(seconds=seconds)
         send(slept, batch)
         assert world.paid_posts() == posts
-        assert slept.parts.ledger.credits.totals()["lensmor"].open == 15 * posts
+        assert slept.services.ledger.credits.totals()["lensmor"].open == 15 * posts
 
 
 # -- a frozen writer --------------------------------------------------------------------------------------------
@@ -243,9 +243,9 @@ def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world:
     world.lensmor.balance = 30
     first = harness.other(email_only())
     with first.run() as slow_one:
-        credits_ = slow_one.parts.ledger.credits
+        credits_ = slow_one.services.ledger.credits
         began_at, last_entry = slow_one.now(), credits_.newest_entry()
-        balance = slow_one.parts.providers["lensmor"].balance()
+        balance = slow_one.services.providers["lensmor"].balance()
         first.other().sync()  # spends both unlocks' worth
         credits_.observe("lensmor", "default", slow_one.id, balance, began_at, last_entry)
         world.lead(world.person())

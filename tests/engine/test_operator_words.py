@@ -24,9 +24,9 @@ def lost(world: World, harness: Harness) -> tuple[Harness, str]:
 
 
 def say(harness: Harness, word: OperatorsWord) -> str:
-    with harness.parts() as parts:
-        (open_unlock,) = parts.ledger.operator.needs_a_look()
-        return resolve(parts.ledger, open_unlock.id, word, parts.clock.now())
+    with harness.services() as services:
+        (open_unlock,) = services.ledger.operator.needs_a_look()
+        return resolve(services.ledger, open_unlock.id, word, services.clock.now())
 
 
 def test_an_unknown_is_never_sent_again_by_itself(world: World, lost: tuple[Harness, str]) -> None:
@@ -45,9 +45,9 @@ def test_giving_up_ends_the_record_and_counts_the_credit(world: World, lost: tup
     record = world.org.get("Lead", lead)
     assert record["Enrichment_Requested__c"] is False
     assert "given up" in str(record["Enrichment_Error__c"])
-    with harness.parts() as parts:
-        assert parts.ledger.credits.totals()["salesfinity"].charged == 1
-        assert parts.ledger.credits.imbalance() == ""
+    with harness.services() as services:
+        assert services.ledger.credits.totals()["salesfinity"].charged == 1
+        assert services.ledger.credits.imbalance() == ""
 
 
 def test_delivered_by_hand_closes_the_record_as_delivered(world: World, lost: tuple[Harness, str]) -> None:
@@ -69,19 +69,19 @@ def test_an_allowed_repeat_buys_once_more_and_delivers(world: World, lost: tuple
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.org.get("Lead", lead)["Email"] is not None
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 2
-    with harness.parts() as parts:
-        assert parts.ledger.credits.imbalance() == ""
+    with harness.services() as services:
+        assert services.ledger.credits.imbalance() == ""
 
 
 def test_after_a_day_an_unknown_counts_as_charged(world: World, lost: tuple[Harness, str]) -> None:
     harness, _ = lost
     world.clock.advance(hours=25)
     harness.sync()
-    with harness.parts() as parts:
-        totals = parts.ledger.credits.totals()["salesfinity"]
+    with harness.services() as services:
+        totals = services.ledger.credits.totals()["salesfinity"]
         assert (totals.charged, totals.open) == (1, 0)
-        assert parts.ledger.credits.imbalance() == ""
-        assert [row.state.value for row in parts.ledger.operator.needs_a_look()] == ["unknown"]
+        assert services.ledger.credits.imbalance() == ""
+        assert [row.state.value for row in services.ledger.operator.needs_a_look()] == ["unknown"]
 
 
 def test_a_presumed_charge_is_taken_back_when_the_vendor_shows_nothing_was_bought(
@@ -97,29 +97,29 @@ def test_a_presumed_charge_is_taken_back_when_the_vendor_shows_nothing_was_bough
         world.clock.advance(minutes=20)
     harness.wait_s = 3600
     harness.sync()
-    with harness.parts() as parts:
-        assert parts.ledger.credits.totals()["lensmor"].charged == 165
-        assert parts.ledger.credits.imbalance() == ""
+    with harness.services() as services:
+        assert services.ledger.credits.totals()["lensmor"].charged == 165
+        assert services.ledger.credits.imbalance() == ""
     assert world.charges.total("lensmor") == 165
 
 
 def test_a_word_that_does_not_fit_is_refused(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness.sync()
-    with harness.parts() as parts, pytest.raises(ConfigurationError, match="delivered"):
-        resolve(parts.ledger, 1, OperatorsWord.GIVE_UP, parts.clock.now())
-    with harness.parts() as parts, pytest.raises(ConfigurationError, match="there is no unlock 999"):
-        resolve(parts.ledger, 999, OperatorsWord.GIVE_UP, parts.clock.now())
+    with harness.services() as services, pytest.raises(ConfigurationError, match="delivered"):
+        resolve(services.ledger, 1, OperatorsWord.GIVE_UP, services.clock.now())
+    with harness.services() as services, pytest.raises(ConfigurationError, match="there is no unlock 999"):
+        resolve(services.ledger, 999, OperatorsWord.GIVE_UP, services.clock.now())
 
 
 def test_forgetting_erases_the_record_and_keeps_the_money(world: World, harness: Harness) -> None:
     person = world.person()
     lead, other = world.lead(person), world.lead(person)
     harness.sync()
-    with harness.parts() as parts:
-        assert parts.ledger.operator.forget([lead]) == 1
-        assert parts.ledger.credits.totals()["lensmor"].charged == 165
-        assert parts.ledger.credits.imbalance() == ""
+    with harness.services() as services:
+        assert services.ledger.operator.forget([lead]) == 1
+        assert services.ledger.credits.totals()["lensmor"].charged == 165
+        assert services.ledger.credits.imbalance() == ""
     if on_postgres(harness.folder):
         return  # there is no file to search
     database = (harness.folder / "connector.db").read_bytes()

@@ -158,6 +158,6 @@ def test_a_record_dropped_before_anything_was_decided_is_not_finished(world: Wor
     harness, plan, leads = planned(world, harness, 2, flagged=False)
     capped(harness, 1).apply(plan)
     with harness.run() as run:
-        run.parts.ledger.records.drop_unselected(run.id, ["lead"], run.now(), keep_plans_since=run.now())
+        run.services.ledger.records.drop_unselected(run.id, ["lead"], run.now(), keep_plans_since=run.now())
     assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 1}
     assert filled(world, leads) == 2

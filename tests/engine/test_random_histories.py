@@ -448,8 +448,8 @@ class Histories(RuleBasedStateMachine):
 
 
 def _undo(harness: Harness, run_id: str) -> None:
-    with harness.parts() as parts, parts.ledger.drive():
-        undo(parts, run_id)
+    with harness.services() as services, services.ledger.drive():
+        undo(services, run_id)
 
 
 def _object(record_id: str) -> str:

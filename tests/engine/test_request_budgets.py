@@ -4,7 +4,7 @@ import pytest
 from harness import Harness, World, email_only, mapping
 from service_harness import ServiceHarness
 
-from connector.app.intake import Intake, Notified
+from connector.app.inbound import InboundService, Notified
 from connector.core.mapping import MappingFile
 
 
@@ -66,9 +66,9 @@ def test_a_record_that_can_cost_more_than_its_budget_is_served_alone(world: Worl
 def test_an_outbound_message_is_one_request(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(emails(30)))
     with harness.ledger() as ledger:
-        intake = Intake(ledger, service.harness.mappings, world.clock, lambda: None, world.org.organization_id)
+        inbound = InboundService(ledger, service.harness.mappings, world.clock, lambda: None, world.org.organization_id)
         notified = [Notified(f"04l00000000000{number}", "Lead", lead) for number, lead in enumerate(leads(world, 4))]
-        assert intake.notify(world.org.organization_id, notified) == 4
+        assert inbound.notify(world.org.organization_id, notified) == 4
     serve(world, service)
     assert world.ours("lensmor") == 30
 

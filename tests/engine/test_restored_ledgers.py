@@ -315,15 +315,15 @@ def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(worl
 def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Harness) -> None:
     """Another process has noticed it: what this run has planned was not read first."""
     world.lead(world.person())
-    with lensmor.parts() as parts, parts.ledger.drive():
-        usual = parts.crm.select
+    with lensmor.services() as services, services.ledger.drive():
+        usual = services.crm.select
 
         def noticed(selection: Selection) -> Iterator[list[CrmRecord]]:
-            parts.ledger.restored.begin(Restored(world.clock.now(), "a sign"), [], world.clock.now())
+            services.ledger.restored.begin(Restored(world.clock.now(), "a sign"), [], world.clock.now())
             return usual(selection)
 
-        parts.crm.select = noticed  # type: ignore[method-assign]
-        report = run_pass(parts, RunSpec("sync", lensmor.mappings, {}))
+        services.crm.select = noticed  # type: ignore[method-assign]
+        report = run_pass(services, RunSpec("sync", lensmor.mappings, {}))
     assert report.outcomes == {Outcome.DEFERRED: 1}
     assert world.paid_posts() == 0
     assert report.exit_code == 4
@@ -393,8 +393,8 @@ def test_a_forecast_says_what_an_older_copy_holds_back(world: World, harness: Ha
     salesfinity.other().sync()
     backup.restore()
     world.lead(world.person())
-    with salesfinity.other().parts() as parts:
-        run = Run(parts, "plan", salesfinity.mappings, world.clock.now())
+    with salesfinity.other().services() as services:
+        run = Run(services, "plan", salesfinity.mappings, world.clock.now())
         follow_forecast(run)
         shown, _ = preview(run, {})
     assert any("connector ledger trust salesfinity" in note for note in shown.notes)

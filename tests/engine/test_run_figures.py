@@ -7,7 +7,7 @@ from test_undo_runs import undo_run
 
 from connector.core.model import Outcome
 from connector.core.report import PurchaseFigures
-from connector.engine.pull import flagged
+from connector.engine.select import flagged
 
 LATER_S = 3000.0
 

@@ -229,16 +229,16 @@ def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
         case _:
             world.org.add_field("Lead", Field(field, "double"))
     harness = harness.other(email_only())
-    with harness.parts() as parts:
-        problems = check_fields(parts.crm, harness.mappings["lead"])
+    with harness.services() as services:
+        problems = check_fields(services.crm, harness.mappings["lead"])
     found = [f"{'.'.join(map(str, problem.path))} {problem.message}" for problem in problems]
     assert any(all(word in line for word in words.split("|")) for line in found), found
 
 
 def test_a_field_written_in_another_case_is_refused_for_its_value_would_pass_for_an_empty_one(harness: Harness) -> None:
     harness = harness.other(email_only(field="email", opt_out="hasOptedOutOfEmail"))
-    with harness.parts() as parts:
-        problems = check_fields(parts.crm, harness.mappings["lead"])
+    with harness.services() as services:
+        problems = check_fields(services.crm, harness.mappings["lead"])
     assert [problem.message for problem in problems] == [
         "write Email, as Salesforce does, not email",
         "write HasOptedOutOfEmail, as Salesforce does, not hasOptedOutOfEmail",

@@ -106,7 +106,7 @@ def test_an_opt_out_ticked_meanwhile_is_respected(world: World, harness: Harness
     assert "opted out (HasOptedOutOfEmail) after the purchase" in next(iter(report.reasons["work_email"]["skipped"]))
     assert report.outcomes == {Outcome.DELIVERED: 1}
     with harness.ledger() as ledger:  # nor is it kept
-        assert all(word.value is None for word in ledger.records.words_of(range(1, 10)).values())
+        assert all(word.value is None for word in ledger.records.purchase_views(range(1, 10)).values())
 
 
 def test_a_deleted_record_is_closed_and_another_record_of_the_person_still_gets_the_value(

@@ -318,8 +318,8 @@ def test_two_readers_of_the_same_moment_count_as_one(world: World, harness: Harn
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=2)
-    with harness.parts() as parts:
-        results, source = parts.ledger.results, parts.providers["lensmor"].source
+    with harness.services() as services:
+        results, source = services.ledger.results, services.providers["lensmor"].source
         (slow,) = results.due_checks(source, world.clock.now())
         assert results.claim_check(slow, world.clock.later(60))
         world.clock.advance(seconds=61)
@@ -345,8 +345,8 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
     leads.sync()
     for _ in range(8):
         world.clock.advance(minutes=5)
-        with contacts.parts() as parts, parts.ledger.drive():
-            run_pass(parts, RunSpec("sync", contacts.mappings, {}))
+        with contacts.services() as services, services.ledger.drive():
+            run_pass(services, RunSpec("sync", contacts.mappings, {}))
     with harness.ledger() as ledger:
         (unlock,) = ledger.operator.needs_a_look()
     assert unlock.state is UnlockState.UNKNOWN

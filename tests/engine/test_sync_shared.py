@@ -45,7 +45,7 @@ def test_a_value_is_erased_from_the_ledger_once_it_is_written(world: World, harn
     world.lead(world.person())
     harness.sync()
     with harness.ledger() as ledger:
-        words = ledger.records.words_of(range(1, 10))
+        words = ledger.records.purchase_views(range(1, 10))
         assert len(words) == 2
         assert [word.value for word in words.values()] == [None, None]
     person = world.person()

@@ -10,8 +10,8 @@ from connector.engine.undo import undo
 
 
 def undo_run(harness: Harness, run_id: str) -> Report:
-    with harness.parts() as parts, parts.ledger.drive():
-        return undo(parts, run_id)
+    with harness.services() as services, services.ledger.drive():
+        return undo(services, run_id)
 
 
 def test_fields_go_back_to_what_they_were_and_the_flag_stays(world: World, harness: Harness) -> None:

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from commands import Said
 from kill_process import Fresh, Process, Warm
 
-from connector.app.joining import Configured, open_ledger
 from connector.app.rehearsal import environment
+from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 from connector.simulator.server import Urls
 

@@ -20,7 +20,7 @@ SLOW = {EMAIL: 0.25, PHONE: 0.25, LOOKUP: 0.06, PATCH: 0.2}  # real seconds, so 
 SITE_OF = {EMAIL: "lensmor", PHONE: "lensmor", LOOKUP: "salesfinity", PATCH: "salesforce"}
 
 
-class Trouble:
+class Disturbance:
     """Arms misbehaviour, and counts what of it came to pass.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kill_dispatcher import BACKFILL, Dispatcher, wait_for
 from kill_edits import People
-from kill_faults import Trouble
+from kill_faults import Disturbance
 from kill_judge import Books, Judge, Verdict
 from kill_population import Population
 from kill_process import Fresh, Process, Warm
@@ -83,7 +83,7 @@ class Story:
         self.population = Population(self.simulator, chance, size.events)
         self.sites = Sites(self.simulator)
         self.people = People(self.simulator, self.population, self.sites, chance)
-        self.trouble = Trouble(self.simulator, chance, size.reach)
+        self.trouble = Disturbance(self.simulator, chance, size.reach)
         limits = dict.fromkeys(("LENSMOR_REQUESTS_PER_MINUTE", "SALESFINITY_REQUESTS_PER_MINUTE"), str(size.per_minute))
         scale = {"CONNECTOR_TIME_SCALE": f"{1 / size.speed:g}", "CONNECTOR_WAIT_SECONDS": "20000"}
         self.dispatcher = Dispatcher(folder, self.sites.urls, limits | scale, size.way)

@@ -17,7 +17,7 @@ from commands import Said
 from rest_search import Needles, known_to
 from workspace import EVENT, Workspace
 
-from connector.app.joining import Configured, open_ledger
+from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson

@@ -17,7 +17,7 @@ from connector.core.errors import ConnectorError, LostAnswerError, RefusedError
 from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_person_id, is_vendor_id
 from connector.core.model import Lookup
 from connector.core.printable import one_line
-from connector.providers.interface import EventAccess, Found, Submission
+from connector.providers.interface import EventAccess, IdentityResult, Submission
 from connector.providers.lensmor_events import Preview
 
 HOSTILE = st.one_of(
@@ -139,7 +139,7 @@ def _fits(found: object) -> None:
         case Submission():
             assert found.task_id is None or is_vendor_id(found.task_id)
             assert set(found.skipped) <= {"70011"}
-        case Found():
+        case IdentityResult():
             assert found.lookup.personnel_id is None or is_person_id(found.lookup.personnel_id)
             assert all(map(is_event_id, found.lookup.events))
         case EventAccess():
@@ -158,7 +158,7 @@ def test_a_provider_of_others_cannot_bring_what_cannot_be_kept_either() -> None:
             Submission(task_id)
     for lookup in (Lookup("7" * 21), Lookup("x"), Lookup("7", ("e" * 101,))):
         with pytest.raises(RefusedError):
-            Found(lookup)
+            IdentityResult(lookup)
     for price in (-1, MAX_PRICE_CREDITS + 1):
         with pytest.raises(LostAnswerError):
             EventAccess("52001", "", already_unlocked=False, credits_used=price, balance_after=None)

@@ -9,8 +9,8 @@ from vendor_harness import ADA, Vendors, VendorStage, answering
 
 from connector.core.errors import ConfigurationError, RefusedError
 from connector.core.model import Channel, Lookup
-from connector.core.recover import View
-from connector.providers.interface import Found, Item, ItemState, Sight, TaskReport
+from connector.core.recover import ProviderState
+from connector.providers.interface import ChannelStatus, IdentityResult, Item, ItemState, TaskReport
 from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
 from connector.providers.settings import BuiltWith
 
@@ -236,19 +236,27 @@ def test_a_whole_task_of_the_simulated_vendor(vendors: Vendors) -> None:
 
 # -- what the account already shows ------------------------------------------------------------------------------
 
-ALL_UNREADABLE = {EMAIL: Sight(View.UNREADABLE), PHONE: Sight(View.UNREADABLE)}
+ALL_UNREADABLE = {EMAIL: ChannelStatus(ProviderState.UNREADABLE), PHONE: ChannelStatus(ProviderState.UNREADABLE)}
 
 
-PROFILE_WORDS: list[tuple[dict[str, object], View, View]] = [
-    ({"contactUnlockStatus": "locked", "phoneUnlockStatus": None}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-    ({"contactUnlockStatus": "locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-    ({"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"}, View.RUNNING, View.RUNNING),
-    ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, View.FAILED, View.FAILED),
-    ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, View.NO_VALUE, View.NO_VALUE),
-    ({"contactUnlockStatus": "Locked"}, View.NOT_BOUGHT, View.NOT_BOUGHT),
-    ({"contactUnlockStatus": "UNLOCKED", "phoneUnlockStatus": "Ready"}, View.NO_VALUE, View.NO_VALUE),
-    ({"contactUnlockStatus": "error", "phoneUnlockStatus": "ERROR"}, View.FAILED, View.FAILED),
-    ({"contactUnlockStatus": "Processing", "phoneUnlockStatus": "in_progress"}, View.RUNNING, View.RUNNING),
+PROFILE_WORDS: list[tuple[dict[str, object], ProviderState, ProviderState]] = [
+    ({"contactUnlockStatus": "locked", "phoneUnlockStatus": None}, ProviderState.NOT_BOUGHT, ProviderState.NOT_BOUGHT),
+    ({"contactUnlockStatus": "locked"}, ProviderState.NOT_BOUGHT, ProviderState.NOT_BOUGHT),
+    (
+        {"contactUnlockStatus": "unlocking", "phoneUnlockStatus": "processing"},
+        ProviderState.RUNNING,
+        ProviderState.RUNNING,
+    ),
+    ({"contactUnlockStatus": "failed", "phoneUnlockStatus": "failed"}, ProviderState.FAILED, ProviderState.FAILED),
+    ({"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}, ProviderState.NO_VALUE, ProviderState.NO_VALUE),
+    ({"contactUnlockStatus": "Locked"}, ProviderState.NOT_BOUGHT, ProviderState.NOT_BOUGHT),
+    ({"contactUnlockStatus": "UNLOCKED", "phoneUnlockStatus": "Ready"}, ProviderState.NO_VALUE, ProviderState.NO_VALUE),
+    ({"contactUnlockStatus": "error", "phoneUnlockStatus": "ERROR"}, ProviderState.FAILED, ProviderState.FAILED),
+    (
+        {"contactUnlockStatus": "Processing", "phoneUnlockStatus": "in_progress"},
+        ProviderState.RUNNING,
+        ProviderState.RUNNING,
+    ),
 ]
 
 
@@ -256,7 +264,7 @@ def test_profile_words(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for shown, email, phone in PROFILE_WORDS:
         with subtests.test(shown=shown, email=email, phone=phone):
             found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
-            assert found == {EMAIL: Sight(email), PHONE: Sight(phone)}
+            assert found == {EMAIL: ChannelStatus(email), PHONE: ChannelStatus(phone)}
 
 
 UNKNOWN_PROFILE_WORDS: list[tuple[dict[str, object], str, str]] = [
@@ -273,8 +281,8 @@ def test_unknown_profile_words_prove_nothing(vendors: Vendors, subtests: pytest.
         with subtests.test(shown=shown, email=email, phone=phone):
             found = told(vendors, {"id": "70011", "email": "a@example.com", "phone": "+14155550100", **shown})
             assert found.read_person("70011") == {
-                EMAIL: Sight(View.UNREADABLE, unknown_word=email),
-                PHONE: Sight(View.UNREADABLE, unknown_word=phone),
+                EMAIL: ChannelStatus(ProviderState.UNREADABLE, unknown_word=email),
+                PHONE: ChannelStatus(ProviderState.UNREADABLE, unknown_word=phone),
             }
 
 
@@ -282,21 +290,21 @@ def test_a_profile_with_a_placeholder_has_no_value(vendors: Vendors, subtests: p
     for email, phone in zip(NOT_EMAILS, NOT_PHONES, strict=True):
         with subtests.test(email=email, phone=phone):
             person = {"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready", "email": email, "phone": phone}
-            nothing = {EMAIL: Sight(View.NO_VALUE), PHONE: Sight(View.NO_VALUE)}
+            nothing = {EMAIL: ChannelStatus(ProviderState.NO_VALUE), PHONE: ChannelStatus(ProviderState.NO_VALUE)}
             assert told(vendors, {"id": 70011.0, **person}).read_person("70011") == nothing
-            assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).sights == nothing
+            assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).statuses == nothing
 
 
 def test_a_value_counts_only_with_the_word_that_says_so(vendors: Vendors) -> None:
     shown = {"id": "70011", "email": " a@example.com ", "contactUnlockStatus": "locked", "phone": "+1 415 555 0100"}
     found = told(vendors, shown).read_person("70011")
-    assert found[EMAIL] == Sight(View.NOT_BOUGHT)
-    assert found[PHONE] == Sight(View.NOT_BOUGHT)
+    assert found[EMAIL] == ChannelStatus(ProviderState.NOT_BOUGHT)
+    assert found[PHONE] == ChannelStatus(ProviderState.NOT_BOUGHT)
     found = told(vendors, {**shown, "contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}).read_person(
         "70011"
     )
-    assert found[EMAIL] == Sight(View.DELIVERED, "a@example.com")
-    assert found[PHONE] == Sight(View.DELIVERED, "+1 415 555 0100")
+    assert found[EMAIL] == ChannelStatus(ProviderState.DELIVERED, "a@example.com")
+    assert found[PHONE] == ChannelStatus(ProviderState.DELIVERED, "+1 415 555 0100")
 
 
 @pytest.mark.parametrize(
@@ -330,25 +338,31 @@ def test_a_lookup_answered_with_another_profile_is_refused(vendors: Vendors, url
 def test_a_lookup_answered_with_this_profile_or_none_is_taken(vendors: Vendors, url: object) -> None:
     found = told(vendors, {"personnel": {**BOB, "linkedinUrl": url}}).look_up(ADA)
     assert found.lookup == Lookup("777")
-    assert found.sights[EMAIL] == Sight(View.DELIVERED, "bob@example.com")
+    assert found.statuses[EMAIL] == ChannelStatus(ProviderState.DELIVERED, "bob@example.com")
 
 
 def test_profiles_of_the_simulated_vendor(vendors: Vendors) -> None:
     provider = vendors.lensmor()
-    assert provider.read_person("70011") == {EMAIL: Sight(View.NOT_BOUGHT), PHONE: Sight(View.NOT_BOUGHT)}
+    assert provider.read_person("70011") == {
+        EMAIL: ChannelStatus(ProviderState.NOT_BOUGHT),
+        PHONE: ChannelStatus(ProviderState.NOT_BOUGHT),
+    }
     vendors.start_tasks()
-    assert provider.read_person("70011") == {EMAIL: Sight(View.RUNNING), PHONE: Sight(View.RUNNING)}
+    assert provider.read_person("70011") == {
+        EMAIL: ChannelStatus(ProviderState.RUNNING),
+        PHONE: ChannelStatus(ProviderState.RUNNING),
+    }
     vendors.sim.clock.advance(60)
     delivered = {
-        EMAIL: Sight(View.DELIVERED, "ada@example.com"),
-        PHONE: Sight(View.DELIVERED, "+1 415 555 0100"),
+        EMAIL: ChannelStatus(ProviderState.DELIVERED, "ada@example.com"),
+        PHONE: ChannelStatus(ProviderState.DELIVERED, "+1 415 555 0100"),
     }
     assert provider.read_person("70011") == delivered
     vendors.arm("lensmor", "getPersonnelProfile", "wrong_types")
     assert provider.read_person("70011") == ALL_UNREADABLE
 
-    assert provider.look_up(ADA) == Found(Lookup("70011", ("52001",)), delivered)
-    assert provider.look_up("nobody-at-all") == Found(Lookup(None))
+    assert provider.look_up(ADA) == IdentityResult(Lookup("70011", ("52001",)), delivered)
+    assert provider.look_up("nobody-at-all") == IdentityResult(Lookup(None))
     assert provider.events_of("70011") == ("52001",)
 
 

@@ -23,7 +23,7 @@ from connector.core.errors import (
     UnreachableError,
 )
 from connector.providers.http import DEFAULT_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S, READ_ATTEMPTS, VendorHttp
-from connector.providers.interface import Found
+from connector.providers.interface import IdentityResult
 
 PASSING = (408, 425, 500, 502, 503, 504, 520)
 DEFINITE_FOR_READS = (405, 406, 410, 413, 414, 415, 418, 431, 451)
@@ -56,7 +56,7 @@ def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorStage
             vendors.arm_forever(call.site, call.operation, "status", status=status)
             if (call.name, status) == ("linkedin", 404):
                 found = call.over(vendors)
-                assert isinstance(found, Found)
+                assert isinstance(found, IdentityResult)
                 assert found.lookup.personnel_id is None
             else:
                 error = failing(vendors, call)

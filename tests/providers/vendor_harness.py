@@ -48,7 +48,7 @@ class PaceSpy:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Received:
     """One request as it stood on the wire."""
 
     method: str
@@ -63,7 +63,7 @@ class Vendors:
 
     urls: Mapping[str, str]
     sim: Simulator = field(default_factory=lambda: Simulator(SimClock(speed=0), seed=people))
-    arrivals: list[Arrival] = field(default_factory=list)
+    arrivals: list[Received] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     pace: PaceSpy = field(default_factory=PaceSpy)
     opened: list[VendorHttp] = field(default_factory=list)
@@ -210,8 +210,8 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _arrival(scope: Scope, body: bytes) -> Arrival:
+def _arrival(scope: Scope, body: bytes) -> Received:
     query = scope["query_string"].decode()
     path = scope["raw_path"].decode() + (f"?{query}" if query else "")
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    return Arrival(scope["method"], path, headers, json.loads(body) if body else None)
+    return Received(scope["method"], path, headers, json.loads(body) if body else None)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from ledger_harness import KEY, START
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from connector.app.intake import Intake
-from connector.app.joining import CALLBACK_PATH
+from connector.app.inbound import InboundService
+from connector.app.wiring import CALLBACK_PATH
 from connector.config import load_mapping
 from connector.core.mapping import MappingFile
 from connector.providers import REGISTRY
@@ -158,8 +158,8 @@ class ServerHarness:
         self.ledger = Ledger(Database(f"sqlite:///{path}"), Seal(list(keys)), path)
         self.wakes = 0
         self.alive = True
-        self.intake = Intake(self.ledger, mappings(), self.clock, self._wake, org)
-        self.site = Site(self.intake, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
+        self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, org)
+        self.site = Site(self.inbound, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
         street.behind = self.site.application()
 
     def _wake(self) -> None:

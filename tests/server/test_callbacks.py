@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from ledger_harness import KEY, LENSMOR, START, LedgerHarness
 from server_harness import SECRET, TOKEN, ServerHarness, Street, copied, error_of, seen
 
-from connector.app.joining import CALLBACK_PATH
+from connector.app.wiring import CALLBACK_PATH
 from connector.core.errors import ConfigurationError
 from connector.server.site import Secrets
 from connector.store import tables as t
-from connector.store.hints import MOST_RECEIPTS
+from connector.store.callback_receipts import MOST_RECEIPTS
 from connector.store.seal import Seal, new_key
 
 pytest_plugins = ("server_fixtures",)
@@ -36,8 +36,8 @@ def address(server: ServerHarness, attempt_id: str) -> str:
     return server.ledger.seal.address(attempt_id)
 
 
-def hints(server: ServerHarness) -> list[tuple[str, str, str]]:
-    return [(row["attempt_id"], row["vendor_id"], row["state"]) for row in server.rows(t.hint)]
+def callback_receipts(server: ServerHarness) -> list[tuple[str, str, str]]:
+    return [(row["attempt_id"], row["vendor_id"], row["state"]) for row in server.rows(t.callback_receipt)]
 
 
 def next_poll(server: ServerHarness) -> object:
@@ -53,8 +53,11 @@ def test_a_callback_to_a_valid_address_is_stored_as_a_hint(server: ServerHarness
         address(server, attempt_id), body | {"external_id": attempt_id} if with_external_id else body
     )
     assert (response.status_code, response.json()) == (200, {"status": "stored"})
-    assert hints(server) == [(attempt_id, LOOKUP, "waiting")]
-    assert [(hint.vendor_id, hint.person) for hint in server.ledger.hints.waiting(LENSMOR)] == [(LOOKUP, "70011")]
+    assert callback_receipts(server) == [(attempt_id, LOOKUP, "waiting")]
+    assert [
+        (callback_receipt.vendor_id, callback_receipt.person)
+        for callback_receipt in server.ledger.callback_receipts.waiting(LENSMOR)
+    ] == [(LOOKUP, "70011")]
     assert server.wakes == 1
 
 
@@ -70,7 +73,7 @@ def test_repeats_are_one_hint_and_other_ids_are_hints_of_their_own(server: Serve
     attempt_id = sent(server)
     for vendor_id in (LOOKUP, LOOKUP, "other", LOOKUP):
         assert server.call_back(address(server, attempt_id), {"_id": vendor_id}).status_code == 200
-    assert hints(server) == [(attempt_id, LOOKUP, "waiting"), (attempt_id, "other", "waiting")]
+    assert callback_receipts(server) == [(attempt_id, LOOKUP, "waiting"), (attempt_id, "other", "waiting")]
 
 
 def test_a_callback_before_the_answer_of_its_own_request_waits(server: ServerHarness) -> None:
@@ -78,9 +81,11 @@ def test_a_callback_before_the_answer_of_its_own_request_waits(server: ServerHar
     stored.plan("70011")
     batch = stored.batch()
     assert server.call_back(address(server, batch.attempt_id), {"_id": LOOKUP}).status_code == 200
-    assert server.ledger.hints.waiting(LENSMOR) == []
+    assert server.ledger.callback_receipts.waiting(LENSMOR) == []
     stored.lose(batch)
-    assert [hint.vendor_id for hint in server.ledger.hints.waiting(LENSMOR)] == [LOOKUP]
+    assert [callback_receipt.vendor_id for callback_receipt in server.ledger.callback_receipts.waiting(LENSMOR)] == [
+        LOOKUP
+    ]
 
 
 def test_the_task_of_a_known_request_is_read_at_once(server: ServerHarness) -> None:
@@ -89,7 +94,7 @@ def test_the_task_of_a_known_request_is_read_at_once(server: ServerHarness) -> N
     server.clock.time += timedelta(seconds=7)
     assert server.call_back(address(server, attempt_id), {"_id": LOOKUP}).status_code == 200
     assert next_poll(server) == server.clock.time
-    assert hints(server) == [(attempt_id, LOOKUP, "used")]
+    assert callback_receipts(server) == [(attempt_id, LOOKUP, "used")]
     assert server.wakes == 1
     server.clock.time += timedelta(seconds=1)
     assert server.call_back(address(server, attempt_id), {"_id": LOOKUP}).status_code == 200
@@ -105,7 +110,7 @@ def test_too_many_callbacks_for_one_request_are_sent_away_without_effect(server:
     response = server.call_back(mine, {"_id": LOOKUP})
     assert error_of(response, 429) == "too many callbacks wait for this request"
     assert response.headers["retry-after"].isdecimal()
-    assert len(hints(server)) == server.wakes == MOST_RECEIPTS
+    assert len(callback_receipts(server)) == server.wakes == MOST_RECEIPTS
     assert server.call_back(mine, {"_id": "forged-0"}).status_code == 200  # a repeat is answered, and does nothing
     assert server.wakes == MOST_RECEIPTS
 
@@ -114,11 +119,11 @@ def test_another_id_than_that_of_the_known_task_is_ignored(server: ServerHarness
     attempt_id = sent(server, LOOKUP)
     later = START + timedelta(minutes=5)
     server.execute(sa.update(t.task).values(next_poll_at=later))
-    server.ledger.follow_ups.looked("lead", START, 1.0, moved=False)
+    server.ledger.poll_backoff.looked("lead", START, 1.0, moved=False)
     kept = server.rows(t.meta)
     assert server.call_back(address(server, attempt_id), {"_id": "other"}).status_code == 200
     assert next_poll(server) == later
-    assert hints(server) == []
+    assert callback_receipts(server) == []
     assert server.rows(t.meta) == kept  # nor is the mapping looked at before its time
 
 
@@ -127,7 +132,7 @@ def test_a_callback_after_the_end_of_its_task_changes_nothing(server: ServerHarn
     server.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
     assert server.call_back(address(server, attempt_id), {"_id": LOOKUP}).status_code == 200
     assert next_poll(server) is None
-    assert hints(server) == [(attempt_id, LOOKUP, "used")]
+    assert callback_receipts(server) == [(attempt_id, LOOKUP, "used")]
 
 
 # -- addresses --------------------------------------------------------------------------------------------------
@@ -146,13 +151,13 @@ def test_a_forged_address_looks_like_an_unknown_route(server: ServerHarness) -> 
         # Before anything of the request is looked at.
         plain = server.client.post(CALLBACK_PATH + one, content=b"{", headers={"Content-Type": "text/plain"})
         assert seen(plain) == seen(unknown), one
-    assert hints(server) == []
+    assert callback_receipts(server) == []
     assert server.wakes == 0
 
 
 def test_an_address_for_a_request_that_is_not_known_is_no_route(server: ServerHarness) -> None:
     assert error_of(server.call_back(address(server, "no-such-attempt"), {"_id": LOOKUP}), 404) == "not found"
-    assert hints(server) == []
+    assert callback_receipts(server) == []
 
 
 def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
@@ -175,7 +180,7 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
 
     forgotten = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
     error_of(forgotten.call_back(old, {"_id": "too-late"}), 404)
-    assert [vendor_id for _, vendor_id, _ in hints(forgotten)] == ["by-old", "by-new"]
+    assert [vendor_id for _, vendor_id, _ in callback_receipts(forgotten)] == ["by-old", "by-new"]
     forgotten.ledger.close()
 
 
@@ -187,21 +192,21 @@ def test_a_body_for_another_request_is_refused(server: ServerHarness, external_i
     attempt_id = sent(server)
     response = server.call_back(address(server, attempt_id), {"_id": LOOKUP, "external_id": external_id})
     assert error_of(response, 404) == "not found"
-    assert hints(server) == []
+    assert callback_receipts(server) == []
 
 
 @pytest.mark.parametrize("vendor_id", [17, 17.0, "17"])
 def test_an_id_may_be_a_number(server: ServerHarness, vendor_id: object) -> None:
     attempt_id = sent(server)
     assert server.call_back(address(server, attempt_id), {"_id": vendor_id}).status_code == 200
-    assert hints(server) == [(attempt_id, "17", "waiting")]
+    assert callback_receipts(server) == [(attempt_id, "17", "waiting")]
 
 
 @pytest.mark.parametrize("vendor_id", [None, "", 7.5, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"])
 def test_a_body_whose_id_is_none_is_refused(server: ServerHarness, vendor_id: object) -> None:
     attempt_id = sent(server)
     assert error_of(server.call_back(address(server, attempt_id), {"_id": vendor_id}), 404) == "not found"
-    assert hints(server) == []
+    assert callback_receipts(server) == []
 
 
 def test_a_body_that_cannot_be_read_is_refused(server: ServerHarness) -> None:
@@ -216,4 +221,4 @@ def test_a_body_that_cannot_be_read_is_refused(server: ServerHarness) -> None:
         (b'{"_id": "66f0c0ffee"}' + b" " * 64 * 1024, json, 413),
     ):
         error_of(server.client.post(right, content=content, headers=headers), status)
-    assert hints(server) == []
+    assert callback_receipts(server) == []

@@ -104,7 +104,7 @@ def test_dripping_does_not_make_a_wait_young_again(small: ServerHarness) -> None
 def test_a_request_that_is_being_answered_does_not_wait(small: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is not closed, however many others its address opens meanwhile."""
     go = threading.Event()
-    monkeypatch.setattr(small.intake, "is_ready", lambda: go.wait(20))
+    monkeypatch.setattr(small.inbound, "is_ready", lambda: go.wait(20))
     with contextlib.ExitStack() as held:
         (asking,) = opened(small, 1, HEAD.replace(b"healthz", b"readyz") + b"\r\n", held, "127.0.0.1")
         flood = opened(small, 40, b"", held, "127.0.0.1")

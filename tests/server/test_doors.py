@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr
 
-from connector.app.joining import Configured
-from connector.app.serving import SHORTEST_SECRET, check_doors
+from connector.app.serving import SHORTEST_SECRET, check_exposure
+from connector.app.wiring import Configured
 from connector.config import Settings
 from connector.core.errors import ConfigurationError
 
@@ -24,7 +24,7 @@ def doors(token: str | None = None, message_secret: str | None = None, org: str 
 
 def refusal(configured: Configured) -> str:
     with pytest.raises(ConfigurationError) as raised:
-        check_doors(configured)
+        check_exposure(configured)
     assert raised.value.exit_code == 2
     return str(raised.value)
 
@@ -35,8 +35,8 @@ def test_a_token_is_needed_on_loopback_too_and_the_refusal_makes_one() -> None:
     command = words.partition("python3 -c ")[2].strip('"')
     printed: list[str] = []
     exec(command, {"print": printed.append})  # noqa: S102 the command that the message gives
-    check_doors(doors(token=printed[0]))
-    check_doors(doors(token=GOOD))
+    check_exposure(doors(token=printed[0]))
+    check_exposure(doors(token=GOOD))
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * (SHORTEST_SECRET - 1)])
@@ -44,7 +44,7 @@ def test_secrets_that_could_be_guessed_are_refused_by_name(secret: str) -> None:
     for name, configured in ((TOKEN, doors(token=secret)), (MESSAGES, doors(GOOD, message_secret=secret, org=ORG))):
         words = refusal(configured)
         assert words == f"{name} must have at least 16 characters"
-    check_doors(doors(token="x" * SHORTEST_SECRET))
+    check_exposure(doors(token="x" * SHORTEST_SECRET))
 
 
 def test_half_of_the_outbound_message_settings_is_refused() -> None:
@@ -53,7 +53,7 @@ def test_half_of_the_outbound_message_settings_is_refused() -> None:
         assert MESSAGES in words
         assert "CONNECTOR_SALESFORCE_ORG_ID" in words
         assert GOOD not in words
-    check_doors(doors(GOOD, message_secret=GOOD, org=ORG))
+    check_exposure(doors(GOOD, message_secret=GOOD, org=ORG))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ledger_harness import LedgerHarness
 from server_harness import ASK, MESSAGES, SECRET, TOKEN, ServerHarness, Street, copied, lead
 from soap_letters import letter, note, with_type
 
-from connector.app.joining import CALLBACK_PATH
+from connector.app.wiring import CALLBACK_PATH
 from connector.server.site import Secrets
 from connector.store import tables as t
 

@@ -13,7 +13,7 @@ from server_harness import ASK, BEARER, SECRET, TOKEN, ServerHarness, error_of, 
 from connector.core.model import Outcome
 from connector.server import guards
 from connector.store import tables as t
-from connector.store.inbox import KEPT, Wanted
+from connector.store.inbox import KEPT, RequestedRecord
 
 pytest_plugins = ("server_fixtures",)
 KNOWN = TOKEN.encode()
@@ -313,7 +313,7 @@ def test_the_state_of_a_request_goes_from_waiting_to_done(server: ServerHarness)
     }
 
     first = server.rows(t.ask)[0]
-    server.ledger.inbox.postpone([Wanted(first["id"], first["crm_id"])], "no credits", START)
+    server.ledger.inbox.postpone([RequestedRecord(first["id"], first["crm_id"])], "no credits", START)
     working = {"request_id": "flow-1", "state": "working", "records": 3, "open": 3, **none, "deferred": 1}
     postponed = {"outcome": "deferred", "reason": "no credits", "count": 1}
     assert server.look("flow-1").json() == {**working, "reasons": [postponed]}

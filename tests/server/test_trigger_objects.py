@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from server_harness import ASK, BEARER, PUBLIC_URL, VERSION, ServerHarness, error_of, lead, mappings
 from soap_letters import letter, note
 
-from connector.app.intake import Intake, NotAcceptedError
+from connector.app.inbound import InboundService, NotAcceptedError
 from connector.core.model import Outcome
 from connector.server.guards import is_own_name
 from connector.server.site import Secrets, Site
@@ -45,16 +45,16 @@ def test_a_notification_about_another_objects_id_is_refused(server: ServerHarnes
     assert server.asked() == []
 
 
-def _intake(server: ServerHarness, object_name: str, prefixes: dict[str, str] | None) -> Intake:
+def _intake(server: ServerHarness, object_name: str, prefixes: dict[str, str] | None) -> InboundService:
     custom = mappings()["lead"].model_copy(update={"object": object_name})
-    return Intake(server.ledger, {"lead": custom}, server.clock, lambda: None, prefixes=prefixes)
+    return InboundService(server.ledger, {"lead": custom}, server.clock, lambda: None, prefixes=prefixes)
 
 
 def test_a_custom_objects_prefix_comes_from_the_crm(server: ServerHarness) -> None:
-    intake = _intake(server, "Visitor__c", {"lead": "a0B"})
-    assert intake.ask("lead", ["a0B000000000001"]).accepted == 1
+    inbound = _intake(server, "Visitor__c", {"lead": "a0B"})
+    assert inbound.ask("lead", ["a0B000000000001"]).accepted == 1
     with pytest.raises(NotAcceptedError, match="not ids of Visitor__c: those begin with a0B"):
-        intake.ask("lead", ["a0C000000000001"])
+        inbound.ask("lead", ["a0C000000000001"])
 
 
 def test_without_a_known_prefix_every_id_is_taken(server: ServerHarness) -> None:
@@ -123,7 +123,7 @@ def test_a_page_that_names_its_own_host_reads_nothing(server: ServerHarness, pat
 
 
 def test_on_an_address_that_others_reach_any_name_is_served(server: ServerHarness) -> None:
-    open_site = Site(server.intake, Secrets("x"), lambda: True, VERSION, PUBLIC_URL)
+    open_site = Site(server.inbound, Secrets("x"), lambda: True, VERSION, PUBLIC_URL)
     server.street.behind = open_site.application()
     assert server.client.get("/metrics", headers={"Host": "connector.monitoring.svc"}).status_code == 200
 

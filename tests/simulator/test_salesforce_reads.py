@@ -113,7 +113,7 @@ def test_a_refused_query_names_the_column(driver: Driver) -> None:
 def test_describe_tells_what_the_user_may_do(driver: Driver) -> None:
     driver.org.hide_field("Lead", "DoNotCall")
     driver.org.make_read_only("Lead", "Phone")
-    driver.org.restrict_picklist("Lead", "Enrichment__c", ("Wanted", "Done"))
+    driver.org.restrict_picklist("Lead", "Enrichment__c", ("RequestedRecord", "Done"))
     driver.org.add_field("Lead", Field("Score__c", "double"))
 
     described = driver.handle("Lead").describe() or {}
@@ -132,7 +132,7 @@ def test_describe_tells_what_the_user_may_do(driver: Driver) -> None:
     assert not fields["LastName"]["nillable"]
     assert not fields["Email_Unlock_Status__c"]["restrictedPicklist"]
     assert fields["Enrichment__c"]["restrictedPicklist"]
-    assert [choice["value"] for choice in fields["Enrichment__c"]["picklistValues"]] == ["Wanted", "Done"]
+    assert [choice["value"] for choice in fields["Enrichment__c"]["picklistValues"]] == ["RequestedRecord", "Done"]
     assert fields["Score__c"]["type"] == "double"
     assert {entry["name"] for entry in (driver.sf.describe() or {})["sobjects"]} == {
         *("Lead", "Contact", "Account", "User", "RecordType")

@@ -207,7 +207,7 @@ def test_validation_rules_see_the_record_as_it_would_be(driver: Driver) -> None:
 def test_field_security_and_picklists_on_write(driver: Driver) -> None:
     lead = driver.lead()
     driver.org.make_read_only("Lead", "Phone")
-    driver.org.restrict_picklist("Lead", "Enrichment__c", ("Wanted", "Done"))
+    driver.org.restrict_picklist("Lead", "Enrichment__c", ("RequestedRecord", "Done"))
 
     read_only, unlisted, listed = (
         driver.update_many({"id": lead, name: value})[0]

@@ -18,7 +18,7 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
-from connector.store.rows import Batch, CheckRow, Full, RereadRow, Settlement, TaskRow
+from connector.store.rows import Batch, BudgetExhausted, CheckRow, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal
 
 KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
@@ -97,7 +97,7 @@ class LedgerHarness:
 
     def take(
         self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN, event: str | None = None
-    ) -> Batch | Full | None:
+    ) -> Batch | BudgetExhausted | None:
         return self.ledger.attempts.take(LENSMOR, EMAIL, event, size, run, "me", rules, self.now)
 
     def batch(self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN) -> Batch:

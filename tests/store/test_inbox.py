@@ -20,9 +20,9 @@ from connector.store.inbox import (
     KEPT,
     NOT_TAKEN,
     POSTPONED_S,
-    Arrival,
     ConflictError,
-    Wanted,
+    InboundRequest,
+    RequestedRecord,
 )
 from connector.store.ledger import Ledger
 from connector.store.seal import Seal
@@ -36,19 +36,19 @@ def harness() -> LedgerHarness:
     return LedgerHarness()
 
 
-def arrival(request_id: str, *crm_ids: str, digest: str = "d", mapping: str = "lead") -> Arrival:
-    return Arrival(request_id, digest, mapping, crm_ids or ("a",))
+def inbound_request(request_id: str, *crm_ids: str, digest: str = "d", mapping: str = "lead") -> InboundRequest:
+    return InboundRequest(request_id, digest, mapping, crm_ids or ("a",))
 
 
-def accept(harness: LedgerHarness, *arrivals: Arrival) -> list[bool]:
-    return harness.ledger.inbox.accept(arrivals, harness.now)
+def accept(harness: LedgerHarness, *inbound_requests: InboundRequest) -> list[bool]:
+    return harness.ledger.inbox.accept(inbound_requests, harness.now)
 
 
 def due(harness: LedgerHarness, mapping: str = "lead", limit: int = 2000) -> list[str]:
     return [one.crm_id for one in harness.ledger.inbox.due(harness.now, mapping, limit)]
 
 
-def offered(harness: LedgerHarness) -> list[Wanted]:
+def offered(harness: LedgerHarness) -> list[RequestedRecord]:
     return harness.ledger.inbox.due(harness.now, "lead")
 
 
@@ -66,7 +66,7 @@ def requests(harness: LedgerHarness) -> list[object]:
 
 
 def test_what_arrives_is_due_at_once_and_each_record_once(harness: LedgerHarness) -> None:
-    assert accept(harness, arrival("r1", "a", "b", "a"), arrival("r2", "a")) == [True, True]
+    assert accept(harness, inbound_request("r1", "a", "b", "a"), inbound_request("r2", "a")) == [True, True]
     assert due(harness) == ["a", "b", "a"]
     assert due(harness, limit=2) == ["a", "b"]
     assert due(harness, "contact") == []
@@ -74,45 +74,45 @@ def test_what_arrives_is_due_at_once_and_each_record_once(harness: LedgerHarness
 
 
 def test_a_repeat_is_known_and_another_digest_is_a_conflict(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
-    assert accept(harness, arrival("r1", "a")) == [False]
+    accept(harness, inbound_request("r1", "a"))
+    assert accept(harness, inbound_request("r1", "a")) == [False]
     with pytest.raises(ConflictError):
-        accept(harness, arrival("r1", "b", digest="other"))
+        accept(harness, inbound_request("r1", "b", digest="other"))
     assert due(harness) == ["a"]
 
 
 def test_one_conflict_leaves_nothing_of_its_message(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     with pytest.raises(ConflictError):
-        accept(harness, arrival("r2", "b"), arrival("r1", "c", digest="other"))
+        accept(harness, inbound_request("r2", "b"), inbound_request("r1", "c", digest="other"))
     assert requests(harness) == ["r1"]
     assert due(harness) == ["a"]
 
 
 def test_a_repeat_within_one_message_is_stored_once(harness: LedgerHarness) -> None:
-    assert accept(harness, arrival("r1", "a"), arrival("r1", "a")) == [True, False]
+    assert accept(harness, inbound_request("r1", "a"), inbound_request("r1", "a")) == [True, False]
     assert due(harness) == ["a"]
 
 
 def test_after_a_week_a_finished_request_is_a_new_one(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"))
+    accept(harness, inbound_request("r1", "a", "b"))
     finish(harness, "r1")
     harness.now = START + KEPT
-    assert accept(harness, arrival("r1", "a", "b")) == [False]
+    assert accept(harness, inbound_request("r1", "a", "b")) == [False]
     harness.now += SECOND
-    assert accept(harness, arrival("r1", "c", digest="other")) == [True]
+    assert accept(harness, inbound_request("r1", "c", digest="other")) == [True]
     assert due(harness) == ["c"]
     assert [row["accepted_at"] for row in harness.all(t.request)] == [harness.now]
 
 
 def test_after_a_week_a_request_with_an_open_record_is_still_the_same_and_whole(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"), arrival("r2"))
+    accept(harness, inbound_request("r1", "a", "b"), inbound_request("r2"))
     first = harness.all(t.ask)[0]["id"]
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.ask).where(t.ask.c.id == first).values(state="done", outcome="delivered"))
     finish(harness, "r2")
     harness.now = START + KEPT + SECOND
-    assert accept(harness, arrival("r1", "a", "b")) == [False]
+    assert accept(harness, inbound_request("r1", "a", "b")) == [False]
     found = harness.ledger.inbox.look("r1")
     assert found is not None
     assert found.states == {"done": 1, "waiting": 1}
@@ -146,11 +146,11 @@ def check_one_of_many(ledger: Ledger) -> None:
     harness = LedgerHarness(ledger)
     for begins in (START, START + KEPT + SECOND):
         harness.now = begins
-        told = race([lambda: accept(harness, arrival("r1", "a", "b"))] * 8)
+        told = race([lambda: accept(harness, inbound_request("r1", "a", "b"))] * 8)
         assert sorted(map(str, told)) == ["[False]"] * 7 + ["[True]"]
         assert len(harness.all(t.ask)) == 2
         finish(harness, "r1")
-    of_two_bodies = [functools.partial(accept, harness, arrival("r2", digest=f"d{n % 2}")) for n in range(8)]
+    of_two_bodies = [functools.partial(accept, harness, inbound_request("r2", digest=f"d{n % 2}")) for n in range(8)]
     told = race([*of_two_bodies])
     assert sorted(map(str, told)) == ["ConflictError"] * 4 + ["[False]"] * 3 + ["[True]"]
     assert requests(harness) == ["r1", "r2"]
@@ -172,17 +172,17 @@ def test_on_postgresql_too_one_id_is_one_request(postgres_url: str) -> None:
 
 
 def test_the_longest_waiting_is_offered_first(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"))
+    accept(harness, inbound_request("r1", "a", "b"))
     harness.ledger.inbox.postpone(offered(harness)[:1], "no login", harness.now + POSTPONED_FOR)
     harness.pass_time()
-    accept(harness, arrival("r2", "c"))
+    accept(harness, inbound_request("r2", "c"))
     assert due(harness) == ["b", "c"]
     harness.now = START + POSTPONED_FOR
     assert due(harness) == ["b", "c", "a"]
 
 
 def test_postponed_records_wait_with_their_reason(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     harness.ledger.inbox.postpone(offered(harness), "no login", harness.now + POSTPONED_FOR)
     (row,) = harness.all(t.ask)
     assert (row["state"], row["outcome"], row["reason"]) == ("working", "deferred", "no login")
@@ -190,7 +190,7 @@ def test_postponed_records_wait_with_their_reason(harness: LedgerHarness) -> Non
 
 
 def test_what_is_done_is_not_postponed(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     taken = offered(harness)
     finish(harness, "r1")
     harness.ledger.inbox.postpone(taken, "no login", harness.now + POSTPONED_FOR)
@@ -200,7 +200,7 @@ def test_what_is_done_is_not_postponed(harness: LedgerHarness) -> None:
 def test_it_is_known_whether_anything_is_asked_and_since_when(harness: LedgerHarness) -> None:
     inbox = harness.ledger.inbox
     assert not inbox.is_asked(["lead"], harness.now)
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     assert inbox.is_asked(["contact", "lead"], harness.now)
     assert not inbox.is_asked(["contact"], harness.now)
     assert not inbox.is_asked([], harness.now)
@@ -233,7 +233,7 @@ def run_over(harness: LedgerHarness, words: dict[str, Outcome], state: str = "fi
     return run_id
 
 
-def settle(harness: LedgerHarness, taken: list[Wanted], run_id: str) -> None:
+def settle(harness: LedgerHarness, taken: list[RequestedRecord], run_id: str) -> None:
     """What the end of a run does, and then whoever offered it these records."""
     harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
     harness.ledger.inbox.settle(taken, run_id)
@@ -241,7 +241,7 @@ def settle(harness: LedgerHarness, taken: list[Wanted], run_id: str) -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_final_words_end_a_record_and_others_are_offered_again(harness: LedgerHarness, outcome: Outcome) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     run_id = run_over(harness, {"a": outcome})
     settle(harness, offered(harness), run_id)
     (row,) = harness.all(t.ask)
@@ -255,7 +255,7 @@ def test_final_words_end_a_record_and_others_are_offered_again(harness: LedgerHa
 
 
 def test_a_record_that_the_run_did_not_find_is_skipped(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"))
+    accept(harness, inbound_request("r1", "a", "b"))
     run_id = run_over(harness, {"a": Outcome.DELIVERED})
     settle(harness, offered(harness), run_id)
     assert [(row["state"], row["outcome"], row["reason"]) for row in harness.all(t.ask)] == [
@@ -268,7 +268,7 @@ def test_a_record_that_the_run_did_not_find_is_skipped(harness: LedgerHarness) -
 
 
 def test_a_record_that_a_run_had_not_come_to_is_known(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"))
+    accept(harness, inbound_request("r1", "a", "b"))
     taken = offered(harness)
     run_id = run_over(harness, {"a": Outcome.DELIVERED}, "stopped")
     harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
@@ -276,14 +276,14 @@ def test_a_record_that_a_run_had_not_come_to_is_known(harness: LedgerHarness) ->
 
 
 def test_the_words_of_another_run_do_not_count(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     run_over(harness, {"a": Outcome.DELIVERED})
     settle(harness, offered(harness), run_over(harness, {"b": Outcome.DELIVERED}))
     assert [row["outcome"] for row in harness.all(t.ask)] == ["skipped"]
 
 
 def test_a_last_word_is_the_last(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"))
+    accept(harness, inbound_request("r1", "a"))
     taken = offered(harness)
     settle(harness, taken, run_over(harness, {"a": Outcome.DELIVERED}))
     settle(harness, taken, "no such run")
@@ -291,7 +291,7 @@ def test_a_last_word_is_the_last(harness: LedgerHarness) -> None:
 
 
 def test_two_requests_for_one_record_both_hear_of_it(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a"), arrival("r2", "a"))
+    accept(harness, inbound_request("r1", "a"), inbound_request("r2", "a"))
     settle(harness, offered(harness), run_over(harness, {"a": Outcome.NOT_FOUND}))
     for request_id in ("r1", "r2"):
         found = harness.ledger.inbox.look(request_id)
@@ -300,7 +300,7 @@ def test_two_requests_for_one_record_both_hear_of_it(harness: LedgerHarness) -> 
 
 
 def test_a_request_is_waiting_then_working_then_done(harness: LedgerHarness) -> None:
-    accept(harness, arrival("r1", "a", "b"))
+    accept(harness, inbound_request("r1", "a", "b"))
     inbox, states = harness.ledger.inbox, []
 
     def state() -> str:
@@ -330,7 +330,9 @@ def set_outcome(harness: LedgerHarness, request_id: str, outcome: str, state: st
 
 
 def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: LedgerHarness) -> None:
-    accept(harness, *(arrival(request_id) for request_id in ("never", "deferred", "waiting", "parked", "unknown")))
+    accept(
+        harness, *(inbound_request(request_id) for request_id in ("never", "deferred", "waiting", "parked", "unknown"))
+    )
     for outcome in ("deferred", "waiting", "parked", "unknown"):
         set_outcome(harness, outcome, outcome)
     before = harness.all(t.ask)
@@ -348,14 +350,14 @@ def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: Ledg
 
 
 def test_done_requests_are_forgotten_after_two_weeks_and_open_ones_never(harness: LedgerHarness) -> None:
-    accept(harness, arrival("done", "a", "b"), arrival("open", "a", "b"), arrival("given up"))
+    accept(harness, inbound_request("done", "a", "b"), inbound_request("open", "a", "b"), inbound_request("given up"))
     finish(harness, "done")
     finish(harness, "open")
     last = harness.rows(sa.select(t.ask.c.id).where(t.ask.c.request_id == "open"))[-1]["id"]
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.ask).where(t.ask.c.id == last).values(state="working", outcome="waiting"))
     harness.now = START + 2 * KEPT
-    accept(harness, arrival("young"))
+    accept(harness, inbound_request("young"))
     finish(harness, "young")
     harness.ledger.inbox.purge(harness.now)
     assert requests(harness) == ["done", "given up", "open", "young"]

@@ -7,7 +7,7 @@ import pytest
 from ledger_harness import EMAIL, PRICE, LedgerHarness, planned
 
 from connector.core.model import Result
-from connector.core.plan import Join
+from connector.core.plan import AttachToPending
 from connector.store import tables as t
 
 HOLD, CHARGE, RELEASE = ("hold", PRICE), ("charge", PRICE), ("release", PRICE)
@@ -174,7 +174,9 @@ def test_a_late_refusal_after_a_permitted_repeat_frees_the_first_hold(harness: L
 
 def test_a_repeat_that_another_mapping_joins_is_given_back_to_the_first_ones_caps(harness: LedgerHarness) -> None:
     unlock_id = lost_and_repeated(harness)
-    harness.save(planned("contact-1", Join(harness.known_unlock("70011"), 0)), run="run-2", mapping="contact")
+    harness.save(
+        planned("contact-1", AttachToPending(harness.known_unlock("70011"), 0)), run="run-2", mapping="contact"
+    )
     harness.accept(harness.batch(run="run-2"))
     harness.settle(unlock_id)
     by_mapping = {(row["mapping"], row["kind"]) for row in harness.all(t.entry)}

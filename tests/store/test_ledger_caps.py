@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ledger_harness import EMAIL, LENSMOR, NO_CAPS, PRICE, START, LedgerHarness, buying, planned
 
 from connector.core.model import Person, Result, UnlockKey
-from connector.core.plan import Join
+from connector.core.plan import AttachToPending
 from connector.store import tables as t
 from connector.store.credits import CapRules
-from connector.store.rows import Batch, Full
+from connector.store.rows import Batch, BudgetExhausted
 
 PEOPLE = [str(number) for number in range(70011, 70031)]
 YESTERDAY = START.replace(day=19)
@@ -76,21 +76,21 @@ def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarne
     harness.plan("70013", "70012", run="old-run")  # planned then in another order, and not bought
     page = [
         planned("00Q1", buying("70011")),
-        planned("00Q2", joining(harness, "70012")),
-        planned("00Q3", joining(harness)),
+        planned("00Q2", wiring(harness, "70012")),
+        planned("00Q3", wiring(harness)),
     ]
     harness.save(*page)
     harness.ledger.planning.save(
         "run-1", "lead", "Lead", [planned("00Q4", buying("70014"))], harness.now, first_place=3
     )
-    again = planned("00Q5", joining(harness, "70011"))  # of a later page: the person keeps the first place
+    again = planned("00Q5", wiring(harness, "70011"))  # of a later page: the person keeps the first place
     harness.ledger.planning.save("run-1", "lead", "Lead", [again], harness.now, first_place=4)
     assert [list(harness.batch(size=2).unlocks) for _ in range(2)] == [["70011", "70012"], ["70013", "70014"]]
 
 
-def joining(harness: LedgerHarness, person: str = "70013") -> Join:
-    known = harness.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR])
-    return Join(known.unlocks[UnlockKey("lensmor", "default", EMAIL, person)], 0)
+def wiring(harness: LedgerHarness, person: str = "70013") -> AttachToPending:
+    snapshot = harness.ledger.planning.snapshot("lead", {"x": Person(person)}, [LENSMOR])
+    return AttachToPending(snapshot.unlocks[UnlockKey("lensmor", "default", EMAIL, person)], 0)
 
 
 def test_another_runs_plan_is_not_taken(harness: LedgerHarness) -> None:
@@ -155,7 +155,7 @@ def test_as_many_as_fit_are_taken(harness: LedgerHarness, name: str, limit: int,
 def test_the_cap_that_allows_not_one_is_named(harness: LedgerHarness, name: str, limit: int) -> None:
     harness.plan(*PEOPLE)
     full = harness.take(CAPS[name](limit))
-    assert isinstance(full, Full)
+    assert isinstance(full, BudgetExhausted)
     assert {mapping: cap.name for mapping, cap in full.caps.items()} == {"lead": name}
     assert full.caps["lead"].left == limit
     assert harness.entries() == []
@@ -173,7 +173,7 @@ def test_the_balance_less_reserve_and_holds_is_a_cap(harness: LedgerHarness) -> 
     first = harness.batch(CapRules(reserve=25))  # 75 left
     assert len(first.unlocks) == 5
     full = harness.take(CapRules(reserve=25))
-    assert isinstance(full, Full)
+    assert isinstance(full, BudgetExhausted)
     assert full.caps["lead"].name == "balance at the vendor"
     assert len(harness.batch(CapRules(reserve=10)).unlocks) == 1
 
@@ -184,7 +184,7 @@ def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_aga
     harness.accept(harness.batch(size=2))
     harness.settle(*ids[:2])
     assert len(harness.batch().unlocks) == 2  # 60 - 2 charged - 2 held = 0
-    assert isinstance(harness.take(), Full)
+    assert isinstance(harness.take(), BudgetExhausted)
     observe(harness, 60)  # somebody bought credits: what was charged before is part of this balance
     assert len(harness.batch().unlocks) == 2
 
@@ -192,7 +192,7 @@ def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_aga
 def test_a_balance_below_the_reserve_allows_nothing(harness: LedgerHarness) -> None:
     observe(harness, 10)
     harness.plan("70011")
-    assert isinstance(harness.take(CapRules(reserve=500)), Full)
+    assert isinstance(harness.take(CapRules(reserve=500)), BudgetExhausted)
 
 
 def test_the_first_hold_of_a_repeated_purchase_still_counts(harness: LedgerHarness) -> None:
@@ -239,11 +239,11 @@ def test_what_counts_against_which_cap(
         "day": CapRules(day=PRICE),
         "month": CapRules(month=PRICE),
     }
-    full = {name for name, rule in rules.items() if isinstance(_dry(harness, rule), Full)}
+    full = {name for name, rule in rules.items() if isinstance(_dry(harness, rule), BudgetExhausted)}
     assert full == counts
 
 
-def _dry(harness: LedgerHarness, rules: CapRules) -> Batch | Full | None:
+def _dry(harness: LedgerHarness, rules: CapRules) -> Batch | BudgetExhausted | None:
     """What a take would give, given back at once."""
     taken = harness.take(rules)
     if isinstance(taken, Batch):
@@ -267,8 +267,10 @@ def test_a_release_after_midnight_gives_back_to_the_day_that_paid(harness: Ledge
 def test_caps_are_per_account(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.batch()
-    room = harness.ledger.credits.room("lensmor", "second", "run-1", CapRules(day=PRICE), harness.now)
-    assert [cap.left for cap in room.shared] == [PRICE]
+    remaining_budget = harness.ledger.credits.remaining_budget(
+        "lensmor", "second", "run-1", CapRules(day=PRICE), harness.now
+    )
+    assert [cap.left for cap in remaining_budget.shared] == [PRICE]
 
 
 def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: LedgerHarness) -> None:
@@ -279,7 +281,7 @@ def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: Led
     assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[:2]
     assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[10:12]
     full = harness.take(rules, size=2)
-    assert isinstance(full, Full)
+    assert isinstance(full, BudgetExhausted)
     assert set(full.caps) == {"lead"}
 
 
@@ -288,7 +290,7 @@ def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(harn
     with harness.ledger.database.write() as connection:
         connection.execute(t.unlock.update().values(price_credits=PRICE + 5))
     full = harness.take(CapRules(day=PRICE))
-    assert isinstance(full, Full)
+    assert isinstance(full, BudgetExhausted)
     assert full.caps["lead"].name == "daily cap over all runs"
 
 
@@ -350,7 +352,7 @@ def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> No
 
 def join(harness: LedgerHarness, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
     """Records of another mapping that want what is planned already."""
-    records = [planned(f"{mapping}-{p}", Join(harness.known_unlock(p), 0)) for p in people]
+    records = [planned(f"{mapping}-{p}", AttachToPending(harness.known_unlock(p), 0)) for p in people]
     harness.save(*records, run=run, mapping=mapping)
 
 
@@ -362,7 +364,7 @@ def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness
     assert list(batch.unlocks) == ["70011"]
     assert harness.all(t.entry)[0]["mapping"] == "contact"
     full = harness.take(rules)
-    assert isinstance(full, Full)
+    assert isinstance(full, BudgetExhausted)
     assert {name: cap.left for name, cap in full.caps.items()} == {"lead": 0, "contact": 0}
     assert harness.groups() == [(EMAIL, None, 1)]
     pairs = [(EMAIL.value, "lead"), (EMAIL.value, "contact")]
@@ -376,7 +378,7 @@ def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_
     (unlock_id,) = harness.plan("70011", run=first)
     join(harness, "70011", run=second)
     assert harness.unlock(unlock_id)["run_id"] == second
-    assert isinstance(harness.take(CapRules(run={"contact": 0}), run=second), Full)
+    assert isinstance(harness.take(CapRules(run={"contact": 0}), run=second), BudgetExhausted)
     assert list(harness.batch(CapRules(run={"lead": PRICE}), run=first).unlocks) == ["70011"]
     assert harness.all(t.entry)[0]["mapping"] == "lead"
 
@@ -384,7 +386,7 @@ def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_
 def test_a_full_run_keeps_what_no_other_run_waits_for(harness: LedgerHarness) -> None:
     run = harness.ledger.runs.start("sync", ["lead"], harness.now)
     (unlock_id,) = harness.plan("70011", run=run)
-    assert isinstance(harness.take(CapRules(run={"lead": 0}), run=run), Full)
+    assert isinstance(harness.take(CapRules(run={"lead": 0}), run=run), BudgetExhausted)
     assert harness.unlock(unlock_id)["run_id"] == run
 
 

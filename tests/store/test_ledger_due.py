@@ -36,7 +36,7 @@ def test_free_evidence_turns_nothing_into_delivered_and_never_the_reverse(
     entries = harness.entries()
     assert improve(unlock_id, "ada@example.com", harness.now)
     assert not improve(unlock_id, "other@example.com", harness.now)
-    word = harness.ledger.records.words_of([unlock_id])[unlock_id]
+    word = harness.ledger.records.purchase_views([unlock_id])[unlock_id]
     assert (word.result, word.value) == (Result.DELIVERED, "ada@example.com")
     assert harness.entries() == entries
 

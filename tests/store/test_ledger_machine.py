@@ -12,7 +12,7 @@ from connector.core.model import Result
 from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.repeats import UNANSWERED
-from connector.store.rows import Batch, Full
+from connector.store.rows import Batch, BudgetExhausted
 
 RULES = CapRules(run={"lead": 9 * PRICE, "contact": 4 * PRICE}, day=11 * PRICE)
 PEOPLE = 5
@@ -45,7 +45,7 @@ class Books(RuleBasedStateMachine):
         if isinstance(taken, Batch):
             self.batches.append(taken)
             assert self.harness.used() == before + PRICE * len(taken.unlocks)
-        elif isinstance(taken, Full):
+        elif isinstance(taken, BudgetExhausted):
             assert all(cap.left < PRICE for cap in taken.caps.values())
 
     @precondition(lambda self: self.batches)

@@ -202,8 +202,8 @@ def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness)
     harness.ledger.operator.allow_repeat(unlock_id)
     (want,) = harness.wants("lead-70011")
     assert (want["state"], want["unlock_id"], want["outcome"]) == ("held", None, "deferred")
-    known = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR])
-    assert [unlock.repeat_allowed for unlock in known.unlocks.values()] == [True]
+    snapshot = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR])
+    assert [unlock.repeat_allowed for unlock in snapshot.unlocks.values()] == [True]
     harness.save(planned("lead-70011", buying("70011", generation=2)), run="run-2")
     (again,) = harness.wants("lead-70011")
     assert (again["state"], again["unlock_id"] == unlock_id) == ("open", False)
@@ -217,7 +217,7 @@ def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness)
 
 def test_forgetting_erases_a_record_and_keeps_the_money(harness: LedgerHarness) -> None:
     unlock_id = parked(harness)
-    harness.ledger.records.snapshot("run-1")
+    harness.ledger.records.keep_outcomes("run-1")
     entries = harness.entries()
     assert harness.ledger.operator.forget(["00Q1"]) == 1
     for table in (t.record, t.want, t.run_record, t.change):
@@ -246,7 +246,7 @@ def test_a_shared_unlock_keeps_what_another_record_waits_for(harness: LedgerHarn
     harness.accept(harness.batch())
     harness.settle(unlock_id)
     harness.ledger.operator.forget(["00Q1"])
-    assert harness.ledger.records.words_of([unlock_id])[unlock_id].value == "ada@example.com"
+    assert harness.ledger.records.purchase_views([unlock_id])[unlock_id].value == "ada@example.com"
 
 
 def test_a_value_that_only_the_forgotten_record_waited_for_is_erased(harness: LedgerHarness) -> None:

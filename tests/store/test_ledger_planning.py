@@ -6,7 +6,16 @@ from ledger_harness import EMAIL, LENSMOR, PHONE, PRICE, LedgerHarness, buying, 
 
 from connector.core.model import Channel, Lookup, Outcome, Person, Result, UnlockKey, UnlockState
 from connector.core.person import IdentifiedBy, Source
-from connector.core.plan import Decision, Defer, Exhausted, Join, LookUp, Skip, Take, Tried
+from connector.core.plan import (
+    AttachToPending,
+    Decision,
+    Defer,
+    FailedSource,
+    ResolveIdentity,
+    Reuse,
+    Skip,
+    SourcesExhausted,
+)
 from connector.store import tables as t
 from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
@@ -17,13 +26,13 @@ def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 
-def known(harness: LedgerHarness, **people: Person) -> dict[UnlockKey, UnlockState]:
-    found = harness.ledger.planning.known("lead", people, [LENSMOR])
+def snapshot(harness: LedgerHarness, **people: Person) -> dict[UnlockKey, UnlockState]:
+    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
     return {key: unlock.state for key, unlock in found.unlocks.items()}
 
 
 ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
-TRIED = (Tried("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
+TRIED = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
 
 
 # -- a page of new records --------------------------------------------------------------------------------------
@@ -42,9 +51,9 @@ def test_several_records_of_one_person_in_a_page_share_one_unlock(harness: Ledge
 
 def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
     (unlock_id,) = harness.plan("70011")
-    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
     assert unlock.id == unlock_id
-    harness.save(planned("00Q9", Join(unlock, 0)), run="run-2", mapping="contact")
+    harness.save(planned("00Q9", AttachToPending(unlock, 0)), run="run-2", mapping="contact")
     assert harness.wants("00Q9")[0]["unlock_id"] == unlock_id
     # What was planned and not bought is taken into the run that wants it now.
     assert (harness.unlock(unlock_id)["run_id"], harness.unlock(unlock_id)["mapping"]) == ("run-2", "contact")
@@ -53,8 +62,8 @@ def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
 def test_what_was_bought_stays_with_the_run_and_mapping_that_paid(harness: LedgerHarness) -> None:
     (unlock_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", Join(unlock, 0)), run="run-2", mapping="contact")
+    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("00Q9", AttachToPending(unlock, 0)), run="run-2", mapping="contact")
     assert (harness.unlock(unlock_id)["run_id"], harness.unlock(unlock_id)["mapping"]) == ("run-1", "lead")
     harness.assert_books_close()
 
@@ -75,7 +84,7 @@ def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
     assert second != first
     assert (harness.unlock(second)["generation"], harness.unlock(second)["state"]) == (2, "planned")
     assert harness.wants("00Q2")[0]["unlock_id"] == second
-    assert known(harness, x=Person("70011")) == {ADA: UnlockState.PLANNED}  # the newest counts
+    assert snapshot(harness, x=Person("70011")) == {ADA: UnlockState.PLANNED}  # the newest counts
 
 
 @pytest.mark.parametrize(
@@ -83,9 +92,9 @@ def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
     [
         (Skip("opted out", keep_status=True), ("ready", "skipped", "opted out", True)),
         (Defer("daily cap"), ("held", "deferred", "daily cap", True)),
-        (Exhausted(Result.NOT_FOUND, "nobody", TRIED), ("ready", "not_found", "nobody", False)),
-        (Exhausted(Result.FAILED, "failed", TRIED), ("ready", "failed", "failed", False)),
-        (LookUp("lensmor", "ada-sample", 0), ("lookup", None, "", False)),
+        (SourcesExhausted(Result.NOT_FOUND, "nobody", TRIED), ("ready", "not_found", "nobody", False)),
+        (SourcesExhausted(Result.FAILED, "failed", TRIED), ("ready", "failed", "failed", False)),
+        (ResolveIdentity("lensmor", "ada-sample", 0), ("lookup", None, "", False)),
         (buying("70011"), ("open", None, "", False)),
     ],
 )
@@ -99,7 +108,7 @@ def test_each_decision_is_kept_as_a_want(
 
 
 def test_what_was_tried_is_remembered(harness: LedgerHarness) -> None:
-    harness.save(planned("00Q1", Exhausted(Result.NOT_FOUND, "nobody", TRIED)))
+    harness.save(planned("00Q1", SourcesExhausted(Result.NOT_FOUND, "nobody", TRIED)))
     record = harness.ledger.records.by_ids([harness.record_id("00Q1")])[harness.record_id("00Q1")]
     assert record.wants[0].tried == TRIED
 
@@ -178,8 +187,8 @@ def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None
     harness.settle(unlock_id)
     first = harness.record_id("lead-70011")
     harness.finish(first, *[int(str(want["id"])) for want in harness.wants("lead-70011")])
-    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("lead-70011", Take(unlock, 0)), run="run-2")
+    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("lead-70011", Reuse(unlock, 0)), run="run-2")
     assert harness.record_id("lead-70011") != first
     assert [row["state"] for row in harness.all(t.record)] == ["closed", "open"]
 
@@ -242,7 +251,9 @@ def redecide(harness: LedgerHarness, want_id: object, decision: Decision, resolv
 
 def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(harness: LedgerHarness) -> None:
     harness.save(
-        planned("00Q1", LookUp("lensmor", "ada-sample", 0), baseline="kept", person=Person(linkedin="ada-sample"))
+        planned(
+            "00Q1", ResolveIdentity("lensmor", "ada-sample", 0), baseline="kept", person=Person(linkedin="ada-sample")
+        )
     )
     redecide(harness, harness.wants("00Q1")[0]["id"], buying("70011"), "70011")
     (want,) = harness.wants("00Q1")
@@ -267,20 +278,20 @@ def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
     remember(LENSMOR, "ben-sample", Lookup("70012", ("52001", "52017")), harness.now)
     remember(LENSMOR, "ada-sample", Lookup("70011"), harness.now)
     people = {"a": Person(linkedin="ada-sample"), "b": Person(linkedin="ben-sample"), "c": Person(linkedin="nobody")}
-    found = harness.ledger.planning.known("lead", people, [LENSMOR])
+    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
     assert found.lookups == {
         ("lensmor", "ada-sample"): Lookup("70011", at=harness.now),
         ("lensmor", "ben-sample"): Lookup("70012", ("52001", "52017"), harness.now),
     }
     other = Source("lensmor", "second", LENSMOR.prices, IdentifiedBy.PERSONNEL_ID, looks_up_linkedin=True)
-    assert harness.ledger.planning.known("lead", people, [other]).lookups == {}
+    assert harness.ledger.planning.snapshot("lead", people, [other]).lookups == {}
 
 
 def test_people_are_known_by_the_id_that_their_lookup_gave(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.ledger.planning.remember(LENSMOR, "ada-sample", Lookup("70011"), harness.now)
-    assert known(harness, x=Person(linkedin="ada-sample")) == {ADA: UnlockState.PLANNED}
-    assert known(harness, x=Person(linkedin="somebody")) == {}
+    assert snapshot(harness, x=Person(linkedin="ada-sample")) == {ADA: UnlockState.PLANNED}
+    assert snapshot(harness, x=Person(linkedin="somebody")) == {}
 
 
 def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> None:
@@ -288,14 +299,14 @@ def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> N
     harness.accept(harness.batch())
     harness.settle(unlock_id)
     people = {"lead-70011": Person("70011")}
-    assert harness.ledger.planning.known("lead", people, [LENSMOR]).served == set()
+    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == set()
     harness.finish(harness.record_id("lead-70011"), *[int(str(w["id"])) for w in harness.wants("lead-70011")])
-    assert harness.ledger.planning.known("lead", people, [LENSMOR]).served == {("lead-70011", unlock_id)}
-    assert harness.ledger.planning.known("contact", people, [LENSMOR]).served == set()
+    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == {("lead-70011", unlock_id)}
+    assert harness.ledger.planning.snapshot("contact", people, [LENSMOR]).served == set()
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.record).values(in_progress=True))
-    assert harness.ledger.planning.known("lead", people, [LENSMOR]).in_progress == {"lead-70011"}
-    assert harness.ledger.planning.known("contact", people, [LENSMOR]).in_progress == set()
+    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).in_progress == {"lead-70011"}
+    assert harness.ledger.planning.snapshot("contact", people, [LENSMOR]).in_progress == set()
 
 
 def test_what_is_known_of_one_person(harness: LedgerHarness) -> None:
@@ -313,6 +324,6 @@ def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness)
     page = [PlannedRecord(f"00Q{n}", Person(), (PlannedWant(EMAIL, buying(str(n))),)) for n in range(1203)]
     harness.save(*page)
     people = {record.crm_id: Person(record.crm_id[3:]) for record in page}
-    assert len(known(harness, **people)) == 1203
+    assert len(snapshot(harness, **people)) == 1203
     assert harness.ledger.records.selected("run-1") == 1203
     assert harness.groups() == [(Channel.WORK_EMAIL, None, 1203)]

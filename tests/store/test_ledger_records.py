@@ -6,11 +6,11 @@ import pytest
 from ledger_harness import EMAIL, LENSMOR, PHONE, START, LedgerHarness, buying, planned
 
 from connector.core.model import Channel, Outcome, Person, Result, UnlockKey
-from connector.core.plan import Join, LookUp, Skip, Take
+from connector.core.plan import AttachToPending, ResolveIdentity, Reuse, Skip
 from connector.store import tables as t
 from connector.store.records import Finish, Unwritten
+from connector.store.run_outcomes import EndedPurchases
 from connector.store.runs import Intended
-from connector.store.words import EndedPurchases
 
 ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
 
@@ -24,9 +24,9 @@ def wants_of(harness: LedgerHarness, crm_id: str) -> list[int]:
     return [int(str(want["id"])) for want in harness.wants(crm_id)]
 
 
-def joining(harness: LedgerHarness, person: str = "70011") -> Join:
-    found = harness.ledger.planning.known("lead", {"x": Person(person)}, [LENSMOR]).unlocks
-    return Join(found[UnlockKey("lensmor", "default", EMAIL, person)], 0)
+def wiring(harness: LedgerHarness, person: str = "70011") -> AttachToPending:
+    found = harness.ledger.planning.snapshot("lead", {"x": Person(person)}, [LENSMOR]).unlocks
+    return AttachToPending(found[UnlockKey("lensmor", "default", EMAIL, person)], 0)
 
 
 def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.com") -> int:
@@ -40,7 +40,7 @@ def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.c
 
 
 def value_of(harness: LedgerHarness, unlock_id: int) -> str | None:
-    return harness.ledger.records.words_of([unlock_id])[unlock_id].value
+    return harness.ledger.records.purchase_views([unlock_id])[unlock_id].value
 
 
 # -- erasing ----------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_one_written_channel_is_erased_while_the_other_waits(harness: LedgerHarn
 def test_a_record_that_was_dropped_does_not_keep_a_value_alive(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
     # In the next run only one of the two is still flagged; nothing was bought yet.
-    harness.save(planned("00Q1", joining(harness)), run="run-2")
+    harness.save(planned("00Q1", wiring(harness)), run="run-2")
     harness.ledger.records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
     unlock_id = harness.id_of("70011")
     harness.accept(harness.batch(run="run-2"))
@@ -127,7 +127,7 @@ def test_records_are_complete_when_nothing_of_them_waits(harness: LedgerHarness)
     harness.save(
         planned("00Q1", Skip("filled")),
         planned("00Q2", buying("70011")),
-        planned("00Q3", LookUp("lensmor", "ada-sample", 0), person=Person(linkedin="ada-sample")),
+        planned("00Q3", ResolveIdentity("lensmor", "ada-sample", 0), person=Person(linkedin="ada-sample")),
         planned("00Q4", Skip("filled"), buying("70012", PHONE)),
     )
     records = harness.ledger.records
@@ -159,8 +159,8 @@ def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> N
 def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerHarness) -> None:
     unlock_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", Take(unlock, 0)), run="run-2")
+    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("00Q9", Reuse(unlock, 0)), run="run-2")
     assert harness.ledger.records.ended("run-2") == []
     (row,) = harness.due_rereads("run-2")
     assert (row.id, row.person, row.vendor_task_id) == (unlock_id, "70011", "task-1")
@@ -173,8 +173,8 @@ def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerH
 def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: LedgerHarness) -> None:
     unlock_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    unlock = harness.ledger.planning.known("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", Take(unlock, 0)), run="run-2")
+    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
+    harness.save(planned("00Q9", Reuse(unlock, 0)), run="run-2")
     harness.ledger.records.fail_want_of(unlock_id, "paid earlier, no longer readable")
     (want,) = harness.wants("00Q9")
     assert (want["state"], want["outcome"], want["unlock_id"]) == ("ready", "failed", None)
@@ -222,13 +222,13 @@ def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
     records = harness.ledger.records
     harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
     records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
-    records.snapshot("run-1")
-    words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")]
+    records.keep_outcomes("run-1")
+    words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.outcomes("run-1")]
     assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
     harness.finish(harness.record_id("00Q2"))
-    records.snapshot("run-1")
-    assert [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.words("run-1")] == words
-    assert records.words("run-2") == []
+    records.keep_outcomes("run-1")
+    assert [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.outcomes("run-1")] == words
+    assert records.outcomes("run-2") == []
     assert records.selected("run-1") == 2
 
 

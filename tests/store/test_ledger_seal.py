@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_harness import KEY, RUN, LedgerHarness, buying, open_ledger_at, planned
 
-from connector.app.joining import configure, open_ledger
+from connector.app.wiring import configure, open_ledger
 from connector.core.errors import ConfigurationError
 from connector.core.model import FieldValue
 from connector.store import tables as t

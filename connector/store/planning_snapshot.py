@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Lookup, Person, Unlock, UnlockKey
 from connector.core.person import Source
-from connector.core.plan import Known
+from connector.core.plan import PlanningSnapshot
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.rows import chunks, unlock_of
@@ -15,13 +15,13 @@ from connector.store.rows import chunks, unlock_of
 _U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
 
 
-class Knowledge:
+class SnapshotReader:
     """Reads, for planning."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def known(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> Known:
+    def snapshot(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> PlanningSnapshot:
         """Everything in the ledger that may matter for these records.
 
         Args:
@@ -45,7 +45,7 @@ class Knowledge:
             in_progress = _in_progress(connection, mapping, list(people))
             baselines = _baselines(connection, mapping, list(people))
             unusable = _unusable(connection, mapping, list(people)) if unlocks else {}
-        return Known(unlocks, lookups, served, in_progress, baselines, unusable)
+        return PlanningSnapshot(unlocks, lookups, served, in_progress, baselines, unusable)
 
     def unlocks_of(self, source: Source, person: str) -> dict[UnlockKey, Unlock]:
         """The newest generation of everything bought, or planned to be, for one person from one source."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from connector.core.mapping import MappingFile, WritePolicy
 from connector.core.model import CrmRecord, Person
 from connector.core.person import IdentifiedBy, person_of
-from connector.core.plan import Buy, Decision, Join, Take
+from connector.core.plan import AttachToPending, Buy, Decision, Reuse
 from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
@@ -31,7 +31,7 @@ def within(selection: Selection, taken: int) -> Selection:
     return selection if selection.limit is None else replace(selection, limit=max(0, selection.limit - taken))
 
 
-def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False, guarded: bool = True) -> int:
+def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False, guarded: bool = True) -> int:
     """Read and plan every page; returns the number of records.
 
     The first records wait for the guard: where one thing is wrong with all of them, none is taken up.
@@ -45,7 +45,7 @@ def pull(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = 
     """
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
     chosen = selection.flag is None
-    pages = run.parts.crm.select(selection)
+    pages = run.services.crm.select(selection)
     for page in usual_pages(run, mapping, pages) if usual else pages:
         planned = plan_page(run, mapping, page)
         if guarded and (waiting or not guard.is_decided):
@@ -71,19 +71,19 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
         planned: the page.
         chosen: the records were chosen by a condition or ids, whatever their flag.
     """
-    run.parts.ledger.planning.save(
+    run.services.ledger.planning.save(
         run.id, mapping.name, mapping.object, planned, run.now(), run.pulled, chosen=chosen, read_first=run.read_first
     )
     run.pulled += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
     run.asked |= keys
-    run.parts.progress.step(len(planned))
+    run.services.progress.step(len(planned))
     return len(planned)
 
 
 def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator[list[PlannedRecord]]:
     """Read and decide page by page, without any effect."""
-    for page in run.parts.crm.select(selection):
+    for page in run.services.crm.select(selection):
         yield plan_page(run, mapping, page)
 
 
@@ -91,15 +91,15 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
     """Decide every channel of every record of a page."""
     notice_stamp(run, mapping, page)
     people = {record.id: person_of(record, mapping.person) for record in page}
-    sources = [source for name, source in run.parts.sources.items() if name in mapping.providers()]
-    known = run.parts.ledger.planning.known(mapping.name, people, sources)
+    sources = [source for name, source in run.services.sources.items() if name in mapping.providers()]
+    snapshot = run.services.ledger.planning.snapshot(mapping.name, people, sources)
     planner = run.planner(mapping)
-    seal = run.parts.ledger.seal
+    seal = run.services.ledger.seal
     planned: list[PlannedRecord] = []
     for record in page:
         wants: list[PlannedWant] = []
         for channel, rules in mapping.channels.items():
-            decision = planner.plan_channel(record, people[record.id], channel, rules, known)
+            decision = planner.plan_channel(record, people[record.id], channel, rules, snapshot)
             baseline: str | None = None
             if rules.write is WritePolicy.OVERWRITE or rules.empty_when:
                 baseline = seal.hash(stored_form(record.values.get(rules.field), is_email=rules.is_email))
@@ -111,8 +111,8 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
 
 def resolved_id(run: Run, person: Person, decision: Decision) -> str | None:
     """The personnel id that a LinkedIn lookup has brought, where the record itself has none."""
-    if person.personnel_id is not None or not isinstance(decision, Buy | Join | Take):
+    if person.personnel_id is not None or not isinstance(decision, Buy | AttachToPending | Reuse):
         return None
     key = decision.key if isinstance(decision, Buy) else decision.unlock.key
-    source = run.parts.sources.get(key.provider)
+    source = run.services.sources.get(key.provider)
     return key.person if source is not None and source.identified_by is IdentifiedBy.PERSONNEL_ID else None

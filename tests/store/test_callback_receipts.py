@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from ledger_harness import LENSMOR, START, LedgerHarness
 
 from connector.store import tables as t
-from connector.store.hints import MOST_RECEIPTS, Receipt
+from connector.store.callback_receipts import MOST_RECEIPTS, ReceiptOutcome
 from connector.store.rows import Batch
 
 
@@ -23,15 +23,18 @@ def bought(harness: LedgerHarness, *people: str) -> Batch:
 
 
 def receive(harness: LedgerHarness, attempt_id: str, vendor_id: str = "v1") -> bool:
-    return harness.ledger.hints.receive(attempt_id, vendor_id, harness.now) is not Receipt.UNKNOWN
+    return harness.ledger.callback_receipts.receive(attempt_id, vendor_id, harness.now) is not ReceiptOutcome.UNKNOWN
 
 
 def stored(harness: LedgerHarness) -> list[tuple[object, object]]:
-    return [(row["vendor_id"], row["state"]) for row in harness.all(t.hint)]
+    return [(row["vendor_id"], row["state"]) for row in harness.all(t.callback_receipt)]
 
 
 def waiting(harness: LedgerHarness, limit: int = 20) -> list[tuple[str, str]]:
-    return [(hint.vendor_id, hint.person) for hint in harness.ledger.hints.waiting(LENSMOR, limit)]
+    return [
+        (callback_receipt.vendor_id, callback_receipt.person)
+        for callback_receipt in harness.ledger.callback_receipts.waiting(LENSMOR, limit)
+    ]
 
 
 def is_paced(harness: LedgerHarness) -> bool:
@@ -49,8 +52,8 @@ def test_a_hint_waits_for_a_request_whose_answer_was_lost(harness: LedgerHarness
     assert waiting(harness) == []  # its own answer is still to come
     harness.lose(batch)
     assert waiting(harness) == [("v1", "70011")]
-    assert harness.ledger.hints.waiting(replace(LENSMOR, account="other")) == []
-    assert harness.ledger.hints.waiting(replace(LENSMOR, name="salesfinity")) == []
+    assert harness.ledger.callback_receipts.waiting(replace(LENSMOR, account="other")) == []
+    assert harness.ledger.callback_receipts.waiting(replace(LENSMOR, name="salesfinity")) == []
 
 
 def test_repeats_are_one_hint(harness: LedgerHarness) -> None:
@@ -68,8 +71,8 @@ def test_a_hint_is_done_once_and_for_all(harness: LedgerHarness, used: bool, sta
     harness.lose(batch)
     receive(harness, batch.attempt_id)
     receive(harness, batch.attempt_id, "v2")
-    first, _ = harness.ledger.hints.waiting(LENSMOR)
-    harness.ledger.hints.done(first, used=used)
+    first, _ = harness.ledger.callback_receipts.waiting(LENSMOR)
+    harness.ledger.callback_receipts.done(first, used=used)
     receive(harness, batch.attempt_id)  # a late repeat does not bring it back
     assert stored(harness) == [("v1", state), ("v2", "waiting")]
     assert waiting(harness) == [("v2", "70011")]
@@ -89,10 +92,10 @@ def test_a_known_task_is_made_due_once_however_often_its_callback_comes(harness:
     harness.accept(batch, "v1")
     receive(harness, batch.attempt_id)
     first = harness.now
-    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
     harness.pass_time(30)
-    again = harness.ledger.hints.receive(batch.attempt_id, "v1", harness.now)
-    assert again is Receipt.WITHOUT_EFFECT
+    again = harness.ledger.callback_receipts.receive(batch.attempt_id, "v1", harness.now)
+    assert again is ReceiptOutcome.WITHOUT_EFFECT
     assert [row["next_poll_at"] for row in harness.all(t.task)] == [first]
     assert is_paced(harness)  # nor is its mapping looked at before its time
 
@@ -101,8 +104,10 @@ def test_only_a_few_are_kept_for_one_request(harness: LedgerHarness) -> None:
     batch, other = bought(harness, "70011"), bought(harness, "70012")
     harness.lose(batch)
     harness.lose(other)
-    told = [harness.ledger.hints.receive(batch.attempt_id, f"v{number}", harness.now) for number in range(50)]
-    assert told == [Receipt.STORED] * MOST_RECEIPTS + [Receipt.CROWDED] * (50 - MOST_RECEIPTS)
+    told = [
+        harness.ledger.callback_receipts.receive(batch.attempt_id, f"v{number}", harness.now) for number in range(50)
+    ]
+    assert told == [ReceiptOutcome.STORED] * MOST_RECEIPTS + [ReceiptOutcome.CROWDED] * (50 - MOST_RECEIPTS)
     assert len(stored(harness)) == MOST_RECEIPTS
     assert receive(harness, other.attempt_id, "v1")
     assert waiting(harness)[-1] == ("v1", "70012")
@@ -113,10 +118,10 @@ def test_one_that_the_vendor_did_not_confirm_makes_room_for_the_true_one(harness
     harness.lose(batch)
     for number in range(MOST_RECEIPTS):
         receive(harness, batch.attempt_id, f"forged-{number}")
-    assert harness.ledger.hints.receive(batch.attempt_id, "true", harness.now) is Receipt.CROWDED
-    first, *_ = harness.ledger.hints.waiting(LENSMOR)
-    harness.ledger.hints.done(first, used=False)
-    assert harness.ledger.hints.receive(batch.attempt_id, "true", harness.now) is Receipt.STORED
+    assert harness.ledger.callback_receipts.receive(batch.attempt_id, "true", harness.now) is ReceiptOutcome.CROWDED
+    first, *_ = harness.ledger.callback_receipts.waiting(LENSMOR)
+    harness.ledger.callback_receipts.done(first, used=False)
+    assert harness.ledger.callback_receipts.receive(batch.attempt_id, "true", harness.now) is ReceiptOutcome.STORED
     assert len(stored(harness)) == MOST_RECEIPTS
     assert ("true", "70011") in waiting(harness)
 
@@ -133,7 +138,7 @@ def test_an_ended_task_stays_ended(harness: LedgerHarness) -> None:
 def test_another_id_than_the_known_tasks_is_nothing(harness: LedgerHarness) -> None:
     batch = bought(harness)
     harness.accept(batch, "v1")
-    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
     before = harness.all(t.task)
     harness.pass_time(30)
     assert receive(harness, batch.attempt_id, "v2")
@@ -144,8 +149,8 @@ def test_another_id_than_the_known_tasks_is_nothing(harness: LedgerHarness) -> N
 
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answered: bool) -> None:
-    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
-    harness.ledger.follow_ups.looked("contact", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.looked("contact", harness.now, 1.0, moved=False)
     batch = bought(harness)
     if is_answered:
         harness.accept(batch, "v1")
@@ -154,7 +159,7 @@ def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answer
     receive(harness, batch.attempt_id)
     assert not is_paced(harness)
     assert [row["key"] for row in harness.all(t.meta) if str(row["key"]).startswith("look:")] == ["look:contact"]
-    assert harness.ledger.follow_ups.next_look("lead", harness.now) == harness.now
+    assert harness.ledger.poll_backoff.next_poll("lead", harness.now) == harness.now
 
 
 def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarness) -> None:
@@ -163,7 +168,7 @@ def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarne
     harness.allow_repeat(batch.unlocks["70011"])
     again = harness.batch()
     assert again.attempt_id != batch.attempt_id
-    harness.ledger.follow_ups.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
     assert receive(harness, batch.attempt_id)
     assert waiting(harness) == [("v1", "70011")]
     assert not is_paced(harness)

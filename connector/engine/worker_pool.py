@@ -1,4 +1,4 @@
-"""Who does what next: each provider has a lane of a few threads, so that a slow vendor never holds up the other."""
+"""Each provider has a pool of a few threads, so that a slow provider never holds up another."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -6,11 +6,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 Work = Callable[[], None]
 
 
-class Lane:
-    """Work for one provider, a few pieces at a time; each piece has a key, and no key runs twice at once.
+class WorkerPool:
+    """Runs the work items of one provider, a few at a time; each has a key, and no key runs twice at once.
 
     Args:
-        width: pieces at a time; 0 runs each piece at once, in the caller's thread.
+        width: items at a time; 0 runs each item at once, in the caller's thread.
     """
 
     def __init__(self, name: str, width: int) -> None:
@@ -20,7 +20,7 @@ class Lane:
 
     @property
     def free(self) -> bool:
-        """Whether another piece may start."""
+        """Whether another item may start."""
         return self._pool is None or len(self._running) < self._width
 
     @property
@@ -30,20 +30,20 @@ class Lane:
 
     @property
     def futures(self) -> set[Future[None]]:
-        """The running pieces, for waiting."""
+        """The running items, for waiting."""
         return set(self._running)
 
     def start(self, key: str, work: Work) -> None:
-        """Begin a piece of work."""
+        """Start a work item."""
         if self._pool is None:
             work()
         else:
             self._running[self._pool.submit(work)] = key
 
-    def reap(self) -> bool:
-        """Forget finished pieces, raising what they raised; whether there were any.
+    def collect_finished(self) -> bool:
+        """Remove finished items and raise what they raised; whether there were any.
 
-        A piece that had not begun when the lane closed has done nothing, and raises nothing.
+        An item that had not begun when the pool closed has done nothing, and raises nothing.
         """
         done = [future for future in self._running if future.done()]
         for future in done:
@@ -54,13 +54,13 @@ class Lane:
         return bool(done)
 
     def close(self) -> None:
-        """Let running pieces finish: they may hold a vendor's answer; start no more."""
+        """Let running items finish, for they may hold a provider's answer; start no more."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def wait_any(lanes: list[Lane], timeout_s: float) -> None:
-    """Wait until any piece is finished, or the time is over."""
-    futures = set().union(*(lane.futures for lane in lanes))
+def wait_any(pools: list[WorkerPool], timeout_s: float) -> None:
+    """Wait until any item is finished, or the time is over."""
+    futures = set().union(*(pool.futures for pool in pools))
     if futures:
         wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED)

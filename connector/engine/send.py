@@ -13,8 +13,8 @@ from connector.core.values import stored_form
 from connector.core.writeback import Write, WriteRules
 from connector.crm.interface import Rejection, Update
 from connector.engine import outcome
-from connector.engine.context import Parts, Run
-from connector.store.records import UnlockWord
+from connector.engine.context import Run, Services
+from connector.store.records import PurchaseView
 from connector.store.rows import RecordRow
 from connector.store.runs import Intended
 
@@ -44,7 +44,7 @@ class Reading:
     mapping: MappingFile
     read_s: float
     there: Mapping[str, CrmRecord | None]
-    words: Mapping[int, UnlockWord]
+    words: Mapping[int, PurchaseView]
     rules: WriteRules
 
     def decide(self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str]) -> Write:
@@ -59,35 +59,35 @@ class Reading:
         stamps_due = row.stamps_due or row.id in self.run.stamps_due
         return self.rules.decide(record, results, row.resolved_id, value_written=stamps_due)
 
-    def put(self, decided: Sequence[Decided]) -> list[Rejection | None]:
+    def send(self, decided: Sequence[Decided]) -> list[Rejection | None]:
         """Send one collection.
 
         Raises:
             PassingError: it may or may not have taken effect, or had grown old before it could leave.
         """
         run, mapping = self.run, self.mapping
-        run.parts.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
+        run.services.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
         updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
-        return run.parts.crm.update(mapping.object, updates, self.is_fresh)
+        return run.services.crm.update(mapping.object, updates, self.is_fresh)
 
     def is_fresh(self) -> bool:
         """Whether what is decided on this reading may still leave."""
-        return fresh_since(self.run.parts, self.read_s)()
+        return fresh_since(self.run.services, self.read_s)()
 
 
 def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     """Records as they are now."""
-    parts, read_s = run.parts, run.monotonic()
-    there = parts.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
-    words = parts.ledger.records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
-    info = parts.crm.describe(mapping.object)
-    rules = WriteRules(mapping, info.lengths(), parts.ledger.seal.matches, run.now(), info.fixed_lengths())
+    services, read_s = run.services, run.monotonic()
+    there = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
+    words = services.ledger.records.purchase_views(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+    info = services.crm.describe(mapping.object)
+    rules = WriteRules(mapping, info.lengths(), services.ledger.seal.matches, run.now(), info.fixed_lengths())
     return Reading(run, mapping, read_s, there, words, rules)
 
 
-def fresh_since(parts: Parts, read_s: float) -> Callable[[], bool]:
+def fresh_since(services: Services, read_s: float) -> Callable[[], bool]:
     """Whether what was decided on a read may still leave; asked when the bytes are about to."""
-    return lambda: parts.clock.monotonic() - read_s <= FRESH_S
+    return lambda: services.clock.monotonic() - read_s <= FRESH_S
 
 
 def _intent(mapping: MappingFile, one: Decided) -> Intended:

@@ -1,4 +1,4 @@
-"""Each run's word on its records, and what can be counted from them; nothing here changes a record."""
+"""The outcomes of a run's records, and the counts made from them; nothing here changes a record."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ _U, _R, _W = t.unlock.c, t.record.c, t.want.c
 
 
 @dataclass(frozen=True, slots=True)
-class RunWord:
-    """One run's word on one record, for reports and exports."""
+class RunRecordOutcome:
+    """The outcome of one record in one run, for reports and exports."""
 
     record_id: int
     mapping: str
@@ -44,14 +44,14 @@ class EndedPurchases:
     credits: int
 
 
-class Words:
+class RunOutcomes:
     """The ledger's side of reports about records."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def snapshot(self, run_id: str) -> None:
-        """Keep this run's word on each record it selected."""
+    def keep_outcomes(self, run_id: str) -> None:
+        """Keep the outcome of each record that this run selected."""
         source = sa.select(_R.run_id, _R.id, _R.outcome, _R.reason, _R.attention).where(
             _R.run_id == run_id, _R.outcome.is_not(None)
         )
@@ -83,7 +83,7 @@ class Words:
         with self._db.read() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).where(_R.run_id == run_id)) or 0)
 
-    def words(self, run_id: str) -> list[RunWord]:
+    def outcomes(self, run_id: str) -> list[RunRecordOutcome]:
         """Each record's outcome in that run, by mapping and CRM id."""
         w = t.run_record.c
         query = (
@@ -94,7 +94,7 @@ class Words:
         )
         with self._db.read() as connection:
             return [
-                RunWord(r.id, r.mapping, r.object, r.crm_id, Outcome(r.outcome), r.reason, r.attention)
+                RunRecordOutcome(r.id, r.mapping, r.object, r.crm_id, Outcome(r.outcome), r.reason, r.attention)
                 for r in connection.execute(query)
             ]
 

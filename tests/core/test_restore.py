@@ -3,7 +3,7 @@
 import pytest
 
 from connector.core.model import FieldValue
-from connector.core.putback import PutBack, Step, put_back
+from connector.core.restore import PutBack, Step, put_back
 
 PROGRESS, DONE = Step("h:In progress", None), Step("h:Unlocked", "In progress")
 

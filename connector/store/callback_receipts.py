@@ -1,4 +1,4 @@
-"""What a vendor says of a paid request of its own accord: never the truth, only a reason to ask at once."""
+"""Receipts of callbacks: never the truth about a paid request, only a reason to read it at the provider."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from connector.core.person import Source
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.follow_ups import reset_pace
 from connector.store.job_queue import JobQueue
+from connector.store.poll_backoff import reset_pace
 
 # A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
 # than this. The vendor is asked about each, within a run's time and after everything else.
 MOST_RECEIPTS = 5  # of one attempt
-_A, _H, _K, _U = t.attempt.c, t.hint.c, t.task.c, t.unlock.c
+_A, _H, _K, _U = t.attempt.c, t.callback_receipt.c, t.task.c, t.unlock.c
 _WAITING = (
     sa.select(_H.id, _H.attempt_id, _H.vendor_id, _U.person)
     .join(t.attempt, _A.id == _H.attempt_id)
@@ -31,7 +31,7 @@ _WAITING = (
 )
 
 
-class Receipt(Enum):
+class ReceiptOutcome(Enum):
     """What becomes of a callback when it arrives."""
 
     UNKNOWN = "there is no such request"
@@ -41,7 +41,7 @@ class Receipt(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class CallbackReceipt:
     """The vendor's id of a request whose own answer was lost."""
 
     id: int
@@ -50,7 +50,7 @@ class Hint:
     person: str
 
 
-class Hints:
+class CallbackReceipts:
     """The ledger's side of callbacks.
 
     Args:
@@ -62,7 +62,7 @@ class Hints:
         self._db = database
         self._queue = queue
 
-    def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> Receipt:
+    def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> ReceiptOutcome:
         """Store a callback, unless it repeats an earlier one or too many wait already.
 
         Where the request's task is known, a callback of the same id makes it due at once, the first time only; one of
@@ -72,18 +72,20 @@ class Hints:
             # Locked: of two that arrive at once, each counts the other.
             mine = sa.select(_A.provider).where(_A.id == attempt_id).with_for_update()
             if connection.execute(mine).one_or_none() is None:
-                return Receipt.UNKNOWN
+                return ReceiptOutcome.UNKNOWN
             task = connection.execute(
                 sa.select(_K.id, _K.vendor_id).where(_K.attempt_id == attempt_id).limit(1)
             ).one_or_none()
             if task is not None and task.vendor_id != vendor_id:
-                return Receipt.WITHOUT_EFFECT
+                return ReceiptOutcome.WITHOUT_EFFECT
             refusal = self._make_room(connection, attempt_id, vendor_id)
             if refusal is not None:
                 return refusal
             state = "waiting" if task is None else "used"
             connection.execute(
-                sa.insert(t.hint).values(attempt_id=attempt_id, vendor_id=vendor_id, state=state, received_at=now)
+                sa.insert(t.callback_receipt).values(
+                    attempt_id=attempt_id, vendor_id=vendor_id, state=state, received_at=now
+                )
             )
             if task is not None:
                 connection.execute(
@@ -93,33 +95,35 @@ class Hints:
             for mapping in sorted(_who_waits(connection, theirs)):
                 reset_pace(connection, mapping)
                 self._queue.work(connection, mapping)
-        return Receipt.STORED
+        return ReceiptOutcome.STORED
 
-    def _make_room(self, connection: sa.Connection, attempt_id: str, vendor_id: str) -> Receipt | None:
+    def _make_room(self, connection: sa.Connection, attempt_id: str, vendor_id: str) -> ReceiptOutcome | None:
         """Why a callback is not stored; one that the vendor did not confirm makes room for another."""
         query = sa.select(_H.id, _H.vendor_id, _H.state).where(_H.attempt_id == attempt_id).order_by(_H.id)
         stored = connection.execute(query).all()
         if any(row.vendor_id == vendor_id for row in stored):
-            return Receipt.WITHOUT_EFFECT
+            return ReceiptOutcome.WITHOUT_EFFECT
         if len(stored) < MOST_RECEIPTS:
             return None
         refused = next((row.id for row in stored if row.state == "refused"), None)
         if refused is None:
-            return Receipt.CROWDED
-        connection.execute(sa.delete(t.hint).where(_H.id == refused))
+            return ReceiptOutcome.CROWDED
+        connection.execute(sa.delete(t.callback_receipt).where(_H.id == refused))
         return None
 
-    def waiting(self, source: Source, limit: int = 20) -> list[Hint]:
-        """Hints of requests whose answer was lost, oldest first; a request under way has its own answer to come."""
+    def waiting(self, source: Source, limit: int = 20) -> list[CallbackReceipt]:
+        """Receipts of requests whose answer was lost, oldest first; a request under way has its own answer to come."""
         values = {"provider": source.name, "account": source.account, "most": limit}
         with self._db.read() as connection:
             rows = connection.execute(_WAITING, values)
-            return [Hint(row.id, row.attempt_id, row.vendor_id, row.person) for row in rows]
+            return [CallbackReceipt(row.id, row.attempt_id, row.vendor_id, row.person) for row in rows]
 
-    def done(self, hint: Hint, *, used: bool) -> None:
-        """A hint was confirmed by the vendor's own answer, or was not."""
+    def done(self, receipt: CallbackReceipt, *, used: bool) -> None:
+        """Note whether the vendor's own answer confirmed a receipt."""
         with self._db.write() as connection:
-            connection.execute(sa.update(t.hint).where(_H.id == hint.id).values(state="used" if used else "refused"))
+            connection.execute(
+                sa.update(t.callback_receipt).where(_H.id == receipt.id).values(state="used" if used else "refused")
+            )
 
 
 def _who_waits(connection: sa.Connection, theirs: sa.ColumnElement[bool]) -> set[str]:

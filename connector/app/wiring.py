@@ -1,4 +1,4 @@
-"""From settings to parts: the ledger with its key, the CRM client, and each vendor with its rate budget."""
+"""Wires settings to services: the ledger with its key, the CRM client, and each provider with its rate budget."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ __all__ = [
     "still_at_work",
 ]
 CALLBACK_PATH = "/v1/callbacks/salesfinity/"
-SPILL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
+JOURNAL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
 
 
 def _unannounced(_notice: str) -> None:
@@ -83,7 +83,7 @@ def open_ledger(
         return ledger
     from connector.jobs.procrastinate import ProcrastinateQueue
 
-    return Ledger(database, seal, configured.folder() / SPILL_NAME, ProcrastinateQueue())
+    return Ledger(database, seal, configured.folder() / JOURNAL_NAME, ProcrastinateQueue())
 
 
 def _refuse_another_start(configured: Configured, path: Path) -> None:
@@ -158,7 +158,7 @@ def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock)
 
 
 def _explain(clock: Clock) -> Callable[[float, str], None]:
-    """The clock's words for waits that it will scale."""
+    """Explains waits that the clock will scale."""
     return lambda seconds, reason: clock.explain(seconds * clock.scale, reason)
 
 

@@ -1,4 +1,4 @@
-"""Stage 6: close the books. Every selected record has exactly one outcome; every hold ended or is still open."""
+"""Closes the accounting of a run: every selected record has one outcome, and every hold has ended or is open."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from connector.engine.context import Run
 from connector.engine.outcome import channel_result
 from connector.engine.overdue import still_waiting
 from connector.store.inbox import AGAIN_AFTER_S
-from connector.store.records import UnlockWord, Unwritten
+from connector.store.records import PurchaseView, Unwritten
 from connector.store.rows import RecordRow, WantRow
-from connector.store.words import EndedPurchases, RunWord
+from connector.store.run_outcomes import EndedPurchases, RunRecordOutcome
 
 LOOP_WINDOW = timedelta(days=1)
 LOOP_TIMES = 4  # a record that is flagged more often than this in a day is reported
@@ -24,10 +24,10 @@ REASONS_SHOWN = 50  # of one channel and outcome
 
 def classify_rest(run: Run) -> None:
     """Give an outcome to records that no write reached: the run was stopped, or their vendor is still at work."""
-    records = run.parts.ledger.records
+    records = run.services.ledger.records
     unwritten: list[Unwritten] = []
     for rows in (records.complete(run.id, run.tried, 1_000_000), records.incomplete(run.id, run.tried, 1_000_000)):
-        words = records.words_of(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+        words = records.purchase_views(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
         for row in rows:
             shown = {want.id: _unwritten_channel(run, row, want, words) for want in row.wants}
             outcome = outcome_of_record([found for found, _ in shown.values()])
@@ -37,7 +37,9 @@ def classify_rest(run: Run) -> None:
     records.note(unwritten)
 
 
-def _unwritten_channel(run: Run, row: RecordRow, want: WantRow, words: Mapping[int, UnlockWord]) -> tuple[Outcome, str]:
+def _unwritten_channel(
+    run: Run, row: RecordRow, want: WantRow, words: Mapping[int, PurchaseView]
+) -> tuple[Outcome, str]:
     """A result that could not be written yet is not final: the record keeps its flag, and the next run writes it."""
     result = channel_result(run, row.mapping, want, words.get(want.unlock_id or 0))
     if want.state == "done":  # written by an earlier run
@@ -51,14 +53,14 @@ NOT_WRITTEN = "it is not written yet; the next run writes it"
 
 
 def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
-    """Keep this run's word on each record, check the sums, and make the report.
+    """Keep the outcome of each record in this run, check the sums, and make the report.
 
     Raises:
         BooksError: outcomes do not sum to the selected records, or entries are not consistent with the unlocks.
     """
-    ledger = run.parts.ledger
-    ledger.records.snapshot(run.id)
-    words = ledger.records.words(run.id)
+    ledger = run.services.ledger
+    ledger.records.keep_outcomes(run.id)
+    words = ledger.records.outcomes(run.id)
     selected = ledger.records.selected(run.id)
     now = run.now()
     ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
@@ -107,7 +109,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
 ChannelOutcomes = list[tuple[Channel, Outcome, str, int]]
 
 
-def _shown(run: Run, words: list[RunWord]) -> ChannelOutcomes:
+def _shown(run: Run, words: list[RunRecordOutcome]) -> ChannelOutcomes:
     """What each channel of each record has come to: one outcome for every channel that the record's mapping has.
 
     Records that are open from earlier runs may have begun under a mapping with other channels.
@@ -121,7 +123,7 @@ def _shown(run: Run, words: list[RunWord]) -> ChannelOutcomes:
             for channel, _ in run.mappings[name].channels.items()
         }
     )
-    for name, channel, outcome, reason, count in run.parts.ledger.records.channel_outcomes(run.id):
+    for name, channel, outcome, reason, count in run.services.ledger.records.channel_outcomes(run.id):
         if (name, channel) in missing:
             missing[name, channel] -= count
             found[channel, outcome, reason] += count
@@ -147,8 +149,8 @@ def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:
 
 
 def _purchases(run: Run) -> dict[str, dict[str, PurchaseFigures]]:
-    records, found = run.parts.ledger.records, dict[tuple[str, Channel], PurchaseFigures]()
-    for ended in records.ended_purchases(run.started_at, list(run.mappings) if run.parts.shared else None):
+    records, found = run.services.ledger.records, dict[tuple[str, Channel], PurchaseFigures]()
+    for ended in records.ended_purchases(run.started_at, list(run.mappings) if run.services.shared else None):
         key = ended.provider, ended.channel
         found[key] = _add(found.get(key, PurchaseFigures()), ended)
     for provider, channel, state, count in records.open_purchases(run.id):
@@ -183,8 +185,8 @@ def _add(before: PurchaseFigures, ended: EndedPurchases) -> PurchaseFigures:
 
 
 def _credits(run: Run) -> dict[str, ProviderCredits]:
-    credits_now = run.parts.ledger.credits
-    charged = credits_now.charged_since(run.first_entry, list(run.mappings) if run.parts.shared else None)
+    credits_now = run.services.ledger.credits
+    charged = credits_now.charged_since(run.first_entry, list(run.mappings) if run.services.shared else None)
     totals = credits_now.totals()
     names = dict.fromkeys([*run.balances, *charged])
     return {
@@ -199,7 +201,7 @@ def _credits(run: Run) -> dict[str, ProviderCredits]:
 
 
 def _crm(run: Run) -> CrmFigures:
-    usage, before = run.parts.crm.usage(), run.parts.usage_before
+    usage, before = run.services.crm.usage(), run.services.usage_before
     return CrmFigures(
         usage.read_calls - before.read_calls,
         usage.write_calls - before.write_calls,
@@ -210,9 +212,9 @@ def _crm(run: Run) -> CrmFigures:
     )
 
 
-def _attention(run: Run, words: list[RunWord]) -> list[Attention]:
+def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:
     found = {(a.record_id, a.reason): a for a in run.attention}
-    unknown_at = run.parts.ledger.records.unknown_at(run.id)
+    unknown_at = run.services.ledger.records.unknown_at(run.id)
     for word in words:
         if any(key[0] == word.crm_id for key in found):
             continue
@@ -225,14 +227,14 @@ def _attention(run: Run, words: list[RunWord]) -> list[Attention]:
         elif word.attention:
             found[word.crm_id, word.reason] = Attention(word.reason, word.attention, word.crm_id)
     since = run.now() - LOOP_WINDOW
-    for crm_id, times in run.parts.ledger.records.often_flagged(run.id, since, LOOP_TIMES):
+    for crm_id, times in run.services.ledger.records.often_flagged(run.id, since, LOOP_TIMES):
         reason = f"flagged {times} times within a day"
         found[crm_id, reason] = Attention(reason, "find the automation that sets the flag again", crm_id)
     return [*found.values(), *still_waiting(run, run.now())]
 
 
 def _unknown_next(run: Run, name: str | None) -> str:
-    provider = run.parts.providers.get(name or "")
+    provider = run.services.providers.get(name or "")
     if provider is None or provider.keeps_records:
         return "the vendor is asked on later runs; see: connector status"
     return "only a callback or you can tell: connector status names the unlock for connector resolve"

@@ -1,4 +1,4 @@
-"""When to go on with what earlier runs left open: tasks at vendors, people to be read, hints, results of other runs.
+"""When to go on with open work of earlier runs: tasks, people to be read, callback receipts, results of other runs.
 
 A mapping with something open is looked at when the next of it is due, but not more often than its pace: a minute at
 first, twice as long after each look that moved nothing, a quarter of an hour at most. A callback resets the pace.
@@ -15,17 +15,17 @@ from connector.store.database import Database
 from connector.store.meta import put_value
 
 FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
-_A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.hint.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
+_A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.callback_receipt.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
 _OPEN = t.record.join(t.want, _W.record_id == _R.id).join(t.unlock, _U.id == _W.unlock_id)
 
 
-class FollowUps:
+class PollBackoff:
     """The ledger's side of looking again."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def next_look(self, mapping: str, now: datetime, longest_poll_s: float = LAST_PACE_S) -> datetime | None:
+    def next_poll(self, mapping: str, now: datetime, longest_poll_s: float = LAST_PACE_S) -> datetime | None:
         """When a mapping's open records are worth a look; None while nothing of theirs is under way.
 
         Args:
@@ -55,7 +55,7 @@ class FollowUps:
 
 _MINE = (_R.state == "open", _R.mapping == sa.bindparam("mapping"), _W.state == "open")
 _SETTLED = sa.select(_W.id).select_from(_OPEN).where(*_MINE, _U.state == UnlockState.FINAL.value).limit(1)
-_RECEIPTS = _OPEN.join(t.hint, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
+_RECEIPTS = _OPEN.join(t.callback_receipt, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
 _HINTED = (
     sa.select(_W.id)
     .select_from(_RECEIPTS.join(t.attempt, _A.id == _H.attempt_id))

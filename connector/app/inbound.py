@@ -1,4 +1,4 @@
-"""What arrives from outside, stored before anybody gets an answer: requests, Outbound Messages, callbacks."""
+"""Inbound requests, Outbound Messages and callbacks: each is stored before it is answered."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
 from connector.core.vendor_values import id_of
 from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
-from connector.store.hints import Receipt
-from connector.store.inbox import NOTIFICATION, Arrival, ConflictError, RequestState
+from connector.store.callback_receipts import ReceiptOutcome
+from connector.store.inbox import NOTIFICATION, ConflictError, InboundRequest, RequestState
 from connector.store.ledger import Ledger
 
 MOST_IDS = 2000
@@ -48,8 +48,8 @@ class Notified:
     record_id: str
 
 
-class Intake:
-    """The one door for what arrives.
+class InboundService:
+    """Stores every inbound request before it is answered.
 
     Args:
         ledger: where it is stored.
@@ -98,7 +98,7 @@ class Intake:
         self._require_object(mapping, full)
         digest = hashlib.sha256(json.dumps([mapping, sorted(full)]).encode()).hexdigest()
         request_id = request_id or uuid.uuid4().hex
-        (is_new,) = self._accept([Arrival(request_id, digest, mapping, full)])
+        (is_new,) = self._accept([InboundRequest(request_id, digest, mapping, full)])
         return Accepted(request_id, len(full), duplicate=not is_new)
 
     def _require_object(self, mapping: str, ids: Collection[str]) -> None:
@@ -121,7 +121,7 @@ class Intake:
         """
         if self._org_id is None or to_18(org_id) != self._org_id:
             raise NotAcceptedError("this org is not served here")
-        arrivals: list[Arrival] = []
+        inbound_requests: list[InboundRequest] = []
         for one in notified:
             record_id = to_18(one.record_id)
             if record_id is None:
@@ -129,9 +129,9 @@ class Intake:
             name = self._mapping_of(one.object, mapping)
             self._require_object(name, [record_id])
             key = f"{NOTIFICATION}{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
-            arrivals.append(Arrival(key, "", name, [record_id]))
+            inbound_requests.append(InboundRequest(key, "", name, [record_id]))
         # In one order: on PostgreSQL two messages of the same notifications would else wait for each other.
-        return sum(self._accept(sorted(arrivals, key=lambda arrival: arrival.request_id)))
+        return sum(self._accept(sorted(inbound_requests, key=lambda inbound_request: inbound_request.request_id)))
 
     def _mapping_of(self, object_name: str, mapping: str) -> str:
         fitting = [
@@ -143,8 +143,8 @@ class Intake:
             raise NotAcceptedError("no mapping of this object is served here, or several: name one with ?mapping=")
         return fitting[0]
 
-    def _accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        are_new = self._ledger.inbox.accept(arrivals, self._clock.now())
+    def _accept(self, inbound_requests: Sequence[InboundRequest]) -> list[bool]:
+        are_new = self._ledger.inbox.accept(inbound_requests, self._clock.now())
         if any(are_new):
             self._wake()
         return are_new
@@ -154,7 +154,7 @@ class Intake:
         return self._ledger.seal.attempt_of(address) is not None
 
     def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
-        """Store a vendor's callback as a hint; False when the address was not made by us, or does not fit the body.
+        """Store the receipt of a callback; False when the address was not made by us, or does not fit the body.
 
         Raises:
             CrowdedError: too many wait for the same request.
@@ -165,12 +165,12 @@ class Intake:
             return False
         if external_id is not None and external_id != attempt_id:
             return False
-        receipt = self._ledger.hints.receive(attempt_id, vendor_id, self._clock.now())
-        if receipt is Receipt.CROWDED:
+        receipt = self._ledger.callback_receipts.receive(attempt_id, vendor_id, self._clock.now())
+        if receipt is ReceiptOutcome.CROWDED:
             raise CrowdedError
-        if receipt is Receipt.STORED:
+        if receipt is ReceiptOutcome.STORED:
             self._wake()
-        return receipt is not Receipt.UNKNOWN
+        return receipt is not ReceiptOutcome.UNKNOWN
 
     def is_ready(self) -> bool:
         """Whether the ledger answers."""
@@ -198,4 +198,4 @@ class Intake:
         }
 
 
-__all__ = ["Accepted", "ConflictError", "CrowdedError", "Intake", "NotAcceptedError", "Notified"]
+__all__ = ["Accepted", "ConflictError", "CrowdedError", "InboundService", "NotAcceptedError", "Notified"]
