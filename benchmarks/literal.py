@@ -5,10 +5,11 @@ yardstick of the benchmark, not a part of the product.
 """
 
 import time
+from typing import cast
 
 import httpx
 import requests
-from simple_salesforce.api import Salesforce
+from simple_salesforce.api import Salesforce, SFType
 
 from connector.crm.salesforce.transport import new_session
 
@@ -24,6 +25,7 @@ def run(salesforce_url: str, lensmor_url: str, token: str, key: str, limit: int)
         f"WHERE Enrichment_Requested__c = true LIMIT {limit}"
     )
     rows = salesforce.query(soql)["records"]
+    leads = cast("SFType", salesforce.Lead)
     calls["salesforce"] += 1
     for row in rows:
         person, values = row["Lensmor_Personnel_Id__c"], {"Enrichment_Requested__c": False}
@@ -41,6 +43,6 @@ def run(salesforce_url: str, lensmor_url: str, token: str, key: str, limit: int)
                     break
                 time.sleep(0.05)
             values[field] = answer["items"][0].get(key_name)
-        salesforce.Lead.update(row["Id"], values)
+        leads.update(row["Id"], values)
         calls["salesforce"] += 1
     return calls

@@ -21,8 +21,8 @@ TOKEN = "a-token-for-benchmarks-only"  # noqa: S105 it opens nothing
 IDS = [f"00Q{number:012d}" for number in range(100)]
 SERVED = """
 import sys
-from connector.app.intake import Intake
-from connector.runtime.local import SystemClock
+from connector.app.inbound import InboundService
+from connector.jobs.inline import SystemClock
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site
 kind, url = sys.argv[1:]
@@ -48,8 +48,8 @@ else:
     database = Database(url)
     database.migrate()
     mappings = {"lead": load_mapping("benchmarks/lead.yaml", OFFERS).mapping}
-    intake = Intake(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
-    application = Site(intake, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
+    inbound = InboundService(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
+    application = Site(inbound, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
 server(application).run(sockets=[listening])
 """
 
