@@ -43,7 +43,7 @@ def is_control(character: str) -> bool:
 
 def has_control(text: str) -> bool:
     """Whether a control character stands anywhere in the text."""
-    return any(map(is_control, text))
+    return not _is_plain(text) and any(map(is_control, text))
 
 
 def is_invisible(character: str) -> bool:
@@ -55,6 +55,8 @@ def is_invisible(character: str) -> bool:
 
 def trimmed(text: str) -> str:
     """The text without blanks, control characters and invisible characters at its ends."""
+    if _is_plain(text):
+        return text.strip(" ")
     start, end = 0, len(text)
     while start < end and _is_margin(text[start]):
         start += 1
@@ -65,7 +67,7 @@ def trimmed(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text as a reader sees it: trimmed, and without invisible characters inside."""
-    return trimmed(without_invisible(text))
+    return text.strip(" ") if _is_plain(text) else trimmed(without_invisible(text))
 
 
 def without_invisible(text: str) -> str:
@@ -78,6 +80,11 @@ def without_invisible(text: str) -> str:
         elif not is_invisible(character):
             kept.append(character)
     return "".join(kept)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether all characters are of printable ASCII, as most texts are: nothing in it is invisible."""
+    return text.isascii() and text.isprintable()
 
 
 def _is_margin(character: str) -> bool:

@@ -213,8 +213,12 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the d
 
 
 def _on_begin(connection: sa.Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("read_only", False):
+        # Straight to the driver: it takes no lock, so it cannot fail, and every read begins with it.
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN")
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _on_begin_postgres(connection: sa.Connection) -> None:

@@ -121,11 +121,11 @@ class OverdueWork:
         while True:
             with self._db.write() as connection:
                 rows = connection.execute(due).all()
+                if not rows:
+                    return
                 ids = [row.id for row in rows]
                 connection.execute(sa.update(t.want).where(_W.id.in_(ids)).values(erase_at=now + PARKED_NOTICE))
             yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
-            if not rows:
-                return
 
     def erase_parked(self, now: datetime, reason: str) -> Iterator[ParkedValue]:
         """Erase values whose end has come: their records close with the reason as soon as a run covers them."""
@@ -139,10 +139,10 @@ class OverdueWork:
         while True:
             with self._db.write() as connection:
                 rows = connection.execute(due).all()
+                if not rows:
+                    return
                 self._end_parked(connection, [(row.id, row.record_id, row.unlock_id) for row in rows], reason)
             yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
-            if not rows:
-                return
 
     def _end_parked(self, connection: sa.Connection, rows: list[tuple[int, int, int]], reason: str) -> None:
         ended = {"state": "ready", "outcome": Outcome.FAILED.value, "reason": reason}

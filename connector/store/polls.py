@@ -40,6 +40,18 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
     )
 
 
+_OF_TASK = _U.task_id == sa.bindparam("task_id")
+_PEOPLE_WAITING = sa.select(_U.person, _U.id).where(_OF_TASK, _U.state != UnlockState.FINAL.value)
+_OWN_ATTEMPT = sa.select(_K.attempt_id).where(_K.id == sa.bindparam("task_id")).scalar_subquery()
+_GIVEN_UP = sa.and_(
+    _U.result != Result.DELIVERED.value,
+    sa.or_(_U.final_at <= sa.bindparam("submitted_at"), _U.reason == GIVEN_UP),
+)
+_GIVEN_UP_IN = sa.select(_U.person, _U.id).where(
+    _OF_TASK,
+    _U.state == UnlockState.FINAL.value,
+    sa.or_(_GIVEN_UP, sa.and_(from_earlier(), _U.attempt_id == _OWN_ATTEMPT)),
+)
 _DUE_CHECKS = (
     sa.select(
         *(_U.id, _U.provider, _U.channel, _U.person, _U.state),
@@ -122,26 +134,17 @@ class Polls:
 
     def people_of(self, task: TaskRow) -> dict[str, int]:
         """The persons still waiting in a task, with their unlock ids."""
-        query = sa.select(_U.person, _U.id).where(_U.task_id == task.id, _U.state != UnlockState.FINAL.value)
         with self._db.read() as connection:
-            return {row.person: row.id for row in connection.execute(query)}
+            return {row.person: row.id for row in connection.execute(_PEOPLE_WAITING, {"task_id": task.id})}
 
     def given_up_in(self, task: TaskRow) -> dict[str, int]:
         """Persons of a task that were made final without the vendor's result, with their purchase ids.
 
         Before its late answer came, because an operator gave them up while it ran, or by the value of an older request.
         """
-        given_up = sa.and_(
-            _U.result != Result.DELIVERED.value, sa.or_(_U.final_at <= task.submitted_at, _U.reason == GIVEN_UP)
-        )
-        own = sa.select(t.task.c.attempt_id).where(t.task.c.id == task.id).scalar_subquery()
-        query = sa.select(_U.person, _U.id).where(
-            _U.task_id == task.id,
-            _U.state == UnlockState.FINAL.value,
-            sa.or_(given_up, sa.and_(from_earlier(), _U.attempt_id == own)),
-        )
+        values = {"task_id": task.id, "submitted_at": task.submitted_at}
         with self._db.read() as connection:
-            return {row.person: row.id for row in connection.execute(query)}
+            return {row.person: row.id for row in connection.execute(_GIVEN_UP_IN, values)}
 
     def next_due(
         self, run_id: str, since: datetime, providers: Sequence[str], now: datetime, until: datetime

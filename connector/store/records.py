@@ -48,6 +48,12 @@ _ENDED = (
     )
 )
 _ENDED_OF = _ENDED.where(_U.id.in_(sa.bindparam("ids", expanding=True)))
+_PENDING_LOOKUPS = (
+    sa.select(t.want)
+    .join(t.record, _R.id == _W.record_id)
+    .where(_R.run_id == sa.bindparam("run_id"), _R.state == "open", _W.state == "lookup")
+    .order_by(_W.id)
+)
 _IS_INCOMPLETE = sa.exists(
     sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(("lookup", "open", "held")))
 )
@@ -175,14 +181,8 @@ class Records(RunOutcomes):
 
     def pending_lookups(self, run_id: str) -> list[tuple[WantRow, RecordRow]]:
         """Wants of this run whose person must be looked up first, oldest first."""
-        query = (
-            sa.select(t.want)
-            .join(t.record, _R.id == _W.record_id)
-            .where(_R.run_id == run_id, _R.state == "open", _W.state == "lookup")
-            .order_by(_W.id)
-        )
         with self._db.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_PENDING_LOOKUPS, {"run_id": run_id}).all()
             records = {r.id: r for r in records_with_wants(connection, list({row.record_id for row in rows}))}
         return [(want_of(row), records[row.record_id]) for row in rows]
 
