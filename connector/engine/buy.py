@@ -1,5 +1,7 @@
 """Stage 3: send paid requests, each with its hold committed before it leaves and its answer committed first of all."""
 
+from dataclasses import replace
+
 from connector.core.errors import (
     ConfigurationError,
     CreditsError,
@@ -12,14 +14,14 @@ from connector.core.errors import (
     StopError,
     UnreachableError,
 )
-from connector.core.model import Channel, Result
+from connector.core.model import Result
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine import prices
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
 from connector.store.mark import REPLACED
-from connector.store.rows import Batch, BudgetExhausted, Settlement
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, Settlement
 
 FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
 WAITS_IN_A_ROW = 10
@@ -31,8 +33,9 @@ _GONE = {
 }
 
 
-def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) -> None:
-    """Take one batch with its hold and send it, once its answer has a place on disk in any case."""
+def buy(run: Run, provider: Provider, group: PurchaseGroup) -> None:
+    """Take one batch of a group with its hold and send it, once its answer has a place on disk in any case."""
+    channel = group.channel
     prices.look_between(run, provider, channel)
     if prices.stop_too_dear(run, provider, channel):
         return
@@ -41,22 +44,21 @@ def buy(run: Run, provider: Provider, channel: Channel, event_id: str | None) ->
     limit = min(most, run.halved.get((provider.name, channel), most))
     try:
         with run.services.ledger.journal.reserve(limit) as reserved:
-            _take(run, provider, channel, event_id, limit, reserved)
+            _take(run, provider, replace(group, size=limit), reserved)
     except (JournalError, OlderCopyError) as error:
         for name in run.services.providers:
             run.stop_buying(name, str(error))
 
 
-def _take(
-    run: Run, provider: Provider, channel: Channel, event_id: str | None, limit: int, reserved: Reservation
-) -> None:
+def _take(run: Run, provider: Provider, group: PurchaseGroup, reserved: Reservation) -> None:
     source, caps, now, began_s = provider.source, run.caps(provider.name), run.now(), run.monotonic()
     if not run.is_older_copy and run.services.ledger.restored.state() is not None:
         raise OlderCopyError(REPLACED)  # another process has noticed it since this run began
-    taken = run.services.ledger.attempts.take(source, channel, event_id, limit, run.id, run.services.owner, caps, now)
+    taken = run.services.ledger.attempts.take(source, group, run.id, run.services.owner, caps, now)
     if isinstance(taken, BudgetExhausted):
         for mapping, cap in taken.caps.items():
-            run.full[provider.name, channel.value, mapping] = cap.refusal(provider.name, source.prices.of(channel))
+            price = source.prices.of(group.channel)
+            run.full[provider.name, group.channel.value, mapping] = cap.refusal(provider.name, price)
     elif taken is not None:
         send(run, provider, taken, reserved, began_s)
 

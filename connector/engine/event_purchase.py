@@ -31,7 +31,7 @@ from connector.store.attempts import EventPlan
 from connector.store.credits import CapRules
 from connector.store.journal import Reservation
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, BudgetExhausted
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
 
 COMMAND = "events unlock"
 MAPPING = "events"  # under which name its entries stand
@@ -112,7 +112,7 @@ class EventBuyer:
         began_s = self.clock.monotonic()
         rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
         taken = self.ledger.attempts.take(
-            run.source, Channel.EVENT, None, 1, run.id, self.owner, rules, self.clock.now()
+            run.source, PurchaseGroup(Channel.EVENT, None, 1), run.id, self.owner, rules, self.clock.now()
         )
         if isinstance(taken, BudgetExhausted):
             price = run.source.prices.of(Channel.EVENT)

@@ -6,6 +6,7 @@ to buy from, names to look up) is read again from there whenever something may h
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
@@ -16,7 +17,7 @@ from connector.engine.context import Run, WaitPolicy
 from connector.engine.guards import stop_without_value
 from connector.engine.worker_pool import Work, WorkerPool, wait_any
 from connector.providers.interface import Provider
-from connector.store.rows import RereadRow
+from connector.store.rows import PurchaseGroup, RereadRow
 
 WRITE_AT = 2000  # finished wants that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
@@ -42,7 +43,7 @@ class _WorkSource:
         self._run = run
         self._provider = provider
         self.pool = pool
-        self._groups: list[tuple[Channel, str | None, int]] = []
+        self._groups: list[PurchaseGroup] = []
         self._names: dict[str, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
@@ -100,17 +101,17 @@ class _WorkSource:
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
         if any(key.startswith("buy ") for key in busy):  # one at a time: the next one sees what this one has taken
             return
-        for index, (channel, event_id, size) in enumerate(self._groups):
-            full = self._provider.batch_size(channel)
-            if not (partial or size >= full) or stop_without_value(self._run, self._provider, channel):
+        for index, group in enumerate(self._groups):
+            channel, full = group.channel, self._provider.batch_size(group.channel)
+            if not (partial or group.size >= full) or stop_without_value(self._run, self._provider, channel):
                 continue
             if prices.stop_too_dear(self._run, self._provider, channel):
                 continue
             most = prices.most_people(self._run, self._provider, channel)
-            taken = min(size, most, self._run.halved.get((self.name, channel), full))
-            self._groups[index] = (channel, event_id, size - taken)
-            self._groups = [group for group in self._groups if group[2] > 0]
-            yield f"buy {channel} {event_id}", functools.partial(buy.buy, self._run, self._provider, channel, event_id)
+            taken = min(group.size, most, self._run.halved.get((self.name, channel), full))
+            self._groups[index] = replace(group, size=group.size - taken)
+            self._groups = [one for one in self._groups if one.size > 0]
+            yield f"buy {channel} {group.event_id}", functools.partial(buy.buy, self._run, self._provider, group)
             return
 
     def _lookup(self) -> Iterator[WorkItem]:
@@ -151,7 +152,7 @@ class _WorkSource:
             return False
         if all((self.name, channel.value, mapping) in run.full for mapping in run.mappings):
             return False
-        ready = sum(size for one, _, size in self._groups if one is channel) + self._read_ahead
+        ready = sum(one.size for one in self._groups if one.channel is channel) + self._read_ahead
         return ready < self._provider.batch_size(channel)
 
     def _receipts(self, busy: set[str]) -> Iterator[WorkItem]:

@@ -76,7 +76,7 @@ def _credits_left(run: Run, provider: str) -> int | None:
     if not bounds:
         return None
     groups = ledger.attempts.groups(source, run.id, run.now())
-    return min(bounds) - sum(size * source.prices.of(channel) for channel, _, size in groups)
+    return min(bounds) - sum(group.size * source.prices.of(group.channel) for group in groups)
 
 
 def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pending]) -> None:

@@ -27,7 +27,7 @@ from connector.store.credits import (
 from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
-from connector.store.rows import Batch, BudgetExhausted
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
 
 _A, _U = t.attempt.c, t.unlock.c
 
@@ -50,8 +50,8 @@ class Attempts(Answers):
 
     def groups(
         self, source: Source, run_id: str, now: datetime, full: Collection[tuple[str, str]] = ()
-    ) -> list[tuple[Channel, str | None, int]]:
-        """(channel, event, size) of what this run has planned and may submit now, largest first.
+    ) -> list[PurchaseGroup]:
+        """What this run has planned and may submit now, the largest group first.
 
         Args:
             source: whose.
@@ -68,29 +68,35 @@ class Attempts(Answers):
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
             rows = connection.execute(query, _goes(source, run_id, now))
-            return [(Channel(channel), event, size) for channel, event, size in rows]
+            return [PurchaseGroup(Channel(channel), event, size) for channel, event, size in rows]
 
     def take(
         self,
         source: Source,
-        channel: Channel,
-        event_id: str | None,
-        size: int,
+        group: PurchaseGroup,
         run_id: str,
         owner: str,
         rules: CapRules,
         now: datetime,
     ) -> Batch | BudgetExhausted | None:
-        """Move planned unlocks to `submitting` and hold their price, as many as every cap allows.
+        """Move planned purchases to `submitting` and hold their price, as many as every cap allows.
 
         A person whom records of several mappings wait for is paid by any of these mappings that has budget left.
+
+        Args:
+            source: the provider.
+            group: which purchases, and at most how many.
+            run_id: the run that has planned them.
+            owner: the process that will send them.
+            rules: every cap that applies.
+            now: the ledger's time.
 
         Returns:
             The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
         """
-        mine = (*_MAY_GO, _U.channel == channel.value, _same_event(event_id))
+        mine = (*_MAY_GO, _U.channel == group.channel.value, _same_event(group.event_id))
         goes = _goes(source, run_id, now)
-        price = source.prices.of(channel)
+        price = source.prices.of(group.channel)
         with self._db.write() as connection:
             limits = remaining_budget(connection, source.name, source.account, run_id, rules, now)
             full = [name for name in limits.by_mapping if not limits.allows(name, price)]
@@ -98,7 +104,7 @@ class Attempts(Answers):
                 sa.select(_U.id, _U.person, _U.mapping, _price(price).label("price_credits"))
                 .where(*mine, *([may_be_paid(run_id, full)] if full else []))
                 .order_by(_U.place, _U.id)
-                .limit(size)
+                .limit(group.size)
                 .with_for_update(skip_locked=True),
                 goes,
             ).all()
@@ -117,8 +123,8 @@ class Attempts(Answers):
             batch = Batch(
                 attempt_id=attempt_id,
                 provider=source.name,
-                channel=channel,
-                event_id=event_id,
+                channel=group.channel,
+                event_id=group.event_id,
                 owner=owner,
                 committed_at=now,
                 unlocks={row.person: row.id for row in rows if row.id in chosen},

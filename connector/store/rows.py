@@ -51,6 +51,19 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseGroup:
+    """Planned purchases that one request may carry: of one channel, and of one event or of none.
+
+    Attributes:
+        size: how many are planned, or how many a request may carry at most.
+    """
+
+    channel: Channel
+    event_id: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetExhausted:
     """Nothing can be taken: by mapping, the cap that forbids it."""
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from harness import World
@@ -330,17 +331,28 @@ class Model:
                 self._judge_values(record_id, state, words[record_id], reasons)
 
     def _judge_unlocks(self, ledger: Ledger, reasons: Counter[str]) -> None:
-        """No purchase that brought a value is taken for one that brought none, but on somebody's word."""
-        c = t.unlock.c
-        query = sa.select(c.provider, c.channel, c.person, c.result, c.reason).order_by(c.generation)
+        """No purchase that brought a value is taken for one that brought none, but on somebody's word.
+
+        What an older purchase had brought before the newest was sent says nothing about the newest.
+        """
+        c, a = t.unlock.c, t.attempt.c
+        query = (
+            sa.select(c.provider, c.channel, c.person, c.result, c.reason, c.final_at, a.created_at)
+            .outerjoin(t.attempt, a.id == sa.func.coalesce(c.prior_attempt_id, c.attempt_id))
+            .order_by(c.generation)
+        )
+        generations: dict[Key, list[Any]] = {}
         with ledger.database.read() as connection:
-            newest = {(row.provider, row.channel, row.person): row for row in connection.execute(query)}
-        brought = {one.key for one in self.purchases().values() if any(self._bought(one.key))}
-        for (vendor, channel, person), row in newest.items():
-            if row.result in {"failed", "not_found"} and (vendor, person, SOLD_AS[vendor, channel]) in brought:
-                reasons[f"{vendor} brought it, and it counts as {row.result}: {row.reason}"] += 1
-                fine = any(words in row.reason for words in ON_SOMEBODYS_WORD)
-                assert fine, f"{channel} of {person} was sold by {vendor}, and is lost: {row.result}, {row.reason}"
+            for row in connection.execute(query):
+                generations.setdefault((row.provider, row.person, SOLD_AS[row.provider, row.channel]), []).append(row)
+        for key, (*older, newest) in generations.items():
+            had = [one.final_at for one in older if one.result == "delivered" and _is_before(one, newest)]
+            sold_since = max(had).timestamp() if had else 0.0
+            orders = [one for one in self.purchases().values() if one.key == key and one.at > sold_since]
+            if newest.result in {"failed", "not_found"} and orders and any(self._bought(key)):
+                reasons[f"{key[0]} brought it, and it counts as {newest.result}: {newest.reason}"] += 1
+                fine = any(words in newest.reason for words in ON_SOMEBODYS_WORD)
+                assert fine, f"{key} was sold, and is lost: {newest.result}, {newest.reason}"
 
     def _last_words(self, ledger: Ledger) -> dict[str, tuple[str, str]]:
         c = t.record.c
@@ -404,3 +416,8 @@ def sold(person: SimPerson, name: str) -> list[str | None]:
 
 def _day(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d")
+
+
+def _is_before(older: Any, newest: Any) -> bool:  # noqa: ANN401 rows of a query
+    """Whether an older purchase had its result when the newest was sent."""
+    return newest.created_at is None or older.final_at <= newest.created_at

@@ -16,7 +16,7 @@ from connector.engine.select import flagged, select
 from connector.providers.interface import Provider, Submission
 from connector.providers.lensmor import Lensmor
 from connector.providers.salesfinity import Salesfinity
-from connector.store.rows import Batch
+from connector.store.rows import Batch, PurchaseGroup
 from connector.store.runs import Runs
 
 EMAIL = Channel.WORK_EMAIL
@@ -116,7 +116,7 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
         look(harness.other())
         with harness.other().run() as other:
             select(other, other.mappings["lead"], flagged(other.mappings["lead"]))
-            buy.buy(other, other.services.providers["lensmor"], EMAIL, "52001")
+            buy.buy(other, other.services.providers["lensmor"], PurchaseGroup(EMAIL, "52001", 100))
 
     slow(monkeypatch, Lensmor, meanwhile)
     harness.sync()
@@ -159,7 +159,7 @@ def take(run: Run) -> Batch:
     select(run, run.mappings["lead"], flagged(run.mappings["lead"]))
     source = run.services.providers["lensmor"].source
     taken = run.services.ledger.attempts.take(
-        source, EMAIL, "52001", 100, run.id, run.services.owner, run.caps("lensmor"), run.now()
+        source, PurchaseGroup(EMAIL, "52001", 100), run.id, run.services.owner, run.caps("lensmor"), run.now()
     )
     assert isinstance(taken, Batch)
     return taken

@@ -18,7 +18,7 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
-from connector.store.rows import Batch, BudgetExhausted, CheckRow, RereadRow, Settlement, TaskRow
+from connector.store.rows import Batch, BudgetExhausted, CheckRow, PurchaseGroup, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal
 
 KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
@@ -98,7 +98,7 @@ class LedgerHarness:
     def take(
         self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN, event: str | None = None
     ) -> Batch | BudgetExhausted | None:
-        return self.ledger.attempts.take(LENSMOR, EMAIL, event, size, run, "me", rules, self.now)
+        return self.ledger.attempts.take(LENSMOR, PurchaseGroup(EMAIL, event, size), run, "me", rules, self.now)
 
     def batch(self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN) -> Batch:
         """A batch that must be had."""
@@ -150,7 +150,7 @@ class LedgerHarness:
     def due_rereads(self, run: str) -> list[RereadRow]:
         return self.ledger.results.due_rereads(LENSMOR, run)
 
-    def groups(self) -> list[tuple[Channel, str | None, int]]:
+    def groups(self) -> list[PurchaseGroup]:
         return self.ledger.attempts.groups(LENSMOR, RUN, self.now)
 
     # -- what is seen ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from connector.core.model import Person, Result, UnlockKey
 from connector.core.plan import AttachToPending
 from connector.store import tables as t
 from connector.store.credits import CapRules
-from connector.store.rows import Batch, BudgetExhausted
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
 
 PEOPLE = [str(number) for number in range(70011, 70031)]
 YESTERDAY = START.replace(day=19)
@@ -63,7 +63,7 @@ def test_what_is_taken_is_not_taken_again(harness: LedgerHarness) -> None:
 def test_batches_are_of_one_event_and_at_most_their_size(harness: LedgerHarness) -> None:
     harness.plan(*PEOPLE[:3], event="52001")
     harness.plan(*PEOPLE[3:5])
-    assert harness.groups() == [(EMAIL, "52001", 3), (EMAIL, None, 2)]
+    assert harness.groups() == [PurchaseGroup(EMAIL, "52001", 3), PurchaseGroup(EMAIL, None, 2)]
     first = harness.take(event="52001", size=2)
     assert isinstance(first, Batch)
     assert list(first.unlocks) == PEOPLE[:2]
@@ -366,10 +366,10 @@ def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness
     full = harness.take(rules)
     assert isinstance(full, BudgetExhausted)
     assert {name: cap.left for name, cap in full.caps.items()} == {"lead": 0, "contact": 0}
-    assert harness.groups() == [(EMAIL, None, 1)]
+    assert harness.groups() == [PurchaseGroup(EMAIL, None, 1)]
     pairs = [(EMAIL.value, "lead"), (EMAIL.value, "contact")]
     assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs) == []
-    assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs[:1]) == [(EMAIL, None, 1)]
+    assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs[:1]) == [PurchaseGroup(EMAIL, None, 1)]
     harness.assert_books_close()
 
 

@@ -8,7 +8,7 @@ from ledger_harness import EMAIL, LENSMOR, LedgerHarness, buying, planned
 from connector.core.model import Prices
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.store.credits import CapRules
-from connector.store.rows import Batch
+from connector.store.rows import Batch, PurchaseGroup
 
 
 def test_a_request_lost_twice_blocks_no_balance_after_a_day() -> None:
@@ -50,6 +50,8 @@ def test_a_price_that_rose_is_held_whole() -> None:
     harness = LedgerHarness()
     harness.plan("ada", "bob")
     dearer = replace(LENSMOR, prices=Prices({EMAIL: 30}))
-    taken = harness.ledger.attempts.take(dearer, EMAIL, None, 100, "run-1", "me", CapRules(day=30), harness.now)
+    taken = harness.ledger.attempts.take(
+        dearer, PurchaseGroup(EMAIL, None, 100), "run-1", "me", CapRules(day=30), harness.now
+    )
     assert isinstance(taken, Batch)
     assert (len(taken.unlocks), harness.used()) == (1, 30)

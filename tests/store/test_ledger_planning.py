@@ -19,6 +19,7 @@ from connector.core.plan import (
 from connector.store import tables as t
 from connector.store.planned import PlannedRecord, PlannedWant
 from connector.store.records import Finish
+from connector.store.rows import PurchaseGroup
 
 
 @pytest.fixture(name="harness")
@@ -326,4 +327,4 @@ def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness)
     people = {record.crm_id: Person(record.crm_id[3:]) for record in page}
     assert len(snapshot(harness, **people)) == 1203
     assert harness.ledger.records.selected("run-1") == 1203
-    assert harness.groups() == [(Channel.WORK_EMAIL, None, 1203)]
+    assert harness.groups() == [PurchaseGroup(Channel.WORK_EMAIL, None, 1203)]
