@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ print(json.dumps({
 NEEDS_A_FORK = pytest.mark.skipif(sys.platform == "darwin", reason="its libraries do not survive a fork")
 pytestmark = NEEDS_A_FORK
 FRESH = pytest.mark.parametrize("fresh", [True, False], ids=["fresh", "forked"])
+
+
+@pytest.fixture(autouse=True)
+def _obey_ctrl_c() -> Iterator[None]:
+    """A shell starts background jobs with SIGINT ignored, and fresh interpreters inherit that; forked ones never do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _begun(program: str, *arguments: str, fresh: bool = False, typed: bool = False) -> Running:

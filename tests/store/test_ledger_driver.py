@@ -111,7 +111,7 @@ def test_a_ledger_in_memory_needs_no_lock() -> None:
 OPENER = """
 import os, sys
 os.chdir(sys.argv[1])
-from connector.app.joining import configure, open_ledger
+from connector.app.wiring import configure, open_ledger
 print("ready", flush=True)
 sys.stdin.readline()
 print(*open_ledger(configure(None)).seal.fingerprints)
