@@ -26,6 +26,7 @@ ID, LINK = "Lensmor_Personnel_Id__c", "LinkedIn_URL__c"
 ERROR = "Enrichment_Error__c"
 FIELDS = {"Email": "work_email", "MobilePhone": "phone", "Personal_Email__c": "personal_email"}
 OPT_OUTS = {"Email": "HasOptedOutOfEmail", "MobilePhone": "DoNotCall", "Personal_Email__c": "HasOptedOutOfEmail"}
+STATUS = "_Unlock_Status__c"
 STAMPS = frozenset({"Enriched_At__c", "Enrichment_Source__c", ERROR, ID})
 KINDS = {
     ("lensmor", "email"): "Email",
@@ -251,11 +252,19 @@ class Model:
             delivered = any(state.get(other) for other, _ in _channels(record_id) if other != name)
             assert state.get(name) or said or delivered, f"{record_id}: closed without {name} and a reason: {told!r}"
 
+    def _origins(self, record_id: str, name: str, theirs: list[tuple[object, object]]) -> list[object]:
+        """What an undo may restore: the value that its run replaced; of a status, the one before all of ours."""
+        found = [old for old, _ in theirs]
+        for *where, old, new in reversed(self._written):
+            if where[1:] == [record_id, name] and name.endswith(STATUS) and new in found:
+                found.append(old)
+        return found
+
     def _judge_undo(self, record_id: str, update: Update, run_id: str) -> None:
         assert FLAG not in update.changes, f"{record_id}: an undo touched the flag"
         for name, (before, after) in update.changes.items():
             theirs = [(old, new) for *where, old, new in self._written if where == [run_id, record_id, name]]
-            fine = before in [new for _, new in theirs] and after in [old for old, _ in theirs]
+            fine = before in [new for _, new in theirs] and after in self._origins(record_id, name, theirs)
             assert fine, f"{record_id}: an undo set {name} from {before} to {after}, but its run {theirs}"
 
     def values_for(self, record_id: str, state: State, name: str) -> set[str]:
