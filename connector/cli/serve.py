@@ -45,15 +45,16 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         site = Site(
             serving.inbound, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
         )
+        running = server(site.application(), ENDING.begin)
+        # From here on a signal ends the server in good order; it passes them on to these handlers when it has stopped.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, running.handle_exit)
         announce(application)
         for line in serving.schedule:
             say(line)
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         notes.started()
         log_to_stderr(quiet=is_quiet())
-        running = server(site.application(), ENDING.begin)
-        for number in (signal.SIGTERM, signal.SIGINT):  # the server passes them on to these when it has stopped
-            signal.signal(number, running.handle_exit)
         running.run(sockets=[listening])
 
 

@@ -143,3 +143,14 @@ def test_doctor_tells_when_the_recovery_journal_has_no_space(used: Workspace, mo
     (check,) = [check for check in result.json["checks"] if check["subject"] == "recovery journal"]
     assert "No space left" in check["message"]
     assert "free disk space" in check["message"]
+
+
+@pytest.mark.parametrize(("cap", "told"), [(None, True), ("9", False)])
+def test_a_missing_daily_cap_is_a_warning(workspace: Workspace, cap: str | None, told: bool) -> None:
+    lines = (workspace.folder / "mappings" / "lead.yaml").read_text().splitlines()
+    own = workspace.mapping("\n".join(line for line in lines if "max_credits_per_day" not in line))
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=cap)
+    checks = workspace.run("doctor", "-m", own, "--json").json["checks"]
+    found = [one for one in checks if one["subject"] == "daily caps" and "at lensmor for lead" in one["message"]]
+    assert bool(found) is told
+    assert all(one["warning"] for one in found)

@@ -6,6 +6,7 @@ import logging
 import unicodedata
 from typing import Any
 
+import click
 import pytest
 from rich.console import Console
 from rich.progress import Progress
@@ -146,3 +147,24 @@ def test_colours_and_progress_bars_still_work() -> None:
     assert "Asking" in shown
     assert "\x1b[?25h" in shown
     assert "\\x1b[2K" in shown
+
+
+def test_a_question(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    console.ask(HOSTILE)
+    shown = capsys.readouterr()
+    assert controls(shown.out + shown.err) == set()
+
+
+def test_an_error_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_usage_error(click.UsageError(HOSTILE))
+    assert controls(capsys.readouterr().err) == set()
+
+
+def test_no_message_shows_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "postgresql://u:s3cret-Word@db.example.com/ledger"
+    common.complain(f"error: {address} is gone")
+    console.plain_warnings()
+    assert logging.lastResort is not None
+    logging.lastResort.emit(logging.LogRecord("lib", logging.WARNING, "", 0, address, (), None))
+    assert "s3cret-Word" not in capsys.readouterr().err

@@ -65,6 +65,8 @@ def test_serve_names_its_files_caps_and_schedules_before_it_listens(running: Com
     assert "Mapping lead: timed.yaml" in before
     assert "Caps for lead: lensmor 300 a run (credits)" in before
     assert "Caps for lensmor, all runs: no cap" in before
+    missing = "No daily cap: requests and schedules may spend credits at lensmor for lead"
+    assert any(line.startswith(missing) for line in before)
     (schedule,) = [line for line in before if line.startswith("Schedule for lead: ")]
     assert re.fullmatch(r"Schedule for lead: 0 6 \* \* \*, next at \d{4}-\d\d-\d\d 06:00 UTC", schedule)
 

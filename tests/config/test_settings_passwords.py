@@ -14,6 +14,8 @@ LINES = (
     f"CONNECTOR_DATABASE_URL=postgresql://u:{PASSWORD}@@host/db",
     f"CONNECTOR_DATABASE_URL=postgresql://u:p/{PASSWORD}@host/db",
     f"CONNECTOR_DATABASE_URL=postgresql://u:{PASSWORD}@host",
+    f"CONNECTOR_DATABASE_URL=sqlite:postgresql://u:{PASSWORD}@host/db",
+    f"CONNECTOR_DATABASE_URL=sqlite:///x.db?password={PASSWORD}",
     f"CONNECTOR_DATABASE_URL=postgresql://u:{PASSWORD}@host:99999/db",
     f"CONNECTOR_DATABASE_URL=postgres://u:{PASSWORD}@host/db",
     f"CONNECTOR_DATABASE_URL=mysql://u:{PASSWORD}@host/db",

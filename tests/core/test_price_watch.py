@@ -43,6 +43,7 @@ def is_proved(*intervals: Emails) -> bool:
         ((Emails(10, 300),), False),  # one proves nothing
         ((Emails(10, 300), Emails(10, 300)), True),
         ((Emails(100, 3000), Emails(1, 30)), True),
+        ((Emails(10, 600), Emails(10, 300)), False),  # 45 and 15 credits each above the price: they do not agree
         ((Emails(10, 240), Emails(10, 300)), True),  # 24 and 30 credits each: two of the first ten were not charged
         ((Emails(10, 160), Emails(10, 160)), True),  # one credit more
         ((Emails(10, 159), Emails(10, 159)), False),  # less than one credit each

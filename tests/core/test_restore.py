@@ -37,3 +37,9 @@ def test_a_field_goes_back_to_what_was_there_before_the_run(
 def test_fields_are_decided_one_by_one() -> None:
     steps = {"A": [Step("h:1", None)], "B": [Step("h:2", "b")], "C": [Step("h:3", None)]}
     assert put_back(steps, {"A": "1", "B": "theirs", "C": None}, _ours) == PutBack({"A": None}, ("B",))
+
+
+def test_a_status_that_a_person_has_set_back_already_is_not_reported_as_kept() -> None:
+    earlier = {"S": [Step("h:In progress", "Asked")]}
+    found = put_back({"S": [Step("h:Unlocked", "In progress")]}, {"S": "Asked"}, _ours, earlier)
+    assert found == PutBack({}, ())

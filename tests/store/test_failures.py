@@ -106,3 +106,9 @@ def test_postgresql(state: str | None, words: str) -> None:
     made = psycopg.errors.lookup(state)("text") if state else psycopg.OperationalError("connection is gone")
     found = outage(sa.exc.DBAPIError("SELECT", {}, made))
     assert (words in str(found)) if words else found is None
+
+
+def test_a_pool_without_a_connection_and_a_connection_that_is_gone_are_outages() -> None:
+    gone = sa.exc.DBAPIError("SELECT", {}, Exception(), connection_invalidated=True)
+    for error in (sa.exc.TimeoutError("pool"), gone):
+        assert isinstance(outage(error), StopError)
