@@ -124,7 +124,7 @@ def company(folder: Path, leads: int, scale: float, database_url: str = "") -> I
         made.close()
 
 
-def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0) -> float:
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0, every_s: float = 0.05) -> float:
     """Wait for something to be true; how long that took.
 
     Raises:
@@ -133,7 +133,7 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0) -
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < timeout_s, f"waited in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return time.monotonic() - began
 
 

@@ -71,6 +71,13 @@ def test_serve_names_its_files_caps_and_schedules_before_it_listens(running: Com
     assert re.fullmatch(r"Schedule for lead: 0 6 \* \* \*, next at \d{4}-\d\d-\d\d 06:00 UTC", schedule)
 
 
+def test_a_signal_while_serve_announces_itself_ends_it_in_good_order(running: Company) -> None:
+    serving = running.start("serve", "-m", "lead.yaml", "--port", str(free_port()))
+    wait_until(lambda: "Mapping lead: " in running.words(serving), "serve names its mapping", every_s=0.001)
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(30) == 0
+
+
 def test_a_worker_names_its_files_caps_and_schedules(tmp_path: Path, postgres_url: str) -> None:
     with company(tmp_path, 0, 0.01, postgres_url) as running:
         text = (running.folder / "lead.yaml").read_text()
