@@ -67,11 +67,13 @@ def trimmed(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text as a reader sees it: trimmed, and without invisible characters inside."""
-    return text.strip(" ") if _is_plain(text) else trimmed(without_invisible(text))
+    return trimmed(without_invisible(text))
 
 
 def without_invisible(text: str) -> str:
     """The text without characters that have no shape; joiners stay where they change the look."""
+    if _is_plain(text):
+        return text
     kept: list[str] = []
     for index, character in enumerate(text):
         if character in JOINERS:

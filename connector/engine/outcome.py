@@ -133,8 +133,8 @@ def _unfinished(run: Run, mapping: str, want: WantRow, word: PurchaseView) -> Ch
 
 def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
     """Changes when the mapping's meaning does, or the length of a field that receives a value."""
-    remaining_budget = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
-    return hashlib.sha256(f"{mapping.digest()}{remaining_budget}".encode()).hexdigest()[:16]
+    longest = [lengths.get(rules.field) for _, rules in mapping.channels.items()]
+    return hashlib.sha256(f"{mapping.digest()}{longest}".encode()).hexdigest()[:16]
 
 
 def park_version(run: Run, record: CrmRecord, mapping: MappingFile) -> str:

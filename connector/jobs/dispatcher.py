@@ -200,7 +200,7 @@ class Dispatcher:
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
             LOG.warning("a run that was asked for ended early", extra={"job": job.id, "error": str(found)})
-        elif not self._dependencies.stopping():  # else it is not done: whoever comes next goes on
+        elif not self._dependencies.stopping():  # else the job stays open, and the next process goes on
             jobs.end(job.id, {"report": found.to_json(), "exit_code": found.exit_code})
 
     def _selections(self, job: Job, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:

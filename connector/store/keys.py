@@ -16,7 +16,7 @@ from connector.core.errors import ConfigurationError
 from connector.core.model import UnlockState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.meta import put_value
+from connector.store.meta import get_value, put_value
 from connector.store.seal import Seal
 
 KNOWN, NEWEST, UNNAMED, ENDED = "key_fingerprints", "key_newest", "key_unnamed", "key_ended"
@@ -191,11 +191,8 @@ def _read(connection: sa.Connection) -> _Known:
     )
 
 
-_VALUE_OF = sa.select(t.meta.c.value).where(t.meta.c.key == sa.bindparam("key"))
-
-
 def _get(connection: sa.Connection, key: str) -> str:
-    return str(connection.scalar(_VALUE_OF, {"key": key}) or "")
+    return get_value(connection, key) or ""
 
 
 def _pages(

@@ -5,6 +5,13 @@ import sqlalchemy as sa
 from connector.store import tables as t
 from connector.store.database import Database
 
+_VALUE = sa.select(t.meta.c.value).where(t.meta.c.key == sa.bindparam("key"))
+
+
+def get_value(connection: sa.Connection, key: str) -> str | None:
+    """The value under a key; None where there is none."""
+    return connection.scalar(_VALUE, {"key": key})
+
 
 def put_value(database: Database, connection: sa.Connection, key: str, value: str) -> None:
     """Keep a value under its key, in place of an earlier one."""

@@ -11,10 +11,9 @@ from connector.core.price_watch import Fall, Interval, Suspicion
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.meta import put_value
+from connector.store.meta import get_value, put_value
 
 _A, _E, _M, _O, _U = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.unlock.c
-_KEPT = sa.select(_M.value).where(_M.key == sa.bindparam("key"))
 _OBSERVATIONS = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_(sa.bindparam("ids", expanding=True)))
 _OBSERVATION_BEFORE = (
     sa.select(_O.id)
@@ -79,7 +78,7 @@ class PriceWatch:
     def suspicion(self, source: Source, channel: Channel) -> Suspicion | None:
         """What speaks for another price than that of the settings; None while nothing does."""
         with self._db.read() as connection:
-            kept = connection.scalar(_KEPT, {"key": _key(source, channel)})
+            kept = get_value(connection, _key(source, channel))
         found = None if kept is None else Suspicion(**json.loads(kept))
         return found if found is not None and found.price == source.prices.by_channel.get(channel) else None
 

@@ -18,12 +18,11 @@ from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
-from connector.store.meta import put_value
+from connector.store.meta import get_value, put_value
 from connector.store.stored_times import keep_latest_stamp, latest_stamp
 
 _KEY = "restored"
 _U, _M = t.unlock.c, t.meta.c
-_STATE = sa.select(_M.value).where(_M.key == _KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ class RestoredCopy:
 
 def restored_state(connection: sa.Connection) -> Restored | None:
     """As `RestoredCopy.state`, within a transaction."""
-    text = connection.scalar(_STATE)
+    text = get_value(connection, _KEY)
     return None if text is None else Restored.from_json(text)
 
 

@@ -15,7 +15,7 @@ from connector.store import tables as t
 from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
-from connector.store.meta import put_value
+from connector.store.meta import get_value, put_value
 
 JUST_BEFORE = timedelta(seconds=1)
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
@@ -144,5 +144,5 @@ def keep_latest_stamp(database: Database, connection: sa.Connection, latest: dat
 
 def latest_stamp(connection: sa.Connection) -> datetime | None:
     """The latest time that rows held which were corrected or erased since; None where there were none."""
-    found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == _LATEST_STAMP))
+    found = get_value(connection, _LATEST_STAMP)
     return None if found is None else datetime.fromisoformat(found)

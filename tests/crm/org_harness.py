@@ -109,12 +109,12 @@ class OrgHost:
     def __init__(self) -> None:
         self._hosting = Hosting({"org": self._serve})
         self._url = self._hosting.start()["org"]
-        self._stage = Harness(self._url)
+        self._harness = Harness(self._url)
 
     def fresh(self) -> Harness:
         self._close()
-        self._stage = Harness(self._url)
-        return self._stage
+        self._harness = Harness(self._url)
+        return self._harness
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +127,11 @@ class OrgHost:
         assert self._hosting.broken == []
 
     def _close(self) -> None:
-        for crm in self._stage.opened:
+        for crm in self._harness.opened:
             crm.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        harness, body, more = self._stage, b"", True
+        harness, body, more = self._harness, b"", True
         while more:
             message = await receive()
             body += message.get("body", b"")

@@ -10,7 +10,7 @@ class Backup:
     """The rows of a ledger at one moment, put back later on either database."""
 
     def __init__(self, harness: Harness) -> None:
-        self._stage = harness
+        self._harness = harness
         with harness.ledger() as ledger, ledger.database.read() as connection:
             self._rows = {
                 table: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
@@ -19,7 +19,7 @@ class Backup:
 
     def restore(self) -> None:
         """Replace every row by those of the backup, as a restored database would."""
-        with self._stage.ledger() as ledger, ledger.database.write() as connection:
+        with self._harness.ledger() as ledger, ledger.database.write() as connection:
             for table in reversed(t.metadata.sorted_tables):
                 connection.execute(sa.delete(table))
             for table, rows in self._rows.items():

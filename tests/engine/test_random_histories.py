@@ -341,14 +341,14 @@ class Histories(RuleBasedStateMachine):
     def sync_while_another_tries(self, in_s: int) -> None:
         def other() -> None:
             if self.running:
-                with self._stage().ledger() as ledger, pytest.raises(LockedError), ledger.drive():
+                with self._harness().ledger() as ledger, pytest.raises(LockedError), ledger.drive():
                     raise AssertionError("two processes drive one ledger")
                 self.tally["second processes turned away"] += 1
 
         self.world.clock.at(in_s, other)
         self._sync()
 
-    def _stage(self) -> Harness:
+    def _harness(self) -> Harness:
         made = Harness(self.world, self.folder, *mappings_of(self.variant))
         made.limits, made.wait_s = self.limits, self.wait_s
         return made
@@ -356,7 +356,7 @@ class Histories(RuleBasedStateMachine):
     @contextmanager
     def _judged(self, *, undone: str = "") -> Iterator[Harness]:
         """A process is at work; what it leaves is judged."""
-        harness = self._stage()
+        harness = self._harness()
         self.model.begin(is_undo=bool(undone))
         self.running = self.at_fault = True
         try:
@@ -394,7 +394,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(pick=picks, word=st.sampled_from([OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP]))
     def an_operator_speaks(self, pick: int, word: OperatorsWord) -> None:
-        with self._stage().ledger() as ledger:
+        with self._harness().ledger() as ledger:
             unlocks = _open_to_a_word(ledger.database.engine, word)
             if unlocks:
                 unlock_id, key = unlocks[pick % len(unlocks)]
@@ -406,7 +406,7 @@ class Histories(RuleBasedStateMachine):
     @rule(pick=picks)
     def forget_a_record(self, pick: int) -> None:
         record = self._record(pick)
-        with self._stage().ledger() as ledger:
+        with self._harness().ledger() as ledger:
             ledger.operator.forget([record])
         self.model.forget(record)
 
@@ -438,7 +438,7 @@ class Histories(RuleBasedStateMachine):
         before = self._effects()
         self._sync()
         assert self._effects() == before, "a sync without news has bought or written something"
-        with self._stage().ledger() as ledger:
+        with self._harness().ledger() as ledger:
             self.model.judge_end(ledger, self.reasons)
 
     def _effects(self) -> tuple[int, int]:

@@ -88,7 +88,7 @@ class TroubledHistories(RuleBasedStateMachine):
 
     @rule()
     def back_up(self) -> None:
-        self.backups.append(Backup(self._stage()))
+        self.backups.append(Backup(self._harness()))
 
     @rule(pick=picks)
     def restore(self, pick: int) -> None:
@@ -122,7 +122,7 @@ class TroubledHistories(RuleBasedStateMachine):
         self.tally["syncs"] += 1
         try:
             with watched(Points(die_at)) if die_at else nullcontext():
-                self._stage().sync()
+                self._harness().sync()
         except DeathError:
             self.tally["crashes"] += 1
         except (StopError, ConfigurationError):
@@ -149,18 +149,18 @@ class TroubledHistories(RuleBasedStateMachine):
             assert found["Email"] == person.email, f"{record} waits still: {found}"
             assert not found["Enrichment_Requested__c"]
         assert self.world.charges.doubles() == []
-        with self._stage().ledger() as ledger:
+        with self._harness().ledger() as ledger:
             assert ledger.credits.imbalance() == ""
 
     def _sync_to_the_end(self) -> None:
         for _ in range(LAST_SYNCS):
-            if not self._stage().sync().selected:
+            if not self._harness().sync().selected:
                 break
             self.world.clock.advance(hours=7)
 
     def _decide(self) -> int:
         """An operator allows what two lost requests have not bought, as the vendor's record shows; how many."""
-        with self._stage().ledger() as ledger:
+        with self._harness().ledger() as ledger:
             unknown = [
                 one.id
                 for one in ledger.operator.needs_a_look()
@@ -171,7 +171,7 @@ class TroubledHistories(RuleBasedStateMachine):
         self.tally["decisions"] += len(unknown)
         return len(unknown)
 
-    def _stage(self) -> Harness:
+    def _harness(self) -> Harness:
         made = Harness(self.world, self.folder, self._capped("lead", 45), self._capped("contact", 75))
         made.wait_s = 600.0
         return made

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vendor_calls import CALLS, PAID, Call
-from vendor_harness import Vendors, VendorStage, answering
+from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import ConnectorError, LostAnswerError, RefusedError
 from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_person_id, is_vendor_id
@@ -101,7 +101,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[Vendors]:
-    with VendorStage() as harness:
+    with VendorHost() as harness:
         made = harness.fresh()
         made.start_tasks()
         yield made

@@ -5,7 +5,7 @@ from itertools import product
 
 import httpx
 import pytest
-from vendor_harness import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, VendorHost, Vendors, answering
 
 from connector.core.errors import ConfigurationError, RefusedError
 from connector.core.model import Channel, Lookup
@@ -20,13 +20,13 @@ UNLOCK_PATHS = {EMAIL: "/external/contacts/unlock", PHONE: "/external/contacts/u
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from vendor_harness import Vendors, VendorStage, answering
+from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.providers.interface import EventAccess
@@ -15,13 +15,13 @@ EXPO = Event("52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", 
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from vendor_harness import Vendors, VendorStage, answering
+from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.model import Channel
@@ -16,13 +16,13 @@ UNLOCK_PATHS = {EMAIL: "/external/contacts/unlock", PHONE: "/external/contacts/u
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import httpx
 import pytest
-from vendor_harness import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, VendorHost, Vendors, answering
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel
@@ -19,13 +19,13 @@ NOT_ENDED = TaskReport(False, {})
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 

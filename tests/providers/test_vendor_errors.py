@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
-from vendor_harness import Vendors, VendorStage
+from vendor_harness import VendorHost, Vendors
 
 from connector.core.errors import (
     ConfigurationError,
@@ -33,13 +33,13 @@ PAID_REFUSALS = REFUSALS | {404: RefusedError}
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 
@@ -49,7 +49,7 @@ def failing(vendors: Vendors, call: Call) -> ConnectorError:
     return caught.value
 
 
-def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, status in product(CALLS, (400, 402, 404, 409, 422)):
         with subtests.test(call=str(call), status=status):
             vendors = harness.fresh()
@@ -69,7 +69,7 @@ def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorStage
 
 
 def test_a_refused_key_is_a_setting_at_first_and_a_vendor_that_is_down_later(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
@@ -98,7 +98,7 @@ def answered_once(vendors: Vendors, site: str) -> VendorHttp:
     return http
 
 
-def test_403_at_a_free_call_is_a_refused_key(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_403_at_a_free_call_is_a_refused_key(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call in [c for c in FREE if c.name != "preview-list"]:
         with subtests.test(call=str(call)):
             vendors = harness.fresh()
@@ -107,7 +107,7 @@ def test_403_at_a_free_call_is_a_refused_key(harness: VendorStage, subtests: pyt
             assert vendors.count(call.site, call.operation) == 1
 
 
-def test_any_other_status_of_a_purchase_is_a_lost_answer(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_any_other_status_of_a_purchase_is_a_lost_answer(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, status in product(PURCHASES, (403, *PASSING, *DEFINITE_FOR_READS, *REDIRECTS)):
         with subtests.test(call=str(call), status=status):
             vendors = harness.fresh()
@@ -118,7 +118,7 @@ def test_any_other_status_of_a_purchase_is_a_lost_answer(harness: VendorStage, s
 
 
 def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, DEFINITE_FOR_READS):
         with subtests.test(call=str(call), status=status):
@@ -140,7 +140,7 @@ def test_an_unknown_definite_refusal_of_a_free_call_is_never_run_again_later(
 
 
 def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, REDIRECTS):
         with subtests.test(call=str(call), status=status):
@@ -154,7 +154,7 @@ def test_a_redirect_of_a_free_call_names_the_setting_and_is_not_repeated(
 
 
 def test_any_other_status_of_a_free_call_is_tried_again_until_patience_ends(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call, status in product(FREE, PASSING):
         with subtests.test(call=str(call), status=status):
@@ -179,7 +179,7 @@ BAD_ANSWERS: list[tuple[str, dict[str, object]]] = [
 ]
 
 
-def test_a_free_call_recovers_from_one_bad_answer(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_free_call_recovers_from_one_bad_answer(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, (action, params) in product(FREE, BAD_ANSWERS):
         with subtests.test(call=str(call), action=action, params=params):
             vendors = harness.fresh()
@@ -203,7 +203,7 @@ UNREADABLE: list[tuple[str, bool]] = [
 
 
 def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call, (action, effect) in product(PURCHASES, UNREADABLE):
         with subtests.test(call=str(call), action=action, effect=effect):
@@ -217,7 +217,7 @@ def test_a_purchase_without_a_readable_answer_is_lost_and_sent_once(
             assert vendors.slept == []
 
 
-def test_an_error_inside_a_good_status_is_no_success(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_an_error_inside_a_good_status_is_no_success(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call in [c for c in CALLS if c.site == "lensmor"]:
         with subtests.test(call=str(call)):
             vendors = harness.fresh()
@@ -262,7 +262,7 @@ WAITS: list[tuple[object, float]] = [
 ]
 
 
-def test_too_many_requests_at_a_purchase(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_too_many_requests_at_a_purchase(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, (told, expected) in product(PURCHASES, WAITS):
         with subtests.test(call=str(call), told=told, expected=expected):
             vendors = harness.fresh()
@@ -276,7 +276,7 @@ def test_too_many_requests_at_a_purchase(harness: VendorStage, subtests: pytest.
             assert vendors.count(call.site, call.operation) == 1
 
 
-def test_too_many_requests_at_a_free_call(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_too_many_requests_at_a_free_call(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call in FREE:
         with subtests.test(call=str(call)):
             vendors = harness.fresh()
@@ -287,7 +287,7 @@ def test_too_many_requests_at_a_free_call(harness: VendorStage, subtests: pytest
             assert vendors.pace.pauses == [33.0] * READ_ATTEMPTS
 
 
-def test_a_vendor_behind_a_closed_port(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_a_vendor_behind_a_closed_port(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
             vendors = harness.fresh()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from company import wait_until
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
-from vendor_harness import PaceSpy, Vendors, VendorStage, answering
+from vendor_harness import PaceSpy, VendorHost, Vendors, answering
 
 from connector.core.errors import ConfigurationError, DownError, LostAnswerError, UnreachableError
 from connector.core.model import Channel
@@ -23,18 +23,18 @@ GOOD_BALANCE = {"lensmor": {"totalBalance": 9115}, "salesfinity": {"balance": 25
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 
 def test_each_request_carries_the_login_of_its_vendor_and_nothing_of_the_other(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
@@ -52,7 +52,7 @@ def test_each_request_carries_the_login_of_its_vendor_and_nothing_of_the_other(
                 assert "sim-" not in arrival.path
 
 
-def test_every_request_but_a_paid_one_takes_its_own_permit(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_every_request_but_a_paid_one_takes_its_own_permit(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call in CALLS:
         with subtests.test(call=str(call)):
             vendors = harness.fresh()
@@ -117,7 +117,7 @@ def follow_headers(vendors: Vendors, headers: Mapping[str, str], limits: list[in
     assert (vendors.pace.limits, vendors.pace.pauses) == (limits, pauses)
 
 
-def test_rate_headers_in_odd_forms(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_rate_headers_in_odd_forms(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for headers, limits, pauses in ODD_HEADERS:
         with subtests.test(headers=headers, limits=limits, pauses=pauses):
             follow_headers(harness.fresh(), headers, limits, pauses)
@@ -187,7 +187,7 @@ def answer_unreadably(vendors: Vendors, call: Call, name: str) -> None:
     assert "cannot be reached" not in str(caught.value)
 
 
-def test_unreadable_answers(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_unreadable_answers(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for name, call in product(UNREADABLE, CALLS):
         with subtests.test(name=name, call=str(call)):
             answer_unreadably(harness.fresh(), call, name)
@@ -209,7 +209,7 @@ def redirect(vendors: Vendors, call: Call, status: int) -> None:
 
 
 def test_a_redirect_to_a_login_page_names_the_host_and_takes_no_key_there(
-    harness: VendorStage, subtests: pytest.Subtests
+    harness: VendorHost, subtests: pytest.Subtests
 ) -> None:
     for status, call in product((301, 302, 307, 308), CALLS):
         with subtests.test(status=status, call=str(call)):
@@ -237,7 +237,7 @@ def answer_with_error_key(vendors: Vendors, key: object) -> None:
         vendors.lensmor(vendors.http("lensmor", transport=transport)).submit(Channel.PHONE, ["70011"], None, "a")
 
 
-def test_any_other_error_key_is_none(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_any_other_error_key_is_none(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for key in ERROR_KEYS:
         with subtests.test(key=key):
             answer_with_error_key(harness.fresh(), key)
@@ -311,7 +311,7 @@ def break_the_line(vendors: Vendors, trouble: Exception, paid: type[Exception]) 
         assert type(trouble).__name__ in str(caught.value)
 
 
-def test_trouble_on_the_line(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_trouble_on_the_line(harness: VendorHost, subtests: pytest.Subtests) -> None:
     """Only what happens before the first byte leaves is certain to be without effect."""
     for trouble, paid in TROUBLES:
         with subtests.test(trouble=trouble, paid=paid):
@@ -354,9 +354,7 @@ def test_a_silent_vendor_ends_in_a_time_out(vendors: Vendors, monkeypatch: pytes
 KEYS: list[str] = ["sk_abc\n", "sk_abc ", "sk_\u00e4bc", "sk_\u200babc", "a\rb", "\u043a\u043b\u044e\u0447"]
 
 
-def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(
-    harness: VendorStage, subtests: pytest.Subtests
-) -> None:
+def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for site, key in product(("lensmor", "salesfinity"), KEYS):
         with subtests.test(site=site, key=key):
             vendors = harness.fresh()

@@ -7,7 +7,7 @@ from itertools import product
 import httpx
 import pytest
 from vendor_calls import CALLS, Call
-from vendor_harness import ADA, Vendors, VendorStage, answering
+from vendor_harness import ADA, VendorHost, Vendors, answering
 
 from connector.core.errors import ConnectorError
 
@@ -25,13 +25,13 @@ SECRETS = (KEY, EMAIL, PHONE, PHONE.replace(" ", ""), NAME, ADA, "no credits for
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[VendorStage]:
-    with VendorStage() as harness:
+def harness() -> Iterator[VendorHost]:
+    with VendorHost() as harness:
         yield harness
 
 
 @pytest.fixture
-def vendors(harness: VendorStage) -> Vendors:
+def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 
@@ -81,7 +81,7 @@ def say_nothing_private(vendors: Vendors, call: Call, answer: str) -> None:
     assert leaks("".join(ours)) == []
 
 
-def test_an_error_tells_nothing_that_is_private(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_an_error_tells_nothing_that_is_private(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, answer in product(CALLS, ANSWERS):
         with subtests.test(call=str(call), answer=answer):
             say_nothing_private(harness.fresh(), call, answer)
@@ -99,7 +99,7 @@ def quote_nothing(vendors: Vendors, call: Call, body: dict[str, object]) -> None
     assert error is None or leaks(str(error)) == []
 
 
-def test_values_of_wrong_kinds_are_not_quoted(harness: VendorStage, subtests: pytest.Subtests) -> None:
+def test_values_of_wrong_kinds_are_not_quoted(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for call, body in product(CALLS, WRONG_VALUES):
         with subtests.test(call=str(call), body=body):
             quote_nothing(harness.fresh(), call, body)

@@ -125,7 +125,7 @@ class Vendors:
         return log.count(operation)
 
 
-class VendorStage:
+class VendorHost:
     """One server for all tests of a file; each test puts a fresh world on it."""
 
     def __init__(self) -> None:
