@@ -39,7 +39,7 @@ if kind == "bare":
         return JSONResponse(found, 202)
     application = Starlette(routes=[Route("/v1/enrichments", answer, methods=["POST"])])
 else:
-    from connector.app.mappings import OFFERS
+    from connector.app.mappings import CATALOG
     from connector.config import load_mapping
     from connector.core.mapping import MappingFile
     from connector.store.database import Database
@@ -47,7 +47,7 @@ else:
     from connector.store.seal import Seal, new_key
     database = Database(url)
     database.migrate()
-    mappings = {"lead": load_mapping("benchmarks/lead.yaml", OFFERS).mapping}
+    mappings = {"lead": load_mapping("benchmarks/lead.yaml", CATALOG).mapping}
     inbound = InboundService(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
     application = Site(inbound, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
 server(application).run(sockets=[listening])

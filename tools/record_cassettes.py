@@ -13,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cassettes"))
 
 from cassette_recording import CASSETTES, SCENES, record_real, record_simulated

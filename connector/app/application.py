@@ -384,10 +384,10 @@ class Application:
         """What is open, and what happens to it next."""
         return status_of(ledger, self.ledger_place, self.clock.now())
 
-    def resolve(self, unlock_id: int, word: str) -> str:
+    def resolve(self, purchase_id: int, word: str) -> str:
         """Record an operator's decision on a purchase, where it fits its state; returns what was done."""
         with self.ledger() as ledger, turn(ledger, self._progress):
-            return resolve(ledger, unlock_id, OperatorsWord(word), self.clock.now())
+            return resolve(ledger, purchase_id, OperatorsWord(word), self.clock.now())
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""

@@ -77,7 +77,7 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
             progress.note(
                 "Waiting until 'connector serve' or the workers have ended what they are at (Ctrl-C: give up)"
             )
-            held.enter_context(ledger.locks.want())
+            held.enter_context(ledger.locks.request_yield())
             _wait_for_turn(ledger, held, mappings)
         yield
 

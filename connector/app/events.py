@@ -15,7 +15,7 @@ from connector.engine.context import Progress, Silent
 from connector.engine.event_purchase import EventBuyer
 from connector.jobs.inline import SystemClock, owner
 from connector.providers.interface import EventAccess
-from connector.providers.lensmor_events import LensmorEvents
+from connector.providers.lensmor.events import LensmorEvents
 
 PROVIDER = "lensmor"
 
@@ -49,7 +49,7 @@ class Events:
         finally:
             ledger.close()
 
-    def unlock(
+    def purchase(
         self, event_id: str, price_credits: int, progress: Progress | None = None
     ) -> tuple[EventAccess | None, Report]:
         """Buy access to an event, under the caps and through the ledger.

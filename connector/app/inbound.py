@@ -160,12 +160,12 @@ class InboundService:
             CrowdedError: too many wait for the same request.
         """
         attempt_id = self._ledger.seal.attempt_of(address)
-        vendor_id, external_id = id_of(body.get("_id")), body.get("external_id")
-        if attempt_id is None or vendor_id is None or not _VENDOR_ID.fullmatch(vendor_id):
+        provider_task_id, external_id = id_of(body.get("_id")), body.get("external_id")
+        if attempt_id is None or provider_task_id is None or not _VENDOR_ID.fullmatch(provider_task_id):
             return False
         if external_id is not None and external_id != attempt_id:
             return False
-        receipt = self._ledger.callback_receipts.receive(attempt_id, vendor_id, self._clock.now())
+        receipt = self._ledger.callback_receipts.receive(attempt_id, provider_task_id, self._clock.now())
         if receipt is ReceiptOutcome.CROWDED:
             raise CrowdedError
         if receipt is ReceiptOutcome.STORED:
@@ -189,7 +189,7 @@ class InboundService:
         totals = ledger.credits.totals()
         return {
             "requested_records": {(state,): float(count) for state, count in ledger.inbox.counts().items()},
-            "open_unlocks": {key: float(count) for key, count in counts.unlocks.items()},
+            "open_purchases": {key: float(count) for key, count in counts.purchases.items()},
             "open_records": {(): float(counts.records)},
             "parked_records": {(): float(counts.parked)},
             "credits_held": {(name,): float(found.open) for name, found in totals.items()},

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from connector.config import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
-from connector.providers import REGISTRY
+from connector.core.mapping import Catalog, mapping_model
+from connector.providers import REGISTRY, identifier_kinds
 
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
+CATALOG = Catalog(
+    offers={name: entry.channels for name, entry in REGISTRY.items()},
+    model=mapping_model(identifier_kinds()),
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def load_mappings(names: Sequence[str], folder: Path) -> GivenMappings:
     problems: list[str] = []
     for name in names:
         try:
-            loaded.append(GivenMapping(name, load_mapping(name, OFFERS, folder)))
+            loaded.append(GivenMapping(name, load_mapping(name, CATALOG, folder)))
         except MappingError as error:
             problems += error.problems
     return GivenMappings(tuple(loaded), (*problems, *_same_names(loaded), *_shared_flags(loaded)))

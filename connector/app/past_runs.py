@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.core.errors import ConfigurationError
+from connector.core.states import RunState
 from connector.store.ledger import Ledger
 from connector.store.runs import LATEST, RunRow
 
@@ -61,6 +62,6 @@ def find_run(ledger: Ledger, given: str) -> PastRun:
 
 def _state(ledger: Ledger, row: RunRow) -> str:
     """The ledger's word for it in the words of every output; a run without a process was interrupted."""
-    if row.state == "died" or (row.state == "running" and not ledger.is_driven()):
+    if row.state == RunState.DIED or (row.state == RunState.RUNNING and not ledger.is_driven()):
         return INTERRUPTED
     return row.state

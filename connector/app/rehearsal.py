@@ -14,10 +14,11 @@ from pydantic import SecretStr
 
 from connector import simulator as simulator_package
 from connector.app.configuring import LEDGER_FILE
-from connector.app.mappings import OFFERS
+from connector.app.mappings import CATALOG
 from connector.app.wiring import Configured
 from connector.config import ENV_FILE, Settings, find_mapping, load_mapping
 from connector.core.errors import ConfigurationError
+from connector.core.identifiers import IdentifierKind, Shape
 from connector.core.mapping import MappingFile
 from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
@@ -221,7 +222,7 @@ def simulate(
     Raises:
         ConfigurationError: a mapping file cannot be used, or the simulated org cannot have its object.
     """
-    loaded = [load_mapping(name, OFFERS).mapping for name in mappings]
+    loaded = [load_mapping(name, CATALOG).mapping for name in mappings]
     seed = seed_demo if leads == 0 else lambda simulator: seed_bulk(simulator, leads)
     simulator = Simulator(SimClock(speed), seed, new_organization_id())
     flagged: dict[str, int] = {}
@@ -237,15 +238,13 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
     """A mapping's fields with the types that their use calls for."""
     person, stamp, words = mapping.person, mapping.stamp, mapping.statuses
     status = Field("", "picklist", 255, choices=tuple(words.model_dump().values()))
-    event = person.event_id if isinstance(person.event_id, str) else None
+    identifiers = {key: name for key, name in person.mapped() if isinstance(name, str)}
     uses: list[tuple[str | None, Field]] = [
-        (person.personnel_id, Field("", "string", 64, external_id=True)),
-        (event, Field("", "string", 100)),
-        (person.linkedin_url, Field("", "url", 255)),
+        *((name, _field_of(kind)) for kind, keys in person.mapped_kinds() for name in keys.fields.values()),
         (stamp.enriched_at, Field("", "datetime")),
         (stamp.source, Field("", "string", 80)),
         (stamp.error, Field("", "string", 255)),
-        (stamp.personnel_id, Field("", "string", 64, external_id=True)),
+        *((name, Field("", "string", 64, external_id=True)) for _, name in stamp.identifiers()),
     ]
     opt_outs: dict[str, str] = {}
     for _, found in mapping.channels.items():
@@ -262,8 +261,19 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
         select.asks,
         select.done,
         fields_of(uses),
-        person.personnel_id,
-        event,
-        person.linkedin_url,
+        identifiers.get("personnel_id"),
+        identifiers.get("event_id"),
+        identifiers.get("linkedin_url"),
         opt_outs,
+    )
+
+
+def _field_of(kind: IdentifierKind) -> Field:
+    """A simulated field that can hold an identifier."""
+    if kind.shape is Shape.URL:
+        return Field("", "url", 255)
+    return (
+        Field("", "string", 100)
+        if kind.groups or kind.shape is Shape.WORDS
+        else Field("", "string", 64, external_id=True)
     )

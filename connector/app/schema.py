@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from connector.core.mapping import MappingFile
+from connector.app.mappings import CATALOG
 from connector.providers import REGISTRY
 
 
 def mapping_schema() -> dict[str, Any]:
     """The schema that editors check mapping files against."""
-    schema = MappingFile.model_json_schema(by_alias=True)
+    schema = CATALOG.model.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for name in ("EmailChannel", "PhoneChannel"):
         sources = schema["$defs"][name]["properties"]["from"]

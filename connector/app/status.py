@@ -6,12 +6,12 @@ from typing import Any
 from connector.app.older_copy import older_copy_view
 from connector.app.past_runs import newest_runs
 from connector.core.ages import TASK_AGE
-from connector.core.model import UnlockState
 from connector.core.report import iso
+from connector.core.states import PurchaseState
 from connector.engine.overdue import in_words
 from connector.providers import REGISTRY
 from connector.store.ledger import Ledger
-from connector.store.operator import OpenUnlock
+from connector.store.operator import OpenPurchase
 
 
 def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
@@ -21,13 +21,13 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
     return {
         "ledger": place,
         "last_run": None if last is None else {"id": last.id, "command": last.command, "state": last.state},
-        "unlocks": [
+        "purchases": [
             {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
-            for (provider, state), count in sorted(counts.unlocks.items())
+            for (provider, state), count in sorted(counts.purchases.items())
         ],
         "needs_a_look": [
             {
-                "unlock_id": row.id,
+                "purchase_id": row.id,
                 "provider": row.provider,
                 "channel": row.channel.value,
                 "state": "parked" if row.parked else row.state.value,
@@ -58,11 +58,11 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
         "older_copy": older_copy_view(ledger),
         "requested_records": ledger.inbox.counts(),
         "workers": [{"kind": one.kind, "mappings": sorted(one.mappings)} for one in ledger.workers(now)],
-        "books": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
+        "accounting": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
     }
 
 
-def _next_of(row: OpenUnlock) -> str:
+def _next_of(row: OpenPurchase) -> str:
     if row.event_id:
         return f"repeat it, which is free: connector events unlock {row.event_id}"
     if row.parked:
@@ -72,7 +72,7 @@ def _next_of(row: OpenUnlock) -> str:
         )
     if row.unsent:
         return "sent once more when a record requests it; otherwise its lost request counts as charged after a day"
-    if row.state in {UnlockState.SUBMITTING, UnlockState.SUBMITTED}:
+    if row.state in {PurchaseState.SUBMITTING, PurchaseState.SUBMITTED}:
         return (
             f"the vendor has not finished it; to end the wait: connector resolve {row.id} --give-up (it counts as "
             "charged, and a result that still comes is kept)"

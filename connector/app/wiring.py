@@ -15,7 +15,7 @@ from connector.net import NetworkSettings
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import Provider
-from connector.providers.lensmor_events import LensmorEvents
+from connector.providers.lensmor.events import LensmorEvents
 from connector.providers.settings import BuiltWith
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
@@ -164,7 +164,7 @@ def _explain(clock: Clock) -> Callable[[float, str], None]:
 
 def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
     """Vendors with a key that have something open from earlier runs, whatever the present mappings ask."""
-    open_at = {name for name, _ in ledger.runs.open_counts().unlocks}
+    open_at = {name for name, _ in ledger.runs.open_counts().purchases}
     return {name for name in open_at if name in configured.providers and configured.providers[name].api_key}
 
 

@@ -114,7 +114,7 @@ def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, en
         confirm(f"Spend {found.price_credits:,} credits to unlock event {named}?", yes=yes)
     say(f"Ledger: {found_events.ledger_place}")
     with LiveProgress() as progress, _known(event_id):
-        access, report = found_events.unlock(found.event.event_id, found.price_credits, progress)
+        access, report = found_events.purchase(found.event.event_id, found.price_credits, progress)
     document = {
         "event_id": found.event.event_id,
         "name": found.event.name,

@@ -36,8 +36,8 @@ def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
     with application.ledger() as ledger:
         document = application.status(ledger)
     show(document, as_json=as_json, render=_status)
-    if document["books"]:
-        complain(f"error: the ledger's accounting does not add up: {document['books']}")
+    if document["accounting"]:
+        complain(f"error: the ledger's accounting does not add up: {document['accounting']}")
         ctx.exit(1)
 
 
@@ -51,7 +51,7 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
         words = f"It is an older copy ({older['sign']}{since}): people are read before a purchase."
         trusted = f" Trusted: {', '.join(older['trusted'])}." if older["trusted"] else ""
         parts.append(Text(f"{words}{trusted} To buy without reading: {older['next']}"))
-    rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["unlocks"]]
+    rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["purchases"]]
     rows.append(("records", "open", document["open_records"], "taken up by the next sync, within the caps"))
     rows.append(
         (
@@ -73,7 +73,7 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     if overdue:
         parts.append(text.table("Waiting too long", ("Next",), overdue))
     looks = [
-        (row["unlock_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
+        (row["purchase_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
         for row in document["needs_a_look"]
     ]
     if looks:

@@ -10,7 +10,7 @@ from connector.core.limits import MAX_ROW_ID
 
 
 @click.command()
-@click.argument("unlock_id", type=click.IntRange(1, MAX_ROW_ID))
+@click.argument("purchase_id", type=click.IntRange(1, MAX_ROW_ID))
 @click.option(
     "--delivered", "word", flag_value="delivered", help="You saw the result at the vendor and entered it by hand."
 )
@@ -20,7 +20,7 @@ from connector.core.limits import MAX_ROW_ID
 @click.option("--give-up", "word", flag_value="give-up", help="Count it as failed and charged.")
 @click.option("--retry-write", "word", flag_value="retry-write", help="Write a parked value again on the next run.")
 @env_option
-def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
+def resolve(purchase_id: int, word: str | None, env_file: Path | None) -> None:
     """Decide on an unknown purchase, or write a parked value again.
 
     'connector status' lists the ids of the purchases that need a decision.
@@ -33,11 +33,11 @@ def resolve(unlock_id: int, word: str | None, env_file: Path | None) -> None:
 
     if word is None:
         raise click.UsageError(
-            f"add your decision, such as: connector resolve {unlock_id} --give-up (or --delivered, --allow-repeat, "
+            f"add your decision, such as: connector resolve {purchase_id} --give-up (or --delivered, --allow-repeat, "
             "--retry-write)"
         )
     with LiveProgress() as progress:
-        done = Application((), env_file, progress).resolve(unlock_id, word)
+        done = Application((), env_file, progress).resolve(purchase_id, word)
     out().print(done, markup=False)
 
 

@@ -1,6 +1,5 @@
 """Mapping files: read, checked, and with the place of every key, so that later findings can name it too."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from connector.config.mapping_words import schema_problems
 from connector.config.schedule import schedule_problem
 from connector.config.yaml_text import plain_data, read_yaml
 from connector.core.errors import MappingError
-from connector.core.mapping import Finding, KeyPath, MappingFile, check
-from connector.core.model import Channel
+from connector.core.mapping import Catalog, KeyPath, MappingFile
+from connector.core.mapping_checks import Finding, check
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class LoadedMapping:
         return _place(self.path, self.document, key)
 
 
-def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]], folder: Path | None = None) -> LoadedMapping:
+def load_mapping(name: str, catalog: Catalog, folder: Path | None = None) -> LoadedMapping:
     """Read the mapping that `-m` means.
 
     Args:
         name: a path, or the name of a file in `mappings/`.
-        offers: the channels that each known provider sells.
+        catalog: the providers and identifiers that it may name.
         folder: of the settings file in use; by default the working directory.
 
     Raises:
@@ -45,11 +44,11 @@ def load_mapping(name: str, offers: Mapping[str, frozenset[Channel]], folder: Pa
     if not isinstance(document, dict):
         raise MappingError([f"{path}:1: this is not a mapping file; begin with 'version: 1'"])
     try:
-        mapping = MappingFile.model_validate(plain_data(path, document))
+        mapping = catalog.model.model_validate(plain_data(path, document))
     except ValidationError as error:
-        problems = [f"{_place(path, document, loc)}: {words}" for loc, words in schema_problems(error)]
+        problems = [f"{_place(path, document, loc)}: {words}" for loc, words in schema_problems(error, catalog.model)]
         raise MappingError(problems) from None
-    findings = check(mapping, offers)
+    findings = check(mapping, catalog.offers)
     unusable = schedule_problem(mapping.schedule) if mapping.schedule is not None else None
     if unusable:
         findings = [*findings, Finding(("schedule",), unusable)]

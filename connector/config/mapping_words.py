@@ -28,34 +28,40 @@ _WORDS = {
 }
 _UNION_TAGS = {"constrained-str", "PicklistFlag", "FixedValue", "str"}
 ALIKE = 0.8  # a key that is known elsewhere counts as misspelt only when it is this close to one that fits
+Places = dict[str, list[KeyPath]]  # every key, with the keys that it may stand under
 _CAPS = ("max_credits", "max_credits_per_day")
 
 
-def schema_problems(error: ValidationError) -> list[tuple[KeyPath, str]]:
-    """One problem per key: of several findings the first; a problem inside a key hides the problem with the key."""
+def schema_problems(error: ValidationError, model: type[MappingFile]) -> list[tuple[KeyPath, str]]:
+    """One problem per key: of several findings the first; a problem inside a key hides the problem with the key.
+
+    Args:
+        error: of the model.
+        model: whose keys are suggested.
+    """
     problems: dict[KeyPath, Any] = {}
     for problem in error.errors():
         problems.setdefault(tuple(part for part in problem["loc"] if part not in _UNION_TAGS), problem)
     return [
-        (loc, _words(loc, problem))
+        (loc, _words(loc, problem, _places(model)))
         for loc, problem in problems.items()
         if not any(other[: len(loc)] == loc for other in problems if other != loc)
     ]
 
 
-def _words(loc: KeyPath, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+def _words(loc: KeyPath, problem: Any, places: Places) -> str:  # noqa: ANN401 pydantic's error
     kind, facts = problem["type"], problem.get("ctx", {})
-    special = _key_words(loc, problem) or _value_words(problem)
+    special = _key_words(loc, problem, places) or _value_words(problem)
     return special or (_WORDS[kind].format(**facts) if kind in _WORDS else plain(problem["msg"]))
 
 
-def _key_words(loc: KeyPath, problem: Any) -> str | None:  # noqa: ANN401 pydantic's error
+def _key_words(loc: KeyPath, problem: Any, places: Places) -> str | None:  # noqa: ANN401 pydantic's error
     """Words that depend on the key."""
     kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":
-        return _unknown_key(loc)
+        return _unknown_key(loc, places)
     if kind == "model_type":
-        return f"must hold keys, each on a line of its own and indented; {_known_keys((*loc, ''))}"
+        return f"must hold keys, each on a line of its own and indented; {_known_keys((*loc, ''), places)}"
     if loc[:1] == ("crm",):
         return _crm(given)
     if len(loc) == 3 and loc[1] in _CAPS and kind in {"int_type", "int_from_float"}:
@@ -93,15 +99,15 @@ def _cap(provider: str, given: object) -> str:
 # -- unknown keys: misspelt, or at the wrong level -------------------------------------------------------------
 
 
-def _unknown_key(loc: KeyPath) -> str:
+def _unknown_key(loc: KeyPath, places: Places) -> str:
     key, parent = str(loc[-1]), tuple(str(part) for part in loc[:-1])
-    elsewhere = [place for place in _places().get(key, ()) if place != parent]
-    here = _keys_at(parent)
+    elsewhere = [place for place in places.get(key, ()) if place != parent]
+    here = _keys_at(parent, places)
     if elsewhere and nearest(key, here, ALIKE) is None:
         return f"{_move(elsewhere, parent)}: {key} belongs {_named(elsewhere)}"
     near = nearest(key, here)
     hint = f"did you mean {near}? " if near else ""
-    return f"unknown key; {hint}{_known_keys(loc)}"
+    return f"unknown key; {hint}{_known_keys(loc, places)}"
 
 
 def _named(places: list[KeyPath]) -> str:
@@ -119,10 +125,10 @@ def _move(places: list[KeyPath], parent: KeyPath) -> str:
 
 
 @cache
-def _places() -> dict[str, list[KeyPath]]:
+def _places(model: type[MappingFile]) -> Places:
     """Every key of the schema, with the keys that it may stand under."""
-    found: dict[str, list[KeyPath]] = {}
-    for parent, key in _walk(MappingFile, ()):
+    found: Places = {}
+    for parent, key in _walk(model, ()):
         found.setdefault(key, []).append(parent)
     return found
 
@@ -135,13 +141,13 @@ def _walk(model: type[BaseModel], parent: KeyPath) -> Iterator[tuple[KeyPath, st
             yield from _walk(inner, (*parent, key))
 
 
-def _keys_at(parent: KeyPath) -> list[str]:
-    return sorted(key for key, places in _places().items() if parent in places)
+def _keys_at(parent: KeyPath, places: Places) -> list[str]:
+    return sorted(key for key, found in places.items() if parent in found)
 
 
-def _known_keys(loc: KeyPath) -> str:
+def _known_keys(loc: KeyPath, places: Places) -> str:
     """The keys that the schema knows at the place of an unknown one."""
-    names = _keys_at(tuple(loc[:-1]))
+    names = _keys_at(tuple(loc[:-1]), places)
     return f"known here: {', '.join(names)}" if names else "remove it"
 
 

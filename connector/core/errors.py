@@ -100,7 +100,7 @@ class RefusedError(ConnectorError):
     Attributes:
         retry_after_s: seconds to wait before the same request may be tried again; None when it must not be.
         reread: the vendor says the state is another than we think; read it before anything is submitted again.
-        needs_event: the vendor wants an event to be named, or another one.
+        needs_grouping_key: the vendor wants a group (an event) to be named, or another one.
         status: the HTTP status, where there was one.
     """
 
@@ -110,14 +110,14 @@ class RefusedError(ConnectorError):
         *,
         retry_after_s: float | None = None,
         reread: bool = False,
-        needs_event: bool = False,
+        needs_grouping_key: bool = False,
         status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
         self.reread = reread
-        self.needs_event = needs_event
+        self.needs_grouping_key = needs_grouping_key
 
 
 class LostAnswerError(ConnectorError):
@@ -128,7 +128,7 @@ class NotThereError(ConnectorError):
     """The vendor does not know this id, or does not show it to this account."""
 
 
-class BooksError(ConnectorError):
+class AccountingError(ConnectorError):
     """Holds, charges and outcomes do not add up."""
 
 

@@ -59,7 +59,7 @@ class FrozenPlan(_Frozen):
         chosen: the records were chosen by a condition or ids, not by their flag.
         org: host of the CRM org whose records these are.
         accounts: by provider, the operator's name of the account that pays.
-        prices: by provider, credits per unlock of each channel.
+        prices: by provider, credits per purchase of each channel.
         ceiling: by provider, the most credits that all runs of the plan together may hold or spend.
     """
 
@@ -98,5 +98,5 @@ class FrozenPlan(_Frozen):
             return Defer(CHANGED)
         if isinstance(decision, Buy | ResolveIdentity | AttachToPending) and may_cost(decision):
             named = channel in record.buy and decision.position >= record.buy[channel]
-            return decision if named else Defer(NOT_PLANNED, tried=decision.tried)
+            return decision if named else Defer(NOT_PLANNED, failed_sources=decision.failed_sources)
         return decision

@@ -1,7 +1,7 @@
 """The mapping file's schema: which fields of an object mean what, and what may be bought and written.
 
 The models are strict: an unknown key or a wrong type is an error. What no single key can show (an impossible
-provider, a field written twice) is found by `check`, which returns its findings with the path of the key.
+provider, a field written twice) is found by `core/mapping_checks.py`.
 """
 
 import hashlib
@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import phonenumbers
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
 
 from connector.core.durations import parse_duration, write_duration
+from connector.core.identifiers import IdentifierKind, PersonKeys
 from connector.core.model import CONTACT_CHANNELS, Channel
-from connector.core.spelling import did_you_mean
 
 Duration = Annotated[
     timedelta,
@@ -33,6 +32,7 @@ PATTERN_WORDS: Mapping[str, str] = {
     _REGION: "must be two capital letters, such as US",
 }
 FieldName = Annotated[str, Field(pattern=_FIELD_NAME, max_length=80)]
+KeyPath = tuple[str | int, ...]
 Credits = Annotated[int, Field(ge=0)]
 
 
@@ -94,13 +94,31 @@ class FixedValue(Strict):
 
 
 class PersonFields(Strict):
-    """How the vendors know the person behind a record; at least one of personnel_id and linkedin_url."""
+    """How the vendors know the person behind a record; at least one identifier."""
 
-    personnel_id: FieldName | None = Field(default=None, description="Field with the Lensmor personnel id (digits).")
-    event_id: FieldName | FixedValue | None = Field(
-        default=None, description="Field with a Lensmor event of the person, or {value: ...} for all records."
-    )
-    linkedin_url: FieldName | None = Field(default=None, description="Field with the LinkedIn profile address.")
+    kinds: ClassVar[tuple[IdentifierKind, ...]] = ()
+
+    def mapped(self) -> Iterator[tuple[str, str | FixedValue]]:
+        """The keys that the mapping has, each with its field or fixed value."""
+        for kind in self.kinds:
+            for key in kind.keys:
+                found: str | FixedValue | None = getattr(self, key)
+                if found is not None:
+                    yield key, found
+
+    def mapped_kinds(self) -> Iterator[tuple[IdentifierKind, PersonKeys]]:
+        """The kinds of which the mapping has at least one key."""
+        given = dict(self.mapped())
+        for kind in self.kinds:
+            mine = {key: given[key] for key in kind.keys if key in given}
+            if mine:
+                fields = {key: name for key, name in mine.items() if isinstance(name, str)}
+                fixed = {key: one.value for key, one in mine.items() if isinstance(one, FixedValue)}
+                yield kind, PersonKeys(fields, fixed)
+
+    def fields(self) -> frozenset[str]:
+        """The CRM fields that are read."""
+        return frozenset(name for _, name in self.mapped() if isinstance(name, str))
 
 
 class WritePolicy(StrEnum):
@@ -198,14 +216,17 @@ class Stamp(Strict):
     enriched_at: FieldName | None = Field(default=None, description="Date and time of the last enrichment.")
     source: FieldName | None = Field(default=None, description="The provider that delivered, such as lensmor.")
     error: FieldName | None = Field(default=None, description="One readable reason, cut to the field's length.")
-    personnel_id: FieldName | None = Field(default=None, description="Receives a personnel id found by LinkedIn.")
 
     def fields(self) -> Iterator[tuple[str, str]]:
         """The stamps that are mapped, as (stamp, field)."""
-        for stamp in ("enriched_at", "source", "error", "personnel_id"):
+        for stamp in type(self).model_fields:
             name: str | None = getattr(self, stamp)
             if name is not None:
                 yield stamp, name
+
+    def identifiers(self) -> Iterator[tuple[str, str]]:
+        """The stamps that receive an identifier which a provider found, as (kind, field)."""
+        return ((stamp, name) for stamp, name in self.fields() if stamp not in Stamp.model_fields)
 
 
 class Limits(Strict):
@@ -238,6 +259,7 @@ class MappingFile(Strict):
     """One CRM object's mapping to persons, channels and fields."""
 
     model_config = ConfigDict(title="Enrichment mapping")
+    added_keys: ClassVar[frozenset[str]] = frozenset()  # of identifiers that only some installations know
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
     name: str = Field(pattern=_MAPPING_NAME, description="How commands and reports call this mapping.")
@@ -256,8 +278,11 @@ class MappingFile(Strict):
 
     def digest(self) -> str:
         """Changes when the mapping's meaning does, and not with its comments or a default that is written out."""
-        default = {"crm"} if self.crm == type(self).model_fields["crm"].default else None
-        return hashlib.sha256(self.model_dump_json(by_alias=True, exclude=default).encode()).hexdigest()[:16]
+        unused = {name: {key for key in self.added_keys if getattr(part, key, "") is None}
+                  for name, part in (("person", self.person), ("stamp", self.stamp))}  # fmt: skip
+        default = {"crm"} if self.crm == type(self).model_fields["crm"].default else set[str]()
+        text = self.model_dump_json(by_alias=True, exclude={**unused, **dict.fromkeys(default, True)})
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def trigger(self) -> tuple[str, str, str]:
@@ -266,35 +291,22 @@ class MappingFile(Strict):
 
     def read_fields(self) -> frozenset[str]:
         """Every field that must be readable."""
-        names = {self.select.flag_field, self.person.personnel_id, self.person.linkedin_url}
-        if isinstance(self.person.event_id, str):
-            names.add(self.person.event_id)
+        names: set[str | None] = {self.select.flag_field, *self.person.fields()}
         for _, channel in self.channels.items():
             names |= {channel.field, channel.empty_when, channel.status, channel.opt_out}
         return frozenset(name for name in names if name) | self.written_fields()
 
     def written_fields(self) -> frozenset[str]:
         """Every field that must be writable."""
-        return frozenset(name for name, _ in _writes(self))
+        return frozenset(name for name, _ in written_keys(self))
 
     def providers(self) -> frozenset[str]:
         """Every provider that some channel asks."""
         return frozenset(name for _, channel in self.channels.items() for name in channel.sources)
 
 
-KeyPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong at one key of a mapping file, and what to do."""
-
-    path: KeyPath
-    message: str
-
-
-def _writes(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
-    """Every field that the mapping writes, with the key that says so."""
+def written_keys(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
+    """Every field that a mapping writes, with the path of its key."""
     flag = mapping.select.flag
     yield mapping.select.flag_field, ("select", "flag") if isinstance(flag, str) else ("select", "flag", "field")
     for channel, found in mapping.channels.items():
@@ -305,95 +317,45 @@ def _writes(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
         yield name, ("stamp", stamp)
 
 
-def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> list[Finding]:
-    """What the schema alone cannot see.
+def mapping_model(kinds: tuple[IdentifierKind, ...], added: tuple[IdentifierKind, ...] = ()) -> type[MappingFile]:
+    """The mapping file's model, with a key for each identifier that an installed provider reads.
 
     Args:
-        mapping: a file that fits the schema.
-        offers: the channels that each known provider sells.
+        kinds: that every installation knows, in the order in which a mapping's problems are shown.
+        added: those of providers from other packages; a mapping that names none of them has the same digest everywhere.
     """
-    return [
-        *_check_person(mapping),
-        *_check_flag(mapping),
-        *_check_sources(mapping, offers),
-        *_check_region(mapping),
-        *_check_fields(mapping),
-        *_check_conditions(mapping),
-    ]
+    kinds = (*kinds, *added)
+    person: Any = {
+        key: (FieldName | FixedValue | None if kind.may_be_fixed else FieldName | None, Field(None, description=words))
+        for kind in kinds
+        for key, words in kind.keys.items()
+    }
+    stamps: Any = {
+        kind.name: (FieldName | None, Field(None, description=f"Receives a {kind.words} that a provider found."))
+        for kind in kinds
+        if kind.is_stamped
+    }
+    person_model = create_model("PersonFields", __base__=PersonFields, __doc__=PersonFields.__doc__, **person)
+    person_model.kinds = kinds
+    stamp_model = create_model("Stamp", __base__=Stamp, __doc__=Stamp.__doc__, **stamps)
+    old = MappingFile.model_fields
+    made: Any = {
+        "person": (person_model, Field(description=old["person"].description)),
+        "stamp": (stamp_model, Field(default_factory=stamp_model, description=old["stamp"].description)),
+    }
+    model = create_model("MappingFile", __base__=MappingFile, __doc__=MappingFile.__doc__, **made)
+    model.added_keys = frozenset(key for kind in added for key in (kind.name, *kind.keys))
+    return model
 
 
-def _check_person(mapping: MappingFile) -> Iterator[Finding]:
-    if not mapping.person.personnel_id and not mapping.person.linkedin_url:
-        yield Finding(("person",), "name at least one of personnel_id and linkedin_url, or nobody can be found")
-    if not any(True for _ in mapping.channels.items()):
-        yield Finding(("channels",), "name at least one channel: work_email, personal_email or phone")
+@dataclass(frozen=True)
+class Catalog:
+    """What mapping files may name: the installed providers and the identifiers that they use.
 
+    Attributes:
+        offers: the channels that each provider sells.
+        model: the mapping file's model with the identifiers' keys.
+    """
 
-def _check_flag(mapping: MappingFile) -> Iterator[Finding]:
-    flag = mapping.select.flag
-    if isinstance(flag, PicklistFlag) and flag.asks.strip().lower() == flag.done.strip().lower():
-        words = "asks and done are the same word, so that a finished record would be enriched again; use two words"
-        yield Finding(("select", "flag", "done"), words)
-
-
-def _check_sources(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> Iterator[Finding]:
-    for channel, found in mapping.channels.items():
-        able = sorted(name for name, channels in offers.items() if channel in channels)
-        for index, name in enumerate(found.sources):
-            path: KeyPath = ("channels", channel.value, "from", index)
-            if name not in offers:
-                yield Finding(path, f"there is no provider {name!r}; {_hint(name, able)}use {', '.join(able)}")
-            elif channel not in offers[name]:
-                yield Finding(path, f"{name} does not sell {channel}; use {', '.join(able)}")
-            elif name in found.sources[:index]:
-                yield Finding(path, f"{name} is named twice; name each provider once")
-    for key in ("max_credits", "max_credits_per_day"):
-        for name in getattr(mapping.limits, key):
-            if name not in offers:
-                known = sorted(offers)
-                words = f"there is no provider {name!r}; {_hint(name, known)}use {', '.join(known)}"
-                yield Finding(("limits", key, name), words)
-
-
-def _hint(name: str, known: list[str]) -> str:
-    found = did_you_mean(name, known)
-    return f"{found} " if found else ""
-
-
-def _check_region(mapping: MappingFile) -> Iterator[Finding]:
-    region = mapping.channels.phone.default_region if mapping.channels.phone else None
-    if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
-        yield Finding(
-            ("channels", "phone", "default_region"),
-            f"{region} is no country that phone numbers are known for; use its ISO code, such as US or GB",
-        )
-
-
-def _check_fields(mapping: MappingFile) -> Iterator[Finding]:
-    seen: dict[str, KeyPath] = {}
-    for name, path in _writes(mapping):
-        first = seen.setdefault(name.lower(), path)
-        if first != path:
-            yield Finding(path, f"{name} is already written by {'.'.join(map(str, first))}; map each field once")
-    person = mapping.person
-    for key in ("personnel_id", "event_id", "linkedin_url"):
-        read: Any = getattr(person, key)
-        if not isinstance(read, str):
-            continue
-        by = seen.get(read.lower())
-        if by and not (by == ("stamp", "personnel_id") and key == "personnel_id"):
-            yield Finding(("person", key), f"{read} identifies the person and is written by {'.'.join(map(str, by))}")
-
-
-def _check_conditions(mapping: MappingFile) -> Iterator[Finding]:
-    """A condition that the connector itself makes true would undo the rule it stands for."""
-    written = {name.lower(): path for name, path in _writes(mapping)}
-    for channel, found in mapping.channels.items():
-        for key in ("empty_when", "opt_out"):
-            name: str | None = getattr(found, key)
-            by = written.get(name.lower()) if name else None
-            if by is not None:
-                yield Finding(
-                    ("channels", channel.value, key),
-                    f"{name} is written by {'.'.join(map(str, by))}; name a field that only others write",
-                )
+    offers: Mapping[str, frozenset[Channel]]
+    model: type[MappingFile]

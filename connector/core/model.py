@@ -1,4 +1,4 @@
-"""The values every stage speaks of: channels, persons, records, unlocks, results and outcomes.
+"""The values every stage speaks of: channels, persons, records, purchases, results and outcomes.
 
 All are immutable. Times are aware and UTC; credits are integers; identifiers are strings exactly as their owner
 wrote them.
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from connector.core.states import PurchaseState
 
 FieldValue = str | bool | int | float | None
 
@@ -41,7 +43,9 @@ class Outcome(StrEnum):
     ALREADY_FILLED = "already_filled"  # of a channel only: the field had a value; such a record is skipped
 
 
+# The one definition of open: the flag stays, and a later run goes on. Every other outcome is final.
 OPEN_OUTCOMES = frozenset({Outcome.UNKNOWN, Outcome.PARKED, Outcome.DEFERRED, Outcome.WAITING})
+FINAL_OUTCOMES = frozenset(Outcome) - OPEN_OUTCOMES
 RECORD_OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.ALREADY_FILLED)
 
 
@@ -52,18 +56,8 @@ def outcome_of_record(outcomes: list[Outcome]) -> Outcome:
     return Outcome.SKIPPED if found is Outcome.ALREADY_FILLED else found
 
 
-class UnlockState(StrEnum):
-    """Where an unlock stands; `core/task.py` holds the allowed moves."""
-
-    PLANNED = "planned"
-    SUBMITTING = "submitting"
-    SUBMITTED = "submitted"
-    UNKNOWN = "unknown"
-    FINAL = "final"
-
-
 class Result(StrEnum):
-    """What a final unlock brought."""
+    """What a final purchase brought."""
 
     DELIVERED = "delivered"
     NOT_FOUND = "not_found"
@@ -71,24 +65,26 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Identifier:
+    """By what a provider knows a person: the kind (`core/identifiers.py`) and the normalised value."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a record stands for, as its identifier fields say.
+    """Whom a record stands for, as its fields say.
 
     Attributes:
-        personnel_id: the provider's own id of the person, decimal digits.
-        event_id: an event the person belongs to; groups purchases.
-        linkedin: the normalised LinkedIn name (what stands behind `/in/`).
-        problems: why an identifier that was present cannot be used, in plain words.
-        bad_personnel_id: the field of the id holds something that is no id.
-        bad_linkedin: the field of the address holds something that is no person's address.
+        identifiers: by kind.
+        grouping_keys: by kind, what groups the person's purchases, such as an event.
+        problems: by kind, why what is present cannot be used, in plain words.
     """
 
-    personnel_id: str | None = None
-    event_id: str | None = None
-    linkedin: str | None = None
-    problems: tuple[str, ...] = ()
-    bad_personnel_id: bool = field(default=False, compare=False)
-    bad_linkedin: bool = field(default=False, compare=False)
+    identifiers: Mapping[str, str] = field(default_factory=dict)
+    grouping_keys: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +116,17 @@ class CrmRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class UnlockKey:
+class PurchaseKey:
     """The identity under which a purchase is unique, but for its generation."""
 
     provider: str
     account: str
     channel: Channel
-    person: str
+    person: Identifier
 
 
 @dataclass(frozen=True, slots=True)
-class Unlock:
+class Purchase:
     """What the ledger knows of one purchase, for planning.
 
     Attributes:
@@ -145,9 +141,9 @@ class Unlock:
     """
 
     id: int
-    key: UnlockKey
+    key: PurchaseKey
     generation: int
-    state: UnlockState
+    state: PurchaseState
     result: Result | None = None
     final_at: datetime | None = None
     not_before: datetime | None = None
@@ -158,15 +154,17 @@ class Unlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """A remembered answer to "who is behind this LinkedIn name": the id and events, or nobody.
+class IdentityMatch:
+    """A provider's answer to "who has this identifier?": its own identifier of the person, or nobody.
 
     Attributes:
+        identifier: by which the provider sells; None for nobody.
+        grouping_keys: of the person, the likeliest first.
         at: when it was given; None for one that is just being given.
     """
 
-    personnel_id: str | None
-    events: tuple[str, ...] = ()
+    identifier: Identifier | None
+    grouping_keys: tuple[str, ...] = ()
     at: datetime | None = None
 
 
@@ -191,10 +189,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What one unlock of each channel costs at one provider, in that provider's credits."""
+    """What one purchase of each channel costs at one provider, in that provider's credits."""
 
     by_channel: Mapping[Channel, int] = field(default_factory=dict)
 
     def of(self, channel: Channel) -> int:
-        """Credits for one unlock of the channel."""
+        """Credits for one purchase of the channel."""
         return self.by_channel[channel]

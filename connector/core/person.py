@@ -1,24 +1,11 @@
-"""From a record to the person it stands for, and from a person to the key under which a source knows them."""
+"""From a record to the person it stands for, and from a person to the identifier by which a source knows them."""
 
-import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from connector.core import linkedin
-from connector.core.digits import NotDigits, digits_of, is_filler
-from connector.core.invisible import has_control, trimmed, visible
-from connector.core.mapping import FixedValue, PersonFields
-from connector.core.model import Channel, CrmRecord, FieldValue, Lookup, Person, Prices
-
-_EVENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_NO_EVENT = frozenset({"na", "none", "null", "unknown", "undefined"})  # typed where there is no event
-
-
-class IdentifiedBy(StrEnum):
-    """What a source wants to know of a person before it sells."""
-
-    PERSONNEL_ID = "personnel_id"
-    LINKEDIN = "linkedin"
+from connector.core.identifiers import IdentifierKind, Unusable
+from connector.core.mapping import PersonFields
+from connector.core.model import Channel, CrmRecord, Identifier, IdentityMatch, Person, Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,43 +14,65 @@ class Source:
 
     Attributes:
         name: as mappings call it.
-        account: the operator's name for the account; part of every unlock's identity.
-        prices: credits per unlock.
-        identified_by: the identifier it needs.
-        looks_up_linkedin: whether it can find its own id by LinkedIn name, for nothing.
+        account: the operator's name for the account; part of every purchase's identity.
+        prices: credits per purchase.
+        accepts: the kinds of identifiers by which it sells, the preferred one first.
+        resolves: the kinds from which it can find its own, at no cost.
+        groups_by: the kind that its purchases are grouped by, if any.
     """
 
     name: str
     account: str
     prices: Prices
-    identified_by: IdentifiedBy
-    looks_up_linkedin: bool = False
+    accepts: tuple[IdentifierKind, ...]
+    resolves: tuple[IdentifierKind, ...] = ()
+    groups_by: IdentifierKind | None = None
 
     def sells(self, channel: Channel) -> bool:
         """Whether the channel is on its price list."""
         return channel in self.prices.by_channel
 
+    def can_know(self, person: Person) -> bool:
+        """Whether the person has any identifier that it can use."""
+        return any(kind.name in person.identifiers for kind in (*self.accepts, *self.resolves))
+
+    def grouping_key(self, person: Person) -> str | None:
+        """What groups the person's purchases, as the record says."""
+        return None if self.groups_by is None else person.grouping_keys.get(self.groups_by.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """The source's key of the person, and the event to name when buying."""
+    """The source knows the person.
 
-    key: str
-    event_id: str | None = None
+    Attributes:
+        person: the preferred identifier: under it the person is bought.
+        grouping_key: to name when buying.
+        others: further identifiers under which the person may have been bought already.
+    """
+
+    person: Identifier
+    grouping_key: str | None = None
+    others: tuple[Identifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NeedsLookup:
-    """The source must first be asked who is behind this LinkedIn name."""
+class Unresolved:
+    """The source must first be asked who has this identifier."""
 
-    linkedin: str
+    identifier: Identifier
 
 
 @dataclass(frozen=True, slots=True)
 class NobodyThere:
-    """The source was asked and knows nobody of this LinkedIn name."""
+    """The source was asked and knows nobody with this identifier.
 
-    linkedin: str
+    Attributes:
+        words: how people call its kind.
+    """
+
+    identifier: Identifier
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,96 +82,75 @@ class Unidentified:
     reason: str
 
 
-Identity = Identified | NeedsLookup | NobodyThere | Unidentified
+Identity = Identified | Unresolved | NobodyThere | Unidentified
+MatchOf = Callable[[str, Identifier], IdentityMatch | None]  # the remembered answer of a provider, by its name
 
 
 def person_of(record: CrmRecord, fields: PersonFields) -> Person:
     """Read the identifiers of a record; `problems` gives the reason for each that cannot be used."""
-    problems: list[str] = []
-    bad_id = bad_link = False
-    personnel_id: str | None = None
-    if record.text(fields.personnel_id):
-        found = _personnel_id(record.values.get(str(fields.personnel_id)))
-        if isinstance(found, NotDigits):
-            problems.append(f"{fields.personnel_id} is not a personnel id: {found.reason}")
-            bad_id = True
-        else:
-            personnel_id = found
-    name: str | None = None
-    address = record.text(fields.linkedin_url)
-    if address:
-        named = linkedin.normalise(address)
-        if isinstance(named, linkedin.NotAPerson):
-            problems.append(f"{fields.linkedin_url}: {named.reason}")
-            bad_link = True
-        else:
-            name = named
-    return Person(personnel_id, _event_of(record, fields), name, tuple(problems), bad_id, bad_link)
+    identifiers: dict[str, str] = {}
+    grouping_keys: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for kind, keys in fields.mapped_kinds():
+        found = kind.read(record, keys)
+        if isinstance(found, Unusable):
+            problems[kind.name] = found.reason
+        elif found is not None:
+            (grouping_keys if kind.groups else identifiers)[kind.name] = found
+    return Person(identifiers, grouping_keys, problems)
 
 
-def _personnel_id(value: FieldValue) -> str | NotDigits:
-    found = digits_of(value)
-    if isinstance(found, str) and is_filler(found):
-        return NotDigits("its digits are a placeholder")
-    return found
-
-
-def _event_of(record: CrmRecord, fields: PersonFields) -> str | None:
-    """The event, if the field holds one; without it the person is bought without naming an event."""
-    event = fields.event_id
-    text = trimmed(event.value if isinstance(event, FixedValue) else record.text(event))
-    if has_control(text):
-        return None
-    text = visible(text).removeprefix("'").strip()
-    found = digits_of(text)
-    if isinstance(found, str):
-        return found
-    is_id = _EVENT.fullmatch(text) is not None and text.strip("0-_") != "" and text.lower() not in _NO_EVENT
-    return text if is_id else None
-
-
-def names_same(before: Person, resolved_id: str | None, now: Person) -> bool:
+def names_same(before: Person, resolved: Mapping[str, str], now: Person) -> bool:
     """Whether a record still names whom it named; an identifier that was added, or found by us, is no other person.
 
     One that was emptied says nothing. One that was replaced by something unusable (a company's page) says that the
-    record is no longer about that person, unless the other identifier still names them.
+    record is no longer about that person, unless another identifier still names them.
 
     Args:
         before: as the record was taken up.
-        resolved_id: a personnel id that was found by LinkedIn since.
+        resolved: identifiers that a provider found since, by kind.
         now: as the record is.
     """
-    ids = {before.personnel_id, resolved_id} - {None}
-    same_link = now.linkedin is not None and now.linkedin == before.linkedin
-    same_id = now.personnel_id is not None and now.personnel_id in ids
-    no_id = now.personnel_id is None and (not now.bad_personnel_id or before.personnel_id is None or same_link)
-    no_link = now.linkedin is None and (not now.bad_linkedin or before.linkedin is None or same_id)
-    id_fits = no_id or same_id or (not ids and same_link)
-    link_fits = no_link or same_link or (before.linkedin is None and same_id)
-    return id_fits and link_fits
+    kinds = {*before.identifiers, *resolved, *now.identifiers, *now.problems}
+    known = {kind: {before.identifiers.get(kind), resolved.get(kind)} - {None} for kind in kinds}
+    same = {kind for kind in kinds if now.identifiers.get(kind) in known[kind]}
+
+    def fits(kind: str) -> bool:
+        other_is_same = bool(same - {kind})
+        if kind in now.identifiers:
+            return kind in same or (not known[kind] and other_is_same)
+        return kind not in now.problems or kind not in before.identifiers or other_is_same
+
+    return all(fits(kind) for kind in kinds)
 
 
-def identify(person: Person, source: Source, lookup: Lookup | None) -> Identity:
+def identify(person: Person, source: Source, match_of: MatchOf) -> Identity:
     """How the source knows the person.
 
     Args:
         person: what the record says.
         source: the provider that would be asked.
-        lookup: its remembered answer for the person's LinkedIn name, if it was ever asked.
+        match_of: the provider's remembered answers.
     """
-    if source.identified_by is IdentifiedBy.LINKEDIN:
-        return Identified(person.linkedin) if person.linkedin else _no_identifier(person, "LinkedIn address")
-    if person.personnel_id:
-        return Identified(person.personnel_id, person.event_id)
-    if not person.linkedin or not source.looks_up_linkedin:
-        return _no_identifier(person, "personnel id or LinkedIn address")
-    if lookup is None:
-        return NeedsLookup(person.linkedin)
-    if lookup.personnel_id is None:
-        return NobodyThere(person.linkedin)
-    event = person.event_id or (lookup.events[0] if lookup.events else None)
-    return Identified(lookup.personnel_id, event)
-
-
-def _no_identifier(person: Person, needed: str) -> Unidentified:
-    return Unidentified("; ".join(person.problems) or f"the record has no {needed}")
+    grouping_key = source.grouping_key(person)
+    given = tuple(
+        Identifier(kind.name, person.identifiers[kind.name])
+        for kind in source.accepts
+        if kind.name in person.identifiers
+    )
+    if given:
+        return Identified(given[0], grouping_key, given[1:])
+    for kind in source.resolves:
+        value = person.identifiers.get(kind.name)
+        if value is None:
+            continue
+        identifier = Identifier(kind.name, value)
+        match = match_of(source.name, identifier)
+        if match is None:
+            return Unresolved(identifier)
+        if match.identifier is None:
+            return NobodyThere(identifier, kind.words)
+        first = match.grouping_keys[0] if match.grouping_keys else None
+        return Identified(match.identifier, grouping_key or first)
+    needed = " or ".join(kind.words for kind in (*source.accepts, *source.resolves))
+    return Unidentified("; ".join(person.problems.values()) or f"the record has no {needed}")

@@ -16,14 +16,15 @@ from connector.core.model import (
     Channel,
     CrmRecord,
     FieldValue,
-    Lookup,
+    Identifier,
+    IdentityMatch,
     Person,
+    Purchase,
+    PurchaseKey,
     Result,
-    Unlock,
-    UnlockKey,
-    UnlockState,
 )
-from connector.core.person import Identified, NeedsLookup, NobodyThere, Source, Unidentified, identify
+from connector.core.person import Identified, MatchOf, NobodyThere, Source, Unidentified, Unresolved, identify
+from connector.core.states import PurchaseState
 from connector.core.values import stored_form
 
 LEAST_MEMORY = timedelta(hours=1)  # what a vendor has just said is not asked again in the same breath
@@ -40,42 +41,42 @@ class FailedSource:
 
 @dataclass(frozen=True, slots=True)
 class Buy:
-    """A new unlock; `generation` above 1 repeats one that is final and old enough."""
+    """A new purchase; `generation` above 1 repeats one that is final and old enough."""
 
-    key: UnlockKey
+    key: PurchaseKey
     generation: int
-    event_id: str | None
+    grouping_key: str | None
     price_credits: int
     position: int
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AttachToPending:
     """A purchase of this person is already planned or under way: use its result."""
 
-    unlock: Unlock
+    purchase: Purchase
     position: int
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
     """This person's value was bought earlier: use it at no cost."""
 
-    unlock: Unlock
+    purchase: Purchase
     position: int
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveIdentity:
-    """The provider must resolve the LinkedIn name to its own identifier before a purchase is decided."""
+    """The provider must find its own identifier of the person before a purchase is decided."""
 
     source: str
-    linkedin: str
+    identifier: Identifier
     position: int
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Skip:
 
     reason: str
     keep_status: bool = False
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
     already_filled: bool = False
     systematic: bool = False
 
@@ -103,7 +104,7 @@ class Defer:
 
     reason: str
     attention: str | None = None
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class SourcesExhausted:
 
     result: Result
     reason: str
-    tried: tuple[FailedSource, ...] = ()
+    failed_sources: tuple[FailedSource, ...] = ()
 
 
 Decision = Buy | AttachToPending | Reuse | ResolveIdentity | Skip | Defer | SourcesExhausted
@@ -123,17 +124,17 @@ class PlanningSnapshot:
     """The ledger's facts about a page of records, read before planning.
 
     Attributes:
-        unlocks: the newest generation under each key.
-        lookups: remembered answers by (provider, LinkedIn name).
-        served: (record id, unlock id) of records that already had this unlock's value.
+        purchases: the newest generation under each key.
+        matches: remembered answers by (provider, identifier).
+        served: (record id, purchase id) of records that already had this purchase's value.
         in_progress: ids of records whose status word "in progress" this ledger wrote.
         baselines: by record id and channel, the keyed hash of the field when a purchase was first intended, while the
             record is open.
-        unusable: by (record id, unlock id), why the CRM can never take that value for that record.
+        unusable: by (record id, purchase id), why the CRM can never take that value for that record.
     """
 
-    unlocks: Mapping[UnlockKey, Unlock] = field(default_factory=dict)
-    lookups: Mapping[tuple[str, str], Lookup] = field(default_factory=dict)
+    purchases: Mapping[PurchaseKey, Purchase] = field(default_factory=dict)
+    matches: Mapping[tuple[str, Identifier], IdentityMatch] = field(default_factory=dict)
     served: AbstractSet[tuple[str, int]] = frozenset()
     in_progress: AbstractSet[str] = frozenset()
     baselines: Mapping[tuple[str, Channel], str] = field(default_factory=dict)
@@ -173,14 +174,14 @@ class Planner:
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled", already_filled=True)
         decision = self.next_source(person, channel, rules, snapshot, record_id=record.id)
-        if isinstance(decision, Reuse) and self._holds(record, rules, decision.unlock):
+        if isinstance(decision, Reuse) and self._holds(record, rules, decision.purchase):
             return Skip(f"{rules.field} holds what was bought for it already", keep_status=True)
         return (self._objection(record, channel, rules, snapshot) if may_cost(decision) else None) or decision
 
-    def _holds(self, record: CrmRecord, rules: ChannelMapping, unlock: Unlock) -> bool:
+    def _holds(self, record: CrmRecord, rules: ChannelMapping, purchase: Purchase) -> bool:
         """Whether the field, though it counts as empty, has the very value that would be taken."""
         value = stored_form(record.values.get(rules.field), is_email=rules.is_email)
-        return unlock.value_hash is not None and value is not None and self.unchanged(unlock.value_hash, value)
+        return purchase.value_hash is not None and value is not None and self.unchanged(purchase.value_hash, value)
 
     def _objection(
         self, record: CrmRecord, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
@@ -202,34 +203,34 @@ class Planner:
         channel: Channel,
         rules: ChannelMapping,
         snapshot: PlanningSnapshot,
-        tried: tuple[FailedSource, ...] = (),
+        failed_sources: tuple[FailedSource, ...] = (),
         record_id: str = "",
     ) -> Decision:
         """The first source that was not tried and can still bring a value that this record's CRM can take."""
         unidentified: list[str] = []
-        asked = {t.source for t in tried}
+        asked = {t.source for t in failed_sources}
         for position, name in enumerate(rules.sources):
             if name in asked:
                 continue
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(snapshot, name, person))
+            identity = identify(person, source, self._match_of(snapshot))
             if isinstance(identity, Unidentified):
                 unidentified.append(identity.reason)
             elif isinstance(identity, NobodyThere):
-                tried = (
-                    *tried,
-                    FailedSource(name, Result.NOT_FOUND, f"{name} knows nobody with this LinkedIn address"),
+                failed_sources = (
+                    *failed_sources,
+                    FailedSource(name, Result.NOT_FOUND, f"{name} knows nobody with this {identity.words}"),
                 )
-            elif isinstance(identity, NeedsLookup):
-                return ResolveIdentity(name, identity.linkedin, position, tried)
+            elif isinstance(identity, Unresolved):
+                return ResolveIdentity(name, identity.identifier, position, failed_sources)
             else:
-                found = self._at_source(source, identity, channel, position, snapshot, tried, record_id)
+                found = self._at_source(source, identity, channel, position, snapshot, failed_sources, record_id)
                 if isinstance(found, Buy):
                     return self._for_nothing(person, channel, rules, snapshot, found, record_id) or found
                 if not isinstance(found, FailedSource):
                     return found
-                tried = (*tried, found)
-        return _end_of_line(tried, unidentified)
+                failed_sources = (*failed_sources, found)
+        return _end_of_line(failed_sources, unidentified)
 
     def _for_nothing(
         self,
@@ -243,9 +244,11 @@ class Planner:
         """A fresh value of a later source, bought already: nothing is paid while there is one."""
         for position, name in enumerate(rules.sources[instead_of.position + 1 :], instead_of.position + 1):
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(snapshot, name, person))
+            identity = identify(person, source, self._match_of(snapshot))
             if isinstance(identity, Identified):
-                found = self._at_source(source, identity, channel, position, snapshot, instead_of.tried, record_id)
+                found = self._at_source(
+                    source, identity, channel, position, snapshot, instead_of.failed_sources, record_id
+                )
                 if isinstance(found, Reuse):
                     return found
         return None
@@ -257,59 +260,74 @@ class Planner:
         channel: Channel,
         position: int,
         snapshot: PlanningSnapshot,
-        tried: tuple[FailedSource, ...],
+        failed_sources: tuple[FailedSource, ...],
         record_id: str,
     ) -> Decision | FailedSource:
-        key = UnlockKey(source.name, source.account, channel, identity.key)
-        unlock = snapshot.unlocks.get(key)
+        key, purchase = _bought(source, channel, identity, snapshot)
         price = source.prices.of(channel)
-        if unlock is None:
-            return Buy(key, 1, identity.event_id, price, position, tried)
-        if unlock.state is not UnlockState.FINAL:
-            return AttachToPending(unlock, position, tried)
-        if unlock.result is Result.DELIVERED:
-            if self._fresh(unlock):
-                why_not = snapshot.unusable.get((record_id, unlock.id))
-                taken = Reuse(unlock, position, tried)
+        if purchase is None:
+            return Buy(key, 1, identity.grouping_key, price, position, failed_sources)
+        if purchase.state is not PurchaseState.FINAL:
+            return AttachToPending(purchase, position, failed_sources)
+        if purchase.result is Result.DELIVERED:
+            if self._fresh(purchase):
+                why_not = snapshot.unusable.get((record_id, purchase.id))
+                taken = Reuse(purchase, position, failed_sources)
                 return taken if why_not is None else FailedSource(source.name, Result.NOT_FOUND, why_not)
-        elif unlock.result is Result.FAILED and not unlock.repeat_allowed:
-            return FailedSource(source.name, Result.FAILED, unlock.reason or f"{source.name} failed")
-        elif unlock.result is Result.NOT_FOUND and self._too_soon(unlock):
+        elif purchase.result is Result.FAILED and not purchase.repeat_allowed:
+            return FailedSource(source.name, Result.FAILED, purchase.reason or f"{source.name} failed")
+        elif purchase.result is Result.NOT_FOUND and self._too_soon(purchase):
             return FailedSource(
-                source.name, Result.NOT_FOUND, f"{source.name} did not find it on {unlock.final_at:%Y-%m-%d}"
+                source.name, Result.NOT_FOUND, f"{source.name} did not find it on {purchase.final_at:%Y-%m-%d}"
             )
-        return Buy(key, unlock.generation + 1, identity.event_id, price, position, tried)
+        return Buy(key, purchase.generation + 1, identity.grouping_key, price, position, failed_sources)
 
-    def _lookup(self, snapshot: PlanningSnapshot, source: str, person: Person) -> Lookup | None:
-        """The remembered answer; "nobody" is forgotten as soon as a person not found may be asked for again."""
-        found = snapshot.lookups.get((source, person.linkedin or ""))
-        if found is None or found.personnel_id is not None or found.at is None:
-            return found
-        return found if self.now < found.at + max(self.mapping.limits.retry_not_found_after, LEAST_MEMORY) else None
+    def _match_of(self, snapshot: PlanningSnapshot) -> MatchOf:
+        """The remembered answers; "nobody" is forgotten as soon as a person not found may be asked for again."""
 
-    def _fresh(self, unlock: Unlock) -> bool:
-        return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.refresh_after
+        def match_of(source: str, identifier: Identifier) -> IdentityMatch | None:
+            found = snapshot.matches.get((source, identifier))
+            if found is None or found.identifier is not None or found.at is None:
+                return found
+            kept = max(self.mapping.limits.retry_not_found_after, LEAST_MEMORY)
+            return found if self.now < found.at + kept else None
 
-    def _too_soon(self, unlock: Unlock) -> bool:
-        return unlock.final_at is not None and self.now < unlock.final_at + self.mapping.limits.retry_not_found_after
+        return match_of
+
+    def _fresh(self, purchase: Purchase) -> bool:
+        return purchase.final_at is not None and self.now < purchase.final_at + self.mapping.limits.refresh_after
+
+    def _too_soon(self, purchase: Purchase) -> bool:
+        return (
+            purchase.final_at is not None and self.now < purchase.final_at + self.mapping.limits.retry_not_found_after
+        )
 
     def _served_recently(
         self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> bool:
         for name in rules.sources:
             source = self.sources[name]
-            identity = identify(person, source, self._lookup(snapshot, name, person))
+            identity = identify(person, source, self._match_of(snapshot))
             if not isinstance(identity, Identified):
                 continue
-            unlock = snapshot.unlocks.get(UnlockKey(name, source.account, channel, identity.key))
-            if unlock and unlock.result is Result.DELIVERED and self._fresh(unlock):
-                return (record.id, unlock.id) in snapshot.served
+            _, purchase = _bought(source, channel, identity, snapshot)
+            if purchase and purchase.result is Result.DELIVERED and self._fresh(purchase):
+                return (record.id, purchase.id) in snapshot.served
         return False
 
     def _another_ledger_owns(self, record: CrmRecord, rules: ChannelMapping, snapshot: PlanningSnapshot) -> bool:
         word = self.mapping.statuses.in_progress
         unknown = record.text(rules.status) == word and record.id not in snapshot.in_progress
         return unknown and not self.is_older_copy
+
+
+def _bought(
+    source: Source, channel: Channel, identity: Identified, snapshot: PlanningSnapshot
+) -> tuple[PurchaseKey, Purchase | None]:
+    """The purchase of the person, under any identifier; else the key under which the person would be bought."""
+    keys = [PurchaseKey(source.name, source.account, channel, one) for one in (identity.person, *identity.others)]
+    found = next((key for key in keys if key in snapshot.purchases), keys[0])
+    return found, snapshot.purchases.get(found)
 
 
 def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
@@ -320,7 +338,7 @@ def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
 def may_cost(decision: Decision) -> bool:
     """Whether credits may be spent because of a decision; attaching to a planned purchase has it bought."""
     if isinstance(decision, AttachToPending):
-        return decision.unlock.state is UnlockState.PLANNED
+        return decision.purchase.state is PurchaseState.PLANNED
     return isinstance(decision, Buy | ResolveIdentity)
 
 
@@ -332,10 +350,12 @@ def still_ours_to_write(
     return not record.text(rules.field) or unchanged(baseline, value)
 
 
-def _end_of_line(tried: tuple[FailedSource, ...], unidentified: list[str]) -> Decision:
-    if not tried:
-        return Skip(unidentified[0], tried=tried, systematic=True)  # the first source wants the most usual identifier
-    reason = "; ".join(dict.fromkeys(t.reason for t in tried))
-    if all(t.result is Result.NOT_FOUND for t in tried):
-        return SourcesExhausted(Result.NOT_FOUND, reason, tried)
-    return SourcesExhausted(Result.FAILED, reason, tried)
+def _end_of_line(failed_sources: tuple[FailedSource, ...], unidentified: list[str]) -> Decision:
+    if not failed_sources:
+        return Skip(
+            unidentified[0], failed_sources=failed_sources, systematic=True
+        )  # the first source wants the most usual identifier
+    reason = "; ".join(dict.fromkeys(t.reason for t in failed_sources))
+    if all(t.result is Result.NOT_FOUND for t in failed_sources):
+        return SourcesExhausted(Result.NOT_FOUND, reason, failed_sources)
+    return SourcesExhausted(Result.FAILED, reason, failed_sources)

@@ -1,6 +1,6 @@
 """What a read of the provider's own record of a person means for a purchase without a result.
 
-Three kinds of unlock are read: one whose answer was lost (`unknown`), one that was taken but has no line in a task
+Three kinds of purchase are read: one whose answer was lost (`unknown`), one that was taken but has no line in a task
 (`submitted`), and one that was refused in a way that calls for a look before it is sent again (`planned`). The tables
 follow the resolution of unknown outcomes in docs/vendors.md.
 """
@@ -8,7 +8,8 @@ follow the resolution of unknown outcomes in docs/vendors.md.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from connector.core.model import Result, UnlockState
+from connector.core.model import Result
+from connector.core.states import PurchaseState
 
 # Seconds before each read of a person whose purchase left no trace yet: one minute, then five, then fifteen.
 TRACE_SCHEDULE_S = (60.0, 300.0, 900.0)
@@ -61,7 +62,7 @@ class ReadAgain:
 
 @dataclass(frozen=True, slots=True)
 class MaySubmit:
-    """The vendor shows that nothing was bought: a planned unlock may be sent."""
+    """The vendor shows that nothing was bought: a planned purchase may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +79,33 @@ Verdict = Final | ReadAgain | MaySubmit | MayRepeat | AskOperator
 
 
 def judge(
-    state: UnlockState, view: ProviderState, checks: int, resubmitted: int, *, charges_failures: bool, sent: bool = True
+    state: PurchaseState,
+    view: ProviderState,
+    checks: int,
+    resubmitted: int,
+    *,
+    charges_failures: bool,
+    sent: bool = True,
 ) -> Verdict:
     """Decide by the vendor's record.
 
     Args:
-        state: of the unlock.
+        state: of the purchase.
         view: of the vendor.
         checks: fruitless reads before this one.
         resubmitted: how often it was sent again.
         charges_failures: whether a failed item must be presumed charged.
         sent: whether a request for it has left; else the vendor showed work that others have begun.
     """
-    # A planned unlock that was sent before: what the vendor shows is that lost request's work.
-    bought = (sent and state is not UnlockState.PLANNED) or resubmitted > 0
+    # A planned purchase that was sent before: what the vendor shows is that lost request's work.
+    bought = (sent and state is not PurchaseState.PLANNED) or resubmitted > 0
     match view:
         case ProviderState.DELIVERED:
             return Final(Result.DELIVERED, "", charged=bought)
         case ProviderState.NO_VALUE:
             return Final(Result.NOT_FOUND, "the vendor unlocked the person and shows no value", charged=bought)
         case ProviderState.FAILED:
-            return Final(Result.FAILED, "the vendor says that the unlock failed", charged=bought and charges_failures)
+            return Final(Result.FAILED, "the vendor says that the purchase failed", charged=bought and charges_failures)
         case ProviderState.RUNNING:
             return ReadAgain(None, running=True)
         case ProviderState.UNREADABLE:
@@ -107,12 +114,12 @@ def judge(
             return _no_trace(state, checks, resubmitted, sent=sent)
 
 
-def _no_trace(state: UnlockState, checks: int, resubmitted: int, *, sent: bool) -> Verdict:
-    if state is UnlockState.PLANNED:
+def _no_trace(state: PurchaseState, checks: int, resubmitted: int, *, sent: bool) -> Verdict:
+    if state is PurchaseState.PLANNED:
         return MaySubmit()
     if checks + 1 < len(TRACE_SCHEDULE_S):
         return ReadAgain(TRACE_SCHEDULE_S[checks + 1])
-    if state is UnlockState.UNKNOWN:
+    if state is PurchaseState.UNKNOWN:
         return MayRepeat() if resubmitted < RESUBMISSIONS else AskOperator()
     if not sent:  # an answer that could not be read, or a purchase of others that came to nothing
         return MaySubmit()

@@ -17,7 +17,7 @@ class EntryKind(StrEnum):
 
 
 class Hold(StrEnum):
-    """An unlock's share of an attempt's hold.
+    """A purchase's share of an attempt's hold.
 
     Presumed means: charged, until evidence says otherwise, for its answer was lost too long ago.
     """
@@ -72,7 +72,7 @@ class Cap:
 
     def refusal(self, provider: str, price: int) -> str:
         """Why nothing more can be bought."""
-        return f"{self.name} for {provider}: {self.left} of {self.limit} credits left, one unlock costs {price}"
+        return f"{self.name} for {provider}: {self.left} of {self.limit} credits left, one purchase costs {price}"
 
 
 def tightest(caps: list[Cap]) -> Cap | None:

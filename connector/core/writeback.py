@@ -8,9 +8,18 @@ sent, and stamps alone are no reason to send.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
-from connector.core.model import Channel, CrmRecord, FieldChange, FieldValue, Outcome, outcome_of_record
+from connector.core.model import (
+    OPEN_OUTCOMES,
+    Channel,
+    CrmRecord,
+    FieldChange,
+    FieldValue,
+    Outcome,
+    outcome_of_record,
+)
 from connector.core.plan import counts_as_empty, still_ours_to_write
 from connector.core.values import crm_time, outgoing, same
 
@@ -80,7 +89,7 @@ class WriteRules:
         self,
         record: CrmRecord,
         results: list[ChannelResult],
-        personnel_id: str | None = None,
+        resolved: Mapping[str, str] = MappingProxyType({}),
         *,
         value_written: bool = False,
     ) -> Write:
@@ -89,7 +98,7 @@ class WriteRules:
         Args:
             record: as it is now.
             results: one for each channel.
-            personnel_id: an id found by LinkedIn, to be stamped.
+            resolved: identifiers that a provider found, by kind, to be stamped.
             value_written: this run has just written a value of the record, and its stamps are still due.
         """
         draft = _Draft(record, value_written)
@@ -108,11 +117,11 @@ class WriteRules:
                 found[result.channel] = reason if rules.field in self.fixed else rules.field
             if rules.status and not result.keep_status:
                 self._status(draft, rules.status, outcome)
-        closes = all(o not in _KEEPS_FLAG for o, _ in outcomes.values())
+        closes = all(o not in OPEN_OUTCOMES for o, _ in outcomes.values())
         if closes:
             self._clear_flag(draft)
         outcome = outcome_of_record([o for o, _ in outcomes.values()])
-        stamps = self._stamps(draft, results, outcomes, personnel_id, closes=closes)
+        stamps = self._stamps(draft, results, outcomes, resolved, closes=closes)
         changes = tuple(draft.changes) + (tuple(stamps) if draft.changes or value_written else ())
         if outcome is Outcome.DEFERRED and not draft.wrote_value and not _is_bought(outcomes):
             changes = ()  # nothing is written for what is only put off
@@ -170,7 +179,7 @@ class WriteRules:
         draft: "_Draft",
         results: list[ChannelResult],
         outcomes: Mapping[Channel, tuple[Outcome, str]],
-        personnel_id: str | None,
+        resolved: Mapping[str, str],
         *,
         closes: bool,
     ) -> list[FieldChange]:
@@ -184,8 +193,9 @@ class WriteRules:
         error = error_text(outcomes)
         if stamp.error and (error or closes):
             wanted[stamp.error] = self._cut(stamp.error, error) or None
-        if stamp.personnel_id and personnel_id and not record.text(stamp.personnel_id):
-            wanted[stamp.personnel_id] = personnel_id
+        for kind, name in stamp.identifiers():
+            if kind in resolved and not record.text(name):
+                wanted[name] = resolved[kind]
         return [
             FieldChange(name, record.values.get(name), value)
             for name, value in wanted.items()
@@ -195,9 +205,6 @@ class WriteRules:
     def _cut(self, name: str, text: str) -> str:
         length = self.lengths.get(name)
         return text if length is None or len(text) <= length else text[: max(0, length - 1)] + "…"
-
-
-_KEEPS_FLAG = frozenset({Outcome.WAITING, Outcome.UNKNOWN, Outcome.DEFERRED, Outcome.PARKED})
 
 
 class _Draft:

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from connector.core.errors import BooksError
-from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Result, UnlockState, outcome_of_record
+from connector.core.errors import AccountingError
+from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Result, outcome_of_record
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
+from connector.core.states import PurchaseState, RunState
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
 from connector.engine.overdue import still_waiting
 from connector.store.inbox import AGAIN_AFTER_S
-from connector.store.records import PurchaseView, Unwritten
-from connector.store.rows import RecordRow, WantRow
+from connector.store.record_views import PurchaseView, Unwritten
+from connector.store.rows import RecordChannelRow, RecordRow
 from connector.store.run_outcomes import EndedPurchases, RunRecordOutcome
 
 LOOP_WINDOW = timedelta(days=1)
@@ -26,23 +27,29 @@ def classify_rest(run: Run) -> None:
     """Give an outcome to records that no write reached: the run was stopped, or their vendor is still at work."""
     records = run.services.ledger.records
     unwritten: list[Unwritten] = []
-    for rows in (records.complete(run.id, run.tried, 1_000_000), records.incomplete(run.id, run.tried, 1_000_000)):
-        words = records.purchase_views(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+    for rows in (
+        records.complete(run.id, run.attempted_writes, 1_000_000),
+        records.incomplete(run.id, run.attempted_writes, 1_000_000),
+    ):
+        words = records.purchase_views(w.purchase_id for row in rows for w in row.channels if w.purchase_id)
         for row in rows:
-            shown = {want.id: _unwritten_channel(run, row, want, words) for want in row.wants}
+            shown = {
+                record_channel.id: _unwritten_channel(run, row, record_channel, words)
+                for record_channel in row.channels
+            }
             outcome = outcome_of_record([found for found, _ in shown.values()])
             reason = next((text for found, text in shown.values() if found is outcome), "")
             unwritten.append(Unwritten(row.id, outcome, run.crm_stopped or reason, shown))
-            run.tried.add(row.id)
+            run.attempted_writes.add(row.id)
     records.note(unwritten)
 
 
 def _unwritten_channel(
-    run: Run, row: RecordRow, want: WantRow, words: Mapping[int, PurchaseView]
+    run: Run, row: RecordRow, record_channel: RecordChannelRow, words: Mapping[int, PurchaseView]
 ) -> tuple[Outcome, str]:
     """A result that could not be written yet is not final: the record keeps its flag, and the next run writes it."""
-    result = channel_result(run, row.mapping, want, words.get(want.unlock_id or 0))
-    if want.state == "done":  # written by an earlier run
+    result = channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
+    if record_channel.state == "done":  # written by an earlier run
         return result.outcome, result.reason
     if result.outcome in OPEN_OUTCOMES:
         return result.outcome, result.reason
@@ -56,7 +63,7 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     """Keep the outcome of each record in this run, check the sums, and make the report.
 
     Raises:
-        BooksError: outcomes do not sum to the selected records, or entries are not consistent with the unlocks.
+        BooksError: outcomes do not sum to the selected records, or entries are not consistent with the purchases.
     """
     ledger = run.services.ledger
     ledger.records.keep_outcomes(run.id)
@@ -98,9 +105,9 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
     if not trouble and len(words) != selected:
         wrong = f"{selected} records were selected, {len(words)} have an outcome; {wrong}"
     if wrong:
-        ledger.runs.finish(run.id, "failed", report.to_json(), now)
-        raise BooksError(
-            f"the books of run {run.id} do not close: {wrong}. Please report this; nothing is bought twice"
+        ledger.runs.finish(run.id, RunState.FAILED, report.to_json(), now)
+        raise AccountingError(
+            f"the accounting of run {run.id} does not close: {wrong}. Please report this; nothing is bought twice"
         )
     ledger.runs.finish(run.id, state, report.to_json(), now)
     return report
@@ -155,7 +162,7 @@ def _purchases(run: Run) -> dict[str, dict[str, PurchaseFigures]]:
         found[key] = _add(found.get(key, PurchaseFigures()), ended)
     for provider, channel, state, count in records.open_purchases(run.id):
         before = found.get((provider, channel), PurchaseFigures())
-        unknown = state is UnlockState.UNKNOWN
+        unknown = state is PurchaseState.UNKNOWN
         found[provider, channel] = replace(
             before,
             waiting=before.waiting + (0 if unknown else count),
@@ -237,7 +244,7 @@ def _unknown_next(run: Run, name: str | None) -> str:
     provider = run.services.providers.get(name or "")
     if provider is None or provider.keeps_records:
         return "the vendor is asked on later runs; see: connector status"
-    return "only a callback or you can tell: connector status names the unlock for connector resolve"
+    return "only a callback or you can tell: connector status names the purchase for connector resolve"
 
 
 PARKED_NEXT = "it is offered again on the next run"

@@ -105,8 +105,10 @@ def _why_not(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, earlier:
 
 def _left_out(record: PlannedRecord, reason: str) -> PlannedRecord:
     """The record closes for the plan; what was bought for it before is still written."""
-    wants = tuple(replace(want, decision=Skip(reason, keep_status=True)) for want in record.wants)
-    return replace(record, wants=wants)
+    channels = tuple(
+        replace(record_channel, decision=Skip(reason, keep_status=True)) for record_channel in record.channels
+    )
+    return replace(record, channels=channels)
 
 
 def drop_unselected(run: Run, mappings: Sequence[str]) -> None:
@@ -132,8 +134,11 @@ def _held(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, carr
         carried_on: an earlier run of the plan has bought for it, and has changed it itself since.
     """
     version = None if carried_on else record.version
-    wants = tuple(
-        replace(want, decision=plan.hold(mapping.name, record.crm_id, version, want.channel, want.decision))
-        for want in record.wants
+    channels = tuple(
+        replace(
+            record_channel,
+            decision=plan.hold(mapping.name, record.crm_id, version, record_channel.channel, record_channel.decision),
+        )
+        for record_channel in record.channels
     )
-    return replace(record, wants=wants)
+    return replace(record, channels=channels)

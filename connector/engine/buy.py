@@ -14,7 +14,7 @@ from connector.core.errors import (
     StopError,
     UnreachableError,
 )
-from connector.core.model import Result
+from connector.core.model import Identifier, Result
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine import prices
 from connector.engine.context import RETRY_CONNECT_S, Run
@@ -28,8 +28,8 @@ WAITS_IN_A_ROW = 10
 SOONEST_RETRY_S = 5.0  # a vendor that says "at once" again and again would otherwise be asked without end
 REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
 _GONE = {
-    SkipReason.INVALID: "refuses this personnel id as invalid",
-    SkipReason.MISSING: "knows nobody with this personnel id",
+    SkipReason.INVALID: "refuses this {} as invalid",
+    SkipReason.MISSING: "knows nobody with this {}",
 }
 
 
@@ -85,7 +85,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         return
     run.sent_since_look[provider.name, batch.channel] += 1
     try:
-        answer = provider.submit(batch.channel, list(batch.unlocks), batch.event_id, batch.attempt_id)
+        answer = provider.submit(batch.channel, list(batch.purchases), batch.grouping_key, batch.attempt_id)
     except LostAnswerError as error:
         check_at = run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         attempts.lost(batch.attempt_id, check_at, run.now())
@@ -117,28 +117,28 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
     gone: dict[int, str] = {}
     back: list[int] = []
     for person, reason in answer.skipped.items():
-        unlock_id = batch.unlocks[person]
+        purchase_id = batch.purchases[person]
         if reason in _GONE:
-            gone[unlock_id] = f"{provider.name} {_GONE[reason]}"
+            gone[purchase_id] = _gone(provider, person, reason)
         elif reason is SkipReason.UNLINKED:
-            back.append(unlock_id)
+            back.append(purchase_id)
         else:
-            check[unlock_id] = reason is not SkipReason.UNEXPLAINED
+            check[purchase_id] = reason is not SkipReason.UNEXPLAINED
     first_poll = run.later(provider.poll_schedule_s[0])
     kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
     with reserved.kept_on_failure(_named(batch) | kept):
         ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
     run.settled.extend(gone)
-    for person, unlock_id in batch.unlocks.items():
-        if unlock_id in back:
-            _find_event(run, provider, person, unlock_id, batch.event_id)
+    for person, purchase_id in batch.purchases.items():
+        if purchase_id in back:
+            _find_group(run, provider, person, purchase_id, batch.grouping_key)
 
 
 def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError, reserved: Reservation) -> None:
-    if error.needs_event:
+    if error.needs_grouping_key:
         _give_back(run, batch, reserved, str(error), None)
-        for person, unlock_id in batch.unlocks.items():
-            _find_event(run, provider, person, unlock_id, batch.event_id)
+        for person, purchase_id in batch.purchases.items():
+            _find_group(run, provider, person, purchase_id, batch.grouping_key)
     elif error.retry_after_s is not None:
         _give_back(run, batch, reserved, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
         run.waits[provider.name] += 1
@@ -146,15 +146,15 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError, re
             run.stop_buying(provider.name, f"{provider.name} asks to wait again and again")
     elif error.reread:
         _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
-    elif len(batch.unlocks) > 1:
+    elif len(batch.purchases) > 1:
         # Somebody in the batch is not to the vendor's liking: halve it until the culprit stands alone.
         _give_back(run, batch, reserved, str(error), None)
-        run.halved[provider.name, batch.channel] = max(1, len(batch.unlocks) // 2)
+        run.halved[provider.name, batch.channel] = max(1, len(batch.purchases) // 2)
     else:
-        (unlock_id,) = batch.unlocks.values()
+        (purchase_id,) = batch.purchases.values()
         _give_back(run, batch, reserved, str(error), None)
         # This request cost nothing; where it repeats one whose answer was lost, that one may have.
-        run.settle([Settlement(unlock_id, Result.FAILED, str(error), charged=True)])
+        run.settle([Settlement(purchase_id, Result.FAILED, str(error), charged=True)])
         _grow(run, provider, batch)
 
 
@@ -165,36 +165,46 @@ def _grow(run: Run, provider: Provider, batch: Batch) -> None:
         run.halved[key] = min(provider.batch_size(batch.channel), run.halved[key] * 2)
 
 
-def _find_event(run: Run, provider: Provider, person: str, unlock_id: int, wrong: str | None) -> None:
-    """Name another event of the person, once; a person without one cannot be bought."""
+def _find_group(run: Run, provider: Provider, person: Identifier, purchase_id: int, wrong: str | None) -> None:
+    """Name another group of the person, once; a person without one cannot be bought."""
     try:
-        others = [event for event in provider.events_of(person) if event != wrong]
+        others = [key for key in provider.grouping_keys_of(person) if key != wrong]
     except NotThereError:
-        run.settle([Settlement(unlock_id, Result.FAILED, f"{provider.name} {_GONE[SkipReason.MISSING]}")])
+        run.settle([Settlement(purchase_id, Result.FAILED, _gone(provider, person, SkipReason.MISSING))])
         return
     except (RefusedError, DownError):
         return  # the person stays planned, and is deferred when the run ends
-    if (others or wrong is not None) and unlock_id not in run.relinked:
-        # Without another event the person is sent without any: newer contracts allow it.
-        run.relinked.add(unlock_id)
-        run.services.ledger.attempts.set_event(unlock_id, others[0] if others else None)
+    if (others or wrong is not None) and purchase_id not in run.relinked:
+        # Without another one the person is sent without any: newer contracts allow it.
+        run.relinked.add(purchase_id)
+        run.services.ledger.attempts.set_grouping_key(purchase_id, others[0] if others else None)
         return
     reason = (
-        f"{provider.name} sells only by event and lists none for this person"
+        f"{provider.name} sells only by {_group_words(provider)} and lists none for this person"
         if wrong is None
-        else f"{provider.name} says that the person is not part of event {wrong}, and of no other"
+        else f"{provider.name} says that the person is not part of {_group_words(provider)} {wrong}, and of no other"
     )
-    run.settle([Settlement(unlock_id, Result.FAILED, reason)])
+    run.settle([Settlement(purchase_id, Result.FAILED, reason)])
+
+
+def _gone(provider: Provider, person: Identifier, reason: SkipReason) -> str:
+    words = next((kind.words for kind in provider.source.accepts if kind.name == person.kind), "identifier")
+    return f"{provider.name} {_GONE[reason].format(words)}"
+
+
+def _group_words(provider: Provider) -> str:
+    kind = provider.source.groups_by
+    return "group" if kind is None else kind.words
 
 
 def _give_back(
     run: Run, batch: Batch, reserved: Reservation, reason: str, wait_s: float | None, *, reread: bool = False
 ) -> None:
-    unlock_ids = list(batch.unlocks.values())
+    purchase_ids = list(batch.purchases.values())
     with reserved.kept_on_failure(_named(batch) | {"refused": reason, "wait_s": wait_s, "reread": reread}):
         run.services.ledger.attempts.give_back(
             batch.attempt_id,
-            unlock_ids,
+            purchase_ids,
             reason,
             None if wait_s is None else run.later(wait_s),
             run.now(),
@@ -205,4 +215,4 @@ def _give_back(
 
 def _named(batch: Batch) -> dict[str, object]:
     """The ids by which an answer is known again, and by which an operator finds its purchases."""
-    return {"attempt_id": batch.attempt_id, "purchases": list(batch.unlocks.values())}
+    return {"attempt_id": batch.attempt_id, "purchases": list(batch.purchases.values())}

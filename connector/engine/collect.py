@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from connector.core.ages import LATE_EVIDENCE_KEPT
 from connector.core.errors import NotThereError, RefusedError, StopError
-from connector.core.model import Attention, Result, UnlockState
+from connector.core.model import Attention, Identifier, Result
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ProviderState, ReadAgain, judge
+from connector.core.states import PurchaseState
 from connector.engine.context import Run
 from connector.engine.resolve import still_wanted
 from connector.providers.interface import (
@@ -37,7 +38,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         results.task_ended(task, [], run.now(), "")
         return
     try:
-        report = provider.read_task(task.channel, task.vendor_id, list({**people, **given_up}))
+        report = provider.read_task(task.channel, task.provider_task_id, list({**people, **given_up}))
     except NotThereError:
         _vanished(run, provider, task, list(people.values()))
         return
@@ -50,16 +51,16 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     settled = run.settle(_settlements(provider, people, report))
     for late in _settlements(provider, given_up, report):
         if late.value:
-            run.improve(late.unlock_id, late.value, charged=True)
+            run.improve(late.purchase_id, late.value, charged=True)
         else:
             results.end_late(late, run.now())
     if report.ended:
-        rest = [unlock_id for unlock_id in people.values() if unlock_id not in set(settled)]
+        rest = [purchase_id for purchase_id in people.values() if purchase_id not in set(settled)]
         results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
         return
     empty = [
-        unlock_id
-        for person, unlock_id in people.items()
+        purchase_id
+        for person, purchase_id in people.items()
         if report.items.get(person, Item(ItemState.RUNNING)).state is ItemState.NO_VALUE and provider.keeps_records
     ]
     if empty:
@@ -76,29 +77,29 @@ def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
     return run.later(seconds)
 
 
-def _settlements(provider: Provider, people: Mapping[str, int], report: TaskReport) -> list[Settlement]:
+def _settlements(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[Settlement]:
     found: list[Settlement] = []
-    for person, unlock_id in people.items():
+    for person, purchase_id in people.items():
         item = report.items.get(person)
-        settlement = None if item is None else _settlement(provider, unlock_id, item)
+        settlement = None if item is None else _settlement(provider, purchase_id, item)
         if settlement is not None:
             found.append(settlement)
     return found
 
 
-def _settlement(provider: Provider, unlock_id: int, item: Item) -> Settlement | None:
+def _settlement(provider: Provider, purchase_id: int, item: Item) -> Settlement | None:
     match item.state:
         case ItemState.DELIVERED:
-            return Settlement(unlock_id, Result.DELIVERED, value=item.value, charged=True)
+            return Settlement(purchase_id, Result.DELIVERED, value=item.value, charged=True)
         case ItemState.NOT_FOUND:
-            return Settlement(unlock_id, Result.NOT_FOUND, f"{provider.name} did not find it")
+            return Settlement(purchase_id, Result.NOT_FOUND, f"{provider.name} did not find it")
         case ItemState.FAILED:
             code = f" ({item.detail})" if item.detail else ""
             reason = f"{provider.name} failed{code}"
-            return Settlement(unlock_id, Result.FAILED, reason, charged=provider.charges_failures)
+            return Settlement(purchase_id, Result.FAILED, reason, charged=provider.charges_failures)
         case ItemState.NO_VALUE if not provider.keeps_records:
             reason = f"{provider.name} completed the lookup without a usable value"
-            return Settlement(unlock_id, Result.NOT_FOUND, reason, charged=True)
+            return Settlement(purchase_id, Result.NOT_FOUND, reason, charged=True)
         case ItemState.NO_VALUE | ItemState.RUNNING:
             return None
 
@@ -141,12 +142,12 @@ def _told(word: str) -> str:
     return f"with {status}; the purchase counts as not finished"
 
 
-def _vanished(run: Run, provider: Provider, task: TaskRow, unlock_ids: list[int]) -> None:
+def _vanished(run: Run, provider: Provider, task: TaskRow, purchase_ids: list[int]) -> None:
     """404 on a task that was accepted is no leave to buy again."""
     results = run.services.ledger.results
     if provider.keeps_records:
         reason = f"{provider.name} no longer knows the task"
-        results.task_ended(task, unlock_ids, run.now(), reason)
+        results.task_ended(task, purchase_ids, run.now(), reason)
         return
     reason = f"{provider.name} no longer knows the lookup; one credit may be spent"
     results.task_vanished(task, reason, run.now())
@@ -165,7 +166,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         status = provider.read_person(row.person).get(row.channel)
     except NotThereError:
         reason = f"{provider.name} no longer knows the person"
-        charged = (row.sent and row.state is not UnlockState.PLANNED) or row.resubmitted > 0
+        charged = (row.sent and row.state is not PurchaseState.PLANNED) or row.resubmitted > 0
         run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
@@ -188,7 +189,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
             results.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
-        case MaySubmit() if row.state is not UnlockState.PLANNED:
+        case MaySubmit() if row.state is not PurchaseState.PLANNED:
             results.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
             results.check_again(row, None, running=False, now=run.now())
@@ -206,7 +207,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
 def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> None:
     """A callback named the task of a request whose answer was lost: adopt it if the provider confirms it."""
     try:
-        confirmed = provider.knows_task(receipt.vendor_id, receipt.attempt_id, receipt.person)
+        confirmed = provider.knows_task(receipt.provider_task_id, receipt.attempt_id, receipt.person)
     except NotThereError:
         confirmed = False
     except RefusedError as error:
@@ -217,7 +218,7 @@ def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> Non
         return
     if confirmed:
         now = run.now()
-        run.services.ledger.attempts.accept(receipt.attempt_id, receipt.vendor_id, now, {}, {}, [], now)
+        run.services.ledger.attempts.accept(receipt.attempt_id, receipt.provider_task_id, now, {}, {}, [], now)
         run.services.progress.note(f"a callback of {provider.name} brought back a lost request")
     run.services.ledger.callback_receipts.done(receipt, used=confirmed)
 
@@ -236,8 +237,8 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
             }:
                 return  # the record lags, or speaks of somebody else: it is read again by the next run
             value = status.value
-        elif row.vendor_task_id is not None:
-            item = provider.read_task(row.channel, row.vendor_task_id, [row.person]).items.get(row.person)
+        elif row.provider_task_id is not None:
+            item = provider.read_task(row.channel, row.provider_task_id, [row.person]).items.get(row.person)
             value = item.value if item is not None else None
     except NotThereError:
         value = None
@@ -245,4 +246,4 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
         ledger.results.reseal(row.id, value)
         run.settled.append(row.id)
     else:
-        ledger.records.fail_want_of(row.id, GONE)
+        ledger.records.fail_channel_of(row.id, GONE)

@@ -118,7 +118,7 @@ class Run:
         full: provider, channel and mapping whose caps allow nothing more, and which cap.
         looked: older tasks that had their one look.
         halved: how many people a request may carry after a definite refusal of a larger one.
-        relinked: unlocks whose event was replaced once.
+        relinked: purchases whose event was replaced once.
         asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
         tried: records whose write was tried.
         finished: records that have their outcome in this run.
@@ -129,9 +129,9 @@ class Run:
         out_of_time: the run's patience is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
-        settled: unlocks that became final and whose records were not told yet.
+        settled: purchases that became final and whose records were not told yet.
         unknown_words: states that this version does not know, by provider and task or person that shows them now.
-        still_at_work: providers with tasks or unknown unlocks from earlier runs.
+        still_at_work: providers with tasks or unknown purchases from earlier runs.
         smaller: by object, the size of collections that the org's automation can handle in this run.
         failed_alone: by object, rows that the org's automation failed one after the other, each alone in its call.
         accepted: (object, field in lower case) of fields that the CRM has taken from this run.
@@ -166,7 +166,7 @@ class Run:
     halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
     relinked: set[int] = field(default_factory=set)
     asked: set[tuple[str, str]] = field(default_factory=set)
-    tried: set[int] = field(default_factory=set)
+    attempted_writes: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
@@ -222,15 +222,15 @@ class Run:
         return self.services.clock.later(seconds)
 
     def settle(self, settlements: Iterable[Settlement]) -> list[int]:
-        """Make results final, and remember to tell the records that want them."""
+        """Make results final, and remember to tell the records that need them."""
         ids = self.services.ledger.results.settle(settlements, self.now())
         self.settled.extend(ids)
         return ids
 
-    def improve(self, unlock_id: int, value: str, *, charged: bool) -> None:
+    def improve(self, purchase_id: int, value: str, *, charged: bool) -> None:
         """Evidence that cost nothing shows a value where none was found before: the records that wait may have it."""
-        if self.services.ledger.results.improve(unlock_id, value, self.now(), charged=charged):
-            self.settled.append(unlock_id)
+        if self.services.ledger.results.improve(purchase_id, value, self.now(), charged=charged):
+            self.settled.append(purchase_id)
 
     @property
     def asked_providers(self) -> set[str]:

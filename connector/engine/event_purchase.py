@@ -10,7 +10,7 @@ from datetime import datetime
 
 from connector.core.clock import Clock
 from connector.core.errors import (
-    BooksError,
+    AccountingError,
     ConnectorError,
     DownError,
     JournalError,
@@ -19,11 +19,13 @@ from connector.core.errors import (
     OlderCopyError,
     RefusedError,
     StopError,
+    UnsupportedError,
 )
-from connector.core.model import Channel, Prices, UnlockState
+from connector.core.model import Channel, Identifier, Prices
 from connector.core.person import Source
 from connector.core.recover import TRACE_SCHEDULE_S
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
+from connector.core.states import PurchaseState, RunState
 from connector.engine import journaled, older_copy
 from connector.engine.context import AccountLimits
 from connector.providers.interface import EventAccess, Provider
@@ -67,15 +69,23 @@ class EventBuyer:
         run = self._begin(replace(self.provider.source, prices=Prices({Channel.EVENT: price_credits})))
         try:
             self._observe(run, "before")
-            plan = self.ledger.attempts.plan_event(run.source, event_id, run.id, MAPPING, self.clock.now())
+            plan = self.ledger.attempts.plan_event(
+                run.source, Identifier(self._event_kind(), event_id), run.id, MAPPING, self.clock.now()
+            )
             with self.ledger.journal.reserve(1) as reserved:
                 access = self._buy(run, event_id, plan, reserved)
         except ConnectorError as error:
             run.stopped.append(str(error))
-            self._close(run, "failed")
+            self._close(run, RunState.FAILED)
             raise
         self._observe(run, "after")
-        return access, self._close(run, "stopped" if run.stopped else "finished")
+        return access, self._close(run, RunState.STOPPED if run.stopped else RunState.FINISHED)
+
+    def _event_kind(self) -> str:
+        kind = self.provider.source.groups_by
+        if kind is None:
+            raise UnsupportedError(self.provider.name, "events")
+        return kind.name
 
     def _begin(self, source: Source) -> "_Run":
         now, credits_ = self.clock.now(), self.ledger.credits
@@ -107,7 +117,7 @@ class EventBuyer:
         self.ledger.credits.observe(source.name, source.account, run.id, balance, began_at, last_entry)
 
     def _buy(self, run: "_Run", event_id: str, plan: EventPlan, reserved: Reservation) -> EventAccess | None:
-        if plan.state is not UnlockState.PLANNED:  # its answer was lost: the same request again, under the same hold
+        if plan.state is not PurchaseState.PLANNED:  # its answer was lost: the same request again, under the same hold
             return self._send(run, event_id, plan, plan.attempt_id or "", reserved, lost_before=True)
         began_s = self.clock.monotonic()
         rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
@@ -119,7 +129,7 @@ class EventBuyer:
             run.stopped += [cap.refusal(run.source.name, price) for cap in taken.caps.values()]
             return None
         if taken is None:
-            raise BooksError(f"the purchase of event {event_id} was planned and cannot be found")
+            raise AccountingError(f"the purchase of event {event_id} was planned and cannot be found")
         return self._send_new(run, event_id, plan, taken, reserved, began_s)
 
     def _send_new(
@@ -166,16 +176,16 @@ class EventBuyer:
     ) -> None:
         """Charge what this request, or the one whose answer was lost, has cost."""
         charged = access.credits_used > 0 or lost_before
-        opened = journaled.OpenedEvent(attempt_id, plan.unlock_id, access.credits_used, charged)
+        opened = journaled.OpenedEvent(attempt_id, plan.purchase_id, access.credits_used, charged)
         with reserved.kept_on_failure(opened.to_journal()):
             journaled.settle_event(self.ledger, opened, self.clock.now())
         run.bought = charged
 
     def _give_back(self, attempt_id: str, plan: EventPlan, reserved: Reservation, reason: str) -> None:
-        now, unlock_ids = self.clock.now(), [plan.unlock_id]
-        refusal = {"attempt_id": attempt_id, "purchases": unlock_ids, "refused": reason, "wait_s": None}
+        now, purchase_ids = self.clock.now(), [plan.purchase_id]
+        refusal = {"attempt_id": attempt_id, "purchases": purchase_ids, "refused": reason, "wait_s": None}
         with reserved.kept_on_failure(refusal):
-            self.ledger.attempts.give_back(attempt_id, unlock_ids, reason, None, now, whole=True)
+            self.ledger.attempts.give_back(attempt_id, purchase_ids, reason, None, now, whole=True)
 
     def _close(self, run: "_Run", state: str) -> Report:
         name, credits_ = run.source.name, self.ledger.credits
@@ -204,7 +214,7 @@ class EventBuyer:
         self.ledger.runs.finish(run.id, state, report.to_json(), self.clock.now())
         wrong = credits_.imbalance()
         if wrong:
-            raise BooksError(f"the accounting of run {run.id} does not add up: {wrong}. Please report this")
+            raise AccountingError(f"the accounting of run {run.id} does not add up: {wrong}. Please report this")
         return report
 
 

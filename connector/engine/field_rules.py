@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+from connector.core.identifiers import Shape
 from connector.core.mapping import KeyPath, MappingFile, PicklistFlag
 from connector.crm.interface import FieldInfo
 
@@ -14,9 +15,9 @@ class Use(StrEnum):
 
     FLAG = "flag"
     FLAG_WORD = "flag word"
-    PERSON_ID = "personnel id"
-    EVENT_ID = "event id"
-    LINKEDIN = "LinkedIn address"
+    PERSON_ID = "identifier"
+    PERSON_URL = "web address of a person"
+    PERSON_WORDS = "words that identify a person"
     EMAIL = "email"
     PHONE = "phone"
     EMPTY_WHEN = "empty_when"
@@ -38,8 +39,8 @@ FITTING: Mapping[Use, frozenset[str]] = {
     Use.FLAG: frozenset({"boolean"}),
     Use.FLAG_WORD: _CHOICE | {"string"},
     Use.PERSON_ID: _TEXT | _CHOICE | _NUMBER,
-    Use.EVENT_ID: _TEXT | _CHOICE | _NUMBER,
-    Use.LINKEDIN: _TEXT | {"url"},
+    Use.PERSON_URL: _TEXT | {"url"},
+    Use.PERSON_WORDS: _TEXT | _CHOICE | {"url", "email"},
     Use.EMAIL: _TEXT | {"email"},
     Use.PHONE: _TEXT | {"phone"},
     Use.EMPTY_WHEN: _TEXT | _CHOICE | {"boolean", "date", "datetime", "email", "phone", "url", "multipicklist"},
@@ -50,6 +51,7 @@ FITTING: Mapping[Use, frozenset[str]] = {
     Use.REASON: _TEXT,
     Use.ID_STAMP: _TEXT,
 }
+_BY_SHAPE = {Shape.ID: Use.PERSON_ID, Shape.URL: Use.PERSON_URL, Shape.WORDS: Use.PERSON_WORDS}
 KINDS: Mapping[str, str] = {
     "boolean": "checkbox",
     "string": "text",
@@ -88,10 +90,9 @@ def mapped_fields(mapping: MappingFile) -> Iterator[MappedField]:
         yield MappedField(("select", "flag", "field"), mapping.select.flag.field, Use.FLAG_WORD)
     else:
         yield MappedField(("select", "flag"), mapping.select.flag, Use.FLAG)
-    for key, use in (("personnel_id", Use.PERSON_ID), ("event_id", Use.EVENT_ID), ("linkedin_url", Use.LINKEDIN)):
-        name = getattr(mapping.person, key)
-        if isinstance(name, str):
-            yield MappedField(("person", key), name, use)
+    for one, found in mapping.person.mapped_kinds():
+        for key, name in found.fields.items():
+            yield MappedField(("person", key), name, _BY_SHAPE[one.shape])
     for channel, rules in mapping.channels.items():
         target = Use.EMAIL if rules.is_email else Use.PHONE
         keys = (("field", target), ("empty_when", Use.EMPTY_WHEN), ("status", Use.STATUS), ("opt_out", Use.OPT_OUT))
@@ -99,9 +100,9 @@ def mapped_fields(mapping: MappingFile) -> Iterator[MappedField]:
             name = getattr(rules, key)
             if name:
                 yield MappedField(("channels", channel.value, key), name, use)
-    stamps = {"enriched_at": Use.WHEN, "source": Use.SOURCE, "error": Use.REASON, "personnel_id": Use.ID_STAMP}
+    stamps = {"enriched_at": Use.WHEN, "source": Use.SOURCE, "error": Use.REASON}
     for stamp, name in mapping.stamp.fields():
-        yield MappedField(("stamp", stamp), name, stamps[stamp])
+        yield MappedField(("stamp", stamp), name, stamps.get(stamp, Use.ID_STAMP))
 
 
 def kind(field_type: str) -> str:
@@ -129,7 +130,7 @@ def misfit(field: FieldInfo, use: Use) -> str | None:
     fitting = FITTING[use]
     if field.type not in fitting:
         return _wrong_kind(field, use, fitting)
-    if use in {Use.PERSON_ID, Use.EVENT_ID} and field.type in _NUMBER:
+    if use is Use.PERSON_ID and field.type in _NUMBER:
         return _number_as_id(field)
     if use in {Use.FLAG, Use.FLAG_WORD} and not field.filterable:
         return f"Salesforce cannot filter by {field.name}; use a checkbox or a picklist"

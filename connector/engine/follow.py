@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from connector.core.mapping import MappingFile
 from connector.core.model import OPEN_OUTCOMES, CrmRecord, Outcome, Person, outcome_of_record
 from connector.core.person import person_of
+from connector.core.states import ChannelState
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.outcome import NEXT_RUN, call_attention, channel_result
-from connector.store.records import Finish, PurchaseView
+from connector.store.record_views import Finish, PurchaseView
 from connector.store.rows import RecordRow, chunks
 
 PAID_IS_KNOWN = "the purchase stays known: any other record of the person gets its value"
@@ -130,9 +131,9 @@ def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
     if asks_itself:
         reason = f"{now}, which is flagged itself; the next run takes it up"
         run.left_for_later.append(reason)
-        shown = {want.id: (Outcome.DEFERRED, reason) for want in row.wants}
+        shown = {record_channel.id: (Outcome.DEFERRED, reason) for record_channel in row.channels}
         return Finish(row.id, Outcome.DEFERRED, reason, {}, closes=False, shown=shown)
-    run.tried.discard(row.id)
+    run.attempted_writes.discard(row.id)
     return Finish(row.id, Outcome.WAITING, f"moved to {place.object} {place.crm_id}", {}, closes=False)
 
 
@@ -144,25 +145,23 @@ def _asks_itself(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> boo
 
 
 def _shares_identifier(row: RecordRow, person: Person) -> bool:
-    ids = {row.person.personnel_id, row.resolved_id} - {None}
-    by_link = person.linkedin is not None and person.linkedin == row.person.linkedin
-    return by_link or person.personnel_id in ids
+    return any(value in {row.person.identifiers.get(k), row.resolved.get(k)} for k, value in person.identifiers.items())
 
 
 def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseView]) -> Finish:
     """No mapping takes the record over: values are parked, what is under way is waited for, the rest is skipped."""
     found: dict[int, tuple[Outcome, str]] = {}
     parked: dict[int, str] = {}
-    for want in row.wants:
-        result = channel_result(run, row.mapping, want, words.get(want.unlock_id or 0))
-        if want.state != "done" and result.value is not None:
-            parked[want.id] = reason
-            found[want.id] = (Outcome.PARKED, reason)
+    for record_channel in row.channels:
+        result = channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
+        if record_channel.state != ChannelState.DONE and result.value is not None:
+            parked[record_channel.id] = reason
+            found[record_channel.id] = (Outcome.PARKED, reason)
         elif result.outcome is Outcome.DEFERRED:
-            found[want.id] = (Outcome.SKIPPED, NOT_BOUGHT)
+            found[record_channel.id] = (Outcome.SKIPPED, NOT_BOUGHT)
         else:
-            found[want.id] = (result.outcome, result.reason)
-    settled = {want.id for want in row.wants if want.state != "done"}
+            found[record_channel.id] = (result.outcome, result.reason)
+    settled = {record_channel.id for record_channel in row.channels if record_channel.state != ChannelState.DONE}
     stays = any(outcome in OPEN_OUTCOMES for outcome, _ in found.values())
     if parked:
         call_attention(run, row.crm_id, reason, "", GIVE_UP)
@@ -182,8 +181,14 @@ def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseVie
 
 def _closed(run: Run, row: RecordRow, reason: str) -> Finish:
     """Nothing can be written any more."""
-    if any(want.unlock_id is not None and want.outcome is None for want in row.wants):
+    if any(
+        record_channel.purchase_id is not None and record_channel.outcome is None for record_channel in row.channels
+    ):
         call_attention(run, row.crm_id, reason, "", PAID_IS_KNOWN)
-    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    shown = {want.id: (Outcome.SKIPPED, reason) for want in row.wants}
-    return Finish(row.id, Outcome.SKIPPED, reason, wants, closes=True, shown=shown)
+    channels = {
+        record_channel.id: (Outcome.SKIPPED, reason)
+        for record_channel in row.channels
+        if record_channel.state != ChannelState.DONE
+    }
+    shown = {record_channel.id: (Outcome.SKIPPED, reason) for record_channel in row.channels}
+    return Finish(row.id, Outcome.SKIPPED, reason, channels, closes=True, shown=shown)

@@ -39,8 +39,12 @@ class SameReason:
         """Look at further records."""
         for record in records[: FIRST_RECORDS - self._seen]:
             self._seen += 1
-            reasons = {want.channel: _systematic(want.decision) for want in record.wants}
-            self._is_useful = self._is_useful or not all(isinstance(want.decision, Skip) for want in record.wants)
+            reasons = {
+                record_channel.channel: _systematic(record_channel.decision) for record_channel in record.channels
+            }
+            self._is_useful = self._is_useful or not all(
+                isinstance(record_channel.decision, Skip) for record_channel in record.channels
+            )
             self._skipped += any(reasons.values())
             for channel, reason in reasons.items():
                 if reason:

@@ -27,33 +27,33 @@ class OpenedEvent:
     """
 
     attempt_id: str
-    unlock_id: int
+    purchase_id: int
     credits_used: int
     charged: bool
 
     def to_journal(self) -> dict[str, object]:
         """A line of the journal."""
         event = {"credits_used": self.credits_used, "charged": self.charged}
-        return {"attempt_id": self.attempt_id, "purchases": [self.unlock_id], "event": event}
+        return {"attempt_id": self.attempt_id, "purchases": [self.purchase_id], "event": event}
 
 
 def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
     """Charge an event; the price first, so that whatever interrupts this leaves the right hold."""
     if opened.credits_used:
-        ledger.attempts.reprice(opened.unlock_id, opened.credits_used, now)
-    ledger.attempts.accept(opened.attempt_id, None, now, {opened.unlock_id: False}, {}, [], now)
-    ledger.results.settle([Settlement(opened.unlock_id, Result.DELIVERED, charged=opened.charged)], now)
+        ledger.attempts.reprice(opened.purchase_id, opened.credits_used, now)
+    ledger.attempts.accept(opened.attempt_id, None, now, {opened.purchase_id: False}, {}, [], now)
+    ledger.results.settle([Settlement(opened.purchase_id, Result.DELIVERED, charged=opened.charged)], now)
 
 
 def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
     """Commit a journaled refusal or event; False where the answer is of another kind."""
     attempt_id, purchases = str(answer.get("attempt_id")), answer.get("purchases")
-    unlock_ids = [one for one in purchases if type(one) is int] if isinstance(purchases, list) else []
+    purchase_ids = [one for one in purchases if type(one) is int] if isinstance(purchases, list) else []
     event, refused = answer.get("event"), answer.get("refused")
-    if isinstance(event, dict) and unlock_ids:
+    if isinstance(event, dict) and purchase_ids:
         used = event.get("credits_used")
         credits_used = used if type(used) is int and used >= 0 else 0
-        opened = OpenedEvent(attempt_id, unlock_ids[0], credits_used, event.get("charged") is True)
+        opened = OpenedEvent(attempt_id, purchase_ids[0], credits_used, event.get("charged") is True)
         settle_event(ledger, opened, clock.now())
         return True
     if isinstance(refused, str):
@@ -62,7 +62,7 @@ def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
         not_before = None if within is None else clock.later(within)
         check_at = clock.now() if answer.get("reread") is True else None
         ledger.attempts.give_back(
-            attempt_id, unlock_ids, refused, not_before, clock.now(), whole=True, check_at=check_at
+            attempt_id, purchase_ids, refused, not_before, clock.now(), whole=True, check_at=check_at
         )
         return True
     return False

@@ -1,16 +1,17 @@
 """The middle of a run: keep every provider's pool busy until nothing is left that this run waits for.
 
 The loop decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory (groups
-to buy from, names to look up) is read again from there whenever something may have changed it.
+to buy from, people to resolve) is read again from there whenever something may have changed it.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
-from connector.core.model import Channel, UnlockState
+from connector.core.model import Channel, Identifier
+from connector.core.states import PurchaseState
 from connector.engine import buy, collect, prices, resolve, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
@@ -19,10 +20,11 @@ from connector.engine.worker_pool import Work, WorkerPool, wait_any
 from connector.providers.interface import Provider
 from connector.store.rows import PurchaseGroup, RereadRow
 
-WRITE_AT = 2000  # finished wants that are worth a write on their own
+WRITE_AT = 2000  # finished channels that are worth a write on their own
 WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
 JOIN_S = 15.0  # how long a batch that is not full waits for more people
 POLL_INTERVAL_S = 1.0
+RESOLVE = "resolve "  # begins the key of a question for a person's identifier
 SHORT_PATIENCE_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
 STOPPING = "the connector is being stopped; the next run goes on"
 CHECK_EVERY_S = 5.0
@@ -31,7 +33,7 @@ TROUBLES_IN_A_ROW = 3
 WorkItem = tuple[str, Work]
 
 
-class _WorkSource:
+class WorkSource:
     """What one provider may do next.
 
     Args:
@@ -44,7 +46,7 @@ class _WorkSource:
         self._provider = provider
         self.pool = pool
         self._groups: list[PurchaseGroup] = []
-        self._names: dict[str, list[resolve.Pending]] = {}
+        self._unresolved: dict[Identifier, list[resolve.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_ahead = 0  # people read before their purchase since the groups were read
@@ -60,7 +62,7 @@ class _WorkSource:
         return self._provider.name
 
     def refresh(self) -> None:
-        """Read anew what is planned, what must be looked up, and which values must be read once more."""
+        """Read anew what is planned, who must be resolved, and which values must be read once more."""
         ledger = self._run.services.ledger
         self._read_ahead = 0
         full = self._run.full_pairs(self.name)
@@ -69,10 +71,10 @@ class _WorkSource:
             return
         due = ledger.results.due_rereads(self._provider.source, self._run.id)
         self._rereads = [row for row in due if row.id not in self._read_once]
-        if self._provider.source.looks_up_linkedin:
+        if self._provider.source.resolves:
             busy = self.pool.keys
-            found = resolve.pending_by_name(self._run, self.name)
-            self._names = {name: rows for name, rows in found.items() if f"look up {name}" not in busy}
+            found = resolve.pending_by_identifier(self._run, self.name)
+            self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
 
     def next(self, *, partial: bool) -> WorkItem | None:
         """The next work item, or None; purchases first, for the vendor's work takes longest.
@@ -88,15 +90,15 @@ class _WorkSource:
         busy = self.pool.keys
         yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
         if not self._run.why_closed(self.name):
-            yield from self._purchase(busy, partial=partial and not self._looking_up(busy))
-            yield from self._lookup()
+            yield from self._purchase(busy, partial=partial and not self._is_resolving(busy))
+            yield from self._resolve()
         yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
         yield from self._receipts(busy)  # last, for others may send them too
 
-    def _looking_up(self, busy: set[str]) -> bool:
-        return bool(self._names) or any(key.startswith("look up ") for key in busy)
+    def _is_resolving(self, busy: set[str]) -> bool:
+        return bool(self._unresolved) or any(key.startswith(RESOLVE) for key in busy)
 
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
         if any(key.startswith("buy ") for key in busy):  # one at a time: the next one sees what this one has taken
@@ -111,13 +113,14 @@ class _WorkSource:
             taken = min(group.size, most, self._run.halved.get((self.name, channel), full))
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
-            yield f"buy {channel} {group.event_id}", functools.partial(buy.buy, self._run, self._provider, group)
+            yield f"buy {channel} {group.grouping_key}", functools.partial(buy.buy, self._run, self._provider, group)
             return
 
-    def _lookup(self) -> Iterator[WorkItem]:
-        for name in list(self._names):
-            pending = self._names.pop(name)
-            yield f"look up {name}", functools.partial(resolve.look_up, self._run, self._provider, name, pending)
+    def _resolve(self) -> Iterator[WorkItem]:
+        for identifier in list(self._unresolved):
+            pending = self._unresolved.pop(identifier)
+            ask = functools.partial(resolve.resolve_identity, self._run, self._provider, identifier, pending)
+            yield _resolving(identifier), ask
 
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
         """Tasks that are due; those of earlier runs get one look each."""
@@ -139,10 +142,10 @@ class _WorkSource:
         run, results = self._run, self._run.services.ledger.results
         for row in results.due_checks(self._provider.source, run.now()):
             key = f"check {row.id}"
-            if row.state is UnlockState.PLANNED and not self._is_affordable(row.channel):
+            if row.state is PurchaseState.PLANNED and not self._is_affordable(row.channel):
                 continue
             if key not in busy and (not run.services.shared or results.claim_check(row, run.later(CLAIM_S))):
-                self._read_ahead += row.state is UnlockState.PLANNED
+                self._read_ahead += row.state is PurchaseState.PLANNED
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
     def _is_affordable(self, channel: Channel) -> bool:
@@ -189,6 +192,10 @@ class _WorkSource:
             self._failures = 0
 
 
+def _resolving(identifier: Identifier) -> str:
+    return f"{RESOLVE}{identifier.kind} {identifier.value}"
+
+
 class Loop:
     """Runs until nothing is left that this run waits for, or its patience ends.
 
@@ -203,7 +210,7 @@ class Loop:
         self._run = run
         services = run.services
         self._work_sources = [
-            _WorkSource(
+            WorkSource(
                 run,
                 provider,
                 WorkerPool(name, 0 if services.workers <= 1 else min(provider.parallel, services.workers)),
@@ -220,8 +227,8 @@ class Loop:
 
     def work(self) -> None:
         """Keep the pools busy."""
-        wants = self._run.services.ledger.records.open_wants(self._run.id)
-        self._run.services.progress.stage("Asking the vendors", wants)
+        channels = self._run.services.ledger.records.open_channels(self._run.id)
+        self._run.services.progress.stage("Asking the vendors", channels)
         self._advance(everything=True)
         try:
             while self._turn():
@@ -280,7 +287,7 @@ class Loop:
             if not run.services.ledger.runs.is_running(run.id):
                 raise LockedError("another process has taken this run over")
 
-    def _fill(self, source: _WorkSource) -> bool:
+    def _fill(self, source: WorkSource) -> bool:
         started = False
         partial = self._may_leave_partly_filled(source)
         while source.pool.free:
@@ -293,7 +300,7 @@ class Loop:
             started = True
         return started
 
-    def _may_leave_partly_filled(self, source: _WorkSource) -> bool:
+    def _may_leave_partly_filled(self, source: WorkSource) -> bool:
         """Another source's answers may still bring people to this one: wait for them, but not for long."""
         others = any(other.pool.keys for other in self._work_sources if other is not source)
         return not others or self._is_past(self._changed_s, JOIN_S)
@@ -306,7 +313,7 @@ class Loop:
             source.refresh()
 
     def _advance(self, *, everything: bool) -> bool:
-        """Tell records of settled unlocks, and write when that is worth a call; whether anything moved."""
+        """Tell records of settled purchases, and write when that is worth a call; whether anything moved."""
         ids: list[int] = []
         while self._run.settled:
             ids.append(self._run.settled.popleft())
@@ -351,48 +358,3 @@ class Loop:
 
     def _scaled(self, seconds: float) -> float:
         return seconds * self._run.services.clock.scale
-
-
-class HelperRun(Loop):
-    """Helps another process with its run: buys what it has planned and reads what is due, but plans and writes nothing.
-
-    Everything it takes is claimed in the ledger, and everything it learns is found there by the run's own process. A
-    vendor that wants one request at a time is left to that process.
-
-    Args:
-        run: the other process's.
-        stopping: whether this process is to stop.
-    """
-
-    is_helper = True
-
-    def __init__(self, run: Run, stopping: Callable[[], bool]) -> None:
-        super().__init__(run)
-        self._stopping = stopping
-
-    def work(self) -> None:
-        """Help until the run has ended, or this process is to stop."""
-        try:
-            while self._is_led() and not self._stopping():
-                busy = sum(source.pool.collect_finished() for source in self._work_sources) + sum(
-                    map(self._fill, self._work_sources)
-                )
-                self._run.settled.clear()
-                if not busy:
-                    self._refresh()
-                    self._run.services.clock.pause(timedelta(seconds=POLL_INTERVAL_S))
-        finally:
-            for source in self._work_sources:
-                source.pool.close()
-            for source in self._work_sources:
-                source.pool.collect_finished()
-
-    def _is_led(self) -> bool:
-        """Whether the run goes on, and whoever leads it is alive."""
-        ledger = self._run.services.ledger
-        return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_driven, self._run.mappings))
-
-    def _may_leave_partly_filled(self, source: _WorkSource) -> bool:
-        """Whether a batch is as full as it will be, only the run's own process knows."""
-        del source
-        return False

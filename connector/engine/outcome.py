@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from connector.core.errors import StopError
 from connector.core.mapping import MappingFile
 from connector.core.masking import mask_text
-from connector.core.model import Attention, Channel, CrmRecord, Outcome, Result, UnlockState
+from connector.core.model import FINAL_OUTCOMES, Attention, Channel, CrmRecord, Outcome, Result
 from connector.core.person import names_same, person_of
+from connector.core.states import ChannelState, PurchaseState
 from connector.core.writeback import ChannelResult, Write, reason_of
 from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.engine.context import Run
-from connector.store.records import Finish, PurchaseView
-from connector.store.rows import RecordRow, WantRow
+from connector.store.record_views import Finish, PurchaseView
+from connector.store.rows import RecordChannelRow, RecordRow
 
 WHOLE_ROW = "|row"  # ends a parked version of a record of which nothing could be written
 NEXT_RUN = "next run"  # a parked version that no record ever has
 NOT_ASKED = "its flag was taken back before anything was bought"
-SETTLED = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED, Outcome.ALREADY_FILLED})
 _ADVICE = {
     ErrorClass.LOCKED: "another process kept it locked; it is written by the next run",
     ErrorClass.MOVED: "it was deleted, merged or converted; the next run looks for it",
@@ -57,23 +57,30 @@ def refusal(error: RowError, record: CrmRecord) -> str:
 
 def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
     """Whether somebody has corrected the record's identifiers since: what was bought is another person's."""
-    return not names_same(row.person, row.resolved_id, person_of(record, mapping.person))
+    return not names_same(row.person, row.resolved, person_of(record, mapping.person))
 
 
 def renamed(run: Run, row: RecordRow) -> Finish:
     """The record leaves this run untouched; the next one finds it flagged, and begins anew."""
     reason = "the record names another person now; nothing is written, it begins anew"
     call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
-    wants = {want.id: (Outcome.SKIPPED, reason) for want in row.wants if want.state != "done"}
-    shown = {want.id: (Outcome.DEFERRED, reason) for want in row.wants}
-    return Finish(row.id, Outcome.DEFERRED, reason, wants, closes=True, in_progress=row.in_progress, shown=shown)
+    channels = {
+        record_channel.id: (Outcome.SKIPPED, reason)
+        for record_channel in row.channels
+        if record_channel.state != ChannelState.DONE
+    }
+    shown = {record_channel.id: (Outcome.DEFERRED, reason) for record_channel in row.channels}
+    return Finish(row.id, Outcome.DEFERRED, reason, channels, closes=True, in_progress=row.in_progress, shown=shown)
 
 
 def channel_results(
     run: Run, row: RecordRow, record: CrmRecord, words: Mapping[int, PurchaseView]
 ) -> list[ChannelResult]:
-    """What each want of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
-    results = [channel_result(run, row.mapping, want, words.get(want.unlock_id or 0)) for want in row.wants]
+    """What each channel of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
+    results = [
+        channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
+        for record_channel in row.channels
+    ]
     select = run.mappings[row.mapping].select
     if (row.mapping, row.crm_id) in run.asked or record.values.get(select.flag_field) == select.asks:
         return results
@@ -98,37 +105,41 @@ def withhold(results: Sequence[ChannelResult], withheld: Mapping[Channel, str]) 
     ]
 
 
-def channel_result(run: Run, mapping: str, want: WantRow, word: PurchaseView | None) -> ChannelResult:
+def channel_result(
+    run: Run, mapping: str, record_channel: RecordChannelRow, word: PurchaseView | None
+) -> ChannelResult:
     """What one want has come to.
 
     Args:
         run: for the reasons why something was not bought.
         mapping: whose record it is.
-        want: the want.
-        word: what its unlock says, if it has one.
+        record_channel: the channel.
+        word: what its purchase says, if it has one.
     """
-    if want.outcome is not None:
-        keep = want.keep_status or want.state == "done"
-        outcome = Outcome.ALREADY_FILLED if want.already_filled else want.outcome
-        return ChannelResult(want.channel, outcome, want.reason, keep_status=keep)
+    if record_channel.outcome is not None:
+        keep = record_channel.keep_status or record_channel.state == ChannelState.DONE
+        outcome = Outcome.ALREADY_FILLED if record_channel.already_filled else record_channel.outcome
+        return ChannelResult(record_channel.channel, outcome, record_channel.reason, keep_status=keep)
     if word is None:
         trouble = next(iter([*run.stopped.values(), *run.closed.values()]), "")
-        reason = want.reason or trouble or "the person was not looked up yet"
-        return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
-    if word.state is UnlockState.FINAL and word.result is Result.DELIVERED and word.value is not None:
-        return ChannelResult(want.channel, Outcome.DELIVERED, "", word.value, word.provider, baseline=want.baseline)
-    return _unfinished(run, mapping, want, word)
+        reason = record_channel.reason or trouble or "the person was not looked up yet"
+        return ChannelResult(record_channel.channel, Outcome.DEFERRED, reason, keep_status=True)
+    if word.state is PurchaseState.FINAL and word.result is Result.DELIVERED and word.value is not None:
+        return ChannelResult(
+            record_channel.channel, Outcome.DELIVERED, "", word.value, word.provider, baseline=record_channel.baseline
+        )
+    return _unfinished(run, mapping, record_channel, word)
 
 
-def _unfinished(run: Run, mapping: str, want: WantRow, word: PurchaseView) -> ChannelResult:
-    if word.state is UnlockState.PLANNED:
-        full = run.full.get((word.provider, want.channel.value, mapping))
+def _unfinished(run: Run, mapping: str, record_channel: RecordChannelRow, word: PurchaseView) -> ChannelResult:
+    if word.state is PurchaseState.PLANNED:
+        full = run.full.get((word.provider, record_channel.channel.value, mapping))
         reason = run.why_closed(word.provider) or full or word.reason or f"not sent to {word.provider} yet"
-        return ChannelResult(want.channel, Outcome.DEFERRED, reason, keep_status=True)
-    if word.state is UnlockState.UNKNOWN:
+        return ChannelResult(record_channel.channel, Outcome.DEFERRED, reason, keep_status=True)
+    if word.state is PurchaseState.UNKNOWN:
         reason = word.reason or f"the answer of {word.provider} was lost"
-        return ChannelResult(want.channel, Outcome.UNKNOWN, reason)
-    return ChannelResult(want.channel, Outcome.WAITING, f"{word.provider} is still at work")
+        return ChannelResult(record_channel.channel, Outcome.UNKNOWN, reason)
+    return ChannelResult(record_channel.channel, Outcome.WAITING, f"{word.provider} is still at work")
 
 
 def digest(mapping: MappingFile, lengths: Mapping[str, int]) -> str:
@@ -153,7 +164,11 @@ def still_parked(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFi
     version = park_version(run, record, mapping)
     if row.parked_version not in {version, version + WHOLE_ROW}:
         return {}
-    return {want.channel: want.reason or row.reason for want in row.wants if want.parked}
+    return {
+        record_channel.channel: record_channel.reason or row.reason
+        for record_channel in row.channels
+        if record_channel.parked
+    }
 
 
 def waits_for_a_change(run: Run, row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
@@ -166,10 +181,10 @@ def parked_again(run: Run, row: RecordRow, record: CrmRecord) -> Finish:
     call_attention(run, row.crm_id, row.reason, "", row.attention or RETRIED)
     results = channel_results(run, row, record, {})
     shown = {
-        want.id: (Outcome.PARKED, want.reason if want.parked else row.reason)
-        if want.parked or result.outcome in SETTLED
+        record_channel.id: (Outcome.PARKED, record_channel.reason if record_channel.parked else row.reason)
+        if record_channel.parked or result.outcome in FINAL_OUTCOMES
         else (result.outcome, result.reason)
-        for want, result in zip(row.wants, results, strict=True)
+        for record_channel, result in zip(row.channels, results, strict=True)
     }
     return Finish(
         row.id,
@@ -190,7 +205,7 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
     for channel, name in write.culprits.items():
         attention = "make the field longer, or map another one"
         call_attention(run, row.crm_id, write.outcomes[channel][1], name, attention)
-    parked = _parked_wants(row, write)
+    parked = _parked_channels(row, write)
     if parked and not write.culprits:
         call_attention(run, row.crm_id, write.reason, "", attention or RETRIED)
     version = park_version(run, record, mapping) if write.culprits else row.parked_version if parked else None
@@ -209,12 +224,12 @@ def written(run: Run, mapping: MappingFile, row: RecordRow, record: CrmRecord, w
 
 
 def shown_by(row: RecordRow, write: Write) -> Shown:
-    """Outcome and reason of every want of the record in this run."""
-    return {want.id: write.outcomes[want.channel] for want in row.wants}
+    """Outcome and reason of every channel of the record in this run."""
+    return {record_channel.id: write.outcomes[record_channel.channel] for record_channel in row.channels}
 
 
 def _settled(row: RecordRow, write: Write) -> dict[int, tuple[Outcome, str]]:
-    settled = {w.id: write.outcomes[w.channel] for w in row.wants if write.outcomes[w.channel][0] in SETTLED}
+    settled = {w.id: write.outcomes[w.channel] for w in row.channels if write.outcomes[w.channel][0] in FINAL_OUTCOMES}
     return {key: (_stored(outcome), reason) for key, (outcome, reason) in settled.items()}
 
 
@@ -222,10 +237,10 @@ def _stored(outcome: Outcome) -> Outcome:
     return Outcome.SKIPPED if outcome is Outcome.ALREADY_FILLED else outcome
 
 
-def _parked_wants(row: RecordRow, write: Write) -> dict[int, str]:
+def _parked_channels(row: RecordRow, write: Write) -> dict[int, str]:
     """Which wants of a record have a value that is parked, and why."""
     parked = {channel: reason for channel, (outcome, reason) in write.outcomes.items() if outcome is Outcome.PARKED}
-    return {w.id: parked[w.channel] for w in row.wants if w.channel in parked and w.unlock_id is not None}
+    return {w.id: parked[w.channel] for w in row.channels if w.channel in parked and w.purchase_id is not None}
 
 
 def _in_progress(row: RecordRow, write: Write) -> bool:
@@ -299,7 +314,7 @@ def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
         in_progress=_in_progress(row, write) if refused.complete else row.in_progress,
         parked_version=_parked_until(run, mapping, refused) if stays else None,
         attention=advice,
-        parked=_parked_wants(row, write),
+        parked=_parked_channels(row, write),
         shown=shown_by(row, write),
         stamps_due=stamps_due,
     )
@@ -320,7 +335,7 @@ def _outcomes_of(mapping: MappingFile, refused: Refused, reason: str) -> dict[Ch
         if outcomes.get(channel, (None, ""))[0] is Outcome.DELIVERED and rules.field.lower() not in changed
     }
     return {
-        channel: (Outcome.PARKED, reason) if found[0] in SETTLED and channel not in there else found
+        channel: (Outcome.PARKED, reason) if found[0] in FINAL_OUTCOMES and channel not in there else found
         for channel, found in outcomes.items()
     }
 

@@ -51,7 +51,7 @@ def end_parked(run: Run) -> None:
     for value in overdue.erase_parked(run.now(), reason):
         run.attention.append(
             Attention(
-                f"purchase {value.unlock_id}: {reason}",
+                f"purchase {value.purchase_id}: {reason}",
                 "correct the record, then flag it again: the vendor's record is read again at no cost",
                 value.crm_id,
             )
@@ -60,9 +60,9 @@ def end_parked(run: Run) -> None:
     for value in overdue.announce(run.now(), timedelta(days=days)):
         run.attention.append(
             Attention(
-                f"purchase {value.unlock_id}: its value could not be written for {days} days; it is erased on {ends}",
-                f"correct the record, then: connector resolve {value.unlock_id} --retry-write; to do without it: "
-                f"connector resolve {value.unlock_id} --give-up",
+                f"purchase {value.purchase_id}: its value could not be written for {days} days; it is erased on {ends}",
+                f"correct the record, then: connector resolve {value.purchase_id} --retry-write; to do without it: "
+                f"connector resolve {value.purchase_id} --give-up",
                 value.crm_id,
             )
         )

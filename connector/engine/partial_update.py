@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from connector.core.errors import PassingError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, CrmRecord
+from connector.core.states import ChangeState
 from connector.core.writeback import Write
 from connector.crm.interface import ErrorClass, Rejection, RowError
 from connector.engine import crowding, outcome, send
@@ -264,7 +265,8 @@ def _answers(
     crowding.learn(run, name, answers, is_search=is_search)
     pairs = list(zip(sent, answers, strict=True))
     run.services.ledger.runs.settle(
-        run.id, {row.row.id: "rejected" if answer is not None else "written" for (row, _), answer in pairs}
+        run.id,
+        {row.row.id: ChangeState.REJECTED if answer is not None else ChangeState.WRITTEN for (row, _), answer in pairs},
     )
     run.updated |= {row.row.id for (row, _), answer in pairs if answer is None}
     org = next((answer for answer in answers if answer is not None and answer.error_class is ErrorClass.ORG), None)

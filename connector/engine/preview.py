@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
-from connector.core.model import Channel, UnlockKey
-from connector.core.person import IdentifiedBy, Source
+from connector.core.model import Channel, Identifier, PurchaseKey
+from connector.core.person import Source
 from connector.core.plan import (
     AttachToPending,
     Buy,
@@ -37,7 +37,7 @@ class _Group:
 
     mapping: str
     channel: Channel
-    event_id: str | None = None
+    grouping_key: str | None = None
     after_lookup: bool = False
 
 
@@ -57,7 +57,7 @@ class _Count:
         self.people: Counter[tuple[str, _Group]] = Counter()  # by provider
         self.selected_of: Counter[str] = Counter()
         self.frozen: dict[str, list[FrozenRecord]] = {}
-        self._seen: set[UnlockKey | tuple[str, Channel, str]] = set()
+        self._seen: set[PurchaseKey | tuple[str, Channel, Identifier]] = set()
         self._rates = run.services.ledger.records.success_rates()
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
@@ -66,8 +66,8 @@ class _Count:
         self.selected_of[mapping.name] += len(records)
         self.frozen.setdefault(mapping.name, []).extend(_freeze(record) for record in records)
         for record in records:
-            for want in record.wants:
-                self._decision(mapping, record, want.channel, want.decision)
+            for record_channel in record.channels:
+                self._decision(mapping, record, record_channel.channel, record_channel.decision)
 
     def _decision(self, mapping: MappingFile, record: PlannedRecord, channel: Channel, decision: Decision) -> None:
         match decision:
@@ -75,20 +75,22 @@ class _Count:
                 self.skips.setdefault(channel.value, Counter())[decision.reason] += 1
             case Buy():
                 self._write(mapping, channel)
-                self._once(mapping, record, channel, decision.key, decision.position, decision.event_id)
+                self._once(mapping, record, channel, decision.key, decision.position, decision.grouping_key)
             case AttachToPending() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
                 self._write(mapping, channel)
-                self._once(mapping, record, channel, decision.unlock.key, decision.position, record.person.event_id)
+                source = self._run.services.sources[decision.purchase.key.provider]
+                key = source.grouping_key(record.person)
+                self._once(mapping, record, channel, decision.purchase.key, decision.position, key)
             case AttachToPending() | Reuse():
                 self.joins += 1
                 self._write(mapping, channel)
             case ResolveIdentity():
                 self._write(mapping, channel)
-                key = (decision.source, channel, decision.linkedin)
-                if key in self._seen:
+                asked = (decision.source, channel, decision.identifier)
+                if asked in self._seen:
                     self.joins += 1
                 else:
-                    self._seen.add(key)
+                    self._seen.add(asked)
                     group = _Group(mapping.name, channel, after_lookup=True)
                     self._purchase(mapping, record, group, decision.source, decision.position)
 
@@ -97,15 +99,15 @@ class _Count:
         mapping: MappingFile,
         record: PlannedRecord,
         channel: Channel,
-        key: UnlockKey,
+        key: PurchaseKey,
         position: int,
-        event_id: str | None,
+        grouping_key: str | None,
     ) -> None:
         if key in self._seen:
             self.joins += 1
             return
         self._seen.add(key)
-        self._purchase(mapping, record, _Group(mapping.name, channel, event_id), key.provider, position)
+        self._purchase(mapping, record, _Group(mapping.name, channel, grouping_key), key.provider, position)
 
     def _purchase(self, mapping: MappingFile, record: PlannedRecord, group: "_Group", name: str, position: int) -> None:
         channel = group.channel
@@ -120,7 +122,7 @@ class _Count:
         chance = 1.0
         self.expected[name] += price
         for earlier, later in zip(rules.sources[position:], rules.sources[position + 1 :], strict=False):
-            if sources[later].identified_by is IdentifiedBy.LINKEDIN and not record.person.linkedin:
+            if not sources[later].can_know(record.person):
                 break
             chance *= 1 - self._rates.get((earlier, channel), 0.0)
             self.next_sources[later] += 1
@@ -135,9 +137,10 @@ class _Count:
 
 def _freeze(record: PlannedRecord) -> FrozenRecord:
     buy = {
-        want.channel: want.decision.position
-        for want in record.wants
-        if isinstance(want.decision, Buy | ResolveIdentity | AttachToPending) and may_cost(want.decision)
+        record_channel.channel: record_channel.decision.position
+        for record_channel in record.channels
+        if isinstance(record_channel.decision, Buy | ResolveIdentity | AttachToPending)
+        and may_cost(record_channel.decision)
     }
     return FrozenRecord(id=record.crm_id, version=record.version, buy=buy)
 
@@ -257,21 +260,21 @@ def _limits(rules: CapRules) -> dict[str, object]:
 def _covered(source: Source, count: _Count, shared: Sequence[Cap], own: Mapping[str, Sequence[Cap]]) -> dict[str, int]:
     """About how many people of each channel the caps can pay for; only of channels where that is not everybody.
 
-    In the order in which a run buys: people of one event at a time, the most people first, and those who must first be
+    In the order in which a run buys: people of one group at a time, the most people first, and those who must first be
     found last.
     """
-    events: Counter[tuple[bool, Channel, str | None]] = Counter()
+    groups: Counter[tuple[bool, Channel, str | None]] = Counter()
     for (name, group), people in count.people.items():
         if name == source.name:
-            events[group.after_lookup, group.channel, group.event_id] += people
+            groups[group.after_lookup, group.channel, group.grouping_key] += people
     left_shared = min((cap.left for cap in shared), default=None)
     left_own = {mapping: min((cap.left for cap in caps), default=None) for mapping, caps in own.items()}
     planned, paid = Counter[Channel](), Counter[Channel]()
-    for (after_lookup, channel, event_id), people in sorted(events.items(), key=lambda one: (one[0][0], -one[1])):
+    for (after_lookup, channel, grouping_key), people in sorted(groups.items(), key=lambda one: (one[0][0], -one[1])):
         price = source.prices.of(channel)
         planned[channel] += people
         for mapping, left in left_own.items():
-            wanted = count.people[source.name, _Group(mapping, channel, event_id, after_lookup=after_lookup)]
+            wanted = count.people[source.name, _Group(mapping, channel, grouping_key, after_lookup=after_lookup)]
             bounds = [max(0, bound) // price for bound in (left_shared, left) if bound is not None and price]
             taken = min([wanted, *bounds])
             paid[channel] += taken

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
-from connector.core.model import Channel, CrmRecord, Result, Unlock, UnlockState
+from connector.core.model import Channel, CrmRecord, Identifier, Person, Purchase, Result
+from connector.core.person import Source
 from connector.core.plan import (
     Decision,
     FailedSource,
@@ -16,50 +17,58 @@ from connector.core.plan import (
     still_ours_to_write,
 )
 from connector.core.recover import ProviderState
+from connector.core.states import PurchaseState
 from connector.engine.context import Run
-from connector.engine.select import resolved_id
+from connector.engine.select import resolved_by
 from connector.providers.interface import IdentityResult, Provider
 from connector.store.credits import RemainingBudget
-from connector.store.records import EndedWant
-from connector.store.rows import RecordRow, Settlement, WantRow, chunks
+from connector.store.record_views import EndedChannel
+from connector.store.rows import RecordChannelRow, RecordRow, Settlement, chunks
 
-Pending = tuple[WantRow, RecordRow]
+Pending = tuple[RecordChannelRow, RecordRow]
 
 
-def pending_by_name(run: Run, provider: str) -> dict[str, list[Pending]]:
-    """Wants that wait for this provider's answer, by LinkedIn name; those it can't pay for are deferred.
+def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pending]]:
+    """Channels that wait for this provider's answer, by identifier; those it can't pay for are deferred.
 
     So are those of records that this run was not asked for: they came along for what was bought, and their flag may
     have been taken back.
     """
-    waiting: dict[str, list[Pending]] = {}
+    source = run.services.providers[provider].source
+    waiting: dict[Identifier, list[Pending]] = {}
     unaffordable: list[int] = []
     unasked: list[int] = []
-    pending = run.services.ledger.records.pending_lookups(run.id)
+    pending = run.services.ledger.records.pending_matches(run.id)
     left = _credits_left(run, provider) if pending else None
-    for want, record in pending:
-        rules = run.mappings[record.mapping].channels.get(want.channel)
+    for record_channel, record in pending:
+        rules = run.mappings[record.mapping].channels.get(record_channel.channel)
         if (
             rules is None
-            or not record.person.linkedin
-            or rules.sources[want.position : want.position + 1] != (provider,)
+            or (identifier := _unresolved(source, record.person)) is None
+            or rules.sources[record_channel.position : record_channel.position + 1] != (provider,)
         ):
             continue
         if (record.mapping, record.crm_id) not in run.asked:
-            unasked.append(want.id)
+            unasked.append(record_channel.id)
             continue
-        price = run.services.providers[provider].source.prices.of(want.channel)
-        stopped = (provider, want.channel.value, record.mapping) in run.full
+        price = source.prices.of(record_channel.channel)
+        stopped = (provider, record_channel.channel.value, record.mapping) in run.full
         if run.why_closed(provider) or stopped or (left is not None and left < price):
-            unaffordable.append(want.id)
+            unaffordable.append(record_channel.id)
             continue
         left = None if left is None else left - price
-        waiting.setdefault(record.person.linkedin, []).append((want, record))
+        waiting.setdefault(identifier, []).append((record_channel, record))
     if unaffordable:
         reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
         run.services.ledger.records.hold(unaffordable, reason)
     run.services.ledger.records.hold(unasked, "the person was not looked up yet")
     return waiting
+
+
+def _unresolved(source: Source, person: Person) -> Identifier | None:
+    """The identifier from which the source may find its own."""
+    kinds = (kind.name for kind in source.resolves if kind.name in person.identifiers)
+    return next((Identifier(kind, person.identifiers[kind]) for kind in kinds), None)
 
 
 def _credits_left(run: Run, provider: str) -> int | None:
@@ -79,88 +88,90 @@ def _credits_left(run: Run, provider: str) -> int | None:
     return min(bounds) - sum(group.size * source.prices.of(group.channel) for group in groups)
 
 
-def look_up(run: Run, provider: Provider, linkedin: str, pending: Sequence[Pending]) -> None:
-    """Ask once for a LinkedIn name and decide anew for every want that waits for the answer.
+def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[Pending]) -> None:
+    """Ask once who has an identifier, and decide again for every channel that waits for the answer.
 
     An answer that is neither a person nor "nobody" is not remembered: this source failed, for this time.
     """
     ledger = run.services.ledger
     try:
-        found = provider.look_up(linkedin)
+        found = provider.resolve_identity(identifier)
     except RefusedError as error:
         run.services.progress.note(str(error))
-        for want, record in pending:
-            tried = (*want.tried, FailedSource(provider.name, Result.FAILED, str(error)))
-            decide_anew(run, record, want, tried)
+        for record_channel, record in pending:
+            failed_sources = (*record_channel.failed_sources, FailedSource(provider.name, Result.FAILED, str(error)))
+            decide_again(run, record, record_channel, failed_sources)
         return
-    ledger.planning.remember(provider.source, linkedin, found.lookup, run.now())
+    ledger.planning.remember(provider.source, identifier, found.match, run.now())
     shown = _shown_values(run, provider, found)
-    for unlock, value in shown:
-        if unlock.state is UnlockState.FINAL and unlock.result is not Result.DELIVERED:
-            run.improve(unlock.id, value, charged=False)
-    for want, record in pending:
-        decide_anew(run, record, want, want.tried)
+    for purchase, value in shown:
+        if purchase.state is PurchaseState.FINAL and purchase.result is not Result.DELIVERED:
+            run.improve(purchase.id, value, charged=False)
+    for record_channel, record in pending:
+        decide_again(run, record, record_channel, record_channel.failed_sources)
     _take_what_is_shown(run, _shown_values(run, provider, found))
 
 
-def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[tuple[Unlock, str]]:
-    """What the vendor shows already of a person, with the unlocks that it answers."""
-    if found.lookup.personnel_id is None:
+def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[tuple[Purchase, str]]:
+    """What the vendor shows already of a person, with the purchases that it answers."""
+    if found.match.identifier is None:
         return []
-    snapshot = run.services.ledger.planning.unlocks_of(provider.source, found.lookup.personnel_id)
+    snapshot = run.services.ledger.planning.purchases_of(provider.source, found.match.identifier)
     values = {
         channel: status.value
         for channel, status in found.statuses.items()
         if status.view is ProviderState.DELIVERED and status.value
     }
-    return [(unlock, values[key.channel]) for key, unlock in snapshot.items() if key.channel in values]
+    return [(purchase, values[key.channel]) for key, purchase in snapshot.items() if key.channel in values]
 
 
-def _take_what_is_shown(run: Run, shown: Sequence[tuple[Unlock, str]]) -> None:
+def _take_what_is_shown(run: Run, shown: Sequence[tuple[Purchase, str]]) -> None:
     """A value that the vendor already shows is taken for nothing, unless it is what a lost request has brought."""
-    planned = [(unlock, value) for unlock, value in shown if unlock.state is UnlockState.PLANNED]
+    planned = [(purchase, value) for purchase, value in shown if purchase.state is PurchaseState.PLANNED]
     if planned:
         run.settle(
-            Settlement(unlock.id, Result.DELIVERED, value=value, charged=unlock.lost_before)
-            for unlock, value in planned
+            Settlement(purchase.id, Result.DELIVERED, value=value, charged=purchase.lost_before)
+            for purchase, value in planned
         )
 
 
-def advance(run: Run, unlock_ids: Sequence[int] | None) -> int:
-    """Take ended unlocks further: a value makes its wants ready, none asks the next source; how many wants moved.
+def advance(run: Run, purchase_ids: Sequence[int] | None) -> int:
+    """Take ended purchases further: a value makes its channels ready, none asks the next source; how many moved.
 
     The next source is asked only by the look at everything, when nothing else is to be done: the records are read once
     more before anything further is bought for them, many in one call.
 
     Args:
         run: the run.
-        unlock_ids: those that were just settled; None looks at all.
+        purchase_ids: those that were just settled; None looks at all.
     """
-    ended = run.services.ledger.records.ended(run.id, unlock_ids)
-    delivered = [e.want.id for e in ended if e.result is Result.DELIVERED and e.has_value]
+    ended = run.services.ledger.records.ended(run.id, purchase_ids)
+    delivered = [e.record_channel.id for e in ended if e.result is Result.DELIVERED and e.has_value]
     run.services.ledger.records.mark_ready(delivered)
     run.services.progress.step(len(delivered))
-    if unlock_ids is not None:
+    if purchase_ids is not None:
         return len(delivered)
     without = [e for e in ended if e.result is not Result.DELIVERED]
     _ask_next(run, without, run.services.ledger.records.by_ids([e.record_id for e in without]))
     return len(ended)
 
 
-def _ask_next(run: Run, ended: Sequence[EndedWant], records: Mapping[int, RecordRow]) -> None:
+def _ask_next(run: Run, ended: Sequence[EndedChannel], records: Mapping[int, RecordRow]) -> None:
     """Decide anew for wants whose source ended without a value; only what is still wanted is bought elsewhere."""
     decided = [(one, records[one.record_id], _next_decision(run, one, records[one.record_id])) for one in ended]
     buying = [row for _, row, decision in decided if may_cost(decision)]
     there = _read_again(run, buying)
     for one, row, decision in decided:
-        why_not = _why_not(run, one.want, row, there.get(row.id)) if may_cost(decision) else ""
-        _put(run, row, one.want, Skip(why_not, tried=decision.tried) if why_not else decision)
+        why_not = _why_not(run, one.record_channel, row, there.get(row.id)) if may_cost(decision) else ""
+        _save(
+            run, row, one.record_channel, Skip(why_not, failed_sources=decision.failed_sources) if why_not else decision
+        )
 
 
-def _next_decision(run: Run, ended: EndedWant, record: RecordRow) -> Decision:
+def _next_decision(run: Run, ended: EndedChannel, record: RecordRow) -> Decision:
     reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
-    tried = (*ended.want.tried, FailedSource(ended.provider, ended.result, reason))
-    return _decide(run, record, ended.want, tried)
+    failed_sources = (*ended.record_channel.failed_sources, FailedSource(ended.provider, ended.result, reason))
+    return _decide(run, record, ended.record_channel, failed_sources)
 
 
 def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | None]:
@@ -176,26 +187,28 @@ def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | No
     return there
 
 
-def still_wanted(run: Run, unlock_id: int, channel: Channel) -> bool:
+def still_wanted(run: Run, purchase_id: int, channel: Channel) -> bool:
     """Whether any record of this run, as it is now, still wants what a lost request was to bring."""
-    rows = [row for row in run.services.ledger.records.waiting_for(run.id, unlock_id) if row.mapping in run.mappings]
+    rows = [row for row in run.services.ledger.records.waiting_for(run.id, purchase_id) if row.mapping in run.mappings]
     there = _read_again(run, rows)
-    wants = [(want, row) for row in rows for want in row.wants if want.channel is channel]
-    return any(not _why_not(run, want, row, there.get(row.id)) for want, row in wants)
+    channels = [
+        (record_channel, row) for row in rows for record_channel in row.channels if record_channel.channel is channel
+    ]
+    return any(not _why_not(run, record_channel, row, there.get(row.id)) for record_channel, row in channels)
 
 
-def _why_not(run: Run, want: WantRow, row: RecordRow, record: CrmRecord | None) -> str:
-    """Why nothing more is bought for a want, by its record as it is now; empty when it is still wanted."""
+def _why_not(run: Run, record_channel: RecordChannelRow, row: RecordRow, record: CrmRecord | None) -> str:
+    """Why nothing more is bought for a channel, by its record as it is now; empty when it is still wanted."""
     mapping = run.mappings[row.mapping]
-    rules = mapping.channels.get(want.channel)
+    rules = mapping.channels.get(record_channel.channel)
     if rules is None:
-        return f"{want.channel} is no longer mapped"
+        return f"{record_channel.channel} is no longer mapped"
     if record is None or record.moved_to is not None:
         return "the record was deleted, merged or converted before the next source was asked"
     if record.truthy(rules.opt_out):
         return f"opted out ({rules.opt_out}) before the next source was asked"
     filled = not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY
-    baseline, matches = want.baseline, run.services.ledger.seal.matches
+    baseline, matches = record_channel.baseline, run.services.ledger.seal.matches
     if filled or (baseline is not None and not still_ours_to_write(record, rules, baseline, matches)):
         return f"{rules.field} was filled or changed before the next source was asked"
     asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
@@ -207,29 +220,37 @@ def _why_not(run: Run, want: WantRow, row: RecordRow, record: CrmRecord | None) 
 _RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
 
 
-def decide_anew(run: Run, record: RecordRow, want: WantRow, tried: tuple[FailedSource, ...]) -> None:
+def decide_again(
+    run: Run, record: RecordRow, record_channel: RecordChannelRow, failed_sources: tuple[FailedSource, ...]
+) -> None:
     """Ask the planner for the next source that was not tried, and put its decision into the ledger."""
-    _put(run, record, want, _decide(run, record, want, tried))
+    _save(run, record, record_channel, _decide(run, record, record_channel, failed_sources))
 
 
-def _decide(run: Run, record: RecordRow, want: WantRow, tried: tuple[FailedSource, ...]) -> Decision:
+def _decide(
+    run: Run, record: RecordRow, record_channel: RecordChannelRow, failed_sources: tuple[FailedSource, ...]
+) -> Decision:
     mapping = run.mappings[record.mapping]
-    rules = mapping.channels.get(want.channel)
+    rules = mapping.channels.get(record_channel.channel)
     if rules is None:
-        return Skip(f"{want.channel} is no longer mapped", tried=tried)
+        return Skip(f"{record_channel.channel} is no longer mapped", failed_sources=failed_sources)
     sources = [run.services.sources[name] for name in rules.sources]
     snapshot: PlanningSnapshot = run.services.ledger.planning.snapshot(
         mapping.name, {record.crm_id: record.person}, sources
     )
-    decision = run.planner(mapping).next_source(record.person, want.channel, rules, snapshot, tried, record.crm_id)
+    decision = run.planner(mapping).next_source(
+        record.person, record_channel.channel, rules, snapshot, failed_sources, record.crm_id
+    )
     if run.plan is None:
         return decision
-    return run.plan.hold(mapping.name, record.crm_id, None, want.channel, decision)
+    return run.plan.hold(mapping.name, record.crm_id, None, record_channel.channel, decision)
 
 
-def _put(run: Run, record: RecordRow, want: WantRow, decision: Decision) -> None:
-    found = resolved_id(run, record.person, decision)
+def _save(run: Run, record: RecordRow, record_channel: RecordChannelRow, decision: Decision) -> None:
+    found = resolved_by(record.person, decision)
     planning = run.services.ledger.planning
-    planning.redecide(want.id, run.id, record.mapping, want.channel, decision, run.now(), found, run.read_first)
+    planning.redecide(
+        record_channel.id, run.id, record.mapping, record_channel.channel, decision, run.now(), found, run.read_first
+    )
     if isinstance(decision, SourcesExhausted | Skip):
         run.services.progress.step()

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from connector.core.mapping import MappingFile, WritePolicy
 from connector.core.model import CrmRecord, Person
-from connector.core.person import IdentifiedBy, person_of
+from connector.core.person import person_of
 from connector.core.plan import AttachToPending, Buy, Decision, Reuse
 from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
 from connector.engine.older_copy import notice_stamp
-from connector.store.planned import PlannedRecord, PlannedWant
+from connector.store.planned import PlannedChannel, PlannedRecord
 
 
 def flagged(mapping: MappingFile) -> Selection:
@@ -97,22 +97,23 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
     seal = run.services.ledger.seal
     planned: list[PlannedRecord] = []
     for record in page:
-        wants: list[PlannedWant] = []
+        channels: list[PlannedChannel] = []
         for channel, rules in mapping.channels.items():
             decision = planner.plan_channel(record, people[record.id], channel, rules, snapshot)
             baseline: str | None = None
             if rules.write is WritePolicy.OVERWRITE or rules.empty_when:
                 baseline = seal.hash(stored_form(record.values.get(rules.field), is_email=rules.is_email))
-            wants.append(PlannedWant(channel, decision, baseline))
-        resolved = next((id_ for w in wants if (id_ := resolved_id(run, people[record.id], w.decision))), None)
-        planned.append(PlannedRecord(record.id, people[record.id], tuple(wants), resolved, record.version))
+            channels.append(PlannedChannel(channel, decision, baseline))
+        resolved: dict[str, str] = {}
+        for planned_channel in channels:
+            resolved = resolved_by(people[record.id], planned_channel.decision) | resolved
+        planned.append(PlannedRecord(record.id, people[record.id], tuple(channels), resolved, record.version))
     return planned
 
 
-def resolved_id(run: Run, person: Person, decision: Decision) -> str | None:
-    """The personnel id that a LinkedIn lookup has brought, where the record itself has none."""
-    if person.personnel_id is not None or not isinstance(decision, Buy | AttachToPending | Reuse):
-        return None
-    key = decision.key if isinstance(decision, Buy) else decision.unlock.key
-    source = run.services.sources.get(key.provider)
-    return key.person if source is not None and source.identified_by is IdentifiedBy.PERSONNEL_ID else None
+def resolved_by(person: Person, decision: Decision) -> dict[str, str]:
+    """By kind, the identifier that a provider found for the decision, where the record itself has none."""
+    if not isinstance(decision, Buy | AttachToPending | Reuse):
+        return {}
+    found = decision.key.person if isinstance(decision, Buy) else decision.purchase.key.person
+    return {} if found.kind in person.identifiers else {found.kind: found.value}

@@ -14,7 +14,7 @@ from connector.core.writeback import Write, WriteRules
 from connector.crm.interface import Rejection, Update
 from connector.engine import outcome
 from connector.engine.context import Run, Services
-from connector.store.records import PurchaseView
+from connector.store.record_views import PurchaseView
 from connector.store.rows import RecordRow
 from connector.store.runs import Intended
 
@@ -37,7 +37,7 @@ class Reading:
     Attributes:
         read_s: the monotonic time before the CRM was asked.
         there: by id; None for one that is gone.
-        words: what the unlocks of the records say, by unlock id.
+        words: what the purchases of the records say, by purchase id.
     """
 
     run: Run
@@ -57,7 +57,7 @@ class Reading:
         """
         results = outcome.withhold(outcome.channel_results(self.run, row, record, self.words), withheld)
         stamps_due = row.stamps_due or row.id in self.run.stamps_due
-        return self.rules.decide(record, results, row.resolved_id, value_written=stamps_due)
+        return self.rules.decide(record, results, row.resolved, value_written=stamps_due)
 
     def send(self, decided: Sequence[Decided]) -> list[Rejection | None]:
         """Send one collection.
@@ -79,7 +79,7 @@ def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     """Records as they are now."""
     services, read_s = run.services, run.monotonic()
     there = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
-    words = services.ledger.records.purchase_views(w.unlock_id for row in rows for w in row.wants if w.unlock_id)
+    words = services.ledger.records.purchase_views(w.purchase_id for row in rows for w in row.channels if w.purchase_id)
     info = services.crm.describe(mapping.object)
     rules = WriteRules(mapping, info.lengths(), services.ledger.seal.matches, run.now(), info.fixed_lengths())
     return Reading(run, mapping, read_s, there, words, rules)

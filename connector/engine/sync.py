@@ -11,6 +11,7 @@ from connector.core.errors import ConnectorError, LockedError, StopError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
+from connector.core.states import RunState
 from connector.crm.interface import Selection
 from connector.engine import accounting, collect, prices, reconcile, write
 from connector.engine.apply import drop_unselected, take_up
@@ -67,12 +68,12 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
         raise  # what there is to say of the run's records, its new owner says
     except ConnectorError as error:
         accounting.classify_rest(run)
-        accounting.close(run, spec.command, "failed", str(error))
+        accounting.close(run, spec.command, RunState.FAILED, str(error))
         raise
     if not run.crm_stopped:
         reconcile.observe_balances(run, "after")
     early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return accounting.close(run, spec.command, "stopped" if early else "finished")
+    return accounting.close(run, spec.command, RunState.STOPPED if early else RunState.FINISHED)
 
 
 def _begin(services: Services, spec: RunSpec) -> Run:
@@ -81,7 +82,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
     services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
     plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
     run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
-    at_work = frozenset(name for name, _ in services.ledger.runs.open_counts().unlocks)
+    at_work = frozenset(name for name, _ in services.ledger.runs.open_counts().purchases)
     return Run(
         services,
         run_id,

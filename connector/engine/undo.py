@@ -15,6 +15,7 @@ from connector.core.model import Attention, CrmRecord, FieldValue, Outcome
 from connector.core.report import CrmFigures, Report
 from connector.core.restore import PutBack as Restore
 from connector.core.restore import Step, put_back
+from connector.core.states import ChangeState, RunState
 from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update
 from connector.engine import crowding
@@ -87,9 +88,9 @@ def undo(services: Services, run_id: str) -> Report:
     except StopError as error:
         stopped = str(error)
     except ConnectorError as error:
-        _close(work, len(written), "failed", str(error))
+        _close(work, len(written), RunState.FAILED, str(error))
         raise
-    return _close(work, len(written), "stopped" if stopped else "finished", stopped)
+    return _close(work, len(written), RunState.STOPPED if stopped else RunState.FINISHED, stopped)
 
 
 def _by_record(changes: Sequence[ChangeRow]) -> list[_Written]:
@@ -189,7 +190,10 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     ledger.records.reopen_delivered(object_name, [one.crm_id for one, _ in restores])
     answers = services.crm.update(object_name, updates, fresh_since(services, read_s)) if updates else []
     refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
-    states = {one.changes[0].record_id: "rejected" if one.crm_id in refused else "written" for one, _ in restores}
+    states = {
+        one.changes[0].record_id: ChangeState.REJECTED if one.crm_id in refused else ChangeState.WRITTEN
+        for one, _ in restores
+    }
     ledger.runs.settle(work.run_id, states)
     again = _sort_refused(restores, refused, last=last)
     waiting = {one.crm_id for one in (*again.locked, *again.fewer)}

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from connector.core.errors import ConfigurationError, ConnectorError, PassingError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
+from connector.core.states import ChangeState
 from connector.crm.interface import ErrorClass, Rejection
 from connector.engine import crowding, follow, outcome, resolve, send
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.send import Decided, Reading
-from connector.store.records import Finish
+from connector.store.record_views import Finish
 from connector.store.rows import RecordRow
 
 ROW_ATTEMPTS = 4
@@ -42,17 +43,17 @@ def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
     records = run.services.ledger.records
     list_open = records.complete if complete else records.incomplete
     taken = 0
-    while rows := list_open(run.id, run.tried, run.services.crm.read_size):
+    while rows := list_open(run.id, run.attempted_writes, run.services.crm.read_size):
         name = rows[0].mapping
         rows = [row for row in rows if row.mapping == name]
         if len(rows) < least:
             break
         ids = {row.id for row in rows}
-        run.tried |= ids
+        run.attempted_writes |= ids
         try:
             _write_rows(run, run.mappings[name], rows)
         except ConnectorError:
-            run.tried -= ids - run.finished  # the others get their outcome when the accounting closes
+            run.attempted_writes -= ids - run.finished  # the others get their outcome when the accounting closes
             raise
         taken += len(rows)
     return taken
@@ -153,8 +154,8 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
         parked = outcome.still_parked(run, row, record, mapping)
         write = reading.decide(row, record, parked)
         if write.unusable:
-            unusable |= _unusable_wants(row, write.unusable)
-            run.tried.discard(row.id)
+            unusable |= _unusable_channels(row, write.unusable)
+            run.attempted_writes.discard(row.id)
         elif write.changes:
             decided.append(Decided(row, record, write))
         elif parked:
@@ -179,8 +180,12 @@ def _finish(run: Run, finishes: Sequence[Finish]) -> None:
     run.finished |= {one.record_id for one in finishes}
 
 
-def _unusable_wants(row: RecordRow, unusable: Mapping[Channel, str]) -> dict[int, str]:
-    return {want.id: unusable[want.channel] for want in row.wants if want.channel in unusable}
+def _unusable_channels(row: RecordRow, unusable: Mapping[Channel, str]) -> dict[int, str]:
+    return {
+        record_channel.id: unusable[record_channel.channel]
+        for record_channel in row.channels
+        if record_channel.channel in unusable
+    }
 
 
 def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
@@ -218,7 +223,9 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
     crowding.learn(run, mapping.object, answers, is_search=is_search)
     pairs = list(zip(decided, _whose_fault(reading, decided, answers), strict=True))
     sort = _Sorted(run, mapping.object, pairs, last=last)
-    ledger.runs.settle(run.id, {one.row.id: "written" if answer is None else "rejected" for one, answer in pairs})
+    ledger.runs.settle(
+        run.id, {one.row.id: ChangeState.WRITTEN if answer is None else ChangeState.REJECTED for one, answer in pairs}
+    )
     ids = {one.row.id for one in sort.written}
     run.updated |= ids
     run.refused -= ids
@@ -297,8 +304,8 @@ def _finish_refused(
         if not found.is_whole:
             run.refused.add(found.row.id)
         if found.unusable:
-            unusable |= _unusable_wants(found.row, found.unusable)
-            run.tried.discard(found.row.id)
+            unusable |= _unusable_channels(found.row, found.unusable)
+            run.attempted_writes.discard(found.row.id)
     _finish(run, finishes)
     _refuse_values(run, unusable)
     if run.writing_last:

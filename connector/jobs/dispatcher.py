@@ -19,10 +19,11 @@ from croniter import croniter
 from connector.core.errors import ConfigurationError, ConnectorError, JournalError, LockedError
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
+from connector.core.states import JobState
 from connector.crm.interface import Crm, Selection
 from connector.engine import older_copy
 from connector.engine.context import Progress, Run, Services, Silent, WaitPolicy
-from connector.engine.loop import HelperRun
+from connector.engine.helper_run import HelperRun
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.store.inbox import POSTPONED_S, RequestedRecord
@@ -139,7 +140,7 @@ class Dispatcher:
     def assist(self, run_id: str) -> None:
         """Take part in another process's run until it ends."""
         found = self._services.ledger.runs.find(run_id)
-        if found is None or found.state != "running" or not set(found.mappings) <= self._mappings.keys():
+        if found is None or found.state != JobState.RUNNING or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
         if found.command == "apply" or not self._agree(mappings):
@@ -149,7 +150,7 @@ class Dispatcher:
         self._helping.add(run_id)
         try:
             self._check()
-            at_work = frozenset(name for name, _ in self._services.ledger.runs.open_counts().unlocks)
+            at_work = frozenset(name for name, _ in self._services.ledger.runs.open_counts().purchases)
             services = self._ready_for(mappings, Silent())
             run = Run(services, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
             older_copy.follow(run)

@@ -11,13 +11,13 @@ A provider speaks HTTP and translates; it decides nothing. Its errors are those 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.core.errors import LostAnswerError, RefusedError, UnsupportedError
 from connector.core.limits import balance_of, is_event_id, is_person_id, is_vendor_id, price_of
-from connector.core.model import Channel, Lookup
+from connector.core.model import Channel, Identifier, IdentityMatch
 from connector.core.person import Source
 from connector.core.recover import ProviderState
 from connector.core.vendor_values import shown_word, value_of
@@ -47,7 +47,7 @@ class Submission:
     """
 
     task_id: str | None
-    skipped: Mapping[str, SkipReason] = field(default_factory=dict)
+    skipped: Mapping[Identifier, SkipReason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.task_id is not None and not is_vendor_id(self.task_id):
@@ -90,7 +90,7 @@ class TaskReport:
     """
 
     ended: bool
-    items: Mapping[str, Item]
+    items: Mapping[Identifier, Item]
     unknown_word: str = ""
 
 
@@ -108,19 +108,19 @@ class ChannelStatus:
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The answer to a LinkedIn lookup, with what the vendor already shows of the person.
+    """The provider's identifier of a person, with what the vendor already shows of the person.
 
     Raises:
         RefusedError: an id is beyond the limits of `core/limits.py`: it could not be kept.
     """
 
-    lookup: Lookup
+    match: IdentityMatch
     statuses: Mapping[Channel, ChannelStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        person_id = self.lookup.personnel_id
-        if (person_id is not None and not is_person_id(person_id)) or not all(map(is_event_id, self.lookup.events)):
-            raise RefusedError("the vendor's answer to a LinkedIn lookup has an id that cannot be kept")
+        found = self.match.identifier
+        if (found is not None and not is_person_id(found.value)) or not all(map(is_event_id, self.match.grouping_keys)):
+            raise RefusedError("the vendor's answer to a question for a person has an id that cannot be kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +230,15 @@ class Provider(ABC):
         """Wait until the rate budget lets a paid request leave; called before its hold is taken."""
 
     @abstractmethod
-    def submit(self, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
+    def submit(
+        self, channel: Channel, people: Sequence[Identifier], grouping_key: str | None, attempt_id: str
+    ) -> Submission:
         """Send one paid request. Never repeated from within.
 
         Args:
             channel: what to buy.
-            people: distinct keys, at most `batch_size`.
-            event_id: the event they share, if one is known.
+            people: distinct identifiers of a kind that the source accepts, at most `batch_size`.
+            grouping_key: what they have in common, of the kind that the source groups by; None where it is not known.
             attempt_id: the ledger's id of this request, echoed by vendors that can.
 
         Raises:
@@ -244,19 +246,19 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
+    def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """Read a task, free and repeatable.
 
         Args:
             channel: what the task buys; some vendors keep each channel's tasks apart.
             task_id: as the submission named it.
-            people: the keys that the task was made for.
+            people: for whom the task was made.
 
         Raises:
             NotThereError: the vendor does not know it.
         """
 
-    def knows_task(self, task_id: str, attempt_id: str, person: str) -> bool:
+    def knows_task(self, task_id: str, attempt_id: str, person: Identifier) -> bool:
         """Whether the vendor itself says that this task is of that request, for that person; free.
 
         Raises:
@@ -264,7 +266,7 @@ class Provider(ABC):
         """
         raise UnsupportedError(self.name, "tasks that name their request")
 
-    def read_person(self, person: str) -> Mapping[Channel, ChannelStatus]:
+    def read_person(self, person: Identifier) -> Mapping[Channel, ChannelStatus]:
         """What the vendor's own record of a person shows, free.
 
         Raises:
@@ -272,13 +274,13 @@ class Provider(ABC):
         """
         raise UnsupportedError(self.name, "a readable record of people")
 
-    def look_up(self, linkedin: str) -> IdentityResult:
-        """Who is behind a LinkedIn name, free; an answer without id means nobody."""
-        raise UnsupportedError(self.name, "lookups by LinkedIn name")
+    def resolve_identity(self, identifier: Identifier) -> IdentityResult:
+        """The provider's own identifier of the person who has this one, free; an answer without one means nobody."""
+        raise UnsupportedError(self.name, "a search for a person's identifier")
 
-    def events_of(self, person: str) -> tuple[str, ...]:
-        """Events of a person, free; needed where the vendor sells only by event."""
-        raise UnsupportedError(self.name, "events of a person")
+    def grouping_keys_of(self, person: Identifier) -> tuple[str, ...]:
+        """What the person's purchases may be grouped by, free; needed where the vendor sells only in groups."""
+        raise UnsupportedError(self.name, "groups of a person")
 
     @abstractmethod
     def close(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connector.core.identifiers import IdentifierKind
 from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
 from connector.providers.http import VendorHttp
@@ -23,7 +24,7 @@ class ProviderSettings(BaseSettings):
     Attributes:
         api_key: the key of the account; None when the vendor is not used.
         base_url: https, except for a loopback address.
-        account: the operator's name for the account; part of every unlock's identity, so keep it when the key changes.
+        account: the operator's name for the account; part of every purchase's identity: keep it when the key changes.
         requests_per_minute: the most requests; the vendor's headers win.
         credit_reserve: credits of the balance that are never touched.
         max_per_day: hard cap over all runs and workers.
@@ -70,6 +71,7 @@ class Registration:
 
     Attributes:
         channels: what it sells; mappings are checked against it before any setting is read.
+        identifiers: the kinds that mapping files may name for it.
         keeps_records: whether a lost answer can be found in the vendor's own record of a person.
         settings: its settings class.
         headers: its login headers, from an API key.
@@ -77,6 +79,7 @@ class Registration:
     """
 
     channels: frozenset[Channel]
+    identifiers: tuple[IdentifierKind, ...]
     keeps_records: bool
     settings: type[ProviderSettings]
     headers: Callable[[str], Mapping[str, str]]

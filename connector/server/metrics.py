@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 Figures = Callable[[], Mapping[str, Mapping[tuple[str, ...], float]]]
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "requested_records": ("Records of requests, by state", ("state",)),
-    "open_unlocks": ("Unlocks sent and not ended, by vendor and state", ("provider", "state")),
+    "open_purchases": ("Purchases sent and not ended, by vendor and state", ("provider", "state")),
     "open_records": ("Records taken up and not finished", ()),
     "parked_records": ("Records with a paid value that could not be written", ()),
     "credits_held": ("Credits set aside for requests without an end", ("provider",)),

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.core.errors import BooksError
-from connector.core.model import Result, UnlockState
+from connector.core.errors import AccountingError
+from connector.core.model import Result
 from connector.core.spend import EntryKind, Hold, ending
+from connector.core.states import AttemptState, PurchaseState, TaskState
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
@@ -28,9 +29,9 @@ from connector.store.repeats import (
 from connector.store.rows import chunks
 from connector.store.shares import NO_PRIOR
 
-_U = t.unlock.c
+_P = t.purchase.c
 LONGEST_ANSWER = timedelta(minutes=5)  # no request waits so long; an answer that comes all the same is still adopted
-_WAITING_FOR_ANSWER = (UnlockState.SUBMITTING.value, UnlockState.UNKNOWN.value)
+_WAITING_FOR_ANSWER = (PurchaseState.SUBMITTING.value, PurchaseState.UNKNOWN.value)
 
 
 class Answers:
@@ -42,22 +43,22 @@ class Answers:
     def accept(
         self,
         attempt_id: str,
-        vendor_task_id: str | None,
+        provider_task_id: str | None,
         next_poll_at: datetime,
         check: Mapping[int, bool],
         gone: Mapping[int, str],
         back: Sequence[int],
         now: datetime,
     ) -> None:
-        """Adopt the answer to a paid request, whether its unlocks say `submitting` or `unknown` by now.
+        """Adopt the answer to a paid request, whether its purchases say `submitting` or `unknown` by now.
 
         Args:
             attempt_id: whose answer it is.
-            vendor_task_id: the task that was started, if any.
+            provider_task_id: the task that was started, if any.
             next_poll_at: when to read the task first.
-            check: unlocks outside the task whose person is to be read, and whether they are certainly free.
-            gone: unlocks that the vendor will never deliver, with the reason.
-            back: unlocks that were left out for naming the wrong event; they are planned again.
+            check: purchases outside the task whose person is to be read, and whether they are certainly free.
+            gone: purchases that the vendor will never deliver, with the reason.
+            back: purchases that were left out for naming the wrong event; they are planned again.
             now: the ledger's time.
         """
         with self._db.write() as connection:
@@ -65,47 +66,47 @@ class Answers:
             if attempt is None:
                 return
             resume_unsent(connection, attempt_id, now)
-            mine = (_U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER))
-            for unlock_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
-                for part in chunks(unlock_ids):
+            mine = (_P.attempt_id == attempt_id, _P.state.in_(_WAITING_FOR_ANSWER))
+            for purchase_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
+                for part in chunks(purchase_ids):
                     connection.execute(
-                        sa.update(t.unlock)
-                        .where(_U.id.in_(part), *mine)
-                        .values(state=UnlockState.SUBMITTED.value, free=free, check_at=now, checks=0, state_at=now)
+                        sa.update(t.purchase)
+                        .where(_P.id.in_(part), *mine)
+                        .values(state=PurchaseState.SUBMITTED.value, free=free, check_at=now, checks=0, state_at=now)
                     )
             self._finish_gone(connection, attempt, gone, now)
             self._return(connection, attempt_id, back, "", None, None, now)
             task_id = None
-            if vendor_task_id is not None:
-                task_id = self._new_task(connection, attempt, vendor_task_id, next_poll_at, now)
+            if provider_task_id is not None:
+                task_id = self._new_task(connection, attempt, provider_task_id, next_poll_at, now)
             take_over(connection, attempt_id, LateAnswer(task_id, check, gone, back), now)
-            lost_repeats = sa.select(_U.id).where(
-                _U.prior_attempt_id == attempt_id, _U.state == UnlockState.UNKNOWN.value
+            lost_repeats = sa.select(_P.id).where(
+                _P.prior_attempt_id == attempt_id, _P.state == PurchaseState.UNKNOWN.value
             )
             repeats = list(connection.scalars(lost_repeats))
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id.in_([one for one in repeats if one in check]))
+                sa.update(t.purchase)
+                .where(_P.id.in_([one for one in repeats if one in check]))
                 .values(check_at=now, checks=0)
             )
             if task_id is not None:
                 # What the answer named has left these states by now: the rest of the attempt is in the task.
                 connection.execute(
-                    sa.update(t.unlock)
+                    sa.update(t.purchase)
                     .where(*mine)
-                    .values(state=UnlockState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
+                    .values(state=PurchaseState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
                 )
                 # Where the repeat was lost too, what the first request has bought is what is read.
                 follow_first(connection, [one for one in repeats if one not in {*check, *gone, *back}], now)
                 # A purchase that was given up before the answer came may still be delivered by what was paid for.
                 connection.execute(
-                    sa.update(t.unlock)
+                    sa.update(t.purchase)
                     .where(
-                        _U.attempt_id == attempt_id,
-                        _U.state == UnlockState.FINAL.value,
+                        _P.attempt_id == attempt_id,
+                        _P.state == PurchaseState.FINAL.value,
                         sa.or_(
-                            sa.and_(_U.result != Result.DELIVERED.value, _U.id.not_in(gone)),
-                            sa.and_(from_earlier(), _U.id.not_in({*check, *gone, *back})),
+                            sa.and_(_P.result != Result.DELIVERED.value, _P.id.not_in(gone)),
+                            sa.and_(from_earlier(), _P.id.not_in({*check, *gone, *back})),
                         ),
                     )
                     .values(task_id=task_id)
@@ -114,13 +115,13 @@ class Answers:
             after_return(connection, back, attempt.created_at, now)
 
     def _purchases_of(self, connection: sa.Connection, attempt_ids: Sequence[str]) -> list[int]:
-        return list(connection.scalars(sa.select(_U.id).where(_U.attempt_id.in_(attempt_ids))))
+        return list(connection.scalars(sa.select(_P.id).where(_P.attempt_id.in_(attempt_ids))))
 
     def _new_task(
         self,
         connection: sa.Connection,
         attempt: sa.Row[tuple[object, ...]],
-        vendor_task_id: str,
+        provider_task_id: str,
         next_poll_at: datetime,
         now: datetime,
     ) -> int:
@@ -129,17 +130,17 @@ class Answers:
                 provider=attempt.provider,
                 account=attempt.account,
                 channel=attempt.channel,
-                vendor_id=vendor_task_id,
+                provider_task_id=provider_task_id,
                 attempt_id=attempt.id,
                 run_id=attempt.run_id,
-                state="open",
+                state=TaskState.OPEN,
                 submitted_at=now,
                 next_poll_at=next_poll_at,
             )
         )
         key = inserted.inserted_primary_key
         if key is None:
-            raise BooksError("the ledger gave a new task no number")
+            raise AccountingError("the ledger gave a new task no number")
         return int(key[0])
 
     def _finish_gone(
@@ -151,10 +152,10 @@ class Answers:
             if row.prior_attempt_id is not None:  # the lost request cannot have bought this person either
                 self._release_prior(connection, row.prior_attempt_id, [row.id], now)
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id == row.id)
+                sa.update(t.purchase)
+                .where(_P.id == row.id)
                 .values(
-                    state=UnlockState.FINAL.value,
+                    state=PurchaseState.FINAL.value,
                     result=Result.FAILED.value,
                     reason=gone[row.id],
                     hold=Hold.RELEASED.value,
@@ -165,18 +166,18 @@ class Answers:
             )
 
     def _still_waiting(
-        self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int]
+        self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int]
     ) -> list[sa.Row[int, str | None]]:
         """Those of an attempt's purchases that no other process has moved on meanwhile."""
-        query = sa.select(_U.id, _U.prior_attempt_id).where(
-            _U.attempt_id == attempt_id, _U.state.in_(_WAITING_FOR_ANSWER)
+        query = sa.select(_P.id, _P.prior_attempt_id).where(
+            _P.attempt_id == attempt_id, _P.state.in_(_WAITING_FOR_ANSWER)
         )
-        return [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+        return [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]
 
     def give_back(
         self,
         attempt_id: str,
-        unlock_ids: Sequence[int],
+        purchase_ids: Sequence[int],
         reason: str,
         not_before: datetime | None,
         now: datetime,
@@ -184,11 +185,11 @@ class Answers:
         whole: bool = False,
         check_at: datetime | None = None,
     ) -> None:
-        """Return unlocks to `planned` after a definite refusal, and release their hold.
+        """Return purchases to `planned` after a definite refusal, and release their hold.
 
         Args:
             attempt_id: the request that was refused.
-            unlock_ids: which of its unlocks.
+            purchase_ids: which of its purchases.
             reason: why, in plain words.
             not_before: no new submission of these people before this time.
             now: the ledger's time.
@@ -203,29 +204,29 @@ class Answers:
             )
             if attempt is None:
                 return
-            self._return(connection, attempt_id, unlock_ids, reason, not_before, check_at, now)
-            uncharge(connection, unlock_ids, attempt_id, now)  # given up meanwhile
-            after_return(connection, unlock_ids, attempt.created_at, now)
+            self._return(connection, attempt_id, purchase_ids, reason, not_before, check_at, now)
+            uncharge(connection, purchase_ids, attempt_id, now)  # given up meanwhile
+            after_return(connection, purchase_ids, attempt.created_at, now)
 
     def _return(
         self,
         connection: sa.Connection,
         attempt_id: str,
-        unlock_ids: Sequence[int],
+        purchase_ids: Sequence[int],
         reason: str,
         not_before: datetime | None,
         check_at: datetime | None,
         now: datetime,
     ) -> None:
-        self._release_prior(connection, attempt_id, unlock_ids, now)
-        still = [row.id for row in self._still_waiting(connection, attempt_id, unlock_ids)]
+        self._release_prior(connection, attempt_id, purchase_ids, now)
+        still = [row.id for row in self._still_waiting(connection, attempt_id, purchase_ids)]
         self._release(connection, attempt_id, still, now)
         for part in chunks(still):
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id.in_(part))
+                sa.update(t.purchase)
+                .where(_P.id.in_(part))
                 .values(
-                    state=UnlockState.PLANNED.value,
+                    state=PurchaseState.PLANNED.value,
                     attempt_id=None,
                     hold=Hold.RELEASED.value,
                     reason=reason,
@@ -237,7 +238,7 @@ class Answers:
             )
 
     def lost(self, attempt_id: str, check_at: datetime | None, now: datetime) -> None:
-        """The answer did not arrive, or its owner is dead: its unlocks are `unknown` until the vendor tells."""
+        """The answer did not arrive, or its owner is dead: its purchases are `unknown` until the vendor tells."""
         with self._db.write() as connection:
             self._lose(connection, [attempt_id], check_at, now)
 
@@ -271,13 +272,13 @@ class Answers:
     ) -> None:
         a = t.attempt.c
         connection.execute(
-            sa.update(t.attempt).where(a.id.in_(attempt_ids), a.state.in_(UNANSWERED)).values(state="lost")
+            sa.update(t.attempt).where(a.id.in_(attempt_ids), a.state.in_(UNANSWERED)).values(state=AttemptState.LOST)
         )
         connection.execute(
-            sa.update(t.unlock)
-            .where(_U.attempt_id.in_(attempt_ids), _U.state == UnlockState.SUBMITTING.value)
+            sa.update(t.purchase)
+            .where(_P.attempt_id.in_(attempt_ids), _P.state == PurchaseState.SUBMITTING.value)
             .values(
-                state=UnlockState.UNKNOWN.value,
+                state=PurchaseState.UNKNOWN.value,
                 reason="the answer to the paid request was lost",
                 check_at=check_at,
                 checks=0,
@@ -295,30 +296,30 @@ class Answers:
         a = t.attempt.c
         moved = connection.execute(
             sa.update(t.attempt)
-            .where(a.id == attempt_id, a.state.in_((*UNANSWERED, "lost")))
+            .where(a.id == attempt_id, a.state.in_((*UNANSWERED, AttemptState.LOST)))
             .values(state=state, answered_at=now)
         )
         if moved.rowcount != 1:
             return None
         return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
 
-    def _release(self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int], now: datetime) -> None:
-        """Give back these unlocks' shares of an attempt's hold; what was presumed charged is taken back first."""
-        query = sa.select(_U.mapping, _U.price_credits, _U.hold).where(_U.attempt_id == attempt_id)
-        rows = [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+    def _release(self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int], now: datetime) -> None:
+        """Give back these purchases' shares of an attempt's hold; what was presumed charged is taken back first."""
+        query = sa.select(_P.mapping, _P.price_credits, _P.hold).where(_P.attempt_id == attempt_id)
+        rows = [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]
         self._append_releases(connection, attempt_id, [(r.mapping, Hold(r.hold), r.price_credits) for r in rows], now)
 
     def _release_prior(
-        self, connection: sa.Connection, attempt_id: str, unlock_ids: Sequence[int], now: datetime
+        self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int], now: datetime
     ) -> None:
         """The lost request turns out to have bought nothing, while its repeat is planned or under way."""
-        prior = _U.prior_attempt_id == attempt_id
-        query = sa.select(_U.prior_mapping, _U.price_credits, _U.prior_hold).where(prior)
-        rows = [row for part in chunks(unlock_ids) for row in connection.execute(query.where(_U.id.in_(part)))]
+        prior = _P.prior_attempt_id == attempt_id
+        query = sa.select(_P.prior_mapping, _P.price_credits, _P.prior_hold).where(prior)
+        rows = [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]
         shares = [(r.prior_mapping, Hold(r.prior_hold), r.price_credits) for r in rows]
         self._append_releases(connection, attempt_id, shares, now)
-        for part in chunks(unlock_ids if rows else ()):
-            connection.execute(sa.update(t.unlock).where(prior, _U.id.in_(part)).values(**NO_PRIOR))
+        for part in chunks(purchase_ids if rows else ()):
+            connection.execute(sa.update(t.purchase).where(prior, _P.id.in_(part)).values(**NO_PRIOR))
 
     def _append_releases(
         self, connection: sa.Connection, attempt_id: str, shares: Sequence[tuple[str, Hold, int]], now: datetime
@@ -334,4 +335,4 @@ class Answers:
 
 
 def _keys(check: Mapping[int, bool], free: bool) -> list[int]:
-    return [unlock_id for unlock_id, is_free in check.items() if is_free is free]
+    return [purchase_id for purchase_id, is_free in check.items() if is_free is free]

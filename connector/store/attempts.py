@@ -8,10 +8,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.errors import BooksError
-from connector.core.model import Channel, UnlockState
+from connector.core.errors import AccountingError
+from connector.core.model import Channel, Identifier
 from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
+from connector.core.states import PurchaseState
 from connector.store import tables as t
 from connector.store.answers import Answers
 from connector.store.credits import (
@@ -27,9 +28,9 @@ from connector.store.credits import (
 from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
-from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, person_of
 
-_A, _U = t.attempt.c, t.unlock.c
+_A, _P = t.attempt.c, t.purchase.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class EventPlan:
         attempt_id: the request that was sent for it, if any.
     """
 
-    unlock_id: int
-    state: UnlockState
+    purchase_id: int
+    state: PurchaseState
     attempt_id: str | None
 
 
@@ -63,7 +64,7 @@ class Attempts(Answers):
         for channel, mapping in full:
             by_channel.setdefault(channel, []).append(mapping)
         payable = [
-            sa.or_(_U.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
+            sa.or_(_P.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
         ]
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
@@ -94,16 +95,16 @@ class Attempts(Answers):
         Returns:
             The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
         """
-        mine = (*_MAY_GO, _U.channel == group.channel.value, _same_event(group.event_id))
+        mine = (*_MAY_GO, _P.channel == group.channel.value, _same_group(group.grouping_key))
         goes = _goes(source, run_id, now)
         price = source.prices.of(group.channel)
         with self._db.write() as connection:
             limits = remaining_budget(connection, source.name, source.account, run_id, rules, now)
             full = [name for name in limits.by_mapping if not limits.allows(name, price)]
             rows = connection.execute(
-                sa.select(_U.id, _U.person, _U.mapping, _price(price).label("price_credits"))
+                sa.select(_P.id, _P.person_kind, _P.person, _P.mapping, _price(price).label("price_credits"))
                 .where(*mine, *([may_be_paid(run_id, full)] if full else []))
-                .order_by(_U.place, _U.id)
+                .order_by(_P.place, _P.id)
                 .limit(group.size)
                 .with_for_update(skip_locked=True),
                 goes,
@@ -124,16 +125,16 @@ class Attempts(Answers):
                 attempt_id=attempt_id,
                 provider=source.name,
                 channel=group.channel,
-                event_id=group.event_id,
+                grouping_key=group.grouping_key,
                 owner=owner,
                 committed_at=now,
-                unlocks={row.person: row.id for row in rows if row.id in chosen},
+                purchases={person_of(row): row.id for row in rows if row.id in chosen},
                 hold=MarkedHold(entry, attempt_id),
             )
             self._begin(connection, source, batch, run_id, now)
             for payer in holds:
-                ids = [unlock_id for unlock_id, mapping in chosen.items() if mapping == payer]
-                connection.execute(sa.update(t.unlock).where(_U.id.in_(ids)).values(mapping=payer))
+                ids = [purchase_id for purchase_id, mapping in chosen.items() if mapping == payer]
+                connection.execute(sa.update(t.purchase).where(_P.id.in_(ids)).values(mapping=payer))
             return batch
 
     def _begin(
@@ -153,16 +154,16 @@ class Attempts(Answers):
                 run_id=run_id,
                 owner=batch.owner,
                 state=SUBMITTING,
-                size=len(batch.unlocks),
+                size=len(batch.purchases),
                 budget_day=budget_day(now),
                 created_at=now,
             )
         )
         connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id.in_(batch.unlocks.values()), _U.state == UnlockState.PLANNED.value)
+            sa.update(t.purchase)
+            .where(_P.id.in_(batch.purchases.values()), _P.state == PurchaseState.PLANNED.value)
             .values(
-                state=UnlockState.SUBMITTING.value,
+                state=PurchaseState.SUBMITTING.value,
                 attempt_id=batch.attempt_id,
                 hold=Hold.OPEN.value,
                 price_credits=_price(source.prices.of(batch.channel)),
@@ -175,42 +176,43 @@ class Attempts(Answers):
             )
         )
 
-    def plan_event(self, source: Source, event_id: str, run_id: str, mapping: str, now: datetime) -> EventPlan:
+    def plan_event(self, source: Source, event: Identifier, run_id: str, mapping: str, now: datetime) -> EventPlan:
         """Find or plan the purchase of access to an event.
 
         Args:
             source: the provider, with the event's price.
-            event_id: the vendor's own id.
+            event: the vendor's own id, as the kind that it groups by.
             run_id: the run that buys it.
             mapping: under which name its entries stand.
             now: the ledger's time.
         """
         channel, price = Channel.EVENT, source.prices.of(Channel.EVENT)
         mine = (
-            _U.provider == source.name,
-            _U.account == source.account,
-            _U.channel == channel.value,
-            _U.person == event_id,
+            _P.provider == source.name,
+            _P.account == source.account,
+            _P.channel == channel.value,
+            _P.person == event.value,
         )
-        query = sa.select(_U.id, _U.state, _U.generation, _U.attempt_id).where(*mine)
+        query = sa.select(_P.id, _P.state, _P.generation, _P.attempt_id).where(*mine)
         with self._db.write() as connection:
-            newest = connection.execute(query.order_by(_U.generation.desc()).limit(1)).one_or_none()
-            if newest is not None and newest.state != UnlockState.FINAL.value:
-                if newest.state == UnlockState.PLANNED.value:
+            newest = connection.execute(query.order_by(_P.generation.desc()).limit(1)).one_or_none()
+            if newest is not None and newest.state != PurchaseState.FINAL.value:
+                if newest.state == PurchaseState.PLANNED.value:
                     connection.execute(
-                        sa.update(t.unlock)
-                        .where(_U.id == newest.id)
+                        sa.update(t.purchase)
+                        .where(_P.id == newest.id)
                         .values(run_id=run_id, price_credits=price, not_before=None, check_at=None)
                     )
-                return EventPlan(newest.id, UnlockState(newest.state), newest.attempt_id)
+                return EventPlan(newest.id, PurchaseState(newest.state), newest.attempt_id)
             inserted = connection.execute(
-                sa.insert(t.unlock).values(
+                sa.insert(t.purchase).values(
                     provider=source.name,
                     account=source.account,
                     channel=channel.value,
-                    person=event_id,
+                    person_kind=event.kind,
+                    person=event.value,
                     generation=1 if newest is None else newest.generation + 1,
-                    state=UnlockState.PLANNED.value,
+                    state=PurchaseState.PLANNED.value,
                     mapping=mapping,
                     run_id=run_id,
                     price_credits=price,
@@ -219,21 +221,21 @@ class Attempts(Answers):
             )
             key = inserted.inserted_primary_key
             if key is None:
-                raise BooksError("the ledger gave a new purchase no number")
-            return EventPlan(int(key[0]), UnlockState.PLANNED, None)
+                raise AccountingError("the ledger gave a new purchase no number")
+            return EventPlan(int(key[0]), PurchaseState.PLANNED, None)
 
-    def reprice(self, unlock_id: int, credits_: int, now: datetime) -> None:
+    def reprice(self, purchase_id: int, credits_: int, now: datetime) -> None:
         """Hold what the vendor has charged for a purchase, where that is another price than expected."""
         with self._db.write() as connection:
             row = connection.execute(
-                sa.select(_U.attempt_id, _U.mapping, _U.price_credits, _U.hold).where(_U.id == unlock_id)
+                sa.select(_P.attempt_id, _P.mapping, _P.price_credits, _P.hold).where(_P.id == purchase_id)
             ).one()
             if row.attempt_id is None or row.hold != Hold.OPEN.value or row.price_credits == credits_:
                 return
             attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == row.attempt_id)).one()
             more = NewEntry(row.attempt_id, row.mapping, EntryKind.HOLD, credits_ - row.price_credits)
             append(connection, Payer.of(attempt), [more], now)
-            connection.execute(sa.update(t.unlock).where(_U.id == unlock_id).values(price_credits=credits_))
+            connection.execute(sa.update(t.purchase).where(_P.id == purchase_id).values(price_credits=credits_))
 
     def may_send(self, batch: Batch) -> bool:
         """Whether the attempt is still this sender's own: the last look before the bytes leave.
@@ -251,13 +253,13 @@ class Attempts(Answers):
         with self._db.read() as connection:
             return connection.scalar(sa.select(t.attempt.c.id).where(t.attempt.c.id == attempt_id)) is not None
 
-    def set_event(self, unlock_id: int, event_id: str | None) -> None:
-        """Name another event for a planned unlock."""
+    def set_grouping_key(self, purchase_id: int, grouping_key: str | None) -> None:
+        """Name another group for a planned purchase."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id == unlock_id, _U.state == UnlockState.PLANNED.value)
-                .values(event_id=event_id)
+                sa.update(t.purchase)
+                .where(_P.id == purchase_id, _P.state == PurchaseState.PLANNED.value)
+                .values(grouping_key=grouping_key)
             )
 
 
@@ -272,28 +274,28 @@ def _hold(
 
 def _price(present: int) -> sa.ColumnElement[int]:
     """The dearer of the present price and the planned one; a repeat keeps that of its lost request."""
-    rose = sa.and_(_U.prior_attempt_id.is_(None), _U.price_credits < present)
-    return sa.case((rose, present), else_=_U.price_credits)
+    rose = sa.and_(_P.prior_attempt_id.is_(None), _P.price_credits < present)
+    return sa.case((rose, present), else_=_P.price_credits)
 
 
 _MAY_GO = (
-    _U.provider == sa.bindparam("of_provider"),
-    _U.account == sa.bindparam("of_account"),
-    _U.run_id == sa.bindparam("of_run"),
-    _U.state == UnlockState.PLANNED.value,
-    _U.check_at.is_(None),
-    sa.or_(_U.not_before.is_(None), _U.not_before <= sa.bindparam("now")),
+    _P.provider == sa.bindparam("of_provider"),
+    _P.account == sa.bindparam("of_account"),
+    _P.run_id == sa.bindparam("of_run"),
+    _P.state == PurchaseState.PLANNED.value,
+    _P.check_at.is_(None),
+    sa.or_(_P.not_before.is_(None), _P.not_before <= sa.bindparam("now")),
     sa.not_(receipt_waits()),
 )
 _GROUPS = (
-    sa.select(_U.channel, _U.event_id, sa.func.count())
+    sa.select(_P.channel, _P.grouping_key, sa.func.count())
     .where(*_MAY_GO)
-    .group_by(_U.channel, _U.event_id)
-    .order_by(sa.func.count().desc(), sa.func.min(_U.id))
+    .group_by(_P.channel, _P.grouping_key)
+    .order_by(sa.func.count().desc(), sa.func.min(_P.id))
 )
-_BEING_SENT = (_U.attempt_id == sa.bindparam("attempt_id"), _U.state == UnlockState.SUBMITTING.value)
+_BEING_SENT = (_P.attempt_id == sa.bindparam("attempt_id"), _P.state == PurchaseState.SUBMITTING.value)
 _LAST_LOOK = sa.select(
-    _A.state, _A.owner, sa.exists(sa.select(_U.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
+    _A.state, _A.owner, sa.exists(sa.select(_P.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
 ).where(_A.id == sa.bindparam("attempt_id"))
 
 
@@ -321,5 +323,5 @@ def _why_full(
     return BudgetExhausted({name: cap for name, cap in caps.items() if cap is not None})
 
 
-def _same_event(event_id: str | None) -> sa.ColumnElement[bool]:
-    return _U.event_id.is_(None) if event_id is None else _U.event_id == event_id
+def _same_group(grouping_key: str | None) -> sa.ColumnElement[bool]:
+    return _P.grouping_key.is_(None) if grouping_key is None else _P.grouping_key == grouping_key

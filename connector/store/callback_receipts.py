@@ -6,23 +6,26 @@ from enum import Enum
 
 import sqlalchemy as sa
 
+from connector.core.model import Identifier
 from connector.core.person import Source
+from connector.core.states import AttemptState, ChannelState, ReceiptState, RecordState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.job_queue import JobQueue
 from connector.store.poll_backoff import reset_pace
+from connector.store.rows import person_of
 
 # A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
 # than this. The vendor is asked about each, within a run's time and after everything else.
 MOST_RECEIPTS = 5  # of one attempt
-_A, _H, _K, _U = t.attempt.c, t.callback_receipt.c, t.task.c, t.unlock.c
+_A, _H, _K, _P = t.attempt.c, t.callback_receipt.c, t.task.c, t.purchase.c
 _WAITING = (
-    sa.select(_H.id, _H.attempt_id, _H.vendor_id, _U.person)
+    sa.select(_H.id, _H.attempt_id, _H.provider_task_id, _P.person_kind, _P.person)
     .join(t.attempt, _A.id == _H.attempt_id)
-    .join(t.unlock, sa.or_(_U.attempt_id == _H.attempt_id, _U.prior_attempt_id == _H.attempt_id))
+    .join(t.purchase, sa.or_(_P.attempt_id == _H.attempt_id, _P.prior_attempt_id == _H.attempt_id))
     .where(
-        _H.state == "waiting",
-        _A.state == "lost",
+        _H.state == ReceiptState.WAITING,
+        _A.state == AttemptState.LOST,
         _A.provider == sa.bindparam("provider"),
         _A.account == sa.bindparam("account"),
     )
@@ -46,8 +49,8 @@ class CallbackReceipt:
 
     id: int
     attempt_id: str
-    vendor_id: str
-    person: str
+    provider_task_id: str
+    person: Identifier
 
 
 class CallbackReceipts:
@@ -62,7 +65,7 @@ class CallbackReceipts:
         self._db = database
         self._queue = queue
 
-    def receive(self, attempt_id: str, vendor_id: str, now: datetime) -> ReceiptOutcome:
+    def receive(self, attempt_id: str, provider_task_id: str, now: datetime) -> ReceiptOutcome:
         """Store a callback, unless it repeats an earlier one or too many wait already.
 
         Where the request's task is known, a callback of the same id makes it due at once, the first time only; one of
@@ -74,38 +77,38 @@ class CallbackReceipts:
             if connection.execute(mine).one_or_none() is None:
                 return ReceiptOutcome.UNKNOWN
             task = connection.execute(
-                sa.select(_K.id, _K.vendor_id).where(_K.attempt_id == attempt_id).limit(1)
+                sa.select(_K.id, _K.provider_task_id).where(_K.attempt_id == attempt_id).limit(1)
             ).one_or_none()
-            if task is not None and task.vendor_id != vendor_id:
+            if task is not None and task.provider_task_id != provider_task_id:
                 return ReceiptOutcome.WITHOUT_EFFECT
-            refusal = self._make_room(connection, attempt_id, vendor_id)
+            refusal = self._make_room(connection, attempt_id, provider_task_id)
             if refusal is not None:
                 return refusal
-            state = "waiting" if task is None else "used"
+            state = ReceiptState.WAITING if task is None else ReceiptState.USED
             connection.execute(
                 sa.insert(t.callback_receipt).values(
-                    attempt_id=attempt_id, vendor_id=vendor_id, state=state, received_at=now
+                    attempt_id=attempt_id, provider_task_id=provider_task_id, state=state, received_at=now
                 )
             )
             if task is not None:
                 connection.execute(
-                    sa.update(t.task).where(_K.id == task.id, _K.state == "open").values(next_poll_at=now)
+                    sa.update(t.task).where(_K.id == task.id, _K.state == TaskState.OPEN).values(next_poll_at=now)
                 )
-            theirs = sa.or_(_U.attempt_id == attempt_id, _U.prior_attempt_id == attempt_id)
+            theirs = sa.or_(_P.attempt_id == attempt_id, _P.prior_attempt_id == attempt_id)
             for mapping in sorted(_who_waits(connection, theirs)):
                 reset_pace(connection, mapping)
                 self._queue.work(connection, mapping)
         return ReceiptOutcome.STORED
 
-    def _make_room(self, connection: sa.Connection, attempt_id: str, vendor_id: str) -> ReceiptOutcome | None:
+    def _make_room(self, connection: sa.Connection, attempt_id: str, provider_task_id: str) -> ReceiptOutcome | None:
         """Why a callback is not stored; one that the vendor did not confirm makes room for another."""
-        query = sa.select(_H.id, _H.vendor_id, _H.state).where(_H.attempt_id == attempt_id).order_by(_H.id)
+        query = sa.select(_H.id, _H.provider_task_id, _H.state).where(_H.attempt_id == attempt_id).order_by(_H.id)
         stored = connection.execute(query).all()
-        if any(row.vendor_id == vendor_id for row in stored):
+        if any(row.provider_task_id == provider_task_id for row in stored):
             return ReceiptOutcome.WITHOUT_EFFECT
         if len(stored) < MOST_RECEIPTS:
             return None
-        refused = next((row.id for row in stored if row.state == "refused"), None)
+        refused = next((row.id for row in stored if row.state == ReceiptState.REFUSED), None)
         if refused is None:
             return ReceiptOutcome.CROWDED
         connection.execute(sa.delete(t.callback_receipt).where(_H.id == refused))
@@ -116,23 +119,25 @@ class CallbackReceipts:
         values = {"provider": source.name, "account": source.account, "most": limit}
         with self._db.read() as connection:
             rows = connection.execute(_WAITING, values)
-            return [CallbackReceipt(row.id, row.attempt_id, row.vendor_id, row.person) for row in rows]
+            return [CallbackReceipt(row.id, row.attempt_id, row.provider_task_id, person_of(row)) for row in rows]
 
     def done(self, receipt: CallbackReceipt, *, used: bool) -> None:
         """Note whether the vendor's own answer confirmed a receipt."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.callback_receipt).where(_H.id == receipt.id).values(state="used" if used else "refused")
+                sa.update(t.callback_receipt)
+                .where(_H.id == receipt.id)
+                .values(state=ReceiptState.USED if used else ReceiptState.REFUSED)
             )
 
 
 def _who_waits(connection: sa.Connection, theirs: sa.ColumnElement[bool]) -> set[str]:
     """The mappings that pay for some purchases, and those whose open records wait for them."""
-    payers = sa.select(_U.mapping).where(theirs)
+    payers = sa.select(_P.mapping).where(theirs)
     records = (
         sa.select(t.record.c.mapping)
-        .join(t.want, t.want.c.record_id == t.record.c.id)
-        .join(t.unlock, t.want.c.unlock_id == _U.id)
-        .where(theirs, t.record.c.state == "open", t.want.c.state == "open")
+        .join(t.record_channel, t.record_channel.c.record_id == t.record.c.id)
+        .join(t.purchase, t.record_channel.c.purchase_id == _P.id)
+        .where(theirs, t.record.c.state == RecordState.OPEN, t.record_channel.c.state == ChannelState.OPEN)
     )
     return {*connection.scalars(payers), *connection.scalars(records)}

@@ -9,16 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.errors import BooksError
-from connector.core.model import Result, UnlockState
+from connector.core.errors import AccountingError
+from connector.core.model import Result
 from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
+from connector.core.states import PurchaseState
 from connector.store import tables as t
 from connector.store.database import Database
 
 BALANCE = "balance at the vendor"
 UNSEEN = "older copy"  # the mapping of charges that a restored ledger does not know; no mapping has a space in its name
 MOST_TOLD = 5  # of the requests whose entries do not add up
-_E, _O, _U = t.entry.c, t.observation.c, t.unlock.c
+_E, _O, _P = t.entry.c, t.observation.c, t.purchase.c
 _NEWEST_ENTRY = sa.select(sa.func.coalesce(sa.func.max(_E.id), 0))
 _LAST_SEEN = (
     sa.select(_O.balance, _O.last_entry)
@@ -32,26 +33,26 @@ _CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
     _E.account == sa.bindparam("account"),
     _E.kind == EntryKind.CHARGE.value,
 )
-_HELD = sa.select(sa.func.coalesce(sa.func.sum(_U.price_credits), 0)).where(
-    _U.hold == Hold.OPEN.value, _U.provider == sa.bindparam("provider"), _U.account == sa.bindparam("account")
+_HELD = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
+    _P.hold == Hold.OPEN.value, _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
 )
 # Few rows, by an index of their own; comparing the rest in Python keeps the database from choosing a wider index.
-_RESUBMITTED = sa.select(_U.provider, _U.account, _U.price_credits, _U.prior_hold).where(
-    _U.prior_attempt_id.is_not(None)
+_RESUBMITTED = sa.select(_P.provider, _P.account, _P.price_credits, _P.prior_hold).where(
+    _P.prior_attempt_id.is_not(None)
 )
 _SIGNED = sa.func.sum(sa.case((_E.kind == EntryKind.HOLD.value, _E.credits), else_=-_E.credits))
 _OPEN_BY_ENTRIES = sa.select(_E.attempt_id, _SIGNED).group_by(_E.attempt_id).having(_SIGNED != 0)
-_OPEN_BY_UNLOCKS = (
-    sa.select(_U.attempt_id, sa.func.sum(_U.price_credits)).where(_U.hold == Hold.OPEN.value).group_by(_U.attempt_id)
+_OPEN_BY_PURCHASES = (
+    sa.select(_P.attempt_id, sa.func.sum(_P.price_credits)).where(_P.hold == Hold.OPEN.value).group_by(_P.attempt_id)
 )
 _OPEN_BY_REPEATS = (
-    sa.select(_U.prior_attempt_id, sa.func.sum(_U.price_credits))
-    .where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value)
-    .group_by(_U.prior_attempt_id)
+    sa.select(_P.prior_attempt_id, sa.func.sum(_P.price_credits))
+    .where(_P.prior_attempt_id.is_not(None), _P.prior_hold == Hold.OPEN.value)
+    .group_by(_P.prior_attempt_id)
 )
 _HELD_FOR_NOTHING = sa.select(sa.func.count()).where(
-    _U.hold == Hold.OPEN.value,
-    _U.state.in_((UnlockState.PLANNED.value, UnlockState.FINAL.value)),
+    _P.hold == Hold.OPEN.value,
+    _P.state.in_((PurchaseState.PLANNED.value, PurchaseState.FINAL.value)),
 )
 
 
@@ -90,7 +91,7 @@ class RemainingBudget:
         return tightest([*self.shared, *self.by_mapping.get(mapping, ())])
 
     def allows(self, mapping: str, price: int) -> bool:
-        """Whether this mapping may still buy one unlock of this price."""
+        """Whether this mapping may still buy one purchase of this price."""
         cap = self.tightest(mapping)
         return cap is None or cap.left >= price
 
@@ -175,15 +176,15 @@ def remaining_budget(
 
 
 def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: RemainingBudget) -> dict[int, str]:
-    """As many of the unlocks, as (id, mappings, price), as fit under every cap, in their order: who pays, by id.
+    """As many of the purchases, as (id, mappings, price), as fit under every cap, in their order: who pays, by id.
 
-    Any of an unlock's mappings may pay for it: the one with the most budget left, so that none is used up for another.
+    Any of a purchase's mappings may pay for it: the one with the most budget left, so that none is used up for another.
     """
     shared = tightest(list(limits.shared))
     left_shared = None if shared is None else shared.left
     left: dict[str, float] = {}
     payers: dict[int, str] = {}
-    for unlock_id, mappings, price in rows:
+    for purchase_id, mappings, price in rows:
         for mapping in mappings:
             if mapping not in left:
                 cap = tightest(list(limits.by_mapping.get(mapping, ())))
@@ -193,7 +194,7 @@ def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: 
             continue
         left_shared = None if left_shared is None else left_shared - price
         left[payer] -= price
-        payers[unlock_id] = payer
+        payers[purchase_id] = payer
     return payers
 
 
@@ -291,7 +292,7 @@ class Credits:
             )
             key = inserted.inserted_primary_key
             if key is None:
-                raise BooksError("the ledger gave a new observation no number")
+                raise AccountingError("the ledger gave a new observation no number")
             return int(key[0])
 
     def unseen_charges(self, provider: str, account: str, balance: int, run_id: str) -> int:
@@ -329,22 +330,22 @@ class Credits:
         """What does not add up between entries and purchases; empty when the accounting closes.
 
         For every single request, what its entries leave open (holds less charges less releases) must be what its
-        unlocks hold open; and no unlock holds credits but one that is sent and has no last word.
+        purchases hold open; and no purchase holds credits but one that is sent and has no last word.
         """
-        open_by_entries, open_by_unlocks = Counter[str](), Counter[str]()
+        open_by_entries, open_by_purchases = Counter[str](), Counter[str]()
         with self._db.read() as connection:
             for attempt_id, credits_ in connection.execute(_OPEN_BY_ENTRIES):
                 open_by_entries[attempt_id] = int(credits_)
-            for query in (_OPEN_BY_UNLOCKS, _OPEN_BY_REPEATS):
+            for query in (_OPEN_BY_PURCHASES, _OPEN_BY_REPEATS):
                 for attempt_id, credits_ in connection.execute(query):
-                    open_by_unlocks[str(attempt_id)] += int(credits_)
+                    open_by_purchases[str(attempt_id)] += int(credits_)
             orphaned = int(connection.scalar(_HELD_FOR_NOTHING) or 0)
         wrong = [
-            f"request {key}: entries hold {open_by_entries[key]} credits, unlocks {open_by_unlocks[key]}"
-            for key in sorted({*open_by_entries, *open_by_unlocks})
-            if open_by_entries[key] != open_by_unlocks[key]
+            f"request {key}: entries hold {open_by_entries[key]} credits, purchases {open_by_purchases[key]}"
+            for key in sorted({*open_by_entries, *open_by_purchases})
+            if open_by_entries[key] != open_by_purchases[key]
         ]
-        wrong += [f"{orphaned} unlock(s) hold credits for nothing that is under way"] if orphaned else []
+        wrong += [f"{orphaned} purchase(s) hold credits for nothing that is under way"] if orphaned else []
         more = [f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else []
         return "; ".join([*wrong[:MOST_TOLD], *more])
 
@@ -363,11 +364,11 @@ class Credits:
 
     def cost_of_values(self) -> list[tuple[str, str, int, int]]:
         """(provider, channel, delivered, credits) of every purchase that cost something, over the whole history."""
-        u = t.unlock.c
+        u = t.purchase.c
         delivered = sa.func.sum(sa.case((u.result == Result.DELIVERED.value, 1), else_=0))
         query = (
             sa.select(u.provider, u.channel, delivered, sa.func.sum(u.charged_credits))
-            .where(u.state == UnlockState.FINAL.value, u.charged_credits > 0)
+            .where(u.state == PurchaseState.FINAL.value, u.charged_credits > 0)
             .group_by(u.provider, u.channel)
             .order_by(u.provider, u.channel)
         )

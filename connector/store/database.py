@@ -16,11 +16,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.errors import ConfigurationError
+from connector.core.errors import AccountingError, ConfigurationError
 from connector.store.failures import outage
 from connector.store.private import make_private
 
-HEAD_REVISION = "0005"  # of the newest migration: a ledger that has it needs none
+HEAD_REVISION = "0006"  # of the newest migration: a ledger that has it needs none
 MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
 WRITE_LOCK = 7_226_002
 # A process that stands still (frozen, paged out) in the middle of a transaction would hold up every other: the server
@@ -96,9 +96,7 @@ class Database:
         config.set_main_option("script_location", "connector.store:migrations")
         config.set_main_option("path_separator", "os")
         try:
-            with self._engine.begin() as connection:
-                if not self.is_sqlite:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            with self._migrating() as connection:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:  # of Alembic: a revision that is not in this package
@@ -121,6 +119,30 @@ class Database:
                 if self.is_sqlite
                 else "the ledger's tables cannot be made; the database user needs the right to create tables"
             ) from error
+
+    @contextlib.contextmanager
+    def _migrating(self) -> Iterator[sa.Connection]:
+        """One transaction for all migrations, alone.
+
+        SQLite changes most things of a table by making it anew: its foreign keys are checked at the end, not on the way
+        (https://www.sqlite.org/lang_altertable.html, "Making other kinds of table schema changes", November 2026).
+        """
+        with self._engine.connect() as connection:
+            if not self.is_sqlite:
+                with connection.begin():
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                    yield connection
+                return
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA foreign_keys=OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    if broken:
+                        raise AccountingError(f"a migration would leave {len(broken)} row(s) that name nothing; undone")
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
 
     def _is_current(self) -> bool:
         """Whether the newest migration was made; what hinders the question is told by the migration itself."""

@@ -6,19 +6,22 @@ vendor's identifier of the person: the accounting needs them, and they prevent a
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, UnlockState
+from connector.core.model import Channel, Identifier
+from connector.core.states import ChannelState, PurchaseState, ReceiptState, RecordState
 from connector.store import tables as t
-from connector.store.rows import chunks
+from connector.store.rows import AnyRow, chunks
 
 ERASED = "(forgotten)"
 _MOVED = re.compile(r"the record is now \S+ (\w+)")
-_U, _R, _W, _C, _A = t.unlock.c, t.record.c, t.want.c, t.change.c, t.ask.c
-_Q, _E, _H, _N, _L = t.request.c, t.job.c, t.callback_receipt.c, t.unusable_value.c, t.lookup.c
+_P, _R, _RC, _C, _A = t.purchase.c, t.record.c, t.record_channel.c, t.change.c, t.request_item.c
+_Q, _E, _H, _N, _M = t.request.c, t.job.c, t.callback_receipt.c, t.unusable_value.c, t.identity_match.c
+_IDENTIFIERS = (_R.identifiers, _R.resolved)
 Spellings = Callable[[str], Collection[str]]
 
 
@@ -28,7 +31,7 @@ class _Subject:
 
     names: frozenset[str]
     records: frozenset[int]
-    people: frozenset[str]
+    people: frozenset[Identifier]
 
 
 def forget(connection: sa.Connection, crm_ids: Collection[str], spellings: Spellings) -> int:
@@ -40,9 +43,9 @@ def forget(connection: sa.Connection, crm_ids: Collection[str], spellings: Spell
         spellings: every way in which the CRM writes an id.
     """
     subject = _subject(connection, crm_ids, spellings)
-    unlocks = _purchases(connection, subject)
+    purchases = _purchases(connection, subject)
     count = len(subject.records) + _erase_records(connection, subject)
-    _erase_people(connection, subject, unlocks)
+    _erase_people(connection, subject, purchases)
     return count + _erase_mentions(connection, subject)
 
 
@@ -70,21 +73,28 @@ def _subject(connection: sa.Connection, crm_ids: Collection[str], spellings: Spe
         known = {name for row in found.values() for name in (row.crm_id, *row.former_ids.split())}
         known |= {name for row in found.values() for name in _MOVED.findall(row.reason)}
         new = (known | set(written_to)) - names
-    people = {one for row in found.values() for one in (row.linkedin, row.personnel_id, row.resolved_id) if one}
+    people = {one for row in found.values() for one in _identifiers_of(row)}
     return _Subject(frozenset(names), frozenset(found), frozenset(people))
+
+
+def _identifiers_of(row: AnyRow) -> Iterator[Identifier]:
+    for kind, value in [*row.identifiers.items(), *row.resolved.items()]:
+        yield Identifier(kind, value)
 
 
 def _purchases(connection: sa.Connection, subject: _Subject) -> set[int]:
     """What was bought, or is planned to be, for the person: by the records, and by sources asked before."""
-    of_records = connection.scalars(sa.select(_W.unlock_id).where(_W.record_id.in_(subject.records)))
-    mine = sa.select(_U.id).where(_U.person.in_(subject.people), _U.channel != Channel.EVENT.value)
+    of_records = connection.scalars(sa.select(_RC.purchase_id).where(_RC.record_id.in_(subject.records)))
+    mine = sa.select(_P.id).where(
+        _is_one_of(_P.person_kind, _P.person, subject.people), _P.channel != Channel.EVENT.value
+    )
     return (set(of_records) | set(connection.scalars(mine))) - {None}
 
 
 def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
     """The rows about the records; how many of them came from requests."""
     for table, column in (
-        (t.want, _W.record_id),
+        (t.record_channel, _RC.record_id),
         (t.run_record, t.run_record.c.record_id),
         (t.change, _C.record_id),
         (t.record, _R.id),
@@ -93,13 +103,13 @@ def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
     connection.execute(sa.delete(t.change).where(_C.crm_id.in_(subject.names)))
     connection.execute(sa.delete(t.unusable_value).where(_N.crm_id.in_(subject.names)))
     requests = set(connection.scalars(sa.select(_A.request_id).where(_A.crm_id.in_(subject.names))))
-    asked = connection.execute(sa.delete(t.ask).where(_A.crm_id.in_(subject.names))).rowcount
+    asked = connection.execute(sa.delete(t.request_item).where(_A.crm_id.in_(subject.names))).rowcount
     others = sa.select(_A.request_id)
     connection.execute(sa.delete(t.request).where(_Q.id.in_(requests), _Q.id.not_in(others)))
     _rename_requests(connection, subject)
     for job_id, chosen in connection.execute(sa.select(_E.id, _E.chosen).where(_E.chosen.is_not(None))).all():
-        kept = _without(json.loads(chosen), subject)
-        connection.execute(sa.update(t.job).where(_E.id == job_id).values(chosen=json.dumps(kept)))
+        kept = _without(chosen, subject)
+        connection.execute(sa.update(t.job).where(_E.id == job_id).values(chosen=kept))
     return asked
 
 
@@ -109,7 +119,7 @@ def _rename_requests(connection: sa.Connection, subject: _Subject) -> None:
     for row in connection.execute(sa.select(t.request).where(named)).all():
         new_id = f"forgotten-{row.digest[:40]}-{row.accepted_at.timestamp():.6f}"
         connection.execute(sa.insert(t.request).values(id=new_id, digest=row.digest, accepted_at=row.accepted_at))
-        connection.execute(sa.update(t.ask).where(_A.request_id == row.id).values(request_id=new_id))
+        connection.execute(sa.update(t.request_item).where(_A.request_id == row.id).values(request_id=new_id))
         connection.execute(sa.delete(t.request).where(_Q.id == row.id))
 
 
@@ -118,48 +128,65 @@ def _without(chosen: dict[str, object], subject: _Subject) -> dict[str, object]:
     ids, where = chosen.get("ids"), chosen.get("where")
     if isinstance(ids, list):
         chosen["ids"] = [one for one in ids if one not in subject.names]
-    if isinstance(where, str) and any(name in where for name in (*subject.names, *subject.people)):
+    if isinstance(where, str) and any(
+        name in where for name in (*subject.names, *(person.value for person in subject.people))
+    ):
         chosen |= {"where": None, "ids": []}
     return chosen
 
 
-def _erase_people(connection: sa.Connection, subject: _Subject, unlocks: Collection[int]) -> None:
+def _erase_people(connection: sa.Connection, subject: _Subject, purchases: Collection[int]) -> None:
     """Detach the purchases and erase their values; the person's identifier stays and prevents a second purchase."""
-    wanted = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(_W.unlock_id.in_(unlocks))
-    waiting = set(connection.scalars(wanted.where(_W.state != "done", _R.state == "open")))
+    wanted = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id).where(_RC.purchase_id.in_(purchases))
+    waiting = set(connection.scalars(wanted.where(_RC.state != ChannelState.DONE, _R.state == RecordState.OPEN)))
     shared = set(connection.scalars(wanted))
     used = _used(connection, subject.people)
-    shared |= set(connection.scalars(sa.select(_U.id).where(_U.id.in_(unlocks), _U.person.in_(used))))
-    alone = set(unlocks) - shared
-    connection.execute(sa.update(t.unlock).where(_U.id.in_(set(unlocks) - waiting)).values(value=None))
-    connection.execute(sa.update(t.unlock).where(_U.id.in_(alone)).values(value_hash=None))
+    theirs = _is_one_of(_P.person_kind, _P.person, used)
+    shared |= set(connection.scalars(sa.select(_P.id).where(_P.id.in_(purchases), theirs)))
+    alone = set(purchases) - shared
+    connection.execute(sa.update(t.purchase).where(_P.id.in_(set(purchases) - waiting)).values(value=None))
+    connection.execute(sa.update(t.purchase).where(_P.id.in_(alone)).values(value_hash=None))
     _erase_receipts(connection, alone)
-    never_sent = (_U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None))
-    connection.execute(sa.delete(t.unlock).where(_U.id.in_(alone), *never_sent))
-    gone = sa.or_(_L.linkedin.in_(subject.people - used), _L.personnel_id.in_(subject.people - used))
-    connection.execute(sa.delete(t.lookup).where(gone))
+    never_sent = (_P.state == PurchaseState.PLANNED.value, _P.attempt_id.is_(None), _P.prior_attempt_id.is_(None))
+    connection.execute(sa.delete(t.purchase).where(_P.id.in_(alone), *never_sent))
+    gone = subject.people - used
+    either = sa.or_(_is_one_of(_M.kind, _M.value, gone), _is_one_of(_M.matched_kind, _M.matched, gone))
+    connection.execute(sa.delete(t.identity_match).where(either))
 
 
-def _used(connection: sa.Connection, people: Collection[str]) -> set[str]:
+def _used(connection: sa.Connection, people: Collection[Identifier]) -> set[Identifier]:
     """Those of the identifiers that a record still names."""
-    found: set[str] = set()
-    for column in (_R.linkedin, _R.personnel_id, _R.resolved_id):
-        found |= {str(one) for one in connection.scalars(sa.select(column).where(column.in_(people)))}
+    found: set[Identifier] = set()
+    for person in people:
+        text = json.dumps(person.value)
+        named = sa.or_(*(sa.cast(column, sa.Text).contains(text, autoescape=True) for column in _IDENTIFIERS))
+        for row in connection.execute(sa.select(*_IDENTIFIERS).where(named)):
+            found |= set(_identifiers_of(row)) & {person}
     return found
 
 
-def _erase_receipts(connection: sa.Connection, unlocks: Collection[int]) -> None:
+def _is_one_of(
+    kind: sa.ColumnElement[str], value: sa.ColumnElement[str], people: Collection[Identifier]
+) -> sa.ColumnElement[bool]:
+    """Whether two columns hold one of these pairs."""
+    pairs = [sa.and_(kind == person.kind, value == person.value) for person in people]
+    return sa.or_(sa.false(), *pairs)
+
+
+def _erase_receipts(connection: sa.Connection, purchases: Collection[int]) -> None:
     """What a vendor sent back about a request that was for this person alone."""
     attempts = [
         one
-        for row in connection.execute(sa.select(_U.attempt_id, _U.prior_attempt_id).where(_U.id.in_(unlocks)))
+        for row in connection.execute(sa.select(_P.attempt_id, _P.prior_attempt_id).where(_P.id.in_(purchases)))
         for one in row
         if one
     ]
-    others = sa.select(_U.id).where(_U.id.not_in(unlocks), _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
+    others = sa.select(_P.id).where(_P.id.not_in(purchases), _H.attempt_id.in_((_P.attempt_id, _P.prior_attempt_id)))
     connection.execute(
         sa.delete(t.callback_receipt).where(
-            _H.attempt_id.in_(attempts), _H.state != "waiting", ~sa.exists(others.correlate(t.callback_receipt))
+            _H.attempt_id.in_(attempts),
+            _H.state != ReceiptState.WAITING,
+            ~sa.exists(others.correlate(t.callback_receipt)),
         )
     )
 
@@ -169,13 +196,22 @@ def _erase_mentions(connection: sa.Connection, subject: _Subject) -> int:
     count = 0
     for table in t.metadata.sorted_tables:
         for column in table.columns:
-            if not isinstance(column.type, sa.String) or column.primary_key or column.foreign_keys:
+            is_json = isinstance(column.type, sa.JSON)
+            if not (is_json or isinstance(column.type, sa.String)) or column.primary_key or column.foreign_keys:
                 continue
+            text = sa.cast(column, sa.Text) if is_json else column
             for name in sorted(subject.names, key=len, reverse=True):  # the longer spelling contains the shorter one
+                erased = sa.func.replace(text, name, ERASED)
                 changed = connection.execute(
                     sa.update(table)
-                    .where(column.contains(name, autoescape=True))
-                    .values({column.name: sa.func.replace(column, name, ERASED)})
+                    .where(text.contains(name, autoescape=True))
+                    .values({column.name: _as_json(connection, erased) if is_json else erased})
                 )
                 count += changed.rowcount
     return count
+
+
+def _as_json(connection: sa.Connection, text: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
+    """A text as the value of a JSON column: SQLite keeps it as it is, PostgreSQL wants it cast."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    return sa.type_coerce(text, sa.Text) if is_sqlite else sa.cast(text, sa.JSON)

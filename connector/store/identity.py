@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
+from connector.core.states import RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import put_value
@@ -153,7 +154,9 @@ def _other_vendors(known: Mapping[str, dict[str, str]], vendors: Sequence[Vendor
 
 def _has_open_records(connection: sa.Connection, mapping: str) -> bool:
     r = t.record.c
-    return connection.scalar(sa.select(r.id).where(r.mapping == mapping, r.state == "open").limit(1)) is not None
+    return (
+        connection.scalar(sa.select(r.id).where(r.mapping == mapping, r.state == RecordState.OPEN).limit(1)) is not None
+    )
 
 
 def _other_mapping(

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.core.model import Outcome
+from connector.core.model import FINAL_OUTCOMES, Outcome
+from connector.core.states import RequestItemState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.job_queue import JobQueue
@@ -21,13 +22,12 @@ from connector.store.rows import chunks
 KEPT = timedelta(days=7)  # so long the same id is the same request
 POSTPONED_S = 60.0  # until what no run could be made for is offered again
 AGAIN_AFTER_S = 900.0  # until what a run deferred, or left with a vendor, is offered again
-FINAL = frozenset({Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED})
 NOT_TAKEN = "no record of this mapping's object and condition has this id"
 GIVEN_UP = "nothing was bought within a week"
 MOST_REASONS = 50  # in the state of one request
 OTHER_REASONS = "other reasons"
 NOTIFICATION = "notification:"  # begins the id of what came in an Outbound Message; one message, one moment
-_A, _R = t.ask.c, t.request.c
+_A, _R = t.request_item.c, t.request.c
 
 
 class ConflictError(Exception):
@@ -58,7 +58,7 @@ class RequestedRecord:
         alone: it is the only record of its HTTP request.
     """
 
-    ask_id: int
+    item_id: int
     crm_id: str
     budget_id: str = ""
     alone: bool = True
@@ -90,9 +90,11 @@ class RequestState:
     @property
     def state(self) -> str:
         """waiting: no run took it up yet; working; done: every record has its final outcome."""
-        if not self.states.keys() - {"done"}:
-            return "done"
-        return "waiting" if self.states.keys() == {"waiting"} else "working"
+        if not self.states.keys() - {RequestItemState.DONE}:
+            return RequestItemState.DONE
+        return (
+            RequestItemState.WAITING if self.states.keys() == {RequestItemState.WAITING} else RequestItemState.WORKING
+        )
 
 
 class Inbox:
@@ -124,12 +126,12 @@ class Inbox:
                 "request_id": inbound_request.request_id,
                 "mapping": inbound_request.mapping,
                 "crm_id": crm_id,
-                "state": "waiting",
+                "state": RequestItemState.WAITING,
                 "not_before": now,
             }
             for crm_id in dict.fromkeys(inbound_request.crm_ids)
         ]
-        connection.execute(sa.insert(t.ask), rows)
+        connection.execute(sa.insert(t.request_item), rows)
         self._queue.work(connection, inbound_request.mapping)
         return True
 
@@ -137,10 +139,10 @@ class Inbox:
         if self._add(connection, request_id, digest, now):
             return True
         mine = _R.id == request_id
-        is_open = sa.exists().where(_A.request_id == request_id, _A.state != "done")
+        is_open = sa.exists().where(_A.request_id == request_id, _A.state != RequestItemState.DONE)
         expired = sa.select(_R.id).where(mine, _R.accepted_at < now - KEPT, ~is_open).with_for_update()
         if connection.scalar(expired) is not None:  # locked: of two who bring it again at once, one makes it new
-            connection.execute(sa.delete(t.ask).where(_A.request_id == request_id))
+            connection.execute(sa.delete(t.request_item).where(_A.request_id == request_id))
             connection.execute(sa.delete(t.request).where(mine))
             return self._add(connection, request_id, digest, now)
         if connection.scalar(sa.select(_R.digest).where(mine)) != digest:
@@ -177,7 +179,7 @@ class Inbox:
         query = (
             sa.select(_A.id, _A.crm_id, _A.request_id, _R.accepted_at)
             .join(t.request, _R.id == _A.request_id)
-            .where(_A.mapping == mapping, _A.state != "done", _is_due(now))
+            .where(_A.mapping == mapping, _A.state != RequestItemState.DONE, _is_due(now))
             .order_by(_A.not_before, _A.id)
             .limit(limit)
         )
@@ -187,23 +189,25 @@ class Inbox:
             ]
             sizes = _sizes(connection, {budget for _, _, budget in rows})
         return [
-            RequestedRecord(ask_id, crm_id, _budget_id(budget), sizes[budget] == 1) for ask_id, crm_id, budget in rows
+            RequestedRecord(item_id, crm_id, _budget_id(budget), sizes[budget] == 1) for item_id, crm_id, budget in rows
         ]
 
     def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
         """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
         late = [] if since is None else [_A.not_before > since]
-        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != "done", _is_due(now), *late)
+        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != RequestItemState.DONE, _is_due(now), *late)
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def postpone(self, offered: Sequence[RequestedRecord], reason: str, until: datetime) -> None:
         """No run could be made for these: they come again then."""
-        values = {"state": "working", "outcome": Outcome.DEFERRED.value, "reason": reason}
+        values = {"state": RequestItemState.WORKING, "outcome": Outcome.DEFERRED.value, "reason": reason}
         with self._db.write() as connection:
-            for part in chunks([one.ask_id for one in offered]):
+            for part in chunks([one.item_id for one in offered]):
                 connection.execute(
-                    sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values, not_before=until)
+                    sa.update(t.request_item)
+                    .where(_A.id.in_(part), _A.state != RequestItemState.DONE)
+                    .values(**values, not_before=until)
                 )
 
     def counts(self) -> dict[str, int]:
@@ -230,7 +234,7 @@ class Inbox:
             .join(t.record, sa.and_(r.crm_id == _A.crm_id, r.mapping == _A.mapping))
             .join(t.run_record, sa.and_(w.record_id == r.id, w.run_id == run_id))
             .join(t.request, _R.id == _A.request_id)
-            .where(_A.state != "done", _A.mapping.in_(mappings), _R.accepted_at <= began_at)
+            .where(_A.state != RequestItemState.DONE, _A.mapping.in_(mappings), _R.accepted_at <= began_at)
         )
         with self._db.write() as connection:
             for row in connection.execute(said).all():
@@ -244,21 +248,30 @@ class Inbox:
             .join(t.record, r.id == w.record_id)
             .where(w.run_id == run_id, r.crm_id == _A.crm_id, r.mapping == _A.mapping)
         )
-        query = sa.select(_A.id, _A.crm_id).where(_A.state != "done", ~sa.exists(said.correlate(t.ask)))
+        query = sa.select(_A.id, _A.crm_id).where(
+            _A.state != RequestItemState.DONE, ~sa.exists(said.correlate(t.request_item))
+        )
         with self._db.read() as connection:
             return [
                 RequestedRecord(row.id, row.crm_id)
-                for part in chunks([one.ask_id for one in offered])
+                for part in chunks([one.item_id for one in offered])
                 for row in connection.execute(query.where(_A.id.in_(part)))
             ]
 
     def settle(self, offered: Sequence[RequestedRecord], run_id: str) -> None:
         """Records that a run was offered and did not take up: it has no outcome for them."""
-        values = {"state": "done", "outcome": Outcome.SKIPPED.value, "reason": NOT_TAKEN, "run_id": run_id}
-        left = [one.ask_id for one in self.unanswered(offered, run_id)]
+        values = {
+            "state": RequestItemState.DONE,
+            "outcome": Outcome.SKIPPED.value,
+            "reason": NOT_TAKEN,
+            "run_id": run_id,
+        }
+        left = [one.item_id for one in self.unanswered(offered, run_id)]
         with self._db.write() as connection:
             for part in chunks(left):
-                connection.execute(sa.update(t.ask).where(_A.id.in_(part), _A.state != "done").values(**values))
+                connection.execute(
+                    sa.update(t.request_item).where(_A.id.in_(part), _A.state != RequestItemState.DONE).values(**values)
+                )
 
     def purge(self, now: datetime) -> int:
         """Give up what no run could buy within a week, and forget requests that are done for as long.
@@ -267,15 +280,19 @@ class Inbox:
             How many requested records were given up.
         """
         old = sa.select(_R.id).where(_R.accepted_at < now - KEPT)
-        open_ones = sa.select(_A.request_id).where(_A.state != "done")
+        open_ones = sa.select(_A.request_id).where(_A.state != RequestItemState.DONE)
         with self._db.write() as connection:
             given_up = connection.execute(
-                sa.update(t.ask)
-                .where(_A.request_id.in_(old), _A.state != "done", _A.outcome.in_(("", Outcome.DEFERRED.value)))
-                .values(state="done", outcome=Outcome.DEFERRED.value, reason=GIVEN_UP)
+                sa.update(t.request_item)
+                .where(
+                    _A.request_id.in_(old),
+                    _A.state != RequestItemState.DONE,
+                    _A.outcome.in_(("", Outcome.DEFERRED.value)),
+                )
+                .values(state=RequestItemState.DONE, outcome=Outcome.DEFERRED.value, reason=GIVEN_UP)
             )
             gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
-            connection.execute(sa.delete(t.ask).where(_A.request_id.in_(gone)))
+            connection.execute(sa.delete(t.request_item).where(_A.request_id.in_(gone)))
             connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
         return given_up.rowcount
 
@@ -321,10 +338,12 @@ def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, .
 
 
 def _note(
-    connection: sa.Connection, ask_id: int, run_id: str, outcome: Outcome, reason: str, again_at: datetime
+    connection: sa.Connection, item_id: int, run_id: str, outcome: Outcome, reason: str, again_at: datetime
 ) -> None:
     """Note a run's outcome of a requested record; without a final outcome it is offered again later."""
     values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
-    later = {"state": "working", "not_before": again_at}
-    values |= {"state": "done"} if outcome in FINAL else later
-    connection.execute(sa.update(t.ask).where(_A.id == ask_id, _A.state != "done").values(**values))
+    later = {"state": RequestItemState.WORKING, "not_before": again_at}
+    values |= {"state": RequestItemState.DONE} if outcome in FINAL_OUTCOMES else later
+    connection.execute(
+        sa.update(t.request_item).where(_A.id == item_id, _A.state != RequestItemState.DONE).values(**values)
+    )

@@ -1,6 +1,5 @@
 """Jobs queued for the process that drives the ledger, ticks of schedules, and the workers that are alive."""
 
-import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.core.states import JobState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.job_queue import JobQueue
@@ -81,9 +81,9 @@ class Jobs:
             sa.insert(t.job).values(
                 id=job_id,
                 command=command,
-                mappings=json.dumps(dict(mappings)),
-                chosen=None if chosen is None else json.dumps(dict(chosen)),
-                state="waiting",
+                mappings=dict(mappings),
+                chosen=None if chosen is None else dict(chosen),
+                state=JobState.WAITING,
                 asked_at=now,
             )
         )
@@ -102,40 +102,44 @@ class Jobs:
         One that says `running` is listed too: whoever takes it up drives its mappings, so its former runner is dead.
         """
         with self._db.read() as connection:
-            rows = connection.execute(sa.select(t.job).where(_E.state != "done").order_by(_E.asked_at, _E.id)).all()
+            rows = connection.execute(
+                sa.select(t.job).where(_E.state != JobState.DONE).order_by(_E.asked_at, _E.id)
+            ).all()
         return [found for found in map(_job_of, rows) if found.mappings.keys() <= set(mappings)]
 
     def begin(self, job_id: str) -> bool:
         """Start a job; False when it has ended or was withdrawn."""
-        return self._set(job_id, state="running", progress="")
+        return self._set(job_id, state=JobState.RUNNING, progress={})
 
     def name_records(self, job_id: str, ids: Sequence[str]) -> None:
         """From now on these records are meant, whatever chose them."""
-        self._set(job_id, chosen=json.dumps({"where": None, "ids": list(ids), "limit": None}))
+        self._set(job_id, chosen={"where": None, "ids": list(ids), "limit": None})
 
     def tell(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Say how far it is."""
-        self._set(job_id, progress=json.dumps(dict(progress)))
+        self._set(job_id, progress=dict(progress))
 
     def end(self, job_id: str, result: Mapping[str, Any]) -> None:
         """Say what came of it."""
-        self._set(job_id, state="done", result=json.dumps(dict(result)))
+        self._set(job_id, state=JobState.DONE, result=dict(result))
 
     def withdraw(self, job_id: str) -> bool:
         """Remove a job that no process has started."""
         with self._db.write(alone=False) as connection:
-            gone = connection.execute(sa.delete(t.job).where(_E.id == job_id, _E.state == "waiting"))
+            gone = connection.execute(sa.delete(t.job).where(_E.id == job_id, _E.state == JobState.WAITING))
         return gone.rowcount == 1
 
     def _set(self, job_id: str, **values: object) -> bool:
         with self._db.write(alone=False) as connection:
-            changed = connection.execute(sa.update(t.job).where(_E.id == job_id, _E.state != "done").values(**values))
+            changed = connection.execute(
+                sa.update(t.job).where(_E.id == job_id, _E.state != JobState.DONE).values(**values)
+            )
         return changed.rowcount == 1
 
     def purge(self, now: datetime) -> None:
         """Delete jobs that ended long ago, workers that are gone, and callback receipts that can serve no purpose."""
         with self._db.write() as connection:
-            connection.execute(sa.delete(t.job).where(_E.state == "done", _E.asked_at < now - KEPT))
+            connection.execute(sa.delete(t.job).where(_E.state == JobState.DONE, _E.asked_at < now - KEPT))
             connection.execute(sa.delete(t.worker).where(_W.beat_at < now - KEPT))
             connection.execute(
                 sa.delete(t.callback_receipt).where(t.callback_receipt.c.received_at < now - RECEIPTS_KEPT)
@@ -176,7 +180,7 @@ class Jobs:
 
     def report_alive(self, owner: str, kind: str, mappings: Mapping[str, str], now: datetime) -> None:
         """Be seen as alive."""
-        values = {"kind": kind, "mappings": json.dumps(dict(mappings)), "beat_at": now}
+        values = {"kind": kind, "mappings": dict(mappings), "beat_at": now}
         with self._db.write(alone=False) as connection:
             connection.execute(
                 self._db.insert(t.worker)
@@ -195,16 +199,16 @@ class Jobs:
             rows = connection.execute(
                 sa.select(_W.owner, _W.kind, _W.mappings).where(_W.beat_at > now - ALIVE_FOR).order_by(_W.owner)
             )
-            return [WorkerRow(row.owner, row.kind, json.loads(row.mappings)) for row in rows]
+            return [WorkerRow(row.owner, row.kind, row.mappings) for row in rows]
 
 
 def _job_of(row: sa.Row[tuple[object, ...]]) -> Job:
     return Job(
         row.id,
         row.command,
-        json.loads(row.mappings),
-        json.loads(row.chosen) if row.chosen else None,
+        row.mappings,
+        row.chosen,
         row.state,
-        json.loads(row.progress) if row.progress else {},
-        json.loads(row.result) if row.result else None,
+        row.progress,
+        row.result,
     )

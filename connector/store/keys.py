@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
-from connector.core.model import UnlockState
+from connector.core.states import AttemptState, ChangeState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
@@ -28,7 +28,7 @@ HASHES = "hashes by which undo knows what a run has written", "they go when the 
 BASELINES = "hashes of fields as they were when a purchase was intended", "they go when those records close"
 CALLBACKS = "callback addresses of requests without an answer", "they go when those purchases end (connector status)"
 Kind = tuple[str, str]
-_U, _C, _W, _R, _A, _E = t.unlock.c, t.change.c, t.want.c, t.record.c, t.attempt.c, t.entry.c
+_P, _C, _RC, _R, _A, _E = t.purchase.c, t.change.c, t.record_channel.c, t.record.c, t.attempt.c, t.entry.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,14 @@ class Keys:
         """For which kinds of what is alive a missing key is needed."""
         unnamed = bool(missing & known.unnamed)
         needed = list(self._sealed_kinds(connection))
-        alive = _C.before.is_not(None), _C.state.in_(("written", "intended"))
-        by_field = (json.loads(text) for text in _column(connection, t.change, _C.fields, *alive))
+        alive = _C.before.is_not(None), _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED))
+        by_field = _column(connection, t.change, _C.fields, *alive)
         if any(_made_under(found, missing, unnamed=unnamed) for hashes in by_field for found in hashes.values()):
             needed.append(HASHES)
-        open_records = sa.select(_R.id).where(_R.state == "open")
-        baselines = _column(connection, t.want, _W.baseline, _W.baseline.is_not(None), _W.record_id.in_(open_records))
+        open_records = sa.select(_R.id).where(_R.state == RecordState.OPEN)
+        baselines = _column(
+            connection, t.record_channel, _RC.baseline, _RC.baseline.is_not(None), _RC.record_id.in_(open_records)
+        )
         if any(_made_under(found, missing, unnamed=unnamed) for found in baselines):
             needed.append(BASELINES)
         if any(_awaits_callback(connection, known.ended.get(one)) for one in missing):
@@ -132,14 +134,14 @@ class Keys:
         return needed
 
     def _sealed_kinds(self, connection: sa.Connection) -> Iterator[Kind]:
-        for kind, table, column in ((VALUES, t.unlock, _U.value), (IMAGES, t.change, _C.before)):
+        for kind, table, column in ((VALUES, t.purchase, _P.value), (IMAGES, t.change, _C.before)):
             if not all(self._seal.opens(sealed) for sealed in _column(connection, table, column, column.is_not(None))):
                 yield kind
 
     def _forget(self, connection: sa.Connection, fingerprint: str) -> None:
         """Erase the hashes of values that were delivered and erased: without their key they say nothing."""
-        made = _U.value_hash.startswith(f"{fingerprint}:", autoescape=True)
-        connection.execute(sa.update(t.unlock).where(made).values(value_hash=None))
+        made = _P.value_hash.startswith(f"{fingerprint}:", autoescape=True)
+        connection.execute(sa.update(t.purchase).where(made).values(value_hash=None))
 
     def _save(self, connection: sa.Connection, known: _Known) -> None:
         values = {
@@ -164,7 +166,7 @@ class Keys:
         with self._db.write() as connection:
             if _get(connection, SEALED_UNDER) == newest:
                 return 0
-            count = self._reseal(connection, t.unlock, _U.value) + self._reseal(connection, t.change, _C.before)
+            count = self._reseal(connection, t.purchase, _P.value) + self._reseal(connection, t.change, _C.before)
             put_value(self._db, connection, SEALED_UNDER, newest)
         return count
 
@@ -174,7 +176,7 @@ class Keys:
             for row_id, sealed in rows:
                 opened = self._seal.open(sealed)
                 changed: dict[str, object] = {column.name: self._seal.seal(opened)}
-                if table is t.unlock:
+                if table is t.purchase:
                     changed["value_hash"] = self._seal.hash(opened.get("value"))
                 connection.execute(sa.update(table).where(table.c.id == row_id).values(changed))
             count += len(rows)
@@ -223,12 +225,12 @@ def _awaits_callback(connection: sa.Connection, last_entry: int | None) -> bool:
     if last_entry is None:
         return False
     open_purchase = sa.exists().where(
-        sa.or_(_U.attempt_id == _A.id, _U.prior_attempt_id == _A.id), _U.state != UnlockState.FINAL.value
+        sa.or_(_P.attempt_id == _A.id, _P.prior_attempt_id == _A.id), _P.state != PurchaseState.FINAL.value
     )
     query = (
         sa.select(_A.id)
         .join(t.entry, _E.attempt_id == _A.id)
-        .where(_A.state.in_(("submitting", "lost")), _E.id <= last_entry, open_purchase)
+        .where(_A.state.in_((AttemptState.SUBMITTING, AttemptState.LOST)), _E.id <= last_entry, open_purchase)
         .limit(1)
     )
     return connection.scalar(query) is not None

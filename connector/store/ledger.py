@@ -117,7 +117,7 @@ class Ledger:
     def erase_expired(self, undo_ends: datetime) -> None:
         """Erase before-images older than the undo time, and values that nobody waits for."""
         self.runs.forget_images(undo_ends)
-        self.records.erase_unwanted()
+        self.records.erase_unused()
 
     def close(self) -> None:
         """Give back all connections."""

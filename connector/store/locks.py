@@ -42,7 +42,7 @@ class Locks(Protocol):
     def is_driven(self, mapping: str) -> bool:
         """Whether anybody drives this mapping."""
 
-    def want(self) -> contextlib.AbstractContextManager[None]:
+    def request_yield(self) -> contextlib.AbstractContextManager[None]:
         """Ask whoever works for others to let go of the ledger as soon as it can, until the block ends."""
 
     def yield_requested(self) -> bool:
@@ -105,7 +105,7 @@ class FileLocks:
         return self.is_held()
 
     @contextlib.contextmanager
-    def want(self) -> Iterator[None]:
+    def request_yield(self) -> Iterator[None]:
         """Share the lock of a second file."""
         if self._wanted is None:
             yield
@@ -182,7 +182,7 @@ class SessionLocks:
         return self._is_locked(_MAPPING, _number(mapping))
 
     @contextlib.contextmanager
-    def want(self) -> Iterator[None]:
+    def request_yield(self) -> Iterator[None]:
         """Share a lock."""
         with self._session() as session:
             _try(session, "pg_try_advisory_lock_shared", _WANTED, 0)

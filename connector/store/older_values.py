@@ -11,54 +11,53 @@ own answer, if one still arrives, corrects the charge: `reason` marks the purcha
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.model import Result, UnlockState
+from connector.core.model import Result
 from connector.core.recover import EARLIER_REQUEST
+from connector.core.states import PurchaseState
 from connector.store import tables as t
-from connector.store.rows import chunks
+from connector.store.rows import AnyRow, chunks
 from connector.store.shares import MONEY, NO_PRIOR, Sums, append_sums, end_shares
 
-_A, _U = t.attempt.c, t.unlock.c
-AnyRow = Any  # a row of a query over some columns
-KEY = ("provider", "account", "channel", "person")
+_A, _P = t.attempt.c, t.purchase.c
+KEY = ("provider", "account", "channel", "person_kind", "person")
 _WITHOUT_VALUE = (
-    sa.select(*MONEY, _U.state, _U.generation, _U.task_id, *(_U[name] for name in KEY))
+    sa.select(*MONEY, _P.state, _P.generation, _P.task_id, *(_P[name] for name in KEY))
     .where(
-        _U.id.in_(sa.bindparam("ids", expanding=True)),
-        _U.generation > 1,
-        _U.state != UnlockState.SUBMITTING.value,
-        sa.or_(_U.state != UnlockState.FINAL.value, _U.result != Result.DELIVERED.value),
+        _P.id.in_(sa.bindparam("ids", expanding=True)),
+        _P.generation > 1,
+        _P.state != PurchaseState.SUBMITTING.value,
+        sa.or_(_P.state != PurchaseState.FINAL.value, _P.result != Result.DELIVERED.value),
     )
-    .order_by(_U.id)
+    .order_by(_P.id)
     .with_for_update()
 )
 
 
 def newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether an unlock is a newer purchase of the same as `older`."""
-    return (*(older.c[name] == _U[name] for name in KEY), older.c.generation < _U.generation)
+    """Whether a purchase is a newer purchase of the same as `older`."""
+    return (*(older.c[name] == _P[name] for name in KEY), older.c.generation < _P.generation)
 
 
-_OLDER, _NEWER = t.unlock.alias(), t.unlock.alias()
+_OLDER, _NEWER = t.purchase.alias(), t.purchase.alias()
 _IS_NEWER = sa.and_(*(_OLDER.c[name] == _NEWER.c[name] for name in KEY), _OLDER.c.generation < _NEWER.c.generation)
 _NEWER_IDS = sa.select(_NEWER.c.id).select_from(_OLDER.join(_NEWER, _IS_NEWER))
 
 
-def newer_ids(unlock_id: int) -> sa.Select[tuple[int]]:
+def newer_ids(purchase_id: int) -> sa.Select[tuple[int]]:
     """Newer purchases of the same; few, and found by their key."""
-    return _NEWER_IDS.where(_OLDER.c.id == unlock_id)
+    return _NEWER_IDS.where(_OLDER.c.id == purchase_id)
 
 
 def from_earlier() -> sa.ColumnElement[bool]:
     """Delivered with the value of an older purchase, while its own request has no answer."""
-    return sa.and_(_U.result == Result.DELIVERED.value, _U.reason == EARLIER_REQUEST)
+    return sa.and_(_P.result == Result.DELIVERED.value, _P.reason == EARLIER_REQUEST)
 
 
 def take_older_values(
-    connection: sa.Connection, unlock_ids: Collection[int], now: datetime, since: datetime | None = None
+    connection: sa.Connection, purchase_ids: Collection[int], now: datetime, since: datetime | None = None
 ) -> None:
     """Deliver purchases with the value that an older purchase of the same has brought meanwhile.
 
@@ -66,12 +65,12 @@ def take_older_values(
 
     Args:
         connection: in a transaction.
-        unlock_ids: the purchases.
+        purchase_ids: the purchases.
         now: the ledger's time.
         since: an older value counts if it arrived then or later; None means since the purchase was first sent.
     """
     sums: Sums = Sums()
-    for part in chunks(sorted(unlock_ids)):
+    for part in chunks(sorted(purchase_ids)):
         for row in connection.execute(_WITHOUT_VALUE, {"ids": part}).all():
             began = since or _first_sent(connection, row)
             older = None if began is None else _newest_value(connection, row, began)
@@ -80,23 +79,23 @@ def take_older_values(
     append_sums(connection, sums, now)
 
 
-def take_late_value(connection: sa.Connection, unlock_id: int, now: datetime) -> None:
+def take_late_value(connection: sa.Connection, purchase_id: int, now: datetime) -> None:
     """Deliver every newer purchase of the same with the value that this one has just brought."""
-    take_older_values(connection, list(connection.scalars(newer_ids(unlock_id))), now, now)
+    take_older_values(connection, list(connection.scalars(newer_ids(purchase_id))), now, now)
 
 
 def leave_own_task(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
     """Their own task brings no value: purchases that live by an older value are read again where it came from."""
-    older = t.unlock.alias()
+    older = t.purchase.alias()
     source = (
         sa.select(older.c.task_id)
-        .where(*newer_of(older), older.c.result == Result.DELIVERED.value, older.c.value_hash == _U.value_hash)
+        .where(*newer_of(older), older.c.result == Result.DELIVERED.value, older.c.value_hash == _P.value_hash)
         .order_by(older.c.generation.desc())
         .limit(1)
-        .correlate(t.unlock)
+        .correlate(t.purchase)
         .scalar_subquery()
     )
-    connection.execute(sa.update(t.unlock).where(from_earlier(), *which).values(task_id=source))
+    connection.execute(sa.update(t.purchase).where(from_earlier(), *which).values(task_id=source))
 
 
 def _first_sent(connection: sa.Connection, row: AnyRow) -> datetime | None:
@@ -108,20 +107,20 @@ def _first_sent(connection: sa.Connection, row: AnyRow) -> datetime | None:
 
 def _newest_value(connection: sa.Connection, row: AnyRow, since: datetime) -> AnyRow | None:
     """The newest older value, at hand or readable again through its task; None where there is none since then."""
-    query = sa.select(_U.value, _U.value_hash, _U.task_id).where(
-        *(_U[name] == getattr(row, name) for name in KEY),
-        _U.generation < row.generation,
-        _U.result == Result.DELIVERED.value,
-        _U.final_at >= since,
-        _U.value_hash.is_not(None),
-        sa.or_(_U.value.is_not(None), _U.task_id.is_not(None)),
+    query = sa.select(_P.value, _P.value_hash, _P.task_id).where(
+        *(_P[name] == getattr(row, name) for name in KEY),
+        _P.generation < row.generation,
+        _P.result == Result.DELIVERED.value,
+        _P.final_at >= since,
+        _P.value_hash.is_not(None),
+        sa.or_(_P.value.is_not(None), _P.task_id.is_not(None)),
     )
-    return connection.execute(query.order_by(_U.generation.desc()).limit(1)).one_or_none()
+    return connection.execute(query.order_by(_P.generation.desc()).limit(1)).one_or_none()
 
 
 def _deliver(connection: sa.Connection, row: AnyRow, older: AnyRow, sums: Sums, now: datetime) -> None:
     values: dict[str, object] = {
-        "state": UnlockState.FINAL.value,
+        "state": PurchaseState.FINAL.value,
         "result": Result.DELIVERED.value,
         "reason": EARLIER_REQUEST,
         "value": older.value,
@@ -132,9 +131,9 @@ def _deliver(connection: sa.Connection, row: AnyRow, older: AnyRow, sums: Sums, 
         "state_at": now,
         "final_at": now,
     }
-    if row.state == UnlockState.SUBMITTED.value and row.task_id is not None:
+    if row.state == PurchaseState.SUBMITTED.value and row.task_id is not None:
         values["task_id"] = row.task_id  # its own result still decides on its charge
-    if row.state != UnlockState.FINAL.value:
+    if row.state != PurchaseState.FINAL.value:
         ended = end_shares(sums, row, charged=True)
         values |= {"hold": ended.hold.value, "charged_credits": ended.cost_credits, **NO_PRIOR}
-    connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(**values))
+    connection.execute(sa.update(t.purchase).where(_P.id == row.id).values(**values))

@@ -8,14 +8,15 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TASK_AGE
-from connector.core.model import Outcome, UnlockState
+from connector.core.model import Outcome
+from connector.core.states import ChannelState, JobState, PurchaseState, RecordState, RequestItemState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.record_sql import UNWANTED_VALUE, in_plans
+from connector.store.record_sql import UNUSED_VALUE, in_plans
 from connector.store.rows import chunks
 
-_U, _R, _W, _A, _K, _E = t.unlock.c, t.record.c, t.want.c, t.ask.c, t.attempt.c, t.job.c
-AT_VENDOR = (UnlockState.SUBMITTING.value, UnlockState.SUBMITTED.value)
+_P, _R, _RC, _A, _K, _E = t.purchase.c, t.record.c, t.record_channel.c, t.request_item.c, t.attempt.c, t.job.c
+AT_VENDOR = (PurchaseState.SUBMITTING.value, PurchaseState.SUBMITTED.value)
 AT_ONCE = 500
 RELEASED = "released by an operator: no run covers its mapping any more"
 
@@ -52,7 +53,7 @@ class ParkedValue:
     """A value that was paid for and could not be written."""
 
     crm_id: str
-    unlock_id: int
+    purchase_id: int
 
 
 class OverdueWork:
@@ -67,27 +68,29 @@ class OverdueWork:
         records = (
             sa.select(_R.mapping, sa.func.count(), first(run.started_at))
             .join(t.run, run.id == _R.run_id)
-            .where(_R.state == "open", run.started_at < now - OPEN_RECORD_AGE, ~in_plans(now - OPEN_RECORD_AGE))
+            .where(
+                _R.state == RecordState.OPEN, run.started_at < now - OPEN_RECORD_AGE, ~in_plans(now - OPEN_RECORD_AGE)
+            )
         )
         purchases = (
-            sa.select(_U.provider, sa.func.count(), first(_K.created_at), first(_U.id))
-            .join(t.attempt, _K.id == _U.attempt_id)
-            .where(_U.state.in_(AT_VENDOR), _K.created_at < now - TASK_AGE)
+            sa.select(_P.provider, sa.func.count(), first(_K.created_at), first(_P.id))
+            .join(t.attempt, _K.id == _P.attempt_id)
+            .where(_P.state.in_(AT_VENDOR), _K.created_at < now - TASK_AGE)
         )
         requests = sa.select(_A.mapping, sa.func.count(), first(_A.not_before)).where(
-            _A.state != "done", _A.not_before < now - REQUEST_AGE
+            _A.state != RequestItemState.DONE, _A.not_before < now - REQUEST_AGE
         )
         runs = sa.select(_E.command, sa.func.count(), first(_E.asked_at)).where(
-            _E.state == "waiting", _E.asked_at < now - REQUEST_AGE
+            _E.state == JobState.WAITING, _E.asked_at < now - REQUEST_AGE
         )
         parked = (
-            sa.select(_R.mapping, sa.func.count(), first(_W.erase_at), first(_W.unlock_id))
-            .join(t.record, _R.id == _W.record_id)
-            .where(_R.state == "open", _W.parked, _W.erase_at.is_not(None))
+            sa.select(_R.mapping, sa.func.count(), first(_RC.erase_at), first(_RC.purchase_id))
+            .join(t.record, _R.id == _RC.record_id)
+            .where(_R.state == RecordState.OPEN, _RC.parked, _RC.erase_at.is_not(None))
         )
         queries = {
             Waiting.RECORDS: records.group_by(_R.mapping),
-            Waiting.PURCHASES: purchases.group_by(_U.provider),
+            Waiting.PURCHASES: purchases.group_by(_P.provider),
             Waiting.REQUESTS: requests.group_by(_A.mapping),
             Waiting.RUNS: runs.group_by(_E.command),
             Waiting.PARKED: parked.group_by(_R.mapping),
@@ -106,14 +109,14 @@ class OverdueWork:
             now: the ledger's time.
             retention: since the value came.
         """
-        stale = sa.update(t.want).where(_W.erase_at.is_not(None), sa.not_(_W.parked)).values(erase_at=None)
+        stale = sa.update(t.record_channel).where(_RC.erase_at.is_not(None), sa.not_(_RC.parked)).values(erase_at=None)
         due = (
-            sa.select(_W.id, _R.crm_id, _W.unlock_id)
-            .join(t.record, _R.id == _W.record_id)
-            .join(t.unlock, _U.id == _W.unlock_id)
-            .where(_R.state == "open", _W.parked, _W.erase_at.is_(None))
-            .where(_U.value.is_not(None), _U.final_at < now - retention)
-            .order_by(_W.id)
+            sa.select(_RC.id, _R.crm_id, _RC.purchase_id)
+            .join(t.record, _R.id == _RC.record_id)
+            .join(t.purchase, _P.id == _RC.purchase_id)
+            .where(_R.state == RecordState.OPEN, _RC.parked, _RC.erase_at.is_(None))
+            .where(_P.value.is_not(None), _P.final_at < now - retention)
+            .order_by(_RC.id)
             .limit(AT_ONCE)
         )
         with self._db.write() as connection:
@@ -124,16 +127,18 @@ class OverdueWork:
                 if not rows:
                     return
                 ids = [row.id for row in rows]
-                connection.execute(sa.update(t.want).where(_W.id.in_(ids)).values(erase_at=now + PARKED_NOTICE))
-            yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
+                connection.execute(
+                    sa.update(t.record_channel).where(_RC.id.in_(ids)).values(erase_at=now + PARKED_NOTICE)
+                )
+            yield from (ParkedValue(row.crm_id, row.purchase_id) for row in rows)
 
     def erase_parked(self, now: datetime, reason: str) -> Iterator[ParkedValue]:
         """Erase values whose end has come: their records close with the reason as soon as a run covers them."""
         due = (
-            sa.select(_W.id, _W.record_id, _R.crm_id, _W.unlock_id)
-            .join(t.record, _R.id == _W.record_id)
-            .where(_R.state == "open", _W.parked, _W.erase_at <= now)
-            .order_by(_W.id)
+            sa.select(_RC.id, _RC.record_id, _R.crm_id, _RC.purchase_id)
+            .join(t.record, _R.id == _RC.record_id)
+            .where(_R.state == RecordState.OPEN, _RC.parked, _RC.erase_at <= now)
+            .order_by(_RC.id)
             .limit(AT_ONCE)
         )
         while True:
@@ -141,37 +146,45 @@ class OverdueWork:
                 rows = connection.execute(due).all()
                 if not rows:
                     return
-                self._end_parked(connection, [(row.id, row.record_id, row.unlock_id) for row in rows], reason)
-            yield from (ParkedValue(row.crm_id, row.unlock_id) for row in rows)
+                self._end_parked(connection, [(row.id, row.record_id, row.purchase_id) for row in rows], reason)
+            yield from (ParkedValue(row.crm_id, row.purchase_id) for row in rows)
 
     def _end_parked(self, connection: sa.Connection, rows: list[tuple[int, int, int]], reason: str) -> None:
-        ended = {"state": "ready", "outcome": Outcome.FAILED.value, "reason": reason}
-        wants = sa.update(t.want).where(_W.id.in_([row[0] for row in rows]))
-        connection.execute(wants.values(**ended, keep_status=False, parked=False, erase_at=None))
+        ended = {"state": ChannelState.READY, "outcome": Outcome.FAILED.value, "reason": reason}
+        channels = sa.update(t.record_channel).where(_RC.id.in_([row[0] for row in rows]))
+        connection.execute(channels.values(**ended, keep_status=False, parked=False, erase_at=None))
         records = sa.update(t.record).where(_R.id.in_([row[1] for row in rows]))
         connection.execute(records.values(parked_version=None))
-        unlock_ids = [row[2] for row in rows]
-        # A want with its outcome wants no value any more, whatever its state.
-        wanting = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id)
-        wanting = wanting.where(_W.unlock_id.in_(unlock_ids), _W.state != "done", _R.state == "open")
-        still = set(connection.scalars(wanting.where(_W.outcome.is_(None))))
-        gone = set(unlock_ids) - still
-        connection.execute(sa.update(t.unlock).where(_U.id.in_(gone)).values(value=None))
+        purchase_ids = [row[2] for row in rows]
+        # A channel with its outcome wants no value any more, whatever its state.
+        wanting = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id)
+        wanting = wanting.where(
+            _RC.purchase_id.in_(purchase_ids), _RC.state != ChannelState.DONE, _R.state == RecordState.OPEN
+        )
+        still = set(connection.scalars(wanting.where(_RC.outcome.is_(None))))
+        gone = set(purchase_ids) - still
+        connection.execute(sa.update(t.purchase).where(_P.id.in_(gone)).values(value=None))
 
     def release(self, mapping: str, now: datetime) -> int:
         """Close every open record of a mapping that is no longer used; how many.
 
         Purchases under way stay, and are collected; values that no other record waits for are erased.
         """
-        mine = (_R.mapping == mapping, _R.state == "open")
+        mine = (_R.mapping == mapping, _R.state == RecordState.OPEN)
         with self._db.write() as connection:
-            unlocks = sa.select(_W.unlock_id).join(t.record, _R.id == _W.record_id).where(*mine)
-            theirs = [one for one in connection.scalars(unlocks.distinct()) if one is not None]
+            purchases = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id).where(*mine)
+            theirs = [one for one in connection.scalars(purchases.distinct()) if one is not None]
             closed = connection.execute(
                 sa.update(t.record)
                 .where(*mine)
-                .values(state="closed", outcome=Outcome.SKIPPED.value, reason=RELEASED, attention="", closed_at=now)
+                .values(
+                    state=RecordState.CLOSED,
+                    outcome=Outcome.SKIPPED.value,
+                    reason=RELEASED,
+                    attention="",
+                    closed_at=now,
+                )
             )
             for part in chunks(theirs):
-                connection.execute(sa.update(t.unlock).where(_U.id.in_(part), UNWANTED_VALUE).values(value=None))
+                connection.execute(sa.update(t.purchase).where(_P.id.in_(part), UNUSED_VALUE).values(value=None))
         return closed.rowcount

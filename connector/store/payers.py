@@ -8,43 +8,44 @@ from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from connector.core.states import ChannelState, RecordState, RunState
 from connector.store import tables as t
 
-_U, _R, _W = t.unlock.c, t.record.c, t.want.c
+_P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 
 def _waits(run_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     """A channel of an open record of the run still wants what was planned."""
-    return (_W.state == "open", _R.state == "open", _R.run_id == run_id)
+    return (_RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, _R.run_id == run_id)
 
 
 def _wanting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
     """Records of the run that wait for the purchase of the outer query."""
     return (
         sa.select(sa.literal(1))
-        .select_from(t.want.join(t.record, _R.id == _W.record_id))
-        .where(_W.unlock_id == _U.id, *_waits(run_id), *which)
-        .correlate(t.unlock)
+        .select_from(t.record_channel.join(t.record, _R.id == _RC.record_id))
+        .where(_RC.purchase_id == _P.id, *_waits(run_id), *which)
+        .correlate(t.purchase)
     )
 
 
 def may_be_paid(run_id: str, full: Collection[str]) -> sa.ColumnElement[bool]:
     """Whether a mapping other than the full ones can pay for a planned purchase."""
-    unwanted = sa.and_(_U.mapping.not_in(full), ~sa.exists(_wanting(run_id)))
+    unwanted = sa.and_(_P.mapping.not_in(full), ~sa.exists(_wanting(run_id)))
     return sa.or_(sa.exists(_wanting(run_id, _R.mapping.not_in(full))), unwanted)
 
 
-def mappings_of(connection: sa.Connection, run_id: str, unlock_ids: Sequence[int]) -> dict[int, set[str]]:
+def mappings_of(connection: sa.Connection, run_id: str, purchase_ids: Sequence[int]) -> dict[int, set[str]]:
     """By purchase, the mappings of the run whose records wait for it; at most one batch of them."""
     query = (
-        sa.select(_W.unlock_id, _R.mapping)
-        .join(t.record, _R.id == _W.record_id)
-        .where(_W.unlock_id.in_(unlock_ids), *_waits(run_id))
+        sa.select(_RC.purchase_id, _R.mapping)
+        .join(t.record, _R.id == _RC.record_id)
+        .where(_RC.purchase_id.in_(purchase_ids), *_waits(run_id))
         .distinct()
     )
     found: dict[int, set[str]] = {}
-    for unlock_id, mapping in connection.execute(query):
-        found.setdefault(unlock_id, set()).add(mapping)
+    for purchase_id, mapping in connection.execute(query):
+        found.setdefault(purchase_id, set()).add(mapping)
     return found
 
 
@@ -59,9 +60,9 @@ def waiting_mappings(
         planned: which purchases.
         values: the parameters of `planned`.
     """
-    joined = t.unlock.join(t.want, _W.unlock_id == _U.id).join(t.record, _R.id == _W.record_id)
+    joined = t.purchase.join(t.record_channel, _RC.purchase_id == _P.id).join(t.record, _R.id == _RC.record_id)
     wanted = sa.select(_R.mapping).select_from(joined).where(*planned, *_waits(run_id)).distinct()
-    unwanted = sa.select(_U.mapping).where(*planned, ~sa.exists(_wanting(run_id))).distinct()
+    unwanted = sa.select(_P.mapping).where(*planned, ~sa.exists(_wanting(run_id))).distinct()
     return {*connection.scalars(wanted, values), *connection.scalars(unwanted, values)}
 
 
@@ -71,10 +72,12 @@ def leave_to_others(
     """Purchases that a run at work beside this one waits for too are that run's from now on."""
     other = (
         sa.select(sa.func.min(_R.run_id))
-        .select_from(t.want.join(t.record, _R.id == _W.record_id).join(t.run, t.run.c.id == _R.run_id))
-        .where(_W.unlock_id == _U.id, _W.state == "open", _R.state == "open", _R.run_id != run_id)
-        .where(t.run.c.state == "running")
-        .correlate(t.unlock)
+        .select_from(t.record_channel.join(t.record, _R.id == _RC.record_id).join(t.run, t.run.c.id == _R.run_id))
+        .where(
+            _RC.purchase_id == _P.id, _RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, _R.run_id != run_id
+        )
+        .where(t.run.c.state == RunState.RUNNING)
+        .correlate(t.purchase)
         .scalar_subquery()
     )
-    connection.execute(sa.update(t.unlock).where(*planned, other.is_not(None)).values(run_id=other), values)
+    connection.execute(sa.update(t.purchase).where(*planned, other.is_not(None)).values(run_id=other), values)

@@ -1,43 +1,49 @@
 """What a plan changes in the ledger: records, what is wanted for them, and what is to be bought."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Lookup, Outcome, Person, UnlockKey, UnlockState
+from connector.core.model import Channel, Identifier, IdentityMatch, Outcome, Person, PurchaseKey
 from connector.core.person import Source, names_same
-from connector.core.plan import AttachToPending, Buy, Decision, Defer, ResolveIdentity, Reuse, Skip, SourcesExhausted
+from connector.core.plan import AttachToPending, Buy, Decision, ResolveIdentity, Reuse
+from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.planned import PlannedRecord, PlannedWant
+from connector.store.planned import PlannedChannel, PlannedRecord, attention_of, channel_row, places_of
 from connector.store.planning_snapshot import SnapshotReader
 from connector.store.record_sql import plan_of
 from connector.store.repeats import join_late_tasks
-from connector.store.rows import chunks, tried_to
+from connector.store.rows import AnyRow, chunks, person_of
 
-_U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
+_P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 ROWS_PER_INSERT = 500
-AnyRow = Any  # a row of a query over some columns
 ANOTHER_PERSON = "the record names another person now; it begins anew"
 LATE = 1_000_000_000  # the place of what is decided only while the run is at work
-_NOT_BOUGHT = UnlockState.PLANNED.value
+_NOT_BOUGHT = PurchaseState.PLANNED.value
 
 
 class Planning(SnapshotReader):
     """The ledger's side of planning: what is known, and what a plan makes of it."""
 
-    def remember(self, source: Source, linkedin: str, lookup: Lookup, now: datetime) -> None:
-        """Keep the answer to a LinkedIn lookup."""
-        values = {"personnel_id": lookup.personnel_id, "events": json.dumps(lookup.events), "at": now}
+    def remember(self, source: Source, identifier: Identifier, match: IdentityMatch, now: datetime) -> None:
+        """Keep a provider's answer to who has an identifier."""
+        found = match.identifier
+        values = {
+            "matched_kind": None if found is None else found.kind,
+            "matched": None if found is None else found.value,
+            "grouping_keys": list(match.grouping_keys),
+            "at": now,
+        }
+        key = {"provider": source.name, "account": source.account, "kind": identifier.kind, "value": identifier.value}
         with self._db.write() as connection:
             connection.execute(
-                self._db.insert(t.lookup)
-                .values(provider=source.name, account=source.account, linkedin=linkedin, **values)
-                .on_conflict_do_update(index_elements=["provider", "account", "linkedin"], set_=values)
+                self._db.insert(t.identity_match)
+                .values(**key, **values)
+                .on_conflict_do_update(index_elements=list(key), set_=values)
             )
 
     def save(
@@ -62,55 +68,59 @@ class Planning(SnapshotReader):
         """
         with self._db.write() as connection:
             existing = _open_records(connection, mapping, records, now)
-            old = _wants_of(connection, [row.id for row in existing.values()])
+            old = _channels_of(connection, [row.id for row in existing.values()])
             wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
-            unlock_ids = _ensure_unlocks(self._db, connection, run_id, mapping, wanted, now, first_place, read_first)
+            purchase_ids = _ensure_purchases(
+                self._db, connection, run_id, mapping, wanted, now, first_place, read_first
+            )
             fresh = [record for record in wanted if record.crm_id not in existing]
             new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now, chosen=chosen)
             rows: list[dict[str, object]] = []
             for record in wanted:
                 if record.crm_id in existing:
-                    record_id = existing[record.crm_id].id
-                    rows += _take_up(
-                        connection, record_id, record, run_id, unlock_ids, old.get(record_id, {}), chosen=chosen
-                    )
+                    row = existing[record.crm_id]
+                    rows += _take_up(connection, row, record, run_id, purchase_ids, old.get(row.id, {}), chosen=chosen)
                 else:
                     record_id = new_ids[record.crm_id]
-                    rows += [_want_row(record_id, want, unlock_ids) for want in record.wants]
+                    rows += [channel_row(record_id, record_channel, purchase_ids) for record_channel in record.channels]
             for part in chunks(rows, ROWS_PER_INSERT):
-                connection.execute(sa.insert(t.want), list(part))
+                connection.execute(sa.insert(t.record_channel), list(part))
 
     def redecide(
         self,
-        want_id: int,
+        record_channel_id: int,
         run_id: str,
         mapping: str,
         channel: Channel,
         decision: Decision,
         now: datetime,
-        resolved: str | None = None,
+        resolved: Mapping[str, str] = MappingProxyType({}),
         read_first: Collection[str] = (),
     ) -> None:
-        """Replace a want's decision: its lookup was answered, or its source ended without a value.
+        """Replace a channel's decision: its lookup was answered, or its source ended without a value.
 
-        `resolved` is a personnel id that was found on the way, to be stamped on the record.
+        `resolved` are identifiers that were found on the way, by kind, to be stamped on the record.
         """
-        planned = PlannedWant(channel, decision)
+        planned = PlannedChannel(channel, decision)
         with self._db.write() as connection:
-            unlock_ids = _ensure_unlocks(
+            purchase_ids = _ensure_purchases(
                 self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now, LATE, read_first
             )
-            row = _want_row(0, planned, unlock_ids)
+            row = channel_row(0, planned, purchase_ids)
             del row["record_id"], row["baseline"]
             connection.execute(
-                sa.update(t.want).where(_W.id == want_id, _W.state.in_(("lookup", "open", "held"))).values(**row)
+                sa.update(t.record_channel)
+                .where(
+                    _RC.id == record_channel_id,
+                    _RC.state.in_((ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED)),
+                )
+                .values(**row)
             )
-            if resolved is not None:
-                record_id = sa.select(_W.record_id).where(_W.id == want_id).scalar_subquery()
+            if resolved:
+                record_id = sa.select(_RC.record_id).where(_RC.id == record_channel_id).scalar_subquery()
+                known = connection.scalar(sa.select(_R.resolved).where(_R.id == record_id))
                 connection.execute(
-                    sa.update(t.record)
-                    .where(_R.id == record_id, _R.personnel_id.is_(None), _R.resolved_id.is_(None))
-                    .values(resolved_id=resolved)
+                    sa.update(t.record).where(_R.id == record_id).values(resolved={**resolved, **(known or {})})
                 )
 
 
@@ -121,8 +131,8 @@ def _open_records(
     found: dict[str, AnyRow] = {}
     people = {record.crm_id: record.person for record in records}
     for part in chunks(list(people)):
-        query = sa.select(_R.id, _R.crm_id, _R.personnel_id, _R.linkedin, _R.resolved_id).where(
-            _R.mapping == mapping, _R.state == "open", _R.crm_id.in_(part)
+        query = sa.select(_R.id, _R.crm_id, _R.identifiers, _R.resolved).where(
+            _R.mapping == mapping, _R.state == RecordState.OPEN, _R.crm_id.in_(part)
         )
         found |= {row.crm_id: row for row in connection.execute(query)}
     others = [row.id for row in found.values() if not _same_person(row, people[row.crm_id])]
@@ -130,17 +140,17 @@ def _open_records(
         connection.execute(
             sa.update(t.record)
             .where(_R.id.in_(some))
-            .values(state="closed", outcome=Outcome.SKIPPED.value, reason=ANOTHER_PERSON, closed_at=now)
+            .values(state=RecordState.CLOSED, outcome=Outcome.SKIPPED.value, reason=ANOTHER_PERSON, closed_at=now)
         )
     return {crm_id: row for crm_id, row in found.items() if row.id not in others}
 
 
 def _same_person(row: AnyRow, person: Person) -> bool:
     """Whether the record still names whom it named, and has lost no identifier."""
-    before = Person(row.personnel_id, None, row.linkedin)
-    lost_id = row.personnel_id is not None and person.personnel_id is None
-    lost_link = row.linkedin is not None and person.linkedin is None
-    return names_same(before, row.resolved_id, person) and not lost_id and not lost_link
+    return (
+        names_same(Person(row.identifiers), row.resolved, person)
+        and row.identifiers.keys() <= person.identifiers.keys()
+    )
 
 
 def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:
@@ -148,16 +158,22 @@ def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:
     return 0 if row is None else int(row.id)
 
 
-def _wants_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int, dict[str, AnyRow]]:
+def _channels_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int, dict[str, AnyRow]]:
     """By record and channel, what is wanted already and how far it is."""
     found: dict[int, dict[str, AnyRow]] = {}
     for part in chunks(record_ids):
         query = (
             sa.select(
-                _W.id, _W.record_id, _W.channel, _W.state, _W.outcome, _W.baseline, _U.state.label("unlock_state")
+                _RC.id,
+                _RC.record_id,
+                _RC.channel,
+                _RC.state,
+                _RC.outcome,
+                _RC.baseline,
+                _P.state.label("purchase_state"),
             )
-            .outerjoin(t.unlock, _U.id == _W.unlock_id)
-            .where(_W.record_id.in_(part))
+            .outerjoin(t.purchase, _P.id == _RC.purchase_id)
+            .where(_RC.record_id.in_(part))
         )
         for row in connection.execute(query):
             found.setdefault(row.record_id, {})[row.channel] = row
@@ -165,9 +181,13 @@ def _wants_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int,
 
 
 def _what_changes(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRecord:
-    """The record with only those wants that are new or decided anew: nothing is bought for a want that stays."""
-    kept = tuple(want for want in record.wants if _is_decided_anew(want.decision, old.get(want.channel.value)))
-    return replace(record, wants=kept)
+    """The record with only those wants that are new or decided anew: nothing is bought for a channel that stays."""
+    kept = tuple(
+        record_channel
+        for record_channel in record.channels
+        if _is_decided_anew(record_channel.decision, old.get(record_channel.channel.value))
+    )
+    return replace(record, channels=kept)
 
 
 def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
@@ -177,7 +197,7 @@ def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
         return old.outcome == Outcome.SKIPPED.value and isinstance(
             decision, Buy | AttachToPending | Reuse | ResolveIdentity
         )
-    return old.unlock_state in {None, _NOT_BOUGHT}
+    return old.purchase_state in {None, _NOT_BOUGHT}
 
 
 def _insert_records(
@@ -197,11 +217,10 @@ def _insert_records(
             "crm_id": record.crm_id,
             "state": "open",
             "run_id": run_id,
-            "personnel_id": record.person.personnel_id,
-            "event_id": record.person.event_id,
-            "linkedin": record.person.linkedin,
-            "resolved_id": record.resolved,
-            "attention": _attention(record),
+            "identifiers": dict(record.person.identifiers),
+            "grouping_keys": dict(record.person.grouping_keys),
+            "resolved": dict(record.resolved),
+            "attention": attention_of(record),
             "chosen": chosen,
             "opened_at": now,
         }
@@ -211,22 +230,19 @@ def _insert_records(
         connection.execute(sa.insert(t.record).values(plan_id=plan_of(run_id)), list(part))
     ids: dict[str, int] = {}
     for some in chunks([record.crm_id for record in records]):
-        query = sa.select(_R.crm_id, _R.id).where(_R.mapping == mapping, _R.state == "open", _R.crm_id.in_(some))
+        query = sa.select(_R.crm_id, _R.id).where(
+            _R.mapping == mapping, _R.state == RecordState.OPEN, _R.crm_id.in_(some)
+        )
         ids |= {row.crm_id: row.id for row in connection.execute(query)}
     return ids
 
 
-def _attention(record: PlannedRecord) -> str:
-    texts = (want.decision.attention for want in record.wants if isinstance(want.decision, Defer))
-    return next((text for text in texts if text), "")
-
-
 def _take_up(
     connection: sa.Connection,
-    record_id: int,
+    row: AnyRow,
     record: PlannedRecord,
     run_id: str,
-    unlock_ids: Mapping[UnlockKey, int],
+    purchase_ids: Mapping[PurchaseKey, int],
     old: Mapping[str, AnyRow],
     *,
     chosen: bool,
@@ -234,31 +250,30 @@ def _take_up(
     """Bring an open record into this run; returns wants that it did not have yet."""
     connection.execute(
         sa.update(t.record)
-        .where(_R.id == record_id)
+        .where(_R.id == row.id)
         .values(
             run_id=run_id,
             plan_id=sa.func.coalesce(plan_of(run_id), _R.plan_id),
-            personnel_id=record.person.personnel_id,
-            event_id=record.person.event_id,
-            linkedin=record.person.linkedin,
-            resolved_id=sa.func.coalesce(_R.resolved_id, record.resolved),
-            attention=_attention(record),
+            identifiers=dict(record.person.identifiers),
+            grouping_keys=dict(record.person.grouping_keys),
+            resolved={**record.resolved, **row.resolved},
+            attention=attention_of(record),
             chosen=sa.or_(_R.chosen, sa.literal(chosen)),
         )
     )
     new: list[dict[str, object]] = []
-    for want in record.wants:
-        row = _want_row(record_id, want, unlock_ids)
-        before = old.get(want.channel.value)
+    for record_channel in record.channels:
+        values = channel_row(row.id, record_channel, purchase_ids)
+        before = old.get(record_channel.channel.value)
         if before is None:
-            new.append(row)
+            new.append(values)
         else:
-            row["baseline"] = before.baseline or row["baseline"]
-            connection.execute(sa.update(t.want).where(_W.id == before.id).values(**row))
+            values["baseline"] = before.baseline or values["baseline"]
+            connection.execute(sa.update(t.record_channel).where(_RC.id == before.id).values(**values))
     return new
 
 
-def _ensure_unlocks(
+def _ensure_purchases(
     database: Database,
     connection: sa.Connection,
     run_id: str,
@@ -267,14 +282,14 @@ def _ensure_unlocks(
     now: datetime,
     first_place: int,
     read_first: Collection[str],
-) -> dict[UnlockKey, int]:
+) -> dict[PurchaseKey, int]:
     """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
-    buys = {w.decision.key: w.decision for r in records for w in r.wants if isinstance(w.decision, Buy)}
-    places = _places(records, first_place)
+    buys = {w.decision.key: w.decision for r in records for w in r.channels if isinstance(w.decision, Buy)}
+    places = places_of(records, first_place)
     joins = {
-        w.decision.unlock.key: w.decision.unlock
+        w.decision.purchase.key: w.decision.purchase
         for r in records
-        for w in r.wants
+        for w in r.channels
         if isinstance(w.decision, AttachToPending | Reuse)
     }
     rows = [
@@ -282,10 +297,11 @@ def _ensure_unlocks(
             "provider": key.provider,
             "account": key.account,
             "channel": key.channel.value,
-            "person": key.person,
+            "person_kind": key.person.kind,
+            "person": key.person.value,
             "generation": buy.generation,
             "state": _NOT_BOUGHT,
-            "event_id": buy.event_id,
+            "grouping_key": buy.grouping_key,
             "mapping": mapping,
             "run_id": run_id,
             "place": places[key],
@@ -296,25 +312,25 @@ def _ensure_unlocks(
         for key, buy in buys.items()
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
-        connection.execute(database.insert(t.unlock).on_conflict_do_nothing(), list(part))
-    ids = {key: unlock.id for key, unlock in joins.items()}
+        connection.execute(database.insert(t.purchase).on_conflict_do_nothing(), list(part))
+    ids = {key: purchase.id for key, purchase in joins.items()}
     ids |= _newest_ids(connection, buys)
     join_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], now)
     planned = [
-        {"key": unlock.id, "new_place": places[key]}
-        for key, unlock in joins.items()
-        if unlock.state is UnlockState.PLANNED
+        {"key": purchase.id, "new_place": places[key]}
+        for key, purchase in joins.items()
+        if purchase.state is PurchaseState.PLANNED
     ]
     if planned:
         connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id == sa.bindparam("key"), _U.state == _NOT_BOUGHT)
+            sa.update(t.purchase)
+            .where(_P.id == sa.bindparam("key"), _P.state == _NOT_BOUGHT)
             .values(
                 run_id=run_id,
                 mapping=mapping,
                 # A person of an earlier page keeps that page's place.
                 place=sa.case(
-                    (sa.and_(_U.run_id == run_id, _U.place < sa.bindparam("new_place")), _U.place),
+                    (sa.and_(_P.run_id == run_id, _P.place < sa.bindparam("new_place")), _P.place),
                     else_=sa.bindparam("new_place"),
                 ),
             ),
@@ -323,67 +339,20 @@ def _ensure_unlocks(
     return ids
 
 
-def _places(records: Sequence[PlannedRecord], first: int) -> dict[UnlockKey, int]:
-    """Each person's place in the run's order: that of the first record that stands for them."""
-    places: dict[UnlockKey, int] = {}
-    for place, record in enumerate(records, first):
-        for want in record.wants:
-            if isinstance(want.decision, Buy):
-                places.setdefault(want.decision.key, place)
-            elif isinstance(want.decision, AttachToPending | Reuse):
-                places.setdefault(want.decision.unlock.key, place)
-    return places
-
-
-def _newest_ids(connection: sa.Connection, buys: Mapping[UnlockKey, Buy]) -> dict[UnlockKey, int]:
-    groups: dict[tuple[str, str, str], list[UnlockKey]] = {}
+def _newest_ids(connection: sa.Connection, buys: Mapping[PurchaseKey, Buy]) -> dict[PurchaseKey, int]:
+    groups: dict[tuple[str, str, str], list[PurchaseKey]] = {}
     for key in buys:
         groups.setdefault((key.provider, key.account, key.channel.value), []).append(key)
-    ids: dict[UnlockKey, int] = {}
+    ids: dict[PurchaseKey, int] = {}
     for (provider, account, channel), keys in groups.items():
         by_person = {key.person: key for key in keys}
-        for part in chunks(list(by_person)):
+        for part in chunks(sorted({person.value for person in by_person})):
             rows = connection.execute(
-                sa.select(_U.person, _U.id)
-                .where(_U.provider == provider, _U.account == account, _U.channel == channel, _U.person.in_(part))
-                .order_by(_U.generation)
+                sa.select(_P.person_kind, _P.person, _P.id)
+                .where(_P.provider == provider, _P.account == account, _P.channel == channel, _P.person.in_(part))
+                .order_by(_P.generation)
             )
             for row in rows:
-                ids[by_person[row.person]] = row.id
+                if person_of(row) in by_person:
+                    ids[by_person[person_of(row)]] = row.id
     return ids
-
-
-def _want_row(record_id: int, want: PlannedWant, unlock_ids: Mapping[UnlockKey, int]) -> dict[str, object]:
-    state, outcome, reason, keep, position, unlock_id = _verdict(want.decision, unlock_ids)
-    return {
-        "record_id": record_id,
-        "channel": want.channel.value,
-        "state": state,
-        "position": position,
-        "unlock_id": unlock_id,
-        "outcome": None if outcome is None else outcome.value,
-        "reason": reason,
-        "keep_status": keep,
-        "tried": tried_to(want.decision.tried),
-        "baseline": want.baseline,
-        "already_filled": isinstance(want.decision, Skip) and want.decision.already_filled,
-    }
-
-
-def _verdict(
-    decision: Decision, unlock_ids: Mapping[UnlockKey, int]
-) -> tuple[str, Outcome | None, str, bool, int, int | None]:
-    """(state, outcome, reason, keep_status, position, unlock id) of a want."""
-    match decision:
-        case Buy():
-            return "open", None, "", False, decision.position, unlock_ids[decision.key]
-        case AttachToPending() | Reuse():
-            return "open", None, "", False, decision.position, decision.unlock.id
-        case ResolveIdentity():
-            return "lookup", None, "", False, decision.position, None
-        case Skip():
-            return "ready", Outcome.SKIPPED, decision.reason, decision.keep_status, 0, None
-        case Defer():
-            return "held", Outcome.DEFERRED, decision.reason, True, 0, None
-        case SourcesExhausted():
-            return "ready", Outcome(decision.result.value), decision.reason, False, 0, None

@@ -1,18 +1,18 @@
 """What planning must know of the ledger: purchases, lookups, and whom they have served."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Lookup, Person, Unlock, UnlockKey
+from connector.core.model import Channel, Identifier, IdentityMatch, Person, Purchase, PurchaseKey
 from connector.core.person import Source
 from connector.core.plan import PlanningSnapshot
+from connector.core.states import ChannelState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.rows import chunks, unlock_of
+from connector.store.rows import chunks, purchase_of
 
-_U, _R, _W, _L = t.unlock.c, t.record.c, t.want.c, t.lookup.c
+_P, _R, _RC, _M = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match.c
 
 
 class SnapshotReader:
@@ -30,54 +30,69 @@ class SnapshotReader:
             sources: the providers that the mapping asks.
         """
         with self._db.read() as connection:
-            lookups: dict[tuple[str, str], Lookup] = {}
-            unlocks: dict[UnlockKey, Unlock] = {}
-            names = sorted({p.linkedin for p in people.values() if p.linkedin})
-            ids = {p.personnel_id for p in people.values() if p.personnel_id}
+            matches: dict[tuple[str, Identifier], IdentityMatch] = {}
+            purchases: dict[PurchaseKey, Purchase] = {}
+            given = _identifiers(people.values())
             for source in sources:
-                if source.looks_up_linkedin:
-                    lookups |= _lookups(connection, source, names)
+                for kind in source.resolves:
+                    matches |= _matches(connection, source, kind.name, given.get(kind.name, set()))
                 found = {
-                    it.personnel_id for (name, _), it in lookups.items() if name == source.name and it.personnel_id
+                    it.identifier.value for (name, _), it in matches.items() if name == source.name and it.identifier
                 }
-                unlocks |= _unlocks(connection, source, sorted({*ids, *found, *names}))
-            served = _served(connection, mapping, list(people)) if unlocks else set()
+                mine = set().union(*(given.get(kind.name, set()) for kind in source.accepts))
+                purchases |= _purchases(connection, source, sorted(mine | found))
+            served = _served(connection, mapping, list(people)) if purchases else set()
             in_progress = _in_progress(connection, mapping, list(people))
             baselines = _baselines(connection, mapping, list(people))
-            unusable = _unusable(connection, mapping, list(people)) if unlocks else {}
-        return PlanningSnapshot(unlocks, lookups, served, in_progress, baselines, unusable)
+            unusable = _unusable(connection, mapping, list(people)) if purchases else {}
+        return PlanningSnapshot(purchases, matches, served, in_progress, baselines, unusable)
 
-    def unlocks_of(self, source: Source, person: str) -> dict[UnlockKey, Unlock]:
+    def purchases_of(self, source: Source, person: Identifier) -> dict[PurchaseKey, Purchase]:
         """The newest generation of everything bought, or planned to be, for one person from one source."""
         with self._db.read() as connection:
-            return _unlocks(connection, source, [person])
+            found = _purchases(connection, source, [person.value])
+        return {key: purchase for key, purchase in found.items() if key.person == person}
 
 
-def _lookups(connection: sa.Connection, source: Source, names: list[str]) -> dict[tuple[str, str], Lookup]:
-    found: dict[tuple[str, str], Lookup] = {}
-    for part in chunks(names):
-        rows = connection.execute(
-            sa.select(_L.linkedin, _L.personnel_id, _L.events, _L.at).where(
-                _L.provider == source.name, _L.account == source.account, _L.linkedin.in_(part)
-            )
-        )
-        for row in rows:
-            found[source.name, row.linkedin] = Lookup(row.personnel_id, tuple(json.loads(row.events)), row.at)
+def _identifiers(people: Iterable[Person]) -> dict[str, set[str]]:
+    """The identifiers of some people, by kind."""
+    found: dict[str, set[str]] = {}
+    for person in people:
+        for kind, value in person.identifiers.items():
+            found.setdefault(kind, set()).add(value)
     return found
 
 
-def _unlocks(connection: sa.Connection, source: Source, people: list[str]) -> dict[UnlockKey, Unlock]:
-    """The newest generation of everything bought for these people from this source."""
-    newest: dict[UnlockKey, Unlock] = {}
-    for part in chunks(people):
+def _matches(
+    connection: sa.Connection, source: Source, kind: str, values: Collection[str]
+) -> dict[tuple[str, Identifier], IdentityMatch]:
+    found: dict[tuple[str, Identifier], IdentityMatch] = {}
+    for part in chunks(sorted(values)):
         rows = connection.execute(
-            sa.select(t.unlock)
-            .where(_U.provider == source.name, _U.account == source.account, _U.person.in_(part))
-            .order_by(_U.generation)
+            sa.select(_M.value, _M.matched_kind, _M.matched, _M.grouping_keys, _M.at).where(
+                _M.provider == source.name, _M.account == source.account, _M.kind == kind, _M.value.in_(part)
+            )
         )
         for row in rows:
-            unlock = unlock_of(row)
-            newest[unlock.key] = unlock
+            identifier = None if row.matched_kind is None else Identifier(row.matched_kind, row.matched)
+            found[source.name, Identifier(kind, row.value)] = IdentityMatch(
+                identifier, tuple(row.grouping_keys), row.at
+            )
+    return found
+
+
+def _purchases(connection: sa.Connection, source: Source, people: Sequence[str]) -> dict[PurchaseKey, Purchase]:
+    """The newest generation of everything bought for these people from this source, whatever the kind of identifier."""
+    newest: dict[PurchaseKey, Purchase] = {}
+    for part in chunks(people):
+        rows = connection.execute(
+            sa.select(t.purchase)
+            .where(_P.provider == source.name, _P.account == source.account, _P.person.in_(part))
+            .order_by(_P.generation)
+        )
+        for row in rows:
+            purchase = purchase_of(row)
+            newest[purchase.key] = purchase
     return newest
 
 
@@ -85,11 +100,13 @@ def _served(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[
     served: set[tuple[str, int]] = set()
     for part in chunks(crm_ids):
         rows = connection.execute(
-            sa.select(_R.crm_id, _W.unlock_id)
-            .join(t.want, _W.record_id == _R.id)
-            .where(_R.mapping == mapping, _R.crm_id.in_(part), _W.unlock_id.is_not(None), _W.state == "done")
+            sa.select(_R.crm_id, _RC.purchase_id)
+            .join(t.record_channel, _RC.record_id == _R.id)
+            .where(
+                _R.mapping == mapping, _R.crm_id.in_(part), _RC.purchase_id.is_not(None), _RC.state == ChannelState.DONE
+            )
         )
-        served |= {(row.crm_id, row.unlock_id) for row in rows}
+        served |= {(row.crm_id, row.purchase_id) for row in rows}
     return served
 
 
@@ -105,9 +122,9 @@ def _baselines(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> d
     found: dict[tuple[str, Channel], str] = {}
     for part in chunks(crm_ids):
         query = (
-            sa.select(_R.crm_id, _W.channel, _W.baseline)
-            .join(t.want, _W.record_id == _R.id)
-            .where(_R.mapping == mapping, _R.crm_id.in_(part), _R.state == "open", _W.baseline.is_not(None))
+            sa.select(_R.crm_id, _RC.channel, _RC.baseline)
+            .join(t.record_channel, _RC.record_id == _R.id)
+            .where(_R.mapping == mapping, _R.crm_id.in_(part), _R.state == RecordState.OPEN, _RC.baseline.is_not(None))
         )
         found |= {(row.crm_id, Channel(row.channel)): row.baseline for row in connection.execute(query)}
     return found
@@ -117,6 +134,6 @@ def _unusable(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> di
     found: dict[tuple[str, int], str] = {}
     n = t.unusable_value.c
     for part in chunks(crm_ids):
-        query = sa.select(n.crm_id, n.unlock_id, n.reason).where(n.mapping == mapping, n.crm_id.in_(part))
-        found |= {(row.crm_id, row.unlock_id): row.reason for row in connection.execute(query)}
+        query = sa.select(n.crm_id, n.purchase_id, n.reason).where(n.mapping == mapping, n.crm_id.in_(part))
+        found |= {(row.crm_id, row.purchase_id): row.reason for row in connection.execute(query)}
     return found

@@ -6,15 +6,15 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import OPEN_OUTCOMES, RECORD_OUTCOMES
+from connector.core.model import FINAL_OUTCOMES
+from connector.core.states import RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.planning import ANOTHER_PERSON
 from connector.store.record_sql import begun, with_purchase
-from connector.store.rows import RecordRow, chunks, records_with_wants
+from connector.store.rows import RecordRow, chunks, records_with_channels
 
 _R = t.record.c
-_LAST_WORDS = frozenset(outcome.value for outcome in RECORD_OUTCOMES if outcome not in OPEN_OUTCOMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Plans:
         mine = (_R.mapping == mapping, _R.plan_id == plan_id)
         with self._db.write() as connection:
             connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))
-            query = sa.select(_R.id).where(*mine, _R.state == "open", with_purchase())
-            rows = records_with_wants(connection, list(connection.scalars(query)))
+            query = sa.select(_R.id).where(*mine, _R.state == RecordState.OPEN, with_purchase())
+            rows = records_with_channels(connection, list(connection.scalars(query)))
         return {row.crm_id: row for row in rows}
 
     def finished(self, mapping: str, crm_ids: Sequence[str], plan_id: str, since: datetime) -> dict[str, FinishedBy]:
@@ -59,7 +59,11 @@ class Plans:
             for part in chunks(crm_ids):
                 for row in connection.execute(query.where(_R.mapping == mapping, _R.crm_id.in_(part))):
                     by_plan = row.plan_id == plan_id
-                    ended = row.state == "closed" and row.outcome in _LAST_WORDS and row.reason != ANOTHER_PERSON
+                    ended = (
+                        row.state == RecordState.CLOSED
+                        and row.outcome in FINAL_OUTCOMES
+                        and row.reason != ANOTHER_PERSON
+                    )
                     counts = ended and (by_plan or (row.closed_at is not None and row.closed_at > since))
                     before = found.get(row.crm_id)
                     if (

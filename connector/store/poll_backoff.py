@@ -9,14 +9,22 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.core.model import UnlockState
+from connector.core.states import AttemptState, ChannelState, PurchaseState, ReceiptState, RecordState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import put_value
 
 FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
-_A, _H, _K, _M, _R, _U, _W = t.attempt.c, t.callback_receipt.c, t.task.c, t.meta.c, t.record.c, t.unlock.c, t.want.c
-_OPEN = t.record.join(t.want, _W.record_id == _R.id).join(t.unlock, _U.id == _W.unlock_id)
+_A, _H, _K, _M, _R, _P, _RC = (
+    t.attempt.c,
+    t.callback_receipt.c,
+    t.task.c,
+    t.meta.c,
+    t.record.c,
+    t.purchase.c,
+    t.record_channel.c,
+)
+_OPEN = t.record.join(t.record_channel, _RC.record_id == _R.id).join(t.purchase, _P.id == _RC.purchase_id)
 
 
 class PollBackoff:
@@ -53,21 +61,23 @@ class PollBackoff:
             put_value(self._db, connection, _key(mapping), kept)
 
 
-_MINE = (_R.state == "open", _R.mapping == sa.bindparam("mapping"), _W.state == "open")
-_SETTLED = sa.select(_W.id).select_from(_OPEN).where(*_MINE, _U.state == UnlockState.FINAL.value).limit(1)
-_RECEIPTS = _OPEN.join(t.callback_receipt, _H.attempt_id.in_((_U.attempt_id, _U.prior_attempt_id)))
+_MINE = (_R.state == RecordState.OPEN, _R.mapping == sa.bindparam("mapping"), _RC.state == ChannelState.OPEN)
+_SETTLED = sa.select(_RC.id).select_from(_OPEN).where(*_MINE, _P.state == PurchaseState.FINAL.value).limit(1)
+_RECEIPTS = _OPEN.join(t.callback_receipt, _H.attempt_id.in_((_P.attempt_id, _P.prior_attempt_id)))
 _HINTED = (
-    sa.select(_W.id)
+    sa.select(_RC.id)
     .select_from(_RECEIPTS.join(t.attempt, _A.id == _H.attempt_id))
-    .where(*_MINE, _H.state == "waiting", _A.state == "lost")
+    .where(*_MINE, _H.state == ReceiptState.WAITING, _A.state == AttemptState.LOST)
     .limit(1)
 )
 _NEXT_POLL = (
     sa.select(sa.func.min(_K.next_poll_at))
-    .select_from(_OPEN.join(t.task, _K.id == _U.task_id))
-    .where(*_MINE, _K.state == "open", _U.state != UnlockState.FINAL.value)
+    .select_from(_OPEN.join(t.task, _K.id == _P.task_id))
+    .where(*_MINE, _K.state == TaskState.OPEN, _P.state != PurchaseState.FINAL.value)
 )
-_NEXT_CHECK = sa.select(sa.func.min(_U.check_at)).select_from(_OPEN).where(*_MINE, _U.state != UnlockState.FINAL.value)
+_NEXT_CHECK = (
+    sa.select(sa.func.min(_P.check_at)).select_from(_OPEN).where(*_MINE, _P.state != PurchaseState.FINAL.value)
+)
 
 
 def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:

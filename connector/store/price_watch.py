@@ -13,7 +13,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
 
-_A, _E, _M, _O, _U = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.unlock.c
+_A, _E, _M, _O, _P = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.purchase.c
 _OBSERVATIONS = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_(sa.bindparam("ids", expanding=True)))
 _OBSERVATION_BEFORE = (
     sa.select(_O.id)
@@ -37,12 +37,12 @@ _HELD_SINCE = (
     .where(*_ENTRIES_SINCE, _E.kind == EntryKind.HOLD.value)
     .group_by(_A.channel)
 )
-_PRICES = sa.select(sa.func.coalesce(sa.func.sum(_U.price_credits), 0)).where(
-    _U.provider == sa.bindparam("provider"), _U.account == sa.bindparam("account")
+_PRICES = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
+    _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
 )
 _OPEN_CREDITS = (
-    _PRICES.where(_U.hold == Hold.OPEN.value, _U.free.is_(False)),
-    _PRICES.where(_U.prior_attempt_id.is_not(None), _U.prior_hold == Hold.OPEN.value),
+    _PRICES.where(_P.hold == Hold.OPEN.value, _P.free.is_(False)),
+    _PRICES.where(_P.prior_attempt_id.is_not(None), _P.prior_hold == Hold.OPEN.value),
 )
 
 

@@ -5,42 +5,45 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import Outcome, UnlockState
+from connector.core.model import Outcome
+from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.older_values import KEY
 
-_U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
-_BOUGHT = tuple(state.value for state in UnlockState if state is not UnlockState.PLANNED)
-UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.unlock_id == _W.unlock_id)
+_P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
+_BOUGHT = tuple(state.value for state in PurchaseState if state is not PurchaseState.PLANNED)
+UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
 
 def show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
-    """Keep the outcome and reason of each want in this run."""
+    """Keep the outcome and reason of each channel in this run."""
     rows = [
-        {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
+        {"key": record_channel_id, "new_outcome": outcome.value, "new_reason": reason}
         for one in shown
-        for want_id, (outcome, reason) in one.items()
+        for record_channel_id, (outcome, reason) in one.items()
     ]
     if rows:
-        connection.execute(SHOW_WANT, rows)
+        connection.execute(SHOW_CHANNEL, rows)
 
 
 def begun() -> sa.ColumnElement[bool]:
     """Open, and with something bought, waiting to be written, or told as in progress."""
     with_purchase = (
-        sa.select(_W.record_id)
-        .outerjoin(t.unlock, _U.id == _W.unlock_id)
-        .where(sa.or_(_U.state.in_(_BOUGHT), sa.and_(_W.state == "ready", _W.unlock_id.is_not(None))))
+        sa.select(_RC.record_id)
+        .outerjoin(t.purchase, _P.id == _RC.purchase_id)
+        .where(sa.or_(_P.state.in_(_BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None))))
     )
-    return sa.and_(_R.state == "open", sa.or_(_R.in_progress, _R.id.in_(with_purchase), may_be_repeated()))
+    return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, _R.id.in_(with_purchase), may_be_repeated()))
 
 
 def may_be_repeated() -> sa.ColumnElement[bool]:
     """Chosen without a flag, and its lost request may be sent once more: no selection would find it again."""
     unsent = (
-        sa.select(_W.record_id)
-        .join(t.unlock, _U.id == _W.unlock_id)
-        .where(_W.state == "open", _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
+        sa.select(_RC.record_id)
+        .join(t.purchase, _P.id == _RC.purchase_id)
+        .where(
+            _RC.state == ChannelState.OPEN, _P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None)
+        )
     )
     return sa.and_(_R.chosen, _R.id.in_(unsent))
 
@@ -59,36 +62,38 @@ def in_plans(since: datetime) -> sa.ColumnElement[bool]:
 
 def with_purchase() -> sa.ColumnElement[bool]:
     """Something was bought for the record, whatever has become of it."""
-    bought = sa.select(_W.record_id).join(t.unlock, _U.id == _W.unlock_id).where(_U.state.in_(_BOUGHT))
+    bought = sa.select(_RC.record_id).join(t.purchase, _P.id == _RC.purchase_id).where(_P.state.in_(_BOUGHT))
     return _R.id.in_(bought)
 
 
-# A want of a closed record waits for nothing: it was dropped with its record.
-_STILL_WAITS = (_W.state != "done", _R.state == "open")
+# A channel of a closed record waits for nothing: it was dropped with its record.
+_STILL_WAITS = (_RC.state != ChannelState.DONE, _R.state == RecordState.OPEN)
 
 
-def _unwanted_value() -> sa.ColumnElement[bool]:
+def _unused_value() -> sa.ColumnElement[bool]:
     """A value that no record waits for, neither at its own purchase nor at a newer one of the same without a result.
 
     The newer purchase may end without a value, and then takes this one.
     """
-    newer = t.unlock.alias()
-    records = t.want.join(t.record, _R.id == _W.record_id)
-    own = sa.select(sa.literal(1)).select_from(records).where(_W.unlock_id == _U.id, *_STILL_WAITS)
+    newer = t.purchase.alias()
+    records = t.record_channel.join(t.record, _R.id == _RC.record_id)
+    own = sa.select(sa.literal(1)).select_from(records).where(_RC.purchase_id == _P.id, *_STILL_WAITS)
     repeat = (
         sa.select(sa.literal(1))
-        .select_from(newer.join(records, _W.unlock_id == newer.c.id))
+        .select_from(newer.join(records, _RC.purchase_id == newer.c.id))
         .where(
-            *(newer.c[name] == _U[name] for name in KEY),
-            newer.c.generation > _U.generation,
-            newer.c.state != UnlockState.FINAL.value,
+            *(newer.c[name] == _P[name] for name in KEY),
+            newer.c.generation > _P.generation,
+            newer.c.state != PurchaseState.FINAL.value,
             *_STILL_WAITS,
         )
     )
-    return sa.and_(_U.value.is_not(None), ~sa.exists(own.correlate(t.unlock)), ~sa.exists(repeat.correlate(t.unlock)))
+    return sa.and_(
+        _P.value.is_not(None), ~sa.exists(own.correlate(t.purchase)), ~sa.exists(repeat.correlate(t.purchase))
+    )
 
 
-UNWANTED_VALUE = _unwanted_value()
+UNUSED_VALUE = _unused_value()
 
 UPDATE_RECORD = (
     sa.update(t.record)
@@ -106,17 +111,21 @@ UPDATE_RECORD = (
 )
 NOTE_RECORD = (
     sa.update(t.record)
-    .where(_R.id == sa.bindparam("key"), _R.state == "open")
+    .where(_R.id == sa.bindparam("key"), _R.state == RecordState.OPEN)
     .values(outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"), attention="")
 )
-SHOW_WANT = (
-    sa.update(t.want)
-    .where(_W.id == sa.bindparam("key"))
+SHOW_CHANNEL = (
+    sa.update(t.record_channel)
+    .where(_RC.id == sa.bindparam("key"))
     .values(shown_outcome=sa.bindparam("new_outcome"), shown_reason=sa.bindparam("new_reason"))
 )
-PARK_WANT = sa.update(t.want).where(_W.id == sa.bindparam("key")).values(parked=True, reason=sa.bindparam("new_reason"))
-UPDATE_WANT = (
-    sa.update(t.want)
-    .where(_W.id == sa.bindparam("key"))
-    .values(state="done", outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"))
+PARK_CHANNEL = (
+    sa.update(t.record_channel)
+    .where(_RC.id == sa.bindparam("key"))
+    .values(parked=True, reason=sa.bindparam("new_reason"))
+)
+UPDATE_CHANNEL = (
+    sa.update(t.record_channel)
+    .where(_RC.id == sa.bindparam("key"))
+    .values(state=ChannelState.DONE, outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"))
 )

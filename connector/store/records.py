@@ -1,126 +1,71 @@
 """Records on their way through a run: taken up, ready to be written, finished."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import Outcome, Result, UnlockState
+from connector.core.model import Outcome, Result
+from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import (
     NOTE_RECORD,
-    PARK_WANT,
+    PARK_CHANNEL,
     UNUSABLE,
-    UNWANTED_VALUE,
+    UNUSED_VALUE,
+    UPDATE_CHANNEL,
     UPDATE_RECORD,
-    UPDATE_WANT,
     begun,
     in_plans,
     may_be_repeated,
     show,
 )
-from connector.store.rows import RecordRow, WantRow, chunks, records_with_wants, want_of
+from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
+from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
 from connector.store.run_outcomes import RunOutcomes
 from connector.store.seal import Seal
 
-_U, _R, _W, _N = t.unlock.c, t.record.c, t.want.c, t.unusable_value.c
+_P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 # Statements that every turn of a run executes are built once: building one costs more than running it.
 _ENDED = (
     sa.select(
-        t.want,
+        t.record_channel,
         _R.mapping,
-        _U.provider,
-        sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_U.result).label("result"),
-        sa.func.coalesce(_N.reason, _U.reason).label("why"),
-        _U.value.is_not(None).label("has"),
+        _P.provider,
+        sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_P.result).label("result"),
+        sa.func.coalesce(_N.reason, _P.reason).label("why"),
+        _P.value.is_not(None).label("has"),
     )
-    .join(t.record, _R.id == _W.record_id)
-    .join(t.unlock, _U.id == _W.unlock_id)
+    .join(t.record, _R.id == _RC.record_id)
+    .join(t.purchase, _P.id == _RC.purchase_id)
     .outerjoin(t.unusable_value, UNUSABLE)
     .where(
         _R.run_id == sa.bindparam("run_id"),
-        _R.state == "open",
-        _W.state == "open",
-        _U.state == UnlockState.FINAL.value,
-        sa.or_(_U.result != Result.DELIVERED.value, _U.value.is_not(None), _N.reason.is_not(None)),
+        _R.state == RecordState.OPEN,
+        _RC.state == ChannelState.OPEN,
+        _P.state == PurchaseState.FINAL.value,
+        sa.or_(_P.result != Result.DELIVERED.value, _P.value.is_not(None), _N.reason.is_not(None)),
     )
 )
-_ENDED_OF = _ENDED.where(_U.id.in_(sa.bindparam("ids", expanding=True)))
-_PENDING_LOOKUPS = (
-    sa.select(t.want)
-    .join(t.record, _R.id == _W.record_id)
-    .where(_R.run_id == sa.bindparam("run_id"), _R.state == "open", _W.state == "lookup")
-    .order_by(_W.id)
+_ENDED_OF = _ENDED.where(_P.id.in_(sa.bindparam("ids", expanding=True)))
+_PENDING_MATCHES = (
+    sa.select(t.record_channel)
+    .join(t.record, _R.id == _RC.record_id)
+    .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN, _RC.state == ChannelState.RESOLVING)
+    .order_by(_RC.id)
 )
 _IS_INCOMPLETE = sa.exists(
-    sa.select(_W.record_id).where(_W.record_id == _R.id, _W.state.in_(("lookup", "open", "held")))
+    sa.select(_RC.record_id).where(
+        _RC.record_id == _R.id, _RC.state.in_((ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED))
+    )
 )
-_OPEN = sa.select(_R.id).where(_R.run_id == sa.bindparam("run_id"), _R.state == "open").order_by(_R.mapping, _R.id)
+_OPEN = (
+    sa.select(_R.id)
+    .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN)
+    .order_by(_R.mapping, _R.id)
+)
 _COMPLETE, _STILL_INCOMPLETE = _OPEN.where(~_IS_INCOMPLETE), _OPEN.where(_IS_INCOMPLETE)
-
-
-@dataclass(frozen=True, slots=True)
-class EndedWant:
-    """A want whose unlock is final: a value to write, or the next source to ask."""
-
-    want: WantRow
-    record_id: int
-    mapping: str
-    provider: str
-    result: Result
-    has_value: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PurchaseView:
-    """A purchase as the records that use it see it."""
-
-    provider: str
-    state: UnlockState
-    result: Result | None
-    reason: str
-    value: str | None
-    person: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What became of a record in a write.
-
-    Attributes:
-        wants: outcome and reason of each want that is settled now, by want id.
-        closes: the record is finished.
-        in_progress: the CRM now shows our word for work in progress.
-        parked_version: where a paid value could not be written: the version of everything that may have to change.
-        parked: the wants whose value could not be written, with the reason; None leaves them as they are.
-        shown: outcome and reason of every want in this run, by want id.
-        stamps_due: a value was written on its own, and its stamps are still to be written.
-    """
-
-    record_id: int
-    outcome: Outcome
-    reason: str
-    wants: Mapping[int, tuple[Outcome, str]]
-    closes: bool
-    in_progress: bool = False
-    parked_version: str | None = None
-    attention: str = ""
-    parked: Mapping[int, str] | None = None
-    shown: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
-    stamps_due: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unwritten:
-    """A record of the run that no write reached, with the outcome of each of its wants."""
-
-    record_id: int
-    outcome: Outcome
-    reason: str
-    shown: Mapping[int, tuple[Outcome, str]]
 
 
 class Records(RunOutcomes):
@@ -137,26 +82,31 @@ class Records(RunOutcomes):
                 sa.update(t.record).where(_R.mapping.in_(mappings), begun()).values(run_id=run_id)
             )
             theirs = (
-                sa.select(_W.unlock_id)
-                .join(t.record, _R.id == _W.record_id)
-                .where(_R.run_id == run_id, _R.state == "open", may_be_repeated())
+                sa.select(_RC.purchase_id)
+                .join(t.record, _R.id == _RC.record_id)
+                .where(_R.run_id == run_id, _R.state == RecordState.OPEN, may_be_repeated())
             )
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id.in_(theirs), _U.state == UnlockState.PLANNED.value, _U.prior_attempt_id.is_not(None))
+                sa.update(t.purchase)
+                .where(_P.id.in_(theirs), _P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None))
                 .values(check_at=now)  # looked at once more before it is sent
             )
         return moved.rowcount
 
-    def waiting_for(self, run_id: str, unlock_id: int) -> list[RecordRow]:
-        """Open records of this run that wait for an unlock."""
+    def waiting_for(self, run_id: str, purchase_id: int) -> list[RecordRow]:
+        """Open records of this run that wait for a purchase."""
         query = (
             sa.select(_R.id)
-            .join(t.want, _W.record_id == _R.id)
-            .where(_R.run_id == run_id, _R.state == "open", _W.unlock_id == unlock_id, _W.state == "open")
+            .join(t.record_channel, _RC.record_id == _R.id)
+            .where(
+                _R.run_id == run_id,
+                _R.state == RecordState.OPEN,
+                _RC.purchase_id == purchase_id,
+                _RC.state == ChannelState.OPEN,
+            )
         )
         with self._db.read() as connection:
-            return records_with_wants(connection, sorted(set(connection.scalars(query))))
+            return records_with_channels(connection, sorted(set(connection.scalars(query))))
 
     def drop_unselected(
         self, run_id: str, mappings: Sequence[str], now: datetime, keep_plans_since: datetime
@@ -172,65 +122,78 @@ class Records(RunOutcomes):
         Returns:
             By plan, how many of its records were released.
         """
-        mine = (_R.state == "open", _R.mapping.in_(mappings), _R.run_id != run_id, ~in_plans(keep_plans_since))
+        mine = (
+            _R.state == RecordState.OPEN,
+            _R.mapping.in_(mappings),
+            _R.run_id != run_id,
+            ~in_plans(keep_plans_since),
+        )
         released = sa.select(_R.plan_id, sa.func.count()).where(*mine, _R.plan_id.is_not(None)).group_by(_R.plan_id)
         with self._db.write() as connection:
             counts = {str(row[0]): int(row[1]) for row in connection.execute(released)}
-            connection.execute(sa.update(t.record).where(*mine).values(state="closed", closed_at=now))
+            connection.execute(sa.update(t.record).where(*mine).values(state=RecordState.CLOSED, closed_at=now))
         return counts
 
-    def pending_lookups(self, run_id: str) -> list[tuple[WantRow, RecordRow]]:
-        """Wants of this run whose person must be looked up first, oldest first."""
+    def pending_matches(self, run_id: str) -> list[tuple[RecordChannelRow, RecordRow]]:
+        """Channels of this run whose person must be looked up first, oldest first."""
         with self._db.read() as connection:
-            rows = connection.execute(_PENDING_LOOKUPS, {"run_id": run_id}).all()
-            records = {r.id: r for r in records_with_wants(connection, list({row.record_id for row in rows}))}
-        return [(want_of(row), records[row.record_id]) for row in rows]
+            rows = connection.execute(_PENDING_MATCHES, {"run_id": run_id}).all()
+            records = {r.id: r for r in records_with_channels(connection, list({row.record_id for row in rows}))}
+        return [(record_channel_of(row), records[row.record_id]) for row in rows]
 
-    def hold(self, want_ids: Sequence[int], reason: str) -> None:
-        """Defer wants that wait for a lookup: nothing can be bought for them now."""
+    def hold(self, record_channel_ids: Sequence[int], reason: str) -> None:
+        """Defer channels that wait for a lookup: nothing can be bought for them now."""
         with self._db.write() as connection:
-            for part in chunks(want_ids):
+            for part in chunks(record_channel_ids):
                 connection.execute(
-                    sa.update(t.want)
-                    .where(_W.id.in_(part), _W.state == "lookup")
-                    .values(state="held", outcome=Outcome.DEFERRED.value, reason=reason, keep_status=True)
+                    sa.update(t.record_channel)
+                    .where(_RC.id.in_(part), _RC.state == ChannelState.RESOLVING)
+                    .values(
+                        state=ChannelState.DEFERRED, outcome=Outcome.DEFERRED.value, reason=reason, keep_status=True
+                    )
                 )
 
-    def ended(self, run_id: str, unlock_ids: Sequence[int] | None = None) -> list[EndedWant]:
-        """Open wants of this run whose unlock is final: to be written, or to be asked elsewhere.
+    def ended(self, run_id: str, purchase_ids: Sequence[int] | None = None) -> list[EndedChannel]:
+        """Open channels of this run whose purchase is final: to be written, or to be asked elsewhere.
 
-        A want whose value was erased and must be read once more is not among them.
+        A channel whose value was erased and must be read once more is not among them.
 
         Args:
             run_id: whose records count.
-            unlock_ids: look only at these; None looks at all.
+            purchase_ids: look only at these; None looks at all.
         """
-        query = _ENDED if unlock_ids is None else _ENDED_OF
-        values = {"run_id": run_id} | ({} if unlock_ids is None else {"ids": list(unlock_ids)})
+        query = _ENDED if purchase_ids is None else _ENDED_OF
+        values = {"run_id": run_id} | ({} if purchase_ids is None else {"ids": list(purchase_ids)})
         with self._db.read() as connection:
             return [
-                EndedWant(want_of(r), r.record_id, r.mapping, r.provider, Result(r.result), bool(r.has), r.why)
+                EndedChannel(
+                    record_channel_of(r), r.record_id, r.mapping, r.provider, Result(r.result), bool(r.has), r.why
+                )
                 for r in connection.execute(query, values)
             ]
 
     def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
-        """Records with their wants, by ledger id."""
+        """Records with their channels, by ledger id."""
         with self._db.read() as connection:
-            return {row.id: row for row in records_with_wants(connection, sorted(set(record_ids)))}
+            return {row.id: row for row in records_with_channels(connection, sorted(set(record_ids)))}
 
-    def mark_ready(self, want_ids: Sequence[int]) -> None:
+    def mark_ready(self, record_channel_ids: Sequence[int]) -> None:
         """Their value is at hand."""
         with self._db.write() as connection:
-            for part in chunks(want_ids):
-                connection.execute(sa.update(t.want).where(_W.id.in_(part), _W.state == "open").values(state="ready"))
+            for part in chunks(record_channel_ids):
+                connection.execute(
+                    sa.update(t.record_channel)
+                    .where(_RC.id.in_(part), _RC.state == ChannelState.OPEN)
+                    .values(state=ChannelState.READY)
+                )
 
-    def fail_want_of(self, unlock_id: int, reason: str) -> None:
-        """Nothing can be had for the wants that hang on this unlock: it was paid earlier and is not shown any more."""
+    def fail_channel_of(self, purchase_id: int, reason: str) -> None:
+        """Nothing can be had for the channels of this purchase: it was paid earlier and is not shown any more."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.want)
-                .where(_W.unlock_id == unlock_id, _W.state == "open")
-                .values(state="ready", unlock_id=None, outcome=Outcome.FAILED.value, reason=reason)
+                sa.update(t.record_channel)
+                .where(_RC.purchase_id == purchase_id, _RC.state == ChannelState.OPEN)
+                .values(state=ChannelState.READY, purchase_id=None, outcome=Outcome.FAILED.value, reason=reason)
             )
 
     def complete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
@@ -244,22 +207,21 @@ class Records(RunOutcomes):
     def _open(self, query: sa.Select[int], run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
         with self._db.read() as connection:
             ids = [found for found in connection.scalars(query, {"run_id": run_id}) if found not in exclude]
-            return records_with_wants(connection, ids[:limit])
+            return records_with_channels(connection, ids[:limit])
 
-    def purchase_views(self, unlock_ids: Iterable[int]) -> dict[int, PurchaseView]:
+    def purchase_views(self, purchase_ids: Iterable[int]) -> dict[int, PurchaseView]:
         """These purchases as records see them, values opened."""
         run_outcomes: dict[int, PurchaseView] = {}
-        query = sa.select(_U.id, _U.provider, _U.state, _U.result, _U.reason, _U.value, _U.person)
+        query = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value)
         with self._db.read() as connection:
-            for part in chunks(sorted(set(unlock_ids))):
-                for row in connection.execute(query.where(_U.id.in_(part))):
+            for part in chunks(sorted(set(purchase_ids))):
+                for row in connection.execute(query.where(_P.id.in_(part))):
                     run_outcomes[row.id] = PurchaseView(
                         row.provider,
-                        UnlockState(row.state),
+                        PurchaseState(row.state),
                         Result(row.result) if row.result else None,
                         row.reason,
                         None if row.value is None else str(self._seal.open(row.value)["value"]),
-                        row.person,
                     )
         return run_outcomes
 
@@ -270,7 +232,7 @@ class Records(RunOutcomes):
         records = [
             {
                 "key": f.record_id,
-                "new_state": "closed" if f.closes else "open",
+                "new_state": RecordState.CLOSED if f.closes else "open",
                 "new_outcome": f.outcome.value,
                 "new_reason": f.reason,
                 "new_progress": f.in_progress,
@@ -281,40 +243,40 @@ class Records(RunOutcomes):
             }
             for f in finishes
         ]
-        wants = [
-            {"key": want_id, "new_outcome": outcome.value, "new_reason": reason}
+        channels = [
+            {"key": record_channel_id, "new_outcome": outcome.value, "new_reason": reason}
             for f in finishes
-            for want_id, (outcome, reason) in f.wants.items()
+            for record_channel_id, (outcome, reason) in f.channels.items()
         ]
         told = [f.record_id for f in finishes if f.parked is not None]
         parked = [{"key": key, "new_reason": reason} for f in finishes for key, reason in (f.parked or {}).items()]
         with self._db.write() as connection:
             connection.execute(UPDATE_RECORD, records)
             for part in chunks(told):
-                freed = sa.update(t.want).where(_W.record_id.in_(part), _W.parked).values(parked=False)
+                freed = sa.update(t.record_channel).where(_RC.record_id.in_(part), _RC.parked).values(parked=False)
                 connection.execute(freed)
             if parked:
-                connection.execute(PARK_WANT, parked)
-            if wants:
-                connection.execute(UPDATE_WANT, wants)
+                connection.execute(PARK_CHANNEL, parked)
+            if channels:
+                connection.execute(UPDATE_CHANNEL, channels)
             show(connection, [f.shown for f in finishes])
-            self._erase_values(connection, [want["key"] for want in wants])
+            self._erase_values(connection, [record_channel["key"] for record_channel in channels])
 
-    def _erase_values(self, connection: sa.Connection, want_ids: Sequence[object]) -> None:
-        for part in chunks(want_ids):
-            theirs = sa.select(_W.unlock_id).where(_W.id.in_(part), _W.unlock_id.is_not(None))
-            connection.execute(sa.update(t.unlock).where(_U.id.in_(theirs), UNWANTED_VALUE).values(value=None))
+    def _erase_values(self, connection: sa.Connection, record_channel_ids: Sequence[object]) -> None:
+        for part in chunks(record_channel_ids):
+            theirs = sa.select(_RC.purchase_id).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
+            connection.execute(sa.update(t.purchase).where(_P.id.in_(theirs), UNUSED_VALUE).values(value=None))
 
-    def erase_unwanted(self) -> int:
+    def erase_unused(self) -> int:
         """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
         with self._db.write() as connection:
-            erased = connection.execute(sa.update(t.unlock).where(UNWANTED_VALUE).values(value=None))
+            erased = connection.execute(sa.update(t.purchase).where(UNUSED_VALUE).values(value=None))
         return erased.rowcount
 
     def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:
         """Follow a converted or merged record; False when its new place is being enriched by itself already."""
         with self._db.write() as connection:
-            taken = sa.select(_R.id).where(_R.mapping == mapping, _R.crm_id == crm_id, _R.state == "open")
+            taken = sa.select(_R.id).where(_R.mapping == mapping, _R.crm_id == crm_id, _R.state == RecordState.OPEN)
             if connection.scalar(taken) is not None:
                 return False
             connection.execute(
@@ -346,11 +308,13 @@ class Records(RunOutcomes):
         """Values of open records that are about to be taken out of the CRM again: a later run compares them anew."""
         with self._db.write() as connection:
             for part in chunks(crm_ids):
-                ids = sa.select(_R.id).where(_R.object == object_name, _R.crm_id.in_(part), _R.state == "open")
-                delivered = sa.and_(_W.state == "done", _W.outcome == Outcome.DELIVERED.value)
+                ids = sa.select(_R.id).where(
+                    _R.object == object_name, _R.crm_id.in_(part), _R.state == RecordState.OPEN
+                )
+                delivered = sa.and_(_RC.state == ChannelState.DONE, _RC.outcome == Outcome.DELIVERED.value)
                 connection.execute(
-                    sa.update(t.want)
-                    .where(_W.record_id.in_(ids), delivered, _W.unlock_id.is_not(None))
+                    sa.update(t.record_channel)
+                    .where(_RC.record_id.in_(ids), delivered, _RC.purchase_id.is_not(None))
                     .values(state="open", outcome=None, reason="")
                 )
 
@@ -358,20 +322,20 @@ class Records(RunOutcomes):
         """Values that the CRM can never take count as no value for their records: the next source is due.
 
         Args:
-            refused: by id of the want, why its value cannot be taken.
+            refused: by id of the channel, why its value cannot be taken.
         """
         with self._db.write() as connection:
             for part in chunks(sorted(refused)):
                 rows = connection.execute(
-                    sa.select(_W.id, _W.unlock_id, _R.mapping, _R.crm_id)
-                    .join(t.record, _R.id == _W.record_id)
-                    .where(_W.id.in_(part), _W.unlock_id.is_not(None), _R.state == "open")
+                    sa.select(_RC.id, _RC.purchase_id, _R.mapping, _R.crm_id)
+                    .join(t.record, _R.id == _RC.record_id)
+                    .where(_RC.id.in_(part), _RC.purchase_id.is_not(None), _R.state == RecordState.OPEN)
                 ).all()
                 values = [
-                    {"mapping": r.mapping, "crm_id": r.crm_id, "unlock_id": r.unlock_id, "reason": refused[r.id]}
+                    {"mapping": r.mapping, "crm_id": r.crm_id, "purchase_id": r.purchase_id, "reason": refused[r.id]}
                     for r in rows
                 ]
                 if values:
                     connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
-                reopened = sa.update(t.want).where(_W.id.in_(part), _W.unlock_id.is_not(None))
+                reopened = sa.update(t.record_channel).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
                 connection.execute(reopened.values(state="open", outcome=None, reason="", parked=False))

@@ -17,15 +17,16 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.core.model import Result, UnlockState
+from connector.core.model import Result
 from connector.core.spend import EntryKind, Hold
+from connector.core.states import AttemptState, PurchaseState, ReceiptState, TaskState
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.older_values import from_earlier, newer_ids, newer_of, take_older_values
 from connector.store.rows import chunks
 from connector.store.shares import NO_PRIOR
 
-_A, _H, _K, _U = t.attempt.c, t.callback_receipt.c, t.task.c, t.unlock.c
+_A, _H, _K, _P = t.attempt.c, t.callback_receipt.c, t.task.c, t.purchase.c
 SUBMITTING, RECALLED = "submitting", "recalled"  # states of an attempt that has no answer yet
 UNANSWERED = (SUBMITTING, RECALLED)
 # A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise
@@ -45,7 +46,7 @@ class LateAnswer:
 
 def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
     """Planned, and no request for it was ever sent."""
-    return _U.state == UnlockState.PLANNED.value, _U.attempt_id.is_(None), _U.prior_attempt_id.is_(None)
+    return _P.state == PurchaseState.PLANNED.value, _P.attempt_id.is_(None), _P.prior_attempt_id.is_(None)
 
 
 @functools.cache
@@ -54,20 +55,20 @@ def receipt_waits() -> sa.ColumnElement[bool]:
 
     A statement with this condition needs the parameters of `receipts_at`.
     """
-    older = t.unlock.alias()
-    firsts = sa.select(older.c.attempt_id).where(*newer_of(older)).correlate(t.unlock)
+    older = t.purchase.alias()
+    firsts = sa.select(older.c.attempt_id).where(*newer_of(older)).correlate(t.purchase)
     waiting = (
         sa.select(_H.id)
         .join(t.attempt, _A.id == _H.attempt_id)
         .where(
-            _H.state == "waiting",
-            _A.state == "lost",
+            _H.state == ReceiptState.WAITING,
+            _A.state == AttemptState.LOST,
             _H.received_at > sa.bindparam("receipts_since"),
-            sa.or_(_H.attempt_id == _U.prior_attempt_id, _H.attempt_id.in_(firsts)),
+            sa.or_(_H.attempt_id == _P.prior_attempt_id, _H.attempt_id.in_(firsts)),
         )
-        .correlate(t.unlock)
+        .correlate(t.purchase)
     )
-    return sa.and_(sa.or_(_U.prior_attempt_id.is_not(None), _U.generation > 1), sa.exists(waiting))
+    return sa.and_(sa.or_(_P.prior_attempt_id.is_not(None), _P.generation > 1), sa.exists(waiting))
 
 
 def receipts_at(now: datetime) -> dict[str, datetime]:
@@ -78,19 +79,19 @@ def receipts_at(now: datetime) -> dict[str, datetime]:
 def resume_unsent(connection: sa.Connection, attempt_id: str, now: datetime) -> None:
     """The answer of this request is there: a resubmission that has not left yet goes back to it."""
     connection.execute(
-        sa.update(t.unlock)
-        .where(_U.prior_attempt_id == attempt_id, _U.state == UnlockState.PLANNED.value)
+        sa.update(t.purchase)
+        .where(_P.prior_attempt_id == attempt_id, _P.state == PurchaseState.PLANNED.value)
         .values(
-            state=UnlockState.UNKNOWN.value,
+            state=PurchaseState.UNKNOWN.value,
             attempt_id=attempt_id,
-            hold=_U.prior_hold,
-            mapping=_U.prior_mapping,
+            hold=_P.prior_hold,
+            mapping=_P.prior_mapping,
             check_at=now,
             **NO_PRIOR,
         )
     )
-    under_way = sa.select(_U.attempt_id).where(
-        _U.prior_attempt_id == attempt_id, _U.state == UnlockState.SUBMITTING.value
+    under_way = sa.select(_P.attempt_id).where(
+        _P.prior_attempt_id == attempt_id, _P.state == PurchaseState.SUBMITTING.value
     )
     _recall(connection, under_way)
 
@@ -111,10 +112,10 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
         now: the ledger's time.
     """
     given_up = connection.execute(
-        sa.select(t.unlock).where(
-            _U.attempt_id == attempt_id,
-            _U.state == UnlockState.FINAL.value,
-            sa.or_(_U.result != Result.DELIVERED.value, from_earlier()),
+        sa.select(t.purchase).where(
+            _P.attempt_id == attempt_id,
+            _P.state == PurchaseState.FINAL.value,
+            sa.or_(_P.result != Result.DELIVERED.value, from_earlier()),
         )
     ).all()
     for row in given_up:
@@ -123,22 +124,22 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
         if row.id in answer.back or row.result == Result.DELIVERED.value:
             continue  # it was refused: the repeat is the first request that counts; or an older value serves both
         recall_newer(connection, row.id)
-        newer = (*never_sent(), _U.id.in_(newer_ids(row.id)))
+        newer = (*never_sent(), _P.id.in_(newer_ids(row.id)))
         if row.id in answer.gone:
-            connection.execute(sa.update(t.unlock).where(_U.id == row.id).values(repeat_allowed=False))
-            failed = {"state": UnlockState.FINAL.value, "result": Result.FAILED.value, "final_at": now}
+            connection.execute(sa.update(t.purchase).where(_P.id == row.id).values(repeat_allowed=False))
+            failed = {"state": PurchaseState.FINAL.value, "result": Result.FAILED.value, "final_at": now}
             values: dict[str, object] = {**failed, "reason": answer.gone[row.id], "check_at": None}
         elif row.id in answer.check or answer.task_id is None:
-            values = {"state": UnlockState.SUBMITTED.value, "free": True, "check_at": now, "checks": 0}
+            values = {"state": PurchaseState.SUBMITTED.value, "free": True, "check_at": now, "checks": 0}
         else:
             values = _in_task(answer.task_id)
-        connection.execute(sa.update(t.unlock).where(*newer).values(**values, state_at=now))
+        connection.execute(sa.update(t.purchase).where(*newer).values(**values, state_at=now))
 
 
-def recall_newer(connection: sa.Connection, unlock_id: int) -> None:
+def recall_newer(connection: sa.Connection, purchase_id: int) -> None:
     """A newer purchase of the same that is about to be sent shall not leave."""
-    under_way = sa.select(_U.attempt_id).where(
-        _U.id.in_(newer_ids(unlock_id)), _U.state == UnlockState.SUBMITTING.value
+    under_way = sa.select(_P.attempt_id).where(
+        _P.id.in_(newer_ids(purchase_id)), _P.state == PurchaseState.SUBMITTING.value
     )
     _recall(connection, under_way)
 
@@ -146,7 +147,7 @@ def recall_newer(connection: sa.Connection, unlock_id: int) -> None:
 def _in_task(task_id: object) -> dict[str, object]:
     """A purchase that waits for a task which another request has paid for."""
     return {
-        "state": UnlockState.SUBMITTED.value,
+        "state": PurchaseState.SUBMITTED.value,
         "task_id": task_id,
         "free": True,
         "check_at": None,
@@ -156,107 +157,109 @@ def _in_task(task_id: object) -> dict[str, object]:
     }
 
 
-def join_late_tasks(connection: sa.Connection, unlock_ids: Sequence[int], now: datetime) -> None:
+def join_late_tasks(connection: sa.Connection, purchase_ids: Sequence[int], now: datetime) -> None:
     """Purchases just planned whose first request was answered late and still runs: they wait for its task."""
-    for part in chunks(unlock_ids):
+    for part in chunks(purchase_ids):
         connection.execute(_join_late_tasks(), {"ids": list(part), "now": now})
 
 
 @functools.cache
 def _join_late_tasks() -> sa.Update:
-    older = t.unlock.alias()
+    older = t.purchase.alias()
     task_id = (
         sa.select(_K.id)
         .join(older, older.c.task_id == _K.id)
         .where(
             *newer_of(older),
-            older.c.state == UnlockState.FINAL.value,
+            older.c.state == PurchaseState.FINAL.value,
             older.c.result != Result.DELIVERED.value,
-            _K.state == "open",
+            _K.state == TaskState.OPEN,
             _K.submitted_at > older.c.final_at,
         )
         .order_by(_K.id.desc())
         .limit(1)
-        .correlate(t.unlock)
+        .correlate(t.purchase)
         .scalar_subquery()
     )
     return (
-        sa.update(t.unlock)
-        .where(_U.id.in_(sa.bindparam("ids", expanding=True)), *never_sent(), task_id.is_not(None))
+        sa.update(t.purchase)
+        .where(_P.id.in_(sa.bindparam("ids", expanding=True)), *never_sent(), task_id.is_not(None))
         .values(**_in_task(task_id), state_at=sa.bindparam("now"))
     )
 
 
 def _open_task_of_first() -> sa.ScalarSelect[int]:
     """The task of the first request of a resubmission, while it is polled."""
-    mine = (_K.attempt_id == _U.prior_attempt_id, _K.state == "open")
-    return sa.select(_K.id).where(*mine).limit(1).correlate(t.unlock).scalar_subquery()
+    mine = (_K.attempt_id == _P.prior_attempt_id, _K.state == TaskState.OPEN)
+    return sa.select(_K.id).where(*mine).limit(1).correlate(t.purchase).scalar_subquery()
 
 
-def follow_first(connection: sa.Connection, unlock_ids: Sequence[int], now: datetime) -> None:
+def follow_first(connection: sa.Connection, purchase_ids: Sequence[int], now: datetime) -> None:
     """Resubmissions whose answer was lost, and whose first request has a task: what that one bought is read."""
     task_id = _open_task_of_first()
-    for part in chunks(unlock_ids):
+    for part in chunks(purchase_ids):
         connection.execute(
-            sa.update(t.unlock)
-            .where(_U.id.in_(part), _U.state == UnlockState.UNKNOWN.value, task_id.is_not(None))
+            sa.update(t.purchase)
+            .where(_P.id.in_(part), _P.state == PurchaseState.UNKNOWN.value, task_id.is_not(None))
             .values(
-                state=UnlockState.SUBMITTED.value, task_id=task_id, free=True, check_at=None, checks=0, state_at=now
+                state=PurchaseState.SUBMITTED.value, task_id=task_id, free=True, check_at=None, checks=0, state_at=now
             )
         )
 
 
-def after_return(connection: sa.Connection, unlock_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
+def after_return(connection: sa.Connection, purchase_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
     """Repeats that were given back unsent or refused: they live by what the first request has brought meanwhile.
 
     Args:
         connection: of the transaction that gives them back.
-        unlock_ids: the purchases of the attempt that were given back.
+        purchase_ids: the purchases of the attempt that were given back.
         taken_at: when the attempt took them; a value that an older purchase has brought since is theirs.
         now: the ledger's time.
     """
-    for part in chunks(unlock_ids):
+    for part in chunks(purchase_ids):
         connection.execute(_go_on_with_first(), {"ids": list(part), "now": now})
-    take_older_values(connection, unlock_ids, now, taken_at)
-    join_late_tasks(connection, unlock_ids, now)
+    take_older_values(connection, purchase_ids, now, taken_at)
+    join_late_tasks(connection, purchase_ids, now)
 
 
 @functools.cache
 def _go_on_with_first() -> sa.Update:
     first = t.attempt.alias()
-    answered = sa.exists(sa.select(first.c.id).where(first.c.id == _U.prior_attempt_id, first.c.state == "submitted"))
+    answered = sa.exists(
+        sa.select(first.c.id).where(first.c.id == _P.prior_attempt_id, first.c.state == AttemptState.SUBMITTED)
+    )
     task_id = _open_task_of_first()
-    now = sa.bindparam("now", type_=_U.check_at.type)
+    now = sa.bindparam("now", type_=_P.check_at.type)
     return (
-        sa.update(t.unlock)
-        .where(_U.id.in_(sa.bindparam("ids", expanding=True)), _U.state == UnlockState.PLANNED.value, answered)
+        sa.update(t.purchase)
+        .where(_P.id.in_(sa.bindparam("ids", expanding=True)), _P.state == PurchaseState.PLANNED.value, answered)
         .values(
-            state=sa.case((task_id.is_not(None), UnlockState.SUBMITTED.value), else_=UnlockState.UNKNOWN.value),
+            state=sa.case((task_id.is_not(None), PurchaseState.SUBMITTED.value), else_=PurchaseState.UNKNOWN.value),
             task_id=task_id,
-            attempt_id=_U.prior_attempt_id,
-            hold=_U.prior_hold,
-            mapping=_U.prior_mapping,
+            attempt_id=_P.prior_attempt_id,
+            hold=_P.prior_hold,
+            mapping=_P.prior_mapping,
             check_at=sa.case((task_id.is_not(None), sa.null()), else_=now),
             **NO_PRIOR,
         )
     )
 
 
-def uncharge(connection: sa.Connection, unlock_ids: Sequence[int], attempt_id: str, now: datetime) -> None:
+def uncharge(connection: sa.Connection, purchase_ids: Sequence[int], attempt_id: str, now: datetime) -> None:
     """What was given up counted as charged; its answer shows that it cost nothing."""
-    for unlock_id in unlock_ids:
-        _uncharge(connection, unlock_id, attempt_id, now)
+    for purchase_id in purchase_ids:
+        _uncharge(connection, purchase_id, attempt_id, now)
 
 
-def _uncharge(connection: sa.Connection, unlock_id: int, attempt_id: str, now: datetime) -> None:
+def _uncharge(connection: sa.Connection, purchase_id: int, attempt_id: str, now: datetime) -> None:
     charged = (
-        _U.id == unlock_id,
-        _U.attempt_id == attempt_id,
-        _U.state == UnlockState.FINAL.value,
-        sa.or_(_U.result != Result.DELIVERED.value, from_earlier()),
-        _U.hold == Hold.CHARGED.value,
+        _P.id == purchase_id,
+        _P.attempt_id == attempt_id,
+        _P.state == PurchaseState.FINAL.value,
+        sa.or_(_P.result != Result.DELIVERED.value, from_earlier()),
+        _P.hold == Hold.CHARGED.value,
     )
-    query = sa.select(_U.mapping, _U.price_credits, t.attempt).join(t.attempt, _A.id == _U.attempt_id)
+    query = sa.select(_P.mapping, _P.price_credits, t.attempt).join(t.attempt, _A.id == _P.attempt_id)
     for row in connection.execute(query.where(*charged)).all():
         entries = [
             NewEntry(row.id, row.mapping, EntryKind.CHARGE, -row.price_credits),
@@ -264,7 +267,7 @@ def _uncharge(connection: sa.Connection, unlock_id: int, attempt_id: str, now: d
         ]
         append(connection, Payer.of(row), entries, now)
         connection.execute(
-            sa.update(t.unlock)
+            sa.update(t.purchase)
             .where(*charged)
-            .values(hold=Hold.RELEASED.value, charged_credits=_U.charged_credits - row.price_credits)
+            .values(hold=Hold.RELEASED.value, charged_credits=_P.charged_credits - row.price_credits)
         )

@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.model import UnlockState
 from connector.core.spend import EntryKind
+from connector.core.states import PurchaseState
 from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
@@ -22,7 +22,7 @@ from connector.store.meta import get_value, put_value
 from connector.store.stored_times import keep_latest_stamp, latest_stamp
 
 _KEY = "restored"
-_U, _M = t.unlock.c, t.meta.c
+_P, _M = t.purchase.c, t.meta.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,15 @@ class RestoredCopy:
         """
         with self._db.write() as connection:
             self._put(connection, replace(found, counted=found.counted | {one.payer.provider for one in unseen}))
-            connection.execute(sa.update(t.unlock).where(_U.state == UnlockState.PLANNED.value).values(checks=0))
+            connection.execute(sa.update(t.purchase).where(_P.state == PurchaseState.PLANNED.value).values(checks=0))
             for one in unseen:
                 _count(connection, one, now)
 
     def read_planned(self, providers: Collection[str], now: datetime) -> None:
         """Read the people of planned purchases at these providers before anything is bought for them."""
-        unread = (_U.state == UnlockState.PLANNED.value, _U.checks == 0, _U.check_at.is_(None))
+        unread = (_P.state == PurchaseState.PLANNED.value, _P.checks == 0, _P.check_at.is_(None))
         with self._db.write() as connection:
-            connection.execute(sa.update(t.unlock).where(*unread, _U.provider.in_(providers)).values(check_at=now))
+            connection.execute(sa.update(t.purchase).where(*unread, _P.provider.in_(providers)).values(check_at=now))
 
     def count(self, unseen: Unseen, now: datetime) -> None:
         """Count a provider's charges since the copy against every cap of the day, once."""

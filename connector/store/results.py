@@ -5,35 +5,35 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Result, UnlockState
+from connector.core.model import Channel, Result
 from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
-from connector.core.task import sources_of
+from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordState, before
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
 from connector.store.polls import AT_ONCE, Polls
 from connector.store.record_sql import UNUSABLE
 from connector.store.repeats import recall_newer, uncharge
-from connector.store.rows import CheckRow, RereadRow, Settlement, chunks
+from connector.store.rows import CheckRow, RereadRow, Settlement, chunks, person_of
 from connector.store.seal import Seal
 from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, end_share, end_shares
 
-_U = t.unlock.c
-_BEFORE_FINAL = frozenset(state.value for state in sources_of(UnlockState.FINAL))
+_P = t.purchase.c
+_BEFORE_FINAL = frozenset(state.value for state in before(PURCHASE, PurchaseState.FINAL))
 _MONEY_OF = (
     sa.select(*MONEY)
     .where(
-        _U.id.in_(sa.bindparam("ids", expanding=True)),
-        _U.state.in_(sa.bindparam("states", expanding=True)),
+        _P.id.in_(sa.bindparam("ids", expanding=True)),
+        _P.state.in_(sa.bindparam("states", expanding=True)),
     )
     .with_for_update()
 )
 _WRITE_FINAL = (
-    sa.update(t.unlock)
-    .where(_U.id == sa.bindparam("key"))
+    sa.update(t.purchase)
+    .where(_P.id == sa.bindparam("key"))
     .values(
-        state=UnlockState.FINAL.value,
+        state=PurchaseState.FINAL.value,
         result=sa.bindparam("new_result"),
         reason=sa.bindparam("new_reason"),
         hold=sa.bindparam("new_hold"),
@@ -47,23 +47,23 @@ _WRITE_FINAL = (
     )
 )
 _DUE_REREADS = (
-    sa.select(_U.id, _U.provider, _U.channel, _U.person, t.task.c.vendor_id)
+    sa.select(_P.id, _P.provider, _P.channel, _P.person_kind, _P.person, t.task.c.provider_task_id)
     .distinct()
     .select_from(
-        t.unlock.join(t.want, t.want.c.unlock_id == _U.id)
-        .join(t.record, t.record.c.id == t.want.c.record_id)
-        .outerjoin(t.task, t.task.c.id == _U.task_id)
+        t.purchase.join(t.record_channel, t.record_channel.c.purchase_id == _P.id)
+        .join(t.record, t.record.c.id == t.record_channel.c.record_id)
+        .outerjoin(t.task, t.task.c.id == _P.task_id)
         .outerjoin(t.unusable_value, UNUSABLE)
     )
     .where(
-        _U.provider == sa.bindparam("provider"),
-        _U.account == sa.bindparam("account"),
-        _U.state == UnlockState.FINAL.value,
-        _U.result == Result.DELIVERED.value,
-        _U.value.is_(None),
-        t.want.c.state == "open",
+        _P.provider == sa.bindparam("provider"),
+        _P.account == sa.bindparam("account"),
+        _P.state == PurchaseState.FINAL.value,
+        _P.result == Result.DELIVERED.value,
+        _P.value.is_(None),
+        t.record_channel.c.state == ChannelState.OPEN,
         t.record.c.run_id == sa.bindparam("run_id"),
-        t.record.c.state == "open",
+        t.record.c.state == RecordState.OPEN,
         t.unusable_value.c.reason.is_(None),
     )
     .limit(AT_ONCE)
@@ -77,7 +77,7 @@ class Results(Polls):
         super().__init__(database)
         self._seal = seal
 
-    def settle(self, settlements: Iterable[Settlement], now: datetime, only: UnlockState | None = None) -> list[int]:
+    def settle(self, settlements: Iterable[Settlement], now: datetime, only: PurchaseState | None = None) -> list[int]:
         """Make results final, seal their values, and end their holds as charge or release.
 
         A purchase that ends without a value takes the one that an older purchase of the same has brought meanwhile.
@@ -88,9 +88,9 @@ class Results(Polls):
             only: purchases in any other state stay as they are.
 
         Returns:
-            The unlocks that this call made final; others already were.
+            The purchases that this call made final; others already were.
         """
-        wanted = {s.unlock_id: s for s in settlements}
+        wanted = {s.purchase_id: s for s in settlements}
         states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
             rows = [
@@ -115,7 +115,7 @@ class Results(Polls):
     def _final_row(self, settlement: Settlement, ended: Ended, now: datetime) -> dict[str, object]:
         value = settlement.value
         return {
-            "key": settlement.unlock_id,
+            "key": settlement.purchase_id,
             "new_result": settlement.result.value,
             "new_reason": settlement.reason,
             "new_hold": ended.hold.value,
@@ -125,15 +125,15 @@ class Results(Polls):
             "now": now,
         }
 
-    def improve(self, unlock_id: int, value: str, now: datetime, *, charged: bool = False) -> bool:
+    def improve(self, purchase_id: int, value: str, now: datetime, *, charged: bool = False) -> bool:
         """Evidence that costs nothing turns not found or failed into delivered, newer purchases too; whether it did.
 
-        `charged` when it was this unlock's own request that brought it: a share that was given back is taken after all.
+        `charged` when this purchase's own request brought it: a share that was given back is taken after all.
         """
         with self._db.write() as connection:
             row = connection.execute(
                 sa.select(*MONEY)
-                .where(_U.id == unlock_id, _U.result.in_((Result.NOT_FOUND.value, Result.FAILED.value)))
+                .where(_P.id == purchase_id, _P.result.in_((Result.NOT_FOUND.value, Result.FAILED.value)))
                 .with_for_update()
             ).one_or_none()
             if row is None:
@@ -144,21 +144,21 @@ class Results(Polls):
                 sums[row.attempt_id, row.mapping, EntryKind.RELEASE] -= row.price_credits
                 sums[row.attempt_id, row.mapping, EntryKind.CHARGE] += row.price_credits
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id == unlock_id)
+                sa.update(t.purchase)
+                .where(_P.id == purchase_id)
                 .values(
                     result=Result.DELIVERED.value,
                     reason="",
-                    hold=Hold.CHARGED.value if again else _U.hold,
-                    charged_credits=_U.charged_credits + (row.price_credits if again else 0),
+                    hold=Hold.CHARGED.value if again else _P.hold,
+                    charged_credits=_P.charged_credits + (row.price_credits if again else 0),
                     value=self._seal.seal({"value": value}),
                     value_hash=self._seal.hash(value),
                     final_at=now,
-                    state_at=now if again else _U.state_at,
+                    state_at=now if again else _P.state_at,
                 )
             )
-            take_late_value(connection, unlock_id, now)
-            recall_newer(connection, unlock_id)
+            take_late_value(connection, purchase_id, now)
+            recall_newer(connection, purchase_id)
             append_sums(connection, sums, now)
         return True
 
@@ -168,17 +168,17 @@ class Results(Polls):
         So do its charge, where the answer cost nothing, and the operator's permission to repeat it. A purchase that
         lives by an older value keeps that value.
         """
-        without = _U.result.in_((Result.NOT_FOUND.value, Result.FAILED.value))
-        mine = (_U.id == settlement.unlock_id, sa.or_(without, from_earlier()))
+        without = _P.result.in_((Result.NOT_FOUND.value, Result.FAILED.value))
+        mine = (_P.id == settlement.purchase_id, sa.or_(without, from_earlier()))
         with self._db.write() as connection:
             row = connection.execute(sa.select(*MONEY).where(*mine).with_for_update()).one_or_none()
             if row is None:
                 return
             if (not settlement.charged or row.free) and row.attempt_id is not None:
                 uncharge(connection, [row.id], row.attempt_id, now)
-            leave_own_task(connection, _U.id == row.id)
+            leave_own_task(connection, _P.id == row.id)
             connection.execute(
-                sa.update(t.unlock)
+                sa.update(t.purchase)
                 .where(*mine, without)
                 .values(result=settlement.result.value, reason=settlement.reason, repeat_allowed=False)
             )
@@ -191,9 +191,9 @@ class Results(Polls):
         Where an answer was lost twice already, nobody will tell whether the older request was charged: it is presumed.
         """
         mine = (
-            _U.id == check.id,
-            _U.state == UnlockState.UNKNOWN.value,
-            _U.resubmitted == check.resubmitted,
+            _P.id == check.id,
+            _P.state == PurchaseState.UNKNOWN.value,
+            _P.resubmitted == check.resubmitted,
         )
         with self._db.write() as connection:
             row = connection.execute(sa.select(*MONEY).where(*mine)).one_or_none()
@@ -205,18 +205,18 @@ class Results(Polls):
                 end_share(sums, *prior, EntryKind.CHARGE, row.price_credits)
             append_sums(connection, sums, now)
             connection.execute(
-                sa.update(t.unlock)
+                sa.update(t.purchase)
                 .where(*mine)
                 .values(
-                    state=UnlockState.PLANNED.value,
-                    prior_attempt_id=_U.attempt_id,
-                    prior_hold=_U.hold,
-                    prior_mapping=_U.mapping,
+                    state=PurchaseState.PLANNED.value,
+                    prior_attempt_id=_P.attempt_id,
+                    prior_hold=_P.hold,
+                    prior_mapping=_P.mapping,
                     attempt_id=None,
                     hold=Hold.NONE.value,
-                    resubmitted=_U.resubmitted + 1,
-                    charged_credits=_U.charged_credits + sum(sums.values()),
-                    run_id=_U.run_id if run_id is None else run_id,
+                    resubmitted=_P.resubmitted + 1,
+                    charged_credits=_P.charged_credits + sum(sums.values()),
+                    run_id=_P.run_id if run_id is None else run_id,
                     check_at=None,
                     checks=0,
                     reason=reason,
@@ -225,19 +225,19 @@ class Results(Polls):
             )
 
     def due_rereads(self, source: Source, run_id: str) -> list[RereadRow]:
-        """Delivered unlocks without a value that records of this run hang on."""
+        """Delivered purchases without a value that records of this run hang on."""
         values = {"provider": source.name, "account": source.account, "run_id": run_id}
         with self._db.read() as connection:
             return [
-                RereadRow(row.id, row.provider, Channel(row.channel), row.person, row.vendor_id)
+                RereadRow(row.id, row.provider, Channel(row.channel), person_of(row), row.provider_task_id)
                 for row in connection.execute(_DUE_REREADS, values)
             ]
 
-    def reseal(self, unlock_id: int, value: str) -> None:
-        """Keep a value that was read once more until the records that want it are written."""
+    def reseal(self, purchase_id: int, value: str) -> None:
+        """Keep a value that was read once more until the records that need it are written."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.unlock)
-                .where(_U.id == unlock_id, _U.result == Result.DELIVERED.value)
+                sa.update(t.purchase)
+                .where(_P.id == purchase_id, _P.result == Result.DELIVERED.value)
                 .values(value=self._seal.seal({"value": value}), value_hash=self._seal.hash(value))
             )

@@ -1,6 +1,5 @@
 """Rows of the ledger as the engine sees them, and the small helpers that make them."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,18 +7,22 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Outcome, Person, Result, Unlock, UnlockKey, UnlockState
+from connector.core.model import Channel, Identifier, Outcome, Person, Purchase, PurchaseKey, Result
 from connector.core.plan import FailedSource
 from connector.core.spend import Cap
+from connector.core.states import PurchaseState
 from connector.store import tables as t
 from connector.store.mark import MarkedHold
 
 T = TypeVar("T")
+AnyRow = Any  # a row of a query over some columns
 _CHANNELS = {channel.value: channel for channel in Channel}  # a lookup is ten times faster than the enumeration's call
 IN_CHUNK = 500  # ids in one IN list
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _RECORDS = sa.select(t.record).where(t.record.c.id.in_(_IDS))
-_WANTS = sa.select(t.want).where(t.want.c.record_id.in_(_IDS)).order_by(t.want.c.id)
+_CHANNEL_ROWS = (
+    sa.select(t.record_channel).where(t.record_channel.c.record_id.in_(_IDS)).order_by(t.record_channel.c.id)
+)
 
 
 def chunks(rows: Sequence[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
@@ -36,30 +39,30 @@ class Batch:
         attempt_id: the ledger's id of the request.
         owner: who may send it.
         committed_at: when the hold was committed, on the ledger's clock.
-        unlocks: unlock ids by person.
+        purchases: their ids by person.
         hold: the entry that holds its credits, to be marked before it leaves.
     """
 
     attempt_id: str
     provider: str
     channel: Channel
-    event_id: str | None
+    grouping_key: str | None
     owner: str
     committed_at: datetime
-    unlocks: dict[str, int]
+    purchases: dict[Identifier, int]
     hold: MarkedHold
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseGroup:
-    """Planned purchases that one request may carry: of one channel, and of one event or of none.
+    """Planned purchases that one request may carry: of one channel, and of one group or of none.
 
     Attributes:
         size: how many are planned, or how many a request may carry at most.
     """
 
     channel: Channel
-    event_id: str | None
+    grouping_key: str | None
     size: int
 
 
@@ -77,7 +80,7 @@ class TaskRow:
     id: int
     provider: str
     channel: Channel
-    vendor_id: str
+    provider_task_id: str
     polls: int
     submitted_at: datetime
     due_at: datetime | None = None
@@ -85,7 +88,7 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """An unlock whose person is to be read at the vendor.
+    """A purchase whose person is to be read at the vendor.
 
     Attributes:
         checks: reads of this kind done so far.
@@ -96,8 +99,8 @@ class CheckRow:
     id: int
     provider: str
     channel: Channel
-    person: str
-    state: UnlockState
+    person: Identifier
+    state: PurchaseState
     checks: int
     resubmitted: int
     reason: str
@@ -107,24 +110,24 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class RereadRow:
-    """A delivered unlock whose erased value is wanted once more."""
+    """A delivered purchase whose erased value is wanted once more."""
 
     id: int
     provider: str
     channel: Channel
-    person: str
-    vendor_task_id: str | None
+    person: Identifier
+    provider_task_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A final result for an unlock.
+    """A final result for a purchase.
 
     Attributes:
         charged: whether the vendor took, or must be presumed to have taken, its price.
     """
 
-    unlock_id: int
+    purchase_id: int
     result: Result
     reason: str = ""
     value: str | None = None
@@ -132,18 +135,18 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class WantRow:
+class RecordChannelRow:
     """One channel wanted for a record, with what has come of it."""
 
     id: int
     channel: Channel
     state: str
     position: int
-    unlock_id: int | None
+    purchase_id: int | None
     outcome: Outcome | None
     reason: str
     keep_status: bool
-    tried: tuple[FailedSource, ...]
+    failed_sources: tuple[FailedSource, ...]
     baseline: str | None
     parked: bool = False
     already_filled: bool = False
@@ -151,31 +154,36 @@ class WantRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """An open record with its wants."""
+    """An open record with its channels."""
 
     id: int
     mapping: str
     object: str
     crm_id: str
     person: Person
-    resolved_id: str | None
+    resolved: Mapping[str, str]  # identifiers that a provider found, by kind
     in_progress: bool
     parked_version: str | None
     reason: str
     attention: str
-    wants: tuple[WantRow, ...]
+    channels: tuple[RecordChannelRow, ...]
     chosen: bool = False  # by a condition or ids, whatever its flag
     stamps_due: bool = False
     plan_id: str | None = None  # the frozen plan that it is part of
 
 
-def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
+def person_of(row: AnyRow) -> Identifier:
+    """The person of a purchase."""
+    return Identifier(row.person_kind, row.person)
+
+
+def purchase_of(row: sa.Row[tuple[object, ...]]) -> Purchase:
     """A row of `unlock` as planning sees it."""
-    return Unlock(
+    return Purchase(
         id=row.id,
-        key=UnlockKey(row.provider, row.account, Channel(row.channel), row.person),
+        key=PurchaseKey(row.provider, row.account, _CHANNELS[row.channel], person_of(row)),
         generation=row.generation,
-        state=UnlockState(row.state),
+        state=PurchaseState(row.state),
         result=Result(row.result) if row.result else None,
         final_at=row.final_at,
         not_before=row.not_before,
@@ -186,59 +194,59 @@ def unlock_of(row: sa.Row[tuple[object, ...]]) -> Unlock:
     )
 
 
-def want_of(row: sa.Row[tuple[object, ...]]) -> WantRow:
+def record_channel_of(row: sa.Row[tuple[object, ...]]) -> RecordChannelRow:
     """A row of `want`."""
-    return WantRow(
+    return RecordChannelRow(
         id=row.id,
         channel=_CHANNELS[row.channel],
         state=row.state,
         position=row.position,
-        unlock_id=row.unlock_id,
+        purchase_id=row.purchase_id,
         outcome=Outcome(row.outcome) if row.outcome else None,
         reason=row.reason,
         keep_status=row.keep_status,
-        tried=() if row.tried == "[]" else tried_from(row.tried),
+        failed_sources=failures_from_json(row.failed_sources),
         baseline=row.baseline,
         parked=row.parked,
         already_filled=row.already_filled,
     )
 
 
-def tried_to(tried: Iterable[FailedSource]) -> str:
+def failures_to_json(failed_sources: Iterable[FailedSource]) -> list[list[str]]:
     """Sources that ended without a value, as JSON."""
-    return json.dumps([[t.source, t.result.value, t.reason] for t in tried])
+    return [[one.source, one.result.value, one.reason] for one in failed_sources]
 
 
-def tried_from(text: str) -> tuple[FailedSource, ...]:
-    """The reverse of `tried_to`."""
-    return tuple(FailedSource(source, Result(result), reason) for source, result, reason in json.loads(text))
+def failures_from_json(rows: Iterable[Sequence[str]]) -> tuple[FailedSource, ...]:
+    """The reverse of `failures_to_json`."""
+    return tuple(FailedSource(source, Result(result), reason) for source, result, reason in rows)
 
 
-def records_with_wants(connection: sa.Connection, record_ids: Sequence[int]) -> list[RecordRow]:
-    """The named records with all their wants, in the order of the ids."""
+def records_with_channels(connection: sa.Connection, record_ids: Sequence[int]) -> list[RecordRow]:
+    """The named records with all their channels, in the order of the ids."""
     records: dict[int, sa.Row[tuple[object, ...]]] = {}
-    wants: dict[int, list[WantRow]] = {}
+    channels: dict[int, list[RecordChannelRow]] = {}
     for part in chunks(record_ids):
         for row in connection.execute(_RECORDS, {"ids": list(part)}):
             records[row.id] = row
-        for row in connection.execute(_WANTS, {"ids": list(part)}):
-            wants.setdefault(row.record_id, []).append(want_of(row))
-    return [_record_of(records[key], wants.get(key, [])) for key in record_ids if key in records]
+        for row in connection.execute(_CHANNEL_ROWS, {"ids": list(part)}):
+            channels.setdefault(row.record_id, []).append(record_channel_of(row))
+    return [_record_of(records[key], channels.get(key, [])) for key in record_ids if key in records]
 
 
-def _record_of(row: sa.Row[tuple[object, ...]], wants: list[WantRow]) -> RecordRow:
+def _record_of(row: sa.Row[tuple[object, ...]], channels: list[RecordChannelRow]) -> RecordRow:
     return RecordRow(
         id=row.id,
         mapping=row.mapping,
         object=row.object,
         crm_id=row.crm_id,
-        person=Person(row.personnel_id, row.event_id, row.linkedin),
-        resolved_id=row.resolved_id,
+        person=Person(row.identifiers, row.grouping_keys),
+        resolved=row.resolved,
         in_progress=row.in_progress,
         parked_version=row.parked_version,
         reason=row.reason,
         attention=row.attention,
-        wants=tuple(wants),
+        channels=tuple(channels),
         chosen=row.chosen,
         stamps_due=row.stamps_due,
         plan_id=row.plan_id,

@@ -6,12 +6,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Outcome, Result, UnlockState
+from connector.core.model import Channel, Outcome, Result
 from connector.core.person import Source
+from connector.core.states import ChannelState, PurchaseState, RecordState, RunState
 from connector.store import tables as t
 from connector.store.database import Database
 
-_U, _R, _W = t.unlock.c, t.record.c, t.want.c
+_P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,17 @@ class RunOutcomes:
                 self._db.insert(t.run_record).from_select(columns, source.where(sa.true())).on_conflict_do_nothing()
             )
 
-    def open_wants(self, run_id: str) -> int:
+    def open_channels(self, run_id: str) -> int:
         """How many channels of this run's records wait for a vendor."""
-        query = sa.select(sa.func.count()).join(t.record, _R.id == _W.record_id).select_from(t.want)
+        query = sa.select(sa.func.count()).join(t.record, _R.id == _RC.record_id).select_from(t.record_channel)
         with self._db.read() as connection:
             return int(
                 connection.scalar(
-                    query.where(_R.run_id == run_id, _R.state == "open", _W.state.in_(("lookup", "open")))
+                    query.where(
+                        _R.run_id == run_id,
+                        _R.state == RecordState.OPEN,
+                        _RC.state.in_((ChannelState.RESOLVING, ChannelState.OPEN)),
+                    )
                 )
                 or 0
             )
@@ -75,7 +80,7 @@ class RunOutcomes:
     def open_records(self, run_id: str) -> int:
         """How many of this run's records are not finished."""
         with self._db.read() as connection:
-            query = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.state == "open")
+            query = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.state == RecordState.OPEN)
             return int(connection.scalar(query) or 0)
 
     def selected(self, run_id: str) -> int:
@@ -101,11 +106,11 @@ class RunOutcomes:
     def unknown_at(self, run_id: str) -> dict[str, str]:
         """By CRM id, the provider whose answer for a record of this run was lost."""
         query = (
-            sa.select(_R.crm_id, _U.provider)
-            .join(t.want, _W.record_id == _R.id)
-            .join(t.unlock, _U.id == _W.unlock_id)
-            .where(_R.run_id == run_id, _R.state == "open", _W.state == "open")
-            .where(_U.state == UnlockState.UNKNOWN.value)
+            sa.select(_R.crm_id, _P.provider)
+            .join(t.record_channel, _RC.record_id == _R.id)
+            .join(t.purchase, _P.id == _RC.purchase_id)
+            .where(_R.run_id == run_id, _R.state == RecordState.OPEN, _RC.state == ChannelState.OPEN)
+            .where(_P.state == PurchaseState.UNKNOWN.value)
         )
         with self._db.read() as connection:
             return {crm_id: provider for crm_id, provider in connection.execute(query)}  # noqa: C416 rows are not pairs
@@ -123,12 +128,12 @@ class RunOutcomes:
             return [(crm_id, count) for crm_id, count in connection.execute(query)]
 
     def success_rates(self) -> dict[tuple[str, Channel], float]:
-        """Share of final unlocks that delivered, by provider and channel, over the ledger's whole history."""
-        delivered = sa.func.sum(sa.case((_U.result == Result.DELIVERED.value, 1), else_=0))
+        """Share of final purchases that delivered, by provider and channel, over the ledger's whole history."""
+        delivered = sa.func.sum(sa.case((_P.result == Result.DELIVERED.value, 1), else_=0))
         query = (
-            sa.select(_U.provider, _U.channel, delivered, sa.func.count())
-            .where(_U.state == UnlockState.FINAL.value)
-            .group_by(_U.provider, _U.channel)
+            sa.select(_P.provider, _P.channel, delivered, sa.func.count())
+            .where(_P.state == PurchaseState.FINAL.value)
+            .group_by(_P.provider, _P.channel)
         )
         with self._db.read() as connection:
             return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
@@ -136,11 +141,11 @@ class RunOutcomes:
     def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, str, int]]:
         """(mapping, channel, outcome, reason, number of records) of this run's records."""
         query = (
-            sa.select(_R.mapping, _W.channel, _W.shown_outcome, _W.shown_reason, sa.func.count())
-            .join(t.record, _R.id == _W.record_id)
-            .where(_R.run_id == run_id, _W.shown_outcome.is_not(None))
-            .group_by(_R.mapping, _W.channel, _W.shown_outcome, _W.shown_reason)
-            .order_by(sa.func.count().desc(), _W.shown_reason)
+            sa.select(_R.mapping, _RC.channel, _RC.shown_outcome, _RC.shown_reason, sa.func.count())
+            .join(t.record, _R.id == _RC.record_id)
+            .where(_R.run_id == run_id, _RC.shown_outcome.is_not(None))
+            .group_by(_R.mapping, _RC.channel, _RC.shown_outcome, _RC.shown_reason)
+            .order_by(sa.func.count().desc(), _RC.shown_reason)
         )
         with self._db.read() as connection:
             return [(name, Channel(c), Outcome(o), reason, n) for name, c, o, reason, n in connection.execute(query)]
@@ -152,14 +157,14 @@ class RunOutcomes:
             since: when the run began.
             mappings: only those that count against these, where other runs were at work beside it.
         """
-        improved = _U.state_at < since
-        free = sa.or_(_U.attempt_id.is_(None), _U.free, improved).label("free")
-        cost = sa.func.sum(sa.case((improved, 0), else_=_U.charged_credits))
-        mine = [] if mappings is None else [_U.mapping.in_(mappings)]
+        improved = _P.state_at < since
+        free = sa.or_(_P.attempt_id.is_(None), _P.free, improved).label("free")
+        cost = sa.func.sum(sa.case((improved, 0), else_=_P.charged_credits))
+        mine = [] if mappings is None else [_P.mapping.in_(mappings)]
         query = (
-            sa.select(_U.provider, _U.channel, _U.result, free, sa.func.count(), cost)
-            .where(_U.state == UnlockState.FINAL.value, _U.final_at >= since, *mine)
-            .group_by(_U.provider, _U.channel, _U.result, free)
+            sa.select(_P.provider, _P.channel, _P.result, free, sa.func.count(), cost)
+            .where(_P.state == PurchaseState.FINAL.value, _P.final_at >= since, *mine)
+            .group_by(_P.provider, _P.channel, _P.result, free)
         )
         with self._db.read() as connection:
             return [
@@ -167,18 +172,18 @@ class RunOutcomes:
                 for provider, channel, result, is_free, count, credits_ in connection.execute(query)
             ]
 
-    def open_purchases(self, run_id: str) -> list[tuple[str, Channel, UnlockState, int]]:
+    def open_purchases(self, run_id: str) -> list[tuple[str, Channel, PurchaseState, int]]:
         """(provider, channel, state, people) of requests without a result that records of this run wait for."""
         query = (
-            sa.select(_U.provider, _U.channel, _U.state, sa.func.count(_U.id.distinct()))
-            .join(t.want, _W.unlock_id == _U.id)
-            .join(t.record, _R.id == _W.record_id)
-            .where(_R.run_id == run_id, _R.state == "open", _W.state == "open")
-            .where(_U.state.not_in((UnlockState.PLANNED.value, UnlockState.FINAL.value)))
-            .group_by(_U.provider, _U.channel, _U.state)
+            sa.select(_P.provider, _P.channel, _P.state, sa.func.count(_P.id.distinct()))
+            .join(t.record_channel, _RC.purchase_id == _P.id)
+            .join(t.record, _R.id == _RC.record_id)
+            .where(_R.run_id == run_id, _R.state == RecordState.OPEN, _RC.state == ChannelState.OPEN)
+            .where(_P.state.not_in((PurchaseState.PLANNED.value, PurchaseState.FINAL.value)))
+            .group_by(_P.provider, _P.channel, _P.state)
         )
         with self._db.read() as connection:
-            return [(p, Channel(c), UnlockState(state), n) for p, c, state, n in connection.execute(query)]
+            return [(p, Channel(c), PurchaseState(state), n) for p, c, state, n in connection.execute(query)]
 
     def usual_selection(self, mapping: str, last: int) -> list[int]:
         """How many records of a mapping its latest scheduled runs selected, at most so many runs.
@@ -189,8 +194,8 @@ class RunOutcomes:
         with_records = sa.select(w.run_id).join(t.record, _R.id == w.record_id).where(_R.mapping == mapping)
         newest = (
             sa.select(run.id)
-            .where(run.command == "sync", sa.or_(run.state == "finished", run.id.in_(with_records)))
-            .where(run.mappings.contains(f'"{mapping}"', autoescape=True))
+            .where(run.command == "sync", sa.or_(run.state == RunState.FINISHED, run.id.in_(with_records)))
+            .where(sa.cast(run.mappings, sa.Text).contains(f'"{mapping}"', autoescape=True))
             .order_by(run.started_at.desc(), run.id.desc())
             .limit(last)
         )
@@ -209,12 +214,12 @@ class RunOutcomes:
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
     ) -> list[Result]:
         """The newest results of paid requests to a provider for a channel, newest first."""
-        newer = [] if since is None else [_U.final_at >= since]
+        newer = [] if since is None else [_P.final_at >= since]
         query = (
-            sa.select(_U.result)
-            .where(_U.provider == source.name, _U.account == source.account, _U.channel == channel.value)
-            .where(_U.state == UnlockState.FINAL.value, _U.attempt_id.is_not(None), *newer)
-            .order_by(_U.final_at.desc(), _U.id.desc())
+            sa.select(_P.result)
+            .where(_P.provider == source.name, _P.account == source.account, _P.channel == channel.value)
+            .where(_P.state == PurchaseState.FINAL.value, _P.attempt_id.is_not(None), *newer)
+            .order_by(_P.final_at.desc(), _P.id.desc())
             .limit(last)
         )
         with self._db.read() as connection:

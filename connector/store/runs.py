@@ -1,6 +1,5 @@
 """The history of runs, and what each wrote to the CRM."""
 
-import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.model import FieldValue
+from connector.core.states import ChangeState, PurchaseState, RecordState, RunState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.job_queue import JobQueue
@@ -19,14 +19,14 @@ from connector.store.seal import Seal
 
 LATEST = "latest"
 STATUS = "status:"  # before the hash of a status word, which is no bought value
-_RUN, _C, _U, _R = t.run.c, t.change.c, t.unlock.c, t.record.c
-_OPEN_UNLOCKS = (
-    sa.select(_U.provider, _U.state, sa.func.count())
-    .where(_U.state.in_(("submitting", "submitted", "unknown")))
-    .group_by(_U.provider, _U.state)
+_RUN, _C, _P, _R = t.run.c, t.change.c, t.purchase.c, t.record.c
+_OPEN_PURCHASES = (
+    sa.select(_P.provider, _P.state, sa.func.count())
+    .where(_P.state.in_((PurchaseState.SUBMITTING, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN)))
+    .group_by(_P.provider, _P.state)
 )
-_OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == "open")
-_OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == "open")
+_OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == TaskState.OPEN)
+_OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == RecordState.OPEN)
 _PARKED_RECORDS = _OPEN_RECORDS.where(_R.parked_version.is_not(None))
 
 
@@ -72,7 +72,7 @@ class ChangeRow:
 class OpenCounts:
     """What the ledger still has in hand."""
 
-    unlocks: Mapping[tuple[str, str], int]  # (provider, state) -> number
+    purchases: Mapping[tuple[str, str], int]  # (provider, state) -> number
     tasks: int
     records: int
     parked: int
@@ -94,8 +94,8 @@ class Runs:
                 sa.insert(t.run).values(
                     id=run_id,
                     command=command,
-                    mappings=json.dumps(list(mappings)),
-                    state="running",
+                    mappings=list(mappings),
+                    state=RunState.RUNNING,
                     started_at=now,
                     plan_id=plan_id,
                 )
@@ -107,11 +107,9 @@ class Runs:
         """End a run with its report."""
         with self._db.write() as connection:
             connection.execute(
-                sa.update(t.run)
-                .where(_RUN.id == run_id)
-                .values(state=state, report=json.dumps(report), finished_at=now)
+                sa.update(t.run).where(_RUN.id == run_id).values(state=state, report=report, finished_at=now)
             )
-            for mapping in json.loads(connection.scalar(sa.select(_RUN.mappings).where(_RUN.id == run_id)) or "[]"):
+            for mapping in connection.scalar(sa.select(_RUN.mappings).where(_RUN.id == run_id)) or ():
                 due = next_due(connection, mapping, now)
                 if due is not None:
                     self._queue.work(connection, mapping, due)
@@ -119,7 +117,7 @@ class Runs:
     def is_running(self, run_id: str) -> bool:
         """Whether a run has neither ended nor been marked as crashed."""
         with self._db.read() as connection:
-            return connection.scalar(sa.select(_RUN.state).where(_RUN.id == run_id)) == "running"
+            return connection.scalar(sa.select(_RUN.state).where(_RUN.id == run_id)) == RunState.RUNNING
 
     def mark_crashed(self, now: datetime, mappings: Collection[str] | None = None) -> int:
         """Runs that still say `running` when a new driver starts have died with their process.
@@ -129,10 +127,12 @@ class Runs:
             mappings: those that the new driver holds, while runs of others may be alive; None: it is alone.
         """
         with self._db.write() as connection:
-            running = connection.execute(sa.select(_RUN.id, _RUN.mappings).where(_RUN.state == "running")).all()
-            died = [row.id for row in running if mappings is None or set(json.loads(row.mappings)) & set(mappings)]
+            running = connection.execute(sa.select(_RUN.id, _RUN.mappings).where(_RUN.state == RunState.RUNNING)).all()
+            died = [row.id for row in running if mappings is None or set(row.mappings) & set(mappings)]
             for part in chunks(died):
-                connection.execute(sa.update(t.run).where(_RUN.id.in_(part)).values(state="died", finished_at=now))
+                connection.execute(
+                    sa.update(t.run).where(_RUN.id.in_(part)).values(state=RunState.DIED, finished_at=now)
+                )
         return len(died)
 
     def newest(self, limit: int = 50, since: datetime | None = None) -> list[RunRow]:
@@ -157,7 +157,7 @@ class Runs:
         wrong = [
             f"run {row.id}: {row.report['selected']} records selected, {sum(row.report['outcomes'].values())} outcomes"
             for row in self.newest(limit)
-            if row.report is not None and row.state != "failed"
+            if row.report is not None and row.state != RunState.FAILED
             if row.report["selected"] != sum(row.report["outcomes"].values())
         ]
         return "; ".join(wrong)
@@ -172,14 +172,12 @@ class Runs:
                 "record_id": change.record_id,
                 "object": object_name,
                 "crm_id": change.crm_id,
-                "fields": json.dumps(
-                    {
-                        name: f"{STATUS if name in change.statuses else ''}{self._seal.hash(value)}"
-                        for name, value in change.after.items()
-                    }
-                ),
+                "fields": {
+                    name: f"{STATUS if name in change.statuses else ''}{self._seal.hash(value)}"
+                    for name, value in change.after.items()
+                },
                 "before": self._seal.seal(change.before),
-                "state": "intended",
+                "state": ChangeState.INTENDED,
                 "at": now,
             }
             for change in changes
@@ -202,14 +200,16 @@ class Runs:
                     .group_by(_C.record_id)
                 )
                 connection.execute(
-                    sa.update(t.change).where(_C.id.in_(newest), _C.state == "intended").values(state=state)
+                    sa.update(t.change).where(_C.id.in_(newest), _C.state == ChangeState.INTENDED).values(state=state)
                 )
 
     def undoable(self, run_id: str) -> list[ChangeRow]:
         """What a run wrote, or may have written when it died between intent and answer, and can still put back."""
         query = (
             sa.select(t.change)
-            .where(_C.run_id == run_id, _C.state.in_(("written", "intended")), _C.before.is_not(None))
+            .where(
+                _C.run_id == run_id, _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED)), _C.before.is_not(None)
+            )
             .order_by(_C.object, _C.id)
         )
         with self._db.read() as connection:
@@ -219,7 +219,7 @@ class Runs:
                     row.record_id,
                     row.object,
                     row.crm_id,
-                    {name: hashed.removeprefix(STATUS) for name, hashed in json.loads(row.fields).items()},
+                    {name: hashed.removeprefix(STATUS) for name, hashed in row.fields.items()},
                     self._seal.open(row.before),
                 )
                 for row in connection.execute(query)
@@ -234,12 +234,14 @@ class Runs:
         """
         found: dict[int, list[ChangeRow]] = {}
         query = sa.select(t.change).where(
-            _C.run_id != run_id, _C.before.is_not(None), _C.state.in_(("written", "intended", "undone"))
+            _C.run_id != run_id,
+            _C.before.is_not(None),
+            _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED, ChangeState.UNDONE)),
         )
         with self._db.read() as connection:
             for part in chunks(record_ids):
                 for row in connection.execute(query.where(_C.record_id.in_(part)).order_by(_C.id)):
-                    hashes = json.loads(row.fields)
+                    hashes = row.fields
                     ours = {name: text.removeprefix(STATUS) for name, text in hashes.items() if text.startswith(STATUS)}
                     change = ChangeRow(row.id, row.record_id, row.object, row.crm_id, ours, self._seal.open(row.before))
                     found.setdefault(row.record_id, []).append(change)
@@ -255,7 +257,9 @@ class Runs:
         with self._db.write() as connection:
             for ids, values in ((change_ids, {"before": None}), (kept, {})):
                 for part in chunks(ids):
-                    connection.execute(sa.update(t.change).where(_C.id.in_(part)).values(state="undone", **values))
+                    connection.execute(
+                        sa.update(t.change).where(_C.id.in_(part)).values(state=ChangeState.UNDONE, **values)
+                    )
 
     def mark_undone(self, run_id: str, undo_id: str) -> None:
         """Note on a run which undo has restored the values that it replaced."""
@@ -272,18 +276,18 @@ class Runs:
 
     def written(self, run_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
         """(object, CRM id, fields) of everything a run wrote."""
-        query = sa.select(_C.object, _C.crm_id, _C.fields).where(_C.run_id == run_id, _C.state == "written")
+        query = sa.select(_C.object, _C.crm_id, _C.fields).where(_C.run_id == run_id, _C.state == ChangeState.WRITTEN)
         with self._db.read() as connection:
-            return [(row.object, row.crm_id, tuple(json.loads(row.fields))) for row in connection.execute(query)]
+            return [(row.object, row.crm_id, tuple(row.fields)) for row in connection.execute(query)]
 
     # -- what is open ----------------------------------------------------------------------------------------
 
     def open_counts(self) -> OpenCounts:
         """What later runs will go on with."""
         with self._db.read() as connection:
-            unlocks = connection.execute(_OPEN_UNLOCKS)
+            purchases = connection.execute(_OPEN_PURCHASES)
             return OpenCounts(
-                unlocks={(provider, state): count for provider, state, count in unlocks},
+                purchases={(provider, state): count for provider, state, count in purchases},
                 tasks=int(connection.scalar(_OPEN_TASKS) or 0),
                 records=int(connection.scalar(_OPEN_RECORDS) or 0),
                 parked=int(connection.scalar(_PARKED_RECORDS) or 0),
@@ -294,11 +298,11 @@ def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
     return RunRow(
         row.id,
         row.command,
-        tuple(json.loads(row.mappings)),
+        tuple(row.mappings),
         row.state,
         row.started_at,
         row.finished_at,
-        json.loads(row.report) if row.report else None,
+        row.report,
         row.plan_id,
         row.undone_by,
     )

@@ -4,22 +4,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from connector.core.spend import EntryKind, Hold, ending
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
+from connector.store.rows import AnyRow
 
-_U = t.unlock.c
+_P = t.purchase.c
 _ATTEMPT = sa.select(t.attempt).where(t.attempt.c.id == sa.bindparam("id"))
-AnyRow = Any  # a row of a query over some columns
 Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
 AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
 MONEY = (
-    *(_U.id, _U.attempt_id, _U.mapping, _U.price_credits, _U.hold, _U.free),
-    *(_U.prior_attempt_id, _U.prior_mapping, _U.prior_hold, _U.charged_credits),
+    *(_P.id, _P.attempt_id, _P.mapping, _P.price_credits, _P.hold, _P.free),
+    *(_P.prior_attempt_id, _P.prior_mapping, _P.prior_hold, _P.charged_credits),
 )
 NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
 _ENDED = {EntryKind.CHARGE: Hold.CHARGED, EntryKind.RELEASE: Hold.RELEASED}

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from connector.core.states import RequestItemState, TaskState
 from connector.store import tables as t
 from connector.store.credits import budget_day
 from connector.store.database import Database
@@ -39,15 +40,15 @@ class Waits:
 
 
 _FACTS: Sequence[sa.Column[datetime]] = (
-    t.unlock.c.state_at,
-    t.unlock.c.final_at,
+    t.purchase.c.state_at,
+    t.purchase.c.final_at,
     t.attempt.c.created_at,
     t.task.c.submitted_at,
     t.record.c.opened_at,
     t.record.c.closed_at,
     t.run.c.started_at,
     t.run.c.finished_at,
-    t.lookup.c.at,
+    t.identity_match.c.at,
     t.request.c.accepted_at,
     t.job.c.asked_at,
     t.worker.c.beat_at,
@@ -86,16 +87,18 @@ class StoredTimes:
 
 
 def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:
-    u, k, a = t.unlock.c, t.task.c, t.ask.c
+    u, k, a = t.purchase.c, t.task.c, t.request_item.c
     allowed = now + timedelta(seconds=LONGEST_PLAN_S * waits.scale)
     # A read of a person, and a purchase that was refused, are rather late than early: both guard against paying twice.
     moved = _move(connection, u.check_at, allowed, allowed, u.provider.in_(waits.longest_poll_s))
     moved += _move(connection, u.not_before, allowed, allowed)
     requested = now + timedelta(seconds=AGAIN_AFTER_S * waits.scale)
-    moved += _move(connection, a.not_before, requested, now, a.mapping.in_(waits.mappings), a.state != "done")
+    moved += _move(
+        connection, a.not_before, requested, now, a.mapping.in_(waits.mappings), a.state != RequestItemState.DONE
+    )
     for provider, longest_s in waits.longest_poll_s.items():
         polled = now + timedelta(seconds=max(longest_s, LONGEST_PLAN_S) * waits.scale)
-        moved += _move(connection, k.next_poll_at, polled, now, k.provider == provider, k.state == "open")
+        moved += _move(connection, k.next_poll_at, polled, now, k.provider == provider, k.state == TaskState.OPEN)
     return moved
 
 

@@ -7,8 +7,10 @@ Times are UTC. Credits are integers. What could name a person beyond a vendor's 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
+from connector.core.states import ChannelState, ReceiptState, RecordState, RequestItemState
 from connector.store.utc_time import UtcTime
 
+Json = sa.JSON(none_as_null=True)
 metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -30,11 +32,11 @@ run = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("command", String(20), nullable=False),
-    Column("mappings", Text, nullable=False),  # JSON list of names
+    Column("mappings", Json, nullable=False, server_default="[]"),  # their names
     Column("state", String(12), nullable=False),  # running | finished | stopped | failed
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
-    Column("report", Text),  # JSON, without personal data
+    Column("report", Json),  # without personal data
     Column("plan_id", String(40)),  # the frozen plan it applies: all runs of a plan share its ceiling
     Column("undone_by", String(40)),  # the undo run that restored the values it replaced
 )
@@ -45,11 +47,12 @@ Index(
     postgresql_where=run.c.plan_id.is_not(None),
 )
 
-# One flagging of a CRM record, from the pull that saw it until its flag was cleared.
+# One flagging of a CRM record, from the selection that saw it until its flag was cleared.
 record = Table(
     "record",
     metadata,
     Column("id", Integer, primary_key=True),
+    Column("crm", String(40), nullable=False, server_default="salesforce"),
     Column("mapping", String(40), nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
@@ -57,10 +60,9 @@ record = Table(
     Column("state", String(8), nullable=False),  # open | closed
     Column("run_id", String(40), nullable=False),  # the run that last took it up
     Column("plan_id", String(40)),  # the frozen plan that it is part of
-    Column("personnel_id", String(20)),
-    Column("event_id", String(100)),
-    Column("linkedin", Text),
-    Column("resolved_id", String(20)),  # a personnel id found by LinkedIn, to be stamped
+    Column("identifiers", Json, nullable=False, server_default="{}"),  # kind -> value, as the record was taken up
+    Column("grouping_keys", Json, nullable=False, server_default="{}"),  # kind -> value, such as an event
+    Column("resolved", Json, nullable=False, server_default="{}"),  # kind -> value that a provider found, to be stamped
     Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
     # A value was written on its own, and when and whence it came is not written yet.
     Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -78,26 +80,27 @@ Index(
     record.c.mapping,
     record.c.crm_id,
     unique=True,
-    sqlite_where=record.c.state == "open",
-    postgresql_where=record.c.state == "open",
+    sqlite_where=record.c.state == RecordState.OPEN,
+    postgresql_where=record.c.state == RecordState.OPEN,
 )
 Index("ix_record_run", record.c.run_id, record.c.state)
 Index("ix_record_plan_id", record.c.plan_id)
 
 # One channel wanted for a record.
-want = Table(
-    "want",
+record_channel = Table(
+    "record_channel",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("record_id", Integer, sa.ForeignKey("record.id"), nullable=False),
     Column("channel", String(20), nullable=False),
-    Column("state", String(8), nullable=False),  # lookup | open | held | ready | done
+    Column("state", String(10), nullable=False),  # see core/states.py
     Column("position", Integer, nullable=False, default=0),  # which source of the mapping's `from`
-    Column("unlock_id", Integer, sa.ForeignKey("unlock.id")),
+    Column("purchase_id", Integer, sa.ForeignKey("purchase.id")),
     Column("outcome", String(12)),
     Column("reason", Text, nullable=False, default=""),
     Column("keep_status", sa.Boolean, nullable=False, default=False),
-    Column("tried", Text, nullable=False, default="[]"),  # JSON: sources that ended without a value
+    # Sources that ended without a value, each as [source, result, reason].
+    Column("failed_sources", Json, nullable=False, server_default="[]"),
     Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
     Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
     Column("erase_at", UtcTime),  # its parked value was reported, and is erased then
@@ -105,29 +108,30 @@ want = Table(
     Column("shown_outcome", String(20)),  # in the run that last took the record up
     Column("shown_reason", Text, nullable=False, server_default=""),
 )
-Index("ix_want_record", want.c.record_id)
-Index("ix_want_unlock", want.c.unlock_id)
+Index("ix_record_channel_record", record_channel.c.record_id)
+Index("ix_record_channel_purchase", record_channel.c.purchase_id)
 Index(
-    "ix_want_lookup",
-    want.c.state,
-    sqlite_where=want.c.state == "lookup",
-    postgresql_where=want.c.state == "lookup",
+    "ix_record_channel_resolving",
+    record_channel.c.state,
+    sqlite_where=record_channel.c.state == ChannelState.RESOLVING,
+    postgresql_where=record_channel.c.state == ChannelState.RESOLVING,
 )
 
 # One purchase of one channel for one person.
-unlock = Table(
-    "unlock",
+purchase = Table(
+    "purchase",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("provider", String(40), nullable=False),
     Column("account", String(80), nullable=False),
     Column("channel", String(20), nullable=False),
-    Column("person", Text, nullable=False),
+    Column("person_kind", String(40), nullable=False),  # the identifier by which the provider knows the person ...
+    Column("person", Text, nullable=False),  # ... and its value
     Column("generation", Integer, nullable=False),
     Column("state", String(12), nullable=False),
     Column("result", String(12)),
     Column("reason", Text, nullable=False, default=""),
-    Column("event_id", String(100)),
+    Column("grouping_key", String(100)),  # purchases of one request share it, where the provider groups
     Column("mapping", String(40), nullable=False),  # whose caps it counts against
     Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
     Column("place", Integer, nullable=False, default=0),  # in that run's order: who is served first when a cap ends it
@@ -151,34 +155,36 @@ unlock = Table(
     Column("value_hash", String(64)),
     Column("state_at", UtcTime, nullable=False),
     Column("final_at", UtcTime),
-    sa.UniqueConstraint("provider", "account", "channel", "person", "generation"),
+    sa.UniqueConstraint(
+        "provider", "account", "channel", "person", "generation", "person_kind", name="uq_purchase_generation"
+    ),
 )
-Index("ix_unlock_run", unlock.c.run_id, unlock.c.provider, unlock.c.state, unlock.c.channel, unlock.c.place)
-Index("ix_unlock_final_at", unlock.c.final_at)
-Index("ix_unlock_answers", unlock.c.provider, unlock.c.account, unlock.c.channel, unlock.c.final_at)
-Index("ix_unlock_task", unlock.c.task_id)
-Index("ix_unlock_attempt", unlock.c.attempt_id)
-Index("ix_unlock_check_at", unlock.c.provider, unlock.c.check_at)
+Index("ix_purchase_run", purchase.c.run_id, purchase.c.provider, purchase.c.state, purchase.c.channel, purchase.c.place)
+Index("ix_purchase_final_at", purchase.c.final_at)
+Index("ix_purchase_answers", purchase.c.provider, purchase.c.account, purchase.c.channel, purchase.c.final_at)
+Index("ix_purchase_task", purchase.c.task_id)
+Index("ix_purchase_attempt", purchase.c.attempt_id)
+Index("ix_purchase_check_at", purchase.c.provider, purchase.c.check_at)
 Index(
-    "ix_unlock_not_before",
-    unlock.c.not_before,
-    sqlite_where=unlock.c.not_before.is_not(None),
-    postgresql_where=unlock.c.not_before.is_not(None),
-)
-Index(
-    "ix_unlock_hold",
-    unlock.c.hold,
-    unlock.c.provider,
-    unlock.c.account,
-    unlock.c.price_credits,
-    sqlite_where=unlock.c.hold == "open",
-    postgresql_where=unlock.c.hold == "open",
+    "ix_purchase_not_before",
+    purchase.c.not_before,
+    sqlite_where=purchase.c.not_before.is_not(None),
+    postgresql_where=purchase.c.not_before.is_not(None),
 )
 Index(
-    "ix_unlock_prior",
-    unlock.c.prior_attempt_id,
-    sqlite_where=unlock.c.prior_attempt_id.is_not(None),
-    postgresql_where=unlock.c.prior_attempt_id.is_not(None),
+    "ix_purchase_hold",
+    purchase.c.hold,
+    purchase.c.provider,
+    purchase.c.account,
+    purchase.c.price_credits,
+    sqlite_where=purchase.c.hold == "open",
+    postgresql_where=purchase.c.hold == "open",
+)
+Index(
+    "ix_purchase_prior",
+    purchase.c.prior_attempt_id,
+    sqlite_where=purchase.c.prior_attempt_id.is_not(None),
+    postgresql_where=purchase.c.prior_attempt_id.is_not(None),
 )
 
 # A value that was bought and that the CRM can never take for one record: for that record it counts as no value.
@@ -187,7 +193,7 @@ unusable_value = Table(
     metadata,
     Column("mapping", String(40), primary_key=True),
     Column("crm_id", String(40), primary_key=True),
-    Column("unlock_id", Integer, sa.ForeignKey("unlock.id"), primary_key=True),
+    Column("purchase_id", Integer, sa.ForeignKey("purchase.id"), primary_key=True),
     Column("reason", Text, nullable=False),
 )
 
@@ -217,7 +223,7 @@ task = Table(
     Column("provider", String(40), nullable=False),
     Column("account", String(80), nullable=False),
     Column("channel", String(20), nullable=False),
-    Column("vendor_id", Text, nullable=False),
+    Column("provider_task_id", Text, nullable=False),
     Column("attempt_id", String(40), nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("state", String(8), nullable=False),  # open | ended
@@ -258,15 +264,17 @@ observation = Table(
     Column("balance", sa.BigInteger, nullable=False),
 )
 
-# Remembered answers to LinkedIn lookups, 404 too.
-lookup = Table(
-    "lookup",
+# Remembered answers to "who has this identifier?", nobody too.
+identity_match = Table(
+    "identity_match",
     metadata,
     Column("provider", String(40), primary_key=True),
     Column("account", String(80), primary_key=True),
-    Column("linkedin", String(300), primary_key=True),
-    Column("personnel_id", String(20)),
-    Column("events", Text, nullable=False),  # JSON list
+    Column("kind", String(40), primary_key=True),
+    Column("value", String(300), primary_key=True),
+    Column("matched_kind", String(40)),  # the identifier by which the provider sells; none: it knows nobody
+    Column("matched", Text),
+    Column("grouping_keys", Json, nullable=False, server_default="[]"),
     Column("at", UtcTime, nullable=False),
 )
 
@@ -279,7 +287,9 @@ change = Table(
     Column("record_id", Integer, nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
-    Column("fields", Text, nullable=False),  # JSON: field -> keyed hash of what is written; marked for a status
+    Column(
+        "fields", Json, nullable=False, server_default="{}"
+    ),  # field -> keyed hash of what is written; marked for a status
     Column("before", LargeBinary),  # sealed: field -> value before
     Column("state", String(10), nullable=False),  # intended | written | rejected | undone
     Column("at", UtcTime, nullable=False),
@@ -318,8 +328,8 @@ request = Table(
 Index("ix_request_accepted_at", request.c.accepted_at)
 
 # One record of a request.
-ask = Table(
-    "ask",
+request_item = Table(
+    "request_item",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("request_id", String(120), sa.ForeignKey("request.id"), nullable=False),
@@ -331,29 +341,29 @@ ask = Table(
     Column("run_id", String(40)),
     Column("not_before", UtcTime, nullable=False),
 )
-Index("ix_ask_request", ask.c.request_id)
+Index("ix_request_item_request", request_item.c.request_id)
 Index(
-    "ix_ask_due",
-    ask.c.mapping,
-    ask.c.not_before,
-    sqlite_where=ask.c.state != "done",
-    postgresql_where=ask.c.state != "done",
+    "ix_request_item_due",
+    request_item.c.mapping,
+    request_item.c.not_before,
+    sqlite_where=request_item.c.state != RequestItemState.DONE,
+    postgresql_where=request_item.c.state != RequestItemState.DONE,
 )
 
 # A run that one process asks another to make, because that one drives the ledger.
 job = Table(
-    "errand",
+    "job",
     metadata,
     Column("id", String(40), primary_key=True),
     Column("command", String(20), nullable=False),
-    Column("mappings", Text, nullable=False),  # JSON: name -> digest of the file that is meant
-    Column("chosen", Text),  # JSON: which records, where they are not the flagged ones
+    Column("mappings", Json, nullable=False, server_default="{}"),  # name -> digest of the file that is meant
+    Column("chosen", Json),  # which records, where they are not the flagged ones
     Column("state", String(8), nullable=False),  # waiting | running | done
-    Column("progress", Text, nullable=False, default=""),  # JSON: stage, steps and notes so far
-    Column("result", Text),  # JSON: the run's report, or what went wrong
+    Column("progress", Json, nullable=False, server_default="{}"),  # stage, steps and notes so far
+    Column("result", Json),  # the run's report, or what went wrong
     Column("asked_at", UtcTime, nullable=False),
 )
-Index("ix_errand_state", job.c.state)
+Index("ix_job_state", job.c.state)
 
 # A process that does work for others.
 worker = Table(
@@ -361,24 +371,24 @@ worker = Table(
     metadata,
     Column("owner", String(80), primary_key=True),
     Column("kind", String(10), nullable=False),  # serve | worker
-    Column("mappings", Text, nullable=False),  # JSON: name -> digest
+    Column("mappings", Json, nullable=False, server_default="{}"),  # name -> digest
     Column("beat_at", UtcTime, nullable=False),
 )
 
 # The receipt of a callback about a paid request; it counts for nothing until the vendor's own answer confirms it.
 callback_receipt = Table(
-    "hint",
+    "callback_receipt",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("attempt_id", String(40), nullable=False),
-    Column("vendor_id", Text, nullable=False),
+    Column("provider_task_id", Text, nullable=False),
     Column("state", String(8), nullable=False),  # waiting | used | refused
     Column("received_at", UtcTime, nullable=False),
-    sa.UniqueConstraint("attempt_id", "vendor_id"),
+    sa.UniqueConstraint("attempt_id", "provider_task_id"),
 )
 Index(
-    "ix_hint_state",
+    "ix_callback_receipt_state",
     callback_receipt.c.state,
-    sqlite_where=callback_receipt.c.state == "waiting",
-    postgresql_where=callback_receipt.c.state == "waiting",
+    sqlite_where=callback_receipt.c.state == ReceiptState.WAITING,
+    postgresql_where=callback_receipt.c.state == ReceiptState.WAITING,
 )

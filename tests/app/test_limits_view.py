@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
+from connector.app.mappings import CATALOG
 from connector.config import load_mapping
 from connector.core.mapping import Limits, MappingFile
 from connector.engine.context import AccountLimits
-from connector.providers import REGISTRY
 
 NOW = datetime(2026, 11, 29, 10, 7, tzinfo=UTC)
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 
 
 def mapping(schedule: str | None = None, **limits: object) -> MappingFile:
-    shipped = load_mapping(str(Path(__file__).parents[2] / "mappings" / "lead.yaml"), OFFERS).mapping
+    shipped = load_mapping(str(Path(__file__).parents[2] / "mappings" / "lead.yaml"), CATALOG).mapping
     return shipped.model_copy(update={"limits": Limits.model_validate(limits), "schedule": schedule})
 
 

@@ -1,10 +1,11 @@
 """What happens between the connector and the two vendors, as scenes that are recorded and replayed."""
 
 import pytest
+from persons import link, match_with, pid, pids
 from scene_setting import ADA, EVENT, NOBODY, PERSON, SECOND_PERSON, Scene, Setting
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
-from connector.core.model import Channel, Lookup
+from connector.core.model import Channel, Identifier
 from connector.core.recover import ProviderState
 from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Provider, SkipReason, TaskReport
 from connector.simulator.faults import Fault
@@ -41,7 +42,7 @@ def spoil(sim: Simulator, operation: str, action: str, **params: object) -> None
     sim.arm(Fault(site, operation, action, params=params))
 
 
-def finished(setting: Setting, provider: Provider, channel: Channel, task_id: str, person: str) -> TaskReport:
+def finished(setting: Setting, provider: Provider, channel: Channel, task_id: str, person: Identifier) -> TaskReport:
     """Read a task until it has ended."""
     for number in range(POLLS):
         report = provider.read_task(channel, task_id, [person])
@@ -57,33 +58,37 @@ def finished(setting: Setting, provider: Provider, channel: Channel, task_id: st
 def lensmor_success(setting: Setting) -> None:
     provider, person, event = setting.vendor("lensmor"), setting.who(PERSON), setting.who(EVENT)
     before = provider.balance()
-    found = provider.look_up(setting.who(ADA))
-    assert found.lookup == Lookup(person, (event,))
+    found = provider.resolve_identity(link(setting.who(ADA)))
+    assert found.match == match_with(person, (event,))
     assert found.statuses[EMAIL].view is ProviderState.NOT_BOUGHT
-    submission = provider.submit(EMAIL, [person], event, "attempt-1")
+    submission = provider.submit(EMAIL, pids([person]), event, "attempt-1")
     assert submission.task_id is not None
     assert submission.skipped == {}
-    item = finished(setting, provider, EMAIL, submission.task_id, person).items[person]
+    item = finished(setting, provider, EMAIL, submission.task_id, pid(person)).items[pid(person)]
     assert item.state is ItemState.DELIVERED
     assert item.value is not None
     assert item.value.endswith("@example.com") or setting.people
-    seen = provider.read_person(person)
+    seen = provider.read_person(pid(person))
     assert (seen[EMAIL].view, seen[EMAIL].value) == (ProviderState.DELIVERED, item.value)
     assert provider.balance() == before - 15
 
 
 def lensmor_partial(setting: Setting) -> None:
     provider = setting.vendor("lensmor")
-    skipped = {PERSON: SkipReason.ALREADY_UNLOCKED, NOBODY: SkipReason.MISSING, "x-1": SkipReason.INVALID}
-    task = provider.submit(PHONE, [PERSON, SECOND_PERSON, NOBODY, "x-1"], EVENT, "attempt-1")
+    skipped = {
+        pid(PERSON): SkipReason.ALREADY_UNLOCKED,
+        pid(NOBODY): SkipReason.MISSING,
+        pid("x-1"): SkipReason.INVALID,
+    }
+    task = provider.submit(PHONE, pids([PERSON, SECOND_PERSON, NOBODY, "x-1"]), EVENT, "attempt-1")
     assert task.skipped == skipped
     assert task.task_id is not None
-    item = finished(setting, provider, PHONE, task.task_id, SECOND_PERSON).items[SECOND_PERSON]
+    item = finished(setting, provider, PHONE, task.task_id, pid(SECOND_PERSON)).items[pid(SECOND_PERSON)]
     assert item == Item(ItemState.FAILED, detail="TASK_FAILED")
-    assert provider.read_person(PERSON)[PHONE].value == "+1 415 555 0111"
-    nothing = provider.submit(PHONE, [PERSON, NOBODY], EVENT, "attempt-2")
+    assert provider.read_person(pid(PERSON))[PHONE].value == "+1 415 555 0111"
+    nothing = provider.submit(PHONE, pids([PERSON, NOBODY]), EVENT, "attempt-2")
     assert nothing.task_id is None
-    assert nothing.skipped == {PERSON: SkipReason.ALREADY_UNLOCKED, NOBODY: SkipReason.MISSING}
+    assert nothing.skipped == {pid(PERSON): SkipReason.ALREADY_UNLOCKED, pid(NOBODY): SkipReason.MISSING}
 
 
 def arrange_lensmor_partial(sim: Simulator) -> None:
@@ -98,12 +103,12 @@ def lensmor_rate_limited(setting: Setting) -> None:
     assert setting.slept == [9.0]
     assert (setting.pace.pauses, set(setting.pace.limits)) == ([9.0], {114})
     with pytest.raises(RefusedError) as caught:
-        provider.submit(EMAIL, [PERSON], EVENT, "attempt-1")
+        provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-1")
     assert caught.value.retry_after_s == 7.0
     with pytest.raises(RefusedError) as without:
-        provider.submit(EMAIL, [PERSON], EVENT, "attempt-2")
+        provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-2")
     assert without.value.retry_after_s == 60.0
-    assert provider.submit(EMAIL, [PERSON], EVENT, "attempt-3").task_id is not None
+    assert provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-3").task_id is not None
 
 
 def arrange_lensmor_rate_limited(sim: Simulator) -> None:
@@ -118,18 +123,18 @@ def lensmor_refused(setting: Setting) -> None:
         setting.vendor("lensmor", "wrong").balance()
     provider = setting.vendor("lensmor")
     with pytest.raises(CreditsError):
-        provider.submit(PHONE, [PERSON], EVENT, "attempt-1")
+        provider.submit(PHONE, pids([PERSON]), EVENT, "attempt-1")
     with pytest.raises(RefusedError) as conflict:
-        provider.submit(EMAIL, [PERSON], EVENT, "attempt-2")
+        provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-2")
     assert conflict.value.reread
     with pytest.raises(RefusedError) as eventless:
-        provider.submit(EMAIL, [PERSON], None, "attempt-3")
-    assert eventless.value.needs_event
+        provider.submit(EMAIL, pids([PERSON]), None, "attempt-3")
+    assert eventless.value.needs_grouping_key
     with pytest.raises(NotThereError):
-        provider.read_task(EMAIL, "1", [PERSON])
+        provider.read_task(EMAIL, "1", pids([PERSON]))
     with pytest.raises(NotThereError):
-        provider.read_person(NOBODY)
-    assert provider.look_up("nobody-of-this-name").lookup == Lookup(None)
+        provider.read_person(pid(NOBODY))
+    assert provider.resolve_identity(link("nobody-of-this-name")).match == match_with(None)
 
 
 def arrange_lensmor_refused(sim: Simulator) -> None:
@@ -144,14 +149,14 @@ def lensmor_broken(setting: Setting) -> None:
     assert provider.balance() == 100_000
     assert len(setting.slept) == 3
     with pytest.raises(LostAnswerError):
-        provider.submit(EMAIL, [PERSON], EVENT, "attempt-1")
-    assert provider.read_person(PERSON)[EMAIL].view is ProviderState.RUNNING
+        provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-1")
+    assert provider.read_person(pid(PERSON))[EMAIL].view is ProviderState.RUNNING
     for number in range(3):
         with pytest.raises(LostAnswerError):
-            provider.submit(PHONE, [SECOND_PERSON], EVENT, f"attempt-2{number}")
-    assert provider.read_person(SECOND_PERSON)[PHONE].view is ProviderState.NOT_BOUGHT
-    submission = provider.submit(PHONE, [SECOND_PERSON], EVENT, "attempt-3")
-    report = provider.read_task(PHONE, str(submission.task_id), [SECOND_PERSON])
+            provider.submit(PHONE, pids([SECOND_PERSON]), EVENT, f"attempt-2{number}")
+    assert provider.read_person(pid(SECOND_PERSON))[PHONE].view is ProviderState.NOT_BOUGHT
+    submission = provider.submit(PHONE, pids([SECOND_PERSON]), EVENT, "attempt-3")
+    report = provider.read_task(PHONE, str(submission.task_id), pids([SECOND_PERSON]))
     assert report == TaskReport(False, {}, "under_review")
 
 
@@ -173,23 +178,23 @@ def arrange_lensmor_broken(sim: Simulator) -> None:
 def salesfinity_success(setting: Setting) -> None:
     provider, name = setting.vendor("salesfinity"), setting.who(ADA)
     before = provider.balance()
-    lookup_id = str(provider.submit(EMAIL, [name], None, "attempt-1").task_id)
-    report = finished(setting, provider, EMAIL, lookup_id, name)
-    assert report.items[name].state is ItemState.DELIVERED
-    assert report.items[name].value
+    lookup_id = str(provider.submit(EMAIL, [link(name)], None, "attempt-1").task_id)
+    report = finished(setting, provider, EMAIL, lookup_id, link(name))
+    assert report.items[link(name)].state is ItemState.DELIVERED
+    assert report.items[link(name)].value
     assert provider.balance() == before - 1
 
 
 def salesfinity_partial(setting: Setting) -> None:
     provider = setting.vendor("salesfinity")
     second = "bo-sample-example"
-    missed = str(provider.submit(EMAIL, [ADA], None, "attempt-1").task_id)
-    failed = str(provider.submit(EMAIL, [second], None, "attempt-2").task_id)
-    found = str(provider.submit(PERSONAL, [ADA], None, "attempt-3").task_id)
-    assert finished(setting, provider, EMAIL, missed, ADA).items == {ADA: Item(ItemState.NOT_FOUND)}
-    assert finished(setting, provider, EMAIL, failed, second).items == {second: Item(ItemState.FAILED)}
+    missed = str(provider.submit(EMAIL, [link(ADA)], None, "attempt-1").task_id)
+    failed = str(provider.submit(EMAIL, [link(second)], None, "attempt-2").task_id)
+    found = str(provider.submit(PERSONAL, [link(ADA)], None, "attempt-3").task_id)
+    assert finished(setting, provider, EMAIL, missed, link(ADA)).items == {link(ADA): Item(ItemState.NOT_FOUND)}
+    assert finished(setting, provider, EMAIL, failed, link(second)).items == {link(second): Item(ItemState.FAILED)}
     delivered = Item(ItemState.DELIVERED, "p70011.home@example.com")
-    assert finished(setting, provider, PERSONAL, found, ADA).items == {ADA: delivered}
+    assert finished(setting, provider, PERSONAL, found, link(ADA)).items == {link(ADA): delivered}
     assert provider.balance() == 4999
 
 
@@ -204,10 +209,10 @@ def salesfinity_rate_limited(setting: Setting) -> None:
     assert provider.balance() == 5000
     assert setting.slept == [60.0]
     with pytest.raises(RefusedError) as caught:
-        provider.submit(EMAIL, [ADA], None, "attempt-1")
+        provider.submit(EMAIL, [link(ADA)], None, "attempt-1")
     assert caught.value.retry_after_s == 5.0
     assert setting.pace.pauses == [60.0, 5.0]
-    assert provider.submit(EMAIL, [ADA], None, "attempt-2").task_id is not None
+    assert provider.submit(EMAIL, [link(ADA)], None, "attempt-2").task_id is not None
 
 
 def arrange_salesfinity_rate_limited(sim: Simulator) -> None:
@@ -221,11 +226,11 @@ def salesfinity_refused(setting: Setting) -> None:
         setting.vendor("salesfinity", "wrong").balance()
     provider = setting.vendor("salesfinity")
     with pytest.raises(RefusedError):
-        provider.submit(EMAIL, [ADA], None, "attempt-1")
+        provider.submit(EMAIL, [link(ADA)], None, "attempt-1")
     with pytest.raises(CreditsError):
-        provider.submit(EMAIL, [ADA], None, "attempt-2")
+        provider.submit(EMAIL, [link(ADA)], None, "attempt-2")
     with pytest.raises(NotThereError):
-        provider.read_task(EMAIL, "5f00000000000000000000ff", [ADA])
+        provider.read_task(EMAIL, "5f00000000000000000000ff", [link(ADA)])
 
 
 def arrange_salesfinity_refused(sim: Simulator) -> None:
@@ -240,12 +245,12 @@ def salesfinity_broken(setting: Setting) -> None:
     assert len(setting.slept) == 2
     for number in range(3):
         with pytest.raises(LostAnswerError):
-            provider.submit(EMAIL, [ADA], None, f"attempt-{number}")
-    lookup_id = str(provider.submit(EMAIL, [ADA], None, "attempt-3").task_id)
+            provider.submit(EMAIL, [link(ADA)], None, f"attempt-{number}")
+    lookup_id = str(provider.submit(EMAIL, [link(ADA)], None, "attempt-3").task_id)
     setting.wait(60)
-    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {}, "under_review")
-    assert provider.read_task(EMAIL, lookup_id, [ADA]) == TaskReport(False, {}, UNREADABLE_WORD)
-    assert provider.read_task(EMAIL, lookup_id, [ADA]).ended
+    assert provider.read_task(EMAIL, lookup_id, [link(ADA)]) == TaskReport(False, {}, "under_review")
+    assert provider.read_task(EMAIL, lookup_id, [link(ADA)]) == TaskReport(False, {}, UNREADABLE_WORD)
+    assert provider.read_task(EMAIL, lookup_id, [link(ADA)]).ended
 
 
 def arrange_salesfinity_broken(sim: Simulator) -> None:

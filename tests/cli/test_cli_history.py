@@ -89,11 +89,11 @@ def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> 
     assert workspace.run("sync", "-m", "lead").code == 0
     document = workspace.run("status", "--json").json
     assert document["last_run"]["state"] == "finished"
-    assert [(row["provider"], row["state"], row["count"]) for row in document["unlocks"]] == [
+    assert [(row["provider"], row["state"], row["count"]) for row in document["purchases"]] == [
         ("lensmor", "submitted", 1)
     ]
     assert document["credits"]["lensmor"] == {"held": 150, "charged": 15}
-    assert (document["open_tasks"], document["open_records"], document["books"]) == (1, 1, "")
+    assert (document["open_tasks"], document["open_records"], document["accounting"]) == (1, 1, "")
     shown = workspace.run("status")
     assert shown.code == 0
     assert "read by the next sync" in shown.out
@@ -176,12 +176,12 @@ def test_resolve_and_forget_take_an_operators_word(workspace: Workspace) -> None
     assert workspace.run("sync", "-m", name).code == 3
     (row,) = workspace.run("status", "--json").json["needs_a_look"]
     assert row["state"] == "unknown"
-    assert f"connector resolve {row['unlock_id']} --give-up" in workspace.run("status").out.replace("\n", " ")
-    undecided = workspace.run("resolve", str(row["unlock_id"]))
+    assert f"connector resolve {row['purchase_id']} --give-up" in workspace.run("status").out.replace("\n", " ")
+    undecided = workspace.run("resolve", str(row["purchase_id"]))
     assert undecided.code == 2
-    assert f"connector resolve {row['unlock_id']} --give-up" in undecided.err
+    assert f"connector resolve {row['purchase_id']} --give-up" in undecided.err
     assert workspace.run("resolve", "999", "--give-up").code == 2
-    assert workspace.run("resolve", str(row["unlock_id"]), "--give-up").code == 0
+    assert workspace.run("resolve", str(row["purchase_id"]), "--give-up").code == 0
     assert workspace.run("sync", "-m", name).code == 0
     assert workspace.org.get("Lead", lead)["Enrichment_Requested__c"] is False
     assert workspace.run("forget", lead).code == 2

@@ -80,7 +80,7 @@ def test_a_process_that_is_killed_loses_nothing(workspace: Workspace) -> None:
     process.kill()
     process.communicate()
     shown = workspace.run("status", "--json").json
-    assert shown["books"] == ""
+    assert shown["accounting"] == ""
     _finish_all(workspace)
     record = workspace.org.get("Lead", lead)
     assert (record["Email_Unlock_Status__c"], record["Phone_Unlock_Status__c"]) == ("Unlocked", "Unlocked")
@@ -136,7 +136,7 @@ def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(w
     _until(lambda: workspace.simulator.charges.count("lensmor", "70001", "email") == 1)
     process.send_signal(signal.SIGINT)
     assert workspace.finish(process).code == 130
-    assert {(row["state"], row["count"]) for row in workspace.run("status", "--json").json["unlocks"]} <= {
+    assert {(row["state"], row["count"]) for row in workspace.run("status", "--json").json["purchases"]} <= {
         ("submitted", 1),
         ("submitted", 2),
     }

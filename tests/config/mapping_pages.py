@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from connector.app.mappings import CATALOG
 from connector.config import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
 from connector.core.model import Channel
-from connector.providers import REGISTRY
 
 MAPPINGS = Path(__file__).parents[2] / "mappings"
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 
 PAGE = """\
 version: 1
@@ -46,7 +45,7 @@ limits:
 def load(path: Path, text: str | bytes = PAGE) -> LoadedMapping:
     """Write the file and load it by its path."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_mapping(str(path), OFFERS)
+    return load_mapping(str(path), CATALOG)
 
 
 def spoilt(old: str, new: str) -> str:

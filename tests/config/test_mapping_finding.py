@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from mapping_pages import OFFERS, PAGE
+from mapping_pages import PAGE
 
+from connector.app.mappings import CATALOG
 from connector.config import find_mapping, load_mapping
 from connector.core.errors import MappingError
 
@@ -28,7 +29,7 @@ def put(folder: Path, *names: str) -> Path:
 
 def refusal(name: str, folder: Path | None = None) -> str:
     with pytest.raises(MappingError) as raised:
-        load_mapping(name, OFFERS, folder)
+        load_mapping(name, CATALOG, folder)
     assert raised.value.exit_code == 2
     return str(raised.value)
 

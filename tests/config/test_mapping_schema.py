@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mapping_pages import MAPPINGS, PAGE, spoilt
 from ruamel.yaml import YAML
 
+from connector.app.mappings import CATALOG
 from connector.core.durations import duration_in_words, parse_duration, write_duration
-from connector.core.mapping import MappingFile
 
-SCHEMA = MappingFile.model_json_schema(by_alias=True)
+SCHEMA = CATALOG.model.model_json_schema(by_alias=True)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -124,8 +124,8 @@ def test_a_duration_is_written_as_it_is_read(number: int, unit: str) -> None:
 
 
 def test_a_mapping_survives_being_written_down() -> None:
-    first = MappingFile.model_validate(_plain(PAGE))
-    assert MappingFile.model_validate_json(first.model_dump_json(by_alias=True, exclude_none=True)) == first
+    first = CATALOG.model.model_validate(_plain(PAGE))
+    assert CATALOG.model.model_validate_json(first.model_dump_json(by_alias=True, exclude_none=True)) == first
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 import httpx
+from persons import link, pid
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
-from connector.core.model import Channel
+from connector.core.model import Channel, Identifier
 from connector.providers import REGISTRY
 from connector.providers.http import VendorHttp
 from connector.providers.interface import ItemState, Provider
@@ -82,11 +83,11 @@ class Kit(ABC):
         """What the vendor was asked."""
 
     @abstractmethod
-    def people(self, count: int) -> list[str]:
+    def people(self, count: int) -> list[Identifier]:
         """So many people whom the vendor knows, by the keys that it wants."""
 
     @abstractmethod
-    def script(self, person: str, channel: Channel, outcome: str) -> None:
+    def script(self, person: Identifier, channel: Channel, outcome: str) -> None:
         """Decide how the next purchase ends; one of the words in `outcomes`."""
 
     @abstractmethod
@@ -143,11 +144,11 @@ class LensmorKit(Kit):
     def log(self) -> RequestLog:
         return self.sim.lensmor.requests
 
-    def people(self, count: int) -> list[str]:
-        return [str(number) for number in NUMBERS[:count]]
+    def people(self, count: int) -> list[Identifier]:
+        return [pid(str(number)) for number in NUMBERS[:count]]
 
-    def script(self, person: str, channel: Channel, outcome: str) -> None:
-        self.sim.lensmor.script(person, "email" if channel is Channel.WORK_EMAIL else "phone", outcome)
+    def script(self, person: Identifier, channel: Channel, outcome: str) -> None:
+        self.sim.lensmor.script(person.value, "email" if channel is Channel.WORK_EMAIL else "phone", outcome)
 
     def set_balance(self, credits_left: int) -> None:
         self.sim.lensmor.balance = credits_left
@@ -170,11 +171,11 @@ class SalesfinityKit(Kit):
     def log(self) -> RequestLog:
         return self.sim.salesfinity.requests
 
-    def people(self, count: int) -> list[str]:
-        return [linkedin_name(number) for number in NUMBERS[:count]]
+    def people(self, count: int) -> list[Identifier]:
+        return [link(linkedin_name(number)) for number in NUMBERS[:count]]
 
-    def script(self, person: str, channel: Channel, outcome: str) -> None:
-        self.sim.salesfinity.script(person, "work" if channel is Channel.WORK_EMAIL else "personal", outcome)
+    def script(self, person: Identifier, channel: Channel, outcome: str) -> None:
+        self.sim.salesfinity.script(person.value, "work" if channel is Channel.WORK_EMAIL else "personal", outcome)
 
     def set_balance(self, credits_left: int) -> None:
         self.sim.salesfinity.balance = credits_left

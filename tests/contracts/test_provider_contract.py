@@ -1,7 +1,7 @@
 """The one suite that every provider of the registry must pass, over HTTP against its simulated vendor.
 
 What the engine relies on: a purchase leaves once and its errors say what it may have cost; reads are free and can be
-repeated; what a provider claims about itself (`keeps_records`, `looks_up_linkedin`, `charges_failures`) is so.
+repeated; what a provider claims about itself (`keeps_records`, `resolves`, `charges_failures`) is so.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from persons import link, match_with, pid
 from provider_kits import EVENT, KITS, NUMBERS, Kit, KitHost, linkedin_name
 
 from connector.config import check_url, read_settings
@@ -24,8 +25,8 @@ from connector.core.errors import (
     UnreachableError,
     UnsupportedError,
 )
-from connector.core.model import Channel, Lookup
-from connector.core.person import IdentifiedBy
+from connector.core.identifiers import LINKEDIN
+from connector.core.model import Channel, Identifier, IdentityMatch
 from connector.core.recover import ProviderState
 from connector.providers import REGISTRY
 from connector.providers.interface import UNREADABLE_WORD, Item, ItemState, Submission, TaskReport
@@ -49,7 +50,7 @@ def kit(host: KitHost, name: str) -> Iterator[Kit]:
     kit.close()
 
 
-def submit(kit: Kit, channel: Channel, people: list[str], attempt_id: str = "attempt-1") -> Submission:
+def submit(kit: Kit, channel: Channel, people: list[Identifier], attempt_id: str = "attempt-1") -> Submission:
     return kit.provider().submit(channel, people, EVENT.event_id, attempt_id)
 
 
@@ -196,10 +197,10 @@ def test_a_task_that_the_vendor_does_not_know(kit: Kit, channel: Channel) -> Non
 def test_as_many_purchases_at_a_time_as_it_allows(kit: Kit, channel: Channel) -> None:
     provider = kit.provider()
     people = kit.people(provider.parallel)
-    answers: dict[str, Submission] = {}
+    answers: dict[Identifier, Submission] = {}
 
-    def buy(person: str) -> None:
-        answers[person] = provider.submit(channel, [person], EVENT.event_id, f"attempt-{person}")
+    def buy(person: Identifier) -> None:
+        answers[person] = provider.submit(channel, [person], EVENT.event_id, f"attempt-{person.value}")
 
     threads = [threading.Thread(target=buy, args=(person,)) for person in people]
     for thread in threads:
@@ -340,21 +341,21 @@ def test_what_was_bought_can_be_seen_where_records_are_kept(kit: Kit, channel: C
     assert set(seen) == REGISTRY[kit.name].channels
     assert all(sight.value is None for other, sight in seen.items() if other is not channel)
     with pytest.raises(NotThereError):
-        provider.read_person("1")
+        provider.read_person(pid("1"))
 
 
 @each_provider
 def test_people_are_found_by_linkedin_where_it_says_so(kit: Kit) -> None:
     provider = kit.provider()
-    if not provider.source.looks_up_linkedin:
+    if not provider.source.resolves:
         with pytest.raises(UnsupportedError):
-            provider.look_up(linkedin_name(NUMBERS[0]))
+            provider.resolve_identity(link(linkedin_name(NUMBERS[0])))
         assert kit.log.count() == 0
         return
-    assert provider.source.identified_by is not IdentifiedBy.LINKEDIN
-    found = provider.look_up(linkedin_name(NUMBERS[0]))
-    assert found.lookup == Lookup(kit.people(1)[0], (EVENT.event_id,))
-    assert provider.look_up("nobody-of-that-name").lookup == Lookup(None)
+    assert LINKEDIN not in provider.source.accepts
+    found = provider.resolve_identity(link(linkedin_name(NUMBERS[0])))
+    assert found.match == IdentityMatch(kit.people(1)[0], (EVENT.event_id,))
+    assert provider.resolve_identity(link("nobody-of-that-name")).match == match_with(None)
     assert kit.spent() == 0
 
 
@@ -362,7 +363,7 @@ def test_people_are_found_by_linkedin_where_it_says_so(kit: Kit) -> None:
 def test_events_of_a_person_where_it_sells_by_event(kit: Kit) -> None:
     provider = kit.provider()
     with contextlib.suppress(UnsupportedError):
-        assert provider.events_of(kit.people(1)[0]) == (EVENT.event_id,)
+        assert provider.grouping_keys_of(kit.people(1)[0]) == (EVENT.event_id,)
         return
     assert kit.log.count() == 0
 

@@ -3,19 +3,23 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from connector.app.mappings import CATALOG
+from connector.core.identifiers import LINKEDIN
 from connector.core.mapping import ChannelMapping, MappingFile
 from connector.core.model import (
     Channel,
     CrmRecord,
     FieldChange,
     FieldValue,
+    Identifier,
     Prices,
+    Purchase,
+    PurchaseKey,
     Result,
-    Unlock,
-    UnlockKey,
-    UnlockState,
 )
-from connector.core.person import IdentifiedBy, Source
+from connector.core.person import Source
+from connector.core.states import PurchaseState
+from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LEAD_ID = "00QSY00000000012AA"
@@ -23,12 +27,11 @@ LENSMOR = Source(
     "lensmor",
     "default",
     Prices({Channel.WORK_EMAIL: 15, Channel.PHONE: 150}),
-    IdentifiedBy.PERSONNEL_ID,
-    looks_up_linkedin=True,
+    (PERSONNEL_ID,),
+    (LINKEDIN,),
+    EVENT_ID,
 )
-SALESFINITY = Source(
-    "salesfinity", "default", Prices({Channel.WORK_EMAIL: 1, Channel.PERSONAL_EMAIL: 1}), IdentifiedBy.LINKEDIN
-)
+SALESFINITY = Source("salesfinity", "default", Prices({Channel.WORK_EMAIL: 1, Channel.PERSONAL_EMAIL: 1}), (LINKEDIN,))
 SOURCES = {"lensmor": LENSMOR, "salesfinity": SALESFINITY}
 
 _PLAIN: dict[str, object] = {
@@ -63,7 +66,7 @@ def mapping_of(
         channels = {**channels, "work_email": {**channels["work_email"], **work_email}}
     if phone is not None:
         channels = {**channels, "phone": {**channels["phone"], **phone}}
-    return MappingFile.model_validate({**data, "channels": channels})
+    return CATALOG.model.model_validate({**data, "channels": channels})
 
 
 def rules_of(mapping: MappingFile, channel: Channel = Channel.WORK_EMAIL) -> ChannelMapping:
@@ -83,24 +86,24 @@ def changed(record: CrmRecord, changes: tuple[FieldChange, ...]) -> CrmRecord:
     return CrmRecord(record.id, record.version + "+", {**record.values, **{c.field: c.after for c in changes}})
 
 
-def unlock_of(
+def purchase_of(
     source: Source = LENSMOR,
-    state: UnlockState = UnlockState.FINAL,
+    state: PurchaseState = PurchaseState.FINAL,
     result: Result | None = None,
     age: timedelta = timedelta(),
     person: str = "70011",
     channel: Channel = Channel.WORK_EMAIL,
     reason: str = "",
     repeat_allowed: bool = False,
-) -> Unlock:
-    """An unlock of the person, final for as long as `age` where it is final."""
-    return Unlock(
+) -> Purchase:
+    """A purchase of the person, final for as long as `age` where it is final."""
+    return Purchase(
         id=7,
-        key=UnlockKey(source.name, source.account, channel, person),
+        key=PurchaseKey(source.name, source.account, channel, Identifier(source.accepts[0].name, person)),
         generation=1,
         state=state,
         result=result,
-        final_at=NOW - age if state is UnlockState.FINAL else None,
+        final_at=NOW - age if state is PurchaseState.FINAL else None,
         reason=reason,
         repeat_allowed=repeat_allowed,
     )

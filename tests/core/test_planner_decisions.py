@@ -4,10 +4,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from core_cases import LEAD_ID, LENSMOR, NOW, SALESFINITY, SOURCES, mapping_of, record_of, rules_of, unlock_of
+from core_cases import LEAD_ID, LENSMOR, NOW, SALESFINITY, SOURCES, mapping_of, purchase_of, record_of, rules_of
+from persons import link, match_with, person_with, pid
 
 from connector.core.mapping import MappingFile
-from connector.core.model import Channel, FieldValue, Lookup, Person, Result, Unlock, UnlockKey, UnlockState
+from connector.core.model import (
+    Channel,
+    FieldValue,
+    Person,
+    Purchase,
+    PurchaseKey,
+    Result,
+)
 from connector.core.plan import (
     AttachToPending,
     Buy,
@@ -21,11 +29,12 @@ from connector.core.plan import (
     Skip,
     SourcesExhausted,
 )
+from connector.core.states import PurchaseState
 
-ADA = Person("70011", "52001", "ada-sample")
+ADA = person_with("70011", "52001", "ada-sample")
 EMAIL = Channel.WORK_EMAIL
-LENSMOR_KEY = UnlockKey("lensmor", "default", EMAIL, "70011")
-SALESFINITY_KEY = UnlockKey("salesfinity", "default", EMAIL, "ada-sample")
+LENSMOR_KEY = PurchaseKey("lensmor", "default", EMAIL, pid("70011"))
+SALESFINITY_KEY = PurchaseKey("salesfinity", "default", EMAIL, link("ada-sample"))
 BUY_LENSMOR = Buy(LENSMOR_KEY, 1, "52001", 15, 0)
 DAY = timedelta(days=1)
 OVERWRITE = {"write": "overwrite"}
@@ -44,17 +53,17 @@ def decide(
     return planner.plan_channel(record, person, channel, rules_of(mapping, channel), snapshot or PlanningSnapshot())
 
 
-def knowing(*unlocks: Unlock, served: bool = False, **lookups: str | None) -> PlanningSnapshot:
-    """A ledger with these unlocks and LinkedIn answers."""
+def knowing(*purchases: Purchase, served: bool = False, **matches: str | None) -> PlanningSnapshot:
+    """A ledger with these purchases and LinkedIn answers."""
     return PlanningSnapshot(
-        {unlock.key: unlock for unlock in unlocks},
-        {("lensmor", name.replace("_", "-")): Lookup(found) for name, found in lookups.items()},
-        {(LEAD_ID, unlock.id) for unlock in unlocks} if served else frozenset(),
+        {purchase.key: purchase for purchase in purchases},
+        {("lensmor", link(name.replace("_", "-"))): match_with(found) for name, found in matches.items()},
+        {(LEAD_ID, purchase.id) for purchase in purchases} if served else frozenset(),
     )
 
 
-def salesfinity(result: Result | None, state: UnlockState = UnlockState.FINAL, age: timedelta = DAY) -> Unlock:
-    return unlock_of(SALESFINITY, state, result, age, person="ada-sample")
+def salesfinity(result: Result | None, state: PurchaseState = PurchaseState.FINAL, age: timedelta = DAY) -> Purchase:
+    return purchase_of(SALESFINITY, state, result, age, person="ada-sample")
 
 
 # -- the record itself ------------------------------------------------------------------------------------------
@@ -91,7 +100,7 @@ def test_overwrite_does_not_override_an_opt_out() -> None:
 
 
 def test_each_channel_has_its_own_opt_out_and_price() -> None:
-    key = UnlockKey("lensmor", "default", Channel.PHONE, "70011")
+    key = PurchaseKey("lensmor", "default", Channel.PHONE, pid("70011"))
     assert decide({"NoEmail__c": True}, channel=Channel.PHONE) == Buy(key, 1, "52001", 150, 0)
     assert decide({"DoNotCall": True}, channel=Channel.PHONE) == Skip("opted out (DoNotCall)")
 
@@ -99,18 +108,18 @@ def test_each_channel_has_its_own_opt_out_and_price() -> None:
 # -- one source's ledger ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [state for state in UnlockState if state is not UnlockState.FINAL])
-def test_what_is_under_way_is_joined_and_never_passed(state: UnlockState) -> None:
-    unlock = unlock_of(state=state)
-    assert decide(snapshot=knowing(unlock)) == AttachToPending(unlock, 0)
-    assert decide(snapshot=knowing(unlock, salesfinity(Result.DELIVERED))) == AttachToPending(unlock, 0)
+@pytest.mark.parametrize("state", [state for state in PurchaseState if state is not PurchaseState.FINAL])
+def test_what_is_under_way_is_joined_and_never_passed(state: PurchaseState) -> None:
+    purchase = purchase_of(state=state)
+    assert decide(snapshot=knowing(purchase)) == AttachToPending(purchase, 0)
+    assert decide(snapshot=knowing(purchase, salesfinity(Result.DELIVERED))) == AttachToPending(purchase, 0)
 
 
-@pytest.mark.parametrize("state", [state for state in UnlockState if state is not UnlockState.FINAL])
-def test_the_second_source_is_joined_too(state: UnlockState) -> None:
+@pytest.mark.parametrize("state", [state for state in PurchaseState if state is not PurchaseState.FINAL])
+def test_the_second_source_is_joined_too(state: PurchaseState) -> None:
     second = salesfinity(None, state)
     first = FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it on 2026-11-19")
-    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
+    found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), second))
     assert found == AttachToPending(second, 1, (first,))
 
 
@@ -124,9 +133,9 @@ def test_the_second_source_is_joined_too(state: UnlockState) -> None:
     ],
 )
 def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: bool) -> None:
-    unlock = unlock_of(result=Result.DELIVERED, age=age)
-    expected: Decision = Reuse(unlock, 0) if fresh else Buy(LENSMOR_KEY, 2, "52001", 15, 0)
-    assert decide(snapshot=knowing(unlock)) == expected
+    purchase = purchase_of(result=Result.DELIVERED, age=age)
+    expected: Decision = Reuse(purchase, 0) if fresh else Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+    assert decide(snapshot=knowing(purchase)) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,7 +144,7 @@ def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: b
 )
 def test_not_found_is_asked_again_after_retry_not_found_after(age: timedelta, asks_again: bool) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
-    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=age)), mapping=mapping)
+    found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=age)), mapping=mapping)
     if asks_again:
         assert found == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
     else:
@@ -146,32 +155,32 @@ def test_not_found_is_asked_again_after_retry_not_found_after(age: timedelta, as
 @pytest.mark.parametrize("age", [timedelta(), 30 * DAY, 180 * DAY, 4000 * DAY])
 def test_failed_is_never_bought_again_by_itself(age: timedelta) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
-    unlock = unlock_of(result=Result.FAILED, age=age, reason="lensmor failed (E42)")
-    found = decide(snapshot=knowing(unlock), mapping=mapping)
+    purchase = purchase_of(result=Result.FAILED, age=age, reason="lensmor failed (E42)")
+    found = decide(snapshot=knowing(purchase), mapping=mapping)
     assert found == SourcesExhausted(
         Result.FAILED, "lensmor failed (E42)", (FailedSource("lensmor", Result.FAILED, "lensmor failed (E42)"),)
     )
 
 
 def test_a_failed_one_is_bought_again_when_an_operator_says_so() -> None:
-    unlock = unlock_of(result=Result.FAILED, age=DAY, repeat_allowed=True)
-    assert decide(snapshot=knowing(unlock)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
+    purchase = purchase_of(result=Result.FAILED, age=DAY, repeat_allowed=True)
+    assert decide(snapshot=knowing(purchase)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 @pytest.mark.parametrize("result", [Result.DELIVERED, Result.NOT_FOUND])
 def test_an_operators_word_on_a_failure_shortens_no_other_wait(result: Result) -> None:
-    unlock = unlock_of(result=result, age=DAY, repeat_allowed=True)
+    purchase = purchase_of(result=result, age=DAY, repeat_allowed=True)
     mapping = mapping_of(work_email={"from": ["lensmor"]})
-    assert not isinstance(decide(snapshot=knowing(unlock), mapping=mapping), Buy)
+    assert not isinstance(decide(snapshot=knowing(purchase), mapping=mapping), Buy)
 
 
 def test_limits_of_the_mapping_set_the_times() -> None:
     mapping = mapping_of(limits={"refresh_after": "30m", "retry_not_found_after": "2h"})
-    delivered = unlock_of(result=Result.DELIVERED, age=timedelta(minutes=29))
+    delivered = purchase_of(result=Result.DELIVERED, age=timedelta(minutes=29))
     assert decide(snapshot=knowing(delivered), mapping=mapping) == Reuse(delivered, 0)
-    old = unlock_of(result=Result.DELIVERED, age=timedelta(minutes=30))
+    old = purchase_of(result=Result.DELIVERED, age=timedelta(minutes=30))
     assert isinstance(decide(snapshot=knowing(old), mapping=mapping), Buy)
-    missed = unlock_of(result=Result.NOT_FOUND, age=timedelta(hours=2))
+    missed = purchase_of(result=Result.NOT_FOUND, age=timedelta(hours=2))
     assert decide(snapshot=knowing(missed), mapping=mapping) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
@@ -180,21 +189,21 @@ def test_limits_of_the_mapping_set_the_times() -> None:
 
 @pytest.mark.parametrize("result", [Result.NOT_FOUND, Result.FAILED])
 def test_the_next_source_is_asked_only_after_one_ended_without_a_value(result: Result) -> None:
-    found = decide(snapshot=knowing(unlock_of(result=result, age=DAY, reason="no luck")))
+    found = decide(snapshot=knowing(purchase_of(result=result, age=DAY, reason="no luck")))
     assert isinstance(found, Buy)
-    assert (found.key, found.generation, found.event_id, found.price_credits, found.position) == (
+    assert (found.key, found.generation, found.grouping_key, found.price_credits, found.position) == (
         SALESFINITY_KEY,
         1,
         None,
         1,
         1,
     )
-    assert [(t.source, t.result) for t in found.tried] == [("lensmor", result)]
+    assert [(t.source, t.result) for t in found.failed_sources] == [("lensmor", result)]
 
 
 def test_not_found_everywhere_is_not_found_and_one_failure_makes_it_failed() -> None:
-    missed, failed = salesfinity(Result.NOT_FOUND), unlock_of(result=Result.FAILED, age=DAY, reason="lensmor failed")
-    both = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), missed))
+    missed, failed = salesfinity(Result.NOT_FOUND), purchase_of(result=Result.FAILED, age=DAY, reason="lensmor failed")
+    both = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), missed))
     assert isinstance(both, SourcesExhausted)
     assert both.result is Result.NOT_FOUND
     assert both.reason == "lensmor did not find it on 2026-11-19; salesfinity did not find it on 2026-11-19"
@@ -206,9 +215,9 @@ def test_not_found_everywhere_is_not_found_and_one_failure_makes_it_failed() -> 
 
 def test_the_second_sources_value_is_taken_for_nothing() -> None:
     second = salesfinity(Result.DELIVERED)
-    found = decide(snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), second))
+    found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), second))
     assert isinstance(found, Reuse)
-    assert (found.unlock, found.position) == (second, 1)
+    assert (found.purchase, found.position) == (second, 1)
 
 
 def test_sources_are_asked_in_the_mappings_order() -> None:
@@ -218,21 +227,21 @@ def test_sources_are_asked_in_the_mappings_order() -> None:
 
 def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
     mapping = mapping_of()
-    tried = (FailedSource("lensmor", Result.FAILED, "lensmor failed"),)
+    failed_sources = (FailedSource("lensmor", Result.FAILED, "lensmor failed"),)
     planner = Planner(mapping, SOURCES, NOW)
-    found = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), tried)
-    assert found == Buy(SALESFINITY_KEY, 1, None, 1, 1, tried)
-    both = (*tried, FailedSource("salesfinity", Result.NOT_FOUND, "salesfinity did not find it"))
+    found = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), failed_sources)
+    assert found == Buy(SALESFINITY_KEY, 1, None, 1, 1, failed_sources)
+    both = (*failed_sources, FailedSource("salesfinity", Result.NOT_FOUND, "salesfinity did not find it"))
     end = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), both)
     assert end == SourcesExhausted(Result.FAILED, "lensmor failed; salesfinity did not find it", both)
 
 
 def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order was changed meanwhile
-    tried = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
+    failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
     planner = Planner(mapping, SOURCES, NOW)
-    assert planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), tried) == Buy(
-        SALESFINITY_KEY, 1, None, 1, 0, tried
+    assert planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), failed_sources) == Buy(
+        SALESFINITY_KEY, 1, None, 1, 0, failed_sources
     )
 
 
@@ -240,27 +249,27 @@ def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
 
 
 def test_a_person_known_only_by_linkedin_is_looked_up_first() -> None:
-    assert decide(person=Person(linkedin="ada-sample")) == ResolveIdentity("lensmor", "ada-sample", 0)
+    assert decide(person=person_with(linkedin="ada-sample")) == ResolveIdentity("lensmor", link("ada-sample"), 0)
 
 
 def test_a_remembered_lookup_is_used() -> None:
-    found = decide(person=Person(linkedin="ada-sample"), snapshot=knowing(ada_sample="70011"))
+    found = decide(person=person_with(linkedin="ada-sample"), snapshot=knowing(ada_sample="70011"))
     assert found == Buy(LENSMOR_KEY, 1, None, 15, 0)
 
 
 def test_whom_a_vendor_does_not_know_is_not_found_there_and_asked_elsewhere() -> None:
-    person, nobody = Person(linkedin="ada-sample"), knowing(ada_sample=None)
-    tried = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
-    assert decide(person=person, snapshot=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, tried)
+    person, nobody = person_with(linkedin="ada-sample"), knowing(ada_sample=None)
+    failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
+    assert decide(person=person, snapshot=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, failed_sources)
     alone = decide(person=person, snapshot=nobody, mapping=mapping_of(work_email={"from": ["lensmor"]}))
-    assert alone == SourcesExhausted(Result.NOT_FOUND, tried[0].reason, tried)
+    assert alone == SourcesExhausted(Result.NOT_FOUND, failed_sources[0].reason, failed_sources)
 
 
 @pytest.mark.parametrize(
     ("person", "reason"),
     [
-        (Person(), "the record has no personnel id or LinkedIn address"),
-        (Person(problems=("Url__c: a company page",)), "Url__c: a company page"),
+        (person_with(), "the record has no personnel id or LinkedIn address"),
+        (person_with(bad_link="Url__c: a company page"), "Url__c: a company page"),
     ],
 )
 def test_a_record_without_identifier_is_skipped_with_the_reason(person: Person, reason: str) -> None:
@@ -269,11 +278,11 @@ def test_a_record_without_identifier_is_skipped_with_the_reason(person: Person, 
 
 def test_a_source_without_identifier_is_passed_over() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})
-    assert decide(person=Person("70011"), mapping=mapping) == Buy(LENSMOR_KEY, 1, None, 15, 1)
+    assert decide(person=person_with("70011"), mapping=mapping) == Buy(LENSMOR_KEY, 1, None, 15, 1)
 
 
 def test_what_was_tried_outweighs_a_missing_identifier() -> None:
-    found = decide(person=Person("70011"), snapshot=knowing(unlock_of(result=Result.NOT_FOUND, age=DAY)))
+    found = decide(person=person_with("70011"), snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY)))
     assert isinstance(found, SourcesExhausted)
     assert found.result is Result.NOT_FOUND
 
@@ -284,8 +293,8 @@ def test_what_was_tried_outweighs_a_missing_identifier() -> None:
 @pytest.mark.parametrize("write", ["if_empty", "overwrite"])
 def test_a_record_flagged_again_within_refresh_after_costs_nothing_and_keeps_its_status(write: str) -> None:
     mapping = mapping_of(work_email={"write": write})
-    unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    found = decide({"Email": "ada@example.com"}, snapshot=knowing(unlock, served=True), mapping=mapping)
+    purchase = purchase_of(result=Result.DELIVERED, age=DAY)
+    found = decide({"Email": "ada@example.com"}, snapshot=knowing(purchase, served=True), mapping=mapping)
     assert found == Skip("work email was enriched less than 180 days ago", keep_status=True)
 
 
@@ -297,23 +306,23 @@ def test_served_by_the_second_source_counts_too() -> None:
 
 
 def test_served_long_ago_is_bought_again_under_overwrite() -> None:
-    snapshot = knowing(unlock_of(result=Result.DELIVERED, age=180 * DAY), served=True)
+    snapshot = knowing(purchase_of(result=Result.DELIVERED, age=180 * DAY), served=True)
     found = decide({"Email": "ada@example.com"}, snapshot=snapshot, mapping=mapping_of(work_email=OVERWRITE))
     assert found == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 def test_served_but_emptied_since_is_taken_again_for_nothing() -> None:
-    unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    assert decide({"Email": None}, snapshot=knowing(unlock, served=True)) == Reuse(unlock, 0)
+    purchase = purchase_of(result=Result.DELIVERED, age=DAY)
+    assert decide({"Email": None}, snapshot=knowing(purchase, served=True)) == Reuse(purchase, 0)
 
 
 def test_another_record_of_the_person_takes_what_was_bought() -> None:
-    unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    found = decide({"Email": "old@example.com"}, snapshot=knowing(unlock), mapping=mapping_of(work_email=OVERWRITE))
-    assert found == Reuse(unlock, 0)
+    purchase = purchase_of(result=Result.DELIVERED, age=DAY)
+    found = decide({"Email": "old@example.com"}, snapshot=knowing(purchase), mapping=mapping_of(work_email=OVERWRITE))
+    assert found == Reuse(purchase, 0)
 
 
-@pytest.mark.parametrize("person", [ADA, Person(linkedin="ada-sample")])
+@pytest.mark.parametrize("person", [ADA, person_with(linkedin="ada-sample")])
 def test_in_progress_by_another_ledger_is_not_bought(person: Person) -> None:
     found = decide({"Email_Status__c": "In progress"}, person=person)
     assert isinstance(found, Defer)
@@ -329,9 +338,9 @@ def test_in_progress_by_this_ledger_goes_on() -> None:
 
 def test_in_progress_does_not_keep_from_what_costs_nothing() -> None:
     values = {"Email_Status__c": "In progress"}
-    unlock = unlock_of(result=Result.DELIVERED, age=DAY)
-    assert decide(values, snapshot=knowing(unlock)) == Reuse(unlock, 0)
-    waiting = unlock_of(state=UnlockState.SUBMITTED)
+    purchase = purchase_of(result=Result.DELIVERED, age=DAY)
+    assert decide(values, snapshot=knowing(purchase)) == Reuse(purchase, 0)
+    waiting = purchase_of(state=PurchaseState.SUBMITTED)
     assert decide(values, snapshot=knowing(waiting)) == AttachToPending(waiting, 0)
 
 
@@ -347,12 +356,14 @@ def test_the_word_for_in_progress_is_the_mappings() -> None:
 
 
 def test_the_same_facts_give_the_same_decision() -> None:
-    snapshot = knowing(unlock_of(result=Result.NOT_FOUND, age=DAY), ada_sample="70011")
+    snapshot = knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), ada_sample="70011")
     assert decide(snapshot=snapshot) == decide(snapshot=snapshot)
 
 
 def test_accounts_are_part_of_the_identity() -> None:
-    other = Unlock(3, UnlockKey("lensmor", "second", EMAIL, "70011"), 1, UnlockState.FINAL, Result.DELIVERED, NOW)
+    other = Purchase(
+        3, PurchaseKey("lensmor", "second", EMAIL, pid("70011")), 1, PurchaseState.FINAL, Result.DELIVERED, NOW
+    )
     assert decide(snapshot=knowing(other)) == BUY_LENSMOR
     assert LENSMOR.sells(Channel.PHONE)
     assert not SALESFINITY.sells(Channel.PHONE)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from connector.core.model import Result, UnlockState
+from connector.core.model import Result
 from connector.core.recover import (
     RESUBMISSIONS,
     TRACE_SCHEDULE_S,
@@ -17,8 +17,9 @@ from connector.core.recover import (
     Verdict,
     judge,
 )
+from connector.core.states import PurchaseState
 
-P, T, U = UnlockState.PLANNED, UnlockState.SUBMITTED, UnlockState.UNKNOWN
+P, T, U = PurchaseState.PLANNED, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN
 READ_STATES = (P, T, U)
 
 
@@ -61,12 +62,12 @@ def test_the_schedule_is_one_minute_then_five_then_fifteen() -> None:
         (P, ProviderState.NOT_BOUGHT, 0, 1, MaySubmit()),
     ],
 )
-def test_the_table(state: UnlockState, view: ProviderState, checks: int, resubmitted: int, verdict: Verdict) -> None:
+def test_the_table(state: PurchaseState, view: ProviderState, checks: int, resubmitted: int, verdict: Verdict) -> None:
     assert judge(state, view, checks, resubmitted, charges_failures=True) == verdict
 
 
 @pytest.mark.parametrize(("state", "charged"), [(U, True), (T, True), (P, False)])
-def test_unlocked_without_a_value_is_not_found(state: UnlockState, charged: bool) -> None:
+def test_unlocked_without_a_value_is_not_found(state: PurchaseState, charged: bool) -> None:
     found = judge(state, ProviderState.NO_VALUE, 0, 0, charges_failures=True)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.NOT_FOUND, charged)
@@ -77,7 +78,7 @@ def test_unlocked_without_a_value_is_not_found(state: UnlockState, charged: bool
     ("state", "charges_failures", "charged"),
     [(U, True, True), (U, False, False), (T, True, True), (T, False, False), (P, True, False), (P, False, False)],
 )
-def test_the_vendors_own_failure_is_final(state: UnlockState, charges_failures: bool, charged: bool) -> None:
+def test_the_vendors_own_failure_is_final(state: PurchaseState, charges_failures: bool, charged: bool) -> None:
     found = judge(state, ProviderState.FAILED, 0, 0, charges_failures=charges_failures)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.FAILED, charged)
@@ -91,7 +92,7 @@ def test_accepted_and_never_shown_ends_as_failed_and_presumed_charged() -> None:
 
 @pytest.mark.parametrize("state", READ_STATES)
 @pytest.mark.parametrize("view", ProviderState)
-def test_nothing_is_sent_again_on_suspicion(state: UnlockState, view: ProviderState) -> None:
+def test_nothing_is_sent_again_on_suspicion(state: PurchaseState, view: ProviderState) -> None:
     for checks, resubmitted, charges in itertools.product(range(5), range(3), (True, False)):
         verdict = judge(state, view, checks, resubmitted, charges_failures=charges)
         if isinstance(verdict, MayRepeat):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connector.core.errors import (
-    BooksError,
+    AccountingError,
     ConfigurationError,
     ConnectorError,
     CreditsError,
@@ -143,7 +143,7 @@ def test_exit_codes_of_a_run(changes: dict[str, Any], code: int) -> None:
     ("kind", "code"),
     [
         (ConnectorError, 1),
-        (BooksError, 1),
+        (AccountingError, 1),
         (UnsupportedError, 1),
         (LostAnswerError, 1),
         (NotThereError, 1),

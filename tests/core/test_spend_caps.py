@@ -1,4 +1,4 @@
-"""Caps and sums: what may still be set aside, and how many unlocks that pays for."""
+"""Caps and sums: what may still be set aside, and how many purchases that pays for."""
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def test_what_is_left_is_never_below_zero(limit: int, used: int, left: int) -> N
 
 def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
     words = Cap("cap of mapping lead per run", 3000, 2990).refusal("lensmor", 15)
-    assert words == "cap of mapping lead per run for lensmor: 10 of 3000 credits left, one unlock costs 15"
+    assert words == "cap of mapping lead per run for lensmor: 10 of 3000 credits left, one purchase costs 15"
 
 
 def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:

@@ -27,7 +27,9 @@ def decide(
     personnel_id: str | None = None,
     **lengths: int,
 ) -> Write:
-    return WriteRules(mapping or mapping_of(), lengths, _is, NOW).decide(record, list(results), personnel_id)
+    return WriteRules(mapping or mapping_of(), lengths, _is, NOW).decide(
+        record, list(results), {} if personnel_id is None else {"personnel_id": personnel_id}
+    )
 
 
 def _is(hashed: str, value: FieldValue) -> bool:

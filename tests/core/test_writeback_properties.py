@@ -51,6 +51,7 @@ _MAPPINGS = st.builds(
     _POLICY,
     _POLICY,
 )
+Found = dict[str, str]
 _LENGTHS = st.fixed_dictionaries({}, optional={"Email": st.integers(0, 20), "Error__c": st.integers(1, 40)})
 
 
@@ -58,14 +59,18 @@ def _rules(mapping: MappingFile, lengths: dict[str, int]) -> WriteRules:
     return WriteRules(mapping, lengths, lambda hashed, value: hashed == repr(value), NOW)
 
 
-@given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([None, "70011"]))
+@given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([{}, {"personnel_id": "70011"}]))
 @settings(max_examples=150, deadline=None)
 def test_writing_twice_changes_nothing_the_second_time(
-    mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int], found_id: str | None
+    mapping: MappingFile,
+    record: CrmRecord,
+    results: list[ChannelResult],
+    lengths: dict[str, int],
+    found: dict[str, str],
 ) -> None:
     rules = _rules(mapping, lengths)
-    first = rules.decide(record, results, found_id)
-    second = rules.decide(changed(record, first.changes), results, found_id)
+    first = rules.decide(record, results, found)
+    second = rules.decide(changed(record, first.changes), results, found)
     assert not second.changes
     assert second.outcomes == first.outcomes
     assert second.closes is first.closes
@@ -76,7 +81,7 @@ def test_writing_twice_changes_nothing_the_second_time(
 def test_only_what_is_ours_to_write_is_written(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int]
 ) -> None:
-    write = _rules(mapping, lengths).decide(record, results, "70011")
+    write = _rules(mapping, lengths).decide(record, results, {"personnel_id": "70011"})
     changes = {change.field: change for change in write.changes}
     assert len(changes) == len(write.changes)
     assert set(changes) <= mapping.written_fields()
@@ -113,5 +118,5 @@ def test_the_flag_is_cleared_exactly_when_the_record_closes_and_still_asks(
 @settings(max_examples=100, deadline=None)
 def test_stamps_never_travel_alone(mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]) -> None:
     stamps = {name for _, name in mapping.stamp.fields()}
-    write = _rules(mapping, {}).decide(record, results, "70011")
+    write = _rules(mapping, {}).decide(record, results, {"personnel_id": "70011"})
     assert not write.changes or any(change.field not in stamps for change in write.changes)

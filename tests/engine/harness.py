@@ -15,7 +15,7 @@ from pathlib import Path
 from ledgers import settings_of
 from pydantic import SecretStr
 
-from connector.app.mappings import OFFERS
+from connector.app.mappings import CATALOG
 from connector.app.plans import freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.app.wiring import Configured, connect_crm, connect_providers, open_ledger, still_at_work
@@ -165,7 +165,7 @@ class World:
         self.simulator.arm(Fault(site, operation, action, params=more, **known))  # type: ignore[arg-type]
 
     def colleague_buys(self, person: SimPerson, *kinds: str) -> None:
-        """Somebody unlocks the person in the vendor's own application, from the same pool of credits."""
+        """Somebody purchases the person in the vendor's own application, from the same pool of credits."""
         for kind in kinds:
             self.lensmor.submit("default", kind, [person.personnel_id], COLLEAGUE)
 
@@ -203,12 +203,12 @@ def mapping(name: str = "lead", **changes: object) -> MappingFile:
     data = _shipped(name).model_dump(by_alias=True, exclude_none=True)
     for key, value in changes.items():
         data[key] = {**data[key], **value} if isinstance(value, Mapping) and isinstance(data.get(key), dict) else value
-    return MappingFile.model_validate(data)
+    return CATALOG.model.model_validate(data)
 
 
 @functools.cache
 def _shipped(name: str) -> MappingFile:
-    return load_mapping(str(MAPPINGS / f"{name}.yaml"), OFFERS).mapping
+    return load_mapping(str(MAPPINGS / f"{name}.yaml"), CATALOG).mapping
 
 
 def email_only(*sources: str, name: str = "lead", **rules: object) -> MappingFile:

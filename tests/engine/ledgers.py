@@ -3,11 +3,12 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from postgres_server import Postgres
 from pydantic import SecretStr
+from state_moves import guard_moves
 
 from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
@@ -46,9 +47,10 @@ class Ledgers:
 
 
 def blank(folder: Path) -> Path:
-    """Make a new SQLite ledger in a folder."""
+    """Make a new SQLite ledger in a folder, which refuses every change of a state that is not in the tables."""
     settings = Settings(connector_database_url=f"sqlite:///{folder / 'connector.db'}")
-    open_ledger(Configured(settings, {}, None)).close()
+    with closing(open_ledger(Configured(settings, {}, None))) as ledger:
+        guard_moves(ledger.database)
     return folder
 
 

@@ -328,7 +328,7 @@ class Model:
         for vendor, least in (("salesfinity", 1), ("lensmor", 2)):
             lost = sum(one.provider == vendor for one in unknown)
             assert lost * least <= self.losses[vendor], f"{lost} unknown at {vendor}, {self.losses} answers lost"
-        self._judge_unlocks(ledger, reasons)
+        self._judge_purchases(ledger, reasons)
         for record_id in self.records:
             state = self.world.get(record_id)
             if state[FLAG]:
@@ -339,12 +339,12 @@ class Model:
             elif record_id in words:
                 self._judge_values(record_id, state, words[record_id], reasons)
 
-    def _judge_unlocks(self, ledger: Ledger, reasons: Counter[str]) -> None:
+    def _judge_purchases(self, ledger: Ledger, reasons: Counter[str]) -> None:
         """No purchase that brought a value is taken for one that brought none, but on somebody's word.
 
         What an older purchase had brought before the newest was sent says nothing about the newest.
         """
-        c, a = t.unlock.c, t.attempt.c
+        c, a = t.purchase.c, t.attempt.c
         query = (
             sa.select(c.provider, c.channel, c.person, c.result, c.reason, c.final_at, a.created_at)
             .outerjoin(t.attempt, a.id == sa.func.coalesce(c.prior_attempt_id, c.attempt_id))

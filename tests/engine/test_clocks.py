@@ -63,7 +63,7 @@ def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: Worl
     harness = harness.other(email_only())
     harness.wait_s = 10.0
     assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
-    _postpone(harness, t.unlock.c.check_at, days=30)
+    _postpone(harness, t.purchase.c.check_at, days=30)
     began = world.clock.now()
     reports = harness.other(email_only()).syncs(16, minutes=5)
     assert any(report.outcomes == {Outcome.DELIVERED: 1} for report in reports)
@@ -87,8 +87,8 @@ def test_a_purchase_that_was_postponed_for_a_month_leaves_after_a_quarter_of_an_
     harness.wait_s = 10.0
     harness.sync()
     with harness.ledger() as ledger, ledger.database.write() as connection:
-        connection.execute(sa.update(t.unlock).values(check_at=None))
-    _postpone(harness, t.unlock.c.not_before, days=30)
+        connection.execute(sa.update(t.purchase).values(check_at=None))
+    _postpone(harness, t.purchase.c.not_before, days=30)
     report = harness.other(email_only()).sync()
     assert len(_corrections(report.attention)) == 1
     world.clock.advance(minutes=16)
@@ -108,7 +108,7 @@ def test_cool_downs_that_began_in_the_future_begin_now(world: World, harness: Ha
     world.flag(lead)
     harness.other(email_only()).sync()
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        final_at = connection.execute(sa.select(t.unlock.c.final_at)).scalar_one()
+        final_at = connection.execute(sa.select(t.purchase.c.final_at)).scalar_one()
     assert final_at <= world.clock.now()
 
 
@@ -266,7 +266,9 @@ def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, 
     world.clock.set(days=-100)
     harness.sync()
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        ahead = connection.scalars(sa.select(t.lookup.c.at).where(t.lookup.c.at > world.clock.now() + timedelta(1)))
+        ahead = connection.scalars(
+            sa.select(t.identity_match.c.at).where(t.identity_match.c.at > world.clock.now() + timedelta(1))
+        )
         assert list(ahead) == []
 
 

@@ -39,7 +39,7 @@ class Scene:
         act: what dies; by default a sync.
         prepare: what has happened before, and does not die.
         finish: what a scheduler or an admin does afterwards; by default syncs until nothing is open.
-        lost: how many unlocks may stay unknown: lookups at Salesfinity whose answer died with the process.
+        lost: how many purchases may stay unknown: lookups at Salesfinity whose answer died with the process.
         lost_twice: a death and a fault may meet the same request, which is then not sent a third time.
     """
 

@@ -266,7 +266,7 @@ class TestMakingRoom:
     def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, service: ServiceHarness) -> None:
         service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
         with service.dispatcher() as dispatcher, service.harness.ledger() as ledger:
-            with ledger.locks.want(), pytest.raises(LockedError, match="another command"):
+            with ledger.locks.request_yield(), pytest.raises(LockedError, match="another command"):
                 dispatcher.work("lead")
             assert service.commands() == []
             assert dispatcher.work("lead")
@@ -277,7 +277,7 @@ class TestMakingRoom:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
         with service.dispatcher() as dispatcher, service.harness.ledger() as ledger, ExitStack() as wanted:
-            world.clock.at(60, lambda: wanted.enter_context(ledger.locks.want()))
+            world.clock.at(60, lambda: wanted.enter_context(ledger.locks.request_yield()))
             began = world.clock.now()
             dispatcher.work("lead")
             assert world.clock.now() - began < timedelta(seconds=300)
@@ -343,7 +343,7 @@ class TestHelp:
             with ledger.database.write() as connection:
                 sent = {"id": "a", "owner": "o", "state": "submitted", "size": 1, "budget_day": "2026-11-20"}
                 connection.execute(sa.insert(t.attempt).values(**attempt, **sent, created_at=now))
-                task = {"vendor_id": "v", "attempt_id": "a", "state": "open", "next_poll_at": now}
+                task = {"provider_task_id": "v", "attempt_id": "a", "state": "open", "next_poll_at": now}
                 connection.execute(sa.insert(t.task).values(**attempt, **task, submitted_at=now))
             results, until = ledger.results, world.clock.later(60)
             assert results.next_due(mine, now, ["lensmor"], now, until) is None

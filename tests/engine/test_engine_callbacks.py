@@ -9,7 +9,7 @@ import pytest
 from harness import Harness, World, email_only
 
 from connector.app.inbound import CrowdedError, InboundService
-from connector.core.model import Outcome
+from connector.core.model import Identifier, Outcome
 from connector.providers.salesfinity import Salesfinity
 from connector.simulator.people import SimPerson
 from connector.simulator.salesfinity_state import Lookup
@@ -213,13 +213,13 @@ def test_callbacks_that_never_end_do_not_make_a_run_longer(
     mine, asked = lookups(world)[0], list[str]()
     knows = Salesfinity.knows_task
 
-    def slow(self: Salesfinity, task_id: str, attempt_id: str, name: str) -> bool:
+    def slow(self: Salesfinity, task_id: str, attempt_id: str, person: Identifier) -> bool:
         if len(asked) < 500:
             asked.append(task_id)
             world.clock.advance(seconds=30)
             with contextlib.suppress(CrowdedError):
                 call_back(harness, mine, _id=f"66f0a1b2c3d4e5f6{len(asked):08d}")
-        return knows(self, task_id, attempt_id, name)
+        return knows(self, task_id, attempt_id, person)
 
     monkeypatch.setattr(Salesfinity, "knows_task", slow)
     _forge(harness, mine, 1, begin=1000)

@@ -8,8 +8,8 @@ from harness import Harness, World, email_only
 
 from connector.app.wiring import connect_events
 from connector.core.errors import ConnectorError, StopError
-from connector.core.model import UnlockState
 from connector.core.report import PurchaseFigures, Report
+from connector.core.states import PurchaseState
 from connector.engine.context import AccountLimits
 from connector.engine.event_purchase import EventBuyer
 from connector.providers.interface import EventAccess
@@ -44,9 +44,9 @@ def event_charges(world: World) -> int:
     return sum(charge.credits for charge in world.charges.entries if charge.credits >= PRICE)
 
 
-def state(harness: Harness) -> UnlockState:
+def state(harness: Harness) -> PurchaseState:
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        return UnlockState(connection.execute(t.unlock.select().order_by(t.unlock.c.id.desc())).first().state)  # type: ignore[union-attr]
+        return PurchaseState(connection.execute(t.purchase.select().order_by(t.purchase.c.id.desc())).first().state)  # type: ignore[union-attr]
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_a_cap_forbids_it_before_anything_is_sent(world: World, harness: Harness
     access, report = buy(harness, limits)
     assert access is None
     assert report.exit_code == 4
-    assert "one unlock costs 2000" in report.stopped[0]
+    assert "one purchase costs 2000" in report.stopped[0]
     assert event_charges(world) == 0
     assert report.credits["lensmor"].held == 0
 
@@ -104,7 +104,7 @@ def test_a_lost_answer_is_read_by_repeating_the_request(world: World, harness: H
     world.arm("lensmor", "unlockEvent", "drop_after", times=5)
     with pytest.raises(StopError, match=r"Repeat the command, which is free: connector events unlock 52001"):
         buy(harness)
-    assert state(harness) is UnlockState.UNKNOWN
+    assert state(harness) is PurchaseState.UNKNOWN
     with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == PRICE
         (row,) = ledger.operator.needs_a_look()
@@ -115,7 +115,7 @@ def test_a_lost_answer_is_read_by_repeating_the_request(world: World, harness: H
     assert access.already_unlocked
     assert report.credits["lensmor"].charged == PRICE
     assert event_charges(world) == PRICE
-    assert state(harness) is UnlockState.FINAL
+    assert state(harness) is PurchaseState.FINAL
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -124,10 +124,10 @@ def test_a_process_that_dies_leaves_a_request_that_the_next_one_finishes(
 ) -> None:
     with pytest.raises(KeyboardInterrupt), buyer(harness, dies=moment) as found:
         found.buy(EVENT, PRICE)
-    assert state(harness) is UnlockState.SUBMITTING
+    assert state(harness) is PurchaseState.SUBMITTING
     world.lead(world.person())
     harness.other().sync()  # a run between them reads nobody's record for it
-    assert state(harness) in {UnlockState.UNKNOWN, UnlockState.FINAL}
+    assert state(harness) in {PurchaseState.UNKNOWN, PurchaseState.FINAL}
     _, report = buy(harness)
     assert report.credits["lensmor"].held == 0
     assert event_charges(world) == PRICE
@@ -166,7 +166,7 @@ def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, ha
     world.arm("lensmor", "unlockEvent", "status", times=9, status=401)
     with pytest.raises(StopError, match="is not known"):
         buy(harness)
-    assert state(harness) is UnlockState.UNKNOWN
+    assert state(harness) is PurchaseState.UNKNOWN
     assert event_charges(world) == PRICE
     world.faults.clear()
     _, report = buy(harness)

@@ -3,6 +3,7 @@
 import pytest
 from harness import Harness, World, email_only, mapping, reasons_of
 
+from connector.app.mappings import CATALOG
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.crm.interface import Selection
@@ -146,7 +147,7 @@ def test_of_two_mappings_the_one_that_accepts_the_contact_takes_it_over(world: W
     made = convert(world, world.lead(person), Title="Do not enrich")
     data = contacts().model_dump(by_alias=True, exclude_none=True)
     select = {"flag": "HasOptedOutOfFax", "where": "Title = 'Do not enrich'"}
-    other = MappingFile.model_validate({**data, "name": "others", "select": select})
+    other = CATALOG.model.model_validate({**data, "name": "others", "select": select})
     report = harness.other(mapping("lead"), contacts(), other).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(made[0])["Email"] == person.email

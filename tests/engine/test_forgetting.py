@@ -18,7 +18,7 @@ def forget(harness: Harness, record_id: str) -> int:
         return ledger.operator.forget([record_id], spellings)
 
 
-PURCHASE = "unlock.person"  # a purchase keeps whom it was for, so that nobody is bought twice
+PURCHASE = "purchase.person"  # a purchase keeps whom it was for, so that nobody is bought twice
 
 
 def found_in(harness: Harness, *words: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from harness import Harness, World, email_only, mapping
 
-from connector.core.model import Outcome
+from connector.core.model import Identifier, Outcome
 from connector.engine import resolve
 from connector.engine.context import AccountLimits, Run
 from connector.engine.undo import undo
@@ -145,14 +145,14 @@ def test_a_name_that_nobody_has_is_asked_for_once_a_run(
 ) -> None:
     world.lead(LinkedIn_URL__c="https://linkedin.com/in/nobody-at-all")
     asked: list[str] = []
-    look_up = resolve.look_up
+    resolve_identity = resolve.resolve_identity
 
-    def counted(run: Run, provider: Provider, name: str, pending: Sequence[resolve.Pending]) -> None:
-        asked.append(name)
+    def counted(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[resolve.Pending]) -> None:
+        asked.append(identifier.value)
         assert len(asked) < 4
-        look_up(run, provider, name, pending)
+        resolve_identity(run, provider, identifier, pending)
 
-    monkeypatch.setattr(resolve, "look_up", counted)
+    monkeypatch.setattr(resolve, "resolve_identity", counted)
     at_once = mapping("lead", limits={"retry_not_found_after": "0m"}).limits
     harness.other(email_only().model_copy(update={"limits": at_once})).sync()
     assert len(asked) == 1

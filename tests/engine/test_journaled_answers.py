@@ -14,7 +14,7 @@ from harness import Harness, World, email_only
 from ledgers import URL_FILE, Ledgers, journal_of, on_postgres
 from test_event_purchases import EVENT, PRICE, buy, event_charges
 
-from connector.core.errors import BooksError, JournalError
+from connector.core.errors import AccountingError, JournalError
 from connector.core.model import Outcome
 from connector.engine import reconcile
 from connector.store import journal
@@ -45,7 +45,7 @@ def fail(harness: Harness, owner: type, name: str) -> None:
         harness.sync()
 
 
-@pytest.mark.parametrize("error", [GONE, BooksError("no number"), MemoryError()])
+@pytest.mark.parametrize("error", [GONE, AccountingError("no number"), MemoryError()])
 def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, harness: Harness, error: Exception) -> None:
     person = world.person()
     lead = world.lead(person)

@@ -10,7 +10,8 @@ from harness import Harness, World, email_only
 from test_engine_callbacks import URL, call_back, lookups
 
 from connector.core.errors import ConfigurationError
-from connector.core.model import Outcome, UnlockState
+from connector.core.model import Outcome
+from connector.core.states import PurchaseState
 from connector.engine.context import AccountLimits
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.store import tables as t
@@ -237,7 +238,7 @@ def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
     def adopted_and_read() -> None:
         with harness.ledger() as ledger:
             answer(world, ledger)
-            (lost,) = [row.id for row in unlocks(ledger) if row.state == UnlockState.FINAL.value]
+            (lost,) = [row.id for row in purchases(ledger) if row.state == PurchaseState.FINAL.value]
             ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
 
     with after_take(monkeypatch, adopted_and_read):
@@ -246,9 +247,9 @@ def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
     assert_paid_once(world, harness)
 
 
-def unlocks(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
+def purchases(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
     with ledger.database.read() as connection:
-        return list(connection.execute(sa.select(t.unlock).order_by(t.unlock.c.id)))
+        return list(connection.execute(sa.select(t.purchase).order_by(t.purchase.c.id)))
 
 
 def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: World, harness: Harness) -> None:
@@ -258,7 +259,7 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
     allow(harness)
     with harness.ledger() as ledger:
         first, now = first_attempt(ledger), world.clock.now()
-        (lost,) = [row.id for row in unlocks(ledger)]
+        (lost,) = [row.id for row in purchases(ledger)]
         ledger.attempts.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
@@ -302,7 +303,7 @@ def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
     def arrive() -> None:
         task_id = next(iter(world.lensmor._tasks)) if with_task else None
         with harness.ledger() as ledger:
-            (row,) = unlocks(ledger)
+            (row,) = purchases(ledger)
             now = world.clock.now()
             check = {} if with_task else {row.id: True}
             ledger.attempts.accept(first_attempt(ledger), task_id, now, check, {}, [], now)

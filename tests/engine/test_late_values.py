@@ -15,10 +15,11 @@ from test_late_answers import (
     by_callback,
     first_attempt,
     lose,
-    unlocks,
+    purchases,
 )
 
-from connector.core.model import Outcome, Result, UnlockState
+from connector.core.model import Outcome, Result
+from connector.core.states import PurchaseState
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.store import tables as t
 from connector.store.attempts import Attempts
@@ -69,7 +70,7 @@ def assert_accounts(harness: Harness, charged: int) -> None:
 def improve_first(world: World, ledger: Ledger) -> None:
     """Another process adopts the first answer and reads its lookup."""
     answer(world, ledger)
-    (lost,) = [row.id for row in unlocks(ledger) if row.state == UnlockState.FINAL.value]
+    (lost,) = [row.id for row in purchases(ledger) if row.state == PurchaseState.FINAL.value]
     ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
 
 
@@ -124,13 +125,13 @@ def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: Worl
     """A ledger of an earlier release has erased the value already, while its record waited for the repeat."""
     lead = repeat_lost(world, harness)
     with harness.ledger() as ledger, ledger.database.write() as connection:
-        newer = connection.execute(sa.select(t.unlock).where(t.unlock.c.generation == 2)).one()
-        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person="elsewhere"))
+        newer = connection.execute(sa.select(t.purchase).where(t.purchase.c.generation == 2)).one()
+        connection.execute(sa.update(t.purchase).where(t.purchase.c.id == newer.id).values(person="elsewhere"))
     by_callback(world, harness)
     harness.other().sync()  # delivers the first purchase alone, and the next run erases its value
     harness.other().sync()
     with harness.ledger() as ledger, ledger.database.write() as connection:
-        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == newer.id).values(person=newer.person))
+        connection.execute(sa.update(t.purchase).where(t.purchase.c.id == newer.id).values(person=newer.person))
     give_up(harness)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)
@@ -141,9 +142,9 @@ def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harnes
     by_callback(world, harness)
     harness.other().sync()
     with harness.ledger() as ledger:
-        repeat, now = unlocks(ledger)[1], world.clock.now()
+        repeat, now = purchases(ledger)[1], world.clock.now()
         ledger.attempts.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
-        assert unlocks(ledger)[1].result == Result.DELIVERED.value
+        assert purchases(ledger)[1].result == Result.DELIVERED.value
     assert_accounts(harness, charged=1)
 
 
@@ -188,16 +189,16 @@ def test_the_value_of_an_older_purchase_is_kept_while_its_repeat_is_being_sent(
     def adopt_and_erase() -> None:
         with harness.ledger() as ledger:
             improve_first(world, ledger)
-            ledger.records.erase_unwanted()
-            assert unlocks(ledger)[0].value is not None
+            ledger.records.erase_unused()
+            assert purchases(ledger)[0].value is not None
 
     with after_take(monkeypatch, adopt_and_erase):
         assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
     assert world.paid_posts() == 1
     with harness.ledger() as ledger:
-        ledger.records.erase_unwanted()
-        assert [row.value for row in unlocks(ledger)] == [None, None]
+        ledger.records.erase_unused()
+        assert [row.value for row in purchases(ledger)] == [None, None]
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
@@ -234,7 +235,7 @@ def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
     def adopt_and_lose() -> None:
         with harness.ledger() as ledger:
             answer(world, ledger)
-            repeat = str(unlocks(ledger)[1].attempt_id)
+            repeat = str(purchases(ledger)[1].attempt_id)
             ledger.attempts.lost(repeat, None, world.clock.now())
 
     harness.wait_s = 5
@@ -271,9 +272,9 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
     with after_take(monkeypatch, adopt_and_die, number=2), pytest.raises(SystemExit):
         harness.sync()
     with harness.ledger() as ledger:
-        ledger.attempts.orphaned({("lensmor", unlocks(ledger)[0].account): world.clock.now()}, world.clock.now())
-        (repeat,) = unlocks(ledger)
-        assert repeat.state == (UnlockState.UNKNOWN if is_polled else UnlockState.SUBMITTED).value
+        ledger.attempts.orphaned({("lensmor", purchases(ledger)[0].account): world.clock.now()}, world.clock.now())
+        (repeat,) = purchases(ledger)
+        assert repeat.state == (PurchaseState.UNKNOWN if is_polled else PurchaseState.SUBMITTED).value
     world.clock.advance(hours=1)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email

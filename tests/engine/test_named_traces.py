@@ -3,12 +3,13 @@
 One ledger has one driver at a time; where a trace needs two at work, the second one's stages are called by hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from harness import Harness, World, email_only
 
-from connector.core.model import Channel, Outcome, UnlockState
+from connector.core.model import Channel, Identifier, Outcome
+from connector.core.states import PurchaseState
 from connector.engine import buy, collect, reconcile
 from connector.engine.context import AccountLimits, Run
 from connector.engine.resolution import OperatorsWord, resolve
@@ -29,8 +30,10 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
     submit = kind.submit
     done: list[bool] = []
 
-    def late(self: Provider, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
-        answer = submit(self, channel, people, event_id, attempt_id)
+    def late(
+        self: Provider, channel: Channel, people: Sequence[Identifier], grouping_key: str | None, attempt_id: str
+    ) -> Submission:
+        answer = submit(self, channel, people, grouping_key, attempt_id)
         if not done:
             done.append(True)
             meanwhile()
@@ -41,7 +44,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
 
 def send(run: Run, batch: Batch) -> None:
     """Send a batch that was taken earlier."""
-    with run.services.ledger.journal.reserve(len(batch.unlocks)) as reserved:
+    with run.services.ledger.journal.reserve(len(batch.purchases)) as reserved:
         buy.send(run, run.services.providers["lensmor"], batch, reserved, run.began_s)
 
 
@@ -61,7 +64,7 @@ def look(harness: Harness, times: int = 3) -> None:
                 collect.check(other, provider, row)
 
 
-def state_of(harness: Harness) -> list[UnlockState]:
+def state_of(harness: Harness) -> list[PurchaseState]:
     with harness.ledger() as ledger:
         found = [ledger.operator.find(number) for number in range(1, 20)]
     return [one[0] for one in found if one is not None]
@@ -93,7 +96,7 @@ def test_a_slow_answer_spares_the_repeat_that_was_allowed_meanwhile(
     def meanwhile() -> None:
         declare_lost(harness.other())
         look(harness.other())
-        assert state_of(harness) == [UnlockState.PLANNED]  # three looks found no trace
+        assert state_of(harness) == [PurchaseState.PLANNED]  # three looks found no trace
 
     slow(monkeypatch, Lensmor, meanwhile)
     harness.sync()
@@ -123,7 +126,7 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
     world.clock.advance(hours=3)
     harness.syncs(4)
     assert world.get(lead)["Email"] == person.email
-    assert world.paid_posts() == 2  # and the second met the first one's unlock
+    assert world.paid_posts() == 2  # and the second met the first one's purchase
     assert world.ours("lensmor") == 15
     with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].charged == 15
@@ -191,7 +194,7 @@ def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(wor
         send(frozen, batch)
         assert frozen.services.ledger.credits.totals()["lensmor"].open == 0
     assert world.paid_posts() == 0
-    assert state_of(harness) == [UnlockState.PLANNED]
+    assert state_of(harness) == [PurchaseState.PLANNED]
 
 
 @pytest.mark.parametrize(("seconds", "posts"), [(9, 1), (11, 0)])
@@ -246,7 +249,7 @@ def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world:
         credits_ = slow_one.services.ledger.credits
         began_at, last_entry = slow_one.now(), credits_.newest_entry()
         balance = slow_one.services.providers["lensmor"].balance()
-        first.other().sync()  # spends both unlocks' worth
+        first.other().sync()  # spends both purchases' worth
         credits_.observe("lensmor", "default", slow_one.id, balance, began_at, last_entry)
         world.lead(world.person())
         with pytest.raises(AssertionError):

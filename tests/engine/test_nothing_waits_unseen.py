@@ -30,7 +30,7 @@ def overdue(harness: Harness) -> list[tuple[str, str, int]]:
 def values(harness: Harness) -> int:
     """Sealed values in the ledger."""
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        return int(connection.scalar(sa.select(sa.func.count()).where(t.unlock.c.value.is_not(None))) or 0)
+        return int(connection.scalar(sa.select(sa.func.count()).where(t.purchase.c.value.is_not(None))) or 0)
 
 
 # -- open records whose mapping no run covers any more ----------------------------------------------------------
@@ -96,12 +96,12 @@ def stuck(world: World, harness: Harness) -> tuple[Harness, str, str]:
 
 def purchase(harness: Harness) -> int:
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        return int(connection.scalar(sa.select(sa.func.min(t.unlock.c.id))) or 0)
+        return int(connection.scalar(sa.select(sa.func.min(t.purchase.c.id))) or 0)
 
 
-def say(harness: Harness, word: OperatorsWord, unlock_id: int) -> str:
+def say(harness: Harness, word: OperatorsWord, purchase_id: int) -> str:
     with harness.ledger() as ledger:
-        return resolve(ledger, unlock_id, word, harness.world.clock.now())
+        return resolve(ledger, purchase_id, word, harness.world.clock.now())
 
 
 def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tuple[Harness, str, str]) -> None:
@@ -150,7 +150,7 @@ def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuc
 
 def _address(harness: Harness) -> str:
     with harness.ledger() as ledger, ledger.database.read() as connection:
-        name = connection.scalar(sa.select(t.unlock.c.person).where(t.unlock.c.provider == "salesfinity"))
+        name = connection.scalar(sa.select(t.purchase.c.person).where(t.purchase.c.provider == "salesfinity"))
     return f"https://www.linkedin.com/in/{name}"
 
 

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 from harness import Harness, World, email_only, reasons_of
 
+from connector.app.mappings import CATALOG
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.store import tables as t
@@ -14,7 +15,7 @@ EMAIL = 15
 def capped(name: str, credits_: int, limit: str = "max_credits_per_day") -> MappingFile:
     """A mapping for emails with a cap of its own."""
     data = email_only(name=name).model_dump(by_alias=True, exclude_none=True)
-    return MappingFile.model_validate({**data, "limits": {"max_credits": {}, limit: {"lensmor": credits_}}})
+    return CATALOG.model.model_validate({**data, "limits": {"max_credits": {}, limit: {"lensmor": credits_}}})
 
 
 def payers(harness: Harness) -> list[str]:
@@ -61,8 +62,8 @@ def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(wor
     report = harness.other(capped("lead", 14), capped("contact", 5)).sync()
     assert report.outcomes == {Outcome.DEFERRED: 2}
     assert reasons_of(report, "deferred") == {
-        "cap of mapping lead per day for lensmor: 14 of 14 credits left, one unlock costs 15": 1,
-        "cap of mapping contact per day for lensmor: 5 of 5 credits left, one unlock costs 15": 1,
+        "cap of mapping lead per day for lensmor: 14 of 14 credits left, one purchase costs 15": 1,
+        "cap of mapping contact per day for lensmor: 5 of 5 credits left, one purchase costs 15": 1,
     }
     assert world.ours("lensmor") == 0
 

@@ -1,4 +1,4 @@
-"""What an operator may say of unlocks that nobody else can resolve, and what time says of them."""
+"""What an operator may say of purchases that nobody else can resolve, and what time says of them."""
 
 import pytest
 from harness import Harness, World, mapping
@@ -25,8 +25,8 @@ def lost(world: World, harness: Harness) -> tuple[Harness, str]:
 
 def say(harness: Harness, word: OperatorsWord) -> str:
     with harness.services() as services:
-        (open_unlock,) = services.ledger.operator.needs_a_look()
-        return resolve(services.ledger, open_unlock.id, word, services.clock.now())
+        (open_purchase,) = services.ledger.operator.needs_a_look()
+        return resolve(services.ledger, open_purchase.id, word, services.clock.now())
 
 
 def test_an_unknown_is_never_sent_again_by_itself(world: World, lost: tuple[Harness, str]) -> None:
@@ -108,7 +108,7 @@ def test_a_word_that_does_not_fit_is_refused(world: World, harness: Harness) -> 
     harness.sync()
     with harness.services() as services, pytest.raises(ConfigurationError, match="delivered"):
         resolve(services.ledger, 1, OperatorsWord.GIVE_UP, services.clock.now())
-    with harness.services() as services, pytest.raises(ConfigurationError, match="there is no unlock 999"):
+    with harness.services() as services, pytest.raises(ConfigurationError, match="there is no purchase 999"):
         resolve(services.ledger, 999, OperatorsWord.GIVE_UP, services.clock.now())
 
 

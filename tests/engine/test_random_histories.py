@@ -395,13 +395,13 @@ class Histories(RuleBasedStateMachine):
     @rule(pick=picks, word=st.sampled_from([OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP]))
     def an_operator_speaks(self, pick: int, word: OperatorsWord) -> None:
         with self._harness().ledger() as ledger:
-            unlocks = _open_to_a_word(ledger.database.engine, word)
-            if unlocks:
-                unlock_id, key = unlocks[pick % len(unlocks)]
-                resolve(ledger, unlock_id, word, self.world.clock.now())
+            purchases = _open_to_a_word(ledger.database.engine, word)
+            if purchases:
+                purchase_id, key = purchases[pick % len(purchases)]
+                resolve(ledger, purchase_id, word, self.world.clock.now())
                 self.tally["words of operators"] += 1
                 if word is OperatorsWord.ALLOW_REPEAT:
-                    self.model.allowed.add((key, unlock_id))
+                    self.model.allowed.add((key, purchase_id))
 
     @rule(pick=picks)
     def forget_a_record(self, pick: int) -> None:
@@ -458,7 +458,7 @@ def _object(record_id: str) -> str:
 
 def _open_to_a_word(engine: sa.Engine, word: OperatorsWord) -> list[tuple[int, Key]]:
     """Unlocks that this word fits, with what they stand for at the vendor."""
-    c = t.unlock.c
+    c = t.purchase.c
     fits = [c.state == "unknown"]
     if word is OperatorsWord.ALLOW_REPEAT:
         fits.append(c.result == "failed")

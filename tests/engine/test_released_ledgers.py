@@ -1,12 +1,13 @@
 """A ledger of an earlier revision, with data in every state, goes on with this program: nothing is lost or paid again.
 
 `released/revision_0003.jsonl` holds rows that version 0.1.0 wrote: one line per row, as [table, row]. Ledgers of the
-earlier revisions are the same rows without the tables and columns that came later.
+earlier revisions are the same rows without the tables and columns that came later; those of the later ones have what
+only later versions wrote besides (`LATER`).
 """
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,36 @@ from connector.store import tables as t
 from connector.store.database import Database
 
 ROWS = Path(__file__).parent / "released" / "revision_0003.jsonl"
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 Row = Mapping[str, Any]
+# By revision: what its version writes, and no earlier one. A record that was followed and is part of a plan, a value
+# that is about to be erased, one that the CRM can never take, a person who must be resolved, a balance of 64 bits.
+LATER: Mapping[str, Sequence[str]] = {
+    "0004": (
+        "UPDATE unlock SET charged_credits = price_credits WHERE state = 'final' AND hold = 'charged'",
+        "INSERT INTO unusable_value (mapping, crm_id, unlock_id, reason) "
+        "SELECT 'lead', crm_id, (SELECT min(id) FROM unlock), 'no address' FROM record WHERE id = 1",
+        "UPDATE want SET shown_outcome = 'parked', shown_reason = 'too long' WHERE parked",
+        "UPDATE want SET state = 'lookup', unlock_id = NULL, parked = false WHERE id = (SELECT max(id) FROM want)",
+    ),
+    "0005": (
+        "UPDATE record SET former_ids = ' 00QSm0000099999MAA', plan_id = 'plan-1' WHERE id = 1",
+        "UPDATE want SET erase_at = 1795168800000000 WHERE parked",
+        "UPDATE observation SET balance = 900000000000000 WHERE id = 1",
+    ),
+}
+# What the present revision calls the tables and columns of those.
+TABLES = {"unlock": "purchase", "want": "record_channel", "ask": "request_item", "lookup": "identity_match",
+          "errand": "job", "hint": "callback_receipt"}  # fmt: skip
+COLUMNS = {
+    "unlock": {"event_id": "grouping_key"},
+    "want": {"unlock_id": "purchase_id", "tried": "failed_sources"},
+    "task": {"vendor_id": "provider_task_id"},
+    "hint": {"vendor_id": "provider_task_id"},
+    "unusable_value": {"unlock_id": "purchase_id"},
+    "lookup": {"linkedin": "value", "personnel_id": "matched", "events": "grouping_keys"},
+}
+STATES = {"lookup": "resolving", "held": "deferred"}
 
 
 def _released() -> list[tuple[str, Row]]:
@@ -40,6 +69,7 @@ def _folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         with closing(Database(url)) as database:
             _upgrade(database, request.param)
             _fill(database)
+            _add_later(database, request.param)
         yield folder
 
 
@@ -85,6 +115,13 @@ def _fill(database: Database) -> None:
                 connection.execute(sa.insert(table).values(**known))
         if not database.is_sqlite:
             _go_on_counting(connection, schema)
+
+
+def _add_later(database: Database, revision: str) -> None:
+    with database.write() as connection:
+        for added, statements in LATER.items():
+            for statement in statements if added <= revision else ():
+                connection.execute(sa.text(statement))
 
 
 def _presumed_earlier_attempts() -> set[str]:
@@ -162,11 +199,39 @@ def test_an_upgrade_keeps_every_row_and_makes_the_present_schema(folder: Path) -
             context = MigrationContext.configure(connection, opts={"include_name": _is_ours})
             assert compare_metadata(context, t.metadata) == []
     for name, rows in before.items():
-        kept = [{key: row[key] for key in rows[0]} for row in after[name]] if rows else []
-        assert sorted(kept, key=repr) == rows, name
-    for row in after["unlock"]:
+        expected = [_in_present_words(name, row) for row in rows]
+        kept = [{key: row[key] for key in expected[0]} for row in after[TABLES.get(name, name)]] if rows else []
+        assert sorted(kept, key=repr) == sorted(expected, key=repr), name
+    for row in after["purchase"]:
         was_charged = row["state"] == "final" and row["hold"] == "charged"
         assert row["charged_credits"] == (row["price_credits"] if was_charged else 0)
+        kinds = {"lensmor": "personnel_id", "salesfinity": "linkedin_url"}
+        assert row["person_kind"] == ("event_id" if row["channel"] == "event" else kinds[row["provider"]])
+    assert {row["crm"] for row in after["record"]} == {"salesforce"}
+
+
+def _in_present_words(table: str, row: Row) -> dict[str, Any]:
+    """A row of an earlier revision with the present names of its columns and states; JSON as its value."""
+    names = COLUMNS.get(table, {})
+    found = {names.get(key, key): value for key, value in row.items()}
+    if table == "want":
+        found["state"] = STATES.get(found["state"], found["state"])
+    for key in _json_columns(TABLES.get(table, table)):
+        if isinstance(found.get(key), str):
+            found[key] = json.loads(found[key] or "{}")
+    if table == "record":
+        kinds = {"personnel_id": found.pop("personnel_id"), "linkedin_url": found.pop("linkedin")}
+        event_id, resolved_id = found.pop("event_id"), found.pop("resolved_id")
+        found["identifiers"] = {kind: value for kind, value in kinds.items() if value is not None}
+        found["grouping_keys"] = {} if event_id is None else {"event_id": event_id}
+        found["resolved"] = {} if resolved_id is None else {"personnel_id": resolved_id}
+    if table == "lookup":
+        found |= {"kind": "linkedin_url", "matched_kind": None if found["matched"] is None else "personnel_id"}
+    return found
+
+
+def _json_columns(table: str) -> list[str]:
+    return [column.name for column in t.metadata.tables[table].columns if isinstance(column.type, sa.JSON)]
 
 
 def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: World, folder: Path) -> None:
@@ -175,7 +240,7 @@ def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: Wor
     world.clock.advance(days=3)
     with harness.ledger() as ledger:
         assert ledger.credits.imbalance() == ""
-        sealed = [row["value"] for row in _rows(ledger.database)["unlock"] if row["value"] is not None]
+        sealed = [row["value"] for row in _rows(ledger.database)["purchase"] if row["value"] is not None]
         assert sealed
         assert all(ledger.seal.open(value) for value in sealed)
         before = ledger.credits.totals()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 from harness import Harness, World, email_only, mapping, reasons_of
 
+from connector.app.mappings import CATALOG
 from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.core.report import Report
@@ -15,7 +16,7 @@ EMAIL = 15
 
 def _capped(limits: Mapping[str, object]) -> MappingFile:
     found = email_only()
-    return MappingFile.model_validate(
+    return CATALOG.model.model_validate(
         {**found.model_dump(by_alias=True, exclude_none=True), "limits": {"max_credits": {}, **limits}}
     )
 
@@ -89,7 +90,7 @@ def test_a_run_cap_is_per_run_and_a_day_cap_over_all_runs(world: World, harness:
     assert world.ours("lensmor") == 30
     report = harness.other().sync()
     assert world.ours("lensmor") == 45
-    assert "cap of mapping lead per day for lensmor: 5 of 50 credits left, one unlock costs 15" in _reasons(report)
+    assert "cap of mapping lead per day for lensmor: 5 of 50 credits left, one purchase costs 15" in _reasons(report)
 
 
 def test_each_mapping_has_caps_of_its_own_and_one_does_not_hold_up_the_other(world: World, harness: Harness) -> None:

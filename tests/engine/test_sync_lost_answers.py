@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from harness import FaultRow, Harness, World, email_only, phone_only
 
-from connector.core.model import Outcome, UnlockState
+from connector.core.model import Outcome
 from connector.core.recover import TRACE_SCHEDULE_S
+from connector.core.states import PurchaseState
 from connector.engine.sync import RunSpec, run_pass
 
 LOSING: tuple[FaultRow, ...] = (
@@ -348,9 +349,9 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
         with contacts.services() as services, services.ledger.drive():
             run_pass(services, RunSpec("sync", contacts.mappings, {}))
     with harness.ledger() as ledger:
-        (unlock,) = ledger.operator.needs_a_look()
-    assert unlock.state is UnlockState.UNKNOWN
-    assert unlock.check_at is not None
+        (purchase,) = ledger.operator.needs_a_look()
+    assert purchase.state is PurchaseState.UNKNOWN
+    assert purchase.check_at is not None
     leads.syncs(6)
     assert world.get(lead)["Email"] == person.email
     assert world.ours("lensmor") == 15

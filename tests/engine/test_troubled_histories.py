@@ -21,7 +21,7 @@ from shared_sites import SharedSites
 
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.mapping import MappingFile
-from connector.core.model import UnlockState
+from connector.core.states import PurchaseState
 from connector.engine.resolution import OperatorsWord, resolve
 from connector.simulator.people import SimPerson
 from connector.store.database import Database
@@ -164,10 +164,10 @@ class TroubledHistories(RuleBasedStateMachine):
             unknown = [
                 one.id
                 for one in ledger.operator.needs_a_look()
-                if one.state is UnlockState.UNKNOWN and one.check_at is None
+                if one.state is PurchaseState.UNKNOWN and one.check_at is None
             ]
-            for unlock_id in unknown:
-                resolve(ledger, unlock_id, OperatorsWord.ALLOW_REPEAT, self.world.clock.now())
+            for purchase_id in unknown:
+                resolve(ledger, purchase_id, OperatorsWord.ALLOW_REPEAT, self.world.clock.now())
         self.tally["decisions"] += len(unknown)
         return len(unknown)
 

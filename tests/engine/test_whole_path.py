@@ -2,7 +2,7 @@
 
 from harness import Harness, World, email_only, mapping, phone_only
 
-from connector.core.mapping import MappingFile
+from connector.app.mappings import CATALOG
 from connector.core.model import Outcome
 
 
@@ -49,7 +49,7 @@ def test_a_mapping_of_the_fewest_words_is_enough(world: World, harness: Harness)
     person, nobody = world.person(), world.person()
     world.lensmor.script(nobody.personnel_id, "email", "no_value")
     leads = [world.lead(person), world.lead(nobody)]
-    report = harness.other(MappingFile.model_validate(words)).sync()
+    report = harness.other(CATALOG.model.model_validate(words)).sync()
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.NOT_FOUND: 1}
     assert [world.get(lead)["Enrichment_Requested__c"] for lead in leads] == [False, False]
     changed = [set(world.org.history("Lead", lead)[0].changes) for lead in leads]

@@ -42,10 +42,10 @@ class Books:
         """Read with nothing but SQLite."""
         connection = sqlite3.connect(path)
         try:
-            unknown = connection.execute("select provider, channel, person from unlock where state = 'unknown'")
+            unknown = connection.execute("select provider, channel, person from purchase where state = 'unknown'")
             told = connection.execute(
-                "select state = 'planned' and hold != 'open' and not exists (select 1 from want "
-                "where want.unlock_id = unlock.id and want.state != 'done') from unlock "
+                "select state = 'planned' and hold != 'open' and not exists (select 1 from record_channel "
+                "where record_channel.purchase_id = purchase.id and record_channel.state != 'done') from purchase "
                 "where (hold = 'open' or prior_hold = 'open') and state != 'unknown'"
             )
             dormant = Counter(bool(row[0]) for row in told)

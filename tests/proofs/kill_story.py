@@ -161,7 +161,7 @@ class Story:
 
     def _is_done(self) -> bool:
         status = self.status()
-        states = {row["state"] for row in status["unlocks"]}
+        states = {row["state"] for row in status["purchases"]}
         telling = all(row["next"].startswith((OPERATORS_WORK, NOBODYS_WORK)) for row in status["needs_a_look"])
         return status["open_tasks"] == 0 and states <= {"unknown"} and telling and status["parked_records"] == 0
 

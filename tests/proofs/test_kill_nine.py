@@ -70,12 +70,12 @@ def _prove(story: Story, tell: Callable[[str], None]) -> None:
     assert verdict.untold == {}
     assert books.stray_holds == 0
     status = story.status()
-    assert status["books"] == ""
+    assert status["accounting"] == ""
     told = Counter(row["state"] for row in status["needs_a_look"])
     assert told == +Counter({"unknown": len(books.unknown), "planned": books.dormant_holds})
     _look_for_idle_hands(story)
     if story.size is not SHORT:
-        _give_up(story, [row["unlock_id"] for row in status["needs_a_look"] if row["state"] == "unknown"])
+        _give_up(story, [row["purchase_id"] for row in status["needs_a_look"] if row["state"] == "unknown"])
 
 
 def _look_for_idle_hands(story: Story) -> None:
@@ -89,12 +89,12 @@ def _look_for_idle_hands(story: Story) -> None:
     assert story.effects == before, story.writes_since(moment)
 
 
-def _give_up(story: Story, unlock_ids: list[int]) -> None:
-    for unlock_id in unlock_ids:
-        story.dispatcher.run("resolve", str(unlock_id), "--give-up")
+def _give_up(story: Story, purchase_ids: list[int]) -> None:
+    for purchase_id in purchase_ids:
+        story.dispatcher.run("resolve", str(purchase_id), "--give-up")
     story.finish()
     status = story.status()
-    assert (status["open_records"], status["open_tasks"], status["unlocks"], status["books"]) == (0, 0, [], "")
+    assert (status["open_records"], status["open_tasks"], status["purchases"], status["accounting"]) == (0, 0, [], "")
     books = Books.read(story.dispatcher.ledger)
     assert (books.unknown, books.stray_holds) == (frozenset(), 0)
     assert books.dormant_holds or all(found["held"] == 0 for found in status["credits"].values())

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 BOTH = ("-m", "lead", "-m", "contact")
 OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
 PASTED = ("pasted.into.the.wrong.field@example.com", "+44 20 7946 0999")  # where an identifier belongs
-STUCK = 1  # unlocks whose vendor is at work for ever
+STUCK = 1  # purchases whose vendor is at work for ever
 PATIENCE_S = 30.0
 
 
@@ -119,7 +119,7 @@ class Story:
         """How many values wait in the ledger, and how many values from before a write it keeps."""
         connection = sqlite3.connect(self.workspace.folder / "connector.db")
         try:
-            (values,) = connection.execute("select count(*) from unlock where value is not null").fetchone()
+            (values,) = connection.execute("select count(*) from purchase where value is not null").fetchone()
             (befores,) = connection.execute("select count(*) from change where before is not null").fetchone()
         finally:
             connection.close()
@@ -130,7 +130,7 @@ class Story:
         for _ in range(20):
             self.run("sync", *BOTH)
             status = self.run("status", "--json").json
-            running = sum(row["count"] for row in status["unlocks"] if row["state"] != "unknown")
+            running = sum(row["count"] for row in status["purchases"] if row["state"] != "unknown")
             told = all("manual decision" in row["next"] or row["state"] == "parked" for row in status["needs_a_look"])
             if running <= STUCK and told:
                 return
@@ -150,7 +150,7 @@ def _cast(story: Story) -> dict[str, str]:
     delivered, nowhere, failing = story.person(), story.person(work_email=None), story.person(work_email=None)
     slow, too_long, ruled = story.person(), story.person(), story.person()
     lost_lookup, bounced, filled = (story.person() for _ in range(3))
-    lost_unlock = story.person(event_ids=(OTHER_EVENT.event_id,))
+    lost_purchase = story.person(event_ids=(OTHER_EVENT.event_id,))
     opted_out, at_work = story.person(), story.person()
     for person, kind, end in (
         *((nowhere, kind, "no_value") for kind in ("email", "phone")),
@@ -159,7 +159,7 @@ def _cast(story: Story) -> dict[str, str]:
     ):
         lensmor.script(person.personnel_id, kind, end)
     story.simulator.arm(_losing("salesfinity", "requestEmailEnrichment", str(lost_lookup.linkedin_name)))
-    story.simulator.arm(_losing("lensmor", "submitEmailUnlock", lost_unlock.personnel_id))
+    story.simulator.arm(_losing("lensmor", "submitEmailUnlock", lost_purchase.personnel_id))
     words = {"word": str(failing.email), "fields": ["errorCode"]}
     story.simulator.arm(Fault("lensmor", "getEmailUnlockTask", "unknown_word", 99, 0, failing.personnel_id, words))
     _refuse(story, str(ruled.email), ("Email",))
@@ -173,7 +173,7 @@ def _cast(story: Story) -> dict[str, str]:
         "too long": story.lead(too_long),
         "ruled": story.lead(ruled),
         "lost lookup": story.contact(lost_lookup),
-        "lost unlock": story.lead(lost_unlock, Lensmor_Event_Id__c=OTHER_EVENT.event_id),
+        "lost purchase": story.lead(lost_purchase, Lensmor_Event_Id__c=OTHER_EVENT.event_id),
         "bounced": story.lead(bounced, Email="bounced.before@example.com", EmailBouncedDate="2026-10-02T08:15:00Z"),
         "filled": story.lead(filled, Email="filled.by.hand@example.com", Phone="+44 20 7946 0998"),
         "opted out": story.lead(opted_out, HasOptedOutOfEmail=True, DoNotCall=True),
@@ -249,10 +249,10 @@ def _killed_while_writing(story: Story) -> None:
 
 
 def _database_fails(story: Story, when: str) -> None:
-    """A sync whose commits fail at a certain change of an unlock."""
+    """A sync whose commits fail at a certain change of a purchase."""
     story.lead(story.person())
     story.contact(story.person())
-    _execute(story, f"create trigger full before update on unlock when {when} begin select raise(abort, 'full'); end")
+    _execute(story, f"create trigger full before update on purchase when {when} begin select raise(abort, 'full'); end")
     process = story.workspace.start("sync", *BOTH)
     out, err = process.communicate(timeout=PATIENCE_S)
     story.archive.keep(Said(process.returncode, out, err))
@@ -273,7 +273,7 @@ def _execute(story: Story, statement: str) -> None:
 def _resolve_all(story: Story) -> None:
     words = {"unknown": iter(["--delivered", "--allow-repeat", "--give-up"]), "parked": iter(["--retry-write"] * 9)}
     for row in story.run("status", "--json").json["needs_a_look"]:
-        story.run("resolve", str(row["unlock_id"]), next(words[row["state"]]))
+        story.run("resolve", str(row["purchase_id"]), next(words[row["state"]]))
     story.archive.search()
 
 
@@ -338,7 +338,7 @@ def _unsealed(story: Story) -> list[dict[str, object]]:
     ledger = open_ledger(Configured(Settings(connector_database_url=url, connector_secret_key=None), {}, None))
     try:
         connection = sqlite3.connect(story.workspace.folder / "connector.db")
-        rows = connection.execute("select value from unlock where value is not null").fetchall()
+        rows = connection.execute("select value from purchase where value is not null").fetchall()
         connection.close()
         return [dict(ledger.seal.open(sealed)) for (sealed,) in rows]
     finally:

@@ -95,7 +95,7 @@ def _blow(running: Company, triggers: int, repeats: int) -> Storm:
     assert second.wait(60) == 0
     assert running.doubles() == []
     assert running.charged == len(originals) * (15 + 150)
-    assert running.run("status", "--json")["books"] == ""
+    assert running.run("status", "--json")["accounting"] == ""
     return storm
 
 

@@ -51,7 +51,7 @@ def _work(running: Company, count: int, *, freeze_s: float) -> dict[str, float]:
     assert running.doubles() == []
     assert running.unfinished(running.facts.lead_ids) == []
     assert running.charged == people * 165
-    assert running.run("status", "--json")["books"] == ""
+    assert running.run("status", "--json")["accounting"] == ""
     return {"taken_up_s": taken_up_s, "done_s": done_s, "charged_at_death": float(charged)}
 
 

@@ -10,15 +10,15 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from persons import match_with, pid
 from vendor_calls import CALLS, PAID, Call
 from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import ConnectorError, LostAnswerError, RefusedError
 from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_person_id, is_vendor_id
-from connector.core.model import Lookup
 from connector.core.printable import one_line
 from connector.providers.interface import EventAccess, IdentityResult, Submission
-from connector.providers.lensmor_events import Preview
+from connector.providers.lensmor.events import Preview
 
 HOSTILE = st.one_of(
     st.none(),
@@ -138,10 +138,10 @@ def _fits(found: object) -> None:
             assert abs(found) <= MAX_CREDITS
         case Submission():
             assert found.task_id is None or is_vendor_id(found.task_id)
-            assert set(found.skipped) <= {"70011"}
+            assert set(found.skipped) <= {pid("70011")}
         case IdentityResult():
-            assert found.lookup.personnel_id is None or is_person_id(found.lookup.personnel_id)
-            assert all(map(is_event_id, found.lookup.events))
+            assert found.match.identifier is None or is_person_id(found.match.identifier.value)
+            assert all(map(is_event_id, found.match.grouping_keys))
         case EventAccess():
             assert one_line(found.name) == found.name
             assert 0 <= found.credits_used <= MAX_PRICE_CREDITS
@@ -156,7 +156,7 @@ def test_a_provider_of_others_cannot_bring_what_cannot_be_kept_either() -> None:
     for task_id in ("", "t\x00", "t" * 201, "\ud800"):
         with pytest.raises(LostAnswerError):
             Submission(task_id)
-    for lookup in (Lookup("7" * 21), Lookup("x"), Lookup("7", ("e" * 101,))):
+    for lookup in (match_with("7" * 21), match_with("x"), match_with("7", ("e" * 101,))):
         with pytest.raises(RefusedError):
             IdentityResult(lookup)
     for price in (-1, MAX_PRICE_CREDITS + 1):

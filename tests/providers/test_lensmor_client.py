@@ -5,10 +5,11 @@ from itertools import product
 
 import httpx
 import pytest
+from persons import link, match_with, pid, pids
 from vendor_harness import ADA, VendorHost, Vendors, answering
 
 from connector.core.errors import ConfigurationError, RefusedError
-from connector.core.model import Channel, Lookup
+from connector.core.model import Channel
 from connector.core.recover import ProviderState
 from connector.providers.interface import ChannelStatus, IdentityResult, Item, ItemState, TaskReport
 from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
@@ -49,7 +50,7 @@ def test_task_words(vendors: Vendors) -> None:
     wrong = [
         (status, ended, got)
         for status, ended in TASK_WORDS
-        if (got := told(vendors, {"taskStatus": status, "items": []}).read_task(EMAIL, "9", PEOPLE))
+        if (got := told(vendors, {"taskStatus": status, "items": []}).read_task(EMAIL, "9", pids(PEOPLE)))
         != TaskReport(ended, {})
     ]
     assert wrong == []
@@ -75,8 +76,8 @@ def test_an_unknown_word_counts_as_running_and_is_reported(vendors: Vendors, sub
     for status, word in UNKNOWN_WORDS:
         with subtests.test(status=status, word=word):
             rows = [{"personnelId": "1", "status": status, "email": "a@example.com"}]
-            report = told(vendors, {"taskStatus": status, "items": rows}).read_task(EMAIL, "9", PEOPLE)
-            assert report == TaskReport(False, {"1": Item(ItemState.RUNNING, unknown_word=word)}, word)
+            report = told(vendors, {"taskStatus": status, "items": rows}).read_task(EMAIL, "9", pids(PEOPLE))
+            assert report == TaskReport(False, {pid("1"): Item(ItemState.RUNNING, unknown_word=word)}, word)
 
 
 NOT_EMAILS = ["N/A", "null", "not found", "-", "a***@example.com", "email_not_unlocked@example.com", "a@example", 5]
@@ -114,7 +115,7 @@ def test_items(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for item, expected in ITEMS:
         with subtests.test(item=item, expected=expected):
             body = {"taskStatus": "processing", "items": [{"personnelId": "1", **item}]}
-            assert told(vendors, body).read_task(EMAIL, "9", PEOPLE).items == {"1": expected}
+            assert told(vendors, body).read_task(EMAIL, "9", pids(PEOPLE)).items == {pid("1"): expected}
 
 
 def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
@@ -122,25 +123,25 @@ def test_a_phone_task_gives_phones_only(vendors: Vendors) -> None:
         {"personnelId": 1, "status": "unlocked", "phone": "+1 415 555 0100", "email": "a@example.com"},
         {"personnelId": "2", "status": "unlocked", "email": "a@example.com"},
     ]
-    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
-    assert report == TaskReport(True, {"1": Item(ItemState.DELIVERED, "+1 415 555 0100"), "2": NO_VALUE})
+    report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", pids(PEOPLE))
+    assert report == TaskReport(True, {pid("1"): Item(ItemState.DELIVERED, "+1 415 555 0100"), pid("2"): NO_VALUE})
 
 
 def test_a_phone_that_is_no_number_is_no_value(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for text in NOT_PHONES:
         with subtests.test(text=text):
             rows = [{"personnelId": "1", "status": "unlocked", "phone": text}]
-            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
-            assert report.items == {"1": NO_VALUE}
+            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", pids(PEOPLE))
+            assert report.items == {pid("1"): NO_VALUE}
 
 
 def test_ids_and_phones_may_be_numbers(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for person, value in product(("123", 123, 123.0), ("+1 415 555 0100", 14155550100, 14155550100.0)):
         with subtests.test(person=person, value=value):
             rows = [{"personnelId": person, "status": "unlocked", "phone": value}]
-            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", PEOPLE)
+            report = told(vendors, {"taskStatus": "completed", "items": rows}).read_task(PHONE, "9", pids(PEOPLE))
             number = value if isinstance(value, str) else "14155550100"
-            assert report.items == {"123": Item(ItemState.DELIVERED, number)}
+            assert report.items == {pid("123"): Item(ItemState.DELIVERED, number)}
 
 
 UNLOCKED = {"personnelId": "1", "status": "unlocked", "email": "a@example.com"}
@@ -164,8 +165,8 @@ def test_the_best_line_of_a_person_counts(vendors: Vendors) -> None:
     wrong = [
         (rows, best, got)
         for rows, best in BEST_LINES
-        if (got := told(vendors, {"taskStatus": "failed", "items": rows}).read_task(EMAIL, "9", PEOPLE).items)
-        != {"1": best}
+        if (got := told(vendors, {"taskStatus": "failed", "items": rows}).read_task(EMAIL, "9", pids(PEOPLE)).items)
+        != {pid("1"): best}
     ]
     assert wrong == []
 
@@ -189,7 +190,7 @@ UNREADABLE_ITEMS: list[object] = [
 def test_unreadable_items_are_no_items(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for items in UNREADABLE_ITEMS:
         with subtests.test(items=items):
-            report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", PEOPLE)
+            report = told(vendors, {"taskStatus": "completed", "items": items}).read_task(EMAIL, "9", pids(PEOPLE))
             assert report == TaskReport(True, {})
 
 
@@ -205,7 +206,7 @@ def test_an_odd_task_id_stays_one_part_of_the_path(vendors: Vendors, channel: Ch
         return httpx.Response(200, json={"taskStatus": "pending", "items": []})
 
     provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
-    provider.read_task(channel, "task 1/../2?x=%20#é", PEOPLE)
+    provider.read_task(channel, "task 1/../2?x=%20#é", pids(PEOPLE))
     assert asked == [f"/external/contacts/{route}/task%201%2F..%2F2%3Fx%3D%2520%23%C3%A9".encode()]
 
 
@@ -213,22 +214,22 @@ def test_a_whole_task_of_the_simulated_vendor(vendors: Vendors) -> None:
     site = vendors.sim.lensmor
     for person, outcome in (("70012", "failed"), ("70013", "no_value"), ("70014", "missing"), ("70015", "unfinished")):
         site.script(person, "email", outcome)
-    people = ["70011", "70012", "70013", "70014", "70015"]
+    people = pids(["70011", "70012", "70013", "70014", "70015"])
     provider = vendors.lensmor()
     task_id = str(provider.submit(EMAIL, people, "52001", "attempt-1").task_id)
     assert provider.read_task(EMAIL, task_id, people) == TaskReport(False, {})
     vendors.sim.clock.advance(7)
     halfway = provider.read_task(EMAIL, task_id, people)
     assert not halfway.ended
-    assert halfway.items["70011"] == Item(ItemState.DELIVERED, "ada@example.com")
+    assert halfway.items[pid("70011")] == Item(ItemState.DELIVERED, "ada@example.com")
     vendors.sim.clock.advance(60)
     assert provider.read_task(EMAIL, task_id, people) == TaskReport(
         True,
         {
-            "70011": Item(ItemState.DELIVERED, "ada@example.com"),
-            "70012": Item(ItemState.FAILED, detail="TASK_FAILED"),
-            "70013": NO_VALUE,
-            "70015": RUNNING,
+            pid("70011"): Item(ItemState.DELIVERED, "ada@example.com"),
+            pid("70012"): Item(ItemState.FAILED, detail="TASK_FAILED"),
+            pid("70013"): NO_VALUE,
+            pid("70015"): RUNNING,
         },
     )
     assert vendors.count("lensmor", "submitEmailUnlock") == 1
@@ -263,7 +264,7 @@ PROFILE_WORDS: list[tuple[dict[str, object], ProviderState, ProviderState]] = [
 def test_profile_words(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for shown, email, phone in PROFILE_WORDS:
         with subtests.test(shown=shown, email=email, phone=phone):
-            found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person("70011")
+            found = told(vendors, {"id": "70011", "fullName": "Ada", **shown}).read_person(pid("70011"))
             assert found == {EMAIL: ChannelStatus(email), PHONE: ChannelStatus(phone)}
 
 
@@ -280,7 +281,7 @@ def test_unknown_profile_words_prove_nothing(vendors: Vendors, subtests: pytest.
     for shown, email, phone in UNKNOWN_PROFILE_WORDS:
         with subtests.test(shown=shown, email=email, phone=phone):
             found = told(vendors, {"id": "70011", "email": "a@example.com", "phone": "+14155550100", **shown})
-            assert found.read_person("70011") == {
+            assert found.read_person(pid("70011")) == {
                 EMAIL: ChannelStatus(ProviderState.UNREADABLE, unknown_word=email),
                 PHONE: ChannelStatus(ProviderState.UNREADABLE, unknown_word=phone),
             }
@@ -291,17 +292,17 @@ def test_a_profile_with_a_placeholder_has_no_value(vendors: Vendors, subtests: p
         with subtests.test(email=email, phone=phone):
             person = {"contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready", "email": email, "phone": phone}
             nothing = {EMAIL: ChannelStatus(ProviderState.NO_VALUE), PHONE: ChannelStatus(ProviderState.NO_VALUE)}
-            assert told(vendors, {"id": 70011.0, **person}).read_person("70011") == nothing
-            assert told(vendors, {"personnel": {"id": 70011, **person}}).look_up(ADA).statuses == nothing
+            assert told(vendors, {"id": 70011.0, **person}).read_person(pid("70011")) == nothing
+            assert told(vendors, {"personnel": {"id": 70011, **person}}).resolve_identity(link(ADA)).statuses == nothing
 
 
 def test_a_value_counts_only_with_the_word_that_says_so(vendors: Vendors) -> None:
     shown = {"id": "70011", "email": " a@example.com ", "contactUnlockStatus": "locked", "phone": "+1 415 555 0100"}
-    found = told(vendors, shown).read_person("70011")
+    found = told(vendors, shown).read_person(pid("70011"))
     assert found[EMAIL] == ChannelStatus(ProviderState.NOT_BOUGHT)
     assert found[PHONE] == ChannelStatus(ProviderState.NOT_BOUGHT)
     found = told(vendors, {**shown, "contactUnlockStatus": "unlocked", "phoneUnlockStatus": "ready"}).read_person(
-        "70011"
+        pid("70011")
     )
     assert found[EMAIL] == ChannelStatus(ProviderState.DELIVERED, "a@example.com")
     assert found[PHONE] == ChannelStatus(ProviderState.DELIVERED, "+1 415 555 0100")
@@ -320,7 +321,7 @@ def test_an_answer_about_nobody_or_another_never_says_that_nothing_was_bought(
     vendors: Vendors, body: dict[str, object]
 ) -> None:
     """Read as "not bought", it would let a lost purchase be made a second time."""
-    assert told(vendors, body).read_person("70011") == ALL_UNREADABLE
+    assert told(vendors, body).read_person(pid("70011")) == ALL_UNREADABLE
 
 
 BOB = {"id": "777", "contactUnlockStatus": "unlocked", "email": "bob@example.com"}
@@ -329,26 +330,26 @@ BOB = {"id": "777", "contactUnlockStatus": "unlocked", "email": "bob@example.com
 @pytest.mark.parametrize("url", ["https://www.linkedin.com/in/bob", "linkedin.com/in/bob-2/en"])
 def test_a_lookup_answered_with_another_profile_is_refused(vendors: Vendors, url: str) -> None:
     with pytest.raises(RefusedError, match="about another profile"):
-        told(vendors, {"personnel": {**BOB, "linkedinUrl": url}}).look_up(ADA)
+        told(vendors, {"personnel": {**BOB, "linkedinUrl": url}}).resolve_identity(link(ADA))
 
 
 @pytest.mark.parametrize(
     "url", [None, "", 5, "N/A", "linkedin.com/in/ACoAAA8BYqEBxyz", f"HTTPS://nl.linkedin.com/in/{ADA.title()}/?x=1"]
 )
 def test_a_lookup_answered_with_this_profile_or_none_is_taken(vendors: Vendors, url: object) -> None:
-    found = told(vendors, {"personnel": {**BOB, "linkedinUrl": url}}).look_up(ADA)
-    assert found.lookup == Lookup("777")
+    found = told(vendors, {"personnel": {**BOB, "linkedinUrl": url}}).resolve_identity(link(ADA))
+    assert found.match == match_with("777")
     assert found.statuses[EMAIL] == ChannelStatus(ProviderState.DELIVERED, "bob@example.com")
 
 
 def test_profiles_of_the_simulated_vendor(vendors: Vendors) -> None:
     provider = vendors.lensmor()
-    assert provider.read_person("70011") == {
+    assert provider.read_person(pid("70011")) == {
         EMAIL: ChannelStatus(ProviderState.NOT_BOUGHT),
         PHONE: ChannelStatus(ProviderState.NOT_BOUGHT),
     }
     vendors.start_tasks()
-    assert provider.read_person("70011") == {
+    assert provider.read_person(pid("70011")) == {
         EMAIL: ChannelStatus(ProviderState.RUNNING),
         PHONE: ChannelStatus(ProviderState.RUNNING),
     }
@@ -357,17 +358,17 @@ def test_profiles_of_the_simulated_vendor(vendors: Vendors) -> None:
         EMAIL: ChannelStatus(ProviderState.DELIVERED, "ada@example.com"),
         PHONE: ChannelStatus(ProviderState.DELIVERED, "+1 415 555 0100"),
     }
-    assert provider.read_person("70011") == delivered
+    assert provider.read_person(pid("70011")) == delivered
     vendors.arm("lensmor", "getPersonnelProfile", "wrong_types")
-    assert provider.read_person("70011") == ALL_UNREADABLE
+    assert provider.read_person(pid("70011")) == ALL_UNREADABLE
 
-    assert provider.look_up(ADA) == IdentityResult(Lookup("70011", ("52001",)), delivered)
-    assert provider.look_up("nobody-at-all") == IdentityResult(Lookup(None))
-    assert provider.events_of("70011") == ("52001",)
+    assert provider.resolve_identity(link(ADA)) == IdentityResult(match_with("70011", ("52001",)), delivered)
+    assert provider.resolve_identity(link("nobody-at-all")) == IdentityResult(match_with(None))
+    assert provider.grouping_keys_of(pid("70011")) == ("52001",)
 
 
 def test_a_lookup_on_the_wire(vendors: Vendors) -> None:
-    vendors.lensmor().look_up("青葉-健人")
+    vendors.lensmor().resolve_identity(link("青葉-健人"))
     (arrival,) = vendors.arrivals
     assert arrival.path == (
         "/external/personnel/events/by-linkedin?linkedin_url="
@@ -396,7 +397,7 @@ NO_IDS: list[object] = [
 def test_a_lookup_that_names_no_id_is_no_answer(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for personnel in NO_IDS:
         with subtests.test(personnel=personnel), pytest.raises(RefusedError, match="names no personnel id"):
-            told(vendors, {"personnel": personnel, "events": {"items": []}}).look_up(ADA)
+            told(vendors, {"personnel": personnel, "events": {"items": []}}).resolve_identity(link(ADA))
 
 
 EVENTS: list[tuple[object, tuple[str, ...]]] = [
@@ -418,10 +419,10 @@ EVENTS: list[tuple[object, tuple[str, ...]]] = [
 def test_events_of_a_person(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for events, ids in EVENTS:
         with subtests.test(events=events, ids=ids):
-            found = told(vendors, {"personnel": {"id": 70011}, "events": events}).look_up(ADA)
-            assert found.lookup == Lookup("70011", ids)
+            found = told(vendors, {"personnel": {"id": 70011}, "events": events}).resolve_identity(link(ADA))
+            assert found.match == match_with("70011", ids)
             if isinstance(events, dict):
-                assert told(vendors, events).events_of("70011") == ids
+                assert told(vendors, events).grouping_keys_of(pid("70011")) == ids
 
 
 # -- credits and settings ----------------------------------------------------------------------------------------

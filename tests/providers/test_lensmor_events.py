@@ -9,7 +9,7 @@ from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.providers.interface import EventAccess
-from connector.providers.lensmor_events import PRICE_CREDITS, Event, LensmorEvents, Preview
+from connector.providers.lensmor.events import PRICE_CREDITS, Event, LensmorEvents, Preview
 
 EXPO = Event("52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht, Netherlands", 0)
 

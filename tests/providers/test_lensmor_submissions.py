@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from persons import pid, pids
 from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import LostAnswerError, RefusedError
@@ -29,7 +30,7 @@ def vendors(harness: VendorHost) -> Vendors:
 def submitted(vendors: Vendors, body: object, status: int = 201, people: list[str] | None = None) -> Submission:
     transport = answering(lambda _: httpx.Response(status, json=body))
     provider = vendors.lensmor(vendors.http("lensmor", transport=transport))
-    return provider.submit(EMAIL, people or PEOPLE, "52001", "attempt-1")
+    return provider.submit(EMAIL, pids(people or PEOPLE), "52001", "attempt-1")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_each_reason_to_skip(vendors: Vendors, listed: str, reason: SkipReason, 
     if also_plain:
         body["skipped_personnel_ids"] = ["2"]
     unnamed = reason is SkipReason.UNEXPLAINED and not also_plain  # a list nobody knows says nothing about anybody
-    assert submitted(vendors, body) == Submission("88120", {} if unnamed else {"2": reason})
+    assert submitted(vendors, body) == Submission("88120", {} if unnamed else {pid("2"): reason})
 
 
 @pytest.mark.parametrize("status", ["Accepted", "ACCEPTED", "Success", "succeeded"])
@@ -112,7 +113,7 @@ def test_each_reason_to_skip(vendors: Vendors, listed: str, reason: SkipReason, 
 )
 def test_names_and_states_are_read_without_case(vendors: Vendors, status: str, skips: dict[str, object]) -> None:
     answer = submitted(vendors, {"status": status, "task_id": "88120", **skips})
-    assert answer == Submission("88120", {"2": SkipReason.MISSING})
+    assert answer == Submission("88120", {pid("2"): SkipReason.MISSING})
 
 
 def test_all_reasons_at_once(vendors: Vendors) -> None:
@@ -126,25 +127,24 @@ def test_all_reasons_at_once(vendors: Vendors) -> None:
     body = {"status": "accepted", "task_id": "9", "skipped_detail": detail, "skipped_personnel_ids": ["1", 2, "3", "5"]}
     answer = submitted(vendors, body, people=["1", "2", "3", "4", "5", "6"])
     assert answer.skipped == {
-        "1": SkipReason.ALREADY_UNLOCKED,
-        "2": SkipReason.UNLOCKING,
-        "3": SkipReason.INVALID,
-        "4": SkipReason.UNLINKED,
-        "5": SkipReason.UNEXPLAINED,
+        pid("1"): SkipReason.ALREADY_UNLOCKED,
+        pid("2"): SkipReason.UNLOCKING,
+        pid("3"): SkipReason.INVALID,
+        pid("4"): SkipReason.UNLINKED,
+        pid("5"): SkipReason.UNEXPLAINED,
     }
 
 
 def test_success_without_a_task_leaves_nobody_out(vendors: Vendors) -> None:
     body = {"status": "success", "skipped_detail": {"already_unlocked_personnel_ids": ["1"]}}
-    assert submitted(vendors, body) == Submission(
-        None, {"1": SkipReason.ALREADY_UNLOCKED, "2": SkipReason.UNEXPLAINED, "3": SkipReason.UNEXPLAINED}
-    )
+    skipped = {"1": SkipReason.ALREADY_UNLOCKED, "2": SkipReason.UNEXPLAINED, "3": SkipReason.UNEXPLAINED}
+    assert submitted(vendors, body) == Submission(None, {pid(one): reason for one, reason in skipped.items()})
 
 
 def test_skips_about_people_who_were_not_sent_are_ignored(vendors: Vendors) -> None:
     detail = {"missing_personnel_ids": ["99", "1"]}
     body = {"status": "accepted", "task_id": "9", "skipped_detail": detail, "skipped_personnel_ids": ["98"]}
-    assert submitted(vendors, body).skipped == {"1": SkipReason.MISSING}
+    assert submitted(vendors, body).skipped == {pid("1"): SkipReason.MISSING}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_unreadable_skip_lists_do_not_lose_the_task(vendors: Vendors, odd: dict[
 
 @pytest.mark.parametrize("channel", [EMAIL, PHONE])
 def test_a_submission_on_the_wire(vendors: Vendors, channel: Channel) -> None:
-    answer = vendors.lensmor().submit(channel, ["70011", "70012"], "52001", "attempt-1")
+    answer = vendors.lensmor().submit(channel, pids(["70011", "70012"]), "52001", "attempt-1")
     (arrival,) = vendors.arrivals
     assert (arrival.method, arrival.path) == ("POST", UNLOCK_PATHS[channel])
     assert arrival.body == {"personnel_ids": ["70011", "70012"], "event_id": "52001"}
@@ -175,7 +175,7 @@ def test_a_submission_on_the_wire(vendors: Vendors, channel: Channel) -> None:
 
 @pytest.mark.parametrize("event_id", [None, ""])
 def test_without_an_event_none_is_named(vendors: Vendors, event_id: str | None) -> None:
-    vendors.lensmor().submit(EMAIL, ["70011"], event_id, "attempt-1")
+    vendors.lensmor().submit(EMAIL, pids(["70011"]), event_id, "attempt-1")
     assert vendors.arrivals[0].body == {"personnel_ids": ["70011"]}
 
 
@@ -183,27 +183,27 @@ def test_a_vendor_that_sells_only_by_event_is_understood(vendors: Vendors) -> No
     vendors.sim.lensmor.require_event = True
     provider = vendors.lensmor()
     with pytest.raises(RefusedError) as without:
-        provider.submit(EMAIL, ["70011"], None, "attempt-1")
-    assert without.value.needs_event
+        provider.submit(EMAIL, pids(["70011"]), None, "attempt-1")
+    assert without.value.needs_grouping_key
     with pytest.raises(RefusedError) as with_one:
-        provider.submit(EMAIL, [], "52001", "attempt-2")
-    assert not with_one.value.needs_event
+        provider.submit(EMAIL, pids([]), "52001", "attempt-2")
+    assert not with_one.value.needs_grouping_key
     assert vendors.sim.charges.total() == 0
 
 
 def test_skips_of_the_simulated_vendor(vendors: Vendors) -> None:
     site = vendors.sim.lensmor
     site.set_unlocked("70012", "email")
-    vendors.lensmor().submit(EMAIL, ["70013"], "52001", "attempt-1")
+    vendors.lensmor().submit(EMAIL, pids(["70013"]), "52001", "attempt-1")
     vendors.arm("lensmor", "submitEmailUnlock", "extra_skip", persons=["70014"])
-    answer = vendors.lensmor().submit(EMAIL, ["70011", "70012", "70013", "70014", "1", "x"], "52001", "attempt-2")
+    answer = vendors.lensmor().submit(EMAIL, pids(["70011", "70012", "70013", "70014", "1", "x"]), "52001", "attempt-2")
     assert answer.task_id is not None
     assert answer.skipped == {
-        "70012": SkipReason.ALREADY_UNLOCKED,
-        "70013": SkipReason.UNLOCKING,
-        "70014": SkipReason.UNEXPLAINED,
-        "1": SkipReason.MISSING,
-        "x": SkipReason.INVALID,
+        pid("70012"): SkipReason.ALREADY_UNLOCKED,
+        pid("70013"): SkipReason.UNLOCKING,
+        pid("70014"): SkipReason.UNEXPLAINED,
+        pid("1"): SkipReason.MISSING,
+        pid("x"): SkipReason.INVALID,
     }
-    other_event = vendors.lensmor().submit(EMAIL, ["70015"], "52017", "attempt-3")
-    assert other_event == Submission(None, {"70015": SkipReason.UNLINKED})
+    other_event = vendors.lensmor().submit(EMAIL, pids(["70015"]), "52017", "attempt-3")
+    assert other_event == Submission(None, {pid("70015"): SkipReason.UNLINKED})

@@ -6,6 +6,7 @@ from itertools import product
 
 import httpx
 import pytest
+from persons import link
 from vendor_harness import ADA, VendorHost, Vendors, answering
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
@@ -29,6 +30,9 @@ def vendors(harness: VendorHost) -> Vendors:
     return harness.fresh()
 
 
+WITHOUT_VALUE = TaskReport(True, {link(ADA): Item(ItemState.NO_VALUE)})
+
+
 def told(vendors: Vendors, body: object, status: int = 200) -> Salesfinity:
     """A client whose vendor always gives this answer."""
     content = json.dumps(body).encode()
@@ -38,7 +42,7 @@ def told(vendors: Vendors, body: object, status: int = 200) -> Salesfinity:
 
 @pytest.mark.parametrize(("channel", "kind"), [(WORK, "work"), (PERSONAL, "personal")])
 def test_a_submission_on_the_wire(vendors: Vendors, channel: Channel, kind: str) -> None:
-    vendors.salesfinity().submit(channel, [ADA], "52001", "attempt-17")
+    vendors.salesfinity().submit(channel, [link(ADA)], "52001", "attempt-17")
     (arrival,) = vendors.arrivals
     assert (arrival.method, arrival.path) == ("POST", "/v1/api/enrichment/email")
     assert arrival.body == {
@@ -57,7 +61,7 @@ def test_a_submission_on_the_wire(vendors: Vendors, channel: Channel, kind: str)
     ],
 )
 def test_the_address_is_the_canonical_one_and_the_vendor_takes_it(vendors: Vendors, name: str, url: str) -> None:
-    submission = vendors.salesfinity().submit(WORK, [name], None, "attempt-1")
+    submission = vendors.salesfinity().submit(WORK, [link(name)], None, "attempt-1")
     assert vendors.arrivals[0].body["linkedin_url"] == url
     assert vendors.arrivals[0].body["linkedin_url"].isascii()
     assert submission.task_id is not None
@@ -66,7 +70,7 @@ def test_the_address_is_the_canonical_one_and_the_vendor_takes_it(vendors: Vendo
 
 def test_two_people_in_one_request_are_a_fault_of_the_caller(vendors: Vendors) -> None:
     with pytest.raises(ValueError, match="unpack"):
-        vendors.salesfinity().submit(WORK, [ADA, "other"], None, "attempt-1")
+        vendors.salesfinity().submit(WORK, [link(ADA), link("other")], None, "attempt-1")
     assert vendors.arrivals == []
 
 
@@ -88,17 +92,17 @@ NO_HANDLES: list[tuple[dict[str, object], int]] = [
 def test_an_answer_without_a_handle_is_lost(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for body, status in NO_HANDLES:
         with subtests.test(body=body, status=status), pytest.raises(LostAnswerError):
-            told(vendors, body, status).submit(WORK, [ADA], None, "attempt-1")
+            told(vendors, body, status).submit(WORK, [link(ADA)], None, "attempt-1")
 
 
 @pytest.mark.parametrize("body", [{"_id": "5f 1/2"}, {"_id": "5f 1/2", "status": ["pending"]}])
 def test_the_handle_is_all_that_a_submission_needs(vendors: Vendors, body: dict[str, object]) -> None:
-    assert told(vendors, body, 201).submit(WORK, [ADA], None, "attempt-1") == Submission("5f 1/2")
+    assert told(vendors, body, 201).submit(WORK, [link(ADA)], None, "attempt-1") == Submission("5f 1/2")
 
 
 @pytest.mark.parametrize("sent", [17, 17.0, "17"])
 def test_a_handle_may_be_a_number(vendors: Vendors, sent: object) -> None:
-    assert told(vendors, {"_id": sent}, 201).submit(WORK, [ADA], None, "attempt-1") == Submission("17")
+    assert told(vendors, {"_id": sent}, 201).submit(WORK, [link(ADA)], None, "attempt-1") == Submission("17")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,8 @@ def test_a_handle_may_be_a_number(vendors: Vendors, sent: object) -> None:
 )
 def test_an_unknown_state_counts_as_running_and_is_reported(vendors: Vendors, status: object, word: str) -> None:
     body = {"status": status, "email": {"email": "a@example.com"}}
-    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, word)
-    assert told(vendors, {}).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "no word")
+    assert told(vendors, body).read_task(WORK, "5f", [link(ADA)]) == TaskReport(False, {}, word)
+    assert told(vendors, {}).read_task(WORK, "5f", [link(ADA)]) == TaskReport(False, {}, "no word")
 
 
 TYPES: list[tuple[Channel, object, Item]] = [
@@ -125,14 +129,14 @@ TYPES: list[tuple[Channel, object, Item]] = [
 def test_only_an_email_of_the_type_that_was_bought_counts(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for channel, found, item in TYPES:
         with subtests.test(channel=channel, found=found, item=item):
-            report = told(vendors, {"status": "completed", "email": found}).read_task(channel, "5f", [ADA])
-            assert report == TaskReport(True, {ADA: item})
+            report = told(vendors, {"status": "completed", "email": found}).read_task(channel, "5f", [link(ADA)])
+            assert report == TaskReport(True, {link(ADA): item})
 
 
 def test_a_plain_email_of_another_type_does_not_count(vendors: Vendors) -> None:
     body = {"status": "completed", "email": "a@example.com", "enrichment_type": "personal_email"}
-    assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
-    assert told(vendors, body).read_task(PERSONAL, "5f", [ADA]).items[ADA].state is ItemState.DELIVERED
+    assert told(vendors, body).read_task(WORK, "5f", [link(ADA)]) == WITHOUT_VALUE
+    assert told(vendors, body).read_task(PERSONAL, "5f", [link(ADA)]).items[link(ADA)].state is ItemState.DELIVERED
 
 
 OTHER_TYPES = [
@@ -153,8 +157,8 @@ def test_every_word_for_the_other_type_is_no_value(vendors: Vendors, subtests: p
                 {"email": "a@example.com", "enrichment_type": word},
             ):
                 client = told(vendors, {"status": "completed", **found})
-                assert client.read_task(channel, "5f", [ADA]) == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)})
-                assert client.read_task(other, "5f", [ADA]) == TaskReport(True, {ADA: delivered})
+                assert client.read_task(channel, "5f", [link(ADA)]) == WITHOUT_VALUE
+                assert client.read_task(other, "5f", [link(ADA)]) == TaskReport(True, {link(ADA): delivered})
 
 
 UNKNOWN_TYPES: list[tuple[object, str]] = [
@@ -173,15 +177,15 @@ def test_an_unknown_type_is_no_value_and_is_reported(vendors: Vendors, subtests:
                 {"email": {"email": "a@example.com", "type": kind}},
                 {"email": "a@example.com", "type": kind},
             ):
-                report = told(vendors, {"status": "completed", **found}).read_task(WORK, "5f", [ADA])
-                assert report == TaskReport(True, {ADA: Item(ItemState.NO_VALUE)}, word)
+                report = told(vendors, {"status": "completed", **found}).read_task(WORK, "5f", [link(ADA)])
+                assert report == TaskReport(True, {link(ADA): Item(ItemState.NO_VALUE)}, word)
 
 
 def test_the_emails_own_type_comes_first(vendors: Vendors) -> None:
     body = {"status": "completed", "type": "email", "email": {"email": "a@example.com", "type": "work"}}
     for more in ({}, {"type": "role"}, {"enrichment_type": "personal_email"}):
-        report = told(vendors, {**body, **more}).read_task(WORK, "5f", [ADA])
-        assert report == TaskReport(True, {ADA: Item(ItemState.DELIVERED, "a@example.com")})
+        report = told(vendors, {**body, **more}).read_task(WORK, "5f", [link(ADA)])
+        assert report == TaskReport(True, {link(ADA): Item(ItemState.DELIVERED, "a@example.com")})
 
 
 STATES: list[tuple[dict[str, object], TaskReport | Item]] = [
@@ -214,8 +218,8 @@ STATES: list[tuple[dict[str, object], TaskReport | Item]] = [
 def test_states_of_a_lookup(vendors: Vendors, subtests: pytest.Subtests) -> None:
     for body, expected in STATES:
         with subtests.test(body=body, expected=expected):
-            report = told(vendors, body).read_task(WORK, "5f", [ADA])
-            assert report == (expected if isinstance(expected, TaskReport) else TaskReport(True, {ADA: expected}))
+            report = told(vendors, body).read_task(WORK, "5f", [link(ADA)])
+            assert report == (expected if isinstance(expected, TaskReport) else TaskReport(True, {link(ADA): expected}))
 
 
 OTHERS: list[dict[str, object]] = [
@@ -231,7 +235,7 @@ def test_an_answer_about_another_lookup_or_person_proves_nothing(vendors: Vendor
     for status, identity in product(("completed", "not-found", "failed", "pending"), OTHERS):
         with subtests.test(status=status, identity=identity):
             body = {"status": status, "email": {"email": "bob@example.com", "type": "work"}, **identity}
-            assert told(vendors, body).read_task(WORK, "5f", [ADA]) == TaskReport(False, {}, "of another lookup")
+            assert told(vendors, body).read_task(WORK, "5f", [link(ADA)]) == TaskReport(False, {}, "of another lookup")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +251,7 @@ def test_an_answer_about_this_person_or_nobody_in_particular_counts(
     vendors: Vendors, identity: dict[str, object]
 ) -> None:
     body = {"status": "completed", "email": "a@example.com", **identity}
-    assert told(vendors, body).read_task(WORK, "5f", [ADA]).items[ADA].state is ItemState.DELIVERED
+    assert told(vendors, body).read_task(WORK, "5f", [link(ADA)]).items[link(ADA)].state is ItemState.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -265,29 +269,29 @@ def test_a_lookup_of_the_simulated_vendor(
     if outcome is not None:
         vendors.sim.salesfinity.script(ADA, "work" if channel is WORK else "personal", outcome)
     provider = vendors.salesfinity()
-    lookup_id = str(provider.submit(channel, [ADA], None, "attempt-1").task_id)
-    assert provider.read_task(channel, lookup_id, [ADA]) == NOT_ENDED
+    lookup_id = str(provider.submit(channel, [link(ADA)], None, "attempt-1").task_id)
+    assert provider.read_task(channel, lookup_id, [link(ADA)]) == NOT_ENDED
     vendors.sim.clock.advance(60)
-    assert provider.read_task(channel, lookup_id, [ADA]) == TaskReport(True, {ADA: item})
+    assert provider.read_task(channel, lookup_id, [link(ADA)]) == TaskReport(True, {link(ADA): item})
     assert vendors.sim.charges.total("salesfinity") == charged
     assert provider.balance() == 5000 - charged
 
 
 def test_an_unknown_lookup(vendors: Vendors) -> None:
     with pytest.raises(NotThereError):
-        vendors.salesfinity().read_task(WORK, "5f0000000000000000000001", [ADA])
+        vendors.salesfinity().read_task(WORK, "5f0000000000000000000001", [link(ADA)])
 
 
 def test_an_odd_handle_stays_one_part_of_the_path(vendors: Vendors) -> None:
     with pytest.raises(NotThereError):
-        vendors.salesfinity().read_task(WORK, "5f/../credits?x#y", [ADA])
+        vendors.salesfinity().read_task(WORK, "5f/../credits?x#y", [link(ADA)])
     assert vendors.arrivals[0].path == "/v1/api/enrichment/email/5f%2F..%2Fcredits%3Fx%23y"
 
 
 def test_no_credits_left(vendors: Vendors) -> None:
     vendors.sim.salesfinity.balance = 0
     with pytest.raises(CreditsError):
-        vendors.salesfinity().submit(WORK, [ADA], None, "attempt-1")
+        vendors.salesfinity().submit(WORK, [link(ADA)], None, "attempt-1")
     assert vendors.salesfinity().balance() == 0
 
 

@@ -57,7 +57,7 @@ def test_a_definite_refusal_is_said_once_and_never_repeated(harness: VendorHost,
             if (call.name, status) == ("linkedin", 404):
                 found = call.over(vendors)
                 assert isinstance(found, IdentityResult)
-                assert found.lookup.personnel_id is None
+                assert found.match.identifier is None
             else:
                 error = failing(vendors, call)
                 assert type(error) is (PAID_REFUSALS if call.kind == PAID else REFUSALS)[status]

@@ -10,6 +10,7 @@ from itertools import product
 import httpx
 import pytest
 from company import wait_until
+from persons import link, pids
 from vendor_calls import CALLS, FREE, PAID, PURCHASES, Call
 from vendor_harness import PaceSpy, VendorHost, Vendors, answering
 
@@ -225,7 +226,7 @@ def test_an_empty_error_key_is_a_success(vendors: Vendors, key: object) -> None:
 
     provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
     assert provider.balance() == 9115
-    assert provider.submit(Channel.WORK_EMAIL, ["70011"], None, "a").task_id == "7"
+    assert provider.submit(Channel.WORK_EMAIL, pids(["70011"]), None, "a").task_id == "7"
 
 
 ERROR_KEYS: tuple[object, ...] = ("USER_HAS_NO_FEATURE", 5, False, [], {})
@@ -234,7 +235,7 @@ ERROR_KEYS: tuple[object, ...] = ("USER_HAS_NO_FEATURE", 5, False, [], {})
 def answer_with_error_key(vendors: Vendors, key: object) -> None:
     transport = answering(lambda _: httpx.Response(201, json={"status": "accepted", "task_id": "7", "errorKey": key}))
     with pytest.raises(LostAnswerError):
-        vendors.lensmor(vendors.http("lensmor", transport=transport)).submit(Channel.PHONE, ["70011"], None, "a")
+        vendors.lensmor(vendors.http("lensmor", transport=transport)).submit(Channel.PHONE, pids(["70011"]), None, "a")
 
 
 def test_any_other_error_key_is_none(harness: VendorHost, subtests: pytest.Subtests) -> None:
@@ -247,7 +248,7 @@ def test_a_task_is_kept_though_its_answer_holds_half_a_character(vendors: Vendor
     body = b'{"status": "accepted", "task_id": "7", "note": "\\ud83d"}'
     transport = answering(lambda _: httpx.Response(201, content=body))
     provider = vendors.lensmor(vendors.http("lensmor", transport=transport))
-    assert provider.submit(Channel.PHONE, ["70011"], None, "a").task_id == "7"
+    assert provider.submit(Channel.PHONE, pids(["70011"]), None, "a").task_id == "7"
 
 
 @pytest.mark.parametrize("call", [PURCHASES[0], PURCHASES[2], FREE[0]], ids=str)
@@ -329,7 +330,7 @@ def test_all_four_time_limits_are_set_and_a_lookup_has_its_longer_one(vendors: V
         return httpx.Response(404)
 
     provider = vendors.lensmor(vendors.http("lensmor", transport=answering(respond)))
-    provider.look_up("ada")
+    provider.resolve_identity(link("ada"))
     with pytest.raises(Exception, match="404"):
         provider.balance()
     lookup, usual = asked

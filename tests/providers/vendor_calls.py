@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from persons import link, pid, pids
 from vendor_harness import ADA, Vendors
 
 from connector.core.errors import ConnectorError, DownError, LostAnswerError
@@ -50,32 +51,32 @@ CALLS = (
         "lensmor",
         "submitEmailUnlock",
         PAID,
-        lambda v, h: v.lensmor(h).submit(Channel.WORK_EMAIL, ["70011"], "52001", "attempt-1"),
+        lambda v, h: v.lensmor(h).submit(Channel.WORK_EMAIL, pids(["70011"]), "52001", "attempt-1"),
     ),
     Call(
         "submit-phone",
         "lensmor",
         "submitPhoneUnlock",
         PAID,
-        lambda v, h: v.lensmor(h).submit(Channel.PHONE, ["70011"], "52001", "attempt-1"),
+        lambda v, h: v.lensmor(h).submit(Channel.PHONE, pids(["70011"]), "52001", "attempt-1"),
     ),
     Call(
         "email-task",
         "lensmor",
         "getEmailUnlockTask",
         READ,
-        lambda v, h: v.lensmor(h).read_task(Channel.WORK_EMAIL, v.tasks["email"], ["70011"]),
+        lambda v, h: v.lensmor(h).read_task(Channel.WORK_EMAIL, v.tasks["email"], pids(["70011"])),
     ),
     Call(
         "phone-task",
         "lensmor",
         "getPhoneUnlockTask",
         READ,
-        lambda v, h: v.lensmor(h).read_task(Channel.PHONE, v.tasks["phone"], ["70011"]),
+        lambda v, h: v.lensmor(h).read_task(Channel.PHONE, v.tasks["phone"], pids(["70011"])),
     ),
-    Call("person", "lensmor", "getPersonnelProfile", READ, lambda v, h: v.lensmor(h).read_person("70011")),
-    Call("linkedin", "lensmor", "findPersonByLinkedin", READ, lambda v, h: v.lensmor(h).look_up(ADA)),
-    Call("events-of", "lensmor", "listPersonnelEvents", READ, lambda v, h: v.lensmor(h).events_of("70011")),
+    Call("person", "lensmor", "getPersonnelProfile", READ, lambda v, h: v.lensmor(h).read_person(pid("70011"))),
+    Call("linkedin", "lensmor", "findPersonByLinkedin", READ, lambda v, h: v.lensmor(h).resolve_identity(link(ADA))),
+    Call("events-of", "lensmor", "listPersonnelEvents", READ, lambda v, h: v.lensmor(h).grouping_keys_of(pid("70011"))),
     Call("search", "lensmor", "listEvents", READ, lambda v, h: v.events(h).search({"keyword": "expo"})),
     Call("preview", "lensmor", "getEvent", READ, lambda v, h: v.events(h).preview("52001")),
     Call("preview-list", "lensmor", "listPersonnel", READ, lambda v, h: v.events(h).preview("52001")),
@@ -86,14 +87,14 @@ CALLS = (
         "salesfinity",
         "requestEmailEnrichment",
         PAID,
-        lambda v, h: v.salesfinity(h).submit(Channel.WORK_EMAIL, [ADA], None, "attempt-1"),
+        lambda v, h: v.salesfinity(h).submit(Channel.WORK_EMAIL, [link(ADA)], None, "attempt-1"),
     ),
     Call(
         "lookup",
         "salesfinity",
         "getEmailEnrichment",
         READ,
-        lambda v, h: v.salesfinity(h).read_task(Channel.WORK_EMAIL, v.tasks["lookup"], [ADA]),
+        lambda v, h: v.salesfinity(h).read_task(Channel.WORK_EMAIL, v.tasks["lookup"], [link(ADA)]),
     ),
 )
 FREE = tuple(call for call in CALLS if call.kind != PAID)

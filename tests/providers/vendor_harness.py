@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from persons import link, pids
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
@@ -15,7 +16,7 @@ from connector.core.model import Channel
 from connector.providers import REGISTRY, lensmor, salesfinity
 from connector.providers.http import VendorHttp
 from connector.providers.lensmor import Lensmor, LensmorSettings
-from connector.providers.lensmor_events import LensmorEvents
+from connector.providers.lensmor.events import LensmorEvents
 from connector.providers.salesfinity import Salesfinity, SalesfinitySettings
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault
@@ -104,9 +105,9 @@ class Vendors:
         """Buy Ada's email, phone and lookup, and keep the ids of the tasks; nothing of it stays in what is observed."""
         vendor, finder = self.lensmor(), self.salesfinity()
         started = {
-            "email": vendor.submit(Channel.WORK_EMAIL, ["70011"], "52001", "attempt-e"),
-            "phone": vendor.submit(Channel.PHONE, ["70011"], "52001", "attempt-p"),
-            "lookup": finder.submit(Channel.WORK_EMAIL, [ADA], None, "attempt-l"),
+            "email": vendor.submit(Channel.WORK_EMAIL, pids(["70011"]), "52001", "attempt-e"),
+            "phone": vendor.submit(Channel.PHONE, pids(["70011"]), "52001", "attempt-p"),
+            "lookup": finder.submit(Channel.WORK_EMAIL, [link(ADA)], None, "attempt-l"),
         }
         self.tasks = {name: str(submission.task_id) for name, submission in started.items()}
         self.arrivals.clear()

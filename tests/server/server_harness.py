@@ -18,10 +18,10 @@ from ledger_harness import KEY, START
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.inbound import InboundService
+from connector.app.mappings import CATALOG
 from connector.app.wiring import CALLBACK_PATH
 from connector.config import load_mapping
 from connector.core.mapping import MappingFile
-from connector.providers import REGISTRY
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site
 from connector.store import tables as t
@@ -36,7 +36,6 @@ VERSION = "1.2.3"
 PUBLIC_URL = "https://enrich.example.com"
 ASK = "/v1/enrichments"
 MESSAGES = "/v1/salesforce/outbound-messages/"
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 SOON_S = 5.0
 
@@ -50,7 +49,7 @@ def lead(number: int) -> str:
 def mappings() -> Mapping[str, MappingFile]:
     """The tests' own ones, and a second one of contacts."""
     folder = Path(__file__).parents[1] / "mappings"
-    found = {name: load_mapping(str(folder / f"{name}.yaml"), OFFERS).mapping for name in ("lead", "contact")}
+    found = {name: load_mapping(str(folder / f"{name}.yaml"), CATALOG).mapping for name in ("lead", "contact")}
     return {**found, "contact-late": found["contact"].model_copy(update={"name": "contact-late"})}
 
 
@@ -200,7 +199,7 @@ class ServerHarness:
 
     def asked(self) -> list[tuple[str, str]]:
         """Mapping and record of everything that was stored, in order."""
-        return [(row["mapping"], row["crm_id"]) for row in self.rows(t.ask)]
+        return [(row["mapping"], row["crm_id"]) for row in self.rows(t.request_item)]
 
     def execute(self, statement: sa.Executable) -> None:
         with self.ledger.database.write() as connection:

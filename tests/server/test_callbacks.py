@@ -37,7 +37,7 @@ def address(server: ServerHarness, attempt_id: str) -> str:
 
 
 def callback_receipts(server: ServerHarness) -> list[tuple[str, str, str]]:
-    return [(row["attempt_id"], row["vendor_id"], row["state"]) for row in server.rows(t.callback_receipt)]
+    return [(row["attempt_id"], row["provider_task_id"], row["state"]) for row in server.rows(t.callback_receipt)]
 
 
 def next_poll(server: ServerHarness) -> object:
@@ -55,7 +55,7 @@ def test_a_callback_to_a_valid_address_is_stored_as_a_hint(server: ServerHarness
     assert (response.status_code, response.json()) == (200, {"status": "stored"})
     assert callback_receipts(server) == [(attempt_id, LOOKUP, "waiting")]
     assert [
-        (callback_receipt.vendor_id, callback_receipt.person)
+        (callback_receipt.provider_task_id, callback_receipt.person.value)
         for callback_receipt in server.ledger.callback_receipts.waiting(LENSMOR)
     ] == [(LOOKUP, "70011")]
     assert server.wakes == 1
@@ -63,16 +63,16 @@ def test_a_callback_to_a_valid_address_is_stored_as_a_hint(server: ServerHarness
 
 def test_nothing_that_a_callback_says_is_kept_but_the_id(server: ServerHarness) -> None:
     attempt_id = sent(server)
-    before = server.rows(t.unlock)
+    before = server.rows(t.purchase)
     server.call_back(address(server, attempt_id), {"_id": LOOKUP, "status": "completed", "email": "ada@example.com"})
-    assert server.rows(t.unlock) == before
+    assert server.rows(t.purchase) == before
     assert b"ada@example.com" not in server.path.read_bytes() + server.path.with_name("connector.db-wal").read_bytes()
 
 
 def test_repeats_are_one_hint_and_other_ids_are_hints_of_their_own(server: ServerHarness) -> None:
     attempt_id = sent(server)
-    for vendor_id in (LOOKUP, LOOKUP, "other", LOOKUP):
-        assert server.call_back(address(server, attempt_id), {"_id": vendor_id}).status_code == 200
+    for provider_task_id in (LOOKUP, LOOKUP, "other", LOOKUP):
+        assert server.call_back(address(server, attempt_id), {"_id": provider_task_id}).status_code == 200
     assert callback_receipts(server) == [(attempt_id, LOOKUP, "waiting"), (attempt_id, "other", "waiting")]
 
 
@@ -83,9 +83,9 @@ def test_a_callback_before_the_answer_of_its_own_request_waits(server: ServerHar
     assert server.call_back(address(server, batch.attempt_id), {"_id": LOOKUP}).status_code == 200
     assert server.ledger.callback_receipts.waiting(LENSMOR) == []
     stored.lose(batch)
-    assert [callback_receipt.vendor_id for callback_receipt in server.ledger.callback_receipts.waiting(LENSMOR)] == [
-        LOOKUP
-    ]
+    assert [
+        callback_receipt.provider_task_id for callback_receipt in server.ledger.callback_receipts.waiting(LENSMOR)
+    ] == [LOOKUP]
 
 
 def test_the_task_of_a_known_request_is_read_at_once(server: ServerHarness) -> None:
@@ -180,7 +180,7 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
 
     forgotten = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
     error_of(forgotten.call_back(old, {"_id": "too-late"}), 404)
-    assert [vendor_id for _, vendor_id, _ in callback_receipts(forgotten)] == ["by-old", "by-new"]
+    assert [provider_task_id for _, provider_task_id, _ in callback_receipts(forgotten)] == ["by-old", "by-new"]
     forgotten.ledger.close()
 
 
@@ -195,17 +195,19 @@ def test_a_body_for_another_request_is_refused(server: ServerHarness, external_i
     assert callback_receipts(server) == []
 
 
-@pytest.mark.parametrize("vendor_id", [17, 17.0, "17"])
-def test_an_id_may_be_a_number(server: ServerHarness, vendor_id: object) -> None:
+@pytest.mark.parametrize("provider_task_id", [17, 17.0, "17"])
+def test_an_id_may_be_a_number(server: ServerHarness, provider_task_id: object) -> None:
     attempt_id = sent(server)
-    assert server.call_back(address(server, attempt_id), {"_id": vendor_id}).status_code == 200
+    assert server.call_back(address(server, attempt_id), {"_id": provider_task_id}).status_code == 200
     assert callback_receipts(server) == [(attempt_id, "17", "waiting")]
 
 
-@pytest.mark.parametrize("vendor_id", [None, "", 7.5, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"])
-def test_a_body_whose_id_is_none_is_refused(server: ServerHarness, vendor_id: object) -> None:
+@pytest.mark.parametrize(
+    "provider_task_id", [None, "", 7.5, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"]
+)
+def test_a_body_whose_id_is_none_is_refused(server: ServerHarness, provider_task_id: object) -> None:
     attempt_id = sent(server)
-    assert error_of(server.call_back(address(server, attempt_id), {"_id": vendor_id}), 404) == "not found"
+    assert error_of(server.call_back(address(server, attempt_id), {"_id": provider_task_id}), 404) == "not found"
     assert callback_receipts(server) == []
 
 

@@ -128,7 +128,9 @@ def test_real_answers_have_the_form_that_is_written(server: ServerHarness, docum
         413: server.client.post(ASK, content=b" " * 200_000, headers=typed),
         415: server.client.post(ASK, content=b"{}", headers=BEARER),
     }
-    server.execute(sa.update(t.ask).values(state="done", outcome="skipped", reason="opted out (HasOptedOutOfEmail)"))
+    server.execute(
+        sa.update(t.request_item).values(state="done", outcome="skipped", reason="opted out (HasOptedOutOfEmail)")
+    )
     looked = {200: server.look("flow-1"), 404: server.look("flow-2"), 401: server.client.get(f"{ASK}/flow-1")}
     assert looked[200].json()["reasons"] == [
         {"outcome": "skipped", "reason": "opted out (HasOptedOutOfEmail)", "count": 1}

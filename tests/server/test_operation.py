@@ -8,6 +8,7 @@ import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
 import sqlalchemy as sa
 from ledger_harness import START, LedgerHarness
+from persons import pid
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from server_harness import ASK, BEARER, MESSAGES, SECRET, TOKEN, ServerHarness, error_of, lead, soon
@@ -107,14 +108,14 @@ def test_an_empty_ledger_has_figures(server: ServerHarness) -> None:
 
 def test_figures_tell_of_requests_unlocks_and_credits(server: ServerHarness) -> None:
     server.ask(lead(1), lead(2), request_id="flow-1")
-    server.execute(sa.update(t.ask).where(t.ask.c.id == 1).values(state="done", outcome="delivered"))
+    server.execute(sa.update(t.request_item).where(t.request_item.c.id == 1).values(state="done", outcome="delivered"))
     stored = LedgerHarness(server.ledger)
     stored.plan("70011", "70012")
     batch = stored.batch()
     stored.accept(batch)
-    stored.settle(batch.unlocks["70011"])
+    stored.settle(batch.purchases[pid("70011")])
     assert samples(server, "connector_requested_records") == {("done",): 1, ("waiting",): 1}
-    assert samples(server, "connector_open_unlocks") == {("lensmor", "submitted"): 1}
+    assert samples(server, "connector_open_purchases") == {("lensmor", "submitted"): 1}
     assert samples(server, "connector_open_records") == {(): 2}
     assert samples(server, "connector_credits_held") == {("lensmor",): 15}
     assert samples(server, "connector_credits_charged") == {("lensmor",): 15}

@@ -46,7 +46,9 @@ def test_a_message_is_stored_and_acknowledged(server: ServerHarness) -> None:
 
 
 def test_a_message_is_stored_before_it_is_acknowledged(server: ServerHarness) -> None:
-    server.execute(sa.text("CREATE TRIGGER full BEFORE INSERT ON ask BEGIN SELECT RAISE(ABORT, 'Zebra7Quagga'); END"))
+    server.execute(
+        sa.text("CREATE TRIGGER full BEFORE INSERT ON request_item BEGIN SELECT RAISE(ABORT, 'Zebra7Quagga'); END")
+    )
     assert error_of(server.send(letter(note(1))), 503) == "nothing could be stored; send it again"
     server.execute(sa.text("DROP TRIGGER full"))
     assert server.rows(t.request) == []  # nor would the message, sent again, be taken for a repeat

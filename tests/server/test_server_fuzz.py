@@ -36,8 +36,8 @@ def served(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPath
 
 
 def right_address(served: ServerHarness) -> str:
-    (unlock,) = served.rows(t.unlock)
-    return served.ledger.seal.address(unlock["attempt_id"])
+    (purchase,) = served.rows(t.purchase)
+    return served.ledger.seal.address(purchase["attempt_id"])
 
 
 words = st.text(max_size=12) | st.sampled_from(["lead", "contact", lead(1), "00Q000000000001", "flow-1", "", "\ud800"])

@@ -27,7 +27,7 @@ def test_a_request_is_stored_and_answered_202(server: ServerHarness) -> None:
     assert response.status_code == 202
     assert response.json() == {"request_id": "flow-1", "accepted": 2, "duplicate": False}
     assert server.asked() == [("lead", lead(1)), ("lead", lead(2))]
-    assert {(row["request_id"], row["state"], row["not_before"]) for row in server.rows(t.ask)} == {
+    assert {(row["request_id"], row["state"], row["not_before"]) for row in server.rows(t.request_item)} == {
         ("flow-1", "waiting", START)
     }
     assert server.wakes == 1
@@ -71,7 +71,7 @@ def test_another_mapping_under_the_same_id_is_a_conflict(server: ServerHarness) 
 
 
 def finish_all(server: ServerHarness) -> None:
-    server.execute(sa.update(t.ask).values(state="done", outcome=Outcome.DELIVERED.value))
+    server.execute(sa.update(t.request_item).values(state="done", outcome=Outcome.DELIVERED.value))
 
 
 def test_the_same_id_is_one_request_for_seven_days_and_a_new_one_after(server: ServerHarness) -> None:
@@ -312,7 +312,7 @@ def test_the_state_of_a_request_goes_from_waiting_to_done(server: ServerHarness)
         "reasons": [],
     }
 
-    first = server.rows(t.ask)[0]
+    first = server.rows(t.request_item)[0]
     server.ledger.inbox.postpone([RequestedRecord(first["id"], first["crm_id"])], "no credits", START)
     working = {"request_id": "flow-1", "state": "working", "records": 3, "open": 3, **none, "deferred": 1}
     postponed = {"outcome": "deferred", "reason": "no credits", "count": 1}

@@ -71,7 +71,9 @@ def test_the_standard_prefix_holds_where_the_crm_names_none(server: ServerHarnes
 
 def _end(server: ServerHarness, number: int, outcome: Outcome, reason: str, state: str = "done") -> None:
     server.execute(
-        sa.update(t.ask).where(t.ask.c.crm_id == lead(number)).values(state=state, outcome=outcome.value, reason=reason)
+        sa.update(t.request_item)
+        .where(t.request_item.c.crm_id == lead(number))
+        .values(state=state, outcome=outcome.value, reason=reason)
     )
 
 

@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from test_salesforce_driver import START
 
 import connector
+from connector.app.mappings import CATALOG
 from connector.app.rehearsal import demo_mappings, env_text, mapped_object, next_command, refuse_existing, write_env
 from connector.cli.main import cli
 from connector.config import load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
-from connector.providers import REGISTRY
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import UnfitError, fit
 from connector.simulator.salesforce import Field
@@ -21,7 +21,6 @@ from connector.simulator.salesforce.ids import new_organization_id, parse_id
 from connector.simulator.seed import seed_bulk, seed_demo
 from connector.simulator.server import Simulator, Urls
 
-OFFERS = {name: entry.channels for name, entry in REGISTRY.items()}
 URLS = Urls("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3", "http://127.0.0.1:2/_control")
 ATTENDEE = """
 version: 1
@@ -47,7 +46,7 @@ def mapping(
 ) -> MappingFile:
     path = folder / "attendee.yaml"
     path.write_text(ATTENDEE.format(object=object_name, flag=flag, person=person), encoding="utf-8")
-    return load_mapping(str(path), OFFERS).mapping
+    return load_mapping(str(path), CATALOG).mapping
 
 
 def world() -> Simulator:
@@ -134,7 +133,7 @@ def test_an_unfit_mapping_ends_the_command_with_2(tmp_path: Path) -> None:
 
 def test_the_demo_has_mappings_of_its_own_inside_the_package() -> None:
     package = Path(connector.__file__).parent
-    loaded = [load_mapping(str(path), OFFERS).mapping for path in demo_mappings()]
+    loaded = [load_mapping(str(path), CATALOG).mapping for path in demo_mappings()]
     assert [one.object for one in loaded] == ["Lead", "Contact"]
     assert all(path.is_relative_to(package) for path in demo_mappings())
     assert all(one.limits.max_credits["lensmor"] >= 100_000 and one.schedule is None for one in loaded)

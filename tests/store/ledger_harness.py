@@ -8,16 +8,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
+from persons import person_with, pid
+from state_moves import guard_moves
 
-from connector.core.model import Channel, Outcome, Person, Prices, Result, Unlock, UnlockKey, UnlockState
-from connector.core.person import IdentifiedBy, Source
+from connector.core.identifiers import LINKEDIN
+from connector.core.model import Channel, Identifier, Outcome, Person, Prices, Purchase, PurchaseKey, Result
+from connector.core.person import Source
 from connector.core.plan import Buy, Decision
+from connector.core.states import PurchaseState
+from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.database import Database
 from connector.store.ledger import Ledger
-from connector.store.planned import PlannedRecord, PlannedWant
-from connector.store.records import Finish
+from connector.store.planned import PlannedChannel, PlannedRecord
+from connector.store.record_views import Finish
 from connector.store.rows import Batch, BudgetExhausted, CheckRow, PurchaseGroup, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal
 
@@ -25,7 +30,7 @@ KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
 PRICE = 15
-LENSMOR = Source("lensmor", "default", Prices({EMAIL: PRICE, PHONE: 150}), IdentifiedBy.PERSONNEL_ID, True)
+LENSMOR = Source("lensmor", "default", Prices({EMAIL: PRICE, PHONE: 150}), (PERSONNEL_ID,), (LINKEDIN,), EVENT_ID)
 NO_CAPS = CapRules()
 RUN = "run-1"
 OPEN_STATES = ("submitting", "submitted", "unknown")
@@ -36,6 +41,7 @@ def _migrated() -> bytes:
     """A migrated ledger's bytes: copying them is faster than migrating for each test."""
     database = Database("sqlite://")
     database.migrate()
+    guard_moves(database)
     with database.read() as connection:
         return bytes(_driver(connection).serialize())
 
@@ -54,12 +60,15 @@ def open_ledger_at(path: Path | None, keys: Sequence[str] = (KEY,)) -> Ledger:
             _driver(connection).deserialize(_migrated())
     else:
         database.migrate()
+        guard_moves(database)
     return Ledger(database, Seal(list(keys)), path)
 
 
 def buying(person: str, channel: Channel = EMAIL, generation: int = 1, event: str | None = None) -> Buy:
     """The decision to buy from Lensmor."""
-    return Buy(UnlockKey("lensmor", "default", channel, person), generation, event, LENSMOR.prices.of(channel), 0)
+    return Buy(
+        PurchaseKey("lensmor", "default", channel, pid(person)), generation, event, LENSMOR.prices.of(channel), 0
+    )
 
 
 def planned(
@@ -70,8 +79,10 @@ def planned(
     resolved: str | None = None,
 ) -> PlannedRecord:
     """A record with one decision per channel, beginning with the work email."""
-    wants = [PlannedWant(channel, d, baseline) for channel, d in zip((EMAIL, PHONE), decisions, strict=False)]
-    return PlannedRecord(crm_id, person or Person(), tuple(wants), resolved)
+    channels = [PlannedChannel(channel, d, baseline) for channel, d in zip((EMAIL, PHONE), decisions, strict=False)]
+    return PlannedRecord(
+        crm_id, person or person_with(), tuple(channels), {} if resolved is None else {PERSONNEL_ID.name: resolved}
+    )
 
 
 @dataclass
@@ -91,7 +102,7 @@ class LedgerHarness:
         self.ledger.planning.save(run, mapping, "Lead", records, self.now)
 
     def plan(self, *people: str, run: str = RUN, mapping: str = "lead", event: str | None = None) -> list[int]:
-        """One record each, with a work email to buy; the unlocks' ids."""
+        """One record each, with a work email to buy; the purchases' ids."""
         self.save(*(planned(f"{mapping}-{p}", buying(p, event=event)) for p in people), run=run, mapping=mapping)
         return [self.id_of(person) for person in people]
 
@@ -116,27 +127,27 @@ class LedgerHarness:
     ) -> None:
         self.ledger.attempts.accept(batch.attempt_id, task, self.now, check or {}, gone or {}, back, self.now)
 
-    def refuse(self, batch: Batch, *unlock_ids: int, whole: bool = True) -> None:
-        ids = unlock_ids or tuple(batch.unlocks.values())
+    def refuse(self, batch: Batch, *purchase_ids: int, whole: bool = True) -> None:
+        ids = purchase_ids or tuple(batch.purchases.values())
         self.ledger.attempts.give_back(batch.attempt_id, ids, "refused", None, self.now, whole=whole)
 
     def lose(self, batch: Batch) -> None:
         self.ledger.attempts.lost(batch.attempt_id, self.now, self.now)
 
     def settle(
-        self, *unlock_ids: int, result: Result = Result.DELIVERED, charged: bool = True, value: str | None = None
+        self, *purchase_ids: int, result: Result = Result.DELIVERED, charged: bool = True, value: str | None = None
     ) -> list[int]:
         if value is None and result is Result.DELIVERED:
             value = "ada@example.com"
-        settlements = [Settlement(each, result, "", value, charged=charged) for each in unlock_ids]
+        settlements = [Settlement(each, result, "", value, charged=charged) for each in purchase_ids]
         return self.ledger.results.settle(settlements, self.now)
 
-    def allow_repeat(self, unlock_id: int) -> None:
-        self.ledger.results.allow_repeat(self.check_row(unlock_id), "no trace", self.now)
+    def allow_repeat(self, purchase_id: int) -> None:
+        self.ledger.results.allow_repeat(self.check_row(purchase_id), "no trace", self.now)
 
-    def finish(self, record_id: int, *want_ids: int, closes: bool = True) -> None:
-        wants = dict.fromkeys(want_ids, (Outcome.DELIVERED, ""))
-        self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", wants, closes=closes)], self.now)
+    def finish(self, record_id: int, *record_channel_ids: int, closes: bool = True) -> None:
+        channels = dict.fromkeys(record_channel_ids, (Outcome.DELIVERED, ""))
+        self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", channels, closes=closes)], self.now)
 
     # -- what is due -------------------------------------------------------------------------------------------
 
@@ -163,22 +174,24 @@ class LedgerHarness:
         return self.rows(sa.select(table).order_by(*table.primary_key))
 
     def id_of(self, person: str, channel: Channel = EMAIL) -> int:
-        """The newest unlock of a person."""
-        u = t.unlock.c
+        """The newest purchase of a person."""
+        u = t.purchase.c
         query = sa.select(u.id).where(u.person == person, u.channel == channel.value).order_by(u.generation.desc())
         with self.ledger.database.read() as connection:
             return int(connection.execute(query.limit(1)).scalar_one())
 
-    def unlock(self, unlock_id: int) -> dict[str, object]:
-        (row,) = self.rows(sa.select(t.unlock).where(t.unlock.c.id == unlock_id))
+    def purchase(self, purchase_id: int) -> dict[str, object]:
+        (row,) = self.rows(sa.select(t.purchase).where(t.purchase.c.id == purchase_id))
         return row
 
-    def known_unlock(self, person: str, channel: Channel = EMAIL) -> Unlock:
-        """The newest unlock of a person as planning sees it."""
-        return self.ledger.planning.unlocks_of(LENSMOR, person)[UnlockKey("lensmor", "default", channel, person)]
+    def known_purchase(self, person: str, channel: Channel = EMAIL) -> Purchase:
+        """The newest purchase of a person as planning sees it."""
+        return self.ledger.planning.purchases_of(LENSMOR, pid(person))[
+            PurchaseKey("lensmor", "default", channel, pid(person))
+        ]
 
-    def states(self, *unlock_ids: int) -> list[object]:
-        return [self.unlock(each)["state"] for each in unlock_ids]
+    def states(self, *purchase_ids: int) -> list[object]:
+        return [self.purchase(each)["state"] for each in purchase_ids]
 
     def entries(self) -> list[tuple[object, object]]:
         """(kind, credits) of every entry, in order."""
@@ -188,23 +201,28 @@ class LedgerHarness:
         """Credits that count against caps: holds less releases."""
         return sum(totals.used for totals in self.ledger.credits.totals().values())
 
-    def check_row(self, unlock_id: int) -> CheckRow:
-        row = self.unlock(unlock_id)
+    def check_row(self, purchase_id: int) -> CheckRow:
+        row = self.purchase(purchase_id)
         return CheckRow(
-            unlock_id,
+            purchase_id,
             "lensmor",
             EMAIL,
-            str(row["person"]),
-            UnlockState(str(row["state"])),
+            Identifier(str(row["person_kind"]), str(row["person"])),
+            PurchaseState(str(row["state"])),
             int(str(row["checks"])),
             int(str(row["resubmitted"])),
             str(row["reason"]),
         )
 
-    def wants(self, crm_id: str) -> list[dict[str, object]]:
-        """The wants of a CRM record, by channel as they were saved."""
-        join = t.want.join(t.record, t.record.c.id == t.want.c.record_id)
-        return self.rows(sa.select(t.want).select_from(join).where(t.record.c.crm_id == crm_id).order_by(t.want.c.id))
+    def channels(self, crm_id: str) -> list[dict[str, object]]:
+        """The channels of a CRM record, by channel as they were saved."""
+        join = t.record_channel.join(t.record, t.record.c.id == t.record_channel.c.record_id)
+        return self.rows(
+            sa.select(t.record_channel)
+            .select_from(join)
+            .where(t.record.c.crm_id == crm_id)
+            .order_by(t.record_channel.c.id)
+        )
 
     def record_id(self, crm_id: str) -> int:
         (row,) = self.rows(sa.select(t.record.c.id).where(t.record.c.crm_id == crm_id, t.record.c.state == "open"))

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from ledger_harness import LENSMOR, START, LedgerHarness
+from persons import pid
 
 from connector.store import tables as t
 from connector.store.callback_receipts import MOST_RECEIPTS, ReceiptOutcome
@@ -22,17 +23,20 @@ def bought(harness: LedgerHarness, *people: str) -> Batch:
     return harness.batch()
 
 
-def receive(harness: LedgerHarness, attempt_id: str, vendor_id: str = "v1") -> bool:
-    return harness.ledger.callback_receipts.receive(attempt_id, vendor_id, harness.now) is not ReceiptOutcome.UNKNOWN
+def receive(harness: LedgerHarness, attempt_id: str, provider_task_id: str = "v1") -> bool:
+    return (
+        harness.ledger.callback_receipts.receive(attempt_id, provider_task_id, harness.now)
+        is not ReceiptOutcome.UNKNOWN
+    )
 
 
 def stored(harness: LedgerHarness) -> list[tuple[object, object]]:
-    return [(row["vendor_id"], row["state"]) for row in harness.all(t.callback_receipt)]
+    return [(row["provider_task_id"], row["state"]) for row in harness.all(t.callback_receipt)]
 
 
 def waiting(harness: LedgerHarness, limit: int = 20) -> list[tuple[str, str]]:
     return [
-        (callback_receipt.vendor_id, callback_receipt.person)
+        (callback_receipt.provider_task_id, callback_receipt.person.value)
         for callback_receipt in harness.ledger.callback_receipts.waiting(LENSMOR, limit)
     ]
 
@@ -59,8 +63,8 @@ def test_a_hint_waits_for_a_request_whose_answer_was_lost(harness: LedgerHarness
 def test_repeats_are_one_hint(harness: LedgerHarness) -> None:
     batch = bought(harness)
     harness.lose(batch)
-    for vendor_id in ("v1", "v1", "v2", "v1"):
-        assert receive(harness, batch.attempt_id, vendor_id)
+    for provider_task_id in ("v1", "v1", "v2", "v1"):
+        assert receive(harness, batch.attempt_id, provider_task_id)
     assert waiting(harness) == [("v1", "70011"), ("v2", "70011")]
     assert waiting(harness, limit=1) == [("v1", "70011")]
 
@@ -165,7 +169,7 @@ def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answer
 def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarness) -> None:
     batch = bought(harness)
     harness.lose(batch)
-    harness.allow_repeat(batch.unlocks["70011"])
+    harness.allow_repeat(batch.purchases[pid("70011")])
     again = harness.batch()
     assert again.attempt_id != batch.attempt_id
     harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)

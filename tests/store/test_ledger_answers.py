@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from ledger_harness import EMAIL, PRICE, LedgerHarness, planned
+from persons import pid, pids
 
 from connector.core.model import Result
 from connector.core.plan import AttachToPending
@@ -29,47 +30,47 @@ def test_accepted_polled_delivered_charged(harness: LedgerHarness) -> None:
     harness.accept(batch)
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
-    assert (task.vendor_id, task.channel, task.polls) == ("task-1", EMAIL, 0)
-    assert harness.ledger.results.people_of(task) == {"70011": first, "70012": second}
+    assert (task.provider_task_id, task.channel, task.polls) == ("task-1", EMAIL, 0)
+    assert harness.ledger.results.people_of(task) == {pid("70011"): first, pid("70012"): second}
     assert harness.settle(first) == [first]
     assert harness.settle(second, result=Result.NOT_FOUND, charged=False) == [second]
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
     assert harness.ledger.results.people_of(task) == {}
-    assert (harness.unlock(first)["result"], harness.unlock(first)["hold"]) == ("delivered", "charged")
-    assert (harness.unlock(second)["result"], harness.unlock(second)["hold"]) == ("not_found", "released")
+    assert (harness.purchase(first)["result"], harness.purchase(first)["hold"]) == ("delivered", "charged")
+    assert (harness.purchase(second)["result"], harness.purchase(second)["hold"]) == ("not_found", "released")
 
 
 @pytest.mark.parametrize("result", Result)
 def test_settling_twice_is_settling_once(harness: LedgerHarness, result: Result) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    assert harness.settle(unlock_id) == [unlock_id]
-    before, entries = harness.unlock(unlock_id), harness.entries()
+    assert harness.settle(purchase_id) == [purchase_id]
+    before, entries = harness.purchase(purchase_id), harness.entries()
     harness.pass_time()
-    assert harness.settle(unlock_id, result=result, charged=False) == []
-    assert (harness.unlock(unlock_id), harness.entries()) == (before, entries)
+    assert harness.settle(purchase_id, result=result, charged=False) == []
+    assert (harness.purchase(purchase_id), harness.entries()) == (before, entries)
 
 
 def test_an_answer_is_adopted_once(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.accept(batch)
     harness.accept(batch, task="task-2")
     harness.refuse(batch)
     harness.lose(batch)
-    assert [row["vendor_id"] for row in harness.all(t.task)] == ["task-1"]
-    assert harness.states(unlock_id) == ["submitted"]
+    assert [row["provider_task_id"] for row in harness.all(t.task)] == ["task-1"]
+    assert harness.states(purchase_id) == ["submitted"]
     assert harness.entries() == [HOLD]
 
 
 def test_a_definite_refusal_gives_back_and_frees(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.refuse(harness.batch())
-    row = harness.unlock(unlock_id)
+    row = harness.purchase(purchase_id)
     assert (row["state"], row["hold"], row["attempt_id"], row["reason"]) == ("planned", "released", None, "refused")
     assert harness.entries() == [HOLD, RELEASE]
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert harness.entries() == [HOLD, RELEASE, HOLD, CHARGE]
 
 
@@ -94,7 +95,7 @@ def test_an_answer_may_name_each_person_differently(harness: LedgerHarness) -> N
     (task,) = harness.due_tasks()
     assert list(harness.ledger.results.people_of(task).values()) == [at_work]
     assert [row.id for row in harness.due_checks()] == [unlocked, unexplained]
-    assert (harness.unlock(nobody)["result"], harness.unlock(nobody)["reason"]) == ("failed", "knows nobody")
+    assert (harness.purchase(nobody)["result"], harness.purchase(nobody)["reason"]) == ("failed", "knows nobody")
     assert harness.entries() == [("hold", 5 * PRICE), RELEASE, RELEASE]
     harness.settle(at_work, unlocked, unexplained)
     # Already unlocked is free; what nobody explained is presumed charged.
@@ -105,15 +106,15 @@ def test_an_answer_may_name_each_person_differently(harness: LedgerHarness) -> N
 
 
 def test_a_lost_answer_keeps_its_hold_and_asks_the_vendor(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    assert harness.states(unlock_id) == ["unknown"]
+    assert harness.states(purchase_id) == ["unknown"]
     assert [row["state"] for row in harness.all(t.attempt)] == ["lost"]
     (check,) = harness.due_checks()
-    assert (check.id, check.checks, check.resubmitted) == (unlock_id, 0, 0)
+    assert (check.id, check.checks, check.resubmitted) == (purchase_id, 0, 0)
     assert harness.take() is None
     assert harness.entries() == [HOLD]
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
 
 
@@ -124,61 +125,64 @@ def test_a_late_answer_after_a_loss_is_adopted(harness: LedgerHarness) -> None:
     harness.accept(batch, task="late", check={second: True})
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
-    assert task.vendor_id == "late"
-    assert list(harness.ledger.results.people_of(task)) == ["70011"]
+    assert task.provider_task_id == "late"
+    assert list(harness.ledger.results.people_of(task)) == pids(["70011"])
     harness.settle(first, second)
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
 
 
 def test_a_late_refusal_after_a_loss_frees(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.lose(batch)
     harness.refuse(batch)
-    assert harness.states(unlock_id) == ["planned"]
+    assert harness.states(purchase_id) == ["planned"]
     assert harness.entries() == [HOLD, RELEASE]
 
 
 def test_a_late_answer_before_the_permitted_repeat_left_spares_it(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011", mapping="lead")
+    (purchase_id,) = harness.plan("70011", mapping="lead")
     batch = harness.batch()
     harness.lose(batch)
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.plan("70011", mapping="contact")  # another mapping's run joins, and would pay for the repeat
     harness.accept(batch, task="late")
-    assert harness.states(unlock_id) == ["submitted"]
-    assert (harness.unlock(unlock_id)["mapping"], harness.unlock(unlock_id)["prior_attempt_id"]) == ("lead", None)
+    assert harness.states(purchase_id) == ["submitted"]
+    assert (harness.purchase(purchase_id)["mapping"], harness.purchase(purchase_id)["prior_attempt_id"]) == (
+        "lead",
+        None,
+    )
     assert harness.take() is None
     (task,) = harness.due_tasks()
-    assert harness.ledger.results.people_of(task) == {"70011": unlock_id}
-    harness.settle(unlock_id)
+    assert harness.ledger.results.people_of(task) == {pid("70011"): purchase_id}
+    harness.settle(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
 
 
 @pytest.mark.parametrize("sent", [False, True])
 def test_a_late_refusal_after_a_permitted_repeat_frees_the_first_hold(harness: LedgerHarness, sent: bool) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     first = harness.batch()
     harness.lose(first)
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.pass_time()
     second = harness.batch() if sent else None
-    harness.refuse(first, unlock_id)
-    assert harness.states(unlock_id) == ["submitting" if sent else "planned"]
+    harness.refuse(first, purchase_id)
+    assert harness.states(purchase_id) == ["submitting" if sent else "planned"]
     assert harness.used() == (PRICE if sent else 0)
     harness.accept(second or harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert harness.used() == PRICE
     assert attempt_of(harness, "charge") == [1]
 
 
 def test_a_repeat_that_another_mapping_joins_is_given_back_to_the_first_ones_caps(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
+    purchase_id = lost_and_repeated(harness)
     harness.save(
-        planned("contact-1", AttachToPending(harness.known_unlock("70011"), 0)), run="run-2", mapping="contact"
+        planned("contact-1", AttachToPending(harness.known_purchase("70011"), 0)), run="run-2", mapping="contact"
     )
     harness.accept(harness.batch(run="run-2"))
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     by_mapping = {(row["mapping"], row["kind"]) for row in harness.all(t.entry)}
     assert by_mapping == {("lead", "hold"), ("lead", "release"), ("contact", "hold"), ("contact", "charge")}
 
@@ -189,14 +193,14 @@ def test_a_late_answer_about_what_is_settled_changes_nothing(harness: LedgerHarn
     batch = harness.batch()
     harness.lose(batch)
     harness.settle(settled)
-    before = harness.unlock(settled)
+    before = harness.purchase(settled)
     harness.accept(
         batch,
         gone={settled: "knows nobody"} if word == "gone" else {},
         back=[settled] if word == "back" else [],
         check={settled: True} if word == "check" else {},
     )
-    assert harness.unlock(settled) == before
+    assert harness.purchase(settled) == before
     assert harness.states(other) == ["submitted"]
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE]
 
@@ -212,30 +216,30 @@ def test_every_request_of_a_dead_process_is_unknown(harness: LedgerHarness) -> N
     assert orphaned({("lensmor", "default"): later}, harness.now) == 1
     assert orphaned({("lensmor", "default"): later}, harness.now) == 0
     assert harness.states(dead, answered, refused) == ["unknown", "submitted", "planned"]
-    assert harness.unlock(dead)["check_at"] == later
+    assert harness.purchase(dead)["check_at"] == later
     assert harness.due_checks() == []
 
 
 def test_where_nothing_can_be_read_an_orphan_waits_for_a_person(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.batch()
     harness.ledger.attempts.orphaned({("lensmor", "default"): None}, harness.now)
-    assert (harness.states(unlock_id), harness.unlock(unlock_id)["check_at"]) == (["unknown"], None)
+    assert (harness.states(purchase_id), harness.purchase(purchase_id)["check_at"]) == (["unknown"], None)
 
 
 # -- one permitted resubmission ---------------------------------------------------------------------------------
 
 
 def lost_and_repeated(harness: LedgerHarness) -> int:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock_id)
-    return unlock_id
+    harness.allow_repeat(purchase_id)
+    return purchase_id
 
 
 def test_a_repeat_keeps_the_first_hold_and_takes_its_own(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
-    row = harness.unlock(unlock_id)
+    purchase_id = lost_and_repeated(harness)
+    row = harness.purchase(purchase_id)
     assert (row["state"], row["resubmitted"], row["hold"]) == ("planned", 1, "")
     assert row["prior_attempt_id"] == harness.all(t.attempt)[0]["id"]
     harness.batch()
@@ -261,77 +265,77 @@ def attempt_of(harness: LedgerHarness, kind: str) -> list[object]:
 def test_the_second_answer_tells_which_of_the_two_was_charged(
     harness: LedgerHarness, free: bool, charged: bool, charges: list[int], releases: list[int]
 ) -> None:
-    unlock_id = lost_and_repeated(harness)
+    purchase_id = lost_and_repeated(harness)
     harness.pass_time()
     batch = harness.batch()
-    harness.accept(batch, task=None, check={unlock_id: True}) if free else harness.accept(batch)
+    harness.accept(batch, task=None, check={purchase_id: True}) if free else harness.accept(batch)
     result = Result.DELIVERED if charged else Result.FAILED
-    harness.settle(unlock_id, result=result, charged=charged)
+    harness.settle(purchase_id, result=result, charged=charged)
     assert attempt_of(harness, "charge") == charges
     assert sorted(map(str, attempt_of(harness, "release"))) == sorted(map(str, releases))
-    assert harness.unlock(unlock_id)["prior_attempt_id"] is None
+    assert harness.purchase(purchase_id)["prior_attempt_id"] is None
 
 
 def test_a_repeat_that_the_vendor_refuses_as_nobody_gives_both_back(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
-    harness.accept(harness.batch(), task=None, gone={unlock_id: "knows nobody"})
-    assert harness.states(unlock_id) == ["final"]
+    purchase_id = lost_and_repeated(harness)
+    harness.accept(harness.batch(), task=None, gone={purchase_id: "knows nobody"})
+    assert harness.states(purchase_id) == ["final"]
     assert harness.used() == 0
-    assert harness.unlock(unlock_id)["prior_attempt_id"] is None
+    assert harness.purchase(purchase_id)["prior_attempt_id"] is None
 
 
 def test_a_refused_repeat_whose_value_is_shown_was_the_first_ones(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
+    purchase_id = lost_and_repeated(harness)
     harness.pass_time()
     harness.refuse(harness.batch())
-    harness.settle(unlock_id, charged=True)
+    harness.settle(purchase_id, charged=True)
     assert attempt_of(harness, "charge") == [0]
     assert attempt_of(harness, "release") == [1]
 
 
 def test_a_value_shown_before_the_repeat_leaves_was_the_first_ones(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
-    harness.settle(unlock_id, charged=True)
+    purchase_id = lost_and_repeated(harness)
+    harness.settle(purchase_id, charged=True)
     assert harness.entries() == [HOLD, CHARGE]
 
 
 def test_a_repeat_that_is_lost_too_and_allowed_again_presumes_the_oldest_charged(harness: LedgerHarness) -> None:
-    unlock_id = lost_and_repeated(harness)
+    purchase_id = lost_and_repeated(harness)
     harness.pass_time()
     harness.lose(harness.batch())
     harness.assert_books_close()
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.assert_books_close()
     assert attempt_of(harness, "charge") == [0]
     harness.pass_time()
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert attempt_of(harness, "charge") == [0, 2]
     assert attempt_of(harness, "release") == [1]
 
 
 def test_a_repeat_is_allowed_once_per_look(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    check = harness.check_row(unlock_id)
+    check = harness.check_row(purchase_id)
     harness.ledger.results.allow_repeat(check, "no trace", harness.now)
     harness.lose(harness.batch())
     harness.ledger.results.allow_repeat(check, "no trace", harness.now)  # the same look, told twice
-    assert (harness.states(unlock_id), harness.unlock(unlock_id)["resubmitted"]) == (["unknown"], 1)
+    assert (harness.states(purchase_id), harness.purchase(purchase_id)["resubmitted"]) == (["unknown"], 1)
 
 
 @pytest.mark.parametrize("state", ["planned", "submitting", "submitted", "final"])
 def test_only_an_unknown_unlock_may_be_repeated(harness: LedgerHarness, state: str) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     if state != "planned":
         batch = harness.batch()
         if state != "submitting":
             harness.accept(batch)
         if state == "final":
-            harness.settle(unlock_id)
-    before = harness.unlock(unlock_id)
-    harness.allow_repeat(unlock_id)
-    assert harness.unlock(unlock_id) == before
+            harness.settle(purchase_id)
+    before = harness.purchase(purchase_id)
+    harness.allow_repeat(purchase_id)
+    assert harness.purchase(purchase_id) == before
 
 
 # -- the books --------------------------------------------------------------------------------------------------
@@ -342,8 +346,8 @@ def test_books_that_do_not_close_are_told() -> None:
     harness.plan("70011")
     harness.batch()
     with harness.ledger.database.write() as connection:
-        connection.execute(t.unlock.update().values(hold="released"))
-    assert "entries hold 15 credits, unlocks 0" in harness.ledger.credits.imbalance()
+        connection.execute(t.purchase.update().values(hold="released"))
+    assert "entries hold 15 credits, purchases 0" in harness.ledger.credits.imbalance()
 
 
 def test_totals_are_sums_of_entries(harness: LedgerHarness) -> None:

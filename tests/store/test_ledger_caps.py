@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_harness import EMAIL, LENSMOR, NO_CAPS, PRICE, START, LedgerHarness, buying, planned
+from persons import person_with, pid, pids
 
-from connector.core.model import Person, Result, UnlockKey
+from connector.core.model import PurchaseKey, Result
 from connector.core.plan import AttachToPending
 from connector.store import tables as t
 from connector.store.credits import CapRules
@@ -36,10 +37,10 @@ def observe(harness: LedgerHarness, balance: int) -> None:
 def test_a_batch_moves_to_submitting_with_its_hold(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     batch = harness.batch()
-    assert batch.unlocks == {"70011": first, "70012": second}
-    assert (batch.provider, batch.channel, batch.event_id, batch.owner) == ("lensmor", EMAIL, None, "me")
+    assert batch.purchases == {pid("70011"): first, pid("70012"): second}
+    assert (batch.provider, batch.channel, batch.grouping_key, batch.owner) == ("lensmor", EMAIL, None, "me")
     assert harness.states(first, second) == ["submitting", "submitting"]
-    assert harness.unlock(first)["hold"] == "open"
+    assert harness.purchase(first)["hold"] == "open"
     (entry,) = harness.all(t.entry)
     assert (entry["kind"], entry["credits"], entry["budget_day"], entry["mapping"], entry["run_id"]) == (
         "hold",
@@ -66,10 +67,10 @@ def test_batches_are_of_one_event_and_at_most_their_size(harness: LedgerHarness)
     assert harness.groups() == [PurchaseGroup(EMAIL, "52001", 3), PurchaseGroup(EMAIL, None, 2)]
     first = harness.take(event="52001", size=2)
     assert isinstance(first, Batch)
-    assert list(first.unlocks) == PEOPLE[:2]
+    assert list(first.purchases) == pids(PEOPLE[:2])
     second = harness.take(event=None)
     assert isinstance(second, Batch)
-    assert list(second.unlocks) == PEOPLE[3:5]
+    assert list(second.purchases) == pids(PEOPLE[3:5])
 
 
 def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarness) -> None:
@@ -85,12 +86,15 @@ def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarne
     )
     again = planned("00Q5", wiring(harness, "70011"))  # of a later page: the person keeps the first place
     harness.ledger.planning.save("run-1", "lead", "Lead", [again], harness.now, first_place=4)
-    assert [list(harness.batch(size=2).unlocks) for _ in range(2)] == [["70011", "70012"], ["70013", "70014"]]
+    assert [list(harness.batch(size=2).purchases) for _ in range(2)] == [
+        pids(["70011", "70012"]),
+        pids(["70013", "70014"]),
+    ]
 
 
 def wiring(harness: LedgerHarness, person: str = "70013") -> AttachToPending:
-    snapshot = harness.ledger.planning.snapshot("lead", {"x": Person(person)}, [LENSMOR])
-    return AttachToPending(snapshot.unlocks[UnlockKey("lensmor", "default", EMAIL, person)], 0)
+    snapshot = harness.ledger.planning.snapshot("lead", {"x": person_with(person)}, [LENSMOR])
+    return AttachToPending(snapshot.purchases[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
 
 def test_another_runs_plan_is_not_taken(harness: LedgerHarness) -> None:
@@ -108,7 +112,7 @@ def test_not_before_and_a_pending_read_hold_a_purchase_back(harness: LedgerHarne
     harness.pass_time(59)
     assert harness.take() is None
     harness.pass_time(1)
-    assert list(harness.batch().unlocks) == ["70011"]
+    assert list(harness.batch().purchases) == pids(["70011"])
 
 
 def test_only_its_owner_may_send_and_only_once_unanswered(harness: LedgerHarness) -> None:
@@ -126,9 +130,9 @@ def test_the_event_of_a_planned_unlock_can_be_changed_and_of_no_other(harness: L
     planned_id, taken_id = harness.plan("70011", "70012")
     harness.plan("70011")
     harness.batch(size=1)
-    for unlock_id in (planned_id, taken_id):
-        harness.ledger.attempts.set_event(unlock_id, "52001")
-    assert [harness.unlock(each)["event_id"] for each in (planned_id, taken_id)] == [None, "52001"]
+    for purchase_id in (planned_id, taken_id):
+        harness.ledger.attempts.set_grouping_key(purchase_id, "52001")
+    assert [harness.purchase(each)["grouping_key"] for each in (planned_id, taken_id)] == [None, "52001"]
 
 
 # -- each cap ---------------------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ CAPS = {
 def test_as_many_as_fit_are_taken(harness: LedgerHarness, name: str, limit: int, fits: int) -> None:
     harness.plan(*PEOPLE)
     batch = harness.batch(CAPS[name](limit))
-    assert list(batch.unlocks) == PEOPLE[:fits]
+    assert list(batch.purchases) == pids(PEOPLE[:fits])
     assert harness.used() == fits * PRICE
 
 
@@ -171,11 +175,11 @@ def test_the_balance_less_reserve_and_holds_is_a_cap(harness: LedgerHarness) -> 
     observe(harness, 100)
     harness.plan(*PEOPLE)
     first = harness.batch(CapRules(reserve=25))  # 75 left
-    assert len(first.unlocks) == 5
+    assert len(first.purchases) == 5
     full = harness.take(CapRules(reserve=25))
     assert isinstance(full, BudgetExhausted)
     assert full.caps["lead"].name == "balance at the vendor"
-    assert len(harness.batch(CapRules(reserve=10)).unlocks) == 1
+    assert len(harness.batch(CapRules(reserve=10)).purchases) == 1
 
 
 def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_again(harness: LedgerHarness) -> None:
@@ -183,10 +187,10 @@ def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_aga
     ids = harness.plan(*PEOPLE)
     harness.accept(harness.batch(size=2))
     harness.settle(*ids[:2])
-    assert len(harness.batch().unlocks) == 2  # 60 - 2 charged - 2 held = 0
+    assert len(harness.batch().purchases) == 2  # 60 - 2 charged - 2 held = 0
     assert isinstance(harness.take(), BudgetExhausted)
     observe(harness, 60)  # somebody bought credits: what was charged before is part of this balance
-    assert len(harness.batch().unlocks) == 2
+    assert len(harness.batch().purchases) == 2
 
 
 def test_a_balance_below_the_reserve_allows_nothing(harness: LedgerHarness) -> None:
@@ -197,12 +201,12 @@ def test_a_balance_below_the_reserve_allows_nothing(harness: LedgerHarness) -> N
 
 def test_the_first_hold_of_a_repeated_purchase_still_counts(harness: LedgerHarness) -> None:
     observe(harness, 3 * PRICE)
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.batch()  # two holds for one person now
     harness.plan(*PEOPLE[1:])
-    assert len(harness.batch().unlocks) == 1
+    assert len(harness.batch().purchases) == 1
 
 
 # -- scopes -----------------------------------------------------------------------------------------------------
@@ -261,7 +265,7 @@ def test_a_release_after_midnight_gives_back_to_the_day_that_paid(harness: Ledge
         ("hold", "2026-11-19"),
         ("release", "2026-11-19"),
     ]
-    assert len(harness.batch(CapRules(day=PRICE)).unlocks) == 1
+    assert len(harness.batch(CapRules(day=PRICE)).purchases) == 1
 
 
 def test_caps_are_per_account(harness: LedgerHarness) -> None:
@@ -278,8 +282,8 @@ def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: Led
         page = [planned(f"{mapping}-{person}", buying(person)) for person in people]
         harness.ledger.planning.save("run-1", mapping, "Lead", page, harness.now, first_place=100 * place)
     rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
-    assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[:2]
-    assert list(harness.batch(rules, size=2).unlocks) == PEOPLE[10:12]
+    assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[:2])
+    assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[10:12])
     full = harness.take(rules, size=2)
     assert isinstance(full, BudgetExhausted)
     assert set(full.caps) == {"lead"}
@@ -288,7 +292,7 @@ def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: Led
 def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(harness: LedgerHarness) -> None:
     harness.plan("70011")
     with harness.ledger.database.write() as connection:
-        connection.execute(t.unlock.update().values(price_credits=PRICE + 5))
+        connection.execute(t.purchase.update().values(price_credits=PRICE + 5))
     full = harness.take(CapRules(day=PRICE))
     assert isinstance(full, BudgetExhausted)
     assert full.caps["lead"].name == "daily cap over all runs"
@@ -297,8 +301,8 @@ def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(harn
 def test_what_does_not_fit_lets_cheaper_ones_pass(harness: LedgerHarness) -> None:
     first, _ = harness.plan("70011", "70012")
     with harness.ledger.database.write() as connection:
-        connection.execute(t.unlock.update().where(t.unlock.c.id == first).values(price_credits=150))
-    assert list(harness.batch(CapRules(day=20)).unlocks) == ["70012"]
+        connection.execute(t.purchase.update().where(t.purchase.c.id == first).values(price_credits=150))
+    assert list(harness.batch(CapRules(day=20)).purchases) == pids(["70012"])
 
 
 @given(
@@ -321,7 +325,7 @@ def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     rules = CapRules(run=run, mapping_day=day, day=over_all)
     bought = 0
     while isinstance(taken := harness.take(rules, size=size), Batch):
-        bought += len(taken.unlocks)
+        bought += len(taken.purchases)
     by_mapping = {
         name: sum(int(str(row["credits"])) for row in harness.all(t.entry) if row["mapping"] == name)
         for name in ("lead", "contact")
@@ -351,8 +355,8 @@ def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> No
 
 
 def join(harness: LedgerHarness, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
-    """Records of another mapping that want what is planned already."""
-    records = [planned(f"{mapping}-{p}", AttachToPending(harness.known_unlock(p), 0)) for p in people]
+    """Records of another mapping that need what is planned already."""
+    records = [planned(f"{mapping}-{p}", AttachToPending(harness.known_purchase(p), 0)) for p in people]
     harness.save(*records, run=run, mapping=mapping)
 
 
@@ -361,7 +365,7 @@ def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness
     join(harness, "70011", "70012")
     rules = CapRules(run={"lead": 0, "contact": PRICE})
     batch = harness.batch(rules)
-    assert list(batch.unlocks) == ["70011"]
+    assert list(batch.purchases) == pids(["70011"])
     assert harness.all(t.entry)[0]["mapping"] == "contact"
     full = harness.take(rules)
     assert isinstance(full, BudgetExhausted)
@@ -375,19 +379,19 @@ def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness
 
 def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_it_too(harness: LedgerHarness) -> None:
     first, second = (harness.ledger.runs.start("sync", [name], harness.now) for name in ("lead", "contact"))
-    (unlock_id,) = harness.plan("70011", run=first)
+    (purchase_id,) = harness.plan("70011", run=first)
     join(harness, "70011", run=second)
-    assert harness.unlock(unlock_id)["run_id"] == second
+    assert harness.purchase(purchase_id)["run_id"] == second
     assert isinstance(harness.take(CapRules(run={"contact": 0}), run=second), BudgetExhausted)
-    assert list(harness.batch(CapRules(run={"lead": PRICE}), run=first).unlocks) == ["70011"]
+    assert list(harness.batch(CapRules(run={"lead": PRICE}), run=first).purchases) == pids(["70011"])
     assert harness.all(t.entry)[0]["mapping"] == "lead"
 
 
 def test_a_full_run_keeps_what_no_other_run_waits_for(harness: LedgerHarness) -> None:
     run = harness.ledger.runs.start("sync", ["lead"], harness.now)
-    (unlock_id,) = harness.plan("70011", run=run)
+    (purchase_id,) = harness.plan("70011", run=run)
     assert isinstance(harness.take(CapRules(run={"lead": 0}), run=run), BudgetExhausted)
-    assert harness.unlock(unlock_id)["run_id"] == run
+    assert harness.purchase(purchase_id)["run_id"] == run
 
 
 @pytest.mark.parametrize("people", [1, 15])
@@ -398,5 +402,5 @@ def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(harness: 
     engine = harness.ledger.database.engine
     sa.event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))
     batch = harness.batch(CapRules(run={"lead": 10_000, "contact": 10_000}))
-    assert len(batch.unlocks) == people
-    assert sum("want" in statement for statement in found) == 1
+    assert len(batch.purchases) == people
+    assert sum("record_channel" in statement for statement in found) == 1

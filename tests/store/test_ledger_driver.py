@@ -23,10 +23,10 @@ from connector.store.locks import _ALONE, SessionLocks, _number
 HOLDER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
 from ledger_harness import open_ledger_at
 ledger = open_ledger_at(Path(sys.argv[1]))
-with ledger.drive() if sys.argv[3] == "drive" else ledger.locks.want():
+with ledger.drive() if sys.argv[3] == "drive" else ledger.locks.request_yield():
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -63,7 +63,7 @@ def test_a_second_process_is_locked_out_until_the_first_ends(tmp_path: Path) -> 
         # Reading, and storing what came in, need no lock.
         harness = LedgerHarness(open_ledger_at(path))
         harness.plan("70011")
-        assert len(harness.all(t.unlock)) == 1
+        assert len(harness.all(t.purchase)) == 1
         harness.ledger.close()
         process.communicate("\n")
     assert process.returncode == 0
@@ -204,7 +204,7 @@ def test_a_wanted_ledger_is_known_as_such_until_nobody_wants_it(tmp_path: Path) 
     path = tmp_path / "ledger.db"
     locks = open_ledger_at(path).locks
     assert not locks.yield_requested()
-    with locks.want(), another(path, "want") as other:
+    with locks.request_yield(), another(path, "want") as other:
         assert locks.yield_requested()
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
@@ -225,7 +225,7 @@ def test_a_process_that_wanted_the_ledger_wants_it_no_more_when_it_is_dead(tmp_p
 
 def test_threads_that_look_at_once_do_not_take_each_other_for_somebody_who_wants_it(tmp_path: Path) -> None:
     locks = open_ledger_at(tmp_path / "ledger.db").locks
-    with locks.want():
+    with locks.request_yield():
         pass  # from now on there is a file to look into
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda _: locks.yield_requested(), range(5_000)))
@@ -235,7 +235,7 @@ def test_threads_that_look_at_once_do_not_take_each_other_for_somebody_who_wants
 def test_a_wanted_ledger_on_postgres(locks: tuple[SessionLocks, SessionLocks]) -> None:
     mine, theirs = locks
     assert not theirs.yield_requested()
-    with mine.want(), mine.want():
+    with mine.request_yield(), mine.request_yield():
         assert theirs.yield_requested()
         with theirs.drive(None):
             pass

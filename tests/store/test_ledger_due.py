@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 from ledger_harness import LENSMOR, PRICE, START, LedgerHarness
+from persons import pid
 
 from connector.core.model import Result
-from connector.core.person import IdentifiedBy, Source
+from connector.core.person import Source
+from connector.providers.lensmor.identifiers import PERSONNEL_ID
 
 HOLD, CHARGE = ("hold", PRICE), ("charge", PRICE)
-SECOND = Source("lensmor", "second", LENSMOR.prices, IdentifiedBy.PERSONNEL_ID)
+SECOND = Source("lensmor", "second", LENSMOR.prices, (PERSONNEL_ID,))
 HOUR = timedelta(hours=1)
 
 
@@ -28,55 +30,55 @@ def _harness() -> Iterator[LedgerHarness]:
 def test_free_evidence_turns_nothing_into_delivered_and_never_the_reverse(
     harness: LedgerHarness, result: Result
 ) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
     improve = harness.ledger.results.improve
-    assert not improve(unlock_id, "ada@example.com", harness.now)  # nothing is final yet
-    harness.settle(unlock_id, result=result, charged=False)
+    assert not improve(purchase_id, "ada@example.com", harness.now)  # nothing is final yet
+    harness.settle(purchase_id, result=result, charged=False)
     entries = harness.entries()
-    assert improve(unlock_id, "ada@example.com", harness.now)
-    assert not improve(unlock_id, "other@example.com", harness.now)
-    word = harness.ledger.records.purchase_views([unlock_id])[unlock_id]
+    assert improve(purchase_id, "ada@example.com", harness.now)
+    assert not improve(purchase_id, "other@example.com", harness.now)
+    word = harness.ledger.records.purchase_views([purchase_id])[purchase_id]
     assert (word.result, word.value) == (Result.DELIVERED, "ada@example.com")
     assert harness.entries() == entries
 
 
 def test_what_a_late_answer_of_our_own_brings_is_charged_after_all(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.lose(batch)
-    harness.settle(unlock_id, result=Result.FAILED, charged=False)
+    harness.settle(purchase_id, result=Result.FAILED, charged=False)
     harness.pass_time()
     harness.accept(batch, task="late")
     (task,) = harness.due_tasks()
     assert harness.ledger.results.people_of(task) == {}
-    assert harness.ledger.results.given_up_in(task) == {"70011": unlock_id}
-    assert harness.ledger.results.improve(unlock_id, "ada@example.com", harness.now, charged=True)
+    assert harness.ledger.results.given_up_in(task) == {pid("70011"): purchase_id}
+    assert harness.ledger.results.improve(purchase_id, "ada@example.com", harness.now, charged=True)
     assert harness.used() == PRICE
-    assert harness.unlock(unlock_id)["hold"] == "charged"
+    assert harness.purchase(purchase_id)["hold"] == "charged"
     assert harness.ledger.results.given_up_in(task) == {}
     harness.assert_books_close()
 
 
 def test_a_value_shown_for_a_planned_unlock_costs_nothing(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
-    assert harness.settle(unlock_id, charged=False) == [unlock_id]
+    (purchase_id,) = harness.plan("70011")
+    assert harness.settle(purchase_id, charged=False) == [purchase_id]
     assert harness.entries() == []
     assert harness.take() is None
 
 
 def test_reads_of_a_person_are_counted_and_end_in_a_purchase_or_a_task(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     again = harness.ledger.results.check_again
     later = harness.now + timedelta(minutes=5)
-    again(harness.check_row(unlock_id), later, running=False, now=harness.now)
+    again(harness.check_row(purchase_id), later, running=False, now=harness.now)
     assert harness.due_checks() == []
     (check,) = harness.due_checks(later)
     assert check.checks == 1
     again(check, later, running=True, now=later)
-    assert (harness.states(unlock_id), harness.unlock(unlock_id)["checks"]) == (["submitted"], 0)
-    harness.settle(unlock_id)
+    assert (harness.states(purchase_id), harness.purchase(purchase_id)["checks"]) == (["submitted"], 0)
+    harness.settle(purchase_id)
     assert harness.due_checks(later) == []
     assert harness.entries() == [HOLD, CHARGE]
 
@@ -89,7 +91,7 @@ def test_a_task_is_polled_in_its_order_and_ends_once(harness: LedgerHarness) -> 
     one, two = harness.due_tasks()
     results.polled(one, harness.now + timedelta(seconds=20))
     results.polled(one, harness.now)  # the same look, told twice
-    assert [task.vendor_id for task in harness.due_tasks()] == ["b"]
+    assert [task.provider_task_id for task in harness.due_tasks()] == ["b"]
     assert results.next_due("run-1", START, ["lensmor"], harness.now, harness.now + timedelta(hours=1)) == harness.now
     results.task_ended(two, [second], harness.now, "ended without a word")
     assert harness.due_tasks() == []
@@ -120,20 +122,20 @@ def test_a_runs_own_tasks_are_told_from_older_ones_that_get_one_look(harness: Le
     harness.accept(harness.batch(size=1), task="old")
     harness.now = START
     harness.accept(harness.batch(size=1), task="own")
-    assert [task.vendor_id for task in harness.due_tasks()] == ["own"]
+    assert [task.provider_task_id for task in harness.due_tasks()] == ["own"]
     (old,) = harness.due_tasks(older=True)
-    assert old.vendor_id == "old"
+    assert old.provider_task_id == "old"
     looked = harness.ledger.results.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True)
     assert looked == []
 
 
 def test_another_accounts_work_is_left_to_it(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     results, attempts = harness.ledger.results, harness.ledger.attempts
     assert attempts.groups(SECOND, "run-1", harness.now) == []
     harness.lose(harness.batch())
     assert results.due_checks(SECOND, harness.now) == []
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     harness.plan("70012")
     harness.accept(harness.batch())
     assert results.due_tasks(SECOND, harness.now, START, older=False) == []
@@ -187,10 +189,10 @@ def test_what_failed_to_be_read_lets_others_come_first(harness: LedgerHarness) -
 
 
 def test_a_failed_read_does_not_call_for_another_once_there_is_a_word(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     (check,) = harness.due_checks()
-    harness.settle(unlock_id)  # by another thread, meanwhile
+    harness.settle(purchase_id)  # by another thread, meanwhile
     harness.ledger.results.postpone_check(check, harness.now)
-    assert harness.unlock(unlock_id)["check_at"] is None
+    assert harness.purchase(purchase_id)["check_at"] is None
     assert harness.ledger.results.next_due("run-1", START, ["lensmor"], harness.now, harness.now + HOUR) is None

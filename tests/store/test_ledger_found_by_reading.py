@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from ledger_harness import EMAIL, LENSMOR, LedgerHarness, buying, planned
+from persons import pid
 
 from connector.core.model import Prices
 from connector.engine.resolution import OperatorsWord, resolve
@@ -13,9 +14,9 @@ from connector.store.rows import Batch, PurchaseGroup
 
 def test_a_request_lost_twice_blocks_no_balance_after_a_day() -> None:
     harness = LedgerHarness()
-    (unlock,) = harness.plan("ada")
+    (purchase,) = harness.plan("ada")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock)
+    harness.allow_repeat(purchase)
     harness.lose(harness.batch())
     harness.pass_time(25 * 3600)
     harness.ledger.operator.presume_charged(harness.now - timedelta(hours=24), harness.now)
@@ -24,25 +25,25 @@ def test_a_request_lost_twice_blocks_no_balance_after_a_day() -> None:
 
 def test_a_late_first_answer_is_adopted_when_its_repeat_is_lost_too() -> None:
     harness = LedgerHarness()
-    (unlock,) = harness.plan("ada")
+    (purchase,) = harness.plan("ada")
     first = harness.batch()
     harness.lose(first)
-    harness.allow_repeat(unlock)
+    harness.allow_repeat(purchase)
     harness.lose(harness.batch())
     harness.accept(first)
     (task,) = harness.due_tasks()
-    assert harness.ledger.results.people_of(task) == {"ada": unlock}
+    assert harness.ledger.results.people_of(task) == {pid("ada"): purchase}
 
 
 def test_a_repeat_allowed_by_an_operator_is_not_sent_after_the_late_answer() -> None:
     harness = LedgerHarness()
-    (unlock,) = harness.plan("ada")
+    (purchase,) = harness.plan("ada")
     first = harness.batch()
     harness.lose(first)
-    resolve(harness.ledger, unlock, OperatorsWord.ALLOW_REPEAT, harness.now)
+    resolve(harness.ledger, purchase, OperatorsWord.ALLOW_REPEAT, harness.now)
     harness.save(planned("lead-ada", buying("ada", generation=2)))
     harness.accept(first)
-    harness.ledger.results.improve(unlock, "ada@example.com", harness.now, charged=True)
+    harness.ledger.results.improve(purchase, "ada@example.com", harness.now, charged=True)
     assert not isinstance(harness.take(), Batch)
 
 
@@ -54,4 +55,4 @@ def test_a_price_that_rose_is_held_whole() -> None:
         dearer, PurchaseGroup(EMAIL, None, 100), "run-1", "me", CapRules(day=30), harness.now
     )
     assert isinstance(taken, Batch)
-    assert (len(taken.unlocks), harness.used()) == (1, 30)
+    assert (len(taken.purchases), harness.used()) == (1, 30)

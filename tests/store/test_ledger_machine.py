@@ -44,7 +44,7 @@ class Books(RuleBasedStateMachine):
         taken = self.harness.take(RULES, size)
         if isinstance(taken, Batch):
             self.batches.append(taken)
-            assert self.harness.used() == before + PRICE * len(taken.unlocks)
+            assert self.harness.used() == before + PRICE * len(taken.purchases)
         elif isinstance(taken, BudgetExhausted):
             assert all(cap.left < PRICE for cap in taken.caps.values())
 
@@ -53,22 +53,24 @@ class Books(RuleBasedStateMachine):
     def answer(self, data: st.DataObject, task: bool) -> None:
         """Any batch at any time: answers come late, and twice."""
         batch = data.draw(self._batch())
-        words = {unlock_id: data.draw(WORDS) for unlock_id in batch.unlocks.values()}
+        words = {purchase_id: data.draw(WORDS) for purchase_id in batch.purchases.values()}
         if not task:  # the providers name everybody where there is no task
-            words = {unlock_id: "unexplained" if word == "task" else word for unlock_id, word in words.items()}
+            words = {purchase_id: "unexplained" if word == "task" else word for purchase_id, word in words.items()}
         self.harness.accept(
             batch,
             task=f"task-{batch.attempt_id}" if task else None,
-            check={unlock_id: word == "free" for unlock_id, word in words.items() if word in {"free", "unexplained"}},
-            gone={unlock_id: "knows nobody" for unlock_id, word in words.items() if word == "gone"},
-            back=[unlock_id for unlock_id, word in words.items() if word == "back"],
+            check={
+                purchase_id: word == "free" for purchase_id, word in words.items() if word in {"free", "unexplained"}
+            },
+            gone={purchase_id: "knows nobody" for purchase_id, word in words.items() if word == "gone"},
+            back=[purchase_id for purchase_id, word in words.items() if word == "back"],
         )
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), whole=st.booleans())
     def refuse(self, data: st.DataObject, whole: bool) -> None:
         batch = data.draw(self._batch())
-        ids = list(batch.unlocks.values())
+        ids = list(batch.purchases.values())
         self.harness.refuse(batch, *(ids if whole else ids[:1]), whole=whole)
 
     @precondition(lambda self: self.batches)
@@ -84,8 +86,8 @@ class Books(RuleBasedStateMachine):
         self.harness.lose(batch)
         if presumed:
             self.presume_charged()
-        for unlock_id in batch.unlocks.values():
-            self.harness.allow_repeat(unlock_id)
+        for purchase_id in batch.purchases.values():
+            self.harness.allow_repeat(purchase_id)
         self.take(5)
 
     @rule()
@@ -96,20 +98,20 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
     def settle(self, data: st.DataObject, result: Result, charged: bool) -> None:
-        self.harness.settle(*data.draw(self._unlocks()), result=result, charged=charged)
+        self.harness.settle(*data.draw(self._purchases()), result=result, charged=charged)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data())
     def allow_repeat(self, data: st.DataObject) -> None:
-        for unlock_id in data.draw(self._unlocks()):
-            self.harness.allow_repeat(unlock_id)
+        for purchase_id in data.draw(self._purchases()):
+            self.harness.allow_repeat(purchase_id)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), running=st.booleans())
     def read(self, data: st.DataObject, running: bool) -> None:
         """The vendor's record of people is read; not of those whose request is just leaving."""
-        for unlock_id in data.draw(self._unlocks()):
-            check = self.harness.check_row(unlock_id)
+        for purchase_id in data.draw(self._purchases()):
+            check = self.harness.check_row(purchase_id)
             if check.state in {"planned", "submitted", "unknown"}:
                 now = self.harness.now
                 self.harness.ledger.results.check_again(check, None, running=running, now=now)
@@ -127,7 +129,7 @@ class Books(RuleBasedStateMachine):
         """Mostly one of the latest, so that something is left to be told of it."""
         return st.sampled_from([*self.batches, *self.batches[-2:] * 4])
 
-    def _unlocks(self) -> st.SearchStrategy[list[int]]:
+    def _purchases(self) -> st.SearchStrategy[list[int]]:
         return st.lists(st.integers(1, self.people), min_size=1, max_size=4, unique=True)
 
     # -- what must hold ----------------------------------------------------------------------------------------
@@ -142,13 +144,13 @@ class Books(RuleBasedStateMachine):
         for entry in self.seen_entries():
             sign = 1 if entry["kind"] == "hold" else -1
             by_entries[entry["attempt_id"], entry["mapping"]] += sign * int(str(entry["credits"]))
-        by_unlocks: Counter[object] = Counter()
-        for unlock in self.harness.all(t.unlock):
-            if unlock["hold"] == "open":
-                by_unlocks[unlock["attempt_id"], unlock["mapping"]] += PRICE
-            if unlock["prior_hold"] == "open":
-                by_unlocks[unlock["prior_attempt_id"], unlock["prior_mapping"]] += PRICE
-        assert +by_entries == +by_unlocks
+        by_purchases: Counter[object] = Counter()
+        for purchase in self.harness.all(t.purchase):
+            if purchase["hold"] == "open":
+                by_purchases[purchase["attempt_id"], purchase["mapping"]] += PRICE
+            if purchase["prior_hold"] == "open":
+                by_purchases[purchase["prior_attempt_id"], purchase["prior_mapping"]] += PRICE
+        assert +by_entries == +by_purchases
         assert min(by_entries.values(), default=0) >= 0
 
     @invariant()
@@ -170,15 +172,15 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def final_is_final(self) -> None:
-        unlocks = {row["id"]: row for row in self.harness.all(t.unlock)}
-        for unlock_id, row in self.finals.items():
-            now = unlocks[unlock_id]
+        purchases = {row["id"]: row for row in self.harness.all(t.purchase)}
+        for purchase_id, row in self.finals.items():
+            now = purchases[purchase_id]
             changed = {name for name in row if now[name] != row[name]} - {"task_id"}  # a late answer names its task
             if changed and row["result"] != Result.DELIVERED.value:  # or shows that what was given up cost nothing
                 assert (row["hold"], now["hold"]) == ("charged", "released")
                 changed -= {"hold", "charged_credits", "repeat_allowed"}
             assert not changed
-        self.finals = {unlock_id: row for unlock_id, row in unlocks.items() if row["state"] == "final"}
+        self.finals = {purchase_id: row for purchase_id, row in purchases.items() if row["state"] == "final"}
         for row in self.finals.values():
             assert row["hold"] in {"", "charged", "released"}
             assert row["prior_attempt_id"] is None
@@ -186,7 +188,7 @@ class Books(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_in_submitting_without_its_request(self) -> None:
         open_attempts = {row["id"] for row in self.harness.all(t.attempt) if row["state"] in UNANSWERED}
-        for row in self.harness.all(t.unlock):
+        for row in self.harness.all(t.purchase):
             if row["state"] == "submitting":
                 assert row["attempt_id"] in open_attempts
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from ledger_harness import LENSMOR, PRICE, LedgerHarness, buying, planned
+from persons import link, match_with, person_with
 
-from connector.core.model import Lookup, Outcome, Person, Result
+from connector.core.model import Outcome, Result
 from connector.store import tables as t
-from connector.store.records import Finish
+from connector.store.record_views import Finish
 
 HOLD, CHARGE, RELEASE, TAKEN_BACK = ("hold", PRICE), ("charge", PRICE), ("release", PRICE), ("charge", -PRICE)
 DAY = timedelta(days=1)
@@ -25,10 +26,10 @@ def _harness() -> Iterator[LedgerHarness]:
 
 def presumed(harness: LedgerHarness) -> int:
     """An unknown that nobody has resolved for a day."""
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     presume_all(harness)
-    return unlock_id
+    return purchase_id
 
 
 def presume_all(harness: LedgerHarness) -> int:
@@ -36,22 +37,22 @@ def presume_all(harness: LedgerHarness) -> int:
     return harness.ledger.operator.presume_charged(harness.now, harness.now)
 
 
-def wants_of(harness: LedgerHarness, crm_id: str) -> list[int]:
-    return [int(str(want["id"])) for want in harness.wants(crm_id)]
+def channels_of(harness: LedgerHarness, crm_id: str) -> list[int]:
+    return [int(str(record_channel["id"])) for record_channel in harness.channels(crm_id)]
 
 
 # -- presumed charged -------------------------------------------------------------------------------------------
 
 
 def test_an_unknown_counts_as_charged_after_a_day_and_not_before(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     presume = harness.ledger.operator.presume_charged
     assert presume(harness.now, harness.now) == 0
     assert presume(harness.now + timedelta(microseconds=1), harness.now) == 1
     assert presume(harness.now + DAY, harness.now) == 0  # once
     assert harness.entries() == [HOLD, CHARGE]
-    assert (harness.states(unlock_id), harness.unlock(unlock_id)["hold"]) == (["unknown"], "presumed")
+    assert (harness.states(purchase_id), harness.purchase(purchase_id)["hold"]) == (["unknown"], "presumed")
     assert harness.all(t.entry)[1]["budget_day"] == "2026-11-20"  # the day of the hold
 
 
@@ -66,89 +67,89 @@ def test_an_unknown_counts_as_charged_after_a_day_and_not_before(harness: Ledger
 def test_evidence_confirms_a_presumed_charge_or_takes_it_back(
     harness: LedgerHarness, result: Result, charged: bool, entries: list[tuple[str, int]]
 ) -> None:
-    unlock_id = presumed(harness)
-    harness.settle(unlock_id, result=result, charged=charged)
+    purchase_id = presumed(harness)
+    harness.settle(purchase_id, result=result, charged=charged)
     assert harness.entries() == entries
-    assert harness.unlock(unlock_id)["hold"] == ("charged" if charged else "released")
+    assert harness.purchase(purchase_id)["hold"] == ("charged" if charged else "released")
 
 
 def test_a_late_answer_to_a_presumed_charge_is_adopted(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.lose(batch)
     presume_all(harness)
     harness.accept(batch)
-    assert harness.states(unlock_id) == ["submitted"]
-    harness.settle(unlock_id)
+    assert harness.states(purchase_id) == ["submitted"]
+    harness.settle(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
 
 
 @pytest.mark.parametrize("word", ["refused", "gone"])
 def test_a_late_refusal_takes_a_presumed_charge_back(harness: LedgerHarness, word: str) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.lose(batch)
     presume_all(harness)
     if word == "gone":
-        harness.accept(batch, task=None, gone={unlock_id: "knows nobody"})
+        harness.accept(batch, task=None, gone={purchase_id: "knows nobody"})
     else:
         harness.refuse(batch)
     assert sorted(harness.entries(), key=str) == sorted([HOLD, CHARGE, TAKEN_BACK, RELEASE], key=str)
-    assert harness.unlock(unlock_id)["hold"] == "released"
+    assert harness.purchase(purchase_id)["hold"] == "released"
 
 
 def test_a_presumed_charge_is_taken_back_when_the_repeat_is_charged(harness: LedgerHarness) -> None:
-    unlock_id = presumed(harness)
-    harness.allow_repeat(unlock_id)
+    purchase_id = presumed(harness)
+    harness.allow_repeat(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert harness.used() == PRICE
     assert sorted(harness.entries(), key=str) == sorted([HOLD, CHARGE, HOLD, TAKEN_BACK, RELEASE, CHARGE], key=str)
 
 
 def test_a_presumed_charge_stays_when_the_repeat_finds_it_was_taken(harness: LedgerHarness) -> None:
-    unlock_id = presumed(harness)
-    harness.allow_repeat(unlock_id)
-    harness.accept(harness.batch(), task=None, check={unlock_id: True})
-    harness.settle(unlock_id)
+    purchase_id = presumed(harness)
+    harness.allow_repeat(purchase_id)
+    harness.accept(harness.batch(), task=None, check={purchase_id: True})
+    harness.settle(purchase_id)
     assert harness.entries() == [HOLD, CHARGE, HOLD, RELEASE]
 
 
 def test_a_permitted_repeat_that_nobody_sends_is_presumed_charged_after_a_day(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.pass_time(90_000)
     assert harness.ledger.operator.presume_charged(harness.now - timedelta(days=1), harness.now) == 1
     assert harness.entries() == [HOLD, CHARGE]
     assert harness.ledger.operator.presume_charged(harness.now - timedelta(days=1), harness.now) == 0
     harness.assert_books_close()
     harness.accept(harness.batch())  # wanted again after all, and the second request is the one that is charged
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     assert harness.used() == PRICE
 
 
 def test_of_two_lost_requests_one_is_charged_also_when_the_second_was_presumed(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     harness.lose(harness.batch())
     assert presume_all(harness) == 2  # neither blocks the balance any more; the last word takes one of them back
-    harness.settle(unlock_id, charged=True)
+    harness.settle(purchase_id, charged=True)
     assert harness.used() == PRICE
 
 
 def test_nobody_there_gives_both_of_two_lost_requests_back_once(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    harness.allow_repeat(unlock_id)
+    harness.allow_repeat(purchase_id)
     second = harness.batch()
     harness.lose(second)
     presume_all(harness)
-    harness.accept(second, task=None, gone={unlock_id: "knows nobody"})
+    harness.accept(second, task=None, gone={purchase_id: "knows nobody"})
     assert sorted(harness.entries(), key=str) == sorted([HOLD, CHARGE, TAKEN_BACK, RELEASE] * 2, key=str)
-    assert harness.states(unlock_id) == ["final"]
+    assert harness.states(purchase_id) == ["final"]
 
 
 # -- an operator's word -----------------------------------------------------------------------------------------
@@ -157,15 +158,15 @@ def test_nobody_there_gives_both_of_two_lost_requests_back_once(harness: LedgerH
 def parked(harness: LedgerHarness, crm_id: str = "00Q1") -> int:
     """A record whose paid value the CRM did not take."""
     harness.save(planned(crm_id, buying("70011")))
-    unlock_id = harness.id_of("70011")
+    purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
-    harness.ledger.records.mark_ready(wants_of(harness, crm_id))
-    reasons = dict.fromkeys(wants_of(harness, crm_id), "too long")
+    harness.settle(purchase_id)
+    harness.ledger.records.mark_ready(channels_of(harness, crm_id))
+    reasons = dict.fromkeys(channels_of(harness, crm_id), "too long")
     record_id = harness.record_id(crm_id)
     finish = Finish(record_id, Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", parked=reasons)
     harness.ledger.records.finish([finish], harness.now)
-    return unlock_id
+    return purchase_id
 
 
 def test_unknown_and_parked_ones_need_a_look_oldest_first(harness: LedgerHarness) -> None:
@@ -180,33 +181,41 @@ def test_unknown_and_parked_ones_need_a_look_oldest_first(harness: LedgerHarness
 
 
 def test_a_parked_value_is_offered_again_on_a_word(harness: LedgerHarness) -> None:
-    unlock_id = parked(harness)
-    assert harness.ledger.operator.retry_write(unlock_id) == 1
-    assert harness.ledger.operator.retry_write(unlock_id) == 0
+    purchase_id = parked(harness)
+    assert harness.ledger.operator.retry_write(purchase_id) == 1
+    assert harness.ledger.operator.retry_write(purchase_id) == 0
     assert harness.all(t.record)[0]["parked_version"] is None
 
 
 def test_what_was_delivered_by_hand_closes_its_records_without_a_value(harness: LedgerHarness) -> None:
-    unlock_id = presumed(harness)
-    harness.settle(unlock_id, charged=True, value="")
-    harness.ledger.operator.delivered_by_hand(unlock_id, harness.now)
-    (want,) = harness.wants("lead-70011")
-    assert (want["state"], want["outcome"], want["reason"]) == ("ready", "delivered", "delivered by hand")
-    assert harness.unlock(unlock_id)["value"] is None
+    purchase_id = presumed(harness)
+    harness.settle(purchase_id, charged=True, value="")
+    harness.ledger.operator.delivered_by_hand(purchase_id, harness.now)
+    (record_channel,) = harness.channels("lead-70011")
+    assert (record_channel["state"], record_channel["outcome"], record_channel["reason"]) == (
+        "ready",
+        "delivered",
+        "delivered by hand",
+    )
+    assert harness.purchase(purchase_id)["value"] is None
 
 
 def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id, result=Result.FAILED, charged=True)
-    harness.ledger.operator.allow_repeat(unlock_id)
-    (want,) = harness.wants("lead-70011")
-    assert (want["state"], want["unlock_id"], want["outcome"]) == ("held", None, "deferred")
-    snapshot = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR])
-    assert [unlock.repeat_allowed for unlock in snapshot.unlocks.values()] == [True]
+    harness.settle(purchase_id, result=Result.FAILED, charged=True)
+    harness.ledger.operator.allow_repeat(purchase_id)
+    (record_channel,) = harness.channels("lead-70011")
+    assert (record_channel["state"], record_channel["purchase_id"], record_channel["outcome"]) == (
+        "deferred",
+        None,
+        "deferred",
+    )
+    snapshot = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR])
+    assert [purchase.repeat_allowed for purchase in snapshot.purchases.values()] == [True]
     harness.save(planned("lead-70011", buying("70011", generation=2)), run="run-2")
-    (again,) = harness.wants("lead-70011")
-    assert (again["state"], again["unlock_id"] == unlock_id) == ("open", False)
+    (again,) = harness.channels("lead-70011")
+    assert (again["state"], again["purchase_id"] == purchase_id) == ("open", False)
     harness.accept(harness.batch(run="run-2"))
     harness.settle(harness.id_of("70011"))
     assert harness.used() == 2 * PRICE
@@ -216,14 +225,14 @@ def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness)
 
 
 def test_forgetting_erases_a_record_and_keeps_the_money(harness: LedgerHarness) -> None:
-    unlock_id = parked(harness)
+    purchase_id = parked(harness)
     harness.ledger.records.keep_outcomes("run-1")
     entries = harness.entries()
     assert harness.ledger.operator.forget(["00Q1"]) == 1
-    for table in (t.record, t.want, t.run_record, t.change):
+    for table in (t.record, t.record_channel, t.run_record, t.change):
         assert harness.all(table) == []
     assert harness.entries() == entries
-    row = harness.unlock(unlock_id)
+    row = harness.purchase(purchase_id)
     assert (row["value"], row["value_hash"], row["state"]) == (None, None, "final")
     assert harness.ledger.operator.forget(["00Q1"]) == 0
 
@@ -232,41 +241,41 @@ def test_forgetting_leaves_no_trace_of_a_person_for_whom_nothing_was_sent(harnes
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70012")), planned("00Q3", buying("70012")))
     harness.ledger.operator.forget(["00Q1"])
     harness.ledger.operator.forget(["00Q2"])
-    assert [row["person"] for row in harness.all(t.unlock)] == ["70012"]  # somebody else still waits for this one
+    assert [row["person"] for row in harness.all(t.purchase)] == ["70012"]  # somebody else still waits for this one
     harness.plan("70013", run="run-2")
     harness.lose(harness.batch(run="run-2"))
     harness.ledger.operator.forget(["lead-70013"])
-    assert {row["person"] for row in harness.all(t.unlock)} == {"70012", "70013"}
-    harness.settle(*(int(str(row["id"])) for row in harness.all(t.unlock)))
+    assert {row["person"] for row in harness.all(t.purchase)} == {"70012", "70013"}
+    harness.settle(*(int(str(row["id"])) for row in harness.all(t.purchase)))
 
 
 def test_a_shared_unlock_keeps_what_another_record_waits_for(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
-    unlock_id = harness.id_of("70011")
+    purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     harness.ledger.operator.forget(["00Q1"])
-    assert harness.ledger.records.purchase_views([unlock_id])[unlock_id].value == "ada@example.com"
+    assert harness.ledger.records.purchase_views([purchase_id])[purchase_id].value == "ada@example.com"
 
 
 def test_a_value_that_only_the_forgotten_record_waited_for_is_erased(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
-    unlock_id = harness.id_of("70011")
+    purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
-    harness.finish(harness.record_id("00Q2"), *wants_of(harness, "00Q2"))  # written there already
+    harness.settle(purchase_id)
+    harness.finish(harness.record_id("00Q2"), *channels_of(harness, "00Q2"))  # written there already
     harness.ledger.operator.forget(["00Q1"])
-    row = harness.unlock(unlock_id)
+    row = harness.purchase(purchase_id)
     assert row["value"] is None
     assert row["value_hash"] is not None  # the other record is still known to have it
 
 
 def test_a_remembered_lookup_goes_with_the_last_record_of_its_name(harness: LedgerHarness) -> None:
-    harness.ledger.planning.remember(LENSMOR, "ada-sample", Lookup("70011"), harness.now)
-    ada = Person(linkedin="ada-sample")
+    harness.ledger.planning.remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    ada = person_with(linkedin="ada-sample")
     harness.save(planned("00Q1", buying("70011"), person=ada), planned("00Q2", buying("70011"), person=ada))
     harness.settle(harness.id_of("70011"), charged=False)
-    lookups = sa.select(sa.func.count().label("n")).select_from(t.lookup)
+    lookups = sa.select(sa.func.count().label("n")).select_from(t.identity_match)
     harness.ledger.operator.forget(["00Q1"])
     assert harness.rows(lookups) == [{"n": 1}]
     harness.ledger.operator.forget(["00Q2"])

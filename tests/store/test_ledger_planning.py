@@ -1,11 +1,13 @@
-"""What a plan changes in the ledger: one unlock per person, joined by every record; open records keep their own."""
+"""What a plan changes in the ledger: one purchase per person, joined by every record; open records keep their own."""
 
 import pytest
 import sqlalchemy as sa
 from ledger_harness import EMAIL, LENSMOR, PHONE, PRICE, LedgerHarness, buying, planned
+from persons import link, match_with, person_with, pid
 
-from connector.core.model import Channel, Lookup, Outcome, Person, Result, UnlockKey, UnlockState
-from connector.core.person import IdentifiedBy, Source
+from connector.core.identifiers import LINKEDIN
+from connector.core.model import Channel, Outcome, Person, PurchaseKey, Result
+from connector.core.person import Source
 from connector.core.plan import (
     AttachToPending,
     Decision,
@@ -16,9 +18,11 @@ from connector.core.plan import (
     Skip,
     SourcesExhausted,
 )
+from connector.core.states import PurchaseState
+from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.store import tables as t
-from connector.store.planned import PlannedRecord, PlannedWant
-from connector.store.records import Finish
+from connector.store.planned import PlannedChannel, PlannedRecord
+from connector.store.record_views import Finish
 from connector.store.rows import PurchaseGroup
 
 
@@ -27,13 +31,13 @@ def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 
-def snapshot(harness: LedgerHarness, **people: Person) -> dict[UnlockKey, UnlockState]:
+def snapshot(harness: LedgerHarness, **people: Person) -> dict[PurchaseKey, PurchaseState]:
     found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
-    return {key: unlock.state for key, unlock in found.unlocks.items()}
+    return {key: purchase.state for key, purchase in found.purchases.items()}
 
 
-ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
-TRIED = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
+ADA = PurchaseKey("lensmor", "default", EMAIL, pid("70011"))
+FAILED_SOURCES = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
 
 
 # -- a page of new records --------------------------------------------------------------------------------------
@@ -41,39 +45,39 @@ TRIED = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
 
 def test_several_records_of_one_person_in_a_page_share_one_unlock(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")), planned("00Q3", buying("70012")))
-    unlocks = harness.all(t.unlock)
-    assert [(u["person"], u["state"], u["price_credits"]) for u in unlocks] == [
+    purchases = harness.all(t.purchase)
+    assert [(u["person"], u["state"], u["price_credits"]) for u in purchases] == [
         ("70011", "planned", PRICE),
         ("70012", "planned", PRICE),
     ]
-    hangs_on = [harness.wants(crm_id)[0]["unlock_id"] for crm_id in ("00Q1", "00Q2", "00Q3")]
-    assert hangs_on == [unlocks[0]["id"], unlocks[0]["id"], unlocks[1]["id"]]
+    hangs_on = [harness.channels(crm_id)[0]["purchase_id"] for crm_id in ("00Q1", "00Q2", "00Q3")]
+    assert hangs_on == [purchases[0]["id"], purchases[0]["id"], purchases[1]["id"]]
 
 
 def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
-    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    assert unlock.id == unlock_id
-    harness.save(planned("00Q9", AttachToPending(unlock, 0)), run="run-2", mapping="contact")
-    assert harness.wants("00Q9")[0]["unlock_id"] == unlock_id
+    (purchase_id,) = harness.plan("70011")
+    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    assert purchase.id == purchase_id
+    harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
+    assert harness.channels("00Q9")[0]["purchase_id"] == purchase_id
     # What was planned and not bought is taken into the run that wants it now.
-    assert (harness.unlock(unlock_id)["run_id"], harness.unlock(unlock_id)["mapping"]) == ("run-2", "contact")
+    assert (harness.purchase(purchase_id)["run_id"], harness.purchase(purchase_id)["mapping"]) == ("run-2", "contact")
 
 
 def test_what_was_bought_stays_with_the_run_and_mapping_that_paid(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", AttachToPending(unlock, 0)), run="run-2", mapping="contact")
-    assert (harness.unlock(unlock_id)["run_id"], harness.unlock(unlock_id)["mapping"]) == ("run-1", "lead")
+    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
+    assert (harness.purchase(purchase_id)["run_id"], harness.purchase(purchase_id)["mapping"]) == ("run-1", "lead")
     harness.assert_books_close()
 
 
 def test_planning_the_same_purchase_twice_makes_one_unlock(harness: LedgerHarness) -> None:
     first = harness.plan("70011")
     harness.save(planned("00Q2", buying("70011")), run="run-2")  # decided before the first was saved
-    assert len(harness.all(t.unlock)) == 1
-    assert harness.wants("00Q2")[0]["unlock_id"] == first[0]
+    assert len(harness.all(t.purchase)) == 1
+    assert harness.channels("00Q2")[0]["purchase_id"] == first[0]
 
 
 def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
@@ -83,35 +87,35 @@ def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
     harness.save(planned("00Q2", buying("70011", generation=2)))
     second = harness.id_of("70011")
     assert second != first
-    assert (harness.unlock(second)["generation"], harness.unlock(second)["state"]) == (2, "planned")
-    assert harness.wants("00Q2")[0]["unlock_id"] == second
-    assert snapshot(harness, x=Person("70011")) == {ADA: UnlockState.PLANNED}  # the newest counts
+    assert (harness.purchase(second)["generation"], harness.purchase(second)["state"]) == (2, "planned")
+    assert harness.channels("00Q2")[0]["purchase_id"] == second
+    assert snapshot(harness, x=person_with("70011")) == {ADA: PurchaseState.PLANNED}  # the newest counts
 
 
 @pytest.mark.parametrize(
-    ("decision", "want"),
+    ("decision", "record_channel"),
     [
         (Skip("opted out", keep_status=True), ("ready", "skipped", "opted out", True)),
-        (Defer("daily cap"), ("held", "deferred", "daily cap", True)),
-        (SourcesExhausted(Result.NOT_FOUND, "nobody", TRIED), ("ready", "not_found", "nobody", False)),
-        (SourcesExhausted(Result.FAILED, "failed", TRIED), ("ready", "failed", "failed", False)),
-        (ResolveIdentity("lensmor", "ada-sample", 0), ("lookup", None, "", False)),
+        (Defer("daily cap"), ("deferred", "deferred", "daily cap", True)),
+        (SourcesExhausted(Result.NOT_FOUND, "nobody", FAILED_SOURCES), ("ready", "not_found", "nobody", False)),
+        (SourcesExhausted(Result.FAILED, "failed", FAILED_SOURCES), ("ready", "failed", "failed", False)),
+        (ResolveIdentity("lensmor", link("ada-sample"), 0), ("resolving", None, "", False)),
         (buying("70011"), ("open", None, "", False)),
     ],
 )
 def test_each_decision_is_kept_as_a_want(
-    harness: LedgerHarness, decision: Decision, want: tuple[str, str | None, str, bool]
+    harness: LedgerHarness, decision: Decision, record_channel: tuple[str, str | None, str, bool]
 ) -> None:
     harness.save(planned("00Q1", decision))
-    (row,) = harness.wants("00Q1")
-    assert (row["state"], row["outcome"], row["reason"], row["keep_status"]) == want
-    assert len(harness.all(t.unlock)) == (1 if want[0] == "open" else 0)
+    (row,) = harness.channels("00Q1")
+    assert (row["state"], row["outcome"], row["reason"], row["keep_status"]) == record_channel
+    assert len(harness.all(t.purchase)) == (1 if record_channel[0] == "open" else 0)
 
 
 def test_what_was_tried_is_remembered(harness: LedgerHarness) -> None:
-    harness.save(planned("00Q1", SourcesExhausted(Result.NOT_FOUND, "nobody", TRIED)))
+    harness.save(planned("00Q1", SourcesExhausted(Result.NOT_FOUND, "nobody", FAILED_SOURCES)))
     record = harness.ledger.records.by_ids([harness.record_id("00Q1")])[harness.record_id("00Q1")]
-    assert record.wants[0].tried == TRIED
+    assert record.channels[0].failed_sources == FAILED_SOURCES
 
 
 def test_a_deferral_that_needs_a_person_says_so(harness: LedgerHarness) -> None:
@@ -120,12 +124,12 @@ def test_a_deferral_that_needs_a_person_says_so(harness: LedgerHarness) -> None:
 
 
 def test_a_personnel_id_found_by_linkedin_is_kept_for_the_stamp(harness: LedgerHarness) -> None:
-    ada = Person(linkedin="ada-sample")
+    ada = person_with(linkedin="ada-sample")
     harness.save(planned("00Q1", buying("70011"), person=ada, resolved="70011"))
-    harness.save(planned("00Q2", buying("70012"), person=Person("70012")))
-    assert [row["resolved_id"] for row in harness.all(t.record)] == ["70011", None]
+    harness.save(planned("00Q2", buying("70012"), person=person_with("70012")))
+    assert [row["resolved"] for row in harness.all(t.record)] == [{"personnel_id": "70011"}, {}]
     harness.save(planned("00Q1", buying("70011"), person=ada), run="run-2")
-    assert [row["resolved_id"] for row in harness.all(t.record)] == ["70011", None]
+    assert [row["resolved"] for row in harness.all(t.record)] == [{"personnel_id": "70011"}, {}]
 
 
 # -- records that are open already ------------------------------------------------------------------------------
@@ -136,60 +140,69 @@ def test_an_open_record_keeps_its_baseline_through_any_number_of_runs(harness: L
     for run in ("run-2", "run-3"):
         harness.save(planned("00Q1", buying("70011"), baseline=f"seen by {run}"), run=run)
     assert [row["run_id"] for row in harness.all(t.record)] == ["run-3"]
-    (want,) = harness.wants("00Q1")
-    assert want["baseline"] == "first"
+    (record_channel,) = harness.channels("00Q1")
+    assert record_channel["baseline"] == "first"
 
 
 def test_an_open_record_keeps_what_was_bought_for_it(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011"), baseline="first"))
     harness.accept(harness.batch())
-    bought = harness.wants("00Q1")
+    bought = harness.channels("00Q1")
     harness.save(planned("00Q1", Skip("opted out since"), baseline="second"), run="run-2")
-    assert harness.wants("00Q1") == bought
+    assert harness.channels("00Q1") == bought
 
 
 @pytest.mark.parametrize("state", ["submitting", "submitted", "unknown", "final"])
 def test_in_no_state_is_a_purchase_let_go(harness: LedgerHarness, state: str) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     if state in {"submitted", "final"}:
         harness.accept(batch)
     if state == "unknown":
         harness.lose(batch)
     if state == "final":
-        harness.settle(unlock_id)
+        harness.settle(purchase_id)
     harness.save(planned("lead-70011", Skip("changed")), run="run-2")
-    assert (harness.wants("lead-70011")[0]["unlock_id"], harness.states(unlock_id)) == (unlock_id, [state])
+    assert (harness.channels("lead-70011")[0]["purchase_id"], harness.states(purchase_id)) == (purchase_id, [state])
 
 
 def test_what_was_not_bought_is_decided_anew(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.save(planned("lead-70011", Skip("opted out since")), run="run-2")
-    (want,) = harness.wants("lead-70011")
-    assert (want["state"], want["outcome"], want["unlock_id"]) == ("ready", "skipped", None)
+    (record_channel,) = harness.channels("lead-70011")
+    assert (record_channel["state"], record_channel["outcome"], record_channel["purchase_id"]) == (
+        "ready",
+        "skipped",
+        None,
+    )
 
 
 def test_a_deferred_want_is_decided_anew(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Defer("daily cap")))
     harness.save(planned("00Q1", buying("70011")), run="run-2")
-    (want,) = harness.wants("00Q1")
-    assert (want["state"], want["outcome"], want["reason"], want["keep_status"]) == ("open", None, "", False)
+    (record_channel,) = harness.channels("00Q1")
+    assert (
+        record_channel["state"],
+        record_channel["outcome"],
+        record_channel["reason"],
+        record_channel["keep_status"],
+    ) == ("open", None, "", False)
 
 
 def test_a_channel_that_was_mapped_since_is_added(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.save(planned("lead-70011", buying("70011"), buying("70011", PHONE)), run="run-2")
-    assert [want["channel"] for want in harness.wants("lead-70011")] == ["work_email", "phone"]
+    assert [record_channel["channel"] for record_channel in harness.channels("lead-70011")] == ["work_email", "phone"]
 
 
 def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
+    harness.settle(purchase_id)
     first = harness.record_id("lead-70011")
-    harness.finish(first, *[int(str(want["id"])) for want in harness.wants("lead-70011")])
-    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("lead-70011", Reuse(unlock, 0)), run="run-2")
+    harness.finish(first, *[int(str(record_channel["id"])) for record_channel in harness.channels("lead-70011")])
+    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    harness.save(planned("lead-70011", Reuse(purchase, 0)), run="run-2")
     assert harness.record_id("lead-70011") != first
     assert [row["state"] for row in harness.all(t.record)] == ["closed", "open"]
 
@@ -197,39 +210,39 @@ def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None
 @pytest.mark.parametrize(
     ("before", "after", "same"),
     [
-        (Person("70011"), Person("70011"), True),
-        (Person("70011", "52001"), Person("70011", "52017"), True),  # another event of the same person
-        (Person("70011"), Person("70012"), False),
-        (Person("70011"), Person(), False),
-        (Person(linkedin="ada"), Person(linkedin="ben"), False),
-        (Person(linkedin="ada"), Person("70011", None, "ada"), True),  # the id that was found and stamped
-        (Person(linkedin="ada"), Person("70099", None, "ada"), False),
+        (person_with("70011"), person_with("70011"), True),
+        (person_with("70011", "52001"), person_with("70011", "52017"), True),  # another event of the same person
+        (person_with("70011"), person_with("70012"), False),
+        (person_with("70011"), person_with(), False),
+        (person_with(linkedin="ada"), person_with(linkedin="ben"), False),
+        (person_with(linkedin="ada"), person_with("70011", None, "ada"), True),  # the id that was found and stamped
+        (person_with(linkedin="ada"), person_with("70099", None, "ada"), False),
     ],
 )
 def test_a_record_that_names_another_person_begins_anew(
     harness: LedgerHarness, before: Person, after: Person, same: bool
 ) -> None:
-    resolved = None if before.personnel_id else "70011"
+    resolved = None if PERSONNEL_ID.name in before.identifiers else "70011"
     harness.save(planned("00Q1", buying("70011"), baseline="first", person=before, resolved=resolved))
     harness.accept(harness.batch())
     harness.save(planned("00Q1", buying("70012"), baseline="second", person=after), run="run-2")
     states = [(row["state"], row["run_id"]) for row in harness.all(t.record)]
     assert states == ([("open", "run-2")] if same else [("closed", "run-1"), ("open", "run-2")])
-    assert harness.wants("00Q1")[-1]["baseline"] == ("first" if same else "second")
+    assert harness.channels("00Q1")[-1]["baseline"] == ("first" if same else "second")
     harness.assert_books_close()
 
 
 def test_a_channel_skipped_for_a_reason_that_no_longer_holds_is_taken_up(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("opted out"), buying("70011", PHONE)))
-    skipped, _ = harness.wants("00Q1")
+    skipped, _ = harness.channels("00Q1")
     finish = Finish(
         harness.record_id("00Q1"), Outcome.WAITING, "", {int(str(skipped["id"])): (Outcome.SKIPPED, "")}, closes=False
     )
     harness.ledger.records.finish([finish], harness.now)
     harness.save(planned("00Q1", Skip("opted out still"), buying("70011", PHONE)), run="run-2")
-    assert harness.wants("00Q1")[0]["state"] == "done"
+    assert harness.channels("00Q1")[0]["state"] == "done"
     harness.save(planned("00Q1", buying("70011"), buying("70011", PHONE)), run="run-3")
-    assert harness.wants("00Q1")[0]["state"] == "open"
+    assert harness.channels("00Q1")[0]["state"] == "open"
 
 
 def test_one_crm_record_is_open_once_per_mapping(harness: LedgerHarness) -> None:
@@ -246,28 +259,38 @@ def test_one_crm_record_is_open_once_per_mapping(harness: LedgerHarness) -> None
 # -- deciding anew for one want ---------------------------------------------------------------------------------
 
 
-def redecide(harness: LedgerHarness, want_id: object, decision: Decision, resolved: str | None = None) -> None:
-    harness.ledger.planning.redecide(int(str(want_id)), "run-1", "lead", EMAIL, decision, harness.now, resolved)
+def redecide(
+    harness: LedgerHarness, record_channel_id: object, decision: Decision, resolved: str | None = None
+) -> None:
+    found = {} if resolved is None else {PERSONNEL_ID.name: resolved}
+    harness.ledger.planning.redecide(int(str(record_channel_id)), "run-1", "lead", EMAIL, decision, harness.now, found)
 
 
 def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(harness: LedgerHarness) -> None:
     harness.save(
         planned(
-            "00Q1", ResolveIdentity("lensmor", "ada-sample", 0), baseline="kept", person=Person(linkedin="ada-sample")
+            "00Q1",
+            ResolveIdentity("lensmor", link("ada-sample"), 0),
+            baseline="kept",
+            person=person_with(linkedin="ada-sample"),
         )
     )
-    redecide(harness, harness.wants("00Q1")[0]["id"], buying("70011"), "70011")
-    (want,) = harness.wants("00Q1")
-    assert (want["state"], want["unlock_id"], want["baseline"]) == ("open", harness.id_of("70011"), "kept")
-    assert harness.all(t.record)[0]["resolved_id"] == "70011"
-    redecide(harness, want["id"], buying("70012"), "70012")  # the first id found is the one that is stamped
-    assert harness.all(t.record)[0]["resolved_id"] == "70011"
+    redecide(harness, harness.channels("00Q1")[0]["id"], buying("70011"), "70011")
+    (record_channel,) = harness.channels("00Q1")
+    assert (record_channel["state"], record_channel["purchase_id"], record_channel["baseline"]) == (
+        "open",
+        harness.id_of("70011"),
+        "kept",
+    )
+    assert harness.all(t.record)[0]["resolved"] == {"personnel_id": "70011"}
+    redecide(harness, record_channel["id"], buying("70012"), "70012")  # the first id found is the one that is stamped
+    assert harness.all(t.record)[0]["resolved"] == {"personnel_id": "70011"}
 
 
 def test_a_settled_want_is_not_decided_anew(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("opted out")))
-    redecide(harness, harness.wants("00Q1")[0]["id"], buying("70011"))
-    assert harness.wants("00Q1")[0]["outcome"] == Outcome.SKIPPED.value
+    redecide(harness, harness.channels("00Q1")[0]["id"], buying("70011"))
+    assert harness.channels("00Q1")[0]["outcome"] == Outcome.SKIPPED.value
 
 
 # -- what planning is told --------------------------------------------------------------------------------------
@@ -275,34 +298,38 @@ def test_a_settled_want_is_not_decided_anew(harness: LedgerHarness) -> None:
 
 def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
     remember = harness.ledger.planning.remember
-    remember(LENSMOR, "ada-sample", Lookup(None), harness.now)
-    remember(LENSMOR, "ben-sample", Lookup("70012", ("52001", "52017")), harness.now)
-    remember(LENSMOR, "ada-sample", Lookup("70011"), harness.now)
-    people = {"a": Person(linkedin="ada-sample"), "b": Person(linkedin="ben-sample"), "c": Person(linkedin="nobody")}
-    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
-    assert found.lookups == {
-        ("lensmor", "ada-sample"): Lookup("70011", at=harness.now),
-        ("lensmor", "ben-sample"): Lookup("70012", ("52001", "52017"), harness.now),
+    remember(LENSMOR, link("ada-sample"), match_with(None), harness.now)
+    remember(LENSMOR, link("ben-sample"), match_with("70012", ("52001", "52017")), harness.now)
+    remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    people = {
+        "a": person_with(linkedin="ada-sample"),
+        "b": person_with(linkedin="ben-sample"),
+        "c": person_with(linkedin="nobody"),
     }
-    other = Source("lensmor", "second", LENSMOR.prices, IdentifiedBy.PERSONNEL_ID, looks_up_linkedin=True)
-    assert harness.ledger.planning.snapshot("lead", people, [other]).lookups == {}
+    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
+    assert found.matches == {
+        ("lensmor", link("ada-sample")): match_with("70011", at=harness.now),
+        ("lensmor", link("ben-sample")): match_with("70012", ("52001", "52017"), harness.now),
+    }
+    other = Source("lensmor", "second", LENSMOR.prices, (PERSONNEL_ID,), (LINKEDIN,), EVENT_ID)
+    assert harness.ledger.planning.snapshot("lead", people, [other]).matches == {}
 
 
 def test_people_are_known_by_the_id_that_their_lookup_gave(harness: LedgerHarness) -> None:
     harness.plan("70011")
-    harness.ledger.planning.remember(LENSMOR, "ada-sample", Lookup("70011"), harness.now)
-    assert snapshot(harness, x=Person(linkedin="ada-sample")) == {ADA: UnlockState.PLANNED}
-    assert snapshot(harness, x=Person(linkedin="somebody")) == {}
+    harness.ledger.planning.remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    assert snapshot(harness, x=person_with(linkedin="ada-sample")) == {ADA: PurchaseState.PLANNED}
+    assert snapshot(harness, x=person_with(linkedin="somebody")) == {}
 
 
 def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> None:
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id)
-    people = {"lead-70011": Person("70011")}
+    harness.settle(purchase_id)
+    people = {"lead-70011": person_with("70011")}
     assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == set()
-    harness.finish(harness.record_id("lead-70011"), *[int(str(w["id"])) for w in harness.wants("lead-70011")])
-    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == {("lead-70011", unlock_id)}
+    harness.finish(harness.record_id("lead-70011"), *[int(str(w["id"])) for w in harness.channels("lead-70011")])
+    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == {("lead-70011", purchase_id)}
     assert harness.ledger.planning.snapshot("contact", people, [LENSMOR]).served == set()
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.record).values(in_progress=True))
@@ -314,17 +341,17 @@ def test_what_is_known_of_one_person(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     harness.lose(harness.batch(size=1))
     harness.allow_repeat(first)
-    other = UnlockKey("lensmor", "default", EMAIL, "70012")
-    (unlock,) = harness.ledger.planning.unlocks_of(LENSMOR, "70011").values()
-    assert (unlock.key, unlock.id, unlock.lost_before) == (ADA, first, True)
-    assert harness.ledger.planning.unlocks_of(LENSMOR, "70012")[other].id == second
-    assert harness.ledger.planning.unlocks_of(LENSMOR, "70019") == {}
+    other = PurchaseKey("lensmor", "default", EMAIL, pid("70012"))
+    (purchase,) = harness.ledger.planning.purchases_of(LENSMOR, pid("70011")).values()
+    assert (purchase.key, purchase.id, purchase.lost_before) == (ADA, first, True)
+    assert harness.ledger.planning.purchases_of(LENSMOR, pid("70012"))[other].id == second
+    assert harness.ledger.planning.purchases_of(LENSMOR, pid("70019")) == {}
 
 
 def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness) -> None:
-    page = [PlannedRecord(f"00Q{n}", Person(), (PlannedWant(EMAIL, buying(str(n))),)) for n in range(1203)]
+    page = [PlannedRecord(f"00Q{n}", person_with(), (PlannedChannel(EMAIL, buying(str(n))),)) for n in range(1203)]
     harness.save(*page)
-    people = {record.crm_id: Person(record.crm_id[3:]) for record in page}
+    people = {record.crm_id: person_with(record.crm_id[3:]) for record in page}
     assert len(snapshot(harness, **people)) == 1203
     assert harness.ledger.records.selected("run-1") == 1203
     assert harness.groups() == [PurchaseGroup(Channel.WORK_EMAIL, None, 1203)]

@@ -29,7 +29,7 @@ def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    people = [person for batch in taken for person in batch.unlocks]
+    people = [person for batch in taken for person in batch.purchases]
     assert len(people) == len(set(people)) == 50
     assert harness.used() == 50 * PRICE
     harness.assert_books_close()
@@ -38,7 +38,7 @@ def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
 RACER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
 from ledger_harness import LedgerHarness, open_ledger_at
 from connector.store.credits import CapRules
 from connector.store.rows import Batch
@@ -46,7 +46,7 @@ harness = LedgerHarness(open_ledger_at(Path(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.readline()
 while isinstance(batch := harness.take(CapRules(month=400), size=2), Batch):
-    print(*batch.unlocks, sep="\\n")
+    print(*(person.value for person in batch.purchases), sep="\\n")
 """
 
 

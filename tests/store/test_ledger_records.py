@@ -4,15 +4,16 @@ from datetime import timedelta
 
 import pytest
 from ledger_harness import EMAIL, LENSMOR, PHONE, START, LedgerHarness, buying, planned
+from persons import link, person_with, pid
 
-from connector.core.model import Channel, Outcome, Person, Result, UnlockKey
+from connector.core.model import Channel, Outcome, PurchaseKey, Result
 from connector.core.plan import AttachToPending, ResolveIdentity, Reuse, Skip
 from connector.store import tables as t
-from connector.store.records import Finish, Unwritten
+from connector.store.record_views import Finish, Unwritten
 from connector.store.run_outcomes import EndedPurchases
 from connector.store.runs import Intended
 
-ADA = UnlockKey("lensmor", "default", EMAIL, "70011")
+ADA = PurchaseKey("lensmor", "default", EMAIL, pid("70011"))
 
 
 @pytest.fixture(name="harness")
@@ -20,49 +21,51 @@ def _harness() -> LedgerHarness:
     return LedgerHarness()
 
 
-def wants_of(harness: LedgerHarness, crm_id: str) -> list[int]:
-    return [int(str(want["id"])) for want in harness.wants(crm_id)]
+def channels_of(harness: LedgerHarness, crm_id: str) -> list[int]:
+    return [int(str(record_channel["id"])) for record_channel in harness.channels(crm_id)]
 
 
 def wiring(harness: LedgerHarness, person: str = "70011") -> AttachToPending:
-    found = harness.ledger.planning.snapshot("lead", {"x": Person(person)}, [LENSMOR]).unlocks
-    return AttachToPending(found[UnlockKey("lensmor", "default", EMAIL, person)], 0)
+    found = harness.ledger.planning.snapshot("lead", {"x": person_with(person)}, [LENSMOR]).purchases
+    return AttachToPending(found[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
 
 def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.com") -> int:
     """These records wait for one person's value, which has come."""
     harness.save(*(planned(crm_id, buying("70011")) for crm_id in crm_ids))
-    unlock_id = harness.id_of("70011")
+    purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id, value=value)
-    harness.ledger.records.mark_ready([want for crm_id in crm_ids for want in wants_of(harness, crm_id)])
-    return unlock_id
+    harness.settle(purchase_id, value=value)
+    harness.ledger.records.mark_ready(
+        [record_channel for crm_id in crm_ids for record_channel in channels_of(harness, crm_id)]
+    )
+    return purchase_id
 
 
-def value_of(harness: LedgerHarness, unlock_id: int) -> str | None:
-    return harness.ledger.records.purchase_views([unlock_id])[unlock_id].value
+def value_of(harness: LedgerHarness, purchase_id: int) -> str | None:
+    return harness.ledger.records.purchase_views([purchase_id])[purchase_id].value
 
 
 # -- erasing ----------------------------------------------------------------------------------------------------
 
 
 def test_a_value_is_erased_when_nobody_waits_for_it_any_more(harness: LedgerHarness) -> None:
-    unlock_id = delivered(harness, "00Q1", "00Q2")
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    assert value_of(harness, unlock_id) == "ada@example.com"  # the other record still wants it
-    harness.finish(harness.record_id("00Q2"), *wants_of(harness, "00Q2"))
-    assert value_of(harness, unlock_id) is None
-    hashed = harness.unlock(unlock_id)["value_hash"]
+    purchase_id = delivered(harness, "00Q1", "00Q2")
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
+    assert value_of(harness, purchase_id) == "ada@example.com"  # the other record still wants it
+    harness.finish(harness.record_id("00Q2"), *channels_of(harness, "00Q2"))
+    assert value_of(harness, purchase_id) is None
+    hashed = harness.purchase(purchase_id)["value_hash"]
     assert harness.ledger.seal.matches(str(hashed), "ada@example.com")  # recognised, though gone
 
 
 def test_a_record_that_stays_open_keeps_its_value(harness: LedgerHarness) -> None:
-    unlock_id = delivered(harness, "00Q1")
+    purchase_id = delivered(harness, "00Q1")
     parked = Finish(
         harness.record_id("00Q1"), Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", attention="fix"
     )
     harness.ledger.records.finish([parked], harness.now)
-    assert value_of(harness, unlock_id) == "ada@example.com"
+    assert value_of(harness, purchase_id) == "ada@example.com"
     (row,) = harness.all(t.record)
     assert (row["state"], row["outcome"], row["parked_version"], row["attention"]) == ("open", "parked", "v1|d", "fix")
 
@@ -71,10 +74,10 @@ def test_one_written_channel_is_erased_while_the_other_waits(harness: LedgerHarn
     harness.save(planned("00Q1", buying("70011"), buying("70011", PHONE)))
     email, phone = harness.id_of("70011"), harness.id_of("70011", PHONE)
     harness.settle(email, phone, charged=False)
-    email_want, phone_want = wants_of(harness, "00Q1")
-    harness.finish(harness.record_id("00Q1"), email_want, closes=False)
+    email_channel, phone_channel = channels_of(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), email_channel, closes=False)
     assert (value_of(harness, email), value_of(harness, phone)) == (None, "ada@example.com")
-    harness.finish(harness.record_id("00Q1"), phone_want)
+    harness.finish(harness.record_id("00Q1"), phone_channel)
     assert value_of(harness, phone) is None
 
 
@@ -83,12 +86,12 @@ def test_a_record_that_was_dropped_does_not_keep_a_value_alive(harness: LedgerHa
     # In the next run only one of the two is still flagged; nothing was bought yet.
     harness.save(planned("00Q1", wiring(harness)), run="run-2")
     harness.ledger.records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
-    unlock_id = harness.id_of("70011")
+    purchase_id = harness.id_of("70011")
     harness.accept(harness.batch(run="run-2"))
-    harness.settle(unlock_id)
-    harness.ledger.records.mark_ready(wants_of(harness, "00Q1"))
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    assert value_of(harness, unlock_id) is None
+    harness.settle(purchase_id)
+    harness.ledger.records.mark_ready(channels_of(harness, "00Q1"))
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
+    assert value_of(harness, purchase_id) is None
 
 
 def test_a_value_that_comes_when_its_record_is_closed_is_erased_by_the_next_run(harness: LedgerHarness) -> None:
@@ -96,13 +99,13 @@ def test_a_value_that_comes_when_its_record_is_closed_is_erased_by_the_next_run(
     gone, waiting = harness.id_of("70011"), harness.id_of("70012")
     harness.accept(harness.batch())
     harness.finish(
-        harness.record_id("00Q1"), *wants_of(harness, "00Q1")
+        harness.record_id("00Q1"), *channels_of(harness, "00Q1")
     )  # deleted in the CRM while the vendor was at work
     harness.settle(gone, waiting)
     assert value_of(harness, gone) == "ada@example.com"
     harness.ledger.erase_expired(START)
     assert value_of(harness, gone) is None
-    assert harness.unlock(gone)["value_hash"] is not None
+    assert harness.purchase(gone)["value_hash"] is not None
     assert value_of(harness, waiting) == "ada@example.com"
     harness.assert_books_close()
 
@@ -127,17 +130,17 @@ def test_records_are_complete_when_nothing_of_them_waits(harness: LedgerHarness)
     harness.save(
         planned("00Q1", Skip("filled")),
         planned("00Q2", buying("70011")),
-        planned("00Q3", ResolveIdentity("lensmor", "ada-sample", 0), person=Person(linkedin="ada-sample")),
+        planned("00Q3", ResolveIdentity("lensmor", link("ada-sample"), 0), person=person_with(linkedin="ada-sample")),
         planned("00Q4", Skip("filled"), buying("70012", PHONE)),
     )
     records = harness.ledger.records
     assert [row.crm_id for row in records.complete("run-1", set(), 10)] == ["00Q1"]
     assert [row.crm_id for row in records.incomplete("run-1", set(), 10)] == ["00Q2", "00Q3", "00Q4"]
     assert [row.crm_id for row in records.incomplete("run-1", {harness.record_id("00Q2")}, 1)] == ["00Q3"]
-    assert [record.crm_id for _, record in records.pending_lookups("run-1")] == ["00Q3"]
-    records.hold(wants_of(harness, "00Q3"), "no budget")
-    assert records.pending_lookups("run-1") == []
-    assert harness.wants("00Q3")[0]["reason"] == "no budget"
+    assert [record.crm_id for _, record in records.pending_matches("run-1")] == ["00Q3"]
+    records.hold(channels_of(harness, "00Q3"), "no budget")
+    assert records.pending_matches("run-1") == []
+    assert harness.channels("00Q3")[0]["reason"] == "no budget"
 
 
 def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> None:
@@ -146,39 +149,43 @@ def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> N
     harness.settle(first)
     harness.settle(second, result=Result.NOT_FOUND, charged=False)
     ended = harness.ledger.records.ended("run-1")
-    assert [(e.want.unlock_id, e.result, e.has_value, e.provider) for e in ended] == [
+    assert [(e.record_channel.purchase_id, e.result, e.has_value, e.provider) for e in ended] == [
         (first, Result.DELIVERED, True, "lensmor"),
         (second, Result.NOT_FOUND, False, "lensmor"),
     ]
-    assert [e.want.unlock_id for e in harness.ledger.records.ended("run-1", [second, third])] == [second]
+    assert [e.record_channel.purchase_id for e in harness.ledger.records.ended("run-1", [second, third])] == [second]
     assert harness.ledger.records.ended("run-2") == []
-    harness.ledger.records.mark_ready([e.want.id for e in ended])
+    harness.ledger.records.mark_ready([e.record_channel.id for e in ended])
     assert harness.ledger.records.ended("run-1") == []
 
 
 def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerHarness) -> None:
-    unlock_id = delivered(harness, "00Q1")
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", Reuse(unlock, 0)), run="run-2")
+    purchase_id = delivered(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
+    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    harness.save(planned("00Q9", Reuse(purchase, 0)), run="run-2")
     assert harness.ledger.records.ended("run-2") == []
     (row,) = harness.due_rereads("run-2")
-    assert (row.id, row.person, row.vendor_task_id) == (unlock_id, "70011", "task-1")
-    harness.ledger.results.reseal(unlock_id, "ada@example.com")
+    assert (row.id, row.person, row.provider_task_id) == (purchase_id, pid("70011"), "task-1")
+    harness.ledger.results.reseal(purchase_id, "ada@example.com")
     assert harness.due_rereads("run-2") == []
     assert [e.has_value for e in harness.ledger.records.ended("run-2")] == [True]
     harness.assert_books_close()
 
 
 def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: LedgerHarness) -> None:
-    unlock_id = delivered(harness, "00Q1")
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
-    unlock = harness.ledger.planning.snapshot("lead", {"x": Person("70011")}, [LENSMOR]).unlocks[ADA]
-    harness.save(planned("00Q9", Reuse(unlock, 0)), run="run-2")
-    harness.ledger.records.fail_want_of(unlock_id, "paid earlier, no longer readable")
-    (want,) = harness.wants("00Q9")
-    assert (want["state"], want["outcome"], want["unlock_id"]) == ("ready", "failed", None)
-    assert harness.wants("00Q1")[0]["outcome"] == "delivered"
+    purchase_id = delivered(harness, "00Q1")
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
+    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    harness.save(planned("00Q9", Reuse(purchase, 0)), run="run-2")
+    harness.ledger.records.fail_channel_of(purchase_id, "paid earlier, no longer readable")
+    (record_channel,) = harness.channels("00Q9")
+    assert (record_channel["state"], record_channel["outcome"], record_channel["purchase_id"]) == (
+        "ready",
+        "failed",
+        None,
+    )
+    assert harness.channels("00Q1")[0]["outcome"] == "delivered"
 
 
 # -- from run to run --------------------------------------------------------------------------------------------
@@ -201,7 +208,7 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(harn
 def test_a_value_at_hand_is_adopted_until_it_is_written(harness: LedgerHarness) -> None:
     delivered(harness, "00Q1")
     assert harness.ledger.records.adopt("run-2", ["lead"], harness.now) == 1
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     assert harness.ledger.records.adopt("run-3", ["lead"], harness.now) == 0
 
 
@@ -220,7 +227,7 @@ def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
     delivered(harness, "00Q1")
     harness.save(planned("00Q2", Skip("filled")))
     records = harness.ledger.records
-    harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
     records.keep_outcomes("run-1")
     words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.outcomes("run-1")]
@@ -235,7 +242,7 @@ def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
 def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("filled")))
     record_id = harness.record_id("00Q1")
-    harness.finish(record_id, *wants_of(harness, "00Q1"))
+    harness.finish(record_id, *channels_of(harness, "00Q1"))
     harness.ledger.records.note([Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
     assert harness.all(t.record)[0]["outcome"] == "delivered"
 
@@ -243,7 +250,7 @@ def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
 def test_records_that_keep_coming_back_are_counted(harness: LedgerHarness) -> None:
     for _ in range(5):
         harness.save(planned("00Q1", Skip("filled")))
-        harness.finish(harness.record_id("00Q1"), *wants_of(harness, "00Q1"))
+        harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
         harness.pass_time(60)
     often = harness.ledger.records.often_flagged
     assert often("run-1", START, 4) == [("00Q1", 5)]

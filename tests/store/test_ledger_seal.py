@@ -174,12 +174,12 @@ def test_opening_by_settings_makes_ledger_and_key_and_finds_them_again(
 def test_a_value_at_rest_is_sealed_and_hashed(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     harness = LedgerHarness(open_ledger_at(path))
-    (unlock_id,) = harness.plan("70011")
+    (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(unlock_id, value="ada.secret@example.com")
+    harness.settle(purchase_id, value="ada.secret@example.com")
     with harness.ledger.database.read() as connection:
-        value = connection.scalar(sa.select(t.unlock.c.value))
-        hashed = connection.scalar(sa.select(t.unlock.c.value_hash))
+        value = connection.scalar(sa.select(t.purchase.c.value))
+        hashed = connection.scalar(sa.select(t.purchase.c.value_hash))
     assert isinstance(value, bytes)
     assert harness.ledger.seal.open(value) == {"value": "ada.secret@example.com"}
     assert harness.ledger.seal.matches(str(hashed), "ada.secret@example.com")
@@ -196,10 +196,10 @@ def at(path: Path, *keys: str) -> LedgerHarness:
 
 def deliver(harness: LedgerHarness, person: str = "70011") -> int:
     """Buy a work email; its value waits to be written."""
-    (unlock_id,) = harness.plan(person)
+    (purchase_id,) = harness.plan(person)
     harness.accept(harness.batch())
-    harness.settle(unlock_id, value=f"{person}@example.com")
-    return unlock_id
+    harness.settle(purchase_id, value=f"{person}@example.com")
+    return purchase_id
 
 
 def write(harness: LedgerHarness) -> None:
@@ -208,9 +208,9 @@ def write(harness: LedgerHarness) -> None:
     harness.ledger.runs.intend(RUN, "Lead", [Intended(1, "00Q1", after, {"Email": "before@example.com"})], harness.now)
 
 
-def erase_value(harness: LedgerHarness, unlock_id: int) -> None:
+def erase_value(harness: LedgerHarness, purchase_id: int) -> None:
     with harness.ledger.database.write() as connection:
-        connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(value=None))
+        connection.execute(sa.update(t.purchase).where(t.purchase.c.id == purchase_id).values(value=None))
         connection.execute(sa.update(t.record).values(state="closed"))
 
 
@@ -243,7 +243,7 @@ def test_a_rolled_back_rotation_is_refused_after_a_run_too(tmp_path: Path) -> No
     harness.ledger.keys.rotate()
     harness.ledger.close()
     refused(path, OLD)
-    assert at(path, NEW, OLD).ledger.seal.matches(str(at(path, NEW, OLD).all(t.want)[0]["baseline"]), None)
+    assert at(path, NEW, OLD).ledger.seal.matches(str(at(path, NEW, OLD).all(t.record_channel)[0]["baseline"]), None)
 
 
 @pytest.mark.parametrize("made", [deliver, write])
@@ -294,7 +294,7 @@ def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_
     newer.ledger.keys.rotate()
     assert newer.ledger.seal.attempt_of(address) == batch.attempt_id
     assert "without an answer" in refused(path, NEW)
-    newer.refuse(batch) if state == "submitting" else newer.settle(*batch.unlocks.values())
+    newer.refuse(batch) if state == "submitting" else newer.settle(*batch.purchases.values())
     at(path, NEW).ledger.close()
 
 
@@ -313,9 +313,9 @@ def test_a_key_that_goes_takes_the_hashes_of_erased_values_along(tmp_path: Path)
     erase_value(harness, deliver(harness))
     newer = at(path, NEW, OLD)
     newer.ledger.keys.rotate()
-    assert newer.ledger.seal.matches(str(newer.all(t.unlock)[0]["value_hash"]), "70011@example.com")
+    assert newer.ledger.seal.matches(str(newer.all(t.purchase)[0]["value_hash"]), "70011@example.com")
     after = at(path, NEW)
-    assert after.all(t.unlock)[0]["value_hash"] is None
+    assert after.all(t.purchase)[0]["value_hash"] is None
     at(path, NEW, OLD).ledger.close()  # listing it again does no harm
 
 
@@ -324,7 +324,7 @@ def test_a_value_at_hand_is_hashed_again_with_it(tmp_path: Path) -> None:
     deliver(at(path, OLD))
     assert at(path, NEW, OLD).ledger.keys.rotate() == 1
     harness = at(path, NEW)
-    (row,) = harness.all(t.unlock)
+    (row,) = harness.all(t.purchase)
     assert harness.ledger.seal.matches(str(row["value_hash"]), "70011@example.com")
 
 
@@ -334,9 +334,9 @@ def test_more_than_a_page_is_sealed_again_and_looked_through(tmp_path: Path) -> 
     people = [str(70_000 + number) for number in range(2 * PAGE + 1)]
     ids = harness.plan(*people)
     with harness.ledger.database.write() as connection:
-        for unlock_id in ids:
-            sealed = {"value": Seal([OLD if unlock_id == ids[-1] else NEW]).seal({"value": "x"})}
-            connection.execute(sa.update(t.unlock).where(t.unlock.c.id == unlock_id).values(sealed))
+        for purchase_id in ids:
+            sealed = {"value": Seal([OLD if purchase_id == ids[-1] else NEW]).seal({"value": "x"})}
+            connection.execute(sa.update(t.purchase).where(t.purchase.c.id == purchase_id).values(sealed))
     at(path, NEW, OLD).ledger.close()
     assert "wait to be written" in refused(path, NEW)
     assert at(path, NEW, OLD).ledger.keys.rotate() == len(ids)

@@ -27,11 +27,11 @@ def looked(harness: LedgerHarness, *, moved: bool = False, scale: float = 1.0) -
 
 
 def at_vendor(harness: LedgerHarness, seconds: float, person: str = "70011", task: str = "task-1") -> int:
-    """An unlock whose task is to be read so many seconds after the start."""
-    (unlock_id,) = harness.plan(person)
+    """A purchase whose task is to be read so many seconds after the start."""
+    (purchase_id,) = harness.plan(person)
     batch = harness.batch()
     harness.ledger.attempts.accept(batch.attempt_id, task, after(seconds), {}, {}, [], harness.now)
-    return unlock_id
+    return purchase_id
 
 
 def test_where_nothing_is_open_nothing_is_looked_at(harness: LedgerHarness) -> None:
@@ -48,7 +48,7 @@ def test_the_next_look_is_when_the_first_task_is_due(harness: LedgerHarness) -> 
     assert next_poll(harness) == after(100)
     assert next_poll(harness, "contact") is None
     with harness.ledger.database.write() as connection:
-        connection.execute(sa.update(t.task).where(t.task.c.vendor_id == "task-2").values(state="ended"))
+        connection.execute(sa.update(t.task).where(t.task.c.provider_task_id == "task-2").values(state="ended"))
     assert next_poll(harness) == after(300)
 
 
@@ -60,8 +60,8 @@ def test_the_next_look_is_when_a_person_is_to_be_read(harness: LedgerHarness) ->
 
 
 def test_a_result_that_another_run_brought_is_looked_at_at_once(harness: LedgerHarness) -> None:
-    unlock_id = at_vendor(harness, 300)
-    harness.settle(unlock_id)
+    purchase_id = at_vendor(harness, 300)
+    harness.settle(purchase_id)
     harness.pass_time(7)
     assert next_poll(harness) == harness.now
 
@@ -79,10 +79,10 @@ def test_a_hint_of_a_lost_request_is_looked_at_at_once(harness: LedgerHarness) -
 
 
 def test_what_is_finished_is_looked_at_no_more(harness: LedgerHarness) -> None:
-    unlock_id = at_vendor(harness, 300)
-    harness.settle(unlock_id)
-    (want,) = harness.wants("lead-70011")
-    harness.finish(harness.record_id("lead-70011"), int(str(want["id"])))
+    purchase_id = at_vendor(harness, 300)
+    harness.settle(purchase_id)
+    (record_channel,) = harness.channels("lead-70011")
+    harness.finish(harness.record_id("lead-70011"), int(str(record_channel["id"])))
     assert next_poll(harness) is None
 
 

@@ -5,7 +5,7 @@ By the vendor's public documentation, newest contract 0.27.0 (`docs/contracts/le
 schedules and assumptions about what is not documented stand in the constants below.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,10 +13,11 @@ from pydantic import Field
 
 from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
+from connector.core.identifiers import LINKEDIN
 from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, balance_of, is_event_id
 from connector.core.linkedin import is_of_another, profile_url
-from connector.core.model import Channel, Lookup, Prices
-from connector.core.person import IdentifiedBy, Source
+from connector.core.model import Channel, Identifier, IdentityMatch, Prices
+from connector.core.person import Source
 from connector.core.recover import ProviderState
 from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import Answer, VendorHttp
@@ -34,6 +35,7 @@ from connector.providers.interface import (
     shown,
     unknown_word,
 )
+from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "lensmor"
@@ -106,7 +108,7 @@ class Lensmor(Provider):
 
     def __init__(self, http: VendorHttp, settings: LensmorSettings, poll_schedule_s: tuple[float, ...]) -> None:
         prices = Prices({Channel.WORK_EMAIL: settings.email_credits, Channel.PHONE: settings.phone_credits})
-        self.source = Source(NAME, settings.account, prices, IdentifiedBy.PERSONNEL_ID, looks_up_linkedin=True)
+        self.source = Source(NAME, settings.account, prices, (PERSONNEL_ID,), (LINKEDIN,), EVENT_ID)
         self.poll_schedule_s = poll_schedule_s
         self._http = http
 
@@ -130,71 +132,75 @@ class Lensmor(Provider):
         """Wait for the rate budget."""
         self._http.wait_turn()
 
-    def submit(self, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
+    def submit(
+        self, channel: Channel, people: Sequence[Identifier], grouping_key: str | None, attempt_id: str
+    ) -> Submission:
         """One unlock request; the attempt id has no place in this vendor's request."""
         del attempt_id
-        body: dict[str, Any] = {"personnel_ids": people}
-        if event_id:
-            body["event_id"] = event_id
+        ids = [person.value for person in people]
+        body: dict[str, Any] = {"personnel_ids": ids}
+        if grouping_key:
+            body["event_id"] = grouping_key
         try:
             answer = self._http.pay(_SUBMIT[channel], body)
         except RefusedError as error:
             # Older contracts insist on an event (400); an event that is named and unknown is a 404.
-            wants_event = error.status == (400 if event_id is None else 404)
+            wants_event = error.status == (400 if grouping_key is None else 404)
             raise RefusedError(
                 str(error),
                 retry_after_s=error.retry_after_s,
                 reread=error.reread,
-                needs_event=wants_event,
+                needs_grouping_key=wants_event,
                 status=error.status,
             ) from error
-        return _submission(answer, set(people))
+        return _submission(answer, set(ids))
 
-    def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
+    def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """The task's items by person, the best of each; unknown words count as running."""
         del people
         body = self._http.read(_TASK[channel] + quote(task_id, safe="")).body
         rows = body.get("items")
-        items: dict[str, Item] = {}
+        items: dict[Identifier, Item] = {}
         for row in rows if isinstance(rows, list) else []:
-            person = id_of(row.get("personnelId")) if isinstance(row, dict) else None
-            if person is not None:
+            person_id = id_of(row.get("personnelId")) if isinstance(row, dict) else None
+            if person_id is not None:
+                person = _person(person_id)
                 items[person] = better(items.get(person), _item(row, channel))
         status = body.get("taskStatus")
         word = plain_word(status)
         ended = word in _DONE | _FAILED
         return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(status))
 
-    def read_person(self, person: str) -> Mapping[Channel, ChannelStatus]:
+    def read_person(self, person: Identifier) -> Mapping[Channel, ChannelStatus]:
         """Both channels' state in the profile; an answer about another person proves nothing."""
-        body = self._http.read("/external/personnel/profile", {"personnel_id": person}).body
-        if id_of(body.get("id")) != person:
+        body = self._http.read("/external/personnel/profile", {"personnel_id": person.value}).body
+        if id_of(body.get("id")) != person.value:
             return dict.fromkeys(CHANNELS, ChannelStatus(ProviderState.UNREADABLE))
         return _statuses(body)
 
-    def look_up(self, linkedin: str) -> IdentityResult:
-        """Who is behind the LinkedIn name, with events and what is unlocked already.
+    def resolve_identity(self, identifier: Identifier) -> IdentityResult:
+        """The personnel id behind a LinkedIn name, with events and what is unlocked already.
 
         Raises:
             RefusedError: the answer names nobody, or shows the address of another profile. A profile that was renamed
                 since the vendor read it is refused as well: see `is_of_another`.
         """
-        params = {"linkedin_url": profile_url(linkedin)}
+        params = {"linkedin_url": profile_url(identifier.value)}
         try:
             body = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S).body
         except NotThereError:
-            return IdentityResult(Lookup(None))
+            return IdentityResult(IdentityMatch(None))
         person = body.get("personnel")
         person_id = digits_of(person.get("id")) if isinstance(person, dict) else None
         if not isinstance(person, dict) or not isinstance(person_id, str):
             raise RefusedError("lensmor's answer to a LinkedIn lookup names no personnel id")
-        if is_of_another(person.get("linkedinUrl"), linkedin):
+        if is_of_another(person.get("linkedinUrl"), identifier.value):
             raise RefusedError("lensmor's answer to a LinkedIn lookup is about another profile")
-        return IdentityResult(Lookup(person_id, _event_ids(body.get("events"))), _statuses(person))
+        return IdentityResult(IdentityMatch(_person(person_id), _event_ids(body.get("events"))), _statuses(person))
 
-    def events_of(self, person: str) -> tuple[str, ...]:
+    def grouping_keys_of(self, person: Identifier) -> tuple[str, ...]:
         """Events that the person is part of."""
-        return _event_ids(self._http.read("/external/personnel/events", {"personnel_id": person}).body)
+        return _event_ids(self._http.read("/external/personnel/events", {"personnel_id": person.value}).body)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -216,7 +222,11 @@ def _submission(answer: Answer, sent: set[str]) -> Submission:
     if task_id is None:
         for person in sent - skipped.keys():
             skipped[person] = SkipReason.UNEXPLAINED
-    return Submission(task_id, {person: reason for person, reason in skipped.items() if person in sent})
+    return Submission(task_id, {_person(found): reason for found, reason in skipped.items() if found in sent})
+
+
+def _person(personnel_id: str) -> Identifier:
+    return Identifier(PERSONNEL_ID.name, personnel_id)
 
 
 def _by_plain_name(value: object) -> Mapping[str, object]:
@@ -284,6 +294,7 @@ def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) 
 
 REGISTRATION = Registration(
     channels=CHANNELS,
+    identifiers=(PERSONNEL_ID, EVENT_ID, LINKEDIN),
     keeps_records=Lensmor.keeps_records,
     settings=LensmorSettings,
     headers=lambda key: {"Authorization": f"Bearer {key}", "x-call-source": "api"},

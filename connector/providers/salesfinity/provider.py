@@ -6,17 +6,18 @@ is resolved by a callback or by the operator, never by asking again. Callbacks a
 be reached; what they say is read once more by GET, and polling goes on, more slowly.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from pydantic import Field
 
 from connector.core.errors import LostAnswerError, RefusedError
+from connector.core.identifiers import LINKEDIN
 from connector.core.limits import MAX_CREDITS, balance_of
 from connector.core.linkedin import is_of_another, normalise, profile_url
-from connector.core.model import Channel, Prices
-from connector.core.person import IdentifiedBy, Source
+from connector.core.model import Channel, Identifier, Prices
+from connector.core.person import Source
 from connector.core.vendor_values import id_of, plain_word
 from connector.providers.http import VendorHttp
 from connector.providers.interface import (
@@ -86,7 +87,7 @@ class Salesfinity(Provider):
         self, http: VendorHttp, settings: SalesfinitySettings, callback_url: CallbackUrl | None = None
     ) -> None:
         prices = Prices(dict.fromkeys(CHANNELS, PRICE_CREDITS))
-        self.source = Source(NAME, settings.account, prices, IdentifiedBy.LINKEDIN)
+        self.source = Source(NAME, settings.account, prices, (LINKEDIN,))
         self.poll_schedule_s = SAFETY_NET_S if callback_url else POLL_SCHEDULE_S
         self._callback_url = callback_url
         self._http = http
@@ -107,11 +108,13 @@ class Salesfinity(Provider):
         """Wait for the rate budget."""
         self._http.wait_turn()
 
-    def submit(self, channel: Channel, people: list[str], event_id: str | None, attempt_id: str) -> Submission:
+    def submit(
+        self, channel: Channel, people: Sequence[Identifier], grouping_key: str | None, attempt_id: str
+    ) -> Submission:
         """Start one lookup; the attempt id travels as `external_id`."""
-        del event_id
-        (name,) = people
-        body = {"linkedin_url": profile_url(name), "type": _TYPES[channel], "external_id": attempt_id}
+        del grouping_key
+        (person,) = people
+        body = {"linkedin_url": profile_url(person.value), "type": _TYPES[channel], "external_id": attempt_id}
         if self._callback_url is not None:
             body["callback_url"] = self._callback_url(attempt_id)
         answer = self._http.pay(_PATH, body)
@@ -120,14 +123,14 @@ class Salesfinity(Provider):
             raise LostAnswerError("salesfinity accepted a lookup with an answer that cannot be read")
         return Submission(lookup_id)
 
-    def read_task(self, channel: Channel, task_id: str, people: list[str]) -> TaskReport:
+    def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """The lookup's state, told of the one person it was made for.
 
         An answer about another lookup or another person proves nothing: it counts as running, and is reported.
         """
         (person,) = people
         body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
-        if id_of(body.get("_id")) not in (None, task_id) or is_of_another(body.get("linkedin_url"), person):
+        if id_of(body.get("_id")) not in (None, task_id) or is_of_another(body.get("linkedin_url"), person.value):
             return TaskReport(ended=False, items={}, unknown_word=ANOTHER_LOOKUP)
         status = body.get("status")
         word = plain_word(status)
@@ -139,18 +142,18 @@ class Salesfinity(Provider):
             return _ended(person, Item(ItemState.FAILED))
         return TaskReport(ended=False, items={}, unknown_word="" if word in _RUNNING else unknown_word(status))
 
-    def knows_task(self, task_id: str, attempt_id: str, person: str) -> bool:
+    def knows_task(self, task_id: str, attempt_id: str, person: Identifier) -> bool:
         """Whether the lookup echoes our id and was made for that person."""
         body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
         url = body.get("linkedin_url")
-        return body.get("external_id") == attempt_id and isinstance(url, str) and normalise(url) == person
+        return body.get("external_id") == attempt_id and isinstance(url, str) and normalise(url) == person.value
 
     def close(self) -> None:
         """Close idle connections."""
         self._http.close()
 
 
-def _completed(channel: Channel, person: str, body: Mapping[str, Any]) -> TaskReport:
+def _completed(channel: Channel, person: Identifier, body: Mapping[str, Any]) -> TaskReport:
     """The email that a lookup found, if it is of the type that was asked for; charged in either case.
 
     The documented form is an object with `email` and `type`; a plain text is the email. An email of a type that is
@@ -175,7 +178,7 @@ def _type_of(found: object, body: Mapping[str, Any]) -> object:
     return next((kind for kind in kinds if kind not in _NO_TYPE), None)
 
 
-def _ended(person: str, item: Item) -> TaskReport:
+def _ended(person: Identifier, item: Item) -> TaskReport:
     return TaskReport(ended=True, items={person: item})
 
 
@@ -187,6 +190,7 @@ def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) 
 
 REGISTRATION = Registration(
     channels=CHANNELS,
+    identifiers=(LINKEDIN,),
     keeps_records=Salesfinity.keeps_records,
     settings=SalesfinitySettings,
     headers=lambda key: {"x-api-key": key},

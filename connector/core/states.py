@@ -1,0 +1,191 @@
+"""Every state machine of the ledger: its states, and the moves that the store may make.
+
+A purchase:
+
+    planned ──hold committed──▶ submitting ──provider's id committed──▶ submitted ──result──▶ final
+       ▲                          │    │                                                        ▲
+       └──definite refusal────────┘    └──answer lost, or owner dead──▶ unknown ────────────────┘
+
+A `planned` one becomes `submitted` or `unknown` without being sent only when the late answer of its lost request
+arrives after a repeat was allowed and before it left; one that is `submitting` goes back to `planned` first, if it has
+not left yet.
+An `unknown` becomes `submitted` when a late answer brings its task id, `planned` when the provider shows that nothing
+was taken (one counted resubmission) or the operator allows a repeat, and `final` when the provider's own record of the
+person shows the result, or when an older purchase of the same brings its value late; that value ends a `planned` or
+`submitted` one too. Nothing leaves `final`, with one exception that costs nothing: evidence of a value turns not found
+or failed into delivered.
+
+A move that a table below does not list is a fault: the store never makes it (`tests/store/test_state_moves.py`).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+S = TypeVar("S", bound=StrEnum)
+Moves = Mapping[S, frozenset[S]]
+
+
+class PurchaseState(StrEnum):
+    """Where a purchase stands."""
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    UNKNOWN = "unknown"
+    FINAL = "final"
+
+
+class RecordState(StrEnum):
+    """Whether a record still waits for something; a record that is flagged again gets a new row."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ChannelState(StrEnum):
+    """How far a channel of a record is.
+
+    Resolving: its person's identity must be resolved first. Open: it waits for its purchase. Deferred: nothing is done
+    for it in this run. Ready: a value or a reason is there and can be written. Done: it has its outcome.
+    """
+
+    RESOLVING = "resolving"
+    OPEN = "open"
+    DEFERRED = "deferred"
+    READY = "ready"
+    DONE = "done"
+
+
+class AttemptState(StrEnum):
+    """Where a paid request stands. Recalled: taken back before it left, by a late answer to an earlier one."""
+
+    SUBMITTING = "submitting"
+    RECALLED = "recalled"
+    SUBMITTED = "submitted"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+class TaskState(StrEnum):
+    """Whether a provider's task is still read."""
+
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class ChangeState(StrEnum):
+    """Where a write to the CRM stands; its before-image is committed as intended before it leaves."""
+
+    INTENDED = "intended"
+    WRITTEN = "written"
+    REJECTED = "rejected"
+    UNDONE = "undone"
+
+
+class RunState(StrEnum):
+    """Where a run stands. Stopped: it ended early, by a cap, a quota or an outage. Died: its process was killed."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DIED = "died"
+
+
+class RequestItemState(StrEnum):
+    """Where a requested record stands. Working: a run has taken it up, and it has no final outcome yet."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+
+
+class JobState(StrEnum):
+    """Where a queued run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class ReceiptState(StrEnum):
+    """Whether the provider confirmed a callback."""
+
+    WAITING = "waiting"
+    USED = "used"
+    REFUSED = "refused"
+
+
+_P, _C, _A, _W, _U = PurchaseState, ChannelState, AttemptState, ChangeState, RunState
+
+PURCHASE: Moves[PurchaseState] = {
+    _P.PLANNED: frozenset({_P.SUBMITTING, _P.SUBMITTED, _P.UNKNOWN, _P.FINAL}),
+    _P.SUBMITTING: frozenset({_P.PLANNED, _P.SUBMITTED, _P.UNKNOWN, _P.FINAL}),
+    _P.SUBMITTED: frozenset({_P.FINAL, _P.UNKNOWN, _P.PLANNED}),
+    _P.UNKNOWN: frozenset({_P.SUBMITTED, _P.PLANNED, _P.FINAL}),
+    _P.FINAL: frozenset(),
+}
+RECORD: Moves[RecordState] = {
+    RecordState.OPEN: frozenset({RecordState.CLOSED}),
+    RecordState.CLOSED: frozenset(),
+}
+_DECIDED = frozenset({_C.RESOLVING, _C.OPEN, _C.DEFERRED, _C.READY})
+CHANNEL: Moves[ChannelState] = {
+    _C.RESOLVING: _DECIDED | {_C.DONE},
+    _C.OPEN: _DECIDED | {_C.DONE},
+    _C.DEFERRED: _DECIDED | {_C.DONE},
+    _C.READY: frozenset({_C.OPEN, _C.DEFERRED, _C.DONE}),  # an operator's decision, or a value the CRM cannot take
+    _C.DONE: frozenset({_C.OPEN, _C.READY}),  # undone, or skipped for a reason that no longer holds
+}
+ATTEMPT: Moves[AttemptState] = {
+    _A.SUBMITTING: frozenset({_A.RECALLED, _A.SUBMITTED, _A.REFUSED, _A.LOST}),
+    _A.RECALLED: frozenset({_A.SUBMITTED, _A.REFUSED, _A.LOST}),
+    _A.LOST: frozenset({_A.SUBMITTED, _A.REFUSED}),  # its answer came late
+    _A.SUBMITTED: frozenset(),
+    _A.REFUSED: frozenset(),
+}
+TASK: Moves[TaskState] = {TaskState.OPEN: frozenset({TaskState.ENDED}), TaskState.ENDED: frozenset()}
+CHANGE: Moves[ChangeState] = {
+    _W.INTENDED: frozenset({_W.WRITTEN, _W.REJECTED, _W.UNDONE}),
+    _W.WRITTEN: frozenset({_W.UNDONE}),
+    _W.REJECTED: frozenset(),
+    _W.UNDONE: frozenset(),
+}
+RUN: Moves[RunState] = {
+    _U.RUNNING: frozenset({_U.FINISHED, _U.STOPPED, _U.FAILED, _U.DIED}),
+    **dict.fromkeys((_U.FINISHED, _U.STOPPED, _U.FAILED, _U.DIED), frozenset[RunState]()),
+}
+REQUEST_ITEM: Moves[RequestItemState] = {
+    RequestItemState.WAITING: frozenset({RequestItemState.WORKING, RequestItemState.DONE}),
+    RequestItemState.WORKING: frozenset({RequestItemState.DONE}),
+    RequestItemState.DONE: frozenset(),
+}
+JOB: Moves[JobState] = {
+    JobState.WAITING: frozenset({JobState.RUNNING, JobState.DONE}),
+    JobState.RUNNING: frozenset({JobState.DONE}),
+    JobState.DONE: frozenset(),
+}
+RECEIPT: Moves[ReceiptState] = {
+    ReceiptState.WAITING: frozenset({ReceiptState.USED, ReceiptState.REFUSED}),
+    ReceiptState.USED: frozenset(),
+    ReceiptState.REFUSED: frozenset(),
+}
+MACHINES: Mapping[str, Moves[PurchaseState] | Moves[RecordState] | Moves[ChannelState] | Moves[AttemptState]
+                  | Moves[TaskState] | Moves[ChangeState] | Moves[RunState] | Moves[RequestItemState]
+                  | Moves[JobState] | Moves[ReceiptState]] = {
+    "purchase": PURCHASE, "record": RECORD, "record_channel": CHANNEL, "attempt": ATTEMPT, "task": TASK,
+    "change": CHANGE, "run": RUN, "request_item": REQUEST_ITEM, "job": JOB, "callback_receipt": RECEIPT,
+}  # fmt: skip
+
+UNFINISHED_CHANNEL = (ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED)  # nothing to write yet
+UNANSWERED = (AttemptState.SUBMITTING, AttemptState.RECALLED)
+SENT = (PurchaseState.SUBMITTING, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN)  # may cost credits, and has no result
+AT_PROVIDER = (PurchaseState.SUBMITTING, PurchaseState.SUBMITTED)
+BOUGHT = tuple(state for state in PurchaseState if state is not PurchaseState.PLANNED)
+MAY_STAND = (ChangeState.WRITTEN, ChangeState.INTENDED)  # what the CRM may hold because of us
+
+
+def before(moves: Moves[S], new: S) -> tuple[S, ...]:
+    """The states from which a row may come to `new`, for compare-and-set."""
+    return tuple(old for old, following in moves.items() if new in following)
