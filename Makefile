@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 JSFORCE := .jsforce
+# A provider in a package of its own, installed where only its own tests see it.
+TEMPLATE := .provider_template
 WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.py
@@ -33,9 +35,10 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint postgres jsforce  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
+test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
+	PYTHONPATH=$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
 
 test-long: $(STAMP) postgres  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
 	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures
@@ -51,6 +54,9 @@ jsforce: $(JSFORCE)/.installed
 $(JSFORCE)/.installed: tools/jsforce.sh
 	@JSFORCE="$(JSFORCE)" bash tools/jsforce.sh
 
+$(TEMPLATE)/.installed: $(STAMP) $(wildcard examples/provider_template/*.toml examples/provider_template/findwell/*.py)
+	@VENV="$(VENV)" TARGET="$(TEMPLATE)" bash tools/provider_template.sh
+
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -65,4 +71,4 @@ pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove everything that `make` made
-	rm -rf $(VENV) .uv $(JSFORCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .uv $(JSFORCE) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

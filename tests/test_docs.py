@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from connector.app.schema import mapping_schema
 from connector.cli.main import cli
-from connector.config import Settings
-from connector.providers import REGISTRY
+from connector.config import Settings, setting_names
+from connector.providers.registry import BUILT_IN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,10 +51,8 @@ def test_the_readme_names_no_command_that_does_not_exist() -> None:
 
 def test_every_setting_is_documented() -> None:
     names = [name.upper() for name in Settings.model_fields]
-    for provider, entry in REGISTRY.items():
-        for name, field in entry.settings.model_fields.items():
-            alias = field.validation_alias
-            names.append(alias if isinstance(alias, str) else f"{provider}_{name}".upper())
+    for entry in BUILT_IN.values():
+        names += setting_names(entry.settings).values()
     undocumented = [name for name in names if name not in README and "_MAX_CREDITS_" not in name]
     assert undocumented == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from connector.config import (
+    PREFIXES,
     ReservedSettings,
     SettingProblem,
     Settings,
@@ -27,11 +28,12 @@ from connector.crm.salesforce import Login
 from connector.engine.context import AccountLimits
 from connector.net import NetworkSettings
 from connector.net.settings import NETWORK_SETTINGS
-from connector.providers import REGISTRY
-from connector.providers.settings import ProviderSettings
+from connector.providers.registration import ProviderSettings
+from connector.providers.registry import REGISTRY
 
 LEDGER_FILE = "connector.db"
 LOGIN = "SALESFORCE_"  # how the settings of the login begin
+SETTING_PREFIXES = (*PREFIXES, *(f"{name.upper()}_" for name in REGISTRY))
 WHERE = "put it into the environment or .env"
 
 
@@ -127,7 +129,7 @@ def configure(env_file: Path | None) -> Configured:
 def survey(env_file: Path | None) -> Survey:
     """Read every setting and collect every problem."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs full addresses, with LinkedIn names
-    values = read_values(env_file)
+    values = read_values(env_file, prefixes=SETTING_PREFIXES)
     problems = [*values.problems, *values.unknown(known_settings())]
     settings, wrong = read_group(Settings, values.texts)
     problems += wrong + read_group(ReservedSettings, values.texts)[1]

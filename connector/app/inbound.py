@@ -12,14 +12,14 @@ import sqlalchemy as sa
 
 from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
-from connector.core.vendor_values import id_of
 from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
+from connector.providers.registry import REGISTRY
 from connector.store.callback_receipts import ReceiptOutcome
 from connector.store.inbox import NOTIFICATION, ConflictError, InboundRequest, RequestState
 from connector.store.ledger import Ledger
 
 MOST_IDS = 2000
-_VENDOR_ID = re.compile(r"[!-~]{1,200}")  # lone surrogates and NUL are JSON, and no database takes them
+_TASK_ID = re.compile(r"[!-~]{1,200}")  # lone surrogates and NUL are JSON, and no database takes them
 
 
 class NotAcceptedError(Exception):
@@ -153,19 +153,24 @@ class InboundService:
         """Whether a callback address was made by us."""
         return self._ledger.seal.attempt_of(address) is not None
 
-    def called_back(self, address: str, body: Mapping[str, Any]) -> bool:
+    def called_back(self, provider: str, address: str, body: Mapping[str, Any]) -> bool:
         """Store the receipt of a callback; False when the address was not made by us, or does not fit the body.
+
+        Args:
+            provider: whose route was called.
+            address: the last part of the route, which stands for one paid request.
+            body: as it came.
 
         Raises:
             CrowdedError: too many wait for the same request.
         """
         attempt_id = self._ledger.seal.attempt_of(address)
-        provider_task_id, external_id = id_of(body.get("_id")), body.get("external_id")
-        if attempt_id is None or provider_task_id is None or not _VENDOR_ID.fullmatch(provider_task_id):
+        parts = REGISTRY[provider].parse_callback(body) if provider in REGISTRY else None
+        if attempt_id is None or parts is None or not _TASK_ID.fullmatch(parts.task_id):
             return False
-        if external_id is not None and external_id != attempt_id:
+        if parts.attempt_id not in {None, attempt_id}:
             return False
-        receipt = self._ledger.callback_receipts.receive(attempt_id, provider_task_id, self._clock.now())
+        receipt = self._ledger.callback_receipts.receive(provider, attempt_id, parts.task_id, self._clock.now())
         if receipt is ReceiptOutcome.CROWDED:
             raise CrowdedError
         if receipt is ReceiptOutcome.STORED:

@@ -6,12 +6,19 @@ from pathlib import Path
 
 from connector.config import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
+from connector.core.identifiers import IdentifierKind
 from connector.core.mapping import Catalog, mapping_model
-from connector.providers import REGISTRY, identifier_kinds
+from connector.providers.registry import BUILT_IN, REGISTRY, identifier_kinds
+
+
+def _added_kinds() -> tuple[IdentifierKind, ...]:
+    known = {kind.name for kind in identifier_kinds(BUILT_IN)}
+    return tuple(kind for kind in identifier_kinds(REGISTRY) if kind.name not in known)
+
 
 CATALOG = Catalog(
     offers={name: entry.channels for name, entry in REGISTRY.items()},
-    model=mapping_model(identifier_kinds()),
+    model=mapping_model(identifier_kinds(BUILT_IN), _added_kinds()),
 )
 
 

@@ -10,7 +10,7 @@ from connector.core.mapping import MappingFile
 from connector.core.report import iso
 from connector.engine.context import Progress, Run, Services
 from connector.engine.older_copy import BY_MARK, TRUST, detect, follow_forecast
-from connector.providers import REGISTRY
+from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
 
 

@@ -20,7 +20,7 @@ from connector.config import ENV_FILE, Settings, find_mapping, load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.identifiers import IdentifierKind, Shape
 from connector.core.mapping import MappingFile
-from connector.providers import REGISTRY
+from connector.providers.registry import BUILT_IN
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import MappedObject, UnfitError, fields_of, fit
 from connector.simulator.salesforce.ids import new_organization_id
@@ -88,7 +88,7 @@ class Rehearsal:
                 account="default",
                 requests_per_minute=REQUESTS_PER_MINUTE,
             )
-            for name, entry in REGISTRY.items()
+            for name, entry in BUILT_IN.items()  # the vendors that are simulated
         }
         return Configured(settings, providers, None)
 

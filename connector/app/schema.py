@@ -3,7 +3,7 @@
 from typing import Any
 
 from connector.app.mappings import CATALOG
-from connector.providers import REGISTRY
+from connector.providers.registry import REGISTRY
 
 
 def mapping_schema() -> dict[str, Any]:

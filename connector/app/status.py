@@ -9,7 +9,7 @@ from connector.core.ages import TASK_AGE
 from connector.core.report import iso
 from connector.core.states import PurchaseState
 from connector.engine.overdue import in_words
-from connector.providers import REGISTRY
+from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
 from connector.store.operator import OpenPurchase
 

@@ -1,5 +1,6 @@
 """Wires settings to services: the ledger with its key, the CRM client, and each provider with its rate budget."""
 
+import functools
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ from connector.crm.interface import Crm
 from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import Client
 from connector.net import NetworkSettings
-from connector.providers import REGISTRY
-from connector.providers.http import VendorHttp
+from connector.providers import lensmor
+from connector.providers.http import Connection
 from connector.providers.interface import Provider
 from connector.providers.lensmor.events import LensmorEvents
-from connector.providers.settings import BuiltWith
+from connector.providers.registration import BuiltWith
+from connector.providers.registry import REGISTRY
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
 from connector.store.limiter import Limiter
@@ -32,7 +34,7 @@ __all__ = [
     "open_ledger",
     "still_at_work",
 ]
-CALLBACK_PATH = "/v1/callbacks/salesfinity/"
+CALLBACK_PATH = "/v1/callbacks/"
 JOURNAL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
 
 
@@ -140,8 +142,8 @@ def connect_crm(settings: Settings, clock: Clock, network: NetworkSettings | Non
     )
 
 
-def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> VendorHttp:
-    """The connection to one vendor, with its share of the rate budget.
+def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> Connection:
+    """What the requests to one vendor go through, with its share of the rate budget.
 
     Raises:
         ConfigurationError: its key is missing.
@@ -150,11 +152,7 @@ def vendor_http(configured: Configured, name: str, ledger: Ledger, clock: Clock)
     if found.api_key is None:
         raise ConfigurationError(f"{name.upper()}_API_KEY is missing; put it into the environment or .env")
     pace = Limiter(ledger.database, f"{name}/{found.account}", found.requests_per_minute, clock)
-    headers = REGISTRY[name].headers(found.api_key.get_secret_value())
-    url, key_setting = found.base_url.rstrip("/"), f"{name.upper()}_API_KEY"
-    return VendorHttp(
-        name, url, headers, pace, clock.sleep, key_setting, network=configured.network, explain=_explain(clock)
-    )
+    return Connection(pace, clock.sleep, _explain(clock), configured.network)
 
 
 def _explain(clock: Clock) -> Callable[[float, str], None]:
@@ -179,22 +177,23 @@ def connect_providers(
     connected: dict[str, Provider] = {}
     base = configured.settings.connector_public_url
 
-    def callback_url(attempt_id: str) -> str:
-        return f"{base}{CALLBACK_PATH}{ledger.seal.address(attempt_id)}"
+    def callback_url(name: str, attempt_id: str) -> str:
+        return f"{base}{CALLBACK_PATH}{name}/{ledger.seal.address(attempt_id)}"
 
-    built_with = BuiltWith(configured.settings.connector_poll_seconds, callback_url if base else None)
     for name, entry in REGISTRY.items():
         if name in names:
-            found = configured.providers[name]
-            http = vendor_http(configured, name, ledger, clock)
-            connected[name] = entry.build(http, found, built_with)
+            connection = connection_to(configured, name, ledger, clock)
+            address = functools.partial(callback_url, name) if base else None
+            built_with = BuiltWith(connection, configured.settings.connector_poll_seconds, address)
+            connected[name] = entry.build(configured.providers[name], built_with)
     return connected
 
 
 @contextmanager
 def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> Iterator[LensmorEvents]:
     """Lensmor's event routes."""
-    http = vendor_http(configured, "lensmor", ledger, clock)
+    connection = connection_to(configured, lensmor.NAME, ledger, clock)
+    http = lensmor.connect(configured.providers[lensmor.NAME], connection)
     try:
         yield LensmorEvents(http)
     finally:

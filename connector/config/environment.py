@@ -18,7 +18,7 @@ from connector.core.invisible import visible
 from connector.core.spelling import did_you_mean
 
 ENV_FILE = ".env"
-PREFIXES = ("CONNECTOR_", "LENSMOR_", "SALESFINITY_", "SALESFORCE_", "HUBSPOT_")
+PREFIXES = ("CONNECTOR_", "SALESFORCE_", "HUBSPOT_")  # each provider adds its own
 TEST_PREFIX = "CONNECTOR_TEST_"  # the test suite's own variables
 MAX_ENV_FILE_BYTES = 64_000  # with every setting and its comment a file has about 6,000
 MAX_LINE_CHARACTERS = 4_000  # the parser takes quadratic time over blanks in a line; a long token has about 2,000
@@ -32,11 +32,36 @@ _SIGNS_OF_A_VALUE = ("@", "://", "=", "?")  # the value itself, or an address, s
 _OF_KUBERNETES = re.compile(
     r"(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
-_VENDORS = "|".join(prefix.removesuffix("_") for prefix in PREFIXES)
-_IN_A_VALUE = re.compile(rf"(?<![A-Za-z0-9_])(?:{_VENDORS})_[A-Z0-9_]+(?=\s*=)")
 _NAME = re.compile(r"[A-Za-z0-9_]*")
 _NAME_LIKE = re.compile(r"[A-Z0-9_. -]*")  # `CONNECTOR-DATABASE.URL`; behind any other sign a value may begin
-_IN_A_NAME = re.compile(rf"(?<![A-Z0-9_])(?:{_VENDORS})[^A-Z0-9].+")
+
+
+class OurNames:
+    """Which names are settings of the connector.
+
+    Args:
+        prefixes: one of them begins each name.
+    """
+
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
+        self._prefixes = prefixes
+        words = "|".join(prefix.removesuffix("_") for prefix in prefixes)
+        self._in_a_value = re.compile(rf"(?<![A-Za-z0-9_])(?:{words})_[A-Z0-9_]+(?=\s*=)")
+        self._in_a_name = re.compile(rf"(?<![A-Z0-9_])(?:{words})[^A-Z0-9].+")
+
+    def has(self, name: str) -> bool:
+        """Whether the name begins like one of ours."""
+        return name.upper().startswith(self._prefixes) and not name.upper().startswith(TEST_PREFIX)
+
+    def in_value(self, value: str) -> str | None:
+        """A setting of ours that stands inside another one's value."""
+        found = self._in_a_value.search(value)
+        return found.group() if found else None
+
+    def meant(self, name: str) -> str | None:
+        """The name of a setting that is written in another language's way, such as `$env:LENSMOR_ACCOUNT`."""
+        found = None if name.upper().startswith(self._prefixes) else self._in_a_name.search(name.upper())
+        return re.sub(r"[^A-Z0-9]+", "_", _like_a_name(found.group())).strip("_") if found else None
 
 
 @dataclass(frozen=True)
@@ -75,19 +100,23 @@ def env_file_here() -> Path | None:
     return path if path.is_file() else None
 
 
-def read_values(env_file: Path | None, environment: Mapping[str, str] | None = None) -> Values:
+def read_values(
+    env_file: Path | None, environment: Mapping[str, str] | None = None, prefixes: tuple[str, ...] = PREFIXES
+) -> Values:
     """Read the environment and the settings file.
 
     Args:
         env_file: the `.env` file in use; None when there is none.
         environment: instead of the process's own.
+        prefixes: how the names of settings begin.
     """
-    in_file, problems = _of_file(env_file) if env_file is not None else ({}, [])
-    ours = {name: value for name, value in in_file.items() if _is_ours(name)}
+    names = OurNames(prefixes)
+    in_file, problems = _of_file(env_file, names) if env_file is not None else ({}, [])
+    ours = {name: value for name, value in in_file.items() if names.has(name)}
     around = {
         visible(name): value
         for name, value in (os.environ if environment is None else environment).items()
-        if _is_ours(visible(name)) and not _is_of_kubernetes(name)
+        if names.has(visible(name)) and not _is_of_kubernetes(name)
     }
     texts = {**_upper(ours), **_upper(around)}
     folder = env_file.parent if env_file is not None else Path.cwd()
@@ -106,11 +135,7 @@ def read_values(env_file: Path | None, environment: Mapping[str, str] | None = N
 
 def file_texts(env_file: Path | None) -> Mapping[str, str]:
     """Every value of the settings file by its name, ours or not; lines that cannot be read are left out."""
-    return _of_file(env_file)[0] if env_file is not None else {}
-
-
-def _is_ours(name: str) -> bool:
-    return name.upper().startswith(PREFIXES) and not name.upper().startswith(TEST_PREFIX)
+    return _of_file(env_file, OurNames(PREFIXES))[0] if env_file is not None else {}
 
 
 def _is_of_kubernetes(name: str) -> bool:
@@ -122,7 +147,7 @@ def _upper(values: Mapping[str, str]) -> dict[str, str]:
     return {name.upper(): text.strip() for name, text in values.items() if text.strip()}
 
 
-def _of_file(path: Path) -> tuple[dict[str, str], list[SettingProblem]]:
+def _of_file(path: Path, names: OurNames) -> tuple[dict[str, str], list[SettingProblem]]:
     """The values of a `.env` file by name, and the lines that cannot be read or would be lost."""
     try:
         text = _text(path)
@@ -133,7 +158,7 @@ def _of_file(path: Path) -> tuple[dict[str, str], list[SettingProblem]]:
     problems: list[SettingProblem] = []
     for binding in parse_stream(io.StringIO(text)):
         name, line = visible((binding.key or "").strip("'\"")), binding.original.line + _blank_lines(binding)
-        wrong = _wrong(binding, name, lines)
+        wrong = _wrong(binding, name, lines, names)
         if wrong:
             problems.append(SettingProblem(f"{path}:{line}", wrong))
         elif name and binding.value is not None:
@@ -164,18 +189,18 @@ def _text(path: Path) -> str:
     return text
 
 
-def _wrong(binding: Binding, name: str, lines: Mapping[str, int]) -> str | None:
+def _wrong(binding: Binding, name: str, lines: Mapping[str, int], names: OurNames) -> str | None:
     """What is wrong with a line of the settings file; another program's lines count only where a setting is in them."""
-    within, meant = _IN_A_VALUE.search(binding.value or ""), _setting_meant(name)
+    within, meant = names.in_value(binding.value or ""), names.meant(name)
     if binding.error:
         return "this line cannot be read; write NAME=value, with matching quotes"
-    if _is_ours(name) and _start_of(name) != name:
+    if names.has(name) and _start_of(name) != name:
         return f"behind {_start_of(name)} stands a sign that no name of a setting has; write {_start_of(name)}=value"
     if within:
-        return f"{within.group()}= stands inside the value of {name}; begin a line of its own with it"
+        return f"{within}= stands inside the value of {name}; begin a line of its own with it"
     if meant:
         return f"the name has characters that no name of a setting has; write {meant}=value"
-    return _wrong_setting(binding, name, lines) if _is_ours(name) else None
+    return _wrong_setting(binding, name, lines) if names.has(name) else None
 
 
 def _wrong_setting(binding: Binding, name: str, lines: Mapping[str, int]) -> str | None:
@@ -184,12 +209,6 @@ def _wrong_setting(binding: Binding, name: str, lines: Mapping[str, int]) -> str
     if name.upper() in lines:
         return f"{name} is set in line {lines[name.upper()]} already; keep one of them"
     return None
-
-
-def _setting_meant(name: str) -> str | None:
-    """The name of a setting that is written in another language's way, such as `$env:LENSMOR_ACCOUNT`."""
-    found = None if name.upper().startswith(PREFIXES) else _IN_A_NAME.search(name.upper())
-    return re.sub(r"[^A-Z0-9]+", "_", _like_a_name(found.group())).strip("_") if found else None
 
 
 def _like_a_name(text: str) -> str:

@@ -114,10 +114,8 @@ _PATTERN_WORDS = {
 def setting_names(model: type[BaseSettings]) -> dict[str, str]:
     """The documented name of each field of a group, such as LENSMOR_API_KEY for `api_key`."""
     prefix = str(model.model_config.get("env_prefix") or "")
-    return {
-        name: (field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}").upper()
-        for name, field in model.model_fields.items()
-    }
+    special: Mapping[str, str] = getattr(model, "documented_names", dict)()
+    return {name: special.get(name, f"{prefix}{name}".upper()) for name in model.model_fields}
 
 
 def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[SettingProblem]]:
@@ -154,7 +152,8 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
     Raises:
         ConfigurationError: one line for each setting that is wrong, never its value.
     """
-    values = read_values(env_file)
+    prefix = str(model.model_config.get("env_prefix") or "").upper()
+    values = read_values(env_file, prefixes=tuple(filter(None, (*PREFIXES, prefix))))
     settings, problems = read_group(model, values.texts)
     raise_all([*values.problems, *problems])
     return settings
@@ -162,9 +161,9 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
 
 def _field_of(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
     name = str(loc[0])
-    if name in model.model_fields:
-        return name
-    return next(field for field, found in model.model_fields.items() if found.validation_alias == name)
+    if name not in model.model_fields:
+        raise KeyError(f"{model.__name__} has no field {name}")
+    return name
 
 
 def _number(field: FieldInfo, text: str) -> object:

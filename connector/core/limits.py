@@ -5,13 +5,13 @@ value: in the answer to a paid request it makes the answer a lost one, in a free
 
     whole numbers   64 bits
     credits         a balance up to 10^15 either way; one purchase, event or price up to 10^7
-    vendor's ids    200 characters; of an event, 100; of a person, 20 digits
+    vendor's ids    200 characters; of an event, 100; of a person, 300
     texts           no control characters, no half surrogate pairs, no U+FFFD (a character that was lost on the way)
 """
 
 import hashlib
 
-from connector.core.digits import EXACT_BELOW, MAX_ID_DIGITS
+from connector.core.digits import EXACT_BELOW
 from connector.core.invisible import has_control
 
 LARGEST_WHOLE = 2**63 - 1
@@ -19,7 +19,7 @@ MAX_CREDITS = 10**15  # sums of 9,000 such numbers fit into 64 bits
 MAX_PRICE_CREDITS = 10_000_000  # a hold of 100 purchases fits into 32 bits
 MAX_VENDOR_ID_CHARACTERS = 200
 MAX_EVENT_ID_CHARACTERS = 100
-MAX_PERSON_ID_CHARACTERS = MAX_ID_DIGITS
+MAX_IDENTIFIER_CHARACTERS = 300
 MAX_VERSION_CHARACTERS = 60
 MAX_ROW_ID = 2**31 - 1  # of a row of the ledger, as operators name it
 _LOST = "\ufffd"
@@ -72,9 +72,9 @@ def is_event_id(text: str) -> bool:
     return is_plain(text, MAX_EVENT_ID_CHARACTERS)
 
 
-def is_person_id(text: str) -> bool:
-    """Whether a text can be a vendor's number of a person."""
-    return len(text) <= MAX_PERSON_ID_CHARACTERS and text.isascii() and text.isdecimal()
+def is_identifier(text: str) -> bool:
+    """Whether a text can be the value of an identifier of a person."""
+    return is_plain(text, MAX_IDENTIFIER_CHARACTERS)
 
 
 def version_of(value: object) -> str:

@@ -6,7 +6,7 @@ is sent once, on a connection of its own. Time and size of each request are boun
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Never, Protocol
 
 import httpx
@@ -33,7 +33,7 @@ from connector.providers.headers import (
     window_ends_in_s,
 )
 
-__all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Pace", "VendorHttp"]
+__all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Connection", "Pace", "VendorHttp"]
 
 READ_TIMEOUT_S = 30.0  # for a whole request, from the connection to the last byte of the answer
 MAX_BYTES = 4 * 2**20  # of an answer, unpacked
@@ -64,6 +64,32 @@ Explain = Callable[[float, str], None]
 
 def _silent(_seconds: float, _reason: str) -> None:
     """Say nothing."""
+
+
+def _no_error(_body: Mapping[str, Any]) -> bool:
+    """Of a vendor that never answers 2xx with an error in the body."""
+    return False
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What the requests of one provider account go through.
+
+    Attributes:
+        pace: the rate budget.
+        sleep: waits a number of seconds (scaled in rehearsals).
+        explain: gets the seconds and the reason of each wait between tries.
+        network: proxies and trusted certificates.
+        transport: replaces the network in tests.
+        clock: monotonic seconds, for the deadline of each request.
+    """
+
+    pace: Pace
+    sleep: Callable[[float], None]
+    explain: Explain = _silent
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    transport: httpx.BaseTransport | None = None
+    clock: Monotonic = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +136,8 @@ class VendorHttp:
         name: the provider, for messages.
         base_url: the vendor's address, without a path.
         headers: sent with every request.
-        pace: the rate budget.
-        sleep: waits a number of seconds (scaled in rehearsals).
-        key_setting: the setting that holds the key, named when a login is refused.
-        transport: replaces the network in tests of this layer.
-        network: proxies and trusted certificates.
-        clock: monotonic seconds, for the deadline of each request.
-        explain: gets the seconds and the reason of each wait between tries.
+        connection: what the requests go through.
+        is_error: whether the body of a 2xx answer is the vendor's form of an error.
 
     Raises:
         ConfigurationError: the key has characters that no HTTP header can carry, or the network settings are wrong.
@@ -127,28 +148,25 @@ class VendorHttp:
         name: str,
         base_url: str,
         headers: Mapping[str, str],
-        pace: Pace,
-        sleep: Callable[[float], None],
-        key_setting: str,
-        transport: httpx.BaseTransport | None = None,
-        network: NetworkSettings | None = None,
-        clock: Monotonic = time.monotonic,
-        explain: Explain = _silent,
+        connection: Connection,
+        is_error: Callable[[Mapping[str, Any]], bool] = _no_error,
     ) -> None:
         self.name = name
         self._base_url = base_url.rstrip("/")
-        self._pace = pace
-        self._sleep = sleep
-        self._explain = explain
-        self._key_setting = key_setting
-        self._clock = clock
+        self._pace = connection.pace
+        self._sleep = connection.sleep
+        self._explain = connection.explain
+        self._key_setting = f"{name.upper()}_API_KEY"
+        self._clock = connection.clock
+        self._is_error = is_error
         self._logged_in = False
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in headers.values()):
-            raise ConfigurationError(f"{key_setting} holds spaces or characters that no key has; copy the key again")
+            raise ConfigurationError(
+                f"{self._key_setting} holds spaces or characters that no key has; copy the key again"
+            )
         self._headers = {**_HEADERS, **headers}
-        network = network or _DEFAULT_NETWORK
-        self._transport = transport or network.transport(base_url)
-        self._fresh = transport or network.transport(base_url, reuse=False)
+        self._transport = connection.transport or connection.network.transport(base_url)
+        self._fresh = connection.transport or connection.network.transport(base_url, reuse=False)
 
     def read(self, path: str, params: Mapping[str, str] | None = None, timeout_s: float = READ_TIMEOUT_S) -> Answer:
         """GET something free; repeated while that can help.
@@ -302,8 +320,7 @@ class VendorHttp:
             raise _TryAgainError(error.why) from error
         if not isinstance(body, dict):
             raise _TryAgainError("answered with JSON that is not an object")
-        if body.get("errorKey") not in (None, ""):  # a tuple: a key of a wrong type is compared, never hashed
-            # Documented on other routes of Lensmor: 200 with an error body. Whether it took effect is not documented.
+        if self._is_error(body):
             raise _TryAgainError(f"answered with an error within HTTP {reply.status}{trace_of(reply.headers)}")
         return body
 
@@ -314,6 +331,3 @@ class VendorHttp:
         wait_s = window_ends_in_s(reply.headers)
         if wait_s is not None and reply.status != 429:
             self._pace.pause(wait_s)
-
-
-_DEFAULT_NETWORK = NetworkSettings()

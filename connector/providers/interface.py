@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.core.errors import LostAnswerError, RefusedError, UnsupportedError
-from connector.core.limits import balance_of, is_event_id, is_person_id, is_vendor_id, price_of
+from connector.core.limits import balance_of, is_event_id, is_identifier, is_vendor_id, price_of
 from connector.core.model import Channel, Identifier, IdentityMatch
 from connector.core.person import Source
 from connector.core.recover import ProviderState
@@ -118,8 +118,8 @@ class IdentityResult:
     statuses: Mapping[Channel, ChannelStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        found = self.match.identifier
-        if (found is not None and not is_person_id(found.value)) or not all(map(is_event_id, self.match.grouping_keys)):
+        found, keys = self.match.identifier, self.match.grouping_keys
+        if (found is not None and not is_identifier(found.value)) or not all(map(is_event_id, keys)):
             raise RefusedError("the vendor's answer to a question for a person has an id that cannot be kept")
 
 
@@ -145,6 +145,17 @@ class EventAccess:
     def __post_init__(self) -> None:
         if price_of(self.credits_used) is None:
             raise LostAnswerError("the vendor's answer to an event unlock has a price that cannot be kept")
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackParts:
+    """What the body of a callback names: the provider's task, and our id of the request where it echoes one.
+
+    Everything else in the body counts for nothing: the provider is asked.
+    """
+
+    task_id: str
+    attempt_id: str | None = None
 
 
 # From the least to the most: where a task lists a person twice, the best line counts.

@@ -77,7 +77,7 @@ class Site:
             ("POST", "/v1/enrichments", self._ask),
             ("GET", "/v1/enrichments/{request_id}", self._look),
             ("POST", "/v1/salesforce/outbound-messages/{secret}", self._message),
-            ("POST", "/v1/callbacks/salesfinity/{address}", self._callback),
+            ("POST", "/v1/callbacks/{provider}/{token}", self._callback),
             *(
                 ("GET", path, self._for_own_names(handler))
                 for path, handler in (
@@ -143,11 +143,11 @@ class Site:
         return Response(messages.ACK, media_type="text/xml")
 
     async def _callback(self, request: Request) -> Response:
-        address = str(request.path_params["address"])
+        provider, address = str(request.path_params["provider"]), str(request.path_params["token"])
         if not self._intake.is_ours(address):
             raise HTTPException(NOT_FOUND)
         body = await json_of(request, MOST_CALLBACK_BYTES)
-        if not await _stored(lambda: self._intake.called_back(address, body)):
+        if not await _stored(lambda: self._intake.called_back(provider, address, body)):
             raise HTTPException(NOT_FOUND)
         return JSONResponse({"status": "stored"})
 

@@ -65,7 +65,7 @@ class CallbackReceipts:
         self._db = database
         self._queue = queue
 
-    def receive(self, attempt_id: str, provider_task_id: str, now: datetime) -> ReceiptOutcome:
+    def receive(self, provider: str, attempt_id: str, provider_task_id: str, now: datetime) -> ReceiptOutcome:
         """Store a callback, unless it repeats an earlier one or too many wait already.
 
         Where the request's task is known, a callback of the same id makes it due at once, the first time only; one of
@@ -73,7 +73,7 @@ class CallbackReceipts:
         """
         with self._db.write(alone=False) as connection:
             # Locked: of two that arrive at once, each counts the other.
-            mine = sa.select(_A.provider).where(_A.id == attempt_id).with_for_update()
+            mine = sa.select(_A.provider).where(_A.id == attempt_id, _A.provider == provider).with_for_update()
             if connection.execute(mine).one_or_none() is None:
                 return ReceiptOutcome.UNKNOWN
             task = connection.execute(

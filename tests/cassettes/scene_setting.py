@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from connector.crm.salesforce import Login, SalesforceCrm
 from connector.crm.salesforce.client import Client
-from connector.providers import REGISTRY
-from connector.providers.http import VendorHttp
+from connector.providers.http import Connection
 from connector.providers.interface import Provider
-from connector.providers.settings import BuiltWith
+from connector.providers.registration import BuiltWith
+from connector.providers.registry import REGISTRY
 from connector.simulator.server import Simulator
 
 DOCUMENTED = {
@@ -76,8 +76,9 @@ class Setting:
     def vendor(self, name: str, secret: str | None = None) -> Provider:
         """A vendor's true client."""
         entry, key = REGISTRY[name], self.secrets[secret or name]
-        http = VendorHttp(name, self.urls[name], entry.headers(key), self.pace, self.slept.append, f"{name}'s key")
-        provider = entry.build(http, entry.settings(api_key=SecretStr(key)), BuiltWith((3.0, 5.0, 10.0, 20.0)))
+        settings = entry.settings(api_key=SecretStr(key), base_url=self.urls[name])
+        built_with = BuiltWith(Connection(self.pace, self.slept.append), (3.0, 5.0, 10.0, 20.0))
+        provider = entry.build(settings, built_with)
         self.opened.append(provider)
         return provider
 

@@ -8,9 +8,10 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
+from connector import config
 from connector.cli.main import cli
 from connector.config import Settings
-from connector.providers import REGISTRY
+from connector.providers.registry import BUILT_IN
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -34,10 +35,8 @@ def check_command(words: Sequence[str]) -> str:
 def setting_names() -> set[str]:
     """Every setting that the connector reads."""
     names = {name.upper() for name in Settings.model_fields}
-    for provider, entry in REGISTRY.items():
-        for name, field in entry.settings.model_fields.items():
-            alias = field.validation_alias
-            names.add(alias if isinstance(alias, str) else f"{provider}_{name}".upper())
+    for entry in BUILT_IN.values():
+        names |= set(config.setting_names(entry.settings).values())
     return names
 
 

@@ -8,7 +8,7 @@ from deploy_files import DEPLOY, ROOT, env_names, setting_names
 
 from connector.app.inbound import MOST_IDS
 from connector.app.serving import SHORTEST_SECRET
-from connector.providers import REGISTRY
+from connector.providers.registry import BUILT_IN
 from connector.server.openapi import document
 from connector.server.site import MOST_CALLBACK_BYTES, MOST_MESSAGE_BYTES, MOST_REQUEST_BYTES
 from connector.store.inbox import KEPT
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRIGGERS = (ROOT / "docs" / "salesforce-triggers.md").read_text(encoding="utf-8")
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 PAGES = {"README.md": README, "salesforce-triggers.md": TRIGGERS, "deployment.md": DEPLOYMENT}
-PREFIXES = "|".join(["CONNECTOR", "SALESFORCE", *map(str.upper, REGISTRY)])
+PREFIXES = "|".join(["CONNECTOR", "SALESFORCE", *map(str.upper, BUILT_IN)])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,7 +59,7 @@ def test_every_route_that_is_named_is_served(page: str) -> None:
         r"/v1/enrichments",
         r"/v1/enrichments/[\w{}-]+",
         r"/v1/salesforce/outbound-messages/[<{]\w+[>}]",
-        r"/v1/callbacks/salesfinity/\{address\}",
+        r"/v1/callbacks/\{provider\}/\{token\}",
         r"/v1/",
     )
     for route in set(re.findall(r"(?<=[ `\w])(/v1/[\w/{}<>-]*)", PAGES[page])):

@@ -29,7 +29,7 @@ from connector.engine.context import AccountLimits, Run, Services
 from connector.engine.preview import preview
 from connector.engine.sync import RunSpec, run_pass
 from connector.jobs.inline import EXPLAINED_S
-from connector.providers import REGISTRY
+from connector.providers.registry import REGISTRY
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson

@@ -35,7 +35,7 @@ def call_back(harness: Harness, lookup: Lookup, **instead: object) -> bool:
     address = str(lookup.callback_url).rpartition("/")[2]
     with harness.ledger() as ledger:
         inbound = InboundService(ledger, harness.mappings, harness.world.clock, lambda: None)
-        return inbound.called_back(address, {**lookup.body(harness.world.clock.unix()), **instead})
+        return inbound.called_back("salesfinity", address, {**lookup.body(harness.world.clock.unix()), **instead})
 
 
 def test_a_lookup_carries_an_address_of_its_own(world: World, harness: Harness) -> None:

@@ -17,7 +17,7 @@ from connector.crm.salesforce import Login, SalesforceCrm
 from connector.crm.salesforce.client import Client
 from connector.net import Budget, NetworkSettings, NoAnswerError, exchange
 from connector.net.settings import NETWORK_SETTINGS
-from connector.providers.http import VendorHttp
+from connector.providers.http import Connection, VendorHttp
 
 PROXY = "http://proxy.example.com:3128"
 VENDOR = "https://platform.lensmor.com"
@@ -43,7 +43,7 @@ class NoPace:
 
 def vendor(url: str, **environment: str) -> VendorHttp:
     network = NetworkSettings(environment)
-    return VendorHttp("lensmor", url, {"x": "key"}, NoPace(), lambda _: None, "LENSMOR_API_KEY", network=network)
+    return VendorHttp("lensmor", url, {"x": "key"}, Connection(NoPace(), lambda _: None, network=network))
 
 
 def failing(url: str, **environment: str) -> ConnectorError:
@@ -358,7 +358,8 @@ def test_a_lasting_failure_after_an_answer_leaves_the_queue() -> None:
             return found
         raise httpx.ProxyError("403 Forbidden", request=request)
 
-    http = VendorHttp("lensmor", NOWHERE, {}, NoPace(), lambda _: None, "LENSMOR_API_KEY", httpx.MockTransport(answer))
+    connection = Connection(NoPace(), lambda _: None, transport=httpx.MockTransport(answer))
+    http = VendorHttp("lensmor", NOWHERE, {}, connection)
     http.read("/x")
     with pytest.raises(DownError, match="not let through by the proxy"):
         http.read("/x")

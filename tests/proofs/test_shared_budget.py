@@ -21,7 +21,7 @@ LONG_S = 30.0
 ASKING = """
 import json, sys, time
 from connector.core.errors import RefusedError
-from connector.providers.http import VendorHttp
+from connector.providers.http import Connection, VendorHttp
 from connector.jobs.inline import SystemClock
 from connector.store.database import Database
 from connector.store.limiter import Limiter
@@ -30,7 +30,7 @@ clock = SystemClock(1 / float(speed))
 database = Database(url)
 pace = Limiter(database, "lensmor/default", int(setting), clock)
 headers = {"Authorization": "Bearer sim-lensmor-key", "x-call-source": "api"}
-http = VendorHttp("lensmor", address, headers, pace, clock.sleep, "LENSMOR_API_KEY")
+http = VendorHttp("lensmor", address, headers, Connection(pace, clock.sleep))
 time.sleep(max(0.0, float(begin) - time.time()))
 count = 0
 while time.time() < float(end):

@@ -15,7 +15,7 @@ from vendor_calls import CALLS, PAID, Call
 from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import ConnectorError, LostAnswerError, RefusedError
-from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_person_id, is_vendor_id
+from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_identifier, is_vendor_id
 from connector.core.printable import one_line
 from connector.providers.interface import EventAccess, IdentityResult, Submission
 from connector.providers.lensmor.events import Preview
@@ -140,7 +140,7 @@ def _fits(found: object) -> None:
             assert found.task_id is None or is_vendor_id(found.task_id)
             assert set(found.skipped) <= {pid("70011")}
         case IdentityResult():
-            assert found.match.identifier is None or is_person_id(found.match.identifier.value)
+            assert found.match.identifier is None or is_identifier(found.match.identifier.value)
             assert all(map(is_event_id, found.match.grouping_keys))
         case EventAccess():
             assert one_line(found.name) == found.name
@@ -156,7 +156,7 @@ def test_a_provider_of_others_cannot_bring_what_cannot_be_kept_either() -> None:
     for task_id in ("", "t\x00", "t" * 201, "\ud800"):
         with pytest.raises(LostAnswerError):
             Submission(task_id)
-    for lookup in (match_with("7" * 21), match_with("x"), match_with("7", ("e" * 101,))):
+    for lookup in (match_with("7" * 301), match_with("7\x00"), match_with("7", ("e" * 101,))):
         with pytest.raises(RefusedError):
             IdentityResult(lookup)
     for price in (-1, MAX_PRICE_CREDITS + 1):

@@ -6,14 +6,14 @@ from itertools import product
 import httpx
 import pytest
 from persons import link, match_with, pid, pids
-from vendor_harness import ADA, VendorHost, Vendors, answering
+from pydantic import SecretStr
+from vendor_harness import ADA, VendorHost, Vendors, answering, built_with
 
 from connector.core.errors import ConfigurationError, RefusedError
 from connector.core.model import Channel
 from connector.core.recover import ProviderState
 from connector.providers.interface import ChannelStatus, IdentityResult, Item, ItemState, TaskReport
 from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
-from connector.providers.settings import BuiltWith
 
 EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
 PEOPLE = ["1", "2", "3"]
@@ -455,8 +455,8 @@ def test_a_balance_that_is_no_number(vendors: Vendors, subtests: pytest.Subtests
 
 
 def test_prices_come_from_the_settings(vendors: Vendors) -> None:
-    settings = LensmorSettings(email_credits=12, phone_credits=140, account="second")
-    provider = REGISTRATION.build(vendors.http("lensmor"), settings, BuiltWith((3.0,)))
+    settings = LensmorSettings(api_key=SecretStr("k"), email_credits=12, phone_credits=140, account="second")
+    provider = REGISTRATION.build(settings, built_with(vendors))
     source = provider.source
     assert (source.account, source.prices.of(EMAIL), source.prices.of(PHONE)) == ("second", 12, 140)
     assert not source.sells(Channel.PERSONAL_EMAIL)

@@ -10,7 +10,7 @@ from net_sites import OUTSIDE, RawSite, connect_proxy, make_authority, request_o
 from vendor_harness import PaceSpy
 
 from connector.net import NetworkSettings
-from connector.providers.http import Answer, VendorHttp
+from connector.providers.http import Answer, Connection, VendorHttp
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 Ask = Callable[[VendorHttp], Answer]
@@ -44,7 +44,9 @@ class Vendor:
 
 
 def client(url: str, network: NetworkSettings | None = None) -> VendorHttp:
-    return VendorHttp("vendor", url, {}, PaceSpy(), lambda _seconds: None, "VENDOR_API_KEY", network=network)
+    return VendorHttp(
+        "vendor", url, {}, Connection(PaceSpy(), lambda _seconds: None, network=network or NetworkSettings())
+    )
 
 
 @pytest.mark.parametrize("kind", PAID)

@@ -7,13 +7,13 @@ from itertools import product
 import httpx
 import pytest
 from persons import link
-from vendor_harness import ADA, VendorHost, Vendors, answering
+from pydantic import SecretStr
+from vendor_harness import ADA, VendorHost, Vendors, answering, built_with
 
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel
 from connector.providers.interface import Item, ItemState, Submission, TaskReport
 from connector.providers.salesfinity import REGISTRATION, Salesfinity, SalesfinitySettings
-from connector.providers.settings import BuiltWith
 
 WORK, PERSONAL = Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL
 NOT_ENDED = TaskReport(False, {})
@@ -310,6 +310,6 @@ def test_a_refused_key_names_the_setting(vendors: Vendors) -> None:
 
 
 def test_the_account_is_the_operators(vendors: Vendors) -> None:
-    provider = REGISTRATION.build(vendors.http("salesfinity"), SalesfinitySettings(account="second"), BuiltWith((3.0,)))
+    provider = REGISTRATION.build(SalesfinitySettings(api_key=SecretStr("k"), account="second"), built_with(vendors))
     assert provider.source.account == "second"
     assert not provider.source.sells(Channel.PHONE)

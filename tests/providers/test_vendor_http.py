@@ -17,7 +17,7 @@ from vendor_harness import PaceSpy, VendorHost, Vendors, answering
 from connector.core.errors import ConfigurationError, DownError, LostAnswerError, UnreachableError
 from connector.core.model import Channel
 from connector.providers import http as vendor_http
-from connector.providers.http import READ_ATTEMPTS, VendorHttp
+from connector.providers.http import READ_ATTEMPTS, Connection, VendorHttp
 from connector.providers.lensmor import LOOKUP_TIMEOUT_S
 
 GOOD_BALANCE = {"lensmor": {"totalBalance": 9115}, "salesfinity": {"balance": 250}}
@@ -190,6 +190,8 @@ def answer_unreadably(vendors: Vendors, call: Call, name: str) -> None:
 
 def test_unreadable_answers(harness: VendorHost, subtests: pytest.Subtests) -> None:
     for name, call in product(UNREADABLE, CALLS):
+        if name == "error key" and call.site != "lensmor":  # the form of Lensmor's errors alone
+            continue
         with subtests.test(name=name, call=str(call)):
             answer_unreadably(harness.fresh(), call, name)
 
@@ -361,14 +363,7 @@ def test_a_key_that_no_header_can_carry_is_a_setting_to_correct(harness: VendorH
             vendors = harness.fresh()
             headers = {"x-api-key": key} if site == "salesfinity" else {"Authorization": f"Bearer {key}"}
             with pytest.raises(ConfigurationError, match=f"{site.upper()}_API_KEY") as caught:
-                VendorHttp(
-                    site,
-                    "https://vendor.example.com",
-                    headers,
-                    PaceSpy(),
-                    vendors.slept.append,
-                    f"{site.upper()}_API_KEY",
-                )
+                VendorHttp(site, "https://vendor.example.com", headers, Connection(PaceSpy(), vendors.slept.append))
             assert "abc" not in str(caught.value)
 
 
@@ -376,6 +371,6 @@ def test_the_environment_cannot_send_the_key_through_a_proxy(vendors: Vendors, m
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     headers = {"Authorization": "Bearer sim-lensmor-key"}
-    http = VendorHttp("lensmor", vendors.urls["lensmor"], headers, PaceSpy(), vendors.slept.append, "LENSMOR_API_KEY")
+    http = VendorHttp("lensmor", vendors.urls["lensmor"], headers, Connection(PaceSpy(), vendors.slept.append))
     assert vendors.lensmor(http).balance() == 100_000
     http.close()

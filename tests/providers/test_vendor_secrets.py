@@ -72,8 +72,8 @@ def leaks(text: str) -> list[str]:
 
 def say_nothing_private(vendors: Vendors, call: Call, answer: str) -> None:
     error = error_of(vendors, call, ANSWERS[answer])
-    if error is None:  # only a LinkedIn lookup may take a failure for an answer
-        assert (call.name, answer) == ("linkedin", "404")
+    if error is None:  # nobody has this LinkedIn name, or a task of an unknown form, which has not ended
+        assert (call.name, answer) in {("linkedin", "404"), ("lookup", "200"), ("lookup", "201")}
         return
     assert call.site in str(error)
     assert leaks(str(error)) == []

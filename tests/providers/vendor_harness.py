@@ -13,10 +13,12 @@ from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
 from connector.core.model import Channel
-from connector.providers import REGISTRY, lensmor, salesfinity
-from connector.providers.http import VendorHttp
+from connector.providers import lensmor, salesfinity
+from connector.providers.http import Connection, VendorHttp
 from connector.providers.lensmor import Lensmor, LensmorSettings
 from connector.providers.lensmor.events import LensmorEvents
+from connector.providers.registration import BuiltWith
+from connector.providers.registry import REGISTRY
 from connector.providers.salesfinity import Salesfinity, SalesfinitySettings
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault
@@ -79,16 +81,9 @@ class Vendors:
         clock: Callable[[], float] = time.monotonic,
     ) -> VendorHttp:
         """A vendor's connection with the headers that the registry gives it."""
-        made = VendorHttp(
-            name,
-            url or self.urls[name],
-            REGISTRY[name].headers(key or KEYS[name]),
-            self.pace,
-            self.slept.append,
-            f"{name.upper()}_API_KEY",
-            transport,
-            clock=clock,
-        )
+        settings = REGISTRY[name].settings(api_key=SecretStr(key or KEYS[name]), base_url=url or self.urls[name])
+        connection = Connection(self.pace, self.slept.append, transport=transport, clock=clock)
+        made: VendorHttp = (lensmor if name == lensmor.NAME else salesfinity).connect(settings, connection)
         self.opened.append(made)
         return made
 
@@ -216,3 +211,8 @@ def _arrival(scope: Scope, body: bytes) -> Received:
     path = scope["raw_path"].decode() + (f"?{query}" if query else "")
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
     return Received(scope["method"], path, headers, json.loads(body) if body else None)
+
+
+def built_with(vendors: Vendors) -> BuiltWith:
+    """What a provider is built with, besides its settings."""
+    return BuiltWith(Connection(vendors.pace, vendors.slept.append), (3.0,))

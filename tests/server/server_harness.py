@@ -29,6 +29,7 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.seal import Seal
 
+CALLBACKS = f"{CALLBACK_PATH}salesfinity/"
 TOKEN = "trigger-token-of-these-tests"
 SECRET = "outbound-secret-of-these-tests"
 ORG = "00D000000000001EAA"
@@ -188,7 +189,7 @@ class ServerHarness:
     def call_back(self, address: str, body: object) -> httpx.Response:
         """The vendor calls the address that it was given."""
         raw = json.dumps(body)
-        return self.client.post(CALLBACK_PATH + address, content=raw, headers={"Content-Type": "application/json"})
+        return self.client.post(CALLBACKS + address, content=raw, headers={"Content-Type": "application/json"})
 
     # -- what is seen ------------------------------------------------------------------------------------------
 

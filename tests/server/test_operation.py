@@ -21,7 +21,7 @@ ROUTES = {
     "/v1/enrichments",
     "/v1/enrichments/{request_id}",
     "/v1/salesforce/outbound-messages/{secret}",
-    "/v1/callbacks/salesfinity/{address}",
+    "/v1/callbacks/{provider}/{token}",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -144,7 +144,7 @@ def test_requests_are_counted_by_the_template_of_their_route(server: ServerHarne
         ("/v1/enrichments/{request_id}", "404"): 1,
         ("/v1/salesforce/outbound-messages/{secret}", "200"): 1,
         ("/v1/salesforce/outbound-messages/{secret}", "404"): 1,
-        ("/v1/callbacks/salesfinity/{address}", "404"): 1,
+        ("/v1/callbacks/{provider}/{token}", "404"): 1,
         ("other", "404"): 1,
     }
     assert soon(lambda: expected.items() <= answered(server).items())

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_harness import LedgerHarness
-from server_harness import ASK, MESSAGES, SECRET, TOKEN, ServerHarness, Street, copied, lead
+from server_harness import ASK, CALLBACKS, MESSAGES, SECRET, TOKEN, ServerHarness, Street, copied, lead
 from soap_letters import letter, note, with_type
 
-from connector.app.wiring import CALLBACK_PATH
 from connector.server.site import Secrets
 from connector.store import tables as t
 
@@ -139,6 +138,6 @@ def test_no_callback_is_a_fault(served: ServerHarness, body: object) -> None:
 @FUZZ
 def test_no_address_of_a_callback_is_a_fault(served: ServerHarness, address: str) -> None:
     encoded = "".join(f"%{byte:02x}" for byte in address.encode("utf-8", "surrogatepass"))
-    response = served.client.post(CALLBACK_PATH + encoded, json={"_id": "66f0c0ffee"})
+    response = served.client.post(CALLBACKS + encoded, json={"_id": "66f0c0ffee"})
     check(response)
     assert response.status_code == 404

@@ -23,9 +23,13 @@ def bought(harness: LedgerHarness, *people: str) -> Batch:
     return harness.batch()
 
 
+def told_of(harness: LedgerHarness, attempt_id: str, task_id: str) -> ReceiptOutcome:
+    return harness.ledger.callback_receipts.receive("lensmor", attempt_id, task_id, harness.now)
+
+
 def receive(harness: LedgerHarness, attempt_id: str, provider_task_id: str = "v1") -> bool:
     return (
-        harness.ledger.callback_receipts.receive(attempt_id, provider_task_id, harness.now)
+        harness.ledger.callback_receipts.receive("lensmor", attempt_id, provider_task_id, harness.now)
         is not ReceiptOutcome.UNKNOWN
     )
 
@@ -98,7 +102,7 @@ def test_a_known_task_is_made_due_once_however_often_its_callback_comes(harness:
     first = harness.now
     harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
     harness.pass_time(30)
-    again = harness.ledger.callback_receipts.receive(batch.attempt_id, "v1", harness.now)
+    again = harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "v1", harness.now)
     assert again is ReceiptOutcome.WITHOUT_EFFECT
     assert [row["next_poll_at"] for row in harness.all(t.task)] == [first]
     assert is_paced(harness)  # nor is its mapping looked at before its time
@@ -109,7 +113,8 @@ def test_only_a_few_are_kept_for_one_request(harness: LedgerHarness) -> None:
     harness.lose(batch)
     harness.lose(other)
     told = [
-        harness.ledger.callback_receipts.receive(batch.attempt_id, f"v{number}", harness.now) for number in range(50)
+        harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, f"v{number}", harness.now)
+        for number in range(50)
     ]
     assert told == [ReceiptOutcome.STORED] * MOST_RECEIPTS + [ReceiptOutcome.CROWDED] * (50 - MOST_RECEIPTS)
     assert len(stored(harness)) == MOST_RECEIPTS
@@ -122,10 +127,16 @@ def test_one_that_the_vendor_did_not_confirm_makes_room_for_the_true_one(harness
     harness.lose(batch)
     for number in range(MOST_RECEIPTS):
         receive(harness, batch.attempt_id, f"forged-{number}")
-    assert harness.ledger.callback_receipts.receive(batch.attempt_id, "true", harness.now) is ReceiptOutcome.CROWDED
+    assert (
+        harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "true", harness.now)
+        is ReceiptOutcome.CROWDED
+    )
     first, *_ = harness.ledger.callback_receipts.waiting(LENSMOR)
     harness.ledger.callback_receipts.done(first, used=False)
-    assert harness.ledger.callback_receipts.receive(batch.attempt_id, "true", harness.now) is ReceiptOutcome.STORED
+    assert (
+        harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "true", harness.now)
+        is ReceiptOutcome.STORED
+    )
     assert len(stored(harness)) == MOST_RECEIPTS
     assert ("true", "70011") in waiting(harness)
 

@@ -71,7 +71,7 @@ def test_a_hint_of_a_lost_request_is_looked_at_at_once(harness: LedgerHarness) -
     batch = harness.batch()
     harness.ledger.attempts.lost(batch.attempt_id, None, harness.now)
     assert next_poll(harness) is None  # only a callback or an operator can tell
-    harness.ledger.callback_receipts.receive(batch.attempt_id, "v1", harness.now)
+    harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "v1", harness.now)
     assert next_poll(harness) == harness.now
     (callback_receipt,) = harness.ledger.callback_receipts.waiting(LENSMOR)
     harness.ledger.callback_receipts.done(callback_receipt, used=False)
@@ -128,7 +128,7 @@ def test_a_callback_resets_the_pace(harness: LedgerHarness) -> None:
     assert next_poll(harness) == after(900)
     (task,) = harness.all(t.task)
     harness.pass_time(5)
-    harness.ledger.callback_receipts.receive(str(task["attempt_id"]), "task-1", harness.now)
+    harness.ledger.callback_receipts.receive("lensmor", str(task["attempt_id"]), "task-1", harness.now)
     assert next_poll(harness) == harness.now
     looked(harness)
     assert next_poll(harness) == harness.now + timedelta(seconds=60)

@@ -14,13 +14,13 @@ from pydantic import Field
 from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
 from connector.core.identifiers import LINKEDIN
-from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, balance_of, is_event_id
+from connector.core.limits import MAX_PRICE_CREDITS, balance_of, is_event_id
 from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Identifier, IdentityMatch, Prices
 from connector.core.person import Source
 from connector.core.recover import ProviderState
 from connector.core.vendor_values import id_of, plain_word
-from connector.providers.http import Answer, VendorHttp
+from connector.providers.http import Answer, Connection, VendorHttp
 from connector.providers.interface import (
     ChannelStatus,
     IdentityResult,
@@ -36,7 +36,7 @@ from connector.providers.interface import (
     unknown_word,
 )
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
-from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
+from connector.providers.registration import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "lensmor"
 BATCH = 100  # valid under every contract seen; 0.27.0 would allow 2000
@@ -85,12 +85,6 @@ class LensmorSettings(ProviderSettings):
     base_url: str = "https://platform.lensmor.com"
     email_credits: int = Field(default=15, ge=0, le=MAX_PRICE_CREDITS)
     phone_credits: int = Field(default=150, ge=0, le=MAX_PRICE_CREDITS)
-    max_per_day: int | None = Field(
-        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
-    )
-    max_per_month: int | None = Field(
-        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_LENSMOR"
-    )
 
 
 class Lensmor(Provider):
@@ -286,17 +280,29 @@ def _word(value: object) -> str:
     return value[:60] if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() else ""
 
 
-def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) -> Provider:
+def _is_error(body: Mapping[str, Any]) -> bool:
+    """Documented on other routes of Lensmor: 200 with an error body. Whether it took effect is not documented."""
+    return body.get("errorKey") not in (None, "")  # a tuple: a key of a wrong type is compared, never hashed
+
+
+def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:
+    """Requests to Lensmor with an account's key."""
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    headers = {"Authorization": f"Bearer {key}", "x-call-source": "api"}
+    return VendorHttp(NAME, settings.base_url, headers, connection, _is_error)
+
+
+def _build(settings: ProviderSettings, built_with: BuiltWith) -> Provider:
     if not isinstance(settings, LensmorSettings):
         raise TypeError("Lensmor is built from LensmorSettings")
-    return Lensmor(http, settings, built_with.poll_schedule_s)
+    return Lensmor(connect(settings, built_with.connection), settings, built_with.poll_schedule_s)
 
 
 REGISTRATION = Registration(
+    name=NAME,
     channels=CHANNELS,
-    identifiers=(PERSONNEL_ID, EVENT_ID, LINKEDIN),
     keeps_records=Lensmor.keeps_records,
     settings=LensmorSettings,
-    headers=lambda key: {"Authorization": f"Bearer {key}", "x-call-source": "api"},
     build=_build,
+    identifiers=(PERSONNEL_ID, EVENT_ID, LINKEDIN),
 )

@@ -10,19 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field
-
 from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.identifiers import LINKEDIN
-from connector.core.limits import MAX_CREDITS, balance_of
+from connector.core.limits import balance_of
 from connector.core.linkedin import is_of_another, normalise, profile_url
 from connector.core.model import Channel, Identifier, Prices
 from connector.core.person import Source
 from connector.core.vendor_values import id_of, plain_word
-from connector.providers.http import VendorHttp
+from connector.providers.http import Connection, VendorHttp
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
     EMAIL_TYPE,
+    CallbackParts,
     Item,
     ItemState,
     Provider,
@@ -31,7 +30,7 @@ from connector.providers.interface import (
     brought,
     unknown_word,
 )
-from connector.providers.settings import BuiltWith, ProviderSettings, Registration, provider_config
+from connector.providers.registration import BuiltWith, ProviderSettings, Registration, provider_config
 
 NAME = "salesfinity"
 PRICE_CREDITS = 1
@@ -61,12 +60,6 @@ class SalesfinitySettings(ProviderSettings):
     model_config = provider_config("SALESFINITY_")
 
     base_url: str = "https://client-api.salesfinity.co"
-    max_per_day: int | None = Field(
-        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY"
-    )
-    max_per_month: int | None = Field(
-        default=None, ge=0, le=MAX_CREDITS, validation_alias="CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY"
-    )
 
 
 class Salesfinity(Provider):
@@ -182,17 +175,32 @@ def _ended(person: Identifier, item: Item) -> TaskReport:
     return TaskReport(ended=True, items={person: item})
 
 
-def _build(http: VendorHttp, settings: ProviderSettings, built_with: BuiltWith) -> Provider:
+def parse_callback(body: Mapping[str, Any]) -> CallbackParts | None:
+    """The lookup's `_id`, and our id as `external_id`; None for a body that is no callback of a lookup."""
+    lookup_id, external_id = id_of(body.get("_id")), body.get("external_id")
+    if lookup_id is None or not (external_id is None or isinstance(external_id, str)):
+        return None
+    return CallbackParts(lookup_id, external_id)
+
+
+def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:
+    """Requests to Salesfinity with an account's key."""
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return VendorHttp(NAME, settings.base_url, {"x-api-key": key}, connection)
+
+
+def _build(settings: ProviderSettings, built_with: BuiltWith) -> Provider:
     if not isinstance(settings, SalesfinitySettings):
         raise TypeError("Salesfinity is built from SalesfinitySettings")
-    return Salesfinity(http, settings, built_with.callback_url)
+    return Salesfinity(connect(settings, built_with.connection), settings, built_with.callback_url)
 
 
 REGISTRATION = Registration(
+    name=NAME,
     channels=CHANNELS,
-    identifiers=(LINKEDIN,),
     keeps_records=Salesfinity.keeps_records,
     settings=SalesfinitySettings,
-    headers=lambda key: {"x-api-key": key},
     build=_build,
+    identifiers=(LINKEDIN,),
+    parse_callback=parse_callback,
 )

@@ -1,7 +1,11 @@
-"""What an operator sets for every vendor: key, address, account name, request limit, reserve and caps."""
+"""What a provider's package gives the connector: its settings, what it offers, and how it is built.
+
+A package names its `Registration` in the entry point group `connector.providers`; see docs/extending.md.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -9,8 +13,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from connector.core.identifiers import IdentifierKind
 from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
-from connector.providers.http import VendorHttp
-from connector.providers.interface import Provider
+from connector.providers.http import Connection
+from connector.providers.interface import CallbackParts, Provider
 
 
 def provider_config(prefix: str) -> SettingsConfigDict:
@@ -19,7 +23,7 @@ def provider_config(prefix: str) -> SettingsConfigDict:
 
 
 class ProviderSettings(BaseSettings):
-    """One vendor's settings.
+    """One vendor's settings. A provider derives its own class, with `provider_config` and the vendor's address.
 
     Attributes:
         api_key: the key of the account; None when the vendor is not used.
@@ -36,8 +40,17 @@ class ProviderSettings(BaseSettings):
     account: str = Field(default="default", min_length=1, max_length=80)
     requests_per_minute: int = Field(default=60, ge=1, le=100_000)
     credit_reserve: int = Field(default=0, ge=0, le=MAX_CREDITS)
-    max_per_day: int | None = None
-    max_per_month: int | None = None
+    max_per_day: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    max_per_month: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+
+    @classmethod
+    def documented_names(cls) -> dict[str, str]:
+        """The settings that are not named by the prefix and their field: caps belong to the connector."""
+        name = str(cls.model_config.get("env_prefix") or "").rstrip("_").upper()
+        return {
+            "max_per_day": f"CONNECTOR_MAX_CREDITS_PER_DAY_{name}",
+            "max_per_month": f"CONNECTOR_MAX_CREDITS_PER_MONTH_{name}",
+        }
 
     @classmethod
     def settings_customise_sources(
@@ -57,12 +70,19 @@ class BuiltWith:
     """What a provider may be built with, besides its own settings.
 
     Attributes:
+        connection: what its requests go through.
         poll_schedule_s: the operator's seconds between polls, for vendors that recommend such a schedule.
-        callback_url: from an attempt's id, where the vendor can tell of its end; None where it cannot reach us.
+        callback_url: from an attempt's id, where the vendor can call back; None where it cannot reach us.
     """
 
+    connection: Connection
     poll_schedule_s: tuple[float, ...]
     callback_url: Callable[[str], str] | None = None
+
+
+def no_callback(_body: Mapping[str, Any]) -> CallbackParts | None:
+    """Of a provider that never calls back."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -70,17 +90,19 @@ class Registration:
     """How a provider is configured and built.
 
     Attributes:
+        name: as mapping files, settings and addresses call it: lower-case letters and digits.
         channels: what it sells; mappings are checked against it before any setting is read.
-        identifiers: the kinds that mapping files may name for it.
         keeps_records: whether a lost answer can be found in the vendor's own record of a person.
         settings: its settings class.
-        headers: its login headers, from an API key.
-        build: the provider, from its connection, its settings and the rest.
+        build: the provider, from its settings and the rest. Raises TypeError for settings of another class.
+        identifiers: the kinds that mapping files may name for it.
+        parse_callback: the ids in the body of a callback; None for a body that is no callback of this vendor.
     """
 
+    name: str
     channels: frozenset[Channel]
-    identifiers: tuple[IdentifierKind, ...]
     keeps_records: bool
     settings: type[ProviderSettings]
-    headers: Callable[[str], Mapping[str, str]]
-    build: Callable[[VendorHttp, ProviderSettings, BuiltWith], Provider]
+    build: Callable[[ProviderSettings, BuiltWith], Provider]
+    identifiers: tuple[IdentifierKind, ...] = ()
+    parse_callback: Callable[[Mapping[str, Any]], CallbackParts | None] = field(default=no_callback)
