@@ -10,7 +10,7 @@ from typing import Any
 from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
-from connector.app.id_files import read_id_file
+from connector.app.id_files import may_be_of, read_id_file, spellings
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
 from connector.app.older_copy import forecast_run
@@ -29,8 +29,6 @@ from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
-from connector.crm.salesforce.ids import may_be_of, spellings
-from connector.engine.check import check_fields, fatal
 from connector.engine.context import Progress, Services, Silent
 from connector.engine.preview import preview
 from connector.engine.resolution import OperatorsWord, resolve
@@ -288,7 +286,7 @@ class Application:
         """
         if ids is None:
             return Backfill(where, None, limit)
-        found = read_id_file(ids, [mapping.object for mapping in self.mappings.values()])
+        found = read_id_file(ids, list(self.mappings.values()))
         for line in omitted_lines(found):
             self._progress.note(f"{ids}: {line}" if not line.startswith(" ") else line)
         return Backfill(where, found.ids, limit)
@@ -301,7 +299,7 @@ class Application:
             wrong = [given for given, found in full.items() if found is None]
             if wrong:
                 raise ConfigurationError(
-                    f"{len(wrong)} of the ids are not Salesforce ids, the first of them is {wrong[0][:20]!r}"
+                    f"{len(wrong)} of the ids are not {crm.label} ids, the first of them is {wrong[0][:20]!r}"
                 )
             ids = tuple(found for found in full.values() if found)
         selections: dict[str, Selection] = {}
@@ -313,7 +311,7 @@ class Application:
                 except ConfigurationError as error:
                     raise ConfigurationError(f"--where: {error}") from error
             where = (*usual.where, chosen.where) if chosen.where else usual.where
-            own = None if ids is None else tuple(one for one in ids if may_be_of(mapping.object, one))
+            own = None if ids is None else tuple(one for one in ids if may_be_of(mapping, one))
             selections[name] = replace(usual, flag=None, where=where, ids=own, limit=chosen.limit)
         if ids is not None:
             given = len(set(ids))
@@ -336,13 +334,14 @@ class Application:
         """Log in and check every mapped field before anything is bought.
 
         Raises:
-            MappingError: fields or conditions that Salesforce does not have, show or let us write.
+            MappingError: fields or conditions that the CRM does not have, show or let us write.
         """
         crm.login()
         problems = [
             f"{found.place(problem.path)}: {problem.message}"
             for found in self.loaded.values()
-            for problem in fatal(check_fields(crm, found.mapping))
+            for problem in crm.check(found.mapping)
+            if problem.fatal
         ]
         if problems:
             raise MappingError(problems)

@@ -11,8 +11,6 @@ from connector.crm.interface import Crm
 from connector.store.identity import FlagUse, OrgIdentity, VendorIdentity
 from connector.store.ledger import Ledger
 
-CRM = "salesforce"
-
 
 def bind(
     configured: Configured,
@@ -43,7 +41,7 @@ def bind(
         VendorIdentity(name, configured.providers[name].base_url.rstrip("/"), configured.providers[name].account)
         for name in providers
     ]
-    flags = [FlagUse(CRM, found.object, found.select.flag_field, name) for name, found in mappings.items()]
+    flags = [FlagUse(found.crm, found.object, found.select.flag_field, name) for name, found in mappings.items()]
     ledger.identity.bind(orgs, vendors, flags, now, record=record)
 
 
@@ -53,4 +51,4 @@ def _org(configured: Configured, crm: Crm) -> OrgIdentity:
         org_id = crm.org_id()
     except ConnectorError:
         org_id = ""
-    return OrgIdentity(CRM, org_id, urlsplit(configured.settings.salesforce_instance_url).netloc.lower())
+    return OrgIdentity(crm.name, org_id, urlsplit(configured.settings.salesforce_instance_url).netloc.lower())

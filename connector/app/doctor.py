@@ -17,8 +17,7 @@ from connector.config.schedule import next_time
 from connector.core.errors import ConfigurationError, ConnectorError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
-from connector.crm.interface import Crm
-from connector.engine.check import Problem, check_fields
+from connector.crm.interface import Crm, Problem
 from connector.engine.context import AccountLimits
 from connector.engine.overdue import in_words
 from connector.engine.select import flagged
@@ -262,7 +261,7 @@ def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
 def _object(crm: Crm, file: LoadedMapping) -> Iterator[Finding]:
     subject = f"object {file.mapping.object}"
     try:
-        problems = check_fields(crm, file.mapping)
+        problems = crm.check(file.mapping)
     except ConnectorError as error:
         yield Finding(subject, ok=False, message=str(error))
         return

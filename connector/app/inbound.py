@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
-from connector.crm.salesforce.ids import STANDARD_PREFIXES, to_18
+from connector.crm.interface import InboundRoute, Message
+from connector.crm.registry import CRMS
 from connector.providers.registry import REGISTRY
 from connector.store.callback_receipts import ReceiptOutcome
 from connector.store.inbox import NOTIFICATION, ConflictError, InboundRequest, RequestState
@@ -39,15 +40,6 @@ class Accepted:
     duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Notified:
-    """One notification of an Outbound Message: its own id, and the record it is about."""
-
-    notification_id: str
-    object: str
-    record_id: str
-
-
 class InboundService:
     """Stores every inbound request before it is answered.
 
@@ -70,9 +62,9 @@ class InboundService:
         org_id: str = "",
         prefixes: Mapping[str, str] | None = None,
     ) -> None:
-        self._prefixes = {name: STANDARD_PREFIXES.get(found.object.lower(), "") for name, found in mappings.items()}
+        self._prefixes = {name: CRMS[one.crm].ids.prefix_of(one.object) or "" for name, one in mappings.items()}
         self._prefixes |= {name: prefix for name, prefix in (prefixes or {}).items() if prefix}
-        self._org_id = to_18(org_id)
+        self._org_id = org_id
         self._ledger = ledger
         self._mappings = mappings
         self._clock = clock
@@ -90,11 +82,12 @@ class InboundService:
             raise NotAcceptedError(f"no mapping of this name is served here; those served are: {served}")
         if not record_ids or len(record_ids) > MOST_IDS:
             raise NotAcceptedError(f"record_ids must hold 1 to {MOST_IDS} ids")
-        ids = [to_18(one) for one in record_ids]
+        crm = CRMS[self._mappings[mapping].crm]
+        ids = [crm.ids.full(one) for one in record_ids]
         full = list(dict.fromkeys(one for one in ids if one))
         if None in ids:
             place = ids.index(None) + 1
-            raise NotAcceptedError(f"entry {place} of record_ids is not a Salesforce id (15 or 18 letters and digits)")
+            raise NotAcceptedError(f"entry {place} of record_ids is not a {crm.label} id ({crm.ids.example})")
         self._require_object(mapping, full)
         digest = hashlib.sha256(json.dumps([mapping, sorted(full)]).encode()).hexdigest()
         request_id = request_id or uuid.uuid4().hex
@@ -113,19 +106,26 @@ class InboundService:
         """What has become of a request."""
         return self._ledger.inbox.look(request_id)
 
-    def notify(self, org_id: str, notified: Sequence[Notified], mapping: str = "") -> int:
-        """Store the notifications of an Outbound Message, all or none; how many were new.
+    def notify(self, crm: str, message: Message, mapping: str = "") -> int:
+        """Store the notifications of a CRM's own message, all or none; how many were new.
+
+        Args:
+            crm: that sent it.
+            message: as it was read.
+            mapping: that is meant, where several share an object.
 
         Raises:
             NotAcceptedError: it is of another org; or no mapping, or more than one, is meant.
         """
-        if self._org_id is None or to_18(org_id) != self._org_id:
+        ids = CRMS[crm].ids
+        ours = ids.full(self._org_id)
+        if ours is None or ids.full(message.org_id) != ours:
             raise NotAcceptedError("this org is not served here")
         inbound_requests: list[InboundRequest] = []
-        for one in notified:
-            record_id = to_18(one.record_id)
+        for one in message.notified:
+            record_id = ids.full(one.record_id)
             if record_id is None:
-                raise NotAcceptedError("a notification has no valid Salesforce id")
+                raise NotAcceptedError(f"a notification has no valid {CRMS[crm].label} id")
             name = self._mapping_of(one.object, mapping)
             self._require_object(name, [record_id])
             key = f"{NOTIFICATION}{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
@@ -203,4 +203,13 @@ class InboundService:
         }
 
 
-__all__ = ["Accepted", "ConflictError", "CrowdedError", "InboundService", "NotAcceptedError", "Notified"]
+ROUTES: Mapping[str, InboundRoute] = {name: one.inbound for name, one in CRMS.items() if one.inbound is not None}
+__all__ = [
+    "ROUTES",
+    "Accepted",
+    "ConflictError",
+    "CrowdedError",
+    "InboundRoute",
+    "InboundService",
+    "NotAcceptedError",
+]

@@ -8,6 +8,7 @@ from connector.config import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
 from connector.core.identifiers import IdentifierKind
 from connector.core.mapping import Catalog, mapping_model
+from connector.crm.registry import CRMS
 from connector.providers.registry import BUILT_IN, REGISTRY, identifier_kinds
 
 
@@ -18,7 +19,7 @@ def _added_kinds() -> tuple[IdentifierKind, ...]:
 
 CATALOG = Catalog(
     offers={name: entry.channels for name, entry in REGISTRY.items()},
-    model=mapping_model(identifier_kinds(BUILT_IN), _added_kinds()),
+    model=mapping_model(tuple(CRMS), identifier_kinds(BUILT_IN), _added_kinds()),
 )
 
 

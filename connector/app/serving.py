@@ -16,7 +16,7 @@ from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.crm.interface import Crm, Selection
-from connector.crm.salesforce.ids import to_18
+from connector.crm.registry import CRMS
 from connector.engine.context import Services
 from connector.jobs.dispatcher import Claim, Dependencies, Dispatcher
 from connector.jobs.inline import Driver
@@ -65,7 +65,7 @@ def check_exposure(configured: Configured) -> None:
             raise ConfigurationError(f"{name.upper()} must have at least {SHORTEST_SECRET} characters")
         if found is not None and not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", found.get_secret_value()):
             raise ConfigurationError(f"{name.upper()} may hold letters, digits and . _ ~ + / = - only")
-    if settings.connector_salesforce_org_id and to_18(settings.connector_salesforce_org_id) is None:
+    if settings.connector_salesforce_org_id and not CRMS["salesforce"].ids.full(settings.connector_salesforce_org_id):
         raise ConfigurationError("CONNECTOR_SALESFORCE_ORG_ID is no id: copy it from Setup, Company Information")
     if (settings.connector_outbound_message_secret is None) is not (not settings.connector_salesforce_org_id):
         raise ConfigurationError(

@@ -65,7 +65,9 @@ class Select(Strict):
         "same update that writes the outcome."
     )
     where: str | None = Field(
-        default=None, max_length=4000, description="Optional SOQL condition that every record must also meet."
+        default=None,
+        max_length=4000,
+        description="Optional condition in the CRM's own language that every record must also meet.",
     )
     order: Order = Field(default=Order.OLDEST, strict=False, description="newest or oldest records first.")
 
@@ -214,7 +216,7 @@ class Stamp(Strict):
     """Fields that say when, by whom and why; all optional."""
 
     enriched_at: FieldName | None = Field(default=None, description="Date and time of the last enrichment.")
-    source: FieldName | None = Field(default=None, description="The provider that delivered, such as lensmor.")
+    source: FieldName | None = Field(default=None, description="Names the provider that delivered.")
     error: FieldName | None = Field(default=None, description="One readable reason, cut to the field's length.")
 
     def fields(self) -> Iterator[tuple[str, str]]:
@@ -263,8 +265,8 @@ class MappingFile(Strict):
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
     name: str = Field(pattern=_MAPPING_NAME, description="How commands and reports call this mapping.")
-    crm: Literal["salesforce"] = Field(default="salesforce", description="The CRM of this mapping.")
-    object: FieldName = Field(description="The Salesforce object, such as Lead.")
+    crm: str = Field(default="", description="The CRM of this mapping.")
+    object: FieldName = Field(description="The CRM's object, such as Lead.")
     select: Select = Field(description="Which records are enriched.")
     schedule: str | None = Field(
         default=None,
@@ -317,10 +319,13 @@ def written_keys(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
         yield name, ("stamp", stamp)
 
 
-def mapping_model(kinds: tuple[IdentifierKind, ...], added: tuple[IdentifierKind, ...] = ()) -> type[MappingFile]:
+def mapping_model(
+    crms: tuple[str, ...], kinds: tuple[IdentifierKind, ...], added: tuple[IdentifierKind, ...] = ()
+) -> type[MappingFile]:
     """The mapping file's model, with a key for each identifier that an installed provider reads.
 
     Args:
+        crms: the names of the CRMs; the first one is meant where a file names none.
         kinds: that every installation knows, in the order in which a mapping's problems are shown.
         added: those of providers from other packages; a mapping that names none of them has the same digest everywhere.
     """
@@ -340,6 +345,7 @@ def mapping_model(kinds: tuple[IdentifierKind, ...], added: tuple[IdentifierKind
     stamp_model = create_model("Stamp", __base__=Stamp, __doc__=Stamp.__doc__, **stamps)
     old = MappingFile.model_fields
     made: Any = {
+        "crm": (Literal[crms], Field(default=crms[0], description=old["crm"].description)),
         "person": (person_model, Field(description=old["person"].description)),
         "stamp": (stamp_model, Field(default_factory=stamp_model, description=old["stamp"].description)),
     }

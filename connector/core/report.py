@@ -95,7 +95,7 @@ class Report:
     outcomes: Mapping[Outcome, int]
     channels: Mapping[str, Mapping[Outcome, int]]
     credits: Mapping[str, ProviderCredits]
-    crm: CrmFigures
+    crm: Mapping[str, CrmFigures]
     started_at: datetime
     finished_at: datetime
     purchases: Mapping[str, Mapping[str, PurchaseFigures]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Report:
                 }
                 for name, c in self.credits.items()
             },
-            "crm": {"salesforce": asdict(self.crm)},
+            "crm": {name: asdict(figures) for name, figures in self.crm.items()},
             "reasons": {
                 channel: {outcome: dict(reasons) for outcome, reasons in by_outcome.items()}
                 for channel, by_outcome in self.reasons.items()

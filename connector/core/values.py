@@ -1,7 +1,6 @@
 """How values are compared and written: as the CRM stores them, so that a difference is a real one."""
 
 import re
-from datetime import UTC, datetime
 
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber
@@ -20,9 +19,9 @@ _FICTIONAL = re.compile(r"447700900\d{3}")
 
 
 def stored_form(value: FieldValue, *, is_email: bool = False) -> FieldValue:
-    """The value as Salesforce keeps it: trimmed, emails lower-cased, an empty text as None.
+    """The value as CRMs keep it: trimmed, emails lower-cased, an empty text as None.
 
-    Source: help.salesforce.com 000384328 (emails), practice (trimming), seen November 2026.
+    Sources, seen November 2026: docs/salesforce.md, "How values are stored".
     """
     if not isinstance(value, str):
         return value
@@ -91,8 +90,3 @@ def _is_of(parsed: PhoneNumber, region: str) -> bool:
     prefix = phonenumbers.ndd_prefix_for_region(region, True) or ""
     forms = {prefix + national, national} if prefix == _NORTH_AMERICAN_PREFIX else {prefix + national}
     return digits in forms
-
-
-def crm_time(moment: datetime) -> str:
-    """A time as Salesforce writes it, in whole seconds of UTC: `2026-11-20T10:00:00.000+0000`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")

@@ -7,7 +7,6 @@ sent, and stamps alone are no reason to send.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 
 from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
@@ -21,7 +20,7 @@ from connector.core.model import (
     outcome_of_record,
 )
 from connector.core.plan import counts_as_empty, still_ours_to_write
-from connector.core.values import crm_time, outgoing, same
+from connector.core.values import outgoing, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,13 @@ class WriteRules:
         lengths: the CRM's maximum length of each text field.
         fixed: text fields whose length no admin can change.
         unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
+        written_now: the time, as the CRM takes it.
     """
 
     mapping: MappingFile
     lengths: Mapping[str, int]
     unchanged: Callable[[str, FieldValue], bool]
-    now: datetime
+    written_now: FieldValue
     fixed: frozenset[str] = frozenset()
 
     def decide(
@@ -186,7 +186,7 @@ class WriteRules:
         stamp, record = self.mapping.stamp, draft.record
         wanted: dict[str, FieldValue] = {}
         if stamp.enriched_at and draft.wrote_value:
-            wanted[stamp.enriched_at] = crm_time(self.now)
+            wanted[stamp.enriched_at] = self.written_now
         delivered = [r.source for r in results if outcomes[r.channel][0] is Outcome.DELIVERED and r.source]
         if stamp.source and draft.wrote_value:
             wanted[stamp.source] = self._cut(stamp.source, ", ".join(dict.fromkeys(delivered)))

@@ -7,9 +7,12 @@ understand, `QuotaError` when the reserve of the daily quota is reached, `DownEr
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from connector.core.mapping import KeyPath, MappingFile
 from connector.core.model import CrmRecord, FieldValue
+from connector.core.values import stored_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,20 @@ class ObjectInfo:
     def fixed_lengths(self) -> frozenset[str]:
         """Text fields whose length no admin can change."""
         return frozenset(field.name for field in self.fields.values() if field.type in _FIXED_LENGTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one mapped field, and the fix.
+
+    Attributes:
+        path: the key in the mapping file.
+        fatal: nothing may be bought before it is corrected; else it is a warning.
+    """
+
+    path: KeyPath
+    message: str
+    fatal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +192,75 @@ class Usage:
     daily_limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """A record that a notification names."""
+
+    notification_id: str
+    object: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of the CRM's automation: its org, and the records that it is about."""
+
+    org_id: str
+    notified: tuple[Notified, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRoute:
+    """A route of `connector serve` that the CRM's own automation calls.
+
+    Attributes:
+        path: with `{secret}` for the secret that only the CRM knows.
+        message_name: what the CRM calls such a message, for errors.
+        media_types: that it takes.
+        most_bytes: of a body.
+        parse: the message of a body; None for anything else.
+        acknowledgement: the body of the answer to a message that was stored, and its media type.
+    """
+
+    path: str
+    message_name: str
+    media_types: frozenset[str]
+    most_bytes: int
+    parse: Callable[[bytes], Message | None]
+    acknowledgement: tuple[str, str]
+
+
 def always() -> bool:
     """Nothing forbids it."""
     return True
 
 
 class Crm(ABC):
-    """One CRM org, as one user; threads that share it wait for each other."""
+    """One CRM org, as one user; threads that share it wait for each other.
 
+    Attributes:
+        name: as mapping files call it.
+        label: as people call it, for messages.
+        read_size: how many records one read by id may ask for.
+        write_size: how many records one update may carry.
+    """
+
+    name: str
+    label: str
     read_size: int
     write_size: int
+
+    def stored(self, value: FieldValue, *, is_email: bool = False) -> FieldValue:
+        """A value in the form in which the CRM keeps it, so that a difference is a real one."""
+        return stored_form(value, is_email=is_email)
+
+    @abstractmethod
+    def written_time(self, moment: datetime) -> FieldValue:
+        """A time as a field for date and time takes it."""
+
+    @abstractmethod
+    def check(self, mapping: MappingFile) -> list[Problem]:
+        """Everything that is wrong with a mapping's fields and condition, as this user sees the org."""
 
     @abstractmethod
     def login(self) -> None:

@@ -207,9 +207,10 @@ def _credits(run: Run) -> dict[str, ProviderCredits]:
     }
 
 
-def _crm(run: Run) -> CrmFigures:
+def _crm(run: Run) -> dict[str, CrmFigures]:
+    """Requests and records by CRM."""
     usage, before = run.services.crm.usage(), run.services.usage_before
-    return CrmFigures(
+    figures = CrmFigures(
         usage.read_calls - before.read_calls,
         usage.write_calls - before.write_calls,
         usage.other_calls - before.other_calls,
@@ -217,6 +218,7 @@ def _crm(run: Run) -> CrmFigures:
         run.unchanged,
         len(run.refused),
     )
+    return {run.services.crm.name: figures}
 
 
 def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:

@@ -24,7 +24,7 @@ from connector.core.errors import (
 from connector.core.model import Channel, Identifier, Prices
 from connector.core.person import Source
 from connector.core.recover import TRACE_SCHEDULE_S
-from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
+from connector.core.report import ProviderCredits, PurchaseFigures, Report
 from connector.core.states import PurchaseState, RunState
 from connector.engine import journaled, older_copy
 from connector.engine.context import AccountLimits
@@ -206,7 +206,7 @@ class EventBuyer:
                     totals.open if totals else 0, charged, run.balances.get("before"), run.balances.get("after")
                 )
             },
-            crm=CrmFigures(),
+            crm={},
             started_at=run.started_at,
             finished_at=self.clock.now(),
             stopped=tuple(run.stopped),

@@ -133,7 +133,7 @@ def hold_back(run: Run, trusted: AbstractSet[str]) -> None:
 
 
 def _moment(record: CrmRecord, field_name: str) -> datetime | None:
-    """A stamp as Salesforce gives it; None for an empty field, and for a text that is no time."""
+    """A stamp as the CRM gives it; None for an empty field, and for a text that is no time."""
     text = record.text(field_name)
     try:
         found = datetime.fromisoformat(text)

@@ -28,9 +28,9 @@ RETRIED = "it is written when the record, the mapping or the field has changed, 
 Shown = Mapping[int, tuple[Outcome, str]]
 
 
-def org_stop(rejection: Rejection) -> StopError:
+def org_stop(rejection: Rejection, crm: str) -> StopError:
     """The org takes no writes at the moment: nothing of a row is at fault, and nothing is parked."""
-    first = rejection.errors[0] if rejection.errors else RowError("Salesforce takes no writes")
+    first = rejection.errors[0] if rejection.errors else RowError(f"{crm} takes no writes")
     return StopError(f"{first.text or first.code}; run again later")
 
 
@@ -48,11 +48,17 @@ def advice_on(error_class: ErrorClass, errors: Sequence[RowError], *, is_retried
     return f"{found}; {RETRIED}" if is_retried else found
 
 
-def refusal(error: RowError, record: CrmRecord) -> str:
-    """Why the CRM refused something, with the record's own values masked."""
+def refusal(error: RowError, record: CrmRecord, crm: str) -> str:
+    """Why the CRM refused something, with the record's own values masked.
+
+    Args:
+        error: of the row.
+        record: as it is now.
+        crm: as people call it.
+    """
     code = error.code or "no code given"
     text = mask_text(error.text, record.values.values()) if error.text else ""
-    return f"Salesforce refuses it ({code}): {text}" if text else f"Salesforce refuses it ({code})"
+    return f"{crm} refuses it ({code}): {text}" if text else f"{crm} refuses it ({code})"
 
 
 def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
@@ -293,7 +299,7 @@ def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
         reason = "; ".join(refused.unusable.values())
         return Finish(row.id, Outcome.WAITING, reason, {}, closes=False, in_progress=_in_progress(row, refused.write))
     first = refused.errors[0] if refused.errors else RowError("")
-    reason = refusal(first, record)
+    reason = refusal(first, record, run.services.crm.label)
     outcomes = _outcomes_of(mapping, refused, reason)
     parked_any = any(outcome is Outcome.PARKED for outcome, _ in outcomes.values())
     stays = parked_any or refused.flag_kept or stamps_due

@@ -103,7 +103,7 @@ def update_partly(
         for one in left:
             one.stopped = one.stopped or one.unnamed  # even without any value the row is refused
     later = [] if last else [one.row for one in rows if one.passing]
-    return Partial(tuple(_result(mapping, one) for one in rows if last or not one.passing), later)
+    return Partial(tuple(_result(run, one) for one in rows if last or not one.passing), later)
 
 
 def _begin(mapping: MappingFile, one: Decided, answer: Rejection) -> _Row:
@@ -246,7 +246,8 @@ def _send_once(
 
 def _decide(reading: send.Reading, mapping: MappingFile, row: _Row, record: CrmRecord) -> Write:
     parked = outcome.still_parked(reading.run, row.row, record, mapping)
-    withheld = parked | {c: outcome.refusal(error, record) for c, error in row.withheld.items()}
+    crm = reading.run.services.crm.label
+    withheld = parked | {c: outcome.refusal(error, record, crm) for c, error in row.withheld.items()}
     return reading.decide(row.row, record, withheld)
 
 
@@ -271,7 +272,7 @@ def _answers(
     run.updated |= {row.row.id for (row, _), answer in pairs if answer is None}
     org = next((answer for answer in answers if answer is not None and answer.error_class is ErrorClass.ORG), None)
     if org is not None:
-        raise outcome.org_stop(org)
+        raise outcome.org_stop(org, run.services.crm.label)
     for (row, _), answer in pairs:
         if answer is None:
             row.unexplained = False
@@ -280,15 +281,16 @@ def _answers(
     return {row.row.id: decided.write if answer is None else answer for (row, decided), answer in pairs}
 
 
-def _result(mapping: MappingFile, row: _Row) -> Refused:
+def _result(run: Run, row: _Row) -> Refused:
     """What remains refused; a value is unusable only where nothing else of the row is refused."""
     record = row.last.record
+    crm = run.services.crm.label
     is_sure = row.complete and not row.unexplained
     gone = {c: error for c, error in row.withheld.items() if error.unusable and is_sure}
-    parked = {c: outcome.refusal(error, record) for c, error in row.withheld.items() if c not in gone}
+    parked = {c: outcome.refusal(error, record, crm) for c, error in row.withheld.items() if c not in gone}
     if not row.complete:
         first = row.errors[0] if row.errors else RowError("")
-        parked |= {c: outcome.refusal(first, record) for c in row.open_values}
+        parked |= {c: outcome.refusal(first, record, crm) for c in row.open_values}
     return Refused(
         row=row.row,
         record=record,
@@ -296,9 +298,9 @@ def _result(mapping: MappingFile, row: _Row) -> Refused:
         errors=tuple(dict.fromkeys(row.errors)),
         write=row.last.write,
         parked=parked,
-        unusable={c: outcome.refusal(error, record) for c, error in gone.items()},
+        unusable={c: outcome.refusal(error, record, crm) for c, error in gone.items()},
         complete=row.complete,
         accepted=frozenset(row.accepted),
         dropped=bool(row.dropped),
-        flag_kept=mapping.select.flag_field.lower() in row.dropped,
+        flag_kept=run.mappings[row.row.mapping].select.flag_field.lower() in row.dropped,
     )

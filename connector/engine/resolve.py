@@ -22,6 +22,7 @@ from connector.engine.context import Run
 from connector.engine.select import resolved_by
 from connector.providers.interface import IdentityResult, Provider
 from connector.store.credits import RemainingBudget
+from connector.store.planned import PlannedChannel, PurchaseTerms
 from connector.store.record_views import EndedChannel
 from connector.store.rows import RecordChannelRow, RecordRow, Settlement, chunks
 
@@ -249,8 +250,7 @@ def _decide(
 def _save(run: Run, record: RecordRow, record_channel: RecordChannelRow, decision: Decision) -> None:
     found = resolved_by(record.person, decision)
     planning = run.services.ledger.planning
-    planning.redecide(
-        record_channel.id, run.id, record.mapping, record_channel.channel, decision, run.now(), found, run.read_first
-    )
+    terms = PurchaseTerms(run.id, record.mapping, run.now(), read_first=run.read_first)
+    planning.redecide(record_channel.id, PlannedChannel(record_channel.channel, decision), terms, found)
     if isinstance(decision, SourcesExhausted | Skip):
         run.services.progress.step()

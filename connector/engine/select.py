@@ -12,7 +12,7 @@ from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
 from connector.engine.older_copy import notice_stamp
-from connector.store.planned import PlannedChannel, PlannedRecord
+from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
 
 
 def flagged(mapping: MappingFile) -> Selection:
@@ -71,9 +71,8 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
         planned: the page.
         chosen: the records were chosen by a condition or ids, whatever their flag.
     """
-    run.services.ledger.planning.save(
-        run.id, mapping.name, mapping.object, planned, run.now(), run.pulled, chosen=chosen, read_first=run.read_first
-    )
+    scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm)
+    run.services.ledger.planning.save(scope, planned, run.now(), run.pulled, chosen=chosen, read_first=run.read_first)
     run.pulled += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
     run.asked |= keys

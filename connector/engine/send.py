@@ -81,7 +81,13 @@ def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     there = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
     words = services.ledger.records.purchase_views(w.purchase_id for row in rows for w in row.channels if w.purchase_id)
     info = services.crm.describe(mapping.object)
-    rules = WriteRules(mapping, info.lengths(), services.ledger.seal.matches, run.now(), info.fixed_lengths())
+    rules = WriteRules(
+        mapping,
+        info.lengths(),
+        services.ledger.seal.matches,
+        services.crm.written_time(run.now()),
+        info.fixed_lengths(),
+    )
     return Reading(run, mapping, read_s, there, words, rules)
 
 

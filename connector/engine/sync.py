@@ -121,7 +121,9 @@ def _work(run: Run) -> None:
     for _ in range(MOST_SOURCES):
         Loop(run, until_s).work()
         run.writing_last, run.reopened = True, False
-        run.services.progress.stage("Writing to Salesforce", run.services.ledger.records.open_records(run.id))
+        run.services.progress.stage(
+            f"Writing to {run.services.crm.label}", run.services.ledger.records.open_records(run.id)
+        )
         write.write_complete(run)
         if not run.reopened or run.out_of_time:
             break

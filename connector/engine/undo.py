@@ -17,7 +17,7 @@ from connector.core.restore import PutBack as Restore
 from connector.core.restore import Step, put_back
 from connector.core.states import ChangeState, RunState
 from connector.core.values import stored_form
-from connector.crm.interface import ErrorClass, Rejection, Update
+from connector.crm.interface import ErrorClass, Rejection, Update, Usage
 from connector.engine import crowding
 from connector.engine.context import Services
 from connector.engine.send import fresh_since
@@ -114,13 +114,7 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
         outcomes=work.outcomes,
         channels={},
         credits={},
-        crm=CrmFigures(
-            usage.read_calls,
-            usage.write_calls,
-            usage.other_calls,
-            work.outcomes[Outcome.DELIVERED],
-            work.outcomes[Outcome.SKIPPED],
-        ),
+        crm={work.services.crm.name: _figures(usage, work.outcomes)},
         started_at=work.started_at,
         finished_at=now,
         attention=tuple(work.attention),
@@ -245,7 +239,7 @@ def _report_record(work: _Undo, one: _Written, found: Restore | None, refused: R
     crm_id = one.crm_id
     if refused is not None:
         work.outcomes[Outcome.FAILED] += 1
-        why = f"Salesforce refuses to restore it ({refused.code or 'no code given'})"
+        why = f"{work.services.crm.label} refuses to restore it ({refused.code or 'no code given'})"
         next_step = next((error.advice for error in refused.errors if error.advice), "correct the record")
         work.attention.append(
             Attention(why, f"{next_step}, then: connector undo {work.undone}", crm_id, ", ".join(refused.fields))
@@ -261,3 +255,8 @@ def _report_record(work: _Undo, one: _Written, found: Restore | None, refused: R
         work.attention.append(
             Attention(CHANGED_SINCE, "nothing, unless you want it back by hand", crm_id, ", ".join(found.kept))
         )
+
+
+def _figures(usage: Usage, outcomes: Mapping[Outcome, int]) -> CrmFigures:
+    restored, skipped = outcomes.get(Outcome.DELIVERED, 0), outcomes.get(Outcome.SKIPPED, 0)
+    return CrmFigures(usage.read_calls, usage.write_calls, usage.other_calls, restored, skipped)

@@ -21,7 +21,7 @@ from connector.store.rows import RecordRow
 
 ROW_ATTEMPTS = 4
 FEW_ROWS = 20  # so many refused rows are the mapping's fault, whatever the object's description says
-ROW_RETRY_S = 10.0  # Salesforce waits about ten seconds for a lock: sooner is useless
+ROW_RETRY_S = 10.0  # a CRM may wait ten seconds for a lock itself: sooner is useless
 
 
 def write_complete(run: Run, *, only_full: bool = False) -> int:
@@ -95,7 +95,7 @@ def _write_fresh(
     left = _Left()
     _write_part(run, mapping, rows, size, left, last=last)
     left.later.extend(_finish_refused(run, mapping, left.refused, last=last))
-    _stop_on_configuration(left.refused)
+    _stop_on_configuration(run, left.refused)
     return left.later
 
 
@@ -233,7 +233,7 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
     if run.writing_last:
         run.services.progress.step(len(sort.written))
     if sort.org is not None:
-        raise outcome.org_stop(sort.org)
+        raise outcome.org_stop(sort.org, run.services.crm.label)
     left.later.extend(one.row for one in sort.locked)
     left.refused.extend(sort.refused)
     return [one.row for one in sort.fewer]
@@ -313,11 +313,11 @@ def _finish_refused(
     return partial.later
 
 
-def _stop_on_configuration(refused: Sequence[tuple[Decided, Rejection]]) -> None:
+def _stop_on_configuration(run: Run, refused: Sequence[tuple[Decided, Rejection]]) -> None:
     for _, answer in refused:
         if answer.error_class is ErrorClass.MAPPING:
             fields = ", ".join(answer.fields) or "a mapped field"
             raise ConfigurationError(
-                f"Salesforce refuses to write {fields} ({answer.code}); give the connector's user edit permission on "
-                "it, then run again: nothing that was paid for is lost"
+                f"{run.services.crm.label} refuses to write {fields} ({answer.code}); give the connector's user edit "
+                "permission on it, then run again: nothing that was paid for is lost"
             )

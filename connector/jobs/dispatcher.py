@@ -230,7 +230,7 @@ class Dispatcher:
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
         elif found.read_all:
             inbox.settle(offered, found.run_id)
-        else:  # Salesforce went away before all were read: records that the run did not reach have no outcome yet
+        else:  # the CRM went away before all were read: records that the run did not reach have no outcome yet
             left = inbox.unanswered(offered, found.run_id)
             inbox.postpone(left, "; ".join(found.stopped), self._services.clock.later(POSTPONED_S))
 

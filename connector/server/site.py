@@ -16,19 +16,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from connector.app.inbound import ConflictError, CrowdedError, InboundService, NotAcceptedError
-from connector.server import messages, openapi
+from connector.app.inbound import ROUTES, ConflictError, CrowdedError, InboundRoute, InboundService, NotAcceptedError
+from connector.server import openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
 
 LOG = logging.getLogger("connector.http")
 MOST_REQUEST_BYTES = 128 * 1024
-MOST_MESSAGE_BYTES = 1024 * 1024
 MOST_CALLBACK_BYTES = 64 * 1024
 MISDIRECTED = 421
 RETRY_AFTER_S = "300"  # by then a run has asked the vendor about the callbacks that wait
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
-_XML = {"text/xml", "application/xml"}
 _WORDS = {404: "not found", 405: "this method is not served here"}
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -76,7 +74,7 @@ class Site:
         routes: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/enrichments", self._ask),
             ("GET", "/v1/enrichments/{request_id}", self._look),
-            ("POST", "/v1/salesforce/outbound-messages/{secret}", self._message),
+            *(("POST", route.path, self._message(crm, route)) for crm, route in ROUTES.items()),
             ("POST", "/v1/callbacks/{provider}/{token}", self._callback),
             *(
                 ("GET", path, self._for_own_names(handler))
@@ -130,17 +128,23 @@ class Site:
         document = {"request_id": request_id, "state": found.state, "records": records, "open": still_open}
         return JSONResponse({**document, **counts, "reasons": reasons})
 
-    async def _message(self, request: Request) -> Response:
-        require_secret(request, self._secrets.message_secret)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _XML:
-            raise HTTPException(415, "the body must be text/xml")
-        raw = await body_of(request, MOST_MESSAGE_BYTES)
-        message = await run_in_threadpool(messages.parse, raw)  # a second of work for the largest ones
-        if message is None:
-            raise HTTPException(400, "the body is no Outbound Message")
-        mapping = request.query_params.get("mapping", "")
-        await _stored(lambda: self._intake.notify(message.org_id, message.notified, mapping))
-        return Response(messages.ACK, media_type="text/xml")
+    def _message(self, crm: str, route: InboundRoute) -> Handler:
+        """Takes the messages of a CRM's own automation."""
+
+        async def taken(request: Request) -> Response:
+            require_secret(request, self._secrets.message_secret)
+            if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in route.media_types:
+                raise HTTPException(415, f"the body must be {max(route.media_types)}")
+            raw = await body_of(request, route.most_bytes)
+            message = await run_in_threadpool(route.parse, raw)  # a second of work for the largest ones
+            if message is None:
+                raise HTTPException(400, f"the body is no {route.message_name}")
+            mapping = request.query_params.get("mapping", "")
+            await _stored(lambda: self._intake.notify(crm, message, mapping))
+            text, media_type = route.acknowledgement
+            return Response(text, media_type=media_type)
+
+        return taken
 
     async def _callback(self, request: Request) -> Response:
         provider, address = str(request.path_params["provider"]), str(request.path_params["token"])

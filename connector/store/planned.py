@@ -1,12 +1,45 @@
 """A page of records as it was decided, and the rows of the ledger that it becomes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connector.core.model import Channel, Outcome, Person, PurchaseKey
 from connector.core.plan import AttachToPending, Buy, Decision, Defer, ResolveIdentity, Reuse, Skip, SourcesExhausted
 from connector.core.states import ChannelState
 from connector.store.rows import failures_to_json
+
+
+@dataclass(frozen=True, slots=True)
+class PlanScope:
+    """Whose records are planned: by which run, under which mapping, of which CRM and object."""
+
+    run_id: str
+    mapping: str
+    object: str
+    crm: str
+
+
+LATE = 1_000_000_000  # the place of what is decided only while the run is in progress
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseTerms:
+    """On whose account, and in which order, planned purchases are to be made.
+
+    Attributes:
+        run_id: that makes them.
+        mapping: whose caps they count against.
+        now: the ledger's time.
+        first_place: counts the records before these.
+        read_first: providers whose record of a person is read before the person is bought.
+    """
+
+    run_id: str
+    mapping: str
+    now: datetime
+    first_place: int = LATE
+    read_first: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

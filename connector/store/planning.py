@@ -7,13 +7,21 @@ from types import MappingProxyType
 
 import sqlalchemy as sa
 
-from connector.core.model import Channel, Identifier, IdentityMatch, Outcome, Person, PurchaseKey
+from connector.core.model import Identifier, IdentityMatch, Outcome, Person, PurchaseKey
 from connector.core.person import Source, names_same
 from connector.core.plan import AttachToPending, Buy, Decision, ResolveIdentity, Reuse
 from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.planned import PlannedChannel, PlannedRecord, attention_of, channel_row, places_of
+from connector.store.planned import (
+    PlannedChannel,
+    PlannedRecord,
+    PlanScope,
+    PurchaseTerms,
+    attention_of,
+    channel_row,
+    places_of,
+)
 from connector.store.planning_snapshot import SnapshotReader
 from connector.store.record_sql import plan_of
 from connector.store.repeats import join_late_tasks
@@ -22,7 +30,6 @@ from connector.store.rows import AnyRow, chunks, person_of
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 ROWS_PER_INSERT = 500
 ANOTHER_PERSON = "the record names another person now; it begins anew"
-LATE = 1_000_000_000  # the place of what is decided only while the run is at work
 _NOT_BOUGHT = PurchaseState.PLANNED.value
 
 
@@ -48,9 +55,7 @@ class Planning(SnapshotReader):
 
     def save(
         self,
-        run_id: str,
-        mapping: str,
-        object_name: str,
+        scope: PlanScope,
         records: Sequence[PlannedRecord],
         now: datetime,
         first_place: int = 0,
@@ -67,19 +72,20 @@ class Planning(SnapshotReader):
         bought yet is decided anew.
         """
         with self._db.write() as connection:
-            existing = _open_records(connection, mapping, records, now)
+            existing = _open_records(connection, scope.mapping, records, now)
             old = _channels_of(connection, [row.id for row in existing.values()])
             wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
-            purchase_ids = _ensure_purchases(
-                self._db, connection, run_id, mapping, wanted, now, first_place, read_first
-            )
+            terms = PurchaseTerms(scope.run_id, scope.mapping, now, first_place, read_first)
+            purchase_ids = _ensure_purchases(self._db, connection, terms, wanted)
             fresh = [record for record in wanted if record.crm_id not in existing]
-            new_ids = _insert_records(connection, run_id, mapping, object_name, fresh, now, chosen=chosen)
+            new_ids = _insert_records(connection, scope, fresh, now, chosen=chosen)
             rows: list[dict[str, object]] = []
             for record in wanted:
                 if record.crm_id in existing:
                     row = existing[record.crm_id]
-                    rows += _take_up(connection, row, record, run_id, purchase_ids, old.get(row.id, {}), chosen=chosen)
+                    rows += _take_up(
+                        connection, row, record, scope.run_id, purchase_ids, old.get(row.id, {}), chosen=chosen
+                    )
                 else:
                     record_id = new_ids[record.crm_id]
                     rows += [channel_row(record_id, record_channel, purchase_ids) for record_channel in record.channels]
@@ -89,23 +95,16 @@ class Planning(SnapshotReader):
     def redecide(
         self,
         record_channel_id: int,
-        run_id: str,
-        mapping: str,
-        channel: Channel,
-        decision: Decision,
-        now: datetime,
+        planned: PlannedChannel,
+        terms: PurchaseTerms,
         resolved: Mapping[str, str] = MappingProxyType({}),
-        read_first: Collection[str] = (),
     ) -> None:
         """Replace a channel's decision: its lookup was answered, or its source ended without a value.
 
         `resolved` are identifiers that were found on the way, by kind, to be stamped on the record.
         """
-        planned = PlannedChannel(channel, decision)
         with self._db.write() as connection:
-            purchase_ids = _ensure_purchases(
-                self._db, connection, run_id, mapping, [PlannedRecord("", Person(), (planned,))], now, LATE, read_first
-            )
+            purchase_ids = _ensure_purchases(self._db, connection, terms, [PlannedRecord("", Person(), (planned,))])
             row = channel_row(0, planned, purchase_ids)
             del row["record_id"], row["baseline"]
             connection.execute(
@@ -202,9 +201,7 @@ def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
 
 def _insert_records(
     connection: sa.Connection,
-    run_id: str,
-    mapping: str,
-    object_name: str,
+    scope: PlanScope,
     records: list[PlannedRecord],
     now: datetime,
     *,
@@ -212,11 +209,12 @@ def _insert_records(
 ) -> dict[str, int]:
     rows = [
         {
-            "mapping": mapping,
-            "object": object_name,
+            "crm": scope.crm,
+            "mapping": scope.mapping,
+            "object": scope.object,
             "crm_id": record.crm_id,
             "state": "open",
-            "run_id": run_id,
+            "run_id": scope.run_id,
             "identifiers": dict(record.person.identifiers),
             "grouping_keys": dict(record.person.grouping_keys),
             "resolved": dict(record.resolved),
@@ -227,11 +225,11 @@ def _insert_records(
         for record in records
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
-        connection.execute(sa.insert(t.record).values(plan_id=plan_of(run_id)), list(part))
+        connection.execute(sa.insert(t.record).values(plan_id=plan_of(scope.run_id)), list(part))
     ids: dict[str, int] = {}
     for some in chunks([record.crm_id for record in records]):
         query = sa.select(_R.crm_id, _R.id).where(
-            _R.mapping == mapping, _R.state == RecordState.OPEN, _R.crm_id.in_(some)
+            _R.mapping == scope.mapping, _R.state == RecordState.OPEN, _R.crm_id.in_(some)
         )
         ids |= {row.crm_id: row.id for row in connection.execute(query)}
     return ids
@@ -276,16 +274,12 @@ def _take_up(
 def _ensure_purchases(
     database: Database,
     connection: sa.Connection,
-    run_id: str,
-    mapping: str,
+    terms: PurchaseTerms,
     records: Sequence[PlannedRecord],
-    now: datetime,
-    first_place: int,
-    read_first: Collection[str],
 ) -> dict[PurchaseKey, int]:
     """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
     buys = {w.decision.key: w.decision for r in records for w in r.channels if isinstance(w.decision, Buy)}
-    places = places_of(records, first_place)
+    places = places_of(records, terms.first_place)
     joins = {
         w.decision.purchase.key: w.decision.purchase
         for r in records
@@ -302,12 +296,12 @@ def _ensure_purchases(
             "generation": buy.generation,
             "state": _NOT_BOUGHT,
             "grouping_key": buy.grouping_key,
-            "mapping": mapping,
-            "run_id": run_id,
+            "mapping": terms.mapping,
+            "run_id": terms.run_id,
             "place": places[key],
             "price_credits": buy.price_credits,
-            "state_at": now,
-            "check_at": now if key.provider in read_first else None,
+            "state_at": terms.now,
+            "check_at": terms.now if key.provider in terms.read_first else None,
         }
         for key, buy in buys.items()
     ]
@@ -315,7 +309,7 @@ def _ensure_purchases(
         connection.execute(database.insert(t.purchase).on_conflict_do_nothing(), list(part))
     ids = {key: purchase.id for key, purchase in joins.items()}
     ids |= _newest_ids(connection, buys)
-    join_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], now)
+    join_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], terms.now)
     planned = [
         {"key": purchase.id, "new_place": places[key]}
         for key, purchase in joins.items()
@@ -326,11 +320,11 @@ def _ensure_purchases(
             sa.update(t.purchase)
             .where(_P.id == sa.bindparam("key"), _P.state == _NOT_BOUGHT)
             .values(
-                run_id=run_id,
-                mapping=mapping,
+                run_id=terms.run_id,
+                mapping=terms.mapping,
                 # A person of an earlier page keeps that page's place.
                 place=sa.case(
-                    (sa.and_(_P.run_id == run_id, _P.place < sa.bindparam("new_place")), _P.place),
+                    (sa.and_(_P.run_id == terms.run_id, _P.place < sa.bindparam("new_place")), _P.place),
                     else_=sa.bindparam("new_place"),
                 ),
             ),

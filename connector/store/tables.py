@@ -52,7 +52,7 @@ record = Table(
     "record",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("crm", String(40), nullable=False, server_default="salesforce"),
+    Column("crm", String(40), nullable=False),
     Column("mapping", String(40), nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),

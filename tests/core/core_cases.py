@@ -22,6 +22,7 @@ from connector.core.states import PurchaseState
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+WRITTEN_NOW = "2026-11-20T10:00:00.000+0000"  # as a CRM takes it
 LEAD_ID = "00QSY00000000012AA"
 LENSMOR = Source(
     "lensmor",

@@ -1,7 +1,5 @@
 """Values as Salesforce keeps them: what is the same, and how phones are written."""
 
-from datetime import UTC, datetime, timedelta, timezone
-
 import pytest
 from core_cases import mapping_of, rules_of
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 
 from connector.core.mapping import PhoneFormat
 from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, outcome_of_record
-from connector.core.values import crm_time, format_phone, outgoing, same, stored_form
+from connector.core.values import format_phone, outgoing, same, stored_form
 
 STORED: list[tuple[FieldValue, bool, FieldValue]] = [
     (None, False, None),
@@ -177,12 +175,6 @@ def test_emails_go_out_lower_case_and_trimmed() -> None:
 def test_phones_go_out_in_the_mappings_form() -> None:
     rules = rules_of(mapping_of(phone={"format": "international", "default_region": "US"}), Channel.PHONE)
     assert outgoing(" (415) 555-0123 ", rules) == "+1 415-555-0123"
-
-
-def test_times_are_written_in_utc() -> None:
-    moment = datetime(2026, 11, 20, 12, 0, 59, 999_999, tzinfo=timezone(timedelta(hours=2)))
-    assert crm_time(moment) == "2026-11-20T10:00:59.000+0000"
-    assert crm_time(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000+0000"
 
 
 # -- the model's own small rules --------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ REPORT = Report(
         "lensmor": ProviderCredits(0, 3000, 9115, 6115),
         "salesfinity": ProviderCredits(0, 12, 250, 238),
     },
-    crm=CrmFigures(2, 2, 3, 295, 5, 0),
+    crm={"salesforce": CrmFigures(2, 2, 3, 295, 5, 0)},
     started_at=START,
     finished_at=START + timedelta(seconds=41, microseconds=999_999),
     attention=(Attention("STRING_TOO_LONG", "longer", "00Q", "Phone"),),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from core_cases import NOW, changed, mapping_of, record_of
+from core_cases import WRITTEN_NOW, changed, mapping_of, record_of
 
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel, CrmRecord, FieldValue, Outcome
@@ -27,7 +27,7 @@ def decide(
     personnel_id: str | None = None,
     **lengths: int,
 ) -> Write:
-    return WriteRules(mapping or mapping_of(), lengths, _is, NOW).decide(
+    return WriteRules(mapping or mapping_of(), lengths, _is, WRITTEN_NOW).decide(
         record, list(results), {} if personnel_id is None else {"personnel_id": personnel_id}
     )
 

@@ -1,6 +1,6 @@
 """Whatever was obtained and however the record looks: a person's edit wins, and writing twice changes nothing."""
 
-from core_cases import NOW, changed, mapping_of, record_of, rules_of
+from core_cases import WRITTEN_NOW, changed, mapping_of, record_of, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,7 +56,7 @@ _LENGTHS = st.fixed_dictionaries({}, optional={"Email": st.integers(0, 20), "Err
 
 
 def _rules(mapping: MappingFile, lengths: dict[str, int]) -> WriteRules:
-    return WriteRules(mapping, lengths, lambda hashed, value: hashed == repr(value), NOW)
+    return WriteRules(mapping, lengths, lambda hashed, value: hashed == repr(value), WRITTEN_NOW)
 
 
 @given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([{}, {"personnel_id": "70011"}]))

@@ -10,8 +10,8 @@ from org_harness import Harness, OrgHost
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import FieldInfo, Selection
+from connector.crm.salesforce.field_rules import why_never_editable
 from connector.crm.salesforce.fields import fields_of
-from connector.engine.field_rules import why_never_editable
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = Path(os.environ.get("CONNECTOR_TEST_RECORDINGS") or ROOT.parent / "shared" / "recordings") / "salesforce"

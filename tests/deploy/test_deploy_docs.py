@@ -8,9 +8,10 @@ from deploy_files import DEPLOY, ROOT, env_names, setting_names
 
 from connector.app.inbound import MOST_IDS
 from connector.app.serving import SHORTEST_SECRET
+from connector.crm.salesforce.messages import MOST_BYTES as MOST_MESSAGE_BYTES
 from connector.providers.registry import BUILT_IN
 from connector.server.openapi import document
-from connector.server.site import MOST_CALLBACK_BYTES, MOST_MESSAGE_BYTES, MOST_REQUEST_BYTES
+from connector.server.site import MOST_CALLBACK_BYTES, MOST_REQUEST_BYTES
 from connector.store.inbox import KEPT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

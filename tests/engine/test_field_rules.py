@@ -10,8 +10,8 @@ from harness import mapping
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.crm.interface import FieldInfo, ObjectInfo
-from connector.engine.check import check_fields, fatal
-from connector.engine.field_rules import Use, words_written
+from connector.crm.salesforce.checks import check_fields
+from connector.crm.salesforce.field_rules import Use, words_written
 
 TYPES = {
     "Enrichment_Requested__c": "boolean",
@@ -60,7 +60,7 @@ class FakeCrm:
 def told(crm: FakeCrm, found: MappingFile | None = None, *, only_fatal: bool = True) -> list[str]:
     as_crm: Any = crm
     problems = check_fields(as_crm, found or mapping("lead"))
-    return [f"{'.'.join(map(str, p.path))}: {p.message}" for p in (fatal(problems) if only_fatal else problems)]
+    return [f"{'.'.join(map(str, p.path))}: {p.message}" for p in problems if p.fatal or not only_fatal]
 
 
 def changed(name: str, **facts: object) -> FieldInfo:

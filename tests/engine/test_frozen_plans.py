@@ -22,7 +22,7 @@ def test_a_plan_is_done_once(world: World, harness: Harness) -> None:
     assert report.outcomes == {Outcome.DELIVERED: 3}
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     again = harness.other().apply(plan)
-    assert (again.selected, again.crm.write_calls, again.exit_code) == (0, 0, 0)
+    assert (again.selected, again.crm["salesforce"].write_calls, again.exit_code) == (0, 0, 0)
     assert world.paid_posts() == 2
 
 

@@ -58,7 +58,7 @@ def test_what_a_sync_finished_is_not_reported_as_done_by_the_plan(world: World, 
     report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.SKIPPED: 2}
     assert reasons_of(report, "skipped") == {f"finished by run {sync.run_id}": 2}
-    assert report.crm.records_written == 2
+    assert report.crm["salesforce"].records_written == 2
     assert filled(world, leads) == 6
     assert world.ours("lensmor") == 6 * EMAIL
     assert harness.other().apply(plan).selected == 0  # reported once

@@ -4,8 +4,9 @@ import pytest
 from harness import Harness, World, email_only, mapping
 from service_harness import ServiceHarness
 
-from connector.app.inbound import InboundService, Notified
+from connector.app.inbound import InboundService
 from connector.core.mapping import MappingFile
+from connector.crm.interface import Message, Notified
 
 
 def emails(credits_: int, *sources: str) -> MappingFile:
@@ -67,8 +68,10 @@ def test_an_outbound_message_is_one_request(world: World, harness: Harness) -> N
     service = ServiceHarness(harness.other(emails(30)))
     with harness.ledger() as ledger:
         inbound = InboundService(ledger, service.harness.mappings, world.clock, lambda: None, world.org.organization_id)
-        notified = [Notified(f"04l00000000000{number}", "Lead", lead) for number, lead in enumerate(leads(world, 4))]
-        assert inbound.notify(world.org.organization_id, notified) == 4
+        notified = tuple(
+            Notified(f"04l00000000000{number}", "Lead", lead) for number, lead in enumerate(leads(world, 4))
+        )
+        assert inbound.notify("salesforce", Message(world.org.organization_id, notified)) == 4
     serve(world, service)
     assert world.ours("lensmor") == 30
 

@@ -25,7 +25,7 @@ def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: Wor
     assert record["Enriched_At__c"] == stamped
     assert "was enriched less than 180 days ago" in str(record["Enrichment_Error__c"])
     assert world.paid_posts() == 2
-    assert harness.other().sync().crm.write_calls == 0
+    assert harness.other().sync().crm["salesforce"].write_calls == 0
 
 
 def test_a_value_that_somebody_deleted_is_read_again_for_nothing(world: World, harness: Harness) -> None:

@@ -63,7 +63,7 @@ def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(
     if name != "run":
         again = harness.other().sync()
         assert again.credits["lensmor"].charged == 0
-        assert again.crm.write_calls == 0
+        assert again.crm["salesforce"].write_calls == 0
     if name == "reserve":
         world.lensmor.balance = world.lensmor.balance + 2 * EMAIL
     world.clock.advance(days=LATER[name])

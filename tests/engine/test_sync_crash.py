@@ -75,7 +75,7 @@ def test_after_the_write_landed_and_before_the_ledger_notes_it(world: World, har
     assert world.get(lead)["Email"] == person.email
     report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
-    assert report.crm.write_calls == 0
+    assert report.crm["salesforce"].write_calls == 0
     assert world.org.updates_count("Lead", lead) == 1
     assert harness.other().sync().selected == 0
 

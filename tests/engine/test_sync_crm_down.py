@@ -7,7 +7,7 @@ from harness import FaultRow, Harness, World, email_only
 
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.model import Outcome
-from connector.engine.check import check_fields
+from connector.crm.salesforce.checks import check_fields
 from connector.simulator.salesforce.schema import Field
 
 READS = ("limits", "describe", "query", "retrieve_many")
@@ -44,7 +44,7 @@ def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(worl
     world.arm("salesforce", "update_many", "drop_after")
     report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
-    assert report.crm.write_calls == 1
+    assert report.crm["salesforce"].write_calls == 1
     (only,) = world.org.history("Lead", lead)
     assert "Email" in only.changes
 

@@ -306,7 +306,7 @@ def test_the_report_counts_every_record_once(done: Done) -> None:
 
 def test_the_second_sync_asks_buys_and_writes_nothing(done: Done) -> None:
     assert done.second.selected == 0
-    assert done.second.crm.write_calls == 0
+    assert done.second.crm["salesforce"].write_calls == 0
     assert done.world.paid_posts() == done.posts_of_first
     assert sum(figures.charged for figures in done.second.credits.values()) == 0
 

@@ -114,7 +114,7 @@ def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: Wor
         world.clock.advance(days=days)
         again = harness.other().sync()
         assert again.outcomes == {Outcome.UNKNOWN: 1}
-        assert again.crm.write_calls == 0
+        assert again.crm["salesforce"].write_calls == 0
     assert world.paid_posts() == 2
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
 
@@ -296,7 +296,7 @@ def test_a_lost_lookup_at_salesfinity_stays_unknown_and_is_never_repeated(
     world.clock.advance(days=2)
     again = harness.other().sync()
     assert again.outcomes == {Outcome.UNKNOWN: 1}
-    assert again.crm.write_calls == 0
+    assert again.crm["salesforce"].write_calls == 0
     assert world.paid_posts() == 1
 
 

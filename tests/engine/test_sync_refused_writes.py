@@ -18,7 +18,7 @@ def test_a_locked_row_is_tried_again_after_the_lock(world: World, harness: Harne
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 0
     assert world.get(lead)["Email"] == person.email
-    assert report.crm.write_calls == 3
+    assert report.crm["salesforce"].write_calls == 3
 
 
 def test_an_edit_made_while_a_row_was_locked_is_not_overwritten(world: World, harness: Harness) -> None:
@@ -229,5 +229,5 @@ def test_one_refused_record_among_many_does_not_hold_up_the_others(world: World,
     world.org.add_validation("Lead", lambda row: row["Id"] == leads[2], fields=("Email",))
     report = harness.other(mapping("lead")).sync()
     assert report.outcomes == {Outcome.DELIVERED: 4, Outcome.PARKED: 1}
-    assert report.crm.records_written == 4
-    assert report.crm.records_failed == 1
+    assert report.crm["salesforce"].records_written == 4
+    assert report.crm["salesforce"].records_failed == 1

@@ -35,7 +35,7 @@ def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world
     before, waited = world.lensmor.requests.count(), world.clock.waited_s
     report = harness.other().sync()
     assert report.outcomes == {Outcome.WAITING: 1}
-    assert report.crm.write_calls == 0
+    assert report.crm["salesforce"].write_calls == 0
     assert world.lensmor.requests.count() - before == 4  # two balances, one look at each task
     assert world.clock.waited_s - waited < 1
     assert world.org.updates_count("Lead", lead) == 1
@@ -63,7 +63,7 @@ def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgot
     assert world.paid_posts() == posts
     third = harness.other().sync()
     assert third.selected == 0
-    assert third.crm.write_calls == 0
+    assert third.crm["salesforce"].write_calls == 0
     assert world.org.updates_count("Lead", lead) == 2
 
 

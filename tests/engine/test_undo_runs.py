@@ -34,7 +34,7 @@ def test_a_second_undo_does_nothing(world: World, harness: Harness) -> None:
     undo_run(harness, run.run_id)
     again = undo_run(harness, run.run_id)
     assert again.selected == 0
-    assert again.crm.write_calls == 0
+    assert again.crm["salesforce"].write_calls == 0
 
 
 def test_what_a_person_changed_since_stays_and_is_told(world: World, harness: Harness) -> None:

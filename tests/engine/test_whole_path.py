@@ -82,5 +82,5 @@ def test_a_second_sync_buys_and_writes_nothing(world: World, harness: Harness) -
     harness.sync()
     report = harness.other().sync()
     assert report.selected == 0
-    assert report.crm.write_calls == 0
+    assert report.crm["salesforce"].write_calls == 0
     assert world.charges.total() == 165

@@ -21,7 +21,7 @@ from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.database import Database
 from connector.store.ledger import Ledger
-from connector.store.planned import PlannedChannel, PlannedRecord
+from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
 from connector.store.record_views import Finish
 from connector.store.rows import Batch, BudgetExhausted, CheckRow, PurchaseGroup, RereadRow, Settlement, TaskRow
 from connector.store.seal import Seal
@@ -99,7 +99,7 @@ class LedgerHarness:
     # -- what happens ------------------------------------------------------------------------------------------
 
     def save(self, *records: PlannedRecord, run: str = RUN, mapping: str = "lead") -> None:
-        self.ledger.planning.save(run, mapping, "Lead", records, self.now)
+        self.ledger.planning.save(PlanScope(run, mapping, "Lead", "salesforce"), records, self.now)
 
     def plan(self, *people: str, run: str = RUN, mapping: str = "lead", event: str | None = None) -> list[int]:
         """One record each, with a work email to buy; the purchases' ids."""

@@ -14,11 +14,16 @@ from connector.core.model import PurchaseKey, Result
 from connector.core.plan import AttachToPending
 from connector.store import tables as t
 from connector.store.credits import CapRules
+from connector.store.planned import PlanScope
 from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
 
 PEOPLE = [str(number) for number in range(70011, 70031)]
 YESTERDAY = START.replace(day=19)
 LAST_MONTH = datetime(2026, 10, 31, 23, 59, tzinfo=UTC)
+
+
+def leads_of(mapping: str) -> PlanScope:
+    return PlanScope("run-1", mapping, "Lead", "salesforce")
 
 
 @pytest.fixture(name="harness")
@@ -81,11 +86,9 @@ def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarne
         planned("00Q3", wiring(harness)),
     ]
     harness.save(*page)
-    harness.ledger.planning.save(
-        "run-1", "lead", "Lead", [planned("00Q4", buying("70014"))], harness.now, first_place=3
-    )
+    harness.ledger.planning.save(leads_of("lead"), [planned("00Q4", buying("70014"))], harness.now, first_place=3)
     again = planned("00Q5", wiring(harness, "70011"))  # of a later page: the person keeps the first place
-    harness.ledger.planning.save("run-1", "lead", "Lead", [again], harness.now, first_place=4)
+    harness.ledger.planning.save(leads_of("lead"), [again], harness.now, first_place=4)
     assert [list(harness.batch(size=2).purchases) for _ in range(2)] == [
         pids(["70011", "70012"]),
         pids(["70013", "70014"]),
@@ -280,7 +283,7 @@ def test_caps_are_per_account(harness: LedgerHarness) -> None:
 def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: LedgerHarness) -> None:
     for place, (mapping, people) in enumerate([("lead", PEOPLE[:10]), ("contact", PEOPLE[10:12])]):
         page = [planned(f"{mapping}-{person}", buying(person)) for person in people]
-        harness.ledger.planning.save("run-1", mapping, "Lead", page, harness.now, first_place=100 * place)
+        harness.ledger.planning.save(leads_of(mapping), page, harness.now, first_place=100 * place)
     rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
     assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[:2])
     assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[10:12])

@@ -21,7 +21,7 @@ from connector.core.plan import (
 from connector.core.states import PurchaseState
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.store import tables as t
-from connector.store.planned import PlannedChannel, PlannedRecord
+from connector.store.planned import PlannedChannel, PlannedRecord, PurchaseTerms
 from connector.store.record_views import Finish
 from connector.store.rows import PurchaseGroup
 
@@ -250,7 +250,7 @@ def test_one_crm_record_is_open_once_per_mapping(harness: LedgerHarness) -> None
     harness.save(planned("00Q1", Skip("x")), mapping="other")
     assert len(harness.all(t.record)) == 2
     again = sa.insert(t.record).values(
-        mapping="lead", object="Lead", crm_id="00Q1", state="open", run_id="r", opened_at=harness.now
+        crm="salesforce", mapping="lead", object="Lead", crm_id="00Q1", state="open", run_id="r", opened_at=harness.now
     )
     with pytest.raises(sa.exc.IntegrityError), harness.ledger.database.write() as connection:
         connection.execute(again)
@@ -263,7 +263,8 @@ def redecide(
     harness: LedgerHarness, record_channel_id: object, decision: Decision, resolved: str | None = None
 ) -> None:
     found = {} if resolved is None else {PERSONNEL_ID.name: resolved}
-    harness.ledger.planning.redecide(int(str(record_channel_id)), "run-1", "lead", EMAIL, decision, harness.now, found)
+    terms = PurchaseTerms("run-1", "lead", harness.now)
+    harness.ledger.planning.redecide(int(str(record_channel_id)), PlannedChannel(EMAIL, decision), terms, found)
 
 
 def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(harness: LedgerHarness) -> None:

@@ -1,5 +1,10 @@
 """Salesforce ids: 15 characters in the user interface (case-sensitive), 18 in the API (with a checksum of the case)."""
 
+from collections.abc import Sequence
+
+from connector.core.id_file import IdFile
+from connector.crm.salesforce.id_file import decode, parse_ids
+
 # The first three characters of an id name its object; those of standard objects are the same in every org (Salesforce
 # Help, "Standard Field Record ID Prefix"). Custom objects have their own: the org's describe names them.
 STANDARD_PREFIXES = {
@@ -15,21 +20,9 @@ STANDARD_PREFIXES = {
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
-# The first characters of the ids of standard objects; those of custom objects differ from org to org.
-PREFIXES = {
-    "lead": "00Q",
-    "contact": "003",
-    "account": "001",
-    "opportunity": "006",
-    "case": "500",
-    "campaign": "701",
-    "user": "005",
-}
-
-
 def prefix_of(object_name: str) -> str | None:
     """The first characters of an object's ids; None for an object that each org numbers by itself."""
-    return PREFIXES.get(object_name.lower())
+    return STANDARD_PREFIXES.get(object_name.lower())
 
 
 def to_18(record_id: str) -> str | None:
@@ -49,13 +42,33 @@ def _checksum(short: str) -> str:
     )
 
 
-def may_be_of(object_name: str, record_id: str) -> bool:
-    """Whether an id can be one of the object's."""
-    prefix = prefix_of(object_name)
-    return prefix is None or record_id.startswith(prefix)
-
-
 def spellings(record_id: str) -> set[str]:
     """Every form in which an id may be written down; a text that is no id stands for itself."""
     full = to_18(record_id)
     return {record_id} if full is None else {record_id, full, full[:15]}
+
+
+class SalesforceIds:
+    """Salesforce's ids, for everything that has no connection to an org."""
+
+    example = "15 or 18 letters and digits"
+
+    def full(self, text: str) -> str | None:
+        """The 18-character form; None for a text that is no id."""
+        return to_18(text)
+
+    def prefix_of(self, object_name: str) -> str | None:
+        """The first characters of a standard object's ids; None for an object that each org numbers by itself."""
+        return prefix_of(object_name)
+
+    def spellings(self, record_id: str) -> set[str]:
+        """Every form in which an id may be written down."""
+        return spellings(record_id)
+
+    def parse_file(self, raw: bytes, objects: Sequence[str]) -> IdFile:
+        """The ids of these objects in a file.
+
+        Raises:
+            IdFileError: it has no ids that can be used.
+        """
+        return parse_ids(decode(raw), to_18, {name: prefix_of(name) for name in objects})

@@ -6,15 +6,18 @@ bound, takes no timeout). Results of a collection are matched by position, for f
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from connector.core.errors import CrmRefusedError, DownError
 from connector.core.limits import count_of, version_of
+from connector.core.mapping import MappingFile
 from connector.core.model import CrmRecord, FieldValue
 from connector.crm.interface import (
     Crm,
     ErrorClass,
     ObjectInfo,
+    Problem,
     Rejection,
     RowError,
     Selection,
@@ -22,24 +25,37 @@ from connector.crm.interface import (
     Usage,
     always,
 )
+from connector.crm.salesforce.checks import check_fields
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.fields import fields_of
 from connector.crm.salesforce.ids import to_18
 from connector.crm.salesforce.rejections import rejection
 from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, count_query, page_query
 
+NAME = "salesforce"
+LABEL = "Salesforce"
 _FOLLOW = ("IsConverted", "ConvertedContactId")
 
 
 class SalesforceCrm(Crm):
     """One org through one client."""
 
+    name = NAME
+    label = LABEL
     read_size = 2000
     write_size = 200
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._objects: dict[str, ObjectInfo] = {}
+
+    def written_time(self, moment: datetime) -> FieldValue:
+        """In whole seconds of UTC: `2026-11-20T10:00:00.000+0000`."""
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+    def check(self, mapping: MappingFile) -> list[Problem]:
+        """By the object's description, with the fix as Salesforce's set-up calls it."""
+        return check_fields(self, mapping)
 
     def login(self) -> None:
         """Log in and read the daily quota; a user who may not read the limits has it from the headers of answers."""

@@ -88,6 +88,8 @@ def _records() -> None:
     record = sa.table("record", *(sa.column(name) for name in ("id", *names)), *pairs)
     _fill_identifiers(record)
     with op.batch_alter_table("record") as batch:
+        # Every record until now is one of Salesforce; from now on each names its CRM.
+        batch.alter_column("crm", server_default=None, existing_type=sa.String(length=40))
         for name in names:
             batch.drop_column(name)
 

@@ -4,32 +4,24 @@ The form is Salesforce's own (docs/salesforce.md, Triggering): up to 100 notific
 Only ids are taken; values are read from Salesforce when the work is done. Entities and document types are refused.
 """
 
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from connector.app.inbound import Notified
+from connector.crm.interface import InboundRoute, Message, Notified
 
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _OUT = "{http://soap.sforce.com/2005/09/outbound}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 MOST_NOTIFICATIONS = 100
+MOST_BYTES = 1024 * 1024
 ACK = (
     '<?xml version="1.0" encoding="UTF-8"?>'
     '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
     '<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
     "</soapenv:Body></soapenv:Envelope>"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message's sender and what it tells."""
-
-    org_id: str
-    notified: tuple[Notified, ...]
 
 
 def parse(raw: bytes) -> Message | None:
@@ -59,3 +51,13 @@ def _notified(node: Element) -> Notified | None:
     ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"]
     record_id = (ids[0] or "").strip() if ids else ""
     return Notified(notification_id, object_name, record_id) if object_name and record_id else None
+
+
+OUTBOUND_MESSAGES = InboundRoute(
+    path="/v1/salesforce/outbound-messages/{secret}",
+    message_name="Outbound Message",
+    media_types=frozenset({"text/xml", "application/xml"}),
+    most_bytes=MOST_BYTES,
+    parse=parse,
+    acknowledgement=(ACK, "text/xml"),
+)

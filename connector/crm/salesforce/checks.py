@@ -1,13 +1,12 @@
 """Checks before anything is bought: every mapped field against its use and what this user may see and write."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from connector.core.errors import ConfigurationError
-from connector.core.mapping import KeyPath, MappingFile
+from connector.core.mapping import MappingFile
 from connector.core.spelling import did_you_mean, nearest
-from connector.crm.interface import Crm, FieldInfo, ObjectInfo
-from connector.engine.field_rules import (
+from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Problem
+from connector.crm.salesforce.field_rules import (
     WRITTEN,
     MappedField,
     Use,
@@ -19,20 +18,6 @@ from connector.engine.field_rules import (
 )
 
 USUAL_OBJECTS = ("Lead", "Contact", "Account")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one mapped field, and the fix.
-
-    Attributes:
-        path: the key in the mapping file.
-        fatal: nothing may be bought before it is corrected; else it is a warning.
-    """
-
-    path: KeyPath
-    message: str
-    fatal: bool = True
 
 
 def check_fields(crm: Crm, mapping: MappingFile) -> list[Problem]:
@@ -51,11 +36,6 @@ def check_fields(crm: Crm, mapping: MappingFile) -> list[Problem]:
         except ConfigurationError as error:
             problems.append(Problem(("select", "where"), str(error)))
     return problems
-
-
-def fatal(problems: list[Problem]) -> list[Problem]:
-    """Those that forbid a run."""
-    return [problem for problem in problems if problem.fatal]
 
 
 def _named(info: ObjectInfo, mapping: MappingFile) -> Iterator[Problem]:

@@ -1,115 +1,28 @@
-"""Where each CRM is tried: its simulated org, and the hands of the people who work in it.
+"""Salesforce passes the suite that is shipped for every CRM."""
 
-A second CRM adds one class here and one line in `KITS`; the suite itself stays as it is.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ClassVar, Self
 
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from connector.core.model import FieldValue
 from connector.crm.interface import Crm, ErrorClass
+from connector.crm.registry import CRMS
 from connector.crm.salesforce import Login, SalesforceCrm, site
 from connector.crm.salesforce.client import Client
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault, Faults
 from connector.simulator.hosting import Hosting
 from connector.simulator.salesforce import SalesforceSite
-
-
-class CrmKit(ABC):
-    """One CRM before its simulated org, with a fresh world.
-
-    Attributes:
-        lead, contact: what the CRM calls the two kinds of records.
-        email, phone, flag, word: fields of a lead: an email, a phone, a checkbox, and a text that may be asked for.
-        good: a condition that is true for leads that were just made.
-        bad: conditions that the CRM does not understand.
-        escapes: conditions that would reach beyond their parentheses.
-        troubles: by what they call for, error codes that a row may be rejected with.
-        page_size, ids_size: the module and the name of its constant for the records of a page, and for the ids of a
-            query.
-    """
-
-    lead: ClassVar[str]
-    contact: ClassVar[str]
-    email: ClassVar[str]
-    phone: ClassVar[str]
-    flag: ClassVar[str]
-    word: ClassVar[str]
-    good: ClassVar[str]
-    bad: ClassVar[tuple[str, ...]]
-    escapes: ClassVar[tuple[str, ...]]
-    troubles: ClassVar[Mapping[ErrorClass, str]]
-    page_size: ClassVar[tuple[object, str]]
-    ids_size: ClassVar[tuple[object, str]]
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-        self._opened: list[Crm] = []
-
-    @abstractmethod
-    def new_crm(self) -> Crm:
-        """A new client, not logged in."""
-
-    @abstractmethod
-    def add(self, **values: object) -> str:
-        """A new lead, by its full id."""
-
-    @abstractmethod
-    def edit(self, record_id: str, **values: object) -> None:
-        """Change a lead as a person does."""
-
-    @abstractmethod
-    def delete(self, record_id: str) -> None:
-        """Delete a lead."""
-
-    @abstractmethod
-    def merge(self, winner: str, loser: str) -> None:
-        """Merge one lead into another."""
-
-    @abstractmethod
-    def convert(self, record_id: str) -> str:
-        """Make a contact of a lead; gives the contact's full id."""
-
-    @abstractmethod
-    def value(self, record_id: str, field: str) -> FieldValue:
-        """What a lead's field holds."""
-
-    @abstractmethod
-    def writes(self, record_id: str) -> int:
-        """How often the API changed a lead."""
-
-    @abstractmethod
-    def requests(self) -> int:
-        """How many requests cost quota since the last call of this."""
-
-    @abstractmethod
-    def reject(self, record_id: str, code: str, *fields: str) -> None:
-        """Let the next write of a lead be refused."""
-
-    @abstractmethod
-    def restrict(self, field: str, *words: str) -> None:
-        """Let a field take these words only."""
-
-    def crm(self) -> Crm:
-        """A new client that has logged in."""
-        crm = self.new_crm()
-        crm.login()
-        self._opened.append(crm)
-        self.requests()
-        return crm
-
-    def close(self) -> None:
-        for crm in self._opened:
-            crm.close()
+from connector.testing.crm_kit import CrmKit
+from connector.testing.crm_suite import CrmSuite
 
 
 class SalesforceKit(CrmKit):
-    lead, contact = "Lead", "Contact"
+    kind, follows = "Lead", "Contact"
     email, phone, flag, word = "Email", "Phone", "Enrichment_Requested__c", "Enrichment__c"
     good = "IsConverted = false"
     bad = ("Nonsense__c = 1", "IsConverted =", "IsConverted = 'x'", "Id = 'no id'", "IsConverted = false LIMIT 1")
@@ -123,8 +36,6 @@ class SalesforceKit(CrmKit):
         ErrorClass.LIMIT: "LIMIT_EXCEEDED",
         ErrorClass.AUTOMATION: "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
     }
-
-    page_size, ids_size = (site, "PAGE"), (site, "IDS_PER_QUERY")
 
     def __init__(self, host: "CrmHost") -> None:
         super().__init__()
@@ -172,6 +83,17 @@ class SalesforceKit(CrmKit):
     def restrict(self, field: str, *words: str) -> None:
         self._org.restrict_picklist("Lead", field, words)
 
+    @contextmanager
+    def small(self, *, page: int | None = None, ids: int | None = None) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, size in (("PAGE", page), ("IDS_PER_QUERY", ids)):
+                if size is not None:
+                    patch.setattr(site, name, size)
+            yield
+
+    def equals(self, field: str, value: str) -> str:
+        return f"{field} = '{value}'"
+
 
 class CrmHost:
     """One server for all kits of a file; each kit puts a fresh org on it."""
@@ -195,4 +117,19 @@ class CrmHost:
         await self.site.app(scope, receive, send)
 
 
-KITS: Mapping[str, Callable[[CrmHost], CrmKit]] = {"salesforce": SalesforceKit}
+@pytest.fixture(scope="module")
+def host() -> Iterator[CrmHost]:
+    with CrmHost() as host:
+        yield host
+
+
+class TestSalesforce(CrmSuite):
+    @pytest.fixture
+    def kit(self, host: CrmHost) -> Iterator[CrmKit]:
+        kit = SalesforceKit(host)
+        yield kit
+        kit.close()
+
+
+def test_every_crm_of_this_package_is_tried() -> None:
+    assert set(CRMS) == {"salesforce"}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from connector.core.id_file import IdFile, IdFileError, Omitted, decode, omitted_lines, parse_ids
+from connector.core.id_file import IdFile, IdFileError, Omitted, omitted_lines
+from connector.crm.salesforce.id_file import decode, parse_ids
 from connector.crm.salesforce.ids import to_18
 
 LEAD = {"Lead": "00Q"}
