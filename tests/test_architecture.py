@@ -1,4 +1,4 @@
-"""The borders between the rooms: who may import whom, measured from the code's own imports."""
+"""The borders between the packages: who may import whom, measured from the code's own imports."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "connector"
 LONGEST_FILE = 400
 
-# A room may import itself, `core` (the vocabulary of all), and what stands here.
+# A package may import itself, `core` (the vocabulary of all), and what stands here.
 ALLOWED: dict[str, set[str]] = {
     "cli": {"app", "server", "report"},
     "server": {"app", "report"},
@@ -54,7 +54,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -65,20 +65,24 @@ def ours(path: Path) -> Iterator[str]:
             yield name.removeprefix("connector.")
 
 
-def may_use(room: str, name: str) -> bool:
-    allowed = ALLOWED[room] | {room} | ({"core"} if room != "simulator" else set())
+def may_use(package: str, name: str) -> bool:
+    allowed = ALLOWED[package] | {package} | ({"core"} if package != "simulator" else set())
     return any(name == ok or name.startswith(f"{ok}.") for ok in allowed)
 
 
-def test_a_room_imports_only_what_it_may() -> None:
-    rooms = [(path, room_of(path)) for path in modules() if room_of(path) != "__init__"]
-    wrong = [f"{path} imports {name}" for path, room in rooms for name in ours(path) if not may_use(room, name)]
+def test_a_package_imports_only_what_it_may() -> None:
+    packages = [(path, package_of(path)) for path in modules() if package_of(path) != "__init__"]
+    wrong = [
+        f"{path} imports {name}" for path, package in packages for name in ours(path) if not may_use(package, name)
+    ]
     assert wrong == []
 
 
 def test_core_uses_only_pure_libraries() -> None:
     pure = sys.stdlib_module_names | CORE_MAY_USE | {"connector"}
-    used = [(path, name.partition(".")[0]) for path in modules() if room_of(path) == "core" for name in imports(path)]
+    used = [
+        (path, name.partition(".")[0]) for path in modules() if package_of(path) == "core" for name in imports(path)
+    ]
     assert [f"{path} imports {top}" for path, top in used if top not in pure] == []
     assert [f"{path} has effects: {top}" for path, top in used if top in EFFECTS] == []
 
@@ -88,7 +92,7 @@ def test_no_crm_and_no_vendor_is_named_outside_its_folder() -> None:
     found = [
         f"{path}: {name}"
         for path in modules()
-        if room_of(path) in {"core", "engine", "store", "jobs", "report"}
+        if package_of(path) in {"core", "engine", "store", "jobs", "report"}
         for name in NAMES
         if name in _without_pages(path.read_text(encoding="utf-8")).lower()
     ]
@@ -103,6 +107,75 @@ def _without_pages(text: str) -> str:
 def test_files_stay_short() -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
     assert {path: count for path, count in lines.items() if count > LONGEST_FILE} == {}
+
+
+STATE_NAMES = {"state", "new_state", "hold", "prior_hold"}
+
+
+def named(node: ast.AST | None) -> str:
+    """The last name of an expression such as `row.state` or `state`; else empty."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def written_states(node: ast.AST) -> Iterator[ast.AST]:
+    """The expressions that a node compares with a state, or stores as one."""
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        if any(isinstance(side, ast.Name | ast.Attribute) and named(side) in STATE_NAMES for side in sides):
+            yield from sides
+    elif isinstance(node, ast.keyword) and node.arg in STATE_NAMES:
+        yield node.value
+    elif isinstance(node, ast.Dict):
+        yield from (value for key, value in zip(node.keys, node.values, strict=True) if named(key) in STATE_NAMES)
+    elif isinstance(node, ast.Call) and _column_of(node) in STATE_NAMES:
+        yield from node.args
+
+
+def _column_of(call: ast.Call) -> str:
+    """The column that `in_` is asked of; else empty."""
+    return named(call.func.value) if isinstance(call.func, ast.Attribute) and call.func.attr == "in_" else ""
+
+
+def literals(node: ast.AST) -> Iterator[str]:
+    """The texts that an expression consists of, also within a tuple or a list."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+        for part in node.elts:
+            yield from literals(part)
+
+
+def state_literals(source: str) -> list[str]:
+    """The states that a source writes as text."""
+    return [
+        text for node in ast.walk(ast.parse(source)) for states in written_states(node) for text in literals(states)
+    ]
+
+
+def test_the_check_finds_a_state_that_is_written_as_text() -> None:
+    for source in (
+        'row.state == "open"',
+        'state in ("planned", "final")',
+        'update(t.task).values(state="ended")',
+        '{"state": "done"}',
+        'a.state.in_(["lost"])',
+    ):
+        assert state_literals(source), source
+    assert state_literals('row.state == TaskState.OPEN; kind == "open"') == []
+
+
+def test_a_state_is_written_as_text_only_in_its_table() -> None:
+    found = [
+        f"{path}: {text}"
+        for path in modules()
+        if package_of(path) not in {"simulator", "testing"} and path.name != "states.py"
+        for text in state_literals(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def names_in(tree: ast.Module) -> Iterator[str]:

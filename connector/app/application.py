@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from connector.app.belonging import bind
 from connector.app.configuring import Configured, folder_of, survey
+from connector.app.credits import credits_of
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
 from connector.app.id_files import may_be_of, read_id_file, spellings
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
@@ -18,16 +18,16 @@ from connector.app.past_runs import find_run
 from connector.app.plans import check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_exposure, driving, serve, work
 from connector.app.status import status_of
+from connector.app.views import CreditsView, StatusView
 from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
-from connector.core.errors import ConfigurationError, ConnectorError, MappingError
+from connector.core.errors import ConfigurationError, MappingError
 from connector.core.frozen import FrozenPlan
 from connector.core.id_file import omitted_lines
 from connector.core.mapping import MappingFile
 from connector.core.person import Source
 from connector.core.preview import Preview
 from connector.core.report import Report
-from connector.core.spend import Totals
 from connector.crm.interface import Crm, Selection
 from connector.engine.context import Progress, Services, Silent
 from connector.engine.preview import preview
@@ -346,42 +346,15 @@ class Application:
         if problems:
             raise MappingError(problems)
 
-    def credits(self) -> dict[str, Any]:
-        """Balances as the vendors say now, holds and charges by the ledger, and the spend of each month."""
-        names = [name for name, settings in self.configured.providers.items() if settings.api_key is not None]
-        if not names:
-            raise ConfigurationError("no vendor is set up: put LENSMOR_API_KEY or SALESFINITY_API_KEY into .env")
-        rows: dict[str, dict[str, Any]] = {}
+    def credits(self) -> CreditsView:
+        """Balances as the vendors show them now, holds and charges by the ledger, and the spend of each month."""
         with self.ledger(must_exist=False) as ledger:
-            totals = ledger.credits.totals()
-            for name, provider in connect_providers(self.configured, names, ledger, self.clock).items():
-                found = totals.get(name, Totals())
-                rows[name] = {"balance": None, "trouble": "", "held": found.open, "charged": found.charged}
-                try:
-                    rows[name]["balance"] = provider.balance()
-                except ConnectorError as error:
-                    rows[name]["trouble"] = str(error)
-                finally:
-                    provider.close()
-            months = [
-                {"month": month, "provider": name, "mapping": mapping, "charged": found.charged, "held": found.open}
-                for month, name, mapping, found in ledger.credits.by_month()
-            ]
-            values = [
-                {
-                    "provider": name,
-                    "channel": channel,
-                    "delivered": delivered,
-                    "credits": credits_,
-                    "credits_per_value": round(credits_ / delivered, 2) if delivered else None,
-                }
-                for name, channel, delivered, credits_ in ledger.credits.cost_of_values()
-            ]
-        return {"providers": rows, "months": months, "values": values}
+            return credits_of(self.configured, ledger, self.clock)
 
-    def status(self, ledger: Ledger) -> dict[str, Any]:
+    def status(self) -> StatusView:
         """What is open, and what happens to it next."""
-        return status_of(ledger, self.ledger_place, self.clock.now())
+        with self.ledger() as ledger:
+            return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, purchase_id: int, word: str) -> str:
         """Record an operator's decision on a purchase, where it fits its state; returns what was done."""

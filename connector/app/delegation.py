@@ -9,6 +9,7 @@ from typing import Any
 
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
+from connector.core.states import JobState
 from connector.engine.context import Progress
 from connector.store.jobs import Job
 from connector.store.ledger import Ledger
@@ -147,7 +148,7 @@ def delegate(
             if found is None:
                 raise LockedError("the delegated run was withdrawn")
             shown.show(found)
-            if found.state == "done":
+            if found.state == JobState.DONE:
                 return _result(found)
             if any(digests.items() <= one.mappings.items() for one in ledger.workers(clock.now())):
                 alive_at = time.monotonic()

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from connector.app.delegation import turn
+from connector.app.views import OlderCopy
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.core.report import iso
@@ -45,7 +45,7 @@ def older_copy_warning(ledger: Ledger) -> str:
     if found is None:
         return ""
     return (
-        f"it is an older copy, such as a restored backup: {found['sign']}. Runs read each person at the vendor before "
+        f"it is an older copy, such as a restored backup: {found.sign}. Runs read each person at the vendor before "
         f"a purchase, and buy nothing where a vendor keeps no record of people; to buy without reading: {TRUST}"
     )
 
@@ -60,11 +60,11 @@ def forecast_run(services: Services, mappings: Mapping[str, MappingFile], now: d
     return run
 
 
-def older_copy_view(ledger: Ledger) -> dict[str, Any] | None:
+def older_copy_view(ledger: Ledger) -> OlderCopy | None:
     """Since when the ledger is known to be an older copy, by what sign, and the next step."""
     found = ledger.restored.state()
     if found is not None:
-        return {"since": iso(found.at), "sign": found.sign, "trusted": sorted(found.trusted), "next": TRUST}
+        return OlderCopy(since=iso(found.at), sign=found.sign, trusted=sorted(found.trusted), next=TRUST)
     if ledger.mark.is_missing_in(ledger.database):
-        return {"since": None, "sign": BY_MARK, "trusted": [], "next": TRUST}
+        return OlderCopy(since=None, sign=BY_MARK, trusted=[], next=TRUST)
     return None

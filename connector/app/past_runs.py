@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from connector.app.views import RecordOutcome, RunLine, RunsView
 from connector.core.errors import ConfigurationError
+from connector.core.report import iso
 from connector.core.states import RunState
 from connector.store.ledger import Ledger
 from connector.store.runs import LATEST, RunRow
@@ -65,3 +67,37 @@ def _state(ledger: Ledger, row: RunRow) -> str:
     if row.state == RunState.DIED or (row.state == RunState.RUNNING and not ledger.is_driven()):
         return INTERRUPTED
     return row.state
+
+
+def runs_view(ledger: Ledger, limit: int, since: datetime | None = None) -> RunsView:
+    """Past runs, the newest first; those that started at this time or later."""
+    return RunsView(
+        runs=[
+            RunLine(
+                run_id=run.id,
+                command=run.command,
+                mappings=list(run.mappings),
+                state=run.state,
+                started_at=iso(run.started_at),
+                selected=(run.report or {}).get("selected"),
+                outcomes=(run.report or {}).get("outcomes", {}),
+                undone_by=run.undone_by or None,
+            )
+            for run in newest_runs(ledger, limit, since)
+        ]
+    )
+
+
+def outcomes_of(ledger: Ledger, run: PastRun) -> list[RecordOutcome]:
+    """Every record of a run with its outcome and reason."""
+    return [
+        RecordOutcome(
+            mapping=one.mapping,
+            object=one.object,
+            record_id=one.crm_id,
+            outcome=one.outcome.value,
+            reason=one.reason,
+            attention=one.attention,
+        )
+        for one in ledger.run_outcomes.outcomes(run.id)
+    ]

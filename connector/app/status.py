@@ -1,65 +1,79 @@
 """The view of `connector status`: open work, and the next step for each kind of it."""
 
 from datetime import datetime
-from typing import Any
 
 from connector.app.older_copy import older_copy_view
 from connector.app.past_runs import newest_runs
+from connector.app.views import (
+    HeldAndCharged,
+    LastRun,
+    Overdue,
+    PurchaseCount,
+    PurchaseToDecide,
+    StatusView,
+    WorkingProcess,
+)
 from connector.core.ages import TASK_AGE
 from connector.core.report import iso
-from connector.core.states import PurchaseState
+from connector.core.states import PurchaseState, RequestItemState
 from connector.engine.overdue import in_words
 from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
 from connector.store.operator import OpenPurchase
+from connector.store.overdue import Overdue as OverdueWork
 
 
-def status_of(ledger: Ledger, place: str, now: datetime) -> dict[str, Any]:
+def status_of(ledger: Ledger, place: str, now: datetime) -> StatusView:
     """Open work, and the next step for each kind of it."""
     counts = ledger.runs.open_counts()
     last = next(iter(newest_runs(ledger, 1)), None)
-    return {
-        "ledger": place,
-        "last_run": None if last is None else {"id": last.id, "command": last.command, "state": last.state},
-        "purchases": [
-            {"provider": provider, "state": state, "count": count, "next": _what_next(provider, state)}
+    requested = ledger.inbox.counts()
+    return StatusView(
+        ledger=place,
+        last_run=None if last is None else LastRun(id=last.id, command=last.command, state=last.state),
+        purchases=[
+            PurchaseCount(provider=provider, state=state, count=count, next=_what_next(provider, state))
             for (provider, state), count in sorted(counts.purchases.items())
         ],
-        "needs_a_look": [
-            {
-                "purchase_id": row.id,
-                "provider": row.provider,
-                "channel": row.channel.value,
-                "state": "parked" if row.parked else row.state.value,
-                "reason": row.reason,
-                "since": iso(row.since),
-                "next": _next_of(row),
-            }
-            for row in ledger.operator.needs_a_look(sent_before=now - TASK_AGE)
-        ],
-        "overdue": [
-            {
-                "what": one.what.value,
-                "subject": one.subject,
-                "count": one.count,
-                "since": iso(one.since),
-                "reason": in_words(one).reason,
-                "next": in_words(one).next,
-            }
-            for one in ledger.overdue.all(now)
-        ],
-        "open_tasks": counts.tasks,
-        "open_records": counts.records,
-        "parked_records": counts.parked,
-        "credits": {
-            name: {"held": found.open, "charged": found.charged}
+        needs_a_look=[_decision(row) for row in ledger.operator.needs_a_look(sent_before=now - TASK_AGE)],
+        overdue=[_overdue(one) for one in ledger.overdue.all(now)],
+        open_tasks=counts.tasks,
+        open_records=counts.records,
+        parked_records=counts.parked,
+        credits={
+            name: HeldAndCharged(held=found.open, charged=found.charged)
             for name, found in sorted(ledger.credits.totals().items())
         },
-        "older_copy": older_copy_view(ledger),
-        "requested_records": ledger.inbox.counts(),
-        "workers": [{"kind": one.kind, "mappings": sorted(one.mappings)} for one in ledger.workers(now)],
-        "accounting": "; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
-    }
+        older_copy=older_copy_view(ledger),
+        requested_records=requested,
+        open_requests=sum(count for state, count in requested.items() if state != RequestItemState.DONE),
+        workers=[WorkingProcess(kind=one.kind, mappings=sorted(one.mappings)) for one in ledger.workers(now)],
+        accounting="; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
+    )
+
+
+def _decision(row: OpenPurchase) -> PurchaseToDecide:
+    return PurchaseToDecide(
+        purchase_id=row.id,
+        provider=row.provider,
+        channel=row.channel.value,
+        state="parked" if row.parked else row.state.value,
+        reason=row.reason,
+        since=iso(row.since),
+        next=_next_of(row),
+    )
+
+
+def _overdue(one: OverdueWork) -> Overdue:
+    words = in_words(one)
+    return Overdue(
+        what=one.what.value,
+        subject=one.subject,
+        count=one.count,
+        since=iso(one.since),
+        reason=words.reason,
+        next=words.next,
+    )
 
 
 def _next_of(row: OpenPurchase) -> str:
@@ -86,7 +100,7 @@ def _next_of(row: OpenPurchase) -> str:
 
 
 def _what_next(provider: str, state: str) -> str:
-    if state != "unknown":
+    if state != PurchaseState.UNKNOWN:
         return "read by the next sync"
     if provider in REGISTRY and REGISTRY[provider].keeps_records:
         return (

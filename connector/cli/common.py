@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
+from pydantic import BaseModel
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -134,8 +135,11 @@ def reader_may_leave() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
 
 
-def show(document: Mapping[str, Any], *, as_json: bool, render: Callable[[Mapping[str, Any]], RenderableType]) -> None:
+def show(
+    found: Mapping[str, Any] | BaseModel, *, as_json: bool, render: Callable[[Mapping[str, Any]], RenderableType]
+) -> None:
     """Print a result, as JSON or for eyes."""
+    document = found.model_dump(mode="json") if isinstance(found, BaseModel) else found
     with reader_may_leave():
         if as_json:
             click.echo(json.dumps(document, indent=2))

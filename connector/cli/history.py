@@ -12,7 +12,6 @@ from rich.text import Text
 
 from connector.cli.common import complain, env_option, json_option, out, reader_may_leave, say, show
 from connector.core.errors import ConfigurationError
-from connector.core.report import iso
 from connector.report import text
 from connector.report.export import write_csv, write_rows
 
@@ -32,12 +31,10 @@ def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
-    application = Application((), env_file)
-    with application.ledger() as ledger:
-        document = application.status(ledger)
-    show(document, as_json=as_json, render=_status)
-    if document["accounting"]:
-        complain(f"error: the ledger's accounting does not add up: {document['accounting']}")
+    found = Application((), env_file).status()
+    show(found, as_json=as_json, render=_status)
+    if found.accounting:
+        complain(f"error: the ledger's accounting does not add up: {found.accounting}")
         ctx.exit(1)
 
 
@@ -61,10 +58,8 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
             "written again when the record or the mapping changes, and once a day",
         )
     )
-    requested = document["requested_records"]
-    waiting = sum(count for state, count in requested.items() if state != "done")
-    if requested:
-        rows.append(("requested records", "open", waiting, "done by 'connector serve' or a worker"))
+    if document["requested_records"]:
+        rows.append(("requested records", "open", document["open_requests"], "done by 'connector serve' or a worker"))
     parts.append(text.table("Open", ("State", "Count", "Next"), rows))
     if document["workers"]:
         served = [(one["kind"], ", ".join(one["mappings"])) for one in document["workers"]]
@@ -102,26 +97,11 @@ def runs(limit: int, since: datetime | None, as_json: bool, env_file: Path | Non
       connector runs --since 2026-11-20
     """
     from connector.app import Application
-    from connector.app.past_runs import newest_runs
+    from connector.app.past_runs import runs_view
 
     with Application((), env_file).ledger() as ledger:
-        found = newest_runs(ledger, limit, None if since is None else since.replace(tzinfo=UTC))
-    document = {
-        "runs": [
-            {
-                "run_id": run.id,
-                "command": run.command,
-                "mappings": list(run.mappings),
-                "state": run.state,
-                "started_at": iso(run.started_at),
-                "selected": (run.report or {}).get("selected"),
-                "outcomes": (run.report or {}).get("outcomes", {}),
-                "undone_by": run.undone_by or None,
-            }
-            for run in found
-        ]
-    }
-    show(document, as_json=as_json, render=_runs)
+        found = runs_view(ledger, limit, None if since is None else since.replace(tzinfo=UTC))
+    show(found, as_json=as_json, render=_runs)
 
 
 def _runs(document: Mapping[str, Any]) -> RenderableType:
@@ -188,12 +168,12 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
       connector export latest --csv - | head
     """
     from connector.app import Application
-    from connector.app.past_runs import find_run
+    from connector.app.past_runs import find_run, outcomes_of
 
     with Application((), env_file).ledger() as ledger:
         found = find_run(ledger, run)
-        words = ledger.records.outcomes(found.id)
-    rows = ((w.mapping, w.object, w.crm_id, w.outcome.value, w.reason, w.attention) for w in words)
+        outcomes = outcomes_of(ledger, found)
+    rows = (tuple(one.model_dump().values()) for one in outcomes)
     if csv_file == STANDARD_OUTPUT:
         with reader_may_leave():
             count = write_rows(sys.stdout, rows)

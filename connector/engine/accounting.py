@@ -8,7 +8,7 @@ from datetime import timedelta
 from connector.core.errors import AccountingError
 from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Result, outcome_of_record
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
-from connector.core.states import PurchaseState, RunState
+from connector.core.states import ChannelState, PurchaseState, RunState
 from connector.engine.context import Run
 from connector.engine.outcome import channel_result
 from connector.engine.overdue import still_waiting
@@ -49,7 +49,7 @@ def _unwritten_channel(
 ) -> tuple[Outcome, str]:
     """A result that could not be written yet is not final: the record keeps its flag, and the next run writes it."""
     result = channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
-    if record_channel.state == "done":  # written by an earlier run
+    if record_channel.state == ChannelState.DONE:  # written by an earlier run
         return result.outcome, result.reason
     if result.outcome in OPEN_OUTCOMES:
         return result.outcome, result.reason
@@ -66,9 +66,9 @@ def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
         BooksError: outcomes do not sum to the selected records, or entries are not consistent with the purchases.
     """
     ledger = run.services.ledger
-    ledger.records.keep_outcomes(run.id)
-    words = ledger.records.outcomes(run.id)
-    selected = ledger.records.selected(run.id)
+    ledger.run_outcomes.keep_outcomes(run.id)
+    words = ledger.run_outcomes.outcomes(run.id)
+    selected = ledger.run_outcomes.selected(run.id)
     now = run.now()
     ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
     shown = _shown(run, words)
@@ -130,7 +130,7 @@ def _shown(run: Run, words: list[RunRecordOutcome]) -> ChannelOutcomes:
             for channel, _ in run.mappings[name].channels.items()
         }
     )
-    for name, channel, outcome, reason, count in run.services.ledger.records.channel_outcomes(run.id):
+    for name, channel, outcome, reason, count in run.services.ledger.run_outcomes.channel_outcomes(run.id):
         if (name, channel) in missing:
             missing[name, channel] -= count
             found[channel, outcome, reason] += count
@@ -156,11 +156,11 @@ def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:
 
 
 def _purchases(run: Run) -> dict[str, dict[str, PurchaseFigures]]:
-    records, found = run.services.ledger.records, dict[tuple[str, Channel], PurchaseFigures]()
-    for ended in records.ended_purchases(run.started_at, list(run.mappings) if run.services.shared else None):
+    run_outcomes, found = run.services.ledger.run_outcomes, dict[tuple[str, Channel], PurchaseFigures]()
+    for ended in run_outcomes.ended_purchases(run.started_at, list(run.mappings) if run.services.shared else None):
         key = ended.provider, ended.channel
         found[key] = _add(found.get(key, PurchaseFigures()), ended)
-    for provider, channel, state, count in records.open_purchases(run.id):
+    for provider, channel, state, count in run_outcomes.open_purchases(run.id):
         before = found.get((provider, channel), PurchaseFigures())
         unknown = state is PurchaseState.UNKNOWN
         found[provider, channel] = replace(
@@ -223,7 +223,7 @@ def _crm(run: Run) -> dict[str, CrmFigures]:
 
 def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:
     found = {(a.record_id, a.reason): a for a in run.attention}
-    unknown_at = run.services.ledger.records.unknown_at(run.id)
+    unknown_at = run.services.ledger.run_outcomes.unknown_at(run.id)
     for word in words:
         if any(key[0] == word.crm_id for key in found):
             continue
@@ -236,7 +236,7 @@ def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:
         elif word.attention:
             found[word.crm_id, word.reason] = Attention(word.reason, word.attention, word.crm_id)
     since = run.now() - LOOP_WINDOW
-    for crm_id, times in run.services.ledger.records.often_flagged(run.id, since, LOOP_TIMES):
+    for crm_id, times in run.services.ledger.run_outcomes.often_flagged(run.id, since, LOOP_TIMES):
         reason = f"flagged {times} times within a day"
         found[crm_id, reason] = Attention(reason, "find the automation that sets the flag again", crm_id)
     return [*found.values(), *still_waiting(run, run.now())]

@@ -84,13 +84,13 @@ def stored_answer(found: object) -> StoredAnswer | None:
 
 def _adopt(run: Run, found: Answer) -> bool:
     """Whether an answer could be used; one that the ledger has already changes nothing."""
-    attempts, answer = run.services.ledger.attempts, stored_answer(found)
+    answers, answer = run.services.ledger.answers, stored_answer(found)
     if answer is None:
         return False
     try:
         if journaled.adopt(run.services.ledger, run.services.clock, found):
             return True
-        attempts.accept(answer.attempt_id, answer.task_id, run.now(), answer.check, answer.gone, answer.back, run.now())
+        answers.accept(answer.attempt_id, answer.task_id, run.now(), answer.check, answer.gone, answer.back, run.now())
     except (sa.exc.DataError, sa.exc.IntegrityError):
         return False
     return True

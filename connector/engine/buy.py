@@ -74,6 +74,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         began_s: the monotonic time before the hold was taken.
     """
     attempts = run.services.ledger.attempts
+    answers = run.services.ledger.answers
     try:
         run.services.ledger.mark.advance(batch.hold, run.services.ledger.database)
     except (JournalError, OlderCopyError) as error:
@@ -88,7 +89,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         answer = provider.submit(batch.channel, list(batch.purchases), batch.grouping_key, batch.attempt_id)
     except LostAnswerError as error:
         check_at = run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
-        attempts.lost(batch.attempt_id, check_at, run.now())
+        answers.lost(batch.attempt_id, check_at, run.now())
         run.services.progress.note(f"{error}; the ledger keeps it as unknown")
     except CreditsError as error:
         _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
@@ -127,7 +128,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
     first_poll = run.later(provider.poll_schedule_s[0])
     kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
     with reserved.kept_on_failure(_named(batch) | kept):
-        ledger.attempts.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
+        ledger.answers.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
     run.settled.extend(gone)
     for person, purchase_id in batch.purchases.items():
         if purchase_id in back:
@@ -202,7 +203,7 @@ def _give_back(
 ) -> None:
     purchase_ids = list(batch.purchases.values())
     with reserved.kept_on_failure(_named(batch) | {"refused": reason, "wait_s": wait_s, "reread": reread}):
-        run.services.ledger.attempts.give_back(
+        run.services.ledger.answers.give_back(
             batch.attempt_id,
             purchase_ids,
             reason,

@@ -32,10 +32,11 @@ GONE = "paid earlier, no longer readable at the vendor"
 def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     """Read a task and finalize every person whose result it shows."""
     results = run.services.ledger.results
-    people, given_up = results.people_of(task), results.given_up_in(task)
+    polls = run.services.ledger.polls
+    people, given_up = polls.people_of(task), polls.given_up_in(task)
     too_late = run.now() - task.submitted_at > LATE_EVIDENCE_KEPT
     if not people and (not given_up or too_late):  # all have a result, or none is expected for people given up
-        results.task_ended(task, [], run.now(), "")
+        polls.task_ended(task, [], run.now(), "")
         return
     try:
         report = provider.read_task(task.channel, task.provider_task_id, list({**people, **given_up}))
@@ -43,7 +44,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         _vanished(run, provider, task, list(people.values()))
         return
     except (RefusedError, StopError):
-        results.postpone(task, run.later(STRETCHED_POLL_S))
+        polls.postpone(task, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
     open_items = [] if report.ended else [report.items[person] for person in people if person in report.items]
@@ -56,7 +57,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
             results.end_late(late, run.now())
     if report.ended:
         rest = [purchase_id for purchase_id in people.values() if purchase_id not in set(settled)]
-        results.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
+        polls.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
         return
     empty = [
         purchase_id
@@ -64,8 +65,8 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         if report.items.get(person, Item(ItemState.RUNNING)).state is ItemState.NO_VALUE and provider.keeps_records
     ]
     if empty:
-        results.read_people(empty, run.now(), "the vendor's task is unlocked and shows no value")
-    results.polled(task, next_poll(run, provider, task))
+        polls.read_people(empty, run.now(), "the vendor's task is unlocked and shows no value")
+    polls.polled(task, next_poll(run, provider, task))
 
 
 def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
@@ -144,13 +145,13 @@ def _told(word: str) -> str:
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, purchase_ids: list[int]) -> None:
     """404 on a task that was accepted is no leave to buy again."""
-    results = run.services.ledger.results
+    polls = run.services.ledger.polls
     if provider.keeps_records:
         reason = f"{provider.name} no longer knows the task"
-        results.task_ended(task, purchase_ids, run.now(), reason)
+        polls.task_ended(task, purchase_ids, run.now(), reason)
         return
     reason = f"{provider.name} no longer knows the lookup; one credit may be spent"
-    results.task_vanished(task, reason, run.now())
+    polls.task_vanished(task, reason, run.now())
     run.attention.append(
         Attention(
             f"{provider.name} no longer knows a lookup that it accepted",
@@ -162,6 +163,7 @@ def _vanished(run: Run, provider: Provider, task: TaskRow, purchase_ids: list[in
 def check(run: Run, provider: Provider, row: CheckRow) -> None:
     """Read the vendor's record of a person and do what it means."""
     results = run.services.ledger.results
+    polls = run.services.ledger.polls
     try:
         status = provider.read_person(row.person).get(row.channel)
     except NotThereError:
@@ -170,7 +172,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
-        results.postpone_check(row, run.later(STRETCHED_POLL_S))
+        polls.postpone_check(row, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
     _note_words(run, provider, f"person {row.id}", [] if status is None else [status])
@@ -179,8 +181,8 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures, sent=row.sent
     )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
-    if repeats and run.services.shared and results.is_for_another_run(row, run.id):
-        results.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
+    if repeats and run.services.shared and polls.is_for_another_run(row, run.id):
+        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
         return
     match verdict:
         case Final():
@@ -188,20 +190,20 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
-            results.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
+            polls.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
         case MaySubmit() if row.state is not PurchaseState.PLANNED:
-            results.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
+            polls.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
-            results.check_again(row, None, running=False, now=run.now())
+            polls.check_again(row, None, running=False, now=run.now())
             if row.resubmitted:
-                results.free(row, run.id if still_wanted(run, row.id, row.channel) else "")
+                polls.free(row, run.id if still_wanted(run, row.id, row.channel) else "")
         case MayRepeat():
             reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
             wanted = still_wanted(run, row.id, row.channel)
             results.allow_repeat(row, reason, run.now(), run.id if wanted else "")
             run.services.progress.note(reason)
         case AskOperator():
-            results.check_again(row, None, running=False, now=run.now())
+            polls.check_again(row, None, running=False, now=run.now())
 
 
 def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> None:
@@ -218,7 +220,7 @@ def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> Non
         return
     if confirmed:
         now = run.now()
-        run.services.ledger.attempts.accept(receipt.attempt_id, receipt.provider_task_id, now, {}, {}, [], now)
+        run.services.ledger.answers.accept(receipt.attempt_id, receipt.provider_task_id, now, {}, {}, [], now)
         run.services.progress.note(f"a callback of {provider.name} brought back a lost request")
     run.services.ledger.callback_receipts.done(receipt, used=confirmed)
 

@@ -98,7 +98,7 @@ class EventBuyer:
         older_copy.detect(self.ledger, now)
         # What a dead process left may be the very request that is about to be sent.
         account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
-        self.ledger.attempts.orphaned(account, now, self.ledger.locks.is_alive)
+        self.ledger.answers.orphaned(account, now, self.ledger.locks.is_alive)
         return run
 
     def _observe(self, run: "_Run", when: str) -> None:
@@ -152,7 +152,7 @@ class EventBuyer:
             access = self.request(event_id)
         except LostAnswerError as error:
             if not lost_before:
-                self.ledger.attempts.lost(attempt_id, None, self.clock.now())
+                self.ledger.answers.lost(attempt_id, None, self.clock.now())
             raise DownError(
                 f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits stay "
                 f"held. Repeat the command, which is free: connector events unlock {event_id}"
@@ -185,7 +185,7 @@ class EventBuyer:
         now, purchase_ids = self.clock.now(), [plan.purchase_id]
         refusal = {"attempt_id": attempt_id, "purchases": purchase_ids, "refused": reason, "wait_s": None}
         with reserved.kept_on_failure(refusal):
-            self.ledger.attempts.give_back(attempt_id, purchase_ids, reason, None, now, whole=True)
+            self.ledger.answers.give_back(attempt_id, purchase_ids, reason, None, now, whole=True)
 
     def _close(self, run: "_Run", state: str) -> Report:
         name, credits_ = run.source.name, self.ledger.credits

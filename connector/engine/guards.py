@@ -103,7 +103,7 @@ def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason, *, c
 
 def usual_number(run: Run, mapping: str) -> int | None:
     """The median of the numbers of flagged records in a mapping's latest runs; None before there are enough runs."""
-    counts = run.services.ledger.records.usual_selection(mapping, USUAL_RUNS)
+    counts = run.services.ledger.run_outcomes.usual_selection(mapping, USUAL_RUNS)
     return max(1, int(median(counts))) if len(counts) >= LEAST_RUNS else None
 
 
@@ -151,7 +151,7 @@ def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None
 def brings_nothing(run: Run, provider: Provider, channel: Channel) -> bool:
     """Whether a provider's latest answers for a channel brought no value at all."""
     since = run.started_at if run.override_guards else None
-    results = run.services.ledger.records.latest_results(provider.source, channel, ANSWERS, since)
+    results = run.services.ledger.run_outcomes.latest_results(provider.source, channel, ANSWERS, since)
     return len(results) >= ANSWERS and Result.DELIVERED not in results
 
 

@@ -41,7 +41,7 @@ def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
     """Charge an event; the price first, so that whatever interrupts this leaves the right hold."""
     if opened.credits_used:
         ledger.attempts.reprice(opened.purchase_id, opened.credits_used, now)
-    ledger.attempts.accept(opened.attempt_id, None, now, {opened.purchase_id: False}, {}, [], now)
+    ledger.answers.accept(opened.attempt_id, None, now, {opened.purchase_id: False}, {}, [], now)
     ledger.results.settle([Settlement(opened.purchase_id, Result.DELIVERED, charged=opened.charged)], now)
 
 
@@ -61,7 +61,7 @@ def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
         within = min(max(float(wait_s), 0.0), LONGEST_WAIT_S) if isinstance(wait_s, int | float) else None
         not_before = None if within is None else clock.later(within)
         check_at = clock.now() if answer.get("reread") is True else None
-        ledger.attempts.give_back(
+        ledger.answers.give_back(
             attempt_id, purchase_ids, refused, not_before, clock.now(), whole=True, check_at=check_at
         )
         return True

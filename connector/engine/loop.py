@@ -53,7 +53,7 @@ class WorkSource:
         self._read_once: set[int] = set()
         self._asked_about: set[int] = set()  # callback receipts
         # Older tasks only become fewer while a run is at work, and most runs have none.
-        self._older = run.services.ledger.results.has_older_tasks(provider.source, run.started_at)
+        self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
         self.refresh()
 
     @property
@@ -124,13 +124,13 @@ class WorkSource:
 
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
         """Tasks that are due; those of earlier runs get one look each."""
-        run, results = self._run, self._run.services.ledger.results
+        run, polls = self._run, self._run.services.ledger.polls
         if older and not self._older:
             return
         looked = run.looked if older else ()  # a corrected clock can turn an older task into one of this run
-        for task in results.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
+        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
             key = f"poll {task.id}"
-            if key in busy or (run.services.shared and not results.claim_task(task, run.later(CLAIM_S))):
+            if key in busy or (run.services.shared and not polls.claim_task(task, run.later(CLAIM_S))):
                 continue
             if older:
                 run.looked.add(task.id)
@@ -139,12 +139,12 @@ class WorkSource:
     def _check(self, busy: set[str]) -> Iterator[WorkItem]:
         if not self._provider.keeps_records:
             return
-        run, results = self._run, self._run.services.ledger.results
-        for row in results.due_checks(self._provider.source, run.now()):
+        run, polls = self._run, self._run.services.ledger.polls
+        for row in polls.due_checks(self._provider.source, run.now()):
             key = f"check {row.id}"
             if row.state is PurchaseState.PLANNED and not self._is_affordable(row.channel):
                 continue
-            if key not in busy and (not run.services.shared or results.claim_check(row, run.later(CLAIM_S))):
+            if key not in busy and (not run.services.shared or polls.claim_check(row, run.later(CLAIM_S))):
                 self._read_ahead += row.state is PurchaseState.PLANNED
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
@@ -227,7 +227,7 @@ class Loop:
 
     def work(self) -> None:
         """Keep the pools busy."""
-        channels = self._run.services.ledger.records.open_channels(self._run.id)
+        channels = self._run.services.ledger.run_outcomes.open_channels(self._run.id)
         self._run.services.progress.stage("Asking the vendors", channels)
         self._advance(everything=True)
         try:
@@ -338,7 +338,7 @@ class Loop:
         run, now = self._run, self._run.now()
         live = [source.name for source in self._work_sources if source.name not in run.stopped]
         left_s = self._until_s - run.monotonic()
-        due = run.services.ledger.results.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
+        due = run.services.ledger.polls.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
         if due is None or left_s <= 0:
             return False
         due_s = (due - now).total_seconds()

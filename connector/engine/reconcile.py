@@ -24,7 +24,7 @@ def recover(run: Run) -> None:
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None
         for name, provider in run.services.providers.items()
     }
-    lost = ledger.attempts.orphaned(check_at, run.now(), ledger.locks.is_alive)
+    lost = ledger.answers.orphaned(check_at, run.now(), ledger.locks.is_alive)
     if lost:
         run.services.progress.note(
             f"{lost} paid request(s) of an interrupted run had no answer; they are being checked"

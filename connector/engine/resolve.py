@@ -117,7 +117,7 @@ def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[t
     """What the vendor shows already of a person, with the purchases that it answers."""
     if found.match.identifier is None:
         return []
-    snapshot = run.services.ledger.planning.purchases_of(provider.source, found.match.identifier)
+    snapshot = run.services.ledger.snapshots.purchases_of(provider.source, found.match.identifier)
     values = {
         channel: status.value
         for channel, status in found.statuses.items()
@@ -236,7 +236,7 @@ def _decide(
     if rules is None:
         return Skip(f"{record_channel.channel} is no longer mapped", failed_sources=failed_sources)
     sources = [run.services.sources[name] for name in rules.sources]
-    snapshot: PlanningSnapshot = run.services.ledger.planning.snapshot(
+    snapshot: PlanningSnapshot = run.services.ledger.snapshots.read(
         mapping.name, {record.crm_id: record.person}, sources
     )
     decision = run.planner(mapping).next_source(

@@ -91,7 +91,7 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
     notice_stamp(run, mapping, page)
     people = {record.id: person_of(record, mapping.person) for record in page}
     sources = [source for name, source in run.services.sources.items() if name in mapping.providers()]
-    snapshot = run.services.ledger.planning.snapshot(mapping.name, people, sources)
+    snapshot = run.services.ledger.snapshots.read(mapping.name, people, sources)
     planner = run.planner(mapping)
     seal = run.services.ledger.seal
     planned: list[PlannedRecord] = []

@@ -122,7 +122,7 @@ def _work(run: Run) -> None:
         Loop(run, until_s).work()
         run.writing_last, run.reopened = True, False
         run.services.progress.stage(
-            f"Writing to {run.services.crm.label}", run.services.ledger.records.open_records(run.id)
+            f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)
         )
         write.write_complete(run)
         if not run.reopened or run.out_of_time:

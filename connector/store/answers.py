@@ -12,13 +12,12 @@ import sqlalchemy as sa
 from connector.core.errors import AccountingError
 from connector.core.model import Result
 from connector.core.spend import EntryKind, Hold, ending
-from connector.core.states import AttemptState, PurchaseState, TaskState
+from connector.core.states import UNANSWERED, AttemptState, PurchaseState, TaskState
 from connector.store import tables as t
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, take_older_values
 from connector.store.repeats import (
-    UNANSWERED,
     LateAnswer,
     after_return,
     follow_first,

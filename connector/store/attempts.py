@@ -14,7 +14,6 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
 from connector.core.states import PurchaseState
 from connector.store import tables as t
-from connector.store.answers import Answers
 from connector.store.credits import (
     CapRules,
     NewEntry,
@@ -25,6 +24,7 @@ from connector.store.credits import (
     remaining_budget,
     select_affordable,
 )
+from connector.store.database import Database
 from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
@@ -46,8 +46,11 @@ class EventPlan:
     attempt_id: str | None
 
 
-class Attempts(Answers):
+class Attempts:
     """The ledger's side of buying: batches with their hold, and all that can become of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def groups(
         self, source: Source, run_id: str, now: datetime, full: Collection[tuple[str, str]] = ()

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from connector.store import tables as t
+from connector.store.answers import Answers
 from connector.store.attempts import Attempts
 from connector.store.callback_receipts import CallbackReceipts
 from connector.store.credits import Credits
@@ -24,12 +25,15 @@ from connector.store.mark import Mark
 from connector.store.operator import Operator
 from connector.store.overdue import OverdueWork
 from connector.store.planning import Planning
+from connector.store.planning_snapshot import PlanningSnapshots
 from connector.store.plans import Plans
 from connector.store.poll_backoff import PollBackoff
+from connector.store.polls import Polls
 from connector.store.price_watch import PriceWatch
 from connector.store.records import Records
 from connector.store.restored import RestoredCopy
 from connector.store.results import Results
+from connector.store.run_outcomes import RunOutcomes
 from connector.store.runs import Runs
 from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
@@ -64,6 +68,7 @@ class Ledger:
         self.id = self._identify()
         former = path and _beside(path, ".spill")  # where versions before 0.3 kept the answers
         self.journal = RecoveryJournal(path and path.parent, self.id, former)
+        self.answers = Answers(database)
         self.attempts = Attempts(database)
         self.credits = Credits(database)
         self.jobs = Jobs(database, queue)
@@ -75,10 +80,13 @@ class Ledger:
         self.overdue = OverdueWork(database)
         self.planning = Planning(database)
         self.plans = Plans(database)
+        self.polls = Polls(database)
         self.prices = PriceWatch(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
+        self.run_outcomes = RunOutcomes(database)
         self.runs = Runs(database, seal, queue)
+        self.snapshots = PlanningSnapshots(database)
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
         self.mark = Mark(path and path.parent / f"connector-{self.id}.mark")

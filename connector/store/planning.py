@@ -22,7 +22,6 @@ from connector.store.planned import (
     channel_row,
     places_of,
 )
-from connector.store.planning_snapshot import SnapshotReader
 from connector.store.record_sql import plan_of
 from connector.store.repeats import join_late_tasks
 from connector.store.rows import AnyRow, chunks, person_of
@@ -33,8 +32,11 @@ ANOTHER_PERSON = "the record names another person now; it begins anew"
 _NOT_BOUGHT = PurchaseState.PLANNED.value
 
 
-class Planning(SnapshotReader):
+class Planning:
     """The ledger's side of planning: what is known, and what a plan makes of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
     def remember(self, source: Source, identifier: Identifier, match: IdentityMatch, now: datetime) -> None:
         """Keep a provider's answer to who has an identifier."""
@@ -192,7 +194,7 @@ def _what_changes(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRe
 def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
     if old is None:
         return True
-    if old.state == "done":  # skipped for a reason that no longer holds
+    if old.state == ChannelState.DONE:  # skipped for a reason that no longer holds
         return old.outcome == Outcome.SKIPPED.value and isinstance(
             decision, Buy | AttachToPending | Reuse | ResolveIdentity
         )
@@ -213,7 +215,7 @@ def _insert_records(
             "mapping": scope.mapping,
             "object": scope.object,
             "crm_id": record.crm_id,
-            "state": "open",
+            "state": RecordState.OPEN,
             "run_id": scope.run_id,
             "identifiers": dict(record.person.identifiers),
             "grouping_keys": dict(record.person.grouping_keys),

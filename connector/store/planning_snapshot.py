@@ -15,13 +15,13 @@ from connector.store.rows import chunks, purchase_of
 _P, _R, _RC, _M = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match.c
 
 
-class SnapshotReader:
+class PlanningSnapshots:
     """Reads, for planning."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def snapshot(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> PlanningSnapshot:
+    def read(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> PlanningSnapshot:
         """Everything in the ledger that may matter for these records.
 
         Args:

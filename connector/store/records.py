@@ -23,7 +23,6 @@ from connector.store.record_sql import (
 )
 from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
 from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
-from connector.store.run_outcomes import RunOutcomes
 from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
@@ -68,11 +67,11 @@ _OPEN = (
 _COMPLETE, _STILL_INCOMPLETE = _OPEN.where(~_IS_INCOMPLETE), _OPEN.where(_IS_INCOMPLETE)
 
 
-class Records(RunOutcomes):
+class Records:
     """The ledger's side of records."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
-        super().__init__(database)
+        self._db = database
         self._seal = seal
 
     def adopt(self, run_id: str, mappings: Sequence[str], now: datetime) -> int:
@@ -315,7 +314,7 @@ class Records(RunOutcomes):
                 connection.execute(
                     sa.update(t.record_channel)
                     .where(_RC.record_id.in_(ids), delivered, _RC.purchase_id.is_not(None))
-                    .values(state="open", outcome=None, reason="")
+                    .values(state=ChannelState.OPEN, outcome=None, reason="")
                 )
 
     def refuse_values(self, refused: Mapping[int, str]) -> None:
@@ -338,4 +337,4 @@ class Records(RunOutcomes):
                 if values:
                     connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
                 reopened = sa.update(t.record_channel).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
-                connection.execute(reopened.values(state="open", outcome=None, reason="", parked=False))
+                connection.execute(reopened.values(state=ChannelState.OPEN, outcome=None, reason="", parked=False))

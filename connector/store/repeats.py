@@ -27,8 +27,7 @@ from connector.store.rows import chunks
 from connector.store.shares import NO_PRIOR
 
 _A, _H, _K, _P = t.attempt.c, t.callback_receipt.c, t.task.c, t.purchase.c
-SUBMITTING, RECALLED = "submitting", "recalled"  # states of an attempt that has no answer yet
-UNANSWERED = (SUBMITTING, RECALLED)
+SUBMITTING, RECALLED = AttemptState.SUBMITTING, AttemptState.RECALLED
 # A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise
 # forbid it for ever. The vendor documents no more than three tries with backoff.
 RECEIPT_HOLDS = timedelta(hours=24)

@@ -12,7 +12,7 @@ from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordS
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
-from connector.store.polls import AT_ONCE, Polls
+from connector.store.polls import AT_ONCE
 from connector.store.record_sql import UNUSABLE
 from connector.store.repeats import recall_newer, uncharge
 from connector.store.rows import CheckRow, RereadRow, Settlement, chunks, person_of
@@ -70,11 +70,11 @@ _DUE_REREADS = (
 )
 
 
-class Results(Polls):
+class Results:
     """The ledger's side of collecting."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
-        super().__init__(database)
+        self._db = database
         self._seal = seal
 
     def settle(self, settlements: Iterable[Settlement], now: datetime, only: PurchaseState | None = None) -> list[int]:

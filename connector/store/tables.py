@@ -7,6 +7,7 @@ Times are UTC. Credits are integers. What could name a person beyond a vendor's 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
+from connector.core.spend import Hold
 from connector.core.states import ChannelState, ReceiptState, RecordState, RequestItemState
 from connector.store.utc_time import UtcTime
 
@@ -177,8 +178,8 @@ Index(
     purchase.c.provider,
     purchase.c.account,
     purchase.c.price_credits,
-    sqlite_where=purchase.c.hold == "open",
-    postgresql_where=purchase.c.hold == "open",
+    sqlite_where=purchase.c.hold == Hold.OPEN,
+    postgresql_where=purchase.c.hold == Hold.OPEN,
 )
 Index(
     "ix_purchase_prior",

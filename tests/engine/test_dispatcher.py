@@ -345,11 +345,11 @@ class TestHelp:
                 connection.execute(sa.insert(t.attempt).values(**attempt, **sent, created_at=now))
                 task = {"provider_task_id": "v", "attempt_id": "a", "state": "open", "next_poll_at": now}
                 connection.execute(sa.insert(t.task).values(**attempt, **task, submitted_at=now))
-            results, until = ledger.results, world.clock.later(60)
-            assert results.next_due(mine, now, ["lensmor"], now, until) is None
-            assert results.next_due(other, now, ["lensmor"], now, until) == now
+            polls, until = ledger.polls, world.clock.later(60)
+            assert polls.next_due(mine, now, ["lensmor"], now, until) is None
+            assert polls.next_due(other, now, ["lensmor"], now, until) == now
             ledger.runs.mark_crashed(now)  # what it left is waited for by whoever runs
-            assert results.next_due(mine, now, ["lensmor"], now, until) == now
+            assert polls.next_due(mine, now, ["lensmor"], now, until) == now
 
 
 class TestHandedOver:

@@ -15,7 +15,7 @@ from connector.crm.salesforce.client import Client
 from connector.engine import reconcile
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.people import SimEvent
-from connector.store.attempts import Attempts
+from connector.store.answers import Answers
 
 HOSTILE_IDS: Mapping[str, object] = {
     "a NUL": "task\x00-1",
@@ -218,7 +218,7 @@ def test_bad_stored_answers_are_set_aside_and_reported(
 
     for _ in leads:  # each of two runs ends with an answer that the database could not take
         with monkeypatch.context() as patch:
-            patch.setattr(Attempts, "accept", gone)
+            patch.setattr(Answers, "accept", gone)
             patch.setattr(reconcile, "adopt_stored", lambda _run: None)
             with pytest.raises((sa.exc.OperationalError, ConnectorError)):
                 harness.other().sync()

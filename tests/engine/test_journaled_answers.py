@@ -18,6 +18,7 @@ from connector.core.errors import AccountingError, JournalError
 from connector.core.model import Outcome
 from connector.engine import reconcile
 from connector.store import journal
+from connector.store.answers import Answers
 from connector.store.attempts import Attempts
 from connector.store.results import Results
 
@@ -50,7 +51,7 @@ def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, harnes
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))
-    with failing(Attempts, "accept", error), contextlib.suppress(type(error)):
+    with failing(Answers, "accept", error), contextlib.suppress(type(error)):
         harness.sync()
     assert len(journal_of(harness.folder)) == 1
     world.clock.advance(minutes=1)
@@ -65,7 +66,7 @@ def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(w
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))  # no record of it could be read: it would wait for an operator
     world.arm("salesfinity", "requestEmailEnrichment", "status", status=400)
-    fail(harness, Attempts, "give_back")
+    fail(harness, Answers, "give_back")
     assert len(journal_of(harness.folder)) == 1
     report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
@@ -79,7 +80,7 @@ def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(wor
     world.lead(world.person())
     harness = harness.other(email_only())
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
-    fail(harness, Attempts, "give_back")
+    fail(harness, Answers, "give_back")
     posts = world.paid_posts()
     world.clock.advance(minutes=1)
     harness.other().sync()
@@ -88,7 +89,7 @@ def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(wor
         assert ledger.credits.totals()["lensmor"].open == 0
 
 
-@pytest.mark.parametrize("method", [(Attempts, "accept"), (Results, "settle"), (Attempts, "reprice")])
+@pytest.mark.parametrize("method", [(Answers, "accept"), (Results, "settle"), (Attempts, "reprice")])
 def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_the_answer(
     world: World, harness: Harness, method: tuple[type, str]
 ) -> None:
@@ -107,7 +108,7 @@ def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_
 def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness = harness.other(email_only("salesfinity"))
-    fail(harness, Attempts, "accept")
+    fail(harness, Answers, "accept")
     harness.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
     with failing(Results, "settle"), pytest.raises(sa.exc.OperationalError):
         buy(harness)
@@ -172,7 +173,7 @@ def test_when_the_journal_fails_too_the_ids_are_printed(
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))
     broken = failing(journal, "_write", OSError(errno.EIO, "Input/output error"))
-    with failing(Attempts, "accept"), broken, pytest.raises(sa.exc.OperationalError):
+    with failing(Answers, "accept"), broken, pytest.raises(sa.exc.OperationalError):
         harness.sync()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "recovery journal" in line]
     assert str(person.linkedin_name) not in line
@@ -194,7 +195,7 @@ def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
     world.lead(person)
     harness = harness.other(email_only("salesfinity"))
     shutil.copytree(harness.folder, tmp_path / "backup")
-    fail(harness, Attempts, "accept")
+    fail(harness, Answers, "accept")
     shutil.copytree(harness.folder, tmp_path / "newer")
     (file,) = journal_of(harness.folder)
     for name in ("connector.db-wal", "connector.db-shm"):
@@ -218,7 +219,7 @@ def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))
-    fail(harness, Attempts, "accept")
+    fail(harness, Answers, "accept")
     address = (harness.folder / URL_FILE).read_text()
     with ledgers.new() as other:
         (harness.folder / URL_FILE).write_text((other / URL_FILE).read_text())

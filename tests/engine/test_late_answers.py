@@ -72,7 +72,7 @@ def by_the_other_process(world: World, harness: Harness) -> None:
 
 def answer(world: World, ledger: Ledger) -> None:
     now = world.clock.now()
-    ledger.attempts.accept(first_attempt(ledger), lookups(world)[0].lookup_id, now, {}, {}, [], now)
+    ledger.answers.accept(first_attempt(ledger), lookups(world)[0].lookup_id, now, {}, {}, [], now)
 
 
 ARRIVALS = (by_callback, by_the_journal, by_the_other_process)
@@ -260,7 +260,7 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
     with harness.ledger() as ledger:
         first, now = first_attempt(ledger), world.clock.now()
         (lost,) = [row.id for row in purchases(ledger)]
-        ledger.attempts.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
+        ledger.answers.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     with harness.ledger() as ledger:
@@ -306,7 +306,7 @@ def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
             (row,) = purchases(ledger)
             now = world.clock.now()
             check = {} if with_task else {row.id: True}
-            ledger.attempts.accept(first_attempt(ledger), task_id, now, check, {}, [], now)
+            ledger.answers.accept(first_attempt(ledger), task_id, now, check, {}, [], now)
 
     with after_take(monkeypatch, arrive, number=2) as taken:
         report = harness.sync()

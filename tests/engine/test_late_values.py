@@ -143,7 +143,7 @@ def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harnes
     harness.other().sync()
     with harness.ledger() as ledger:
         repeat, now = purchases(ledger)[1], world.clock.now()
-        ledger.attempts.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
+        ledger.answers.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
         assert purchases(ledger)[1].result == Result.DELIVERED.value
     assert_accounts(harness, charged=1)
 
@@ -236,7 +236,7 @@ def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
         with harness.ledger() as ledger:
             answer(world, ledger)
             repeat = str(purchases(ledger)[1].attempt_id)
-            ledger.attempts.lost(repeat, None, world.clock.now())
+            ledger.answers.lost(repeat, None, world.clock.now())
 
     harness.wait_s = 5
     with after_take(monkeypatch, adopt_and_lose):
@@ -263,7 +263,7 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
     def adopt_and_die() -> None:
         with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
-            ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            ledger.answers.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
             if is_polled:
                 with ledger.database.write() as connection:
                     connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
@@ -272,7 +272,7 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
     with after_take(monkeypatch, adopt_and_die, number=2), pytest.raises(SystemExit):
         harness.sync()
     with harness.ledger() as ledger:
-        ledger.attempts.orphaned({("lensmor", purchases(ledger)[0].account): world.clock.now()}, world.clock.now())
+        ledger.answers.orphaned({("lensmor", purchases(ledger)[0].account): world.clock.now()}, world.clock.now())
         (repeat,) = purchases(ledger)
         assert repeat.state == (PurchaseState.UNKNOWN if is_polled else PurchaseState.SUBMITTED).value
     world.clock.advance(hours=1)
@@ -296,7 +296,7 @@ def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_v
     def adopt_and_end() -> None:
         with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
-            ledger.attempts.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            ledger.answers.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
             with ledger.database.write() as connection:
                 connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
 

@@ -11,6 +11,7 @@ from ledgers import on_postgres
 from connector.app.failures import explained
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.model import Outcome
+from connector.store.answers import Answers
 from connector.store.attempts import Attempts
 from connector.store.database import Database
 from connector.store.ledger import Ledger
@@ -41,7 +42,7 @@ def _cut_off(database: Database) -> None:
 def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    owner: Any = Results if where == "settle" else Attempts
+    owner: Any = {"take": Attempts, "accept": Answers, "settle": Results}[where]
     usual = getattr(owner, where)
     lead = world.lead(world.person())
     harness = harness.other(email_only())

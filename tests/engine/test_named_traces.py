@@ -60,7 +60,7 @@ def look(harness: Harness, times: int = 3) -> None:
         for _ in range(times):
             harness.world.clock.advance(minutes=16)
             provider = other.services.providers["lensmor"]
-            for row in other.services.ledger.results.due_checks(provider.source, other.now()):
+            for row in other.services.ledger.polls.due_checks(provider.source, other.now()):
                 collect.check(other, provider, row)
 
 

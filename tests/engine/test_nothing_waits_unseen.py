@@ -22,9 +22,9 @@ def attention(report: Report) -> str:
 def overdue(harness: Harness) -> list[tuple[str, str, int]]:
     """(what, subject, count) as `connector status` shows it."""
     with harness.ledger() as ledger:
-        rows = status_of(ledger, "ledger", harness.world.clock.now())["overdue"]
-    assert all(row["next"] and row["reason"] for row in rows)
-    return [(row["what"], row["subject"], row["count"]) for row in rows]
+        rows = status_of(ledger, "ledger", harness.world.clock.now()).overdue
+    assert all(row.next and row.reason for row in rows)
+    return [(row.what, row.subject, row.count) for row in rows]
 
 
 def values(harness: Harness) -> int:
@@ -115,8 +115,8 @@ def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tup
     assert report.exit_code == 3
     assert overdue(harness) == [("purchases", "salesfinity", 1)]
     with harness.ledger() as ledger:
-        (row,) = status_of(ledger, "ledger", world.clock.now())["needs_a_look"]
-    assert (row["state"], "--give-up" in row["next"]) == ("submitted", True)
+        (row,) = status_of(ledger, "ledger", world.clock.now()).needs_a_look
+    assert (row.state, "--give-up" in row.next) == ("submitted", True)
 
 
 def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(

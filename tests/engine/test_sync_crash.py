@@ -10,7 +10,7 @@ from connector.core.model import Outcome
 from connector.crm.salesforce import SalesforceCrm
 from connector.providers.lensmor import Lensmor
 from connector.providers.salesfinity import Salesfinity
-from connector.store.attempts import Attempts
+from connector.store.answers import Answers
 from connector.store.records import Records
 from connector.store.results import Results
 
@@ -46,7 +46,7 @@ def test_after_the_vendor_took_it_and_before_its_answer_is_committed(world: Worl
 def test_after_the_answer_is_committed_and_before_the_first_poll(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    _die(harness, Attempts, "accept", after=True, nth=2)
+    _die(harness, Answers, "accept", after=True, nth=2)
     world.clock.advance(minutes=1)
     report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
@@ -122,7 +122,7 @@ def test_an_answer_that_the_ledger_could_not_take_is_journaled_and_adopted(
     def gone(*_args: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("disk I/O error"))
 
-    monkeypatch.setattr(Attempts, "accept", gone)
+    monkeypatch.setattr(Answers, "accept", gone)
     with pytest.raises(sa.exc.OperationalError):
         harness.sync()
     monkeypatch.undo()

@@ -253,7 +253,7 @@ def done(shared_sites: SharedSites, ledgers: Ledgers) -> Done:
         first = harness.sync()
         posts = world.paid_posts()
         with harness.ledger() as ledger:
-            words = {word.crm_id: word.outcome for word in ledger.records.outcomes(first.run_id)}
+            words = {word.crm_id: word.outcome for word in ledger.run_outcomes.outcomes(first.run_id)}
         second = harness.other().sync()
         shared_sites.check()
         judge(harness)

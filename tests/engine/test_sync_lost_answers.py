@@ -320,16 +320,16 @@ def test_two_readers_of_the_same_moment_count_as_one(world: World, harness: Harn
     assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=2)
     with harness.services() as services:
-        results, source = services.ledger.results, services.providers["lensmor"].source
-        (slow,) = results.due_checks(source, world.clock.now())
-        assert results.claim_check(slow, world.clock.later(60))
+        polls, source = services.ledger.polls, services.providers["lensmor"].source
+        (slow,) = polls.due_checks(source, world.clock.now())
+        assert polls.claim_check(slow, world.clock.later(60))
         world.clock.advance(seconds=61)
-        (quick,) = results.due_checks(source, world.clock.now())
-        assert results.claim_check(quick, world.clock.later(60))
+        (quick,) = polls.due_checks(source, world.clock.now())
+        assert polls.claim_check(quick, world.clock.later(60))
         for row in (quick, slow):
-            results.check_again(row, world.clock.later(300), running=False, now=world.clock.now())
+            polls.check_again(row, world.clock.later(300), running=False, now=world.clock.now())
         world.clock.advance(minutes=5)
-        (again,) = results.due_checks(source, world.clock.now())
+        (again,) = polls.due_checks(source, world.clock.now())
     assert again.checks == 1
 
 

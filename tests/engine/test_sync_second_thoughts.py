@@ -5,7 +5,7 @@ from harness import Harness, World, email_only, personal_only
 
 from connector.core.model import Outcome
 from connector.simulator.faults import FOREVER
-from connector.store.attempts import Attempts
+from connector.store.answers import Answers
 
 THEIRS = "typed.by.hand@example.com"
 
@@ -25,7 +25,7 @@ def test_a_lost_answer_is_found_even_when_a_run_of_another_vendor_comes_between(
     harness = harness.other(email_only())
     lead = world.lead(person)
     with monkeypatch.context() as patch:
-        patch.setattr(Attempts, "accept", die)
+        patch.setattr(Answers, "accept", die)
         with pytest.raises(DeathError):
             harness.sync()
     harness.other(personal_only()).sync()

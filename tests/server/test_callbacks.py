@@ -184,7 +184,7 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
     rotated.ledger.keys.rotate()
     with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
         ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
-    rotated.ledger.attempts.accept(attempt_id, "by-new", rotated.clock.time, {}, {}, [], rotated.clock.time)
+    rotated.ledger.answers.accept(attempt_id, "by-new", rotated.clock.time, {}, {}, [], rotated.clock.time)
     rotated.ledger.close()
 
     forgotten = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))

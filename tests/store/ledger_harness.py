@@ -125,14 +125,14 @@ class LedgerHarness:
         gone: dict[int, str] | None = None,
         back: Sequence[int] = (),
     ) -> None:
-        self.ledger.attempts.accept(batch.attempt_id, task, self.now, check or {}, gone or {}, back, self.now)
+        self.ledger.answers.accept(batch.attempt_id, task, self.now, check or {}, gone or {}, back, self.now)
 
     def refuse(self, batch: Batch, *purchase_ids: int, whole: bool = True) -> None:
         ids = purchase_ids or tuple(batch.purchases.values())
-        self.ledger.attempts.give_back(batch.attempt_id, ids, "refused", None, self.now, whole=whole)
+        self.ledger.answers.give_back(batch.attempt_id, ids, "refused", None, self.now, whole=whole)
 
     def lose(self, batch: Batch) -> None:
-        self.ledger.attempts.lost(batch.attempt_id, self.now, self.now)
+        self.ledger.answers.lost(batch.attempt_id, self.now, self.now)
 
     def settle(
         self, *purchase_ids: int, result: Result = Result.DELIVERED, charged: bool = True, value: str | None = None
@@ -153,10 +153,10 @@ class LedgerHarness:
 
     def due_tasks(self, at: datetime | None = None, *, older: bool = False) -> list[TaskRow]:
         """Tasks of a run that began at the start."""
-        return self.ledger.results.due_tasks(LENSMOR, at or self.now, START, older=older)
+        return self.ledger.polls.due_tasks(LENSMOR, at or self.now, START, older=older)
 
     def due_checks(self, at: datetime | None = None) -> list[CheckRow]:
-        return self.ledger.results.due_checks(LENSMOR, at or self.now)
+        return self.ledger.polls.due_checks(LENSMOR, at or self.now)
 
     def due_rereads(self, run: str) -> list[RereadRow]:
         return self.ledger.results.due_rereads(LENSMOR, run)
@@ -186,7 +186,7 @@ class LedgerHarness:
 
     def known_purchase(self, person: str, channel: Channel = EMAIL) -> Purchase:
         """The newest purchase of a person as planning sees it."""
-        return self.ledger.planning.purchases_of(LENSMOR, pid(person))[
+        return self.ledger.snapshots.purchases_of(LENSMOR, pid(person))[
             PurchaseKey("lensmor", "default", channel, pid(person))
         ]
 

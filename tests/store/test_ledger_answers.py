@@ -31,11 +31,11 @@ def test_accepted_polled_delivered_charged(harness: LedgerHarness) -> None:
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
     assert (task.provider_task_id, task.channel, task.polls) == ("task-1", EMAIL, 0)
-    assert harness.ledger.results.people_of(task) == {pid("70011"): first, pid("70012"): second}
+    assert harness.ledger.polls.people_of(task) == {pid("70011"): first, pid("70012"): second}
     assert harness.settle(first) == [first]
     assert harness.settle(second, result=Result.NOT_FOUND, charged=False) == [second]
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
-    assert harness.ledger.results.people_of(task) == {}
+    assert harness.ledger.polls.people_of(task) == {}
     assert (harness.purchase(first)["result"], harness.purchase(first)["hold"]) == ("delivered", "charged")
     assert (harness.purchase(second)["result"], harness.purchase(second)["hold"]) == ("not_found", "released")
 
@@ -93,7 +93,7 @@ def test_an_answer_may_name_each_person_differently(harness: LedgerHarness) -> N
         "submitted", "submitted", "submitted", "final", "planned",
     ]  # fmt: skip
     (task,) = harness.due_tasks()
-    assert list(harness.ledger.results.people_of(task).values()) == [at_work]
+    assert list(harness.ledger.polls.people_of(task).values()) == [at_work]
     assert [row.id for row in harness.due_checks()] == [unlocked, unexplained]
     assert (harness.purchase(nobody)["result"], harness.purchase(nobody)["reason"]) == ("failed", "knows nobody")
     assert harness.entries() == [("hold", 5 * PRICE), RELEASE, RELEASE]
@@ -126,7 +126,7 @@ def test_a_late_answer_after_a_loss_is_adopted(harness: LedgerHarness) -> None:
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
     assert task.provider_task_id == "late"
-    assert list(harness.ledger.results.people_of(task)) == pids(["70011"])
+    assert list(harness.ledger.polls.people_of(task)) == pids(["70011"])
     harness.settle(first, second)
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
 
@@ -154,7 +154,7 @@ def test_a_late_answer_before_the_permitted_repeat_left_spares_it(harness: Ledge
     )
     assert harness.take() is None
     (task,) = harness.due_tasks()
-    assert harness.ledger.results.people_of(task) == {pid("70011"): purchase_id}
+    assert harness.ledger.polls.people_of(task) == {pid("70011"): purchase_id}
     harness.settle(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
 
@@ -211,7 +211,7 @@ def test_every_request_of_a_dead_process_is_unknown(harness: LedgerHarness) -> N
     harness.accept(harness.batch(size=1))
     harness.refuse(harness.batch(size=1))
     later = harness.now + timedelta(minutes=1)
-    orphaned = harness.ledger.attempts.orphaned
+    orphaned = harness.ledger.answers.orphaned
     assert orphaned({("lensmor", "second"): later, ("salesfinity", "default"): later}, harness.now) == 0
     assert orphaned({("lensmor", "default"): later}, harness.now) == 1
     assert orphaned({("lensmor", "default"): later}, harness.now) == 0
@@ -223,7 +223,7 @@ def test_every_request_of_a_dead_process_is_unknown(harness: LedgerHarness) -> N
 def test_where_nothing_can_be_read_an_orphan_waits_for_a_person(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.batch()
-    harness.ledger.attempts.orphaned({("lensmor", "default"): None}, harness.now)
+    harness.ledger.answers.orphaned({("lensmor", "default"): None}, harness.now)
     assert (harness.states(purchase_id), harness.purchase(purchase_id)["check_at"]) == (["unknown"], None)
 
 

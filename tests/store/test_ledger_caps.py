@@ -96,7 +96,7 @@ def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarne
 
 
 def wiring(harness: LedgerHarness, person: str = "70013") -> AttachToPending:
-    snapshot = harness.ledger.planning.snapshot("lead", {"x": person_with(person)}, [LENSMOR])
+    snapshot = harness.ledger.snapshots.read("lead", {"x": person_with(person)}, [LENSMOR])
     return AttachToPending(snapshot.purchases[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
 
@@ -108,7 +108,7 @@ def test_another_runs_plan_is_not_taken(harness: LedgerHarness) -> None:
 def test_not_before_and_a_pending_read_hold_a_purchase_back(harness: LedgerHarness) -> None:
     later, checked = harness.plan("70011", "70012")
     batch = harness.batch()
-    give_back = harness.ledger.attempts.give_back
+    give_back = harness.ledger.answers.give_back
     give_back(batch.attempt_id, [later], "429", START.replace(minute=1), harness.now)
     give_back(batch.attempt_id, [checked], "409", None, harness.now, check_at=harness.now)
     assert harness.take() is None
@@ -350,7 +350,7 @@ def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> No
     harness.accept(harness.batch(NO_CAPS))
     harness.settle(*ids[:3])
     harness.settle(ids[3], result=Result.NOT_FOUND, charged=False)
-    assert harness.ledger.records.success_rates() == {("lensmor", EMAIL): 0.75}
+    assert harness.ledger.run_outcomes.success_rates() == {("lensmor", EMAIL): 0.75}
     assert LENSMOR.prices.of(EMAIL) == PRICE
 
 

@@ -51,12 +51,12 @@ def test_what_a_late_answer_of_our_own_brings_is_charged_after_all(harness: Ledg
     harness.pass_time()
     harness.accept(batch, task="late")
     (task,) = harness.due_tasks()
-    assert harness.ledger.results.people_of(task) == {}
-    assert harness.ledger.results.given_up_in(task) == {pid("70011"): purchase_id}
+    assert harness.ledger.polls.people_of(task) == {}
+    assert harness.ledger.polls.given_up_in(task) == {pid("70011"): purchase_id}
     assert harness.ledger.results.improve(purchase_id, "ada@example.com", harness.now, charged=True)
     assert harness.used() == PRICE
     assert harness.purchase(purchase_id)["hold"] == "charged"
-    assert harness.ledger.results.given_up_in(task) == {}
+    assert harness.ledger.polls.given_up_in(task) == {}
     harness.assert_books_close()
 
 
@@ -70,7 +70,7 @@ def test_a_value_shown_for_a_planned_unlock_costs_nothing(harness: LedgerHarness
 def test_reads_of_a_person_are_counted_and_end_in_a_purchase_or_a_task(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
-    again = harness.ledger.results.check_again
+    again = harness.ledger.polls.check_again
     later = harness.now + timedelta(minutes=5)
     again(harness.check_row(purchase_id), later, running=False, now=harness.now)
     assert harness.due_checks() == []
@@ -87,13 +87,13 @@ def test_a_task_is_polled_in_its_order_and_ends_once(harness: LedgerHarness) -> 
     first, second = harness.plan("70011", "70012")
     harness.accept(harness.batch(size=1), task="a")
     harness.accept(harness.batch(size=1), task="b")
-    results = harness.ledger.results
+    polls = harness.ledger.polls
     one, two = harness.due_tasks()
-    results.polled(one, harness.now + timedelta(seconds=20))
-    results.polled(one, harness.now)  # the same look, told twice
+    polls.polled(one, harness.now + timedelta(seconds=20))
+    polls.polled(one, harness.now)  # the same look, told twice
     assert [task.provider_task_id for task in harness.due_tasks()] == ["b"]
-    assert results.next_due("run-1", START, ["lensmor"], harness.now, harness.now + timedelta(hours=1)) == harness.now
-    results.task_ended(two, [second], harness.now, "ended without a word")
+    assert polls.next_due("run-1", START, ["lensmor"], harness.now, harness.now + timedelta(hours=1)) == harness.now
+    polls.task_ended(two, [second], harness.now, "ended without a word")
     assert harness.due_tasks() == []
     (check,) = harness.due_checks()
     assert (check.id, check.reason) == (second, "ended without a word")
@@ -107,7 +107,7 @@ def test_a_task_that_vanished_leaves_unknowns_with_their_hold(harness: LedgerHar
     harness.accept(harness.batch())
     harness.settle(done)
     (task,) = harness.due_tasks()
-    harness.ledger.results.task_vanished(task, "no longer known", harness.now)
+    harness.ledger.polls.task_vanished(task, "no longer known", harness.now)
     assert harness.states(done, open_one) == ["final", "unknown"]
     assert harness.due_tasks() == []
     assert harness.used() == 2 * PRICE
@@ -125,20 +125,20 @@ def test_a_runs_own_tasks_are_told_from_older_ones_that_get_one_look(harness: Le
     assert [task.provider_task_id for task in harness.due_tasks()] == ["own"]
     (old,) = harness.due_tasks(older=True)
     assert old.provider_task_id == "old"
-    looked = harness.ledger.results.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True)
+    looked = harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True)
     assert looked == []
 
 
 def test_another_accounts_work_is_left_to_it(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
-    results, attempts = harness.ledger.results, harness.ledger.attempts
+    polls, attempts = harness.ledger.polls, harness.ledger.attempts
     assert attempts.groups(SECOND, "run-1", harness.now) == []
     harness.lose(harness.batch())
-    assert results.due_checks(SECOND, harness.now) == []
+    assert polls.due_checks(SECOND, harness.now) == []
     harness.settle(purchase_id)
     harness.plan("70012")
     harness.accept(harness.batch())
-    assert results.due_tasks(SECOND, harness.now, START, older=False) == []
+    assert polls.due_tasks(SECOND, harness.now, START, older=False) == []
 
 
 def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: LedgerHarness) -> None:
@@ -146,18 +146,18 @@ def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: Ledge
     soon = harness.now + timedelta(minutes=9)
 
     def due(until: timedelta = HOUR, providers: tuple[str, ...] = ("lensmor",), run: str = "run-1") -> object:
-        found = harness.ledger.results.next_due(run, START, providers, harness.now, harness.now + until)
+        found = harness.ledger.polls.next_due(run, START, providers, harness.now, harness.now + until)
         return None if found is None else (found - START) / timedelta(minutes=1)
 
     assert due() is None  # what is planned and may go waits for nothing but a cap
     batch = harness.batch(size=1)
-    harness.ledger.attempts.accept(batch.attempt_id, "t", soon, {}, {}, [], harness.now)
+    harness.ledger.answers.accept(batch.attempt_id, "t", soon, {}, {}, [], harness.now)
     assert due() == 9
-    harness.ledger.attempts.lost(harness.batch(size=1).attempt_id, START + timedelta(minutes=5), harness.now)
+    harness.ledger.answers.lost(harness.batch(size=1).attempt_id, START + timedelta(minutes=5), harness.now)
     assert due() == 5
     refused = harness.batch(size=1)
     until = START + timedelta(minutes=3)
-    harness.ledger.attempts.give_back(refused.attempt_id, [later_one], "429", until, harness.now)
+    harness.ledger.answers.give_back(refused.attempt_id, [later_one], "429", until, harness.now)
     assert due() == 3
     assert due(until=timedelta(minutes=2)) is None
     assert due(providers=()) is None
@@ -166,7 +166,7 @@ def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: Ledge
     harness.settle(later_one, charged=False)
     assert due() == 9
     (task,) = harness.due_tasks(soon)
-    harness.ledger.results.task_ended(task, [], harness.now, "")
+    harness.ledger.polls.task_ended(task, [], harness.now, "")
     harness.settle(task_one)
     assert due() is None
 
@@ -177,8 +177,8 @@ def test_what_failed_to_be_read_lets_others_come_first(harness: LedgerHarness) -
     harness.lose(harness.batch(size=1))
     later = harness.now + timedelta(minutes=1)
     (task,), (check,) = harness.due_tasks(), harness.due_checks()
-    harness.ledger.results.postpone(task, later)
-    harness.ledger.results.postpone_check(check, later)
+    harness.ledger.polls.postpone(task, later)
+    harness.ledger.polls.postpone_check(check, later)
     assert (harness.due_tasks(), harness.due_checks()) == ([], [])
     assert ([t.id for t in harness.due_tasks(later)], [c.id for c in harness.due_checks(later)]) == (
         [task.id],
@@ -193,6 +193,6 @@ def test_a_failed_read_does_not_call_for_another_once_there_is_a_word(harness: L
     harness.lose(harness.batch())
     (check,) = harness.due_checks()
     harness.settle(purchase_id)  # by another thread, meanwhile
-    harness.ledger.results.postpone_check(check, harness.now)
+    harness.ledger.polls.postpone_check(check, harness.now)
     assert harness.purchase(purchase_id)["check_at"] is None
-    assert harness.ledger.results.next_due("run-1", START, ["lensmor"], harness.now, harness.now + HOUR) is None
+    assert harness.ledger.polls.next_due("run-1", START, ["lensmor"], harness.now, harness.now + HOUR) is None

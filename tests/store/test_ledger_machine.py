@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ledger_harness import PRICE, LedgerHarness
 
 from connector.core.model import Result
+from connector.core.states import UNANSWERED
 from connector.store import tables as t
 from connector.store.credits import CapRules
-from connector.store.repeats import UNANSWERED
 from connector.store.rows import Batch, BudgetExhausted
 
 RULES = CapRules(run={"lead": 9 * PRICE, "contact": 4 * PRICE}, day=11 * PRICE)
@@ -93,7 +93,7 @@ class Books(RuleBasedStateMachine):
     @rule()
     def die(self) -> None:
         """The process is gone; a new driver finds its requests."""
-        self.harness.ledger.attempts.orphaned({("lensmor", "default"): self.harness.now}, self.harness.now)
+        self.harness.ledger.answers.orphaned({("lensmor", "default"): self.harness.now}, self.harness.now)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
@@ -114,7 +114,7 @@ class Books(RuleBasedStateMachine):
             check = self.harness.check_row(purchase_id)
             if check.state in {"planned", "submitted", "unknown"}:
                 now = self.harness.now
-                self.harness.ledger.results.check_again(check, None, running=running, now=now)
+                self.harness.ledger.polls.check_again(check, None, running=running, now=now)
 
     @rule()
     def pass_time(self) -> None:

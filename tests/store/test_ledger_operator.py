@@ -211,7 +211,7 @@ def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness)
         None,
         "deferred",
     )
-    snapshot = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR])
+    snapshot = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR])
     assert [purchase.repeat_allowed for purchase in snapshot.purchases.values()] == [True]
     harness.save(planned("lead-70011", buying("70011", generation=2)), run="run-2")
     (again,) = harness.channels("lead-70011")
@@ -226,7 +226,7 @@ def test_a_permitted_repeat_of_a_failure_is_planned_anew(harness: LedgerHarness)
 
 def test_forgetting_erases_a_record_and_keeps_the_money(harness: LedgerHarness) -> None:
     purchase_id = parked(harness)
-    harness.ledger.records.keep_outcomes("run-1")
+    harness.ledger.run_outcomes.keep_outcomes("run-1")
     entries = harness.entries()
     assert harness.ledger.operator.forget(["00Q1"]) == 1
     for table in (t.record, t.record_channel, t.run_record, t.change):

@@ -32,7 +32,7 @@ def _harness() -> LedgerHarness:
 
 
 def snapshot(harness: LedgerHarness, **people: Person) -> dict[PurchaseKey, PurchaseState]:
-    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
+    found = harness.ledger.snapshots.read("lead", people, [LENSMOR])
     return {key: purchase.state for key, purchase in found.purchases.items()}
 
 
@@ -56,7 +56,7 @@ def test_several_records_of_one_person_in_a_page_share_one_unlock(harness: Ledge
 
 def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
-    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     assert purchase.id == purchase_id
     harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
     assert harness.channels("00Q9")[0]["purchase_id"] == purchase_id
@@ -67,7 +67,7 @@ def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
 def test_what_was_bought_stays_with_the_run_and_mapping_that_paid(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
     assert (harness.purchase(purchase_id)["run_id"], harness.purchase(purchase_id)["mapping"]) == ("run-1", "lead")
     harness.assert_books_close()
@@ -201,7 +201,7 @@ def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None
     harness.settle(purchase_id)
     first = harness.record_id("lead-70011")
     harness.finish(first, *[int(str(record_channel["id"])) for record_channel in harness.channels("lead-70011")])
-    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("lead-70011", Reuse(purchase, 0)), run="run-2")
     assert harness.record_id("lead-70011") != first
     assert [row["state"] for row in harness.all(t.record)] == ["closed", "open"]
@@ -307,13 +307,13 @@ def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
         "b": person_with(linkedin="ben-sample"),
         "c": person_with(linkedin="nobody"),
     }
-    found = harness.ledger.planning.snapshot("lead", people, [LENSMOR])
+    found = harness.ledger.snapshots.read("lead", people, [LENSMOR])
     assert found.matches == {
         ("lensmor", link("ada-sample")): match_with("70011", at=harness.now),
         ("lensmor", link("ben-sample")): match_with("70012", ("52001", "52017"), harness.now),
     }
     other = Source("lensmor", "second", LENSMOR.prices, (PERSONNEL_ID,), (LINKEDIN,), EVENT_ID)
-    assert harness.ledger.planning.snapshot("lead", people, [other]).matches == {}
+    assert harness.ledger.snapshots.read("lead", people, [other]).matches == {}
 
 
 def test_people_are_known_by_the_id_that_their_lookup_gave(harness: LedgerHarness) -> None:
@@ -328,14 +328,14 @@ def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> N
     harness.accept(harness.batch())
     harness.settle(purchase_id)
     people = {"lead-70011": person_with("70011")}
-    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == set()
+    assert harness.ledger.snapshots.read("lead", people, [LENSMOR]).served == set()
     harness.finish(harness.record_id("lead-70011"), *[int(str(w["id"])) for w in harness.channels("lead-70011")])
-    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).served == {("lead-70011", purchase_id)}
-    assert harness.ledger.planning.snapshot("contact", people, [LENSMOR]).served == set()
+    assert harness.ledger.snapshots.read("lead", people, [LENSMOR]).served == {("lead-70011", purchase_id)}
+    assert harness.ledger.snapshots.read("contact", people, [LENSMOR]).served == set()
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.record).values(in_progress=True))
-    assert harness.ledger.planning.snapshot("lead", people, [LENSMOR]).in_progress == {"lead-70011"}
-    assert harness.ledger.planning.snapshot("contact", people, [LENSMOR]).in_progress == set()
+    assert harness.ledger.snapshots.read("lead", people, [LENSMOR]).in_progress == {"lead-70011"}
+    assert harness.ledger.snapshots.read("contact", people, [LENSMOR]).in_progress == set()
 
 
 def test_what_is_known_of_one_person(harness: LedgerHarness) -> None:
@@ -343,10 +343,10 @@ def test_what_is_known_of_one_person(harness: LedgerHarness) -> None:
     harness.lose(harness.batch(size=1))
     harness.allow_repeat(first)
     other = PurchaseKey("lensmor", "default", EMAIL, pid("70012"))
-    (purchase,) = harness.ledger.planning.purchases_of(LENSMOR, pid("70011")).values()
+    (purchase,) = harness.ledger.snapshots.purchases_of(LENSMOR, pid("70011")).values()
     assert (purchase.key, purchase.id, purchase.lost_before) == (ADA, first, True)
-    assert harness.ledger.planning.purchases_of(LENSMOR, pid("70012"))[other].id == second
-    assert harness.ledger.planning.purchases_of(LENSMOR, pid("70019")) == {}
+    assert harness.ledger.snapshots.purchases_of(LENSMOR, pid("70012"))[other].id == second
+    assert harness.ledger.snapshots.purchases_of(LENSMOR, pid("70019")) == {}
 
 
 def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness) -> None:
@@ -354,5 +354,5 @@ def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness)
     harness.save(*page)
     people = {record.crm_id: person_with(record.crm_id[3:]) for record in page}
     assert len(snapshot(harness, **people)) == 1203
-    assert harness.ledger.records.selected("run-1") == 1203
+    assert harness.ledger.run_outcomes.selected("run-1") == 1203
     assert harness.groups() == [PurchaseGroup(Channel.WORK_EMAIL, None, 1203)]

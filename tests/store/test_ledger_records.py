@@ -26,7 +26,7 @@ def channels_of(harness: LedgerHarness, crm_id: str) -> list[int]:
 
 
 def wiring(harness: LedgerHarness, person: str = "70011") -> AttachToPending:
-    found = harness.ledger.planning.snapshot("lead", {"x": person_with(person)}, [LENSMOR]).purchases
+    found = harness.ledger.snapshots.read("lead", {"x": person_with(person)}, [LENSMOR]).purchases
     return AttachToPending(found[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
 
@@ -162,7 +162,7 @@ def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> N
 def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerHarness) -> None:
     purchase_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
-    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("00Q9", Reuse(purchase, 0)), run="run-2")
     assert harness.ledger.records.ended("run-2") == []
     (row,) = harness.due_rereads("run-2")
@@ -176,7 +176,7 @@ def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerH
 def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: LedgerHarness) -> None:
     purchase_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
-    purchase = harness.ledger.planning.snapshot("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
+    purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("00Q9", Reuse(purchase, 0)), run="run-2")
     harness.ledger.records.fail_channel_of(purchase_id, "paid earlier, no longer readable")
     (record_channel,) = harness.channels("00Q9")
@@ -196,9 +196,10 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(harn
     harness.accept(harness.batch(size=1))
     harness.lose(harness.batch(size=1))
     records = harness.ledger.records
+    run_outcomes = harness.ledger.run_outcomes
     assert records.adopt("run-2", ["contact"], harness.now) == 0
     assert records.adopt("run-2", ["lead"], harness.now) == 2
-    assert (records.selected("run-2"), records.selected("run-1")) == (2, 1)
+    assert (run_outcomes.selected("run-2"), run_outcomes.selected("run-1")) == (2, 1)
     records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
     assert [(row["crm_id"], row["state"]) for row in harness.all(t.record)] == [
         ("lead-70011", "open"), ("lead-70012", "open"), ("lead-70013", "closed"),
@@ -227,16 +228,18 @@ def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
     delivered(harness, "00Q1")
     harness.save(planned("00Q2", Skip("filled")))
     records = harness.ledger.records
+    run_outcomes = harness.ledger.run_outcomes
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
-    records.keep_outcomes("run-1")
-    words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.outcomes("run-1")]
+    run_outcomes.keep_outcomes("run-1")
+    words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in run_outcomes.outcomes("run-1")]
     assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
     harness.finish(harness.record_id("00Q2"))
-    records.keep_outcomes("run-1")
-    assert [(word.crm_id, word.outcome, word.reason, word.attention) for word in records.outcomes("run-1")] == words
-    assert records.outcomes("run-2") == []
-    assert records.selected("run-1") == 2
+    run_outcomes.keep_outcomes("run-1")
+    found = [(word.crm_id, word.outcome, word.reason, word.attention) for word in run_outcomes.outcomes("run-1")]
+    assert found == words
+    assert run_outcomes.outcomes("run-2") == []
+    assert run_outcomes.selected("run-1") == 2
 
 
 def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
@@ -252,7 +255,7 @@ def test_records_that_keep_coming_back_are_counted(harness: LedgerHarness) -> No
         harness.save(planned("00Q1", Skip("filled")))
         harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
         harness.pass_time(60)
-    often = harness.ledger.records.often_flagged
+    often = harness.ledger.run_outcomes.often_flagged
     assert often("run-1", START, 4) == [("00Q1", 5)]
     assert often("run-1", START, 5) == []
     assert often("run-1", START + timedelta(seconds=60), 4) == []
@@ -264,7 +267,7 @@ def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(harness: Ledg
     harness.settle(first)
     harness.pass_time(60)
     harness.settle(second, result=Result.NOT_FOUND, charged=False)
-    ended = harness.ledger.records.ended_purchases
+    ended = harness.ledger.run_outcomes.ended_purchases
     without = EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.NOT_FOUND, False, 1, 0)
     assert sorted(ended(START), key=lambda one: one.result) == [
         EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.DELIVERED, False, 1, 15),

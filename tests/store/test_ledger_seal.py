@@ -288,7 +288,7 @@ def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_
     harness.plan("70011")
     batch = harness.batch()
     if state == "unknown":
-        harness.ledger.attempts.lost(batch.attempt_id, None, harness.now)
+        harness.ledger.answers.lost(batch.attempt_id, None, harness.now)
     address = harness.ledger.seal.address(batch.attempt_id)
     newer = at(path, NEW, OLD)
     newer.ledger.keys.rotate()
@@ -303,7 +303,7 @@ def test_a_request_sent_under_the_newest_key_does_not_keep_an_older_one(tmp_path
     at(path, OLD).ledger.close()
     harness = at(path, NEW, OLD)
     harness.plan("70011")
-    harness.ledger.attempts.lost(harness.batch().attempt_id, None, harness.now)
+    harness.ledger.answers.lost(harness.batch().attempt_id, None, harness.now)
     at(path, NEW).ledger.close()
 
 

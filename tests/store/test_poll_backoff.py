@@ -30,7 +30,7 @@ def at_vendor(harness: LedgerHarness, seconds: float, person: str = "70011", tas
     """A purchase whose task is to be read so many seconds after the start."""
     (purchase_id,) = harness.plan(person)
     batch = harness.batch()
-    harness.ledger.attempts.accept(batch.attempt_id, task, after(seconds), {}, {}, [], harness.now)
+    harness.ledger.answers.accept(batch.attempt_id, task, after(seconds), {}, {}, [], harness.now)
     return purchase_id
 
 
@@ -55,7 +55,7 @@ def test_the_next_look_is_when_the_first_task_is_due(harness: LedgerHarness) -> 
 def test_the_next_look_is_when_a_person_is_to_be_read(harness: LedgerHarness) -> None:
     harness.plan("70011")
     batch = harness.batch()
-    harness.ledger.attempts.lost(batch.attempt_id, after(40), harness.now)
+    harness.ledger.answers.lost(batch.attempt_id, after(40), harness.now)
     assert next_poll(harness) == after(40)
 
 
@@ -69,7 +69,7 @@ def test_a_result_that_another_run_brought_is_looked_at_at_once(harness: LedgerH
 def test_a_hint_of_a_lost_request_is_looked_at_at_once(harness: LedgerHarness) -> None:
     harness.plan("70011")
     batch = harness.batch()
-    harness.ledger.attempts.lost(batch.attempt_id, None, harness.now)
+    harness.ledger.answers.lost(batch.attempt_id, None, harness.now)
     assert next_poll(harness) is None  # only a callback or an operator can tell
     harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "v1", harness.now)
     assert next_poll(harness) == harness.now
