@@ -178,6 +178,26 @@ def test_a_state_is_written_as_text_only_in_its_table() -> None:
     assert found == []
 
 
+MOST_PARAMETERS = 6
+
+
+def test_what_belongs_together_is_passed_as_one_value() -> None:
+    """Constructors take their dependencies one by one, and a command its options; others take few arguments."""
+    found = [
+        f"{path}: {node.name}"
+        for path in modules()
+        if package_of(path) not in {"cli", "simulator"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name != "__init__"
+        if len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) > MOST_PARAMETERS + _is_method(node)
+    ]
+    assert found == []
+
+
+def _is_method(node: ast.FunctionDef) -> bool:
+    return bool(node.args.args) and node.args.args[0].arg in {"self", "cls"}
+
+
 def names_in(tree: ast.Module) -> Iterator[str]:
     """Every name that a file defines, imports or uses."""
     for node in ast.walk(tree):

@@ -15,7 +15,7 @@ from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines
 from connector.app.mappings import load_mappings
 from connector.app.older_copy import forecast_run
 from connector.app.past_runs import find_run
-from connector.app.plans import check_plan, freeze, org_of, write_plan
+from connector.app.plans import PlanOrigin, check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_exposure, driving, serve, work
 from connector.app.status import status_of
 from connector.app.views import CreditsView, StatusView
@@ -31,7 +31,7 @@ from connector.core.report import Report
 from connector.crm.interface import Crm, Selection
 from connector.engine.context import Progress, Services, Silent
 from connector.engine.preview import preview
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
@@ -186,7 +186,6 @@ class Application:
             services.crm,
             services.providers,
             self.mappings,
-            self.clock.now(),
             record=record,
         )
 
@@ -243,7 +242,7 @@ class Application:
             found = find_run(services.ledger, run_id)
             services.crm.login()
             vendors = [name for name, one in self.configured.providers.items() if one.api_key is not None]
-            bind(self.configured, services.ledger, services.crm, vendors, {}, self.clock.now())
+            bind(self.configured, services.ledger, services.crm, vendors, {})
             with turn(services.ledger, self._progress):
                 return undo(services, found.id)
 
@@ -258,7 +257,7 @@ class Application:
             if out is not None:
                 loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
                 sources = self._mapped_sources(services)
-                frozen = freeze(found, records, loaded, sources, self._org, now, chosen=chosen is not None)
+                frozen = freeze(found, records, loaded, sources, PlanOrigin(self._org, now, chosen is not None))
                 write_plan(frozen, out)
             return found
 
@@ -359,7 +358,7 @@ class Application:
     def resolve(self, purchase_id: int, word: str) -> str:
         """Record an operator's decision on a purchase, where it fits its state; returns what was done."""
         with self.ledger() as ledger, turn(ledger, self._progress):
-            return resolve(ledger, purchase_id, OperatorsWord(word), self.clock.now())
+            return resolve(ledger, purchase_id, OperatorDecision(word), self.clock.now())
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""

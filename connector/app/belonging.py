@@ -1,7 +1,6 @@
 """Whether the ledger is that of this org, these vendor accounts and these mappings."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from connector.app.wiring import Configured
@@ -18,7 +17,6 @@ def bind(
     crm: Crm | None,
     providers: Iterable[str],
     mappings: Mapping[str, MappingFile],
-    now: datetime,
     *,
     record: bool = True,
 ) -> None:
@@ -30,7 +28,6 @@ def bind(
         crm: logged in; None for commands that do not use it.
         providers: the names of those that are used.
         mappings: that are used.
-        now: the ledger's time.
         record: keep what is new; commands without effects do not.
 
     Raises:
@@ -42,7 +39,7 @@ def bind(
         for name in providers
     ]
     flags = [FlagUse(found.crm, found.object, found.select.flag_field, name) for name, found in mappings.items()]
-    ledger.identity.bind(orgs, vendors, flags, now, record=record)
+    ledger.identity.bind(orgs, vendors, flags, ledger.database.clock(), record=record)
 
 
 def _org(configured: Configured, crm: Crm) -> OrgIdentity:

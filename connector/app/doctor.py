@@ -129,7 +129,7 @@ def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm 
     vendors = [name for name in sorted(used) if not found.about(f"{name.upper()}_")]
     flags = {one.file.mapping.name: one.file.mapping for one in mappings.loaded}
     try:
-        bind(found.configured, ledger, crm, vendors, flags, ledger.database.clock(), record=False)
+        bind(found.configured, ledger, crm, vendors, flags, record=False)
     except ConfigurationError as error:
         for problem in str(error).splitlines():
             yield Finding("ledger", ok=False, message=problem)

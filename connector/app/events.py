@@ -61,7 +61,7 @@ class Events:
         ledger = open_ledger(configured, announce=told.note)
         self._clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
-            bind(configured, ledger, None, [PROVIDER], {}, self._clock.now())
+            bind(configured, ledger, None, [PROVIDER], {})
             provider = connect_providers(configured, [PROVIDER], ledger, self._clock)[PROVIDER]
             with (
                 closing(provider),

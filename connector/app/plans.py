@@ -1,6 +1,7 @@
 """Frozen plans as files: written whole, read strictly, and refused when what they were made for has changed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
@@ -23,15 +24,26 @@ def org_of(instance_url: str) -> str:
     return (urlsplit(instance_url).hostname or "").lower()
 
 
+@dataclass(frozen=True, slots=True)
+class PlanOrigin:
+    """Where and when a plan is made.
+
+    Attributes:
+        org: host of the CRM org.
+        chosen: the records were chosen by a condition or ids, not by their flag.
+    """
+
+    org: str
+    made_at: datetime
+    chosen: bool
+
+
 def freeze(
     preview: Preview,
     records: Mapping[str, Sequence[FrozenRecord]],
     loaded: Mapping[str, tuple[str, LoadedMapping]],
     sources: Mapping[str, Source],
-    org: str,
-    now: datetime,
-    *,
-    chosen: bool,
+    origin: PlanOrigin,
 ) -> FrozenPlan:
     """A plan as it stands.
 
@@ -40,9 +52,7 @@ def freeze(
         records: by mapping name, in the plan's order.
         loaded: by mapping name, what `-m` was given and the mapping.
         sources: the providers that may be asked.
-        org: host of the CRM org.
-        now: when it is made.
-        chosen: the records were chosen by a condition or ids, not by their flag.
+        origin: where and when it is made.
     """
     mappings = tuple(
         FrozenMapping(
@@ -55,10 +65,10 @@ def freeze(
         for name, (given, found) in loaded.items()
     )
     return FrozenPlan(
-        plan_id=f"plan-{now:%Y%m%dT%H%M%S}-{token_hex(3)}",
-        made_at=now,
-        org=org,
-        chosen=chosen,
+        plan_id=f"plan-{origin.made_at:%Y%m%dT%H%M%S}-{token_hex(3)}",
+        made_at=origin.made_at,
+        org=origin.org,
+        chosen=origin.chosen,
         accounts={name: source.account for name, source in sources.items()},
         prices={name: dict(source.prices.by_channel) for name, source in sources.items()},
         ceiling={name: forecast.worst_case for name, forecast in preview.credits.items()},
@@ -93,19 +103,19 @@ def read_plan(path: Path) -> FrozenPlan:
     try:
         return FrozenPlan.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {_anew(path)}") from error
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {_new_plan(path)}") from error
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
         raise ConfigurationError(
-            f"{path} is no plan of this connector (wrong or missing: {place}); {_anew(path)}"
+            f"{path} is no plan of this connector (wrong or missing: {place}); {_new_plan(path)}"
         ) from None
 
 
-def _anew(path: Path) -> str:
+def _new_plan(path: Path) -> str:
     return NEW_PLAN.format(names="NAME", path=path)
 
 
-def _anew_of(plan: FrozenPlan) -> str:
+def _new_plan_of(plan: FrozenPlan) -> str:
     """The command that makes a plan of the same mappings."""
     same = " (with the --where, --ids and --limit of this one)" if plan.chosen else ""
     return NEW_PLAN.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
@@ -130,4 +140,4 @@ def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: M
         if plan.prices.get(name) != source.prices.by_channel:
             problems.append(f"the prices of {name} have changed since the plan was made")
     if problems:
-        raise ConfigurationError("\n".join(f"{problem}; {_anew_of(plan)}" for problem in problems))
+        raise ConfigurationError("\n".join(f"{problem}; {_new_plan_of(plan)}" for problem in problems))

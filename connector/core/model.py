@@ -136,7 +136,7 @@ class Purchase:
         not_before: no submission before this time.
         value_hash: keyed hash of the delivered value, kept after the value itself was erased.
         reason: why it is as it is, in plain words.
-        repeat_allowed: an operator lets a failed one be bought anew.
+        repeat_allowed: an operator lets a failed one be bought again.
         lost_before: the answer to an earlier request was lost, and it is not known yet whether that was charged.
     """
 

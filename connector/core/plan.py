@@ -141,6 +141,22 @@ class PlanningSnapshot:
     unusable: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelRequest:
+    """One channel of one record's person, with everything that the ledger knows of both.
+
+    Attributes:
+        rules: how the mapping treats the channel.
+        record_id: the record's id; empty where no value was ever refused for it.
+    """
+
+    person: Person
+    channel: Channel
+    rules: ChannelMapping
+    snapshot: PlanningSnapshot
+    record_id: str = ""
+
+
 def _never(_hash: str, _value: FieldValue) -> bool:
     return False
 
@@ -173,7 +189,7 @@ class Planner:
                 return Skip(f"{channel.replace('_', ' ')} was enriched less than {period} ago", keep_status=True)
             if rules.write is WritePolicy.IF_EMPTY:
                 return Skip(f"{rules.field} is already filled", already_filled=True)
-        decision = self.next_source(person, channel, rules, snapshot, record_id=record.id)
+        decision = self.next_source(ChannelRequest(person, channel, rules, snapshot, record.id))
         if isinstance(decision, Reuse) and self._holds(record, rules, decision.purchase):
             return Skip(f"{rules.field} holds what was bought for it already", keep_status=True)
         return (self._objection(record, channel, rules, snapshot) if may_cost(decision) else None) or decision
@@ -197,23 +213,15 @@ class Planner:
             return Skip(f"{rules.field} was changed by somebody since it was asked for; that value stays")
         return None
 
-    def next_source(
-        self,
-        person: Person,
-        channel: Channel,
-        rules: ChannelMapping,
-        snapshot: PlanningSnapshot,
-        failed_sources: tuple[FailedSource, ...] = (),
-        record_id: str = "",
-    ) -> Decision:
+    def next_source(self, request: ChannelRequest, failed_sources: tuple[FailedSource, ...] = ()) -> Decision:
         """The first source that was not tried and can still bring a value that this record's CRM can take."""
         unidentified: list[str] = []
         asked = {t.source for t in failed_sources}
-        for position, name in enumerate(rules.sources):
+        for position, name in enumerate(request.rules.sources):
             if name in asked:
                 continue
             source = self.sources[name]
-            identity = identify(person, source, self._match_of(snapshot))
+            identity = identify(request.person, source, self._match_of(request.snapshot))
             if isinstance(identity, Unidentified):
                 unidentified.append(identity.reason)
             elif isinstance(identity, NobodyThere):
@@ -224,54 +232,43 @@ class Planner:
             elif isinstance(identity, Unresolved):
                 return ResolveIdentity(name, identity.identifier, position, failed_sources)
             else:
-                found = self._at_source(source, identity, channel, position, snapshot, failed_sources, record_id)
+                found = self._at_source(request, source, identity, position, failed_sources)
                 if isinstance(found, Buy):
-                    return self._for_nothing(person, channel, rules, snapshot, found, record_id) or found
+                    return self._for_nothing(request, found) or found
                 if not isinstance(found, FailedSource):
                     return found
                 failed_sources = (*failed_sources, found)
         return _end_of_line(failed_sources, unidentified)
 
-    def _for_nothing(
-        self,
-        person: Person,
-        channel: Channel,
-        rules: ChannelMapping,
-        snapshot: PlanningSnapshot,
-        instead_of: Buy,
-        record_id: str,
-    ) -> Reuse | None:
+    def _for_nothing(self, request: ChannelRequest, instead_of: Buy) -> Reuse | None:
         """A fresh value of a later source, bought already: nothing is paid while there is one."""
-        for position, name in enumerate(rules.sources[instead_of.position + 1 :], instead_of.position + 1):
+        later = instead_of.position + 1
+        for position, name in enumerate(request.rules.sources[later:], later):
             source = self.sources[name]
-            identity = identify(person, source, self._match_of(snapshot))
+            identity = identify(request.person, source, self._match_of(request.snapshot))
             if isinstance(identity, Identified):
-                found = self._at_source(
-                    source, identity, channel, position, snapshot, instead_of.failed_sources, record_id
-                )
+                found = self._at_source(request, source, identity, position, instead_of.failed_sources)
                 if isinstance(found, Reuse):
                     return found
         return None
 
     def _at_source(
         self,
+        request: ChannelRequest,
         source: Source,
         identity: Identified,
-        channel: Channel,
         position: int,
-        snapshot: PlanningSnapshot,
         failed_sources: tuple[FailedSource, ...],
-        record_id: str,
     ) -> Decision | FailedSource:
-        key, purchase = _bought(source, channel, identity, snapshot)
-        price = source.prices.of(channel)
+        key, purchase = _bought(source, request.channel, identity, request.snapshot)
+        price = source.prices.of(request.channel)
         if purchase is None:
             return Buy(key, 1, identity.grouping_key, price, position, failed_sources)
         if purchase.state is not PurchaseState.FINAL:
             return AttachToPending(purchase, position, failed_sources)
         if purchase.result is Result.DELIVERED:
             if self._fresh(purchase):
-                why_not = snapshot.unusable.get((record_id, purchase.id))
+                why_not = request.snapshot.unusable.get((request.record_id, purchase.id))
                 taken = Reuse(purchase, position, failed_sources)
                 return taken if why_not is None else FailedSource(source.name, Result.NOT_FOUND, why_not)
         elif purchase.result is Result.FAILED and not purchase.repeat_allowed:
@@ -354,7 +351,7 @@ def _end_of_line(failed_sources: tuple[FailedSource, ...], unidentified: list[st
     if not failed_sources:
         return Skip(
             unidentified[0], failed_sources=failed_sources, systematic=True
-        )  # the first source wants the most usual identifier
+        )  # the first source asks for the most usual identifier
     reason = "; ".join(dict.fromkeys(t.reason for t in failed_sources))
     if all(t.result is Result.NOT_FOUND for t in failed_sources):
         return SourcesExhausted(Result.NOT_FOUND, reason, failed_sources)

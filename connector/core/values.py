@@ -36,14 +36,14 @@ def same(left: FieldValue, right: FieldValue, *, is_email: bool = False) -> bool
 
 
 def outgoing(value: str, channel: ChannelMapping) -> str:
-    """A vendor's value in the form in which the mapping wants it written."""
+    """A vendor's value in the form in which the mapping has it written."""
     if isinstance(channel, PhoneChannel):
         return format_phone(value.strip(), channel.format, channel.default_region)
     return value.strip().lower()
 
 
 def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
-    """The number in the wanted form, an extension behind it; one that cannot be read comes back as given.
+    """The number in the mapping's form, an extension behind it; one that cannot be read comes back as given.
 
     So does one with letters, which the library would turn into digits, a local number, whose area it would leave out,
     a number without `+` that need not be one of the region, and one that loses digits in the form: all would be other

@@ -101,7 +101,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records of an object are wanted.
+    """Which records of an object to read.
 
     Attributes:
         fields: what to read of each.

@@ -4,9 +4,6 @@ What is stored is checked like any value from outside. A bad answer must neither
 request is then verified like one whose answer was lost.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import sqlalchemy as sa
 
 from connector.core.limits import MAX_ROW_ID, is_plain, is_vendor_id
@@ -15,6 +12,7 @@ from connector.core.printable import one_line
 from connector.engine import journaled
 from connector.engine.context import Run
 from connector.store.journal import REFUSED, Answer
+from connector.store.rows import RequestAnswer
 
 _MAX_ATTEMPT_ID_CHARACTERS = 40
 _LONGEST_REASON = 300
@@ -23,17 +21,6 @@ STRANGE_NEXT = (
     "if this ledger was restored from a backup, put the newer one back; otherwise move the file to another folder, and "
     "keep it: it names paid requests"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """The answer to one paid request; the attributes are those of `Attempts.accept`."""
-
-    attempt_id: str
-    task_id: str | None
-    check: Mapping[int, bool]
-    gone: Mapping[int, str]
-    back: tuple[int, ...]
 
 
 def adopt_stored(run: Run) -> None:
@@ -59,7 +46,7 @@ def adopt_stored(run: Run) -> None:
         )
 
 
-def stored_answer(found: object) -> StoredAnswer | None:
+def stored_answer(found: object) -> RequestAnswer | None:
     """The answer in a stored JSON value; None where it is none, or holds what no ledger keeps."""
     if not isinstance(found, dict):
         return None
@@ -73,7 +60,7 @@ def stored_answer(found: object) -> StoredAnswer | None:
     rows = [_row_id(one) for one in back] if isinstance(back, list) else [] if back is None else [None]
     if checks is None or reasons is None or None in rows:
         return None
-    return StoredAnswer(
+    return RequestAnswer(
         attempt_id,
         task_id,
         {row: free is True for row, free in checks.items()},
@@ -90,7 +77,7 @@ def _adopt(run: Run, found: Answer) -> bool:
     try:
         if journaled.adopt(run.services.ledger, run.services.clock, found):
             return True
-        answers.accept(answer.attempt_id, answer.task_id, run.now(), answer.check, answer.gone, answer.back, run.now())
+        answers.accept(answer, run.now(), run.now())
     except (sa.exc.DataError, sa.exc.IntegrityError):
         return False
     return True

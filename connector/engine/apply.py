@@ -118,7 +118,7 @@ def drop_unselected(run: Run, mappings: Sequence[str]) -> None:
     run.attention += [
         Attention(
             f"{count} record(s) of plan {plan_id} were released: it was not applied for {PLAN_KEPT.days} days",
-            "make a new plan if they are still wanted: connector plan",
+            "make a new plan if they are still needed: connector plan",
         )
         for plan_id, count in sorted(released.items())
     ]

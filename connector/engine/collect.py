@@ -9,7 +9,7 @@ from connector.core.model import Attention, Identifier, Result
 from connector.core.recover import AskOperator, Final, MayRepeat, MaySubmit, ProviderState, ReadAgain, judge
 from connector.core.states import PurchaseState
 from connector.engine.context import Run
-from connector.engine.resolve import still_wanted
+from connector.engine.plan import still_requested
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
     EMAIL_TYPE,
@@ -21,7 +21,7 @@ from connector.providers.interface import (
     TaskReport,
 )
 from connector.store.callback_receipts import CallbackReceipt
-from connector.store.rows import CheckRow, RereadRow, Settlement, TaskRow
+from connector.store.rows import CheckRow, RequestAnswer, RereadRow, Settlement, TaskRow
 
 STRETCH_AFTER = timedelta(minutes=5)
 STRETCHED_POLL_S = 60.0
@@ -182,7 +182,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
     if repeats and run.services.shared and polls.is_for_another_run(row, run.id):
-        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still wanted
+        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still requested
         return
     match verdict:
         case Final():
@@ -192,15 +192,15 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
             polls.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
         case MaySubmit() if row.state is not PurchaseState.PLANNED:
-            polls.plan_again(row, run.id if still_wanted(run, row.id, row.channel) else "", run.now())
+            polls.plan_again(row, run.id if still_requested(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
             polls.check_again(row, None, running=False, now=run.now())
             if row.resubmitted:
-                polls.free(row, run.id if still_wanted(run, row.id, row.channel) else "")
+                polls.free(row, run.id if still_requested(run, row.id, row.channel) else "")
         case MayRepeat():
             reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
-            wanted = still_wanted(run, row.id, row.channel)
-            results.allow_repeat(row, reason, run.now(), run.id if wanted else "")
+            is_requested = still_requested(run, row.id, row.channel)
+            results.allow_repeat(row, reason, run.now(), run.id if is_requested else "")
             run.services.progress.note(reason)
         case AskOperator():
             polls.check_again(row, None, running=False, now=run.now())
@@ -220,7 +220,8 @@ def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> Non
         return
     if confirmed:
         now = run.now()
-        run.services.ledger.answers.accept(receipt.attempt_id, receipt.provider_task_id, now, {}, {}, [], now)
+        answer = RequestAnswer(receipt.attempt_id, receipt.provider_task_id)
+        run.services.ledger.answers.accept(answer, now, now)
         run.services.progress.note(f"a callback of {provider.name} brought back a lost request")
     run.services.ledger.callback_receipts.done(receipt, used=confirmed)
 

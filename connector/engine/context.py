@@ -60,7 +60,7 @@ class WaitPolicy(Enum):
     NONE = "the process is to stop: buy no more, write what is there"
 
 
-def full_patience() -> WaitPolicy:
+def full_wait() -> WaitPolicy:
     """Of runs that nobody waits for."""
     return WaitPolicy.FULL
 
@@ -83,7 +83,7 @@ class Services:
         wait_s: how long a run waits for its own vendor tasks and unknowns.
         workers: threads at most per provider; 1 runs everything in the caller's thread.
         shared: other runs may be at work beside this one, on the same ledger.
-        patience: asked now and then while a run is at work.
+        wait_policy: asked now and then while a run is at work.
         usage_before: what the connection to the CRM was asked by earlier runs of this process.
     """
 
@@ -97,7 +97,7 @@ class Services:
     undo_days: int = 30
     workers: int = 4
     shared: bool = False
-    wait_policy: Callable[[], WaitPolicy] = full_patience
+    wait_policy: Callable[[], WaitPolicy] = full_wait
     usage_before: Usage = field(default_factory=Usage)
     progress: Progress = field(default_factory=Silent)
 
@@ -126,7 +126,7 @@ class Run:
         refused: records of which it refused something in the end.
         stamps_due: records of which a value was written on its own, and whose stamps are still to be written.
         read_all: every record that the run was asked for was read.
-        out_of_time: the run's patience is over: it waits for nothing any more.
+        out_of_time: the run's time is over: it waits for nothing any more.
         waits: how often in a row a provider asked to wait with a purchase.
         writing_last: the vendors have been asked; what is written now is the run's last stage.
         settled: purchases that became final and whose records were not told yet.

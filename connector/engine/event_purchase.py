@@ -33,7 +33,7 @@ from connector.store.attempts import EventPlan
 from connector.store.credits import CapRules
 from connector.store.journal import Reservation
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, RequestRefusal
 
 COMMAND = "events unlock"
 MAPPING = "events"  # under which name its entries stand
@@ -185,7 +185,7 @@ class EventBuyer:
         now, purchase_ids = self.clock.now(), [plan.purchase_id]
         refusal = {"attempt_id": attempt_id, "purchases": purchase_ids, "refused": reason, "wait_s": None}
         with reserved.kept_on_failure(refusal):
-            self.ledger.answers.give_back(attempt_id, purchase_ids, reason, None, now, whole=True)
+            self.ledger.answers.give_back(RequestRefusal(attempt_id, purchase_ids, reason), now)
 
     def _close(self, run: "_Run", state: str) -> Report:
         name, credits_ = run.source.name, self.ledger.credits

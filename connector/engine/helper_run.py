@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from connector.engine.context import Run
-from connector.engine.loop import POLL_INTERVAL_S, Loop, WorkSource
+from connector.engine.scheduler import POLL_INTERVAL_S, Scheduler, WorkSource
 
 
-class HelperRun(Loop):
+class HelperRun(Scheduler):
     """Helps another process with its run: buys what it has planned and reads what is due, but plans and writes nothing.
 
     Everything it takes is claimed in the ledger, and everything it learns is found there by the run's own process. A

@@ -1,6 +1,6 @@
 """Answers as the recovery journal holds them: refusals, and access to events.
 
-The answer that starts a task is adopted by `reconcile`; these two kinds are what else an answer to a paid request can
+The answer that starts a task is adopted by `recovery`; these two kinds are what else an answer to a paid request can
 mean. Adopting one twice changes nothing: the ledger takes one answer for each attempt.
 """
 
@@ -11,7 +11,7 @@ from connector.core.clock import Clock
 from connector.core.model import Result
 from connector.store.journal import Answer
 from connector.store.ledger import Ledger
-from connector.store.rows import Settlement
+from connector.store.rows import RequestAnswer, RequestRefusal, Settlement
 from connector.store.stored_times import LONGEST_PLAN_S
 
 LONGEST_WAIT_S = LONGEST_PLAN_S  # a stored wait is not trusted beyond what any rule allows
@@ -41,7 +41,7 @@ def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
     """Charge an event; the price first, so that whatever interrupts this leaves the right hold."""
     if opened.credits_used:
         ledger.attempts.reprice(opened.purchase_id, opened.credits_used, now)
-    ledger.answers.accept(opened.attempt_id, None, now, {opened.purchase_id: False}, {}, [], now)
+    ledger.answers.accept(RequestAnswer(opened.attempt_id, None, {opened.purchase_id: False}), now, now)
     ledger.results.settle([Settlement(opened.purchase_id, Result.DELIVERED, charged=opened.charged)], now)
 
 
@@ -61,8 +61,7 @@ def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
         within = min(max(float(wait_s), 0.0), LONGEST_WAIT_S) if isinstance(wait_s, int | float) else None
         not_before = None if within is None else clock.later(within)
         check_at = clock.now() if answer.get("reread") is True else None
-        ledger.answers.give_back(
-            attempt_id, purchase_ids, refused, not_before, clock.now(), whole=True, check_at=check_at
-        )
+        refusal = RequestRefusal(attempt_id, purchase_ids, refused, not_before, check_at)
+        ledger.answers.give_back(refusal, clock.now())
         return True
     return False

@@ -67,8 +67,8 @@ def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bo
 
 
 def renamed(run: Run, row: RecordRow) -> Finish:
-    """The record leaves this run untouched; the next one finds it flagged, and begins anew."""
-    reason = "the record names another person now; nothing is written, it begins anew"
+    """The record leaves this run untouched; the next one finds it flagged, and starts again."""
+    reason = "the record names another person now; nothing is written, it starts again"
     call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
     channels = {
         record_channel.id: (Outcome.SKIPPED, reason)
@@ -114,7 +114,7 @@ def withhold(results: Sequence[ChannelResult], withheld: Mapping[Channel, str]) 
 def channel_result(
     run: Run, mapping: str, record_channel: RecordChannelRow, word: PurchaseView | None
 ) -> ChannelResult:
-    """What one want has come to.
+    """What one channel has come to.
 
     Args:
         run: for the reasons why something was not bought.
@@ -244,7 +244,7 @@ def _stored(outcome: Outcome) -> Outcome:
 
 
 def _parked_channels(row: RecordRow, write: Write) -> dict[int, str]:
-    """Which wants of a record have a value that is parked, and why."""
+    """Which channels of a record have a value that is parked, and why."""
     parked = {channel: reason for channel, (outcome, reason) in write.outcomes.items() if outcome is Outcome.PARKED}
     return {w.id: parked[w.channel] for w in row.channels if w.channel in parked and w.purchase_id is not None}
 

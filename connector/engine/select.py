@@ -71,8 +71,8 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
         planned: the page.
         chosen: the records were chosen by a condition or ids, whatever their flag.
     """
-    scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm)
-    run.services.ledger.planning.save(scope, planned, run.now(), run.pulled, chosen=chosen, read_first=run.read_first)
+    scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm, chosen, run.read_first)
+    run.services.ledger.planning.save(scope, planned, run.now(), run.pulled)
     run.pulled += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
     run.asked |= keys

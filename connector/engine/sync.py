@@ -13,10 +13,11 @@ from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.core.states import RunState
 from connector.crm.interface import Selection
-from connector.engine import accounting, collect, prices, reconcile, write
+from connector.engine import collect, prices, recovery, write
 from connector.engine.apply import drop_unselected, take_up
+from connector.engine.close import classify_rest, close_run
 from connector.engine.context import Run, Services
-from connector.engine.loop import Loop
+from connector.engine.scheduler import Scheduler
 from connector.engine.select import flagged, select, within
 
 _GUARDED = {"sync", "backfill"}  # a request names its records itself
@@ -54,26 +55,26 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
     """
     run = _begin(services, spec)
     try:
-        reconcile.recover(run)
+        recovery.recover(run)
         if run.override_guards:
             prices.forgive(run)
-        reconcile.observe_balances(run, "before")
+        recovery.observe_balances(run, "before")
         _take_up(run, spec)
         run.read_all = True
         _work(run)
     except StopError as error:
         run.crm_stopped = str(error)
-        accounting.classify_rest(run)
+        classify_rest(run)
     except LockedError:
         raise  # what there is to say of the run's records, its new owner says
     except ConnectorError as error:
-        accounting.classify_rest(run)
-        accounting.close(run, spec.command, RunState.FAILED, str(error))
+        classify_rest(run)
+        close_run(run, spec.command, RunState.FAILED, str(error))
         raise
     if not run.crm_stopped:
-        reconcile.observe_balances(run, "after")
+        recovery.observe_balances(run, "after")
     early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return accounting.close(run, spec.command, RunState.STOPPED if early else RunState.FINISHED)
+    return close_run(run, spec.command, RunState.STOPPED if early else RunState.FINISHED)
 
 
 def _begin(services: Services, spec: RunSpec) -> Run:
@@ -119,7 +120,7 @@ def _work(run: Run) -> None:
     """Ask the vendors, then write; a value that the CRM can never take sends its record to the next source."""
     until_s = run.monotonic() + run.services.wait_s * run.services.clock.scale
     for _ in range(MOST_SOURCES):
-        Loop(run, until_s).work()
+        Scheduler(run, until_s).work()
         run.writing_last, run.reopened = True, False
         run.services.progress.stage(
             f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)
@@ -130,4 +131,4 @@ def _work(run: Run) -> None:
         run.writing_last = False
     collect.report_unknown_words(run)
     write.write_incomplete(run)
-    accounting.classify_rest(run)
+    classify_rest(run)

@@ -12,7 +12,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.core.states import ChangeState
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import crowding, follow, outcome, resolve, send
+from connector.engine import crowding, follow, outcome, plan, send
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.send import Decided, Reading
@@ -76,9 +76,18 @@ def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """What is left of rows that were sent: those worth another try later, and those that were refused."""
+class _Try:
+    """One try to write a mapping's rows, and what it leaves.
 
+    Attributes:
+        last: rows that are still locked are settled as refused.
+        later: rows worth another try later.
+        refused: rows that were refused, with the CRM's answer.
+    """
+
+    run: Run
+    mapping: MappingFile
+    last: bool
     later: list[RecordRow] = field(default_factory=list)
     refused: list[tuple[Decided, Rejection]] = field(default_factory=list)
 
@@ -92,30 +101,21 @@ def _write_fresh(
     run: Run, mapping: MappingFile, rows: Sequence[RecordRow], size: int, *, last: bool
 ) -> list[RecordRow]:
     """Write rows, and of refused ones everything that the CRM takes; gives the rows worth another try."""
-    left = _Left()
-    _write_part(run, mapping, rows, size, left, last=last)
-    left.later.extend(_finish_refused(run, mapping, left.refused, last=last))
-    _stop_on_configuration(run, left.refused)
-    return left.later
+    this = _Try(run, mapping, last)
+    _write_part(this, rows, size)
+    this.later.extend(_finish_refused(run, mapping, this.refused, last=last))
+    _stop_on_configuration(run, this.refused)
+    return this.later
 
 
-def _write_part(
-    run: Run,
-    mapping: MappingFile,
-    rows: Sequence[RecordRow],
-    size: int,
-    left: _Left,
-    *,
-    last: bool,
-    is_search: bool = False,
-) -> None:
+def _write_part(this: _Try, rows: Sequence[RecordRow], size: int, *, is_search: bool = False) -> None:
     """Read, decide and write, reading again whenever the read has grown old.
 
     Rows that may have failed because of the others in their call are sent again at once, half as many at a time.
     """
     waiting: Sequence[RecordRow] = rows
     while waiting:
-        reading = send.read(run, mapping, waiting)
+        reading = send.read(this.run, this.mapping, waiting)
         decided = _decide(reading, waiting)
         waiting = []
         start = 0
@@ -123,13 +123,12 @@ def _write_part(
             if start and not reading.is_fresh():
                 waiting = [one.row for one in decided[start:]]
                 break
-            part = decided[start : start + min(size, run.collection_size(mapping.object))]
+            part = decided[start : start + min(size, this.run.collection_size(this.mapping.object))]
             start += len(part)
-            fewer = _send(reading, part, left, last=last, is_search=is_search)
+            fewer = _send(this, reading, part, is_search=is_search)
             if fewer:
-                half = max(1, len(part) // 2)
-                _write_part(run, mapping, crowding.mixed(run, fewer), half, left, last=last, is_search=True)
-            if left.is_hopeless:
+                _write_part(this, crowding.mixed(this.run, fewer), max(1, len(part) // 2), is_search=True)
+            if this.is_hopeless:
                 return
 
 
@@ -192,18 +191,17 @@ def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
     """Values that the CRM can never take count as none: their records go on to the next source in this run."""
     if unusable:
         run.services.ledger.records.refuse_values(unusable)
-        resolve.advance(run, None)
+        plan.advance(run, None)
         run.reopened = True
 
 
-def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bool, is_search: bool) -> list[RecordRow]:
+def _send(this: _Try, reading: Reading, decided: Sequence[Decided], *, is_search: bool) -> list[RecordRow]:
     """Write one collection, and finish the rows that were written.
 
     Args:
+        this: takes the rows that were not written.
         reading: the read that the decisions rest on.
         decided: at most one collection.
-        left: takes the other rows.
-        last: rows that are still locked are settled as refused.
         is_search: the rows are sent again, fewer at a time.
 
     Returns:
@@ -216,13 +214,13 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
     try:
         answers = reading.send(decided)
     except PassingError:
-        if last:
+        if this.last:
             raise
-        left.later.extend(one.row for one in decided)  # it may have taken effect: every record is compared again
+        this.later.extend(one.row for one in decided)  # it may have taken effect: every record is compared again
         return []
     crowding.learn(run, mapping.object, answers, is_search=is_search)
     pairs = list(zip(decided, _whose_fault(reading, decided, answers), strict=True))
-    sort = _Sorted(run, mapping.object, pairs, last=last)
+    sort = _Sorted(run, mapping.object, pairs, last=this.last)
     ledger.runs.settle(
         run.id, {one.row.id: ChangeState.WRITTEN if answer is None else ChangeState.REJECTED for one, answer in pairs}
     )
@@ -234,8 +232,8 @@ def _send(reading: Reading, decided: Sequence[Decided], left: _Left, *, last: bo
         run.services.progress.step(len(sort.written))
     if sort.org is not None:
         raise outcome.org_stop(sort.org, run.services.crm.label)
-    left.later.extend(one.row for one in sort.locked)
-    left.refused.extend(sort.refused)
+    this.later.extend(one.row for one in sort.locked)
+    this.refused.extend(sort.refused)
     return [one.row for one in sort.fewer]
 
 

@@ -181,7 +181,7 @@ class Worker:
             dispatcher.deregister()
 
     async def _serve(self) -> None:
-        """Take jobs; when the database goes away the engine's worker ends, and is begun anew."""
+        """Take jobs; when the database goes away the engine's worker ends, and is started again."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self._concurrency + 4, thread_name_prefix="job"))
         stopped = asyncio.Event()

@@ -25,7 +25,7 @@ class _Impatient(_Protocol):  # type: ignore[misc]
     """Closes a connection on which no request has begun for too long, or whose request's head has no end."""
 
     crowd: Crowd  # of its server
-    _patience: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _address = ""
 
@@ -41,8 +41,8 @@ class _Impatient(_Protocol):  # type: ignore[misc]
         """Hold nothing for it any more."""
         super().connection_lost(exc)
         self.crowd.waits_no_more(self, self._address)
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to no request yet; what is left of a refused one's body is only bounded by time."""
@@ -71,11 +71,11 @@ class _Impatient(_Protocol):  # type: ignore[misc]
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _wait(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()  # else a busy connection would be closed between two of its requests
-        self._patience = self.loop.call_later(HEAD_TIMEOUT_S, self._lose_patience)
+        if self._head_timer is not None:
+            self._head_timer.cancel()  # else a busy connection would be closed between two of its requests
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._close_unfinished)
 
-    def _lose_patience(self) -> None:
+    def _close_unfinished(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
         if idle and not self.transport.is_closing():
             self.transport.close()

@@ -25,7 +25,7 @@ from connector.store.repeats import (
     take_over,
     uncharge,
 )
-from connector.store.rows import chunks
+from connector.store.rows import RequestAnswer, RequestRefusal, chunks
 from connector.store.shares import NO_PRIOR
 
 _P = t.purchase.c
@@ -39,27 +39,15 @@ class Answers:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def accept(
-        self,
-        attempt_id: str,
-        provider_task_id: str | None,
-        next_poll_at: datetime,
-        check: Mapping[int, bool],
-        gone: Mapping[int, str],
-        back: Sequence[int],
-        now: datetime,
-    ) -> None:
-        """Adopt the answer to a paid request, whether its purchases say `submitting` or `unknown` by now.
+    def accept(self, answer: RequestAnswer, next_poll_at: datetime, now: datetime) -> None:
+        """Adopt the answer to a paid request, whether its purchases are `submitting` or `unknown` by now.
 
         Args:
-            attempt_id: whose answer it is.
-            provider_task_id: the task that was started, if any.
+            answer: what the provider said.
             next_poll_at: when to read the task first.
-            check: purchases outside the task whose person is to be read, and whether they are certainly free.
-            gone: purchases that the vendor will never deliver, with the reason.
-            back: purchases that were left out for naming the wrong event; they are planned again.
             now: the ledger's time.
         """
+        attempt_id, check, gone, back = answer.attempt_id, answer.check, answer.gone, answer.back
         with self._db.write() as connection:
             attempt = self._answered(connection, attempt_id, "submitted", now)
             if attempt is None:
@@ -74,10 +62,10 @@ class Answers:
                         .values(state=PurchaseState.SUBMITTED.value, free=free, check_at=now, checks=0, state_at=now)
                     )
             self._finish_gone(connection, attempt, gone, now)
-            self._return(connection, attempt_id, back, "", None, None, now)
+            self._return(connection, RequestRefusal(attempt_id, back, ""), now)
             task_id = None
-            if provider_task_id is not None:
-                task_id = self._new_task(connection, attempt, provider_task_id, next_poll_at, now)
+            if answer.provider_task_id is not None:
+                task_id = self._new_task(connection, attempt, answer.provider_task_id, next_poll_at, now)
             take_over(connection, attempt_id, LateAnswer(task_id, check, gone, back), now)
             lost_repeats = sa.select(_P.id).where(
                 _P.prior_attempt_id == attempt_id, _P.state == PurchaseState.UNKNOWN.value
@@ -173,50 +161,23 @@ class Answers:
         )
         return [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]
 
-    def give_back(
-        self,
-        attempt_id: str,
-        purchase_ids: Sequence[int],
-        reason: str,
-        not_before: datetime | None,
-        now: datetime,
-        *,
-        whole: bool = False,
-        check_at: datetime | None = None,
-    ) -> None:
-        """Return purchases to `planned` after a definite refusal, and release their hold.
-
-        Args:
-            attempt_id: the request that was refused.
-            purchase_ids: which of its purchases.
-            reason: why, in plain words.
-            not_before: no new submission of these people before this time.
-            now: the ledger's time.
-            whole: the whole request was refused, not only a part of it.
-            check_at: read the vendor's record of these people at this time, before anything is sent again.
-        """
+    def give_back(self, refusal: RequestRefusal, now: datetime) -> None:
+        """Return purchases to `planned` after a definite refusal, and release their hold."""
+        attempt_id, purchase_ids = refusal.attempt_id, refusal.purchase_ids
         with self._db.write() as connection:
             attempt = (
                 self._answered(connection, attempt_id, "refused", now)
-                if whole
+                if refusal.whole
                 else connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one_or_none()
             )
             if attempt is None:
                 return
-            self._return(connection, attempt_id, purchase_ids, reason, not_before, check_at, now)
+            self._return(connection, refusal, now)
             uncharge(connection, purchase_ids, attempt_id, now)  # given up meanwhile
             after_return(connection, purchase_ids, attempt.created_at, now)
 
-    def _return(
-        self,
-        connection: sa.Connection,
-        attempt_id: str,
-        purchase_ids: Sequence[int],
-        reason: str,
-        not_before: datetime | None,
-        check_at: datetime | None,
-        now: datetime,
-    ) -> None:
+    def _return(self, connection: sa.Connection, refusal: RequestRefusal, now: datetime) -> None:
+        attempt_id, purchase_ids = refusal.attempt_id, refusal.purchase_ids
         self._release_prior(connection, attempt_id, purchase_ids, now)
         still = [row.id for row in self._still_waiting(connection, attempt_id, purchase_ids)]
         self._release(connection, attempt_id, still, now)
@@ -228,9 +189,9 @@ class Answers:
                     state=PurchaseState.PLANNED.value,
                     attempt_id=None,
                     hold=Hold.RELEASED.value,
-                    reason=reason,
-                    not_before=not_before,
-                    check_at=check_at,
+                    reason=refusal.reason,
+                    not_before=refusal.not_before,
+                    check_at=refusal.check_at,
                     checks=0,
                     state_at=now,
                 )

@@ -124,7 +124,7 @@ class Database:
     def _migrating(self) -> Iterator[sa.Connection]:
         """One transaction for all migrations, alone.
 
-        SQLite changes most things of a table by making it anew: its foreign keys are checked at the end, not on the way
+        SQLite changes most things of a table by copying it: its foreign keys are checked at the end, not on the way
         (https://www.sqlite.org/lang_altertable.html, "Making other kinds of table schema changes", November 2026).
         """
         with self._engine.connect() as connection:

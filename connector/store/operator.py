@@ -27,7 +27,7 @@ class OpenPurchase:
     Attributes:
         check_at: when the vendor's record is read next; None where nothing can be read, or nothing more helps.
         parked: its value is at hand, and the CRM did not take it.
-        unsent: its lost request may be repeated, and no record wants that at the moment.
+        unsent: its lost request may be repeated, and no record requests that at the moment.
         event_id: the event that was requested; empty for people.
     """
 
@@ -88,7 +88,7 @@ class Operator:
                 .where(_P.state == PurchaseState.UNKNOWN.value, _P.hold == Hold.OPEN.value, _P.state_at < before)
                 .with_for_update()
             ).all()
-            # Of a repeat that nobody wants any more, or that was lost too, the first request will not be told of.
+            # Of a repeat that nobody requests any more, or that was lost too, the first request will not be told of.
             unsent = connection.execute(
                 sa.select(_P.id, _P.prior_attempt_id, _P.prior_mapping, _P.price_credits)
                 .where(

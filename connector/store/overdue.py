@@ -156,7 +156,7 @@ class OverdueWork:
         records = sa.update(t.record).where(_R.id.in_([row[1] for row in rows]))
         connection.execute(records.values(parked_version=None))
         purchase_ids = [row[2] for row in rows]
-        # A channel with its outcome wants no value any more, whatever its state.
+        # A channel with its outcome needs no value any more, whatever its state.
         wanting = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id)
         wanting = wanting.where(
             _RC.purchase_id.in_(purchase_ids), _RC.state != ChannelState.DONE, _R.state == RecordState.OPEN

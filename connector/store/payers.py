@@ -15,7 +15,7 @@ _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 
 def _waits(run_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """A channel of an open record of the run still wants what was planned."""
+    """A channel of an open record of the run still waits for what was planned."""
     return (_RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, _R.run_id == run_id)
 
 

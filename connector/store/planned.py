@@ -12,12 +12,19 @@ from connector.store.rows import failures_to_json
 
 @dataclass(frozen=True, slots=True)
 class PlanScope:
-    """Whose records are planned: by which run, under which mapping, of which CRM and object."""
+    """Whose records are planned: by which run, under which mapping, of which CRM and object.
+
+    Attributes:
+        chosen: the records were taken by a condition or ids, whatever their flag.
+        read_first: providers whose record of a person is read before the person is bought.
+    """
 
     run_id: str
     mapping: str
     object: str
     crm: str
+    chosen: bool = False
+    read_first: Collection[str] = ()
 
 
 LATE = 1_000_000_000  # the place of what is decided only while the run is in progress

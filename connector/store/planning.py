@@ -1,6 +1,6 @@
-"""What a plan changes in the ledger: records, what is wanted for them, and what is to be bought."""
+"""What a plan changes in the ledger: records, the channels requested for them, and what is to be bought."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from connector.store.rows import AnyRow, chunks, person_of
 
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 ROWS_PER_INSERT = 500
-ANOTHER_PERSON = "the record names another person now; it begins anew"
+ANOTHER_PERSON = "the record names another person now; it starts again"
 _NOT_BOUGHT = PurchaseState.PLANNED.value
 
 
@@ -55,39 +55,25 @@ class Planning:
                 .on_conflict_do_update(index_elements=list(key), set_=values)
             )
 
-    def save(
-        self,
-        scope: PlanScope,
-        records: Sequence[PlannedRecord],
-        now: datetime,
-        first_place: int = 0,
-        *,
-        chosen: bool = False,
-        read_first: Collection[str] = (),
-    ) -> None:
+    def save(self, scope: PlanScope, records: Sequence[PlannedRecord], now: datetime, first_place: int = 0) -> None:
         """Write the plan of a page of records in one transaction; `first_place` counts the records before it.
 
-        `chosen` are records taken by a condition or ids, whatever their flag. `read_first` are providers whose record
-        of a person is read before the person is bought.
-
         A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
-        bought yet is decided anew.
+        bought yet is decided again.
         """
         with self._db.write() as connection:
             existing = _open_records(connection, scope.mapping, records, now)
             old = _channels_of(connection, [row.id for row in existing.values()])
             wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
-            terms = PurchaseTerms(scope.run_id, scope.mapping, now, first_place, read_first)
+            terms = PurchaseTerms(scope.run_id, scope.mapping, now, first_place, scope.read_first)
             purchase_ids = _ensure_purchases(self._db, connection, terms, wanted)
             fresh = [record for record in wanted if record.crm_id not in existing]
-            new_ids = _insert_records(connection, scope, fresh, now, chosen=chosen)
+            new_ids = _insert_records(connection, scope, fresh, now)
             rows: list[dict[str, object]] = []
             for record in wanted:
                 if record.crm_id in existing:
                     row = existing[record.crm_id]
-                    rows += _take_up(
-                        connection, row, record, scope.run_id, purchase_ids, old.get(row.id, {}), chosen=chosen
-                    )
+                    rows += _take_up(connection, scope, row, record, purchase_ids, old.get(row.id, {}))
                 else:
                     record_id = new_ids[record.crm_id]
                     rows += [channel_row(record_id, record_channel, purchase_ids) for record_channel in record.channels]
@@ -128,7 +114,7 @@ class Planning:
 def _open_records(
     connection: sa.Connection, mapping: str, records: Sequence[PlannedRecord], now: datetime
 ) -> dict[str, AnyRow]:
-    """Open rows of these records; one that stood for another person is closed, and its record begins anew."""
+    """Open rows of these records; one that stood for another person is closed, and its record starts again."""
     found: dict[str, AnyRow] = {}
     people = {record.crm_id: record.person for record in records}
     for part in chunks(list(people)):
@@ -160,7 +146,7 @@ def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:
 
 
 def _channels_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int, dict[str, AnyRow]]:
-    """By record and channel, what is wanted already and how far it is."""
+    """By record and channel, what is requested already and how far it is."""
     found: dict[int, dict[str, AnyRow]] = {}
     for part in chunks(record_ids):
         query = (
@@ -182,16 +168,16 @@ def _channels_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[i
 
 
 def _what_changes(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRecord:
-    """The record with only those wants that are new or decided anew: nothing is bought for a channel that stays."""
+    """The record with only those channels that are new or decided again: nothing is bought for a channel that stays."""
     kept = tuple(
         record_channel
         for record_channel in record.channels
-        if _is_decided_anew(record_channel.decision, old.get(record_channel.channel.value))
+        if _is_decided_new_plan(record_channel.decision, old.get(record_channel.channel.value))
     )
     return replace(record, channels=kept)
 
 
-def _is_decided_anew(decision: Decision, old: AnyRow | None) -> bool:
+def _is_decided_new_plan(decision: Decision, old: AnyRow | None) -> bool:
     if old is None:
         return True
     if old.state == ChannelState.DONE:  # skipped for a reason that no longer holds
@@ -206,8 +192,6 @@ def _insert_records(
     scope: PlanScope,
     records: list[PlannedRecord],
     now: datetime,
-    *,
-    chosen: bool,
 ) -> dict[str, int]:
     rows = [
         {
@@ -221,7 +205,7 @@ def _insert_records(
             "grouping_keys": dict(record.person.grouping_keys),
             "resolved": dict(record.resolved),
             "attention": attention_of(record),
-            "chosen": chosen,
+            "chosen": scope.chosen,
             "opened_at": now,
         }
         for record in records
@@ -239,26 +223,24 @@ def _insert_records(
 
 def _take_up(
     connection: sa.Connection,
+    scope: PlanScope,
     row: AnyRow,
     record: PlannedRecord,
-    run_id: str,
     purchase_ids: Mapping[PurchaseKey, int],
     old: Mapping[str, AnyRow],
-    *,
-    chosen: bool,
 ) -> list[dict[str, object]]:
-    """Bring an open record into this run; returns wants that it did not have yet."""
+    """Bring an open record into this run; returns the channels that it did not have yet."""
     connection.execute(
         sa.update(t.record)
         .where(_R.id == row.id)
         .values(
-            run_id=run_id,
-            plan_id=sa.func.coalesce(plan_of(run_id), _R.plan_id),
+            run_id=scope.run_id,
+            plan_id=sa.func.coalesce(plan_of(scope.run_id), _R.plan_id),
             identifiers=dict(record.person.identifiers),
             grouping_keys=dict(record.person.grouping_keys),
             resolved={**record.resolved, **row.resolved},
             attention=attention_of(record),
-            chosen=sa.or_(_R.chosen, sa.literal(chosen)),
+            chosen=sa.or_(_R.chosen, sa.literal(scope.chosen)),
         )
     )
     new: list[dict[str, object]] = []

@@ -304,7 +304,7 @@ class Records:
             show(connection, [one.shown for one in unwritten])
 
     def reopen_delivered(self, object_name: str, crm_ids: Sequence[str]) -> None:
-        """Values of open records that are about to be taken out of the CRM again: a later run compares them anew."""
+        """Values of open records that are about to be taken out of the CRM again: a later run compares them again."""
         with self._db.write() as connection:
             for part in chunks(crm_ids):
                 ids = sa.select(_R.id).where(

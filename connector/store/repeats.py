@@ -35,7 +35,7 @@ RECEIPT_HOLDS = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class LateAnswer:
-    """What the answer to a paid request says of its purchases; the attributes are those of `Answers.accept`."""
+    """What the answer to a paid request says of its purchases; the attributes are those of `RequestAnswer`."""
 
     task_id: int | None
     check: Mapping[int, bool]

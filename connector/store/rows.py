@@ -1,7 +1,7 @@
 """Rows of the ledger as the engine sees them, and the small helpers that make them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -74,6 +74,46 @@ class BudgetExhausted:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestAnswer:
+    """The answer to a paid request.
+
+    Attributes:
+        attempt_id: whose answer it is.
+        provider_task_id: the task that was started, if any.
+        check: purchases outside the task whose person is to be read, and whether they are certainly free.
+        gone: purchases that the provider will never deliver, with the reason.
+        back: purchases that were left out for naming the wrong group; they are planned again.
+    """
+
+    attempt_id: str
+    provider_task_id: str | None
+    check: Mapping[int, bool] = field(default_factory=dict)
+    gone: Mapping[int, str] = field(default_factory=dict)
+    back: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefusal:
+    """A definite refusal of a paid request, or of a part of it.
+
+    Attributes:
+        attempt_id: the request that was refused.
+        purchase_ids: which of its purchases.
+        reason: why, in plain words.
+        not_before: no new submission of these people before this time.
+        check_at: read the provider's record of these people at this time, before anything is sent again.
+        whole: the whole request was refused, not only a part of it.
+    """
+
+    attempt_id: str
+    purchase_ids: Sequence[int]
+    reason: str
+    not_before: datetime | None = None
+    check_at: datetime | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRow:
     """A vendor's job that has not ended."""
 
@@ -110,7 +150,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class RereadRow:
-    """A delivered purchase whose erased value is wanted once more."""
+    """A delivered purchase whose erased value is needed once more."""
 
     id: int
     provider: str
@@ -136,7 +176,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class RecordChannelRow:
-    """One channel wanted for a record, with what has come of it."""
+    """One channel requested for a record, with what has come of it."""
 
     id: int
     channel: Channel
@@ -195,7 +235,7 @@ def purchase_of(row: sa.Row[tuple[object, ...]]) -> Purchase:
 
 
 def record_channel_of(row: sa.Row[tuple[object, ...]]) -> RecordChannelRow:
-    """A row of `want`."""
+    """A row of `record_channel`."""
     return RecordChannelRow(
         id=row.id,
         channel=_CHANNELS[row.channel],

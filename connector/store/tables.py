@@ -87,7 +87,7 @@ Index(
 Index("ix_record_run", record.c.run_id, record.c.state)
 Index("ix_record_plan_id", record.c.plan_id)
 
-# One channel wanted for a record.
+# One channel requested for a record.
 record_channel = Table(
     "record_channel",
     metadata,
@@ -145,7 +145,7 @@ purchase = Table(
     ),  # its share of the hold: open | charged | released | presumed
     Column("free", sa.Boolean, nullable=False, default=False),  # the vendor said that this attempt does not charge it
     Column("resubmitted", Integer, nullable=False, default=0),
-    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be bought anew
+    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be repeated
     Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
     Column("prior_hold", String(10), nullable=False, server_default=""),  # that attempt's share: open | presumed
     Column("prior_mapping", String(40)),  # whose caps that attempt counts against

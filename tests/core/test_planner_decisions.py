@@ -19,6 +19,7 @@ from connector.core.model import (
 from connector.core.plan import (
     AttachToPending,
     Buy,
+    ChannelRequest,
     Decision,
     Defer,
     FailedSource,
@@ -229,10 +230,10 @@ def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
     mapping = mapping_of()
     failed_sources = (FailedSource("lensmor", Result.FAILED, "lensmor failed"),)
     planner = Planner(mapping, SOURCES, NOW)
-    found = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), failed_sources)
+    found = planner.next_source(ChannelRequest(ADA, EMAIL, rules_of(mapping), PlanningSnapshot()), failed_sources)
     assert found == Buy(SALESFINITY_KEY, 1, None, 1, 1, failed_sources)
     both = (*failed_sources, FailedSource("salesfinity", Result.NOT_FOUND, "salesfinity did not find it"))
-    end = planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), both)
+    end = planner.next_source(ChannelRequest(ADA, EMAIL, rules_of(mapping), PlanningSnapshot()), both)
     assert end == SourcesExhausted(Result.FAILED, "lensmor failed; salesfinity did not find it", both)
 
 
@@ -240,9 +241,9 @@ def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order was changed meanwhile
     failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
     planner = Planner(mapping, SOURCES, NOW)
-    assert planner.next_source(ADA, EMAIL, rules_of(mapping), PlanningSnapshot(), failed_sources) == Buy(
-        SALESFINITY_KEY, 1, None, 1, 0, failed_sources
-    )
+    assert planner.next_source(
+        ChannelRequest(ADA, EMAIL, rules_of(mapping), PlanningSnapshot()), failed_sources
+    ) == Buy(SALESFINITY_KEY, 1, None, 1, 0, failed_sources)
 
 
 # -- who is it? -------------------------------------------------------------------------------------------------

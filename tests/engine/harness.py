@@ -16,7 +16,7 @@ from ledgers import settings_of
 from pydantic import SecretStr
 
 from connector.app.mappings import CATALOG
-from connector.app.plans import freeze
+from connector.app.plans import PlanOrigin, freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.app.wiring import Configured, connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import LoadedMapping, Settings, load_mapping
@@ -309,7 +309,7 @@ class Harness:
             found, records = preview(Run(services, "plan", self.mappings, now), selections or {})
             loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
             sources = {name: source for name, source in services.sources.items() if name in found.credits}
-            return freeze(found, records, loaded, sources, "sim", now, chosen=bool(selections))
+            return freeze(found, records, loaded, sources, PlanOrigin("sim", now, bool(selections)))
 
     def preview(self) -> Preview:
         """What a run would do now."""

@@ -9,7 +9,7 @@ from service_harness import ServiceHarness
 from test_dispatcher import scheduled
 
 from connector.core.model import Outcome
-from connector.engine import buy
+from connector.engine import purchase
 from connector.engine.context import AccountLimits
 from connector.engine.sync import RunSpec, run_pass
 from connector.store import tables as t
@@ -165,7 +165,7 @@ def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
         found = usual(self, batch)  # type: ignore[arg-type]
         if not stood_still:
             stood_still.append(True)
-            world.clock.advance(seconds=buy.FENCE_S + 1)
+            world.clock.advance(seconds=purchase.FENCE_S + 1)
             world.clock.set(hours=hours)
         return found
 
@@ -189,7 +189,7 @@ def test_a_clock_that_only_jumps_keeps_no_request_back(
 
     monkeypatch.setattr(Attempts, "may_send", after_a_jump)
     given_back: list[object] = []
-    monkeypatch.setattr(buy, "_give_back", lambda *args, **_more: given_back.append(args))
+    monkeypatch.setattr(purchase, "_give_back", lambda *args, **_more: given_back.append(args))
     harness.other(email_only()).sync()
     assert not given_back
 

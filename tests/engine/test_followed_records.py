@@ -8,7 +8,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 
 EXCLUDED = "Title != 'Do not enrich'"
 
@@ -67,7 +67,7 @@ def test_the_parked_value_of_an_excluded_contact_can_be_given_up(world: World, h
     with harness.services() as services:
         (row,) = services.ledger.operator.needs_a_look()
         assert row.parked
-        resolve(services.ledger, row.id, OperatorsWord.GIVE_UP, services.clock.now())
+        resolve(services.ledger, row.id, OperatorDecision.GIVE_UP, services.clock.now())
     report = harness.other().sync()
     assert sum(report.outcomes[word] for word in (Outcome.SKIPPED, Outcome.FAILED, Outcome.NOT_FOUND)) == 1
     assert world.get(made[0])["Email"] is None

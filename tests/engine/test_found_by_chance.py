@@ -4,7 +4,7 @@ import pytest
 from crash_points import DeathError
 from harness import Harness, World, email_only, mapping
 
-from connector.engine import resolve
+from connector.engine import plan
 
 
 def die(*_args: object, **_more: object) -> None:
@@ -33,7 +33,7 @@ def test_nothing_is_bought_after_a_lookup_for_a_record_whose_flag_was_taken_back
     harness.sync()  # the private address is asked for; nothing can be bought at Lensmor
     world.lensmor.balance = 1000
     with monkeypatch.context() as patch:
-        patch.setattr(resolve, "resolve_identity", die)
+        patch.setattr(plan, "resolve_identity", die)
         with pytest.raises(DeathError):
             harness.other().sync()
     world.edit(contact, Enrichment_Requested__c=False)

@@ -6,7 +6,7 @@ import pytest
 from harness import Harness, World, email_only, mapping
 
 from connector.core.model import Identifier, Outcome
-from connector.engine import resolve
+from connector.engine import plan
 from connector.engine.context import AccountLimits, Run
 from connector.engine.undo import undo
 from connector.providers.interface import Provider
@@ -145,14 +145,14 @@ def test_a_name_that_nobody_has_is_asked_for_once_a_run(
 ) -> None:
     world.lead(LinkedIn_URL__c="https://linkedin.com/in/nobody-at-all")
     asked: list[str] = []
-    resolve_identity = resolve.resolve_identity
+    resolve_identity = plan.resolve_identity
 
-    def counted(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[resolve.Pending]) -> None:
+    def counted(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[plan.Pending]) -> None:
         asked.append(identifier.value)
         assert len(asked) < 4
         resolve_identity(run, provider, identifier, pending)
 
-    monkeypatch.setattr(resolve, "resolve_identity", counted)
+    monkeypatch.setattr(plan, "resolve_identity", counted)
     at_once = mapping("lead", limits={"retry_not_found_after": "0m"}).limits
     harness.other(email_only().model_copy(update={"limits": at_once})).sync()
     assert len(asked) == 1

@@ -12,7 +12,7 @@ from ledgers import journal_of
 from connector.core.errors import ConnectorError
 from connector.core.model import Outcome
 from connector.crm.salesforce.client import Client
-from connector.engine import reconcile
+from connector.engine import recovery
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.people import SimEvent
 from connector.store.answers import Answers
@@ -219,7 +219,7 @@ def test_bad_stored_answers_are_set_aside_and_reported(
     for _ in leads:  # each of two runs ends with an answer that the database could not take
         with monkeypatch.context() as patch:
             patch.setattr(Answers, "accept", gone)
-            patch.setattr(reconcile, "adopt_stored", lambda _run: None)
+            patch.setattr(recovery, "adopt_stored", lambda _run: None)
             with pytest.raises((sa.exc.OperationalError, ConnectorError)):
                 harness.other().sync()
         world.clock.advance(minutes=1)

@@ -16,7 +16,7 @@ from test_event_purchases import EVENT, PRICE, buy, event_charges
 
 from connector.core.errors import AccountingError, JournalError
 from connector.core.model import Outcome
-from connector.engine import reconcile
+from connector.engine import recovery
 from connector.store import journal
 from connector.store.answers import Answers
 from connector.store.attempts import Attempts
@@ -202,7 +202,7 @@ def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
         (harness.folder / name).unlink(missing_ok=True)
     shutil.copy(tmp_path / "backup" / "connector.db", harness.folder / "connector.db")
     with harness.run() as run:
-        reconcile.recover(run)
+        recovery.recover(run)
         assert any(file.name in entry.reason and "newer" in str(entry.next) for entry in run.attention)
     assert journal_of(harness.folder) == [file]
     shutil.copy(tmp_path / "newer" / "connector.db", harness.folder / "connector.db")
@@ -224,7 +224,7 @@ def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(
     with ledgers.new() as other:
         (harness.folder / URL_FILE).write_text((other / URL_FILE).read_text())
         with harness.other().run() as run:
-            reconcile.recover(run)
+            recovery.recover(run)
             assert run.attention == []
     assert len(journal_of(harness.folder)) == 1
     (harness.folder / URL_FILE).write_text(address)

@@ -13,11 +13,11 @@ from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
 from connector.core.states import PurchaseState
 from connector.engine.context import AccountLimits
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.ledger import Ledger
-from connector.store.rows import Batch, BudgetExhausted
+from connector.store.rows import Batch, BudgetExhausted, RequestAnswer, RequestRefusal
 
 PAID = "requestEmailEnrichment"
 READ = "getEmailEnrichment"
@@ -44,7 +44,7 @@ def allow(harness: Harness) -> None:
     """The operator allows a repeat."""
     with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
-        resolve(ledger, found.id, OperatorsWord.ALLOW_REPEAT, harness.world.clock.now())
+        resolve(ledger, found.id, OperatorDecision.ALLOW_REPEAT, harness.world.clock.now())
     harness.world.clock.advance(seconds=1)
 
 
@@ -72,7 +72,7 @@ def by_the_other_process(world: World, harness: Harness) -> None:
 
 def answer(world: World, ledger: Ledger) -> None:
     now = world.clock.now()
-    ledger.answers.accept(first_attempt(ledger), lookups(world)[0].lookup_id, now, {}, {}, [], now)
+    ledger.answers.accept(RequestAnswer(first_attempt(ledger), lookups(world)[0].lookup_id), now, now)
 
 
 ARRIVALS = (by_callback, by_the_journal, by_the_other_process)
@@ -260,7 +260,7 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
     with harness.ledger() as ledger:
         first, now = first_attempt(ledger), world.clock.now()
         (lost,) = [row.id for row in purchases(ledger)]
-        ledger.answers.give_back(first, [lost], "asks to wait", now + timedelta(minutes=5), now, whole=True)
+        ledger.answers.give_back(RequestRefusal(first, [lost], "asks to wait", now + timedelta(minutes=5)), now)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     with harness.ledger() as ledger:
@@ -268,9 +268,9 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
         assert ledger.credits.imbalance() == ""
 
 
-@pytest.mark.parametrize("word", [OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP, OperatorsWord.DELIVERED])
+@pytest.mark.parametrize("word", [OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP, OperatorDecision.DELIVERED])
 def test_an_operators_word_that_meets_the_answer_is_refused(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, word: OperatorsWord
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, word: OperatorDecision
 ) -> None:
     """The answer is adopted between the operator's look at the purchase and the decision."""
     lead = lose(world, harness)
@@ -306,7 +306,7 @@ def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
             (row,) = purchases(ledger)
             now = world.clock.now()
             check = {} if with_task else {row.id: True}
-            ledger.answers.accept(first_attempt(ledger), task_id, now, check, {}, [], now)
+            ledger.answers.accept(RequestAnswer(first_attempt(ledger), task_id, check), now, now)
 
     with after_take(monkeypatch, arrive, number=2) as taken:
         report = harness.sync()

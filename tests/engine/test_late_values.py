@@ -20,10 +20,11 @@ from test_late_answers import (
 
 from connector.core.model import Outcome, Result
 from connector.core.states import PurchaseState
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 from connector.store.ledger import Ledger
+from connector.store.rows import RequestAnswer, RequestRefusal
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def value(world: World, number: int = 0) -> object:
 def give_up(harness: Harness) -> None:
     with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
-        resolve(ledger, found.id, OperatorsWord.GIVE_UP, harness.world.clock.now())
+        resolve(ledger, found.id, OperatorDecision.GIVE_UP, harness.world.clock.now())
 
 
 def assert_accounts(harness: Harness, charged: int) -> None:
@@ -143,7 +144,7 @@ def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harnes
     harness.other().sync()
     with harness.ledger() as ledger:
         repeat, now = purchases(ledger)[1], world.clock.now()
-        ledger.answers.give_back(str(repeat.attempt_id), [repeat.id], "asks to wait", None, now, whole=True)
+        ledger.answers.give_back(RequestRefusal(str(repeat.attempt_id), [repeat.id], "asks to wait"), now)
         assert purchases(ledger)[1].result == Result.DELIVERED.value
     assert_accounts(harness, charged=1)
 
@@ -263,7 +264,7 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
     def adopt_and_die() -> None:
         with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
-            ledger.answers.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            ledger.answers.accept(RequestAnswer(first_attempt(ledger), task_id), now, now)
             if is_polled:
                 with ledger.database.write() as connection:
                     connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
@@ -296,7 +297,7 @@ def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_v
     def adopt_and_end() -> None:
         with harness.ledger() as ledger:
             now, task_id = world.clock.now(), next(iter(world.lensmor._tasks))
-            ledger.answers.accept(first_attempt(ledger), task_id, now, {}, {}, [], now)
+            ledger.answers.accept(RequestAnswer(first_attempt(ledger), task_id), now, now)
             with ledger.database.write() as connection:
                 connection.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
 

@@ -10,9 +10,9 @@ from harness import Harness, World, email_only
 
 from connector.core.model import Channel, Identifier, Outcome
 from connector.core.states import PurchaseState
-from connector.engine import buy, collect, reconcile
+from connector.engine import collect, purchase, recovery
 from connector.engine.context import AccountLimits, Run
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.select import flagged, select
 from connector.providers.interface import Provider, Submission
 from connector.providers.lensmor import Lensmor
@@ -45,13 +45,13 @@ def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanw
 def send(run: Run, batch: Batch) -> None:
     """Send a batch that was taken earlier."""
     with run.services.ledger.journal.reserve(len(batch.purchases)) as reserved:
-        buy.send(run, run.services.providers["lensmor"], batch, reserved, run.began_s)
+        purchase.send(run, run.services.providers["lensmor"], batch, reserved, run.began_s)
 
 
 def declare_lost(harness: Harness) -> None:
     """Another driver starts, and finds a request without an answer."""
     with harness.run() as other:
-        reconcile.recover(other)
+        recovery.recover(other)
 
 
 def look(harness: Harness, times: int = 3) -> None:
@@ -119,7 +119,7 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
         look(harness.other())
         with harness.other().run() as other:
             select(other, other.mappings["lead"], flagged(other.mappings["lead"]))
-            buy.buy(other, other.services.providers["lensmor"], PurchaseGroup(EMAIL, "52001", 100))
+            purchase.buy(other, other.services.providers["lensmor"], PurchaseGroup(EMAIL, "52001", 100))
 
     slow(monkeypatch, Lensmor, meanwhile)
     harness.sync()
@@ -142,7 +142,7 @@ def test_what_an_operator_gave_up_is_delivered_when_its_answer_comes_after_all(
     def meanwhile() -> None:
         declare_lost(harness.other())
         with harness.ledger() as ledger:
-            resolve(ledger, 1, OperatorsWord.GIVE_UP, world.clock.now())
+            resolve(ledger, 1, OperatorDecision.GIVE_UP, world.clock.now())
 
     slow(monkeypatch, Salesfinity, meanwhile)
     harness.sync()

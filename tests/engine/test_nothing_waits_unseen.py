@@ -9,7 +9,7 @@ from connector.app.status import status_of
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
 from connector.core.report import Report
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.store import tables as t
 
 UNDO_DAYS = 30  # of the tests' connector
@@ -99,7 +99,7 @@ def purchase(harness: Harness) -> int:
         return int(connection.scalar(sa.select(sa.func.min(t.purchase.c.id))) or 0)
 
 
-def say(harness: Harness, word: OperatorsWord, purchase_id: int) -> str:
+def say(harness: Harness, word: OperatorDecision, purchase_id: int) -> str:
     with harness.ledger() as ledger:
         return resolve(ledger, purchase_id, word, harness.world.clock.now())
 
@@ -124,7 +124,7 @@ def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(
 ) -> None:
     harness, lead, _ = stuck
     world.clock.advance(days=2)
-    assert "counts as charged" in say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+    assert "counts as charged" in say(harness, OperatorDecision.GIVE_UP, purchase(harness))
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     with harness.ledger() as ledger:
@@ -132,12 +132,12 @@ def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(
         assert ledger.credits.imbalance() == ""
     assert overdue(harness) == []
     with pytest.raises(ConfigurationError):
-        say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+        say(harness, OperatorDecision.GIVE_UP, purchase(harness))
 
 
 def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, _, work_email = stuck
-    say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+    say(harness, OperatorDecision.GIVE_UP, purchase(harness))
     only = harness.other(email_only("salesfinity"))
     world.clock.advance(days=21)
     harness.other().sync()
@@ -156,7 +156,7 @@ def _address(harness: Harness) -> str:
 
 def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, _, _ = stuck
-    say(harness, OperatorsWord.GIVE_UP, purchase(harness))
+    say(harness, OperatorDecision.GIVE_UP, purchase(harness))
     world.clock.advance(days=31)
     harness.other().sync()
     reads = world.salesfinity.requests.count("getEmailEnrichment")
@@ -170,11 +170,11 @@ def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tup
 def test_a_running_task_entered_by_hand_counts_as_delivered(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, lead, _ = stuck
     world.edit(lead, Email="by.hand@example.com")
-    say(harness, OperatorsWord.DELIVERED, purchase(harness))
+    say(harness, OperatorDecision.DELIVERED, purchase(harness))
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Enrichment_Requested__c"] is False
     with pytest.raises(ConfigurationError):
-        say(harness, OperatorsWord.ALLOW_REPEAT, purchase(harness))
+        say(harness, OperatorDecision.ALLOW_REPEAT, purchase(harness))
 
 
 # -- parked values ----------------------------------------------------------------------------------------------

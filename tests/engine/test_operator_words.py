@@ -6,7 +6,7 @@ from ledgers import on_postgres
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.simulator.faults import Fault
 
 
@@ -23,7 +23,7 @@ def lost(world: World, harness: Harness) -> tuple[Harness, str]:
     return found, lead
 
 
-def say(harness: Harness, word: OperatorsWord) -> str:
+def say(harness: Harness, word: OperatorDecision) -> str:
     with harness.services() as services:
         (open_purchase,) = services.ledger.operator.needs_a_look()
         return resolve(services.ledger, open_purchase.id, word, services.clock.now())
@@ -39,7 +39,7 @@ def test_an_unknown_is_never_sent_again_by_itself(world: World, lost: tuple[Harn
 
 def test_giving_up_ends_the_record_and_counts_the_credit(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
-    say(harness, OperatorsWord.GIVE_UP)
+    say(harness, OperatorDecision.GIVE_UP)
     report = harness.sync()
     assert report.outcomes == {Outcome.FAILED: 1}
     record = world.org.get("Lead", lead)
@@ -53,7 +53,7 @@ def test_giving_up_ends_the_record_and_counts_the_credit(world: World, lost: tup
 def test_delivered_by_hand_closes_the_record_as_delivered(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
     world.org.edit("Lead", lead, {"Email": "by.hand@example.com"})
-    say(harness, OperatorsWord.DELIVERED)
+    say(harness, OperatorDecision.DELIVERED)
     report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     record = world.org.get("Lead", lead)
@@ -63,7 +63,7 @@ def test_delivered_by_hand_closes_the_record_as_delivered(world: World, lost: tu
 
 def test_an_allowed_repeat_buys_once_more_and_delivers(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
-    say(harness, OperatorsWord.ALLOW_REPEAT)
+    say(harness, OperatorDecision.ALLOW_REPEAT)
     world.bought_again.add(("salesfinity", str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2], "work"))
     report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
@@ -107,9 +107,9 @@ def test_a_word_that_does_not_fit_is_refused(world: World, harness: Harness) -> 
     world.lead(world.person())
     harness.sync()
     with harness.services() as services, pytest.raises(ConfigurationError, match="delivered"):
-        resolve(services.ledger, 1, OperatorsWord.GIVE_UP, services.clock.now())
+        resolve(services.ledger, 1, OperatorDecision.GIVE_UP, services.clock.now())
     with harness.services() as services, pytest.raises(ConfigurationError, match="there is no purchase 999"):
-        resolve(services.ledger, 999, OperatorsWord.GIVE_UP, services.clock.now())
+        resolve(services.ledger, 999, OperatorDecision.GIVE_UP, services.clock.now())
 
 
 def test_forgetting_erases_the_record_and_keeps_the_money(world: World, harness: Harness) -> None:

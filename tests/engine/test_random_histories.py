@@ -44,7 +44,7 @@ from shared_sites import SharedSites
 from connector.core.errors import LockedError, StopError
 from connector.core.report import Report
 from connector.engine.context import AccountLimits
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.undo import undo
 from connector.simulator.faults import Fault
 from connector.simulator.people import SimPerson
@@ -392,15 +392,15 @@ class Histories(RuleBasedStateMachine):
         with self._judged(undone=run_id) as harness, watched(Points(die_at)) if die_at else nullcontext():
             _undo(harness, run_id)
 
-    @rule(pick=picks, word=st.sampled_from([OperatorsWord.ALLOW_REPEAT, OperatorsWord.GIVE_UP]))
-    def an_operator_speaks(self, pick: int, word: OperatorsWord) -> None:
+    @rule(pick=picks, word=st.sampled_from([OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP]))
+    def an_operator_speaks(self, pick: int, word: OperatorDecision) -> None:
         with self._harness().ledger() as ledger:
             purchases = _open_to_a_word(ledger.database.engine, word)
             if purchases:
                 purchase_id, key = purchases[pick % len(purchases)]
                 resolve(ledger, purchase_id, word, self.world.clock.now())
                 self.tally["words of operators"] += 1
-                if word is OperatorsWord.ALLOW_REPEAT:
+                if word is OperatorDecision.ALLOW_REPEAT:
                     self.model.allowed.add((key, purchase_id))
 
     @rule(pick=picks)
@@ -456,11 +456,11 @@ def _object(record_id: str) -> str:
     return "Lead" if record_id.startswith("00Q") else "Contact"
 
 
-def _open_to_a_word(engine: sa.Engine, word: OperatorsWord) -> list[tuple[int, Key]]:
+def _open_to_a_word(engine: sa.Engine, word: OperatorDecision) -> list[tuple[int, Key]]:
     """Unlocks that this word fits, with what they stand for at the vendor."""
     c = t.purchase.c
     fits = [c.state == "unknown"]
-    if word is OperatorsWord.ALLOW_REPEAT:
+    if word is OperatorDecision.ALLOW_REPEAT:
         fits.append(c.result == "failed")
     query = sa.select(c.id, c.provider, c.channel, c.person).where(sa.or_(*fits)).order_by(c.id)
     with engine.connect() as connection:

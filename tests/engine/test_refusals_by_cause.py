@@ -5,7 +5,7 @@ from harness import Harness, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError
 from connector.core.model import Outcome
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.undo import undo
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.salesforce import recipes
@@ -321,9 +321,9 @@ def test_a_parked_value_can_be_given_up_for_the_next_source(world: World, harnes
     assert harness.sync().outcomes == {Outcome.PARKED: 1}
     with harness.ledger() as ledger:
         (row,) = ledger.operator.needs_a_look()
-        assert "given up for 1 record" in resolve(ledger, row.id, OperatorsWord.GIVE_UP, world.clock.now())
+        assert "given up for 1 record" in resolve(ledger, row.id, OperatorDecision.GIVE_UP, world.clock.now())
         with pytest.raises(ConfigurationError, match="is parked"):
-            resolve(ledger, row.id, OperatorsWord.GIVE_UP, world.clock.now())
+            resolve(ledger, row.id, OperatorDecision.GIVE_UP, world.clock.now())
     report = harness.other().sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email

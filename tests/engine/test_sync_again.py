@@ -1,4 +1,4 @@
-"""Asked again: within the cool-down it costs nothing, after it the person is bought anew, and loops are reported."""
+"""Asked again: within the cool-down it costs nothing, after it the person is bought again, and loops are reported."""
 
 from harness import Harness, World, email_only, mapping, personal_only
 

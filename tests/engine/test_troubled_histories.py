@@ -22,7 +22,7 @@ from shared_sites import SharedSites
 from connector.core.errors import ConfigurationError, StopError
 from connector.core.mapping import MappingFile
 from connector.core.states import PurchaseState
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.simulator.people import SimPerson
 from connector.store.database import Database
 
@@ -167,7 +167,7 @@ class TroubledHistories(RuleBasedStateMachine):
                 if one.state is PurchaseState.UNKNOWN and one.check_at is None
             ]
             for purchase_id in unknown:
-                resolve(ledger, purchase_id, OperatorsWord.ALLOW_REPEAT, self.world.clock.now())
+                resolve(ledger, purchase_id, OperatorDecision.ALLOW_REPEAT, self.world.clock.now())
         self.tally["decisions"] += len(unknown)
         return len(unknown)
 

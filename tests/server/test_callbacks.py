@@ -14,6 +14,7 @@ from connector.core.errors import ConfigurationError
 from connector.server.site import Secrets
 from connector.store import tables as t
 from connector.store.callback_receipts import MOST_RECEIPTS
+from connector.store.rows import RequestAnswer
 from connector.store.seal import Seal, new_key
 
 pytest_plugins = ("server_fixtures",)
@@ -184,7 +185,7 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
     rotated.ledger.keys.rotate()
     with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
         ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
-    rotated.ledger.answers.accept(attempt_id, "by-new", rotated.clock.time, {}, {}, [], rotated.clock.time)
+    rotated.ledger.answers.accept(RequestAnswer(attempt_id, "by-new"), rotated.clock.time, rotated.clock.time)
     rotated.ledger.close()
 
     forgotten = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))

@@ -23,7 +23,17 @@ from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
 from connector.store.record_views import Finish
-from connector.store.rows import Batch, BudgetExhausted, CheckRow, PurchaseGroup, RereadRow, Settlement, TaskRow
+from connector.store.rows import (
+    Batch,
+    BudgetExhausted,
+    CheckRow,
+    PurchaseGroup,
+    RequestAnswer,
+    RequestRefusal,
+    RereadRow,
+    Settlement,
+    TaskRow,
+)
 from connector.store.seal import Seal
 
 KEY = "C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0="
@@ -125,11 +135,12 @@ class LedgerHarness:
         gone: dict[int, str] | None = None,
         back: Sequence[int] = (),
     ) -> None:
-        self.ledger.answers.accept(batch.attempt_id, task, self.now, check or {}, gone or {}, back, self.now)
+        answer = RequestAnswer(batch.attempt_id, task, check or {}, gone or {}, back)
+        self.ledger.answers.accept(answer, self.now, self.now)
 
     def refuse(self, batch: Batch, *purchase_ids: int, whole: bool = True) -> None:
         ids = purchase_ids or tuple(batch.purchases.values())
-        self.ledger.answers.give_back(batch.attempt_id, ids, "refused", None, self.now, whole=whole)
+        self.ledger.answers.give_back(RequestRefusal(batch.attempt_id, ids, "refused", whole=whole), self.now)
 
     def lose(self, batch: Batch) -> None:
         self.ledger.answers.lost(batch.attempt_id, self.now, self.now)

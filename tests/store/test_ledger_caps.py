@@ -15,7 +15,7 @@ from connector.core.plan import AttachToPending
 from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.planned import PlanScope
-from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup
+from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, RequestRefusal
 
 PEOPLE = [str(number) for number in range(70011, 70031)]
 YESTERDAY = START.replace(day=19)
@@ -109,8 +109,8 @@ def test_not_before_and_a_pending_read_hold_a_purchase_back(harness: LedgerHarne
     later, checked = harness.plan("70011", "70012")
     batch = harness.batch()
     give_back = harness.ledger.answers.give_back
-    give_back(batch.attempt_id, [later], "429", START.replace(minute=1), harness.now)
-    give_back(batch.attempt_id, [checked], "409", None, harness.now, check_at=harness.now)
+    give_back(RequestRefusal(batch.attempt_id, [later], "429", START.replace(minute=1), whole=False), harness.now)
+    give_back(RequestRefusal(batch.attempt_id, [checked], "409", check_at=harness.now, whole=False), harness.now)
     assert harness.take() is None
     harness.pass_time(59)
     assert harness.take() is None

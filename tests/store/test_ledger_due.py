@@ -10,6 +10,7 @@ from persons import pid
 from connector.core.model import Result
 from connector.core.person import Source
 from connector.providers.lensmor.identifiers import PERSONNEL_ID
+from connector.store.rows import RequestAnswer, RequestRefusal
 
 HOLD, CHARGE = ("hold", PRICE), ("charge", PRICE)
 SECOND = Source("lensmor", "second", LENSMOR.prices, (PERSONNEL_ID,))
@@ -151,13 +152,15 @@ def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: Ledge
 
     assert due() is None  # what is planned and may go waits for nothing but a cap
     batch = harness.batch(size=1)
-    harness.ledger.answers.accept(batch.attempt_id, "t", soon, {}, {}, [], harness.now)
+    harness.ledger.answers.accept(RequestAnswer(batch.attempt_id, "t"), soon, harness.now)
     assert due() == 9
     harness.ledger.answers.lost(harness.batch(size=1).attempt_id, START + timedelta(minutes=5), harness.now)
     assert due() == 5
     refused = harness.batch(size=1)
     until = START + timedelta(minutes=3)
-    harness.ledger.answers.give_back(refused.attempt_id, [later_one], "429", until, harness.now)
+    harness.ledger.answers.give_back(
+        RequestRefusal(refused.attempt_id, [later_one], "429", until, whole=False), harness.now
+    )
     assert due() == 3
     assert due(until=timedelta(minutes=2)) is None
     assert due(providers=()) is None

@@ -7,7 +7,7 @@ from ledger_harness import EMAIL, LENSMOR, LedgerHarness, buying, planned
 from persons import pid
 
 from connector.core.model import Prices
-from connector.engine.resolution import OperatorsWord, resolve
+from connector.engine.resolve import OperatorDecision, resolve
 from connector.store.credits import CapRules
 from connector.store.rows import Batch, PurchaseGroup
 
@@ -40,7 +40,7 @@ def test_a_repeat_allowed_by_an_operator_is_not_sent_after_the_late_answer() -> 
     (purchase,) = harness.plan("ada")
     first = harness.batch()
     harness.lose(first)
-    resolve(harness.ledger, purchase, OperatorsWord.ALLOW_REPEAT, harness.now)
+    resolve(harness.ledger, purchase, OperatorDecision.ALLOW_REPEAT, harness.now)
     harness.save(planned("lead-ada", buying("ada", generation=2)))
     harness.accept(first)
     harness.ledger.results.improve(purchase, "ada@example.com", harness.now, charged=True)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from ledger_harness import LENSMOR, START, LedgerHarness
 
 from connector.store import tables as t
+from connector.store.rows import RequestAnswer
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def at_vendor(harness: LedgerHarness, seconds: float, person: str = "70011", tas
     """A purchase whose task is to be read so many seconds after the start."""
     (purchase_id,) = harness.plan(person)
     batch = harness.batch()
-    harness.ledger.answers.accept(batch.attempt_id, task, after(seconds), {}, {}, [], harness.now)
+    harness.ledger.answers.accept(RequestAnswer(batch.attempt_id, task), after(seconds), harness.now)
     return purchase_id
 
 

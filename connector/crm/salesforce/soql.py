@@ -15,7 +15,7 @@ def page_query(selection: Selection, after: str | None, size: int, ids: tuple[st
     """One page by keyset on Id: it needs no locator, so it survives token refreshes and restarts.
 
     Args:
-        selection: what is wanted.
+        selection: what to read.
         after: the last id of the page before.
         size: rows of this page.
         ids: a part of the selection's ids.

@@ -21,7 +21,14 @@ from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
 from connector.store.journal import Reservation
 from connector.store.mark import REPLACED
-from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, Settlement
+from connector.store.rows import (
+    Batch,
+    BudgetExhausted,
+    PurchaseGroup,
+    RequestAnswer,
+    RequestRefusal,
+    Settlement,
+)
 
 FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
 WAITS_IN_A_ROW = 10
@@ -128,7 +135,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
     first_poll = run.later(provider.poll_schedule_s[0])
     kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
     with reserved.kept_on_failure(_named(batch) | kept):
-        ledger.answers.accept(batch.attempt_id, answer.task_id, first_poll, check, gone, back, run.now())
+        ledger.answers.accept(RequestAnswer(batch.attempt_id, answer.task_id, check, gone, back), first_poll, run.now())
     run.settled.extend(gone)
     for person, purchase_id in batch.purchases.items():
         if purchase_id in back:
@@ -203,15 +210,10 @@ def _give_back(
 ) -> None:
     purchase_ids = list(batch.purchases.values())
     with reserved.kept_on_failure(_named(batch) | {"refused": reason, "wait_s": wait_s, "reread": reread}):
-        run.services.ledger.answers.give_back(
-            batch.attempt_id,
-            purchase_ids,
-            reason,
-            None if wait_s is None else run.later(wait_s),
-            run.now(),
-            whole=True,
-            check_at=run.now() if reread else None,
-        )
+        not_before = None if wait_s is None else run.later(wait_s)
+        check_at = run.now() if reread else None
+        refusal = RequestRefusal(batch.attempt_id, purchase_ids, reason, not_before, check_at)
+        run.services.ledger.answers.give_back(refusal, run.now())
 
 
 def _named(batch: Batch) -> dict[str, object]:

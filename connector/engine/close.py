@@ -59,7 +59,7 @@ def _unwritten_channel(
 NOT_WRITTEN = "it is not written yet; the next run writes it"
 
 
-def close(run: Run, command: str, state: str, trouble: str = "") -> Report:
+def close_run(run: Run, command: str, state: str, trouble: str = "") -> Report:
     """Keep the outcome of each record in this run, check the sums, and make the report.
 
     Raises:

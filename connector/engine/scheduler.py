@@ -1,7 +1,7 @@
 """The middle of a run: keep every provider's pool busy until nothing is left that this run waits for.
 
-The loop decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory (groups
-to buy from, people to resolve) is read again from there whenever something may have changed it.
+The scheduler decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory
+(groups to buy from, people to resolve) is read again from there whenever something may have changed it.
 """
 
 import functools
@@ -12,7 +12,7 @@ from datetime import timedelta
 from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel, Identifier
 from connector.core.states import PurchaseState
-from connector.engine import buy, collect, prices, resolve, write
+from connector.engine import collect, plan, prices, purchase, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
 from connector.engine.guards import stop_without_value
@@ -25,7 +25,7 @@ WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
 JOIN_S = 15.0  # how long a batch that is not full waits for more people
 POLL_INTERVAL_S = 1.0
 RESOLVE = "resolve "  # begins the key of a question for a person's identifier
-SHORT_PATIENCE_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
+SHORT_WAIT_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
 STOPPING = "the connector is being stopped; the next run goes on"
 CHECK_EVERY_S = 5.0
 CLAIM_S = 60.0  # where several processes look, nobody else does for so long: then whoever took it is dead
@@ -46,7 +46,7 @@ class WorkSource:
         self._provider = provider
         self.pool = pool
         self._groups: list[PurchaseGroup] = []
-        self._unresolved: dict[Identifier, list[resolve.Pending]] = {}
+        self._unresolved: dict[Identifier, list[plan.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_ahead = 0  # people read before their purchase since the groups were read
@@ -62,7 +62,7 @@ class WorkSource:
         return self._provider.name
 
     def refresh(self) -> None:
-        """Read anew what is planned, who must be resolved, and which values must be read once more."""
+        """Read again what is planned, who must be resolved, and which values must be read once more."""
         ledger = self._run.services.ledger
         self._read_ahead = 0
         full = self._run.full_pairs(self.name)
@@ -73,7 +73,7 @@ class WorkSource:
         self._rereads = [row for row in due if row.id not in self._read_once]
         if self._provider.source.resolves:
             busy = self.pool.keys
-            found = resolve.pending_by_identifier(self._run, self.name)
+            found = plan.pending_by_identifier(self._run, self.name)
             self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
 
     def next(self, *, partial: bool) -> WorkItem | None:
@@ -113,13 +113,16 @@ class WorkSource:
             taken = min(group.size, most, self._run.halved.get((self.name, channel), full))
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
-            yield f"buy {channel} {group.grouping_key}", functools.partial(buy.buy, self._run, self._provider, group)
+            yield (
+                f"buy {channel} {group.grouping_key}",
+                functools.partial(purchase.buy, self._run, self._provider, group),
+            )
             return
 
     def _resolve(self) -> Iterator[WorkItem]:
         for identifier in list(self._unresolved):
             pending = self._unresolved.pop(identifier)
-            ask = functools.partial(resolve.resolve_identity, self._run, self._provider, identifier, pending)
+            ask = functools.partial(plan.resolve_identity, self._run, self._provider, identifier, pending)
             yield _resolving(identifier), ask
 
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
@@ -163,14 +166,14 @@ class WorkSource:
         if not self._provider.calls_back or self._run.out_of_time:
             return
         for receipt in self._run.services.ledger.callback_receipts.waiting(self._provider.source):
-            key = f"hint {receipt.id}"
+            key = f"receipt {receipt.id}"
             if key not in busy and receipt.id not in self._asked_about:
                 self._asked_about.add(receipt.id)  # once a run
                 yield key, functools.partial(collect.adopt_receipt, self._run, self._provider, receipt)
 
     def _reread(self, busy: set[str]) -> Iterator[WorkItem]:
         while self._rereads:
-            row = self._rereads.pop(0)  # once: whether it is still wanted is read from the ledger again
+            row = self._rereads.pop(0)  # once: whether it is still requested is read from the ledger again
             key = f"read again {row.id}"
             if key not in busy and row.id not in self._read_once:
                 self._read_once.add(row.id)  # once a run: what the vendor does not show now, it may show the next
@@ -196,8 +199,8 @@ def _resolving(identifier: Identifier) -> str:
     return f"{RESOLVE}{identifier.kind} {identifier.value}"
 
 
-class Loop:
-    """Runs until nothing is left that this run waits for, or its patience ends.
+class Scheduler:
+    """Runs until nothing is left that this run waits for, or its time ends.
 
     Args:
         run: the run.
@@ -266,7 +269,7 @@ class Loop:
         if wait_policy is WaitPolicy.NONE:
             for source in self._work_sources:
                 run.stop_buying(source.name, STOPPING)
-        hurried = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_PATIENCE_S)
+        hurried = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_WAIT_S)
         if hurried or wait_policy is WaitPolicy.NONE:
             self._until_s = min(self._until_s, run.monotonic())
         self._watch_the_deadline()
@@ -317,7 +320,7 @@ class Loop:
         ids: list[int] = []
         while self._run.settled:
             ids.append(self._run.settled.popleft())
-        moved = resolve.advance(self._run, None if everything else ids) if everything or ids else 0
+        moved = plan.advance(self._run, None if everything else ids) if everything or ids else 0
         if everything:
             self._looked_s = self._run.monotonic()
         if moved:
@@ -334,7 +337,7 @@ class Loop:
         return moved > 0
 
     def _wait(self) -> bool:
-        """Sleep until something is due; False when nothing is, or the patience is over."""
+        """Sleep until something is due; False when nothing is, or its time is over."""
         run, now = self._run, self._run.now()
         live = [source.name for source in self._work_sources if source.name not in run.stopped]
         left_s = self._until_s - run.monotonic()
@@ -349,7 +352,7 @@ class Loop:
         return True
 
     def _nap(self, due_s: float) -> float:
-        """Beside other runs, others may settle what we wait for, and callbacks come: look up every moment."""
+        """Beside other runs, others may settle what we wait for, and callbacks come: look every moment."""
         return min(due_s, POLL_INTERVAL_S if self._run.services.shared else WRITE_AFTER_S * 1000)
 
     def _is_past(self, since_s: float, wait_s: float) -> bool:
