@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import tenacity
+
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
 from connector.core.states import JobState
@@ -84,19 +86,19 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
 
 
 def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collection[str] | None) -> None:
-    until = time.monotonic() + TURN_WITHIN_S
-    while True:
-        try:
-            held.enter_context(ledger.drive(mappings))
-        except LockedError as error:
-            if time.monotonic() >= until:
-                raise LockedError(
-                    "'connector serve' or a worker is at work on something long: run this command again later, or stop "
-                    "that process (SIGTERM, or Ctrl-C), run this command, and start it again"
-                ) from error
-            time.sleep(LOOK_EVERY_S)
-        else:
-            return
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(LockedError),
+        wait=tenacity.wait_fixed(LOOK_EVERY_S),
+        stop=tenacity.stop_after_delay(TURN_WITHIN_S),
+        reraise=True,
+    )
+    try:
+        retrying(lambda: held.enter_context(ledger.drive(mappings)))
+    except LockedError as error:
+        raise LockedError(
+            "'connector serve' or a worker is at work on something long: run this command again later, or stop "
+            "that process (SIGTERM, or Ctrl-C), run this command, and start it again"
+        ) from error
 
 
 class _RemoteError(ConnectorError):

@@ -1,13 +1,13 @@
 """The OpenAPI document of the trigger API, in the form that Salesforce External Services imports as it is.
 
-That is version 3.0, with a JSON body on every answer, and without `not`, `anyOf`, `enum`, floating numbers and optional
-values that may be null; descriptions stay short (docs/salesforce.md, Triggering). Outbound Messages and callbacks are
-not part of it: nobody calls them from a Flow.
+The schemas are those of the models in `bodies.py`. That form is version 3.0, with a JSON body on every answer, and
+without `not`, `anyOf`, `enum`, floating numbers and optional values that may be null; descriptions stay short
+(docs/salesforce.md, Triggering). Outbound Messages and callbacks are not part of it: nobody calls them from a Flow.
 """
 
 from typing import Any
 
-from connector.app.inbound import MOST_IDS
+from connector.server.bodies import schemas
 
 _ERRORS = {
     "400": "The request cannot be done as it is, such as ids of another object.",
@@ -42,13 +42,7 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
             "/v1/enrichments/{request_id}": {"get": _look()},
         },
         "components": {
-            "schemas": {
-                "EnrichmentRequest": _REQUEST,
-                "Accepted": _ACCEPTED,
-                "RequestState": _STATE,
-                "Reason": _REASON,
-                "Error": _ERROR,
-            },
+            "schemas": schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
@@ -84,41 +78,3 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
 
 def _errors(*statuses: str) -> dict[str, Any]:
     return {status: _answer(_ERRORS[status], "Error") for status in statuses}
-
-
-def _object(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": required, "properties": properties}
-
-
-_TEXT = {"type": "string"}
-_COUNT = {"type": "integer", "format": "int32"}
-OUTCOMES = ("delivered", "not_found", "failed", "skipped", "waiting", "deferred", "parked", "unknown")
-_REQUEST = _object(
-    ["mapping", "record_ids"],
-    mapping=_TEXT | {"description": "Name of the mapping file."},
-    record_ids={"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MOST_IDS},
-    request_id=_TEXT | {"description": "Optional. Letters, digits, dot, dash and underscore, at most 80."},
-)
-_ACCEPTED = _object(
-    ["request_id", "accepted", "duplicate"], request_id=_TEXT, accepted=_COUNT, duplicate={"type": "boolean"}
-)
-_REASON = _object(
-    ["outcome", "reason", "count"],
-    outcome=_TEXT,
-    reason=_TEXT | {"description": "Such as: opted out (HasOptedOutOfEmail)"},
-    count=_COUNT | {"description": "Records with this outcome for this reason."},
-)
-_STATE = _object(
-    ["request_id", "state", "records", "open", *OUTCOMES, "reasons"],
-    request_id=_TEXT,
-    state=_TEXT | {"description": "waiting, working or done"},
-    records=_COUNT,
-    open=_COUNT,
-    **dict.fromkeys(OUTCOMES, _COUNT),
-    reasons={
-        "type": "array",
-        "items": {"$ref": "#/components/schemas/Reason"},
-        "description": "The outcomes by reason, the most frequent first.",
-    },
-)
-_ERROR = _object(["error"], error=_TEXT)

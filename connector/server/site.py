@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -17,7 +18,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.app.inbound import ROUTES, ConflictError, CrowdedError, InboundRoute, InboundService, NotAcceptedError
-from connector.server import openapi
+from connector.core.model import RECORD_OUTCOMES
+from connector.server import bodies, openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
 
@@ -26,7 +28,7 @@ MOST_REQUEST_BYTES = 128 * 1024
 MOST_CALLBACK_BYTES = 64 * 1024
 MISDIRECTED = 421
 RETRY_AFTER_S = "300"  # by then a run has asked the vendor about the callbacks that wait
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
+_REQUEST_ID = re.compile(bodies.REQUEST_ID)
 _WORDS = {404: "not found", 405: "this method is not served here"}
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -61,7 +63,7 @@ class Site:
         *,
         loopback: bool = False,
     ) -> None:
-        self._intake = inbound
+        self._inbound = inbound
         self._secrets = secrets
         self._alive = alive
         self._public_url = public_url
@@ -106,27 +108,30 @@ class Site:
     async def _ask(self, request: Request) -> Response:
         require_token(request, self._secrets.token)
         body = await json_of(request, MOST_REQUEST_BYTES)
-        mapping, ids, request_id = body.get("mapping"), body.get("record_ids"), body.get("request_id")
-        if not isinstance(mapping, str) or not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-            raise HTTPException(400, "the body needs mapping (text) and record_ids (a list of texts)")
-        request_id = "" if request_id is None else request_id
-        if not isinstance(request_id, str) or (request_id and not _REQUEST_ID.fullmatch(request_id)):
-            raise HTTPException(400, "request_id may hold 80 letters, digits, dots, dashes and underscores")
-        accepted = await _stored(lambda: self._intake.ask(mapping, ids, request_id))
-        return JSONResponse(asdict(accepted), 202)
+        try:
+            asked = bodies.read_request(body)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        accepted = await _stored(lambda: self._inbound.ask(asked.mapping, asked.record_ids, asked.request_id))
+        return _json(bodies.Accepted(**asdict(accepted)), 202)
 
     async def _look(self, request: Request) -> Response:
         require_token(request, self._secrets.token)
         request_id = str(request.path_params["request_id"])
-        found = await _stored(lambda: self._intake.look(request_id)) if _REQUEST_ID.fullmatch(request_id) else None
+        found = await _stored(lambda: self._inbound.look(request_id)) if _REQUEST_ID.fullmatch(request_id) else None
         if found is None:
             raise HTTPException(NOT_FOUND)
         records = sum(found.states.values())
-        counts = {name: found.outcomes.get(name, 0) for name in openapi.OUTCOMES}
-        still_open = records - found.states.get("done", 0)
-        reasons = [asdict(one) for one in found.reasons]
-        document = {"request_id": request_id, "state": found.state, "records": records, "open": still_open}
-        return JSONResponse({**document, **counts, "reasons": reasons})
+        return _json(
+            bodies.RequestState(
+                request_id=request_id,
+                state=found.state,
+                records=records,
+                open=records - found.states.get("done", 0),
+                reasons=[bodies.Reason(**asdict(one)) for one in found.reasons],
+                **{outcome.value: found.outcomes.get(outcome.value, 0) for outcome in RECORD_OUTCOMES},
+            )
+        )
 
     def _message(self, crm: str, route: InboundRoute) -> Handler:
         """Takes the messages of a CRM's own automation."""
@@ -140,7 +145,7 @@ class Site:
             if message is None:
                 raise HTTPException(400, f"the body is no {route.message_name}")
             mapping = request.query_params.get("mapping", "")
-            await _stored(lambda: self._intake.notify(crm, message, mapping))
+            await _stored(lambda: self._inbound.notify(crm, message, mapping))
             text, media_type = route.acknowledgement
             return Response(text, media_type=media_type)
 
@@ -148,10 +153,10 @@ class Site:
 
     async def _callback(self, request: Request) -> Response:
         provider, address = str(request.path_params["provider"]), str(request.path_params["token"])
-        if not self._intake.is_ours(address):
+        if not self._inbound.is_ours(address):
             raise HTTPException(NOT_FOUND)
         body = await json_of(request, MOST_CALLBACK_BYTES)
-        if not await _stored(lambda: self._intake.called_back(provider, address, body)):
+        if not await _stored(lambda: self._inbound.called_back(provider, address, body)):
             raise HTTPException(NOT_FOUND)
         return JSONResponse({"status": "stored"})
 
@@ -159,7 +164,7 @@ class Site:
         return JSONResponse({"status": "alive"})
 
     async def _readyz(self, _request: Request) -> Response:
-        ready = self._alive() and await run_in_threadpool(self._intake.is_ready)
+        ready = self._alive() and await run_in_threadpool(self._inbound.is_ready)
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     async def _show_metrics(self, _request: Request) -> Response:
@@ -193,12 +198,16 @@ def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     words = _WORDS.get(error.status_code, error.detail)
-    return JSONResponse({"error": words}, error.status_code, headers=error.headers)
+    return _json(bodies.Error(error=words), error.status_code, error.headers)
+
+
+def _json(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body.model_dump_json(), status, headers, media_type="application/json")
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
     # uvicorn hangs up after a fault: told beforehand, nobody sends the next request into a closed connection.
-    return JSONResponse({"error": "internal fault"}, 500, headers={"Connection": "close"})
+    return _json(bodies.Error(error="internal fault"), 500, {"Connection": "close"})
 
 
 class _Watched:
