@@ -14,7 +14,7 @@ RUN /opt/connector/bin/pip install --no-deps /src
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="crm-enrichment-connector" \
-      org.opencontainers.image.version="0.3.0" \
+      org.opencontainers.image.version="0.4.0" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 connector \
  && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin connector \

@@ -68,6 +68,23 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_architecture_page_names_files_and_methods_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    files = [
+        path.relative_to(ROOT).as_posix() for folder in ("connector", "tests") for path in (ROOT / folder).rglob("*")
+    ]
+    named = re.findall(r"`([a-z_/]+\.py)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in files)] == []
+    methods = re.findall(r"`([A-Z]\w+)\.(\w+)`", page)
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "connector").rglob("*.py")]
+    assert [
+        f"{owner}.{method}"
+        for owner, method in methods
+        if not any(f"class {owner}" in source and f"def {method}(" in source for source in sources)
+    ] == []
+
+
 def test_no_file_names_a_registry_or_a_machine() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
     if listed.returncode != 0:
