@@ -39,10 +39,10 @@ def folder(tmp_path: Path, site: FindwellSite) -> Iterator[Path]:
 
 
 @contextmanager
-def simulated(folder: Path) -> Iterator[Path]:
+def simulated(folder: Path, mapping: Path = MAPPING) -> Iterator[Path]:
     """The simulated Salesforce, Lensmor and Salesfinity, with their settings in `.env`."""
     env_file = folder / ".env"
-    command = [*CONNECTOR, "simulate", "-m", str(MAPPING), "--speed", str(SPEED), "--write-env", str(env_file)]
+    command = [*CONNECTOR, "simulate", "-m", str(mapping), "--speed", str(SPEED), "--write-env", str(env_file)]
     with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -107,5 +107,7 @@ def test_the_commands_know_the_vendor(folder: Path) -> None:
     assert "FINDWELL_EMAIL_CREDITS" in refused.stderr, "a misspelt setting is answered with the right name"
 
 
-def test_the_demo_and_other_mappings_do_not_need_it(tmp_path: Path) -> None:
-    assert "Second sync" in run(tmp_path, "demo")
+def test_other_mappings_do_not_need_its_settings(tmp_path: Path) -> None:
+    other = Path(__file__).parents[3] / "mappings" / "lead.yaml"
+    with simulated(tmp_path, other):
+        assert "findwell" not in json.loads(run(tmp_path, "plan", "-m", str(other), "--json"))["credits"]
