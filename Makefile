@@ -41,7 +41,7 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors
 	$(BIN)/pytest -n $(WORKERS) -m "not long"
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
-	PYTHONPATH=$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
+	PYTHONPATH=$(CURDIR)/$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
 
 coverage: $(STAMP)  ## branch coverage of core, engine and store by their own tests; fails below the floor of pyproject.toml
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --cov $(MEASURED)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations.base import BatchOperations
 
 revision = "0006"
 down_revision = "0005"
@@ -24,13 +25,14 @@ def upgrade() -> None:
     _requests()
     _jobs()
     _receipts()
-    _json("run", mappings="[]", report=None)
-    _json("change", fields="{}")
-    _json("worker", mappings="{}")
-    with op.batch_alter_table("task") as batch:
-        batch.alter_column("vendor_id", new_column_name="provider_task_id", existing_type=sa.Text())
-    with op.batch_alter_table("unusable_value") as batch:
-        batch.alter_column("unlock_id", new_column_name="purchase_id", existing_type=sa.Integer())
+    with op.batch_alter_table("run") as batch:
+        _json(batch, mappings="[]", report=None)
+    with op.batch_alter_table("change") as batch:
+        _json(batch, fields="{}")
+    with op.batch_alter_table("worker") as batch:
+        _json(batch, mappings="{}")
+    _rename("task", "vendor_id", "provider_task_id")
+    _rename("unusable_value", "unlock_id", "purchase_id")
     _rename_keys()
 
 
@@ -48,16 +50,15 @@ def _drop_indexes() -> None:
 
 def _purchases() -> None:
     op.rename_table("unlock", "purchase")
-    with op.batch_alter_table("purchase") as batch:
-        batch.drop_constraint("uq_unlock_provider_account_channel_person_generation", type_="unique")
-        batch.alter_column("event_id", new_column_name="grouping_key", existing_type=sa.String(length=100))
-        batch.add_column(sa.Column("person_kind", sa.String(length=40), nullable=False, server_default=""))
+    _rename("purchase", "event_id", "grouping_key")
+    op.add_column("purchase", sa.Column("person_kind", sa.String(length=40), nullable=False, server_default=""))
     # A purchase of an event is named by the event; Lensmor knows people by its own id, Salesfinity by LinkedIn name.
     op.execute(
         "UPDATE purchase SET person_kind = CASE WHEN channel = 'event' THEN 'event_id' "
         "WHEN provider = 'lensmor' THEN 'personnel_id' ELSE 'linkedin_url' END"
     )
     with op.batch_alter_table("purchase") as batch:
+        batch.drop_constraint("uq_unlock_provider_account_channel_person_generation", type_="unique")
         batch.alter_column("person_kind", server_default=None, existing_type=sa.String(length=40))
         batch.create_unique_constraint(
             "uq_purchase_generation",
@@ -78,11 +79,9 @@ def _purchases() -> None:
 
 
 def _records() -> None:
-    with op.batch_alter_table("record") as batch:
-        batch.add_column(sa.Column("crm", sa.String(length=40), nullable=False, server_default="salesforce"))
-        batch.add_column(sa.Column("identifiers", sa.JSON(), nullable=False, server_default="{}"))
-        batch.add_column(sa.Column("grouping_keys", sa.JSON(), nullable=False, server_default="{}"))
-        batch.add_column(sa.Column("resolved", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("record", sa.Column("crm", sa.String(length=40), nullable=False, server_default="salesforce"))
+    for name in ("identifiers", "grouping_keys", "resolved"):
+        op.add_column("record", sa.Column(name, sa.JSON(), nullable=False, server_default="{}"))
     names = ("personnel_id", "event_id", "linkedin", "resolved_id")
     pairs = (sa.column(name, sa.JSON()) for name in ("identifiers", "grouping_keys", "resolved"))
     record = sa.table("record", *(sa.column(name) for name in ("id", *names)), *pairs)
@@ -122,11 +121,11 @@ def _fill_identifiers(record: sa.TableClause) -> None:
 
 def _record_channels() -> None:
     op.rename_table("want", "record_channel")
+    _rename("record_channel", "unlock_id", "purchase_id")
+    _rename("record_channel", "tried", "failed_sources")
     with op.batch_alter_table("record_channel") as batch:
-        batch.alter_column("unlock_id", new_column_name="purchase_id", existing_type=sa.Integer())
         batch.alter_column("state", type_=sa.String(length=10), existing_type=sa.String(length=8))
-        batch.alter_column("tried", new_column_name="failed_sources", existing_type=sa.Text())
-    _json("record_channel", failed_sources="[]")
+        _json(batch, failed_sources="[]")
     op.execute(
         "UPDATE record_channel SET state = CASE state WHEN 'lookup' THEN 'resolving' ELSE 'deferred' END "
         "WHERE state IN ('lookup', 'held')"
@@ -176,37 +175,39 @@ def _requests() -> None:
 def _jobs() -> None:
     op.rename_table("errand", "job")
     op.execute("UPDATE job SET progress = '{}' WHERE progress = ''")
-    _json("job", mappings="{}", chosen=None, progress="{}", result=None)
+    with op.batch_alter_table("job") as batch:
+        _json(batch, mappings="{}", chosen=None, progress="{}", result=None)
     op.create_index("ix_job_state", "job", ["state"])
 
 
 def _receipts() -> None:
     op.rename_table("hint", "callback_receipt")
+    _rename("callback_receipt", "vendor_id", "provider_task_id")
     with op.batch_alter_table("callback_receipt") as batch:
         batch.drop_constraint("uq_hint_attempt_id_vendor_id", type_="unique")
-        batch.alter_column("vendor_id", new_column_name="provider_task_id", existing_type=sa.Text())
-    with op.batch_alter_table("callback_receipt") as batch:
         batch.create_unique_constraint(
             "uq_callback_receipt_attempt_id_provider_task_id", ["attempt_id", "provider_task_id"]
         )
     _partial_index("callback_receipt", "state", ["state"], "state = 'waiting'")
 
 
-def _json(table: str, **defaults: str | None) -> None:
+def _rename(table: str, old: str, new: str) -> None:
+    """Both databases do this in place; Alembic would copy SQLite's table."""
+    op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+
+
+def _json(batch: BatchOperations, **defaults: str | None) -> None:
     """Give text columns that hold JSON its type; a default means that the column is never null."""
-    with op.batch_alter_table(table) as batch:
-        for name, default in defaults.items():
-            batch.alter_column(
-                name,
-                type_=sa.JSON(),
-                existing_type=sa.Text(),
-                existing_nullable=default is None,
-                postgresql_using=f"CAST({name} AS json)",
-            )
-    with op.batch_alter_table(table) as batch:
-        for name, default in defaults.items():
-            if default is not None:
-                batch.alter_column(name, server_default=default, existing_type=sa.JSON(), existing_nullable=False)
+    for name, default in defaults.items():
+        batch.alter_column(
+            name,
+            type_=sa.JSON(),
+            existing_type=sa.Text(),
+            existing_nullable=default is None,
+            postgresql_using=f"CAST({name} AS json)",
+        )
+        if default is not None:
+            batch.alter_column(name, server_default=default, existing_type=sa.JSON(), existing_nullable=False)
 
 
 def _partial_index(table: str, name: str, columns: Sequence[str], where: str) -> None:
