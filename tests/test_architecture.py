@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from connector.core.states import MACHINES
+
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "connector"
 LONGEST_FILE = 400
@@ -196,6 +198,19 @@ def test_what_belongs_together_is_passed_as_one_value() -> None:
 
 def _is_method(node: ast.FunctionDef) -> bool:
     return bool(node.args.args) and node.args.args[0].arg in {"self", "cls"}
+
+
+def test_the_store_writes_no_state_as_text_in_any_form() -> None:
+    """Also as an argument, a result or a key: it has no other use for such a word."""
+    states = {str(state) for moves in MACHINES.values() for state in moves}
+    found = [
+        f"{path}:{node.lineno}: {node.value}"
+        for path in modules()
+        if package_of(path) == "store" and "migrations" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in states
+    ]
+    assert found == []
 
 
 def names_in(tree: ast.Module) -> Iterator[str]:

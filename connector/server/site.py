@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.app.inbound import ROUTES, ConflictError, CrowdedError, InboundRoute, InboundService, NotAcceptedError
 from connector.core.model import RECORD_OUTCOMES
+from connector.core.states import RequestItemState
 from connector.server import bodies, openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
@@ -127,7 +128,7 @@ class Site:
                 request_id=request_id,
                 state=found.state,
                 records=records,
-                open=records - found.states.get("done", 0),
+                open=records - found.states.get(RequestItemState.DONE, 0),
                 reasons=[bodies.Reason(**asdict(one)) for one in found.reasons],
                 **{outcome.value: found.outcomes.get(outcome.value, 0) for outcome in RECORD_OUTCOMES},
             )

@@ -49,7 +49,7 @@ class Answers:
         """
         attempt_id, check, gone, back = answer.attempt_id, answer.check, answer.gone, answer.back
         with self._db.write() as connection:
-            attempt = self._answered(connection, attempt_id, "submitted", now)
+            attempt = self._answered(connection, attempt_id, AttemptState.SUBMITTED, now)
             if attempt is None:
                 return
             resume_unsent(connection, attempt_id, now)
@@ -166,7 +166,7 @@ class Answers:
         attempt_id, purchase_ids = refusal.attempt_id, refusal.purchase_ids
         with self._db.write() as connection:
             attempt = (
-                self._answered(connection, attempt_id, "refused", now)
+                self._answered(connection, attempt_id, AttemptState.REFUSED, now)
                 if refusal.whole
                 else connection.execute(sa.select(t.attempt).where(t.attempt.c.id == attempt_id)).one_or_none()
             )
@@ -250,7 +250,7 @@ class Answers:
         take_older_values(connection, purchases, now)
 
     def _answered(
-        self, connection: sa.Connection, attempt_id: str, state: str, now: datetime
+        self, connection: sa.Connection, attempt_id: str, state: AttemptState, now: datetime
     ) -> sa.Row[tuple[object, ...]] | None:
         """Note the answer to an attempt; None when it already has one."""
         a = t.attempt.c

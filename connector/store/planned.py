@@ -103,13 +103,13 @@ def channel_row(
 
 def _verdict(
     decision: Decision, purchase_ids: Mapping[PurchaseKey, int]
-) -> tuple[str, Outcome | None, str, bool, int, int | None]:
+) -> tuple[ChannelState, Outcome | None, str, bool, int, int | None]:
     """(state, outcome, reason, keep_status, position, purchase id) of a channel."""
     match decision:
         case Buy():
-            return "open", None, "", False, decision.position, purchase_ids[decision.key]
+            return ChannelState.OPEN, None, "", False, decision.position, purchase_ids[decision.key]
         case AttachToPending() | Reuse():
-            return "open", None, "", False, decision.position, decision.purchase.id
+            return ChannelState.OPEN, None, "", False, decision.position, decision.purchase.id
         case ResolveIdentity():
             return ChannelState.RESOLVING, None, "", False, decision.position, None
         case Skip():

@@ -231,7 +231,7 @@ class Records:
         records = [
             {
                 "key": f.record_id,
-                "new_state": RecordState.CLOSED if f.closes else "open",
+                "new_state": RecordState.CLOSED if f.closes else RecordState.OPEN,
                 "new_outcome": f.outcome.value,
                 "new_reason": f.reason,
                 "new_progress": f.in_progress,
