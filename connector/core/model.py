@@ -155,10 +155,10 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class IdentityMatch:
-    """A provider's answer to "who has this identifier?": its own identifier of the person, or nobody.
+    """A provider's answer to "who has this identifier?": its own identifier of the person, or none.
 
     Attributes:
-        identifier: by which the provider sells; None for nobody.
+        identifier: by which the provider sells; None where it knows no such person.
         grouping_keys: of the person, the likeliest first.
         at: when it was given; None for one that is just being given.
     """

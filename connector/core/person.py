@@ -65,7 +65,7 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class NobodyThere:
-    """The source was asked and knows nobody with this identifier.
+    """The source has answered that no person has this identifier.
 
     Attributes:
         words: how people call its kind.

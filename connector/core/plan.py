@@ -280,7 +280,7 @@ class Planner:
         return Buy(key, purchase.generation + 1, identity.grouping_key, price, position, failed_sources)
 
     def _match_of(self, snapshot: PlanningSnapshot) -> MatchOf:
-        """The remembered answers; "nobody" is forgotten as soon as a person not found may be asked for again."""
+        """The stored answers; "no such person" expires when a person who was not found may be requested again."""
 
         def match_of(source: str, identifier: Identifier) -> IdentityMatch | None:
             found = snapshot.matches.get((source, identifier))

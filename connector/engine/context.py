@@ -83,7 +83,7 @@ class Services:
         wait_s: how long a run waits for its own vendor tasks and unknowns.
         workers: threads at most per provider; 1 runs everything in the caller's thread.
         shared: other runs may be at work beside this one, on the same ledger.
-        wait_policy: asked now and then while a run is at work.
+        wait_policy: called repeatedly during a run.
         usage_before: what the connection to the CRM was asked by earlier runs of this process.
     """
 

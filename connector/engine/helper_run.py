@@ -42,7 +42,7 @@ class HelperRun(Scheduler):
                 source.pool.collect_finished()
 
     def _is_led(self) -> bool:
-        """Whether the run goes on, and whoever leads it is alive."""
+        """Whether the run goes on and the process that leads it is alive."""
         ledger = self._run.services.ledger
         return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_driven, self._run.mappings))
 

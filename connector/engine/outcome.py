@@ -82,7 +82,7 @@ def renamed(run: Run, row: RecordRow) -> Finish:
 def channel_results(
     run: Run, row: RecordRow, record: CrmRecord, words: Mapping[int, PurchaseView]
 ) -> list[ChannelResult]:
-    """What each channel of a record has come to; what nobody asks for any more, and was not bought yet, is let go."""
+    """The result of each channel of a record; a channel that is no longer requested and not bought yet is dropped."""
     results = [
         channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
         for record_channel in row.channels
