@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from connector.core.errors import AccountingError, ConfigurationError
 from connector.store.failures import outage
 from connector.store.private import make_private
+from connector.store.schema import bring_up_to_date, is_current
 
-HEAD_REVISION = "0006"  # of the newest migration: a ledger that has it needs none
 MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
 WRITE_LOCK = 7_226_002
 # A process that stands still (frozen, paged out) in the middle of a transaction would hold up every other: the server
@@ -88,22 +88,9 @@ class Database:
         """Bring the schema up to date; safe when several processes do it at once."""
         if self._is_current():
             return
-        from alembic import command
-        from alembic.config import Config
-        from alembic.util.exc import CommandError
-
-        config = Config()
-        config.set_main_option("script_location", "connector.store:migrations")
-        config.set_main_option("path_separator", "os")
         try:
             with self._migrating() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-        except CommandError as error:  # of Alembic: a revision that is not in this package
-            raise ConfigurationError(
-                "the ledger was made by a newer version of the connector: install that version, or use another ledger "
-                "(CONNECTOR_DATABASE_URL); nothing was changed"
-            ) from error
+                bring_up_to_date(connection)
         except sa.exc.OperationalError as error:
             found = outage(error)
             if found is not None and _passes(error):
@@ -148,7 +135,7 @@ class Database:
         """Whether the newest migration was made; what hinders the question is told by the migration itself."""
         try:
             with self.read() as connection:
-                return connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() == [HEAD_REVISION]
+                return is_current(connection)
         except sa.exc.DBAPIError:
             return False
 

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from harness import Harness, World, mapping
 from ledgers import KEY, URL_FILE, settings_of
 
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.schema import upgrade
 
 ROWS = Path(__file__).parent / "released" / "revision_0003.jsonl"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
@@ -67,7 +66,8 @@ def _folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     with _empty(request, tmp_path) as folder:
         url, _ = settings_of(folder)
         with closing(Database(url)) as database:
-            _upgrade(database, request.param)
+            with database.engine.begin() as connection:
+                upgrade(connection, request.param)
             _fill(database)
             _add_later(database, request.param)
         yield folder
@@ -89,15 +89,6 @@ def _empty(request: pytest.FixtureRequest, folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         server.drop(url)
-
-
-def _upgrade(database: Database, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", "connector.store:migrations")
-    config.set_main_option("path_separator", "os")
-    with database.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 def _fill(database: Database) -> None:

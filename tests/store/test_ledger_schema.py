@@ -1,4 +1,4 @@
-"""The ledger's schema: the migrations make what `tables.py` says, once, whoever comes first."""
+"""The ledger's schema: new ledgers and migrated ones have the tables of `tables.py`, also when two processes start."""
 
 import subprocess
 import sys
@@ -20,7 +20,8 @@ from ledger_harness import open_ledger_at
 from connector.core.errors import ConfigurationError
 from connector.store import migrations
 from connector.store import tables as t
-from connector.store.database import HEAD_REVISION, Database, sqlite_path
+from connector.store.database import Database, sqlite_path
+from connector.store.schema import HEAD_REVISION, upgrade
 from connector.store.utc_time import UtcTime
 
 
@@ -61,15 +62,32 @@ def described(engine: sa.Engine) -> dict[str, object]:
 
 
 def test_a_migrated_ledger_is_what_the_tables_say(url: str) -> None:
-    database = Database(url)
-    database.migrate()
-    with database.engine.connect() as connection:
+    """A ledger that went through every revision, beside one that was created today."""
+    migrated, created = Database("sqlite://"), Database(url)
+    with migrated.engine.begin() as connection:
+        upgrade(connection)
         assert compare_metadata(MigrationContext.configure(connection), t.metadata) == []
-    made = Database("sqlite://")
-    with made.write() as connection:
-        t.metadata.create_all(connection)
-    assert described(database.engine) == described(made.engine)
-    assert set(described(database.engine)) == {*t.metadata.tables, "partial indexes"}
+    created.migrate()
+    assert described(migrated.engine) == described(created.engine)
+    assert set(described(created.engine)) == {*t.metadata.tables, "partial indexes"}
+    with created.read() as connection:
+        assert connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() == [HEAD_REVISION]
+
+
+def test_tables_of_another_program_stay_beside_a_new_ledger(url: str) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        connection.execute(sa.text("CREATE TABLE other (id INTEGER)"))
+    database.migrate()
+    assert set(t.metadata.tables) | {"other"} <= set(sa.inspect(database.engine).get_table_names())
+
+
+def test_half_a_schema_is_never_taken_for_a_ledger(url: str) -> None:
+    database = Database(url)
+    with database.write() as connection:
+        t.meta.create(connection)
+    with pytest.raises(ConfigurationError):
+        database.migrate()
 
 
 def test_the_newest_revision_is_the_one_that_a_current_ledger_has(url: str) -> None:
