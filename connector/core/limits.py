@@ -1,6 +1,6 @@
 """The limits of values from outside: vendors, the CRM, HTTP callers, stored answers. The ledger can keep what fits.
 
-The columns of the ledger are made for these limits on both databases (`store/tables.py`). A value beyond them is no
+The columns of the ledger are made for these limits on both databases (`store/tables/`). A value beyond them is no
 value: in the answer to a paid request it makes the answer a lost one, in a free answer a refused one.
 
     whole numbers   64 bits

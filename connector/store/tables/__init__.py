@@ -1,0 +1,42 @@
+"""Every table of the ledger, once; the migrations create the same.
+
+Times are UTC. Credits are integers. What could name a person beyond a vendor's own identifier is sealed
+(`LargeBinary`) or hashed. Rows of `entry` are only ever added.
+"""
+
+from connector.store.tables.base import metadata
+from connector.store.tables.purchases import (
+    attempt,
+    entry,
+    identity_match,
+    observation,
+    purchase,
+    rate_limit,
+    task,
+    unusable_value,
+)
+from connector.store.tables.records import change, meta, record, record_channel, run, run_record
+from connector.store.tables.work import callback_receipt, job, request, request_item, worker
+
+__all__ = [
+    "attempt",
+    "callback_receipt",
+    "change",
+    "entry",
+    "identity_match",
+    "job",
+    "meta",
+    "metadata",
+    "observation",
+    "purchase",
+    "rate_limit",
+    "record",
+    "record_channel",
+    "request",
+    "request_item",
+    "run",
+    "run_record",
+    "task",
+    "unusable_value",
+    "worker",
+]

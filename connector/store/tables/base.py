@@ -1,0 +1,13 @@
+"""The metadata that all tables share, with the names of their keys, and the type of JSON columns."""
+
+import sqlalchemy as sa
+
+Json = sa.JSON(none_as_null=True)
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)

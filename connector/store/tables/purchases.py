@@ -1,0 +1,178 @@
+"""Purchases, the requests and tasks that carry them, credits, and what providers say of people and balances."""
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
+
+from connector.core.spend import Hold
+from connector.store.tables.base import Json, metadata
+from connector.store.utc_time import UtcTime
+
+# One purchase of one channel for one person.
+purchase = Table(
+    "purchase",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("person_kind", String(40), nullable=False),  # the identifier by which the provider knows the person ...
+    Column("person", Text, nullable=False),  # ... and its value
+    Column("generation", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("result", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("grouping_key", String(100)),  # purchases of one request share it, where the provider groups
+    Column("mapping", String(40), nullable=False),  # whose caps it counts against
+    Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
+    Column("place", Integer, nullable=False, default=0),  # in that run's order: who is served first when a cap ends it
+    Column("price_credits", Integer, nullable=False),
+    Column("charged_credits", Integer, nullable=False, server_default="0"),  # once it is final: its cost in all
+    Column("attempt_id", String(40)),
+    Column("task_id", Integer),
+    Column(
+        "hold", String(10), nullable=False, default=""
+    ),  # its share of the hold: open | charged | released | presumed
+    Column("free", sa.Boolean, nullable=False, default=False),  # the vendor said that this attempt does not charge it
+    Column("resubmitted", Integer, nullable=False, default=0),
+    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be repeated
+    Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
+    Column("prior_hold", String(10), nullable=False, server_default=""),  # that attempt's share: open | presumed
+    Column("prior_mapping", String(40)),  # whose caps that attempt counts against
+    Column("not_before", UtcTime),
+    Column("check_at", UtcTime),  # when to read the vendor's own record of the person
+    Column("checks", Integer, nullable=False, default=0),
+    Column("value", LargeBinary),  # sealed; erased when written or when the undo time ends
+    Column("value_hash", String(64)),
+    Column("state_at", UtcTime, nullable=False),
+    Column("final_at", UtcTime),
+    sa.UniqueConstraint(
+        "provider", "account", "channel", "person", "generation", "person_kind", name="uq_purchase_generation"
+    ),
+)
+Index("ix_purchase_run", purchase.c.run_id, purchase.c.provider, purchase.c.state, purchase.c.channel, purchase.c.place)
+Index("ix_purchase_final_at", purchase.c.final_at)
+Index("ix_purchase_answers", purchase.c.provider, purchase.c.account, purchase.c.channel, purchase.c.final_at)
+Index("ix_purchase_task", purchase.c.task_id)
+Index("ix_purchase_attempt", purchase.c.attempt_id)
+Index("ix_purchase_check_at", purchase.c.provider, purchase.c.check_at)
+Index(
+    "ix_purchase_not_before",
+    purchase.c.not_before,
+    sqlite_where=purchase.c.not_before.is_not(None),
+    postgresql_where=purchase.c.not_before.is_not(None),
+)
+Index(
+    "ix_purchase_hold",
+    purchase.c.hold,
+    purchase.c.provider,
+    purchase.c.account,
+    purchase.c.price_credits,
+    sqlite_where=purchase.c.hold == Hold.OPEN,
+    postgresql_where=purchase.c.hold == Hold.OPEN,
+)
+Index(
+    "ix_purchase_prior",
+    purchase.c.prior_attempt_id,
+    sqlite_where=purchase.c.prior_attempt_id.is_not(None),
+    postgresql_where=purchase.c.prior_attempt_id.is_not(None),
+)
+
+# A value that was bought and that the CRM can never take for one record: for that record it counts as no value.
+unusable_value = Table(
+    "unusable_value",
+    metadata,
+    Column("mapping", String(40), primary_key=True),
+    Column("crm_id", String(40), primary_key=True),
+    Column("purchase_id", Integer, sa.ForeignKey("purchase.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+)
+
+# One paid request.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("owner", String(80), nullable=False),
+    Column("state", String(12), nullable=False),  # submitting | submitted | refused | lost
+    Column("size", Integer, nullable=False),
+    Column("budget_day", String(10), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("answered_at", UtcTime),
+)
+Index("ix_attempt_state", attempt.c.state)
+
+# One asynchronous job of a vendor.
+task = Table(
+    "task",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("provider_task_id", Text, nullable=False),
+    Column("attempt_id", String(40), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("state", String(8), nullable=False),  # open | ended
+    Column("polls", Integer, nullable=False, default=0),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("next_poll_at", UtcTime),
+)
+Index("ix_task_next_poll_at", task.c.provider, task.c.state, task.c.next_poll_at)
+
+# Credits: append only.
+entry = Table(
+    "entry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("budget_day", String(10), nullable=False),  # the day of the hold, UTC; a later release gives back to it
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("mapping", String(40), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("attempt_id", String(40), nullable=False),
+    Column("kind", String(8), nullable=False),  # hold | charge | release
+    Column("credits", Integer, nullable=False),
+)
+Index("ix_entry_provider", entry.c.provider, entry.c.account, entry.c.budget_day)
+Index("ix_entry_attempt", entry.c.attempt_id)
+
+# What the vendor said its balance was.
+observation = Table(
+    "observation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("account", String(80), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("last_entry", Integer, nullable=False),  # newest entry when the observation began
+    Column("balance", sa.BigInteger, nullable=False),
+)
+
+# Remembered answers to "who has this identifier?", nobody too.
+identity_match = Table(
+    "identity_match",
+    metadata,
+    Column("provider", String(40), primary_key=True),
+    Column("account", String(80), primary_key=True),
+    Column("kind", String(40), primary_key=True),
+    Column("value", String(300), primary_key=True),
+    Column("matched_kind", String(40)),  # the identifier by which the provider sells; none: it knows nobody
+    Column("matched", Text),
+    Column("grouping_keys", Json, nullable=False, server_default="[]"),
+    Column("at", UtcTime, nullable=False),
+)
+
+rate_limit = Table(
+    "rate_limit",
+    metadata,
+    Column("key", String(120), primary_key=True),
+    Column("tat", sa.BigInteger, nullable=False),  # theoretical arrival time, microseconds
+    Column("at", UtcTime, nullable=False, server_default="0"),  # when it was written
+    Column("per_minute", Integer, nullable=False),
+)

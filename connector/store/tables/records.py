@@ -1,0 +1,135 @@
+"""Runs, the records that they took up, and what they wrote."""
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
+
+from connector.core.states import ChannelState, RecordState
+from connector.store.tables.base import Json, metadata
+from connector.store.utc_time import UtcTime
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(60), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("command", String(20), nullable=False),
+    Column("mappings", Json, nullable=False, server_default="[]"),  # their names
+    Column("state", String(12), nullable=False),  # running | finished | stopped | failed
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("report", Json),  # without personal data
+    Column("plan_id", String(40)),  # the frozen plan it applies: all runs of a plan share its ceiling
+    Column("undone_by", String(40)),  # the undo run that restored the values it replaced
+)
+Index(
+    "ix_run_plan_id",
+    run.c.plan_id,
+    sqlite_where=run.c.plan_id.is_not(None),
+    postgresql_where=run.c.plan_id.is_not(None),
+)
+
+# One flagging of a CRM record, from the selection that saw it until its flag was cleared.
+record = Table(
+    "record",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("crm", String(40), nullable=False),
+    Column("mapping", String(40), nullable=False),
+    Column("object", String(80), nullable=False),
+    Column("crm_id", String(40), nullable=False),
+    Column("former_ids", Text, nullable=False, server_default=""),  # before it was followed; separated by spaces
+    Column("state", String(8), nullable=False),  # open | closed
+    Column("run_id", String(40), nullable=False),  # the run that last took it up
+    Column("plan_id", String(40)),  # the frozen plan that it is part of
+    Column("identifiers", Json, nullable=False, server_default="{}"),  # kind -> value, as the record was taken up
+    Column("grouping_keys", Json, nullable=False, server_default="{}"),  # kind -> value, such as an event
+    Column("resolved", Json, nullable=False, server_default="{}"),  # kind -> value that a provider found, to be stamped
+    Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
+    # A value was written on its own, and when and whence it came is not written yet.
+    Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
+    Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
+    Column("outcome", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("attention", Text, nullable=False, default=""),  # what a person should do
+    Column("parked_version", String(120)),  # CRM version and mapping digest at which it was parked
+    Column("opened_at", UtcTime, nullable=False),
+    Column("closed_at", UtcTime),
+)
+Index("ix_record_crm_id", record.c.crm_id, record.c.mapping)
+Index(
+    "uq_record_open",
+    record.c.mapping,
+    record.c.crm_id,
+    unique=True,
+    sqlite_where=record.c.state == RecordState.OPEN,
+    postgresql_where=record.c.state == RecordState.OPEN,
+)
+Index("ix_record_run", record.c.run_id, record.c.state)
+Index("ix_record_plan_id", record.c.plan_id)
+
+# One channel requested for a record.
+record_channel = Table(
+    "record_channel",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("record_id", Integer, sa.ForeignKey("record.id"), nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("state", String(10), nullable=False),  # see core/states.py
+    Column("position", Integer, nullable=False, default=0),  # which source of the mapping's `from`
+    Column("purchase_id", Integer, sa.ForeignKey("purchase.id")),
+    Column("outcome", String(12)),
+    Column("reason", Text, nullable=False, default=""),
+    Column("keep_status", sa.Boolean, nullable=False, default=False),
+    # Sources that ended without a value, each as [source, result, reason].
+    Column("failed_sources", Json, nullable=False, server_default="[]"),
+    Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
+    Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
+    Column("erase_at", UtcTime),  # its parked value was reported, and is erased then
+    Column("already_filled", sa.Boolean, nullable=False, server_default=sa.false()),  # skipped for that reason
+    Column("shown_outcome", String(20)),  # in the run that last took the record up
+    Column("shown_reason", Text, nullable=False, server_default=""),
+)
+Index("ix_record_channel_record", record_channel.c.record_id)
+Index("ix_record_channel_purchase", record_channel.c.purchase_id)
+Index(
+    "ix_record_channel_resolving",
+    record_channel.c.state,
+    sqlite_where=record_channel.c.state == ChannelState.RESOLVING,
+    postgresql_where=record_channel.c.state == ChannelState.RESOLVING,
+)
+
+# What a run wrote to the CRM, for undo and for `show`.
+change = Table(
+    "change",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False),
+    Column("record_id", Integer, nullable=False),
+    Column("object", String(80), nullable=False),
+    Column("crm_id", String(40), nullable=False),
+    Column(
+        "fields", Json, nullable=False, server_default="{}"
+    ),  # field -> keyed hash of what is written; marked for a status
+    Column("before", LargeBinary),  # sealed: field -> value before
+    Column("state", String(10), nullable=False),  # intended | written | rejected | undone
+    Column("at", UtcTime, nullable=False),
+)
+Index("ix_change_run", change.c.run_id, change.c.record_id)
+Index("ix_change_record", change.c.record_id)
+
+# The outcome of each record that a run selected, as it was when the run ended.
+run_record = Table(
+    "run_record",
+    metadata,
+    Column("run_id", String(40), primary_key=True),
+    Column("record_id", Integer, primary_key=True),
+    Column("outcome", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attention", Text, nullable=False),
+)
