@@ -36,6 +36,7 @@ from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
 from connector.jobs.inline import Driver, SystemClock, drive, owner
+from connector.jobs.schedule import next_sync
 from connector.store.ledger import Ledger
 
 
@@ -103,9 +104,11 @@ class Application:
 
     def _schedule_lines(self, ledger: Ledger, *, by_workers: bool = False) -> list[str]:
         now = self.clock.now()
-        last = {name: ledger.jobs.last_tick(name, now) for name, one in self.mappings.items() if one.schedule}
+        due = {
+            name: next_sync(ledger.jobs, name, one.schedule, now) for name, one in self.mappings.items() if one.schedule
+        }
         uncapped = no_daily_cap_lines(self.mappings, self.configured.limits())
-        return [*schedule_lines(self.mappings, last, now, by_workers=by_workers), *uncapped]
+        return [*schedule_lines(self.mappings, due, now, by_workers=by_workers), *uncapped]
 
     @contextmanager
     def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:
@@ -358,7 +361,9 @@ class Application:
     def resolve(self, purchase_id: int, word: str) -> str:
         """Record an operator's decision on a purchase, where it fits its state; returns what was done."""
         with self.ledger() as ledger, turn(ledger, self._progress):
-            return resolve(ledger, purchase_id, OperatorDecision(word), self.clock.now())
+            done = resolve(ledger, purchase_id, OperatorDecision(word), self.clock.now())
+            ledger.poll_backoff.refresh(self.clock.now())
+            return done
 
     def forget(self, record_id: str) -> int:
         """Erase what is stored about a record; returns how many traces there were."""

@@ -141,7 +141,7 @@ def delegate(
         LockedError: the process that began it died, and no other goes on.
     """
     jobs = ledger.jobs
-    job_id = jobs.ask(command, digests, None if chosen is None else asdict(chosen), clock.now())
+    job_id = jobs.delegate(command, digests, None if chosen is None else asdict(chosen), clock.now())
     progress.note("Delegated to the running 'connector serve' or worker")
     shown, alive_at = _Shown(progress), time.monotonic()
     try:
@@ -186,7 +186,7 @@ class _Shown:
 
     def show(self, job: Job) -> None:
         """Whatever is new since the last time."""
-        told = job.progress
+        told = job.progress or {}
         stage = (told.get("stage", ""), told.get("total"))
         if stage != self._stage:
             self._progress.stage(str(stage[0]), told.get("total"))

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from croniter import croniter
-
 from connector.core.mapping import MappingFile
 from connector.core.preview import CreditForecast, Preview
 from connector.engine.context import AccountLimits
@@ -106,22 +104,22 @@ def file_lines(paths: Mapping[str, Path]) -> list[str]:
 
 
 def schedule_lines(
-    mappings: Mapping[str, MappingFile], last: Mapping[str, datetime], now: datetime, *, by_workers: bool = False
+    mappings: Mapping[str, MappingFile], due: Mapping[str, datetime], now: datetime, *, by_workers: bool = False
 ) -> list[str]:
     """The next time of each schedule, in UTC.
 
     Args:
         mappings: by name.
-        last: when each schedule last started a run; a missing one counts from now.
+        due: by name, when the next sync of each schedule is due.
         now: the ledger's time.
         by_workers: this process does no work itself; workers keep the schedules.
     """
     lines = []
     for name, mapping in mappings.items():
-        if mapping.schedule is None:
+        if name not in due:
             lines.append(f"Schedule for {name}: none; it runs on request only")
             continue
-        due: datetime = croniter(mapping.schedule, last.get(name, now)).get_next(datetime)
-        when = "now (a time was missed)" if due <= now else f"next at {due.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        at = due[name]
+        when = "now (a time was missed)" if at <= now else f"next at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         lines.append(f"Schedule for {name}: {mapping.schedule}, {when}{' by the workers' if by_workers else ''}")
     return lines

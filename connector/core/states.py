@@ -101,8 +101,21 @@ class RequestItemState(StrEnum):
     DONE = "done"
 
 
+class JobKind(StrEnum):
+    """What a job asks for, the most urgent first.
+
+    Run: a run that another process delegates. Schedule: the next sync of a mapping's schedule. Requests: requested
+    records of a mapping. Poll: what a mapping's open records wait for.
+    """
+
+    RUN = "run"
+    SCHEDULE = "schedule"
+    REQUESTS = "requests"
+    POLL = "poll"
+
+
 class JobState(StrEnum):
-    """Where a queued run stands."""
+    """Where a delegated run stands; the other jobs of a mapping are standing ones, and always wait for their time."""
 
     WAITING = "waiting"
     RUNNING = "running"

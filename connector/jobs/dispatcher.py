@@ -1,7 +1,7 @@
-"""Decides what is due, and does it: requests, scheduled syncs, delegated runs, and records left open by earlier runs.
+"""Executes the jobs of the ledger's queue: delegated runs, scheduled syncs, requests and next polls.
 
-Both drivers use the same dispatcher. The embedded driver asks it what is due; the distributed one is told by its queue
-which mapping to work on. Everything that is due stands in the ledger and stays there until it is done.
+Both drivers use the same dispatcher. The embedded driver asks it which mappings have a job due; the distributed one
+gets a mapping's name from its engine. A job stays in the ledger until it is done.
 """
 
 import logging
@@ -12,26 +12,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
-
-from croniter import croniter
+from typing import Any, assert_never
 
 from connector.core.errors import ConfigurationError, ConnectorError, JournalError, LockedError
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
-from connector.core.states import JobState
+from connector.core.states import JobKind, RunState
 from connector.crm.interface import Crm, Selection
 from connector.engine import older_copy
 from connector.engine.context import Progress, Run, Services, Silent, WaitPolicy
 from connector.engine.helper_run import HelperRun
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
-from connector.store.inbox import POSTPONED_S, RequestedRecord
-from connector.store.jobs import ANY_VERSION, Job
+from connector.jobs.schedule import next_sync, sync_began
+from connector.store.inbox import AGAIN_AFTER_S, POSTPONED_S, RequestedRecord
+from connector.store.jobs import Job
+from connector.store.poll_backoff import LAST_BACKOFF_S
+from connector.store.workers import WorkerRow
 
 LOG = logging.getLogger("connector.work")
-CHECKED_FOR_S = 600.0  # so long a login and fields that were found fit are taken to be
-TOLD_EVERY_S = 0.5
+CHECKED_FOR_S = 600.0  # how long a login and the mapped fields count as checked
+PROGRESS_EVERY_S = 0.5
 Claim = Callable[[Collection[str]], AbstractContextManager[None]]
 
 
@@ -43,7 +44,7 @@ class Dependencies:
         connect: a connection to the CRM; each thread has one of its own.
         check: logs in and looks at every mapped field.
         select: the records that a backfill means, by mapping, from where, ids and limit.
-        claim: drives mappings while a block runs, or raises `LockedError`.
+        claim: holds the run lock of mappings while a block runs, or raises `LockedError`.
         stopping: whether the process is to stop.
     """
 
@@ -58,9 +59,9 @@ class Dispatcher:
     """Serves the mappings of this process.
 
     Args:
-        services: everything joined.
+        services: of the application.
         mappings: those that this process knows, by name.
-        tools: of the application.
+        dependencies: the application's functions that it calls.
     """
 
     def __init__(self, services: Services, mappings: Mapping[str, MappingFile], dependencies: Dependencies) -> None:
@@ -93,54 +94,68 @@ class Dispatcher:
         self._services.ledger.locks.renew(self._services.owner)
         with suppress(JournalError):  # a mark that cannot be read keeps every paid request back, which is reported
             older_copy.detect(self._services.ledger, self._now())
-        self._services.ledger.jobs.report_alive(self._services.owner, kind, self.digests, self._now())
+        worker = WorkerRow(self._services.owner, kind, self.digests)
+        self._services.ledger.worker_list.report_alive(worker, self._now())
 
     def deregister(self) -> None:
         """Deregister this process."""
-        self._services.ledger.jobs.deregister(self._services.owner)
+        self._services.ledger.worker_list.deregister(self._services.owner)
 
     def purge(self) -> None:
-        """Purge requests and jobs that ended long ago."""
-        given_up = self._services.ledger.inbox.purge(self._now())
+        """Purge requests, jobs, workers and callback receipts that ended long ago."""
+        now, ledger = self._now(), self._services.ledger
+        given_up = ledger.inbox.purge(now)
         if given_up:
             LOG.warning("requested records were given up: nothing was bought within a week", extra={"count": given_up})
-        self._services.ledger.jobs.purge(self._now())
+        for part in (ledger.jobs, ledger.worker_list, ledger.callback_receipts):
+            part.purge(now)
 
     def due(self) -> list[str]:
-        """The mappings that have work due now."""
-        now = self._now()
-        for name in self._mappings:
-            self._queue_scheduled(name, now)
-        waiting = {min(job.mappings) for job in self._services.ledger.jobs.waiting(self._mappings)}
-        asked = self._services.ledger.inbox.is_asked
-        return [name for name in self._mappings if name in waiting or asked([name], now) or self._open(name, now)]
+        """The mappings that have a job due now."""
+        now, jobs = self._now(), self._services.ledger.jobs
+        for name, mapping in self._mappings.items():
+            if mapping.schedule is not None:
+                next_sync(jobs, name, mapping.schedule, now)
+        found = {job.home for job in self._due()}
+        return [name for name in self._mappings if name in found]
 
     def work(self, name: str) -> bool:
-        """Do the next work of a mapping; False when there was none.
+        """Do the next job of a mapping; False when none is due.
 
         Raises:
             LockedError: another process works on the mapping.
         """
-        now, ledger = self._now(), self._services.ledger
-        job = next((one for one in ledger.jobs.waiting(self._mappings) if min(one.mappings) == name), None)
-        if job is not None:
-            with self._claim(job.mappings):
+        job = next((one for one in self._due() if one.home == name), None)
+        if job is None:
+            return False
+        with self._claim(job.mappings):
+            if job in self._due():  # no other process has done it meanwhile
                 self._do(job)
-            return True
-        with self._claim([name]):
-            offered = ledger.inbox.due(now, name)
-            if offered:
-                self._take_up(name, offered)
-            elif self._open(name, now):
-                self._go_on(name)
-            else:
-                return False
         return True
+
+    def _due(self) -> list[Job]:
+        longest_s = max((max(one.poll_schedule_s) for one in self._services.providers.values()), default=0.0)
+        horizon_s = max(longest_s, LAST_BACKOFF_S, AGAIN_AFTER_S)
+        found = self._services.ledger.jobs.due(self._mappings, self._now(), horizon_s)
+        return [one for one in found if one.kind is not JobKind.SCHEDULE or self._mappings[one.home].schedule]
+
+    def _do(self, job: Job) -> None:
+        match job.kind:
+            case JobKind.RUN:
+                self._delegated(job)
+            case JobKind.SCHEDULE:
+                self._scheduled(job.home)
+            case JobKind.REQUESTS:
+                self._requested(job.home)
+            case JobKind.POLL:
+                self._poll(job.home)
+            case _:
+                assert_never(job.kind)
 
     def assist(self, run_id: str) -> None:
         """Take part in another process's run until it ends."""
         found = self._services.ledger.runs.find(run_id)
-        if found is None or found.state != JobState.RUNNING or not set(found.mappings) <= self._mappings.keys():
+        if found is None or found.state != RunState.RUNNING or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
         if found.command == "apply" or not self._agree(mappings):
@@ -169,27 +184,26 @@ class Dispatcher:
 
     # -- the schedule ----------------------------------------------------------------------------------------
 
-    def _queue_scheduled(self, name: str, now: datetime) -> None:
-        """Queue the sync of a schedule whose time has come; ticks missed while no process ran count once."""
-        mapping = self._mappings[name]
-        if mapping.schedule is None:
-            return
-        jobs = self._services.ledger.jobs
-        last = jobs.last_tick(name, now)
-        if croniter(mapping.schedule, last).get_next(datetime) <= now:
-            jobs.tick(name, last, now)
+    def _scheduled(self, name: str) -> None:
+        """Run a sync; where the process stops or dies before its end, the job stays due."""
+        mapping, began_at = self._mappings[name], self._now()
+        found = self._attempt(lambda: RunSpec("sync", {name: mapping}, {}))
+        if isinstance(found, ConnectorError):
+            LOG.warning("a scheduled sync ended early", extra={"mapping": name, "error": str(found)})
+        if mapping.schedule is not None and not self._dependencies.stopping():
+            sync_began(self._services.ledger.jobs, name, mapping.schedule, began_at)
 
     # -- delegated runs ------------------------------------------------------------------------------------
 
-    def _do(self, job: Job) -> None:
+    def _delegated(self, job: Job) -> None:
         jobs = self._services.ledger.jobs
         if not jobs.begin(job.id):
             return
         meant = {name: self._mappings[name] for name in job.mappings}
-        other = [name for name, mapping in meant.items() if job.mappings[name] not in {ANY_VERSION, mapping.digest()}]
+        other = [name for name, mapping in meant.items() if job.mappings[name] != mapping.digest()]
         if other:
-            told = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
-            jobs.end(job.id, {"error": told, "exit_code": ConfigurationError.exit_code})
+            message = f"the worker has another version of mapping {', '.join(other)}: restart it with the same file"
+            jobs.end(job.id, {"error": message, "exit_code": ConfigurationError.exit_code})
             return
 
         def spec() -> RunSpec:
@@ -197,15 +211,15 @@ class Dispatcher:
             selections = self._selections(job, meant)
             return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
 
-        found = self._attempt(spec, _Telling(self._services, job.id))
+        found = self._attempt(spec, _StoredProgress(self._services, job.id))
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
-            LOG.warning("a run that was asked for ended early", extra={"job": job.id, "error": str(found)})
+            LOG.warning("a delegated run ended early", extra={"job": job.id, "error": str(found)})
         elif not self._dependencies.stopping():  # else the job stays open, and the next process goes on
             jobs.end(job.id, {"report": found.to_json(), "exit_code": found.exit_code})
 
     def _selections(self, job: Job, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
-        """The records that are meant; so many of them are named at once, or a second try would take so many more."""
+        """The records that a run takes. With a limit they are named first: a repeat must not take as many again."""
         if job.chosen is None:
             return {}
         found = self._dependencies.select(self._own.crm, meant, job.chosen)
@@ -217,6 +231,14 @@ class Dispatcher:
         return {name: replace(one, ids=tuple(ids), limit=None) for name, one in found.items()}
 
     # -- requests --------------------------------------------------------------------------------------------
+
+    def _requested(self, name: str) -> None:
+        """Run for the requested records that are due, and set the time of the next ones."""
+        inbox = self._services.ledger.inbox
+        offered = inbox.due(self._now(), name)
+        if offered:
+            self._take_up(name, offered)
+        inbox.set_next(name, self._now())
 
     def _take_up(self, name: str, offered: list[RequestedRecord]) -> None:
         inbox = self._services.ledger.inbox
@@ -258,14 +280,10 @@ class Dispatcher:
                 worst[name] += self._services.sources[name].prices.of(channel)
         return all(worst[name] <= cap for name, cap in mapping.limits.max_credits.items())
 
-    # -- what was left open ----------------------------------------------------------------------------------
+    # -- next polls ------------------------------------------------------------------------------------------
 
-    def _open(self, name: str, now: datetime) -> bool:
-        longest_s = max((max(one.poll_schedule_s) for one in self._services.providers.values()), default=0.0)
-        look = self._services.ledger.poll_backoff.next_poll(name, now, longest_s)
-        return look is not None and look <= now
-
-    def _go_on(self, name: str) -> None:
+    def _poll(self, name: str) -> None:
+        """Go on with the open records of earlier runs; take no new ones."""
         nothing_new = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
         found = self._attempt(lambda: self._spec("finish", name, nothing_new))
@@ -273,7 +291,7 @@ class Dispatcher:
             LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
         else:
             moved = any(count for word, count in found.outcomes.items() if word.value in {"delivered", "not_found"})
-        self._services.ledger.poll_backoff.looked(name, self._now(), self._services.clock.scale, moved=moved)
+        self._services.ledger.poll_backoff.polled(name, self._now(), self._services.clock.scale, moved=moved)
 
     # -- how -------------------------------------------------------------------------------------------------
 
@@ -339,34 +357,34 @@ class Dispatcher:
         return self._services.clock.now()
 
 
-class _Telling:
-    """Progress that another process shows: written into the ledger, twice a second at most."""
+class _StoredProgress:
+    """Progress that another process shows: stored in the ledger, twice a second at most."""
 
     def __init__(self, services: Services, job_id: str) -> None:
-        self._errands = services.ledger.jobs
+        self._jobs = services.ledger.jobs
         self._id = job_id
-        self._told_at = 0.0
+        self._stored_at = 0.0
         self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Something longer begins."""
+        """Begin a stage."""
         self._state |= {"stage": name, "total": total, "done": 0}
-        self._tell(at_once=True)
+        self._store(at_once=True)
 
     def step(self, count: int = 1) -> None:
-        """So many more units are done."""
+        """Count units that are done."""
         self._state["done"] += count
-        self._tell()
+        self._store()
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Add a line."""
         self._state["notes"].append(text)
-        self._tell(at_once=True)
+        self._store(at_once=True)
 
-    def _tell(self, *, at_once: bool = False) -> None:
-        if at_once or time.monotonic() - self._told_at >= TOLD_EVERY_S:
-            self._told_at = time.monotonic()
-            self._errands.tell(self._id, self._state)
+    def _store(self, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._stored_at >= PROGRESS_EVERY_S:
+            self._stored_at = time.monotonic()
+            self._jobs.show_progress(self._id, self._state)
 
 
 def _log(report: Report) -> None:

@@ -1,20 +1,20 @@
 """Receipts of callbacks: never the truth about a paid request, only a reason to read it at the provider."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 import sqlalchemy as sa
 
 from connector.core.model import Identifier
 from connector.core.person import Source
-from connector.core.states import AttemptState, ChannelState, ReceiptState, RecordState, TaskState
+from connector.core.states import AttemptState, ChannelState, JobKind, ReceiptState, RecordState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.job_queue import JobQueue
-from connector.store.poll_backoff import reset_pace
+from connector.store.jobs import Jobs
 from connector.store.rows import person_of
 
+KEPT = timedelta(days=30)
 # A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
 # than this. The vendor is asked about each, within a run's time and after everything else.
 MOST_RECEIPTS = 5  # of one attempt
@@ -58,12 +58,12 @@ class CallbackReceipts:
 
     Args:
         database: the ledger's.
-        queue: notified in the transaction that stores a receipt.
+        jobs: get the next polls, in the transaction that stores a receipt.
     """
 
-    def __init__(self, database: Database, queue: JobQueue) -> None:
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._db = database
-        self._queue = queue
+        self._jobs = jobs
 
     def receive(self, provider: str, attempt_id: str, provider_task_id: str, now: datetime) -> ReceiptOutcome:
         """Store a callback, unless it repeats an earlier one or too many wait already.
@@ -95,9 +95,8 @@ class CallbackReceipts:
                     sa.update(t.task).where(_K.id == task.id, _K.state == TaskState.OPEN).values(next_poll_at=now)
                 )
             theirs = sa.or_(_P.attempt_id == attempt_id, _P.prior_attempt_id == attempt_id)
-            for mapping in sorted(_who_waits(connection, theirs)):
-                reset_pace(connection, mapping)
-                self._queue.work(connection, mapping)
+            waiting = _who_waits(connection, theirs)
+            self._jobs.bring_forward(connection, JobKind.POLL, waiting, now, not_before=None, backoff_s=None)
         return ReceiptOutcome.STORED
 
     def _make_room(self, connection: sa.Connection, attempt_id: str, provider_task_id: str) -> ReceiptOutcome | None:
@@ -120,6 +119,11 @@ class CallbackReceipts:
         with self._db.read() as connection:
             rows = connection.execute(_WAITING, values)
             return [CallbackReceipt(row.id, row.attempt_id, row.provider_task_id, person_of(row)) for row in rows]
+
+    def purge(self, now: datetime) -> None:
+        """Delete receipts so old that they can serve no purpose."""
+        with self._db.write(alone=False) as connection:
+            connection.execute(sa.delete(t.callback_receipt).where(_H.received_at < now - KEPT))
 
     def done(self, receipt: CallbackReceipt, *, used: bool) -> None:
         """Note whether the vendor's own answer confirmed a receipt."""

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.core.model import FINAL_OUTCOMES, Outcome
-from connector.core.states import RequestItemState
+from connector.core.states import JobKind, RequestItemState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.job_queue import JobQueue
+from connector.store.jobs import Jobs
 from connector.store.rows import chunks
 
 KEPT = timedelta(days=7)  # so long the same id is the same request
@@ -102,12 +102,12 @@ class Inbox:
 
     Args:
         database: the ledger's.
-        queue: notified in the transaction that stores a request.
+        jobs: get the requests' times, in the transaction that stores a request.
     """
 
-    def __init__(self, database: Database, queue: JobQueue) -> None:
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._db = database
-        self._queue = queue
+        self._jobs = jobs
 
     def accept(self, inbound_requests: Sequence[InboundRequest], now: datetime) -> list[bool]:
         """Store requests, all or none; for each whether it is new.
@@ -116,7 +116,10 @@ class Inbox:
             ConflictError: within a week the same id came with another digest.
         """
         with self._db.write(alone=False) as connection:
-            return [self._store(connection, one, now) for one in inbound_requests]
+            are_new = [self._store(connection, one, now) for one in inbound_requests]
+            waiting = {one.mapping for one, is_new in zip(inbound_requests, are_new, strict=True) if is_new}
+            self._jobs.bring_forward(connection, JobKind.REQUESTS, waiting, now)
+        return are_new
 
     def _store(self, connection: sa.Connection, inbound_request: InboundRequest, now: datetime) -> bool:
         if not self._is_new(connection, inbound_request.request_id, inbound_request.digest, now):
@@ -132,7 +135,6 @@ class Inbox:
             for crm_id in dict.fromkeys(inbound_request.crm_ids)
         ]
         connection.execute(sa.insert(t.request_item), rows)
-        self._queue.work(connection, inbound_request.mapping)
         return True
 
     def _is_new(self, connection: sa.Connection, request_id: str, digest: str, now: datetime) -> bool:
@@ -198,6 +200,13 @@ class Inbox:
         query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != RequestItemState.DONE, _is_due(now), *late)
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+    def set_next(self, mapping: str, now: datetime) -> None:
+        """Make the mapping's job due when the first of its requested records is."""
+        query = sa.select(sa.func.min(_A.not_before)).where(_A.mapping == mapping, _A.state != RequestItemState.DONE)
+        with self._db.write() as connection:
+            self._jobs.lock(connection, JobKind.REQUESTS, mapping, now)
+            self._jobs.set_due(connection, JobKind.REQUESTS, mapping, connection.scalar(query))
 
     def postpone(self, offered: Sequence[RequestedRecord], reason: str, until: datetime) -> None:
         """No run could be made for these: they come again then."""

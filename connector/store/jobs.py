@@ -1,4 +1,12 @@
-"""Jobs queued for the process that drives the ledger, ticks of schedules, and the workers that are alive."""
+"""The queue of jobs: delegated runs, schedules, requests and next polls, each with the time at which it is due.
+
+A delegated run has a row of its own. A mapping has one standing job of each other kind. Whatever creates work sets the
+standing job's time in the same transaction, so a process that dies leaves nothing without a time. What the job then
+finds to do is read from the ledger; a job that is due for nothing costs one look.
+
+Both drivers take their jobs from here. The embedded one looks for due jobs itself; the distributed one is notified,
+with the mapping's name, in the transaction that sets a time.
+"""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -8,49 +16,52 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connector.core.states import JobState
+from connector.core.states import JobKind, JobState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.job_queue import JobQueue
-from connector.store.stored_times import TOLERANCE
 
-ALIVE_FOR = timedelta(seconds=30)  # a worker that gave no sign for so long is gone
-KEPT = timedelta(days=7)  # longer than anybody waits for an answer
-RECEIPTS_KEPT = timedelta(days=30)
-ANY_VERSION = ""  # instead of a digest: the schedule means the mapping as it is when its sync is made
-_E, _W, _M = t.job.c, t.worker.c, t.meta.c
+KEPT = timedelta(days=7)  # longer than any command waits for its run
+_J = t.job.c
+_URGENCY = {kind: position for position, kind in enumerate(JobKind)}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that one process delegates to another.
+    """A unit of queued work.
 
     Attributes:
-        mappings: name and digest of each mapping file that is meant.
-        chosen: which records; None means the flagged ones.
-        result: what came of it, once it is done.
+        due_at: when it is to be done; none while it waits for an event.
+        not_before: of polls that brought nothing: the earliest time, whatever is due.
+        mappings: name and digest of each mapping file that a delegated run is for; without digest for other kinds.
+        command: of a delegated run.
+        chosen: which records a delegated run takes; none means the flagged ones.
+        result: the report or the error of a delegated run that has ended.
+        schedule: the cron expression from which `due_at` was computed.
+        asked_at: when it was queued; of a schedule, when its last sync began.
     """
 
     id: str
-    command: str
+    kind: JobKind
+    due_at: datetime | None
     mappings: Mapping[str, str]
-    chosen: Mapping[str, Any] | None
-    state: str
-    progress: Mapping[str, Any]
-    result: Mapping[str, Any] | None
+    asked_at: datetime
+    command: str = ""
+    chosen: Mapping[str, Any] | None = None
+    state: str = JobState.WAITING
+    progress: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
+    schedule: str | None = None
+    not_before: datetime | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
-    """A process that works on queued jobs, with name and digest of each mapping that it knows."""
-
-    owner: str
-    kind: str
-    mappings: Mapping[str, str]
+    @property
+    def home(self) -> str:
+        """The mapping under whose name the job is delivered: the first of several."""
+        return min(self.mappings)
 
 
 class Jobs:
-    """The ledger's queue of jobs.
+    """The ledger's queue.
 
     Args:
         database: the ledger's.
@@ -61,154 +72,182 @@ class Jobs:
         self._db = database
         self._queue = queue
 
-    # -- delegated runs ------------------------------------------------------------------------------------
+    def due(self, mappings: Collection[str], now: datetime, horizon_s: float) -> list[Job]:
+        """Jobs to be done now whose mappings are all among these: the most urgent kind first, then the oldest.
 
-    def ask(self, command: str, mappings: Mapping[str, str], chosen: Mapping[str, Any] | None, now: datetime) -> str:
-        """Ask for a run; its id."""
-        with self._db.write(alone=False) as connection:
-            return self._ask(connection, command, mappings, chosen, now)
+        A run that says `running` is among them: a process that takes it up holds its mappings, so its former process
+        is dead.
 
-    def _ask(
-        self,
-        connection: sa.Connection,
-        command: str,
-        mappings: Mapping[str, str],
-        chosen: Mapping[str, Any] | None,
-        now: datetime,
-    ) -> str:
-        job_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-        connection.execute(
-            sa.insert(t.job).values(
-                id=job_id,
-                command=command,
-                mappings=dict(mappings),
-                chosen=None if chosen is None else dict(chosen),
-                state=JobState.WAITING,
-                asked_at=now,
-            )
+        Args:
+            mappings: that the process knows.
+            now: the ledger's time.
+            horizon_s: how far ahead a standing job may be planned, in seconds; one beyond it was planned by a clock
+                that was wrong, and is due.
+        """
+        plans = _J.kind.in_((JobKind.REQUESTS, JobKind.POLL))
+        beyond = sa.and_(plans, _J.due_at > now + timedelta(seconds=horizon_s))
+        waited = sa.or_(
+            _J.not_before.is_(None), _J.not_before <= now, _J.not_before > now + timedelta(seconds=horizon_s)
         )
-        self._queue.work(connection, min(mappings))
-        return job_id
+        query = sa.select(t.job).where(_J.state != JobState.DONE, sa.or_(_J.due_at <= now, beyond), waited)
+        with self._db.read() as connection:
+            found = [_job_of(row) for row in connection.execute(query.order_by(_J.due_at, _J.id))]
+        return sorted(
+            (one for one in found if one.mappings.keys() <= set(mappings)), key=lambda one: _URGENCY[one.kind]
+        )
 
     def find(self, job_id: str) -> Job | None:
-        """The present state of a job."""
+        """One job as it stands."""
         with self._db.read() as connection:
-            row = connection.execute(sa.select(t.job).where(_E.id == job_id)).one_or_none()
+            row = connection.execute(sa.select(t.job).where(_J.id == job_id)).one_or_none()
         return None if row is None else _job_of(row)
 
-    def waiting(self, mappings: Collection[str]) -> list[Job]:
-        """Unfinished jobs whose mappings are all among these, oldest first.
+    # -- delegated runs ------------------------------------------------------------------------------------
 
-        One that says `running` is listed too: whoever takes it up drives its mappings, so its former runner is dead.
-        """
-        with self._db.read() as connection:
-            rows = connection.execute(
-                sa.select(t.job).where(_E.state != JobState.DONE).order_by(_E.asked_at, _E.id)
-            ).all()
-        return [found for found in map(_job_of, rows) if found.mappings.keys() <= set(mappings)]
+    def delegate(
+        self, command: str, mappings: Mapping[str, str], chosen: Mapping[str, Any] | None, now: datetime
+    ) -> str:
+        """Queue a run; returns the job's id."""
+        job_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        with self._db.write(alone=False) as connection:
+            connection.execute(
+                sa.insert(t.job).values(
+                    id=job_id,
+                    kind=JobKind.RUN,
+                    due_at=now,
+                    command=command,
+                    mappings=dict(mappings),
+                    chosen=None if chosen is None else dict(chosen),
+                    state=JobState.WAITING,
+                    asked_at=now,
+                )
+            )
+            self._queue.work(connection, min(mappings))
+        return job_id
 
     def begin(self, job_id: str) -> bool:
-        """Start a job; False when it has ended or was withdrawn."""
+        """Start a delegated run; False when it has ended or was withdrawn."""
         return self._set(job_id, state=JobState.RUNNING, progress={})
 
     def name_records(self, job_id: str, ids: Sequence[str]) -> None:
-        """From now on these records are meant, whatever chose them."""
+        """From now on the run takes these records, whatever its condition was."""
         self._set(job_id, chosen={"where": None, "ids": list(ids), "limit": None})
 
-    def tell(self, job_id: str, progress: Mapping[str, Any]) -> None:
-        """Say how far it is."""
+    def show_progress(self, job_id: str, progress: Mapping[str, Any]) -> None:
+        """Store the progress that the waiting process shows."""
         self._set(job_id, progress=dict(progress))
 
     def end(self, job_id: str, result: Mapping[str, Any]) -> None:
-        """Say what came of it."""
+        """Store the report or the error of a run that has ended."""
         self._set(job_id, state=JobState.DONE, result=dict(result))
 
     def withdraw(self, job_id: str) -> bool:
-        """Remove a job that no process has started."""
+        """Remove a run that no process has started."""
         with self._db.write(alone=False) as connection:
-            gone = connection.execute(sa.delete(t.job).where(_E.id == job_id, _E.state == JobState.WAITING))
+            gone = connection.execute(sa.delete(t.job).where(_J.id == job_id, _J.state == JobState.WAITING))
         return gone.rowcount == 1
+
+    def purge(self, now: datetime) -> None:
+        """Delete runs that ended long ago."""
+        with self._db.write(alone=False) as connection:
+            connection.execute(sa.delete(t.job).where(_J.state == JobState.DONE, _J.asked_at < now - KEPT))
+
+    def invite_helpers(self, connection: sa.Connection, run_id: str, mappings: Sequence[str]) -> None:
+        """Offer a run that begins to workers that are free."""
+        self._queue.assist(connection, run_id, mappings)
 
     def _set(self, job_id: str, **values: object) -> bool:
         with self._db.write(alone=False) as connection:
             changed = connection.execute(
-                sa.update(t.job).where(_E.id == job_id, _E.state != JobState.DONE).values(**values)
+                sa.update(t.job).where(_J.id == job_id, _J.state != JobState.DONE).values(**values)
             )
         return changed.rowcount == 1
 
-    def purge(self, now: datetime) -> None:
-        """Delete jobs that ended long ago, workers that are gone, and callback receipts that can serve no purpose."""
-        with self._db.write() as connection:
-            connection.execute(sa.delete(t.job).where(_E.state == JobState.DONE, _E.asked_at < now - KEPT))
-            connection.execute(sa.delete(t.worker).where(_W.beat_at < now - KEPT))
-            connection.execute(
-                sa.delete(t.callback_receipt).where(t.callback_receipt.c.received_at < now - RECEIPTS_KEPT)
-            )
+    # -- standing jobs -------------------------------------------------------------------------------------
 
-    # -- the schedule ----------------------------------------------------------------------------------------
+    def bring_forward(
+        self, connection: sa.Connection, kind: JobKind, mappings: Collection[str], at: datetime, **values: object
+    ) -> None:
+        """Make standing jobs due at a time, unless they are due earlier; a mapping's first one is created.
 
-    def last_tick(self, mapping: str, now: datetime) -> datetime:
-        """When a mapping's schedule last began a run; a schedule that is new begins to count now."""
-        key = f"tick:{mapping}"
-        with self._db.read() as connection:
-            found = connection.scalar(sa.select(_M.value).where(_M.key == key))
-        if found is not None and datetime.fromisoformat(found) <= now + TOLERANCE:
-            return datetime.fromisoformat(found)
+        Args:
+            connection: of the transaction that creates the work. Its last statements: they lock the jobs' rows.
+            kind: of the jobs.
+            mappings: whose jobs; always locked in one order.
+            at: the time.
+            values: further columns to set.
+        """
+        for mapping in sorted(mappings):
+            added = self._db.insert(t.job).values(**_standing(kind, mapping, at), due_at=at)
+            earlier = sa.case((_J.due_at < added.excluded.due_at, _J.due_at), else_=added.excluded.due_at)
+            connection.execute(added.on_conflict_do_update(index_elements=["id"], set_={"due_at": earlier, **values}))
+            self._queue.work(connection, mapping)  # at once: a notification for later may be queued already
+
+    def lock(self, connection: sa.Connection, kind: JobKind, mapping: str, now: datetime) -> sa.Row[Any]:
+        """A standing job's row, created where there is none; no other transaction changes it until this one ends."""
+        query = sa.select(t.job).where(_J.id == _id(kind, mapping)).with_for_update()
+        found = connection.execute(query).one_or_none()
+        if found is None:
+            added = self._db.insert(t.job).values(_standing(kind, mapping, now))
+            connection.execute(added.on_conflict_do_nothing(index_elements=["id"]))
+            found = connection.execute(query).one()
+        return found
+
+    def set_due(
+        self, connection: sa.Connection, kind: JobKind, mapping: str, at: datetime | None, **values: object
+    ) -> None:
+        """Set the time of a standing job whose row is locked; none makes it wait for an event."""
+        connection.execute(sa.update(t.job).where(_J.id == _id(kind, mapping)).values(due_at=at, **values))
+        if at is not None:
+            self._queue.work(connection, mapping, at)
+
+    # -- schedules -----------------------------------------------------------------------------------------
+
+    def scheduled(self, mapping: str) -> Job | None:
+        """The next sync of a mapping's schedule."""
+        return self.find(_id(JobKind.SCHEDULE, mapping))
+
+    def schedule(self, mapping: str, cron: str, began_at: datetime, due_at: datetime) -> None:
+        """Set the next sync of a mapping's schedule.
+
+        Args:
+            mapping: its name.
+            cron: the expression from which `due_at` was computed.
+            began_at: when the last sync began, or the schedule.
+            due_at: when the next one is to begin.
+        """
         with self._db.write(alone=False) as connection:
-            connection.execute(
-                self._db.insert(t.meta)
-                .values(key=key, value=now.isoformat())
-                .on_conflict_do_nothing(index_elements=["key"])
-            )
-            # A tick that lies ahead was written by a clock that was wrong: the schedule counts from now.
-            connection.execute(sa.update(t.meta).where(_M.key == key, _M.value == found).values(value=now.isoformat()))
-        return now
-
-    def tick(self, mapping: str, last: datetime, now: datetime) -> bool:
-        """Claim the tick that is due and ask for its sync; False when somebody else has it."""
-        with self._db.write(alone=False) as connection:
-            moved = connection.execute(
-                sa.update(t.meta)
-                .where(_M.key == f"tick:{mapping}", _M.value == last.isoformat())
-                .values(value=now.isoformat())
-            )
-            if moved.rowcount == 1:
-                self._ask(connection, "sync", {mapping: ANY_VERSION}, None, now)
-        return moved.rowcount == 1
-
-    # -- who is there ----------------------------------------------------------------------------------------
-
-    def report_alive(self, owner: str, kind: str, mappings: Mapping[str, str], now: datetime) -> None:
-        """Be seen as alive."""
-        values = {"kind": kind, "mappings": dict(mappings), "beat_at": now}
-        with self._db.write(alone=False) as connection:
-            connection.execute(
-                self._db.insert(t.worker)
-                .values(owner=owner, **values)
-                .on_conflict_do_update(index_elements=["owner"], set_=values)
-            )
-
-    def deregister(self, owner: str) -> None:
-        """Be gone, in good order."""
-        with self._db.write(alone=False) as connection:
-            connection.execute(sa.delete(t.worker).where(_W.owner == owner))
-
-    def workers(self, now: datetime) -> list[WorkerRow]:
-        """Who gave a sign of life not long ago."""
-        with self._db.read() as connection:
-            rows = connection.execute(
-                sa.select(_W.owner, _W.kind, _W.mappings).where(_W.beat_at > now - ALIVE_FOR).order_by(_W.owner)
-            )
-            return [WorkerRow(row.owner, row.kind, row.mappings) for row in rows]
+            self.lock(connection, JobKind.SCHEDULE, mapping, began_at)
+            self.set_due(connection, JobKind.SCHEDULE, mapping, due_at, schedule=cron, asked_at=began_at)
 
 
-def _job_of(row: sa.Row[tuple[object, ...]]) -> Job:
+def _id(kind: JobKind, mapping: str) -> str:
+    return f"{kind}:{mapping}"
+
+
+def _standing(kind: JobKind, mapping: str, now: datetime) -> dict[str, object]:
+    return {
+        "id": _id(kind, mapping),
+        "kind": kind,
+        "command": "",
+        "mappings": {mapping: ""},
+        "state": JobState.WAITING,
+        "asked_at": now,
+    }
+
+
+def _job_of(row: sa.Row[Any]) -> Job:
     return Job(
         row.id,
-        row.command,
+        JobKind(row.kind),
+        row.due_at,
         row.mappings,
+        row.asked_at,
+        row.command,
         row.chosen,
         row.state,
         row.progress,
         row.result,
+        row.schedule,
+        row.not_before,
     )

@@ -17,7 +17,7 @@ from connector.store.database import Database
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
 from connector.store.job_queue import JobQueue, NoQueue
-from connector.store.jobs import Jobs, WorkerRow
+from connector.store.jobs import Jobs
 from connector.store.journal import RecoveryJournal
 from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
@@ -37,6 +37,7 @@ from connector.store.run_outcomes import RunOutcomes
 from connector.store.runs import Runs
 from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
+from connector.store.workers import WorkerRow, Workers
 
 LEDGER_ID = "ledger_id"  # the key of the ledger's id in table `meta`
 
@@ -72,10 +73,10 @@ class Ledger:
         self.attempts = Attempts(database)
         self.credits = Credits(database)
         self.jobs = Jobs(database, queue)
-        self.poll_backoff = PollBackoff(database)
-        self.callback_receipts = CallbackReceipts(database, queue)
+        self.poll_backoff = PollBackoff(database, self.jobs)
+        self.callback_receipts = CallbackReceipts(database, self.jobs)
         self.identity = Identity(database)
-        self.inbox = Inbox(database, queue)
+        self.inbox = Inbox(database, self.jobs)
         self.operator = Operator(database)
         self.overdue = OverdueWork(database)
         self.planning = Planning(database)
@@ -85,10 +86,11 @@ class Ledger:
         self.records = Records(database, seal)
         self.results = Results(database, seal)
         self.run_outcomes = RunOutcomes(database)
-        self.runs = Runs(database, seal, queue)
+        self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
+        self.worker_list = Workers(database)
         self.mark = Mark(path and path.parent / f"connector-{self.id}.mark")
 
     def _identify(self) -> str:
@@ -117,7 +119,7 @@ class Ledger:
 
     def workers(self, now: datetime) -> list[WorkerRow]:
         """Processes that do work for others at this moment; the dead are known by their locks, not only by silence."""
-        seen = self.jobs.workers(now)
+        seen = self.worker_list.alive(now)
         if self.database.is_sqlite:
             return seen if seen and self.is_driven() else []
         return [one for one in seen if self.locks.is_alive(one.owner)]

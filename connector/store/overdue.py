@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TASK_AGE
 from connector.core.model import Outcome
-from connector.core.states import ChannelState, JobState, PurchaseState, RecordState, RequestItemState
+from connector.core.states import ChannelState, JobKind, JobState, PurchaseState, RecordState, RequestItemState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import UNUSED_VALUE, in_plans
@@ -81,7 +81,7 @@ class OverdueWork:
             _A.state != RequestItemState.DONE, _A.not_before < now - REQUEST_AGE
         )
         runs = sa.select(_E.command, sa.func.count(), first(_E.asked_at)).where(
-            _E.state == JobState.WAITING, _E.asked_at < now - REQUEST_AGE
+            _E.kind == JobKind.RUN, _E.state == JobState.WAITING, _E.asked_at < now - REQUEST_AGE
         )
         parked = (
             sa.select(_R.mapping, sa.func.count(), first(_RC.erase_at), first(_RC.purchase_id))

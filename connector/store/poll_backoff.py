@@ -1,25 +1,33 @@
-"""When to go on with open work of earlier runs: tasks, people to be read, callback receipts, results of other runs.
+"""Next polls: when to go on with open work of earlier runs.
 
-A mapping with something open is looked at when the next of it is due, but not more often than its pace: a minute at
-first, twice as long after each look that moved nothing, a quarter of an hour at most. A callback resets the pace.
+A mapping with open records has a job for it. The job is due when the next task, person, callback receipt or result of
+theirs is, but polls that bring nothing become rarer: a minute between them at first, twice as long after each, a
+quarter of an hour at most. A callback ends that wait.
 """
 
-import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector.core.states import AttemptState, ChannelState, PurchaseState, ReceiptState, RecordState, TaskState
+from connector.core.states import (
+    AttemptState,
+    ChannelState,
+    JobKind,
+    PurchaseState,
+    ReceiptState,
+    RecordState,
+    TaskState,
+)
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.meta import put_value
+from connector.store.jobs import Jobs
 
-FIRST_PACE_S, LAST_PACE_S = 60.0, 900.0
-_A, _H, _K, _M, _R, _P, _RC = (
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 60.0, 900.0
+_A, _H, _K, _R, _P, _RC = (
     t.attempt.c,
     t.callback_receipt.c,
     t.task.c,
-    t.meta.c,
     t.record.c,
     t.purchase.c,
     t.record_channel.c,
@@ -28,43 +36,60 @@ _OPEN = t.record.join(t.record_channel, _RC.record_id == _R.id).join(t.purchase,
 
 
 class PollBackoff:
-    """The ledger's side of looking again."""
+    """The next polls of the ledger's open records."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, jobs: Jobs) -> None:
         self._db = database
+        self._jobs = jobs
 
-    def next_poll(self, mapping: str, now: datetime, longest_poll_s: float = LAST_PACE_S) -> datetime | None:
-        """When a mapping's open records are worth a look; None while nothing of theirs is under way.
+    def run_begins(self, connection: sa.Connection, mappings: Collection[str], now: datetime) -> None:
+        """Let another process go on at once if this run's process dies; the run's end sets the true time."""
+        self._jobs.bring_forward(connection, JobKind.POLL, mappings, now)
+
+    def run_ends(self, connection: sa.Connection, mappings: Collection[str], since: datetime, now: datetime) -> None:
+        """Set the next polls of a run's mappings, and of those that share a purchase whose result it brought."""
+        results = (
+            sa.select(_R.mapping)
+            .select_from(_OPEN)
+            .where(_P.final_at >= since, _R.state == RecordState.OPEN, _RC.state == ChannelState.OPEN)
+            .distinct()
+        )
+        for mapping in sorted({*mappings, *connection.scalars(results)}):
+            self._refresh(connection, mapping, now)
+
+    def refresh(self, now: datetime) -> None:
+        """Set the next poll of each mapping anew, after a change that no run made."""
+        with self._db.write() as connection:
+            waiting = sa.select(_R.mapping).where(_R.state == RecordState.OPEN).distinct()
+            for mapping in sorted(connection.scalars(waiting)):
+                self._refresh(connection, mapping, now)
+
+    def polled(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
+        """Note a poll, and set the next one.
 
         Args:
-            mapping: whose records.
+            mapping: whose open records were gone on with.
             now: the ledger's time.
-            longest_poll_s: the longest interval between two polls of a task.
+            scale: of every wait.
+            moved: whether any of the records got its value or the end of a purchase.
         """
-        with self._db.read() as connection:
+        with self._db.write() as connection:
+            row = self._jobs.lock(connection, JobKind.POLL, mapping, now)
+            last_s = FIRST_BACKOFF_S / 2 if row.backoff_s is None else row.backoff_s
+            backoff_s = FIRST_BACKOFF_S if moved else min(LAST_BACKOFF_S, 2 * last_s)
+            not_before = now + timedelta(seconds=backoff_s * scale)
             due = next_due(connection, mapping, now)
-            value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
-        if due is None:
-            return None
-        found = max(due, datetime.fromisoformat(json.loads(value)["not_before"])) if value else due
-        # Nothing is planned further ahead: a clock was wrong, and the next run corrects the ledger.
-        return now if found > now + timedelta(seconds=max(longest_poll_s, LAST_PACE_S)) else found
+            self._jobs.set_due(connection, JobKind.POLL, mapping, due, backoff_s=backoff_s, not_before=not_before)
 
-    def looked(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
-        """A look was made; did anything move?"""
-        with self._db.write(alone=False) as connection:
-            value = connection.scalar(sa.select(_M.value).where(_M.key == _key(mapping)))
-            last_s = float(json.loads(value)["pace_s"]) if value else FIRST_PACE_S / 2
-            pace_s = FIRST_PACE_S if moved else min(LAST_PACE_S, 2 * last_s)
-            not_before = now + timedelta(seconds=pace_s * scale)
-            kept = json.dumps({"pace_s": pace_s, "not_before": not_before.isoformat()})
-            put_value(self._db, connection, _key(mapping), kept)
+    def _refresh(self, connection: sa.Connection, mapping: str, now: datetime) -> None:
+        self._jobs.lock(connection, JobKind.POLL, mapping, now)
+        self._jobs.set_due(connection, JobKind.POLL, mapping, next_due(connection, mapping, now))
 
 
 _MINE = (_R.state == RecordState.OPEN, _R.mapping == sa.bindparam("mapping"), _RC.state == ChannelState.OPEN)
 _SETTLED = sa.select(_RC.id).select_from(_OPEN).where(*_MINE, _P.state == PurchaseState.FINAL.value).limit(1)
 _RECEIPTS = _OPEN.join(t.callback_receipt, _H.attempt_id.in_((_P.attempt_id, _P.prior_attempt_id)))
-_HINTED = (
+_CONFIRMABLE = (
     sa.select(_RC.id)
     .select_from(_RECEIPTS.join(t.attempt, _A.id == _H.attempt_id))
     .where(*_MINE, _H.state == ReceiptState.WAITING, _A.state == AttemptState.LOST)
@@ -83,16 +108,7 @@ _NEXT_CHECK = (
 def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:
     """The earliest moment at which something of a mapping's open records can be known."""
     mine = {"mapping": mapping}
-    if any(connection.execute(query, mine).first() is not None for query in (_SETTLED, _HINTED)):
+    if any(connection.execute(query, mine).first() is not None for query in (_SETTLED, _CONFIRMABLE)):
         return now
     times = [connection.scalar(query, mine) for query in (_NEXT_POLL, _NEXT_CHECK)]
     return min((time for time in times if time is not None), default=None)
-
-
-def reset_pace(connection: sa.Connection, mapping: str) -> None:
-    """Something was told about a mapping's open records: look at once."""
-    connection.execute(sa.delete(t.meta).where(_M.key == _key(mapping)))
-
-
-def _key(mapping: str) -> str:
-    return f"look:{mapping}"

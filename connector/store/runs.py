@@ -12,8 +12,8 @@ from connector.core.model import FieldValue
 from connector.core.states import ChangeState, PurchaseState, RecordState, RunState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.job_queue import JobQueue
-from connector.store.poll_backoff import next_due
+from connector.store.jobs import Jobs
+from connector.store.poll_backoff import PollBackoff
 from connector.store.rows import chunks
 from connector.store.seal import Seal
 
@@ -79,12 +79,20 @@ class OpenCounts:
 
 
 class Runs:
-    """The ledger's side of history."""
+    """The ledger's side of history.
 
-    def __init__(self, database: Database, seal: Seal, queue: JobQueue) -> None:
+    Args:
+        database: the ledger's.
+        seal: of before-images.
+        jobs: offers a run to helpers.
+        poll_backoff: gets the next polls of a run's mappings.
+    """
+
+    def __init__(self, database: Database, seal: Seal, jobs: Jobs, poll_backoff: PollBackoff) -> None:
         self._db = database
         self._seal = seal
-        self._queue = queue
+        self._jobs = jobs
+        self._poll_backoff = poll_backoff
 
     def start(self, command: str, mappings: Sequence[str], now: datetime, plan_id: str | None = None) -> str:
         """Begin a run, of a frozen plan or of none; ids sort by time."""
@@ -100,7 +108,8 @@ class Runs:
                     plan_id=plan_id,
                 )
             )
-            self._queue.assist(connection, run_id, mappings)
+            self._jobs.invite_helpers(connection, run_id, mappings)
+            self._poll_backoff.run_begins(connection, mappings, now)
         return run_id
 
     def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
@@ -109,10 +118,9 @@ class Runs:
             connection.execute(
                 sa.update(t.run).where(_RUN.id == run_id).values(state=state, report=report, finished_at=now)
             )
-            for mapping in connection.scalar(sa.select(_RUN.mappings).where(_RUN.id == run_id)) or ():
-                due = next_due(connection, mapping, now)
-                if due is not None:
-                    self._queue.work(connection, mapping, due)
+            run = connection.execute(sa.select(_RUN.mappings, _RUN.started_at).where(_RUN.id == run_id)).one_or_none()
+            if run is not None:
+                self._poll_backoff.run_ends(connection, run.mappings, run.started_at, now)
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run has neither ended nor been marked as crashed."""

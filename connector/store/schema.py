@@ -1,11 +1,14 @@
-"""The ledger's schema: a new ledger gets today's tables at once, an older one is brought forward by its migrations."""
+"""The ledger's schema: a new file gets today's tables at once, an older one is brought forward by its migrations.
+
+A new database on PostgreSQL runs the migrations too: one of them installs the tables of the job engine.
+"""
 
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 
-HEAD_REVISION = "0006"  # of the newest migration: a ledger that has it needs none
+HEAD_REVISION = "0007"  # of the newest migration: a ledger that has it needs none
 _VERSION = sa.Table(  # the table in which Alembic keeps the revision (alembic 1.18, `MigrationContext`)
     "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True, nullable=False)
 )
@@ -29,7 +32,7 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     Raises:
         ConfigurationError: the ledger has a revision that this package does not know.
     """
-    if _is_empty(connection):
+    if connection.dialect.name == "sqlite" and _is_empty(connection):
         _create(connection)
     else:
         upgrade(connection)
@@ -55,7 +58,7 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 
 
 def _is_empty(connection: sa.Connection) -> bool:
-    """Whether no table of a ledger is there; a database may be shared with other programs' tables."""
+    """Whether no table of a ledger is there; other programs' tables do not count."""
     return not {_VERSION.name, *t.metadata.tables} & set(sa.inspect(connection).get_table_names())
 
 

@@ -7,6 +7,7 @@ import pytest
 from workspace import Workspace, outcome_of
 
 from connector.app import Application, delegation
+from connector.store.workers import WorkerRow
 
 pytest_plugins = ("cli_fixtures",)
 CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
@@ -175,7 +176,7 @@ def test_exit_5_when_those_at_work_for_others_make_no_room(
     workspace.run("sync", "-m", "lead")
     monkeypatch.setattr(delegation, "TURN_WITHIN_S", 0.0)
     with Application(()).ledger() as ledger, ledger.drive():
-        ledger.jobs.report_alive("another", "serve", {"lead": "-"}, datetime.now(UTC))
+        ledger.worker_list.report_alive(WorkerRow("another", "serve", {"lead": "-"}), datetime.now(UTC))
         result = workspace.run(*command)
     assert result.code == 5
     assert "Waiting until 'connector serve' or the workers have ended" in result.err

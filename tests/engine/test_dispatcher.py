@@ -19,7 +19,8 @@ from connector.engine.context import Silent
 from connector.engine.sync import RunSpec
 from connector.store import tables as t
 from connector.store.inbox import RequestState
-from connector.store.jobs import Jobs, WorkerRow
+from connector.store.jobs import Jobs
+from connector.store.workers import WorkerRow
 
 
 @pytest.fixture
@@ -331,7 +332,8 @@ class TestHelp:
         harness = harness.other(emails_only())
         run_id = self.begin(harness)
         with harness.services() as services, services.ledger.locks.present("another"), services.ledger.drive(["else"]):
-            services.ledger.jobs.report_alive("another", "worker", {"lead": "another version"}, world.clock.now())
+            other = WorkerRow("another", "worker", {"lead": "another version"})
+            services.ledger.worker_list.report_alive(other, world.clock.now())
             self.help(ServiceHarness(harness), run_id)
         assert world.paid_posts() == 0
 
@@ -356,7 +358,7 @@ class TestHandedOver:
     def hand(self, harness: Harness, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
         known = {name: found.digest() for name, found in harness.mappings.items()} | digests
         with harness.ledger() as ledger:
-            return ledger.jobs.ask(command, known, chosen, harness.world.clock.now())
+            return ledger.jobs.delegate(command, known, chosen, harness.world.clock.now())
 
     def test_a_sync_is_made_and_its_report_kept(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
@@ -369,6 +371,7 @@ class TestHandedOver:
         assert found.result is not None
         assert found.result["exit_code"] == 0
         assert found.result["report"]["outcomes"]["delivered"] == 1
+        assert found.progress is not None
         assert found.progress["stage"] == "Writing to Salesforce"
         assert world.get(lead)["Email"] is not None
 
@@ -495,4 +498,4 @@ class TestHandedOver:
         with harness.ledger() as ledger:
             monkeypatch.setattr(ledger, "workers", workers)
             assert delegation.delegate(ledger, "sync", digests, None, Silent(), world.clock) is None
-            assert ledger.jobs.waiting(digests) == []
+            assert ledger.jobs.due(digests, world.clock.now(), 900.0) == []

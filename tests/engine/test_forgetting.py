@@ -147,9 +147,9 @@ def test_a_queued_run_leaves_the_forgotten_record_out(world: World, harness: Har
     lead, other = world.lead(person), world.lead(world.person())
     with harness.ledger() as ledger:
         chosen = {"ids": [lead, other], "where": None, "limit": None}
-        job_id = ledger.jobs.ask("backfill", {"lead": "x"}, chosen, world.clock.now())
+        job_id = ledger.jobs.delegate("backfill", {"lead": "x"}, chosen, world.clock.now())
         named = {"ids": None, "where": f"LinkedIn_URL__c LIKE '%{person.linkedin_name}'", "limit": None}
-        ledger.jobs.ask("backfill", {"lead": "x"}, named, world.clock.now())
+        ledger.jobs.delegate("backfill", {"lead": "x"}, named, world.clock.now())
     harness.sync()
     forget(harness, lead)
     assert found_in(harness, lead, person.linkedin_name) == []

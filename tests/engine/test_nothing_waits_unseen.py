@@ -305,7 +305,7 @@ def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness)
 
 def test_a_queued_run_that_no_process_takes_is_reported(world: World, harness: Harness) -> None:
     with harness.ledger() as ledger:
-        ledger.jobs.ask("backfill", {"lead": "x"}, {"ids": [], "where": None, "limit": None}, world.clock.now())
+        ledger.jobs.delegate("backfill", {"lead": "x"}, {"ids": [], "where": None, "limit": None}, world.clock.now())
     world.clock.advance(hours=2)
     assert "1 queued run(s) (backfill)" in attention(harness.other(email_only()).sync())
     assert overdue(harness) == [("queued runs", "backfill", 1)]

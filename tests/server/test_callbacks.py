@@ -129,12 +129,12 @@ def test_another_id_than_that_of_the_known_task_is_ignored(server: ServerHarness
     attempt_id = sent(server, LOOKUP)
     later = START + timedelta(minutes=5)
     server.execute(sa.update(t.task).values(next_poll_at=later))
-    server.ledger.poll_backoff.looked("lead", START, 1.0, moved=False)
-    kept = server.rows(t.meta)
+    server.ledger.poll_backoff.polled("lead", START, 1.0, moved=False)
+    kept = server.rows(t.job)
     assert server.call_back(address(server, attempt_id), {"_id": "other"}).status_code == 200
     assert next_poll(server) == later
     assert callback_receipts(server) == []
-    assert server.rows(t.meta) == kept  # nor is the mapping looked at before its time
+    assert server.rows(t.job) == kept  # nor is the mapping looked at before its time
 
 
 def test_a_callback_after_the_end_of_its_task_changes_nothing(server: ServerHarness) -> None:

@@ -46,7 +46,8 @@ def waiting(harness: LedgerHarness, limit: int = 20) -> list[tuple[str, str]]:
 
 
 def is_paced(harness: LedgerHarness) -> bool:
-    return any(row["key"] == "look:lead" for row in harness.all(t.meta))
+    job = harness.ledger.jobs.find("poll:lead")
+    return job is not None and job.not_before is not None
 
 
 def test_nothing_is_known_of_a_request_that_was_never_sent(harness: LedgerHarness) -> None:
@@ -100,7 +101,7 @@ def test_a_known_task_is_made_due_once_however_often_its_callback_comes(harness:
     harness.accept(batch, "v1")
     receive(harness, batch.attempt_id)
     first = harness.now
-    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.polled("lead", harness.now, 1.0, moved=False)
     harness.pass_time(30)
     again = harness.ledger.callback_receipts.receive("lensmor", batch.attempt_id, "v1", harness.now)
     assert again is ReceiptOutcome.WITHOUT_EFFECT
@@ -153,7 +154,7 @@ def test_an_ended_task_stays_ended(harness: LedgerHarness) -> None:
 def test_another_id_than_the_known_tasks_is_nothing(harness: LedgerHarness) -> None:
     batch = bought(harness)
     harness.accept(batch, "v1")
-    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.polled("lead", harness.now, 1.0, moved=False)
     before = harness.all(t.task)
     harness.pass_time(30)
     assert receive(harness, batch.attempt_id, "v2")
@@ -164,8 +165,8 @@ def test_another_id_than_the_known_tasks_is_nothing(harness: LedgerHarness) -> N
 
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answered: bool) -> None:
-    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
-    harness.ledger.poll_backoff.looked("contact", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.polled("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.polled("contact", harness.now, 1.0, moved=False)
     batch = bought(harness)
     if is_answered:
         harness.accept(batch, "v1")
@@ -173,8 +174,10 @@ def test_a_hint_makes_its_mapping_be_looked_at(harness: LedgerHarness, is_answer
         harness.lose(batch)
     receive(harness, batch.attempt_id)
     assert not is_paced(harness)
-    assert [row["key"] for row in harness.all(t.meta) if str(row["key"]).startswith("look:")] == ["look:contact"]
-    assert harness.ledger.poll_backoff.next_poll("lead", harness.now) == harness.now
+    contact = harness.ledger.jobs.find("poll:contact")
+    assert contact is not None
+    assert contact.not_before is not None
+    assert [job.id for job in harness.ledger.jobs.due(["lead", "contact"], harness.now, 900.0)] == ["poll:lead"]
 
 
 def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarness) -> None:
@@ -183,7 +186,7 @@ def test_a_request_that_was_sent_again_may_still_be_told_of(harness: LedgerHarne
     harness.allow_repeat(batch.purchases[pid("70011")])
     again = harness.batch()
     assert again.attempt_id != batch.attempt_id
-    harness.ledger.poll_backoff.looked("lead", harness.now, 1.0, moved=False)
+    harness.ledger.poll_backoff.polled("lead", harness.now, 1.0, moved=False)
     assert receive(harness, batch.attempt_id)
     assert waiting(harness) == [("v1", "70011")]
     assert not is_paced(harness)

@@ -1,4 +1,4 @@
-"""The ledger's schema: new ledgers and migrated ones have the tables of `store/tables/`, also when two processes start."""
+"""The ledger's schema: new ledgers and migrated ones have the same tables, also when two processes start."""
 
 import subprocess
 import sys

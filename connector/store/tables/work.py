@@ -40,18 +40,24 @@ Index(
     postgresql_where=request_item.c.state != RequestItemState.DONE,
 )
 
-# A run that one process asks another to make, because that one drives the ledger.
+# The queue. A delegated run has a row of its own until it is purged; each mapping has at most one standing job of each
+# other kind, whose id is the kind and the mapping's name, and whose time is set anew after each turn.
 job = Table(
     "job",
     metadata,
-    Column("id", String(40), primary_key=True),
+    Column("id", String(60), primary_key=True),
+    Column("kind", String(10), nullable=False, server_default="run"),  # see core/states.py
+    Column("due_at", UtcTime),  # none: it waits for an event
+    Column("not_before", UtcTime),  # of polls that brought nothing: they become rarer
+    Column("backoff_s", sa.Float),  # the last wait between two such polls
+    Column("schedule", String(120)),  # the cron expression that its time was computed from
     Column("command", String(20), nullable=False),
     Column("mappings", Json, nullable=False, server_default="{}"),  # name -> digest of the file that is meant
     Column("chosen", Json),  # which records, where they are not the flagged ones
     Column("state", String(8), nullable=False),  # waiting | running | done
     Column("progress", Json, nullable=False, server_default="{}"),  # stage, steps and notes so far
     Column("result", Json),  # the run's report, or what went wrong
-    Column("asked_at", UtcTime, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),  # of a schedule: when its last sync began
 )
 Index("ix_job_state", job.c.state)
 

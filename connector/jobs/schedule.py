@@ -1,0 +1,28 @@
+"""Schedules of mapping files, as jobs of the queue."""
+
+from datetime import datetime
+
+from croniter import croniter
+
+from connector.store.jobs import Jobs
+from connector.store.stored_times import TOLERANCE
+
+
+def next_sync(jobs: Jobs, mapping: str, cron: str, now: datetime) -> datetime:
+    """When the next sync of a mapping's schedule is due; a time that was missed is due now, and counts once.
+
+    A schedule that is new counts from now. One that was changed counts from its last sync. A last sync that lies ahead
+    was written by a clock that was wrong: the schedule then counts from now.
+    """
+    job = jobs.scheduled(mapping)
+    began_at = now if job is None or job.asked_at > now + TOLERANCE else job.asked_at
+    if job is not None and job.due_at is not None and (job.schedule, job.asked_at) == (cron, began_at):
+        return job.due_at
+    return sync_began(jobs, mapping, cron, began_at)
+
+
+def sync_began(jobs: Jobs, mapping: str, cron: str, began_at: datetime) -> datetime:
+    """Set the time of the next sync after one that began; returns it."""
+    due_at: datetime = croniter(cron, began_at).get_next(datetime)
+    jobs.schedule(mapping, cron, began_at, due_at)
+    return due_at
