@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.app.belonging import bind
-from connector.app.configuring import Configured, folder_of, survey
+from connector.app.configuring import DEFAULT_CRM, Configured, folder_of, survey
 from connector.app.credits import credits_of
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
 from connector.app.id_files import may_be_of, read_id_file, spellings
@@ -128,7 +128,7 @@ class Application:
             shared: several runs may be at work at once.
         """
         settings = self.configured.settings
-        crm = connect_crm(settings, self.clock, self.configured.network)
+        crm = connect_crm(self.configured, self.clock)
         ledger = open_ledger(self.configured, throwaway=throwaway, announce=self._progress.note)
         self.clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
@@ -278,7 +278,7 @@ class Application:
 
     @property
     def _org(self) -> str:
-        return org_of(self.configured.settings.salesforce_instance_url)
+        return org_of(self.configured.crms[DEFAULT_CRM].address)
 
     def choose(self, where: str | None, ids: Path | None, limit: int | None) -> Backfill:
         """The records of a backfill, with the ids read from a file; lines that are left out are told.

@@ -48,4 +48,4 @@ def _org(configured: Configured, crm: Crm) -> OrgIdentity:
         org_id = crm.org_id()
     except ConnectorError:
         org_id = ""
-    return OrgIdentity(crm.name, org_id, urlsplit(configured.settings.salesforce_instance_url).netloc.lower())
+    return OrgIdentity(crm.name, org_id, urlsplit(configured.crms[crm.name].address).netloc.lower())

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic_settings import BaseSettings
-
 from connector.config import (
     PREFIXES,
     ReservedSettings,
@@ -24,7 +22,9 @@ from connector.config import (
 )
 from connector.core.addresses import database_address, is_loopback
 from connector.core.errors import ConfigurationError
-from connector.crm.salesforce import Login
+from connector.core.setting_group import SettingGroup
+from connector.crm.registration import CrmSettings
+from connector.crm.registry import CRMS
 from connector.engine.context import AccountLimits
 from connector.net import NetworkSettings
 from connector.net.settings import NETWORK_SETTINGS
@@ -32,8 +32,13 @@ from connector.providers.registration import ProviderSettings
 from connector.providers.registry import REGISTRY
 
 LEDGER_FILE = "connector.db"
-LOGIN = "SALESFORCE_"  # how the settings of the login begin
-SETTING_PREFIXES = (*PREFIXES, *(f"{name.upper()}_" for name in REGISTRY))
+GROUPS: tuple[type[SettingGroup], ...] = (
+    Settings,
+    *(entry.settings for entry in CRMS.values()),
+    *(entry.settings for entry in REGISTRY.values()),
+)
+SETTING_PREFIXES = (*PREFIXES, *(group.prefix for group in GROUPS if group.prefix))
+DEFAULT_CRM = next(iter(CRMS))
 WHERE = "put it into the environment or .env"
 
 
@@ -42,6 +47,7 @@ class Configured:
     """All settings, read and checked as far as they can be without a network."""
 
     settings: Settings
+    crms: Mapping[str, CrmSettings]
     providers: Mapping[str, ProviderSettings]
     env_file: Path | None
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -72,9 +78,10 @@ class Configured:
 
     def missing(self, providers: Collection[str]) -> Iterator[SettingProblem]:
         """The settings without which no run of these providers can begin."""
-        missing = login_of(self.settings).missing()
-        if missing:
-            yield SettingProblem("", f"Salesforce's login is not set: {missing}; {WHERE}")
+        for name, found in self.crms.items():
+            missing = found.missing()
+            if missing:
+                yield SettingProblem("", f"{CRMS[name].label}'s login is not set: {missing}; {WHERE}")
         for name in sorted(providers):
             if self.providers[name].api_key is None:
                 key = f"{name.upper()}_API_KEY"
@@ -106,8 +113,9 @@ class Survey:
         """Every problem, and what is missing for a run of these providers; a wrong setting is not missing too."""
         if self.about(str(self.configured.env_file)):
             return self.problems  # nothing can be known of a file that cannot be read
-        missing = [one for one in self.configured.missing(providers) if not self.about(one.name or LOGIN)]
-        return (*self.problems, *missing)
+        logins = tuple(found.prefix for found in self.configured.crms.values())
+        missing = self.configured.missing(providers)
+        return (*self.problems, *(one for one in missing if not self.about(*((one.name,) if one.name else logins))))
 
 
 def folder_of(env_file: Path | None) -> Path:
@@ -133,11 +141,15 @@ def survey(env_file: Path | None) -> Survey:
     problems = [*values.problems, *values.unknown(known_settings())]
     settings, wrong = read_group(Settings, values.texts)
     problems += wrong + read_group(ReservedSettings, values.texts)[1]
+    crms: dict[str, CrmSettings] = {}
+    for name, crm in CRMS.items():
+        crms[name], wrong = read_group(crm.settings, values.texts)
+        problems += wrong
     providers: dict[str, ProviderSettings] = {}
     for name, entry in REGISTRY.items():
         providers[name], wrong = read_group(entry.settings, values.texts)
         problems += wrong
-    configured = Configured(settings, providers, env_file, network_settings(env_file))
+    configured = Configured(settings, crms, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
     return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(values.texts))))
@@ -155,8 +167,7 @@ def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.
 
 def known_settings() -> set[str]:
     """Every documented name."""
-    groups: list[type[BaseSettings]] = [Settings, *(entry.settings for entry in REGISTRY.values())]
-    return {name for group in groups for name in setting_names(group).values()} | _unused_settings()
+    return {name for group in GROUPS for name in setting_names(group).values()} | _unused_settings()
 
 
 def _unused_settings() -> set[str]:
@@ -164,26 +175,11 @@ def _unused_settings() -> set[str]:
     return set(setting_names(ReservedSettings).values()) | reserved_names(REGISTRY)
 
 
-def login_of(settings: Settings) -> Login:
-    """How to log in to Salesforce, complete or not."""
-    secret, token = settings.salesforce_client_secret, settings.salesforce_access_token
-    return Login(
-        instance_url=settings.salesforce_instance_url.rstrip("/"),
-        client_id=settings.salesforce_client_id,
-        client_secret=secret.get_secret_value() if secret else None,
-        username=settings.salesforce_username,
-        private_key_file=settings.salesforce_private_key_file,
-        access_token=token.get_secret_value() if token else None,
-        jwt_audience=settings.salesforce_jwt_audience,
-    )
-
-
 def _addresses(configured: Configured) -> Iterator[SettingProblem]:
     """Addresses that cannot be used; a usable one is kept without a slash at its end."""
     settings = configured.settings
     urls = {
-        "SALESFORCE_INSTANCE_URL": settings.salesforce_instance_url,
-        "SALESFORCE_JWT_AUDIENCE": settings.salesforce_jwt_audience,
+        **{name: url for found in configured.crms.values() for name, url in found.addresses().items()},
         "CONNECTOR_PUBLIC_URL": settings.connector_public_url,
         **{f"{name.upper()}_BASE_URL": found.base_url for name, found in configured.providers.items()},
     }
@@ -210,9 +206,10 @@ def _time_scale(configured: Configured) -> Iterator[SettingProblem]:
     if configured.settings.connector_time_scale == 1:
         return
     used = [found.base_url for found in configured.providers.values() if found.api_key]
-    if not all(is_loopback(address) for address in (configured.settings.salesforce_instance_url, *used)):
+    orgs = [found.address for found in configured.crms.values()]
+    if not all(is_loopback(address) for address in (*orgs, *used)):
         yield SettingProblem(
             "CONNECTOR_TIME_SCALE",
-            "CONNECTOR_TIME_SCALE shortens waits and is only for rehearsals: remove it, or let all vendors and "
-            "Salesforce be addresses of this machine",
+            "CONNECTOR_TIME_SCALE shortens waits and is only for rehearsals: remove it, or let the CRM and all vendors "
+            "be addresses of this machine",
         )

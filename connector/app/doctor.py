@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.app.belonging import bind
-from connector.app.configuring import LOGIN, Survey, folder_of, survey
+from connector.app.configuring import DEFAULT_CRM, Survey, folder_of, survey
 from connector.app.limits_view import no_daily_cap_lines
 from connector.app.mappings import GivenMappings, load_mappings
 from connector.app.older_copy import older_copy_warning
@@ -18,6 +18,7 @@ from connector.core.errors import ConfigurationError, ConnectorError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import Crm, Problem
+from connector.crm.registry import CRMS
 from connector.engine.context import AccountLimits
 from connector.engine.overdue import in_words
 from connector.engine.select import flagged
@@ -66,7 +67,7 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
         findings += _accounts(found, mappings)
         findings += _no_daily_caps(found, mappings)
         findings += _small_caps(mappings, found.configured.limits(), providers)
-        crm = _salesforce(found, findings)
+        crm = _crm(found, findings)
         try:
             findings += _belonging(found, mappings, ledger, crm)
             findings += _older_copy(ledger)
@@ -220,24 +221,24 @@ def _below(file: LoadedMapping, name: str, channel: Channel, price: int, account
 # -- the CRM ----------------------------------------------------------------------------------------------------
 
 
-def _salesforce(found: Survey, findings: list[Finding]) -> Crm | None:
-    """Salesforce, logged in; None where that is not possible, which is reported."""
-    settings = found.configured.settings
-    if found.about(LOGIN) or any(not one.name for one in found.configured.missing(())):
-        findings.append(Finding("Salesforce login", ok=False, message=NOT_CHECKED))
+def _crm(found: Survey, findings: list[Finding]) -> Crm | None:
+    """The CRM, logged in; None where that is not possible, which is reported."""
+    subject, settings = f"{CRMS[DEFAULT_CRM].label} login", found.configured.crms[DEFAULT_CRM]
+    if found.about(settings.prefix) or settings.missing():
+        findings.append(Finding(subject, ok=False, message=NOT_CHECKED))
         return None
     try:
-        crm = connect_crm(settings, SystemClock(settings.connector_time_scale), found.configured.network)
+        crm = connect_crm(found.configured, SystemClock(found.configured.settings.connector_time_scale))
     except ConnectorError as error:
-        findings.append(Finding("Salesforce login", ok=False, message=str(error)))
+        findings.append(Finding(subject, ok=False, message=str(error)))
         return None
     try:
         crm.login()
     except ConnectorError as error:
         crm.close()
-        findings.append(Finding("Salesforce login", ok=False, message=str(error)))
+        findings.append(Finding(subject, ok=False, message=str(error)))
         return None
-    findings.append(Finding("Salesforce login", ok=True, message="accepted"))
+    findings.append(Finding(subject, ok=True, message="accepted"))
     return crm
 
 
@@ -253,7 +254,7 @@ def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
         words = f"{usage.daily_used:,} of {usage.daily_limit:,} daily requests used"
     else:
         words = "not shown, because the user may not read /limits (permission View Setup and Configuration)"
-    yield Finding("Salesforce quota", ok=True, message=words)
+    yield Finding(f"{crm.label} quota", ok=True, message=words)
     for one in mappings.loaded:
         yield from _object(crm, one.file)
 

@@ -48,9 +48,9 @@ class InboundService:
         mappings: those that this deployment works for.
         clock: the ledger's time.
         wake: called after something was stored.
-        org_id: the one org whose Outbound Messages are taken.
-        prefixes: by mapping, the characters with which the ids of its object begin; for the others, those of
-            Salesforce's standard objects hold.
+        org_ids: by CRM, the one org whose messages are accepted.
+        prefixes: by mapping, the characters with which the ids of its object begin; for the others, those that
+            the CRM gives its standard objects hold.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class InboundService:
         mappings: Mapping[str, MappingFile],
         clock: Clock,
         wake: Callable[[], None],
-        org_id: str = "",
+        org_ids: Mapping[str, str] | None = None,
         prefixes: Mapping[str, str] | None = None,
     ) -> None:
         self._prefixes = {name: CRMS[one.crm].ids.prefix_of(one.object) or "" for name, one in mappings.items()}
         self._prefixes |= {name: prefix for name, prefix in (prefixes or {}).items() if prefix}
-        self._org_id = org_id
+        self._org_ids = org_ids or {}
         self._ledger = ledger
         self._mappings = mappings
         self._clock = clock
@@ -118,7 +118,7 @@ class InboundService:
             NotAcceptedError: it is of another org; or no mapping, or more than one, is meant.
         """
         ids = CRMS[crm].ids
-        ours = ids.full(self._org_id)
+        ours = ids.full(self._org_ids.get(crm, ""))
         if ours is None or ids.full(message.org_id) != ours:
             raise NotAcceptedError("this org is not served here")
         inbound_requests: list[InboundRequest] = []

@@ -19,9 +19,9 @@ from connector.store.private import open_private
 NEW_PLAN = "make a new plan: connector plan -m {names} --out {path}"
 
 
-def org_of(instance_url: str) -> str:
-    """The host by which a plan knows its Salesforce org."""
-    return (urlsplit(instance_url).hostname or "").lower()
+def org_of(address: str) -> str:
+    """The host by which a plan knows its org."""
+    return (urlsplit(address).hostname or "").lower()
 
 
 @dataclass(frozen=True, slots=True)

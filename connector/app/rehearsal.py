@@ -16,10 +16,11 @@ from connector import simulator as simulator_package
 from connector.app.configuring import LEDGER_FILE
 from connector.app.mappings import CATALOG
 from connector.app.wiring import Configured
-from connector.config import ENV_FILE, Settings, find_mapping, load_mapping
+from connector.config import ENV_FILE, Settings, find_mapping, load_mapping, read_group
 from connector.core.errors import ConfigurationError
 from connector.core.identifiers import IdentifierKind, Shape
 from connector.core.mapping import MappingFile
+from connector.crm.registry import CRMS
 from connector.providers.registry import BUILT_IN
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import MappedObject, UnfitError, fields_of, fit
@@ -70,12 +71,6 @@ class Rehearsal:
             raise ConfigurationError("the simulated world is not started")
         values = environment(self.urls)
         settings = Settings(
-            salesforce_instance_url=self.urls.salesforce,
-            salesforce_client_id=CLIENT_ID,
-            salesforce_client_secret=SecretStr(CLIENT_SECRET),
-            salesforce_username=None,
-            salesforce_private_key_file=None,
-            salesforce_access_token=None,
             connector_database_url=f"sqlite:///{self.folder / 'connector.db'}",
             connector_secret_key=None,
             connector_time_scale=self._time_scale,
@@ -90,7 +85,8 @@ class Rehearsal:
             )
             for name, entry in BUILT_IN.items()  # the vendors that are simulated
         }
-        return Configured(settings, providers, None)
+        crms = {name: read_group(entry.settings, values)[0] for name, entry in CRMS.items()}
+        return Configured(settings, crms, providers, None)
 
     def count(self, object_name: str) -> int:
         """How many records of an object the simulated org has."""

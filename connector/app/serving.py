@@ -1,7 +1,6 @@
 """`connector serve`: what arrives is stored, and where the ledger is embedded, this process also does the work."""
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ from connector.app.wiring import Configured, connect_crm
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
+from connector.core.shared_secret import check_shared_secret
 from connector.crm.interface import Crm, Selection
-from connector.crm.registry import CRMS
 from connector.engine.context import Services
 from connector.jobs.dispatcher import Claim, Dependencies, Dispatcher
 from connector.jobs.inline import Driver
-
-SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Serving:
     Attributes:
         intake: stores what arrives.
         alive: whether the process that does the work runs; in distributed mode workers do, elsewhere.
-        token, message_secret: what callers must know; None closes the route of Outbound Messages.
+        token: what callers of the trigger API must show.
+        message_secrets: by CRM, the secret of its inbound route; a CRM without one has its route closed.
         public_url: where this deployment is reached from outside.
         schedule: a line for each mapping, with the next time of its schedule.
     """
@@ -39,7 +37,7 @@ class Serving:
     inbound: InboundService
     alive: Callable[[], bool]
     token: str
-    message_secret: str | None
+    message_secrets: Mapping[str, str]
     public_url: str
     schedule: tuple[str, ...] = ()
 
@@ -50,7 +48,7 @@ def check_exposure(configured: Configured) -> None:
     A loopback address needs the token too: other users of the machine reach it, and web pages in a browser on it do.
 
     Raises:
-        ConfigurationError: no token, a weak one, or half a set-up of Outbound Messages.
+        ConfigurationError: no token, a weak one, or an incomplete set-up of a CRM's inbound route.
     """
     settings = configured.settings
     if settings.connector_trigger_token is None:
@@ -59,18 +57,9 @@ def check_exposure(configured: Configured) -> None:
             "of the machine and web pages reach that too): add it to .env, with a token from "
             'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
-    for name in ("connector_trigger_token", "connector_outbound_message_secret"):
-        found = getattr(settings, name)
-        if found is not None and len(found.get_secret_value()) < SHORTEST_SECRET:
-            raise ConfigurationError(f"{name.upper()} must have at least {SHORTEST_SECRET} characters")
-        if found is not None and not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", found.get_secret_value()):
-            raise ConfigurationError(f"{name.upper()} may hold letters, digits and . _ ~ + / = - only")
-    if settings.connector_salesforce_org_id and not CRMS["salesforce"].ids.full(settings.connector_salesforce_org_id):
-        raise ConfigurationError("CONNECTOR_SALESFORCE_ORG_ID is no id: copy it from Setup, Company Information")
-    if (settings.connector_outbound_message_secret is None) is not (not settings.connector_salesforce_org_id):
-        raise ConfigurationError(
-            "Outbound Messages need both CONNECTOR_OUTBOUND_MESSAGE_SECRET and CONNECTOR_SALESFORCE_ORG_ID"
-        )
+    check_shared_secret("CONNECTOR_TRIGGER_TOKEN", settings.connector_trigger_token.get_secret_value())
+    for crm in configured.crms.values():
+        crm.inbound_access()
 
 
 def serve(
@@ -83,16 +72,22 @@ def serve(
     """Everything the server needs; requests wake the driver, where this process has one."""
     settings = configured.settings
     wake: Callable[[], None] = driver.wake if driver else _nobody
-    token, secret = settings.connector_trigger_token, settings.connector_outbound_message_secret
+    token = settings.connector_trigger_token
+    access = {name: found for name, crm in configured.crms.items() if (found := crm.inbound_access()) is not None}
     # Remembered since the check of the fields: nothing is asked of the CRM again.
     prefixes = {name: services.crm.describe(mapping.object).key_prefix for name, mapping in mappings.items()}
     return Serving(
         inbound=InboundService(
-            services.ledger, mappings, services.clock, wake, settings.connector_salesforce_org_id, prefixes
+            services.ledger,
+            mappings,
+            services.clock,
+            wake,
+            {name: found.org_id for name, found in access.items()},
+            prefixes,
         ),
         alive=(lambda: driver.driving) if driver else (lambda: True),
         token=token.get_secret_value() if token else "",
-        message_secret=secret.get_secret_value() if secret else None,
+        message_secrets={name: found.secret for name, found in access.items()},
         public_url=settings.connector_public_url,
         schedule=tuple(schedule),
     )
@@ -130,7 +125,7 @@ def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool
         return {} if found.is_flagged else host.selections(crm, found, mappings)
 
     return Dependencies(
-        connect=lambda: connect_crm(host.configured.settings, host.clock, host.configured.network),
+        connect=lambda: connect_crm(host.configured, host.clock),
         check=host.check,
         select=select,
         claim=claim,

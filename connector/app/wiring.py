@@ -5,14 +5,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connector.app.configuring import Configured, configure, login_of
+from connector.app.configuring import DEFAULT_CRM, WHERE, Configured, configure
 from connector.config import Settings
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Crm
-from connector.crm.salesforce import SalesforceCrm
-from connector.crm.salesforce.client import Client
-from connector.net import NetworkSettings
+from connector.crm.registration import CrmConnection
+from connector.crm.registry import CRMS
 from connector.providers import lensmor
 from connector.providers.http import Connection
 from connector.providers.interface import Provider
@@ -121,25 +120,22 @@ def _keys(settings: Settings, path: Path | None, *, is_new: bool) -> list[str]:
     return read_or_create_key_file(path.with_name(path.name + ".key"), may_create=is_new)
 
 
-def connect_crm(settings: Settings, clock: Clock, network: NetworkSettings | None = None) -> Crm:
-    """The Salesforce client; nothing is sent yet.
+def connect_crm(configured: Configured, clock: Clock, name: str = DEFAULT_CRM) -> Crm:
+    """A CRM's client; nothing is sent yet.
 
     Args:
-        settings: the login, and how much of the quota is kept.
+        configured: with the login, and the share of the quota that is kept.
         clock: waits between tries.
-        network: proxies and trusted certificates.
+        name: of the CRM.
 
     Raises:
         ConfigurationError: login settings are missing.
     """
-    login = login_of(settings)
-    missing = login.missing()
+    entry, settings = CRMS[name], configured.crms[name]
+    missing = settings.missing()
     if missing:
-        raise ConfigurationError(f"Salesforce's login is not set: {missing}; put it into the environment or .env")
-    reserve_percent = settings.salesforce_api_reserve_percent
-    return SalesforceCrm(
-        Client(login, settings.salesforce_api_version, reserve_percent, clock.sleep, network, explain=_explain(clock))
-    )
+        raise ConfigurationError(f"{entry.label}'s login is not set: {missing}; {WHERE}")
+    return entry.connect(settings, CrmConnection(clock.sleep, _explain(clock), configured.network))
 
 
 def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> Connection:

@@ -41,7 +41,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         except OSError as error:
             raise ConfigurationError(f"cannot listen on {host}:{port} ({error.strerror}); choose another") from error
         version = importlib.metadata.version("crm-enrichment-connector")
-        secrets = Secrets(serving.token, serving.message_secret)
+        secrets = Secrets(serving.token, serving.message_secrets)
         site = Site(
             serving.inbound, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
         )

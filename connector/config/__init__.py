@@ -6,7 +6,6 @@ from connector.config.finding import find_mapping
 from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.config.problems import SettingProblem, raise_all
 from connector.config.settings import (
-    DEFAULT_API_VERSION,
     ReservedSettings,
     Settings,
     read_group,
@@ -16,7 +15,6 @@ from connector.config.settings import (
 )
 
 __all__ = [
-    "DEFAULT_API_VERSION",
     "ENV_FILE",
     "PREFIXES",
     "LoadedMapping",

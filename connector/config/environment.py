@@ -18,7 +18,7 @@ from connector.core.invisible import visible
 from connector.core.spelling import did_you_mean
 
 ENV_FILE = ".env"
-PREFIXES = ("CONNECTOR_", "SALESFORCE_", "HUBSPOT_")  # each provider adds its own
+PREFIXES = ("CONNECTOR_", "HUBSPOT_")  # each CRM and each provider adds its own
 TEST_PREFIX = "CONNECTOR_TEST_"  # the test suite's own variables
 MAX_ENV_FILE_BYTES = 64_000  # with every setting and its comment a file has about 6,000
 MAX_LINE_CHARACTERS = 4_000  # the parser takes quadratic time over blanks in a line; a long token has about 2,000

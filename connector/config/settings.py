@@ -4,63 +4,32 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.config.environment import PREFIXES, read_values
 from connector.config.problems import SettingProblem, raise_all
 from connector.core.addresses import is_web_address
 from connector.core.durations import parse_duration
 from connector.core.numerals import decimal_number, whole_number
+from connector.core.setting_group import SettingGroup
 
-S = TypeVar("S", bound=BaseSettings)
-DEFAULT_API_VERSION = "67.0"  # Summer '26
-_API_VERSION = r"^[0-9]{2,3}\.0$"
-
-
-class _Group(BaseSettings):
-    """Settings that come from `read_group` alone: nothing is read behind its back."""
-
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic-settings names its arguments
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the values that the caller gives."""
-        return (init_settings,)
+S = TypeVar("S", bound=SettingGroup)
 
 
-class Settings(_Group):
-    """What is not a vendor's: Salesforce, the ledger, and how the connector behaves."""
+class Settings(SettingGroup):
+    """The ledger, the server, and how the connector behaves: settings of no CRM and of no provider."""
 
-    salesforce_instance_url: str = ""
-    salesforce_client_id: str | None = None
-    salesforce_client_secret: SecretStr | None = None
-    salesforce_username: str | None = None
-    salesforce_private_key_file: Path | None = None
-    salesforce_access_token: SecretStr | None = None
-    salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
-    salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
-    salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
     connector_database_url: str = Field(default="", repr=False)  # it may hold a password
     connector_secret_key: SecretStr | None = None
-    connector_poll_seconds: Annotated[tuple[float, ...], NoDecode] = (3.0, 5.0, 10.0, 20.0)
+    connector_poll_seconds: tuple[float, ...] = (3.0, 5.0, 10.0, 20.0)
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
     connector_time_scale: float = Field(default=1.0, gt=0, le=1)
     connector_undo_days: int = Field(default=30, ge=0, le=3650)
     connector_public_url: str = ""
     connector_trigger_token: SecretStr | None = None
-    connector_outbound_message_secret: SecretStr | None = None
-    connector_salesforce_org_id: str = ""
 
     @field_validator("connector_poll_seconds", mode="before")
     @classmethod
@@ -76,7 +45,7 @@ class Settings(_Group):
         return seconds
 
 
-class ReservedSettings(_Group):
+class ReservedSettings(SettingGroup):
     """Documented names that no code of this version uses yet: known, and checked for their form."""
 
     hubspot_access_token: SecretStr | None = None
@@ -104,18 +73,15 @@ class ReservedSettings(_Group):
 
 RESERVED_BY_PROVIDER = ("CONNECTOR_ALERT_BALANCE_", "CONNECTOR_ALERT_CREDITS_PER_DAY_")  # and the provider's name
 _PATTERN_WORDS = {
-    _API_VERSION: f"must be a version such as {DEFAULT_API_VERSION}",
-    r"^(https://\S+)?$": "must be a web address that begins with https://",
     r"^(https?://\S+)?$": "must be a web address such as https://example.com",
     r"^([^@\s]+@[^@\s]+)?$": "must be one email address",
 }
 
 
-def setting_names(model: type[BaseSettings]) -> dict[str, str]:
+def setting_names(model: type[SettingGroup]) -> dict[str, str]:
     """The documented name of each field of a group, such as LENSMOR_API_KEY for `api_key`."""
-    prefix = str(model.model_config.get("env_prefix") or "")
-    special: Mapping[str, str] = getattr(model, "documented_names", dict)()
-    return {name: special.get(name, f"{prefix}{name}".upper()) for name in model.model_fields}
+    special = model.documented_names()
+    return {name: special.get(name, f"{model.prefix}{name}".upper()) for name in model.model_fields}
 
 
 def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[SettingProblem]]:
@@ -126,7 +92,6 @@ def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[Settin
         texts: by documented name.
     """
     names = setting_names(model)
-    build: Any = model  # pydantic-settings declares no fields that a mapping could be checked against
     problems: list[SettingProblem] = []
     given: dict[str, object] = {}
     for field, name in names.items():
@@ -136,13 +101,13 @@ def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[Settin
             except ValueError as error:
                 problems.append(SettingProblem(name, str(error)))
     try:
-        settings: S = build(**given)
+        settings = model.model_validate(given)
     except ValidationError as error:
         for problem in error.errors():
             field = _field_of(model, problem["loc"])
             problems.append(SettingProblem(names[field], _words(model, field, problem)))
             given.pop(field, None)
-        settings = build(**given)
+        settings = model.model_validate(given)
     return settings, problems
 
 
@@ -152,14 +117,13 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
     Raises:
         ConfigurationError: one line for each setting that is wrong, never its value.
     """
-    prefix = str(model.model_config.get("env_prefix") or "").upper()
-    values = read_values(env_file, prefixes=tuple(filter(None, (*PREFIXES, prefix))))
+    values = read_values(env_file, prefixes=tuple(filter(None, (*PREFIXES, model.prefix))))
     settings, problems = read_group(model, values.texts)
     raise_all([*values.problems, *problems])
     return settings
 
 
-def _field_of(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
+def _field_of(model: type[SettingGroup], loc: tuple[int | str, ...]) -> str:
     name = str(loc[0])
     if name not in model.model_fields:
         raise KeyError(f"{model.__name__} has no field {name}")
@@ -178,7 +142,7 @@ def _number(field: FieldInfo, text: str) -> object:
     return text
 
 
-def _words(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+def _words(model: type[SettingGroup], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
     pattern = problem.get("ctx", {}).get("pattern")
     if pattern in _PATTERN_WORDS:
         return _PATTERN_WORDS[pattern]
@@ -187,7 +151,7 @@ def _words(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa:
     return plain(problem["msg"])
 
 
-def _range(model: type[BaseSettings], field: str) -> str:
+def _range(model: type[SettingGroup], field: str) -> str:
     """The values that a number may have."""
     found: dict[str, Any] = {}
     for rule in model.model_fields[field].metadata:
@@ -212,7 +176,6 @@ def reserved_names(providers: typing.Iterable[str]) -> set[str]:
 
 
 __all__ = [
-    "DEFAULT_API_VERSION",
     "PREFIXES",
     "ReservedSettings",
     "Settings",

@@ -8,22 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connector.core.identifiers import IdentifierKind
 from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
+from connector.core.setting_group import SettingGroup
 from connector.providers.http import Connection
 from connector.providers.interface import CallbackParts, Provider
 
 
-def provider_config(prefix: str) -> SettingsConfigDict:
-    """How a vendor's settings are named (the prefix and the field's name); secrets are never echoed in errors."""
-    return SettingsConfigDict(env_prefix=prefix, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
-
-
-class ProviderSettings(BaseSettings):
-    """One vendor's settings. A provider derives its own class, with `provider_config` and the vendor's address.
+class ProviderSettings(SettingGroup):
+    """One vendor's settings. A provider derives its own class, with `prefix` and the vendor's address.
 
     Attributes:
         api_key: the key of the account; None when the vendor is not used.
@@ -46,23 +41,11 @@ class ProviderSettings(BaseSettings):
     @classmethod
     def documented_names(cls) -> dict[str, str]:
         """The settings that are not named by the prefix and their field: caps belong to the connector."""
-        name = str(cls.model_config.get("env_prefix") or "").rstrip("_").upper()
+        name = cls.prefix.rstrip("_")
         return {
             "max_per_day": f"CONNECTOR_MAX_CREDITS_PER_DAY_{name}",
             "max_per_month": f"CONNECTOR_MAX_CREDITS_PER_MONTH_{name}",
         }
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 pydantic-settings names its arguments
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the values that the caller gives: `connector.config` reads the environment, once for all groups."""
-        return (init_settings,)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,10 +36,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Secrets:
-    """What callers must know; None closes the route."""
+    """What callers must show.
+
+    Attributes:
+        token: of the trigger API; None closes its routes.
+        messages: by CRM, the secret of its inbound route; without one the route is closed.
+    """
 
     token: str | None = None
-    message_secret: str | None = None
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 class Site:
@@ -138,7 +143,7 @@ class Site:
         """Takes the messages of a CRM's own automation."""
 
         async def taken(request: Request) -> Response:
-            require_secret(request, self._secrets.message_secret)
+            require_secret(request, self._secrets.messages.get(crm))
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in route.media_types:
                 raise HTTPException(415, f"the body must be {max(route.media_types)}")
             raw = await body_of(request, route.most_bytes)

@@ -87,7 +87,7 @@ class ProviderSuite:
         assert settings.base_url.startswith("https://")
         assert "secret-key-of-mine" not in repr(settings)
         prefix = f"{kit.registration.name.upper()}_"
-        assert kit.registration.settings.model_config.get("env_prefix") == prefix
+        assert kit.registration.settings.prefix == prefix
 
     def test_it_is_built_from_its_own_settings_only(self, kit: ProviderKit) -> None:
         with pytest.raises(TypeError):

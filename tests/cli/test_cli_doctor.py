@@ -103,7 +103,7 @@ def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(wo
         assert workspace.run("sync", "-m", "lead").code == 0
         write_env(workspace.folder / "rehearsal.env", "A=b\n")
         ledger = open_ledger(
-            Configured(Settings(connector_database_url=f"sqlite:///{workspace.folder}/connector.db"), {}, None)
+            Configured(Settings(connector_database_url=f"sqlite:///{workspace.folder}/connector.db"), {}, {}, None)
         )
         with ledger.drive(), ledger.locks.request_yield(), ledger.journal.reserve(1):
             made = [path for path in workspace.folder.rglob("*") if path.is_file() and "mappings" not in path.parts]

@@ -69,7 +69,7 @@ def test_a_strange_name_in_the_environment_is_cut_at_the_sign_that_no_name_has()
 )
 def test_the_place_of_a_ledger_has_no_password(url: str) -> None:
     settings = Settings(connector_database_url=url, connector_secret_key=SecretStr("-"))
-    configured = Configured(settings, {}, None)
+    configured = Configured(settings, {}, {}, None)
     assert configured.ledger_url() == url
     assert configured.ledger_place().endswith("/ledger")
     assert PASSWORD not in configured.ledger_place()

@@ -11,6 +11,7 @@ from connector.app.wiring import Configured, configure, open_ledger
 from connector.config import Settings, check_url, env_file_here, read_settings
 from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError
+from connector.crm.salesforce.settings import SalesforceSettings
 from connector.engine.context import AccountLimits
 from connector.providers.lensmor import LensmorSettings
 from connector.providers.salesfinity import SalesfinitySettings
@@ -52,9 +53,10 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
 def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = configured(monkeypatch)
     settings = found.settings
-    assert settings.salesforce_instance_url == ""
-    assert settings.salesforce_api_version == "67.0"
-    assert settings.salesforce_api_reserve_percent == 20
+    assert found.crms == {"salesforce": SalesforceSettings()}
+    assert SalesforceSettings().instance_url == ""
+    assert SalesforceSettings().api_version == "67.0"
+    assert SalesforceSettings().api_reserve_percent == 20
     assert settings.connector_poll_seconds == (3.0, 5.0, 10.0, 20.0)
     assert settings.connector_wait_seconds == 900
     assert settings.connector_time_scale == 1
@@ -84,6 +86,8 @@ def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.Mon
         SALESFORCE_ACCESS_TOKEN="s2",
         SALESFORCE_API_VERSION="66.0",
         SALESFORCE_API_RESERVE_PERCENT="30",
+        CONNECTOR_OUTBOUND_MESSAGE_SECRET="s6",
+        CONNECTOR_SALESFORCE_ORG_ID="00D000000000001EAA",
         CONNECTOR_DATABASE_URL="sqlite:////data/ledger.db",
         CONNECTOR_SECRET_KEY="s3",
         CONNECTOR_POLL_SECONDS="1, 2.5,60",
@@ -105,15 +109,19 @@ def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.Mon
         CONNECTOR_MAX_CREDITS_PER_DAY_SALESFINITY="20",
         CONNECTOR_MAX_CREDITS_PER_MONTH_SALESFINITY="200",
     )
+    assert found.crms["salesforce"] == SalesforceSettings(
+        instance_url="https://example.my.salesforce.com",
+        client_id="client",
+        client_secret=SecretStr("s1"),
+        username="sync@example.com",
+        private_key_file=Path("/keys/jwt.pem"),
+        access_token=SecretStr("s2"),
+        api_version="66.0",
+        api_reserve_percent=30,
+        outbound_message_secret=SecretStr("s6"),
+        org_id="00D000000000001EAA",
+    )
     expected = {
-        "salesforce_instance_url": "https://example.my.salesforce.com",
-        "salesforce_client_id": "client",
-        "salesforce_client_secret": SecretStr("s1"),
-        "salesforce_username": "sync@example.com",
-        "salesforce_private_key_file": Path("/keys/jwt.pem"),
-        "salesforce_access_token": SecretStr("s2"),
-        "salesforce_api_version": "66.0",
-        "salesforce_api_reserve_percent": 30,
         "connector_database_url": "sqlite:////data/ledger.db",
         "connector_secret_key": SecretStr("s3"),
         "connector_poll_seconds": (1.0, 2.5, 60.0),
@@ -137,7 +145,7 @@ def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.Mon
 
 def test_secrets_never_show_in_print(monkeypatch: pytest.MonkeyPatch) -> None:
     found = configured(monkeypatch, SALESFORCE_CLIENT_SECRET="hunter2", LENSMOR_API_KEY="hunter2")
-    assert "hunter2" not in repr(found) + str(found.settings) + str(found.providers)
+    assert "hunter2" not in repr(found) + str(found.settings) + str(found.crms) + str(found.providers)
 
 
 # -- where settings come from -----------------------------------------------------------------------------------
@@ -170,7 +178,7 @@ def test_without_env_file_there_is_none(tmp_path: Path) -> None:
     "name", ["CONNECTOR_POLL_SECONDS", "LENSMOR_ACCOUNT", "SALESFORCE_API_VERSION", "CONNECTOR_WAIT_SECONDS"]
 )
 def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
-    empty, unset = configured(monkeypatch, **{name: ""}), Settings(_env_file=None)  # type: ignore[call-arg]
+    empty, unset = configured(monkeypatch, **{name: ""}), Settings()
     assert empty.settings == unset
     assert empty.providers["lensmor"].account == "default"
     monkeypatch.delenv(name)

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from connector import config
 from connector.cli.main import cli
 from connector.config import Settings
+from connector.crm.registry import CRMS
 from connector.providers.registry import BUILT_IN
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,8 +36,8 @@ def check_command(words: Sequence[str]) -> str:
 def setting_names() -> set[str]:
     """Every setting that the connector reads."""
     names = {name.upper() for name in Settings.model_fields}
-    for entry in BUILT_IN.values():
-        names |= set(config.setting_names(entry.settings).values())
+    for group in (*(one.settings for one in CRMS.values()), *(one.settings for one in BUILT_IN.values())):
+        names |= set(config.setting_names(group).values())
     return names
 
 

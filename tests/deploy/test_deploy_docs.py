@@ -7,7 +7,7 @@ import pytest
 from deploy_files import DEPLOY, ROOT, env_names, setting_names
 
 from connector.app.inbound import MOST_IDS
-from connector.app.serving import SHORTEST_SECRET
+from connector.core.shared_secret import SHORTEST_SECRET
 from connector.crm.salesforce.messages import MOST_BYTES as MOST_MESSAGE_BYTES
 from connector.providers.registry import BUILT_IN
 from connector.server.openapi import document

@@ -25,6 +25,7 @@ from connector.core.mapping import MappingFile
 from connector.core.preview import Preview
 from connector.core.report import Report
 from connector.crm.interface import Selection
+from connector.crm.salesforce.settings import SalesforceSettings
 from connector.engine.context import AccountLimits, Run, Services
 from connector.engine.preview import preview
 from connector.engine.sync import RunSpec, run_pass
@@ -250,9 +251,6 @@ class Harness:
             raise AssertionError("the world is not started")
         ledger_url, key = settings_of(self.folder)
         settings = Settings(
-            salesforce_instance_url=urls.salesforce,
-            salesforce_client_id=CLIENT_ID,
-            salesforce_client_secret=SecretStr(CLIENT_SECRET),
             connector_database_url=ledger_url,
             connector_secret_key=key,
             connector_public_url=self.public_url,
@@ -262,12 +260,15 @@ class Harness:
             name: entry.settings(api_key=SecretStr(KEYS[name]), base_url=addresses[name], requests_per_minute=6000)
             for name, entry in REGISTRY.items()
         }
-        return Configured(settings, providers, self.folder / ".env")
+        login = SalesforceSettings(
+            instance_url=urls.salesforce, client_id=CLIENT_ID, client_secret=SecretStr(CLIENT_SECRET)
+        )
+        return Configured(settings, {"salesforce": login}, providers, self.folder / ".env")
 
     @contextmanager
     def services(self) -> Iterator[Services]:
         configured = self.configured()
-        crm = connect_crm(configured.settings, self.world.clock)
+        crm = connect_crm(configured, self.world.clock)
         ledger = open_ledger(configured)
         asked = {name for found in self.mappings.values() for name in found.providers()}
         names = asked | still_at_work(configured, ledger)

@@ -49,7 +49,7 @@ class Ledgers:
 def blank(folder: Path) -> Path:
     """Make a new SQLite ledger in a folder, which refuses every change of a state that is not in the tables."""
     settings = Settings(connector_database_url=f"sqlite:///{folder / 'connector.db'}")
-    with closing(open_ledger(Configured(settings, {}, None))) as ledger:
+    with closing(open_ledger(Configured(settings, {}, {}, None))) as ledger:
         guard_moves(ledger.database)
     return folder
 

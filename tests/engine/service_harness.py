@@ -64,7 +64,7 @@ class ServiceHarness:
             return [run.command for run in reversed(ledger.runs.newest())]
 
     def _connect(self) -> Crm:
-        return connect_crm(self.harness.configured().settings, self.harness.world.clock)
+        return connect_crm(self.harness.configured(), self.harness.world.clock)
 
     def _check(self, crm: Crm) -> None:
         self.checks += 1

@@ -67,7 +67,9 @@ def test_a_record_that_can_cost_more_than_its_budget_is_served_alone(world: Worl
 def test_an_outbound_message_is_one_request(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(emails(30)))
     with harness.ledger() as ledger:
-        inbound = InboundService(ledger, service.harness.mappings, world.clock, lambda: None, world.org.organization_id)
+        inbound = InboundService(
+            ledger, service.harness.mappings, world.clock, lambda: None, {"salesforce": world.org.organization_id}
+        )
         notified = tuple(
             Notified(f"04l00000000000{number}", "Lead", lead) for number, lead in enumerate(leads(world, 4))
         )

@@ -75,7 +75,7 @@ class Dispatcher:
             for path in self.folder.glob("connector.db*"):
                 shutil.copy(path, name)
             settings = Settings(connector_database_url=f"sqlite:///{name}/connector.db", connector_secret_key=None)
-            ledger = open_ledger(Configured(settings, {}, None))
+            ledger = open_ledger(Configured(settings, {}, {}, None))
             try:
                 return ledger.credits.imbalance()
             finally:

@@ -335,7 +335,7 @@ def test_the_search_finds_what_is_written_down_unsealed(story: Story) -> None:
 def _unsealed(story: Story) -> list[dict[str, object]]:
     """The values that wait in the ledger, opened with its key."""
     url = f"sqlite:///{story.workspace.folder / 'connector.db'}"
-    ledger = open_ledger(Configured(Settings(connector_database_url=url, connector_secret_key=None), {}, None))
+    ledger = open_ledger(Configured(Settings(connector_database_url=url, connector_secret_key=None), {}, {}, None))
     try:
         connection = sqlite3.connect(story.workspace.folder / "connector.db")
         rows = connection.execute("select value from purchase where value is not null").fetchall()

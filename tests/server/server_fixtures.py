@@ -32,6 +32,6 @@ def blank_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(street: Street, blank_ledger: Path, tmp_path: Path) -> Iterator[ServerHarness]:
-    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
+    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}))
     yield made
     made.ledger.close()

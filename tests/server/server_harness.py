@@ -158,7 +158,7 @@ class ServerHarness:
         self.ledger = Ledger(Database(f"sqlite:///{path}"), Seal(list(keys)), path)
         self.wakes = 0
         self.alive = True
-        self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, org)
+        self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, {"salesforce": org})
         self.site = Site(self.inbound, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
         street.behind = self.site.application()
 

@@ -172,23 +172,23 @@ def test_an_address_for_a_request_that_is_not_known_is_no_route(server: ServerHa
 
 def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
     path, newer = copied(blank_ledger, tmp_path), new_key()
-    server = ServerHarness(street, path, Secrets(TOKEN, SECRET))
+    server = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}))
     attempt_id = sent(server)
     old = address(server, attempt_id)
     server.ledger.close()
 
-    rotated = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer, KEY))
+    rotated = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer, KEY))
     new = address(rotated, attempt_id)
     assert new != old
     assert rotated.call_back(old, {"_id": "by-old"}).status_code == 200
     assert rotated.call_back(new, {"_id": "by-new"}).status_code == 200
     rotated.ledger.keys.rotate()
     with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
-        ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
+        ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
     rotated.ledger.answers.accept(RequestAnswer(attempt_id, "by-new"), rotated.clock.time, rotated.clock.time)
     rotated.ledger.close()
 
-    forgotten = ServerHarness(street, path, Secrets(TOKEN, SECRET), keys=(newer,))
+    forgotten = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
     error_of(forgotten.call_back(old, {"_id": "too-late"}), 404)
     assert [provider_task_id for _, provider_task_id, _ in callback_receipts(forgotten)] == ["by-old", "by-new"]
     forgotten.ledger.close()

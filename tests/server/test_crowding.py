@@ -29,7 +29,7 @@ def small(monkeypatch: pytest.MonkeyPatch, blank_ledger: Path, tmp_path: Path) -
     monkeypatch.setattr(crowd, "MOST_WAITING", 8)
     monkeypatch.setattr(listen, "MOST_CONNECTIONS", 12)
     street = Street()
-    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET))
+    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}))
     yield made
     street.close()
     made.ledger.close()

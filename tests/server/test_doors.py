@@ -3,10 +3,12 @@
 import pytest
 from pydantic import SecretStr
 
-from connector.app.serving import SHORTEST_SECRET, check_exposure
+from connector.app.serving import check_exposure
 from connector.app.wiring import Configured
 from connector.config import Settings
 from connector.core.errors import ConfigurationError
+from connector.core.shared_secret import SHORTEST_SECRET
+from connector.crm.salesforce.settings import SalesforceSettings
 
 GOOD = "a-long-enough-secret"
 ORG = "00D000000000001EAA"
@@ -16,10 +18,11 @@ TOKEN, MESSAGES = "CONNECTOR_TRIGGER_TOKEN", "CONNECTOR_OUTBOUND_MESSAGE_SECRET"
 def doors(token: str | None = None, message_secret: str | None = None, org: str = "") -> Configured:
     settings = Settings(
         connector_trigger_token=None if token is None else SecretStr(token),
-        connector_outbound_message_secret=None if message_secret is None else SecretStr(message_secret),
-        connector_salesforce_org_id=org,
     )
-    return Configured(settings, {}, None)
+    salesforce = SalesforceSettings(
+        outbound_message_secret=None if message_secret is None else SecretStr(message_secret), org_id=org
+    )
+    return Configured(settings, {"salesforce": salesforce}, {}, None)
 
 
 def refusal(configured: Configured) -> str:

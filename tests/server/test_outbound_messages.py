@@ -104,7 +104,7 @@ def test_another_org_is_refused(server: ServerHarness, org: str) -> None:
 
 
 def test_without_an_org_of_our_own_every_message_is_refused(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, SECRET), org="")
+    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}), org="")
     for org in (ORG, "x"):
         error_of(server.send(letter(note(1), org=org)), 400)
     server.ledger.close()
@@ -154,7 +154,7 @@ def test_a_wrong_secret_looks_like_an_unknown_route(server: ServerHarness, secre
 
 
 def test_without_a_secret_the_route_does_not_exist(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, None))
+    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN))
     for secret in (SECRET, "None", "%00"):
         assert error_of(server.send(letter(note(1)), secret), 404) == "not found"
     server.ledger.close()

@@ -26,7 +26,9 @@ PLAIN = {"text/plain; version=0.0.4; charset=utf-8", "text/xml; charset=utf-8", 
 @pytest.fixture(scope="module")
 def served(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHarness]:
     """One site for all examples, with a paid request that callbacks may be about."""
-    made = ServerHarness(street, copied(blank_ledger, tmp_path_factory.mktemp("server")), Secrets(TOKEN, SECRET))
+    made = ServerHarness(
+        street, copied(blank_ledger, tmp_path_factory.mktemp("server")), Secrets(TOKEN, {"salesforce": SECRET})
+    )
     stored = LedgerHarness(made.ledger)
     stored.plan("70011")
     stored.lose(stored.batch())

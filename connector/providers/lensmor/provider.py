@@ -6,7 +6,7 @@ schedules and assumptions about what is not documented stand in the constants be
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from pydantic import Field
@@ -36,7 +36,7 @@ from connector.providers.interface import (
     unknown_word,
 )
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
-from connector.providers.registration import BuiltWith, ProviderSettings, Registration, provider_config
+from connector.providers.registration import BuiltWith, ProviderSettings, Registration
 
 NAME = "lensmor"
 BATCH = 100  # valid under every contract seen; 0.27.0 would allow 2000
@@ -80,7 +80,7 @@ _TAKEN = frozenset({_ACCEPTED, "success", "successful", "succeeded"})
 class LensmorSettings(ProviderSettings):
     """`LENSMOR_*` and the account's caps."""
 
-    model_config = provider_config("LENSMOR_")
+    prefix: ClassVar[str] = "LENSMOR_"
 
     base_url: str = "https://platform.lensmor.com"
     email_credits: int = Field(default=15, ge=0, le=MAX_PRICE_CREDITS)

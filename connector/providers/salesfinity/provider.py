@@ -7,7 +7,7 @@ be reached; what they say is read once more by GET, and polling goes on, more sl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from connector.core.errors import LostAnswerError, RefusedError
@@ -30,7 +30,7 @@ from connector.providers.interface import (
     brought,
     unknown_word,
 )
-from connector.providers.registration import BuiltWith, ProviderSettings, Registration, provider_config
+from connector.providers.registration import BuiltWith, ProviderSettings, Registration
 
 NAME = "salesfinity"
 PRICE_CREDITS = 1
@@ -57,7 +57,7 @@ _TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 class SalesfinitySettings(ProviderSettings):
     """`SALESFINITY_*` and the account's caps."""
 
-    model_config = provider_config("SALESFINITY_")
+    prefix: ClassVar[str] = "SALESFINITY_"
 
     base_url: str = "https://client-api.salesfinity.co"
 

@@ -6,7 +6,7 @@ each outside fact, and says what is not documented and which assumption stands i
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,7 +29,7 @@ from connector.providers.interface import (
     brought,
     unknown_word,
 )
-from connector.providers.registration import BuiltWith, ProviderSettings, Registration, provider_config
+from connector.providers.registration import BuiltWith, ProviderSettings, Registration
 from findwell.identifiers import NAME_AND_DOMAIN, SEPARATOR
 
 NAME = "findwell"
@@ -43,7 +43,7 @@ _RUNNING, _DONE = "open", "done"
 class FindwellSettings(ProviderSettings):
     """`FINDWELL_*`, and the caps that the connector has for every provider."""
 
-    model_config = provider_config("FINDWELL_")
+    prefix: ClassVar[str] = "FINDWELL_"
 
     base_url: str = "https://api.findwell.example.com"
     email_credits: int = Field(default=2, ge=1, le=MAX_PRICE_CREDITS)
