@@ -257,7 +257,7 @@ def test_backfill_without_a_terminal_refuses_to_guess(workspace: Workspace) -> N
     for more in ((), ("--json",)):
         result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", *more)
         assert result.code == 2
-        assert "there is no terminal: add --yes to go ahead" in result.err
+        assert "there is no terminal: add --yes to continue" in result.err
         assert "@" not in result.out
     assert workspace.paid_posts == 0
     assert not (workspace.folder / "connector.db").exists()
@@ -310,7 +310,7 @@ def test_a_cap_that_leaves_records_over_names_what_gives_way(workspace: Workspac
         "2 records are deferred: their flags are kept, and the next sync takes them up, within the caps." in result.out
     )
     assert "raise limits.max_credits.lensmor in the file of mapping lead" in result.out
-    assert "taken up by the next sync, within the caps" in workspace.run("status").out
+    assert "processed by the next sync, within the caps" in workspace.run("status").out
     workspace.set(**{CAPPED: "170"})
     daily = workspace.run("sync", "-m", "lead")
     assert f"Wait for the next day (UTC), or raise {CAPPED}." in daily.out
