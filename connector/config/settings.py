@@ -1,4 +1,4 @@
-"""Settings as typed values, each read under its documented name; every problem is found at once."""
+"""Settings as typed values, each read under its documented name; all problems are reported together."""
 
 import types
 import typing
@@ -22,7 +22,7 @@ _API_VERSION = r"^[0-9]{2,3}\.0$"
 
 
 class _Group(BaseSettings):
-    """Settings that come from `read_group` alone: nothing is read behind its back."""
+    """The base of setting groups. Only `read_group` supplies values; pydantic-settings reads no source itself."""
 
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -35,12 +35,12 @@ class _Group(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only the values that the caller gives."""
+        """Use only the values that the caller passes."""
         return (init_settings,)
 
 
 class Settings(_Group):
-    """What is not a vendor's: Salesforce, the ledger, and how the connector behaves."""
+    """All settings except those of vendors: Salesforce, the ledger, and the connector's behaviour."""
 
     salesforce_instance_url: str = ""
     salesforce_client_id: str | None = None
@@ -51,7 +51,7 @@ class Settings(_Group):
     salesforce_jwt_audience: str = Field(default="", pattern=r"^(https://\S+)?$")
     salesforce_api_version: str = Field(default=DEFAULT_API_VERSION, pattern=_API_VERSION)
     salesforce_api_reserve_percent: int = Field(default=20, ge=0, le=99)
-    connector_database_url: str = Field(default="", repr=False)  # it may hold a password
+    connector_database_url: str = Field(default="", repr=False)  # may contain a password
     connector_secret_key: SecretStr | None = None
     connector_poll_seconds: Annotated[tuple[float, ...], NoDecode] = (3.0, 5.0, 10.0, 20.0)
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
@@ -72,12 +72,12 @@ class Settings(_Group):
         except ValueError as error:
             raise ValueError("write seconds separated by commas, such as 3,5,10,20") from error
         if not seconds or any(not 0 < second <= 3600 for second in seconds):
-            raise ValueError("each of them must be above 0 and at most 3600 seconds")
+            raise ValueError("each must be above 0 and at most 3600 seconds")
         return seconds
 
 
 class ReservedSettings(_Group):
-    """Documented names that no code of this version uses yet: known, and checked for their form."""
+    """Documented settings without effect in this version; only their form is checked."""
 
     hubspot_access_token: SecretStr | None = None
     hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
@@ -102,8 +102,11 @@ class ReservedSettings(_Group):
         return value
 
 
-RESERVED_BY_PROVIDER = ("CONNECTOR_ALERT_BALANCE_", "CONNECTOR_ALERT_CREDITS_PER_DAY_")  # and the provider's name
-_PATTERN_WORDS = {
+RESERVED_BY_PROVIDER = (
+    "CONNECTOR_ALERT_BALANCE_",
+    "CONNECTOR_ALERT_CREDITS_PER_DAY_",
+)  # followed by the provider's name
+_PATTERN_MESSAGES = {
     _API_VERSION: f"must be a version such as {DEFAULT_API_VERSION}",
     r"^(https://\S+)?$": "must be a web address that begins with https://",
     r"^(https?://\S+)?$": "must be a web address such as https://example.com",
@@ -119,14 +122,14 @@ def setting_names(model: type[BaseSettings]) -> dict[str, str]:
 
 
 def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[SettingProblem]]:
-    """Build one group of settings; a wrong one is reported and keeps its default.
+    """Build one group of settings; a wrong setting is reported and keeps its default.
 
     Args:
         model: the group.
-        texts: by documented name.
+        texts: values by documented name.
     """
     names = setting_names(model)
-    build: Any = model  # pydantic-settings declares no fields that a mapping could be checked against
+    build: Any = model  # pydantic-settings declares no fields to check a mapping against
     problems: list[SettingProblem] = []
     given: dict[str, object] = {}
     for field, name in names.items():
@@ -140,7 +143,7 @@ def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[Settin
     except ValidationError as error:
         for problem in error.errors():
             field = _field_of(model, problem["loc"])
-            problems.append(SettingProblem(names[field], _words(model, field, problem)))
+            problems.append(SettingProblem(names[field], _message(model, field, problem)))
             given.pop(field, None)
         settings = build(**given)
     return settings, problems
@@ -150,7 +153,7 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
     """Read one group of settings from the environment and the settings file.
 
     Raises:
-        ConfigurationError: one line for each setting that is wrong, never its value.
+        ConfigurationError: one line for each wrong setting, never its value.
     """
     prefix = str(model.model_config.get("env_prefix") or "").upper()
     values = read_values(env_file, prefixes=tuple(filter(None, (*PREFIXES, prefix))))
@@ -167,10 +170,10 @@ def _field_of(model: type[BaseSettings], loc: tuple[int | str, ...]) -> str:
 
 
 def _number(field: FieldInfo, text: str) -> object:
-    """A number of the field's kind; the text itself where the field is no number."""
+    """The text as a number, if the field is one; otherwise the text itself."""
     annotation: object = field.annotation
     kinds = set(typing.get_args(annotation)) if isinstance(annotation, types.UnionType) else {annotation}
-    example: Any = field.default  # 0 and None are no example
+    example: Any = field.default  # 0 and None are not used as examples
     if int in kinds:
         return whole_number(text, example) if example else whole_number(text)
     if float in kinds:
@@ -178,17 +181,17 @@ def _number(field: FieldInfo, text: str) -> object:
     return text
 
 
-def _words(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+def _message(model: type[BaseSettings], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
     pattern = problem.get("ctx", {}).get("pattern")
-    if pattern in _PATTERN_WORDS:
-        return _PATTERN_WORDS[pattern]
+    if pattern in _PATTERN_MESSAGES:
+        return _PATTERN_MESSAGES[pattern]
     if problem["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         return _range(model, field)
     return plain(problem["msg"])
 
 
 def _range(model: type[BaseSettings], field: str) -> str:
-    """The values that a number may have."""
+    """The message about the allowed range of a number."""
     found: dict[str, Any] = {}
     for rule in model.model_fields[field].metadata:
         found |= {key: getattr(rule, key) for key in ("ge", "gt", "le") if getattr(rule, key, None) is not None}
@@ -201,13 +204,13 @@ def _range(model: type[BaseSettings], field: str) -> str:
 
 
 def plain(message: str) -> str:
-    """Pydantic's message in our words; it never holds the value."""
+    """Pydantic's message in the style of ours; it never contains the value."""
     text = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
     return text[0].lower() + text[1:]
 
 
 def reserved_names(providers: typing.Iterable[str]) -> set[str]:
-    """Names of later features that belong to a provider."""
+    """The reserved settings of these providers, such as CONNECTOR_ALERT_BALANCE_LENSMOR."""
     return {f"{start}{name.upper()}" for start in RESERVED_BY_PROVIDER for name in providers}
 
 

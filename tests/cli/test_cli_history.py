@@ -96,7 +96,7 @@ def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> 
     assert (document["open_tasks"], document["open_records"], document["accounting"]) == (1, 1, "")
     shown = workspace.run("status")
     assert shown.code == 0
-    assert "read by the next sync" in shown.out
+    assert "polled by the next sync" in shown.out
 
 
 def test_runs_and_show_repeat_what_a_run_said(workspace: Workspace) -> None:

@@ -300,7 +300,7 @@ def test_doctor_reports_caps_below_the_price_of_one_purchase(workspace: Workspac
     found = checks(workspace, "own.yaml")
     phone = found["own.yaml:44: limits.max_credits.lensmor"]
     assert (phone["ok"], phone["warning"]) == (True, True), "a run goes on, and buys no phone"
-    assert "100 credits do not pay for one phone of lensmor (150 credits)" in phone["message"]
+    assert "100 credits are less than the price of one phone at lensmor (150 credits)" in phone["message"]
     none = found["own.yaml:44: limits.max_credits.salesfinity"]
     assert (none["ok"], none["warning"]) == (True, True)
     assert found["CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"]["warning"] is True
