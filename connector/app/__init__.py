@@ -1,6 +1,6 @@
-"""The only place where services are wired: settings become a ready application.
+"""Use cases, and the only place where settings are wired to services.
 
-The simulated world stands in `rehearsal`, imported only by the commands that need it.
+The simulated world is in `rehearsal`, which only the commands that need it import.
 """
 
 from connector.app.application import Application

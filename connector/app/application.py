@@ -1,4 +1,4 @@
-"""The application as commands use it: one object per invocation, its services opened when first needed."""
+"""The application object of one invocation; it opens its services when they are first needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,16 +41,16 @@ from connector.store.ledger import Ledger
 
 
 class Application:
-    """What the commands can do.
+    """The use cases behind the commands, for one set of settings and mappings.
 
     Args:
-        mapping_names: what `-m` was given.
+        mapping_names: the values of `-m`.
         env_file: the settings file; by default `.env` in the working directory, if any.
-        progress: told what is going on.
-        configured: ready settings, instead of reading them.
+        progress: receives stages, steps and notes.
+        configured: settings to use instead of reading them.
 
     Raises:
-        ConfigurationError: settings or mapping files that cannot be used.
+        ConfigurationError: settings or mapping files cannot be used.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Application:
         self._given = {one.file.mapping.name: one.given for one in found.loaded}
         self.configured = configured
         self._progress = progress or Silent()
-        self._told = ""
+        self._last_unmatched = ""
         self.clock = SystemClock(self.configured.settings.connector_time_scale)
         self.clock.on_wait = self._progress.note
 
     def tell(self, progress: Progress) -> None:
-        """Show what follows on another progress display."""
+        """Send progress and notes to another display from now on."""
         self._progress = progress
         self.clock.on_wait = progress.note
 
@@ -89,16 +89,16 @@ class Application:
         return {name: found.mapping for name, found in self.loaded.items()}
 
     def _asked(self) -> set[str]:
-        """The vendors that these mappings ask."""
+        """The names of the providers that the mappings buy from."""
         return {name for mapping in self.mappings.values() for name in mapping.providers()}
 
     @property
     def ledger_place(self) -> str:
-        """Which ledger is used, fit for display: no password."""
+        """The location of the ledger, without a password."""
         return self.configured.ledger_place()
 
     def spending_lines(self) -> list[str]:
-        """The mapping files in use and the caps in force, a line each."""
+        """One line for each mapping file in use and each cap in force."""
         files = file_lines({name: found.path for name, found in self.loaded.items()})
         return [*files, *caps_lines(self.mappings, self.configured.limits())]
 
@@ -112,7 +112,7 @@ class Application:
 
     @contextmanager
     def ledger(self, *, must_exist: bool = True) -> Iterator[Ledger]:
-        """The ledger alone, for commands that look."""
+        """The ledger alone, for commands that need no other service."""
         found = open_ledger(self.configured, must_exist=must_exist, throwaway=not must_exist)
         try:
             yield found
@@ -121,11 +121,11 @@ class Application:
 
     @contextmanager
     def services(self, *, throwaway: bool = False, shared: bool = False) -> Iterator[Services]:
-        """The services, wired; fields and logins are not checked yet.
+        """Wire the services; fields and logins are not checked yet.
 
         Args:
-            throwaway: without an existing ledger, use one that leaves no trace.
-            shared: several runs may be at work at once.
+            throwaway: if there is no ledger, use one in memory.
+            shared: several runs may use the services at the same time.
         """
         settings = self.configured.settings
         crm = connect_crm(self.configured, self.clock)
@@ -157,23 +157,23 @@ class Application:
             crm.close()
 
     def sync(self, *, override_guards: bool = False) -> Report | DelegatedRun:
-        """One pass over the flagged records."""
+        """Make one pass over the flagged records, here or in a running worker."""
         return self._run("sync", Backfill(override_guards=True) if override_guards else None)
 
     def backfill(self, chosen: Backfill) -> Report | DelegatedRun:
-        """One pass over chosen records."""
+        """Make one pass over chosen records, here or in a running worker."""
         return self._run("backfill", chosen)
 
     def _run(self, command: str, chosen: Backfill | None) -> Report | DelegatedRun:
-        """Do it here, or hand it to the process that drives the ledger for others."""
+        """Delegate the run to `serve` or a worker that holds the run lock, else make it here."""
         with self.services() as services:
             digests = {name: mapping.digest() for name, mapping in self.mappings.items()}
             if has_worker(services.ledger, digests, self.clock.now()):
-                handed = delegate(services.ledger, command, digests, chosen, self._progress, self.clock)
-                if handed is not None:
+                delegated = delegate(services.ledger, command, digests, chosen, self._progress, self.clock)
+                if delegated is not None:
                     if chosen is not None and chosen.ids is not None and chosen.limit is None:
-                        self._unmatched(len(set(chosen.ids)), handed.selected)
-                    return handed
+                        self._unmatched(len(set(chosen.ids)), delegated.selected)
+                    return delegated
             self.check(services.crm)
             self._bind(services)
             flagged_ones = chosen is None or chosen.is_flagged
@@ -182,7 +182,7 @@ class Application:
             return drive(services, RunSpec(command, self.mappings, selections, override_guards=override))
 
     def _bind(self, services: Services, *, record: bool = True) -> None:
-        """Refuse a ledger that belongs elsewhere."""
+        """Refuse a ledger of another org, vendor account or mapping."""
         bind(
             self.configured,
             services.ledger,
@@ -194,10 +194,10 @@ class Application:
 
     @contextmanager
     def serving(self) -> Iterator[Serving]:
-        """Take what arrives; where the ledger is embedded, do its work too.
+        """Accept inbound requests; with an embedded ledger, also do the work.
 
         Raises:
-            ConfigurationError: no trigger token, or anything that a run would find wrong.
+            ConfigurationError: there is no trigger token, or a run could not start.
         """
         check_exposure(self.configured)
         with self.services(shared=True) as services:
@@ -208,15 +208,15 @@ class Application:
                 yield serve(self.configured, services, self.mappings, driver, schedule)
 
     def work(self, concurrency: int, begin: Callable[[Sequence[str]], None], on_stop: Callable[[], None]) -> None:
-        """Be a worker of the ledger on PostgreSQL, until told to stop.
+        """Run as a worker of a ledger on PostgreSQL until a stop signal.
 
         Args:
-            concurrency: jobs at a time.
-            begin: called before the work begins, with a line for each mapping: the next time of its schedule.
-            on_stop: called at the signal to stop.
+            concurrency: jobs at the same time.
+            begin: called before the work begins, with the lines about schedules and missing daily caps.
+            on_stop: called at the stop signal.
 
         Raises:
-            ConfigurationError: whatever a run would find wrong.
+            ConfigurationError: the ledger is embedded, or a run could not start.
         """
         with self.services(shared=True) as services:
             self.check(services.crm)
@@ -234,12 +234,12 @@ class Application:
             yield driver
 
     def undo(self, run_id: str) -> Report:
-        """Put back what a run wrote, where it still holds.
+        """Restore the values that a run replaced, where the field still holds the run's value.
 
         Raises:
             ConfigurationError: there is no such run.
         """
-        with self.ledger():  # a ledger must exist: nothing else knows what was written
+        with self.ledger():  # fails without a ledger: only it has the earlier values
             pass
         with self.services() as services:
             found = find_run(services.ledger, run_id)
@@ -250,7 +250,7 @@ class Application:
                 return undo(services, found.id)
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
-        """What a run would do now; no effect but a frozen plan in `out`."""
+        """Forecast a run without any effect, except for the frozen plan written to `out`."""
         with self.services(throwaway=True) as services:
             self.check(services.crm)
             self._bind(services, record=False)
@@ -265,7 +265,11 @@ class Application:
             return found
 
     def apply(self, plan: FrozenPlan) -> Report:
-        """Do exactly a frozen plan; a `ConfigurationError` names what it was made for and is no longer so."""
+        """Execute exactly a frozen plan.
+
+        Raises:
+            ConfigurationError: the mappings, the org, an account or a price has changed since the plan was made.
+        """
         with self.services() as services:
             check_plan(plan, self.loaded, self._mapped_sources(services), self._org)
             self.check(services.crm)
@@ -281,10 +285,10 @@ class Application:
         return org_of(self.configured.crms[DEFAULT_CRM].address)
 
     def choose(self, where: str | None, ids: Path | None, limit: int | None) -> Backfill:
-        """The records of a backfill, with the ids read from a file; lines that are left out are told.
+        """The selection of a backfill, with ids read from a file; a note reports each omitted line.
 
         Raises:
-            ConfigurationError: the file has no ids that can be used.
+            ConfigurationError: the file has no usable ids.
         """
         if ids is None:
             return Backfill(where, None, limit)
@@ -294,14 +298,14 @@ class Application:
         return Backfill(where, found.ids, limit)
 
     def selections(self, crm: Crm, chosen: Backfill, mappings: Mapping[str, MappingFile]) -> dict[str, Selection]:
-        """The records of a backfill; the mapping's own condition still holds."""
+        """The selection of a backfill for each mapping; the mapping's own condition still applies."""
         ids: tuple[str, ...] | None = None
         if chosen.ids is not None:
             full = {given: crm.full_id(given) for given in chosen.ids}
             wrong = [given for given, found in full.items() if found is None]
             if wrong:
                 raise ConfigurationError(
-                    f"{len(wrong)} of the ids are not {crm.label} ids, the first of them is {wrong[0][:20]!r}"
+                    f"{len(wrong)} of the ids are not {crm.label} ids; the first one is {wrong[0][:20]!r}"
                 )
             ids = tuple(found for found in full.values() if found)
         selections: dict[str, Selection] = {}
@@ -321,22 +325,22 @@ class Application:
         return selections
 
     def _unmatched(self, given: int, matched: int) -> None:
-        """Tell how many ids of a backfill are no records of its mappings."""
+        """Note how many ids of a backfill match no record of its mappings; the same note is shown once."""
         if matched < given:
             left = given - matched
-            words = (
-                f"{left} of the {given} ids {'matches' if left == 1 else 'match'} no record that these mappings take; "
-                "see their object and where"
+            note = (
+                f"{left} of the {given} ids {'matches' if left == 1 else 'match'} no record that these mappings "
+                "select; check their object and where"
             )
-            if words != self._told:  # the plan before a backfill has told it already
-                self._progress.note(words)
-            self._told = words
+            if note != self._last_unmatched:  # the plan before a backfill has shown it already
+                self._progress.note(note)
+            self._last_unmatched = note
 
     def check(self, crm: Crm) -> None:
         """Log in and check every mapped field before anything is bought.
 
         Raises:
-            MappingError: fields or conditions that the CRM does not have, show or let us write.
+            MappingError: the CRM lacks or hides a field or condition, or the user may not write it.
         """
         crm.login()
         problems = [
@@ -349,28 +353,28 @@ class Application:
             raise MappingError(problems)
 
     def credits(self) -> CreditsView:
-        """Balances as the vendors show them now, holds and charges by the ledger, and the spend of each month."""
+        """The vendors' current balances, the ledger's holds and charges, and the spend of each month."""
         with self.ledger(must_exist=False) as ledger:
             return credits_of(self.configured, ledger, self.clock)
 
     def status(self) -> StatusView:
-        """What is open, and what happens to it next."""
+        """Open work, and the next step for each kind of it."""
         with self.ledger() as ledger:
             return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, purchase_id: int, word: str) -> str:
-        """Record an operator's decision on a purchase, where it fits its state; returns what was done."""
+        """Record an operator's decision on a purchase, if its state allows it; returns a sentence about the effect."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             done = resolve(ledger, purchase_id, OperatorDecision(word), self.clock.now())
             ledger.poll_backoff.refresh(self.clock.now())
             return done
 
     def forget(self, record_id: str) -> int:
-        """Erase what is stored about a record; returns how many traces there were."""
+        """Erase the data stored about a record; returns the number of rows erased or changed."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             return ledger.operator.forget([record_id.strip()], spellings)
 
     def release(self, mapping: str) -> int:
-        """Close the open records of a mapping that no run covers any more; returns how many."""
+        """Close the open records of a mapping that no run uses any more; returns their number."""
         with self.ledger() as ledger, turn(ledger, self._progress):
             return ledger.overdue.release(mapping, self.clock.now())

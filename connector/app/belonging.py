@@ -1,4 +1,4 @@
-"""Whether the ledger is that of this org, these vendor accounts and these mappings."""
+"""Checks that the ledger belongs to this org, these vendor accounts and these mappings."""
 
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
@@ -20,18 +20,18 @@ def bind(
     *,
     record: bool = True,
 ) -> None:
-    """Refuse a ledger of another org, vendor account or mapping; record those that it does not know yet.
+    """Refuse a ledger of another org, vendor account or mapping; record those that are new to it.
 
     Args:
         configured: the settings.
-        ledger: that is about to be used.
+        ledger: the ledger that is about to be used.
         crm: logged in; None for commands that do not use it.
-        providers: the names of those that are used.
-        mappings: that are used.
-        record: keep what is new; commands without effects do not.
+        providers: the names of the providers in use.
+        mappings: the mappings in use.
+        record: whether to store new ones; commands without effects do not.
 
     Raises:
-        ConfigurationError: naming both, for each that is another one.
+        ConfigurationError: something differs; the message names both values.
     """
     orgs = [] if crm is None else [_org(configured, crm)]
     vendors = [
@@ -43,7 +43,7 @@ def bind(
 
 
 def _org(configured: Configured, crm: Crm) -> OrgIdentity:
-    """The org by its own id; one that cannot be read is no reason to stop, the address is known all the same."""
+    """The org by its id and its address; an id that cannot be read is left empty."""
     try:
         org_id = crm.org_id()
     except ConnectorError:

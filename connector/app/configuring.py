@@ -1,4 +1,4 @@
-"""All settings, read and checked as far as they can be without a network; every problem in one error."""
+"""Reads all settings and checks them without a network; one error reports every problem."""
 
 import logging
 import os
@@ -44,7 +44,7 @@ WHERE = "put it into the environment or .env"
 
 @dataclass(frozen=True)
 class Configured:
-    """All settings, read and checked as far as they can be without a network."""
+    """All settings, checked as far as possible without a network."""
 
     settings: Settings
     crms: Mapping[str, CrmSettings]
@@ -53,31 +53,31 @@ class Configured:
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
     def ledger_url(self) -> str:
-        """Where the ledger is: as set, else beside the `.env` file, else in the working directory."""
+        """The ledger's address: the setting, else a file beside `.env`, else a file in the working directory."""
         if self.settings.connector_database_url:
             return database_url(self.settings.connector_database_url, self.folder())
         return f"sqlite:///{self.folder() / LEDGER_FILE}"
 
     def ledger_place(self) -> str:
-        """Which ledger is used, fit for display: no password."""
+        """The location of the ledger, without a password."""
         url = self.ledger_url()
         if url.startswith("sqlite"):
             return url.removeprefix("sqlite:///")
         return f"PostgreSQL at {database_address(url) or 'an address that cannot be shown'}"
 
     def folder(self) -> Path:
-        """Where this process keeps files of its own: beside the `.env` file, else in the working directory."""
+        """The folder for the process's own files: that of the `.env` file, else the working directory."""
         return folder_of(self.env_file).resolve()
 
     def limits(self) -> dict[str, AccountLimits]:
-        """The operator's caps and reserves."""
+        """The operator's caps and reserve for each provider account."""
         return {
             name: AccountLimits(found.max_per_day, found.max_per_month, found.credit_reserve)
             for name, found in self.providers.items()
         }
 
     def missing(self, providers: Collection[str]) -> Iterator[SettingProblem]:
-        """The settings without which no run of these providers can begin."""
+        """The missing settings that a run with these providers needs."""
         for name, found in self.crms.items():
             missing = found.missing()
             if missing:
@@ -88,17 +88,17 @@ class Configured:
                 yield SettingProblem(key, f"{key} is missing; {WHERE}")
         if not self.ledger_url().startswith("sqlite") and self.settings.connector_secret_key is None:
             key = "CONNECTOR_SECRET_KEY"
-            yield SettingProblem(key, f"{key} is missing; only a SQLite file keeps a key of its own")
+            yield SettingProblem(key, f"{key} is missing; only a SQLite ledger generates its own key")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Settings with everything that is wrong with them; a wrong one has its default in `configured`.
+    """Settings with all their problems; a setting with a problem has its default in `configured`.
 
     Attributes:
         configured: the settings.
-        problems: what is wrong.
-        unused: settings that are given, and have no effect in this version.
+        problems: one for each wrong setting.
+        unused: settings that are given but have no effect in this version.
     """
 
     configured: Configured
@@ -106,13 +106,13 @@ class Survey:
     unused: tuple[str, ...] = ()
 
     def about(self, *names: str) -> list[SettingProblem]:
-        """The problems of settings that begin with one of these names."""
+        """The problems of settings whose names begin with one of these prefixes."""
         return [problem for problem in self.problems if problem.name.startswith(names)]
 
     def needed(self, providers: Collection[str]) -> tuple[SettingProblem, ...]:
-        """Every problem, and what is missing for a run of these providers; a wrong setting is not missing too."""
+        """Every problem, and each setting missing for a run with these providers; a wrong setting counts once."""
         if self.about(str(self.configured.env_file)):
-            return self.problems  # nothing can be known of a file that cannot be read
+            return self.problems  # an unreadable file may contain any setting
         logins = tuple(found.prefix for found in self.configured.crms.values())
         missing = self.configured.missing(providers)
         return (*self.problems, *(one for one in missing if not self.about(*((one.name,) if one.name else logins))))
@@ -127,7 +127,7 @@ def configure(env_file: Path | None) -> Configured:
     """Read every setting.
 
     Raises:
-        ConfigurationError: one line for each setting that is wrong or not known.
+        ConfigurationError: one line for each wrong or unknown setting.
     """
     found = survey(env_file)
     raise_all(found.problems)
@@ -156,7 +156,7 @@ def survey(env_file: Path | None) -> Survey:
 
 
 def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:
-    """Proxies and certificates: from the environment, else from `.env`; a setting of the one hides it in the other."""
+    """Proxies and certificates from the environment and `.env`; the environment wins."""
     names = {name for known in NETWORK_SETTINGS for name in (known, known.lower())}
     in_file = file_texts(env_file)
     given = {name for name in names if environment.get(name)}
@@ -166,17 +166,17 @@ def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.
 
 
 def known_settings() -> set[str]:
-    """Every documented name."""
+    """The names of all documented settings."""
     return {name for group in GROUPS for name in setting_names(group).values()} | _unused_settings()
 
 
 def _unused_settings() -> set[str]:
-    """The documented names that belong to later features."""
+    """The documented names that have no effect in this version."""
     return set(setting_names(ReservedSettings).values()) | reserved_names(REGISTRY)
 
 
 def _addresses(configured: Configured) -> Iterator[SettingProblem]:
-    """Addresses that cannot be used; a usable one is kept without a slash at its end."""
+    """The problems with addresses. Side effect: a usable address loses the slash at its end."""
     settings = configured.settings
     urls = {
         **{name: url for found in configured.crms.values() for name, url in found.addresses().items()},

@@ -1,4 +1,4 @@
-"""The view of `connector credits`: what is left, what is held, and what was spent on what."""
+"""The view of `connector credits`: balances, holds, and the spend by month, mapping and channel."""
 
 from contextlib import closing
 
@@ -13,7 +13,7 @@ from connector.store.ledger import Ledger
 
 
 def credits_of(configured: Configured, ledger: Ledger, clock: Clock) -> CreditsView:
-    """Balances as the vendors show them now, holds and charges by the ledger, and the spend of each month.
+    """Read the vendors' current balances, the ledger's holds and charges, and the spend of each month.
 
     Raises:
         ConfigurationError: no vendor has a key.

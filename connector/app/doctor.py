@@ -1,4 +1,4 @@
-"""`connector doctor`: looks at everything that a run needs, and reports all of it; no failed part hides another."""
+"""`connector doctor`: checks everything that a run needs; a failed check does not hide the others."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class Finding:
     """One line of `doctor`.
 
     Attributes:
-        subject: the thing that was looked at.
-        ok: nothing forbids a run.
+        subject: the thing that was checked.
+        ok: whether a run can start with it.
         message: the state, or the cause and the fix.
-        warning: it is fit for a run, but looks like a mistake.
+        warning: a run can start, but this looks like a mistake.
     """
 
     subject: str
@@ -47,10 +47,10 @@ class Finding:
 
 
 def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[Finding]:
-    """Look at mapping files, settings, the CRM and the vendors; buys and writes nothing.
+    """Check mapping files, settings, the CRM and the vendors; buys and writes nothing.
 
     Args:
-        mapping_names: the words after `-m`.
+        mapping_names: the values of `-m`.
         env_file: the settings file; by default `.env` in the working directory, if any.
     """
     env_file = env_file or env_file_here()
@@ -104,7 +104,7 @@ def _settings(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
 
 
 def _ledger(found: Survey, findings: list[Finding]) -> Ledger:
-    """The ledger, or one in memory: its limits of request rates are needed in any case."""
+    """The ledger, or one in memory: requests need its rate limiter."""
     if found.about("CONNECTOR_DATABASE_URL", "CONNECTOR_SECRET_KEY"):
         findings.append(Finding("ledger", ok=False, message=NOT_CHECKED))
         return ledger_in_memory()
@@ -125,7 +125,7 @@ def _own_files(found: Survey, ledger: Ledger) -> Iterator[Finding]:
 
 
 def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm | None) -> Iterator[Finding]:
-    """What forbids a run because the ledger belongs to another org, vendor account or mapping."""
+    """An error if the ledger belongs to another org, vendor account or mapping."""
     used = mappings.providers | still_at_work(found.configured, ledger)
     vendors = [name for name in sorted(used) if not found.about(f"{name.upper()}_")]
     flags = {one.file.mapping.name: one.file.mapping for one in mappings.loaded}
@@ -137,14 +137,14 @@ def _belonging(found: Survey, mappings: GivenMappings, ledger: Ledger, crm: Crm 
 
 
 def _older_copy(ledger: Ledger) -> Iterator[Finding]:
-    """A ledger that was restored from a backup."""
+    """A warning if the ledger was restored from a backup."""
     warning = older_copy_warning(ledger)
     if warning:
         yield Finding("ledger", ok=True, message=warning, warning=True)
 
 
 def _overdue(ledger: Ledger, now: datetime) -> Iterator[Finding]:
-    """What has waited longer than its age."""
+    """A warning for each kind of work that has waited too long."""
     for one in ledger.overdue.all(now):
         words = in_words(one)
         yield Finding(one.what.value, ok=True, message=f"{words.reason}; next: {words.next}", warning=True)
@@ -182,7 +182,7 @@ def _accounts(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
 
 
 def _no_daily_caps(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
-    """What serve and worker may spend in a day without any limit."""
+    """A warning for each provider where `serve` and workers have no daily cap."""
     files = {one.file.mapping.name: one.file.mapping for one in mappings.loaded}
     for line in no_daily_cap_lines(files, found.configured.limits()):
         yield Finding("daily caps", ok=True, message=line, warning=True)
@@ -191,7 +191,7 @@ def _no_daily_caps(found: Survey, mappings: GivenMappings) -> Iterator[Finding]:
 def _small_caps(
     mappings: GivenMappings, limits: dict[str, AccountLimits], providers: dict[str, Provider]
 ) -> Iterator[Finding]:
-    """Caps that do not pay for a single purchase."""
+    """A warning for each cap that is below the price of a single purchase."""
     for one in mappings.loaded:
         mapping = one.file.mapping
         for channel, rules in mapping.channels.items():
@@ -212,17 +212,19 @@ def _below(file: LoadedMapping, name: str, channel: Channel, price: int, account
     for place, cap in caps.items():
         if cap is not None and cap < price:
             words = (
-                f"{cap:,} credits do not pay for one {channel} of {name} ({price:,} credits): none is bought for "
-                f"{file.mapping.name}; raise the cap, or leave {name} out of that channel"
+                f"{cap:,} credits are less than the price of one {channel} at {name} ({price:,} credits): none is "
+                f"bought for {file.mapping.name}; raise the cap, or leave {name} out of that channel"
             )
-            yield Finding(place, ok=True, message=words, warning=True)  # a run goes on: 0 is how to buy nothing
+            yield Finding(
+                place, ok=True, message=words, warning=True
+            )  # a run can start: a cap of 0 means to buy nothing
 
 
 # -- the CRM ----------------------------------------------------------------------------------------------------
 
 
 def _crm(found: Survey, findings: list[Finding]) -> Crm | None:
-    """The CRM, logged in; None where that is not possible, which is reported."""
+    """The CRM, logged in; None if that fails, with a finding that names the cause."""
     subject, settings = f"{CRMS[DEFAULT_CRM].label} login", found.configured.crms[DEFAULT_CRM]
     if found.about(settings.prefix) or settings.missing():
         findings.append(Finding(subject, ok=False, message=NOT_CHECKED))
@@ -253,7 +255,7 @@ def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
     if usage.daily_limit:
         words = f"{usage.daily_used:,} of {usage.daily_limit:,} daily requests used"
     else:
-        words = "not shown, because the user may not read /limits (permission View Setup and Configuration)"
+        words = "unknown, because the user may not read /limits (permission View Setup and Configuration)"
     yield Finding(f"{crm.label} quota", ok=True, message=words)
     for one in mappings.loaded:
         yield from _object(crm, one.file)
@@ -270,7 +272,7 @@ def _object(crm: Crm, file: LoadedMapping) -> Iterator[Finding]:
         place = file.place(problem.path)
         yield Finding(place, ok=not problem.fatal, message=problem.message, warning=not problem.fatal)
     if not any(problem.fatal for problem in problems):
-        yield Finding(subject, ok=True, message=f"{len(file.mapping.read_fields())} fields visible and fit")
+        yield Finding(subject, ok=True, message=f"{len(file.mapping.read_fields())} fields visible and suitable")
     yield _flagged(crm, file, problems)
 
 
@@ -289,7 +291,7 @@ def _flagged(crm: Crm, file: LoadedMapping, problems: Sequence[Problem]) -> Find
 
 
 def _providers(found: Survey, mappings: GivenMappings, ledger: Ledger, findings: list[Finding]) -> dict[str, Provider]:
-    """The providers of the mappings that can be asked."""
+    """The providers of the mappings whose settings are complete."""
     connected: dict[str, Provider] = {}
     missing = {problem.name for problem in found.configured.missing(mappings.providers)}
     clock = SystemClock(found.configured.settings.connector_time_scale)

@@ -1,4 +1,4 @@
-"""Lensmor's events as commands use them: to look at, and to buy."""
+"""Lensmor events for the commands: read the catalogue, and buy access."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,13 +21,13 @@ PROVIDER = "lensmor"
 
 
 class Events:
-    """The events of the account that is set up.
+    """The events of the configured Lensmor account.
 
     Args:
         env_file: the settings file; by default `.env` in the working directory, if any.
 
     Raises:
-        ConfigurationError: settings that cannot be used.
+        ConfigurationError: settings cannot be used.
     """
 
     def __init__(self, env_file: Path | None = None) -> None:
@@ -36,12 +36,12 @@ class Events:
 
     @property
     def ledger_place(self) -> str:
-        """Which ledger is used, fit for display: no password."""
+        """The location of the ledger, without a password."""
         return self._configured.ledger_place()
 
     @contextmanager
     def looking(self) -> Iterator[LensmorEvents]:
-        """The vendor's interface, for what is free."""
+        """Lensmor's event routes, for free reads."""
         ledger = open_ledger(self._configured, must_exist=False, throwaway=True)
         try:
             with connect_events(self._configured, ledger, self._clock) as found:
@@ -55,7 +55,7 @@ class Events:
         """Buy access to an event, under the caps and through the ledger.
 
         Returns:
-            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
+            The vendor's answer, or None if a cap prevents the purchase; and the report of the run.
         """
         told, configured, me = progress or Silent(), self._configured, owner()
         ledger = open_ledger(configured, announce=told.note)

@@ -1,4 +1,4 @@
-"""What an unexpected error means to an admin."""
+"""Translates unexpected errors into errors for an admin."""
 
 from connector.core.errors import ConnectorError
 from connector.store.failures import outage
@@ -7,5 +7,5 @@ __all__ = ["explained"]
 
 
 def explained(error: BaseException) -> ConnectorError | None:
-    """The error in our words where something outside has failed; None for a fault of the connector."""
+    """The error as a `ConnectorError` if something outside has failed; None for a fault of the connector."""
     return error if isinstance(error, ConnectorError) else outage(error)

@@ -1,4 +1,4 @@
-"""Ids of records as people give them: in files, as `--ids` takes them, and one by one."""
+"""Record ids that people enter: in the file of `--ids`, and singly."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ MAX_BYTES = 200_000_000
 
 
 def read_id_file(path: Path, mappings: Sequence[MappingFile]) -> IdFile:
-    """The ids of the mappings' objects in a file.
+    """Read the ids of the mappings' objects from a file.
 
     Raises:
-        ConfigurationError: it cannot be read, or has no ids.
+        ConfigurationError: the file cannot be read, or has no ids.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(f"{path} is too large for a list of ids; split it")
         raw = path.read_bytes()
     except OSError as error:
-        words = "it must be a text file with an id a line, or a report exported as CSV"
-        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {words}") from error
+        form = "it must be a text file with one id per line, or a report exported as CSV"
+        raise ConfigurationError(f"{path} cannot be read ({type(error).__name__}); {form}") from error
     try:
         return CRMS[mappings[0].crm].ids.parse_file(raw, [mapping.object for mapping in mappings])
     except IdFileError as error:
@@ -31,10 +31,10 @@ def read_id_file(path: Path, mappings: Sequence[MappingFile]) -> IdFile:
 
 
 def may_be_of(mapping: MappingFile, record_id: str) -> bool:
-    """Whether an id can be one of the mapping's object."""
+    """Whether an id can belong to the mapping's object, judged by its form."""
     return record_id.startswith(CRMS[mapping.crm].ids.prefix_of(mapping.object) or "")
 
 
 def spellings(record_id: str) -> set[str]:
-    """Every form in which some CRM may write an id."""
+    """Every form in which a CRM may write this id."""
     return set().union(*(entry.ids.spellings(record_id) for entry in CRMS.values()))

@@ -20,15 +20,15 @@ from connector.store.inbox import NOTIFICATION, ConflictError, InboundRequest, R
 from connector.store.ledger import Ledger
 
 MOST_IDS = 2000
-_TASK_ID = re.compile(r"[!-~]{1,200}")  # lone surrogates and NUL are JSON, and no database takes them
+_TASK_ID = re.compile(r"[!-~]{1,200}")  # JSON allows lone surrogates and NUL, databases do not
 
 
 class NotAcceptedError(Exception):
-    """A request that cannot be done; the text is fixed, and quotes nothing of it."""
+    """A request that cannot be accepted. The message never quotes the request."""
 
 
 class CrowdedError(Exception):
-    """As many callbacks as are kept wait for one request; another may be sent later."""
+    """Too many receipts wait for one paid request; the sender may repeat the callback later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class InboundService:
     """Stores every inbound request before it is answered.
 
     Args:
-        ledger: where it is stored.
-        mappings: those that this deployment works for.
+        ledger: the store of the requests.
+        mappings: the mappings that this deployment serves.
         clock: the ledger's time.
-        wake: called after something was stored.
-        org_ids: by CRM, the one org whose messages are accepted.
-        prefixes: by mapping, the characters with which the ids of its object begin; for the others, those that
-            the CRM gives its standard objects hold.
+        wake: called after a request was stored.
+        org_ids: by CRM, the only org whose messages are accepted.
+        prefixes: the first characters of an object's ids, by mapping; for a missing mapping, those of the CRM's
+            standard objects apply.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class InboundService:
 
         Raises:
             NotAcceptedError: the mapping is not served here, or the ids are not ids of its object.
-            ConflictError: within 7 days the same request id came with another body.
+            ConflictError: the same request id was used with another body within 7 days.
         """
         if mapping not in self._mappings:
             served = ", ".join(self._mappings)
-            raise NotAcceptedError(f"no mapping of this name is served here; those served are: {served}")
+            raise NotAcceptedError(f"no mapping of this name is served here; served mappings: {served}")
         if not record_ids or len(record_ids) > MOST_IDS:
             raise NotAcceptedError(f"record_ids must hold 1 to {MOST_IDS} ids")
         crm = CRMS[self._mappings[mapping].crm]
@@ -103,19 +103,19 @@ class InboundService:
             )
 
     def look(self, request_id: str) -> RequestState | None:
-        """What has become of a request."""
+        """The state of a request and its outcome counts; None for an unknown id."""
         return self._ledger.inbox.look(request_id)
 
     def notify(self, crm: str, message: Message, mapping: str = "") -> int:
-        """Store the notifications of a CRM's own message, all or none; how many were new.
+        """Store the notifications of an Outbound Message, all or none; returns the number of new ones.
 
         Args:
-            crm: that sent it.
-            message: as it was read.
-            mapping: that is meant, where several share an object.
+            crm: the CRM that sent the message.
+            message: the parsed message.
+            mapping: the mapping to use if several share an object.
 
         Raises:
-            NotAcceptedError: it is of another org; or no mapping, or more than one, is meant.
+            NotAcceptedError: the message is from another org, or no mapping or several match its object.
         """
         ids = CRMS[crm].ids
         ours = ids.full(self._org_ids.get(crm, ""))
@@ -128,9 +128,9 @@ class InboundService:
                 raise NotAcceptedError(f"a notification has no valid {CRMS[crm].label} id")
             name = self._mapping_of(one.object, mapping)
             self._require_object(name, [record_id])
-            key = f"{NOTIFICATION}{one.notification_id[:15]}"  # 15 or 18 characters: the same notification
+            key = f"{NOTIFICATION}{one.notification_id[:15]}"  # the same notification may have 15 or 18 characters
             inbound_requests.append(InboundRequest(key, "", name, [record_id]))
-        # In one order: on PostgreSQL two messages of the same notifications would else wait for each other.
+        # Sorted: on PostgreSQL, two messages with the same notifications could otherwise deadlock.
         return sum(self._accept(sorted(inbound_requests, key=lambda inbound_request: inbound_request.request_id)))
 
     def _mapping_of(self, object_name: str, mapping: str) -> str:
@@ -140,7 +140,9 @@ class InboundService:
             if found.object.lower() == object_name.lower() and mapping in {"", name}
         ]
         if len(fitting) != 1:
-            raise NotAcceptedError("no mapping of this object is served here, or several: name one with ?mapping=")
+            raise NotAcceptedError(
+                "no mapping or several mappings of this object are served here: name one with ?mapping="
+            )
         return fitting[0]
 
     def _accept(self, inbound_requests: Sequence[InboundRequest]) -> list[bool]:
@@ -150,19 +152,19 @@ class InboundService:
         return are_new
 
     def is_ours(self, address: str) -> bool:
-        """Whether a callback address was made by us."""
+        """Whether this ledger issued a callback address."""
         return self._ledger.seal.attempt_of(address) is not None
 
     def called_back(self, provider: str, address: str, body: Mapping[str, Any]) -> bool:
-        """Store the receipt of a callback; False when the address was not made by us, or does not fit the body.
+        """Store the receipt of a callback; False if the address is unknown or does not match the body.
 
         Args:
-            provider: whose route was called.
-            address: the last part of the route, which stands for one paid request.
-            body: as it came.
+            provider: the provider in the route.
+            address: the last part of the route, which identifies one paid request.
+            body: the parsed JSON body.
 
         Raises:
-            CrowdedError: too many wait for the same request.
+            CrowdedError: too many receipts wait for the same request.
         """
         attempt_id = self._ledger.seal.attempt_of(address)
         parts = REGISTRY[provider].parse_callback(body) if provider in REGISTRY else None
@@ -187,7 +189,7 @@ class InboundService:
         return True
 
     def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
-        """What a monitor may know: counts and credits, by the labels of each metric."""
+        """The figures of `/metrics`, counts and credits, by metric and labels."""
         ledger = self._ledger
         counts = ledger.runs.open_counts()
         last = next(iter(ledger.runs.newest(1)), None)

@@ -1,4 +1,4 @@
-"""The lines that show what a process may spend and when it works by itself: mapping files, caps, schedules."""
+"""Lines about the limits of a process: its mapping files, caps and schedules."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ from connector.core.mapping import MappingFile
 from connector.core.preview import CreditForecast, Preview
 from connector.engine.context import AccountLimits
 
-OWN_CAP = "cap of mapping"  # how the names of caps begin that hold for one mapping only
+OWN_CAP = "cap of mapping"  # the prefix of the names of caps for one mapping only
 
 
 def caps_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, AccountLimits]) -> list[str]:
-    """The caps in force: a line for each mapping, and one for each vendor account that the mappings use.
+    """The caps in force, one line for each mapping and for each vendor account that the mappings use.
 
     Args:
         mappings: by name.
@@ -25,7 +25,7 @@ def caps_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, Account
 
 
 def no_daily_cap_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str, AccountLimits]) -> list[str]:
-    """For a process that serves requests: where a day's requests may spend without any limit.
+    """Warnings for a process that serves requests: one line for each mapping and provider without a daily cap.
 
     Args:
         mappings: by name.
@@ -33,7 +33,7 @@ def no_daily_cap_lines(mappings: Mapping[str, MappingFile], limits: Mapping[str,
     """
     return [
         f"No daily cap: requests and schedules may spend credits at {provider} for {name} up to the whole balance each "
-        f"day, since each request and each run has a budget of its own. Set limits.max_credits_per_day in the mapping, "
+        f"day, because each request and each run has its own budget. Set limits.max_credits_per_day in the mapping, "
         f"or CONNECTOR_MAX_CREDITS_PER_DAY_{provider.upper()}"
         for name, mapping in mappings.items()
         for provider in sorted(mapping.providers())
@@ -67,11 +67,11 @@ def _caps(name: str, caps: tuple[tuple[int | None, str], ...]) -> str:
 
 
 def flag_lines(mappings: Iterable[MappingFile], given: Iterable[str]) -> list[str]:
-    """For a run without any record: the flag that each mapping looks for.
+    """Lines for a run that selected no record: the flag and condition of each mapping.
 
     Args:
-        mappings: of the run.
-        given: what `-m` was given for each of them.
+        mappings: the mappings of the run.
+        given: the value of `-m` for each of them.
     """
     return [
         f"No {found.object} has {found.select.flag_field} set to request enrichment"
@@ -81,7 +81,7 @@ def flag_lines(mappings: Iterable[MappingFile], given: Iterable[str]) -> list[st
 
 
 def most_credits(found: Preview, mappings: Mapping[str, MappingFile]) -> dict[str, int]:
-    """The most that a run may cost at each provider: its worst case, or less where the caps allow less."""
+    """The most credits that a run may cost at each provider: its worst case, or less if the caps allow less."""
     return {name: _most(name, forecast, mappings) for name, forecast in found.credits.items()}
 
 
@@ -99,20 +99,20 @@ def _most(name: str, forecast: CreditForecast, mappings: Mapping[str, MappingFil
 
 
 def file_lines(paths: Mapping[str, Path]) -> list[str]:
-    """The mapping files in use, by mapping name."""
+    """One line for each mapping file in use."""
     return [f"Mapping {name}: {path}" for name, path in paths.items()]
 
 
 def schedule_lines(
     mappings: Mapping[str, MappingFile], due: Mapping[str, datetime], now: datetime, *, by_workers: bool = False
 ) -> list[str]:
-    """The next time of each schedule, in UTC.
+    """One line for each mapping: the next time of its schedule, in UTC.
 
     Args:
         mappings: by name.
         due: by name, when the next sync of each schedule is due.
         now: the ledger's time.
-        by_workers: this process does no work itself; workers keep the schedules.
+        by_workers: whether workers follow the schedules instead of this process.
     """
     lines = []
     for name, mapping in mappings.items():

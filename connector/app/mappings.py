@@ -1,4 +1,4 @@
-"""The mapping files of a command: all of them loaded, and every problem with them collected."""
+"""Loads the mapping files of a command and collects every problem with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ CATALOG = Catalog(
 
 @dataclass(frozen=True)
 class GivenMapping:
-    """A loaded file and the word after `-m` that meant it."""
+    """A loaded mapping file and the value of `-m` that named it."""
 
     given: str
     file: LoadedMapping
@@ -33,11 +33,11 @@ class GivenMapping:
 
 @dataclass(frozen=True)
 class GivenMappings:
-    """The files of a command.
+    """The mapping files of a command.
 
     Attributes:
-        loaded: those that can be used.
-        problems: one line for each thing that is wrong, with its place.
+        loaded: the usable ones.
+        problems: one line per problem, with its place.
     """
 
     loaded: tuple[GivenMapping, ...]
@@ -45,16 +45,16 @@ class GivenMappings:
 
     @property
     def providers(self) -> set[str]:
-        """Every provider that some mapping queries."""
+        """The names of all providers that the mappings buy from."""
         return {name for found in self.loaded for name in found.file.mapping.providers()}
 
 
 def load_mappings(names: Sequence[str], folder: Path) -> GivenMappings:
-    """Load every file.
+    """Load every mapping file that `-m` names.
 
     Args:
-        names: the words after `-m`.
-        folder: of the settings file in use, else the working directory.
+        names: the values of `-m`.
+        folder: the folder of the settings file in use, else the working directory.
     """
     loaded: list[GivenMapping] = []
     problems: list[str] = []
@@ -80,7 +80,7 @@ def _same_names(loaded: Sequence[GivenMapping]) -> list[str]:
 
 
 def _shared_flags(loaded: Sequence[GivenMapping]) -> list[str]:
-    """One flag belongs to one mapping: another one would clear the flag of a record that the first deferred."""
+    """Refuse a flag that two mappings share: one would clear the flag of a record that the other has deferred."""
     seen: dict[tuple[str, str, str], LoadedMapping] = {}
     problems: list[str] = []
     for found in loaded:

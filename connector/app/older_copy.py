@@ -1,4 +1,4 @@
-"""A ledger that was restored from an older copy: what `status` shows of it, and how an operator trusts it again."""
+"""A ledger that was restored from an older copy: its view in `status`, and how an operator trusts it again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,22 +15,22 @@ from connector.store.ledger import Ledger
 
 
 def check_trust(ledger: Ledger, provider: str | None) -> None:
-    """Whether there is anything to trust.
+    """Check that `connector ledger trust` has something to do.
 
     Raises:
-        ConfigurationError: no purchases are held back, or there is no such provider.
+        ConfigurationError: the ledger is not an older copy, or there is no such provider.
     """
     if provider is not None and provider not in REGISTRY:
-        raise ConfigurationError(f"there is no provider {provider}; there are {', '.join(sorted(REGISTRY))}")
+        raise ConfigurationError(f"there is no provider {provider}; choose one of {', '.join(sorted(REGISTRY))}")
     if older_copy_view(ledger) is None:
         raise ConfigurationError("no purchases are held back: this ledger is not known to be an older copy")
 
 
 def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> str:
-    """Buy again without reading people first, from one provider or from all; returns what that means.
+    """Let runs buy without reading people first, from one provider or all; returns a sentence for the operator.
 
     Raises:
-        ConfigurationError: no purchases are held back, or there is no such provider.
+        ConfigurationError: the ledger is not an older copy, or there is no such provider.
     """
     check_trust(ledger, provider)
     with turn(ledger, progress):
@@ -40,7 +40,7 @@ def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> st
 
 
 def older_copy_warning(ledger: Ledger) -> str:
-    """What an admin must know of a ledger that is an older copy, noticed by a run already or not; else empty."""
+    """The warning about an older copy, whether or not a run has noticed it; empty if the ledger is not one."""
     found = older_copy_view(ledger)
     if found is None:
         return ""
@@ -51,7 +51,7 @@ def older_copy_warning(ledger: Ledger) -> str:
 
 
 def forecast_run(services: Services, mappings: Mapping[str, MappingFile], now: datetime, progress: Progress) -> Run:
-    """A run that only forecasts: it holds back what a real one would, and says so before the cost is shown."""
+    """A run that only forecasts; if the ledger is an older copy, a note precedes the figures."""
     run = Run(services, "plan", mappings, now)
     follow_forecast(run)
     warning = older_copy_warning(services.ledger)
@@ -61,7 +61,7 @@ def forecast_run(services: Services, mappings: Mapping[str, MappingFile], now: d
 
 
 def older_copy_view(ledger: Ledger) -> OlderCopy | None:
-    """Since when the ledger is known to be an older copy, by what sign, and the next step."""
+    """The older copy: when it was noticed, by which sign, and the next step; None if the ledger is not one."""
     found = ledger.restored.state()
     if found is not None:
         return OlderCopy(since=iso(found.at), sign=found.sign, trusted=sorted(found.trusted), next=TRUST)

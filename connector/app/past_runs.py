@@ -17,12 +17,12 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run.
+    """One past or running run.
 
     Attributes:
         state: running, interrupted (its process ended before the run did), or the state in its report.
         report: the run's report; None while it runs and after it was interrupted.
-        undone_by: the undo that restored what this run wrote; empty for none.
+        undone_by: the id of the undo that restored its changes; empty if there is none.
     """
 
     id: str
@@ -35,14 +35,14 @@ class PastRun:
 
 
 def past_run(ledger: Ledger, row: RunRow) -> PastRun:
-    """A run of the ledger."""
+    """A run with its report, from a row of the ledger."""
     return PastRun(
         row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report, row.undone_by or ""
     )
 
 
 def newest_runs(ledger: Ledger, limit: int, since: datetime | None = None) -> list[PastRun]:
-    """The newest runs first; those that started at `since` or later."""
+    """At most `limit` runs that started at `since` or later, newest first."""
     return [past_run(ledger, row) for row in ledger.runs.newest(limit, since)]
 
 
@@ -63,14 +63,14 @@ def find_run(ledger: Ledger, given: str) -> PastRun:
 
 
 def _state(ledger: Ledger, row: RunRow) -> str:
-    """The ledger's word for it in the words of every output; a run without a process was interrupted."""
+    """The state that outputs show: a run without a live process was interrupted."""
     if row.state == RunState.DIED or (row.state == RunState.RUNNING and not ledger.is_driven()):
         return INTERRUPTED
     return row.state
 
 
 def runs_view(ledger: Ledger, limit: int, since: datetime | None = None) -> RunsView:
-    """Past runs, the newest first; those that started at this time or later."""
+    """The view of `connector runs`: at most `limit` runs that started at `since` or later, newest first."""
     return RunsView(
         runs=[
             RunLine(

@@ -1,4 +1,4 @@
-"""Frozen plans as files: written whole, read strictly, and refused when what they were made for has changed."""
+"""Frozen plans as files: written whole, read strictly, and refused if their mappings, org or prices have changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NEW_PLAN = "make a new plan: connector plan -m {names} --out {path}"
 
 
 def org_of(address: str) -> str:
-    """The host by which a plan knows its org."""
+    """The host that identifies the CRM org in a plan."""
     return (urlsplit(address).hostname or "").lower()
 
 
@@ -30,7 +30,7 @@ class PlanOrigin:
 
     Attributes:
         org: host of the CRM org.
-        chosen: the records were chosen by a condition or ids, not by their flag.
+        chosen: whether a condition or ids chose the records, not their flag.
     """
 
     org: str
@@ -45,13 +45,13 @@ def freeze(
     sources: Mapping[str, Source],
     origin: PlanOrigin,
 ) -> FrozenPlan:
-    """A plan as it stands.
+    """Freeze a plan.
 
     Args:
         preview: its figures; the worst case becomes the ceiling.
         records: by mapping name, in the plan's order.
-        loaded: by mapping name, what `-m` was given and the mapping.
-        sources: the providers that may be asked.
+        loaded: the value of `-m` and the mapping, by mapping name.
+        sources: the providers that the plan may buy from.
         origin: where and when it is made.
     """
     mappings = tuple(
@@ -90,7 +90,7 @@ def write_plan(plan: FrozenPlan, path: Path) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise ConfigurationError(
-            f"{path} cannot be written ({type(error).__name__}); check folder and rights"
+            f"{path} cannot be written ({type(error).__name__}); check its folder and permissions"
         ) from error
 
 
@@ -98,7 +98,7 @@ def read_plan(path: Path) -> FrozenPlan:
     """Read a plan file.
 
     Raises:
-        ConfigurationError: it cannot be read, or is no plan.
+        ConfigurationError: the file cannot be read, or is not a plan.
     """
     try:
         return FrozenPlan.model_validate_json(path.read_bytes())
@@ -107,7 +107,7 @@ def read_plan(path: Path) -> FrozenPlan:
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "the file"
         raise ConfigurationError(
-            f"{path} is no plan of this connector (wrong or missing: {place}); {_new_plan(path)}"
+            f"{path} is not a plan of this connector (wrong or missing: {place}); {_new_plan(path)}"
         ) from None
 
 
@@ -116,16 +116,16 @@ def _new_plan(path: Path) -> str:
 
 
 def _new_plan_of(plan: FrozenPlan) -> str:
-    """The command that makes a plan of the same mappings."""
+    """The command that makes a new plan for the same mappings."""
     same = " (with the --where, --ids and --limit of this one)" if plan.chosen else ""
     return NEW_PLAN.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
 
 
 def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:
-    """Refuse a plan that was made for something else than what it would be applied to.
+    """Refuse a plan if its mappings, org, accounts or prices differ from the present ones.
 
     Raises:
-        ConfigurationError: naming everything that has changed since.
+        ConfigurationError: the message names every change.
     """
     problems = [
         f"mapping {frozen.name} has changed since the plan was made"

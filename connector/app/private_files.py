@@ -1,4 +1,4 @@
-"""The connector's own files as `doctor` looks at them: who else can open them, and whether answers have a place."""
+"""Checks the connector's own files for `doctor`: their permissions, and room in the recovery journal."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ BESIDE_LEDGER = (".key", ".lock", ".lock.wanted", ".spill")
 
 
 def open_to_others(configured: Configured, ledger: Ledger) -> list[str]:
-    """One line, with its remedy, for each file that other users of this machine can open."""
+    """One line with the remedy for each file that other users of this machine can open."""
     return [advice for path in _files(configured, ledger) if (advice := advice_if_open(path))]
 
 
@@ -23,7 +23,7 @@ def _files(configured: Configured, ledger: Ledger) -> Iterator[Path]:
     path = sqlite_path(configured.ledger_url())
     if path is not None:
         yield path
-        log = () if advice_if_open(path) else ("-wal", "-shm")  # SQLite makes them with the mode of the ledger
+        log = () if advice_if_open(path) else ("-wal", "-shm")  # SQLite creates them with the ledger's mode
         yield from (path.with_name(path.name + suffix) for suffix in (*log, *BESIDE_LEDGER))
     yield from ledger.journal.files()
     if ledger.mark.path is not None:
@@ -31,7 +31,7 @@ def _files(configured: Configured, ledger: Ledger) -> Iterator[Path]:
 
 
 def why_nothing_can_be_bought(ledger: Ledger) -> str:
-    """Why the answer to a paid request would have no place; empty where it has one."""
+    """Why the recovery journal could not store the answer to a paid request; empty if it could."""
     try:
         with ledger.journal.reserve(1):
             return ""

@@ -1,4 +1,4 @@
-"""The simulated world for the demo and for rehearsals: settings that lead to it, mapping files, seeded records."""
+"""The simulated world for the demo and for rehearsals: its settings, mapping files and seeded records."""
 
 import itertools
 import os
@@ -33,7 +33,7 @@ from connector.store.private import OWNER_ONLY
 CLIENT_ID, CLIENT_SECRET = "sim-client-id", "sim-client-secret"
 KEYS = {"lensmor": "sim-lensmor-key", "salesfinity": "sim-salesfinity-key"}
 EXAMPLE_CASES = ("other_script_linkedin", "salesfinity_work", "bounced")
-WAIT_S = 7200.0  # a busy machine is slow beside clocks that run so fast: let it finish what it began
+WAIT_S = 7200.0  # simulated clocks run fast: gives a busy machine time to finish its tasks
 REQUESTS_PER_MINUTE = 600  # the simulated vendors' limits, so that a rehearsal takes seconds
 
 
@@ -41,8 +41,8 @@ class Rehearsal:
     """A seeded simulated world on loopback, and a ledger in a temporary folder.
 
     Args:
-        time_scale: multiplies every wait; the simulated clocks run as much faster.
-        folder: where the ledger is kept; by default a temporary folder, removed at the end.
+        time_scale: multiplies every wait; the simulated clocks run faster by the same factor.
+        folder: the ledger's folder; by default a temporary folder, removed at the end.
     """
 
     def __init__(self, time_scale: float, folder: Path | None = None) -> None:
@@ -66,9 +66,9 @@ class Rehearsal:
             self._temporary.cleanup()
 
     def configured(self) -> Configured:
-        """Settings for the simulated world; nothing is read from the environment that could lead elsewhere."""
+        """Settings for the simulated world; the environment cannot change any address in them."""
         if self.urls is None:
-            raise ConfigurationError("the simulated world is not started")
+            raise ConfigurationError("the simulated world has not been started")
         values = environment(self.urls)
         settings = Settings(
             connector_database_url=f"sqlite:///{self.folder / 'connector.db'}",
@@ -89,16 +89,16 @@ class Rehearsal:
         return Configured(settings, crms, providers, None)
 
     def count(self, object_name: str) -> int:
-        """How many records of an object the simulated org has."""
+        """The number of records of an object in the simulated org."""
         return len(self.simulator.salesforce.org.records(object_name))
 
     def record(self, like: Mapping[str, object]) -> dict[str, object]:
-        """A record as it is now, by one read earlier."""
+        """The current state of a record that was read earlier."""
         record_id = str(like["Id"])
         return dict(self.simulator.salesforce.org.get("Lead" if record_id.startswith("00Q") else "Contact", record_id))
 
     def examples(self) -> list[dict[str, object]]:
-        """Three telling records: found by LinkedIn, found only by the second vendor, and one whose address bounced."""
+        """Three records: found by LinkedIn, found only by the second vendor, and one whose address bounced."""
         chosen: list[dict[str, object]] = []
         for case in EXAMPLE_CASES:
             found = next((one for one in self._facts.of_case(case) if one.flagged), None)
@@ -107,16 +107,16 @@ class Rehearsal:
         return chosen
 
     def charged_credits(self) -> dict[str, int]:
-        """Credits that each simulated vendor charged so far, by its own ledger."""
+        """The credits that each simulated vendor has charged, according to its own ledger."""
         return {vendor: self.simulator.charges.total(vendor) for vendor in KEYS}
 
     def charged_twice(self) -> int:
-        """Purchases that the simulated vendors charged more than once, by their own ledger."""
+        """The number of purchases charged more than once, according to the simulated vendors' own ledgers."""
         return len(self.simulator.charges.doubles())
 
 
 def environment(urls: Urls) -> dict[str, str]:
-    """The settings, as environment variables, that point the connector at a simulated world."""
+    """The environment variables that point the connector at a simulated world."""
     return {
         "SALESFORCE_INSTANCE_URL": urls.salesforce,
         "SALESFORCE_CLIENT_ID": CLIENT_ID,
@@ -129,13 +129,13 @@ def environment(urls: Urls) -> dict[str, str]:
 
 
 def demo_mappings() -> tuple[Path, ...]:
-    """The mapping files of the demo, which are a part of the package: Leads and Contacts, with caps large enough."""
+    """The demo's mapping files in the package: Leads and Contacts, with caps that cover the whole demo."""
     folder = Path(simulator_package.__file__).parent / "mappings"
     return tuple(folder / f"{name}.yaml" for name in ("lead", "contact"))
 
 
 def env_text(urls: Urls, speed: float) -> str:
-    """The content of an `.env` file for a rehearsal: every setting that is needed, and a fresh trigger token."""
+    """The content of an `.env` file for a rehearsal: every required setting, and a fresh trigger token."""
     settings = environment(urls) | {"CONNECTOR_TRIGGER_TOKEN": secrets.token_urlsafe(32)}
     if speed > 1:
         settings["CONNECTOR_TIME_SCALE"] = f"{1 / speed:g}"
@@ -144,10 +144,10 @@ def env_text(urls: Urls, speed: float) -> str:
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuse to write settings over a file, or beside a ledger that they would lead to.
+    """Refuse to write settings over an existing file, or where their ledger exists already.
 
     Raises:
-        ConfigurationError: there is something at this path, or its ledger exists.
+        ConfigurationError: the file or its ledger exists.
     """
     for found, why in (
         (path, "it may hold the settings of a real org"),
@@ -156,24 +156,24 @@ def refuse_existing(path: Path) -> None:
         if found.exists() or found.is_symlink():
             name = _unused(path.parent)
             raise ConfigurationError(
-                f"{found} exists and stays as it is: {why}. Write the settings to a file of another name, which gets a "
-                f"ledger of its own: --write-env {name}, then add --env-file {name} to every command"
+                f"{found} exists and is left unchanged: {why}. Write the settings to a file with another name, which "
+                f"gets its own ledger: --write-env {name}, then add --env-file {name} to every command"
             )
 
 
 def _ledger_of(env_file: Path) -> Path:
-    """The ledger of a rehearsal: the usual one beside `.env`, and one of its own beside any other settings file."""
+    """The ledger of a rehearsal: the default one beside `.env`, a separate one beside any other settings file."""
     return env_file.with_name(LEDGER_FILE if env_file.name == ENV_FILE else f"{env_file.name}.db")
 
 
 def _unused(folder: Path) -> Path:
-    """A name for settings whose file and ledger do not exist yet."""
+    """A name for a settings file that does not exist yet and has no ledger."""
     names = (folder / f"rehearsal{number or ''}.env" for number in itertools.chain((0,), itertools.count(2)))
     return next(name for name in names if not name.exists() and not _ledger_of(name).exists())
 
 
 def next_command(env_file: Path, mappings: Sequence[str]) -> str:
-    """The command that checks the set-up of a rehearsal, to be typed in the working directory."""
+    """The command that checks the set-up of a rehearsal, relative to the working directory."""
     is_here = env_file.parent.resolve() == Path.cwd().resolve()
     named = [name if is_here else str(find_mapping(name)) for name in mappings] or ["FILE"]
     words = ["connector", "doctor", *(part for name in named for part in ("-m", name))]
@@ -184,7 +184,7 @@ def write_env(path: Path, settings: str) -> None:
     """Write the settings of a rehearsal to a new file that only its owner can read.
 
     Raises:
-        ConfigurationError: the file or its ledger exists by now, or cannot be written.
+        ConfigurationError: the file or its ledger exists, or the file cannot be written.
     """
     refuse_existing(path)
     if path.name != ENV_FILE:
@@ -231,7 +231,7 @@ def simulate(
 
 
 def mapped_object(mapping: MappingFile) -> MappedObject:
-    """A mapping's fields with the types that their use calls for."""
+    """A mapping's object for the simulated org; each field has a type that suits its use."""
     person, stamp, words = mapping.person, mapping.stamp, mapping.statuses
     status = Field("", "picklist", 255, choices=tuple(words.model_dump().values()))
     identifiers = {key: name for key, name in person.mapped() if isinstance(name, str)}
@@ -265,7 +265,7 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
 
 
 def _field_of(kind: IdentifierKind) -> Field:
-    """A simulated field that can hold an identifier."""
+    """A field of the simulated org that can hold this kind of identifier."""
     if kind.shape is Shape.URL:
         return Field("", "url", 255)
     return (

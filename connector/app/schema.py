@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files, with the names of the known providers filled in."""
+"""The JSON Schema of mapping files, with the names of the installed providers."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from connector.providers.registry import REGISTRY
 
 
 def mapping_schema() -> dict[str, Any]:
-    """The schema that editors check mapping files against."""
+    """The JSON Schema of mapping files, for editors."""
     schema = CATALOG.model.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for name in ("EmailChannel", "PhoneChannel"):

@@ -24,7 +24,13 @@ from connector.store.overdue import Overdue as OverdueWork
 
 
 def status_of(ledger: Ledger, place: str, now: datetime) -> StatusView:
-    """Open work, and the next step for each kind of it."""
+    """Collect open work, and the next step for each kind of it.
+
+    Args:
+        ledger: the ledger to read.
+        place: its location, without a password.
+        now: the ledger's time.
+    """
     counts = ledger.runs.open_counts()
     last = next(iter(newest_runs(ledger, 1)), None)
     requested = ledger.inbox.counts()
@@ -81,11 +87,11 @@ def _next_of(row: OpenPurchase) -> str:
         return f"repeat it, which is free: connector events unlock {row.event_id}"
     if row.parked:
         return (
-            f"a value waits to be written; to try at once: connector resolve {row.id} --retry-write; "
+            f"its value is not written yet; to try at once: connector resolve {row.id} --retry-write; "
             f"to do without it: connector resolve {row.id} --give-up"
         )
     if row.unsent:
-        return "sent once more when a record requests it; otherwise its lost request counts as charged after a day"
+        return "sent again when a record requests it; otherwise its lost request counts as charged after a day"
     if row.state in {PurchaseState.SUBMITTING, PurchaseState.SUBMITTED}:
         return (
             f"the vendor has not finished it; to end the wait: connector resolve {row.id} --give-up (it counts as "
@@ -101,9 +107,7 @@ def _next_of(row: OpenPurchase) -> str:
 
 def _what_next(provider: str, state: str) -> str:
     if state != PurchaseState.UNKNOWN:
-        return "read by the next sync"
+        return "polled by the next sync"
     if provider in REGISTRY and REGISTRY[provider].keeps_records:
-        return (
-            "the vendor's record of the person is read by the next syncs; sent again at most once, if nothing was taken"
-        )
+        return "the next syncs read the vendor's record of the person; sent again at most once, if nothing was charged"
     return "needs a callback or a manual decision; it is never sent again on its own (at most 1 credit each is at risk)"

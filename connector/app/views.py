@@ -1,4 +1,4 @@
-"""What use cases return: typed views, which commands print for people or as one JSON document."""
+"""Typed views that use cases return; commands print them as text or as one JSON document."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class View(BaseModel):
-    """A view; its JSON form is part of the public interface."""
+    """The base of all views; the JSON form of a view is part of the public interface."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,7 +20,7 @@ class LastRun(View):
 
 
 class PurchaseCount(View):
-    """Purchases of one provider in one state, and what happens to them next."""
+    """The number of purchases at one provider in one state, and their next step."""
 
     provider: str
     state: str
@@ -29,7 +29,7 @@ class PurchaseCount(View):
 
 
 class PurchaseToDecide(View):
-    """A purchase that needs a look, since when, and the next step."""
+    """A purchase that needs a decision, since when, and the next step."""
 
     purchase_id: int
     provider: str
@@ -41,7 +41,7 @@ class PurchaseToDecide(View):
 
 
 class Overdue(View):
-    """Things of one kind that have waited longer than their age."""
+    """Work of one kind that has waited too long."""
 
     what: str
     subject: str
@@ -52,14 +52,14 @@ class Overdue(View):
 
 
 class HeldAndCharged(View):
-    """Credits of one provider."""
+    """Credits held and charged at one provider."""
 
     held: int
     charged: int
 
 
 class OlderCopy(View):
-    """Since when the ledger is known to be an older copy, by what sign, which providers are trusted, the next step."""
+    """An older copy of the ledger: when it was noticed, by which sign, the trusted providers, and the next step."""
 
     since: str | None
     sign: str
@@ -68,7 +68,7 @@ class OlderCopy(View):
 
 
 class WorkingProcess(View):
-    """A process that does work for others."""
+    """A running `connector serve` or worker."""
 
     kind: str
     mappings: list[str]
@@ -78,10 +78,10 @@ class StatusView(View):
     """Open work, and the next step for each kind of it.
 
     Attributes:
-        ledger: which one, without a password.
-        requested_records: records of requests, by state.
-        open_requests: those of them that have no final outcome yet.
-        accounting: what does not add up; empty when everything does.
+        ledger: its location, without a password.
+        requested_records: the number of records of requests, by state.
+        open_requests: the number of requested records without a final outcome.
+        accounting: the discrepancies in the ledger; empty if the accounting adds up.
     """
 
     ledger: str
@@ -101,7 +101,7 @@ class StatusView(View):
 
 
 class ProviderBalance(View):
-    """One provider's account: its balance, or why it cannot be read."""
+    """One provider's account: its balance, or the reason why it cannot be read."""
 
     balance: int | None
     trouble: str
@@ -120,7 +120,7 @@ class MonthSpend(View):
 
 
 class ValueCost(View):
-    """What the delivered values of a channel have cost; None without any."""
+    """The cost of a channel's delivered values; `credits_per_value` is None without any."""
 
     provider: str
     channel: str
@@ -130,7 +130,7 @@ class ValueCost(View):
 
 
 class CreditsView(View):
-    """Balances as the vendors show them now, holds and charges by the ledger, and the spend of each month."""
+    """The vendors' current balances, the ledger's holds and charges, and the spend of each month."""
 
     providers: Mapping[str, ProviderBalance]
     months: list[MonthSpend]
@@ -151,7 +151,7 @@ class RunLine(View):
 
 
 class RunsView(View):
-    """Past runs, the newest first."""
+    """Past runs, newest first."""
 
     runs: list[RunLine]
 

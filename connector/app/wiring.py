@@ -1,4 +1,4 @@
-"""Wires settings to services: the ledger with its key, the CRM client, and each provider with its rate budget."""
+"""Wires settings to services: the ledger with its key, the CRM client, and each provider with its rate limiter."""
 
 import functools
 from collections.abc import Callable, Collection, Iterator
@@ -34,7 +34,7 @@ __all__ = [
     "still_at_work",
 ]
 CALLBACK_PATH = "/v1/callbacks/"
-JOURNAL_NAME = "connector"  # what a ledger on PostgreSQL keeps on this machine is named after it
+JOURNAL_NAME = "connector"  # prefix of the local files of a ledger on PostgreSQL
 
 
 def _unannounced(_notice: str) -> None:
@@ -48,16 +48,16 @@ def open_ledger(
     throwaway: bool = False,
     announce: Callable[[str], None] = _unannounced,
 ) -> Ledger:
-    """Open the ledger, creating it where it does not exist.
+    """Open the ledger; create it if it does not exist.
 
     Args:
         configured: the settings.
-        must_exist: refuse to make a new one.
-        throwaway: where there is none, use one in memory: for commands without any effect.
-        announce: called with one line where a ledger was created.
+        must_exist: refuse to create a new one.
+        throwaway: if there is none, use one in memory, for commands without any effect.
+        announce: called with one line if a ledger was created.
 
     Raises:
-        ConfigurationError: it cannot be opened, or its key is missing or another one.
+        ConfigurationError: the ledger cannot be opened, or its key is missing or wrong.
     """
     url = configured.ledger_url()
     path = sqlite_path(url)
@@ -88,13 +88,16 @@ def open_ledger(
 
 
 def _refuse_another_start(configured: Configured, path: Path) -> None:
-    """Make no second ledger where a relative address was meant from the working directory, as earlier versions did."""
+    """Refuse to create a second ledger if a relative address names one in the working directory.
+
+    Earlier versions resolved relative addresses from there.
+    """
     text = configured.settings.connector_database_url
     here = Path.cwd() / text.removeprefix("sqlite:///")
     if text and here.resolve() != path.resolve() and here.is_file():
         raise ConfigurationError(
-            f"CONNECTOR_DATABASE_URL is relative and begins beside the settings file: {path} does not exist, but "
-            f"{here} does. Write the whole path of the ledger that is meant, such as sqlite:///{here}"
+            f"CONNECTOR_DATABASE_URL is relative to the folder of the settings file: {path} does not exist, but "
+            f"{here} does. Write the absolute path of the ledger, such as sqlite:///{here}"
         )
 
 
@@ -105,7 +108,7 @@ def _key_notice(settings: Settings, path: Path) -> str:
 
 
 def ledger_in_memory() -> Ledger:
-    """A ledger that leaves no trace."""
+    """A new ledger in memory, with a key of its own."""
     database = Database("sqlite://")
     database.migrate()
     return Ledger(database, Seal([new_key()]), None)
@@ -116,16 +119,16 @@ def _keys(settings: Settings, path: Path | None, *, is_new: bool) -> list[str]:
         text = settings.connector_secret_key.get_secret_value()
         return [key.strip() for key in text.split(",") if key.strip()]
     if path is None:
-        raise ConfigurationError("CONNECTOR_SECRET_KEY is missing; only a SQLite file keeps a key of its own")
+        raise ConfigurationError("CONNECTOR_SECRET_KEY is missing; only a SQLite ledger generates its own key")
     return read_or_create_key_file(path.with_name(path.name + ".key"), may_create=is_new)
 
 
 def connect_crm(configured: Configured, clock: Clock, name: str = DEFAULT_CRM) -> Crm:
-    """A CRM's client; nothing is sent yet.
+    """Build a CRM's client, without sending a request.
 
     Args:
-        configured: with the login, and the share of the quota that is kept.
-        clock: waits between tries.
+        configured: the login, and the reserved share of the quota.
+        clock: waits between attempts.
         name: of the CRM.
 
     Raises:
@@ -139,10 +142,10 @@ def connect_crm(configured: Configured, clock: Clock, name: str = DEFAULT_CRM) -
 
 
 def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> Connection:
-    """What the requests to one vendor go through, with its share of the rate budget.
+    """The connection to one vendor account, with the rate limiter that all processes share.
 
     Raises:
-        ConfigurationError: its key is missing.
+        ConfigurationError: the vendor's key is missing.
     """
     found = configured.providers[name]
     if found.api_key is None:
@@ -152,12 +155,12 @@ def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Cloc
 
 
 def _explain(clock: Clock) -> Callable[[float, str], None]:
-    """Explains waits that the clock will scale."""
+    """A callback that explains waits in real seconds."""
     return lambda seconds, reason: clock.explain(seconds * clock.scale, reason)
 
 
 def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
-    """Vendors with a key that have something open from earlier runs, whatever the present mappings ask."""
+    """Providers with a key and open purchases from earlier runs, whether or not the present mappings use them."""
     open_at = {name for name, _ in ledger.runs.open_counts().purchases}
     return {name for name in open_at if name in configured.providers and configured.providers[name].api_key}
 
@@ -165,10 +168,10 @@ def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
 def connect_providers(
     configured: Configured, names: Collection[str], ledger: Ledger, clock: Clock
 ) -> dict[str, Provider]:
-    """The named vendors, in the order of the registry.
+    """Build the named providers, in the order of the registry.
 
     Raises:
-        ConfigurationError: a vendor that is asked has no key.
+        ConfigurationError: a named provider has no key.
     """
     connected: dict[str, Provider] = {}
     base = configured.settings.connector_public_url
@@ -187,7 +190,7 @@ def connect_providers(
 
 @contextmanager
 def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> Iterator[LensmorEvents]:
-    """Lensmor's event routes."""
+    """Lensmor's event routes; the connection closes at the end of the context."""
     connection = connection_to(configured, lensmor.NAME, ledger, clock)
     http = lensmor.connect(configured.providers[lensmor.NAME], connection)
     try:

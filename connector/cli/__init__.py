@@ -1,1 +1,1 @@
-"""The console script `connector`: each command parses, calls the application and prints; it decides nothing."""
+"""The console script `connector`. Commands parse, call the application and print; they decide nothing."""

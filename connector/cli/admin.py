@@ -1,4 +1,4 @@
-"""Commands for setting up: doctor, credits, schema."""
+"""Commands for set-up and accounts: doctor, credits, schema."""
 
 import json
 from collections.abc import Mapping
@@ -46,14 +46,14 @@ def _doctor(document: Mapping[str, Any]) -> RenderableType:
     ]
     wrong = sum(not check["ok"] for check in document["checks"])
     odd = sum(check["warning"] for check in document["checks"])
-    passed = f"All checks passed; {odd} to look at." if odd else "All checks passed."
-    things = "1 thing" if wrong == 1 else f"{wrong} things"
-    lines.append(Text(passed if not wrong else f"{things} to fix before a run.", style="bold"))
+    passed = f"All checks passed; {odd} to review." if odd else "All checks passed."
+    problems = "1 problem" if wrong == 1 else f"{wrong} problems"
+    lines.append(Text(passed if not wrong else f"{problems} to fix before a run.", style="bold"))
     return Group(*lines)
 
 
 def _mark(check: Mapping[str, Any]) -> str:
-    """Three letters in front of a line."""
+    """The mark at the start of a line: FIX for an error, odd for a warning, else ok."""
     if not check["ok"]:
         return "[red]FIX[/]"
     return "[yellow]odd[/]" if check["warning"] else "[green]ok [/]"
@@ -63,7 +63,7 @@ def _mark(check: Mapping[str, Any]) -> str:
 @json_option
 @env_option
 def credits_(as_json: bool, env_file: Path | None) -> None:
-    """Balances of the vendors, credits held, and spend by month.
+    """Show vendor balances, held credits, spend by month, and the cost per delivered value.
 
     \b
     Example:
@@ -87,7 +87,7 @@ def _credits(document: Mapping[str, Any]) -> RenderableType:
          "-" if row["credits_per_value"] is None else f"{row['credits_per_value']:,.1f}")
         for row in document["values"]
     ]  # fmt: skip
-    parts: list[RenderableType] = [text.table("Vendor", ("Balance now", "Held", "Charged in all"), balances)]
+    parts: list[RenderableType] = [text.table("Vendor", ("Balance now", "Held", "Total charged"), balances)]
     if months:
         parts += [Text(), text.table("Month", ("Vendor", "Mapping", "Charged", "Held"), months)]
     if values:

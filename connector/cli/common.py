@@ -1,4 +1,4 @@
-"""Shared parts of the commands: options, progress on standard error, and one way to print."""
+"""Options, console output and progress display that the commands share."""
 
 import json
 import os
@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # imported by the commands themselves: start-up time
 
 _QUIET = "connector.quiet"
 F = TypeVar("F", bound=Callable[..., Any])
-_LIVE: list[Console] = []  # the console of the progress on the screen, if any: only it can print above the bars
+_LIVE: list[Console] = []  # the console of the progress display, if one is shown: only it prints above the bars
 
 
 def mapping_option(*, required: bool = True) -> Callable[[F], F]:
-    """`-m`, once or several times."""
+    """The repeatable option `-m`."""
     return click.option(
         "-m",
         "--mapping",
@@ -41,8 +41,8 @@ def mapping_option(*, required: bool = True) -> Callable[[F], F]:
     )
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
+yes_option = click.option("--yes", is_flag=True, help="Skip the question.")
 env_option = click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -52,7 +52,7 @@ env_option = click.option(
 
 
 def add_quiet(command: click.Command) -> None:
-    """Give a command, or every command of a group, the option `--quiet`."""
+    """Add the option `--quiet` to a command, or to every command of a group."""
     if isinstance(command, click.Group):
         for inner in command.commands.values():
             add_quiet(inner)
@@ -69,7 +69,7 @@ def add_quiet(command: click.Command) -> None:
 
 
 def summarize(command: click.Command) -> None:
-    """Let a list of commands show the whole first sentence of a command's help, which click cuts off."""
+    """Make lists of commands show the whole first sentence of a command's help; click would cut it off."""
     paragraph = " ".join((command.help or "").partition("\n\n")[0].split())
     command.short_help = paragraph.partition(". ")[0].rstrip(".") + "."
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
@@ -81,44 +81,44 @@ def _remember_quiet(context: click.Context, _option: click.Parameter, value: boo
 
 
 def is_quiet() -> bool:
-    """Whether the command that runs in this thread prints results, questions and errors only."""
+    """Whether the command that runs in this thread has the option `--quiet`."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_QUIET))
 
 
 class _Out(SafeConsole):
-    """A console that tells of a reader who went away, instead of ending the process with a code of its own."""
+    """A console that raises BrokenPipeError when the reader closes the pipe; rich would end the process."""
 
     def on_broken_pipe(self) -> None:
-        """Called by rich."""
+        """Raise instead of ending the process; rich calls this."""
         raise BrokenPipeError
 
 
 def out() -> Console:
-    """Standard output; wide enough for tables when it is a pipe. No line is cut off: the terminal wraps long ones."""
+    """Standard output, wide enough for tables when it is a pipe. The terminal wraps long lines; none is cut off."""
     console = _Out(highlight=False, soft_wrap=True)
     console.width = text.width_of(console)
     return console
 
 
 def err() -> Console:
-    """Standard error: progress, notes, questions. While progress is shown, its own console: lines go above the bars."""
+    """Standard error, for progress, notes and questions. While progress bars are shown, lines appear above them."""
     return _LIVE[-1] if _LIVE else SafeConsole(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
-    """A message on standard error; none where the command is quiet."""
+    """Print a message on standard error, unless the command is quiet."""
     if not is_quiet():
         complain(message)
 
 
 def complain(message: str) -> None:
-    """An error on standard error, whatever the options."""
+    """Print an error on standard error, even if the command is quiet."""
     err().print(hide_passwords(message), markup=False, soft_wrap=True)
 
 
 def announce(application: "Application", *, ledger: bool = True) -> None:
-    """The files in use and the caps in force, on standard error."""
+    """Print the ledger, the mapping files and the caps in force on standard error."""
     if ledger:
         say(f"Ledger: {application.ledger_place}")
     for line in application.spending_lines():
@@ -127,18 +127,18 @@ def announce(application: "Application", *, ledger: bool = True) -> None:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Print within this: a reader who went away is no fault, and changes no exit code."""
+    """Print within this context: a reader that closes the pipe is no error and leaves the exit code unchanged."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards buffered output
 
 
 def show(
     found: Mapping[str, Any] | BaseModel, *, as_json: bool, render: Callable[[Mapping[str, Any]], RenderableType]
 ) -> None:
-    """Print a result, as JSON or for eyes."""
+    """Print a result, as JSON or as text for a person."""
     document = found.model_dump(mode="json") if isinstance(found, BaseModel) else found
     with reader_may_leave():
         if as_json:
@@ -148,7 +148,7 @@ def show(
 
 
 def for_eyes(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A document whose texts are one line each, so that none of them looks like a line of ours."""
+    """Reduce each text of a document to one line, so that none can imitate a line of the output."""
     return {name: printable_values(value) for name, value in document.items()}
 
 
@@ -156,40 +156,40 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask before credits are spent or fields are changed.
 
     Raises:
-        ConfigurationError: there is nobody to ask.
+        ConfigurationError: standard input is not a terminal.
         click.Abort: the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigurationError("this asks a question, and there is no terminal: add --yes to go ahead")
+        raise ConfigurationError("this command asks a question, and there is no terminal: add --yes to continue")
     ask(question)
 
 
 class StartNotes:
-    """Notes of a program that runs on, while it starts; later its log lines take over, one JSON object each."""
+    """Prints the notes of a long-running command while it starts. After `started`, the log takes over."""
 
     def __init__(self) -> None:
         self._started = False
 
     def started(self) -> None:
-        """Print nothing from now on."""
+        """Print no more notes."""
         self._started = True
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing: there is no progress bar."""
 
     def step(self, count: int = 1) -> None:
-        """Nothing."""
+        """Do nothing: there is no progress bar."""
 
     def note(self, text: str) -> None:
-        """A line on standard error."""
+        """Print a line on standard error, unless the command has started."""
         if not self._started:
             say(text)
 
 
 class LiveProgress:
-    """Progress bars on standard error; only notes where that is no terminal."""
+    """Progress bars on standard error; only notes if it is not a terminal."""
 
     def __init__(self) -> None:
         console = err()
@@ -220,17 +220,17 @@ class LiveProgress:
         _LIVE.remove(self._progress.console)
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """A new bar for what begins."""
+        """Replace the bar with that of the next stage."""
         if self._task is not None:
             self._progress.update(self._task, visible=False)
             self._task = self._progress.add_task(name, total=total)
 
     def step(self, count: int = 1) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._task is not None:
             self._progress.advance(self._task, count)
 
     def note(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar, unless the command is quiet."""
         if not self._is_quiet:
             self._progress.console.print(text, markup=False, soft_wrap=True)

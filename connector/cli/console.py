@@ -1,7 +1,7 @@
-"""The one place through which text reaches a terminal or a pipe: nothing that comes from outside controls it.
+"""The only path of text to a terminal or a pipe, so that no outside text can control the terminal.
 
-Reasons, names and texts of vendors, of the CRM and of its administrators are shown by `core/printable.py`; only what
-rich itself sends (colours, the cursor of a progress bar) passes unchanged. JSON documents are ASCII: json escapes them.
+Texts from vendors, from the CRM and from its administrators pass through `core/printable.py`. Only the control codes of
+rich itself (colours, the cursor of a progress bar) pass unchanged. JSON documents are ASCII: json escapes the rest.
 """
 
 import io
@@ -17,38 +17,38 @@ from connector.core.printable import one_line, printable
 
 
 class SafeConsole(Console):
-    """A console that shows control characters of texts by their numbers."""
+    """A console that prints the control characters in texts as numbers."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Called by rich for whatever it prints, progress bars included."""
+        """Make each segment of text printable; rich calls this for all output, progress bars included."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def ask(question: str) -> None:
-    """Ask on standard error for a yes.
+    """Ask a yes-or-no question on standard error.
 
     Raises:
-        click.Abort: the answer is another one.
+        click.Abort: the answer is not yes.
     """
     click.confirm(one_line(question), abort=True, err=True)
 
 
 def show_usage_error(error: click.ClickException) -> None:
-    """Print an error of click, which quotes what was typed or what a script has passed on."""
+    """Print a usage error of click, which quotes the arguments: a script may have passed on any text."""
     text = io.StringIO()
     error.show(file=text)
     click.echo(printable(text.getvalue()), err=True, nl=False)
 
 
 class _PlainLines(logging.Formatter):
-    """A record in one line, without its traceback."""
+    """Formats a log record as one line, without its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return one_line(hide_passwords(f"{record.levelname.lower()}: {record.getMessage()}"))
 
 
 def plain_warnings() -> None:
-    """Let warnings of libraries, which a command without a log of its own prints, control nothing either."""
+    """Make library warnings printable that Python prints for a command without a log."""
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_PlainLines())

@@ -1,8 +1,8 @@
-"""A signal to stop ends the process within ten seconds, whatever any thread of it waits for.
+"""Ends the process within ten seconds of a stop signal, whatever its threads wait for.
 
-In good order: the main thread is interrupted, requests under way are awaited and their answers committed. What has not
-ended when the grace is over (a body that drips, a wait that a vendor asked for, a name server that does not answer)
-is cut off as a power failure would: the ledger is made for that, and the next run verifies what has no answer.
+The signal interrupts the main thread; requests in flight are awaited and their answers committed. After a grace period,
+work that still waits (for a slow body, a pause that a vendor requested, a name server) is cut off, as by a power
+failure. The ledger is built for that: the next run verifies every request without an answer.
 """
 
 import contextlib
@@ -12,20 +12,22 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-NOTICE_S = 0.5  # within which a main thread that waits has noticed its signal
-GRACE_S = 8.0  # of the ten: the rest is for a busy machine
+NOTICE_S = 0.5  # a waiting main thread notices its signal within this time
+GRACE_S = 8.0  # of the ten seconds; the rest is margin for a busy machine
 INTERRUPTED = 130
-INTERRUPTED_TEXT = "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on from there."
+INTERRUPTED_TEXT = (
+    "Interrupted. Nothing is lost: every request is in the ledger, and the next run continues from there."
+)
 CUT_OFF_TEXT = INTERRUPTED_TEXT + " A request had no answer yet: the next run verifies it."
-_SHOW_CURSOR = "\x1b[?25h"  # a progress display that is cut off has hidden it
+_SHOW_CURSOR = "\x1b[?25h"  # the progress display hides it, and cannot show it again when it is cut off
 _STANDARD_ERROR = 2
 
 
 class Ending:
-    """The end of this process: begun once, by the first signal.
+    """Ends this process once, at the first stop signal.
 
     Args:
-        grace_s: real seconds from the signal to the end.
+        grace_s: real seconds from the signal to the forced end.
     """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
@@ -36,7 +38,7 @@ class Ending:
         self._repeated = False
 
     def begin(self) -> None:
-        """End the process when the grace is over, if it has not ended by itself."""
+        """Start the grace period: a process that still runs after it is ended by force."""
         with self._guard:
             if self._begun:
                 return
@@ -46,7 +48,7 @@ class Ending:
         timer.start()
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """The handler of a signal to stop: a scheduler's SIGTERM ends a run as Ctrl-C does."""
+        """Handle a stop signal: SIGTERM from a scheduler interrupts a run as Ctrl-C does."""
         if self._repeated and self._noticed.is_set():
             self._repeated = False
             return
@@ -55,10 +57,10 @@ class Ending:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Begin at SIGTERM or SIGINT, even while the main thread is in a call that no signal interrupts.
+        """Start the grace period at SIGTERM or SIGINT, even if the main thread is in an uninterruptible call.
 
-        The system writes each signal's number into a pipe that a thread of its own reads; handlers of Python run in
-        the main thread only, between two of its instructions. A signal that the parent ignores stays ignored.
+        Python runs signal handlers only in the main thread, between two instructions. Therefore a separate thread reads
+        the numbers of the signals from a pipe (`signal.set_wakeup_fd`). A signal that the parent ignores stays ignored.
         """
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
@@ -82,9 +84,9 @@ class Ending:
                     self._repeat(number)
 
     def _repeat(self, number: int) -> None:
-        """Send a signal once more that came just before the main thread began to wait, and did not wake it.
+        """Send a signal again that arrived just before the main thread began to wait and did not wake it.
 
-        Only where this object handles it: a program that runs on has a handler of its own until it has stopped.
+        Applies only to signals that this object handles: a server has its own handler until it has stopped.
         """
         if not self._noticed.wait(NOTICE_S) and signal.getsignal(number) == self.interrupt:
             self._repeated = True

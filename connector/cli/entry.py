@@ -1,4 +1,4 @@
-"""The console script `connector`: refuses Windows before it imports anything that exists on POSIX systems only."""
+"""The console script `connector`. It refuses Windows before it imports any module that exists only on POSIX systems."""
 
 import sys
 
@@ -9,7 +9,7 @@ WINDOWS_TEXT = (
 
 
 def main() -> None:
-    """Run one command; exit code 2 on Windows, and where an installed provider cannot be used."""
+    """Run one command. Exits with 2 on Windows, and if an installed provider package cannot be used."""
     if sys.platform == "win32":
         sys.stderr.write(f"{WINDOWS_TEXT}\n")
         raise SystemExit(2)
@@ -17,7 +17,7 @@ def main() -> None:
 
     try:
         from connector.cli.main import main as run
-    except ConfigurationError as error:  # a provider of another package that cannot be used
+    except ConfigurationError as error:  # an installed provider package cannot be used
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(error.exit_code) from error
     run()

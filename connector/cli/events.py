@@ -1,4 +1,4 @@
-"""Lensmor events: find, preview, and, after a question, unlock."""
+"""Commands for Lensmor events: list, show, unlock."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--keyword", help="Words of the event's name.")
+@click.option("--keyword", help="Words in the event's name.")
 @click.option("--country", help="Country of the event.")
 @click.option("--city", help="City of the event.")
 @click.option("--from", "starts_from", metavar="YYYY-MM-DD", help="Starts on this day or later.")
@@ -36,7 +36,7 @@ def list_events(
     as_json: bool,
     env_file: Path | None,
 ) -> None:
-    """Search the catalogue, free.
+    """Search the catalogue of events (free).
 
     \b
     Example:
@@ -63,7 +63,7 @@ def list_events(
 @json_option
 @env_option
 def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
-    """Preview an event, free: access, how many people, what an unlock costs.
+    """Preview an event (free): access, number of people, price of an unlock.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
     """
     from connector.app.events import Events
 
-    with Events(env_file).looking() as api, _known(event_id):
+    with Events(env_file).looking() as api, _missing_event_reported(event_id):
         found = api.preview(event_id)
     document = {
         "event_id": found.event.event_id,
@@ -106,14 +106,14 @@ def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, en
     from connector.app.events import Events
 
     found_events = Events(env_file)
-    with found_events.looking() as api, _known(event_id):
+    with found_events.looking() as api, _missing_event_reported(event_id):
         found = api.preview(event_id)
     if found.access != "full":
-        # The price stands before the vendor's own text: no name can put another one there.
+        # The price comes before the vendor's text, so that an event's name cannot show another price.
         named = f"{found.event.event_id}: {found.event.name}" if found.event.name else found.event.event_id
         confirm(f"Spend {found.price_credits:,} credits to unlock event {named}?", yes=yes)
     say(f"Ledger: {found_events.ledger_place}")
-    with LiveProgress() as progress, _known(event_id):
+    with LiveProgress() as progress, _missing_event_reported(event_id):
         access, report = found_events.purchase(found.event.event_id, found.price_credits, progress)
     document = {
         "event_id": found.event.event_id,
@@ -135,16 +135,16 @@ def _unlocked(document: Mapping[str, Any]) -> RenderableType:
     elif charged:
         text_ = f"{name}: unlocked for {charged:,} credits. Repeating this is free."
     else:
-        text_ = f"{name}: was unlocked already; 0 credits used. Repeating this is free."
+        text_ = f"{name}: already unlocked; 0 credits used. Repeating this is free."
     return Group(Text(text_), Text(f"Run {report['run_id']}; see: connector show {report['run_id']}"))
 
 
 @contextmanager
-def _known(event_id: str) -> Iterator[None]:
+def _missing_event_reported(event_id: str) -> Iterator[None]:
     try:
         yield
     except NotThereError as error:
-        raise ConfigurationError(f"Lensmor knows no event {event_id!r}; see: connector events list") from error
+        raise ConfigurationError(f"Lensmor has no event {event_id!r}; see: connector events list") from error
 
 
 COMMANDS = (events,)

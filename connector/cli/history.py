@@ -45,21 +45,23 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     older = document["older_copy"]
     if older:
         since = f"; noticed {older['since']}" if older["since"] else ""
-        words = f"It is an older copy ({older['sign']}{since}): people are read before a purchase."
+        notice = f"It is an older copy ({older['sign']}{since}): each person is read before a purchase."
         trusted = f" Trusted: {', '.join(older['trusted'])}." if older["trusted"] else ""
-        parts.append(Text(f"{words}{trusted} To buy without reading: {older['next']}"))
+        parts.append(Text(f"{notice}{trusted} To buy without reading: {older['next']}"))
     rows = [(row["provider"], row["state"], row["count"], row["next"]) for row in document["purchases"]]
-    rows.append(("records", "open", document["open_records"], "taken up by the next sync, within the caps"))
+    rows.append(("records", "open", document["open_records"], "processed by the next sync, within the caps"))
     rows.append(
         (
             "records",
             "parked",
             document["parked_records"],
-            "written again when the record or the mapping changes, and once a day",
+            "retried when the record or the mapping changes, and once a day",
         )
     )
     if document["requested_records"]:
-        rows.append(("requested records", "open", document["open_requests"], "done by 'connector serve' or a worker"))
+        rows.append(
+            ("requested records", "open", document["open_requests"], "processed by 'connector serve' or a worker")
+        )
     parts.append(text.table("Open", ("State", "Count", "Next"), rows))
     if document["workers"]:
         served = [(one["kind"], ", ".join(one["mappings"])) for one in document["workers"]]
@@ -67,15 +69,15 @@ def _status(document: Mapping[str, Any]) -> RenderableType:
     overdue = [(row["reason"], row["next"]) for row in document["overdue"]]
     if overdue:
         parts.append(text.table("Waiting too long", ("Next",), overdue))
-    looks = [
+    decisions = [
         (row["purchase_id"], row["provider"], row["channel"].replace("_", " "), row["state"], row["since"], row["next"])
         for row in document["needs_a_look"]
     ]
-    if looks:
-        parts.append(text.table("Purchase", ("Vendor", "Channel", "State", "Since", "Next"), looks))
+    if decisions:
+        parts.append(text.table("Purchase", ("Vendor", "Channel", "State", "Since", "Next"), decisions))
     holds = [(name, c["held"], c["charged"]) for name, c in document["credits"].items()]
     if holds:
-        parts.append(text.table("Credits", ("Still held", "Charged in all"), holds))
+        parts.append(text.table("Credits", ("Still held", "Total charged"), holds))
     return Group(*parts)
 
 
@@ -127,7 +129,7 @@ def _runs(document: Mapping[str, Any]) -> RenderableType:
 @json_option
 @env_option
 def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
-    """Show one run's report. RUN is its id, the beginning of it, or latest.
+    """Show one run's report. RUN is its id, the beginning of its id, or latest.
 
     \b
     Example:
@@ -140,7 +142,7 @@ def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
         found = find_run(ledger, run)
     if found.report is None and found.state == INTERRUPTED:
         raise ConfigurationError(
-            f"run {found.id} was interrupted before it made a report; the next run finishes its open work: connector "
+            f"run {found.id} was interrupted before it wrote a report; the next run finishes its open work: connector "
             f"status. Its records so far: connector export {found.id} --csv -"
         )
     if found.report is None:
@@ -160,7 +162,7 @@ def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
 )
 @env_option
 def export(run: str, csv_file: Path, env_file: Path | None) -> None:
-    """Export every record of RUN with its outcome and reason, as CSV without personal data. RUN may be latest.
+    """Export each record of RUN with its outcome and reason, as CSV without personal data. RUN may be latest.
 
     \b
     Example:

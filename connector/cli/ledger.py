@@ -9,7 +9,7 @@ from connector.cli.common import LiveProgress, confirm, env_option, out, yes_opt
 
 @click.group()
 def ledger() -> None:
-    """Look after the ledger, which keeps every purchase.
+    """Maintain the ledger, which records every purchase.
 
     \b
     Example:
@@ -24,9 +24,9 @@ def ledger() -> None:
 def trust(provider: str | None, yes: bool, env_file: Path | None) -> None:
     """Buy again without reading each person first, after a backup of the ledger was restored.
 
-    A restored ledger does not know what was bought after the backup. Until you trust it, each person is read at the
-    vendor before a purchase, and nothing is bought from a vendor that keeps no record of people. With PROVIDER, only
-    purchases there are trusted.
+    A restored ledger lacks the purchases that were made after the backup. Until you trust it, the connector reads each
+    person at the vendor before a purchase, and buys nothing from a vendor that keeps no record of people. With
+    PROVIDER, only purchases there are trusted.
 
     \b
     Example:

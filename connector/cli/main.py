@@ -1,4 +1,4 @@
-"""The group of all commands, and the one place where errors become messages and exit codes."""
+"""The group of all commands, and the only place where errors become messages and exit codes."""
 
 import signal
 import sys
@@ -17,7 +17,7 @@ from connector.report.logs import where
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="crm-enrichment-connector", prog_name="connector")
 def cli() -> None:
-    """Enrich flagged Salesforce Leads and Contacts: bought once, written only where it is ours to write.
+    """Enrich flagged Salesforce Leads and Contacts: each value is bought once, and written only where you allow it.
 
     \b
     Try it without any account:   connector demo
@@ -27,8 +27,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done; 1 a fault of the connector; 2 wrong usage or configuration, nothing bought;
-    3 done, something needs a look; 4 stopped early or left records for later; 5 another run is at work;
-    130 interrupted, the next run goes on from there.
+    3 done, some records need attention; 4 stopped early or left records for later; 5 another run holds the
+    lock; 130 interrupted, the next run continues from there.
     """
 
 
@@ -40,24 +40,24 @@ for module in (runs, serve, history, operator, ledger, admin, events, rehearse):
 
 
 def main() -> None:
-    """Run one command; every error is one message and one documented exit code."""
+    """Run one command. Every error becomes one message and one documented exit code."""
     signal.signal(signal.SIGTERM, ENDING.interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, ENDING.interrupt)
     try:
         with ENDING.on_signals():
             _run()
-    except KeyboardInterrupt:  # a second one, while the first was being reported
+    except KeyboardInterrupt:  # a second signal, while the first is reported
         sys.exit(INTERRUPTED)
 
 
 def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name in another script must not stop a run on an old terminal
+            stream.reconfigure(errors="replace")  # a name in another script must not stop a run
     plain_warnings()
     try:
-        # Without its standalone mode click catches what `ctx.exit` raises, and gives its code back instead.
+        # Outside its standalone mode, click returns the code of `ctx.exit` instead of raising.
         code = cli.main(standalone_mode=False, prog_name="connector")
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort as error:
@@ -71,7 +71,7 @@ def _run() -> None:
         complain(INTERRUPTED_TEXT)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe went away: nobody is left to tell
+        sys.stderr.close()  # the reader closed the pipe: there is no one to report to
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 the last line of defence: an admin gets one line, never a traceback
         from connector.app.failures import explained
@@ -84,19 +84,19 @@ def _run() -> None:
 
 
 def _reported(error: ConnectorError) -> int:
-    """Print an error; its exit code."""
+    """Print an error and return its exit code."""
     complain("\n".join(f"error: {line}" for line in str(error).splitlines()))
     return error.exit_code
 
 
 def _aborted(error: click.Abort) -> int:
-    """The exit code of a question without a yes, and of Ctrl-C: click turns both into the same exception."""
+    """Report an answer other than yes, or Ctrl-C, and return the exit code; click raises Abort for both."""
     if isinstance(error.__cause__, KeyboardInterrupt):
         complain(INTERRUPTED_TEXT)
         return INTERRUPTED
     at_the_question = isinstance(error.__context__, KeyboardInterrupt | EOFError)  # click hides it: `from None`
     if at_the_question:
-        complain("")  # the answer's line ends here
+        complain("")  # ends the line of the question
     if isinstance(error.__context__, KeyboardInterrupt):
         complain("Interrupted. Nothing was done.")
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""Commands for an operator's decision: resolve, forget."""
+"""Commands that record an operator's decision: resolve, forget, release."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from connector.core.limits import MAX_ROW_ID
 @click.command()
 @click.argument("purchase_id", type=click.IntRange(1, MAX_ROW_ID))
 @click.option(
-    "--delivered", "word", flag_value="delivered", help="You saw the result at the vendor and entered it by hand."
+    "--delivered", "decision", flag_value="delivered", help="You saw the result at the vendor and entered it by hand."
 )
 @click.option(
-    "--allow-repeat", "word", flag_value="allow-repeat", help="Allow one more purchase; it may be charged twice."
+    "--allow-repeat", "decision", flag_value="allow-repeat", help="Allow one more purchase; it may be charged twice."
 )
-@click.option("--give-up", "word", flag_value="give-up", help="Count it as failed and charged.")
-@click.option("--retry-write", "word", flag_value="retry-write", help="Write a parked value again on the next run.")
+@click.option("--give-up", "decision", flag_value="give-up", help="Count it as failed and charged.")
+@click.option("--retry-write", "decision", flag_value="retry-write", help="Write a parked value again on the next run.")
 @env_option
-def resolve(purchase_id: int, word: str | None, env_file: Path | None) -> None:
-    """Decide on an unknown purchase, or write a parked value again.
+def resolve(purchase_id: int, decision: str | None, env_file: Path | None) -> None:
+    """Record your decision on an unknown or parked purchase.
 
     'connector status' lists the ids of the purchases that need a decision.
 
@@ -31,13 +31,13 @@ def resolve(purchase_id: int, word: str | None, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
-    if word is None:
+    if decision is None:
         raise click.UsageError(
             f"add your decision, such as: connector resolve {purchase_id} --give-up (or --delivered, --allow-repeat, "
             "--retry-write)"
         )
     with LiveProgress() as progress:
-        done = Application((), env_file, progress).resolve(purchase_id, word)
+        done = Application((), env_file, progress).resolve(purchase_id, decision)
     out().print(done, markup=False)
 
 
@@ -54,17 +54,17 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
-    with Application((), env_file).ledger():  # without one there is nothing to ask about
+    with Application((), env_file).ledger():  # fails before the question if there is no ledger
         pass
     confirm(
-        f"Erase every trace of {record_id} from the ledger, and of the records that it was converted from or merged "
-        "into? Its runs can then not be undone for it.",
+        f"Erase all data about {record_id} from the ledger, and about the records that it was converted from or "
+        "merged into? Its changes can then no longer be undone.",
         yes=yes,
     )
     with LiveProgress() as progress:
         count = Application((), env_file, progress).forget(record_id)
     if not count:
-        raise ConfigurationError(f"the ledger knows no record {record_id}")
+        raise ConfigurationError(f"the ledger has no record {record_id}")
     out().print(f"{count} {'trace' if count == 1 else 'traces'} of {record_id} erased.", markup=False)
 
 
@@ -73,7 +73,7 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
 @yes_option
 @env_option
 def release(mapping: str, yes: bool, env_file: Path | None) -> None:
-    """Close the open records of a mapping that no run covers any more.
+    """Close the open records of a mapping that no run uses any more.
 
     Purchases that a vendor has not finished are still collected. The records keep their flags in the CRM.
 
@@ -83,9 +83,9 @@ def release(mapping: str, yes: bool, env_file: Path | None) -> None:
     """
     from connector.app import Application
 
-    with Application((), env_file).ledger():  # without one there is nothing to ask about
+    with Application((), env_file).ledger():  # fails before the question if there is no ledger
         pass
-    confirm(f"Close every open record of mapping {mapping}? Values that wait to be written for it are erased.", yes=yes)
+    confirm(f"Close every open record of mapping {mapping}? Values still to be written for it are erased.", yes=yes)
     with LiveProgress() as progress:
         count = Application((), env_file, progress).release(mapping)
     if not count:

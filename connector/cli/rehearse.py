@@ -21,14 +21,14 @@ SHOWN_FIELDS = {
     "Email_Unlock_Status__c": "email status",
     "MobilePhone": "mobile",
     "Phone_Unlock_Status__c": "phone status",
-    "Enrichment_Requested__c": "asks for enrichment",
+    "Enrichment_Requested__c": "requests enrichment",
     "Enrichment_Error__c": "reason",
 }
 
 
 @click.command()
 def demo() -> None:
-    """The main job, nothing to configure: simulate the three sites, sync a believable org, show the result.
+    """Run the main job on simulated sites, with nothing to configure, and show the result.
 
     \b
     Starts a simulated Salesforce, Lensmor and Salesfinity on this machine, seeds Leads and Contacts, syncs them over
@@ -47,8 +47,8 @@ def demo() -> None:
     with Rehearsal(DEMO_SCALE) as rehearsal:
         console.print(
             f"Simulated on this machine: {rehearsal.count('Lead')} Leads and {rehearsal.count('Contact')} Contacts, "
-            "Lensmor and Salesfinity, all over HTTP; their clocks run a hundred times faster. The mapping files are "
-            "the demo's own."
+            "Lensmor and Salesfinity, all over HTTP; their clocks run a hundred times faster. The demo has its own "
+            "mapping files."
         )
         before = rehearsal.examples()
         with LiveProgress() as progress:
@@ -67,7 +67,7 @@ def demo() -> None:
         bought = sum(rehearsal.charged_credits().values()) - sum(charged.values())
         _show_second(console, report.to_json(), bought=bought)
         doubles = rehearsal.charged_twice()
-        console.print(f"The simulated vendors' own charges: {doubles} purchases charged twice.")
+        console.print(f"According to the simulated vendors: {doubles} purchases charged twice.")
         if doubles or bought or report.to_json()["crm"]["salesforce"]["write_calls"]:
             raise ConnectorError("the demo's second sync bought or wrote something: please report this")
     console.print("Next: README.md, 'Connect your own org'.")
@@ -80,17 +80,17 @@ def _show_undo(
     undone: Mapping[str, Any],
     charged: Mapping[str, int],
 ) -> None:
-    """The undo in numbers, and whether the examples hold again what they held before."""
+    """Print the figures of the undo, and how many of the examples have their earlier values again."""
     restored = undone["crm"]["salesforce"]["records_written"]
     spent = " and ".join(f"{count:,} {vendor} credits" for vendor, count in charged.items())
     console.print(
-        f"{restored} records hold their earlier values again. Fields that had changed meanwhile would stay. The flag "
-        f"stays cleared, and {spent} stay spent: the values were bought."
+        f"{restored} records have their earlier values again. A field that had changed since would have been left as "
+        f"it is. The flag stays cleared, and {spent} stay spent: the values were bought."
     )
     same = sum(
         all(one.get(name) == now.get(name) for name in VALUE_FIELDS) for one, now in zip(before, after, strict=True)
     )
-    console.print(f"Of the {len(before)} records above, {same} have the email and mobile of before the sync.")
+    console.print(f"Of the {len(before)} records above, {same} have their earlier email and mobile again.")
 
 
 def _show_second(console: Console, second: Mapping[str, Any], *, bought: int) -> None:
@@ -121,18 +121,27 @@ def _cell(value: object) -> str:
 @click.command()
 @mapping_option(required=False)
 @click.option(
-    "--leads", type=click.IntRange(min=0, max=200_000), default=0, help="So many plain Leads, not the demo's org."
+    "--leads",
+    type=click.IntRange(min=0, max=200_000),
+    default=0,
+    help="Seed this many plain Leads, not the demo's org.",
 )
 @click.option(
-    "--speed", type=click.FloatRange(min=0.1, max=10_000), default=1.0, show_default=True, help="Vendors' clock."
+    "--speed",
+    type=click.FloatRange(min=0.1, max=10_000),
+    default=1.0,
+    show_default=True,
+    help="Speed of the vendors' clocks.",
 )
-@click.option("--salesforce-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
-@click.option("--lensmor-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
-@click.option("--salesfinity-port", type=click.IntRange(0, 65_535), default=0, help="By default any free port.")
+@click.option("--salesforce-port", type=click.IntRange(0, 65_535), default=0, help="Its port; by default any free one.")
+@click.option("--lensmor-port", type=click.IntRange(0, 65_535), default=0, help="Its port; by default any free one.")
+@click.option(
+    "--salesfinity-port", type=click.IntRange(0, 65_535), default=0, help="Its port; by default any free one."
+)
 @click.option(
     "--write-env",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the settings and a fresh trigger token to this new file; an existing file is never touched.",
+    help="Write the settings and a fresh trigger token to this new file; an existing file is never changed.",
 )
 def simulate(
     mappings: tuple[str, ...],
@@ -146,8 +155,8 @@ def simulate(
     """Serve the simulated Salesforce, Lensmor and Salesfinity until Ctrl-C, to rehearse against.
 
     \b
-    -m gives the simulated org the fields of your mapping, filled with the seeded people. Faults are armed over the
-    control routes (POST /_control/faults), charges read there (GET /_control/charges).
+    -m gives the simulated org the fields of your mapping, filled with the seeded people. The control routes arm
+    faults (POST /_control/faults) and show charges (GET /_control/charges).
     Example:
       connector simulate -m lead --speed 100 --write-env .env
     """
@@ -165,7 +174,7 @@ def simulate(
             )
         else:
             rehearsal.write_env(write_env, settings)
-            say(f"Settings written to {write_env}; they lead to these simulated sites only, until Ctrl-C.")
+            say(f"Settings written to {write_env}; they are valid for these simulated sites only, until Ctrl-C.")
             say(f"Next, in another terminal in this folder: {rehearsal.next_command(write_env, mappings)}")
         for name, count in flagged.items():
             say(f"Mapping {name}: {count} records of the simulated org request enrichment.")

@@ -28,16 +28,16 @@ where_option = click.option(
 ids_option = click.option(
     "--ids",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Records whose ids are in this file: one a line, a report export, or what connector export wrote.",
+    help="A file of record ids: one per line, a report export, or a file from connector export.",
 )
 limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), help="At most so many records, over all mappings together."
+    "--limit", type=click.IntRange(min=1), help="At most this many records, over all mappings together."
 )
 all_option = click.option(
     "--all",
     "override_guards",
     is_flag=True,
-    help="Go on where a guard would stop: unusually many records, one reason for all of them, answers without a value.",
+    help="Override the guards: unusually many records, one reason for all of them, answers without a value.",
 )
 
 
@@ -50,7 +50,7 @@ all_option = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Freeze the plan into this file, for connector apply. It holds ids and credits, nothing about people.",
+    help="Freeze the plan into this file, for connector apply. It contains ids and credits, no personal data.",
 )
 @json_option
 @env_option
@@ -63,7 +63,7 @@ def plan(
     as_json: bool,
     env_file: Path | None,
 ) -> None:
-    """Show what a run would buy and write, and what it would cost. No effect anywhere.
+    """Show the purchases and writes that a run would make, and their cost. Has no effect.
 
     \b
     Example:
@@ -79,7 +79,7 @@ def plan(
         found = application.plan(chosen, out=out)
     show(found.to_json(), as_json=as_json, render=text.preview)
     if out is not None:
-        say(f"Frozen into {out}; connector apply {out} does exactly this, for at most the worst case")
+        say(f"Frozen into {out}; connector apply {out} executes exactly this plan, for at most the worst case")
 
 
 @click.command()
@@ -89,10 +89,10 @@ def plan(
 @env_option
 @click.pass_context
 def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Path | None) -> None:
-    """Do exactly the frozen PLAN: never more credits, never a record that changed since. Shows the cost and asks.
+    """Execute exactly the frozen PLAN: never more credits, never a record that changed since. Shows the cost and asks.
 
     \b
-    Applying it again carries on what is left of it; all its runs together stay below its ceiling.
+    Applying it again continues the rest; all its runs together stay within its ceiling.
     Example:
       connector apply plan.json
     """
@@ -122,7 +122,7 @@ def _costs(ceiling: Mapping[str, int]) -> str:
 def sync(
     ctx: click.Context, mappings: tuple[str, ...], override_guards: bool, as_json: bool, env_file: Path | None
 ) -> None:
-    """One pass: finish what is open from earlier runs, then take the flagged records. Never asks a question.
+    """Make one pass: finish the open work of earlier runs, then take the flagged records. Never asks a question.
 
     \b
     Example:
@@ -162,7 +162,7 @@ def backfill(
     as_json: bool,
     env_file: Path | None,
 ) -> None:
-    """One-off over records chosen by a condition or a list of ids, instead of the flag. Shows the cost and asks.
+    """Enrich records chosen by a condition or a list of ids instead of the flag. Shows the cost and asks.
 
     \b
     Example:
@@ -195,7 +195,9 @@ def backfill(
 @env_option
 @click.pass_context
 def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path | None) -> None:
-    """Put back what RUN wrote, only where the field still holds what it wrote; the flag stays as it is.
+    """Restore the values that RUN replaced, only where the field still holds the value that it wrote.
+
+    The flag stays as it is.
 
     \b
     Example:
@@ -208,7 +210,7 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
         found = find_run(ledger, run)
         count = len(ledger.runs.undoable(found.id))
     if count:
-        confirm(f"Put back the fields of up to {count} records that run {found.id} wrote?", yes=yes)
+        confirm(f"Restore the fields of up to {count} records that run {found.id} wrote?", yes=yes)
     with LiveProgress() as progress:
         report = Application((), env_file, progress).undo(found.id)
     show(report.to_json(), as_json=as_json, render=text.report)

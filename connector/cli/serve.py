@@ -1,4 +1,4 @@
-"""Programs that run on: `serve`, and `worker` for ledgers on PostgreSQL."""
+"""Long-running commands: `serve`, and `worker` for ledgers on PostgreSQL."""
 
 import importlib.metadata
 import signal
@@ -18,13 +18,13 @@ from connector.core.errors import ConfigurationError
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="The port; 0 takes any.")
 @env_option
 def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None) -> None:
-    """Take requests of CRM automation, callbacks and monitors over HTTP; with an embedded ledger, do the work too.
+    """Serve CRM automation, callbacks and monitors over HTTP; with an embedded ledger, also do the work.
 
     Prints the mapping files, the caps in force and the next time of each schedule.
 
     \b
     CONNECTOR_TRIGGER_TOKEN is required on every address, 127.0.0.1 too: other users of the machine
-    and web pages reach it. Put a reverse proxy that speaks HTTPS in front for callers elsewhere.
+    and web pages can reach it. For callers elsewhere, put a reverse proxy with HTTPS in front.
     Example:
       connector serve -m lead -m contact --host 0.0.0.0 --port 8080
     """
@@ -46,7 +46,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
             serving.inbound, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
         )
         running = server(site.application(), ENDING.begin)
-        # From here on a signal ends the server in good order; it passes them on to these handlers when it has stopped.
+        # From here on, a signal shuts the server down cleanly; once stopped, it passes the signal to these handlers.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, running.handle_exit)
         announce(application)
@@ -60,15 +60,15 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
 
 @click.command()
 @mapping_option()
-@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(2, 64), help="Jobs at a time.")
+@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(2, 64), help="Jobs at the same time.")
 @env_option
 def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -> None:
-    """Do the work of a ledger on PostgreSQL: requests, schedules, delegated runs. Start as many as needed.
+    """Run one worker of a ledger on PostgreSQL: requests, schedules, delegated runs. Start as many as needed.
 
     Prints the mapping files, the caps in force and the next time of each schedule.
 
     \b
-    SIGTERM and Ctrl-C end it in good order; the others take up its open work.
+    SIGTERM and Ctrl-C stop it cleanly; the other workers continue its open work.
     Example:
       connector worker -m lead -m contact
     """

@@ -1,4 +1,4 @@
-"""Addresses in settings: web addresses, and where the ledger is."""
+"""Addresses in settings: web addresses, and the address of the ledger."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ _POSTGRES = ("postgresql://", "postgresql+psycopg://")
 
 
 def check_url(name: str, url: str) -> str:
-    """An address without a slash at the end; https, except on this machine.
+    """Check a web address and remove the slash at its end; only this machine's own addresses may use http.
 
     Raises:
-        ConfigurationError: naming the setting.
+        ConfigurationError: the address cannot be used; the message names the setting.
     """
     plain = f"{name} must be a plain address, without user, query or fragment"
     found = web_address(url)
@@ -24,7 +24,7 @@ def check_url(name: str, url: str) -> str:
     if found is None:
         raise ConfigurationError(
             f"{name} must be a web address such as https://example.com, whose host has letters, digits, hyphens and "
-            "dots only (an IPv6 address stands in brackets), and whose port, if any, is 1 to 65535"
+            "dots only (an IPv6 address goes in brackets), and whose port, if any, is 1 to 65535"
         )
     if found.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(f"{name} must start with https:// (http is only for this machine's own addresses)")
@@ -37,12 +37,12 @@ def database_url(text: str, folder: Path) -> str:
     """The ledger's address with an absolute path.
 
     Args:
-        text: as the setting has it.
-        folder: where relative paths begin: beside the settings file in use.
+        text: the value of the setting.
+        folder: the base of relative paths: the folder of the settings file in use.
 
     Raises:
-        ConfigurationError: another kind of database, or no address at all; the text itself is never shown, because
-            it may hold a password.
+        ConfigurationError: the text is not the address of a supported database. The message never shows it, because
+            it may contain a password.
     """
     lowered = text.lower()
     if lowered.startswith(_SQLITE):
@@ -52,8 +52,8 @@ def database_url(text: str, folder: Path) -> str:
         return f"{_SQLITE}{(folder / path).absolute()}"
     if lowered.startswith("sqlite:"):
         raise ConfigurationError(
-            f"{DATABASE_URL} {DATABASE_FORMS}: three slashes, then the path (four slashes in all for one that begins "
-            "at the root)"
+            f"{DATABASE_URL} {DATABASE_FORMS}: three slashes, then the path (four slashes in total for an absolute "
+            "path)"
         )
     if lowered.startswith("postgres://"):
         raise ConfigurationError(f"{DATABASE_URL} {DATABASE_FORMS}; write postgresql:// instead of postgres://")
@@ -61,7 +61,7 @@ def database_url(text: str, folder: Path) -> str:
         if database_address(text) is not None:
             return text
         raise ConfigurationError(
-            f"{DATABASE_URL} {DATABASE_FORMS}; in a user or a password, write @ : / ? # % and other signs "
+            f"{DATABASE_URL} {DATABASE_FORMS}; in a user or a password, write @ : / ? # % and other special characters "
             "percent-encoded, such as %40 for @"
         )
     raise ConfigurationError(f"{DATABASE_URL} {DATABASE_FORMS}")

@@ -1,7 +1,7 @@
-"""Settings as text: the environment over one `.env` file, with `file:` references read, by upper-case name.
+"""Reads settings as text, by upper-case name, from the environment and one `.env` file; resolves `file:` references.
 
-Every value is taken literally: nothing inside it is expanded. The environment wins over the file, and an empty value
-is no value.
+Values are literal: nothing inside them is expanded. The environment wins over the file. An empty value counts as
+absent.
 """
 
 import io
@@ -20,27 +20,27 @@ from connector.core.spelling import did_you_mean
 ENV_FILE = ".env"
 PREFIXES = ("CONNECTOR_", "HUBSPOT_")  # each CRM and each provider adds its own
 TEST_PREFIX = "CONNECTOR_TEST_"  # the test suite's own variables
-MAX_ENV_FILE_BYTES = 64_000  # with every setting and its comment a file has about 6,000
-MAX_LINE_CHARACTERS = 4_000  # the parser takes quadratic time over blanks in a line; a long token has about 2,000
-ALIKE = 0.75  # all names share a prefix, and so are somewhat alike
-ALMOST = 0.9  # a name without one of our prefixes is ours only when it is this close to a setting
+MAX_ENV_FILE_BYTES = 64_000  # a file with every setting and comments has about 6,000
+MAX_LINE_CHARACTERS = 4_000  # the parser is quadratic in the blanks of a line; a long token has about 2,000
+ALIKE = 0.75  # similarity for a suggestion; all names share a prefix, so they are always somewhat similar
+ALMOST = 0.9  # similarity from which a name without one of our prefixes counts as a misspelt setting
 MAX_VALUE_FILE_BYTES = 64_000
 _FILE = "file:"
-_SIGNS_OF_A_VALUE = ("@", "://", "=", "?")  # the value itself, or an address, stands where a path should
-# Kubernetes puts the address of every Service of the namespace into the environment, by the Service's name: a Service
-# called "connector" makes CONNECTOR_PORT and CONNECTOR_SERVICE_HOST (Kubernetes, "Accessing the Service").
+_SIGNS_OF_A_VALUE = ("@", "://", "=", "?")  # signs that a `file:` reference contains the value itself or an address
+# Kubernetes adds variables for every Service of the namespace to the environment: a Service called "connector" creates
+# CONNECTOR_PORT and CONNECTOR_SERVICE_HOST (Kubernetes, "Accessing the Service").
 _OF_KUBERNETES = re.compile(
     r"(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
 _NAME = re.compile(r"[A-Za-z0-9_]*")
-_NAME_LIKE = re.compile(r"[A-Z0-9_. -]*")  # `CONNECTOR-DATABASE.URL`; behind any other sign a value may begin
+_NAME_LIKE = re.compile(r"[A-Z0-9_. -]*")  # `CONNECTOR-DATABASE.URL`; after any other character a value may begin
 
 
 class OurNames:
-    """Which names are settings of the connector.
+    """Recognises the names of the connector's settings.
 
     Args:
-        prefixes: one of them begins each name.
+        prefixes: each name begins with one of them.
     """
 
     def __init__(self, prefixes: tuple[str, ...]) -> None:
@@ -50,16 +50,16 @@ class OurNames:
         self._in_a_name = re.compile(rf"(?<![A-Z0-9_])(?:{words})[^A-Z0-9].+")
 
     def has(self, name: str) -> bool:
-        """Whether the name begins like one of ours."""
+        """Whether the name has one of the prefixes."""
         return name.upper().startswith(self._prefixes) and not name.upper().startswith(TEST_PREFIX)
 
     def in_value(self, value: str) -> str | None:
-        """A setting of ours that stands inside another one's value."""
+        """The name of a setting that is assigned inside another one's value; None if there is none."""
         found = self._in_a_value.search(value)
         return found.group() if found else None
 
     def meant(self, name: str) -> str | None:
-        """The name of a setting that is written in another language's way, such as `$env:LENSMOR_ACCOUNT`."""
+        """The setting that a name in another language's syntax refers to, such as `$env:LENSMOR_ACCOUNT`."""
         found = None if name.upper().startswith(self._prefixes) else self._in_a_name.search(name.upper())
         return re.sub(r"[^A-Z0-9]+", "_", _like_a_name(found.group())).strip("_") if found else None
 
@@ -70,9 +70,9 @@ class Values:
 
     Attributes:
         texts: by upper-case name; empty values are left out.
-        names: every name that was found, as it was written, empty ones included.
+        names: every name, as written, including those with an empty value.
         others: the names in the file that have none of our prefixes.
-        problems: lines and references that cannot be read.
+        problems: unreadable lines and references.
     """
 
     texts: Mapping[str, str] = field(repr=False)
@@ -81,7 +81,7 @@ class Values:
     problems: tuple[SettingProblem, ...]
 
     def unknown(self, known: Collection[str]) -> Iterator[SettingProblem]:
-        """Names with one of our prefixes that are not settings, and settings whose prefix is misspelt."""
+        """Problems with names that have one of our prefixes but are no settings, and with misspelt prefixes."""
         for name in self.names:
             if name.upper() not in known:
                 hint = did_you_mean(_start_of(name).upper(), known, ALIKE)
@@ -106,9 +106,9 @@ def read_values(
     """Read the environment and the settings file.
 
     Args:
-        env_file: the `.env` file in use; None when there is none.
-        environment: instead of the process's own.
-        prefixes: how the names of settings begin.
+        env_file: the `.env` file in use; None if there is none.
+        environment: replaces the environment of the process.
+        prefixes: the prefixes of settings.
     """
     names = OurNames(prefixes)
     in_file, problems = _of_file(env_file, names) if env_file is not None else ({}, [])
@@ -134,7 +134,7 @@ def read_values(
 
 
 def file_texts(env_file: Path | None) -> Mapping[str, str]:
-    """Every value of the settings file by its name, ours or not; lines that cannot be read are left out."""
+    """Every value of the settings file by name, ours or not; unreadable lines are left out."""
     return _of_file(env_file, OurNames(PREFIXES))[0] if env_file is not None else {}
 
 
@@ -143,12 +143,12 @@ def _is_of_kubernetes(name: str) -> bool:
 
 
 def _upper(values: Mapping[str, str]) -> dict[str, str]:
-    """By upper-case name, without the empty ones: an empty variable does not hide the file's value."""
+    """Index values by upper-case name. Empty ones are left out, so that they do not hide the file's values."""
     return {name.upper(): text.strip() for name, text in values.items() if text.strip()}
 
 
 def _of_file(path: Path, names: OurNames) -> tuple[dict[str, str], list[SettingProblem]]:
-    """The values of a `.env` file by name, and the lines that cannot be read or would be lost."""
+    """The values of a `.env` file by name, and a problem for each line that cannot be read or would have no effect."""
     try:
         text = _text(path)
     except ValueError as error:
@@ -168,14 +168,14 @@ def _of_file(path: Path, names: OurNames) -> tuple[dict[str, str], list[SettingP
 
 
 def _text(path: Path) -> str:
-    """The text of a settings file.
+    """Read the text of a settings file.
 
     Raises:
-        ValueError: it cannot be read, or is none; the message says why.
+        ValueError: the file cannot be read, or is not a settings file; the message gives the reason.
     """
     try:
         if path.stat().st_size > MAX_ENV_FILE_BYTES:
-            raise ValueError(f"is too large for a settings file, which has at most {MAX_ENV_FILE_BYTES:,} bytes")
+            raise ValueError(f"is too large for a settings file; the limit is {MAX_ENV_FILE_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"the settings file {path} cannot be read (it is not UTF-8 text)") from error
@@ -184,22 +184,22 @@ def _text(path: Path) -> str:
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise ValueError(
-                f"line {number} has more than {MAX_LINE_CHARACTERS:,} characters; no setting needs so many"
+                f"line {number} has more than {MAX_LINE_CHARACTERS:,} characters; no setting needs that many"
             )
     return text
 
 
 def _wrong(binding: Binding, name: str, lines: Mapping[str, int], names: OurNames) -> str | None:
-    """What is wrong with a line of the settings file; another program's lines count only where a setting is in them."""
+    """The problem with a line of the settings file; another program's line counts only if it contains a setting."""
     within, meant = names.in_value(binding.value or ""), names.meant(name)
     if binding.error:
         return "this line cannot be read; write NAME=value, with matching quotes"
     if names.has(name) and _start_of(name) != name:
-        return f"behind {_start_of(name)} stands a sign that no name of a setting has; write {_start_of(name)}=value"
+        return f"a character after {_start_of(name)} is not allowed in a name; write {_start_of(name)}=value"
     if within:
-        return f"{within}= stands inside the value of {name}; begin a line of its own with it"
+        return f"{within}= is inside the value of {name}; put it on its own line"
     if meant:
-        return f"the name has characters that no name of a setting has; write {meant}=value"
+        return f"the name has characters that are not allowed; write {meant}=value"
     return _wrong_setting(binding, name, lines) if names.has(name) else None
 
 
@@ -207,7 +207,7 @@ def _wrong_setting(binding: Binding, name: str, lines: Mapping[str, int]) -> str
     if binding.value is None:
         return f"{name} has no '='; write {name}=value"
     if name.upper() in lines:
-        return f"{name} is set in line {lines[name.upper()]} already; keep one of them"
+        return f"{name} is already set in line {lines[name.upper()]}; keep one of them"
     return None
 
 
@@ -217,26 +217,26 @@ def _like_a_name(text: str) -> str:
 
 
 def _start_of(name: str) -> str:
-    """The part of a name that can be one; what stands behind may be its value, which is never shown."""
+    """The valid start of a name. The rest may be part of its value, which is never shown."""
     found = _NAME.match(name)
     return found[0] if found is not None else ""
 
 
 def _blank_lines(binding: Binding) -> int:
-    """Empty lines and comments that the parser counts to the binding behind them."""
+    """The number of empty lines and comments that the parser includes in the binding after them."""
     before = binding.original.string
     return before[: len(before) - len(before.lstrip())].count("\n")
 
 
 def _referred(place: str, folder: Path) -> str:
-    """The text of a file that a value refers to.
+    """Read the value from the file that a `file:` reference names.
 
     Raises:
-        ValueError: there is none that can be used.
+        ValueError: the file cannot be used; the message gives the reason and the remedy.
     """
     path = folder / place.removeprefix("//").strip()
     shown = "" if any(sign in place for sign in _SIGNS_OF_A_VALUE) else f": {path}"
-    remedy = "write file: and the path of a file with the value alone"
+    remedy = "write file: and the path of a file that contains only the value"
     try:
         if path.stat().st_size > MAX_VALUE_FILE_BYTES:
             raise ValueError(f"the file that it refers to is too large; {remedy}")

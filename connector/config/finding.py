@@ -1,4 +1,4 @@
-"""Which file `-m` means: a path, or the name of a file in `mappings/` beside the settings file. Nowhere else."""
+"""Resolves `-m` to a file: a path, or a name in `mappings/` beside the settings file. It searches nowhere else."""
 
 import os
 from pathlib import Path
@@ -11,20 +11,20 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def find_mapping(name: str, folder: Path | None = None) -> Path:
-    """The file that `-m` means.
+    """Find the file that `-m` names.
 
     Args:
         name: a path, or the name of a file in `mappings/`, with or without `.yaml` or `.yml`.
-        folder: of the settings file in use; by default the working directory.
+        folder: the folder of the settings file in use; by default the working directory.
 
     Raises:
-        MappingError: there is no such file, or two; with the folders searched and the next step.
+        MappingError: there is no such file, or more than one; the message names the folders and the next step.
     """
     given = Path(name)
     if name and given.is_file():
         return given
     if given.is_dir() and (os.sep in name or name in {".", ".."}):
-        raise MappingError([f"{name}: this is a folder; give a mapping file in it"])
+        raise MappingError([f"{name}: this is a folder; give the path of a mapping file in it"])
     if os.sep in name or not name.strip():
         raise MappingError([f"{name or '-m'}: there is no such file; give a path, or the name of a file in {FOLDER}/"])
     place = (folder or Path.cwd()) / FOLDER
@@ -44,7 +44,7 @@ def _candidates(place: Path, name: str) -> list[Path]:
 
 
 def _nowhere(name: str, place: Path) -> str:
-    """Where the file was looked for, and what to do."""
+    """The message for a missing file: the folders searched, and the next step."""
     cwd = Path.cwd()
     start = f"there is no mapping {name!r}: {name} is not a file in {cwd}"
     if name.endswith(SUFFIXES):

@@ -1,4 +1,4 @@
-"""Mapping files: read, checked, and with the place of every key, so that later findings can name it too."""
+"""Reads and checks mapping files, and keeps the place of every key for later error messages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +17,24 @@ from connector.core.mapping_checks import Finding, check
 
 @dataclass(frozen=True)
 class LoadedMapping:
-    """A mapping file with its places, so that later findings can name line and key too."""
+    """A mapping with the places of its keys, so that later error messages can name file, line and key."""
 
     path: Path
     mapping: MappingFile
     document: Any
 
     def place(self, key: KeyPath) -> str:
-        """`file:line: key`, as far as the file has it."""
+        """The place of a key as `file:line: key`; a missing key has the line of its nearest parent."""
         return _place(self.path, self.document, key)
 
 
 def load_mapping(name: str, catalog: Catalog, folder: Path | None = None) -> LoadedMapping:
-    """Read the mapping that `-m` means.
+    """Read the mapping that `-m` names.
 
     Args:
         name: a path, or the name of a file in `mappings/`.
-        catalog: the providers and identifiers that it may name.
-        folder: of the settings file in use; by default the working directory.
+        catalog: the providers and identifiers that the mapping may name.
+        folder: the folder of the settings file in use; by default the working directory.
 
     Raises:
         MappingError: one line per problem, with file, line, key and remedy.
@@ -58,7 +58,7 @@ def load_mapping(name: str, catalog: Catalog, folder: Path | None = None) -> Loa
 
 
 def _place(path: Path, document: Any, loc: KeyPath) -> str:  # noqa: ANN401 YAML
-    """`file:line: key.path`; for a key that is not there, the line of its nearest parent."""
+    """The place of a key as `file:line: key.path`; a missing key has the line of its nearest parent."""
     line, node = 1, document
     for part in loc:
         try:

@@ -1,4 +1,4 @@
-"""What a mapping file's schema errors mean, in words that name the remedy."""
+"""Translates the schema errors of a mapping file into messages that name the remedy."""
 
 import re
 import types
@@ -14,7 +14,7 @@ from connector.core.mapping import PATTERN_WORDS, KeyPath, MappingFile
 from connector.core.numerals import misspelt
 from connector.core.spelling import nearest
 
-_WORDS = {
+_MESSAGES = {
     "missing": "this key is missing; add it",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
@@ -27,41 +27,41 @@ _WORDS = {
     "string_too_short": "must not be empty",
 }
 _UNION_TAGS = {"constrained-str", "PicklistFlag", "FixedValue", "str"}
-ALIKE = 0.8  # a key that is known elsewhere counts as misspelt only when it is this close to one that fits
-Places = dict[str, list[KeyPath]]  # every key, with the keys that it may stand under
+ALIKE = 0.8  # similarity from which a key that is valid elsewhere counts as a misspelt one
+Places = dict[str, list[KeyPath]]  # the possible parents of every key
 _CAPS = ("max_credits", "max_credits_per_day")
 
 
 def schema_problems(error: ValidationError, model: type[MappingFile]) -> list[tuple[KeyPath, str]]:
-    """One problem per key: of several findings the first; a problem inside a key hides the problem with the key.
+    """List one problem per key, the first one found; a problem inside a key hides a problem with the key itself.
 
     Args:
-        error: of the model.
-        model: whose keys are suggested.
+        error: the validation error of the model.
+        model: the schema; messages suggest its keys.
     """
     problems: dict[KeyPath, Any] = {}
     for problem in error.errors():
         problems.setdefault(tuple(part for part in problem["loc"] if part not in _UNION_TAGS), problem)
     return [
-        (loc, _words(loc, problem, _places(model)))
+        (loc, _message(loc, problem, _places(model)))
         for loc, problem in problems.items()
         if not any(other[: len(loc)] == loc for other in problems if other != loc)
     ]
 
 
-def _words(loc: KeyPath, problem: Any, places: Places) -> str:  # noqa: ANN401 pydantic's error
+def _message(loc: KeyPath, problem: Any, places: Places) -> str:  # noqa: ANN401 pydantic's error
     kind, facts = problem["type"], problem.get("ctx", {})
-    special = _key_words(loc, problem, places) or _value_words(problem)
-    return special or (_WORDS[kind].format(**facts) if kind in _WORDS else plain(problem["msg"]))
+    special = _key_message(loc, problem, places) or _value_message(problem)
+    return special or (_MESSAGES[kind].format(**facts) if kind in _MESSAGES else plain(problem["msg"]))
 
 
-def _key_words(loc: KeyPath, problem: Any, places: Places) -> str | None:  # noqa: ANN401 pydantic's error
-    """Words that depend on the key."""
+def _key_message(loc: KeyPath, problem: Any, places: Places) -> str | None:  # noqa: ANN401 pydantic's error
+    """A message that depends on the key; None if there is none."""
     kind, given = problem["type"], problem["input"]
     if kind == "extra_forbidden":
         return _unknown_key(loc, places)
     if kind == "model_type":
-        return f"must hold keys, each on a line of its own and indented; {_known_keys((*loc, ''), places)}"
+        return f"must contain keys, each indented on its own line; {_known_keys((*loc, ''), places)}"
     if loc[:1] == ("crm",):
         return _crm(given)
     if len(loc) == 3 and loc[1] in _CAPS and kind in {"int_type", "int_from_float"}:
@@ -69,8 +69,8 @@ def _key_words(loc: KeyPath, problem: Any, places: Places) -> str | None:  # noq
     return None
 
 
-def _value_words(problem: Any) -> str | None:  # noqa: ANN401 pydantic's error
-    """Words that depend on the value."""
+def _value_message(problem: Any) -> str | None:  # noqa: ANN401 pydantic's error
+    """A message that depends on the value; None if there is none."""
     kind, given, facts = problem["type"], problem["input"], problem.get("ctx", {})
     if kind == "string_type" and isinstance(given, int | float) and not isinstance(given, bool):
         return "must be text; put a number in quotes"
@@ -86,14 +86,14 @@ def _crm(given: object) -> str:
 
 
 def _cap(provider: str, given: object) -> str:
-    """A cap that is no whole number. In braces, `{lensmor: 50,000}` reads as 50 and a key 000."""
+    """The message for a cap that is not a whole number. YAML reads `{lensmor: 50,000}` as 50 and a key 000."""
     if provider.isdecimal():
         return "write 50000, without separators: inside braces a comma begins the next entry"
     if isinstance(given, str):
         return misspelt(given.strip()) or "must be a whole number, such as 3000"
     if isinstance(given, float) and not isinstance(given, bool):
         return "must be a whole number, such as 50000, without separators or decimals"
-    return _WORDS["int_type"]
+    return _MESSAGES["int_type"]
 
 
 # -- unknown keys: misspelt, or at the wrong level -------------------------------------------------------------
@@ -116,7 +116,7 @@ def _named(places: list[KeyPath]) -> str:
 
 
 def _move(places: list[KeyPath], parent: KeyPath) -> str:
-    """How its indentation must change, where all places agree."""
+    """The change of indentation that would put a key in its place, if all possible places agree."""
     if all(len(place) > len(parent) for place in places):
         return "wrong indentation, indent it further"
     if all(len(place) < len(parent) for place in places):
@@ -126,7 +126,7 @@ def _move(places: list[KeyPath], parent: KeyPath) -> str:
 
 @cache
 def _places(model: type[MappingFile]) -> Places:
-    """Every key of the schema, with the keys that it may stand under."""
+    """The possible parents of every key of the schema."""
     found: Places = {}
     for parent, key in _walk(model, ()):
         found.setdefault(key, []).append(parent)
@@ -146,7 +146,7 @@ def _keys_at(parent: KeyPath, places: Places) -> list[str]:
 
 
 def _known_keys(loc: KeyPath, places: Places) -> str:
-    """The keys that the schema knows at the place of an unknown one."""
+    """A hint with the keys that the schema allows at the place of an unknown one."""
     names = _keys_at(tuple(loc[:-1]), places)
     return f"known here: {', '.join(names)}" if names else "remove it"
 

@@ -1,4 +1,4 @@
-"""Errors of settings, as values: several are reported at once."""
+"""Problems with settings as values, so that one error reports several."""
 
 import re
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from connector.core.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class SettingProblem:
-    """Something wrong with one setting.
+    """A problem with one setting.
 
     Attributes:
-        name: the setting, or the place in the settings file; empty when it is none.
+        name: the setting, or the place in the settings file; empty if there is neither.
         message: the cause and the next step, never the value; it may contain the name.
     """
 
@@ -20,13 +20,13 @@ class SettingProblem:
     message: str
 
     def __str__(self) -> str:
-        """One line for an admin."""
+        """The problem as one line for an admin."""
         named = not self.name or re.search(rf"(?<!\w){re.escape(self.name)}(?!\w)", self.message) is not None
         return self.message if named else f"{self.name}: {self.message}"
 
 
 def raise_all(problems: Iterable[SettingProblem]) -> None:
-    """Report every problem in one error; nothing happens when there is none.
+    """Raise one error for all problems; does nothing if there are none.
 
     Raises:
         ConfigurationError: one line for each problem.

@@ -1,4 +1,4 @@
-"""Schedules: five plain cron fields in UTC. The cron library reads far more (seconds, `R`, `H`, `L`, `#`, `@daily`)."""
+"""Schedules: five plain cron fields in UTC. The cron library accepts more (seconds, `R`, `H`, `L`, `#`, `@daily`)."""
 
 import re
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ EXAMPLE = "such as '*/15 * * * *' (UTC)"
 
 
 def schedule_problem(text: str) -> str | None:
-    """Why a schedule cannot be used; None when its time comes."""
+    """The reason why a schedule cannot be used; None for a valid one."""
     fields = text.split()
     if text.strip().startswith("@"):
-        return f"must be five cron fields (minute hour day month weekday), {EXAMPLE}; write {text.strip()[:20]} out"
+        return f"must be five cron fields (minute hour day month weekday), {EXAMPLE}; write out {text.strip()[:20]}"
     if len(fields) != 5:
         why = " A sixth field for seconds is not supported." if len(fields) in {6, 7} else ""
         return f"has {len(fields)} fields; must be exactly five (minute hour day month weekday), {EXAMPLE}.{why}"
@@ -28,11 +28,11 @@ def schedule_problem(text: str) -> str | None:
     try:
         next_time(text, datetime.now(UTC))
     except CroniterBadDateError:
-        return "must be a cron expression whose time ever comes"
+        return "must be a cron expression that matches some date"
     return None
 
 
 def next_time(text: str, now: datetime) -> datetime:
-    """The first time after `now` at which a valid schedule is due."""
+    """The first time after `now` at which a valid schedule is due, in UTC."""
     found: datetime = croniter(text, now).get_next(datetime)
     return found

@@ -1,4 +1,4 @@
-"""Settings as typed values, each read under its documented name; every problem is found at once."""
+"""Settings as typed values, each read under its documented name; all problems are reported together."""
 
 import types
 import typing
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=SettingGroup)
 class Settings(SettingGroup):
     """The ledger, the server, and how the connector behaves: settings of no CRM and of no provider."""
 
-    connector_database_url: str = Field(default="", repr=False)  # it may hold a password
+    connector_database_url: str = Field(default="", repr=False)  # may contain a password
     connector_secret_key: SecretStr | None = None
     connector_poll_seconds: tuple[float, ...] = (3.0, 5.0, 10.0, 20.0)
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
@@ -41,12 +41,12 @@ class Settings(SettingGroup):
         except ValueError as error:
             raise ValueError("write seconds separated by commas, such as 3,5,10,20") from error
         if not seconds or any(not 0 < second <= 3600 for second in seconds):
-            raise ValueError("each of them must be above 0 and at most 3600 seconds")
+            raise ValueError("each must be above 0 and at most 3600 seconds")
         return seconds
 
 
 class ReservedSettings(SettingGroup):
-    """Documented names that no code of this version uses yet: known, and checked for their form."""
+    """Documented settings without effect in this version; only their form is checked."""
 
     hubspot_access_token: SecretStr | None = None
     hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
@@ -72,7 +72,7 @@ class ReservedSettings(SettingGroup):
 
 
 RESERVED_BY_PROVIDER = ("CONNECTOR_ALERT_BALANCE_", "CONNECTOR_ALERT_CREDITS_PER_DAY_")  # and the provider's name
-_PATTERN_WORDS = {
+_PATTERN_MESSAGES = {
     r"^(https?://\S+)?$": "must be a web address such as https://example.com",
     r"^([^@\s]+@[^@\s]+)?$": "must be one email address",
 }
@@ -85,11 +85,11 @@ def setting_names(model: type[SettingGroup]) -> dict[str, str]:
 
 
 def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[SettingProblem]]:
-    """Build one group of settings; a wrong one is reported and keeps its default.
+    """Build one group of settings; a wrong setting is reported and keeps its default.
 
     Args:
         model: the group.
-        texts: by documented name.
+        texts: values by documented name.
     """
     names = setting_names(model)
     problems: list[SettingProblem] = []
@@ -105,7 +105,7 @@ def read_group(model: type[S], texts: Mapping[str, str]) -> tuple[S, list[Settin
     except ValidationError as error:
         for problem in error.errors():
             field = _field_of(model, problem["loc"])
-            problems.append(SettingProblem(names[field], _words(model, field, problem)))
+            problems.append(SettingProblem(names[field], _message(model, field, problem)))
             given.pop(field, None)
         settings = model.model_validate(given)
     return settings, problems
@@ -115,7 +115,7 @@ def read_settings(model: type[S], env_file: Path | None) -> S:
     """Read one group of settings from the environment and the settings file.
 
     Raises:
-        ConfigurationError: one line for each setting that is wrong, never its value.
+        ConfigurationError: one line for each wrong setting, never its value.
     """
     values = read_values(env_file, prefixes=tuple(filter(None, (*PREFIXES, model.prefix))))
     settings, problems = read_group(model, values.texts)
@@ -131,10 +131,10 @@ def _field_of(model: type[SettingGroup], loc: tuple[int | str, ...]) -> str:
 
 
 def _number(field: FieldInfo, text: str) -> object:
-    """A number of the field's kind; the text itself where the field is no number."""
+    """The text as a number, if the field is one; otherwise the text itself."""
     annotation: object = field.annotation
     kinds = set(typing.get_args(annotation)) if isinstance(annotation, types.UnionType) else {annotation}
-    example: Any = field.default  # 0 and None are no example
+    example: Any = field.default  # 0 and None are not used as examples
     if int in kinds:
         return whole_number(text, example) if example else whole_number(text)
     if float in kinds:
@@ -142,10 +142,10 @@ def _number(field: FieldInfo, text: str) -> object:
     return text
 
 
-def _words(model: type[SettingGroup], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
+def _message(model: type[SettingGroup], field: str, problem: Any) -> str:  # noqa: ANN401 pydantic's error
     pattern = problem.get("ctx", {}).get("pattern")
-    if pattern in _PATTERN_WORDS:
-        return _PATTERN_WORDS[pattern]
+    if pattern in _PATTERN_MESSAGES:
+        return _PATTERN_MESSAGES[pattern]
     if problem["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         return _range(model, field)
     return plain(problem["msg"])
@@ -165,13 +165,13 @@ def _range(model: type[SettingGroup], field: str) -> str:
 
 
 def plain(message: str) -> str:
-    """Pydantic's message in our words; it never holds the value."""
+    """Pydantic's message in the style of ours; it never contains the value."""
     text = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
     return text[0].lower() + text[1:]
 
 
 def reserved_names(providers: typing.Iterable[str]) -> set[str]:
-    """Names of later features that belong to a provider."""
+    """The reserved settings of these providers, such as CONNECTOR_ALERT_BALANCE_LENSMOR."""
     return {f"{start}{name.upper()}" for start in RESERVED_BY_PROVIDER for name in providers}
 
 

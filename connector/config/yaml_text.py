@@ -1,8 +1,8 @@
-"""YAML with positions, read within bounds: a small file must not become a large document, whatever it contains.
+"""Reads YAML with positions, within bounds: a small file can never become a large document.
 
-The events of the text are counted before any data is built: nesting, aliases and the number of values are limited, so
-that a file of two kilobytes whose aliases refer to aliases costs nothing. Tags, merge keys and further documents are
-refused, because a mapping needs none of them and each changes the meaning of what a reader sees.
+The parser's events are counted before any data is built. Nesting, aliases and the number of values are limited, so that
+a file of two kilobytes whose aliases refer to aliases costs nothing. Tags, merge keys and further documents are
+refused: a mapping needs none of them, and each makes a file harder to read.
 """
 
 import re
@@ -26,13 +26,13 @@ from ruamel.yaml.events import (
 
 from connector.core.errors import MappingError
 
-MAX_BYTES = 100_000  # the scanner takes quadratic time over some texts; a full mapping has about 5,000
+MAX_BYTES = 100_000  # the scanner takes quadratic time for some texts; a full mapping has about 5,000
 MAX_EVENTS = 3_000  # a mapping with every key has about 150
 MAX_DEPTH = 20  # a mapping needs 5
-MAX_BRACKETS = 500  # the scanner takes quadratic time over nested ones before it gives the first event
+MAX_BRACKETS = 500  # the scanner takes quadratic time for nested ones before its first event
 MAX_ALIASES = 50
-MAX_VALUES = 5_000  # after every alias is replaced by its content
-# A comment, or a text in quotes that may be left open.
+MAX_VALUES = 5_000  # counted with every alias replaced by its content
+# A comment, or a quoted text that may lack its closing quote.
 _COMMENT_OR_QUOTED = re.compile(
     r"""(?:^|(?<=\s))\#.*|(?<=[\s:\-\[{,])(?P<quoted>"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^']|'')*(?:'|\Z))""", re.MULTILINE
 )
@@ -40,10 +40,10 @@ _KEY_ALONE = re.compile(r"(\s*)([\w-]+)\s*:\s*(?:\#.*)?")
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 YAML
-    """The document with ruamel's positions.
+    """Read a file as one plain YAML document with ruamel's positions.
 
     Raises:
-        MappingError: it cannot be read, or is no single plain document; with file and line.
+        MappingError: the file cannot be read, or is not such a document; the message names file and line.
     """
     text = _text(path)
     yaml = YAML(typ="rt")
@@ -54,23 +54,25 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 YAML
         key = str(error.problem or "").partition('"')[2].partition('"')[0] or "a key"
         too_deep = _too_deep(text.splitlines(), _line(error))
         if too_deep:
-            words = "wrong indentation: indent it less, or what belongs to it further"
-            raise MappingError([f"{path}:{too_deep[0]}: {too_deep[1]}: {words}"]) from error
-        raise MappingError([f"{path}:{_line(error)}: {key}: this key stands twice; keep one of them"]) from error
+            remedy = "wrong indentation: indent it less, or indent its own keys further"
+            raise MappingError([f"{path}:{too_deep[0]}: {too_deep[1]}: {remedy}"]) from error
+        raise MappingError([f"{path}:{_line(error)}: {key}: this key appears twice; keep one of them"]) from error
     except MarkedYAMLError as error:
         opened = _open_quote(text, _line(error))
         if opened:
-            words = "this is not valid YAML: the quote that begins here has no partner in its line; add it"
-            raise MappingError([f"{path}:{opened}: {words}"]) from error
+            problem = "this is not valid YAML: the quote that begins here is not closed in its line; close it"
+            raise MappingError([f"{path}:{opened}: {problem}"]) from error
         raise MappingError([f"{path}:{_line(error)}: {_marked(error)}"]) from error
     except YAMLError as error:
-        raise MappingError([f"{path}:1: this is not valid YAML; it holds characters that no text file has"]) from error
-    except (ValueError, ArithmeticError, RecursionError) as error:  # numbers and dates that Python cannot hold
+        raise MappingError(
+            [f"{path}:1: this is not valid YAML; it contains characters that no text file has"]
+        ) from error
+    except (ValueError, ArithmeticError, RecursionError) as error:  # numbers and dates that Python cannot represent
         raise MappingError([f"{path}:1: a value cannot be read ({type(error).__name__}); put it in quotes"]) from error
 
 
 def plain_data(path: Path, node: Any) -> Any:  # noqa: ANN401 YAML
-    """The loader's round-trip types as plain ones, for strict validation.
+    """Convert the loader's round-trip types to plain ones, for strict validation.
 
     Raises:
         MappingError: the aliases make the document too large, or an anchor contains itself.
@@ -114,13 +116,13 @@ def _text(path: Path) -> str:
 
 
 def _check_events(path: Path, yaml: YAML, text: str) -> None:
-    """Refuse what a mapping never needs, at its line."""
+    """Refuse anything that a mapping never needs; the error names its line."""
     if text.count("[") + text.count("{") > MAX_BRACKETS:
         raise MappingError([f"{path}:1: the file has more than {MAX_BRACKETS} brackets; one file is one mapping"])
     depth, aliases, documents = 0, 0, 0
 
-    def refuse(event: Event, words: str) -> MappingError:
-        return MappingError([f"{path}:{event.start_mark.line + 1}: {words}"])
+    def refuse(event: Event, problem: str) -> MappingError:
+        return MappingError([f"{path}:{event.start_mark.line + 1}: {problem}"])
 
     for count, event in enumerate(yaml.parse(text)):
         opens = isinstance(event, MappingStartEvent | SequenceStartEvent)
@@ -153,7 +155,7 @@ def _line(error: MarkedYAMLError) -> int:
 def _marked(error: MarkedYAMLError) -> str:
     line = _line(error)
     start = (error.context_mark.line + 1) if error.context_mark else line
-    begun = f", in what begins in line {start}" if start != line else ""
+    begun = f", in the part that begins in line {start}" if start != line else ""
     problem = str(error.problem or "")
     if "alias" in str(error.context or "") and "alphabetic" in problem:
         return 'this is not valid YAML: a value that begins with * needs quotes, such as "*/15 * * * *"'
@@ -161,11 +163,14 @@ def _marked(error: MarkedYAMLError) -> str:
 
 
 def _too_deep(lines: list[str], repeated: int) -> tuple[int, str] | None:
-    """The line and the name of a key that stands among the keys of another one, so that its own keys repeat theirs.
+    """Find a key that is indented among the keys of another one, so that its own keys repeat theirs.
 
     Args:
-        lines: of the file.
-        repeated: the line of the first repeated key.
+        lines: the lines of the file.
+        repeated: the line number of the first repeated key.
+
+    Returns:
+        The line number and the name of the key; None if there is none.
     """
     depth = len(lines[repeated - 1]) - len(lines[repeated - 1].lstrip())
     for number in range(repeated - 1, 0, -1):
@@ -182,11 +187,11 @@ def _too_deep(lines: list[str], repeated: int) -> tuple[int, str] | None:
 
 
 def _open_quote(text: str, line: int) -> int | None:
-    """The line of a quote that is not closed before the next quote, behind which an error is found.
+    """The line of a quote that lacks its partner, so that the error appears only after the next quote; None if none.
 
     Args:
-        text: of the file.
-        line: of the error.
+        text: the text of the file.
+        line: the line of the error.
     """
     begin, at = 1, 0
     for match in _COMMENT_OR_QUOTED.finditer(text):

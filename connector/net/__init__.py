@@ -1,7 +1,7 @@
-"""One HTTP exchange with a site outside: bounded in time and size, through the configured proxy, with trusted TLS.
+"""One HTTP exchange with an outside site: bounded in time and size, through the configured proxy, with trusted TLS.
 
-Every request of every edge passes `exchange`. A body that drips, an answer that unpacks to gigabytes, or a redirect
-to somewhere else ends there as an `ExchangeError`, whose text is true and names no address but a host.
+Every request to a CRM or a vendor goes through `exchange`. A slow body, an answer that unpacks to gigabytes, or a
+redirect ends there as an `ExchangeError`, whose text names no more of an address than its host.
 """
 
 from connector.net.deadline import Budget

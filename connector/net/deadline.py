@@ -1,7 +1,7 @@
-"""The time that one exchange may take, from the connection to the last byte of the body.
+"""The deadline of one exchange, from opening the connection to the last byte of the body.
 
-The limits of HTTP libraries hold for single reads: a body of one byte every two seconds never meets them. Here one
-clock runs for the whole exchange, and every operation on the socket gets what is left of it.
+The timeouts of HTTP libraries apply to single reads: a body of one byte every two seconds never exceeds them. Here one
+clock runs for the whole exchange, and each operation on the socket gets the time that is left.
 """
 
 import time
@@ -16,12 +16,12 @@ CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an exchange may cost.
+    """The limits of one exchange.
 
     Attributes:
-        total_s: from the beginning to the last byte.
-        max_bytes: of the body, unpacked.
-        answer_s: from the answer's headers to its last byte; None where `total_s` is short enough for both.
+        total_s: seconds from the start to the last byte.
+        max_bytes: size of the unpacked body.
+        answer_s: seconds from the answer's headers to its last byte; None for no limit besides `total_s`.
     """
 
     total_s: float
@@ -40,28 +40,28 @@ class Deadline:
         self._answered = False
 
     def answered(self) -> None:
-        """The headers are here: from now on the rest must follow."""
+        """Note the arrival of the headers: from now on `answer_s` limits the rest."""
         if self._answer_s is not None and not self._answered:
             self._ends = min(self._ends, self._clock() + self._answer_s)
         self._answered = True
 
     def left_s(self) -> float:
-        """Seconds until the end; never negative."""
+        """The seconds that are left; never negative."""
         return max(0.0, self._ends - self._clock())
 
     @property
     def over(self) -> bool:
-        """Whether the time is up."""
+        """Whether the deadline has passed."""
         return self._clock() >= self._ends
 
     @property
     def allowed_s(self) -> float:
-        """How long the exchange may take in all, for messages."""
+        """The total seconds that the exchange may take, for messages."""
         return self._ends - self._began
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let it bound every operation of this thread's transports."""
+        """Apply this deadline to all socket operations of the thread inside the context."""
         token = _CURRENT.set(self)
         try:
             yield
@@ -73,5 +73,5 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def current() -> Deadline | None:
-    """The exchange that this thread is in."""
+    """The deadline of this thread's current exchange; None outside of one."""
     return _CURRENT.get()

@@ -1,4 +1,4 @@
-"""From the bytes on the wire to a JSON value: unpacked within a limit, decoded whatever the charset claims."""
+"""Decodes the bytes of an answer to a JSON value: unpacks within a limit, and tolerates a wrong charset."""
 
 import json
 import zlib
@@ -14,19 +14,19 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_body(chunks: Iterable[bytes], encoding: str, max_bytes: int) -> bytes:
-    """The unpacked body; no more than the limit and one piece is ever in memory.
+    """Unpack a body; memory holds at most the limit and one piece.
 
     Args:
-        chunks: as they arrive; they are read no further than the end of a packed body.
+        chunks: the bytes as they arrive; nothing is read past the end of a compressed body.
         encoding: the Content-Encoding header.
-        max_bytes: of the body, packed and unpacked.
+        max_bytes: limit for the body, both compressed and unpacked.
 
     Raises:
-        UnreadableError: it is larger, packed in an unknown way, or broken.
+        UnreadableError: the body exceeds the limit, or its compression is unknown or broken.
     """
     name = encoding.strip().lower()
     if name not in _PLAIN and name not in _WINDOWS:
-        raise UnreadableError("answered in a compression that was not asked for")
+        raise UnreadableError("answered in a compression that was not requested")
     within = _limited(chunks, max_bytes)
     pieces = within if name in _PLAIN else _limited(_unpack(within, _WINDOWS[name]), max_bytes)
     body = bytearray()
@@ -58,7 +58,7 @@ def _unpack(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
                     break  # the next chunk shows whether a member follows
                 if decoder.eof:
                     if not data.startswith(_GZIP_MAGIC):
-                        return  # what follows the end is padding
+                        return  # bytes after the end are padding
                     decoder, members = zlib.decompressobj(window), members + 1
                     if members > MAX_MEMBERS:
                         raise UnreadableError("sent an answer in too many compressed parts")
@@ -69,7 +69,7 @@ def _unpack(chunks: Iterable[bytes], window: int) -> Iterator[bytes]:
     except zlib.error as error:
         raise UnreadableError("sent an answer whose compression is broken") from error
     if began and not decoder.eof:
-        raise UnreadableError("sent an answer that is cut short")
+        raise UnreadableError("sent a truncated answer")
 
 
 def _has_zlib_header(chunk: bytes) -> bool:
@@ -77,14 +77,14 @@ def _has_zlib_header(chunk: bytes) -> bool:
 
 
 def json_of(body: bytes, charset: str | None = None) -> object:
-    """The JSON value of a body; half surrogate pairs, which no store can keep, become U+FFFD.
+    """Parse a body as JSON. Lone surrogates, which no database stores, become U+FFFD.
 
     Args:
-        body: unpacked.
-        charset: what the answer claims, tried only when the body is not Unicode.
+        body: the unpacked bytes.
+        charset: the charset that the answer names; used only if the body is not Unicode.
 
     Raises:
-        UnreadableError: there is none.
+        UnreadableError: the body is not JSON.
     """
     text = _text(body, charset)
     try:

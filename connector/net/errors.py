@@ -1,17 +1,17 @@
-"""How an exchange fails.
+"""The errors of an exchange.
 
 ExchangeError
-├── NoAnswerError       no whole answer arrived
-├── UnreadableError     an answer arrived and cannot be used
-└── RedirectError       the site sends the request elsewhere; it is never followed, for it carries a login
+├── NoAnswerError       no complete answer arrived
+├── UnreadableError     an answer arrived but cannot be used
+└── RedirectError       the site redirects; redirects are never followed, because requests carry a login
 """
 
 
 class ExchangeError(Exception):
-    """One request without a usable answer.
+    """A request did not get a usable answer.
 
     Attributes:
-        why: a predicate that follows the site's name: "answered with a web page instead of JSON".
+        why: a predicate to follow the site's name, such as "answered with a web page instead of JSON".
     """
 
     def __init__(self, why: str) -> None:
@@ -20,7 +20,7 @@ class ExchangeError(Exception):
 
 
 class NoAnswerError(ExchangeError):
-    """No whole answer.
+    """No complete answer arrived.
 
     Attributes:
         left: whether a byte of the request may have reached the site.
@@ -34,18 +34,18 @@ class NoAnswerError(ExchangeError):
 
 
 class UnreadableError(ExchangeError):
-    """Too large, badly compressed, or not JSON."""
+    """The answer is too large, badly compressed, or not JSON."""
 
 
 class RedirectError(ExchangeError):
-    """An answer that names another address.
+    """The answer redirects to another address.
 
     Attributes:
-        status: of the answer.
-        host: the other address's host; empty where it names none that can be shown.
+        status: the HTTP status.
+        host: the host of the other address; empty if it cannot be shown.
     """
 
     def __init__(self, status: int, host: str) -> None:
-        super().__init__(f"redirects to another address ({host or 'of no readable name'}, HTTP {status})")
+        super().__init__(f"redirects to another address ({host or 'unreadable host'}, HTTP {status})")
         self.status = status
         self.host = host

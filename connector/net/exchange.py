@@ -1,4 +1,4 @@
-"""One request and its whole answer."""
+"""Sends one request and receives its complete answer."""
 
 import ssl
 import time
@@ -22,17 +22,17 @@ ACCEPTED_ENCODINGS = "gzip, deflate"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer, unpacked."""
+    """A complete answer with its body unpacked."""
 
     status: int
     headers: httpx.Headers
     body: bytes
 
     def json(self) -> object:
-        """The JSON value of the body.
+        """Parse the body as JSON.
 
         Raises:
-            UnreadableError: it is no JSON.
+            UnreadableError: the body is not JSON.
         """
         return json_of(self.body, httpx.Response(self.status, headers=self.headers).charset_encoding)
 
@@ -40,18 +40,18 @@ class Reply:
 def exchange(
     transport: httpx.BaseTransport, request: httpx.Request, budget: Budget, clock: Monotonic = time.monotonic
 ) -> Reply:
-    """Send one request and take in its whole answer.
+    """Send one request and receive its complete answer.
 
     Args:
-        transport: connections of the site.
-        request: complete, login included.
-        budget: time and size.
+        transport: the site's connections.
+        request: the complete request, login included.
+        budget: the limits of time and size.
         clock: monotonic seconds.
 
     Raises:
-        NoAnswerError: no whole answer arrived in time.
-        UnreadableError: the answer is too large or badly packed.
-        RedirectError: the site sends the request elsewhere.
+        NoAnswerError: no complete answer arrived in time.
+        UnreadableError: the answer is too large or badly compressed.
+        RedirectError: the site redirects to another address.
     """
     deadline = Deadline(budget, clock)
     total_s = budget.total_s
@@ -83,10 +83,10 @@ def exchange(
 def _chunks(response: httpx.Response, deadline: Deadline) -> Iterator[bytes]:
     stream = response.stream
     if not isinstance(stream, httpx.SyncByteStream):
-        raise TypeError("the transport must be a synchronous one")
+        raise TypeError("the transport must be synchronous")
     for chunk in stream:
         if deadline.over:
-            raise httpx.ReadTimeout("the time of the whole exchange is over")
+            raise httpx.ReadTimeout("the deadline of the exchange has passed")
         yield chunk
 
 
@@ -96,13 +96,13 @@ def _fail(error: httpx.RequestError, deadline: Deadline, proxy_setting: str) -> 
     if tls is not None and not left:
         raise NoAnswerError(f"cannot be trusted: {advice(tls)}", left=False, lasting=True) from error
     if isinstance(error, httpx.ProxyError):
-        why = f"is not let through by the proxy of {proxy_setting or 'HTTPS_PROXY'} ({kind}: {_status_of(error)})"
+        why = f"is blocked by the proxy of {proxy_setting or 'HTTPS_PROXY'} ({kind}: {_status_of(error)})"
         raise NoAnswerError(why, left=False, lasting=True) from error
     if not left:
         at = f" through the proxy of {proxy_setting}" if proxy_setting else ""
         raise NoAnswerError(f"cannot be reached{at} ({kind})", left=False) from error
     if isinstance(error, httpx.TimeoutException):
-        raise NoAnswerError(f"gave no whole answer within {deadline.allowed_s:.0f} s ({kind})", left=True) from error
+        raise NoAnswerError(f"gave no complete answer within {deadline.allowed_s:.0f} s ({kind})", left=True) from error
     raise NoAnswerError(f"ended the connection before its answer was complete ({kind})", left=True) from error
 
 
@@ -114,13 +114,13 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 
 def _status_of(error: httpx.ProxyError) -> str:
-    """`407 Proxy Authentication Required`, without anything else that a proxy may have written."""
+    """The HTTP status of a proxy's refusal, without any text that the proxy wrote."""
     status = str(error).split(" ", 1)[0]
-    return {"407": "407, it asks for a login"}.get(status, status if status.isdecimal() else "no tunnel")
+    return {"407": "407, it requires a login"}.get(status, status if status.isdecimal() else "no tunnel")
 
 
 def _host_of(request: httpx.Request, response: httpx.Response) -> str:
-    """The host of the other address, and nothing else of it: paths and queries may hold secrets."""
+    """The host of the other address, without its path and query, which may hold secrets."""
     try:
         found = web_address(urljoin(str(request.url), response.headers.get("Location", "")))
     except ValueError:

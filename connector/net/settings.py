@@ -1,4 +1,4 @@
-"""Proxies and trusted certificates by the usual environment variables, for addresses outside of this machine."""
+"""Proxies and trusted certificates from the usual environment variables, for addresses outside this machine."""
 
 import ipaddress
 import ssl
@@ -18,29 +18,29 @@ NETWORK_SETTINGS = (*PROXY_SETTINGS, *FILE_SETTINGS, FOLDER_SETTING)
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How this machine reaches others.
+    """The network settings of this machine.
 
     Attributes:
-        environment: names and values; for proxies the lower-case name counts before the upper-case one, as for curl.
+        environment: values by name; for proxies the lower-case name takes precedence, as in curl.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # a proxy's address may hold a password
 
     def transport(self, url: str, connect_retries: int = 0, *, reuse: bool = True) -> BoundedTransport:
-        """Connections to the site at an address, kept open for later requests unless `reuse` is false.
+        """A transport to the site at an address; it keeps connections open unless `reuse` is false.
 
         Raises:
-            ConfigurationError: the proxy or the certificates that apply cannot be used.
+            ConfigurationError: the proxy or the certificates for the address cannot be used.
         """
         setting, proxy = self.proxy_for(url)
         tls = self.tls if url.startswith("https") else None
         return BoundedTransport(tls, proxy, setting, connect_retries, reuse=reuse)
 
     def proxy_for(self, url: str) -> tuple[str, str]:
-        """The setting that names the proxy for an address, and the proxy; both empty where there is none.
+        """The proxy for an address: the name of its setting, and its address; both empty if there is none.
 
         Raises:
-            ConfigurationError: it is no HTTP proxy.
+            ConfigurationError: the setting does not name an HTTP proxy.
         """
         parts = urlsplit(url)
         if is_loopback(url) or self._is_direct(parts.hostname or "", parts.port):
@@ -53,10 +53,10 @@ class NetworkSettings:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """The certificates to trust; loaded once.
+        """The TLS context with the certificates to trust; loaded once.
 
         Raises:
-            ConfigurationError: a setting names what holds none.
+            ConfigurationError: a setting names a file or folder without certificates.
         """
         return trusted(self.environment)
 
@@ -69,7 +69,7 @@ class NetworkSettings:
 
 
 def _covers(entry: str, host: str, port: int | None) -> bool:
-    """Whether an entry of `NO_PROXY` means a host: `*`, a name and all below it, an address, or a network."""
+    """Whether an entry of `NO_PROXY` covers a host: `*`, a domain with its subdomains, an address, or a network."""
     name, _, of_port = entry.rpartition(":")
     if of_port.isdecimal() and ":" not in name:  # not an IPv6 address
         return int(of_port) == (port or 443) and _covers(name, host, None)

@@ -1,4 +1,4 @@
-"""Which certificates are trusted: the system's, or those that a company names; and the words for a refused one."""
+"""The trusted certificates, from the system or a company's own file, and advice about a refused certificate."""
 
 import ssl
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _EXPIRED, _HOSTNAME = 10, 62  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and X509_V
 
 
 def trusted(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """Certificates to trust. A named file or folder replaces the system's store, as it does for OpenSSL and requests.
+    """The TLS context to use. A named file or folder replaces the system's store, as in OpenSSL and requests.
 
     Raises:
-        ConfigurationError: a setting names what holds no certificates.
+        ConfigurationError: a setting names a file or folder without certificates.
     """
     named = [(name, environment[name]) for name in (*FILE_SETTINGS, FOLDER_SETTING) if environment.get(name)]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks host names and requires a certificate
@@ -43,7 +43,9 @@ def _load(context: ssl.SSLContext, name: str, place: Path) -> None:
     if is_folder and name == "SSL_CERT_FILE":
         raise ConfigurationError("SSL_CERT_FILE names a folder; name a PEM file, or set SSL_CERT_DIR instead")
     if name == FOLDER_SETTING and not is_folder:
-        raise ConfigurationError("SSL_CERT_DIR names no folder; name one that 'openssl rehash' has prepared")
+        raise ConfigurationError(
+            "SSL_CERT_DIR does not name a folder; name one that was prepared with 'openssl rehash'"
+        )
     if is_folder and not any(place.glob("*.[0-9]")):
         raise ConfigurationError(f"{name} names a folder without certificates; prepare it with 'openssl rehash'")
     try:
@@ -59,7 +61,7 @@ def _load(context: ssl.SSLContext, name: str, place: Path) -> None:
 
 
 def advice(error: ssl.SSLError) -> str:
-    """What a failed handshake means and what to do, for an admin."""
+    """The cause of a failed handshake and its remedy, for an admin."""
     if not isinstance(error, ssl.SSLCertVerificationError):
         reason = str(error.reason or "no reason given").lower().replace("_", " ")
         return f"the TLS handshake failed ({reason}); check the address, and that a proxy on the way speaks TLS"

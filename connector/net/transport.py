@@ -1,6 +1,6 @@
-"""httpx's transport over sockets that know the deadline of their exchange.
+"""httpx's transport over sockets that observe the deadline of their exchange.
 
-httpcore takes the network as an object (`network_backend`), so headers and TLS handshakes that drip are cut off, too.
+httpcore accepts the network as an object (`network_backend`), so slow headers and TLS handshakes are cut off too.
 """
 
 import socket
@@ -16,7 +16,7 @@ from connector.net.deadline import current
 MOST_CONNECTIONS = 20
 MOST_IDLE_CONNECTIONS = 10
 IDLE_S = 5.0
-PIECE_BYTES = 16 * 1024  # the deadline is looked at between pieces of a request that a slow reader takes in
+PIECE_BYTES = 16 * 1024  # a request is sent in pieces; the deadline is checked between them, in case of a slow reader
 Options = Iterable[tuple[Any, ...]]
 
 
@@ -24,12 +24,12 @@ class BoundedTransport(httpx.HTTPTransport):
     """One site's connections.
 
     Args:
-        tls: the certificates to trust; None for a site in plain http.
-        proxy: address of an HTTP proxy, with its login if it has one.
+        tls: the certificates to trust; None for a site with plain http.
+        proxy: the address of an HTTP proxy, with its login if it has one.
         proxy_setting: the setting that names the proxy, for messages.
-        connect_retries: how often a connection that did not open is tried again within the same deadline.
-        reuse: keep connections open for later requests. A site may close a kept one at the moment in which the next
-            request leaves, and then it is not known whether that request arrived.
+        connect_retries: how often a failed connection is retried within the same deadline.
+        reuse: keep connections open for later requests. A site may close a kept connection just as the next request
+            leaves; then it is unknown whether that request arrived.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class BoundedTransport(httpx.HTTPTransport):
         reuse: bool = True,
     ) -> None:
         super().__init__(verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
-        super().close()  # httpx has no way to pass a network: its pool is replaced by one that has ours
+        super().close()  # httpx cannot be given a network: replace its pool by one that has ours
         self.proxy_setting = proxy_setting
         limits: dict[str, Any] = {
             "ssl_context": tls,
@@ -65,7 +65,7 @@ class BoundedTransport(httpx.HTTPTransport):
 
 
 class _Backend(httpcore.SyncBackend):
-    """Opens connections within the deadline, whatever number of addresses a name has."""
+    """Opens connections within the deadline, however many addresses a name has."""
 
     def connect_tcp(
         self,
@@ -75,10 +75,10 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Options | None = None,
     ) -> httpcore.NetworkStream:
-        """A stream to the first address that answers.
+        """Connect to the first address that answers.
 
         Raises:
-            httpcore.ConnectError, httpcore.ConnectTimeout: none did.
+            httpcore.ConnectError, httpcore.ConnectTimeout: no address answered.
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -97,46 +97,46 @@ class _Backend(httpcore.SyncBackend):
         raise failure
 
     def sleep(self, seconds: float) -> None:
-        """Wait between two tries of a connection, no longer than the deadline."""
+        """Wait between two attempts to connect, but not past the deadline."""
         super().sleep(_cut(seconds, httpcore.ConnectTimeout) or 0.0)
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every operation ends with the exchange that it serves."""
+    """A connection whose operations all observe the deadline of the current exchange."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Some bytes."""
+        """Read at most `max_bytes` bytes."""
         return self._inner.read(max_bytes, _cut(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """All of the bytes."""
+        """Write all of the bytes, in pieces."""
         for start in range(0, len(buffer), PIECE_BYTES):
             self._inner.write(buffer[start : start + PIECE_BYTES], _cut(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
-        """Give the connection back to the system."""
+        """Close the socket."""
         self._inner.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """The same connection, encrypted."""
+        """Start TLS on the connection."""
         within = _cut(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, within))
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 as the base
-        """As the connection below has it."""
+        """Pass on information from the inner connection."""
         return self._inner.get_extra_info(info)
 
 
 def _cut(timeout: float | None, error: type[Exception]) -> float | None:
-    """What an operation may take: its own limit, or what is left of the exchange.
+    """The timeout of an operation in seconds: its own limit, or the time left for the exchange if that is less.
 
     Raises:
-        Exception: of the given type, when nothing is left.
+        Exception: of the given type, if no time is left.
     """
     deadline = current()
     if deadline is None:

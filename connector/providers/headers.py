@@ -1,4 +1,4 @@
-"""What a vendor's response headers say, read so that no header can harm: absurd numbers and dates count as absent."""
+"""Reads a vendor's response headers defensively: absurd numbers and dates count as absent."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 
 DEFAULT_RETRY_AFTER_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0
-ABSURD_S = 86_400.0  # a wait of more than a day, or in the past, is a fault of the header
-LONGEST_HEADER = 64  # characters; no number and no date needs more
+ABSURD_S = 86_400.0  # a wait of more than a day, or in the past, is an error in the header
+LONGEST_HEADER = 64  # characters; no number or date needs more
 MOST_REQUESTS_PER_MINUTE = 100_000
 
 
@@ -16,8 +16,8 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
     """Seconds to wait before the next request: `Retry-After`, within bounds, or the default.
 
     Args:
-        headers: of the answer.
-        now: aware; the machine's time unless given.
+        headers: the headers of the answer.
+        now: an aware time; by default the machine's.
     """
     text = headers.get("Retry-After", "").strip()
     if not text or not text.isascii() or len(text) > LONGEST_HEADER:
@@ -31,15 +31,15 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
 
 
 def requests_per_minute(headers: Mapping[str, str]) -> int | None:
-    """`X-RateLimit-Limit`; None when it is absent or no sensible count."""
+    """The value of `X-RateLimit-Limit`; None if it is absent or not a sensible count."""
     found = _count(headers, "X-RateLimit-Limit")
     return found if found and found <= MOST_REQUESTS_PER_MINUTE else None
 
 
 def window_ends_in_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds until more requests are allowed; None while the window has room, or when the headers do not say.
+    """Seconds until more requests are allowed; None if the window still has room or the headers are absent.
 
-    The time is in seconds of the epoch. One in the past means now: the clocks differ a little.
+    The header holds a Unix time. A time in the past counts as now, because clocks differ a little.
     """
     left, reset = _count(headers, "X-RateLimit-Remaining"), _count(headers, "X-RateLimit-Reset")
     if left != 0 or reset is None:
@@ -49,7 +49,7 @@ def window_ends_in_s(headers: Mapping[str, str], now: datetime | None = None) ->
 
 
 def trace_of(headers: Mapping[str, str]) -> str:
-    """`, trace X` for messages, where the vendor names one; empty otherwise."""
+    """`, trace X` for messages if the answer has a trace id; empty otherwise."""
     trace = headers.get("X-Request-ID", "")[:LONGEST_HEADER]
     return f", trace {trace}" if trace.isascii() and trace.replace("-", "").isalnum() else ""
 
@@ -65,7 +65,7 @@ def _number(text: str) -> float | None:
 def _until(text: str, now: datetime) -> float | None:
     try:
         return (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, a date without a zone, a year beyond all calendars
+    except (ValueError, TypeError, OverflowError):  # not a date, without a time zone, or a year out of range
         return None
 
 

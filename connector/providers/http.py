@@ -1,7 +1,7 @@
-"""One HTTP client per vendor: the rate budget, and answers sorted by what they mean for money.
+"""The HTTP client for one vendor: applies the rate limit, and classifies answers by whether credits may be charged.
 
-Reads are repeated (bounded by attempts and time, obeying Retry-After) on connections that are kept open; a paid request
-is sent once, on a connection of its own. Time and size of each request are bounded by `connector.net`.
+Reads are repeated on open connections, within limits of attempts and time, and obey Retry-After. A paid request is sent
+once, on a new connection. `connector.net` bounds the time and size of each request.
 """
 
 import time
@@ -35,50 +35,52 @@ from connector.providers.headers import (
 
 __all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Connection", "Pace", "VendorHttp"]
 
-READ_TIMEOUT_S = 30.0  # for a whole request, from the connection to the last byte of the answer
+READ_TIMEOUT_S = 30.0  # from opening the connection to the last byte of the answer
 MAX_BYTES = 4 * 2**20  # of an answer, unpacked
-USED_SHARE = 0.95  # of the vendor's limit: what leaves evenly arrives less so, and may meet the next window's requests
+USED_SHARE = (
+    0.95  # of the vendor's limit: requests arrive less evenly than they leave, and may fall into the next window
+)
 READ_ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 # After any other status, a paid request may have been taken (docs: contracts, outcome of a paid POST).
 DEFINITE_REFUSALS = frozenset({400, 402, 404, 409, 422})
-PASSING_4XX = frozenset({408, 425, 429})  # of a read: any other 4xx would be the same a moment later
+PASSING_4XX = frozenset({408, 425, 429})  # worth another read; any other 4xx would recur
 _HEADERS = {"Accept": "application/json", "User-Agent": "crm-enrichment-connector"}
 
 
 class Pace(Protocol):
-    """The shared budget of requests of one vendor key."""
+    """The rate limiter that all processes with one vendor key share."""
 
     def acquire(self) -> None:
         """Wait until a request may leave."""
 
     def pause(self, seconds: float) -> None:
-        """Let no request leave for this long: the vendor said so."""
+        """Let no request leave for this long, as the vendor requested."""
 
     def limit(self, per_minute: int) -> None:
-        """Follow the vendor's own statement of its limit."""
+        """Set the limit that the vendor reports."""
 
 
 Explain = Callable[[float, str], None]
 
 
 def _silent(_seconds: float, _reason: str) -> None:
-    """Say nothing."""
+    """Explain nothing; the default of `Connection.explain`."""
 
 
 def _no_error(_body: Mapping[str, Any]) -> bool:
-    """Of a vendor that never answers 2xx with an error in the body."""
+    """Return False, for a vendor that never answers 2xx with an error in the body."""
     return False
 
 
 @dataclass(frozen=True)
 class Connection:
-    """What the requests of one provider account go through.
+    """The connection of one provider account: its rate limiter, clock and network.
 
     Attributes:
-        pace: the rate budget.
+        pace: the rate limiter.
         sleep: waits a number of seconds (scaled in rehearsals).
-        explain: gets the seconds and the reason of each wait between tries.
+        explain: receives the seconds and the reason of each wait between attempts.
         network: proxies and trusted certificates.
         transport: replaces the network in tests.
         clock: monotonic seconds, for the deadline of each request.
@@ -101,11 +103,11 @@ class Answer:
 
 
 class _TryAgainError(Exception):
-    """No usable answer, this time.
+    """An attempt got no usable answer.
 
     Attributes:
-        why: a predicate that follows the vendor's name.
-        retry_after_s: the vendor asked to wait, and did nothing.
+        why: a predicate to follow the vendor's name.
+        retry_after_s: the wait that the vendor requested instead of acting; None if it did not.
         left: whether a byte of the request may have reached the vendor.
     """
 
@@ -116,8 +118,8 @@ class _TryAgainError(Exception):
         self.left = left
 
 
-class _WaitAsTold(tenacity.wait.wait_base):
-    """Retry-After where the vendor sent one, else exponential with jitter."""
+class _WaitAsRequested(tenacity.wait.wait_base):
+    """Waits for Retry-After if the vendor sent one, else exponentially with jitter."""
 
     def __init__(self) -> None:
         self._jitter = tenacity.wait_exponential_jitter(multiplier=1, max=20)
@@ -130,17 +132,17 @@ class _WaitAsTold(tenacity.wait.wait_base):
 
 
 class VendorHttp:
-    """Requests to one vendor, with its errors in our words.
+    """Sends requests to one vendor and translates its errors.
 
     Args:
-        name: the provider, for messages.
+        name: the provider's name, for messages.
         base_url: the vendor's address, without a path.
         headers: sent with every request.
-        connection: what the requests go through.
-        is_error: whether the body of a 2xx answer is the vendor's form of an error.
+        connection: the account's rate limiter, clock and network.
+        is_error: whether the body of a 2xx answer reports an error.
 
     Raises:
-        ConfigurationError: the key has characters that no HTTP header can carry, or the network settings are wrong.
+        ConfigurationError: the key has characters that an HTTP header cannot carry, or the network settings are wrong.
     """
 
     def __init__(
@@ -162,28 +164,28 @@ class VendorHttp:
         self._logged_in = False
         if not all(text.isascii() and text.isprintable() and text == text.strip() for text in headers.values()):
             raise ConfigurationError(
-                f"{self._key_setting} holds spaces or characters that no key has; copy the key again"
+                f"{self._key_setting} contains spaces or characters that no key has; copy the key again"
             )
         self._headers = {**_HEADERS, **headers}
         self._transport = connection.transport or connection.network.transport(base_url)
         self._fresh = connection.transport or connection.network.transport(base_url, reuse=False)
 
     def read(self, path: str, params: Mapping[str, str] | None = None, timeout_s: float = READ_TIMEOUT_S) -> Answer:
-        """GET something free; repeated while that can help.
+        """Send a free GET request, repeated while another attempt can succeed.
 
         Raises:
-            NotThereError: 404.
-            RefusedError: another definite refusal.
+            NotThereError: the vendor answered 404.
+            RefusedError: the vendor refused definitely in another way.
             DownError: no readable answer in several attempts.
         """
         return self._repeat(lambda: self._once("GET", path, params=params, timeout_s=timeout_s))
 
     def repeatable_post(self, path: str) -> Answer:
-        """POST something that the vendor documents as idempotent; repeated like a read.
+        """Send a POST request that the vendor documents as idempotent; repeated like a read.
 
         Raises:
-            LostAnswerError: one of the requests may have taken effect, and none was answered with success.
-            ConnectorError: any other: certainly without effect.
+            LostAnswerError: an attempt may have taken effect, but none was answered with success.
+            ConnectorError: any other error; the request certainly had no effect.
         """
         lost = ""
 
@@ -204,11 +206,11 @@ class VendorHttp:
             raise
 
     def pay(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """POST a paid request, once. The caller holds the permit of the rate budget already.
+        """Send a paid POST request once. The caller has waited for the rate limiter already.
 
         Raises:
-            RefusedError: certainly without effect; `retry_after_s` is set where the same request may be tried later.
-            LostAnswerError: the effect is unknown.
+            RefusedError: it certainly had no effect; `retry_after_s` is set if it may be sent again later.
+            LostAnswerError: it may or may not have taken effect.
         """
         try:
             return self._once("POST", path, body=body, timeout_s=READ_TIMEOUT_S, permit=False)
@@ -233,7 +235,7 @@ class VendorHttp:
     def _repeat(self, send: Callable[[], Answer]) -> Answer:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(READ_ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
-            wait=_WaitAsTold(),
+            wait=_WaitAsRequested(),
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
             before_sleep=self._before_sleep,
@@ -264,7 +266,7 @@ class VendorHttp:
         url = httpx.URL(self._base_url + path)
         request = httpx.Request(method, url, params=params, headers=self._headers, json=body)
         transport = self._transport
-        if method == "POST":  # each may cost credits: a kept connection may have been closed by the vendor just now
+        if method == "POST":  # it may cost credits, and the vendor may have just closed a kept connection
             transport = self._fresh
             request.headers["Connection"] = "close"
         try:
@@ -275,7 +277,7 @@ class VendorHttp:
             raise _TryAgainError(error.why, left=error.left) from error
         except RedirectError as error:
             if permit:
-                remedy = f"check {self.name.upper()}_BASE_URL, and that nothing on the way asks for a login"
+                remedy = f"check {self.name.upper()}_BASE_URL, and that nothing on the way requires a login"
                 self._refuse(f"{self.name} {error.why}; {remedy}", error)
             raise _TryAgainError(error.why) from error
         except ExchangeError as error:
@@ -297,9 +299,9 @@ class VendorHttp:
             self._pace.pause(wait_s)
             raise _TryAgainError(f"asks to wait: too many requests (HTTP 429{trace})", wait_s)
         if status == 402:
-            raise CreditsError(f"{self.name} says that the credits are used up (HTTP 402{trace})")
+            raise CreditsError(f"{self.name} reports that the credits are used up (HTTP 402{trace})")
         if status == 404:
-            raise NotThereError(f"{self.name} does not know it (HTTP 404{trace})")
+            raise NotThereError(f"{self.name} has no such object (HTTP 404{trace})")
         refusal = f"{self.name} refused the request (HTTP {status}{trace})"
         if status in DEFINITE_REFUSALS:
             raise RefusedError(refusal, reread=status == 409, status=status)
@@ -310,7 +312,7 @@ class VendorHttp:
         raise _TryAgainError(f"answered HTTP {status}{trace}")
 
     def _refuse(self, message: str, cause: Exception | None = None) -> Never:
-        """A matter of settings before the first answer, a vendor that is down after it."""
+        """Raise ConfigurationError before the first good answer, and DownError after it."""
         raise (DownError if self._logged_in else ConfigurationError)(message) from cause
 
     def _object(self, reply: Reply) -> Mapping[str, Any]:

@@ -1,13 +1,13 @@
-"""What the engine may ask of a vendor of channels: the values that pass, and one abstract class.
+"""The interface between the engine and a vendor of channels: one abstract class, and the values that it exchanges.
 
-A provider speaks HTTP and translates; it decides nothing. Its errors are those of `core/errors.py`:
+A provider sends HTTP requests and translates the answers; it decides nothing. Its errors are those of `core/errors.py`:
 
 - `RefusedError`: the request certainly had no effect.
-- `LostAnswerError`: it may have had one.
-- `CreditsError`: refused for lack of credits, nothing started.
-- `NotThereError`: the vendor does not know the id.
-- `DownError`: not reachable, or the login was refused.
-- `ConfigurationError`: the login was refused by the very first request.
+- `LostAnswerError`: the request may or may not have taken effect.
+- `CreditsError`: refused for lack of credits; nothing was started.
+- `NotThereError`: the vendor has nothing with this id.
+- `DownError`: the vendor cannot be reached, or refused the login.
+- `ConfigurationError`: the vendor refused the login on the first request.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ from connector.core.vendor_values import shown_word, value_of
 
 
 class SkipReason(StrEnum):
-    """Why a vendor left a person of a batch out of its task."""
+    """The reason why a vendor left a person of a batch out of its task."""
 
     ALREADY_UNLOCKED = "already_unlocked"
     UNLOCKING = "unlocking"
@@ -39,11 +39,11 @@ class Submission:
     """The answer to a paid request.
 
     Attributes:
-        task_id: the vendor's handle, exactly as sent; None when nothing chargeable was started.
-        skipped: people of the batch that are not in the task, and why.
+        task_id: the id of the vendor's task, unchanged; None if nothing chargeable was started.
+        skipped: the reason for each person of the batch that is not in the task.
 
     Raises:
-        LostAnswerError: the handle is beyond the limits of `core/limits.py`: it could not be kept.
+        LostAnswerError: the task id exceeds the limits of `core/limits.py` and cannot be stored.
     """
 
     task_id: str | None
@@ -51,11 +51,11 @@ class Submission:
 
     def __post_init__(self) -> None:
         if self.task_id is not None and not is_vendor_id(self.task_id):
-            raise LostAnswerError("the vendor accepted a paid request with a task id that cannot be kept")
+            raise LostAnswerError("the vendor accepted a paid request with a task id that cannot be stored")
 
 
 class ItemState(StrEnum):
-    """What a task says of one person."""
+    """The state of one person in a task."""
 
     RUNNING = "running"
     DELIVERED = "delivered"
@@ -69,9 +69,9 @@ class Item:
     """One person's line in a task.
 
     Attributes:
-        value: only with delivered, and never anything but an address or a number; see `brought`.
+        value: set only if delivered, and always a valid address or number; see `brought`.
         detail: the vendor's error code.
-        unknown_word: a state that this version does not know, for people; it counts as running.
+        unknown_word: a state that this version does not know, as text for people; it counts as running.
     """
 
     state: ItemState
@@ -82,11 +82,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """A task as it is now; people without a line are absent from `items`.
+    """The current state of a task; people without a line are absent from `items`.
 
     Attributes:
-        unknown_word: a state of the task that this version does not know, for people; it counts as running. Of a task
-            that has ended: a word for the value it found; the value is not used.
+        unknown_word: a state of the task that this version does not know, as text for people; it counts as running. If
+            the task has ended: an unknown kind of value, which is not used.
     """
 
     ended: bool
@@ -98,7 +98,7 @@ class TaskReport:
 class ChannelStatus:
     """One channel in the vendor's record of a person; the attributes are those of `Item`.
 
-    A state that this version does not know is shown as unreadable: nothing is concluded from it.
+    A state that this version does not know counts as unreadable: nothing is concluded from it.
     """
 
     view: ProviderState
@@ -108,10 +108,10 @@ class ChannelStatus:
 
 @dataclass(frozen=True, slots=True)
 class IdentityResult:
-    """The provider's identifier of a person, with what the vendor already shows of the person.
+    """The provider's identifier of a person, with the channels that the vendor already shows.
 
     Raises:
-        RefusedError: an id is beyond the limits of `core/limits.py`: it could not be kept.
+        RefusedError: an id exceeds the limits of `core/limits.py` and cannot be stored.
     """
 
     match: IdentityMatch
@@ -120,7 +120,7 @@ class IdentityResult:
     def __post_init__(self) -> None:
         found, keys = self.match.identifier, self.match.grouping_keys
         if (found is not None and not is_identifier(found.value)) or not all(map(is_event_id, keys)):
-            raise RefusedError("the vendor's answer to a question for a person has an id that cannot be kept")
+            raise RefusedError("the vendor's answer to a search for a person has an id that cannot be stored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,12 @@ class EventAccess:
     """The answer to a request for access to an event.
 
     Attributes:
-        already_unlocked: the account had access before this request; nothing was charged for it.
-        credits_used: the price that this request was charged.
-        balance_after: of the account; None where the vendor does not show it.
+        already_unlocked: the account had access before this request; nothing was charged.
+        credits_used: the credits that this request cost.
+        balance_after: the balance of the account; None if the vendor does not show it.
 
     Raises:
-        LostAnswerError: the price is beyond the limits of `core/limits.py`: it could not be kept.
+        LostAnswerError: the price exceeds the limits of `core/limits.py` and cannot be stored.
     """
 
     event_id: str
@@ -144,46 +144,46 @@ class EventAccess:
 
     def __post_init__(self) -> None:
         if price_of(self.credits_used) is None:
-            raise LostAnswerError("the vendor's answer to an event unlock has a price that cannot be kept")
+            raise LostAnswerError("the vendor's answer to an event unlock has a price that cannot be stored")
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackParts:
-    """What the body of a callback names: the provider's task, and our id of the request where it echoes one.
+    """The ids in the body of a callback: the provider's task, and our attempt id if the provider echoes it.
 
-    Everything else in the body counts for nothing: the provider is asked.
+    Everything else in the body is ignored: the provider is polled instead.
     """
 
     task_id: str
     attempt_id: str | None = None
 
 
-# From the least to the most: where a task lists a person twice, the best line counts.
+# From worst to best: if a task lists a person twice, the better line counts.
 _RANKS = (ItemState.FAILED, ItemState.NOT_FOUND, ItemState.RUNNING, ItemState.NO_VALUE, ItemState.DELIVERED)
-ANOTHER_LOOKUP = "of another lookup"  # instead of a state, where an answer cannot be about ours
-EMAIL_TYPE = "email type "  # begins a word for the type of an email, instead of a state
-UNREADABLE_WORD = "no word"  # a state that is no text, or holds nothing that may be shown
+ANOTHER_LOOKUP = "of another lookup"  # replaces a state if the answer belongs to another request
+EMAIL_TYPE = "email type "  # prefix of an unknown type of email, in place of a state
+UNREADABLE_WORD = "no word"  # for a state that is not text, or has no character that may be shown
 
 
 def brought(channel: Channel, raw: object) -> Item:
-    """A line that the vendor calls finished: delivered only with a usable value."""
+    """The item for a line that the vendor reports as finished: delivered only if its value is usable."""
     value = value_of(channel, raw)
     return Item(ItemState.NO_VALUE) if value is None else Item(ItemState.DELIVERED, value)
 
 
 def shown(channel: Channel, raw: object) -> ChannelStatus:
-    """A record that the vendor calls unlocked: delivered only with a usable value."""
+    """The status of a channel that the vendor reports as unlocked: delivered only if its value is usable."""
     value = value_of(channel, raw)
     return ChannelStatus(ProviderState.NO_VALUE) if value is None else ChannelStatus(ProviderState.DELIVERED, value)
 
 
 def better(one: Item | None, other: Item) -> Item:
-    """The better of a person's two lines, the first where they are equal: a result is never lowered."""
+    """The better of two lines about a person, or the first if they are equal: a result is never downgraded."""
     return other if one is None or _RANKS.index(other.state) > _RANKS.index(one.state) else one
 
 
 def unknown_word(value: object) -> str:
-    """How an unknown state is reported; never empty."""
+    """An unknown state as printable text for reports; never empty."""
     return shown_word(value) or UNREADABLE_WORD
 
 
@@ -191,13 +191,13 @@ class Provider(ABC):
     """One vendor account.
 
     Attributes:
-        source: its name, account, prices and how it identifies people.
-        keeps_records: whether `read_person` can tell what was bought; else a lost answer can only be resolved by a
-            callback or an operator.
-        charges_failures: whether an item that failed must be presumed charged.
-        poll_schedule_s: seconds before each poll of a task; the last repeats.
-        parallel: how many requests may be under way at once.
-        calls_back: whether it may tell of a task's end of its own accord.
+        source: its name, account, prices and kinds of identifiers.
+        keeps_records: whether `read_person` shows the purchases; if not, only a callback or an operator can resolve a
+            lost answer.
+        charges_failures: whether a failed item must be presumed charged.
+        poll_schedule_s: seconds before each poll of a task; the last value repeats.
+        parallel: the most requests in flight at the same time.
+        calls_back: whether it may announce the end of a task by a callback.
     """
 
     source: Source
@@ -209,48 +209,48 @@ class Provider(ABC):
 
     @property
     def name(self) -> str:
-        """As mappings call it."""
+        """The provider's name in mapping files."""
         return self.source.name
 
     def price_setting(self, channel: Channel) -> str:
-        """The setting that holds the price of a channel; empty where the price is fixed."""
+        """The name of the setting for a channel's price; empty if the price is fixed."""
         del channel
         return ""
 
     @abstractmethod
     def batch_size(self, channel: Channel) -> int:
-        """The most people one paid request may carry."""
+        """The most people in one paid request."""
 
     @abstractmethod
     def balance(self) -> int:
-        """Credits left on the account, free."""
+        """Read the credits left on the account; free."""
 
     def observed_balance(self) -> int:
-        """`balance`, within the limits of `core/limits.py`.
+        """Read the balance and check it against the limits of `core/limits.py`.
 
         Raises:
-            RefusedError: it is beyond them.
+            RefusedError: the balance exceeds the limits.
         """
         found = balance_of(self.balance())
         if found is None:
-            raise RefusedError(f"{self.name}'s balance is beyond the limits of a number of credits")
+            raise RefusedError(f"{self.name}'s balance exceeds the limit for a number of credits")
         return found
 
     @abstractmethod
     def wait_turn(self) -> None:
-        """Wait until the rate budget lets a paid request leave; called before its hold is taken."""
+        """Wait until the rate limiter lets a paid request leave; called before its hold is taken."""
 
     @abstractmethod
     def submit(
         self, channel: Channel, people: Sequence[Identifier], grouping_key: str | None, attempt_id: str
     ) -> Submission:
-        """Send one paid request. Never repeated from within.
+        """Send one paid request. An implementation never repeats it.
 
         Args:
-            channel: what to buy.
+            channel: the channel to buy.
             people: distinct identifiers of a kind that the source accepts, at most `batch_size`.
-            grouping_key: what they have in common, of the kind that the source groups by; None where it is not known.
-            attempt_id: the ledger's id of this request, echoed by vendors that can.
+            grouping_key: the group of the people, of the kind that the source groups by; None if it is unknown.
+            attempt_id: the ledger's id of this request; some vendors echo it.
 
         Raises:
             RefusedError, CreditsError, LostAnswerError, DownError.
@@ -258,41 +258,44 @@ class Provider(ABC):
 
     @abstractmethod
     def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
-        """Read a task, free and repeatable.
+        """Poll a task; free and repeatable.
 
         Args:
-            channel: what the task buys; some vendors keep each channel's tasks apart.
-            task_id: as the submission named it.
-            people: for whom the task was made.
+            channel: the channel that the task buys; some vendors separate tasks by channel.
+            task_id: the id from the submission.
+            people: the people of the task.
 
         Raises:
-            NotThereError: the vendor does not know it.
+            NotThereError: the vendor has no such task.
         """
 
     def knows_task(self, task_id: str, attempt_id: str, person: Identifier) -> bool:
-        """Whether the vendor itself says that this task is of that request, for that person; free.
+        """Whether the vendor confirms that this task belongs to that request for that person; free.
 
         Raises:
-            NotThereError: the vendor does not know the task.
+            NotThereError: the vendor has no such task.
         """
         raise UnsupportedError(self.name, "tasks that name their request")
 
     def read_person(self, person: Identifier) -> Mapping[Channel, ChannelStatus]:
-        """What the vendor's own record of a person shows, free.
+        """Read the vendor's own record of a person; free.
+
+        Returns:
+            The status of each channel in the record.
 
         Raises:
-            NotThereError: no such person.
+            NotThereError: the vendor has no such person.
         """
         raise UnsupportedError(self.name, "a readable record of people")
 
     def resolve_identity(self, identifier: Identifier) -> IdentityResult:
-        """The provider's own identifier of the person who has this one, free; an answer without one means nobody."""
+        """Find the provider's own identifier of a person; free. A result without one means that there is no match."""
         raise UnsupportedError(self.name, "a search for a person's identifier")
 
     def grouping_keys_of(self, person: Identifier) -> tuple[str, ...]:
-        """What the person's purchases may be grouped by, free; needed where the vendor sells only in groups."""
+        """Read the groups that a person may be bought in; free. Needed if the vendor sells only in groups."""
         raise UnsupportedError(self.name, "groups of a person")
 
     @abstractmethod
     def close(self) -> None:
-        """Give back connections."""
+        """Close the provider's connections."""

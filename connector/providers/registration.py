@@ -1,4 +1,4 @@
-"""What a provider's package gives the connector: its settings, what it offers, and how it is built.
+"""The registration of a provider package: its settings, its channels, and how it is built.
 
 A package names its `Registration` in the entry point group `connector.providers`; see docs/extending.md.
 """
@@ -21,11 +21,12 @@ class ProviderSettings(SettingGroup):
     """One vendor's settings. A provider derives its own class, with `prefix` and the vendor's address.
 
     Attributes:
-        api_key: the key of the account; None when the vendor is not used.
+        api_key: the key of the account; None if the vendor is not used.
         base_url: https, except for a loopback address.
-        account: the operator's name for the account; part of every purchase's identity: keep it when the key changes.
-        requests_per_minute: the most requests; the vendor's headers win.
-        credit_reserve: credits of the balance that are never touched.
+        account: the operator's name for the account. It is part of every purchase's identity: keep it if the key
+            changes.
+        requests_per_minute: the rate limit; the vendor's headers win.
+        credit_reserve: credits of the balance that are never spent.
         max_per_day: hard cap over all runs and workers.
         max_per_month: hard cap over all runs and workers.
     """
@@ -50,12 +51,12 @@ class ProviderSettings(SettingGroup):
 
 @dataclass(frozen=True)
 class BuiltWith:
-    """What a provider may be built with, besides its own settings.
+    """The dependencies of a provider besides its own settings.
 
     Attributes:
-        connection: what its requests go through.
+        connection: its rate limiter, clock and network.
         poll_schedule_s: the operator's seconds between polls, for vendors that recommend such a schedule.
-        callback_url: from an attempt's id, where the vendor can call back; None where it cannot reach us.
+        callback_url: gives the callback address for an attempt id; None if the vendor cannot reach the connector.
     """
 
     connection: Connection
@@ -64,7 +65,7 @@ class BuiltWith:
 
 
 def no_callback(_body: Mapping[str, Any]) -> CallbackParts | None:
-    """Of a provider that never calls back."""
+    """Return None, for a provider that never calls back."""
     return None
 
 
@@ -73,13 +74,13 @@ class Registration:
     """How a provider is configured and built.
 
     Attributes:
-        name: as mapping files, settings and addresses call it: lower-case letters and digits.
-        channels: what it sells; mappings are checked against it before any setting is read.
-        keeps_records: whether a lost answer can be found in the vendor's own record of a person.
+        name: its name in mapping files, settings and addresses; lower-case letters and digits.
+        channels: the channels that it sells; mappings are checked against them before settings are read.
+        keeps_records: whether the vendor's own record of a person can resolve a lost answer.
         settings: its settings class.
-        build: the provider, from its settings and the rest. Raises TypeError for settings of another class.
-        identifiers: the kinds that mapping files may name for it.
-        parse_callback: the ids in the body of a callback; None for a body that is no callback of this vendor.
+        build: builds the provider. Raises TypeError for settings of another class.
+        identifiers: the kinds of identifiers that mapping files may name for it.
+        parse_callback: reads the ids from the body of a callback; None for a body of another kind.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every provider that is installed: those of this package, and those of others by entry point."""
+"""The registry of installed providers: those of this package, and those of other packages by entry point."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,21 +19,19 @@ def _installed() -> dict[str, Registration]:
 
 
 def added(points: Iterator[EntryPoint] | None = None) -> Iterator[Registration]:
-    """The providers of other packages, by name.
+    """Load the providers of other packages, in the order of their names.
 
     Args:
-        points: instead of the entry points of this environment.
+        points: replaces the entry points of this environment.
 
     Raises:
-        ConfigurationError: one cannot be loaded, or has the name of another.
+        ConfigurationError: a provider cannot be loaded, or two have the same name.
     """
     seen = set(BUILT_IN)
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda one: one.name):
         found = _loaded(point)
         if found.name in seen:
-            raise ConfigurationError(
-                f"two installed packages bring a provider {found.name}; uninstall {_package(point)}"
-            )
+            raise ConfigurationError(f"two installed packages provide {found.name}; uninstall {_package(point)}")
         seen.add(found.name)
         yield found
 
@@ -48,8 +46,8 @@ def _loaded(point: EntryPoint) -> Registration:
         ) from error
     if not isinstance(found, Registration) or found.name != point.name or not _NAME.fullmatch(found.name):
         raise ConfigurationError(
-            f"the entry point {point.name} of {_package(point)} is no provider of that name; update that package, or "
-            "uninstall it"
+            f"the entry point {point.name} of {_package(point)} is not a provider of that name; update that "
+            "package, or uninstall it"
         )
     return found
 
@@ -59,7 +57,7 @@ def _package(point: EntryPoint) -> str:
 
 
 def identifier_kinds(registrations: Mapping[str, Registration]) -> tuple[IdentifierKind, ...]:
-    """Every kind of identifier that some of these providers read, once."""
+    """All kinds of identifiers that these providers accept, without duplicates."""
     return tuple({kind.name: kind for entry in registrations.values() for kind in entry.identifiers}.values())
 
 

@@ -1,1 +1,1 @@
-"""What runs say of themselves, for eyes and for spreadsheets; JSON is made by the values themselves."""
+"""Run reports as text and CSV, and log lines. The values themselves produce the JSON documents."""

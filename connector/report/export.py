@@ -12,7 +12,7 @@ COLUMNS = ("mapping", "object", "record_id", "outcome", "reason", "attention")
 
 
 def write_csv(path: Path, rows: Iterable[tuple[str, str, str, str, str, str]]) -> int:
-    """Write the rows under their header; returns how many.
+    """Write a header and the rows to a file; returns the number of rows.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -25,7 +25,7 @@ def write_csv(path: Path, rows: Iterable[tuple[str, str, str, str, str, str]]) -
 
 
 def write_rows(file: TextIO, rows: Iterable[tuple[str, str, str, str, str, str]]) -> int:
-    """Write the rows under their header to an open file; returns how many."""
+    """Write a header and the rows to an open file; returns the number of rows."""
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     count = 0
@@ -36,6 +36,6 @@ def write_rows(file: TextIO, rows: Iterable[tuple[str, str, str, str, str, str]]
 
 
 def _plain(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula, and no terminal for a command."""
+    """Make a cell safe: no spreadsheet reads it as a formula, no terminal as a control sequence."""
     cell = one_line(cell)
     return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell

@@ -1,4 +1,4 @@
-"""Lines of the programs that run on: one JSON object each, of fixed words, ids and counts; never a traceback's text."""
+"""The log of long-running commands: JSON lines with fixed texts, ids and counts, never the text of an error."""
 
 import json
 import logging
@@ -13,10 +13,10 @@ _USUAL = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line: time, level, name, event, and what was given as `extra`."""
+    """Formats a log record as one line: time, level, name, event, and the fields given as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line. Of an error, its kind and place: its text may quote data."""
+        """Format the record. Of an error, only its type and place appear: its text may quote data."""
         found: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -30,12 +30,12 @@ class JsonLines(logging.Formatter):
 
 
 def _shown(value: object) -> object:
-    """A text without passwords: libraries quote the addresses that they connect to."""
+    """Hide passwords in a text: libraries quote the addresses that they connect to."""
     return hide_passwords(value) if isinstance(value, str) else value
 
 
 def where(error: BaseException) -> str:
-    """Kind and place of a fault in our own code; never its text."""
+    """The type of an error and its place in the connector's code, without its text."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "connector" in Path(frame.filename).parts] or frames
     place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"
@@ -43,7 +43,7 @@ def where(error: BaseException) -> str:
 
 
 def log_to_stderr(*, quiet: bool = False) -> None:
-    """Let our own lines go to standard error, and only warnings of others; when `quiet`, only warnings of ours too."""
+    """Log to standard error: the connector's lines and warnings of libraries; if `quiet`, only warnings of both."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

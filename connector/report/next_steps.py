@@ -1,10 +1,10 @@
-"""What to do about records that a run left for later: one line for each cap that left them over."""
+"""Next steps for deferred records: one line for each cap that deferred them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# The beginnings of the reasons that caps give, and what gives way. `day` and `month` are those of UTC.
+# The start of each reason of a cap, and the next step. Days and months are those of UTC.
 _STEPS = (
     (
         re.compile(r"cap of mapping (?P<mapping>\S+) per run for (?P<provider>\w+):"),
@@ -30,14 +30,14 @@ _STEPS = (
 
 
 def deferred(document: Mapping[str, Any]) -> Iterator[str]:
-    """The lines for a run's report; none where no record is deferred."""
+    """The lines for a run's report; none if no record is deferred."""
     count = document.get("outcomes", {}).get("deferred", 0)
     if not count:
         return
     them = "1 record is deferred: its flag is" if count == 1 else f"{count:,} records are deferred: their flags are"
-    yield f"{them} kept, and the next sync takes {'it' if count == 1 else 'them'} up, within the caps."
+    yield f"{them} kept, and the next sync processes {'it' if count == 1 else 'them'}, within the caps."
     if document.get("command") == "apply":
-        yield "What the plan's credits did not pay for needs a new plan (connector plan --out), or a sync."
+        yield "Records that the plan's credits do not cover need a new plan (connector plan --out), or a sync."
         return
     reasons = (found.get("deferred", {}) for found in document.get("reasons", {}).values())
     yield from dict.fromkeys(step for found in reasons for reason in found for step in _step(reason))

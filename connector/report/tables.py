@@ -1,4 +1,4 @@
-"""Tables that show every cell in full, in any width: an id that is cut off cannot be copied into the next command."""
+"""Tables that show every cell in full at any width: a truncated id cannot be copied into the next command."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-NARROWEST = 12  # characters that a column of prose may shrink to before rows become blocks
+NARROWEST = 12  # the least characters of a column of prose; below that, rows become blocks
 PADDING = 2
 
 
 class WholeTable(Table):
-    """A table without frames. Where the terminal is too narrow for it, each row is a block of `column: cell` lines."""
+    """A table without frames. If the terminal is too narrow for it, each row is a block of `column: cell` lines."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table, or its rows as blocks."""
+        """Render the table, or its rows as blocks; rich calls this."""
         needed = 0
         for column in self.columns:
             longest = max((text.cell_len for text in _texts(console, (column.header, *column.cells))), default=0)
@@ -44,9 +44,9 @@ def whole_table(first: str, *others: str, one_line: frozenset[str]) -> Table:
     """An empty table.
 
     Args:
-        first: the header of the first column; ids stand there, so its cells stay on one line.
+        first: the header of the first column, which holds ids: its cells stay on one line.
         others: the other headers.
-        one_line: headers of numbers, aligned to the right; their cells stay on one line too.
+        one_line: the headers of number columns, aligned to the right; their cells also stay on one line.
     """
     made = WholeTable(show_edge=False, pad_edge=False, header_style="bold", box=None, padding=(0, PADDING))
     made.add_column(first, no_wrap=True)

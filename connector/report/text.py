@@ -17,7 +17,7 @@ _STATE_STYLE = {"finished": "green", "stopped": "yellow", "failed": "red", "inte
 
 
 def report(document: Mapping[str, Any]) -> RenderableType:
-    """A run report, from its JSON document."""
+    """Render a run report from its JSON document."""
     if document.get("command") == "undo":
         return Group(*_undo(document))
     tables = [
@@ -52,7 +52,7 @@ def _undone(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
-    """An undo restores records; it has neither channels nor purchases."""
+    """The report of an undo: restored records and fields, no channels and no purchases."""
     outcomes, crm = document.get("outcomes", {}), document.get("crm", {})
     written = sum(figures.get("records_written", 0) for figures in crm.values())
     table = _table("Records", "Count")
@@ -63,31 +63,31 @@ def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
     fields = _table("Restored field", "Records")
     for name, count in document.get("restored", {}).items():
         fields.add_row(name, str(count))
-    parts: list[RenderableType] = [_headline(document), *_undone(document), Text(_undo_words(document, written))]
+    parts: list[RenderableType] = [_headline(document), *_undone(document), Text(_undo_summary(document, written))]
     parts += [shown for shown in (table, fields) if document.get("selected") and shown.row_count]
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
     return parts + _attention(document)
 
 
-def _undo_words(document: Mapping[str, Any], written: int) -> str:
+def _undo_summary(document: Mapping[str, Any], written: int) -> str:
     run = document.get("undoes", "")
     if not document.get("selected"):
         return (
-            f"There was nothing to undo: run {run} wrote no record, or what it wrote has been undone already or is too "
+            f"There was nothing to undo: run {run} wrote no record, or its changes have been undone already or are too "
             "old (CONNECTOR_UNDO_DAYS)."
         )
     return f"Undid run {run}: {_count(written, 'record')} restored. Credits stay spent."
 
 
 def outcome(command: str, name: str) -> str:
-    """An outcome in a list of runs; an undo restores records, it delivers nothing."""
+    """The label of an outcome in the list of runs; an undo has labels of its own."""
     label = _UNDO_LABELS.get(name, "") if command == "undo" else ""
     return label.partition(":")[0] or _words(name)
 
 
 _UNDO_LABELS = {
     "delivered": "restored",
-    "skipped": "left alone: nothing of the run is left in it",
+    "skipped": "left unchanged: no value of the run is left in it",
     "failed": "refused",
     "deferred": "not reached yet",
 }
@@ -103,7 +103,7 @@ def _outcomes(document: Mapping[str, Any]) -> Table:
 
 
 def _channels(document: Mapping[str, Any]) -> Table | None:
-    """One line a channel, which adds up to the records whose mapping has it; columns without a record are left out."""
+    """One line per channel, which sums to the records whose mapping has it; empty columns are left out."""
     channels = document.get("channels", {})
     shown = [outcome for outcome in _CHANNEL_COLUMNS if any(counts.get(outcome) for counts in channels.values())]
     if not shown:
@@ -157,7 +157,7 @@ def _credits(document: Mapping[str, Any]) -> Table | None:
 
 
 def _other_charges(document: Mapping[str, Any]) -> list[RenderableType]:
-    """Why a balance fell by something else than this run's charges."""
+    """Explanations for each balance that did not fall by exactly this run's charges."""
     lines: list[RenderableType] = []
     for name, c in document.get("credits", {}).items():
         other = c.get("other_charges")
@@ -170,7 +170,7 @@ def _other_charges(document: Mapping[str, Any]) -> list[RenderableType]:
             )
             lines.append(
                 Text(
-                    f"The balance of {name} fell by {fell:,} credits, this run's charges are {c['charged']:,}. "
+                    f"The balance of {name} fell by {fell:,} credits; this run's charges are {c['charged']:,}. "
                     f"The difference of {abs(other):,}: {why}."
                 )
             )
@@ -244,7 +244,7 @@ def _count(number: object, noun: str) -> str:
 
 
 def preview(document: Mapping[str, Any]) -> RenderableType:
-    """A dry run, from its JSON document."""
+    """Render a plan from its JSON document."""
     mappings = ", ".join(document["mappings"])
     parts: list[RenderableType] = [
         Text(f"Plan for {_count(document['selected'], 'record')} of {mappings}; nothing was done.")
@@ -268,7 +268,7 @@ def _would_buy(document: Mapping[str, Any]) -> Table:
     for name, count in document["would_ask_next"].items():
         prices = set(document["credits"].get(name, {}).get("prices", {}).values())
         price = _number(prices.pop()) if len(prices) == 1 else "by channel"
-        found.add_row(name, "where the source before finds nothing", f"up to {count}", price)
+        found.add_row(name, "if the previous source finds nothing", f"up to {count}", price)
     return found
 
 
@@ -317,7 +317,7 @@ def _skips(document: Mapping[str, Any]) -> Table:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain list; cells are shown as they are."""
+    """A table of the given rows; markup in cells is escaped."""
     found = _table(title, *columns)
     for row in rows:
         found.add_row(*(escape(str(cell)) for cell in row))
@@ -325,7 +325,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 def width_of(console: Console) -> int:
-    """Enough for the tables through a pipe, the terminal's own width otherwise."""
+    """The width in characters: the terminal's own, or through a pipe at least 140, which is enough for the tables."""
     return console.width if console.is_terminal else max(console.width, 140)
 
 

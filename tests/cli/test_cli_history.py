@@ -96,7 +96,7 @@ def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> 
     assert (document["open_tasks"], document["open_records"], document["accounting"]) == (1, 1, "")
     shown = workspace.run("status")
     assert shown.code == 0
-    assert "read by the next sync" in shown.out
+    assert "polled by the next sync" in shown.out
 
 
 def test_runs_and_show_repeat_what_a_run_said(workspace: Workspace) -> None:
@@ -155,7 +155,7 @@ def test_undo_puts_back_what_the_run_wrote(workspace: Workspace) -> None:
     assert workspace.org.get("Lead", lead)["Email"] != "old@example.com"
     refused = workspace.run("undo", run_id)
     assert refused.code == 2
-    assert "add --yes to go ahead" in refused.err
+    assert "add --yes to continue" in refused.err
     assert workspace.run("undo", run_id, answer="n\n").code == 2
     assert workspace.org.get("Lead", lead)["Email"] != "old@example.com"
     done = workspace.run("undo", run_id, "--yes", "--json")
@@ -188,7 +188,7 @@ def test_resolve_and_forget_take_an_operators_word(workspace: Workspace) -> None
     assert "erased" in workspace.run("forget", lead, "--yes").out
     result = workspace.run("forget", "00QSm0000099999", "--yes")
     assert result.code == 2
-    assert "the ledger knows no record 00QSm0000099999" in result.err
+    assert "the ledger has no record 00QSm0000099999" in result.err
 
 
 def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Workspace) -> None:
@@ -198,7 +198,7 @@ def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Wor
     assert (document["event_id"], document["unlock_credits"]) == ("52001", 2000)
     unknown = workspace.run("events", "show", "99999")
     assert unknown.code == 2
-    assert "Lensmor knows no event '99999'; see: connector events list" in unknown.err
+    assert "Lensmor has no event '99999'; see: connector events list" in unknown.err
     refused = workspace.run("events", "unlock", "52001")
     assert refused.code == 2
     assert "add --yes" in refused.err

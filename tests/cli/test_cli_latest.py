@@ -200,7 +200,7 @@ def test_a_run_whose_process_ended_is_interrupted_in_every_output(workspace: Wor
         assert "died" not in shown
     refused = workspace.run("show", run_id)
     assert refused.code == 2
-    assert f"run {run_id} was interrupted before it made a report" in refused.err
+    assert f"run {run_id} was interrupted before it wrote a report" in refused.err
     assert f"connector export {run_id} --csv -" in refused.err
 
 

@@ -56,7 +56,7 @@ def test_trusting_asks_and_names_what_is_wrong(restored: Workspace) -> None:
     assert "--yes" in asked.err
     wrong = restored.run("ledger", "trust", "nobody", "--yes")
     assert wrong.code == 2
-    assert "there is no provider nobody; there are lensmor, salesfinity" in wrong.err
+    assert "there is no provider nobody; choose one of lensmor, salesfinity" in wrong.err
     assert restored.run("ledger", "trust", "salesfinity", "--yes").code == 0
 
 

@@ -75,8 +75,8 @@ def test_a_plan_of_chosen_records(workspace: Workspace) -> None:
     ("text", "words"),
     [
         (None, "plan.json cannot be read"),
-        ("", "is no plan of this connector"),
-        ("[]", "is no plan of this connector"),
+        ("", "is not a plan of this connector"),
+        ("[]", "is not a plan of this connector"),
         ('{"version": 1}', "wrong or missing: plan_id"),
     ],
 )

@@ -50,7 +50,7 @@ def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(
     process.send_signal(number)
     result = workspace.finish(process)
     assert result.code == 130
-    assert "Interrupted. Nothing is lost: what was sent is in the ledger, and the next run goes on" in result.err
+    assert "Interrupted. Nothing is lost: every request is in the ledger, and the next run continues" in result.err
     assert result.out == ""
     assert workspace.run("status").code == 0
     workspace.simulator.clock.advance(3000)

@@ -212,7 +212,7 @@ def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(workspace: Wor
     for command in (("plan",), ("backfill", "--yes")):
         result = workspace.run(*command, "-m", "lead", "--ids", "ids.csv", "--json")
         assert result.json["selected"] == 1
-        assert "1 of the 2 ids matches no record that these mappings take; see their object and where" in result.err
+        assert "1 of the 2 ids matches no record that these mappings select; check their object and where" in result.err
         assert "ids.csv: 2 lines were left out:" in result.err
         assert "line 3: an id of another object (it begins with 003), not of Lead" in result.err
         assert "line 6: a footer of the report" in result.err
@@ -258,7 +258,7 @@ def test_backfill_without_a_terminal_refuses_to_guess(workspace: Workspace) -> N
     for more in ((), ("--json",)):
         result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", *more)
         assert result.code == 2
-        assert "there is no terminal: add --yes to go ahead" in result.err
+        assert "there is no terminal: add --yes to continue" in result.err
         assert "@" not in result.out
     assert workspace.paid_posts == 0
     assert not (workspace.folder / "connector.db").exists()
@@ -308,10 +308,10 @@ def test_a_cap_that_leaves_records_over_names_what_gives_way(workspace: Workspac
     result = workspace.run("sync", "-m", name)
     assert result.code == 4
     assert (
-        "2 records are deferred: their flags are kept, and the next sync takes them up, within the caps." in result.out
+        "2 records are deferred: their flags are kept, and the next sync processes them, within the caps." in result.out
     )
     assert "raise limits.max_credits.lensmor in the file of mapping lead" in result.out
-    assert "taken up by the next sync, within the caps" in workspace.run("status").out
+    assert "processed by the next sync, within the caps" in workspace.run("status").out
     workspace.set(**{CAPPED: "170"})
     daily = workspace.run("sync", "-m", "lead")
     assert f"Wait for the next day (UTC), or raise {CAPPED}." in daily.out
@@ -340,7 +340,5 @@ def test_a_sync_without_records_names_the_flag(workspace: Workspace) -> None:
 
 def test_plan_prices_the_next_source_too(workspace: Workspace) -> None:
     workspace.lead()
-    (row,) = [
-        line for line in workspace.run("plan", "-m", "lead").out.splitlines() if "where the source before" in line
-    ]
+    (row,) = [line for line in workspace.run("plan", "-m", "lead").out.splitlines() if "if the previous source" in line]
     assert row.split()[-3:] == ["to", "1", "1"]

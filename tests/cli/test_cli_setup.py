@@ -248,7 +248,7 @@ def test_doctor_reports_everything_at_once(workspace: Workspace) -> None:
     assert {"Salesforce login", f"mapping mappings{os.sep}lead.yaml", "flagged for lead"} <= fine
     shown = workspace.run("doctor", "-m", "lead", "-m", "broken.yaml")
     assert "FIX" in shown.out
-    assert " things to fix before a run." in shown.out
+    assert " problems to fix before a run." in shown.out
 
 
 def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(workspace: Workspace) -> None:
@@ -300,7 +300,7 @@ def test_doctor_reports_caps_below_the_price_of_one_purchase(workspace: Workspac
     found = checks(workspace, "own.yaml")
     phone = found["own.yaml:44: limits.max_credits.lensmor"]
     assert (phone["ok"], phone["warning"]) == (True, True), "a run goes on, and buys no phone"
-    assert "100 credits do not pay for one phone of lensmor (150 credits)" in phone["message"]
+    assert "100 credits are less than the price of one phone at lensmor (150 credits)" in phone["message"]
     none = found["own.yaml:44: limits.max_credits.salesfinity"]
     assert (none["ok"], none["warning"]) == (True, True)
     assert found["CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"]["warning"] is True
@@ -316,7 +316,7 @@ def test_doctor_warns_of_odd_targets_and_a_run_goes_on(workspace: Workspace) -> 
     assert "odd own.yaml:" in result.out
     assert "Title is a standard field with a meaning of its own; is a phone number" in " ".join(result.out.split())
     assert "LeadSource is a standard field" in " ".join(result.out.split())
-    assert "All checks passed; 2 to look at." in result.out
+    assert "All checks passed; 2 to review." in result.out
     assert workspace.run("sync", "-m", "own.yaml").code == 0
 
 

@@ -129,8 +129,11 @@ CASES = {
     ("flag: Ask__c", "flag: {field: Ask__c, asks: a, done: b, x: c}"): "m.yaml:5: select.flag.x: unknown key; known "
     "here: asks, done, field",
     # twice
-    ("  order: newest", "  order: newest\n  order: oldest"): "m.yaml:8: order: this key stands twice; keep one of them",
-    ("    opt_out: NoEmail__c", "    opt_out: NoEmail__c\n    status: A__c"): "m.yaml:20: status: this key stands "
+    (
+        "  order: newest",
+        "  order: newest\n  order: oldest",
+    ): "m.yaml:8: order: this key appears twice; keep one of them",
+    ("    opt_out: NoEmail__c", "    opt_out: NoEmail__c\n    status: A__c"): "m.yaml:20: status: this key appears "
     "twice; keep one of them",
     # missing
     ("name: lead\n", ""): "m.yaml:1: name: this key is missing; add it",
@@ -168,10 +171,13 @@ CASES = {
     ("180d", "d"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
     ("180d", "1.5h"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
     ("180d", "٣d"): f"m.yaml:29: limits.refresh_after: {DURATION_WORDS}",
-    ("stamp:\n  error: Error__c", "stamp:\n"): "m.yaml:25: stamp: must hold keys, each on a line of its own and "
-    "indented; known here: enriched_at, error, personnel_id, source",
-    ("stamp:\n  error: Error__c", "stamp: Error__c"): "m.yaml:25: stamp: must hold keys, each on a line of its own "
-    "and indented; known here: enriched_at, error, personnel_id, source",
+    ("stamp:\n  error: Error__c", "stamp:\n"): "m.yaml:25: stamp: must contain keys, each indented on its own "
+    "line; known here: enriched_at, error, personnel_id, source",
+    (
+        "stamp:\n  error: Error__c",
+        "stamp: Error__c",
+    ): "m.yaml:25: stamp: must contain keys, each indented on its own "
+    "line; known here: enriched_at, error, personnel_id, source",
     # impossible combinations
     ("from: [lensmor]", "from: [salesfinity]"): "m.yaml:21: channels.phone.from.0: salesfinity does not sell phone; "
     "use lensmor",
@@ -250,7 +256,7 @@ NO_MAPPINGS: list[tuple[str | bytes, str]] = [
     ("lead", "m.yaml:1: this is not a mapping file; begin with 'version: 1'"),
     (PAGE.encode("utf-16"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
     (PAGE.replace("Ask__c", "Frägt").encode("latin-1"), "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
-    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
+    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it contains characters that no text file has"),
 ]
 
 
@@ -261,9 +267,14 @@ def test_what_is_no_mapping(file: Path) -> None:
 
 BAD_YAML: list[tuple[str, str, str, str]] = [
     ("  order: newest", "\torder: newest", "m.yaml:7: ", r"found character '\t'"),
-    ("[lensmor]", "[lensmor", "m.yaml:22: ", "in what begins in line 21"),
+    ("[lensmor]", "[lensmor", "m.yaml:22: ", "in the part that begins in line 21"),
     ("person:", " person:", "m.yaml:8: ", "check indentation, brackets and quotes"),
-    ('"IsConverted = false"', '"IsConverted = false', "m.yaml:6: ", "the quote that begins here has no partner"),
+    (
+        '"IsConverted = false"',
+        '"IsConverted = false',
+        "m.yaml:6: ",
+        "the quote that begins here is not closed in its line",
+    ),
     ("version: 1", "version: *one", "m.yaml:1: ", "undefined alias"),
 ]
 

@@ -88,8 +88,8 @@ def test_a_misspelt_name_gets_a_suggestion(here: Path, name: str, near: str) -> 
     ("name", "words"),
     [
         ("folder/nobody", "folder/nobody: there is no such file; give a path, or the name of a file in mappings/"),
-        ("./folder", "./folder: this is a folder; give a mapping file in it"),
-        (".", ".: this is a folder; give a mapping file in it"),
+        ("./folder", "./folder: this is a folder; give the path of a mapping file in it"),
+        (".", ".: this is a folder; give the path of a mapping file in it"),
         ("", "-m: there is no such file; give a path, or the name of a file in mappings/"),
         ("../lead", "../lead: there is no such file; give a path, or the name of a file in mappings/"),
     ],

@@ -55,7 +55,7 @@ NO_MAPPINGS: list[tuple[str | bytes, str]] = [
     ("x: [" + "a, " * 20_000 + "]", "m.yaml:1: the file has more than 3,000 values; one file is one mapping"),
     ("#" * (MAX_BYTES + 1), f"m.yaml: this is not a mapping file; it has more than {MAX_BYTES:,} bytes"),
     (b"\x7fELF\x01\x00\xff", "m.yaml: this is not UTF-8 text; save the file as UTF-8"),
-    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it holds characters that no text file has"),
+    (b"version: 1\x00", "m.yaml:1: this is not valid YAML; it contains characters that no text file has"),
 ]
 
 
@@ -75,7 +75,7 @@ YAML_ONLY: list[tuple[str, str, str]] = [
     ("stamp:\n", "---\nstamp:\n", "m.yaml:25: a second document begins here (---); one file is one mapping"),
     ("  order: newest", "\torder: newest", r"m.yaml:7: this is not valid YAML (found character '\t'"),
     ("version: 1", "schedule: */15 * * * *\nversion: 1", "m.yaml:1: this is not valid YAML: a value that begins "),
-    ("  order: newest", "  order: newest\n  order: oldest", "m.yaml:8: order: this key stands twice"),
+    ("  order: newest", "  order: newest\n  order: oldest", "m.yaml:8: order: this key appears twice"),
     ("  order: newest", "  ? [a, b]\n  : newest", "m.yaml:4: select.('a', 'b'): unknown key"),
 ]
 
@@ -167,7 +167,7 @@ NO_SCHEDULES: list[tuple[str, str]] = [
     ("60 6 * * *", "whose numbers are in range"),
     ("*/0 6 * * *", "whose numbers are in range"),
     ("0 6 * * FOO", "whose numbers are in range"),
-    ("0 0 30 2 *", "time ever comes"),
+    ("0 0 30 2 *", "matches some date"),
     ("٣ 6 * * *", "is not supported"),
 ]
 
@@ -230,17 +230,17 @@ def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, subt
 def test_a_key_that_is_indented_without_its_own_keys_is_an_indentation_error(file: Path, remark: str) -> None:
     """Its keys then repeat those of the key that it has slipped under."""
     assert problems(file, spoilt("  phone:", f"    phone:{remark}")) == [
-        "m.yaml:20: phone: wrong indentation: indent it less, or what belongs to it further"
+        "m.yaml:20: phone: wrong indentation: indent it less, or indent its own keys further"
     ]
 
 
 def test_a_key_that_stands_twice_is_no_indentation_error(file: Path) -> None:
     assert problems(file, spoilt("    format: e164", "    field: Phone")) == [
-        "m.yaml:23: field: this key stands twice; keep one of them"
+        "m.yaml:23: field: this key appears twice; keep one of them"
     ]
 
 
-NO_PARTNER = "this is not valid YAML: the quote that begins here has no partner in its line; add it"
+NO_PARTNER = "this is not valid YAML: the quote that begins here is not closed in its line; close it"
 OPEN_QUOTES: list[tuple[str, str, int]] = [
     ('where: "IsConverted = false"', 'where: "IsConverted = false', 6),  # to the quotes of the schedule
     ('where: "IsConverted = false"', "where: 'IsConverted = false", 6),  # to the end

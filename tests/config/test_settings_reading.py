@@ -20,7 +20,7 @@ PREFIXES = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 HTTPS = "must start with https:// (http is only for this machine's own addresses)"
 ADDRESS = (
     "must be a web address such as https://example.com, whose host has letters, digits, hyphens and dots only (an IPv6 "
-    "address stands in brackets), and whose port, if any, is 1 to 65535"
+    "address goes in brackets), and whose port, if any, is 1 to 65535"
 )
 PLAIN = "must be a plain address, without user, query or fragment"
 
@@ -204,7 +204,7 @@ def test_poll_seconds_are_a_list(monkeypatch: pytest.MonkeyPatch, text: str, sec
 
 
 SECONDS = "CONNECTOR_POLL_SECONDS: write seconds separated by commas, such as 3,5,10,20"
-RANGE = "CONNECTOR_POLL_SECONDS: each of them must be above 0 and at most 3600 seconds"
+RANGE = "CONNECTOR_POLL_SECONDS: each must be above 0 and at most 3600 seconds"
 
 
 POLL_SECONDS: list[tuple[str, str]] = [

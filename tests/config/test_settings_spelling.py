@@ -105,8 +105,8 @@ def test_names_that_others_put_into_the_environment_are_left_alone(env: Path, su
 
 
 CAP = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
-WITHIN = f".env:1: {CAP}= stands inside the value of "
-SPELT = f".env:1: the name has characters that no name of a setting has; write {CAP}=value"
+WITHIN = f".env:1: {CAP}= is inside the value of "
+SPELT = f".env:1: the name has characters that are not allowed; write {CAP}=value"
 NO_SUCH = f"there is no such setting; did you mean {CAP}?"
 
 
@@ -136,10 +136,10 @@ LOST: list[tuple[str, str]] = [
     (f"\u201c{CAP}\u201d=15\n", SPELT),
     (f"CONECTOR{CAP[9:]}=15\n", f"CONECTOR{CAP[9:]}: {NO_SUCH}"),
     (f"_{CAP}=15\n", f"_{CAP}: {NO_SUCH}"),
-    (f"LENSMOR_ACCOUNT=a {CAP}=15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-    (f"LENSMOR_ACCOUNT=a;{CAP} = 15\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-    (f"LENSMOR_ACCOUNT='a\n{CAP}=15\nX='\n", f"{WITHIN}LENSMOR_ACCOUNT; begin a line of its own with it"),
-    (f"OTHER=a {CAP}=15\n", f"{WITHIN}OTHER; begin a line of its own with it"),
+    (f"LENSMOR_ACCOUNT=a {CAP}=15\n", f"{WITHIN}LENSMOR_ACCOUNT; put it on its own line"),
+    (f"LENSMOR_ACCOUNT=a;{CAP} = 15\n", f"{WITHIN}LENSMOR_ACCOUNT; put it on its own line"),
+    (f"LENSMOR_ACCOUNT='a\n{CAP}=15\nX='\n", f"{WITHIN}LENSMOR_ACCOUNT; put it on its own line"),
+    (f"OTHER=a {CAP}=15\n", f"{WITHIN}OTHER; put it on its own line"),
 ]
 
 
@@ -240,7 +240,7 @@ def test_all_that_a_run_needs_is_named_at_once(env: Path) -> None:
         "(or SALESFORCE_ACCESS_TOKEN); put it into the environment or .env",
         "LENSMOR_API_KEY is missing; put it into the environment or .env",
         "SALESFINITY_API_KEY is missing; put it into the environment or .env",
-        "CONNECTOR_SECRET_KEY is missing; only a SQLite file keeps a key of its own",
+        "CONNECTOR_SECRET_KEY is missing; only a SQLite ledger generates its own key",
     ]
 
 
@@ -348,8 +348,8 @@ def test_files_of_other_editors_and_shells_are_read(env: Path) -> None:
 UNREADABLE: list[tuple[str, str]] = [
     ("LENSMOR_API_KEY\n", ".env:1: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
     ("# x\n\nLENSMOR_API_KEY\n", ".env:3: LENSMOR_API_KEY has no '='; write LENSMOR_API_KEY=value"),
-    ("LENSMOR_API_KEY=a\nx=1\nLENSMOR_API_KEY=b\n", ".env:3: LENSMOR_API_KEY is set in line 1 already; keep one"),
-    ("LENSMOR_API_KEY=a\nlensmor_api_key=b\n", ".env:2: lensmor_api_key is set in line 1 already; keep one"),
+    ("LENSMOR_API_KEY=a\nx=1\nLENSMOR_API_KEY=b\n", ".env:3: LENSMOR_API_KEY is already set in line 1; keep one"),
+    ("LENSMOR_API_KEY=a\nlensmor_api_key=b\n", ".env:2: lensmor_api_key is already set in line 1; keep one"),
     ("LENSMOR_API_KEY: a\n", ".env:1: this line cannot be read; write NAME=value, with matching quotes"),
     ('\nLENSMOR_API_KEY="a\n', ".env:2: this line cannot be read; write NAME=value, with matching quotes"),
 ]
@@ -363,8 +363,8 @@ def test_lines_that_cannot_be_read_are_named(env: Path, subtests: pytest.Subtest
 
 
 NO_SETTINGS: list[tuple[str, str]] = [
-    ("# x\n" * 20_000, ".env: is too large for a settings file, which has at most 64,000 bytes"),
-    (f"A=1\nB=x{' ' * 40_000}y\n", ".env: line 2 has more than 4,000 characters; no setting needs so many"),
+    ("# x\n" * 20_000, ".env: is too large for a settings file; the limit is 64,000 bytes"),
+    (f"A=1\nB=x{' ' * 40_000}y\n", ".env: line 2 has more than 4,000 characters; no setting needs that many"),
 ]
 
 

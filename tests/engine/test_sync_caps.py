@@ -180,7 +180,7 @@ def test_402_in_mid_run_stops_that_vendor_and_the_next_run_reads_before_it_buys(
     report = harness.sync()
     assert report.outcomes == {Outcome.DEFERRED: 2}
     assert report.exit_code == 4
-    assert "lensmor says that the credits are used up" in report.stopped[0]
+    assert "lensmor reports that the credits are used up" in report.stopped[0]
     assert world.paid_posts() == 1
     assert report.credits["lensmor"].held == 0
     world.clock.advance(minutes=16)

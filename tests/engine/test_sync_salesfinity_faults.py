@@ -110,7 +110,7 @@ def test_402_between_two_lookups_defers_the_rest(world: World, harness: Harness)
     world.arm("salesfinity", LOOKUP, "status", status=402, after=1)
     harness = harness.other(personal_only())
     report = harness.sync()
-    assert "salesfinity says that the credits are used up" in report.stopped[0]
+    assert "salesfinity reports that the credits are used up" in report.stopped[0]
     assert report.exit_code == 4
     assert world.salesfinity.requests.count(LOOKUP) == 2
     world.clock.advance(minutes=16)

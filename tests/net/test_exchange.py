@@ -86,7 +86,7 @@ def test_an_answer_that_drips_ends_with_the_exchange(subtests: pytest.Subtests) 
         with subtests.test(name):
             with (
                 RawSite(dripping(head, drop)) as site,
-                pytest.raises(NoAnswerError, match="no whole answer within 30 s") as end,
+                pytest.raises(NoAnswerError, match="no complete answer within 30 s") as end,
             ):
                 ask(site.url, clock=Hours(2.0))
             assert end.value.left
@@ -344,10 +344,10 @@ LOCATIONS: list[tuple[bytes, str]] = [
     (b"https://login.example.com/?next=/secret", "login.example.com"),
     (b"//other.example.com", "other.example.com"),
     (b"/login?token=abc", "127.0.0.1"),
-    (b"https://user:pass@host.example.com:444/x", "of no readable name"),
-    (b"http://[::1", "of no readable name"),
-    (b"https://<script>/", "of no readable name"),
-    ("https://b\u00fccher.example/".encode(), "of no readable name"),
+    (b"https://user:pass@host.example.com:444/x", "unreadable host"),
+    (b"http://[::1", "unreadable host"),
+    (b"https://<script>/", "unreadable host"),
+    ("https://b\u00fccher.example/".encode(), "unreadable host"),
 ]
 
 

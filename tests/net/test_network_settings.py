@@ -171,7 +171,7 @@ def test_salesforce_behind_a_proxy_and_a_companys_own_authority(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("refuse", "shown"),
     [
-        (b"407 Proxy Authentication Required", "407, it asks for a login"),
+        (b"407 Proxy Authentication Required", "407, it requires a login"),
         (b"403 Forbidden", "403"),
         (b"502 Bad", "502"),
     ],
@@ -181,7 +181,7 @@ def test_a_proxy_that_refuses_is_named_and_nothing_has_left(refuse: bytes, shown
         url = f"https://{OUTSIDE}"
         error = failing(url, HTTPS_PROXY=proxy.url)
         assert type(error) is ConfigurationError
-        assert "not let through by the proxy of HTTPS_PROXY" in str(error)
+        assert "is blocked by the proxy of HTTPS_PROXY" in str(error)
         assert shown in str(error)
         http = vendor(url, HTTPS_PROXY=proxy.url)
         with pytest.raises(UnreachableError):
@@ -361,7 +361,7 @@ def test_a_lasting_failure_after_an_answer_leaves_the_queue() -> None:
     connection = Connection(NoPace(), lambda _: None, transport=httpx.MockTransport(answer))
     http = VendorHttp("lensmor", NOWHERE, {}, connection)
     http.read("/x")
-    with pytest.raises(DownError, match="not let through by the proxy"):
+    with pytest.raises(DownError, match="is blocked by the proxy"):
         http.read("/x")
 
 

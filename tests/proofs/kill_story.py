@@ -19,7 +19,7 @@ from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
 
 OPERATORS_WORK = "needs a manual decision"
-NOBODYS_WORK = "sent once more when a record requests it"  # else a run would have sent it, or said why not
+NOBODYS_WORK = "sent again when a record requests it"  # else a run would have sent it, or said why not
 PATIENCE_S = 60.0
 
 

@@ -37,12 +37,12 @@ def test_a_provider_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_what_is_no_provider_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, found: object) -> None:
-    with pytest.raises(ConfigurationError, match=f"entry point {name} of .* is no provider of that name"):
+    with pytest.raises(ConfigurationError, match=f"entry point {name} of .* is not a provider of that name"):
         list(added(iter(points(monkeypatch, **{name: found}))))
 
 
 def test_a_package_cannot_take_the_place_of_another_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="two installed packages bring a provider lensmor"):
+    with pytest.raises(ConfigurationError, match="two installed packages provide lensmor"):
         list(added(iter(points(monkeypatch, lensmor=lensmor.REGISTRATION))))
 
 

@@ -164,7 +164,7 @@ REASONS = {
     "error key": "answered with an error within HTTP 200",
     "gateway": "answered HTTP 502",
     "bomb": "sent an answer of more than 4 MB",
-    "compression": "answered in a compression that was not asked for",
+    "compression": "answered in a compression that was not requested",
 }
 
 
@@ -265,7 +265,7 @@ def test_a_body_that_drips_is_a_lost_answer_after_thirty_seconds(vendors: Vendor
 
     transport = answering(lambda _: httpx.Response(200, stream=Drops()))
     http = vendors.http(call.site, transport=transport, clock=lambda: now_s[0])
-    with pytest.raises((DownError, LostAnswerError), match="gave no whole answer within 30 s"):
+    with pytest.raises((DownError, LostAnswerError), match="gave no complete answer within 30 s"):
         call.over(vendors, http)
     tries = 1 if call.kind == PAID else READ_ATTEMPTS
     assert now_s[0] == 30.0 * tries

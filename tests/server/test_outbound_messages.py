@@ -112,7 +112,7 @@ def test_without_an_org_of_our_own_every_message_is_refused(street: Street, blan
 
 # -- which mapping ----------------------------------------------------------------------------------------------
 
-MAPPING_WORDS = "no mapping of this object is served here, or several: name one with ?mapping="
+MAPPING_WORDS = "no mapping or several mappings of this object are served here: name one with ?mapping="
 
 
 @pytest.mark.parametrize("query", ["", "?mapping=lead", "?mapping="])

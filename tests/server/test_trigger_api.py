@@ -134,7 +134,7 @@ ID_WORDS = "request_id may hold 80 letters, digits, dots, dashes and underscores
     [
         (
             GOOD | {"mapping": SAID},
-            "no mapping of this name is served here; those served are: lead, contact, contact-late",
+            "no mapping of this name is served here; served mappings: lead, contact, contact-late",
         ),
         (
             GOOD | {"record_ids": [FULL, SAID]},

@@ -152,7 +152,7 @@ def test_the_settings_file_is_new_and_private(tmp_path: Path) -> None:
     write_env(path, "A=1\n")
     assert path.read_text() == "A=1\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with pytest.raises(ConfigurationError, match="exists and stays as it is"):
+    with pytest.raises(ConfigurationError, match="exists and is left unchanged"):
         write_env(path, "B=2\n")
     assert path.read_text() == "A=1\n"
 
@@ -170,7 +170,7 @@ def test_whatever_stands_at_the_path_is_not_touched(tmp_path: Path) -> None:
 def test_the_command_refuses_before_it_starts_anything(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\n")
-    with pytest.raises(ConfigurationError, match="stays as it is"):
+    with pytest.raises(ConfigurationError, match="is left unchanged"):
         CliRunner().invoke(cli, ["simulate", "--write-env", str(path)], catch_exceptions=False, standalone_mode=False)
     assert path.read_text() == "SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\n"
 
