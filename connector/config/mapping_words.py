@@ -63,7 +63,7 @@ def _key_message(loc: KeyPath, problem: Any, places: Places) -> str | None:  # n
     if kind == "model_type":
         return f"must contain keys, each indented on its own line; {_known_keys((*loc, ''), places)}"
     if loc[:1] == ("crm",):
-        return _crm(given)
+        return _crm(given, str(problem.get("ctx", {}).get("expected", "")))
     if len(loc) == 3 and loc[1] in _CAPS and kind in {"int_type", "int_from_float"}:
         return _cap(str(loc[2]), given)
     return None
@@ -80,9 +80,10 @@ def _value_message(problem: Any) -> str | None:  # noqa: ANN401 pydantic's error
     return f"must be {facts['expected']}; did you mean {near}?" if near else None
 
 
-def _crm(given: object) -> str:
+def _crm(given: object, expected: str) -> str:
+    known = " or ".join(re.findall("'([^']+)'", expected))
     name = given if isinstance(given, str) and re.fullmatch(r"[a-z0-9_-]{1,40}", given) else "this CRM"
-    return f"this version of the connector does not support {name}; write salesforce, or leave the key out"
+    return f"this version of the connector does not support {name}; write {known}, or leave the key out"
 
 
 def _cap(provider: str, given: object) -> str:

@@ -34,7 +34,7 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
         "info": {
             "title": "CRM enrichment connector",
             "version": version,
-            "description": "Asks for emails and phones of Salesforce records. Answers at once; the work is done later.",
+            "description": "Asks for emails and phones of CRM records. Answers at once; the work is done later.",
         },
         "servers": [{"url": server_url}] if server_url else [],
         "paths": {
