@@ -5,21 +5,20 @@ By the vendor's public documentation, newest contract 0.27.0 (`docs/contracts/le
 schedules and assumptions about what is not documented stand in the constants below.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from pydantic import Field
 
-from connector.core.digits import digits_of
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
 from connector.core.identifiers import LINKEDIN
-from connector.core.limits import MAX_PRICE_CREDITS, balance_of, is_event_id
+from connector.core.limits import MAX_PRICE_CREDITS
 from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Identifier, IdentityMatch, Prices
 from connector.core.person import Source
 from connector.core.recover import ProviderState
-from connector.core.vendor_values import id_of, plain_word
+from connector.core.vendor_values import plain_word
 from connector.providers.http import Answer, Connection, VendorHttp
 from connector.providers.interface import (
     ChannelStatus,
@@ -35,6 +34,19 @@ from connector.providers.interface import (
     shown,
     unknown_word,
 )
+from connector.providers.lensmor.bodies import (
+    BusinessErrorIn200,
+    ContactItem,
+    CreditBalance,
+    LinkedinAnswer,
+    PersonnelEventPage,
+    Profile,
+    SkippedDetail,
+    UnlockItem,
+    UnlockRequest,
+    UnlockSubmission,
+    UnlockTask,
+)
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.providers.registration import BuiltWith, ProviderSettings, Registration
 
@@ -49,14 +61,6 @@ _TASK = {
     Channel.PHONE: "/external/contacts/unlock-phone-tasks/",
 }
 _PRICE_SETTING = {Channel.WORK_EMAIL: "LENSMOR_EMAIL_CREDITS", Channel.PHONE: "LENSMOR_PHONE_CREDITS"}
-_VALUE = {Channel.WORK_EMAIL: "email", Channel.PHONE: "phone"}
-_SKIPS = {  # by `plain_word`
-    "alreadyunlockedpersonnelids": SkipReason.ALREADY_UNLOCKED,
-    "unlockingpersonnelids": SkipReason.UNLOCKING,
-    "invalidpersonnelids": SkipReason.INVALID,
-    "missingpersonnelids": SkipReason.MISSING,
-    "unlinkedpersonnelids": SkipReason.UNLINKED,
-}
 # States in the form of `plain_word`, with synonyms that other versions of the contract may use.
 _DONE = frozenset({"completed", "complete", "done", "success", "successful", "succeeded", "finished"})
 _FAILED = frozenset({"failed", "failure", "error", "errored"})
@@ -117,10 +121,10 @@ class Lensmor(Provider):
 
     def balance(self) -> int:
         """`totalBalance`; the other buckets do not add up the same way in every version."""
-        total = balance_of(self._http.read("/external/credits/balance").body.get("totalBalance"))
-        if total is None:
+        balance = CreditBalance.model_validate(self._http.read("/external/credits/balance").body)
+        if balance.total_balance is None:
             raise RefusedError("lensmor's balance cannot be read: totalBalance is no number within the limits")
-        return total
+        return balance.total_balance
 
     def wait_turn(self) -> None:
         """Wait for the rate budget."""
@@ -131,12 +135,9 @@ class Lensmor(Provider):
     ) -> Submission:
         """One unlock request; the attempt id has no place in this vendor's request."""
         del attempt_id
-        ids = [person.value for person in people]
-        body: dict[str, Any] = {"personnel_ids": ids}
-        if grouping_key:
-            body["event_id"] = grouping_key
+        request = UnlockRequest(personnel_ids=tuple(one.value for one in people), event_id=grouping_key or None)
         try:
-            answer = self._http.pay(_SUBMIT[channel], body)
+            answer = self._http.pay(_SUBMIT[channel], request.model_dump(exclude_none=True))
         except RefusedError as error:
             # Older contracts insist on an event (400); an event that is named and unknown is a 404.
             wants_event = error.status == (400 if grouping_key is None else 404)
@@ -147,30 +148,28 @@ class Lensmor(Provider):
                 needs_grouping_key=wants_event,
                 status=error.status,
             ) from error
-        return _submission(answer, set(ids))
+        return _submission(answer, set(request.personnel_ids))
 
     def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """The task's items by person, the best of each; unknown words count as running."""
         del people
-        body = self._http.read(_TASK[channel] + quote(task_id, safe="")).body
-        rows = body.get("items")
+        task = UnlockTask.model_validate(self._http.read(_TASK[channel] + quote(task_id, safe="")).body)
         items: dict[Identifier, Item] = {}
-        for row in rows if isinstance(rows, list) else []:
-            person_id = id_of(row.get("personnelId")) if isinstance(row, dict) else None
-            if person_id is not None:
-                person = _person(person_id)
+        for row in task.items:
+            if row.personnel_id is not None:
+                person = _person(row.personnel_id)
                 items[person] = better(items.get(person), _item(row, channel))
-        status = body.get("taskStatus")
-        word = plain_word(status)
+        word = plain_word(task.task_status)
         ended = word in _DONE | _FAILED
-        return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(status))
+        return TaskReport(ended, items, "" if ended or word in _RUNNING else unknown_word(task.task_status))
 
     def read_person(self, person: Identifier) -> Mapping[Channel, ChannelStatus]:
         """Both channels' state in the profile; an answer about another person proves nothing."""
-        body = self._http.read("/external/personnel/profile", {"personnel_id": person.value}).body
-        if id_of(body.get("id")) != person.value:
+        answer = self._http.read("/external/personnel/profile", {"personnel_id": person.value})
+        profile = Profile.model_validate(answer.body)
+        if profile.id != person.value:
             return dict.fromkeys(CHANNELS, ChannelStatus(ProviderState.UNREADABLE))
-        return _statuses(body)
+        return _statuses(profile)
 
     def resolve_identity(self, identifier: Identifier) -> IdentityResult:
         """The personnel id behind a LinkedIn name, with events and what is unlocked already.
@@ -181,20 +180,21 @@ class Lensmor(Provider):
         """
         params = {"linkedin_url": profile_url(identifier.value)}
         try:
-            body = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S).body
+            answer = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S)
         except NotThereError:
             return IdentityResult(IdentityMatch(None))
-        person = body.get("personnel")
-        person_id = digits_of(person.get("id")) if isinstance(person, dict) else None
-        if not isinstance(person, dict) or not isinstance(person_id, str):
+        found = LinkedinAnswer.model_validate(answer.body)
+        person = found.personnel
+        if person is None or person.id is None:
             raise RefusedError("lensmor's answer to a LinkedIn lookup names no personnel id")
-        if is_of_another(person.get("linkedinUrl"), identifier.value):
+        if is_of_another(person.linkedin_url, identifier.value):
             raise RefusedError("lensmor's answer to a LinkedIn lookup is about another profile")
-        return IdentityResult(IdentityMatch(_person(person_id), _event_ids(body.get("events"))), _statuses(person))
+        return IdentityResult(IdentityMatch(_person(person.id), _event_ids(found.events)), _statuses(person))
 
     def grouping_keys_of(self, person: Identifier) -> tuple[str, ...]:
         """Events that the person is part of."""
-        return _event_ids(self._http.read("/external/personnel/events", {"personnel_id": person.value}).body)
+        answer = self._http.read("/external/personnel/events", {"personnel_id": person.value})
+        return _event_ids(PersonnelEventPage.model_validate(answer.body))
 
     def close(self) -> None:
         """Close idle connections."""
@@ -202,49 +202,45 @@ class Lensmor(Provider):
 
 
 def _submission(answer: Answer, sent: set[str]) -> Submission:
-    body = answer.body
-    task_id = _task_id(body)
-    status = plain_word(body.get("status"))
+    found = UnlockSubmission.model_validate(answer.body)
+    task_id = found.task_id or found.job_id
+    status = plain_word(found.status)
     if answer.status != 201 or status not in _TAKEN or (status == _ACCEPTED and task_id is None):
         raise LostAnswerError("lensmor accepted a paid request with an answer that cannot be read")
-    lists = _by_plain_name(body)
-    skipped = dict.fromkeys(_ids(lists.get("skippedpersonnelids")), SkipReason.UNEXPLAINED)
-    detail = _by_plain_name(lists.get("skippeddetail"))
-    for name, reason in _SKIPS.items():
-        for person in _ids(detail.get(name)):
-            skipped[person] = reason
+    skipped = dict.fromkeys(found.skips.skipped_personnel_ids, SkipReason.UNEXPLAINED)
+    skipped |= _reasons(found.skips.skipped_detail)
     if task_id is None:
-        for person in sent - skipped.keys():
-            skipped[person] = SkipReason.UNEXPLAINED
-    return Submission(task_id, {_person(found): reason for found, reason in skipped.items() if found in sent})
+        skipped |= dict.fromkeys(sent - skipped.keys(), SkipReason.UNEXPLAINED)
+    return Submission(task_id, {_person(one): reason for one, reason in skipped.items() if one in sent})
+
+
+def _reasons(detail: SkippedDetail) -> Iterator[tuple[str, SkipReason]]:
+    """The skipped people with their reasons; of a person in several lists, the last one counts."""
+    for ids, reason in (
+        (detail.already_unlocked_personnel_ids, SkipReason.ALREADY_UNLOCKED),
+        (detail.unlocking_personnel_ids, SkipReason.UNLOCKING),
+        (detail.invalid_personnel_ids, SkipReason.INVALID),
+        (detail.missing_personnel_ids, SkipReason.MISSING),
+        (detail.unlinked_personnel_ids, SkipReason.UNLINKED),
+    ):
+        yield from ((person, reason) for person in ids)
 
 
 def _person(personnel_id: str) -> Identifier:
     return Identifier(PERSONNEL_ID.name, personnel_id)
 
 
-def _by_plain_name(value: object) -> Mapping[str, object]:
-    """An object's members by name, read like states: `skipped_detail` and `skippedDetail` are one."""
-    members = value if isinstance(value, dict) else {}
-    return {plain_word(name): member for name, member in members.items()}
-
-
-def _task_id(body: Mapping[str, Any]) -> str | None:
-    return id_of(body.get("task_id")) or id_of(body.get("job_id"))
-
-
-def _item(row: Mapping[str, Any], channel: Channel) -> Item:
-    status = row.get("status")
-    word = plain_word(status)
+def _item(row: UnlockItem, channel: Channel) -> Item:
+    word = plain_word(row.status)
     if word in _UNLOCKED:
-        return brought(channel, row.get(_VALUE[channel]))
+        return brought(channel, row.value(channel))
     if word in _FAILED:
-        return Item(ItemState.FAILED, detail=_word(row.get("errorCode")))
-    return Item(ItemState.RUNNING, unknown_word="" if word in _RUNNING else unknown_word(status))
+        return Item(ItemState.FAILED, detail=row.error_code)
+    return Item(ItemState.RUNNING, unknown_word="" if word in _RUNNING else unknown_word(row.status))
 
 
-def _statuses(person: Mapping[str, Any]) -> Mapping[Channel, ChannelStatus]:
-    email, phone = person.get("contactUnlockStatus"), person.get("phoneUnlockStatus")
+def _statuses(person: ContactItem) -> Mapping[Channel, ChannelStatus]:
+    email, phone = person.contact_unlock_status, person.phone_unlock_status
     return {
         Channel.WORK_EMAIL: _status(Channel.WORK_EMAIL, email, _EMAIL_STATES, person),
         # Documented: no phone was ever asked for while the state is null.
@@ -255,34 +251,22 @@ def _statuses(person: Mapping[str, Any]) -> Mapping[Channel, ChannelStatus]:
 
 
 def _status(
-    channel: Channel, status: object, states: Mapping[str, ProviderState], person: Mapping[str, Any]
+    channel: Channel, status: object, states: Mapping[str, ProviderState], person: ContactItem
 ) -> ChannelStatus:
     view = states.get(plain_word(status))
     if view is None:
         return ChannelStatus(ProviderState.UNREADABLE, unknown_word=unknown_word(status))
-    return shown(channel, person.get(_VALUE[channel])) if view is ProviderState.DELIVERED else ChannelStatus(view)
+    return shown(channel, person.value(channel)) if view is ProviderState.DELIVERED else ChannelStatus(view)
 
 
-def _event_ids(page: object) -> tuple[str, ...]:
-    """`eventId` of each event of a page; `id` where an older answer has only that."""
-    rows = page.get("items") if isinstance(page, dict) else None
-    rows = rows if isinstance(rows, list) else []
-    ids = [id_of(row.get("eventId") or row.get("id")) for row in rows if isinstance(row, dict)]
-    return tuple(found for found in ids if found is not None and is_event_id(found))
-
-
-def _ids(value: object) -> list[str]:
-    return [found for row in (value if isinstance(value, list) else []) if (found := id_of(row)) is not None]
-
-
-def _word(value: object) -> str:
-    """A vendor's code for display: one short word, so that nothing else can slip into reasons."""
-    return value[:60] if isinstance(value, str) and value.replace("_", "").replace("-", "").isalnum() else ""
+def _event_ids(page: PersonnelEventPage) -> tuple[str, ...]:
+    return tuple(found for event in page.items if (found := event.usable_id) is not None)
 
 
 def _is_error(body: Mapping[str, Any]) -> bool:
     """Documented on other routes of Lensmor: 200 with an error body. Whether it took effect is not documented."""
-    return body.get("errorKey") not in (None, "")  # a tuple: a key of a wrong type is compared, never hashed
+    key = BusinessErrorIn200.model_validate(body).error_key
+    return key not in (None, "")  # a tuple: a key of a wrong type is compared, never hashed
 
 
 def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:

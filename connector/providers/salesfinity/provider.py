@@ -7,16 +7,15 @@ be reached; what they say is read once more by GET, and polling goes on, more sl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.identifiers import LINKEDIN
-from connector.core.limits import balance_of
 from connector.core.linkedin import is_of_another, normalise, profile_url
 from connector.core.model import Channel, Identifier, Prices
 from connector.core.person import Source
-from connector.core.vendor_values import id_of, plain_word
+from connector.core.vendor_values import plain_word
 from connector.providers.http import Connection, VendorHttp
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
@@ -31,6 +30,12 @@ from connector.providers.interface import (
     unknown_word,
 )
 from connector.providers.registration import BuiltWith, ProviderSettings, Registration
+from connector.providers.salesfinity.bodies import (
+    EmailEnrichment,
+    EmailEnrichmentCallback,
+    EmailEnrichmentRequest,
+    EnrichmentCredits,
+)
 
 NAME = "salesfinity"
 PRICE_CREDITS = 1
@@ -51,7 +56,7 @@ _TYPE_WORDS: Mapping[str, Channel] = {
     **dict.fromkeys(_WORK_WORDS, Channel.WORK_EMAIL),
     **dict.fromkeys(_PERSONAL_WORDS, Channel.PERSONAL_EMAIL),
 }
-_TYPES = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
+_TYPES: Mapping[Channel, Literal["work", "personal"]] = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
 
 
 class SalesfinitySettings(ProviderSettings):
@@ -92,10 +97,10 @@ class Salesfinity(Provider):
 
     def balance(self) -> int:
         """Credits of the team."""
-        balance = balance_of(self._http.read("/v1/api/enrichment/credits").body.get("balance"))
-        if balance is None:
+        found = EnrichmentCredits.model_validate(self._http.read("/v1/api/enrichment/credits").body)
+        if found.balance is None:
             raise RefusedError("salesfinity's balance cannot be read: balance is no number within the limits")
-        return balance
+        return found.balance
 
     def wait_turn(self) -> None:
         """Wait for the rate budget."""
@@ -107,14 +112,17 @@ class Salesfinity(Provider):
         """Start one lookup; the attempt id travels as `external_id`."""
         del grouping_key
         (person,) = people
-        body = {"linkedin_url": profile_url(person.value), "type": _TYPES[channel], "external_id": attempt_id}
-        if self._callback_url is not None:
-            body["callback_url"] = self._callback_url(attempt_id)
-        answer = self._http.pay(_PATH, body)
-        lookup_id = id_of(answer.body.get("_id"))
-        if answer.status != 201 or lookup_id is None:
+        request = EmailEnrichmentRequest(
+            linkedin_url=profile_url(person.value),
+            type=_TYPES[channel],
+            external_id=attempt_id,
+            callback_url=None if self._callback_url is None else self._callback_url(attempt_id),
+        )
+        answer = self._http.pay(_PATH, request.model_dump(exclude_none=True))
+        lookup = EmailEnrichment.model_validate(answer.body)
+        if answer.status != 201 or lookup.id is None:
             raise LostAnswerError("salesfinity accepted a lookup with an answer that cannot be read")
-        return Submission(lookup_id)
+        return Submission(lookup.id)
 
     def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """The lookup's state, told of the one person it was made for.
@@ -122,39 +130,38 @@ class Salesfinity(Provider):
         An answer about another lookup or another person proves nothing: it counts as running, and is reported.
         """
         (person,) = people
-        body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
-        if id_of(body.get("_id")) not in (None, task_id) or is_of_another(body.get("linkedin_url"), person.value):
+        lookup = self._lookup(task_id)
+        if lookup.id not in (None, task_id) or is_of_another(lookup.linkedin_url, person.value):
             return TaskReport(ended=False, items={}, unknown_word=ANOTHER_LOOKUP)
-        status = body.get("status")
-        word = plain_word(status)
+        word = plain_word(lookup.status)
         if word in _DONE:
-            return _completed(channel, person, body)
+            return _completed(channel, person, lookup)
         if word == "notfound":
             return _ended(person, Item(ItemState.NOT_FOUND))
         if word in _FAILED:
             return _ended(person, Item(ItemState.FAILED))
-        return TaskReport(ended=False, items={}, unknown_word="" if word in _RUNNING else unknown_word(status))
+        return TaskReport(ended=False, items={}, unknown_word="" if word in _RUNNING else unknown_word(lookup.status))
 
     def knows_task(self, task_id: str, attempt_id: str, person: Identifier) -> bool:
         """Whether the lookup echoes our id and was made for that person."""
-        body = self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body
-        url = body.get("linkedin_url")
-        return body.get("external_id") == attempt_id and isinstance(url, str) and normalise(url) == person.value
+        lookup = self._lookup(task_id)
+        url = lookup.linkedin_url
+        return lookup.external_id == attempt_id and url is not None and normalise(url) == person.value
 
     def close(self) -> None:
         """Close idle connections."""
         self._http.close()
 
+    def _lookup(self, task_id: str) -> EmailEnrichment:
+        return EmailEnrichment.model_validate(self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body)
 
-def _completed(channel: Channel, person: Identifier, body: Mapping[str, Any]) -> TaskReport:
+
+def _completed(channel: Channel, person: Identifier, lookup: EmailEnrichment) -> TaskReport:
     """The email that a lookup found, if it is of the type that was asked for; charged in either case.
 
-    The documented form is an object with `email` and `type`; a plain text is the email. An email of a type that is
-    neither may be of the other one: it is no value, and its type is reported.
+    An email of a type that is neither may be of the other one: it is no value, and its type is reported.
     """
-    found = body.get("email")
-    email = found.get("email") if isinstance(found, dict) else found
-    kind = _type_of(found, body)
+    email, kind = lookup.email.email, _type_of(lookup)
     if kind is None:
         return _ended(person, brought(channel, email))
     type_channel = _TYPE_WORDS.get(plain_word(kind).removesuffix("email"))
@@ -164,10 +171,9 @@ def _completed(channel: Channel, person: Identifier, body: Mapping[str, Any]) ->
     return TaskReport(ended=True, items={person: Item(ItemState.NO_VALUE)}, unknown_word=word)
 
 
-def _type_of(found: object, body: Mapping[str, Any]) -> object:
+def _type_of(lookup: EmailEnrichment) -> object:
     """What the answer calls the type of its email, the nearest statement first; None where it makes none."""
-    nearest = found.get("type") if isinstance(found, dict) else None
-    kinds = (nearest, body.get("type"), body.get("enrichment_type"))
+    kinds = (lookup.email.type, lookup.type, lookup.enrichment_type)
     return next((kind for kind in kinds if kind not in _NO_TYPE), None)
 
 
@@ -177,10 +183,10 @@ def _ended(person: Identifier, item: Item) -> TaskReport:
 
 def parse_callback(body: Mapping[str, Any]) -> CallbackParts | None:
     """The lookup's `_id`, and our id as `external_id`; None for a body that is no callback of a lookup."""
-    lookup_id, external_id = id_of(body.get("_id")), body.get("external_id")
-    if lookup_id is None or not (external_id is None or isinstance(external_id, str)):
+    found = EmailEnrichmentCallback.model_validate(body)
+    if found.id is None or not (found.external_id is None or isinstance(found.external_id, str)):
         return None
-    return CallbackParts(lookup_id, external_id)
+    return CallbackParts(found.id, found.external_id)
 
 
 def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:
