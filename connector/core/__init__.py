@@ -1,1 +1,1 @@
-"""Decisions as functions of values: no I/O, no clock, no randomness, no vendor and no CRM names."""
+"""Decisions as pure functions of values: no I/O, no clock, no randomness, no names of vendors or CRMs."""

@@ -1,7 +1,7 @@
-"""Addresses: which texts are web addresses, which stay on this machine, and how the ledger's is shown.
+"""Parses web addresses, recognises loopback addresses, and shows the ledger's address without its password.
 
-One strict reading for settings, redirects, callers' Host headers and proxies. Programs read odd addresses differently
-(a backslash is a slash to some, and a letter to others), so what could be read in two ways is no address.
+Settings, redirects, Host headers and proxies share one strict parser. Programs read odd addresses differently (some
+take a backslash for a slash, some for a letter), so an ambiguous text is not accepted as an address.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 _HOST = r"(?P<host>\[[^\[\]/?#@\\]*\]|[^\[\]/?#@\\:]*)(?::(?P<port>[0-9]{1,5}))?"
 _WEB = re.compile(rf"(?P<scheme>https?)://{_HOST}(?P<rest>[/?#].*)?", re.IGNORECASE)
 _PROXY_USER = re.compile(r"^(https?://)[^/?#@\\\[\]]*@", re.IGNORECASE)
-# Of libpq: several hosts, and a user and a password that are percent-encoded where they hold one of these signs.
+# As in libpq: several hosts are allowed; these characters are percent-encoded in a user and a password.
 _DATABASE = re.compile(
     r"[A-Za-z0-9+]+://(?:(?P<user>[^:/?#@\\\[\]\s]*)(?::(?P<password>[^/?#@\\\[\]\s]*))?@)?"
     rf"{_HOST}(?P<path>/[^/?#@\\\[\]]*)(?:\?(?P<query>[^#]*))?"
@@ -35,7 +35,7 @@ class WebAddress:
     Attributes:
         scheme: in lower case.
         host: a name or an address in lower case; an IPv6 address without brackets.
-        port: None where none is named.
+        port: None if the text has none.
         rest: path, query and fragment, as given.
     """
 
@@ -47,7 +47,7 @@ class WebAddress:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """The parts of a PostgreSQL address that may be shown; a host that is a folder holds the server's socket."""
+    """The parts of a PostgreSQL address that may be shown; the host may be the folder of the server's socket."""
 
     host: str
     port: int | None
@@ -59,7 +59,7 @@ class DatabaseAddress:
 
 
 def web_address(text: str) -> WebAddress | None:
-    """The address in a text; None where it is none, or could be read as another one.
+    """Parse a web address; None if the text is not one, or is ambiguous.
 
     A host is letters, digits, hyphens and dots, an IPv4 address in four parts, or an IPv6 address in brackets. User
     information, a backslash, a bracket elsewhere, blanks and control characters are refused.
@@ -100,12 +100,12 @@ def is_web_address(url: str) -> bool:
 
 
 def is_proxy_address(url: str) -> bool:
-    """Whether a text is a web address; a user and a password may stand before its host."""
+    """Whether a text is a web address; a user and a password before the host are allowed."""
     return is_web_address(_PROXY_USER.sub(r"\1", url)) if url.isprintable() else False
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address stays on this machine; a name that only a resolver could tell does not count."""
+    """Whether an address stays on this machine; of names, only `localhost` counts, because none is resolved."""
     found = web_address(url)
     if found is None:
         return False
@@ -116,7 +116,7 @@ def is_loopback(url: str) -> bool:
 
 
 def database_address(text: str) -> DatabaseAddress | None:
-    """The parts of a PostgreSQL address; None where a password cannot be told from the rest with certainty."""
+    """The parts of a PostgreSQL address that may be shown; None if the password cannot be separated with certainty."""
     found = _DATABASE.fullmatch(text) if text.isprintable() and len(text) <= LONGEST_ADDRESS else None
     if found is None:
         return None
@@ -132,6 +132,6 @@ def database_address(text: str) -> DatabaseAddress | None:
 
 
 def hide_passwords(text: str) -> str:
-    """A text of a library without the user and password of any address in it, and without `password=...`."""
+    """Remove the user and password of every address in a library's text, and every `password=...`."""
     shown = _USER_AND_PASSWORD.sub(rf"\g<scheme>{_HIDDEN}@", text)
     return _PARAMETER.sub(rf"\g<name>\g<sign>{_HIDDEN}", shown)

@@ -1,14 +1,14 @@
-"""How long something may wait before it is reported: one age each, all of them here.
+"""How long each kind of work may wait before it is reported.
 
-Nothing waits indefinitely without a report. What has waited for its age is named in the `attention` of every run, in
-`connector status` and in `connector doctor`, each time with the command that ends the wait.
+Nothing waits indefinitely without a report. Work that has waited too long is listed in the `attention` of every run, in
+`connector status` and in `connector doctor`, together with the command that ends the wait.
 """
 
 from datetime import timedelta
 
-PLAN_KEPT = timedelta(days=7)  # a plan that is not applied again for so long releases its records
-OPEN_RECORD_AGE = timedelta(days=7)  # an open record that no run took up for so long: no run covers its mapping
+PLAN_KEPT = timedelta(days=7)  # then a plan that is not applied again releases its records
+OPEN_RECORD_AGE = timedelta(days=7)  # an open record that no run has selected: no run uses its mapping
 TASK_AGE = timedelta(hours=24)  # a purchase that the vendor has not finished; emails take minutes, phones an hour
-LATE_EVIDENCE_KEPT = timedelta(days=30)  # a task is still read for people who were given up
-REQUEST_AGE = timedelta(hours=1)  # a due request, or a queued run, that no process takes
-PARKED_NOTICE = timedelta(days=7)  # between the report that a parked value will be erased, and its end
+LATE_EVIDENCE_KEPT = timedelta(days=30)  # a task is still polled for purchases that were given up
+REQUEST_AGE = timedelta(hours=1)  # a due request, or a queued run, that no process has started
+PARKED_NOTICE = timedelta(days=7)  # from the announcement that a parked value will be erased until its erasure

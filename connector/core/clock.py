@@ -1,4 +1,4 @@
-"""The one clock that is passed to whatever decides by time, or waits."""
+"""The clock that is passed to all code that depends on time."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,19 +14,19 @@ class Clock(Protocol):
     scale: float
 
     def now(self) -> datetime:
-        """The present time, aware, UTC. It may jump: deadlines within a process use `monotonic`."""
+        """The current time, aware, in UTC. It may jump: deadlines within a process use `monotonic`."""
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never jumps; only differences have a meaning."""
+        """Seconds of a clock that never jumps; only differences are meaningful."""
 
     def later(self, seconds: float) -> datetime:
-        """The time after a wait of so many seconds, scaled."""
+        """The time after a scaled wait of `seconds`."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds, scaled."""
+        """Wait for `seconds`, scaled."""
 
     def pause(self, duration: timedelta) -> None:
-        """Wait exactly so long: for durations that are scaled already."""
+        """Wait for exactly `duration`, which is scaled already."""
 
     def explain(self, seconds: float, reason: str) -> None:
-        """Print why a wait of so many seconds, already scaled, begins; a short one needs no words."""
+        """Print the reason for a wait of `seconds`, already scaled; a short wait is not explained."""

@@ -1,7 +1,7 @@
-"""Ids that are decimal digits, as CRM fields and vendors' JSON hold them: text, whole numbers and floats.
+"""Reads ids of decimal digits from CRM fields and vendors' JSON, where they are text, whole numbers or floats.
 
-A number field answers `62992312.0`, a spreadsheet leaves an apostrophe in front. Both are read as the digits that they
-stand for. A text that may have lost digits (`6.3E+07`, a float beyond 2^53) names another person and is refused.
+A number field contains `62992312.0`, a spreadsheet adds an apostrophe in front. Both are read as the intended digits.
+A value that may have lost digits (`6.3E+07`, a float beyond 2^53) could name another person and is refused.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from connector.core.invisible import has_control, trimmed, visible
 
 MAX_ID_DIGITS = 20
-EXACT_BELOW = 2**53  # from here on a float stands for several whole numbers
+EXACT_BELOW = 2**53  # from here on, one float stands for several whole numbers
 _PLAIN = re.compile(r"([0-9]+)(?:\.0+)?")
 _EXPONENT = re.compile(r"([0-9])(?:\.([0-9]+))?[eE]\+?([0-9]{1,2})")
 _REPEATED = re.compile(r"([0-9])\1{6,}")  # 9999999: typed to fill a required field
@@ -19,17 +19,17 @@ _COUNTED = frozenset({"12345678", "123456789", "1234567890"})
 
 @dataclass(frozen=True, slots=True)
 class NotDigits:
-    """The value is no id.
+    """The value is not an id.
 
     Attributes:
-        reason: continues "the field is not an id:", in plain words.
+        reason: a text to follow "the field is not an id:".
     """
 
     reason: str
 
 
 def digits_of(value: object) -> str | NotDigits:
-    """The id's digits without leading zeros, so that one person has one spelling.
+    """Read the digits of an id, without leading zeros, so that one person has one spelling.
 
     >>> digits_of(62992312.0), digits_of("'62992312"), digits_of("0062992312")
     ('62992312', '62992312', '62992312')
@@ -46,7 +46,7 @@ def digits_of(value: object) -> str | NotDigits:
 
 
 def is_filler(digits: str) -> bool:
-    """Whether people type these digits to fill a field: seven and more of one digit, or counting from 1."""
+    """Whether the digits only fill a required field: seven or more of the same digit, or 1234..."""
     return _REPEATED.fullmatch(digits) is not None or digits in _COUNTED
 
 
@@ -76,7 +76,7 @@ def _from_text(value: object) -> str | NotDigits:
 
 
 def _exact(first: str, rest: str, power: int) -> str | NotDigits:
-    """`6.2992312E7` shows every digit; `6.3E7` may be rounded."""
+    """Read a number in scientific notation: `6.2992312E7` has every digit, `6.3E7` may be rounded and is refused."""
     if len(rest.rstrip("0")) > power:
         return NotDigits("it must be digits only, without a fraction")
     if len(rest) < power:

@@ -1,4 +1,4 @@
-"""Lengths of time as mapping files write them, and as people read them."""
+"""Durations in the notation of mapping files, and in words."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ def parse_duration(value: object) -> timedelta:
     """Read `30m`, `12h` or `180d`.
 
     Raises:
-        ValueError: anything else.
+        ValueError: the value has another form.
     """
     if isinstance(value, timedelta):
         return value
@@ -21,7 +21,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def write_duration(value: timedelta) -> str:
-    """The shortest form that `parse_duration` reads back."""
+    """Write a duration in the shortest form that `parse_duration` accepts."""
     minutes = int(value.total_seconds() // 60)
     for unit, size in (("d", 1440), ("h", 60)):
         if minutes and minutes % size == 0:
@@ -30,6 +30,6 @@ def write_duration(value: timedelta) -> str:
 
 
 def duration_in_words(value: timedelta) -> str:
-    """`180 days`, `12 hours` or `30 minutes`."""
+    """Write a duration for people, such as `180 days`, `12 hours` or `30 minutes`."""
     short = write_duration(value)
     return f"{short[:-1]} {_UNITS[short[-1]]}"

@@ -1,8 +1,8 @@
-"""An email address in a vendor's text, or none.
+"""Extracts an email address from a vendor's text.
 
-Taken off: `mailto:`, a display name, quotes and brackets, closing punctuation, invisible characters. Not taken for an
-address: placeholders, masks (`a***@example.com`), texts with two different addresses, and everything that no mail
-system accepts. Where a text can be cut in two ways there is no value: half of an address is another address.
+Removed: `mailto:`, a display name, quotes and brackets, closing punctuation, invisible characters. Rejected:
+placeholders, masks (`a***@example.com`), texts with two different addresses, and addresses that no mail system
+accepts. A text that can be cut in two ways has no value, because half of an address is another address.
 """
 
 import html
@@ -14,7 +14,7 @@ from pydantic import validate_email
 from connector.core.invisible import has_control, trimmed, visible
 
 _MAX_LOCAL_CHARACTERS = 64  # RFC 5321, 4.5.3.1
-MAX_EMAIL_CHARACTERS = 320  # 255 more behind the @
+MAX_EMAIL_CHARACTERS = 320  # 255 more after the @
 _MAX_TEXT_CHARACTERS = 1000  # an address with a name and markup around it
 _LABEL = re.compile(r"(?:mailto|smtp|e-?mail|work e-?mail|business e-?mail|personal e-?mail)\s*:\s*(?://)?", re.I)
 _NAMED = re.compile(r"[^<>@]*<\s*([^<>]+?)\s*>")
@@ -25,12 +25,12 @@ _SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+/\s+|\s+or\s+|\s+and\s+", re.I)
 _PAIRS = ("<>", "()", "[]", "{}", '""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 _CLOSING = ".,;:!"
 _TOP_LEVEL = re.compile(r"[^\W\d_]{2,}|xn--[a-z0-9-]+", re.I)
-# Signs that vendors put over a part of an address; `?` and U+FFFD are letters that a conversion has lost.
+# Characters with which vendors mask a part of an address; `?` and U+FFFD are letters that a conversion has lost.
 _MASK = re.compile(
     r"[*?#\u2022\u25cf\u25cb\u2588\u25a0\u25a1\u25aa\u2026\ufffd]|\.{2,}|x{4,}|(?<![a-z0-9])x{2,}(?![a-z0-9])"
     r"|[_-]{3,}.*@|^[a-z0-9]?[_-]{2,}@|@(?:.*\.)?(?!xn--)[^.]*-{3,}"  # `a_____@`, `j--@`; not the hyphens of punycode
 )
-# Compared in letters alone. Initials (`na`), first names (`nil`) and roles (`info`) are in use.
+# Compared by letters only. Initials (`na`), first names (`nil`) and roles (`info`) occur in real addresses.
 # fmt: off
 _NO_LOCAL = frozenset((
     "noemail", "noemails", "nomail", "noemailaddress", "noemailfound", "noemailavailable", "none", "null",
@@ -45,7 +45,7 @@ _NO_DOMAIN = frozenset(("noemail.com", "nomail.com", "none.com", "null.com", "na
 
 
 def email_of(raw: object) -> str | None:
-    """The one email address in a vendor's value; None where there is none, or no certain one.
+    """The one email address in a vendor's value; None if there is none, or it is ambiguous.
 
     >>> email_of("Ada Sample <mailto:ada@example.com>."), email_of("a***@example.com")
     ('ada@example.com', None)
@@ -53,7 +53,7 @@ def email_of(raw: object) -> str | None:
     if not isinstance(raw, str) or len(raw) > _MAX_TEXT_CHARACTERS:
         return None
     text = trimmed(raw)
-    if has_control(text):  # two entries, or one that was torn apart
+    if has_control(text):  # two entries, or one that was split
         return None
     parts = [part for part in _SEPARATOR.split(_without_display_name(visible(text))) if part]
     found = set(map(_address, parts))
@@ -63,7 +63,7 @@ def email_of(raw: object) -> str | None:
 
 
 def _without_display_name(text: str) -> str:
-    """`Sample, Ada <ada@example.com>` is one address: its name may hold separators."""
+    """Remove a display name, which may contain separators: `Sample, Ada <ada@example.com>` is one address."""
     named = _NAMED.fullmatch(text.rstrip(_CLOSING + " "))
     return named[1] if named is not None else text
 
@@ -83,7 +83,7 @@ def _address(text: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """The text without everything that people and programs put around an address."""
+    """Remove everything that people and programs put around an address."""
     for _ in range(6):
         before = text
         text = text.strip().rstrip(_CLOSING).strip().lstrip(",;")
@@ -104,7 +104,7 @@ def _bare(text: str) -> str:
 
 
 def _shows_its_target(attributes: str, shown: str) -> bool:
-    """Whether a link holds no address but the one that it shows."""
+    """Whether a link contains no address but the one that it shows."""
     targets = _ADDRESS.findall(unquote(html.unescape(attributes)))
     return {target.lower() for target in targets} <= {_bare(shown).lower()}
 
@@ -121,6 +121,6 @@ def _is_placeholder(local: str, domain: str) -> bool:
 
 
 def _is_filler(local: str, domain: str) -> bool:
-    """Whether the address is typed where there is none: a domain called so, zeros, one number on both sides."""
+    """Whether the address only fills a field: a domain named for that, zeros, or the same number on both sides."""
     name = domain.partition(".")[0]
     return domain in _NO_DOMAIN or {"0"} in (set(local), set(name)) or (name.isdigit() and local == name)

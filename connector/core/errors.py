@@ -1,41 +1,42 @@
-"""Every error the connector raises, grouped by what happens next.
+"""All errors of the connector, grouped by their consequence.
 
 ConnectorError
 ├── ConfigurationError      wrong usage, mapping, settings or permissions; nothing was bought       exit 2
 │   └── MappingError        with file, line and key
-├── LockedError             another run drives this ledger                                          exit 5
-├── StopError               the run ends early, the queue stays                                     exit 4
-│   ├── CreditsError        the vendor says that the credits are used up
+├── LockedError             another run holds the run lock                                          exit 5
+├── StopError               the run ends early; the queue is intact                                 exit 4
+│   ├── CreditsError        the vendor reports that the credits are used up
 │   ├── QuotaError          the CRM's request quota is used up
-│   ├── JournalError        no disk space can be reserved for the answer to a paid request: nothing was sent
-│   ├── CrmRefusedError     the CRM refuses a request as such: the same request would be refused again
-│   └── DownError           a service refuses a login that worked before, or answers nothing usable
-│       ├── UnreachableError    no connection to it could be opened: nothing was sent
-│       └── PassingError        one try failed in a way that may pass; whoever asked decides what comes next
-├── RefusedError            a vendor refused a request; certain that nothing was done
-├── LostAnswerError         a request left and its answer did not arrive or cannot be read
-├── NotThereError           a vendor does not know the id that was asked for
-├── UnsupportedError        a provider was asked for what it does not offer: a fault of ours        exit 1
-└── BooksError              the ledger does not add up: a fault of ours                             exit 1
+│   ├── JournalError        no disk space can be reserved for the answer to a paid request; nothing was sent
+│   ├── OlderCopyError      the ledger turned out to be an older copy during the run
+│   ├── CrmRefusedError     the CRM would refuse the same request again
+│   └── DownError           a service cannot be used: no usable answer, or it refuses a login that worked before
+│       ├── UnreachableError    no connection could be opened; nothing was sent
+│       └── PassingError        one attempt failed in a way that may pass; the caller decides what to do next
+├── RefusedError            a vendor refused a request; it certainly had no effect
+├── LostAnswerError         a request was sent, but its answer was lost or is unreadable
+├── NotThereError           a vendor has nothing with the requested id
+├── UnsupportedError        a provider does not offer the requested operation: a fault of ours      exit 1
+└── AccountingError         the ledger does not add up: a fault of ours                             exit 1
 
 Messages carry ids, counts and the admin's next step, never bodies, tokens or personal data.
 """
 
 
 class ConnectorError(Exception):
-    """The root; `str()` of it is fit for an admin's screen."""
+    """The base of all errors; `str()` gives a message for an admin."""
 
     exit_code = 1
 
 
 class ConfigurationError(ConnectorError):
-    """Something an admin has set is wrong; nothing was bought."""
+    """A setting, a mapping or an argument is wrong; nothing was bought."""
 
     exit_code = 2
 
 
 class MappingError(ConfigurationError):
-    """A mapping file that cannot be used; one line per problem, each with its place and remedy."""
+    """A mapping file cannot be used; the message has one line per problem, with its place and remedy."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -43,13 +44,13 @@ class MappingError(ConfigurationError):
 
 
 class LockedError(ConnectorError):
-    """Another process is the driver of this ledger."""
+    """Another process holds the run lock of this ledger."""
 
     exit_code = 5
 
 
 class StopError(ConnectorError):
-    """The run cannot go on; what is open stays in the ledger for the next run."""
+    """The run cannot continue; open work stays in the ledger for the next run."""
 
     exit_code = 4
 
@@ -59,22 +60,22 @@ class CreditsError(StopError):
 
 
 class QuotaError(StopError):
-    """The CRM's daily request quota, or the reserve that is kept of it, is reached."""
+    """The CRM's daily request quota is used up, except for the reserve."""
 
 
 class JournalError(StopError):
-    """The answer to a paid request would have no place if the database went away, so the request is not sent."""
+    """The recovery journal has no room for the answer to a paid request, so the request was not sent."""
 
 
 class OlderCopyError(StopError):
-    """During a run the ledger turned out to be an older copy: nothing more is bought."""
+    """The ledger turned out to be an older copy during the run; nothing more is bought."""
 
 
 class CrmRefusedError(StopError):
-    """The CRM refuses a request for a reason that time does not heal, after it has answered others.
+    """The CRM, which has answered other requests, refuses one for a lasting reason.
 
     Attributes:
-        code: the CRM's error code; empty where it gave none.
+        code: the CRM's error code; empty if it gave none.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -83,7 +84,7 @@ class CrmRefusedError(StopError):
 
 
 class DownError(StopError):
-    """A service cannot be reached, or it refuses a login that worked before."""
+    """A service gives no usable answer, or refuses a login that worked before."""
 
 
 class UnreachableError(DownError):
@@ -91,17 +92,17 @@ class UnreachableError(DownError):
 
 
 class PassingError(DownError):
-    """One try failed in a way that may pass, and was not repeated: what is asked must first be looked at again."""
+    """One attempt failed in a way that may pass. It was not repeated: the caller must check the state first."""
 
 
 class RefusedError(ConnectorError):
     """A definite refusal: the request had no effect.
 
     Attributes:
-        retry_after_s: seconds to wait before the same request may be tried again; None when it must not be.
-        reread: the vendor says the state is another than we think; read it before anything is submitted again.
-        needs_grouping_key: the vendor wants a group (an event) to be named, or another one.
-        status: the HTTP status, where there was one.
+        retry_after_s: seconds to wait before the same request may be sent again; None if it must not be.
+        reread: the vendor's state differs from ours; read it before submitting again.
+        needs_grouping_key: the vendor requires a group (an event), or a different one.
+        status: the HTTP status, if there was one.
     """
 
     def __init__(
@@ -121,11 +122,11 @@ class RefusedError(ConnectorError):
 
 
 class LostAnswerError(ConnectorError):
-    """The request may have taken effect; nobody can tell from the answer."""
+    """The request may or may not have taken effect."""
 
 
 class NotThereError(ConnectorError):
-    """The vendor does not know this id, or does not show it to this account."""
+    """The vendor has nothing with this id, or does not show it to this account."""
 
 
 class AccountingError(ConnectorError):
@@ -133,7 +134,7 @@ class AccountingError(ConnectorError):
 
 
 class UnsupportedError(ConnectorError):
-    """A provider was asked for something it does not offer: a fault of the caller."""
+    """A provider does not offer the requested operation: a fault of the caller."""
 
     def __init__(self, provider: str, what: str) -> None:
         super().__init__(f"{provider} does not offer {what}")

@@ -1,8 +1,8 @@
-"""A plan frozen into a file: which records at which version, what may be bought for each, and the most it may cost.
+"""A plan frozen into a file: the records with their versions, the purchases allowed for each, and the credit ceiling.
 
-It holds ids, versions, counts and credits, nothing about people. Applying it does that much and no more: a record that
-changed since is left alone, a purchase that the plan did not name is not made, and all runs of one plan together stay
-below its ceiling.
+It contains ids, versions, counts and credits, but no personal data. Applying it does no more than the plan allows: a
+record that has changed since is left unchanged, a purchase that the plan does not name is not made, and all runs of one
+plan together stay within its ceiling.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ class FrozenRecord(_Frozen):
 
     Attributes:
         id: the CRM's full id.
-        version: as it was when the plan was made.
-        buy: by channel that may cost something, the place in the mapping's `from` of the first source to be asked.
+        version: its version when the plan was made.
+        buy: for each channel that may cost credits, the position in the mapping's `from` of the first source to try.
     """
 
     id: str
@@ -41,8 +41,8 @@ class FrozenMapping(_Frozen):
     """The records of one mapping.
 
     Attributes:
-        source: what `-m` was given.
-        digest: of the mapping's meaning; another one makes the plan void.
+        source: the value of `-m`.
+        digest: the digest of the mapping; a different one makes the plan void.
     """
 
     source: str
@@ -56,11 +56,11 @@ class FrozenPlan(_Frozen):
     """The file of `connector plan --out`.
 
     Attributes:
-        chosen: the records were chosen by a condition or ids, not by their flag.
-        org: host of the CRM org whose records these are.
-        accounts: by provider, the operator's name of the account that pays.
-        prices: by provider, credits per purchase of each channel.
-        ceiling: by provider, the most credits that all runs of the plan together may hold or spend.
+        chosen: whether a condition or ids chose the records, not their flag.
+        org: the host of the CRM org.
+        accounts: the operator's name of the paying account, by provider.
+        prices: the credits for one purchase of each channel, by provider.
+        ceiling: the most credits that all runs of the plan together may hold or spend, by provider.
     """
 
     version: Literal[1] = 1
@@ -75,23 +75,23 @@ class FrozenPlan(_Frozen):
 
     @cached_property
     def by_record(self) -> Mapping[tuple[str, str], FrozenRecord]:
-        """By mapping and record id."""
+        """The records by mapping and record id."""
         return {(found.name, record.id): record for found in self.mappings for record in found.records}
 
     @property
     def selected(self) -> int:
-        """How many records the plan has."""
+        """The number of records in the plan."""
         return len(self.by_record)
 
     def hold(self, mapping: str, record_id: str, version: str | None, channel: Channel, decision: Decision) -> Decision:
-        """The decision, or why it is no part of this plan.
+        """Limit a decision to the plan: return it unchanged, or defer a purchase that the plan does not allow.
 
         Args:
-            mapping: whose record it is.
+            mapping: the record's mapping.
             record_id: the record.
-            version: its present one; None where an earlier run of this plan has bought for it, and changed it itself.
-            channel: what is decided.
-            decision: as it would be without the plan.
+            version: its current version; None if an earlier run of this plan bought for it, and so changed it itself.
+            channel: the channel of the decision.
+            decision: the decision without the plan.
         """
         record = self.by_record.get((mapping, record_id))
         if record is None or (version is not None and version != record.version):

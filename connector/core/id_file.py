@@ -1,16 +1,16 @@
-"""The record ids of a file that people have: what was found in it, and what was left out."""
+"""The record ids in an operator's file, and the lines that were left out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
 class IdFileError(ValueError):
-    """The file has no ids that can be used; the message says why."""
+    """The file has no usable ids; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """A line that was left out, and why."""
+    """A line that was left out, and the reason."""
 
     line: int
     reason: str
@@ -21,10 +21,10 @@ class IdFile:
     """The ids of a file in their full form, each once, in the file's order.
 
     Attributes:
-        ids: of the records.
-        omitted: the lines without one.
-        repeated: how many lines have an id that stands further up.
-        column: which column was taken, where the file has several.
+        ids: the ids of the records.
+        omitted: the lines without an id.
+        repeated: the number of lines with an id that occurred before.
+        column: the column that was read, if the file has several.
     """
 
     ids: tuple[str, ...]
@@ -34,7 +34,7 @@ class IdFile:
 
 
 def omitted_lines(found: IdFile, most: int = 10) -> Iterator[str]:
-    """Which column was taken, and the omitted lines as sentences, the first ones by number."""
+    """Sentences for the operator: the column that was read, and the omitted lines, at most `most` of them by number."""
     if found.column:
         yield f"the ids are those of {found.column}"
     if not found.omitted:

@@ -1,7 +1,6 @@
-"""The kinds of identifiers by which providers know people, and how a record's fields become one.
+"""The kinds of identifiers by which providers know people, and how they are read from a record's fields.
 
-A kind belongs to the provider that uses it. The one here is of no provider's own: several know people by their
-LinkedIn address.
+A kind belongs to the provider that uses it. The LinkedIn address is here because several providers use it.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,20 +13,20 @@ from connector.core.model import CrmRecord
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The record has something that is no identifier of this kind; the reason is for people and names the field."""
+    """The record's value is not an identifier of this kind; the reason names the field, for people."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class PersonKeys:
-    """What a mapping names for one kind: CRM fields, and fixed values for all records, by key of `person`."""
+    """A mapping's entries for one kind: CRM fields, and fixed values for all records, by key of `person`."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, key: str, record: CrmRecord) -> str:
-        """The fixed value, or the text of the record's field; empty where there is neither."""
+        """The fixed value, else the text of the record's field; empty if there is neither."""
         return self.fixed.get(key) or record.text(self.fields.get(key))
 
 
@@ -35,7 +34,7 @@ Read = Callable[[CrmRecord, PersonKeys], str | Unusable | None]
 
 
 class Shape(StrEnum):
-    """What a field must be to hold an identifier: digits and letters (a number too), a web address, or words."""
+    """The kind of field that can hold an identifier: letters and digits (or a number), a web address, or words."""
 
     ID = "id"
     URL = "url"
@@ -48,13 +47,13 @@ class IdentifierKind:
 
     Attributes:
         name: the kind in an identifier's (kind, value) pair.
-        words: how people call it, such as "LinkedIn address".
-        keys: the keys under `person` in a mapping file that it is read from, each with its description.
-        read: from a record: the normalised value, None where the fields are empty, or why they hold nothing usable.
-        shape: of the fields.
+        words: its name for people, such as "LinkedIn address".
+        keys: the keys under `person` in a mapping file, each with its description.
+        read: reads a record: the normalised value, None if the fields are empty, or why their value is unusable.
+        shape: the kind of its fields.
         may_be_fixed: a mapping may give one value for all records, `{value: ...}`.
-        is_stamped: a value that a provider found can be written back to the record, by the key `name` under `stamp`.
-        groups: it names no person, but what purchases of one request have in common.
+        is_stamped: a value that a provider found can be written back, by the key `name` under `stamp`.
+        groups: it identifies no person, but the group in which people are bought.
     """
 
     name: str

@@ -1,12 +1,12 @@
-"""Characters that a reader cannot see, in text that people paste and vendors send.
+"""Invisible characters in text that people paste and vendors send.
 
 Format characters without a shape (zero-width spaces, byte order marks, direction marks, soft hyphens, variation
-selectors) change a text without changing its look: they are removed. Control characters (tab, line break, NUL, U+0085,
-U+2028) separate things: inside an identifier or a value they show that two entries were joined, so callers refuse them.
+selectors) change a text but not its appearance: they are removed. Control characters (tab, line break, NUL, U+0085,
+U+2028) are separators: inside an identifier or a value they show that two entries were joined, so callers refuse them.
 
-The two joiners are letters' company in some scripts. Unicode gives them a meaning after a virama, between letters of
-cursive scripts and between the parts of an emoji (RFC 5892, appendix A); there they change the look and are kept.
-Everywhere else they are invisible, and two texts that look the same must be the same.
+The two joiners belong to the spelling in some scripts. Unicode gives them a meaning after a virama, between letters of
+cursive scripts and between the parts of an emoji (RFC 5892, appendix A); there they change the appearance and are kept.
+Elsewhere they are invisible and are removed, because two texts that look the same must be the same.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ _ZWNJ, _ZWJ = "\u200c", "\u200d"
 JOINERS = frozenset({_ZWNJ, _ZWJ})
 _VIRAMA = 9  # canonical combining class
 # Default_Ignorable_Code_Point outside the category Cf (Unicode 15, DerivedCoreProperties.txt), and characters that are
-# drawn as nothing: the blank Braille pattern, the object replacement character, the null notehead.
+# drawn blank: the blank Braille pattern, the object replacement character, the null notehead.
 _IGNORABLE = (
     (0x034F, 0x034F),
     (0x115F, 0x1160),
@@ -29,7 +29,7 @@ _IGNORABLE = (
     (0x1D159, 0x1D159),
     (0xE0000, 0xE0FFF),
 )
-# Format characters with a shape of their own, or with a meaning for the text beside them.
+# Format characters with their own shape, or with a meaning for the adjacent text.
 _SHAPED = frozenset(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\ufff9\ufffa\ufffb\U000110bd\U000110cd"
 )
@@ -42,19 +42,19 @@ def is_control(character: str) -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Whether a control character stands anywhere in the text."""
+    """Whether the text contains a control character."""
     return not _is_plain(text) and any(map(is_control, text))
 
 
 def is_invisible(character: str) -> bool:
-    """Whether the character has no shape; joiners are counted among them."""
+    """Whether the character has no shape; true for joiners."""
     if unicodedata.category(character) == "Cf":
         return character not in _SHAPED
     return any(first <= ord(character) <= last for first, last in _IGNORABLE)
 
 
 def trimmed(text: str) -> str:
-    """The text without blanks, control characters and invisible characters at its ends."""
+    """Remove blanks, control characters and invisible characters at both ends of the text."""
     if _is_plain(text):
         return text.strip(" ")
     start, end = 0, len(text)
@@ -66,12 +66,12 @@ def trimmed(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text as a reader sees it: trimmed, and without invisible characters inside."""
+    """Reduce a text to its visible content: trimmed, and without invisible characters inside."""
     return trimmed(without_invisible(text))
 
 
 def without_invisible(text: str) -> str:
-    """The text without characters that have no shape; joiners stay where they change the look."""
+    """Remove characters without a shape; joiners stay if they change the appearance."""
     if _is_plain(text):
         return text
     kept: list[str] = []
@@ -85,7 +85,7 @@ def without_invisible(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether all characters are of printable ASCII, as most texts are: nothing in it is invisible."""
+    """Whether all characters are printable ASCII, so that none is invisible; a fast path for most texts."""
     return text.isascii() and text.isprintable()
 
 
@@ -98,7 +98,7 @@ def _next_shape(text: str, index: int) -> str:
 
 
 def _has_effect(joiner: str, before: str, after: str) -> bool:
-    """Whether a joiner between these two changes how they look."""
+    """Whether a joiner between these two characters changes their appearance."""
     if not after:
         return False
     if unicodedata.combining(before) == _VIRAMA:

@@ -1,12 +1,12 @@
-"""LinkedIn addresses as people type them, brought to the one name behind `/in/`.
+"""Normalises LinkedIn addresses to the name after `/in/`.
 
-Accepted: any case, scheme or none, `www.`, `m.` and country hosts, `/in/<name>` with anything behind it,
-percent-encoding (encoded twice, too), names in any script; `core/linkedin_cell.py` takes off what cells wrap around
-addresses. Refused with a reason: companies, Sales Navigator, old `/pub/` pages, pages that many people share, cells
-with two addresses, addresses with a user or an odd port, and everything that is not LinkedIn.
+Accepted: any case, any scheme or none, `www.`, `m.` and country hosts, `/in/<name>` with anything after it,
+percent-encoding (also double), names in any script; `core/linkedin_cell.py` removes the text around addresses in cells.
+Refused with a reason: companies, Sales Navigator, old `/pub/` pages, pages that many people share, cells with two
+addresses, addresses with a user or an unusual port, and everything that is not LinkedIn.
 
-Public names are case-insensitive and lower-cased. Member ids (`ACoAA...`) are base64: their case is part of them, and
-since a public name has no capital, the two can never be taken for each other.
+Public names are case-insensitive and become lower-case. Member ids (`ACoAA...`) are base64 and keep their case. Because
+a normalised public name has no capitals, the two cannot be confused.
 """
 
 import re
@@ -28,7 +28,7 @@ from connector.core.linkedin_cell import (
 )
 
 MAX_URL_CHARACTERS = 500
-MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger keeps this many
+MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger's column has 300
 _MAX_CELL_CHARACTERS = 2000  # a link in HTML has more around the address
 _MAX_DEPTH = 3  # addresses within addresses
 _REFUSED_PATHS = {
@@ -44,7 +44,7 @@ _REFUSED_PATHS = {
 }
 _PREFIX_PATHS = frozenset({"comm", "mwlite"})  # links in LinkedIn's mails, and its old mobile site
 _FORBIDDEN = set('/\\?#<>"|^`{}%@:;=*$[]\ufffd')  # U+FFFD: a letter that a conversion has lost
-_RAW_ONLY = set(",()'!&+")  # stand in a name when encoded; typed plainly they belong to the text around the address
+_RAW_ONLY = set(",()'!&+")  # part of a name only if encoded; otherwise they belong to the surrounding text
 _HOST = re.compile(r"([a-z0-9-]+\.)*linkedin\.com")
 _NESTED = re.compile(rf"https?(:|%3a|$)|{LINKEDIN_HOST}$", re.IGNORECASE)
 _ANOTHER_ADDRESS = re.compile(r"linkedin\.com|lnkd\.in", re.IGNORECASE)
@@ -53,7 +53,7 @@ _CUT_OFF = re.compile(r"(\.{2,}|\u2026)[.\u2026,;)\]'\"]*$")
 _MEMBER_ID = re.compile(r"AC[a-z]AA[A-Za-z0-9_-]{5,}")
 _SPOILT_MEMBER_ID = re.compile(r"ac[a-z]aa[a-z0-9_-]{34}", re.IGNORECASE)
 _RECRUITER_ID = re.compile(r"A[DE][A-Z]AA(?=.*[a-z])(?=.*[A-Z])[A-Za-z0-9_-]{8,}")
-_BARE_PARAMETERS = frozenset({"", "trk", "lipi", "locale", "originalsubdomain"})  # queries in use without a value
+_BARE_PARAMETERS = frozenset({"", "trk", "lipi", "locale", "originalsubdomain"})  # known parameters without a value
 _PORTS = {None, 80, 443}
 
 _NO_PROFILE = "the LinkedIn address has no /in/<name>"
@@ -69,17 +69,17 @@ _BAD_NAME = "the name in the LinkedIn address has characters that no profile has
 
 @dataclass(frozen=True, slots=True)
 class NotAPerson:
-    """The address cannot be a person's profile."""
+    """The address is not a person's profile, with the reason."""
 
     reason: str
 
 
 class _NoProfileError(Exception):
-    """Carries the reason from the place that finds it to `normalise`."""
+    """Carries the reason for a refusal to `normalise`."""
 
 
 def normalise(address: str) -> str | NotAPerson:
-    """The profile name, decoded, NFC and lower-case (a member id in its own case), or why there is none.
+    """The profile name, decoded, in NFC and lower case (a member id keeps its case), or the reason for a refusal.
 
     >>> normalise("HTTPS://nl.LinkedIn.com/in/Ada-Sample/en?x=1")
     'ada-sample'
@@ -91,11 +91,11 @@ def normalise(address: str) -> str | NotAPerson:
 
 
 def is_of_another(address: object, name: str) -> bool:
-    """Whether a vendor's answer carries the address of a profile other than the one that it was asked about.
+    """Whether a vendor's answer contains the address of another profile than the requested one.
 
-    No address, and one that names nobody, say nothing; nor does a public name of a member id, or the reverse: both are
-    names of one profile, and nobody can tell which. LinkedIn lets people rename their profiles; a former public name
-    counts as another person's, since a value that is lost can be found again and a stranger's cannot be taken back.
+    False without a usable address, and for a public name in place of a member id or the reverse, because both may name
+    the same profile. LinkedIn lets people rename their profiles. A former public name counts as another person's: a
+    lost value can be found again, but a stranger's value cannot be taken back.
     """
     found = normalise(address) if isinstance(address, str) else None
     return isinstance(found, str) and found != name and _is_member_id(found) == _is_member_id(name)
@@ -106,7 +106,7 @@ def _is_member_id(name: str) -> bool:
 
 
 def profile_url(name: str) -> str:
-    """The canonical address of a normalised name, the only form that is sent to vendors."""
+    """The canonical address of a normalised name; vendors receive only this form."""
     return f"https://www.linkedin.com/in/{quote(name, safe='-._~')}"
 
 
@@ -115,7 +115,7 @@ def _address_in(field: str) -> str:
     text = trimmed(field)
     if len(text) > _MAX_CELL_CHARACTERS:
         raise _NoProfileError(_TOO_LONG)
-    if has_control(text):  # a URL parser drops these, and the text around them becomes another person's address
+    if has_control(text):  # a URL parser drops these, which can join two texts to another person's address
         raise _NoProfileError(_JOINED)
     text = unwrapped(visible(text))
     if len(text) > MAX_URL_CHARACTERS:
@@ -133,7 +133,7 @@ def _address_in(field: str) -> str:
 
 
 def _segment(text: str, depth: int) -> str:
-    """The part of the path behind `/in/`, of an address that is a profile's."""
+    """The part of a profile address's path after `/in/`."""
     rest = without_scheme(text)
     if rest is None:
         raise _NoProfileError("the LinkedIn field does not hold a web address (http or https)")
@@ -156,7 +156,7 @@ def _segment(text: str, depth: int) -> str:
         return path[1]
     if not depth:
         raise _NoProfileError(_NO_PROFILE)
-    inner = "/".join(path[1:])  # an address pasted behind `/in/`
+    inner = "/".join(path[1:])  # an address pasted after `/in/`
     query = urlsplit(f"//{rest}").query
     return _segment((inner if "/" in inner else unquote(inner)) + (f"?{query}" if query else ""), depth - 1)
 
@@ -174,13 +174,13 @@ def _path_on_linkedin(rest: str) -> list[str]:
     if "@" in parts.netloc or port not in _PORTS:
         raise _NoProfileError("the LinkedIn address names a user or a port, which no profile's address has")
     path = [part for part in parts.path.split("/") if part]
-    if any(unquote(part) in {".", ".."} for part in path[:-1]):  # which part of the path counts, is not certain
+    if any(unquote(part) in {".", ".."} for part in path[:-1]):  # it is uncertain which part of the path counts
         raise _NoProfileError("the LinkedIn address cannot be read as a web address")
     return path
 
 
 def _has_lost_a_letter(address: str) -> bool:
-    """Whether the `?` behind a name begins no query: `ren?-dupont` is not the person `ren`."""
+    """Whether the `?` after a name replaces a letter and begins no query: `ren?-dupont` is not the person `ren`."""
     path, _, query = address.partition("#")[0].partition("?")
     first = re.split(r"[&?]", query)[0]
     is_query = "=" in first or first.lower() in _BARE_PARAMETERS
@@ -188,8 +188,8 @@ def _has_lost_a_letter(address: str) -> bool:
 
 
 def _name(segment: str) -> str:
-    """The name in one part of a path, as it stands there."""
-    raw = re.split(r"&(?=[\w.~-]+=)", segment)[0]  # `&trk=...`, without the `?` that belongs before it
+    """The name in one part of a path, decoded but not yet canonical."""
+    raw = re.split(r"&(?=[\w.~-]+=)", segment)[0]  # removes `&trk=...` without its leading `?`
     try:
         decoded = _decoded(raw)
     except UnicodeDecodeError as error:
@@ -213,13 +213,13 @@ def _name(segment: str) -> str:
 
 
 def _is_cut_off(name: str) -> bool:
-    """Whether dots show that the end is missing: the beginning of a name can be another person's name."""
+    """Whether dots show that the end is missing: a truncated name can be another person's name."""
     return _CUT_OFF.search(name) is not None and name.strip(".\u2026" + TRAILING) != ""
 
 
 def _decoded(raw: str) -> str:
     name = unquote(raw, errors="strict")
-    for _ in range(2):  # encoded by two programs, one after the other
+    for _ in range(2):  # two programs may have encoded it in turn
         if not _ENCODED.search(name):
             break
         name = unquote(name, errors="strict")
@@ -227,7 +227,7 @@ def _decoded(raw: str) -> str:
 
 
 def _canonical(name: str) -> str:
-    """One form of all spellings that look the same; a fixed point, though lower-casing can decompose (U+0130)."""
+    """The common form of spellings that look the same; a fixed point, although lower-casing can decompose (U+0130)."""
     for _ in range(4):
         text = visible(unicodedata.normalize("NFC", name)).rstrip(TRAILING)
         text = text if _MEMBER_ID.fullmatch(text) else unicodedata.normalize("NFC", text.lower())
@@ -238,6 +238,6 @@ def _canonical(name: str) -> str:
 
 
 def _may_stand_in_a_name(character: str) -> bool:
-    if character in "\u200c\u200d":  # `visible` has left those that count
+    if character in "\u200c\u200d":  # `visible` has kept only the meaningful ones
         return True
     return character.isprintable() and not character.isspace() and character not in _FORBIDDEN

@@ -1,7 +1,7 @@
-"""The text of a LinkedIn field before it is read as an address: HTML, quotes, doubled schemes, placeholders.
+"""Cleans the text of a LinkedIn field before it is parsed as an address: HTML, quotes, doubled schemes, placeholders.
 
-CRM fields hold links as formulas and rich text store them, as people copy them out of mails, and as lists join them.
-Whatever surrounds one address with certainty is taken off here; a cell that names two people is recognised.
+CRM fields contain links from formulas and rich text, copied from mails, and joined in lists. Text that certainly only
+surrounds one address is removed here; a cell that names two people is recognised.
 """
 
 import html
@@ -24,7 +24,7 @@ _WEB = re.compile(r"(?:https?(?:[:;]/*|/{2,}))+|/{2,}", re.I)
 _APP = re.compile(r"linkedin:/+(?=in/)", re.I)
 _OTHER_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)(?![^/]*@)", re.I)
 _PERSON = re.compile(r"linkedin\.com(?::\d+)?/+(?:(?:comm|mwlite)/+)?(?:in/+)+([^/?#&\s,;|\"'<>()]+)", re.I)
-# The hosts of profiles. Any other label may be the end of a name: `annawww.linkedin.com` is two addresses, joined.
+# The hosts of profiles. Any other label may be the end of a name: `annawww.linkedin.com` is two joined addresses.
 LINKEDIN_HOST = r"(?:(?:www|m|touch|mobile|[a-z]{2})\.)*linkedin\.com"
 _LINK = re.compile(rf"https?$|{LINKEDIN_HOST}$|https?:|https?%3a", re.I)
 
@@ -66,7 +66,7 @@ _PLACEHOLDER_TEXTS = _PLACEHOLDER_NAMES | frozenset((
 
 
 def unwrapped(text: str) -> str:
-    """The text without HTML, Markdown, quotes, brackets and closing punctuation around its one address."""
+    """Remove HTML, Markdown, quotes, brackets and closing punctuation around the one address in the text."""
     for _ in range(12):
         before = text
         text = _EDGE_TAGS.sub("", text)
@@ -76,42 +76,42 @@ def unwrapped(text: str) -> str:
     text = text.replace("&amp;", "&")
     if "/" not in text and "%2f" in text.lower():  # a whole address, percent-encoded
         text = unquote(text)
-    # Where every slash is turned round, one program did it. A single one may be half of `\\t` or `\\n`.
+    # If all slashes are backslashes, a program converted them. A single one may be half of `\\t` or `\\n`.
     return text if "/" in text else text.replace("\\", "/")
 
 
 def holds_other_text(text: str) -> bool:
-    """Whether something that is no address stands before an address, or behind it, in one field."""
+    """Whether the field has other text before or after an address."""
     return (
         re.search(r"[;,|]\s*(?:https?:|www\.|([a-z0-9-]+\.)*linkedin\.com)", text.partition("?")[0], re.I) is not None
     )
 
 
 def without_scheme(text: str) -> str | None:
-    """The address behind its scheme, however often and badly that is written; None for other kinds of address."""
+    """The address without its scheme, even if that is repeated or misspelt; None for addresses with another scheme."""
     app = _APP.match(text)
     if app is not None:
         return f"linkedin.com/{text[app.end() :]}"
     web = _WEB.match(text)
     rest = text[web.end() :] if web is not None else text
-    if re.match(r"/in/", rest, re.I):  # a path alone, as lists of profiles hold it
+    if re.match(r"/in/", rest, re.I):  # only a path, as in lists of profiles
         rest = f"linkedin.com{rest}"
     return None if _OTHER_SCHEME.match(rest) and "." not in rest.partition(":")[0] else rest.lstrip("/")
 
 
 def holds_two_people(text: str) -> bool:
-    """Whether two different names stand behind `/in/` in the text, in a query too."""
+    """Whether the text, including a query, has two different names after `/in/`."""
     names = {name.rstrip(TRAILING).lower() for name in _PERSON.findall(text)}
     return len({name for name in names if not _LINK.match(name)}) > 1
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether people and programs write this in a field for which they have no address."""
+    """Whether people and programs write this text into a field when they have no address."""
     return _plain(text) in _PLACEHOLDER_TEXTS or _says_nothing(text)
 
 
 def is_placeholder_name(name: str) -> bool:
-    """Whether people and programs write this behind `/in/` when they have no name to put there."""
+    """Whether people and programs write this name after `/in/` when they have none."""
     return _plain(name) in _PLACEHOLDER_NAMES or _says_nothing(name)
 
 
@@ -124,7 +124,7 @@ def _plain(text: str) -> str:
 
 
 def _link_of(text: str) -> str:
-    """The target of a link in HTML, Markdown or a spreadsheet's formula; the text itself where it is none."""
+    """The target of a link in HTML, Markdown or a spreadsheet formula; the text itself if it is not a link."""
     anchors = _ANCHOR.findall(text) if text.lower().count("<a") == 1 else []  # many would take seconds to match
     around = _TAGS.sub("", _ANCHOR.sub("", text)).strip() if anchors else text
     if anchors and not around:
@@ -140,7 +140,7 @@ def _link_of(text: str) -> str:
 
 
 def _without_one_wrapping(text: str) -> str:
-    """One layer less: separators at the ends, then a pair of quotes or brackets, then one that has lost its partner."""
+    """Remove one layer: separators at the ends, then a pair of quotes or brackets, then an unpaired one."""
     text = text.lstrip(",;").strip()
     cut = text.rstrip(_SEPARATORS)
     if ".." not in text[len(cut) :] and not cut.endswith("\u2026"):  # dots show that the end is missing

@@ -1,7 +1,7 @@
-"""The mapping file's schema: which fields of an object mean what, and what may be bought and written.
+"""The mapping file's schema: the meaning of an object's fields, and what may be bought and written.
 
-The models are strict: an unknown key or a wrong type is an error. What no single key can show (an impossible
-provider, a field written twice) is found by `core/mapping_checks.py`.
+The models are strict: an unknown key or a wrong type is an error. `core/mapping_checks.py` finds problems that involve
+several keys or the installed providers, such as a field that is written twice.
 """
 
 import hashlib
@@ -37,71 +37,69 @@ Credits = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
-    """Unknown keys and wrong types are errors; values never change after loading."""
+    """The base of all models: unknown keys and wrong types are errors, and values are immutable."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class PicklistFlag(Strict):
-    """A picklist that asks for enrichment with one word and is answered with another."""
+    """A picklist that requests enrichment with one value and confirms it with another."""
 
     field: FieldName = Field(description="The picklist field.")
-    asks: str = Field(min_length=1, description="The value that asks for enrichment.")
+    asks: str = Field(min_length=1, description="The value that requests enrichment.")
     done: str = Field(min_length=1, description="The value written when the record is finished.")
 
 
 class Order(StrEnum):
-    """Which flagged records come first; matters when a cap ends the day."""
+    """The order of flagged records; it matters when a cap stops the day's purchases."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
 
 
 class Select(Strict):
-    """Which records are enriched."""
+    """The records to enrich."""
 
     flag: FieldName | PicklistFlag = Field(
-        description="The checkbox that asks for enrichment (or a picklist with its two words). It is cleared in the "
-        "same update that writes the outcome."
+        description="The checkbox that requests enrichment (or a picklist with two values). It is cleared in the same "
+        "update that writes the outcome."
     )
     where: str | None = Field(
         default=None,
         max_length=4000,
         description="Optional condition in the CRM's own language that every record must also meet.",
     )
-    order: Order = Field(default=Order.OLDEST, strict=False, description="newest or oldest records first.")
+    order: Order = Field(default=Order.OLDEST, strict=False, description="Which records come first: newest or oldest.")
 
     @property
     def flag_field(self) -> str:
-        """The field that asks, whatever its type."""
+        """The name of the flag field, of either type."""
         return self.flag if isinstance(self.flag, str) else self.flag.field
 
     @property
     def asks(self) -> str | bool:
-        """The value of the flag that asks."""
+        """The value of the flag that requests enrichment."""
         return True if isinstance(self.flag, str) else self.flag.asks
 
     @property
     def done(self) -> str | bool:
-        """The value of the flag that says finished."""
+        """The value of the flag for a finished record."""
         return False if isinstance(self.flag, str) else self.flag.done
 
 
 class FixedValue(Strict):
     """The same value for every record, instead of a field."""
 
-    value: str = Field(
-        min_length=1, max_length=100, description='The value, in quotes where it is a number: {value: "52001"}.'
-    )
+    value: str = Field(min_length=1, max_length=100, description='The value; put a number in quotes: {value: "52001"}.')
 
 
 class PersonFields(Strict):
-    """How the vendors know the person behind a record; at least one identifier."""
+    """The fields that identify the person behind a record; at least one identifier."""
 
     kinds: ClassVar[tuple[IdentifierKind, ...]] = ()
 
     def mapped(self) -> Iterator[tuple[str, str | FixedValue]]:
-        """The keys that the mapping has, each with its field or fixed value."""
+        """The mapped keys, each with its field or fixed value."""
         for kind in self.kinds:
             for key in kind.keys:
                 found: str | FixedValue | None = getattr(self, key)
@@ -109,7 +107,7 @@ class PersonFields(Strict):
                     yield key, found
 
     def mapped_kinds(self) -> Iterator[tuple[IdentifierKind, PersonKeys]]:
-        """The kinds of which the mapping has at least one key."""
+        """The kinds of identifiers with at least one mapped key."""
         given = dict(self.mapped())
         for kind in self.kinds:
             mine = {key: given[key] for key in kind.keys if key in given}
@@ -119,19 +117,19 @@ class PersonFields(Strict):
                 yield kind, PersonKeys(fields, fixed)
 
     def fields(self) -> frozenset[str]:
-        """The CRM fields that are read."""
+        """The CRM fields that identify the person."""
         return frozenset(name for _, name in self.mapped() if isinstance(name, str))
 
 
 class WritePolicy(StrEnum):
-    """What may happen to a field that already holds something."""
+    """Whether a field that already has a value may be overwritten."""
 
     IF_EMPTY = "if_empty"
     OVERWRITE = "overwrite"
 
 
 class PhoneFormat(StrEnum):
-    """How a phone number is written."""
+    """The format in which a phone number is written."""
 
     E164 = "e164"
     INTERNATIONAL = "international"
@@ -139,48 +137,48 @@ class PhoneFormat(StrEnum):
 
 
 class ChannelMapping(Strict):
-    """One channel: who is asked for it, and where the answer goes."""
+    """One channel: its providers, and the field that receives the value."""
 
     sources: tuple[str, ...] = Field(
         alias="from",
         min_length=1,
         strict=False,
-        description="Providers in the order in which they are asked; the next is asked only when the one before "
-        "ended without a value.",
+        description="Providers in the order in which they are queried; the next one only if the one before ended "
+        "without a value.",
     )
     field: FieldName = Field(description="The field that receives the value.")
     write: WritePolicy = Field(
         default=WritePolicy.IF_EMPTY,
         strict=False,
-        description="if_empty writes only into an empty field; overwrite also replaces a value, unless somebody "
-        "changed it meanwhile.",
+        description="if_empty writes only into an empty field; overwrite also replaces a value, unless a person has "
+        "changed it since.",
     )
     empty_when: FieldName | None = Field(
-        default=None, description="When this field is set, the value counts as empty (a bounced email, say)."
+        default=None, description="If this field is set, the value counts as empty (for example, a bounced email)."
     )
-    status: FieldName | None = Field(default=None, description="Field that receives the channel's status word.")
+    status: FieldName | None = Field(default=None, description="Field that receives the channel's status.")
     opt_out: FieldName | None = Field(
-        default=None, description="Where this field is true, nothing is bought and nothing is written."
+        default=None, description="If this field is true, nothing is bought and nothing is written."
     )
 
     @property
     def is_email(self) -> bool:
-        """Whether the channel's values are email addresses; phones say otherwise."""
+        """Whether the channel's values are email addresses, which are compared without case."""
         return True
 
 
 class EmailChannel(ChannelMapping):
-    """A channel that brings an email address."""
+    """A channel whose values are email addresses."""
 
 
 class PhoneChannel(ChannelMapping):
-    """The channel that brings a phone number."""
+    """The channel whose values are phone numbers."""
 
     format: PhoneFormat = Field(
         default=PhoneFormat.E164,
         strict=False,
         description="e164 (+14155550123), international (+1 415-555-0123) or as_given; a number that cannot be "
-        "read is written as given.",
+        "parsed is written as given.",
     )
     default_region: str | None = Field(
         default=None, pattern=_REGION, description="Country of numbers without +, such as US."
@@ -188,51 +186,51 @@ class PhoneChannel(ChannelMapping):
 
     @property
     def is_email(self) -> bool:
-        """False: phone numbers are compared as they stand."""
+        """False: phone numbers are compared as written."""
         return False
 
 
 class Channels(Strict):
-    """What is bought; leave a channel out to buy nothing."""
+    """The channels to buy; leave a channel out to buy nothing."""
 
     work_email: EmailChannel | None = Field(default=None, description="The business email address.")
     personal_email: EmailChannel | None = Field(default=None, description="The private email address.")
     phone: PhoneChannel | None = Field(default=None, description="The mobile phone number.")
 
     def items(self) -> Iterator[tuple[Channel, ChannelMapping]]:
-        """The channels that are mapped, in a fixed order."""
+        """The mapped channels, in a fixed order."""
         for channel in CONTACT_CHANNELS:
             found: ChannelMapping | None = getattr(self, channel.value)
             if found is not None:
                 yield channel, found
 
     def get(self, channel: Channel) -> ChannelMapping | None:
-        """One channel's mapping."""
+        """The mapping of a channel; None if it is not mapped."""
         found: ChannelMapping | None = getattr(self, channel.value)
         return found
 
 
 class Stamp(Strict):
-    """Fields that say when, by whom and why; all optional."""
+    """Fields for the time, source and error of an enrichment; all optional."""
 
     enriched_at: FieldName | None = Field(default=None, description="Date and time of the last enrichment.")
-    source: FieldName | None = Field(default=None, description="Names the provider that delivered.")
+    source: FieldName | None = Field(default=None, description="The provider that delivered.")
     error: FieldName | None = Field(default=None, description="One readable reason, cut to the field's length.")
 
     def fields(self) -> Iterator[tuple[str, str]]:
-        """The stamps that are mapped, as (stamp, field)."""
+        """The mapped stamps, as (stamp, field)."""
         for stamp in type(self).model_fields:
             name: str | None = getattr(self, stamp)
             if name is not None:
                 yield stamp, name
 
     def identifiers(self) -> Iterator[tuple[str, str]]:
-        """The stamps that receive an identifier which a provider found, as (kind, field)."""
+        """The mapped stamps for identifiers that a provider finds, as (kind, field)."""
         return ((stamp, name) for stamp, name in self.fields() if stamp not in Stamp.model_fields)
 
 
 class Limits(Strict):
-    """What this mapping may spend, and how soon it may buy again."""
+    """The caps of this mapping, and how soon it may buy again."""
 
     max_credits: dict[str, Credits] = Field(default_factory=dict, description="Most credits per run, by provider.")
     max_credits_per_day: dict[str, Credits] = Field(
@@ -242,18 +240,20 @@ class Limits(Strict):
         default=timedelta(days=180), description="How long a delivered value is not bought again, such as 180d."
     )
     retry_not_found_after: Duration = Field(
-        default=timedelta(days=30), description="How long a person not found is not asked for again, such as 30d."
+        default=timedelta(days=30), description="How long a person who was not found is not bought again, such as 30d."
     )
 
 
 class Statuses(Strict):
-    """The words written to the status fields."""
+    """The values written to the status fields."""
 
-    in_progress: str = Field(default="In progress", min_length=1, description="Bought; the vendor is at work.")
+    in_progress: str = Field(
+        default="In progress", min_length=1, description="Bought; the vendor's task is still running."
+    )
     unlocked: str = Field(default="Unlocked", min_length=1, description="A value was obtained.")
     not_found: str = Field(default="Not found", min_length=1, description="No source has a value for the person.")
-    failed: str = Field(default="Failed", min_length=1, description="The vendor's own word, with no value.")
-    skipped: str = Field(default="Skipped", min_length=1, description="Nothing was bought, or nothing written.")
+    failed: str = Field(default="Failed", min_length=1, description="The vendor reported a failure, without a value.")
+    skipped: str = Field(default="Skipped", min_length=1, description="Nothing was bought, or nothing was written.")
     unknown: str = Field(default="Unknown", min_length=1, description="Sent, but the vendor's answer was lost.")
 
 
@@ -261,25 +261,27 @@ class MappingFile(Strict):
     """One CRM object's mapping to persons, channels and fields."""
 
     model_config = ConfigDict(title="Enrichment mapping")
-    added_keys: ClassVar[frozenset[str]] = frozenset()  # of identifiers that only some installations know
+    added_keys: ClassVar[frozenset[str]] = frozenset()  # keys of identifiers that only some installations have
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
-    name: str = Field(pattern=_MAPPING_NAME, description="How commands and reports call this mapping.")
+    name: str = Field(pattern=_MAPPING_NAME, description="The mapping's name in commands and reports.")
     crm: str = Field(default="", description="The CRM of this mapping.")
     object: FieldName = Field(description="The CRM's object, such as Lead.")
-    select: Select = Field(description="Which records are enriched.")
+    select: Select = Field(description="The records to enrich.")
     schedule: str | None = Field(
         default=None,
         description="Five cron fields (minute hour day month weekday) in UTC, used by serve and worker.",
     )
-    person: PersonFields = Field(description="The fields by which the vendors know the person behind a record.")
-    channels: Channels = Field(description="What is bought, from whom, and where it goes.")
-    stamp: Stamp = Field(default_factory=Stamp, description="Fields that say when, by whom and why; all optional.")
-    limits: Limits = Field(default_factory=Limits, description="What this mapping may spend, and how often.")
-    statuses: Statuses = Field(default_factory=Statuses, description="The words written to the status fields.")
+    person: PersonFields = Field(description="The fields that identify the person behind a record.")
+    channels: Channels = Field(description="The channels to buy, their providers and fields.")
+    stamp: Stamp = Field(default_factory=Stamp, description="Fields for the time, source and error; all optional.")
+    limits: Limits = Field(
+        default_factory=Limits, description="The caps of this mapping, and how soon it may buy again."
+    )
+    statuses: Statuses = Field(default_factory=Statuses, description="The values written to the status fields.")
 
     def digest(self) -> str:
-        """Changes when the mapping's meaning does, and not with its comments or a default that is written out."""
+        """A digest of the mapping's meaning; comments and explicit defaults do not change it."""
         unused = {name: {key for key in self.added_keys if getattr(part, key, "") is None}
                   for name, part in (("person", self.person), ("stamp", self.stamp))}  # fmt: skip
         default = {"crm"} if self.crm == type(self).model_fields["crm"].default else set[str]()
@@ -288,22 +290,22 @@ class MappingFile(Strict):
 
     @property
     def trigger(self) -> tuple[str, str, str]:
-        """CRM, object and flag field, in any case the same for mappings that would clear each other's flag."""
+        """CRM, object and flag field; equal for mappings that would clear each other's flag, whatever their case."""
         return self.crm, self.object.lower(), self.select.flag_field.lower()
 
     def read_fields(self) -> frozenset[str]:
-        """Every field that must be readable."""
+        """The fields that the CRM user must be able to read."""
         names: set[str | None] = {self.select.flag_field, *self.person.fields()}
         for _, channel in self.channels.items():
             names |= {channel.field, channel.empty_when, channel.status, channel.opt_out}
         return frozenset(name for name in names if name) | self.written_fields()
 
     def written_fields(self) -> frozenset[str]:
-        """Every field that must be writable."""
+        """The fields that the CRM user must be able to write."""
         return frozenset(name for name, _ in written_keys(self))
 
     def providers(self) -> frozenset[str]:
-        """Every provider that some channel asks."""
+        """The providers of all channels."""
         return frozenset(name for _, channel in self.channels.items() for name in channel.sources)
 
 
@@ -322,12 +324,12 @@ def written_keys(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
 def mapping_model(
     crms: tuple[str, ...], kinds: tuple[IdentifierKind, ...], added: tuple[IdentifierKind, ...] = ()
 ) -> type[MappingFile]:
-    """The mapping file's model, with a key for each identifier that an installed provider reads.
+    """Build the mapping file's model, with a key for each identifier that an installed provider accepts.
 
     Args:
-        crms: the names of the CRMs; the first one is meant where a file names none.
-        kinds: that every installation knows, in the order in which a mapping's problems are shown.
-        added: those of providers from other packages; a mapping that names none of them has the same digest everywhere.
+        crms: the names of the CRMs; the first one is the default.
+        kinds: the kinds that every installation has, in the order in which a mapping's problems are shown.
+        added: the kinds of other packages' providers; a mapping without them has the same digest in every installation.
     """
     kinds = (*kinds, *added)
     person: Any = {
@@ -356,7 +358,7 @@ def mapping_model(
 
 @dataclass(frozen=True)
 class Catalog:
-    """What mapping files may name: the installed providers and the identifiers that they use.
+    """The names that mapping files may use: the installed providers and their identifiers.
 
     Attributes:
         offers: the channels that each provider sells.

@@ -1,4 +1,4 @@
-"""What a mapping file's schema alone cannot show: each finding has the path of its key and the remedy."""
+"""Checks of a mapping file beyond its schema; each finding has the path of its key and the remedy."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from connector.core.spelling import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong at one key of a mapping file, and what to do."""
+    """A problem with one key of a mapping file, and its remedy."""
 
     path: KeyPath
     message: str
 
 
 def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> list[Finding]:
-    """What the schema alone cannot see.
+    """Check the rules that involve several keys or the installed providers.
 
     Args:
-        mapping: a file that fits the schema.
-        offers: the channels that each known provider sells.
+        mapping: a mapping that is valid by the schema.
+        offers: the channels that each installed provider sells.
     """
     return [
         *_check_person(mapping),
@@ -38,7 +38,7 @@ def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> lis
 def _check_person(mapping: MappingFile) -> Iterator[Finding]:
     if not any(not kind.groups for kind, _ in mapping.person.mapped_kinds()):
         keys = [key for kind in mapping.person.kinds if not kind.groups for key in kind.keys]
-        yield Finding(("person",), f"name at least one of {_listed(keys)}, or nobody can be found")
+        yield Finding(("person",), f"name at least one of {_listed(keys)}, or no person can be found")
     if not any(True for _ in mapping.channels.items()):
         yield Finding(("channels",), "name at least one channel: work_email, personal_email or phone")
 
@@ -46,7 +46,7 @@ def _check_person(mapping: MappingFile) -> Iterator[Finding]:
 def _check_flag(mapping: MappingFile) -> Iterator[Finding]:
     flag = mapping.select.flag
     if isinstance(flag, PicklistFlag) and flag.asks.strip().lower() == flag.done.strip().lower():
-        words = "asks and done are the same word, so that a finished record would be enriched again; use two words"
+        words = "asks and done have the same value, so that a finished record would be enriched again; use two values"
         yield Finding(("select", "flag", "done"), words)
 
 
@@ -79,7 +79,7 @@ def _check_region(mapping: MappingFile) -> Iterator[Finding]:
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
         yield Finding(
             ("channels", "phone", "default_region"),
-            f"{region} is no country that phone numbers are known for; use its ISO code, such as US or GB",
+            f"{region} is not a country with known phone numbers; use an ISO code, such as US or GB",
         )
 
 
@@ -96,7 +96,7 @@ def _check_fields(mapping: MappingFile) -> Iterator[Finding]:
 
 
 def _check_conditions(mapping: MappingFile) -> Iterator[Finding]:
-    """A condition that the connector itself makes true would undo the rule it stands for."""
+    """Refuse conditions on fields that the mapping writes: the connector itself would change them."""
     written = {name.lower(): path for name, path in written_keys(mapping)}
     for channel, found in mapping.channels.items():
         for key in ("empty_when", "opt_out"):
@@ -105,10 +105,10 @@ def _check_conditions(mapping: MappingFile) -> Iterator[Finding]:
             if by is not None:
                 yield Finding(
                     ("channels", channel.value, key),
-                    f"{name} is written by {'.'.join(map(str, by))}; name a field that only others write",
+                    f"{name} is written by {'.'.join(map(str, by))}; name a field that the mapping does not write",
                 )
 
 
 def _listed(keys: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Join names to a text such as `a, b and c`."""
     return " and ".join([", ".join(keys[:-1]), keys[-1]] if len(keys) > 1 else keys)

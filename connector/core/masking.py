@@ -1,4 +1,4 @@
-"""Takes personal data out of text that another system wrote, so that a person may read the rest."""
+"""Removes personal data from the text of another system, so that the rest may be shown."""
 
 import math
 import re
@@ -9,18 +9,18 @@ from connector.core.printable import one_line
 MASK = "…"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 _NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}\d")
-# A value of so few characters is masked in quotes only: elsewhere it is part of ordinary words. In Chinese or Japanese
-# two characters are a whole name.
+# A value this short is masked only in quotes: elsewhere it may be part of ordinary words. In Chinese or Japanese, two
+# characters are a complete name.
 _SHORT, _SHORT_BEYOND_ASCII = 2, 1
 
 
 def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> str:
-    """The text in one line, without addresses, long numbers and the given values.
+    """The text as one line, without addresses, long numbers and the given values.
 
     Args:
-        text: of the CRM or a vendor.
-        values: a record's own values, or the literals of a condition; numbers, booleans and None may be among them.
-        longest: the result is cut to so many characters.
+        text: a message of the CRM or a vendor.
+        values: a record's values, or the literals of a condition; may include numbers, booleans and None.
+        longest: the most characters of the result.
     """
     plain = " ".join(one_line(part) for part in text.split())
     private = {" ".join(form.split()) for value in values if _is_private(value) for form in _forms(value)}
@@ -36,7 +36,7 @@ def _is_private(value: object) -> bool:
 
 
 def _forms(value: object) -> set[str]:
-    """How a value may be written: a CRM gives 12500.0 for the number that its texts show as 12500 or 12,500.00."""
+    """The possible spellings of a value: a CRM returns 12500.0 for a number that its texts show as 12,500.00."""
     if not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         return {str(value)}
     if value != int(value):
@@ -45,7 +45,7 @@ def _forms(value: object) -> set[str]:
 
 
 def _pattern(value: str) -> re.Pattern[str]:
-    """Where a value stands as a word of its own; in scripts without blanks every place counts."""
+    """A pattern for a value as a separate word; in scripts without blanks, anywhere."""
     escaped = re.escape(value)
     if len(value) <= (_SHORT if value.isascii() else _SHORT_BEYOND_ASCII):
         return re.compile(rf"(?<=['\"]){escaped}(?=['\"])", re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""The values every stage speaks of: channels, persons, records, purchases, results and outcomes.
+"""The values that all stages share: channels, persons, records, purchases, results and outcomes.
 
-All are immutable. Times are aware and UTC; credits are integers; identifiers are strings exactly as their owner
-wrote them.
+All are immutable. Times are aware and in UTC; credits are integers; identifiers are strings, unchanged from their
+source.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ FieldValue = str | bool | int | float | None
 
 
 class Channel(StrEnum):
-    """One kind of contact datum, bought on its own."""
+    """One kind of contact data, bought separately."""
 
     WORK_EMAIL = "work_email"
     PERSONAL_EMAIL = "personal_email"
     PHONE = "phone"
-    EVENT = "event"  # access to an event: bought by an operator's command, never through a mapping
+    EVENT = "event"  # access to an event; bought only by an operator's command
 
 
 CONTACT_CHANNELS = (Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL, Channel.PHONE)
 
 
 class Outcome(StrEnum):
-    """The end of a record, or of one of its channels, in a run.
+    """The outcome of a record, or of one of its channels, in a run.
 
-    A record with several channels takes the first outcome, in this order, that any of them has.
+    A record with several channels takes the first outcome in this order that any of its channels has.
     """
 
     UNKNOWN = "unknown"
@@ -40,24 +40,24 @@ class Outcome(StrEnum):
     FAILED = "failed"
     NOT_FOUND = "not_found"
     SKIPPED = "skipped"
-    ALREADY_FILLED = "already_filled"  # of a channel only: the field had a value; such a record is skipped
+    ALREADY_FILLED = "already_filled"  # only of a channel whose field had a value; the record counts as skipped
 
 
-# The one definition of open: the flag stays, and a later run goes on. Every other outcome is final.
+# The definition of an open record: the flag stays, and a later run continues. All other outcomes are final.
 OPEN_OUTCOMES = frozenset({Outcome.UNKNOWN, Outcome.PARKED, Outcome.DEFERRED, Outcome.WAITING})
 FINAL_OUTCOMES = frozenset(Outcome) - OPEN_OUTCOMES
 RECORD_OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.ALREADY_FILLED)
 
 
 def outcome_of_record(outcomes: list[Outcome]) -> Outcome:
-    """The outcome of a record from those of its channels; a record without channels is skipped."""
+    """Combine the outcomes of a record's channels; a record without channels is skipped."""
     order = list(Outcome)
     found = min(outcomes, key=order.index, default=Outcome.SKIPPED)
     return Outcome.SKIPPED if found is Outcome.ALREADY_FILLED else found
 
 
 class Result(StrEnum):
-    """What a final purchase brought."""
+    """The result of a final purchase."""
 
     DELIVERED = "delivered"
     NOT_FOUND = "not_found"
@@ -66,7 +66,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """By what a provider knows a person: the kind (`core/identifiers.py`) and the normalised value."""
+    """An identifier of a person: the kind (`core/identifiers.py`) and the normalised value."""
 
     kind: str
     value: str
@@ -74,12 +74,12 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a record stands for, as its fields say.
+    """The person that a record represents, read from its fields.
 
     Attributes:
-        identifiers: by kind.
-        grouping_keys: by kind, what groups the person's purchases, such as an event.
-        problems: by kind, why what is present cannot be used, in plain words.
+        identifiers: normalised values by kind.
+        grouping_keys: the groups in which the person may be bought, such as an event, by kind.
+        problems: the reason why a present value cannot be used, by kind.
     """
 
     identifiers: Mapping[str, str] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class CrmRecord:
 
     Attributes:
         id: the CRM's full id.
-        version: changes whenever anybody changes the row.
+        version: changes with every change of the row.
         values: the mapped fields; a field that the row lacks is absent.
-        moved_to: where the row's person lives now, as (object, id), when the row was converted or merged.
+        moved_to: the (object, id) of the row that replaced this one, if it was converted or merged.
     """
 
     id: str
@@ -104,7 +104,7 @@ class CrmRecord:
     moved_to: tuple[str, str] | None = None
 
     def text(self, name: str | None) -> str:
-        """The trimmed text of a field; empty when unset or unmapped. A whole number has no `.0`."""
+        """The trimmed text of a field; empty if unset or unmapped. A whole number has no `.0`."""
         value = self.values.get(name) if name else None
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -117,7 +117,7 @@ class CrmRecord:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseKey:
-    """The identity under which a purchase is unique, but for its generation."""
+    """The identity of a purchase, unique together with its generation."""
 
     provider: str
     account: str
@@ -127,17 +127,17 @@ class PurchaseKey:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What the ledger knows of one purchase, for planning.
+    """The ledger's view of one purchase, for planning.
 
     Attributes:
-        id: row in the ledger.
-        generation: 1 for the first purchase of this key, one more for each repeated purchase.
+        id: the row id in the ledger.
+        generation: 1 for the first purchase under this key, one more for each repeated purchase.
         final_at: when the result became final.
-        not_before: no submission before this time.
-        value_hash: keyed hash of the delivered value, kept after the value itself was erased.
-        reason: why it is as it is, in plain words.
-        repeat_allowed: an operator lets a failed one be bought again.
-        lost_before: the answer to an earlier request was lost, and it is not known yet whether that was charged.
+        not_before: the earliest time of the next submission.
+        value_hash: keyed hash of the delivered value; it outlives the value itself.
+        reason: the reason for the state, for people.
+        repeat_allowed: whether an operator allowed a failed purchase to be repeated.
+        lost_before: whether the answer to an earlier request was lost, and its charge is still unknown.
     """
 
     id: int
@@ -158,9 +158,9 @@ class IdentityMatch:
     """A provider's answer to "who has this identifier?": its own identifier of the person, or none.
 
     Attributes:
-        identifier: by which the provider sells; None where it knows no such person.
-        grouping_keys: of the person, the likeliest first.
-        at: when it was given; None for one that is just being given.
+        identifier: the identifier by which the provider sells; None if it has no such person.
+        grouping_keys: the person's groups, the most likely first.
+        at: when the provider answered; None for a new answer.
     """
 
     identifier: Identifier | None
@@ -170,7 +170,7 @@ class IdentityMatch:
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field as it is and as it shall be."""
+    """The present and the new value of one field."""
 
     field: str
     before: FieldValue
@@ -179,7 +179,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Something a person should look at: which record, why, and what to do."""
+    """An entry of the attention list: the record, the reason and the next step."""
 
     reason: str
     next: str
@@ -189,10 +189,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What one purchase of each channel costs at one provider, in that provider's credits."""
+    """The price of one purchase of each channel at one provider, in that provider's credits."""
 
     by_channel: Mapping[Channel, int] = field(default_factory=dict)
 
     def of(self, channel: Channel) -> int:
-        """Credits for one purchase of the channel."""
+        """The credits for one purchase of the channel."""
         return self.by_channel[channel]

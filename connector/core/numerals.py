@@ -1,7 +1,6 @@
-"""Numbers as people type them into settings and mapping files.
+"""Reads numbers that people type into settings and mapping files.
 
-Only ASCII digits are read. Every other spelling is refused with the spelling to use, because a number that is read as
-another number spends money.
+Only ASCII digits are accepted. Any other spelling is refused with a hint, because a misread number costs money.
 """
 
 import re
@@ -17,11 +16,11 @@ def whole_number(text: str, example: int = 3000) -> int:
     """Read a whole number.
 
     Args:
-        text: as it was typed.
-        example: a number that would do, for the message.
+        text: the number as typed.
+        example: a valid number, for the message.
 
     Raises:
-        ValueError: with the spelling to use; the text itself appears only as its digits.
+        ValueError: the text is not a whole number. The message has the spelling to use, and of the text only digits.
     """
     plain = text.strip()
     if _WHOLE.fullmatch(plain):
@@ -33,11 +32,11 @@ def decimal_number(text: str, example: float = 900) -> float:
     """Read a number that may have decimals after a point.
 
     Args:
-        text: as it was typed.
-        example: a number that would do, for the message.
+        text: the number as typed.
+        example: a valid number, for the message.
 
     Raises:
-        ValueError: with the spelling to use.
+        ValueError: the text is not a number; the message has the spelling to use.
     """
     plain = text.strip()
     if _DECIMAL.fullmatch(plain):
@@ -48,7 +47,7 @@ def decimal_number(text: str, example: float = 900) -> float:
 
 
 def misspelt(text: str) -> str | None:
-    """How a whole number in another spelling must be written; None when the text is no such number."""
+    """A hint for a whole number in another spelling; None if the text is not one."""
     if _SEPARATED.fullmatch(text):
         return f"write {re.sub('[^0-9+-]', '', text)}, without separators"
     if _DOTTED.fullmatch(text):

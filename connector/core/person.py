@@ -1,4 +1,4 @@
-"""From a record to the person it stands for, and from a person to the identifier by which a source knows them."""
+"""Reads the person from a record, and chooses the identifier by which a source knows the person."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from connector.core.model import Channel, CrmRecord, Identifier, IdentityMatch, 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What planning must know of a provider.
+    """The facts about a provider that planning needs.
 
     Attributes:
-        name: as mappings call it.
+        name: its name in mapping files.
         account: the operator's name for the account; part of every purchase's identity.
         prices: credits per purchase.
         accepts: the kinds of identifiers by which it sells, the preferred one first.
-        resolves: the kinds from which it can find its own, at no cost.
-        groups_by: the kind that its purchases are grouped by, if any.
+        resolves: the kinds from which it can find its own identifier at no cost.
+        groups_by: the kind of grouping key, if it sells only in groups.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Source:
     groups_by: IdentifierKind | None = None
 
     def sells(self, channel: Channel) -> bool:
-        """Whether the channel is on its price list."""
+        """Whether the provider has a price for the channel."""
         return channel in self.prices.by_channel
 
     def can_know(self, person: Person) -> bool:
-        """Whether the person has any identifier that it can use."""
+        """Whether the person has an identifier that the provider accepts or resolves."""
         return any(kind.name in person.identifiers for kind in (*self.accepts, *self.resolves))
 
     def grouping_key(self, person: Person) -> str | None:
-        """What groups the person's purchases, as the record says."""
+        """The grouping key for the person's purchases, from the record."""
         return None if self.groups_by is None else person.grouping_keys.get(self.groups_by.name)
 
 
@@ -46,9 +46,9 @@ class Identified:
     """The source knows the person.
 
     Attributes:
-        person: the preferred identifier: under it the person is bought.
-        grouping_key: to name when buying.
-        others: further identifiers under which the person may have been bought already.
+        person: the preferred identifier, under which the person is bought.
+        grouping_key: the group to name in a purchase.
+        others: other identifiers under which the person may have been bought already.
     """
 
     person: Identifier
@@ -58,7 +58,7 @@ class Identified:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """The source must first be asked who has this identifier."""
+    """The source must first resolve this identifier to its own."""
 
     identifier: Identifier
 
@@ -68,7 +68,7 @@ class NobodyThere:
     """The source has answered that no person has this identifier.
 
     Attributes:
-        words: how people call its kind.
+        words: the name of its kind for people.
     """
 
     identifier: Identifier
@@ -77,17 +77,17 @@ class NobodyThere:
 
 @dataclass(frozen=True, slots=True)
 class Unidentified:
-    """The record has nothing by which this source could know the person."""
+    """The record has no identifier that this source can use."""
 
     reason: str
 
 
 Identity = Identified | Unresolved | NobodyThere | Unidentified
-MatchOf = Callable[[str, Identifier], IdentityMatch | None]  # the remembered answer of a provider, by its name
+MatchOf = Callable[[str, Identifier], IdentityMatch | None]  # the stored answer of a provider, by its name
 
 
 def person_of(record: CrmRecord, fields: PersonFields) -> Person:
-    """Read the identifiers of a record; `problems` gives the reason for each that cannot be used."""
+    """Read the identifiers of a record; `problems` has the reason for each unusable one."""
     identifiers: dict[str, str] = {}
     grouping_keys: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -101,15 +101,16 @@ def person_of(record: CrmRecord, fields: PersonFields) -> Person:
 
 
 def names_same(before: Person, resolved: Mapping[str, str], now: Person) -> bool:
-    """Whether a record still names whom it named; an identifier that was added, or found by us, is no other person.
+    """Whether a record still represents the same person.
 
-    One that was emptied says nothing. One that was replaced by something unusable (a company's page) says that the
-    record is no longer about that person, unless another identifier still names them.
+    An identifier that was added, or found by a provider, does not change the person; nor does one that was emptied. If
+    one was replaced by an unusable value (a company's page), the record represents another person, unless another
+    identifier still matches.
 
     Args:
-        before: as the record was taken up.
-        resolved: identifiers that a provider found since, by kind.
-        now: as the record is.
+        before: the person when the record was selected.
+        resolved: identifiers that a provider has found since, by kind.
+        now: the person in the current record.
     """
     kinds = {*before.identifiers, *resolved, *now.identifiers, *now.problems}
     known = {kind: {before.identifiers.get(kind), resolved.get(kind)} - {None} for kind in kinds}
@@ -125,12 +126,12 @@ def names_same(before: Person, resolved: Mapping[str, str], now: Person) -> bool
 
 
 def identify(person: Person, source: Source, match_of: MatchOf) -> Identity:
-    """How the source knows the person.
+    """Find the identifier by which the source knows the person.
 
     Args:
-        person: what the record says.
-        source: the provider that would be asked.
-        match_of: the provider's remembered answers.
+        person: the person from the record.
+        source: the provider to buy from.
+        match_of: gives the stored answers of providers.
     """
     grouping_key = source.grouping_key(person)
     given = tuple(

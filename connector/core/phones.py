@@ -1,9 +1,9 @@
-"""A phone number in a vendor's text, or none.
+"""Extracts a phone number from a vendor's text.
 
-A phone library reads letters as the digits beside them on a keypad, so `+1 415 555 XXXX` becomes a number, and that
-number is a stranger's. A text with letters other than a label or an extension is therefore no number. Numbers that
-nobody can dial (placeholders, masks, too few digits), dates and IP addresses are none either. Everything else is kept
-as the vendor writes it; `core/values.py` formats it for the CRM.
+A phone library reads letters as keypad digits, so `+1 415 555 XXXX` would become a stranger's number. A text with
+letters other than a label or an extension is therefore rejected. Also rejected are numbers that cannot be dialled
+(placeholders, masks, too few digits), dates and IP addresses. Everything else is kept as the vendor writes it;
+`core/values.py` formats it for the CRM.
 """
 
 import re
@@ -16,8 +16,8 @@ from connector.core.digits import EXACT_BELOW
 from connector.core.invisible import has_control, trimmed, visible
 
 MAX_PHONE_CHARACTERS = 64
-MIN_DIGITS = 7  # a local number without its area
-MAX_DIGITS = 15  # E.164; with a national prefix or `00`, a few more
+MIN_DIGITS = 7  # a local number without its area code
+MAX_DIGITS = 15  # E.164; a few more with a national prefix or `00`
 _MAX_PREFIX_DIGITS = 3
 _LABEL = re.compile(
     r"(?:tel|telephone|phone|mobile|cell|direct|work|office|home|main|hq|business|m|c|p|t|d|w|o)(?:\s?(?:no|number)\.?)?"
@@ -33,7 +33,7 @@ _SEPARATOR = re.compile(r"[,;|/]|\bor\b|\band\b|(?<=\d)\s*(?=\+)", re.IGNORECASE
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _SIGNS = {ord("\uff0b"): "+", ord("\uff08"): "(", ord("\uff09"): ")", ord("\uff0e"): ".", ord("\u2044"): "/"}
 _DATE = re.compile(r"(?:19|20)\d\d([-./])\d{1,2}\1\d{1,2}|\d{1,2}([-./])\d{1,2}\2(?:19|20)\d\d")
-# Four pairs of digits are no IP address: so Norwegians and Danes write their numbers.
+# Four pairs of digits are not an IP address: Norwegian and Danish numbers are written like that.
 _IP_ADDRESS = re.compile(r"(?!\d\d(?:\.\d\d){3}$)\d{1,3}(?:\.\d{1,3}){3}")
 _COUNTING = "01234567890123456789"
 _COUNTING_DOWN = _COUNTING[::-1]
@@ -43,7 +43,7 @@ _QUOTES = ('""', "''", "``", "<>", "[]", "\u201c\u201d", "\u2018\u2019")
 
 @dataclass(frozen=True, slots=True)
 class Dialled:
-    """A number in two parts, both as written; `extension` is digits or empty."""
+    """A number and its extension as written; `extension` is digits or empty."""
 
     number: str
     extension: str = ""
@@ -53,7 +53,7 @@ class Dialled:
 
 
 def split(text: str) -> Dialled | None:
-    """The number and its extension; None when letters or other signs stand in the number."""
+    """Split a text into a number and its extension; None if the number contains letters or other characters."""
     found = _EXTENSION.search(text)
     number = text[: found.start()] if found is not None else text
     extension = found[1] if found is not None else ""
@@ -61,7 +61,7 @@ def split(text: str) -> Dialled | None:
 
 
 def phone_of(raw: object) -> str | None:
-    """The one phone number in a vendor's value, with its extension; None where there is none, or no certain one.
+    """The one phone number in a vendor's value, with its extension; None if there is none, or it is ambiguous.
 
     >>> phone_of("tel:+1-415-555-0123;ext=5"), phone_of("+1 415 555 XXXX")
     ('+1-415-555-0123 ext. 5', None)
@@ -81,7 +81,7 @@ def phone_of(raw: object) -> str | None:
 
 
 def _text(raw: object) -> str | None:
-    """The value as plain text: ASCII digits, signs and dashes, without label, quotes and invisible characters."""
+    """The value as plain text with ASCII digits and dashes, without label, quotes and invisible characters."""
     if isinstance(raw, float) and raw.is_integer() and abs(raw) < EXACT_BELOW:
         raw = int(raw)
     if isinstance(raw, int) and not isinstance(raw, bool):
@@ -124,17 +124,17 @@ def _can_be_dialled(number: str) -> bool:
 
 
 def _is_plausible(number: str) -> bool:
-    """Whether an international number is more than a piece of one and no placeholder behind its country code."""
+    """Whether an international number is complete, and not a placeholder after its country code."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
-        return True  # a country that the library does not know: as given
+        return True  # a country that the library does not know: accepted as given
     reason = phonenumbers.is_possible_number_with_reason(parsed)
     pieces = (phonenumbers.ValidationResult.TOO_SHORT, phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY)
     return reason not in pieces and not _is_filler(str(parsed.national_number))
 
 
 def _is_filler(digits: str) -> bool:
-    """Whether these digits are typed where there is no number: one digit repeated, zeros at the end, counting."""
+    """Whether the digits only fill a field: one digit repeated, zeros at the end, or 1234..."""
     counted = len(digits) >= _MIN_COUNTED and (digits in _COUNTING or digits in _COUNTING_DOWN)
     return len(set(digits)) == 1 or digits.endswith("0" * _MIN_COUNTED) or counted

@@ -1,7 +1,7 @@
 """Decides for each channel of a record: buy, attach to a pending purchase, reuse, resolve the identity, skip or defer.
 
-`plan_channel` looks at the record and its field first; `next_source` walks the sources in the mapping's order and is
-also used later, when a source has ended without a value. Neither has any effect: they return a decision with its
+`plan_channel` first checks the record and its field. `next_source` goes through the sources in the mapping's order; it
+is also called later, when a source has ended without a value. Neither has any effect: they return a decision with its
 reason, and the same facts always give the same decision.
 """
 
@@ -27,7 +27,7 @@ from connector.core.person import Identified, MatchOf, NobodyThere, Source, Unid
 from connector.core.states import PurchaseState
 from connector.core.values import stored_form
 
-LEAST_MEMORY = timedelta(hours=1)  # what a vendor has just said is not asked again in the same breath
+LEAST_MEMORY = timedelta(hours=1)  # a fresh answer of a vendor is not requested again
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class FailedSource:
 
 @dataclass(frozen=True, slots=True)
 class Buy:
-    """A new purchase; `generation` above 1 repeats one that is final and old enough."""
+    """Make a new purchase; a `generation` above 1 repeats a final one that is old enough."""
 
     key: PurchaseKey
     generation: int
@@ -53,7 +53,7 @@ class Buy:
 
 @dataclass(frozen=True, slots=True)
 class AttachToPending:
-    """A purchase of this person is already planned or under way: use its result."""
+    """Use the result of a purchase of this person that is already planned or in progress."""
 
     purchase: Purchase
     position: int
@@ -62,7 +62,7 @@ class AttachToPending:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """This person's value was bought earlier: use it at no cost."""
+    """Use this person's value from an earlier purchase, at no cost."""
 
     purchase: Purchase
     position: int
@@ -71,7 +71,7 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class ResolveIdentity:
-    """The provider must find its own identifier of the person before a purchase is decided."""
+    """Let the provider find its own identifier of the person before a purchase is decided."""
 
     source: str
     identifier: Identifier
@@ -81,14 +81,14 @@ class ResolveIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Nothing is bought and nothing written for the channel.
+    """Buy and write nothing for the channel.
 
     Attributes:
-        reason: in plain words.
-        keep_status: the status word stays as it is.
-        already_filled: the field has a value already.
-        systematic: the record has no usable identifier; when every record of a run ends so, the mapping or its data
-            is wrong as a whole.
+        reason: the reason, for people.
+        keep_status: whether the status field stays unchanged.
+        already_filled: whether the field already has a value.
+        systematic: whether the record has no usable identifier; if that holds for all records of a run, the mapping or
+            its data is wrong as a whole.
     """
 
     reason: str
@@ -100,7 +100,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not now; the flag stays. `attention` says what a person should do, if anything."""
+    """Decide later; the flag stays. `attention` is the next step for a person, if there is one."""
 
     reason: str
     attention: str | None = None
@@ -109,7 +109,7 @@ class Defer:
 
 @dataclass(frozen=True, slots=True)
 class SourcesExhausted:
-    """Every source has ended without a value."""
+    """All sources have ended without a value."""
 
     result: Result
     reason: str
@@ -125,12 +125,12 @@ class PlanningSnapshot:
 
     Attributes:
         purchases: the newest generation under each key.
-        matches: remembered answers by (provider, identifier).
-        served: (record id, purchase id) of records that already had this purchase's value.
-        in_progress: ids of records whose status word "in progress" this ledger wrote.
-        baselines: by record id and channel, the keyed hash of the field when a purchase was first intended, while the
+        matches: stored answers by (provider, identifier).
+        served: (record id, purchase id) of records that have received this purchase's value.
+        in_progress: the ids of records whose status "in progress" this ledger wrote.
+        baselines: the keyed hash of the field when a purchase was first intended, by record id and channel, while the
             record is open.
-        unusable: by (record id, purchase id), why the CRM can never take that value for that record.
+        unusable: the reason why the CRM can never accept a value for a record, by (record id, purchase id).
     """
 
     purchases: Mapping[PurchaseKey, Purchase] = field(default_factory=dict)
@@ -143,11 +143,11 @@ class PlanningSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRequest:
-    """One channel of one record's person, with everything that the ledger knows of both.
+    """One channel of a record's person, with the ledger's facts about both.
 
     Attributes:
-        rules: how the mapping treats the channel.
-        record_id: the record's id; empty where no value was ever refused for it.
+        rules: the channel's mapping.
+        record_id: the record's id; empty if no value was ever refused for it.
     """
 
     person: Person
@@ -163,12 +163,12 @@ def _never(_hash: str, _value: FieldValue) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The facts that are the same for all records of a mapping.
+    """Decides for the records of one mapping; its attributes are the facts that all of them share.
 
     Attributes:
-        unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
-        is_older_copy: the ledger was restored: a record in progress that it does not know may be its own. People are
-            read at the vendor before they are bought.
+        unchanged: whether a field's present value, in its stored form, matches a baseline hash.
+        is_older_copy: whether the ledger was restored; then it may itself have written a status "in progress" that it
+            does not know. People are read at the vendor before they are bought.
     """
 
     mapping: MappingFile
@@ -180,7 +180,7 @@ class Planner:
     def plan_channel(
         self, record: CrmRecord, person: Person, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> Decision:
-        """Decide one channel of one record."""
+        """Decide for one channel of a record."""
         if record.truthy(rules.opt_out):
             return Skip(f"opted out ({rules.opt_out})")
         if not counts_as_empty(record, rules):
@@ -195,14 +195,14 @@ class Planner:
         return (self._objection(record, channel, rules, snapshot) if may_cost(decision) else None) or decision
 
     def _holds(self, record: CrmRecord, rules: ChannelMapping, purchase: Purchase) -> bool:
-        """Whether the field, though it counts as empty, has the very value that would be taken."""
+        """Whether the field counts as empty, but has exactly the value that would be written."""
         value = stored_form(record.values.get(rules.field), is_email=rules.is_email)
         return purchase.value_hash is not None and value is not None and self.unchanged(purchase.value_hash, value)
 
     def _objection(
         self, record: CrmRecord, channel: Channel, rules: ChannelMapping, snapshot: PlanningSnapshot
     ) -> Skip | Defer | None:
-        """Why nothing may be bought, though a source could bring the value."""
+        """The reason why nothing may be bought although a source could deliver; None if there is none."""
         if self._another_ledger_owns(record, rules, snapshot):
             return Defer(
                 f"{rules.status} says {self.mapping.statuses.in_progress}, but this ledger did not write it",
@@ -214,7 +214,7 @@ class Planner:
         return None
 
     def next_source(self, request: ChannelRequest, failed_sources: tuple[FailedSource, ...] = ()) -> Decision:
-        """The first source that was not tried and can still bring a value that this record's CRM can take."""
+        """Decide for the first untried source that can still deliver a value that the CRM accepts for this record."""
         unidentified: list[str] = []
         asked = {t.source for t in failed_sources}
         for position, name in enumerate(request.rules.sources):
@@ -241,7 +241,7 @@ class Planner:
         return _end_of_line(failed_sources, unidentified)
 
     def _for_nothing(self, request: ChannelRequest, instead_of: Buy) -> Reuse | None:
-        """A fresh value of a later source, bought already: nothing is paid while there is one."""
+        """A fresh value that was bought at a later source, to use instead of paying; None if there is none."""
         later = instead_of.position + 1
         for position, name in enumerate(request.rules.sources[later:], later):
             source = self.sources[name]
@@ -280,7 +280,7 @@ class Planner:
         return Buy(key, purchase.generation + 1, identity.grouping_key, price, position, failed_sources)
 
     def _match_of(self, snapshot: PlanningSnapshot) -> MatchOf:
-        """The stored answers; "no such person" expires when a person who was not found may be requested again."""
+        """The stored answers; "no such person" expires after `retry_not_found_after`."""
 
         def match_of(source: str, identifier: Identifier) -> IdentityMatch | None:
             found = snapshot.matches.get((source, identifier))
@@ -321,19 +321,19 @@ class Planner:
 def _bought(
     source: Source, channel: Channel, identity: Identified, snapshot: PlanningSnapshot
 ) -> tuple[PurchaseKey, Purchase | None]:
-    """The purchase of the person, under any identifier; else the key under which the person would be bought."""
+    """The person's purchase under any identifier; else the key under which the person would be bought."""
     keys = [PurchaseKey(source.name, source.account, channel, one) for one in (identity.person, *identity.others)]
     found = next((key for key in keys if key in snapshot.purchases), keys[0])
     return found, snapshot.purchases.get(found)
 
 
 def counts_as_empty(record: CrmRecord, rules: ChannelMapping) -> bool:
-    """Whether the field has no value, or one that the mapping says not to count."""
+    """Whether the field has no value, or one that does not count according to `empty_when`."""
     return not record.text(rules.field) or record.truthy(rules.empty_when)
 
 
 def may_cost(decision: Decision) -> bool:
-    """Whether credits may be spent because of a decision; attaching to a planned purchase has it bought."""
+    """Whether a decision may cost credits; so may attaching to a planned purchase, because that is then bought."""
     if isinstance(decision, AttachToPending):
         return decision.purchase.state is PurchaseState.PLANNED
     return isinstance(decision, Buy | ResolveIdentity)
@@ -342,7 +342,7 @@ def may_cost(decision: Decision) -> bool:
 def still_ours_to_write(
     record: CrmRecord, rules: ChannelMapping, baseline: str, unchanged: Callable[[str, FieldValue], bool]
 ) -> bool:
-    """Whether the field is empty, or still as it was when its purchase was first intended."""
+    """Whether the field is empty, or unchanged since its purchase was first intended."""
     value = stored_form(record.values.get(rules.field), is_email=rules.is_email)
     return not record.text(rules.field) or unchanged(baseline, value)
 
@@ -351,7 +351,7 @@ def _end_of_line(failed_sources: tuple[FailedSource, ...], unidentified: list[st
     if not failed_sources:
         return Skip(
             unidentified[0], failed_sources=failed_sources, systematic=True
-        )  # the first source asks for the most usual identifier
+        )  # the first source needs the most common identifier
     reason = "; ".join(dict.fromkeys(t.reason for t in failed_sources))
     if all(t.result is Result.NOT_FOUND for t in failed_sources):
         return SourcesExhausted(Result.NOT_FOUND, reason, failed_sources)

@@ -1,4 +1,4 @@
-"""What a plan says before anything is done: purchases with their price, writes, and skips with their reasons."""
+"""The forecast of a run: purchases with their price, writes, and skips with their reasons."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,9 +10,9 @@ class CapInForce:
     """A cap that applies to a plan, in credits.
 
     Attributes:
-        name: in words.
-        left: under the cap at this moment.
-        binds: it allows less than the worst case.
+        name: the name for people.
+        left: the credits left under the cap at this moment.
+        binds: whether it allows less than the worst case.
     """
 
     name: str
@@ -26,13 +26,13 @@ class CreditForecast:
     """The cost of a plan at one provider.
 
     Attributes:
-        worst_case: if everything planned is charged, and every next source is queried too.
-        expected: by the ledger's own history of results; equal to the worst case without history.
-        balance: as the vendor shows it; None when it did not answer.
-        caps: every cap that applies, the balance less the reserve among them.
-        limits: the caps as set: by scope, for each mapping or as one number.
+        worst_case: the cost if everything planned is charged, including all next sources.
+        expected: the cost estimated from the ledger's history of results; the worst case without history.
+        balance: the vendor's balance; None if it did not answer.
+        caps: every cap that applies, including the balance less the reserve.
+        limits: the caps as set, by scope; a number, or numbers by mapping.
         prices: credits for one purchase, by channel.
-        covered: how many people of each channel the caps can pay for; only where that is not all of them.
+        covered: the people of each channel that the caps can pay for; only for channels where that is not all.
     """
 
     worst_case: int
@@ -46,14 +46,14 @@ class CreditForecast:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The result of a dry run.
+    """The result of a forecast.
 
     Attributes:
         would_buy: people by provider and channel; `after lookup` counts those who must first be found by LinkedIn.
-        would_write: the fields that may be written, as (object, field, from what, policy), with the number of records.
-        skips: number of records by channel and reason.
-        joins: channels of records that share a purchase or reuse one, at no cost.
-        notes: what a run would stop at or leave for later.
+        would_write: the number of records for each field, as (object, field, source, policy).
+        skips: the number of records by channel and reason.
+        joins: the number of record channels that share or reuse a purchase, at no cost.
+        notes: sentences about guards and deferrals of the run.
     """
 
     mappings: tuple[str, ...]
@@ -67,7 +67,7 @@ class Preview:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The documented document."""
+        """The JSON document of `plan --json`."""
         return {
             "mappings": list(self.mappings),
             "selected": self.selected,

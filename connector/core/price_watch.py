@@ -1,39 +1,39 @@
-"""Whether a vendor takes more for a purchase than the settings say, judged by its balance.
+"""Detects from the balance whether a vendor charges more for a purchase than the settings state.
 
 The rule, and its reasons:
 
-- Two consecutive observations of an account's balance bound an interval. In it the vendor can have taken for our
-  purchases at most what is held now, and what was charged since the first observation: it does not matter when the
-  vendor charges. A fall beyond that is an excess.
-- People share the account's credits, so one excess proves nothing. An excess below one credit for each new purchase of
-  the interval is no sign of another price; nor are two that differ, for each purchase, by more than a factor of two,
-  for a higher price costs the same each time.
-- Two intervals in a row that agree, with ten purchases between them, stop further purchases of that kind. It is
-  improbable that other people spend twice in proportion to our purchases, and a wrong stop costs no credit: the
+- Two consecutive observations of an account's balance delimit an interval. In it the vendor can have charged for our
+  purchases at most the present holds plus the charges since the first observation, whenever the vendor charges. A
+  larger fall of the balance is an excess.
+- Other people use the same credits, so one excess proves nothing. An excess below one credit per new purchase of the
+  interval does not indicate a higher price. Nor do two excesses that differ, per purchase, by more than a factor of
+  two, because a higher price costs the same each time.
+- Two consecutive intervals that agree, with ten purchases in total, stop further purchases of that kind. It is
+  improbable that other people spend twice in proportion to our purchases, and a wrong stop costs no credits: the
   operator lifts it.
-- While there is a suspicion, everything is counted from the observation before it, so that purchases which were under
-  way at a later observation, and charged before, do not hide an excess.
-- An interval whose fall our purchases explain clears the suspicion, and so does a balance that rose. An interval
-  without a visible charge says nothing.
+- During a suspicion, everything is counted from the observation before it. Otherwise purchases that were in flight at a
+  later observation, but charged before it, could hide an excess.
+- An interval whose fall our purchases explain clears the suspicion, and so does a rise of the balance. An interval
+  without a visible charge is inconclusive.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-INTERVALS = 2  # in a row
-PURCHASES = 10  # in all of them: a single purchase says little
-AGREE = 2.0  # how much the excess for each purchase may differ between them
+INTERVALS = 2  # consecutive intervals that must agree
+PURCHASES = 10  # the least purchases in all of them: a single purchase proves little
+AGREE = 2.0  # the largest factor between their excesses per purchase
 
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """How far a balance fell, and what explains it.
+    """The fall of a balance, and the part that our purchases explain.
 
     Attributes:
-        since: the observation from which it is counted.
-        credits: by which the balance fell; negative where it rose.
-        most: credits that our purchases can have cost at the prices of the settings.
+        since: the observation at its start.
+        credits: the fall of the balance; negative for a rise.
+        most: the most credits that our purchases can have cost at the prices of the settings.
     """
 
     since: int
@@ -42,19 +42,19 @@ class Fall:
 
     @property
     def excess(self) -> int:
-        """Credits that our purchases do not explain."""
+        """The credits that our purchases do not explain."""
         return self.credits - self.most
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """What happened on one account between two observations of its balance.
+    """The interval between two observations of an account's balance.
 
     Attributes:
-        fall: of the balance.
-        open: credits that are held and not charged yet.
-        bought: purchases sent in the interval, by channel.
-        new_credits: the expected cost of those.
+        fall: the fall of the balance.
+        open: the credits that are held and not charged yet.
+        bought: the purchases sent in the interval, by channel.
+        new_credits: the expected cost of these purchases.
     """
 
     fall: Fall
@@ -68,13 +68,13 @@ class Suspicion:
     """The evidence for a higher price of one channel.
 
     Attributes:
-        price: credits of one purchase by the settings; another setting ends the suspicion.
+        price: the price in the settings; a new setting ends the suspicion.
         since: the observation from which the fall is counted.
-        fell: credits by which the balance fell since then.
-        most: credits that our purchases can have cost since then.
-        intervals: in a row, that agree.
-        purchases: in these intervals.
-        excess_each: of the last interval, for each purchase.
+        fell: the fall of the balance since then.
+        most: the most credits that our purchases can have cost since then.
+        intervals: the number of consecutive intervals that agree.
+        purchases: the number of purchases in these intervals.
+        excess_each: the excess per purchase in the last interval.
     """
 
     price: int
@@ -87,25 +87,25 @@ class Suspicion:
 
     @property
     def is_proved(self) -> bool:
-        """Whether no more is bought."""
+        """Whether the evidence suffices to stop buying."""
         return self.intervals >= INTERVALS and self.purchases >= PURCHASES
 
     def to_json(self) -> dict[str, Any]:
-        """For the ledger."""
+        """The form in which the ledger stores it."""
         return asdict(self)
 
 
 def judge(known: Suspicion | None, interval: Interval, fall: Fall, channel: str, price: int) -> Suspicion | None:
-    """What an interval adds to, or takes from, the suspicion about one channel.
+    """Update the suspicion about one channel with a new interval; None means that there is no suspicion.
 
     Args:
         known: the suspicion so far, about this price.
-        interval: the newest.
-        fall: since the observation from which the suspicion counts; of the interval, where there is none.
+        interval: the newest interval.
+        fall: the fall since the start of the suspicion; without one, the fall of the interval.
         channel: the kind of purchase.
-        price: credits of one purchase by the settings.
+        price: the price in the settings.
     """
-    if interval.fall.credits < 0:  # credits were bought: nothing before can be compared with what comes
+    if interval.fall.credits < 0:  # credits were added: earlier and later balances cannot be compared
         return known if known is not None and known.is_proved else None
     purchases = sum(interval.bought.values())
     if not interval.bought.get(channel) or (known is not None and known.is_proved):

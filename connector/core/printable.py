@@ -1,8 +1,8 @@
-r"""Text from outside as a terminal may show it: nothing in it moves the cursor, colours, hides or reverses anything.
+r"""Makes outside text safe to print: it cannot move the cursor, set colours, or hide or reverse other text.
 
-Control characters (C0, DEL, C1, line and paragraph separators), bidirectional overrides and isolates, half surrogate
-pairs and characters without a meaning are shown by their numbers, such as `\x1b`. Characters without a shape are left
-out, except for joiners that change the letters beside them.
+Control characters (C0, DEL, C1, line and paragraph separators), bidirectional overrides and isolates, lone surrogates
+and unassigned characters are shown as numbers, such as `\x1b`. Characters without a shape are removed, except for
+joiners that change adjacent letters.
 """
 
 import unicodedata
@@ -14,18 +14,18 @@ CUT = "…"
 
 
 def printable(text: str) -> str:
-    """Text that may have several lines; the line breaks are kept."""
+    """Make a text printable; its line breaks are kept."""
     return "\n".join(map(one_line, text.split("\n")))
 
 
 def one_line(text: str, longest: int | None = None) -> str:
-    """Text in one line, line breaks shown by their numbers too; cut where it is longer than `longest`."""
+    """Make a text printable as one line, with line breaks shown as numbers; at most `longest` characters."""
     shown = text if text.isascii() and text.isprintable() else without_invisible("".join(map(_shown, text)))
     return shown if longest is None or len(shown) <= longest else shown[: longest - 1] + CUT
 
 
 def printable_values(value: object) -> object:
-    """A JSON value with every text and every name in it in one line each."""
+    """Apply `one_line` to every text and every name in a JSON value."""
     if isinstance(value, str):
         return one_line(value)
     if isinstance(value, dict):
@@ -42,6 +42,6 @@ def _shown(character: str) -> str:
     if category == "Zs":
         return " "
     if character.isprintable() or (category == "Cf" and character not in _BIDIRECTIONAL):
-        return character  # of format characters, `without_invisible` leaves those with a shape or an effect
+        return character  # `without_invisible` removes format characters without a shape or an effect
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,8 +1,8 @@
-"""What a read of the provider's own record of a person means for a purchase without a result.
+"""Judges the provider's own record of a person for a purchase without a result.
 
-Three kinds of purchase are read: one whose answer was lost (`unknown`), one that was taken but has no line in a task
-(`submitted`), and one that was refused in a way that calls for a look before it is sent again (`planned`). The tables
-follow the resolution of unknown outcomes in docs/vendors.md.
+Three kinds of purchase are verified like this: one whose answer was lost (`unknown`), one that was accepted but has no
+line in a task (`submitted`), and one that was refused in a way that requires a check before it is sent again
+(`planned`). The tables follow the resolution of unknown outcomes in docs/vendors.md.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from enum import StrEnum
 from connector.core.model import Result
 from connector.core.states import PurchaseState
 
-# Seconds before each read of a person whose purchase left no trace yet: one minute, then five, then fifteen.
+# Seconds before each read of a person whose purchase has left no trace: one minute, then five, then fifteen.
 TRACE_SCHEDULE_S = (60.0, 300.0, 900.0)
 RESUBMISSIONS = 1
 GIVEN_UP = "given up by an operator"  # the reason of a purchase whose late result still counts
@@ -19,11 +19,11 @@ EARLIER_REQUEST = "an earlier request brought the value"  # of a delivered purch
 
 
 class ProviderState(StrEnum):
-    """What the vendor's record shows of one channel."""
+    """The state of one channel in the vendor's record of a person."""
 
     NOT_BOUGHT = "not_bought"
     RUNNING = "running"
-    UNREADABLE = "unreadable"  # an unknown status, or an answer about another person; proves nothing
+    UNREADABLE = "unreadable"  # unknown status, or another person's answer; inconclusive
     DELIVERED = "delivered"
     NO_VALUE = "no_value"
     FAILED = "failed"
@@ -34,7 +34,7 @@ class Final:
     """The read shows the result.
 
     Attributes:
-        charged: the price was taken, or must be presumed to have been.
+        charged: whether the price was charged, or must be presumed charged.
     """
 
     result: Result
@@ -44,11 +44,11 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class ReadAgain:
-    """Nothing is decided; read once more.
+    """The read is inconclusive; read again.
 
     Attributes:
-        after_s: seconds from now; None means at the pace of a running task, and that this read counts for nothing.
-        running: the vendor shows that work is under way.
+        after_s: seconds from now; None means to poll as for a running task, without counting this read.
+        running: whether the vendor shows a running task.
     """
 
     after_s: float | None
@@ -56,23 +56,23 @@ class ReadAgain:
 
     @property
     def counts(self) -> bool:
-        """Whether the read was one of those without a trace."""
+        """Whether the read counts as one without a trace."""
         return self.after_s is not None
 
 
 @dataclass(frozen=True, slots=True)
 class MaySubmit:
-    """The vendor shows that nothing was bought: a planned purchase may be sent."""
+    """The vendor's record shows no purchase: the planned one may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class MayRepeat:
-    """The lost request was not taken: it may be sent once more, counted."""
+    """The lost request had no effect: it may be sent once more, which is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskOperator:
-    """The vendor shows nothing, and the one resubmission was used: a person must decide."""
+    """The vendor's record shows nothing, and the one resubmission is used up: an operator must decide."""
 
 
 Verdict = Final | ReadAgain | MaySubmit | MayRepeat | AskOperator
@@ -87,17 +87,17 @@ def judge(
     charges_failures: bool,
     sent: bool = True,
 ) -> Verdict:
-    """Decide by the vendor's record.
+    """Decide from the vendor's record.
 
     Args:
-        state: of the purchase.
-        view: of the vendor.
-        checks: fruitless reads before this one.
-        resubmitted: how often it was sent again.
+        state: the state of the purchase.
+        view: the channel in the vendor's record.
+        checks: the number of earlier reads without a trace.
+        resubmitted: how often the request was sent again.
         charges_failures: whether a failed item must be presumed charged.
-        sent: whether a request for it has left; else the vendor showed work that others have begun.
+        sent: whether a request for it has left; if not, another user started the vendor's task.
     """
-    # A planned purchase that was sent before: what the vendor shows is that lost request's work.
+    # A planned purchase that was sent before: the vendor shows the effect of that lost request.
     bought = (sent and state is not PurchaseState.PLANNED) or resubmitted > 0
     match view:
         case ProviderState.DELIVERED:
@@ -121,7 +121,7 @@ def _no_trace(state: PurchaseState, checks: int, resubmitted: int, *, sent: bool
         return ReadAgain(TRACE_SCHEDULE_S[checks + 1])
     if state is PurchaseState.UNKNOWN:
         return MayRepeat() if resubmitted < RESUBMISSIONS else AskOperator()
-    if not sent:  # an answer that could not be read, or a purchase of others that came to nothing
+    if not sent:  # the answer was unreadable, or another user's purchase ended without a result
         return MaySubmit()
     return Final(
         Result.FAILED, "the vendor's task ended without this person, and its record shows no purchase", charged=True

@@ -1,4 +1,4 @@
-"""The run report: what every run says of itself, in figures, ids and reasons, without personal data."""
+"""The run report: figures, ids and reasons, without personal data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,9 +13,9 @@ class ProviderCredits:
     """One provider's credits in a run.
 
     Attributes:
-        held: still set aside when the run ended.
-        charged: taken during the run.
-        balance_before, balance_after: as the vendor shows them; None where it was not asked or did not answer.
+        held: credits still held at the end of the run.
+        charged: credits charged during the run.
+        balance_before, balance_after: the vendor's balances; None if it was not queried or did not answer.
     """
 
     held: int = 0
@@ -25,10 +25,10 @@ class ProviderCredits:
 
     @property
     def other_charges(self) -> int | None:
-        """What the balance fell by beside this run's charges; None where the vendor did not show both balances.
+        """The fall of the balance beyond this run's charges; None if one of the balances is unknown.
 
-        Positive: requests of earlier runs that the vendor charged only now, holds that are still open, or other users
-        of the account. Negative: charges that the vendor took before this run, or credits that were added.
+        Positive: requests of earlier runs that the vendor charged only now, open holds, or other users of the account.
+        Negative: charges that the vendor made before this run, or added credits.
         """
         if self.balance_before is None or self.balance_after is None:
             return None
@@ -40,11 +40,11 @@ class PurchaseFigures:
     """People of one provider and channel whose purchase ended in a run, and its cost in credits.
 
     Attributes:
-        bought: requested, and ended: the sum of delivered, without_value and failed.
-        free: people whose value the vendor showed at no cost, not among those bought.
-        waiting: requested, and the vendor's task is still running when the run ends.
-        unknown: requested, and the answer was lost.
-        credits_without_value: the part of `credits` for purchases that brought no value.
+        bought: the purchases that ended: the sum of delivered, without_value and failed.
+        free: people whose value the vendor showed at no cost; not included in `bought`.
+        waiting: purchases whose task is still running at the end of the run.
+        unknown: purchases whose answer was lost.
+        credits_without_value: the part of `credits` for purchases without a value.
     """
 
     bought: int = 0
@@ -60,7 +60,7 @@ class PurchaseFigures:
 
 @dataclass(frozen=True, slots=True)
 class CrmFigures:
-    """Requests to the CRM, and what became of the records written."""
+    """The number of requests to the CRM, and of records written, unchanged and refused."""
 
     read_calls: int = 0
     write_calls: int = 0
@@ -75,16 +75,16 @@ class Report:
     """The report of one run.
 
     Attributes:
-        selected: records of the run; the outcomes sum to it.
-        outcomes: number of records by outcome.
-        channels: by channel, the number of records by outcome; each sums to the records whose mapping has the channel.
-        purchases: by provider and channel.
-        reasons: number of records by channel, outcome and reason.
+        selected: the records of the run; the outcomes sum to it.
+        outcomes: the number of records by outcome.
+        channels: the number of records by channel and outcome; each channel sums to the records whose mapping has it.
+        purchases: figures by provider and channel.
+        reasons: the number of records by channel, outcome and reason.
         attention: the first entries; `attention_total` counts all.
-        stopped: why the run, or one vendor's part of it, ended early.
-        read_all: the run has read every record that it was asked for; it has no result for the others.
+        stopped: the reasons why the run, or its purchases at one vendor, ended early.
+        read_all: whether the run read all requested records; it has no result for unread ones.
         undoes: the run that this one undid.
-        restored: number of records by field that an undo has restored.
+        restored: the number of records by field that an undo has restored.
     """
 
     run_id: str
@@ -109,13 +109,13 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """4 before 3 before 0, as documented for every command that runs."""
+        """The documented exit code: 4 takes precedence over 3, and 3 over 0."""
         if self.stopped or self.outcomes.get(Outcome.DEFERRED):
             return 4
         return 3 if self.attention else 0
 
     def to_json(self) -> dict[str, Any]:
-        """The documented document."""
+        """The JSON document of `--json`."""
         document: dict[str, Any] = {
             "run_id": self.run_id,
             "command": self.command,
@@ -181,5 +181,5 @@ _CHANNEL_ORDER = (
 
 
 def iso(moment: datetime) -> str:
-    """A time in UTC, whole seconds, with Z."""
+    """Format a time in UTC with whole seconds, such as `2026-11-20T10:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,8 +1,8 @@
-"""Which value a field gets back when a run is undone.
+"""Decides which value each field gets back when a run is undone.
 
-A run may write a field more than once ("In progress", then "Unlocked"). What it wrote first is found by following its
-own writes back, as long as each began with what the one before had left; a person's edit in between ends the way there.
-A status goes back further, over earlier runs of the same enrichment, to what it was before the connector's first write.
+A run may write a field more than once ("In progress", then "Unlocked"). The undo follows the run's writes back to the
+first one, as long as each write replaced the value of the one before; a person's edit in between ends the search. A
+status goes back further, over earlier runs of the same enrichment, to its value before the connector's first write.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from connector.core.model import FieldValue
 
-IsOurs = Callable[[str, FieldValue], bool]  # whether a keyed hash is that of a value
+IsOurs = Callable[[str, FieldValue], bool]  # whether a keyed hash matches a value
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write of one field: the keyed hash of what was written, and the value before."""
+    """One write of one field: the keyed hash of the written value, and the value before."""
 
     hash: str
     before: FieldValue
@@ -23,11 +23,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """What becomes of a record's fields.
+    """The decision about a record's fields.
 
     Attributes:
-        back: fields to write, with their values.
-        kept: fields that hold neither what the run wrote nor what was there before it: somebody has changed them.
+        back: the values to restore, by field.
+        kept: the fields that a person has changed: they hold neither the run's value nor the one before it.
     """
 
     back: Mapping[str, FieldValue]
@@ -43,11 +43,11 @@ def put_back(
     """Decide for every field that the run wrote.
 
     Args:
-        steps: by field, the run's writes, oldest first.
-        now: the present values, as the CRM stores them.
+        steps: the run's writes by field, oldest first.
+        now: the present values, in the form that the CRM stores.
         is_ours: recognises a value by its hash.
-        earlier: by status field, what earlier runs wrote for the same enrichment, oldest first: such a word is no
-            value that anybody would want back.
+        earlier: the writes of earlier runs for the same enrichment by status field, oldest first; their statuses are
+            not restored.
     """
     back: dict[str, FieldValue] = {}
     kept: list[str] = []
@@ -64,6 +64,6 @@ def put_back(
 def _first_value(written: Sequence[Step], is_ours: IsOurs) -> FieldValue:
     value = written[-1].before
     for step in reversed(written[:-1]):
-        if is_ours(step.hash, value):  # else it never landed, or somebody changed what it wrote
+        if is_ours(step.hash, value):  # else it did not succeed, or a person changed the value
             value = step.before
     return value

@@ -1,7 +1,7 @@
-"""Credits as append-only entries, and how much of them may still be set aside.
+"""Credits as append-only entries, and the caps on them.
 
-An attempt first holds what it may cost. Each part of the hold ends as a charge or a release. Balances are sums of
-entries, never stored; a cap is a limit on the sum of holds and charges within its scope.
+An attempt first holds its highest cost. Each part of the hold ends as a charge or a release. Balances are sums of
+entries and never stored; a cap limits the sum of holds and charges in its scope.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class EntryKind(StrEnum):
-    """What an entry does: hold sets aside, charge turns held into spent, release gives held back."""
+    """The kinds of entries: a hold sets credits aside, a charge spends held credits, a release returns them."""
 
     HOLD = "hold"
     CHARGE = "charge"
@@ -19,7 +19,7 @@ class EntryKind(StrEnum):
 class Hold(StrEnum):
     """A purchase's share of an attempt's hold.
 
-    Presumed means: charged, until evidence says otherwise, for its answer was lost too long ago.
+    Presumed: its answer was lost too long ago, so it counts as charged until there is evidence to the contrary.
     """
 
     NONE = ""
@@ -30,7 +30,7 @@ class Hold(StrEnum):
 
 
 def ending(hold: Hold, kind: EntryKind) -> tuple[tuple[EntryKind, int], ...]:
-    """The entries, as (kind, sign), that end a share as charge or release; none where it has ended already."""
+    """The entries, as (kind, sign), that end a share as a charge or a release; empty if it has ended already."""
     if hold is Hold.OPEN:
         return ((kind, 1),)
     if hold is Hold.PRESUMED and kind is EntryKind.RELEASE:
@@ -40,7 +40,7 @@ def ending(hold: Hold, kind: EntryKind) -> tuple[tuple[EntryKind, int], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums of entries in one scope, in credits."""
+    """The sums of entries in one scope, in credits."""
 
     held: int = 0
     charged: int = 0
@@ -48,18 +48,18 @@ class Totals:
 
     @property
     def open(self) -> int:
-        """Set aside and neither charged nor given back yet."""
+        """The credits that are held and not yet charged or released."""
         return self.held - self.charged - self.released
 
     @property
     def used(self) -> int:
-        """What counts against a cap: charged, or still set aside."""
+        """The credits that count against a cap: charged or still held."""
         return self.held - self.released
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit in words an admin knows, and what is left under it (never below zero)."""
+    """A limit with its name for admins, and the credits left under it (never below zero)."""
 
     name: str
     limit: int
@@ -67,14 +67,14 @@ class Cap:
 
     @property
     def left(self) -> int:
-        """Credits that may still be set aside under this cap."""
+        """The credits that may still be held under this cap."""
         return max(0, self.limit - self.used)
 
     def refusal(self, provider: str, price: int) -> str:
-        """Why nothing more can be bought."""
+        """The reason for a deferral by this cap; `report/next_steps.py` recognises it by its start."""
         return f"{self.name} for {provider}: {self.left} of {self.limit} credits left, one purchase costs {price}"
 
 
 def tightest(caps: list[Cap]) -> Cap | None:
-    """The cap that leaves the least; None when there is none at all."""
+    """The cap with the fewest credits left; None if there is no cap."""
     return min(caps, key=lambda cap: cap.left, default=None)

@@ -1,4 +1,4 @@
-"""Every state machine of the ledger: its states, and the moves that the store may make.
+"""The state machines of the ledger: their states, and the moves that the store may make.
 
 A purchase:
 
@@ -6,16 +6,17 @@ A purchase:
        ▲                          │    │                                                        ▲
        └──definite refusal────────┘    └──answer lost, or owner dead──▶ unknown ────────────────┘
 
-A `planned` one becomes `submitted` or `unknown` without being sent only when the late answer of its lost request
-arrives after a repeat was allowed and before it left; one that is `submitting` goes back to `planned` first, if it has
-not left yet.
-An `unknown` becomes `submitted` when a late answer brings its task id, `planned` when the provider shows that nothing
-was taken (one counted resubmission) or the operator allows a repeat, and `final` when the provider's own record of the
-person shows the result, or when an older purchase of the same brings its value late; that value ends a `planned` or
-`submitted` one too. Nothing leaves `final`, with one exception that costs nothing: evidence of a value turns not found
-or failed into delivered.
+A `planned` purchase becomes `submitted` or `unknown` without being sent only if the late answer to its lost request
+arrives after a repeat was allowed and before the repeat left. A `submitting` one that has not left yet goes back to
+`planned` first.
 
-A move that a table below does not list is a fault: the store never makes it (`tests/store/test_state_moves.py`).
+An `unknown` purchase becomes `submitted` when a late answer brings its task id. It becomes `planned` when the provider
+shows that the request had no effect (one counted resubmission), or the operator allows a repeat. It becomes `final`
+when the provider's own record of the person shows the result, or an older purchase of the same person and channel
+delivers late; such a value also ends a `planned` or `submitted` purchase. `final` never changes, with one exception
+that costs nothing: evidence of a value turns not found or failed into delivered.
+
+The store makes no move that is missing from the tables below; `tests/state_moves.py` checks that.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ Moves = Mapping[S, frozenset[S]]
 
 
 class PurchaseState(StrEnum):
-    """Where a purchase stands."""
+    """The states of a purchase."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -37,17 +38,17 @@ class PurchaseState(StrEnum):
 
 
 class RecordState(StrEnum):
-    """Whether a record still waits for something; a record that is flagged again gets a new row."""
+    """The states of a record; a record that is flagged again gets a new row."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class ChannelState(StrEnum):
-    """How far a channel of a record is.
+    """The states of a record channel.
 
-    Resolving: its person's identity must be resolved first. Open: it waits for its purchase. Deferred: nothing is done
-    for it in this run. Ready: a value or a reason is there and can be written. Done: it has its outcome.
+    Resolving: the person's identity must be resolved first. Open: waits for its purchase. Deferred: nothing more is
+    done for it in this run. Ready: has a value or a reason to write. Done: has its outcome.
     """
 
     RESOLVING = "resolving"
@@ -58,7 +59,7 @@ class ChannelState(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """Where a paid request stands. Recalled: taken back before it left, by a late answer to an earlier one."""
+    """The states of a paid request. Recalled: withdrawn before it left, after a late answer to an earlier one."""
 
     SUBMITTING = "submitting"
     RECALLED = "recalled"
@@ -68,14 +69,14 @@ class AttemptState(StrEnum):
 
 
 class TaskState(StrEnum):
-    """Whether a provider's task is still read."""
+    """Whether a provider's task is still polled."""
 
     OPEN = "open"
     ENDED = "ended"
 
 
 class ChangeState(StrEnum):
-    """Where a write to the CRM stands; its before-image is committed as intended before it leaves."""
+    """The states of a write to the CRM; the before-image is committed with INTENDED before the write leaves."""
 
     INTENDED = "intended"
     WRITTEN = "written"
@@ -84,7 +85,7 @@ class ChangeState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands. Stopped: it ended early, by a cap, a quota or an outage. Died: its process was killed."""
+    """The states of a run. Stopped: a cap, a quota or an outage ended it early. Died: its process was killed."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -94,7 +95,7 @@ class RunState(StrEnum):
 
 
 class RequestItemState(StrEnum):
-    """Where a requested record stands. Working: a run has taken it up, and it has no final outcome yet."""
+    """The states of a requested record. Working: a run has selected it, and it has no final outcome yet."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -115,7 +116,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a delegated run stands; the other jobs of a mapping are standing ones, and always wait for their time."""
+    """The states of a delegated run; a mapping's standing jobs always wait for their time."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -148,7 +149,9 @@ CHANNEL: Moves[ChannelState] = {
     _C.RESOLVING: _DECIDED | {_C.DONE},
     _C.OPEN: _DECIDED | {_C.DONE},
     _C.DEFERRED: _DECIDED | {_C.DONE},
-    _C.READY: frozenset({_C.OPEN, _C.DEFERRED, _C.DONE}),  # an operator's decision, or a value the CRM cannot take
+    _C.READY: frozenset(
+        {_C.OPEN, _C.DEFERRED, _C.DONE}
+    ),  # an operator's decision, or a value that the CRM cannot accept
     _C.DONE: frozenset({_C.OPEN, _C.READY}),  # undone, or skipped for a reason that no longer holds
 }
 ATTEMPT: Moves[AttemptState] = {
@@ -193,12 +196,12 @@ MACHINES: Mapping[str, Moves[PurchaseState] | Moves[RecordState] | Moves[Channel
 
 UNFINISHED_CHANNEL = (ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED)  # nothing to write yet
 UNANSWERED = (AttemptState.SUBMITTING, AttemptState.RECALLED)
-SENT = (PurchaseState.SUBMITTING, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN)  # may cost credits, and has no result
+SENT = (PurchaseState.SUBMITTING, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN)  # may cost credits, has no result
 AT_PROVIDER = (PurchaseState.SUBMITTING, PurchaseState.SUBMITTED)
 BOUGHT = tuple(state for state in PurchaseState if state is not PurchaseState.PLANNED)
-MAY_STAND = (ChangeState.WRITTEN, ChangeState.INTENDED)  # what the CRM may hold because of us
+MAY_STAND = (ChangeState.WRITTEN, ChangeState.INTENDED)  # the CRM may hold our value
 
 
 def before(moves: Moves[S], new: S) -> tuple[S, ...]:
-    """The states from which a row may come to `new`, for compare-and-set."""
+    """The states that may change to `new`, for compare-and-set."""
     return tuple(old for old, following in moves.items() if new in following)

@@ -1,4 +1,4 @@
-"""How values are compared and written: as the CRM stores them, so that a difference is a real one."""
+"""Compares and formats values in the form that the CRM stores, so that every difference is a real one."""
 
 import re
 
@@ -13,13 +13,13 @@ _FORMATS = {
     PhoneFormat.E164: phonenumbers.PhoneNumberFormat.E164,
     PhoneFormat.INTERNATIONAL: phonenumbers.PhoneNumberFormat.INTERNATIONAL,
 }
-_NORTH_AMERICAN_PREFIX = "1"  # the one national prefix that may be left out of a whole number
-# Kept free for fiction by Ofcom (ofcom.org.uk, numbers for drama use): nobody has them, and the library knows none.
+_NORTH_AMERICAN_PREFIX = "1"  # the only national prefix that a complete number may omit
+# Reserved for fiction by Ofcom (ofcom.org.uk, numbers for drama use): unassigned, and unknown to the library.
 _FICTIONAL = re.compile(r"447700900\d{3}")
 
 
 def stored_form(value: FieldValue, *, is_email: bool = False) -> FieldValue:
-    """The value as CRMs keep it: trimmed, emails lower-cased, an empty text as None.
+    """The value in the form that CRMs store: trimmed, emails in lower case, an empty text as None.
 
     Sources, seen November 2026: docs/salesforce.md, "How values are stored".
     """
@@ -30,24 +30,24 @@ def stored_form(value: FieldValue, *, is_email: bool = False) -> FieldValue:
 
 
 def same(left: FieldValue, right: FieldValue, *, is_email: bool = False) -> bool:
-    """Whether writing one over the other would change nothing; an unticked box and an unset one are the same."""
+    """Whether two values are equal once stored; an unticked checkbox equals an unset one."""
     a, b = stored_form(left, is_email=is_email), stored_form(right, is_email=is_email)
     return a == b or (a in (None, False) and b in (None, False))
 
 
 def outgoing(value: str, channel: ChannelMapping) -> str:
-    """A vendor's value in the form in which the mapping has it written."""
+    """A vendor's value in the mapping's format."""
     if isinstance(channel, PhoneChannel):
         return format_phone(value.strip(), channel.format, channel.default_region)
     return value.strip().lower()
 
 
 def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
-    """The number in the mapping's form, an extension behind it; one that cannot be read comes back as given.
+    """Format a number, followed by its extension; a number that cannot be parsed is returned as given.
 
-    So does one with letters, which the library would turn into digits, a local number, whose area it would leave out,
-    a number without `+` that need not be one of the region, and one that loses digits in the form: all would be other
-    numbers.
+    Also returned as given are numbers that formatting would change into others: a number with letters, which the
+    library would turn into digits; a local number, whose area code it would omit; a number without `+` that is not
+    certainly one of the region; and a number that loses digits in the format.
     """
     dialled = split(number)
     if form is PhoneFormat.AS_GIVEN or dialled is None:
@@ -68,7 +68,7 @@ def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
 
 
 def _reads_the_same(formatted: str, parsed: PhoneNumber) -> bool:
-    """Whether the form stands for the same number: of several zeros in front, the library drops one at each reading."""
+    """Whether the formatted text parses to the same number: the library drops a leading zero at each parse."""
     again = phonenumbers.parse(formatted)
     national = phonenumbers.national_significant_number
     return (again.country_code, national(again)) == (parsed.country_code, national(parsed))
@@ -77,8 +77,8 @@ def _reads_the_same(formatted: str, parsed: PhoneNumber) -> bool:
 def _is_of(parsed: PhoneNumber, region: str) -> bool:
     """Whether a number without `+` is certainly the one that these digits dial in the region.
 
-    It exists there or abroad behind the region's international prefix, and all its digits stand in the text: the
-    national prefix too, where there is one, since without it the digits may be a local number or another country's.
+    The number exists there, or abroad after the region's international prefix, and all its digits are in the text. That
+    includes a national prefix: without it, the digits may be a local number or another country's.
     """
     national = phonenumbers.national_significant_number(parsed)
     whole = f"{parsed.country_code}{national}"

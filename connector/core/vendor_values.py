@@ -1,8 +1,8 @@
-"""A vendor's raw value as a usable one, or none: the one place that decides whether an answer brought anything.
+"""Decides whether a vendor's raw value is usable; the only place that does.
 
-Vendors send placeholders, masked values and numbers with letters where they have nothing. Taken for values they would
-be written to the CRM and count as delivered, and no other source would be queried. The words and ids of an answer are
-read here as well: without case and punctuation, from JSON texts and numbers.
+Vendors send placeholders, masked values and numbers with letters if they have no value. Accepted as values, they would
+be written to the CRM and count as delivered, and no other source would be queried. States and ids are also read here:
+states without case and punctuation, ids from JSON texts and numbers.
 """
 
 import re
@@ -13,16 +13,16 @@ from connector.core.model import Channel
 from connector.core.phones import phone_of
 
 MAX_WORD_CHARACTERS = 40
-NOT_A_WORD = ""  # a state that is no text at all
+NOT_A_WORD = ""  # for a state that is not text
 
 
 def value_of(channel: Channel, raw: object) -> str | None:
-    """The email address or phone number in a vendor's value, ready for the CRM; None where there is none."""
+    """The email address or phone number in a vendor's value; None if there is no usable one."""
     return phone_of(raw) if channel is Channel.PHONE else email_of(raw)
 
 
 def plain_word(value: object) -> str:
-    """A state or reason in the form in which words are compared: without case, `-`, `_` and blanks; empty if no text.
+    """A state or reason in the form for comparison: without case, `-`, `_` and blanks; empty if it is not text.
 
     >>> plain_word("Not-Found"), plain_word("not_found")
     ('notfound', 'notfound')
@@ -31,9 +31,9 @@ def plain_word(value: object) -> str:
 
 
 def shown_word(value: object) -> str:
-    """An unknown word for people: letters, digits, `-`, `_` and blanks, at most 40 characters; empty if none are left.
+    """An unknown state for people: letters, digits, `-`, `_` and blanks, at most 40 characters; may be empty.
 
-    Text from a vendor may hold anything, addresses and markup included; an `@` or a long digit run ends the word.
+    A vendor's text may contain anything, including addresses and markup. An `@` or a long run of digits ends the state.
     """
     text = value if isinstance(value, str) else ""
     if "@" in text or re.search(r"\d{5}", re.sub(r"\D", "", text)):
@@ -43,9 +43,9 @@ def shown_word(value: object) -> str:
 
 
 def id_of(value: object) -> str | None:
-    """A vendor's id, exactly as sent; a JSON number in its digits. None for anything that cannot be one.
+    """A vendor's id, unchanged, or the digits of a JSON number; None for anything else.
 
-    Texts beyond the limits (`core/limits.py`) are no ids: kept as a handle, such an id could never be asked for again.
+    Texts that exceed the limits (`core/limits.py`) are not accepted: the ledger could not store such an id.
     """
     text = value if isinstance(value, str) else _digits(value)
     return text if is_vendor_id(text) else None

@@ -1,8 +1,8 @@
-"""From what was obtained, and the record as it is now, to the field changes that are ours to make.
+"""Decides the field changes for a record from its results and its current values.
 
-A person's edit always wins: `if_empty` fills only what is empty at this moment, `overwrite` replaces only what still
-is as it was when the purchase was first intended. Nothing is replaced by nothing. What would change nothing is not
-sent, and stamps alone are no reason to send.
+A person's edit always wins: `if_empty` fills only a field that is empty at this moment, `overwrite` replaces only a
+value that is unchanged since the purchase was first intended. A value is never replaced by an empty one. Only
+differences are sent, and stamps alone are no reason to write.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,14 +25,14 @@ from connector.core.values import outgoing, same
 
 @dataclass(frozen=True, slots=True)
 class ChannelResult:
-    """What one channel of the record has come to.
+    """The result of one channel of a record.
 
     Attributes:
-        outcome: delivered means that a value is at hand.
-        reason: why it is not delivered, in plain words.
-        value: the vendor's value; only with delivered.
+        outcome: delivered means that there is a value.
+        reason: the reason if it is not delivered, for people.
+        value: the vendor's value; only if delivered.
         source: the provider that delivered.
-        keep_status: the status word stays as it is.
+        keep_status: whether the status field stays unchanged.
         baseline: keyed hash of the field when the purchase was first intended; only needed for overwrite.
     """
 
@@ -47,16 +47,16 @@ class ChannelResult:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What to send for a record, and what the record has come to.
+    """The changes to send for a record, and its outcome.
 
     Attributes:
-        changes: fields to send; empty when nothing differs.
+        changes: the fields to send; empty if nothing differs.
         outcomes: each channel's outcome and reason after the comparison.
         outcome: the record's outcome.
-        reason: the record's one reason.
+        reason: the record's combined reason.
         culprits: value fields that cannot be written, by channel.
-        unusable: channels whose value the CRM can never take, with the reason.
-        closes: the record is finished and its flag cleared.
+        unusable: channels whose value the CRM can never accept, with the reason.
+        closes: whether the record is finished and its flag is cleared.
     """
 
     changes: tuple[FieldChange, ...]
@@ -70,13 +70,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteRules:
-    """The facts that are the same for all records of a mapping.
+    """Decides the writes of one mapping; its attributes are the facts that all its records share.
 
     Attributes:
         lengths: the CRM's maximum length of each text field.
-        fixed: text fields whose length no admin can change.
-        unchanged: whether a field's present value, in its stored form, is the one behind a baseline hash.
-        written_now: the time, as the CRM takes it.
+        fixed: the text fields whose length no admin can change.
+        unchanged: whether a field's present value, in its stored form, matches a baseline hash.
+        written_now: the current time in the CRM's format.
     """
 
     mapping: MappingFile
@@ -93,13 +93,13 @@ class WriteRules:
         *,
         value_written: bool = False,
     ) -> Write:
-        """Compare results with the record as it is now.
+        """Compare results with the current record.
 
         Args:
-            record: as it is now.
+            record: the current record.
             results: one for each channel.
             resolved: identifiers that a provider found, by kind, to be stamped.
-            value_written: this run has just written a value of the record, and its stamps are still due.
+            value_written: whether this run has just written a value of the record, whose stamps are still due.
         """
         draft = _Draft(record, value_written)
         outcomes: dict[Channel, tuple[Outcome, str]] = {}
@@ -112,7 +112,7 @@ class WriteRules:
                 continue
             outcome, reason = self._value(draft, rules, result)
             outcomes[result.channel] = (outcome, reason)
-            if outcome is Outcome.PARKED and result.value is not None:  # it is too long, and is not withheld before
+            if outcome is Outcome.PARKED and result.value is not None:  # the value is too long
                 found = unusable if rules.field in self.fixed else culprits
                 found[result.channel] = reason if rules.field in self.fixed else rules.field
             if rules.status and not result.keep_status:
@@ -124,13 +124,13 @@ class WriteRules:
         stamps = self._stamps(draft, results, outcomes, resolved, closes=closes)
         changes = tuple(draft.changes) + (tuple(stamps) if draft.changes or value_written else ())
         if outcome is Outcome.DEFERRED and not draft.wrote_value and not _is_bought(outcomes):
-            changes = ()  # nothing is written for what is only put off
+            changes = ()  # nothing is written for a deferred record
         return Write(changes, outcomes, outcome, reason_of(outcomes), culprits, closes, unusable)
 
     def _value(self, draft: "_Draft", rules: ChannelMapping, result: ChannelResult) -> tuple[Outcome, str]:
         target = outgoing(result.value or "", rules)
         if result.value is None or not target:
-            empty = (Outcome.NOT_FOUND, "the vendor's value is empty")  # nothing is replaced by nothing
+            empty = (Outcome.NOT_FOUND, "the vendor's value is empty")  # a value is never replaced by an empty one
             return (result.outcome, result.reason) if result.value is None else empty
         record = draft.record
         if record.truthy(rules.opt_out):
@@ -208,7 +208,7 @@ class WriteRules:
 
 
 class _Draft:
-    """Collects the differences against one record."""
+    """Collects the changes of one record; a value equal to the present one is no change."""
 
     def __init__(self, record: CrmRecord, wrote_value: bool) -> None:
         self.record = record
@@ -222,7 +222,7 @@ class _Draft:
 
 
 def _is_bought(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> bool:
-    """Whether something was requested for the record and has no result yet."""
+    """Whether a purchase for the record is still without a result."""
     return any(outcome in {Outcome.WAITING, Outcome.UNKNOWN, Outcome.PARKED} for outcome, _ in outcomes.values())
 
 
@@ -232,8 +232,8 @@ _GOES_WRONG = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.PARKED})
 def error_text(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
     """The text of the error field.
 
-    Where no channel was delivered it has each final channel's reason, so that whoever set the flag sees why. Else it
-    has only what failed, is unknown or is parked. What is put off or still running is no error.
+    If no channel was delivered, it has the reason of each final channel, for the person who set the flag. Otherwise it
+    has only channels that failed, are unknown or are parked. Deferred and waiting channels are not errors.
     """
     delivered = any(outcome is Outcome.DELIVERED for outcome, _ in outcomes.values())
     put_off = any(outcome in {Outcome.DEFERRED, Outcome.WAITING} for outcome, _ in outcomes.values())
@@ -243,7 +243,7 @@ def error_text(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
 
 
 def reason_of(outcomes: Mapping[Channel, tuple[Outcome, str]]) -> str:
-    """One reason for a record: what each channel without a value says, the same words only once."""
+    """The combined reason of a record: that of each channel without a value, equal ones only once."""
     by_text: dict[str, list[str]] = {}
     for channel, (_, text) in outcomes.items():
         if text:

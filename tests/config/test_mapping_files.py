@@ -191,8 +191,8 @@ CASES = {
     "name each provider once",
     ("salesfinity: 200", "salesfinty: 200"): "m.yaml:28: limits.max_credits.salesfinty: there is no provider "
     "'salesfinty'; did you mean salesfinity? use lensmor, salesfinity",
-    ("region: US", "region: UK"): "m.yaml:24: channels.phone.default_region: UK is no country that phone numbers are "
-    "known for; use its ISO code, such as US or GB",
+    ("region: US", "region: UK"): "m.yaml:24: channels.phone.default_region: UK is not a country with known "
+    "phone numbers; use an ISO code, such as US or GB",
     ("field: MobilePhone", "field: email"): "m.yaml:22: channels.phone.field: email is already written by "
     "channels.work_email.field; map each field once",
     ("error: Error__c", "error: EMAIL_STATUS__C"): "m.yaml:26: stamp.error: EMAIL_STATUS__C is already written by "
@@ -204,11 +204,11 @@ CASES = {
     ("error: Error__c", "error: Event__c"): "m.yaml:10: person.event_id: Event__c identifies the person and is "
     "written by stamp.error",
     ("empty_when: Bounced__c", "empty_when: email"): "m.yaml:17: channels.work_email.empty_when: email is written by "
-    "channels.work_email.field; name a field that only others write",
+    "channels.work_email.field; name a field that the mapping does not write",
     ("opt_out: NoEmail__c", "opt_out: Ask__c"): "m.yaml:19: channels.work_email.opt_out: Ask__c is written by "
-    "select.flag; name a field that only others write",
+    "select.flag; name a field that the mapping does not write",
     ("  personnel_id: Pid__c\n  event_id: Event__c\n  linkedin_url: Url__c", "  event_id: Event__c"): "m.yaml:8: "
-    "person: name at least one of personnel_id and linkedin_url, or nobody can be found",
+    "person: name at least one of personnel_id and linkedin_url, or no person can be found",
 }
 
 

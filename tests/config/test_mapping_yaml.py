@@ -321,4 +321,4 @@ def test_another_crm_is_refused_truly(file: Path, crm: str, name: str) -> None:
 
 def test_a_flag_that_asks_with_its_own_answer_is_refused(file: Path) -> None:
     (line,) = problems(file, spoilt("flag: Ask__c", "flag: {field: Ask__c, asks: Done, done: done}"))
-    assert line.startswith("m.yaml:5: select.flag.done: asks and done are the same word")
+    assert line.startswith("m.yaml:5: select.flag.done: asks and done have the same value")
