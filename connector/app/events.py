@@ -1,4 +1,4 @@
-"""Lensmor events for the commands: read the catalogue, and buy access."""
+"""Events for the commands: read a provider's catalogue, and buy access."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -8,20 +8,20 @@ from pathlib import Path
 from connector.app.belonging import bind
 from connector.app.configuring import configure
 from connector.app.delegation import turn
-from connector.app.wiring import connect_events, connect_providers, open_ledger
+from connector.app.wiring import connect_events, connect_providers, event_provider, open_ledger
 from connector.config import env_file_here
 from connector.core.report import Report
 from connector.engine.context import Progress, Silent
 from connector.engine.event_purchase import EventBuyer
 from connector.jobs.inline import SystemClock, owner
+from connector.providers.events import EventCatalogue, EventFilter
 from connector.providers.interface import EventAccess
-from connector.providers.lensmor.events import LensmorEvents
 
-PROVIDER = "lensmor"
+__all__ = ["EventFilter", "Events"]
 
 
 class Events:
-    """The events of the configured Lensmor account.
+    """The events of the account of the provider that sells them.
 
     Args:
         env_file: the settings file; by default `.env` in the working directory, if any.
@@ -40,11 +40,11 @@ class Events:
         return self._configured.ledger_place()
 
     @contextmanager
-    def looking(self) -> Iterator[LensmorEvents]:
-        """Lensmor's event routes, for free reads."""
+    def looking(self) -> Iterator[EventCatalogue]:
+        """The catalogue, for free reads."""
         ledger = open_ledger(self._configured, must_exist=False, throwaway=True)
         try:
-            with connect_events(self._configured, ledger, self._clock) as found:
+            with closing(connect_events(self._configured, ledger, self._clock)) as found:
                 yield found
         finally:
             ledger.close()
@@ -61,15 +61,16 @@ class Events:
         ledger = open_ledger(configured, announce=told.note)
         self._clock.ahead = ledger.database.clock() - datetime.now(UTC)
         try:
-            bind(configured, ledger, None, [PROVIDER], {})
-            provider = connect_providers(configured, [PROVIDER], ledger, self._clock)[PROVIDER]
+            name = event_provider()
+            bind(configured, ledger, None, [name], {})
+            provider = connect_providers(configured, [name], ledger, self._clock)[name]
             with (
                 closing(provider),
-                connect_events(configured, ledger, self._clock) as api,
+                closing(connect_events(configured, ledger, self._clock)) as api,
                 ledger.locks.present(me),
                 turn(ledger, told),
             ):
-                limits = configured.limits()[PROVIDER]
+                limits = configured.limits()[name]
                 return EventBuyer(ledger, provider, limits, self._clock, me, api.unlock).buy(event_id, price_credits)
         finally:
             ledger.close()

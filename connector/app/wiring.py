@@ -1,8 +1,7 @@
 """Wires settings to services: the ledger with its key, the CRM client, and each provider with its rate limiter."""
 
 import functools
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from connector.app.configuring import DEFAULT_CRM, WHERE, Configured, configure
@@ -12,11 +11,10 @@ from connector.core.errors import ConfigurationError
 from connector.crm.interface import Crm
 from connector.crm.registration import CrmConnection
 from connector.crm.registry import CRMS
-from connector.providers import lensmor
+from connector.providers.events import EventCatalogue
 from connector.providers.http import Connection
 from connector.providers.interface import Provider
-from connector.providers.lensmor.events import LensmorEvents
-from connector.providers.registration import BuiltWith
+from connector.providers.registration import BuiltWith, ProviderSettings
 from connector.providers.registry import REGISTRY
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
@@ -29,6 +27,7 @@ __all__ = [
     "connect_crm",
     "connect_events",
     "connect_providers",
+    "event_provider",
     "ledger_in_memory",
     "open_ledger",
     "still_at_work",
@@ -188,12 +187,27 @@ def connect_providers(
     return connected
 
 
-@contextmanager
-def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> Iterator[LensmorEvents]:
-    """Lensmor's event routes; the connection closes at the end of the context."""
-    connection = connection_to(configured, lensmor.NAME, ledger, clock)
-    http = lensmor.connect(configured.providers[lensmor.NAME], connection)
-    try:
-        yield LensmorEvents(http)
-    finally:
-        http.close()
+def event_provider() -> str:
+    """The provider that sells access to events.
+
+    Raises:
+        ConfigurationError: none does.
+    """
+    return _event_source()[0]
+
+
+def connect_events(configured: Configured, ledger: Ledger, clock: Clock) -> EventCatalogue:
+    """The catalogue of the provider that sells access to events; the caller closes it.
+
+    Raises:
+        ConfigurationError: there is none, or its key is missing.
+    """
+    name, connect = _event_source()
+    return connect(configured.providers[name], connection_to(configured, name, ledger, clock))
+
+
+def _event_source() -> tuple[str, Callable[[ProviderSettings, Connection], EventCatalogue]]:
+    for name, entry in REGISTRY.items():
+        if entry.events is not None:
+            return name, entry.events
+    raise ConfigurationError("no installed provider sells access to events")

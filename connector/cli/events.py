@@ -1,4 +1,4 @@
-"""Commands for Lensmor events: list, show, unlock."""
+"""Commands for the events that a provider sells: list, show, unlock."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from connector.report import text
 
 @click.group()
 def events() -> None:
-    """Lensmor events: list, show (a free preview), unlock (2000 credits, asks first)."""
+    """Events that a provider sells: list, show (a free preview), unlock (asks first)."""
 
 
 @events.command("list")
@@ -42,11 +42,10 @@ def list_events(
     Example:
       connector events list --keyword robotics
     """
-    from connector.app.events import Events
+    from connector.app.events import EventFilter, Events
 
-    filters = {"keyword": keyword, "country": country, "city": city, "date_start_from": starts_from}
-    with Events(env_file).looking() as api:
-        found, total = api.search({key: value for key, value in filters.items() if value}, page)
+    with Events(env_file).looking() as catalogue:
+        found, total = catalogue.search(EventFilter(keyword or "", country or "", city or "", starts_from or ""), page)
     document = {
         "total": total,
         "events": [
@@ -71,8 +70,8 @@ def show_event(event_id: str, as_json: bool, env_file: Path | None) -> None:
     """
     from connector.app.events import Events
 
-    with Events(env_file).looking() as api, _missing_event_reported(event_id):
-        found = api.preview(event_id)
+    with Events(env_file).looking() as catalogue, _missing_event_reported(event_id):
+        found = catalogue.preview(event_id)
     document = {
         "event_id": found.event.event_id,
         "name": found.event.name,
@@ -106,8 +105,8 @@ def unlock_event(ctx: click.Context, event_id: str, yes: bool, as_json: bool, en
     from connector.app.events import Events
 
     found_events = Events(env_file)
-    with found_events.looking() as api, _missing_event_reported(event_id):
-        found = api.preview(event_id)
+    with found_events.looking() as catalogue, _missing_event_reported(event_id):
+        found = catalogue.preview(event_id)
     if found.access != "full":
         # The price comes before the vendor's text, so that an event's name cannot show another price.
         named = f"{found.event.event_id}: {found.event.name}" if found.event.name else found.event.event_id
@@ -144,7 +143,7 @@ def _missing_event_reported(event_id: str) -> Iterator[None]:
     try:
         yield
     except NotThereError as error:
-        raise ConfigurationError(f"Lensmor has no event {event_id!r}; see: connector events list") from error
+        raise ConfigurationError(f"there is no event {event_id!r}; see: connector events list") from error
 
 
 COMMANDS = (events,)

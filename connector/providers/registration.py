@@ -13,6 +13,7 @@ from connector.core.identifiers import IdentifierKind
 from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
 from connector.core.setting_group import SettingGroup
+from connector.providers.events import EventCatalogue
 from connector.providers.http import Connection
 from connector.providers.interface import CallbackParts, Provider
 
@@ -80,6 +81,7 @@ class Registration:
         settings: its settings class.
         build: builds the provider. Raises TypeError for settings of another class.
         identifiers: the kinds of identifiers that mapping files may name for it.
+        events: the catalogue of an account, where the provider sells access to events.
         parse_callback: reads the ids from the body of a callback; None for a body of another kind.
     """
 
@@ -89,4 +91,5 @@ class Registration:
     settings: type[ProviderSettings]
     build: Callable[[ProviderSettings, BuiltWith], Provider]
     identifiers: tuple[IdentifierKind, ...] = ()
+    events: Callable[[ProviderSettings, Connection], EventCatalogue] | None = None
     parse_callback: Callable[[Mapping[str, Any]], CallbackParts | None] = field(default=no_callback)

@@ -198,7 +198,7 @@ def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Wor
     assert (document["event_id"], document["unlock_credits"]) == ("52001", 2000)
     unknown = workspace.run("events", "show", "99999")
     assert unknown.code == 2
-    assert "Lensmor has no event '99999'; see: connector events list" in unknown.err
+    assert "there is no event '99999'; see: connector events list" in unknown.err
     refused = workspace.run("events", "unlock", "52001")
     assert refused.code == 2
     assert "add --yes" in refused.err

@@ -1,7 +1,7 @@
 """Event access is a purchase like any other: held, capped, reported, and safe to repeat after any loss."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from harness import Harness, World, email_only
@@ -21,7 +21,10 @@ EVENT, PRICE = "52001", 2000
 @contextmanager
 def buyer(harness: Harness, limits: AccountLimits | None = None, *, dies: str = "") -> Iterator[EventBuyer]:
     """A process that buys events; `dies` before or after the vendor has served the request."""
-    with harness.services() as services, connect_events(harness.configured(), services.ledger, services.clock) as api:
+    with (
+        harness.services() as services,
+        closing(connect_events(harness.configured(), services.ledger, services.clock)) as api,
+    ):
 
         def request(event_id: str) -> EventAccess:
             if dies == "before":

@@ -17,8 +17,8 @@ from vendor_harness import VendorHost, Vendors, answering
 from connector.core.errors import ConnectorError, LostAnswerError, RefusedError
 from connector.core.limits import MAX_CREDITS, MAX_PRICE_CREDITS, is_event_id, is_identifier, is_vendor_id
 from connector.core.printable import one_line
+from connector.providers.events import EventPreview
 from connector.providers.interface import EventAccess, IdentityResult, Submission
-from connector.providers.lensmor.events import Preview
 
 HOSTILE = st.one_of(
     st.none(),
@@ -145,7 +145,7 @@ def _fits(found: object) -> None:
         case EventAccess():
             assert one_line(found.name) == found.name
             assert 0 <= found.credits_used <= MAX_PRICE_CREDITS
-        case Preview():
+        case EventPreview():
             assert all(one_line(text) == text for text in (found.access, *dataclasses.astuple(found.event)[:5]))
             assert found.event.event_id in {"52001", "9001"}
             assert 0 <= found.price_credits <= MAX_PRICE_CREDITS

@@ -8,8 +8,9 @@ import pytest
 from vendor_harness import VendorHost, Vendors, answering
 
 from connector.core.errors import CreditsError, LostAnswerError, NotThereError, RefusedError
+from connector.providers.events import Event, EventFilter, EventPreview
 from connector.providers.interface import EventAccess
-from connector.providers.lensmor.events import PRICE_CREDITS, Event, LensmorEvents, Preview
+from connector.providers.lensmor.events import PRICE_CREDITS, LensmorEvents
 
 EXPO = Event("52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht, Netherlands", 0)
 
@@ -32,35 +33,35 @@ def told(vendors: Vendors, body: object) -> LensmorEvents:
 
 
 def test_search(vendors: Vendors) -> None:
-    found, total = vendors.events().search({"keyword": "robotics"}, page=1, page_size=5)
+    found, total = vendors.events().search(EventFilter("robotics"), page=1, page_size=5)
     assert (found, total) == ([EXPO], 1)
     assert vendors.arrivals[0].path == "/external/events/list?keyword=robotics&page=1&pageSize=5"
-    assert vendors.events().search({"keyword": "nothing of that name"}) == ([], 0)
+    assert vendors.events().search(EventFilter("nothing of that name")) == ([], 0)
 
 
 def test_search_pages(vendors: Vendors) -> None:
-    first, total = vendors.events().search({}, page=1, page_size=1)
-    second, _ = vendors.events().search({}, page=2, page_size=1)
+    first, total = vendors.events().search(EventFilter(), page=1, page_size=1)
+    second, _ = vendors.events().search(EventFilter(), page=2, page_size=1)
     assert total == 2
     assert {event.event_id for event in first + second} == {"52001", "52017"}
 
 
 @pytest.mark.parametrize("body", [{}, {"items": 5}, {"items": [None, 5, []], "total": "many"}, {"total": True}])
 def test_an_unreadable_page_of_events_is_empty(vendors: Vendors, body: dict[str, object]) -> None:
-    assert told(vendors, body).search({}) == ([], 0)
+    assert told(vendors, body).search(EventFilter()) == ([], 0)
 
 
 def test_an_event_with_hardly_any_facts(vendors: Vendors) -> None:
     page = {"items": [{"id": 9001, "name": None, "exhibitorCount": 1e999}], "total": 1e999}
-    assert told(vendors, page).search({}) == ([Event("9001", "", "", "", "", None)], 1)
+    assert told(vendors, page).search(EventFilter()) == ([Event("9001", "", "", "", "", None)], 1)
 
 
 def test_preview_before_and_after_the_unlock(vendors: Vendors) -> None:
     before = vendors.events().preview("52001")
-    assert before == Preview(EXPO, "preview", 60, 50, 10, 2000)
+    assert before == EventPreview(EXPO, "preview", 60, 50, 10, 2000)
     vendors.events().unlock("52001")
     after = vendors.events().preview("52001")
-    assert after == Preview(EXPO, "full", 60, 60, 0, 0)
+    assert after == EventPreview(EXPO, "full", 60, 60, 0, 0)
 
 
 def test_an_unlock_that_would_show_nothing_more_still_has_its_price(vendors: Vendors) -> None:

@@ -8,6 +8,7 @@ from vendor_harness import ADA, Vendors
 
 from connector.core.errors import ConnectorError, DownError, LostAnswerError
 from connector.core.model import Channel
+from connector.providers.events import EventFilter
 from connector.providers.http import VendorHttp
 
 READ, PAID, REPEATABLE = "read", "paid", "repeatable"
@@ -77,7 +78,7 @@ CALLS = (
     Call("person", "lensmor", "getPersonnelProfile", READ, lambda v, h: v.lensmor(h).read_person(pid("70011"))),
     Call("linkedin", "lensmor", "findPersonByLinkedin", READ, lambda v, h: v.lensmor(h).resolve_identity(link(ADA))),
     Call("events-of", "lensmor", "listPersonnelEvents", READ, lambda v, h: v.lensmor(h).grouping_keys_of(pid("70011"))),
-    Call("search", "lensmor", "listEvents", READ, lambda v, h: v.events(h).search({"keyword": "expo"})),
+    Call("search", "lensmor", "listEvents", READ, lambda v, h: v.events(h).search(EventFilter("expo"))),
     Call("preview", "lensmor", "getEvent", READ, lambda v, h: v.events(h).preview("52001")),
     Call("preview-list", "lensmor", "listPersonnel", READ, lambda v, h: v.events(h).preview("52001")),
     Call("unlock-event", "lensmor", "unlockEvent", REPEATABLE, lambda v, h: v.events(h).unlock("52001")),

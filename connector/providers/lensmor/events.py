@@ -3,12 +3,11 @@
 Unlocking is documented as idempotent (`alreadyUnlocked`, `creditsUsed: 0`), so a lost answer may be asked for again.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from connector.core.errors import LostAnswerError, RefusedError
 from connector.core.limits import price_of
+from connector.providers.events import Event, EventCatalogue, EventFilter, EventPreview
 from connector.providers.http import VendorHttp
 from connector.providers.interface import EventAccess
 from connector.providers.lensmor.bodies import EventAnswer, EventItem, EventPage, EventUnlockResult, PersonnelPage
@@ -16,52 +15,27 @@ from connector.providers.lensmor.bodies import EventAnswer, EventItem, EventPage
 PRICE_CREDITS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of the catalogue."""
-
-    event_id: str
-    name: str
-    starts: str
-    ends: str
-    place: str
-    exhibitors: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an event shows, and what unlocking it would show.
-
-    Attributes:
-        access: preview or full, in the vendor's word.
-        total: people of the event.
-        visible: people that can be listed now.
-        locked: people that only an unlock would list.
-        price_credits: what the unlock costs now; 0 when the event is unlocked already.
-    """
-
-    event: Event
-    access: str
-    total: int | None
-    visible: int | None
-    locked: int | None
-    price_credits: int
-
-
-class LensmorEvents:
+class LensmorEvents(EventCatalogue):
     """The event routes of one Lensmor account."""
 
     def __init__(self, http: VendorHttp) -> None:
         self._http = http
 
-    def search(self, filters: Mapping[str, str], page: int = 1, page_size: int = 20) -> tuple[list[Event], int]:
-        """One page of events and the total; `filters` are the vendor's own names (keyword, country, city, ...)."""
-        params = {**filters, "page": str(page), "pageSize": str(page_size)}
+    def search(self, wanted: EventFilter, page: int = 1, page_size: int = 20) -> tuple[list[Event], int]:
+        """One page of events, and the number of all that match."""
+        filters = {
+            "keyword": wanted.keyword,
+            "country": wanted.country,
+            "city": wanted.city,
+            "date_start_from": wanted.starts_from,
+        }
+        given = {name: text for name, text in filters.items() if text}
+        params = {**given, "page": str(page), "pageSize": str(page_size)}
         found = EventPage.model_validate(self._http.read("/external/events/list", params).body)
         events = [_event(row) for row in found.items]
         return events, found.total or len(events)
 
-    def preview(self, event_id: str) -> Preview:
+    def preview(self, event_id: str) -> EventPreview:
         """The event with its access mode, counts and price; free.
 
         Raises:
@@ -83,7 +57,7 @@ class LensmorEvents:
             price = 0
         if price is None:
             raise RefusedError("lensmor's price of the event cannot be read: it is no number within the limits")
-        return Preview(
+        return EventPreview(
             event,
             semantics.access_mode or "unknown",
             counts.actual_total,
@@ -105,6 +79,10 @@ class LensmorEvents:
             found.credits_used,
             found.balance_after.total_balance,
         )
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._http.close()
 
 
 def _event(row: EventItem) -> Event:

@@ -47,6 +47,7 @@ from connector.providers.lensmor.bodies import (
     UnlockSubmission,
     UnlockTask,
 )
+from connector.providers.lensmor.events import LensmorEvents
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.providers.registration import BuiltWith, ProviderSettings, Registration
 
@@ -289,4 +290,5 @@ REGISTRATION = Registration(
     settings=LensmorSettings,
     build=_build,
     identifiers=(PERSONNEL_ID, EVENT_ID, LINKEDIN),
+    events=lambda settings, connection: LensmorEvents(connect(settings, connection)),
 )
