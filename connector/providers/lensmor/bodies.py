@@ -104,30 +104,18 @@ class SkippedDetail(_AnySpellingBody):
     unlinked_personnel_ids: Ids = ()
 
 
-class Skips(_AnySpellingBody):
-    """The skipped people of an unlock: all of them, and those whose reason is known."""
-
-    skipped_personnel_ids: Ids = ()
-    skipped_detail: OrEmpty[SkippedDetail] = SkippedDetail()
-
-
-class UnlockSubmission(AnswerBody):
-    """The answer to an unlock request.
+class UnlockSubmission(_AnySpellingBody):
+    """The answer to an unlock request: the task, and the people who were skipped.
 
     Attributes:
         job_id: documented as another name of `task_id`.
-        skips: members of the same object, under names that vary.
     """
 
     status: object = None
     task_id: Id = None
     job_id: Id = None
-    skips: Skips = Skips()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_skips(cls, members: object) -> object:
-        return {**members, "skips": members} if isinstance(members, Mapping) else members
+    skipped_personnel_ids: Ids = ()
+    skipped_detail: OrEmpty[SkippedDetail] = SkippedDetail()
 
 
 class _ContactBody(_CamelBody):
@@ -184,9 +172,9 @@ class EventRef(_CamelBody):
 
     @property
     def usable_id(self) -> str | None:
-        """`eventId`, or `id` where an older answer has only that; None where it is beyond the limits."""
-        found = id_of(self.event_id or self.id)
-        return found if found is not None and is_event_id(found) else None
+        """`eventId`, or `id` where an older answer has only that; None where neither is within the limits."""
+        found = (id_of(self.event_id or None), id_of(self.id or None))  # 0 is no id
+        return next((one for one in found if one is not None and is_event_id(one)), None)
 
     def is_about(self, event_id: str) -> bool:
         """Whether one of the two is this id."""

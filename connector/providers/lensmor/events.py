@@ -73,7 +73,7 @@ class LensmorEvents(EventCatalogue):
         if not found.success or found.credits_used is None or not found.is_about(event_id):
             raise LostAnswerError("lensmor's answer to the event unlock cannot be read")
         return EventAccess(
-            found.event.usable_id or event_id,
+            event_id,
             found.event.name,
             found.already_unlocked,
             found.credits_used,

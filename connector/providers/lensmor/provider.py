@@ -208,8 +208,8 @@ def _submission(answer: Answer, sent: set[str]) -> Submission:
     status = plain_word(found.status)
     if answer.status != 201 or status not in _TAKEN or (status == _ACCEPTED and task_id is None):
         raise LostAnswerError("lensmor accepted a paid request with an answer that cannot be read")
-    skipped = dict.fromkeys(found.skips.skipped_personnel_ids, SkipReason.UNEXPLAINED)
-    skipped |= _reasons(found.skips.skipped_detail)
+    skipped = dict.fromkeys(found.skipped_personnel_ids, SkipReason.UNEXPLAINED)
+    skipped |= _reasons(found.skipped_detail)
     if task_id is None:
         skipped |= dict.fromkeys(sent - skipped.keys(), SkipReason.UNEXPLAINED)
     return Submission(task_id, {_person(one): reason for one, reason in skipped.items() if one in sent})
