@@ -1,9 +1,10 @@
 """The borders between the packages: who may import whom, measured from the code's own imports."""
 
 import ast
+import functools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from connector.core.states import MACHINES
@@ -43,12 +44,18 @@ CORE_MAY_USE = {"pydantic", "phonenumbers"}
 EFFECTS = {"os", "socket", "time", "random", "subprocess", "threading"}
 
 
+@functools.cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file, parsed once."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "migrations/versions" not in path.as_posix())
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -151,11 +158,9 @@ def literals(node: ast.AST) -> Iterator[str]:
             yield from literals(part)
 
 
-def state_literals(source: str) -> list[str]:
-    """The states that a source writes as text."""
-    return [
-        text for node in ast.walk(ast.parse(source)) for states in written_states(node) for text in literals(states)
-    ]
+def state_literals(nodes: Iterable[ast.AST]) -> list[str]:
+    """The states that are written as text."""
+    return [text for node in nodes for states in written_states(node) for text in literals(states)]
 
 
 def test_the_check_finds_a_state_that_is_written_as_text() -> None:
@@ -166,8 +171,8 @@ def test_the_check_finds_a_state_that_is_written_as_text() -> None:
         '{"state": "done"}',
         'a.state.in_(["lost"])',
     ):
-        assert state_literals(source), source
-    assert state_literals('row.state == TaskState.OPEN; kind == "open"') == []
+        assert state_literals(ast.walk(ast.parse(source))), source
+    assert state_literals(ast.walk(ast.parse('row.state == TaskState.OPEN; kind == "open"'))) == []
 
 
 def test_a_state_is_written_as_text_only_in_its_table() -> None:
@@ -175,7 +180,7 @@ def test_a_state_is_written_as_text_only_in_its_table() -> None:
         f"{path}: {text}"
         for path in modules()
         if package_of(path) not in {"simulator", "testing"} and path.name != "states.py"
-        for text in state_literals(path.read_text(encoding="utf-8"))
+        for text in state_literals(nodes_of(path))
     ]
     assert found == []
 
@@ -189,7 +194,7 @@ def test_what_belongs_together_is_passed_as_one_value() -> None:
         f"{path}: {node.name}"
         for path in modules()
         if package_of(path) not in {"cli", "simulator"}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef) and node.name != "__init__"
         if len([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]) > MOST_PARAMETERS + _is_method(node)
     ]
@@ -207,15 +212,15 @@ def test_the_store_writes_no_state_as_text_in_any_form() -> None:
         f"{path}:{node.lineno}: {node.value}"
         for path in modules()
         if package_of(path) == "store" and "migrations" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in states
     ]
     assert found == []
 
 
-def names_in(tree: ast.Module) -> Iterator[str]:
+def names_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Every name that a file defines, imports or uses."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Attribute):
@@ -231,13 +236,8 @@ def names_in(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_retired_word_is_a_name() -> None:
-    files = [*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")]
-    found = [
-        f"{path}: {name}"
-        for path in files
-        for name in {*names_in(ast.parse(path.read_text(encoding="utf-8")))}
-        if name in RETIRED.split()
-    ]
+    files, retired = [*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py")], set(RETIRED.split())
+    found = [f"{path}: {name}" for path in files for name in retired & {*names_in(nodes_of(path))}]
     assert found == []
     assert [path for path in files if path.stem in RETIRED_MODULES.split()] == []
 
@@ -247,7 +247,7 @@ def test_no_harness_is_a_stage() -> None:
     found = [
         path
         for path in TESTS.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.arg) and node.arg == "stage"
     ]
     assert found == []
