@@ -1,4 +1,4 @@
-"""HTTP: store what arrives, answer at once; no work is done here.
+"""The HTTP server: it stores inbound requests and answers at once; it does no other work.
 
-Nothing of a request but its route is logged: paths hold secrets, bodies hold ids.
+Of a request, only its route is logged: paths contain secrets, bodies contain ids.
 """

@@ -1,4 +1,4 @@
-"""The JSON bodies of the trigger API; its OpenAPI document is made from these models."""
+"""The JSON bodies of the trigger API; its OpenAPI document is generated from these models."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -19,13 +19,13 @@ class _Body(BaseModel):
 
 
 class EnrichmentRequest(_Body):
-    """A request; how many ids it may hold is checked with them, after the mapping."""
+    """The body of a request. The number of ids is checked later, together with the ids themselves."""
 
     mapping: str = Field(description="Name of the mapping file.")
     record_ids: list[str] = Field(json_schema_extra={"minItems": 1, "maxItems": MOST_IDS})
     request_id: Annotated[str, BeforeValidator(lambda found: "" if found is None else found)] = Field(
         default="",
-        pattern=rf"^({REQUEST_ID})?$",  # of the library's own engine: `$` is the end of the text only
+        pattern=rf"^({REQUEST_ID})?$",  # in pydantic's regex engine, `$` matches only at the end of the text
         description="Optional. Letters, digits, dot, dash and underscore, at most 80.",
     )
 
@@ -39,15 +39,15 @@ class Accepted(_Body):
 
 
 class Reason(_Body):
-    """How many records of a request have an outcome for one reason."""
+    """The number of records of a request with one outcome and reason."""
 
     outcome: str
-    reason: str = Field(description="Such as: opted out (HasOptedOutOfEmail)")
+    reason: str = Field(description="For example: opted out (HasOptedOutOfEmail)")
     count: int = Field(description="Records with this outcome for this reason.")
 
 
 class RequestState(_Body):
-    """What has become of a request; one count for each outcome of a record."""
+    """The state of a request, with a count for each outcome."""
 
     request_id: str
     state: str = Field(description="waiting, working or done")
@@ -65,7 +65,7 @@ class RequestState(_Body):
 
 
 class Error(_Body):
-    """Every answer that is no success."""
+    """The body of every error answer."""
 
     error: str
 
@@ -74,10 +74,10 @@ SCHEMAS: tuple[type[_Body], ...] = (EnrichmentRequest, Accepted, RequestState, R
 
 
 def read_request(body: Mapping[str, Any]) -> EnrichmentRequest:
-    """The request in a JSON object; members that are not known are left out.
+    """Read a request from a JSON object; unknown members are ignored.
 
     Raises:
-        ValueError: it is none; the text says what is wrong.
+        ValueError: the object is not a request; the message names the problem.
     """
     try:
         return EnrichmentRequest.model_validate(body)
@@ -87,10 +87,10 @@ def read_request(body: Mapping[str, Any]) -> EnrichmentRequest:
 
 
 class _ExternalServices(GenerateJsonSchema):
-    """The form that Salesforce External Services imports (docs/salesforce.md, Triggering): plain types only."""
+    """Generates schemas that Salesforce External Services can import (docs/salesforce.md, Triggering)."""
 
     def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:  # noqa: ANN401 pydantic's own types
-        """One model's schema, without what the importer refuses or a reader does not need."""
+        """The schema of one model, with plain types only and without titles."""
         made = super().generate(schema, mode)
         made.pop("$defs", None)
         return {key: value for key, value in _plain(made).items() if key != "description"}
@@ -109,7 +109,7 @@ def _plain(node: Any) -> Any:  # noqa: ANN401 any JSON
 
 
 def schemas() -> dict[str, JsonSchemaValue]:
-    """By name, the schema of each body."""
+    """The schema of each body, by name."""
     return {
         model.__name__: model.model_json_schema(
             ref_template=_REFERENCE, schema_generator=_ExternalServices,

@@ -1,7 +1,7 @@
-"""How many connections may wait on the server, by address: one address cannot lock out the others.
+"""Limits the waiting connections of each address, so that one address cannot lock out the others.
 
-A connection waits while no whole request of it has arrived: it is idle, or slow. Where too many wait, the server closes
-the one that has waited longest, never the newest. A caller that sends its request at once is therefore always served.
+A connection waits while it is idle or its request is incomplete. If too many wait, the server closes the one that has
+waited longest, never the newest. A caller that sends its request at once is therefore always served.
 """
 
 import ipaddress
@@ -9,27 +9,27 @@ from collections import defaultdict
 from typing import Protocol
 
 MOST_WAITING_PER_ADDRESS = 50  # Salesfinity and Salesforce open a few at a time
-MOST_WAITING_ON_LOOPBACK = 200  # a reverse proxy on this machine, behind which all callers have its address
-MOST_WAITING = 400  # of all addresses; the rest of what the server takes is for requests that are being answered
-IPV6_SITE_BITS = 64  # one customer of a provider has at least so many addresses
+MOST_WAITING_ON_LOOPBACK = 200  # all callers behind a reverse proxy on this machine share its address
+MOST_WAITING = 400  # of all addresses; the remaining connections are for requests in progress
+IPV6_SITE_BITS = 64  # a customer of a network provider has at least a network of this size
 
 
 class Waiting(Protocol):
     """A connection that can be closed."""
 
     def hang_up(self) -> None:
-        """Close it."""
+        """Close the connection."""
 
 
 class Crowd:
-    """The connections that wait, by address, the longest wait first."""
+    """The waiting connections, by address, the longest wait first."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[Waiting, None]] = defaultdict(dict)
         self._count = 0
 
     def waits(self, one: Waiting, address: str) -> None:
-        """A connection waits from now on, or still; where too many do, the longest wait ends."""
+        """Note that a connection waits; if too many do, close the one with the longest wait."""
         mine = self._waiting[address]
         if one in mine:
             return
@@ -41,7 +41,7 @@ class Crowd:
             self._end_longest(max(self._waiting, key=lambda found: len(self._waiting[found])))
 
     def waits_no_more(self, one: Waiting, address: str) -> None:
-        """Its request has arrived, or it is closed."""
+        """Note that a connection's request has arrived, or that it is closed."""
         mine = self._waiting.get(address, {})
         if one in mine:
             del mine[one]
@@ -56,7 +56,7 @@ class Crowd:
 
 
 def address_of(peer: object) -> str:
-    """What counts as one address: an IPv4 address, or a site's IPv6 network; empty where there is none."""
+    """The address to count by: an IPv4 address, or a site's IPv6 network; empty if there is none."""
     host = str(peer[0]) if isinstance(peer, tuple) and peer else ""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])

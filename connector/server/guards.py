@@ -1,4 +1,4 @@
-"""What stands between the network and the routes: who may ask, how much may be sent, and how long it may take."""
+"""Checks in front of the routes: the caller's secret, and the size and duration of a body."""
 
 import asyncio
 import hmac
@@ -13,40 +13,40 @@ from starlette.requests import ClientDisconnect, Request
 from connector.core.addresses import web_address
 
 BODY_TIMEOUT_S = 10.0
-NOT_FOUND = 404  # of an unknown secret too: nobody learns whether there is such a route
+NOT_FOUND = 404  # also for an unknown secret, so that the answer does not reveal the route
 
 
 def same(given: str, right: str) -> bool:
-    """Compare in constant time."""
+    """Compare two secrets in constant time."""
     return hmac.compare_digest(given.encode(), right.encode())
 
 
 def require_token(request: Request, token: str | None) -> None:
-    """Only callers with the bearer token pass.
+    """Require the bearer token.
 
     Raises:
-        HTTPException: 401.
+        HTTPException: 401 if it is missing or wrong.
     """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if token is None or scheme.lower() != "bearer" or not same(given.strip(), token):
-        raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "a valid bearer token is required", {"WWW-Authenticate": "Bearer"})
 
 
 def require_secret(request: Request, secret: str | None) -> None:
-    """Only addresses with the secret part exist.
+    """Require the secret in the path.
 
     Raises:
-        HTTPException: 404.
+        HTTPException: 404 if it is wrong, or none is set.
     """
     if secret is None or not same(str(request.path_params["secret"]), secret):
         raise HTTPException(NOT_FOUND)
 
 
 def is_own_name(host_header: str, public_url: str = "") -> bool:
-    """Whether a request to a loopback address names this machine: an address, localhost, or the public address.
+    """Whether the Host header of a request to loopback is an IP address, localhost, or the public host name.
 
-    A web page can give its own host name the address 127.0.0.1 (DNS rebinding) and then reads answers as its own. Its
-    requests still carry that name, and a page cannot be served from a bare address of this machine.
+    A web page can resolve its own host name to 127.0.0.1 (DNS rebinding) and then read the answers. Its requests still
+    have that name in the Host header, and no web page can have an IP address of this machine as its host.
     """
     if not host_header:
         return True
@@ -64,11 +64,11 @@ def is_own_name(host_header: str, public_url: str = "") -> bool:
 
 
 async def body_of(request: Request, most: int) -> bytes:
-    """The whole body, counted as it comes.
+    """Read the whole body and count its bytes.
 
     Raises:
-        HTTPException: 413 above `most` bytes, by what was announced or by what came; 408 when it takes too long;
-            400 when its sender went away, who does not read it.
+        HTTPException: 413 if it has, or announces, more than `most` bytes; 408 if it takes too long; 400 if the sender
+            disconnects.
     """
     announced = request.headers.get("content-length", "0")
     if not announced.isascii() or not announced.isdecimal() or len(announced) > 15 or int(announced) > most:
@@ -86,15 +86,15 @@ async def body_of(request: Request, most: int) -> bytes:
     except TimeoutError:
         raise HTTPException(408, "the body took too long") from None
     except ClientDisconnect:
-        raise HTTPException(400, "the body did not come to its end") from None
+        raise HTTPException(400, "the body is incomplete") from None
     return bytes(found)
 
 
 async def json_of(request: Request, most: int) -> Mapping[str, Any]:
-    """The body as a JSON object.
+    """Read the body as a JSON object.
 
     Raises:
-        HTTPException: 415 for another content type, 400 for another content, 413 and 408 as for `body_of`.
+        HTTPException: 415 for another content type, 400 if it is not a JSON object, 413 and 408 as for `body_of`.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "the body must be application/json")

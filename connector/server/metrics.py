@@ -1,4 +1,4 @@
-"""Figures for Prometheus: of the ledger, read when asked for, and of the requests answered by this process."""
+"""Prometheus metrics: gauges of the ledger, read at each scrape, and counters of this process's requests."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,11 +9,11 @@ from prometheus_client.registry import Collector
 Figures = Callable[[], Mapping[str, Mapping[tuple[str, ...], float]]]
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "requested_records": ("Records of requests, by state", ("state",)),
-    "open_purchases": ("Purchases sent and not ended, by vendor and state", ("provider", "state")),
-    "open_records": ("Records taken up and not finished", ()),
+    "open_purchases": ("Purchases sent and not final, by vendor and state", ("provider", "state")),
+    "open_records": ("Records selected and not finished", ()),
     "parked_records": ("Records with a paid value that could not be written", ()),
-    "credits_held": ("Credits set aside for requests without an end", ("provider",)),
-    "credits_charged": ("Credits charged since the ledger began", ("provider",)),
+    "credits_held": ("Credits held for unfinished requests", ("provider",)),
+    "credits_charged": ("Credits charged since the ledger was created", ("provider",)),
     "last_run_started_timestamp_seconds": ("When the last run began", ()),
 }
 
@@ -23,7 +23,7 @@ class _Ledger(Collector):
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
-        """All gauges, read now."""
+        """Read the ledger and yield all gauges."""
         found = self._figures()
         for name, (words, labels) in _GAUGES.items():
             gauge = GaugeMetricFamily(f"connector_{name}", words, labels=labels)
@@ -33,24 +33,24 @@ class _Ledger(Collector):
 
 
 class Metrics:
-    """This process's metrics, in a registry of their own.
+    """The metrics of this process, in a separate registry.
 
     Args:
-        figures: what the ledger says.
+        figures: reads the ledger's figures.
     """
 
     def __init__(self, figures: Figures) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Ledger(figures))
-        labels = ("route", "status")  # the route's template: a path holds secrets and ids
+        labels = ("route", "status")  # the route's template, because paths contain secrets and ids
         self._requests = Counter("connector_http_requests", "Requests answered", labels, registry=self._registry)
         self._seconds = Histogram("connector_http_seconds", "Time to answer", ("route",), registry=self._registry)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
+        """Count an answered request and its duration."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """In Prometheus' own format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

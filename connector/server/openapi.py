@@ -1,8 +1,8 @@
-"""The OpenAPI document of the trigger API, in the form that Salesforce External Services imports as it is.
+"""The OpenAPI document of the trigger API, in the form that Salesforce External Services can import.
 
-The schemas are those of the models in `bodies.py`. That form is version 3.0, with a JSON body on every answer, and
-without `not`, `anyOf`, `enum`, floating numbers and optional values that may be null; descriptions stay short
-(docs/salesforce.md, Triggering). Outbound Messages and callbacks are not part of it: nobody calls them from a Flow.
+The schemas come from the models in `bodies.py`. The importer needs version 3.0, a JSON body for every answer, short
+descriptions, and no `not`, `anyOf`, `enum`, floating-point numbers or nullable optional values (docs/salesforce.md,
+Triggering). Outbound Messages and callbacks are left out, because Flows do not call them.
 """
 
 from typing import Any
@@ -10,31 +10,31 @@ from typing import Any
 from connector.server.bodies import schemas
 
 _ERRORS = {
-    "400": "The request cannot be done as it is, such as ids of another object.",
+    "400": "The request is not valid, for example because of ids of another object.",
     "401": "The bearer token is missing or wrong.",
     "404": "There is no such request.",
-    "409": "The same request_id came with another body within 7 days.",
+    "409": "The same request_id was used with another body within 7 days.",
     "408": "The body took too long.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
-    "503": "Nothing could be stored or read; send it again.",
+    "503": "The request could not be stored or read; send it again.",
 }
 _REFUSALS = ("400", "401", "408", "409", "413", "415", "503")
 
 
 def document(version: str, server_url: str = "") -> dict[str, Any]:
-    """The document.
+    """Build the OpenAPI document.
 
     Args:
-        version: of the connector.
-        server_url: where it is reached from outside, when that is known.
+        version: the version of the connector.
+        server_url: the public address of the server; empty if it is unknown.
     """
     return {
         "openapi": "3.0.3",
         "info": {
             "title": "CRM enrichment connector",
             "version": version,
-            "description": "Asks for emails and phones of CRM records. Answers at once; the work is done later.",
+            "description": "Requests emails and phones for CRM records. It answers at once and works later.",
         },
         "servers": [{"url": server_url}] if server_url else [],
         "paths": {
@@ -52,8 +52,8 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
 def _ask() -> dict[str, Any]:
     return {
         "operationId": "requestEnrichment",
-        "summary": "Ask for records to be enriched",
-        "description": "The records need no flag. Sending the same request_id again within 7 days changes nothing.",
+        "summary": "Request the enrichment of records",
+        "description": "The records need no flag. Sending the same request_id again within 7 days has no effect.",
         "requestBody": {"required": True, "content": _json("EnrichmentRequest")},
         "responses": {"202": _answer("Accepted and stored.", "Accepted"), **_errors(*_REFUSALS)},
     }

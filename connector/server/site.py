@@ -1,4 +1,4 @@
-"""The routes: each checks who asks and what, stores it, and answers."""
+"""The routes: each checks the caller and the body, stores the request, and answers."""
 
 import logging
 import re
@@ -28,9 +28,9 @@ LOG = logging.getLogger("connector.http")
 MOST_REQUEST_BYTES = 128 * 1024
 MOST_CALLBACK_BYTES = 64 * 1024
 MISDIRECTED = 421
-RETRY_AFTER_S = "300"  # by then a run has asked the vendor about the callbacks that wait
+RETRY_AFTER_S = "300"  # by then a run has verified the waiting callbacks with the vendor
 _REQUEST_ID = re.compile(bodies.REQUEST_ID)
-_WORDS = {404: "not found", 405: "this method is not served here"}
+_MESSAGES = {404: "not found", 405: "this method is not allowed here"}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -51,12 +51,12 @@ class Site:
     """The routes of `connector serve`.
 
     Args:
-        intake: stores what arrives.
-        secrets: of the callers.
-        alive: whether the process that does the work runs.
-        version: of the connector.
-        public_url: where it is reached from outside.
-        loopback: it listens on this machine's own address; routes without login then answer to its own names only.
+        inbound: stores inbound requests.
+        secrets: the secrets of the callers.
+        alive: whether the embedded driver is running; always true without one.
+        version: the version of the connector.
+        public_url: the public address of the server; empty if there is none.
+        loopback: whether it listens on a loopback address; routes without login then accept only this machine's names.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Site:
         self._metrics = Metrics(inbound.figures)
 
     def application(self) -> ASGIApp:
-        """As a server runs it."""
+        """Build the ASGI application."""
         routes: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/enrichments", self._ask),
             ("GET", "/v1/enrichments/{request_id}", self._look),
@@ -98,11 +98,11 @@ class Site:
             routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],
             exception_handlers={HTTPException: _refused, Exception: _failed},
         )
-        made.router.redirect_slashes = False  # a redirect would tell a route that needs a secret from one that is not
+        made.router.redirect_slashes = False  # a redirect would reveal that a route with a secret exists
         return _Watched(made, self._metrics, {handler: path for _, path, handler in routes})
 
     def _for_own_names(self, handler: Handler) -> Handler:
-        """A route without login, closed to web pages that give their own name our loopback address."""
+        """Protect a route without login from web pages that resolve their own host name to loopback."""
 
         async def guarded(request: Request) -> Response:
             if self._loopback and not is_own_name(request.headers.get("host", ""), self._public_url):
@@ -140,16 +140,16 @@ class Site:
         )
 
     def _message(self, crm: str, route: InboundRoute) -> Handler:
-        """Takes the messages of a CRM's own automation."""
+        """The handler of a CRM's own messages."""
 
         async def taken(request: Request) -> Response:
             require_secret(request, self._secrets.messages.get(crm))
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in route.media_types:
                 raise HTTPException(415, f"the body must be {max(route.media_types)}")
             raw = await body_of(request, route.most_bytes)
-            message = await run_in_threadpool(route.parse, raw)  # a second of work for the largest ones
+            message = await run_in_threadpool(route.parse, raw)  # the largest ones take a second
             if message is None:
-                raise HTTPException(400, f"the body is no {route.message_name}")
+                raise HTTPException(400, f"the body is not a valid {route.message_name}")
             mapping = request.query_params.get("mapping", "")
             await _stored(lambda: self._inbound.notify(crm, message, mapping))
             text, media_type = route.acknowledgement
@@ -182,29 +182,29 @@ class Site:
 
 
 async def _stored(work: Callable[[], Any]) -> Any:  # noqa: ANN401 whatever the work gives back
-    """Do what touches the ledger outside the event loop.
+    """Run work on the ledger outside the event loop.
 
     Raises:
-        HTTPException: 409, 400, 429 or 503, with fixed words.
+        HTTPException: 400, 409, 429 or 503, with a fixed message.
     """
     try:
         return await run_in_threadpool(work)
     except ConflictError:
-        raise HTTPException(409, "this request_id was used for another body") from None
+        raise HTTPException(409, "this request_id was used with another body") from None
     except CrowdedError:
         raise HTTPException(429, "too many callbacks wait for this request", {"Retry-After": RETRY_AFTER_S}) from None
     except NotAcceptedError as error:
         raise HTTPException(400, str(error)) from None
     except sa.exc.SQLAlchemyError as error:
-        LOG.warning("nothing could be stored", extra={"kind": type(error).__name__})
-        raise HTTPException(503, "nothing could be stored; send it again") from None
+        LOG.warning("a request could not be stored or read", extra={"kind": type(error).__name__})
+        raise HTTPException(503, "the request could not be stored or read; send it again") from None
 
 
 def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    words = _WORDS.get(error.status_code, error.detail)
-    return _json(bodies.Error(error=words), error.status_code, error.headers)
+    message = _MESSAGES.get(error.status_code, error.detail)
+    return _json(bodies.Error(error=message), error.status_code, error.headers)
 
 
 def _json(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -212,7 +212,7 @@ def _json(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None 
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
-    # uvicorn hangs up after a fault: told beforehand, nobody sends the next request into a closed connection.
+    # uvicorn closes the connection after a fault; the header keeps the client from sending another request on it.
     return _json(bodies.Error(error="internal fault"), 500, {"Connection": "close"})
 
 

@@ -174,7 +174,7 @@ def test_labels_hold_no_path_no_id_and_no_secret(server: ServerHarness) -> None:
 
 def test_figures_without_a_ledger_are_refused(server: ServerHarness) -> None:
     lose(server)
-    assert error_of(server.client.get("/metrics"), 503) == "nothing could be stored; send it again"
+    assert error_of(server.client.get("/metrics"), 503) == "the request could not be stored or read; send it again"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])

@@ -16,7 +16,7 @@ from connector.server.site import Secrets
 from connector.store import tables as t
 
 pytest_plugins = ("server_fixtures",)
-NO_MESSAGE = "the body is no Outbound Message"
+NO_MESSAGE = "the body is not a valid Outbound Message"
 OTHER_ORG = "00D000000000002EAA"
 
 
@@ -49,7 +49,7 @@ def test_a_message_is_stored_before_it_is_acknowledged(server: ServerHarness) ->
     server.execute(
         sa.text("CREATE TRIGGER full BEFORE INSERT ON request_item BEGIN SELECT RAISE(ABORT, 'Zebra7Quagga'); END")
     )
-    assert error_of(server.send(letter(note(1))), 503) == "nothing could be stored; send it again"
+    assert error_of(server.send(letter(note(1))), 503) == "the request could not be stored or read; send it again"
     server.execute(sa.text("DROP TRIGGER full"))
     assert server.rows(t.request) == []  # nor would the message, sent again, be taken for a repeat
     assert is_acknowledged(server.send(letter(note(1))))

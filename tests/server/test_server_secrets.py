@@ -152,7 +152,7 @@ def test_what_cannot_be_stored_is_answered_503_without_detail(
 ) -> None:
     break_all(server, monkeypatch, error)
     for response in asks(server):
-        assert error_of(response, 503) == "nothing could be stored; send it again"
+        assert error_of(response, 503) == "the request could not be stored or read; send it again"
     kinds = [getattr(record, "kind", None) for record in caplog.records if record.levelname == "WARNING"]
     assert kinds == [type(error).__name__] * 5
     assert DETAIL not in "\n".join(lines(caplog))

@@ -60,7 +60,7 @@ def test_ids_of_15_characters_are_stored_with_18(server: ServerHarness) -> None:
 @pytest.mark.parametrize("other", [(lead(1),), (lead(1), lead(3)), (lead(1), lead(2), lead(3))])
 def test_another_body_under_the_same_id_is_a_conflict(server: ServerHarness, other: tuple[str, ...]) -> None:
     server.ask(lead(1), lead(2), request_id="flow-1")
-    assert error_of(server.ask(*other, request_id="flow-1"), 409) == "this request_id was used for another body"
+    assert error_of(server.ask(*other, request_id="flow-1"), 409) == "this request_id was used with another body"
     assert len(server.asked()) == 2
 
 
@@ -240,7 +240,7 @@ def test_without_the_token_nobody_is_heard(server: ServerHarness, given: bytes |
     asked = server.client.post(ASK, json=GOOD, headers=headers)
     looked = server.client.get(f"{ASK}/flow-1", headers=headers)
     for response in (asked, looked):
-        assert error_of(response, 401) == "a valid bearer token is needed"
+        assert error_of(response, 401) == "a valid bearer token is required"
         assert response.headers["www-authenticate"] == "Bearer"
     assert server.asked() == []
 
@@ -252,7 +252,7 @@ def test_the_scheme_may_be_spelt_in_any_case(server: ServerHarness) -> None:
 
 def test_other_methods_are_refused_in_json(server: ServerHarness) -> None:
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
-        assert error_of(server.client.request(method, ASK, headers=BEARER), 405) == "this method is not served here"
+        assert error_of(server.client.request(method, ASK, headers=BEARER), 405) == "this method is not allowed here"
 
 
 def test_a_slash_too_many_is_no_route_and_no_redirect(server: ServerHarness) -> None:
