@@ -10,6 +10,7 @@ from org_harness import Harness, OrgHost
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import FieldInfo, Selection
+from connector.crm.salesforce.bodies import Description
 from connector.crm.salesforce.field_rules import why_never_editable
 from connector.crm.salesforce.fields import fields_of
 
@@ -38,7 +39,7 @@ def recorded(name: str) -> dict[str, FieldInfo]:
         pytest.skip("the recorded answers are not here")
     text = path.read_text(encoding="utf-8")
     document = json.JSONDecoder().raw_decode(text[text.index("{", text.index("string:")) :])[0]
-    return {field.name: field for field in fields_of(document["fields"])}
+    return {field.name: field for field in fields_of(Description.read(document).fields or ())}
 
 
 def test_a_recorded_lead_is_understood() -> None:
@@ -94,7 +95,7 @@ def test_kinds_that_no_recording_has() -> None:
         {"name": "Odd__c", "type": "string", "length": "40", "precision": True, "picklistValues": None},
         "not a field",
     ]  # fmt: skip
-    score, number, choice, odd = fields_of(rows)
+    score, number, choice, odd = fields_of(Description.read({"fields": rows}).fields or ())
     assert (score.calculated, score.precision, score.scale, score.length) == (True, 18, 2, 0)
     assert (number.auto_number, number.length) == (True, 30)
     assert choice.allowed == choice.options == {"a", "c"}

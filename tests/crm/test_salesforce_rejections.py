@@ -6,7 +6,8 @@ import pytest
 
 from connector.core.masking import mask_text
 from connector.crm.interface import ErrorClass, Rejection, RowError
-from connector.crm.salesforce.rejections import rejection
+from connector.crm.salesforce import rejections
+from connector.crm.salesforce.bodies import CollectionRow
 
 WORDS = "ada@example.com (+1 415 555 0100) is refused"
 ROWS: dict[ErrorClass, tuple[str, ...]] = {
@@ -30,6 +31,10 @@ ROWS: dict[ErrorClass, tuple[str, ...]] = {
     ErrorClass.AUTOMATION: ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER"),
 }
 AUTOMATION = "LeadTrigger: execution of BeforeUpdate\n\ncaused by: System."
+
+
+def rejection(errors: object) -> Rejection:
+    return rejections.rejection(CollectionRow.read({"errors": errors}).errors)
 
 
 def row(code: str, message: str = WORDS, *fields: str) -> dict[str, object]:

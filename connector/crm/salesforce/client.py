@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSessi
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError
 from connector.crm.interface import Usage, always
+from connector.crm.salesforce.bodies import ApiVersions, RequestBody
 from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_error, is_passing, translate
 from connector.crm.salesforce.login import Login, TokenSource
 from connector.crm.salesforce.soql import literals
@@ -38,6 +40,33 @@ class _TryAgainError(Exception):
 
 class _VersionError(ConfigurationError):
     """The org does not know the API version, so nothing can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request.
+
+    Attributes:
+        kind: read, write or other, for the count.
+        path: below `/services/data/vNN.N/`.
+        soql: the query, for `query` and `queryAll`.
+        body: sent as JSON.
+    """
+
+    kind: str
+    path: str
+    method: str = "GET"
+    soql: str | None = field(default=None, repr=False)
+    body: RequestBody | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As `Salesforce.restful` takes them."""
+        found: dict[str, Any] = {"path": self.path, "method": self.method}
+        if self.soql is not None:
+            found["params"] = {"q": self.soql}
+        if self.body is not None:
+            found["json"] = self.body.sent()
+        return found
 
 
 class Client:
@@ -76,14 +105,17 @@ class Client:
         self._quota: tuple[int, int] | None = None
         self._turn = threading.Lock()  # neither the session nor the library's client is made for several threads
 
-    def call(self, kind: str, what: str, path: str, **request: Any) -> Any:  # noqa: ANN401 JSON
-        """Send one request that may be repeated, and give back its decoded JSON.
+    def call(
+        self, kind: str, what: str, path: str, *, soql: str | None = None, body: RequestBody | None = None
+    ) -> object:
+        """Send one request that may be repeated, and give back its decoded JSON for a model to read.
 
         Args:
             kind: read or other, for the count.
             what: what is being done, for messages.
             path: below `/services/data/vNN.N/`.
-            request: as for `Salesforce.restful`.
+            soql: the query, for `query` and `queryAll`.
+            body: sent as JSON; it makes the request a POST.
 
         Raises:
             QuotaError: the reserve of the daily quota is reached.
@@ -99,7 +131,8 @@ class Client:
             reraise=True,
         )
         try:
-            return retrying(self._once, kind, what, path, request)
+            request = _Request(kind, path, "GET" if body is None else "POST", soql, body)
+            return retrying(self._once, what, request)
         except _TryAgainError as error:
             cause = error.__cause__
             if isinstance(cause, SalesforceError):
@@ -110,7 +143,7 @@ class Client:
         if self._explain is not None and state.next_action is not None:
             self._explain(state.next_action.sleep, "Salesforce gave no usable answer")
 
-    def optional(self, what: str, path: str) -> Any:  # noqa: ANN401 JSON
+    def optional(self, what: str, path: str) -> object:
         """As `call`, for what is useful and not needed: None where Salesforce refuses it or fails at it.
 
         Raises:
@@ -127,7 +160,7 @@ class Client:
             self._tokens.worked()
             return None
 
-    def write(self, what: str, path: str, body: object, may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
+    def write(self, what: str, path: str, body: RequestBody, may_leave: Callable[[], bool]) -> object:
         """PATCH once: what is written must be compared again before it may be sent again.
 
         Args:
@@ -141,7 +174,7 @@ class Client:
             QuotaError, DownError, ConfigurationError: as for `call`.
         """
         try:
-            return self._once("write", what, path, {"method": "PATCH", "json": body}, may_leave)
+            return self._once(what, _Request("write", path, "PATCH", body=body), may_leave)
         except _TryAgainError as error:
             cause = error.__cause__
             if isinstance(cause, ExchangeError):
@@ -149,12 +182,10 @@ class Client:
             why = f"HTTP {cause.status}" if isinstance(cause, SalesforceError) else str(error)
             raise PassingError(f"Salesforce did not take a write ({why}); run again later") from error
 
-    def _once(
-        self, kind: str, what: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool] = always
-    ) -> Any:  # noqa: ANN401 JSON
+    def _once(self, what: str, request: _Request, may_leave: Callable[[], bool] = always) -> object:
         self._check_quota()
         try:
-            return self._authenticated(kind, path, request, may_leave)
+            return self._authenticated(request, may_leave)
         except SalesforceError as error:
             if is_passing(error):
                 raise _TryAgainError from error
@@ -167,7 +198,7 @@ class Client:
         except (ExchangeError, requests.RequestException, ValueError) as error:
             raise _TryAgainError from error
 
-    def _refusal(self, error: SalesforceError, what: str, request: dict[str, Any]) -> ConnectorError:
+    def _refusal(self, error: SalesforceError, what: str, request: _Request) -> ConnectorError:
         """What a definite error means; before anything was answered, it is the set-up that is wrong."""
         is_first, code = not self._tokens.has_worked, code_of(error)
         if error.status == 401 and is_first:
@@ -179,27 +210,25 @@ class Client:
                 return _VersionError(
                     f"this org does not know API version {self._version}; set SALESFORCE_API_VERSION{span}"
                 )
-        query = (request.get("params") or {}).get("q", "")
-        return translate(error, what, literals(query), is_first=is_first)
+        return translate(error, what, literals(request.soql or ""), is_first=is_first)
 
     def _offered_versions(self) -> list[str]:
         """The API versions that the org lists, oldest first; none where the list cannot be read."""
         self._calls["other"] += 1
         host = urlsplit(self._login.instance_url).netloc
         try:
-            found = self._session.get(f"https://{host}/services/data/").json()
+            found = ApiVersions.read(self._session.get(f"https://{host}/services/data/").json())
         except (ExchangeError, requests.RequestException):
             return []
-        rows = found if isinstance(found, list) else []
-        versions = {str(row.get("version")) for row in rows if isinstance(row, dict)}
+        versions = {row.version for row in found.rows or ()}
         return sorted((one for one in versions if _VERSION.fullmatch(one)), key=float)
 
-    def _authenticated(self, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]) -> Any:  # noqa: ANN401 JSON
+    def _authenticated(self, request: _Request, may_leave: Callable[[], bool]) -> object:
         with self._turn:
             try:
-                return self._send(self._client(None), kind, path, request, may_leave)
+                return self._send(self._client(None), request, may_leave)
             except SalesforceExpiredSession:
-                return self._send(self._client(self._token), kind, path, request, may_leave)
+                return self._send(self._client(self._token), request, may_leave)
 
     def _client(self, stale: str | None) -> Salesforce:
         """The library's client around a token that is not `stale`."""
@@ -214,13 +243,12 @@ class Client:
             )
         return self._salesforce
 
-    def _send(
-        self, salesforce: Salesforce, kind: str, path: str, request: dict[str, Any], may_leave: Callable[[], bool]
-    ) -> Any:  # noqa: ANN401 JSON
+    def _send(self, salesforce: Salesforce, request: _Request, may_leave: Callable[[], bool]) -> object:
+        arguments = request.arguments()
         if not may_leave():
             raise _TryAgainError("it waited too long before it could leave")
-        self._calls[kind] += 1
-        answer = salesforce.restful(path, **request)
+        self._calls[request.kind] += 1
+        answer: object = salesforce.restful(**arguments)
         self._tokens.worked()
         return answer
 

@@ -1,13 +1,12 @@
 """Salesforce's error codes, sorted by what happens next (docs/salesforce.md, Errors)."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from simple_salesforce.exceptions import SalesforceError
 
 from connector.core.errors import ConfigurationError, ConnectorError, CrmRefusedError, DownError, QuotaError
+from connector.crm.salesforce.bodies import ErrorRow
 from connector.crm.salesforce.reasons import reason_of
-from connector.crm.salesforce.rejections import code_in
 
 _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
 _CONFIGURATION = {
@@ -26,9 +25,7 @@ SIMULATOR_LIMIT = "SIMULATOR_LIMIT"  # the simulator's own word for what it does
 
 def code_of(error: SalesforceError) -> str:
     """The error code of a failed request; empty when its body is no error list (an HTML page, say)."""
-    content: Any = error.content  # a list, a mapping or text: the library's annotation says bytes
-    first = content[0] if isinstance(content, list) and content else content
-    return code_in(first) if isinstance(first, dict) else ""
+    return _first(error).code
 
 
 def is_passing(error: SalesforceError) -> bool:
@@ -59,12 +56,12 @@ def translate(
         literals: of the query that was sent; none of them appears in the message.
         is_first: nothing that this client asked was ever answered.
     """
-    code, status = code_of(error), error.status
+    code, status, message = code_of(error), error.status, _first(error).message
     if code == SIMULATOR_LIMIT:
-        return ConfigurationError(f"Salesforce refuses {what} ({code}): {_message(error)}")
+        return ConfigurationError(f"Salesforce refuses {what} ({code}): {message}")
     if code in _QUOTA:
         return QuotaError(_CONCURRENT if _is_concurrent(error) else _QUOTA[code])
-    reason = reason_of(_message(error), literals)
+    reason = reason_of(message, literals)
     if code in _CONFIGURATION:
         return ConfigurationError(f"Salesforce refuses {what} ({code}): {reason or 'no reason given'}")
     remedy = {
@@ -84,8 +81,6 @@ def translate(
     return ConfigurationError(refusal) if is_first else CrmRefusedError(refusal, code)
 
 
-def _message(error: SalesforceError) -> str:
-    """The text of the first error; empty where there is none."""
-    content: Any = error.content  # a list, a mapping or text: the library's annotation says bytes
-    first = content[0] if isinstance(content, list) and content else content
-    return str(first.get("message") or "") if isinstance(first, dict) else ""
+def _first(error: SalesforceError) -> ErrorRow:
+    """The first error of the body, which is any JSON value, or text where the body is no JSON."""
+    return ErrorRow.first(error.content)

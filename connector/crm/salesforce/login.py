@@ -9,12 +9,12 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jwt
 import requests
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError
+from connector.crm.salesforce.bodies import TokenAnswer, TokenRefusal, TokenRequest
 from connector.crm.salesforce.refusals import PASSING, refused_login
 from connector.crm.salesforce.transport import domain_of
 from connector.net import UnreadableError
@@ -113,8 +113,8 @@ class TokenSource:
 
     def _ask(self) -> str:
         url = f"https://{domain_of(self._login.instance_url)}.salesforce.com{TOKEN_PATH}"
-        form, headers = self._form()
-        answer = self._session.post(url, form, headers=headers)
+        request, headers = self._request()
+        answer = self._session.post(url, request.form(), headers=headers)
         try:
             found = answer.json()
         except UnreadableError as error:
@@ -126,22 +126,22 @@ class TokenSource:
         if not isinstance(found, dict):
             raise UnreadableError(f"answered the login with JSON that is no token answer (HTTP {answer.status_code})")
         if answer.status_code != 200:
-            raise self._why(answer.status_code, found)
-        token = found.get("access_token")
-        if not isinstance(token, str) or not _is_header_text(token):
+            raise self._why(answer.status_code, TokenRefusal.read(found))
+        token = TokenAnswer.read(found).access_token
+        if not _is_header_text(token):
             raise self._refused("Salesforce's login answer holds no token")
         return token
 
-    def _why(self, status: int, answer: dict[str, Any]) -> Exception:
-        code, description = answer.get("error"), answer.get("error_description")
-        if str(code) in PASSING or status >= 500 or status in _PASSING_STATUSES:
+    def _why(self, status: int, answer: TokenRefusal) -> Exception:
+        if answer.error in PASSING or status >= 500 or status in _PASSING_STATUSES:
             return UnreadableError(f"did not decide on the login (HTTP {status})")
         login = self._login
         private = (login.client_id, login.client_secret, login.username)
-        refusal = refused_login(str(code or f"HTTP {status}"), str(description or ""), private)
+        refusal = refused_login(answer.error or f"HTTP {status}", answer.error_description, private)
         return self._refused(str(refusal)) if isinstance(refusal, ConfigurationError) else refusal
 
-    def _form(self) -> tuple[dict[str, str], dict[str, str]]:
+    def _request(self) -> tuple[TokenRequest, dict[str, str]]:
+        """The form, and the headers that go with it."""
         login = self._login
         if login.username and login.private_key_file:
             claims = {
@@ -151,9 +151,9 @@ class TokenSource:
                 "exp": int(time.time()) + ASSERTION_S,
             }
             assertion = jwt.encode(claims, _private_key(login.private_key_file), algorithm="RS256")
-            return {"grant_type": JWT_GRANT, "assertion": assertion}, {}
+            return TokenRequest(grant_type=JWT_GRANT, assertion=assertion), {}
         pair = base64.b64encode(f"{login.client_id}:{login.client_secret}".encode()).decode()
-        return {"grant_type": "client_credentials"}, {"Authorization": f"Basic {pair}"}
+        return TokenRequest(grant_type="client_credentials"), {"Authorization": f"Basic {pair}"}
 
     def _refused(self, message: str) -> ConnectorError:
         return DownError(message) if self._worked else ConfigurationError(message)

@@ -8,13 +8,14 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
+from pydantic import ValidationError
 
 from connector.crm.interface import InboundRoute, Message, Notified
+from connector.crm.salesforce.bodies import OutboundMessage
 
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _OUT = "{http://soap.sforce.com/2005/09/outbound}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
-MOST_NOTIFICATIONS = 100
 MOST_BYTES = 1024 * 1024
 ACK = (
     '<?xml version="1.0" encoding="UTF-8"?>'
@@ -33,24 +34,31 @@ def parse(raw: bytes) -> Message | None:
     all_found = root.findall(f"{_SOAP}Body/{_OUT}notifications")
     if root.tag != f"{_SOAP}Envelope" or len(all_found) != 1:  # what a second one held would be acknowledged unread
         return None
-    (found,) = all_found
-    org_id = (found.findtext(f"{_OUT}OrganizationId") or "").strip()
-    rows = [_notified(one) for one in found.findall(f"{_OUT}Notification")]
-    notified = tuple(row for row in rows if row is not None)
-    if not org_id or not rows or len(rows) > MOST_NOTIFICATIONS or len(notified) < len(rows):
+    try:
+        found = OutboundMessage.model_validate(_members(all_found[0]))
+    except ValidationError:
         return None
-    return Message(org_id, notified)
+    return Message(found.org_id, tuple(Notified(one.id, one.object, one.record_id) for one in found.notifications))
 
 
-def _notified(node: Element) -> Notified | None:
-    notification_id = (node.findtext(f"{_OUT}Id") or "").strip()
+def _members(node: Element) -> dict[str, object]:
+    """The members of the model in the XML; empty where an element is missing."""
+    rows = [_notification(one) for one in node.findall(f"{_OUT}Notification")]
+    return {"org_id": _stripped(node.findtext(f"{_OUT}OrganizationId")), "notifications": rows}
+
+
+def _notification(node: Element) -> dict[str, str]:
     record = node.find(f"{_OUT}sObject")
-    if record is None or not notification_id.isalnum() or len(notification_id) not in {15, 18}:
-        return None
-    object_name = record.get(_TYPE, "").rpartition(":")[2]
-    ids = [child.text for child in record if child.tag.rpartition("}")[2] == "Id"]
-    record_id = (ids[0] or "").strip() if ids else ""
-    return Notified(notification_id, object_name, record_id) if object_name and record_id else None
+    ids = [] if record is None else [child.text for child in record if child.tag.rpartition("}")[2] == "Id"]
+    return {
+        "id": _stripped(node.findtext(f"{_OUT}Id")),
+        "object": "" if record is None else record.get(_TYPE, "").rpartition(":")[2],
+        "record_id": _stripped(ids[0]) if ids else "",
+    }
+
+
+def _stripped(text: str | None) -> str:
+    return (text or "").strip()
 
 
 OUTBOUND_MESSAGES = InboundRoute(

@@ -6,11 +6,11 @@ it is the admin's own (a validation rule) or ours.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from connector.core.printable import one_line
 from connector.crm.interface import ErrorClass, Rejection, RowError
+from connector.crm.salesforce.bodies import ErrorRow
 
 _LOCKED = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}
 _LONGEST_NAME = 80  # of a field
@@ -73,18 +73,17 @@ _LIMIT_CODES = {"LIMIT_EXCEEDED", "APEX_LIMIT_EXCEEDED"}
 _AUTOMATION_CODES = {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "APEX_ERROR"}
 
 
-def rejection(errors: object) -> Rejection:
+def rejection(errors: Sequence[ErrorRow]) -> Rejection:
     """Sort the errors of one row; a row without a readable error is refused for a reason of its own."""
-    rows = [row for row in errors if isinstance(row, Mapping)] if isinstance(errors, list) else []
-    if not rows:
+    if not errors:
         return Rejection(ErrorClass.ROW, (RowError(""),))
-    classes = {class_of(row) for row in rows}
-    return Rejection(next(one for one in ErrorClass if one in classes), tuple(map(_row_error, rows)))
+    classes = {class_of(row) for row in errors}
+    return Rejection(next(one for one in ErrorClass if one in classes), tuple(map(_row_error, errors)))
 
 
-def class_of(row: Mapping[str, Any]) -> ErrorClass:
+def class_of(row: ErrorRow) -> ErrorClass:
     """Whose fault one error is."""
-    code = code_in(row)
+    code = row.code
     if code in _ORG:
         found = ErrorClass.ORG
     elif code != _BUSY and _is_limit(row):
@@ -102,49 +101,34 @@ def class_of(row: Mapping[str, Any]) -> ErrorClass:
     return found
 
 
-def code_in(row: Mapping[str, Any]) -> str:
-    """The code of an error; empty when it is no code."""
-    text = str(row.get("statusCode") or row.get("errorCode") or "")[:80]
-    return text if text.replace("_", "").isalnum() else ""
+def _is_limit(row: ErrorRow) -> bool:
+    pattern = _PLAIN_LIMIT if row.code in _ADMINS_TEXT else _LIMIT_TEXT
+    return row.code in _LIMIT_CODES or pattern.search(row.message) is not None
 
 
-def _is_limit(row: Mapping[str, Any]) -> bool:
-    pattern = _PLAIN_LIMIT if code_in(row) in _ADMINS_TEXT else _LIMIT_TEXT
-    return code_in(row) in _LIMIT_CODES or pattern.search(_message(row)) is not None
+def _tells_of_lock(row: ErrorRow) -> bool:
+    if row.code in _ADMINS_TEXT:
+        return _PLAIN_LOCK.search(row.message) is not None
+    return "UNABLE_TO_LOCK_ROW" in row.message
 
 
-def _tells_of_lock(row: Mapping[str, Any]) -> bool:
-    if code_in(row) in _ADMINS_TEXT:
-        return _PLAIN_LOCK.search(_message(row)) is not None
-    return "UNABLE_TO_LOCK_ROW" in _message(row)
-
-
-def _names_another_record(row: Mapping[str, Any]) -> bool:
+def _names_another_record(row: ErrorRow) -> bool:
     """Whether the error is about a record that a field refers to, not about the row's own."""
     names = {name.lower() for name in _fields(row)} - {"id"}
-    return _RECORD_TYPE in names or (bool(names) and code_in(row) == _REFERENCE)
+    return _RECORD_TYPE in names or (bool(names) and row.code == _REFERENCE)
 
 
-def _message(row: Mapping[str, Any]) -> str:
-    return str(row.get("message", ""))
+def _fields(row: ErrorRow) -> tuple[str, ...]:
+    return tuple(one_line(name, _LONGEST_NAME) for name in row.fields)
 
 
-def _fields(row: Mapping[str, Any]) -> tuple[str, ...]:
-    named = row.get("fields")
-    return (
-        tuple(one_line(name, _LONGEST_NAME) for name in named if isinstance(name, str))
-        if isinstance(named, list)
-        else ()
-    )
-
-
-def _row_error(row: Mapping[str, Any]) -> RowError:
-    code, fields = code_in(row), _fields(row)
+def _row_error(row: ErrorRow) -> RowError:
+    code, fields = row.code, _fields(row)
     if _tells_of_lock(row):
         code = "UNABLE_TO_LOCK_ROW"
     text, advice = "", _ADVICE.get(code, "")
     if code == _VALIDATION:
-        text = _message(row)
+        text = row.message
     elif code in _ORG:
         text = _ORG[code]
     elif code == _REFERENCE and class_of(row) is ErrorClass.ROW:

@@ -4,13 +4,12 @@ Not used of simple-salesforce: `query_more` (a locator dies with its token), `sf
 bound, takes no timeout). Results of a collection are matched by position, for failures carry no id.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from connector.core.errors import CrmRefusedError, DownError
-from connector.core.limits import count_of, version_of
+from connector.core.limits import version_of
 from connector.core.mapping import MappingFile
 from connector.core.model import CrmRecord, FieldValue
 from connector.crm.interface import (
@@ -24,6 +23,19 @@ from connector.crm.interface import (
     Update,
     Usage,
     always,
+)
+from connector.crm.salesforce.bodies import (
+    CollectionResult,
+    CollectionRow,
+    CollectionUpdate,
+    Description,
+    Limits,
+    QueryPage,
+    ReadByIds,
+    RecordRow,
+    RecordsById,
+    RecordUpdate,
+    Resources,
 )
 from connector.crm.salesforce.checks import check_fields
 from connector.crm.salesforce.client import Client
@@ -59,31 +71,25 @@ class SalesforceCrm(Crm):
 
     def login(self) -> None:
         """Log in and read the daily quota; a user who may not read the limits has it from the headers of answers."""
-        answer = _mapping(self._client.optional("reading the limits", "limits/"))
-        daily = _mapping(answer.get("DailyApiRequests"))
-        limit, left = count_of(daily.get("Max")), count_of(daily.get("Remaining"))
-        if limit is not None and left is not None:
-            self._client.note_quota(limit - left, limit)
+        daily = Limits.read(self._client.optional("reading the limits", "limits/")).daily
+        if daily.most is not None and daily.remaining is not None:
+            self._client.note_quota(daily.most - daily.remaining, daily.most)
         self._client.check_quota()
 
     def org_id(self) -> str:
         """From the identity address in the version's resource list, which every API user may read."""
-        answer = _mapping(self._client.call("other", "reading the org's identity", ""))
-        return org_of_identity(str(answer.get("identity", "")))
+        return org_of_identity(Resources.read(self._client.call("other", "reading the org's identity", "")).identity)
 
     def describe(self, object_name: str, *, refresh: bool = False) -> ObjectInfo:
         """The fields that this user sees."""
         if refresh or object_name not in self._objects:
-            answer = _mapping(self._client.call("other", f"object {object_name}", f"sobjects/{object_name}/describe"))
-            rows = answer.get("fields")
-            if not isinstance(rows, list):
+            answer = self._client.call("other", f"object {object_name}", f"sobjects/{object_name}/describe")
+            found = Description.read(answer)
+            if found.fields is None:
                 raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
-            fields = fields_of(rows)
-            name = str(answer.get("name") or object_name)
-            by_name = {field.name.lower(): field for field in fields}
-            prefix, editable = answer.get("keyPrefix"), answer.get("updateable") is not False
-            key_prefix = prefix if isinstance(prefix, str) else ""
-            self._objects[object_name] = ObjectInfo(name, by_name, key_prefix, updateable=editable)
+            by_name = {field.name.lower(): field for field in fields_of(found.fields)}
+            name = found.name or object_name
+            self._objects[object_name] = ObjectInfo(name, by_name, found.key_prefix, updateable=found.updateable)
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
@@ -111,11 +117,8 @@ class SalesforceCrm(Crm):
         """How many records match: one call, or one for every 300 ids."""
         total = 0
         for ids in _parts(selection.ids, newest_first=False):
-            path = "query/"
-            answer = _mapping(
-                self._client.call("other", "counting records", path, params={"q": count_query(selection, ids)})
-            )
-            found = count_of(answer.get("totalSize"))
+            soql = count_query(selection, ids)
+            found = QueryPage.read(self._client.call("other", "counting records", "query/", soql=soql)).total_size
             if found is None:
                 raise DownError("Salesforce's answer to a count cannot be read; run again later")
             total += found
@@ -130,13 +133,13 @@ class SalesforceCrm(Crm):
         info = self.describe(object_name)
         follow = [name for name in _FOLLOW if info.get(name)]
         names = list(dict.fromkeys(("Id", "SystemModstamp", *fields, *follow)))
-        body = {"ids": list(ids), "fields": names}
+        body = ReadByIds(ids=tuple(ids), fields=tuple(names))
         path = f"composite/sobjects/{object_name}"
-        rows = self._client.call("read", "reading records by id", path, method="POST", json=body)
-        if not isinstance(rows, list) or len(rows) != len(ids):
+        rows = RecordsById.read(self._client.call("read", "reading records by id", path, body=body)).rows
+        if rows is None or len(rows) != len(ids):
             raise DownError("Salesforce's answer to a read by id cannot be read; run again later")
         found: dict[str, CrmRecord | None] = {
-            record_id: _record(row) if isinstance(row, dict) else None for record_id, row in zip(ids, rows, strict=True)
+            record_id: None if row is None else _record(row) for record_id, row in zip(ids, rows, strict=True)
         }
         gone = [record_id for record_id, record in found.items() if record is None]
         if gone and info.get("MasterRecordId"):
@@ -159,14 +162,14 @@ class SalesforceCrm(Crm):
         self, object_name: str, updates: Sequence[Update], may_leave: Callable[[], bool] = always
     ) -> list[Rejection | None]:
         """One collection of at most 200 records."""
-        attributes = {"type": object_name}
-        records = [{"attributes": attributes, "id": update.id, **update.values} for update in updates]
-        body = {"allOrNone": False, "records": records}
+        records = tuple(RecordUpdate(object=object_name, id=update.id, values=update.values) for update in updates)
+        body = CollectionUpdate(records=records)
         try:
-            rows = self._client.write("writing records", "composite/sobjects", body, may_leave)
+            answer = self._client.write("writing records", "composite/sobjects", body, may_leave)
         except CrmRefusedError as error:  # a value in one of the rows, perhaps: fewer rows a call show which
             return [Rejection(ErrorClass.AUTOMATION, (RowError(error.code),))] * len(updates)
-        if not isinstance(rows, list) or len(rows) != len(updates):
+        rows = CollectionResult.read(answer).rows
+        if rows is None or len(rows) != len(updates):
             raise DownError("Salesforce's answer to a write cannot be read; run again, nothing is written twice")
         return [_outcome(row) for row in rows]
 
@@ -178,13 +181,12 @@ class SalesforceCrm(Crm):
         """Close idle connections."""
         self._client.close()
 
-    def _query(self, soql: str, what: str, kind: str, path: str = "query/") -> tuple[list[Mapping[str, Any]], bool]:
+    def _query(self, soql: str, what: str, kind: str, path: str = "query/") -> tuple[list[RecordRow], bool]:
         """Rows, and whether they are all: wide rows come in fewer than the query asked for."""
-        answer = _mapping(self._client.call(kind, what, path, params={"q": soql}))
-        rows = answer.get("records")
-        if not isinstance(rows, list):
+        page = QueryPage.read(self._client.call(kind, what, path, soql=soql))
+        if page.records is None:
             raise DownError(f"Salesforce's answer to {what} cannot be read; run again later")
-        return [row for row in rows if isinstance(row, dict)], answer.get("done") is not False
+        return page.records, page.done
 
 
 def org_of_identity(identity: str) -> str:
@@ -194,10 +196,8 @@ def org_of_identity(identity: str) -> str:
     return found or ""
 
 
-def _outcome(row: object) -> Rejection | None:
-    if isinstance(row, dict) and row.get("success") is True:
-        return None
-    return rejection(row.get("errors") if isinstance(row, dict) else None)
+def _outcome(row: CollectionRow) -> Rejection | None:
+    return None if row.success else rejection(row.errors)
 
 
 def _parts(ids: tuple[str, ...] | None, *, newest_first: bool) -> Iterator[tuple[str, ...] | None]:
@@ -209,7 +209,7 @@ def _parts(ids: tuple[str, ...] | None, *, newest_first: bool) -> Iterator[tuple
         yield tuple(ordered[start : start + IDS_PER_QUERY])
 
 
-def _record(row: Mapping[str, Any]) -> CrmRecord:
+def _record(row: RecordRow) -> CrmRecord:
     record_id = _id_of(row.get("Id"))
     if record_id is None:
         raise DownError("Salesforce sent a record without an id; run again later")
@@ -224,7 +224,3 @@ def _record(row: Mapping[str, Any]) -> CrmRecord:
 def _id_of(value: object) -> str | None:
     """A record's id in its full form; None for anything else, which no ledger keeps."""
     return to_18(value) if isinstance(value, str) else None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
