@@ -270,3 +270,18 @@ def test_a_value_without_end_counts_as_absent() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert ErrorRow.read({"message": deep, "errorCode": 10**5000}) == ErrorRow()
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ({"done": False, "records": [ROW]}, "repeats a page"),
+        ({"done": False, "records": []}, "cannot be read"),
+        ({"done": False, "records": [1, None]}, "cannot be read"),
+    ],
+)
+def test_pages_that_never_end_are_refused(page: object, words: str) -> None:
+    crm = answered({**GOOD, "query/": page})
+    with pytest.raises(DownError, match=words):
+        for _ in zip(range(9), crm.select(Selection("Lead", ())), strict=False):
+            pass

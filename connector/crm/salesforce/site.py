@@ -106,11 +106,17 @@ class SalesforceCrm(Crm):
             while left is None or left > 0:
                 size = PAGE if left is None else min(PAGE, left)
                 rows, whole = self._query(page_query(selection, after, size, ids), "reading records", "read")
-                if rows:
-                    yield [_record(row) for row in rows]
-                    left = None if left is None else left - len(rows)
-                    after = str(rows[-1].get("Id"))
-                if not rows or (whole and len(rows) < size):
+                if not rows:
+                    if not whole:
+                        raise DownError("Salesforce's page of records cannot be read; run again later")
+                    break
+                records = [_record(row) for row in rows]
+                if records[-1].id == after:
+                    raise DownError("Salesforce repeats a page of records; run again later")
+                yield records
+                left = None if left is None else left - len(rows)
+                after = records[-1].id
+                if whole and len(rows) < size:
                     break
 
     def count(self, selection: Selection) -> int:
