@@ -87,7 +87,7 @@ def read_request(body: Mapping[str, Any]) -> EnrichmentRequest:
 
 
 class _ExternalServices(GenerateJsonSchema):
-    """Generates schemas that Salesforce External Services can import (docs/salesforce.md, Triggering)."""
+    """Generates schemas that Salesforce External Services can import (docs/salesforce-triggers.md)."""
 
     def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:  # noqa: ANN401 pydantic's own types
         """The schema of one model, with plain types only and without titles."""

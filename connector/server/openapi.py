@@ -1,8 +1,8 @@
 """The OpenAPI document of the trigger API, in the form that Salesforce External Services can import.
 
 The schemas come from the models in `bodies.py`. The importer needs version 3.0, a JSON body for every answer, short
-descriptions, and no `not`, `anyOf`, `enum`, floating-point numbers or nullable optional values (docs/salesforce.md,
-Triggering). Outbound Messages and callbacks are left out, because Flows do not call them.
+descriptions, and no `not`, `anyOf`, `enum`, floating-point numbers or nullable optional values
+(docs/salesforce-triggers.md). Outbound Messages and callbacks are left out, because Flows do not call them.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""The three sites that the connector talks to, over HTTP on loopback: built from their contracts, not from our client.
+"""Simulates the connector's three sites over HTTP on loopback, built from their contracts, not from our client.
 
-It knows nothing of the rest of the package. It misbehaves on request and keeps its own ledger of charges, which judges
-the connector's.
+The package imports nothing of the rest. It misbehaves on request, and keeps its own ledger of charges to check the
+connector's against.
 """

@@ -1,6 +1,6 @@
-"""The vendors' own charge ledger: what was really paid for, kept apart from anything the connector believes.
+"""The vendors' own ledger of charges, independent of the connector's.
 
-It is the judge of every test: entries are only ever added, and every question is answered from them.
+Every test judges by it. Entries are only added, and all figures are computed from them.
 """
 
 import threading
@@ -15,9 +15,9 @@ class Charge:
 
     Attributes:
         vendor: `lensmor` or `salesfinity`.
-        person: who was bought: a personnel id, a LinkedIn name, or for kind `event` an `event_id`.
+        person: the person who was bought: a personnel id, a LinkedIn name, or for kind `event` an `event_id`.
         kind: `email`, `phone` or `event` at Lensmor; `work` or `personal` at Salesfinity.
-        credits: what was taken; negative when the vendor gives it back.
+        credits: the credits charged; negative for a refund.
         at: Unix seconds of the simulated clock.
         request_id: the vendor's id of the paid request: Lensmor's `traceId`, Salesfinity's `_id`.
     """
@@ -33,7 +33,7 @@ class Charge:
 class ChargeLedger:
     """Append-only list of charges; safe to share between threads.
 
-    A vendor may have charges that fell due but were not yet written down. Each site registers how to write its own
+    A vendor may have charges that are due but not written yet. Each site registers a function that writes them
     (`before_read`), so that a reader always sees everything due at this moment.
     """
 
@@ -44,7 +44,7 @@ class ChargeLedger:
         self._lock = threading.Lock()
 
     def before_read(self, settle: Callable[[], None]) -> None:
-        """Register a function that writes down what fell due; called before every read."""
+        """Register a function that writes the charges that are due; called before every read."""
         self._settlers.append(settle)
 
     def add(self, charge: Charge) -> None:
@@ -61,17 +61,17 @@ class ChargeLedger:
             return tuple(self._entries)
 
     def count(self, vendor: str, person: str, kind: str) -> int:
-        """How often this was charged and not given back."""
+        """The number of charges for this, less refunds."""
         self._settle()
         with self._lock:
             return self._bought[vendor, person, kind]
 
     def total(self, vendor: str | None = None) -> int:
-        """Credits taken by one vendor (None: by all), less what was given back."""
+        """The credits charged by one vendor (None: by all), less refunds."""
         return sum(entry.credits for entry in self.entries if vendor in {None, entry.vendor})
 
     def doubles(self) -> list[tuple[str, str, str]]:
-        """Every (vendor, person, kind) charged more than once and not given back; empty is the only good answer."""
+        """Every (vendor, person, kind) charged more than once and not refunded; a correct connector causes none."""
         self._settle()
         with self._lock:
             return sorted(key for key, times in self._bought.items() if times > 1)

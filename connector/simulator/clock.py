@@ -1,7 +1,7 @@
-"""The simulated sites' clock: the one source of time for charges, tasks, rate windows and token lives.
+"""The simulated sites' clock: the only source of time for charges, tasks, rate windows and token lifetimes.
 
-A site never calls `time.time()` itself. The clock can run faster than the wall (`speed`), or be moved by hand, so that
-a task of ten minutes finishes at once in a test, with every ratio kept.
+A site never calls `time.time()` itself. The clock can run faster than real time (`speed`) or be advanced by a test, so
+that a task of ten minutes finishes at once, with all ratios preserved.
 """
 
 import threading
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 class SimClock:
-    """Unix seconds as the simulated sites see them; safe to share between threads.
+    """The simulated time in Unix seconds; safe to share between threads.
 
     Args:
         speed: simulated seconds per real second; 0 stops the clock, which then moves only by `advance`.

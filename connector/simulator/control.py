@@ -1,13 +1,13 @@
-"""Looking into the simulation, and steering it, from another process: routes under `/_control` on the Lensmor port.
+"""Inspects and controls the simulation from another process: routes under `/_control` on the Lensmor port.
 
-They are no part of any vendor's contract, need no key, are never counted as a vendor's request, and answer only to
-this machine itself.
+They are not part of any vendor's contract, need no key, are never counted as a vendor's request, and answer only
+requests from this machine.
 
     GET    /_control/health             {"ok": true, "now": simulated Unix seconds}
     GET    /_control/charges            {"charges": [...], "totals": {vendor: credits}, "doubles": [[vendor, id, kind]]}
     GET    /_control/requests           {site: {operationId: {"requests": n, "people": n, "<status>": n}}}
-    DELETE /_control/requests           forget what was counted so far
-    GET    /_control/faults             {"faults": [...]} still armed
+    DELETE /_control/requests           reset the counts
+    GET    /_control/faults             {"faults": [...]} that are still armed
     POST   /_control/faults             one fault, or a list of them: the attributes of `Fault`
     DELETE /_control/faults             disarm all
     GET    /_control/records?object=X   {"records": [...]} of one Salesforce object
@@ -44,7 +44,7 @@ VENDORS = ("lensmor", "salesfinity")
 
 
 def with_control(app: ASGIApp, simulator: "Simulator") -> ASGIApp:
-    """The application with the control routes put before it."""
+    """Put the control routes in front of an application."""
     control = _application(simulator)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ def fault_from(given: object) -> Fault:
         raise ValueError(f"a fault is an object; unknown: {sorted(unknown)}, missing: {sorted(missing)}")
     wrong = [name for name, value in fault.items() if not isinstance(value, FAULT_FIELDS[name])]
     if wrong:
-        raise ValueError(f"of the wrong type: {sorted(wrong)}")
+        raise ValueError(f"values of the wrong type: {sorted(wrong)}")
     return Fault(**fault)
 
 
@@ -106,7 +106,7 @@ def _answering(act: Callable[[Request], object]) -> Callable[[Request], Response
 
 
 class _Control:
-    """The routes' work."""
+    """The handlers of the control routes."""
 
     def __init__(self, simulator: "Simulator") -> None:
         self.simulator = simulator

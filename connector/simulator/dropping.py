@@ -1,7 +1,7 @@
-"""Breaking a connection on purpose: a response that is none.
+"""Breaks a connection on purpose, instead of answering.
 
-uvicorn gives an application no way to hang up, so the servers run with `DroppableProtocol`, which puts the way to do it
-into the ASGI scope. The client sees the connection end without an answer; nothing is logged on the server's side.
+uvicorn gives an application no way to close the connection, so the servers run with `DroppableProtocol`, which adds one
+to the ASGI scope. The client sees the connection end without an answer; the server logs nothing.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ HANG_UP = "simulator.hang_up"
 
 
 class DroppableProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol; each request's scope carries a function that cuts its connection."""
+    """uvicorn's HTTP/1.1 protocol; each request's scope has a function that cuts its connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
         """Wrap the application of this connection, now that its transport is known."""
@@ -27,7 +27,7 @@ class Dropped(Response):
     """Ends the connection instead of answering."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # nothing is sent
-        """Cut the connection and wait until the server has noticed, so that it misses no answer."""
+        """Cut the connection and wait until the server has noticed, so that it does not report a missing answer."""
         scope[HANG_UP]()
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,7 +1,7 @@
-"""Misbehaviour on request: which site, which operation, what goes wrong, how often.
+"""Misbehaviour on request: the site, the operation, the action, and how often.
 
-A fault is armed by a test, by `connector simulate` or over the control route; a site asks `take` at each request and
-obeys what it gets. Faults are taken in the order in which they were armed; each is used up after `times` requests.
+A fault is armed by a test or over the control route. A site calls `take` for each request and applies the fault that it
+returns. Faults are taken in the order in which they were armed; each is used up after `times` requests.
 """
 
 import threading
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 FOREVER = 1_000_000_000
 STANDING_ACTIONS = frozenset({"governor_limit", "row_rule"})
-"""Actions that look at each row of a write; they stay armed beside the one fault that a request takes."""
+"""Actions that apply to each row of a write, in addition to the one fault that a request takes."""
 
 
 @dataclass
@@ -21,11 +21,11 @@ class Fault:
         site: `lensmor`, `salesfinity` or `salesforce`.
         operation: the contract's `operationId` (for Salesforce: the names listed in its module, or `data` for every
             request that needs an access token), or `*` for any.
-        action: what to do; each site lists the actions it knows and refuses others when the fault is armed.
-        times: how many matching requests it spoils.
-        after: how many matching requests it lets pass first.
+        action: the misbehaviour; each site lists its actions and refuses others when a fault is armed.
+        times: the number of matching requests that it spoils.
+        after: the number of matching requests that pass first.
         subject: only requests about this person, record or id; None for all.
-        params: numbers and words of the action, such as `status` or `retry_after`.
+        params: parameters of the action, such as `status` or `retry_after`.
     """
 
     site: str
@@ -45,17 +45,17 @@ class Faults:
         self._lock = threading.Lock()
 
     def arm(self, fault: Fault) -> None:
-        """Add one fault behind those already armed."""
+        """Add one fault after those already armed."""
         with self._lock:
             self._armed.append(fault)
 
     def clear(self) -> None:
-        """Drop every fault that is still armed."""
+        """Disarm all faults."""
         with self._lock:
             self._armed.clear()
 
     def armed(self) -> list[Fault]:
-        """What is still armed, in order."""
+        """The armed faults, in order."""
         with self._lock:
             return list(self._armed)
 
@@ -63,10 +63,10 @@ class Faults:
         """The fault that spoils this request, or None; counts the request against `after` and `times`.
 
         Args:
-            site: the site that was asked.
+            site: the site of the request.
             operation: the operation.
             subjects: persons, records or ids that the request names.
-            group: a second name of the operation, for faults that are armed for several.
+            group: a second name of the operation, for faults that apply to several.
         """
         with self._lock:
             for fault in self._armed:
@@ -84,7 +84,7 @@ class Faults:
             return None
 
     def standing(self, site: str, operation: str, action: str) -> list[Fault]:
-        """The armed faults of one standing action for this operation; none is counted as used."""
+        """The armed faults of one standing action for this operation, without counting a use."""
         with self._lock:
             return [
                 fault
@@ -93,7 +93,7 @@ class Faults:
             ]
 
     def use(self, fault: Fault) -> bool:
-        """Count one effect of a standing fault; False if it must not have one: it waits still, or is used up."""
+        """Count one use of a standing fault; False if it does not apply yet, or is used up."""
         with self._lock:
             if not any(one is fault for one in self._armed):
                 return False

@@ -1,7 +1,7 @@
-"""Fits the simulated org to a mapping: the fields that it names, and seeded people who stand in them.
+"""Fits the simulated org to a mapping: adds the fields that it names, and fills them with seeded people.
 
-A custom field that the org lacks is added with the type that its use calls for. A standard name that the org lacks is
-left out: no admin could add it, and the checks of the connector shall report it.
+A missing custom field is added with a type that suits its use. A missing standard field is not added: no admin could
+add it, and the connector's checks must report it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from connector.simulator.server import Simulator
 
 PREFIXES = tuple(f"a0{digit}" for digit in "0123456789")
-"""First characters of the ids of custom objects."""
+"""The first characters of the ids of custom objects."""
 SEEDED_OBJECTS = ("Lead", "Contact")
 FLAG, PERSONNEL, EVENT, LINK = (
     *("Enrichment_Requested__c", "Lensmor_Personnel_Id__c"),
@@ -31,18 +31,18 @@ class UnfitError(ValueError):
 
 @dataclass(frozen=True)
 class MappedObject:
-    """What a mapping file says about an object's fields.
+    """A mapping's object and its fields.
 
     Attributes:
         object_name: the object.
         flag: the field that requests enrichment.
         asks: the flag's value that requests it; True for a checkbox.
         done: the flag's value afterwards; False for a checkbox.
-        fields: every field that the mapping names, with the type that its use calls for.
+        fields: every field that the mapping names, with a type that suits its use.
         personnel_id: the field with the personnel id, if any.
         event_id: the field with an event, if any.
         linkedin_url: the field with the LinkedIn address, if any.
-        opt_outs: opt-out field -> the demo's own field of that meaning.
+        opt_outs: opt-out field -> the demo's own field with that meaning.
     """
 
     object_name: str
@@ -57,7 +57,7 @@ class MappedObject:
 
 
 def fit(simulator: "Simulator", mapped: MappedObject) -> int:
-    """Give the org the mapping's fields and people; gives the number of records that request enrichment.
+    """Give the org the mapping's fields and people; returns the number of records that request enrichment.
 
     Raises:
         UnfitError: the simulated org has no such object, and no admin could add it.
@@ -99,7 +99,7 @@ def _flag(mapped: MappedObject) -> Field:
 
 
 def _person(simulator: "Simulator", row: Record) -> SimPerson | None:
-    """The seeded person for whom a record stands; None where the record's own identifiers lead to nobody."""
+    """The seeded person that a record represents; None if the record's identifiers match nobody."""
     people = simulator.lensmor.people
     found = people.get(str(row[PERSONNEL])) if row[PERSONNEL] is not None else None
     if found is not None or row[LINK] is None:
@@ -110,7 +110,7 @@ def _person(simulator: "Simulator", row: Record) -> SimPerson | None:
 
 
 def _identifiers(mapped: MappedObject, row: Record, person: SimPerson | None) -> dict[str, object]:
-    """The mapping's identifier fields: as on the record, or the person's where the mapping lacks the other kind."""
+    """The values of the mapping's identifier fields: the record's, or the person's if the mapping lacks a kind."""
     number, link = row[PERSONNEL], row[LINK]
     if person is not None and mapped.linkedin_url and not mapped.personnel_id and link is None:
         link = None if person.linkedin_name is None else f"https://www.linkedin.com/in/{person.linkedin_name}"
@@ -128,7 +128,7 @@ def _values(kind: ObjectType, mapped: MappedObject, row: Record, person: SimPers
 
 
 def _as_type(target: Field | None, value: object) -> object:
-    """The value as a field of this type holds it: an id in a number field is a number."""
+    """Convert a value to a field's type: an id in a number field is a number."""
     if target is not None and target.type in ("double", "int") and isinstance(value, str):
         return int(value) if value.isdigit() else None
     return value
@@ -149,5 +149,5 @@ def _insert(org: Org, kind: ObjectType, mapped: MappedObject, row: Record, perso
 
 
 def fields_of(uses: Iterable[tuple[str | None, Field]]) -> tuple[Field, ...]:
-    """The fields of some uses: each (name or None, the field as its use calls for it, without a name)."""
+    """Build fields from uses; a use is (name or None, a field of suitable type without a name)."""
     return tuple(replace(one, name=name) for name, one in uses if name is not None)

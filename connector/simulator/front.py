@@ -1,8 +1,7 @@
-"""The entry of a simulated vendor: key, rate limit, misbehaviour, log; the same for both vendors.
+"""The common entry of both simulated vendors: key, rate limit, misbehaviour, log.
 
-Order of work for each request: read it whole, check the key, count it against the rate window, obey an armed fault,
-do the work, answer. All of it happens under the site's one lock, so that two simultaneous submissions are two separate
-steps, whichever comes first.
+The steps for each request: read it completely, check the key, count it against the rate window, apply an armed fault,
+do the work, answer. The site's lock covers all of them, so that simultaneous submissions are handled one by one.
 """
 
 import asyncio
@@ -32,12 +31,12 @@ ANY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class RefusalError(Exception):
-    """The site refuses a request; carries what its error answer says.
+    """The site refuses a request; holds the content of the error answer.
 
     Attributes:
         status: HTTP status.
-        message: free text for the error body; empty for the vendor's usual words.
-        details: more facts for the error body, where the contract knows them.
+        message: text for the error body; empty for the vendor's usual text.
+        details: further members of the error body, if the contract has them.
         headers: headers of the answer, such as `Retry-After`.
     """
 
@@ -57,7 +56,7 @@ class RefusalError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the key that was sent, and the account that owns it."""
+    """The sender of a request: its key, and the account that owns the key."""
 
     key: str
     account: str
@@ -65,7 +64,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, read whole and let in.
+    """One request, completely read and admitted.
 
     Attributes:
         operation: the contract's `operationId`.
@@ -74,7 +73,7 @@ class Call:
         path: values in the route, such as `taskId`.
         query: query parameters; the last one of a repeated name.
         body: the parsed JSON body; None if there was none or it could not be read.
-        fault: the misbehaviour this request has to suffer, if any.
+        fault: the misbehaviour for this request, if any.
     """
 
     operation: str
@@ -88,13 +87,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the site has to say, before any misbehaviour spoils it.
+    """The answer of the site, before any misbehaviour.
 
     Attributes:
         status: HTTP status.
         body: a JSON value.
         headers: headers beyond the usual ones.
-        after: something to be done, outside the lock, before the answer leaves.
+        after: called outside the lock before the answer leaves.
     """
 
     status: int
@@ -115,15 +114,15 @@ Act = Callable[[Call], Answer]
 
 
 class Front(ABC):
-    """What every request passes on its way to the work and back; one per site.
+    """Handles every request around the actual work; one per site.
 
     Attributes:
         vendor: the site's name in faults and charges.
-        actions: the fault actions it knows.
+        actions: the supported fault actions.
         state_words: the fields that hold a state, for the fault `unknown_word`.
-        documented_headers: whether the contract knows trace and rate headers.
+        documented_headers: whether the contract has trace and rate headers.
         rate_limit: requests per key and window; None for no limit.
-        requests: what was asked.
+        requests: the log of requests.
     """
 
     vendor: ClassVar[str]
@@ -141,7 +140,7 @@ class Front(ABC):
 
     @abstractmethod
     def authenticate(self, request: Request) -> Caller:
-        """Who asks; raises RefusalError(401) for a missing or unknown key."""
+        """Identify the caller; raises RefusalError(401) for a missing or unknown key."""
 
     @abstractmethod
     def error_body(self, refusal: RefusalError, request_id: str) -> object:
@@ -149,22 +148,22 @@ class Front(ABC):
 
     @abstractmethod
     def subjects(self, call: Call) -> frozenset[str]:
-        """The persons a request names; faults may be armed for one of them."""
+        """The persons that a request names; faults may be armed for one of them."""
 
     @abstractmethod
     def settle(self) -> None:
-        """Bring the site's state up to the present moment; done before each request is worked on."""
+        """Bring the site's state up to date; called before the work of each request."""
 
     def people(self, call: Call) -> int:
-        """How many persons a request names."""
+        """The number of persons that a request names."""
         return len(self.subjects(call))
 
     def route(self, method: str, path: str, operation: str, act: Act) -> Route:
-        """A route of the contract."""
+        """Build a route of the contract."""
         return Route(path, self._endpoint(operation, act), methods=[method])
 
     def unknown_route(self) -> Route:
-        """Every route outside the contract: refused as not found, and logged as `unknown`."""
+        """Build the route for everything outside the contract: refused as not found, and logged as `unknown`."""
 
         def refuse(_call: Call) -> Answer:
             raise RefusalError(404)
@@ -217,7 +216,7 @@ class Front(ABC):
         return fault
 
     def _spoilt_before(self, call: Call, method: str) -> Response | None:
-        """The answer of a fault that leaves the request without effect; None if the work is to be done."""
+        """The answer of a fault that prevents the work; None if the work is to be done."""
         fault = call.fault
         if fault is None:
             return None
@@ -230,7 +229,7 @@ class Front(ABC):
         return spoil.before(fault, call.request_id, 201 if method == "POST" else 200)
 
     def _spoilt_after(self, answer: Answer, fault: Fault | None, headers: Mapping[str, str]) -> Response:
-        """The answer as the caller gets it: whole, or spoilt by a fault after the work was done."""
+        """The answer that is sent: complete, or spoilt by a fault after the work was done."""
         if fault is not None:
             spoilt = spoil.after(fault, answer.status, answer.body)
             if spoilt is not None:
@@ -239,10 +238,10 @@ class Front(ABC):
         return JSONResponse(body, answer.status, {**headers, **answer.headers})
 
     def _meter(self, key: str) -> dict[str, str]:
-        """Count one request of a key; gives the rate headers.
+        """Count one request of a key; returns the rate headers.
 
         Raises:
-            RefusalError: 429, when the window is used up.
+            RefusalError: 429, if the window is used up.
         """
         if self.rate_limit is None:
             return {}
@@ -259,7 +258,7 @@ class Front(ABC):
         return headers
 
     def _rate_headers(self, limit: int, remaining: int, left_seconds: float) -> dict[str, str]:
-        """The vendor's rate headers; `Reset` is a wall-clock time, which is what a client compares it with."""
+        """The vendor's rate headers; `Reset` is a real time, because clients compare it with their clock."""
         if not self.documented_headers:
             return {}
         return {
@@ -270,7 +269,7 @@ class Front(ABC):
 
 
 def _parsed(request: Request, raw: bytes) -> object:
-    """The JSON value of a body that says it is JSON, else None."""
+    """The JSON value of a body with a JSON content type, else None."""
     if not raw or not request.headers.get("content-type", "").lower().startswith("application/json"):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Answers that harm a careless client: endless bodies, bodies that unpack to 300 MB, other hosts, no JSON.
+"""Answers that harm a careless client: slow bodies, bodies that unpack to 300 MB, redirects, answers without JSON.
 
-Known at every site, the token endpoint included. The request takes effect first, unless `params.before_effect` is
-true; `redirect` never has an effect.
+Every site supports these actions, including the token endpoint. The request takes effect first, unless
+`params.before_effect` is true; `redirect` never has an effect.
 
     body        any JSON value in place of the answer: `params.json` (null when absent), or `params.text` with
                 `params.content_type` (text/html); `params.status` (200)
@@ -28,7 +28,7 @@ _GZIP_WINDOW = 31
 
 
 def without_effect(fault: Fault) -> bool:
-    """Whether this fault answers before the request is worked on."""
+    """Whether this fault answers before the request takes effect."""
     return fault.action == "redirect" or bool(fault.params.get("before_effect"))
 
 
@@ -37,8 +37,8 @@ def edge_answer(fault: Fault, intended: bytes, status: int) -> Response | None:
 
     Args:
         fault: the misbehaviour.
-        intended: the body as it should be; `drip` sends it.
-        status: the status as it should be.
+        intended: the correct body; `drip` sends it.
+        status: the correct status.
     """
     if fault.action == "body":
         return _body(fault)
@@ -70,7 +70,7 @@ async def _dripping(body: bytes, seconds: float) -> AsyncIterator[bytes]:
 
 @functools.lru_cache(maxsize=4)
 def _bomb(megabytes: int) -> bytes:
-    """A gzip member of one JSON object whose one text is that long; about a thousandth of it on the wire."""
+    """Gzip a JSON object with one text of that length; about a thousandth of it is transferred."""
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP_WINDOW)
     parts = [packer.compress(b'{"padding": "')]
     parts += [packer.compress(b" " * _MEGABYTE) for _ in range(megabytes)]

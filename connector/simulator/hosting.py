@@ -1,4 +1,4 @@
-"""Hosting ASGI applications on loopback ports: several servers, one background thread, one event loop."""
+"""Serves ASGI applications on loopback ports: several servers, one background thread, one event loop."""
 
 import asyncio
 import socket
@@ -16,14 +16,14 @@ START_TIMEOUT_S = 10.0
 
 
 class Hosting:
-    """Some applications on loopback ports; nothing outside this machine can reach them.
+    """Applications on loopback ports, which only this machine can reach.
 
     Args:
         apps: the applications by name.
 
     Attributes:
-        broken: what broke an application while it was served. Its client only saw a status 500, which must not pass
-            for misbehaviour that was asked for: whoever hosts should look here in the end.
+        broken: the exceptions that applications raised. Their clients only saw a status 500, which could be mistaken
+            for an armed fault: check this list at the end.
     """
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
@@ -33,17 +33,17 @@ class Hosting:
         self._thread: threading.Thread | None = None
 
     def start(self, ports: Mapping[str, int] | None = None) -> dict[str, str]:
-        """Begin to serve; returns when every application answers.
+        """Start serving; returns when every application answers.
 
         Args:
-            ports: port by name; 0, or none given, for any free one.
+            ports: the port by name; 0 or a missing one for any free port.
 
         Returns:
             The base URL by name.
 
         Raises:
-            OSError: a port is taken.
-            RuntimeError: it is running already, or could not start.
+            OSError: a port is in use.
+            RuntimeError: the applications are being served already, or could not start.
         """
         if self._thread is not None:
             raise RuntimeError("these applications are being served already")
@@ -62,7 +62,7 @@ class Hosting:
         }
 
     def stop(self) -> None:
-        """Stop serving; requests still being answered are cut off."""
+        """Stop serving; requests in progress are cut off."""
         for server in self._servers:
             server.should_exit = True
             server.force_exit = True
@@ -72,7 +72,7 @@ class Hosting:
 
 
 def _watched(app: ASGIApp, broken: list[Exception]) -> ASGIApp:
-    """The application; what breaks it is kept."""
+    """Wrap an application so that its exceptions are recorded."""
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -87,10 +87,10 @@ def _watched(app: ASGIApp, broken: list[Exception]) -> ASGIApp:
 
 
 def _bound(ports: list[int]) -> list[socket.socket]:
-    """A socket bound to each port; none is left open if one port is taken.
+    """Bind a socket to each port; closes all of them if one port is in use.
 
-    The protocol is named because asyncio turns Nagle's algorithm off only for sockets that say they are TCP; with it
-    on, each answer waits 40 ms for the client's acknowledgement.
+    The protocol is given because asyncio disables Nagle's algorithm only for sockets declared as TCP; otherwise each
+    answer waits 40 ms for the client's acknowledgement.
     """
     sockets: list[socket.socket] = []
     try:

@@ -1,7 +1,7 @@
-"""Lensmor's site over HTTP: the routes of `docs/contracts/lensmor.openapi.yaml`, built from the contract alone.
+"""Lensmor's site over HTTP: the routes of `docs/contracts/lensmor.openapi.yaml`, built only from the contract.
 
-Not part of it, although the contract mentions them: the analysis of LinkedIn activity and the paid searches, which the
-connector must never call. Such requests get 404 and stand in the log as `unknown`.
+Left out, although the contract mentions them, are the analysis of LinkedIn activity and the paid searches, which the
+connector must never call. Such requests get 404 and are logged as `unknown`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,17 +41,17 @@ PRECHECK_REASONS = {
 
 
 class LensmorSite(LensmorState):
-    """The vendor as its clients meet it.
+    """The simulated Lensmor.
 
     Attributes:
         keys: API key -> account.
-        faults: where misbehaviour is armed, under the site name `lensmor`.
+        faults: the armed faults; this site's name in them is `lensmor`.
         max_batch: most ids in one unlock request; more answer 422. 100 up to contract 0.24.3, 2000 in 0.27.0.
         require_event: refuse an unlock without `event_id`, as contracts up to 0.24.3 did.
         app: the site as an ASGI application.
-        actions: the fault actions it knows: those of `spoil` and two of its own. `error_in_2xx`: a business error with
-            a good status, no effect. `extra_skip` (`params`: `persons`, a list of personnel ids): those of a submission
-            are not bought and stand in `skipped_personnel_ids` without a reason.
+        actions: the supported fault actions: those of `spoil` and two of its own. `error_in_2xx`: a business error with
+            a good status, no effect. `extra_skip` (`params`: `persons`, a list of personnel ids): these people of a
+            submission are not bought and are listed in `skipped_personnel_ids` without a reason.
     """
 
     actions = spoil.COMMON_ACTIONS | {"error_in_2xx", "extra_skip"}
@@ -76,7 +76,7 @@ class LensmorSite(LensmorState):
 
     @property
     def requests(self) -> RequestLog:
-        """What was asked of this site."""
+        """The log of requests to this site."""
         return self._front.requests
 
 
@@ -127,13 +127,13 @@ class _LensmorFront(Front):
         return Caller(key.strip(), account)
 
     def error_body(self, refusal: RefusalError, request_id: str) -> object:
-        """An `ApiError`; statuses outside the contract get a key of their own."""
+        """An `ApiError`; statuses outside the contract get the key INTERNAL_ERROR."""
         key, message = ERRORS.get(refusal.status, ("INTERNAL_ERROR", "Unexpected error"))
         body = {"code": refusal.status, "message": refusal.message or message, "errorKey": key, "traceId": request_id}
         return body if refusal.details is None else {**body, "details": refusal.details}
 
     def subjects(self, call: Call) -> frozenset[str]:
-        """The personnel ids in the request; for a task, those it carries; for a LinkedIn address, whom it matches."""
+        """The personnel ids in the request, in its task, or of the person whom its LinkedIn address matches."""
         if isinstance(call.body, dict):
             ids = call.body.get("personnel_ids")
             return frozenset(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else frozenset()
@@ -143,14 +143,14 @@ class _LensmorFront(Front):
         return frozenset() if found is None else frozenset({found})
 
     def _matched(self, query: Mapping[str, str]) -> str | None:
-        """Whom a LinkedIn address in the query stands for; None without one, or for one that matches nobody."""
+        """The personnel id for a LinkedIn address in the query; None without one, or if it matches nobody."""
         if not 1 <= len(query.get("linkedin_url", "")) <= 500:
             return None
         name = read.linkedin_name(query)
         return None if name is None else self.site.person_of_linkedin.get(name)
 
     def settle(self) -> None:
-        """Write down the refunds that fell due."""
+        """Write the refunds that are due."""
         self.site.settle()
 
     def _balance(self, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""The filters of Lensmor's lists: which events and which people a query asks for."""
+"""The filters of Lensmor's lists of events and people."""
 
 from collections.abc import Callable, Mapping
 
@@ -34,7 +34,7 @@ def events(query: Mapping[str, str]) -> Callable[[SimEvent], bool]:
 
 
 def people(query: Mapping[str, str]) -> Callable[[SimPerson], bool] | None:
-    """The filter of `listPersonnel`; None if everybody is asked for. No simulated person has an exhibitor id."""
+    """The filter of `listPersonnel`; None if the query has none. No simulated person has an exhibitor id."""
     search = (read.text(query, "search_query", 200) or "").casefold()
     department = (read.text(query, "department", 100) or "").casefold()
     level = (read.text(query, "level", 50) or "").casefold()
@@ -56,7 +56,7 @@ def people(query: Mapping[str, str]) -> Callable[[SimPerson], bool] | None:
 
 
 def company_people(query: Mapping[str, str]) -> Callable[[SimPerson], bool] | None:
-    """The filter of `searchContacts` within one company; None if everybody is asked for."""
+    """The filter of `searchContacts` within one company; None if the query has none."""
     role = (read.text(query, "role", 200) or "").casefold()
     name = (read.text(query, "person_name", 200) or "").casefold()
     if not role and not name:

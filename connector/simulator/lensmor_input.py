@@ -1,4 +1,4 @@
-"""What Lensmor accepts: every request value, checked as strictly as the contract states it."""
+"""Checks Lensmor's request values, as strictly as the contract."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -20,7 +20,7 @@ def text(query: Mapping[str, str], name: str, longest: int) -> str | None:
 
 
 def required_text(query: Mapping[str, str], name: str, longest: int) -> str:
-    """A query parameter that must be there and not empty."""
+    """A required query parameter that must not be empty."""
     value = text(query, name, longest)
     if not value:
         raise RefusalError(400, f"{name} is required")
@@ -78,7 +78,7 @@ def body_object(body: object) -> dict[str, object]:
 
 
 def personnel_ids(body: Mapping[str, object], largest: int) -> list[str]:
-    """The list of ids to unlock; the content of each id is judged later, as a reason to skip it."""
+    """The list of ids to unlock; the form of each id is checked later, as a reason to skip it."""
     ids = body.get("personnel_ids")
     if not isinstance(ids, list) or not ids or not all(isinstance(one, str) for one in ids):
         raise RefusalError(400, "personnel_ids must be a list of at least one string")
@@ -115,8 +115,8 @@ def precheck(body: object) -> tuple[str, dict[str, object]]:
 def linkedin_name(query: Mapping[str, str]) -> str | None:
     """The name in the query parameter `linkedin_url`; None for an address that can match nobody.
 
-    Ignored, as documented: query string, fragment, trailing slash, case. Nothing else is: an address without scheme,
-    with a country host or with a language behind the name matches nobody.
+    As documented, query string, fragment, trailing slash and case are ignored, and nothing else: an address without
+    scheme, with a country host or with a language after the name matches nobody.
     """
     url = required_text(query, "linkedin_url", 500)
     try:

@@ -1,7 +1,7 @@
-"""Lensmor's back office: people, events, accounts, unlock tasks and money, without any HTTP.
+"""Lensmor's state without HTTP: people, events, accounts, unlock tasks and credits.
 
-Rules; where the vendor's pages say nothing, the case that costs its client most: an unlock belongs to the account;
-credits are taken at submission and are not given back unless `refund_failed` is set; a submission without enough
+Where the vendor's documentation is silent, the rule is the one that costs its client most: an unlock belongs to the
+account; credits are charged at submission and not refunded unless `refund_failed` is set; a submission without enough
 credits for everybody starts nothing; a failed item may be bought again and costs again; the profile may lag behind.
 """
 
@@ -20,7 +20,7 @@ OUTCOMES = frozenset({"delivered", "failed", "no_value", "missing", "stuck", "ta
 LONG_AGO = float("-inf")
 NEVER = float("inf")
 PENDING_SHARE = 0.05
-"""Share of a task's time before work on it begins."""
+"""The share of a task's time before its work begins."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Unlock:
         person: personnel id.
         kind: `email` or `phone`.
         outcome: how it ends; one of OUTCOMES.
-        value: what it brings; None if nothing.
+        value: the value that it delivers; None for none.
         accepted_at: Unix seconds of the submission.
         ends_at: Unix seconds at which the item is final; infinite if never.
-        was_failed: whether an earlier attempt had failed, which is what a lagging profile still shows.
+        was_failed: whether an earlier attempt had failed; a lagging profile still shows that.
     """
 
     person: str
@@ -67,8 +67,8 @@ class Task:
     Attributes:
         task_id: the vendor's id.
         kind: `email` or `phone`.
-        account: who submitted it; nobody else can read it.
-        started_at: Unix seconds at which work on it begins; it says `pending` until then.
+        account: the account that submitted it; no other account can read it.
+        started_at: Unix seconds at which its work begins; until then its state is `pending`.
         ends_at: Unix seconds at which the whole task is final; infinite if an item never ends.
         unlocks: its items, in the order in which they finish.
     """
@@ -83,11 +83,11 @@ class Task:
 
 @dataclass
 class Submission:
-    """A request to unlock, sorted into what is chargeable and what is skipped, each id once.
+    """A request to unlock, divided into chargeable and skipped ids, each id once.
 
     Attributes:
         chargeable: ids to buy.
-        skipped: ids by the contract's name of the reason; `` (empty) for those without a stated reason.
+        skipped: ids by the contract's name of the reason; an empty name for ids without a stated reason.
     """
 
     chargeable: list[str] = field(default_factory=list)
@@ -99,15 +99,15 @@ class NoCreditsError(Exception):
 
 
 class LensmorState:
-    """Everything the vendor knows. The attributes that are settings may be changed at any time.
+    """The state of the vendor. Attributes that are settings may be changed at any time.
 
     Attributes:
-        charges: the ledger every charge is written to.
+        charges: the ledger that receives every charge.
         task_seconds: simulated seconds from submission to the task's end; items finish one by one in between.
-        profile_lag_seconds: how late the free reads show a change of state, simulated seconds.
-        skip_lag_seconds: how long a submission is not yet seen by the next one's skip rules, simulated seconds; a
-            second submission within that time is charged again.
-        refund_failed: give the credits of an item back when it ends as failed.
+        profile_lag_seconds: simulated seconds until the free reads show a change of state.
+        skip_lag_seconds: simulated seconds until the skip rules consider a submission; a second submission within that
+            time is charged again.
+        refund_failed: refund the credits of an item that ends as failed.
         task_ids_prefixed: give task ids the older form, with a prefix, instead of digits.
         starting_balance: credits of an account at its first use.
     """
@@ -139,7 +139,7 @@ class LensmorState:
         self._numbers = itertools.count(88_120)
         self._refund_numbers = itertools.count()
 
-    # The world and its settings, used by tests and seeds.
+    # -- the world and its settings, for tests and seeds
 
     def add_event(self, event: SimEvent) -> None:
         """Put an event into the catalogue."""
@@ -165,7 +165,7 @@ class LensmorState:
         """Decide how the next unlocks of this person and kind end.
 
         Args:
-            personnel_id: whom.
+            personnel_id: the person.
             kind: `email` or `phone`.
             outcome: `delivered` (the person's value, or `failed` if there is none), `failed`, `no_value` (unlocked
                 without a value), `missing` (no item of the task, though the profile shows the result), `stuck` (never
@@ -181,12 +181,12 @@ class LensmorState:
             self._scripts[personnel_id, kind] = outcome
 
     def set_value(self, personnel_id: str, kind: str, raw: str) -> None:
-        """Let the next unlocks of this person and kind bring this text, however odd: `N/A`, `a***@example.com`."""
+        """Let the next unlocks of this person and kind deliver any text, such as `N/A` or `a***@example.com`."""
         with self.lock:
             self._raw_values[personnel_id, kind] = raw
 
     def set_unlocked(self, personnel_id: str, kind: str, account: str = "default") -> None:
-        """Make a value one that the account bought long ago; no charge is written."""
+        """Mark a value as bought long ago by the account; no charge is written."""
         with self.lock:
             value = self._value(personnel_id, kind)
             outcome = "no_value" if value is None else "delivered"
@@ -202,18 +202,18 @@ class LensmorState:
         self.set_balance("default", credits_left)
 
     def balance_of(self, account: str) -> int:
-        """Credits of an account, after everything that fell due."""
+        """The credits of an account, after everything that is due."""
         with self.lock:
             self.settle()
             return self._balances.setdefault(account, self.starting_balance)
 
     def set_balance(self, account: str, credits_left: int) -> None:
-        """Set an account's credits, as a purchase or a colleague's spending would."""
+        """Set an account's credits, as if credits were bought, or spent by a colleague."""
         with self.lock:
             self.settle()
             self._balances[account] = credits_left
 
-    # What the routes ask.
+    # -- for the routes
 
     def settle(self) -> None:
         """Write down the refunds that fell due."""
@@ -233,7 +233,7 @@ class LensmorState:
         return (account, event.event_id) in self._unlocked_events
 
     def buy_event(self, account: str, event: SimEvent, request_id: str) -> int:
-        """Unlock an event; gives the credits used, 0 if the account has it already.
+        """Unlock an event; returns the credits used, 0 if the account has it already.
 
         Raises:
             NoCreditsError: the balance is lower than the price.
@@ -248,7 +248,7 @@ class LensmorState:
             return price
 
     def shown_state(self, account: str, personnel_id: str, kind: str) -> tuple[str | None, str | None]:
-        """What the free reads show: state (None if never bought) and value, both as late as `profile_lag_seconds`."""
+        """The state (None if never bought) and value in free reads, both delayed by `profile_lag_seconds`."""
         unlock = self._unlocks.get((account, personnel_id, kind))
         if unlock is None:
             return None, None
@@ -256,7 +256,7 @@ class LensmorState:
         return (None if state == "locked" else state), (unlock.value if state == "unlocked" else None)
 
     def sort_out(self, account: str, kind: str, ids: Iterable[str], event: SimEvent | None) -> Submission:
-        """Which of these ids a submission would buy, and why not the others; duplicates count once."""
+        """Divide ids into those that a submission would buy and those it would skip; duplicates count once."""
         sorted_out = Submission()
         for personnel_id in dict.fromkeys(ids):
             reason = self._skip_reason(account, kind, personnel_id, event)
@@ -292,11 +292,11 @@ class LensmorState:
         return task if task is not None and (task.kind, task.account) == (kind, account) else None
 
     def people_of_task(self, task_id: str) -> frozenset[str]:
-        """The personnel ids a task carries; empty for an unknown task."""
+        """The personnel ids in a task; empty for an unknown task."""
         task = self._tasks.get(task_id)
         return frozenset() if task is None else frozenset(unlock.person for unlock in task.unlocks)
 
-    # Inside.
+    # -- internal
 
     def _value(self, personnel_id: str, kind: str) -> str | None:
         person = self.people[personnel_id]
@@ -317,7 +317,7 @@ class LensmorState:
         return by_state.get(state)
 
     def _skip_lag(self, unlock: Unlock) -> float:
-        """The lag the skip rules see; it hides an unlock's beginning, never its end."""
+        """The lag of the skip rules; it hides the beginning of an unlock, never its end."""
         return self.skip_lag_seconds if self.clock.now() < unlock.accepted_at + self.skip_lag_seconds else 0.0
 
     def _pay(self, account: str, price: int) -> None:

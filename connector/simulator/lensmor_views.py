@@ -1,4 +1,4 @@
-"""How Lensmor shows things: the JSON of people, events, pages, tasks and balances, by the contract's schemas."""
+"""Lensmor's JSON for people, events, pages, tasks and balances, by the contract's schemas."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -18,13 +18,13 @@ LINKEDIN_FORMS = (
     "https://www.linkedin.com/in/{}/",
     "https://linkedin.com/in/{}/",
 )
-"""Seen with and without www and with and without a trailing slash."""
+"""Recorded with and without www, and with and without a trailing slash."""
 
 JsonObject = dict[str, object]
 
 
 def contact(state: LensmorState, account: str, person: SimPerson) -> JsonObject:
-    """A `ContactItem`: the person as this account may see them."""
+    """A `ContactItem`: the parts of a person that this account may see."""
     email_state, email = state.shown_state(account, person.personnel_id, "email")
     phone_state, phone = state.shown_state(account, person.personnel_id, "phone")
     phone_words = {None: None, "unlocking": "processing", "unlocked": "ready", "failed": "failed"}
@@ -79,7 +79,7 @@ def event_item(event: SimEvent) -> JsonObject:
 
 
 def attendance(person: SimPerson) -> list[str]:
-    """How a person takes part in their events: `visitor` if only the visitor data names them."""
+    """How a person attends their events: `visitor` if only the visitor data names them."""
     return ["visitor"] if person.source_types == ("visitors",) else ["exhibitor_employee"]
 
 
@@ -87,11 +87,11 @@ def page(items: Sequence[object], total: int, number: int, size: int, visible: i
     """A `PageEnvelope`.
 
     Args:
-        items: what stands on this page.
-        total: how many there are on all pages.
+        items: the items of this page.
+        total: the number of items on all pages.
         number: this page's number, from 1.
-        size: how many fit on a page.
-        visible: how many of `total` the account may see; None for all.
+        size: the items per page.
+        visible: the number of items that the account may see; None for all.
     """
     seen = total if visible is None else visible
     return {
@@ -105,7 +105,7 @@ def page(items: Sequence[object], total: int, number: int, size: int, visible: i
 
 
 def semantics(total: int, visible: int, number: int, size: int, *, full: bool) -> JsonObject:
-    """An `AccessSemantics`: how much of an event's list the account may see."""
+    """An `AccessSemantics`: the part of an event's list that the account may see."""
     return {
         "accessMode": "full" if full else "preview",
         "previewLimit": None if full else PREVIEW_LIMIT,
@@ -146,7 +146,7 @@ def balance(state: LensmorState, account: str) -> JsonObject:
 
 
 def event_unlock(state: LensmorState, account: str, event: SimEvent, used: int) -> JsonObject:
-    """An `EventUnlockResult`; its buckets leave out the add-on credits and so need not add up."""
+    """An `EventUnlockResult`; its buckets omit add-on credits, so they need not add up."""
     after: JsonObject | None = None
     if used:
         now = balance(state, account)
@@ -179,8 +179,8 @@ def submission(sorted_out: Submission, task: Task | None) -> JsonObject:
 def task_body(task: Task, now: float) -> JsonObject:
     """An `EmailUnlockTask` or `PhoneUnlockTask`.
 
-    Items appear one by one, as the contract's example shows: those that have ended, the one being worked on and the
-    next; all of them in the end. The latest comes first, because no order is promised.
+    Items appear one by one, as in the contract's example: those that have ended, the current one and the next; in the
+    end all of them. The latest comes first, because no order is promised.
     """
     items: list[JsonObject] = []
     unfinished = 0

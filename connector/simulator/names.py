@@ -1,7 +1,7 @@
 """Invented names, companies and titles for simulated people, in several scripts.
 
-The family names and companies are made up for this file. A name of another script comes with the Latin letters its
-email is made of.
+The family names and companies are made up for this file. A name in another script comes with its Latin spelling for
+emails.
 """
 
 GIVEN = (
@@ -49,7 +49,7 @@ FAMILY = (
     *("Veltmaier", "Wexcombe", "Whinfell", "Winterbourg", "Yarrowdale", "Zellenberg"),
 )
 LATIN = str.maketrans({"è": "e", "é": "e", "ü": "u", "ø": "o", "á": "a"})
-"""What the emails make of the letters above that are not plain Latin."""
+"""The spelling in emails of the letters above that are not plain Latin."""
 
 OTHER_SCRIPTS = (
     ("さくら", "高森野", "sakura.takamorino"),
@@ -117,4 +117,4 @@ PHONE_RANGES = (
     ("+33 1 99 00 12 {:02d}", 100),
     ("+46 8 465 004 {:02d}", 100),
 )
-"""Numbers that the countries' regulators keep free for fiction, and how many of each form there are."""
+"""Numbers that national regulators reserve for fiction, and the count of each form."""

@@ -1,7 +1,7 @@
-"""The people and events a simulated world is made of: facts that never change while a site runs.
+"""The people and events of a simulated world: facts that do not change while a site runs.
 
-Every name is invented, every email stands at example.com and every phone in a range reserved for fiction; the classes
-refuse anything else, so that no demo or test can ever carry a real person's data.
+All names are invented, all emails are at example.com, and all phones are in ranges reserved for fiction. The classes
+refuse real mail domains, so that no demo or test can contain a real person's data.
 """
 
 import re
@@ -18,13 +18,13 @@ class SimEvent:
     Attributes:
         id: the vendor's catalogue number; since vendor contract 0.26.0 it differs from `event_id`.
         event_id: the number that requests should send.
-        name: what people call it.
+        name: its name.
         date_start: first day, YYYY-MM-DD.
         date_end: last day, YYYY-MM-DD.
         city: where it takes place.
         country: full English name.
         venue: hall or fair ground, if known.
-        exhibitor_count: how many companies exhibit.
+        exhibitor_count: the number of exhibiting companies.
         has_visitors: whether the vendor holds visitor data.
     """
 
@@ -42,22 +42,22 @@ class SimEvent:
 
 @dataclass(frozen=True)
 class SimPerson:
-    """One person, and what each vendor would find about them.
+    """One person, and the data that each vendor would find about them.
 
     Attributes:
         personnel_id: Lensmor's id, decimal digits.
-        full_name: as the vendor shows it.
+        full_name: the name as the vendor shows it.
         title: job title.
         company: employer's name.
-        linkedin_name: the part behind `/in/`, percent-decoded and in lower case; None if the vendor knows none.
-        event_ids: `event_id` of each event the person takes part in.
-        email: what a Lensmor email unlock finds; None if it finds nothing.
-        phone: what a Lensmor phone unlock finds; None if it finds nothing.
-        work_email: what a Salesfinity lookup of type `work` finds; None for `not-found`.
-        personal_email: what a Salesfinity lookup of type `personal` finds; None for `not-found`.
+        linkedin_name: the part after `/in/`, percent-decoded and in lower case; None if the vendor has none.
+        event_ids: the `event_id` of each event that the person attends.
+        email: the result of a Lensmor email unlock; None if it finds nothing.
+        phone: the result of a Lensmor phone unlock; None if it finds nothing.
+        work_email: the result of a Salesfinity lookup of type `work`; None for `not-found`.
+        personal_email: the result of a Salesfinity lookup of type `personal`; None for `not-found`.
         department: the vendor's label, such as `operations`.
         seniority: the vendor's label, such as `head`.
-        source_types: where the vendor saw the person: `exhibitor`, `social`, `visitors`.
+        source_types: the vendor's sources for the person: `exhibitor`, `social`, `visitors`.
     """
 
     personnel_id: str
@@ -86,11 +86,11 @@ class SimPerson:
             raise ValueError(f"linkedin_name must be lower case: {self.linkedin_name!r}")
         for mail in (self.email, self.work_email, self.personal_email):
             if mail is not None and not mail.endswith(MAIL_DOMAIN):
-                raise ValueError(f"invented emails stand at example.com: {mail!r}")
+                raise ValueError(f"invented emails must be at example.com: {mail!r}")
 
 
 def name_in_own_case(name: str) -> str:
-    """A LinkedIn name as the site compares it: public names without case, member ids (`ACoAA...`) exactly."""
+    """A LinkedIn name for comparison: public names in lower case, member ids (`ACoAA...`) unchanged."""
     return name if MEMBER_ID.fullmatch(name) else name.lower()
 
 

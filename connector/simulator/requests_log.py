@@ -1,4 +1,4 @@
-"""What a site was asked: one entry per request, so that a benchmark can count submissions and polls."""
+"""The log of a site's requests, so that a benchmark can count submissions and polls."""
 
 import threading
 from collections import Counter
@@ -11,12 +11,12 @@ DROPPED = 0
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """One request as the site answered it.
+    """One answered request.
 
     Attributes:
         operation: the contract's `operationId`; `unknown` for a route outside it.
         status: the HTTP status of the answer, 0 if the connection was cut instead.
-        people: how many persons the request named.
+        people: the number of persons that the request named.
         at: Unix seconds of the simulated clock.
     """
 
@@ -30,7 +30,7 @@ class RequestLog:
     """All requests of one site, in order; safe to share between threads.
 
     Attributes:
-        most_at_once: the most requests that were under way in one moment.
+        most_at_once: the most requests in progress at the same moment.
     """
 
     def __init__(self) -> None:
@@ -63,16 +63,16 @@ class RequestLog:
             return tuple(self._entries)
 
     def count(self, operation: str | None = None, status: int | None = None) -> int:
-        """How many requests; of one operation and with one status, if given."""
+        """The number of requests, of one operation and with one status if given."""
         return sum(operation in {None, entry.operation} and status in {None, entry.status} for entry in self.entries)
 
     def people(self, operation: str, status: int | None = None) -> int:
-        """How many persons all requests of an operation named, repeats included."""
+        """The number of persons that all requests of an operation named, including repeats."""
         found = (entry for entry in self.entries if entry.operation == operation and status in {None, entry.status})
         return sum(entry.people for entry in found)
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """Per operation: `requests`, `people`, and the number of answers by status, such as `"201"`."""
+        """By operation: `requests`, `people`, and the number of answers by status, such as `"201"`."""
         found: dict[str, Counter[str]] = {}
         for entry in self.entries:
             counter = found.setdefault(entry.operation, Counter())
@@ -80,7 +80,7 @@ class RequestLog:
         return {operation: dict(counter) for operation, counter in sorted(found.items())}
 
     def clear(self) -> None:
-        """Forget every entry, for example before the part of a run that is to be measured."""
+        """Remove all entries, for example before the measured part of a run."""
         with self._lock:
             self._entries.clear()
             self.most_at_once = self._under_way

@@ -1,6 +1,6 @@
-"""Faults that change a readable answer: other words, other types, values that are none, a person listed twice.
+"""Faults that change a readable answer: other states, other types, unusable values, a person listed twice.
 
-The request takes effect; the answer keeps its status. Known at both vendor sites. `params.person` (a personnel id)
+The request takes effect; the answer keeps its status. Both vendor sites support them. `params.person` (a personnel id)
 limits `value`, `words` and `twice` to the objects that name this person.
 
     add_fields    `params.fields`, a JSON object, is merged into the answer, such as {"errorKey": null}
@@ -27,11 +27,11 @@ Change = Callable[[object], object]
 
 
 def rewritten(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
-    """The answer with what a fault of this module changes in it; the same answer for any other fault.
+    """Change an answer by a fault of this module; any other fault leaves it unchanged.
 
     Args:
         fault: the misbehaviour.
-        body: the answer as it should be.
+        body: the correct answer.
         state_words: the fields that hold a state.
     """
     if fault.action in {"add_fields", "plain_email", "twice"}:

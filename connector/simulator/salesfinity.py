@@ -1,7 +1,7 @@
-"""Salesfinity's site over HTTP: the routes of `docs/contracts/salesfinity.openapi.yaml`, built from the contract alone.
+"""Salesfinity's site over HTTP: the routes of `docs/contracts/salesfinity.openapi.yaml`, built only from the contract.
 
-The contract documents neither error bodies nor rate limits: errors carry a short JSON text nobody should rely on, and
-there is no limit unless `rate_limit` is set.
+The contract documents neither error bodies nor rate limits: errors have a short JSON text that clients must not rely
+on, and there is no limit unless `rate_limit` is set.
 """
 
 import re
@@ -17,7 +17,7 @@ from connector.simulator.faults import Faults
 from connector.simulator.front import Answer, Call, Caller, Front, RefusalError
 from connector.simulator.people import name_in_own_case
 from connector.simulator.requests_log import RequestLog
-from connector.simulator.salesfinity_callbacks import Callbacks, CallbackSettings, ProcrastinateQueue
+from connector.simulator.salesfinity_callbacks import CallbackAttempt, Callbacks, CallbackSettings
 from connector.simulator.salesfinity_state import Lookup, NoCreditsError, SalesfinityState
 
 ERRORS = {
@@ -32,14 +32,14 @@ EXTERNAL_ID_LENGTH = 256
 
 
 class SalesfinitySite(SalesfinityState):
-    """The vendor as its clients meet it.
+    """The simulated Salesfinity.
 
     Attributes:
-        keys: the API keys of the one team.
-        faults: where misbehaviour is armed, under the site name `salesfinity`.
-        callbacks: how callbacks behave.
+        keys: the API keys of the only team.
+        faults: the armed faults; this site's name in them is `salesfinity`.
+        callbacks: the behaviour of callbacks.
         app: the site as an ASGI application.
-        actions: the fault actions it knows: those of `spoil`.
+        actions: the supported fault actions: those of `spoil`.
     """
 
     actions = spoil.COMMON_ACTIONS
@@ -55,7 +55,7 @@ class SalesfinitySite(SalesfinityState):
         self.app = self._front.application()
 
     def start(self) -> None:
-        """Begin to send callbacks in the background; without it they only pile up."""
+        """Start sending callbacks in the background; until then they are only queued."""
         self._postman.start()
 
     def stop(self) -> None:
@@ -63,7 +63,7 @@ class SalesfinitySite(SalesfinityState):
         self._postman.stop()
 
     @property
-    def deliveries(self) -> tuple[ProcrastinateQueue, ...]:
+    def deliveries(self) -> tuple[CallbackAttempt, ...]:
         """Every callback attempt so far."""
         return self._postman.deliveries
 
@@ -78,7 +78,7 @@ class SalesfinitySite(SalesfinityState):
 
     @property
     def requests(self) -> RequestLog:
-        """What was asked of this site."""
+        """The log of requests to this site."""
         return self._front.requests
 
 
@@ -119,7 +119,7 @@ class _SalesfinityFront(Front):
         return {"message": refusal.message or ERRORS.get(refusal.status, "Error")}
 
     def subjects(self, call: Call) -> frozenset[str]:
-        """The LinkedIn name a request is about; for a read, the lookup's `_id` as well."""
+        """The LinkedIn name in a request; for a read, also the lookup's `_id`."""
         lookup_id = call.path.get("id")
         if lookup_id is not None:
             lookup = self.site.lookup(lookup_id)
@@ -129,11 +129,11 @@ class _SalesfinityFront(Front):
         return frozenset() if name is None else frozenset({name})
 
     def settle(self) -> None:
-        """Resolve the lookups that fell due."""
+        """Resolve the lookups that are due."""
         self.site.settle()
 
     def people(self, call: Call) -> int:
-        """One person per request, except when it asks for the credits."""
+        """One person per request, none for a request of the credits."""
         return int(call.operation in {"requestEmailEnrichment", "getEmailEnrichment"})
 
     def _request(self, call: Call) -> Answer:
@@ -178,8 +178,8 @@ class _SalesfinityFront(Front):
 def linkedin_name(url: str) -> str | None:
     """The username of a `linkedin.com/in/<username>` address, lower-cased unless a member id; None for any other.
 
-    Hosts without name part, with `www` or with a country are taken; a path, query or fragment behind the name is not.
-    Whether the vendor takes those is not documented, so relying on it must fail here.
+    The host may have no prefix, `www` or a country; a path, query or fragment after the name is refused. It is not
+    documented whether the vendor accepts those, so a client that relies on it must fail here.
     """
     try:
         parts = urlsplit(url)

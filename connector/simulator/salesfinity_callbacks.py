@@ -1,8 +1,8 @@
-"""Salesfinity's callbacks: who is told what, when, how often, and what a bad day looks like.
+"""Salesfinity's callbacks: their delivery, their repeats, and their misbehaviour.
 
-Documented: JSON by POST once the lookup resolves as `completed` or `not-found`, at most 3 attempts with backoff. The
-waiting times between attempts, the receiver's time limit and what counts as success are not; here any 2xx within
-`timeout_s` is one.
+Documented is a JSON POST once the lookup resolves as `completed` or `not-found`, with at most 3 attempts and backoff.
+The waits between attempts, the receiver's time limit and the condition for success are not documented; here any 2xx
+answer within `timeout_s` is a success.
 """
 
 import heapq
@@ -23,18 +23,18 @@ JOIN_S = 0.2
 
 @dataclass
 class CallbackSettings:
-    """How callbacks behave; may be changed at any time.
+    """The behaviour of callbacks; may be changed at any time.
 
     Attributes:
         never: send none.
         late: simulated seconds between resolution and the first attempt.
-        repeat: how many more times a delivered callback is delivered again.
-        before_answer: resolve a lookup at once and deliver its callback before the POST that asked for it is answered.
-        forged: somebody else also posts to the address, at the time of submission: once with an invented `_id`, once
-            with the true one and an invented email.
-        on_failed: also tell about lookups that ended as `failed`.
+        repeat: how many more times a delivered callback is sent.
+        before_answer: resolve a lookup at once and deliver its callback before the answer to its POST.
+        forged: a stranger also posts to the address, at the time of submission: once with an invented `_id`, once with
+            the true one and an invented email.
+        on_failed: also send callbacks for lookups that ended as `failed`.
         backoff: simulated seconds before the second and the third attempt.
-        timeout_s: real seconds the receiver has for its answer.
+        timeout_s: real seconds that the receiver has for its answer.
     """
 
     never: bool = False
@@ -48,15 +48,15 @@ class CallbackSettings:
 
 
 @dataclass(frozen=True)
-class ProcrastinateQueue:
-    """One attempt, for a test to look at.
+class CallbackAttempt:
+    """One attempt to deliver a callback, for tests.
 
     Attributes:
-        url: where it went.
+        url: the receiver's address.
         lookup_id: the `_id` in its body.
         attempt: 1 to 3.
         status: HTTP status of the receiver's answer; None if there was none.
-        forged: whether it was not the vendor's.
+        forged: whether a stranger sent it.
     """
 
     url: str
@@ -68,7 +68,7 @@ class ProcrastinateQueue:
 
 @dataclass(frozen=True)
 class _Parcel:
-    """One body on its way; `due` is the simulated time of this attempt."""
+    """A queued body; `due` is the simulated time of its next attempt."""
 
     due: float
     url: str
@@ -80,7 +80,7 @@ class _Parcel:
 
 @dataclass
 class _Queue:
-    """Parcels in the order in which they are due."""
+    """Parcels in the order of their due times."""
 
     parcels: list[tuple[float, int, _Parcel]] = field(default_factory=list)
     order: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -98,21 +98,21 @@ class _Queue:
 
 
 class Callbacks:
-    """Sends what is due; from a background thread, or at once where the settings say so."""
+    """Sends callbacks that are due, from a background thread, or at once with `before_answer`."""
 
     def __init__(self, clock: SimClock, settings: CallbackSettings, settle: Callable[[], None]) -> None:
         self.clock = clock
         self.settings = settings
         self._settle = settle
         self._queue = _Queue()
-        self._sent: list[ProcrastinateQueue] = []
+        self._sent: list[CallbackAttempt] = []
         self._delivering = threading.Lock()
         self._client: httpx.Client | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
-    def deliveries(self) -> tuple[ProcrastinateQueue, ...]:
+    def deliveries(self) -> tuple[CallbackAttempt, ...]:
         """Every attempt so far, in order."""
         return tuple(self._sent)
 
@@ -126,7 +126,7 @@ class Callbacks:
         self._queue.put(_Parcel(due, lookup.callback_url, body, repeats=self.settings.repeat))
 
     def submitted(self, lookup: Lookup) -> None:
-        """Queue what a forger sends about a lookup that was just opened."""
+        """Queue the forged callbacks for a lookup that was just opened."""
         if lookup.callback_url is None or not self.settings.forged:
             return
         email = {"email": "forged@example.com", "type": lookup.kind}
@@ -135,7 +135,7 @@ class Callbacks:
             self._queue.put(_Parcel(self.clock.now(), lookup.callback_url, body, MAX_ATTEMPTS, forged=True))
 
     def start(self) -> None:
-        """Begin to deliver in the background."""
+        """Start delivering in the background."""
         if self._thread is not None:
             return
         self._stop = threading.Event()
@@ -143,14 +143,14 @@ class Callbacks:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop delivering; what is still due stays undelivered."""
+        """Stop delivering; callbacks that are still queued are not sent."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(JOIN_S)
             self._thread = None
 
     def deliver_due(self) -> None:
-        """Send everything that is due now, lookups that end at this moment included."""
+        """Send all callbacks that are due now, including those of lookups that end at this moment."""
         self._settle()
         with self._delivering:
             while (parcel := self._queue.take(self.clock.now())) is not None:
@@ -162,7 +162,7 @@ class Callbacks:
 
     def _send(self, parcel: _Parcel) -> None:
         status = self._post(parcel)
-        entry = ProcrastinateQueue(parcel.url, str(parcel.body["_id"]), parcel.attempt, status, parcel.forged)
+        entry = CallbackAttempt(parcel.url, str(parcel.body["_id"]), parcel.attempt, status, parcel.forged)
         self._sent.append(entry)
         if status is not None and 200 <= status < 300:
             if parcel.repeats > 0:

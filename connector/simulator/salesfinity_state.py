@@ -1,8 +1,8 @@
-"""Salesfinity's back office: lookups, the team's credits and the callbacks that fall due, without any HTTP.
+"""Salesfinity's state without HTTP: lookups, the team's credits, and the callbacks that are due.
 
-Rules: every POST is a new lookup (undocumented, so the costly case); 1 credit is taken when a lookup completes with an
-email, whether or not anybody reads it; a POST is refused only when no credit is left, and a lookup that finds none left
-at completion ends as `failed` (undocumented).
+The rules: every POST is a new lookup (undocumented, so the costly case); 1 credit is charged when a lookup completes
+with an email, whether or not it is read; a POST is refused only if no credit is left; a lookup without a credit left at
+completion ends as `failed` (undocumented).
 """
 
 import heapq
@@ -19,7 +19,7 @@ from connector.simulator.people import SimPerson
 OUTCOMES = frozenset({"completed", "not-found", "failed", "stuck"})
 FINAL = frozenset({"completed", "not-found", "failed"})
 PENDING_SHARE = 0.2
-"""Share of a lookup's time in which it still says `pending`."""
+"""The share of a lookup's time in which its state is `pending`."""
 
 
 @dataclass
@@ -28,16 +28,16 @@ class Lookup:
 
     Attributes:
         lookup_id: the vendor's `_id`, 24 hexadecimal digits.
-        linkedin_url: as it was sent.
+        linkedin_url: the address that was sent.
         linkedin_name: the name in it, decoded and in lower case.
         kind: `work` or `personal`.
-        callback_url: where the result is to be sent, if anywhere.
+        callback_url: the address for the callback, if any.
         external_id: the client's own id, echoed.
-        started_at: Unix seconds from which it says `processing` instead of `pending`.
+        started_at: Unix seconds from which its state is `processing` instead of `pending`.
         ends_at: Unix seconds at which it resolves; infinite if never.
         outcome: how it will end; one of OUTCOMES.
-        email: what it will find; None if nothing.
-        status: `open`, or the final word of the contract.
+        email: the email that it will find; None for none.
+        status: `open`, or the final state of the contract.
     """
 
     lookup_id: str
@@ -74,10 +74,10 @@ class NoCreditsError(Exception):
 
 
 class SalesfinityState:
-    """Everything the vendor knows. The attributes that are settings may be changed at any time.
+    """The state of the vendor. Attributes that are settings may be changed at any time.
 
     Attributes:
-        charges: the ledger every charge is written to.
+        charges: the ledger that receives every charge.
         lookup_seconds: simulated seconds from a POST to its resolution.
         numeric_ids: give new lookups an `_id` of decimal digits only, for the fault `numbers`.
     """
@@ -99,10 +99,10 @@ class SalesfinityState:
         self._on_resolved: list[Callable[[Lookup], None]] = []
 
     def add_person(self, person: SimPerson) -> None:
-        """Make a person one whose emails the vendor would find.
+        """Add a person whose emails the vendor would find.
 
         Raises:
-            ValueError: the person has no LinkedIn name, the only way to ask for them.
+            ValueError: the person has no LinkedIn name, which every lookup needs.
         """
         if person.linkedin_name is None:
             raise ValueError(f"person {person.personnel_id} has no linkedin_name")
@@ -110,7 +110,7 @@ class SalesfinityState:
             self.people[person.linkedin_name] = person
 
     def set_value(self, linkedin_name: str, kind: str, raw: str) -> None:
-        """Let the next lookups of this person and type find this text, however odd: `N/A`, `mailto:...`."""
+        """Let the next lookups of this person and type find any text, such as `N/A` or `mailto:...`."""
         with self.lock:
             self._raw_values[linkedin_name, kind] = raw
 
@@ -118,7 +118,7 @@ class SalesfinityState:
         """Decide how the next lookups of this person and type end.
 
         Args:
-            linkedin_name: whom, decoded and in lower case.
+            linkedin_name: the person, decoded and in lower case.
             kind: `work` or `personal`.
             outcome: `completed` (only for a person who has such an email), `not-found`, `failed` or `stuck` (never
                 ends).
@@ -135,7 +135,7 @@ class SalesfinityState:
 
     @property
     def balance(self) -> int:
-        """Credits of the team, after everything that fell due; may be set."""
+        """The credits of the team, after everything that is due; may be set."""
         with self.lock:
             self.settle()
             return self._balance
@@ -151,7 +151,7 @@ class SalesfinityState:
         self._on_resolved.append(tell)
 
     def settle(self) -> None:
-        """Resolve, charge and announce every lookup that fell due, in the order of their ends."""
+        """Resolve, charge and announce all lookups that are due, in the order of their ends."""
         with self.lock:
             now = self.clock.now()
             while self._due and self._due[0][0] <= now:
@@ -161,7 +161,7 @@ class SalesfinityState:
     def start_lookup(
         self, linkedin_url: str, linkedin_name: str, kind: str, callback_url: str | None, external_id: str | None
     ) -> Lookup:
-        """Open a new lookup; never one that exists already.
+        """Open a new lookup, even if an equal one exists.
 
         Raises:
             NoCreditsError: no credit is left.
@@ -189,14 +189,14 @@ class SalesfinityState:
             return lookup
 
     def resolve_now(self, lookup: Lookup) -> None:
-        """Let a lookup end at this moment instead of at its own time."""
+        """End a lookup now instead of at its scheduled time."""
         with self.lock:
             if lookup.status == "open" and lookup.outcome != "stuck":
                 lookup.ends_at = self.clock.now()
                 self._resolve(lookup)
 
     def lookups(self) -> list[Lookup]:
-        """All of them, oldest first."""
+        """All lookups, oldest first."""
         with self.lock:
             return list(self._lookups.values())
 

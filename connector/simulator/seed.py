@@ -1,6 +1,6 @@
-"""Worlds to start from: a believable org for the demo, and a large plain one for measuring.
+"""Seeded worlds: a believable org for the demo, and a large plain one for benchmarks.
 
-Both are the same at every start: every choice comes from a fixed seed.
+Both are the same at every start, because every choice comes from a fixed seed.
 """
 
 import random
@@ -32,14 +32,14 @@ BULK_EVENT = SimEvent("9900", "59900", "Example Volume Fair 2027", "2027-10-05",
 
 @dataclass(frozen=True)
 class DemoRecord:
-    """One CRM record of the demo, and the truth about it.
+    """One CRM record of the demo, and the facts behind it.
 
     Attributes:
-        case: name of its kind, as in `seed_cases.CASES`.
+        case: the name of its case in `seed_cases.CASES`.
         object_name: `Lead` or `Contact`.
         record_id: 18 characters.
-        person: whom it stands for; the vendors know them only as far as the case says.
-        flagged: whether enrichment was asked for.
+        person: the person that it represents; the case decides which of their data the vendors have.
+        flagged: whether enrichment was requested.
     """
 
     case: str
@@ -51,7 +51,7 @@ class DemoRecord:
 
 @dataclass(frozen=True)
 class DemoFacts:
-    """What was put into the demo world.
+    """The contents of the demo world.
 
     Attributes:
         records: every Lead and Contact, in the order of their creation.
@@ -62,28 +62,28 @@ class DemoFacts:
     events: tuple[SimEvent, ...]
 
     def of_case(self, case: str) -> tuple[DemoRecord, ...]:
-        """The records of one kind."""
+        """The records of one case."""
         return tuple(record for record in self.records if record.case == case)
 
     @property
     def flagged(self) -> tuple[DemoRecord, ...]:
-        """The records whose enrichment was asked for: 260 Leads and 110 Contacts."""
+        """The records that request enrichment: 260 Leads and 110 Contacts."""
         return tuple(record for record in self.records if record.flagged)
 
     @property
     def untouched(self) -> tuple[DemoRecord, ...]:
-        """The records nobody asked to enrich: 30 Leads and 15 Contacts that must stay as they are."""
+        """The records without a request, which must not change: 30 Leads and 15 Contacts."""
         return tuple(record for record in self.records if not record.flagged)
 
 
 @dataclass(frozen=True)
 class BulkFacts:
-    """What was put into the large world.
+    """The contents of the large world.
 
     Attributes:
-        lead_ids: every Lead.
-        event_id: the one event of all of them.
-        credits_needed: Lensmor credits that buying everybody's email and phone takes.
+        lead_ids: all Leads.
+        event_id: the event that all of them share.
+        credits_needed: the Lensmor credits for everybody's email and phone.
     """
 
     lead_ids: tuple[str, ...]
@@ -117,7 +117,7 @@ Draft = tuple[Case, str, Invented]
 
 
 def _drafts(case: Case, inventor: Inventor) -> list[Draft]:
-    """Who is to stand on which object; a shared case's Contacts repeat the people of its Leads."""
+    """The people of a case and their objects; a shared case's Contacts repeat the people of its Leads."""
 
     def invent() -> Invented:
         return inventor.person(other_script=case.other_script, finds=case.finds)
@@ -168,7 +168,7 @@ def _names(object_name: str, invented: Invented, accounts: Mapping[str, str]) ->
 
 
 def _filled(case: Case, invented: Invented, inventor: Inventor) -> dict[str, object]:
-    """Values somebody entered before; never those a vendor would find."""
+    """Values that a person has entered; never those that a vendor would find."""
     values: dict[str, object] = {}
     if "Email" in case.filled:
         values["Email"] = f"{invented.mail_name}.crm{MAIL_DOMAIN}"

@@ -1,4 +1,4 @@
-"""The demo's variety: every kind of record the connector will meet, how many of each, and how it is written down."""
+"""The cases of the demo: every kind of record that the connector can meet, with counts and spellings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ LINKEDIN_SPELLINGS = (
     "https://www.linkedin.com/in/{raw}",
     "https://de.linkedin.com/in/{small}/",
 )
-"""How people paste a profile address; `small` has its percent-encoding in small letters, `raw` has none."""
+"""The spellings of a pasted profile address; `small` has lower-case percent-encoding, `raw` has none."""
 
 OPTED_OUT = {"HasOptedOutOfEmail": True}
 DO_NOT_CALL = {"DoNotCall": True}
@@ -32,19 +32,19 @@ class Case:
     """One kind of record.
 
     Attributes:
-        name: what the facts call it.
-        leads: how many Leads.
-        contacts: how many Contacts.
-        carries: what identifies the person on the record: any of `id`, `event`, `catalogue_event` (the event's other
-            number), `other_event` (one the person has no part in), `link`, `letters` (an id that is no number),
+        name: its name in the facts.
+        leads: the number of Leads.
+        contacts: the number of Contacts.
+        carries: the identifiers on the record: any of `id`, `event`, `catalogue_event` (the event's other number),
+            `other_event` (one that the person does not attend), `link`, `letters` (an id that is not a number),
             `unknown_id`, `company_page`, `navigator`.
-        finds: what the vendors find, as in `Inventor.person`.
-        at_lensmor: `listed`, `owned` (unlocked earlier), `failed` or `no_value` (how an unlock ends), `absent`.
-        filled: fields with a value already.
+        finds: the values that vendors find, as in `Inventor.person`.
+        at_lensmor: `listed`, `owned` (unlocked earlier), `failed` or `no_value` (the result of an unlock), `absent`.
+        filled: fields that already have a value.
         values: further values of the record.
-        other_script: names that are not in Latin letters.
-        shared: each Contact stands for the same person as one of the Leads.
-        flagged: whether enrichment is asked for.
+        other_script: whether names are not in Latin letters.
+        shared: whether each Contact represents the same person as one of the Leads.
+        flagged: whether enrichment is requested.
     """
 
     name: str
@@ -97,12 +97,12 @@ CASES = (
 
 
 def identifiers(case: Case, person: SimPerson, spelling: int, events: Mapping[str, str]) -> dict[str, str]:
-    """The fields that tell who a record stands for.
+    """The identifier fields of a record.
 
     Args:
-        case: the kind of record.
-        person: whom it stands for.
-        spelling: a running number that picks the way the LinkedIn address is written.
+        case: the case.
+        person: the person that it represents.
+        spelling: a running number that selects the spelling of the LinkedIn address.
         events: `event_id` -> catalogue `id` of every event.
     """
     number = person.personnel_id
@@ -123,7 +123,7 @@ def identifiers(case: Case, person: SimPerson, spelling: int, events: Mapping[st
 
 
 def linkedin_url(person: SimPerson, spelling: int) -> str:
-    """A profile address as somebody might have pasted it into the CRM."""
+    """A profile address in one of the spellings that people paste into a CRM."""
     raw = person.linkedin_name or ""
     name = quote(raw)
     forms = {"name": name, "raw": raw, "small": name.lower(), "upper": name.upper()}

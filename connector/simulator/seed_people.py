@@ -1,4 +1,4 @@
-"""Inventing people: names, addresses, numbers and what each vendor would find, from one source of chance."""
+"""Invents people from one source of randomness: names, addresses, numbers, and the values that each vendor finds."""
 
 import random
 import unicodedata
@@ -17,13 +17,13 @@ SHARE_IN_TWO_EVENTS = 0.15
 
 @dataclass(frozen=True)
 class Invented:
-    """A person as the CRM writes them, with the vendors' facts about them.
+    """A person in the CRM's spelling, with the vendors' data about them.
 
     Attributes:
         given: first name.
         family: last name.
         mail_name: the part before `@` of their addresses.
-        facts: what the vendors know.
+        facts: the vendors' data.
     """
 
     given: str
@@ -33,11 +33,11 @@ class Invented:
 
 
 class Inventor:
-    """Makes up people, each a different one.
+    """Invents distinct people.
 
     Args:
         chance: the source of every choice.
-        events: where the people may take part.
+        events: the events that the people may attend.
     """
 
     def __init__(self, chance: random.Random, events: tuple[SimEvent, ...]) -> None:
@@ -48,10 +48,10 @@ class Inventor:
         self._phones = 0
 
     def person(self, *, other_script: bool = False, finds: str = "some") -> Invented:
-        """One more person.
+        """Invent another person.
 
         Args:
-            other_script: give them a name that is not in Latin letters.
+            other_script: whether their name is not in Latin letters.
             finds: `some` (most people have an email, fewer a phone), `all` (both vendors find everything), `nothing`,
                 `work` or `personal` (only Salesfinity finds them, and only that email).
         """
@@ -86,7 +86,7 @@ class Inventor:
         return form.format(number % size)
 
     def _has(self, finds: str, wanted: str, share: float) -> bool:
-        """Whether a value is found; draws once whatever is asked for, so that the people stay the same."""
+        """Whether a value is found; always draws once, so that the sequence of people stays the same."""
         drawn = self._chance.random() < share
         return drawn if finds == "some" else finds in {wanted, "all"}
 

@@ -1,4 +1,4 @@
-"""The whole simulated world on this machine: three sites over HTTP, with one clock, fault list and ledger."""
+"""The simulated world: three sites over HTTP on this machine, with one clock, fault list and charge ledger."""
 
 import signal
 import threading
@@ -19,13 +19,13 @@ from connector.simulator.salesforce import SalesforceSite
 
 @dataclass(frozen=True)
 class Urls:
-    """Where the sites answer: base URLs without a slash at the end.
+    """The base URLs of the sites, without a slash at the end.
 
     Attributes:
         salesforce: the simulated org.
         lensmor: the simulated Lensmor.
         salesfinity: the simulated Salesfinity.
-        control: the routes for looking into the simulation from another process; on the Lensmor port.
+        control: the routes for inspecting the simulation from another process; on the Lensmor port.
     """
 
     salesforce: str
@@ -38,9 +38,9 @@ class Simulator:
     """Three sites that share one clock, one list of faults and one charge ledger.
 
     Args:
-        clock: the simulated time; real time if not given.
-        seed: fills the world, for example `seed_demo`; an empty world if not given.
-        organization_id: of the simulated org; the same at every start where none is given.
+        clock: the simulated time; by default real time.
+        seed: fills the world, for example `seed_demo`; by default the world is empty.
+        organization_id: the id of the simulated org; by default the same at every start.
 
     Attributes:
         clock: the simulated time.
@@ -74,7 +74,7 @@ class Simulator:
             seed(self)
 
     def arm(self, fault: Fault) -> None:
-        """Arm a fault whose action its site knows.
+        """Arm a fault; its site must support the action.
 
         Raises:
             ValueError: an unknown site or action.
@@ -91,7 +91,7 @@ class Simulator:
         self.faults.arm(fault)
 
     def start(self, *, salesforce: int = 0, lensmor: int = 0, salesfinity: int = 0) -> Urls:
-        """Serve the sites on loopback ports, in the background; returns when they answer.
+        """Serve the sites on loopback ports in the background; returns when they answer.
 
         Args:
             salesforce: port of the Salesforce site; 0 for any free one.
@@ -99,7 +99,7 @@ class Simulator:
             salesfinity: port of the Salesfinity site; 0 for any free one.
 
         Raises:
-            OSError: a port is taken.
+            OSError: a port is in use.
             RuntimeError: the sites are being served already.
         """
         urls = self._hosting.start({"salesforce": salesforce, "lensmor": lensmor, "salesfinity": salesfinity})
@@ -110,7 +110,7 @@ class Simulator:
         """Stop serving; the sites keep their state and can be started again.
 
         Raises:
-            RuntimeError: a site broke while it was served, by a fault it does not know or by a mistake of its own; its
+            RuntimeError: a site raised an exception, because of an unknown fault or an error in the simulator; its
                 client only saw a status 500.
         """
         self.salesfinity.stop()
@@ -121,7 +121,7 @@ class Simulator:
             raise RuntimeError(f"a simulated site broke: {error!r}") from error
 
     def serve_until_stopped(self, tell: Callable[[Urls], None], **ports: int) -> None:
-        """Serve until SIGINT or SIGTERM, for a command line; must be called in the main thread.
+        """Serve until SIGINT or SIGTERM; must be called in the main thread.
 
         Args:
             tell: called once with the addresses, when the sites answer.

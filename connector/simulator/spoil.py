@@ -1,11 +1,11 @@
-"""How an armed fault spoils one request: before the work is done, or the answer after it.
+"""Spoils one request by an armed fault: before its work is done, or its answer afterwards.
 
-Actions known everywhere: `drop_before`, `drop_after` (the connection ends without an answer), `error_before`,
+Actions that both vendors support: `drop_before`, `drop_after` (the connection ends without an answer), `error_before`,
 `error_after` (an HTML page of a gateway, `params`: `status`, default 500), `status` and `not_found` (the vendor's own
-refusal, no effect), `html`, `truncated`, `wrong_types` (effect, but an answer nobody can read), `delay` (`params`:
-`seconds` of real time between effect and answer), `unknown_word` (effect, and an answer with a state word nobody knows;
-`params`: `word`, `fields`). `error_in_2xx` (`params`: `error_key`; no effect) is Lensmor's. The actions of `hostile`
-and `rewriting` are known everywhere too.
+refusal, no effect), `html`, `truncated`, `wrong_types` (effect, but an unreadable answer), `delay` (`params`: `seconds`
+of real time between effect and answer), `unknown_word` (effect, and an answer with an unknown state; `params`: `word`,
+`fields`). `error_in_2xx` (`params`: `error_key`; no effect) is only for Lensmor. Both also support the actions of
+`hostile` and `rewriting`.
 """
 
 import json
@@ -39,7 +39,7 @@ COMMON_ACTIONS = (
 
 
 def before(fault: Fault, request_id: str, success: int) -> Response | None:
-    """The answer of a fault without effect, or None if the request is to be worked on."""
+    """The answer of a fault that prevents the work; None if the work is to be done."""
     if fault.action == "drop_before":
         return Dropped()
     if fault.action == "error_before":
@@ -66,11 +66,11 @@ def after(fault: Fault, status: int, body: object) -> Response | None:
 
 
 def changed(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
-    """The body with what the fault changes in it; the same body for any other fault.
+    """Change a body by a fault of this module; any other fault leaves it unchanged.
 
     Args:
         fault: the misbehaviour.
-        body: the answer as it should be.
+        body: the correct answer.
         state_words: the fields in which `unknown_word` puts its word unless its parameters name others.
     """
     if fault.action == "wrong_types" and isinstance(body, dict):
@@ -83,7 +83,7 @@ def changed(fault: Fault, body: object, state_words: tuple[str, ...]) -> object:
 
 
 def wrong_type(value: object) -> object:
-    """A valid JSON value of another type than the one given."""
+    """A valid JSON value of another type."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, bool | int | float):
@@ -92,7 +92,7 @@ def wrong_type(value: object) -> object:
 
 
 def with_word(value: object, names: frozenset[str], word: str) -> object:
-    """A copy in which every text under one of these names reads `word`."""
+    """A copy in which every text under one of these names is replaced by `word`."""
     if isinstance(value, list):
         return [with_word(item, names, word) for item in value]
     if isinstance(value, dict):
@@ -104,7 +104,7 @@ def with_word(value: object, names: frozenset[str], word: str) -> object:
 
 
 def gateway_page(status: int) -> Response:
-    """An HTML page such as a proxy in front of the vendor sends; it carries none of the vendor's headers."""
+    """An HTML page as from a proxy in front of the vendor, without the vendor's headers."""
     return HTMLResponse(f"<html><body><h1>{status}</h1><p>The server could not complete it.</p></body></html>", status)
 
 

@@ -1,4 +1,4 @@
-"""What the CRM suite must know to try an adapter: its simulated org, and the hands of the people who work in it."""
+"""The kit of the CRM suite: an adapter's simulated org, and the actions of the people who work in it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from connector.crm.interface import Crm, ErrorClass
 
 
 class CrmKit(ABC):
-    """One CRM before its simulated org, with a fresh world.
+    """One CRM adapter with a fresh simulated org.
 
     Attributes:
-        kind: what the CRM calls the records of the kit.
-        follows: what it calls the records that others are converted to; None where there is no such thing.
-        email, phone, flag, word: fields of a record: an email, a phone, a checkbox, and a choice that may request.
-        good: a condition that is true for records that were just made.
+        kind: the CRM's object of the kit's records.
+        follows: the object that records are converted to; None if the CRM has no conversion.
+        email, phone, flag, word: fields of a record: an email, a phone, a checkbox, and a picklist.
+        good: a condition that new records meet.
         bad: conditions that the CRM does not understand.
-        escapes: conditions that would reach beyond what they stand for; refused without a request.
-        troubles: by what they call for, error codes that a row may be refused with.
-        slept: the waits between tries, in seconds.
+        escapes: conditions that would inject other query text; refused without a request.
+        troubles: an error code of a refused row for each error class.
+        slept: the waits between attempts, in seconds.
     """
 
     kind: ClassVar[str]
@@ -40,15 +40,15 @@ class CrmKit(ABC):
 
     @abstractmethod
     def new_crm(self) -> Crm:
-        """A new client, not logged in."""
+        """Build a client that is not logged in."""
 
     @abstractmethod
     def add(self, **values: object) -> str:
-        """A new record, by its full id."""
+        """Create a record and return its full id."""
 
     @abstractmethod
     def edit(self, record_id: str, **values: object) -> None:
-        """Change a record as a person does."""
+        """Change a record as a person."""
 
     @abstractmethod
     def delete(self, record_id: str) -> None:
@@ -60,38 +60,38 @@ class CrmKit(ABC):
 
     @abstractmethod
     def convert(self, record_id: str) -> str:
-        """Convert a record; gives the new one's full id. Called only where `follows` names a kind."""
+        """Convert a record and return the new one's full id; called only if `follows` names an object."""
 
     @abstractmethod
     def value(self, record_id: str, field: str) -> FieldValue:
-        """What a record's field holds."""
+        """The stored value of a record's field."""
 
     @abstractmethod
     def writes(self, record_id: str) -> int:
-        """How often the API changed a record."""
+        """The number of times that the API changed a record."""
 
     @abstractmethod
     def requests(self) -> int:
-        """How many requests cost quota since the last call of this."""
+        """The number of requests that cost quota since the last call of this method."""
 
     @abstractmethod
     def reject(self, record_id: str, code: str, *fields: str) -> None:
-        """Let the next write of a record be refused, with an address of a person in the message."""
+        """Refuse the next write of a record, with a person's address in the message."""
 
     @abstractmethod
     def restrict(self, field: str, *words: str) -> None:
-        """Let a field take these words only."""
+        """Let a field accept only these values."""
 
     @abstractmethod
     def small(self, *, page: int | None = None, ids: int | None = None) -> AbstractContextManager[None]:
-        """So many records in a page, and so many ids in a query, while the block runs."""
+        """Limit the records per page and the ids per query inside the context."""
 
     @abstractmethod
     def equals(self, field: str, value: str) -> str:
-        """A condition that a field has a value."""
+        """A condition that a field equals a value."""
 
     def crm(self) -> Crm:
-        """A new client that has logged in."""
+        """Build a client and log it in."""
         crm = self.new_crm()
         crm.login()
         self._opened.append(crm)
@@ -99,6 +99,6 @@ class CrmKit(ABC):
         return crm
 
     def close(self) -> None:
-        """Close every client."""
+        """Close all clients."""
         for crm in self._opened:
             crm.close()

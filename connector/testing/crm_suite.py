@@ -1,7 +1,7 @@
-"""What the engine relies on, for every CRM, over HTTP against its simulated org.
+"""The requirements of the engine for every CRM adapter, tested over HTTP against the CRM's simulated org.
 
-Every matching record comes exactly once, whatever happens between pages. A read by id shows where a person went. A
-write answers for each record in its place, and names whose fault a refusal is. Every request is counted.
+Every matching record is read exactly once, whatever happens between pages. A read by id shows the successor of a
+converted or merged record. A write answers for each record in order, and classifies refusals. Requests are counted.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from connector.testing.crm_kit import CrmKit
 
 
 class CrmSuite:
-    """The requirements. A derived class gives the fixture `kit`, a fresh `CrmKit` for each test."""
+    """The requirements. A derived class adds the fixture `kit`, a fresh `CrmKit` for each test."""
 
     # -- describing --------------------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ class CrmSuite:
         assert info.lengths()[kit.email] == email.length
         assert kit.flag not in info.lengths()
 
-    def test_an_object_that_does_not_exist(self, kit: CrmKit) -> None:
+    def test_an_unknown_object(self, kit: CrmKit) -> None:
         with pytest.raises(ConfigurationError, match="Nonsense__c"):
             kit.crm().describe("Nonsense__c")
 
@@ -58,7 +58,7 @@ class CrmSuite:
 
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7])
     @pytest.mark.parametrize("newest_first", [False, True])
-    def test_every_record_comes_once_in_order(self, kit: CrmKit, count: int, newest_first: bool) -> None:
+    def test_every_record_is_read_once_in_order(self, kit: CrmKit, count: int, newest_first: bool) -> None:
         made = [kit.add() for _ in range(count)]
         crm = kit.crm()
         with kit.small(page=3):
@@ -77,7 +77,7 @@ class CrmSuite:
         assert found == (made[::-1] if newest_first else made)[:limit]
         assert kit.requests() == requests
 
-    def test_flags_of_both_kinds_conditions_and_ids_narrow_together(self, kit: CrmKit) -> None:
+    def test_flags_conditions_and_ids_combine(self, kit: CrmKit) -> None:
         word = "Don't \\ know"
         both = kit.add(**{kit.flag: True, kit.word: word, kit.phone: "1"})
         flagged = kit.add(**{kit.flag: True, kit.phone: "2"})
@@ -92,7 +92,7 @@ class CrmSuite:
         assert _ids(crm, Selection(kit.kind, (), ids=())) == []
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    def test_given_ids_come_once_each_in_the_order_asked_for(self, kit: CrmKit, newest_first: bool) -> None:
+    def test_given_ids_are_read_once_each_in_order(self, kit: CrmKit, newest_first: bool) -> None:
         made = [kit.add() for _ in range(10)]
         kit.add()
         wanted = (*made[5:], *made[:7])  # some of them twice
@@ -101,7 +101,7 @@ class CrmSuite:
         assert found == (made[::-1] if newest_first else made)[:9]
 
     @pytest.mark.parametrize("newest_first", [False, True])
-    def test_records_that_appear_and_vanish_between_pages(self, kit: CrmKit, newest_first: bool) -> None:
+    def test_records_created_and_deleted_between_pages(self, kit: CrmKit, newest_first: bool) -> None:
         made = [kit.add(**{kit.flag: True}) for _ in range(9)]
         order = made[::-1] if newest_first else made
         crm = kit.crm()
@@ -120,7 +120,7 @@ class CrmSuite:
         expected = [*order[:3], order[3], *order[6:]]
         assert seen == (expected if newest_first else [*expected, *later])
 
-    def test_selected_records_carry_their_fields_and_a_version(self, kit: CrmKit) -> None:
+    def test_selected_records_have_their_fields_and_a_version(self, kit: CrmKit) -> None:
         lead = kit.add(**{kit.email: "ada@example.com"})
         crm = kit.crm()
         selection = Selection(kit.kind, (kit.email, kit.phone, kit.flag))
@@ -148,7 +148,7 @@ class CrmSuite:
         assert [record.values[kit.phone] if record else None for record in found.values()] == ["4", "3", "2", "1", "0"]
         assert crm.read_size >= len(made)
 
-    def test_what_became_of_records_that_are_gone(self, kit: CrmKit) -> None:
+    def test_deleted_and_merged_records(self, kit: CrmKit) -> None:
         here, deleted, winner, loser = (kit.add() for _ in range(4))
         crm = kit.crm()
         kit.delete(deleted)
@@ -158,7 +158,7 @@ class CrmSuite:
         assert moved == {deleted: "gone", here: None, loser: (kit.kind, winner), winner: None}
         assert {record.id for record in found.values() if record} == {here, loser, winner}
 
-    def test_a_converted_record_shows_where_its_person_went(self, kit: CrmKit) -> None:
+    def test_a_converted_record_names_its_successor(self, kit: CrmKit) -> None:
         if kit.follows is None:
             return
         converted = kit.add()
@@ -167,7 +167,7 @@ class CrmSuite:
         assert _one(crm, kit, converted, kit.email).moved_to == (kit.follows, contact)
         assert crm.read(kit.kind, [contact], [kit.email]) == {contact: None}, "a record of another kind is not there"
 
-    def test_many_gone_records_are_followed_in_parts(self, kit: CrmKit) -> None:
+    def test_many_merged_records_are_followed_in_parts(self, kit: CrmKit) -> None:
         winner = kit.add()
         losers = [kit.add() for _ in range(5)]
         for loser in losers:
@@ -187,7 +187,7 @@ class CrmSuite:
         assert all(kit.value(lead, kit.phone) == lead for lead in made)
         assert {kit.writes(lead) for lead in made} == {1}
 
-    def test_answers_stand_in_the_place_of_their_records(self, kit: CrmKit) -> None:
+    def test_answers_are_in_the_order_of_their_records(self, kit: CrmKit) -> None:
         made = [kit.add() for _ in range(6)]
         kit.delete(made[1])
         kit.reject(made[3], kit.troubles[ErrorClass.ROW], kit.email)
@@ -206,7 +206,7 @@ class CrmSuite:
         assert [kit.writes(lead) for lead in made] == [1, 0, 1, 0, 1, 0]
 
     @pytest.mark.parametrize("error_class", ErrorClass)
-    def test_each_class_of_refused_rows(self, kit: CrmKit, error_class: ErrorClass) -> None:
+    def test_each_error_class_of_a_refused_row(self, kit: CrmKit, error_class: ErrorClass) -> None:
         lead, code = kit.add(), kit.troubles[error_class]
         kit.reject(lead, code, kit.email)
         (answer,) = kit.crm().update(kit.kind, [Update(lead, {kit.phone: "1"})])
@@ -223,7 +223,7 @@ class CrmSuite:
         found = _one(crm, kit, lead, *values)
         assert {name: found.values[name] for name in values} == values
 
-    def test_a_repeated_write_changes_nothing_more(self, kit: CrmKit) -> None:
+    def test_a_repeated_write_has_no_further_effect(self, kit: CrmKit) -> None:
         lead = kit.add()
         crm = kit.crm()
         for _ in range(2):
@@ -232,14 +232,14 @@ class CrmSuite:
 
     # -- ids, counts, end ----------------------------------------------------------------------------------------------
 
-    def test_ids_in_full(self, kit: CrmKit) -> None:
+    def test_full_ids(self, kit: CrmKit) -> None:
         record, crm = kit.add(), kit.crm()
         assert crm.full_id(record) == record
         assert crm.full_id(f" {record}\n") == record
         assert crm.full_id("not an id") is None
         assert kit.requests() == 0
 
-    def test_its_forms_and_its_name(self, kit: CrmKit) -> None:
+    def test_names_sizes_and_stored_forms(self, kit: CrmKit) -> None:
         crm = kit.crm()
         assert crm.name
         assert crm.label
@@ -248,14 +248,14 @@ class CrmSuite:
         assert crm.stored("  ") is None
         assert crm.written_time(datetime(2026, 11, 20, 10, tzinfo=UTC))
 
-    def test_a_write_that_may_not_leave_changes_nothing(self, kit: CrmKit) -> None:
+    def test_a_withdrawn_write_has_no_effect(self, kit: CrmKit) -> None:
         record, crm = kit.add(), kit.crm()
         with pytest.raises(PassingError):
             crm.update(kit.kind, [Update(record, {kit.phone: "1"})], lambda: False)
         assert kit.value(record, kit.phone) is None
         assert kit.writes(record) == 0
 
-    def test_what_was_asked_is_counted_as_the_org_counts_it(self, kit: CrmKit) -> None:
+    def test_requests_are_counted_as_the_org_counts_them(self, kit: CrmKit) -> None:
         lead = kit.add()
         crm = kit.new_crm()
         assert crm.usage().daily_limit is None

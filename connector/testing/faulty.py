@@ -1,4 +1,4 @@
-"""A transport between a client and a simulated site that spoils answers on their way, and remembers the requests."""
+"""A transport between a client and a simulated site that spoils answers in transit and records the requests."""
 
 import json
 from collections.abc import Callable
@@ -14,16 +14,16 @@ Edit = Callable[[object], object]  # of decoded JSON
 
 @dataclass
 class Fault:
-    """What happens to requests.
+    """A fault that spoils requests or their answers.
 
     Attributes:
-        status: answered instead of the site, which never sees the request; with `after`, once the site has served it.
-        headers: of that answer.
-        after: the site serves the request first.
-        drop: the connection ends without an answer.
+        status: the status of an answer instead of the site's, which only receives the request if `after` is set.
+        headers: the headers of that answer.
+        after: let the site serve the request first.
+        drop: end the connection without an answer.
         body: replaces the answer's body.
         edit: changes the answer's JSON.
-        times: how many requests it spoils.
+        times: the number of requests that it spoils.
     """
 
     status: int | None = None
@@ -36,12 +36,12 @@ class Fault:
 
 
 def every(_request: httpx.Request) -> bool:
-    """All requests."""
+    """Match all requests."""
     return True
 
 
 def is_post(request: httpx.Request) -> bool:
-    """Requests that may cost something."""
+    """Match POST requests, which may cost credits."""
     return request.method == "POST"
 
 
@@ -51,10 +51,10 @@ def is_get(request: httpx.Request) -> bool:
 
 
 class FaultyTransport(httpx.BaseTransport):
-    """Sends requests to a site of this machine.
+    """Sends requests to a site on this machine, or spoils them.
 
     Attributes:
-        requests: (method, path as sent) of each request that a client sent, spoilt ones too.
+        requests: (method, path as sent) of each request, including spoilt ones.
     """
 
     def __init__(self, site: httpx.BaseTransport | None = None) -> None:
@@ -63,11 +63,11 @@ class FaultyTransport(httpx.BaseTransport):
         self.requests: list[tuple[str, str]] = []
 
     def arm(self, matches: Matches, fault: Fault) -> None:
-        """Spoil requests of a kind; of several faults the newest counts."""
+        """Spoil matching requests; of several faults, the newest applies."""
         self._faults.insert(0, (matches, fault))
 
     def count(self, method: str = "") -> int:
-        """How many requests were sent, of one method or of all."""
+        """The number of requests, of one method or of all."""
         return sum(method in {"", found} for found, _ in self.requests)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -102,7 +102,7 @@ class FaultyTransport(httpx.BaseTransport):
 
 
 def web_page(_body: bytes) -> bytes:
-    """A page of something on the way, instead of the answer."""
+    """A web page of a gateway in place of the answer."""
     return b"<!doctype html><title>Sign in</title>"
 
 
@@ -112,19 +112,19 @@ def cut_off(body: bytes) -> bytes:
 
 
 def huge(body: bytes) -> bytes:
-    """More than any answer needs."""
+    """A body that is larger than any answer may be."""
     return b'{"filler": "' + b"x" * HUGE_BYTES + b'"}' + body
 
 
 def of_wrong_types(value: object) -> object:
-    """The same members, each of another type."""
+    """The same members, each with a value of another type."""
     if isinstance(value, dict):
         return {key: of_wrong_types(member) for key, member in value.items()}
     return {"not": "this"} if isinstance(value, str | int | float | bool) or value is None else "not a list"
 
 
 def with_members(replaced: object, *names: str) -> Edit:
-    """Replace every member of these names, however deep; one that is an object or a list stays, but for its members."""
+    """Replace the members with these names at any depth; objects and lists are kept, and edited inside."""
 
     def edit(value: object) -> object:
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What the provider suite must know to try a provider: its registration and its simulated site."""
+"""The kit of the provider suite: a provider's registration and its simulated site."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ SCHEDULE_S = (3.0, 5.0, 10.0, 20.0)
 
 
 class OpenPace:
-    """A rate budget that lets everything pass and counts."""
+    """A rate limiter that never waits, and counts."""
 
     def __init__(self) -> None:
         self.permits = 0
@@ -25,27 +25,27 @@ class OpenPace:
         self.permits += 1
 
     def pause(self, seconds: float) -> None:
-        """Note a pause."""
+        """Record a pause."""
         self.pauses.append(seconds)
 
     def limit(self, per_minute: int) -> None:
-        """Follow nothing."""
+        """Ignore the limit."""
         del per_minute
 
 
 class ProviderKit(ABC):
-    """One provider before its simulated site, in a fresh world whose clock stands still.
+    """One provider with its simulated site, in a fresh world whose clock stands still.
 
     Attributes:
-        registration: of the provider.
-        key: an API key that the site takes.
-        state_members: the names of JSON members that hold the state of a task or of a person in it.
-        value_members: those that hold an email or a phone.
-        unknown_task: an id that the site never gave.
-        grouping_key: what all people of the kit have in common, where the provider groups.
-        transport: what all requests go through.
-        pace: the rate budget.
-        slept: the waits between tries, in seconds.
+        registration: the provider's registration.
+        key: an API key that the site accepts.
+        state_members: the names of JSON members with the state of a task or of a person in it.
+        value_members: the names of JSON members with an email or a phone.
+        unknown_task: a task id that the site never issued.
+        grouping_key: the group of all people of the kit, if the provider sells only in groups.
+        transport: the transport of all requests.
+        pace: the rate limiter.
+        slept: the waits between attempts, in seconds.
     """
 
     registration: ClassVar[Registration]
@@ -63,35 +63,35 @@ class ProviderKit(ABC):
 
     @abstractmethod
     def people(self, count: int) -> Sequence[Identifier]:
-        """So many people whom the site knows, by an identifier that the provider accepts; at least two batches."""
+        """The identifiers of `count` people of the site, of a kind that the provider accepts; at least two batches."""
 
     @abstractmethod
     def script(self, person: Identifier, channel: Channel, state: ItemState) -> bool:
-        """Decide how the person's next purchase ends; False where this vendor has no such end."""
+        """Decide how the person's next purchase ends; returns False if this vendor has no such result."""
 
     @abstractmethod
     def let_it_finish(self) -> None:
-        """Let every task come to its end."""
+        """Finish all tasks."""
 
     @abstractmethod
     def set_balance(self, credits_left: int) -> None:
-        """Give the account so many credits."""
+        """Set the balance of the account."""
 
     @abstractmethod
     def spent(self) -> int:
-        """Credits that the site has charged."""
+        """The credits that the site has charged."""
 
     def unresolved(self) -> Identifier | None:
-        """The first person of `people` by an identifier that the provider resolves; None where it resolves none."""
+        """The first person of `people` by an identifier that the provider resolves; None if it resolves none."""
         return None
 
     def callback(self, task_id: str, attempt_id: str) -> Mapping[str, Any] | None:
-        """The body of a callback about a task, as the vendor sends it; None where it never calls back."""
+        """The body of the vendor's callback about a task; None if it never calls back."""
         del task_id, attempt_id
         return None
 
     def provider(self, key: str | None = None, url: str | None = None) -> Provider:
-        """A new provider, as the connector would build it."""
+        """Build a provider as the connector does."""
         found = self.registration
         settings = found.settings.model_validate({"api_key": key or self.key, "base_url": url or self.url})
         connection = Connection(self.pace, self.slept.append, transport=None if url else self.transport)

@@ -1,7 +1,7 @@
-"""What the engine relies on, for every provider, over HTTP against its simulated site.
+"""The requirements of the engine for every provider, tested over HTTP against the provider's simulated site.
 
-A purchase leaves once, and its errors say what it may have cost. Reads are free and can be repeated. What a provider
-claims about itself is so. No answer, however late, lost, doubled or malformed, becomes a value that was not sold.
+A paid request is sent once, and its errors state what it may have cost. Reads are free and repeatable. The provider's
+registration is correct. No answer, however late, lost, doubled or malformed, becomes a value that was not sold.
 """
 
 import socket
@@ -35,7 +35,7 @@ from connector.testing.provider_kit import ProviderKit
 WRONG_KEY = "a-key-that-nobody-has"
 RETRY_AFTER_S = 17
 LONGEST_IDENTIFIER = 300
-# A fault of a paid request, and what the provider must call it. What is not certainly without effect is lost.
+# The faults of a paid request, and the error that the provider must raise: LostAnswerError unless it had no effect.
 PAID: Mapping[str, tuple[Fault, type[ConnectorError]]] = {
     "400": (Fault(status=400), RefusedError),
     "401": (Fault(status=401), ConfigurationError),
@@ -62,11 +62,11 @@ PLACEHOLDERS = ("N/A", "", "***", "hidden", None, 0, True)
 
 
 class ProviderSuite:
-    """The requirements. A derived class gives the fixture `kit`, a fresh `ProviderKit` for each test."""
+    """The requirements. A derived class adds the fixture `kit`, a fresh `ProviderKit` for each test."""
 
-    # -- what it says of itself ----------------------------------------------------------------------------------
+    # -- registration --------------------------------------------------------------------------------------------
 
-    def test_it_is_what_its_registration_says(self, kit: ProviderKit) -> None:
+    def test_the_provider_matches_its_registration(self, kit: ProviderKit) -> None:
         found, provider = kit.registration, kit.provider()
         assert (provider.name, provider.source.name, provider.source.account) == (found.name, found.name, "default")
         assert set(provider.source.prices.by_channel) == found.channels
@@ -82,18 +82,18 @@ class ProviderSuite:
         assert {kind.name for kind in used} <= kinds, "a mapping file must be able to name what it needs"
         assert provider.source.groups_by is None or provider.source.groups_by.name in kinds
 
-    def test_its_settings_have_an_address_and_keep_the_key_to_themselves(self, kit: ProviderKit) -> None:
+    def test_settings_have_an_address_and_hide_the_key(self, kit: ProviderKit) -> None:
         settings = kit.registration.settings.model_validate({"api_key": "secret-key-of-mine"})
         assert settings.base_url.startswith("https://")
         assert "secret-key-of-mine" not in repr(settings)
         prefix = f"{kit.registration.name.upper()}_"
         assert kit.registration.settings.prefix == prefix
 
-    def test_it_is_built_from_its_own_settings_only(self, kit: ProviderKit) -> None:
+    def test_settings_of_another_class_are_refused(self, kit: ProviderKit) -> None:
         with pytest.raises(TypeError):
             kit.registration.build(ProviderSettings(), _built_with(kit))
 
-    def test_its_prices_name_their_setting_or_none(self, kit: ProviderKit) -> None:
+    def test_price_settings_have_the_providers_prefix(self, kit: ProviderKit) -> None:
         provider = kit.provider()
         for channel in kit.registration.channels:
             name = provider.price_setting(channel)
@@ -120,7 +120,7 @@ class ProviderSuite:
                 assert set(report.items) == set(people), "each person by the identifier that was sent"
                 assert kit.spent() == spent
 
-    def test_a_task_from_its_start_to_its_end(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
+    def test_a_task_from_start_to_end(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
         provider = kit.provider()
         for channel in _channels(kit):
             with subtests.test(channel=channel.value):
@@ -138,7 +138,7 @@ class ProviderSuite:
                 assert provider.read_task(channel, task_id, people) == ended, "reading is repeatable"
                 assert kit.spent() == before + provider.source.prices.of(channel), "and free"
 
-    def test_each_end_of_a_person_in_a_task(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
+    def test_each_result_of_a_person_in_a_task(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
         provider, people = kit.provider(), iter(kit.people(len(ItemState) * len(_channels(kit))))
         for channel in _channels(kit):
             for state in (ItemState.DELIVERED, ItemState.NO_VALUE, ItemState.NOT_FOUND, ItemState.FAILED):
@@ -155,20 +155,20 @@ class ProviderSuite:
                     assert (report.items[person].value is not None) == (state is ItemState.DELIVERED)
                     charged = kit.spent() > before
                     if state is ItemState.FAILED and charged:
-                        assert provider.charges_failures, "what the vendor keeps must be presumed charged"
+                        assert provider.charges_failures, "kept credits must be presumed charged"
                     if state is ItemState.NOT_FOUND:
                         assert not charged, "a person whom the vendor does not know costs nothing"
 
-    def test_an_unknown_word_is_no_end(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
+    def test_an_unknown_state_counts_as_running(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
         for channel in _channels(kit):
             with subtests.test(channel=channel.value):
                 report = _spoilt_report(kit, channel, faulty.with_members("archived", *kit.state_members))
                 assert not report.ended
                 words = {report.unknown_word, *(item.unknown_word for item in report.items.values())}
-                assert "archived" in words, "people must hear of it"
+                assert "archived" in words, "the report must name it"
                 assert all(item.value is None for item in report.items.values())
 
-    def test_a_placeholder_is_no_value(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
+    def test_a_placeholder_is_not_a_value(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
         people = kit.people(1)
         for channel in _channels(kit):
             task_id = _finished_task(kit, channel, people)
@@ -179,7 +179,7 @@ class ProviderSuite:
                     report = kit.provider().read_task(channel, task_id, people)
                     assert set(report.items.values()) == {Item(ItemState.NO_VALUE)}
 
-    def test_a_task_of_wrong_types_is_no_end(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
+    def test_a_task_of_wrong_types_counts_as_running(self, kit: ProviderKit, subtests: pytest.Subtests) -> None:
         for channel in _channels(kit):
             with subtests.test(channel=channel.value):
                 report = _spoilt_report(kit, channel, faulty.of_wrong_types)
@@ -187,7 +187,7 @@ class ProviderSuite:
                 assert all(item.state is ItemState.RUNNING for item in report.items.values())
                 assert report.unknown_word
 
-    def test_a_task_that_the_vendor_does_not_know(self, kit: ProviderKit) -> None:
+    def test_an_unknown_task(self, kit: ProviderKit) -> None:
         for channel in _channels(kit):
             with pytest.raises(NotThereError):
                 kit.provider().read_task(channel, kit.unknown_task, kit.people(1))
@@ -199,7 +199,7 @@ class ProviderSuite:
             *_, (_, path) = kit.transport.requests
             assert ".." not in path.split("/")
 
-    def test_as_many_requests_at_a_time_as_it_allows(self, kit: ProviderKit) -> None:
+    def test_parallel_requests(self, kit: ProviderKit) -> None:
         provider, channel = kit.provider(), _channels(kit)[0]
         people = list(kit.people(provider.parallel))
         answers: dict[Identifier, Submission] = {}
@@ -218,10 +218,10 @@ class ProviderSuite:
             items = provider.read_task(channel, str(answer.task_id), [person]).items
             assert items[person].state is ItemState.DELIVERED
 
-    # -- when it goes wrong --------------------------------------------------------------------------------------
+    # -- errors --------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("name", PAID)
-    def test_a_paid_request_leaves_once_and_says_what_it_may_have_cost(self, kit: ProviderKit, name: str) -> None:
+    def test_a_paid_request_is_sent_once_and_its_error_states_its_effect(self, kit: ProviderKit, name: str) -> None:
         fault, expected = PAID[name]
         kit.transport.arm(is_post, replace(fault))
         for number, channel in enumerate(_channels(kit)):
@@ -248,14 +248,14 @@ class ProviderSuite:
         assert kit.provider().balance() == 0
         assert kit.spent() == 0
 
-    def test_a_request_that_cannot_leave_is_told_from_one_that_was_lost(self, kit: ProviderKit) -> None:
+    def test_an_unreachable_vendor_is_not_a_lost_answer(self, kit: ProviderKit) -> None:
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
             provider = kit.provider(url=f"http://127.0.0.1:{reserved.getsockname()[1]}")
             with pytest.raises(UnreachableError):
                 provider.submit(_channels(kit)[0], kit.people(1), kit.grouping_key, "attempt-1")
 
-    def test_a_key_that_is_refused_at_first_and_one_that_is_refused_later(self, kit: ProviderKit) -> None:
+    def test_a_refused_key_before_and_after_a_good_answer(self, kit: ProviderKit) -> None:
         setting = f"{kit.registration.name.upper()}_API_KEY"
         with pytest.raises(ConfigurationError, match=setting) as first:
             kit.provider(key=WRONG_KEY).balance()
@@ -266,7 +266,7 @@ class ProviderSuite:
         with pytest.raises(DownError, match=setting):
             provider.balance()
 
-    def test_a_read_is_repeated_while_that_can_help(self, kit: ProviderKit) -> None:
+    def test_a_failed_read_is_repeated(self, kit: ProviderKit) -> None:
         kit.set_balance(1234)
         balance = kit.provider().balance()
         assert (type(balance), balance) == (int, 1234)
@@ -280,25 +280,25 @@ class ProviderSuite:
         assert kit.transport.count("GET") > before + 2
         assert kit.slept
 
-    def test_a_balance_that_is_none_is_refused(self, kit: ProviderKit) -> None:
+    def test_a_malformed_balance_is_refused(self, kit: ProviderKit) -> None:
         edits: tuple[faulty.Edit, ...] = (faulty.of_wrong_types, lambda _value: {})
         for edit in edits:
             kit.transport.arm(is_get, Fault(edit=edit))
             with pytest.raises((RefusedError, DownError)):
                 kit.provider().balance()
 
-    def test_the_rate_budget_is_asked_by_every_read_and_before_a_purchase(self, kit: ProviderKit) -> None:
+    def test_reads_and_purchases_wait_for_the_rate_limiter(self, kit: ProviderKit) -> None:
         provider = kit.provider()
         provider.wait_turn()
         assert (kit.pace.permits, kit.transport.count()) == (1, 0)
         provider.submit(_channels(kit)[0], kit.people(1), kit.grouping_key, "attempt-1")
-        assert kit.pace.permits == 1, "the caller holds the permit already"
+        assert kit.pace.permits == 1, "the caller has waited already"
         provider.balance()
         assert kit.pace.permits == 2
 
-    # -- what only some offer ------------------------------------------------------------------------------------
+    # -- optional capabilities -----------------------------------------------------------------------------------
 
-    def test_what_was_bought_is_seen_where_records_are_kept(self, kit: ProviderKit) -> None:
+    def test_the_record_of_a_person_shows_purchases(self, kit: ProviderKit) -> None:
         provider, people = kit.provider(), list(kit.people(len(_channels(kit))))
         if not provider.keeps_records:
             with pytest.raises(UnsupportedError):
@@ -320,7 +320,7 @@ class ProviderSuite:
             assert set(seen) == kit.registration.channels
             assert all(status.value is None for other, status in seen.items() if other is not channel)
 
-    def test_people_are_resolved_where_it_says_so(self, kit: ProviderKit) -> None:
+    def test_identities_are_resolved(self, kit: ProviderKit) -> None:
         provider, asked = kit.provider(), kit.unresolved()
         if asked is None:
             assert provider.source.resolves == ()
@@ -334,7 +334,7 @@ class ProviderSuite:
         assert provider.resolve_identity(replace(asked, value="nobody-of-that-name")).match.identifier is None
         assert kit.spent() == 0
 
-    def test_a_callback_names_its_task_and_nothing_else_counts(self, kit: ProviderKit) -> None:
+    def test_a_callback_is_parsed(self, kit: ProviderKit) -> None:
         parse, body = kit.registration.parse_callback, kit.callback("task-17", "attempt-17")
         if body is None:
             assert not kit.provider().calls_back
@@ -349,7 +349,7 @@ class ProviderSuite:
             assert isinstance(spoilt, dict)
             assert _is_nothing(parse(spoilt))
 
-    def test_only_the_vendor_itself_confirms_a_task_of_a_lost_request(self, kit: ProviderKit) -> None:
+    def test_only_the_vendor_confirms_the_task_of_a_lost_request(self, kit: ProviderKit) -> None:
         provider, people = kit.provider(), list(kit.people(2))
         if not provider.calls_back:
             return
@@ -382,7 +382,7 @@ def _finished_task(kit: ProviderKit, channel: Channel, people: Sequence[Identifi
 
 
 def _spoilt_report(kit: ProviderKit, channel: Channel, edit: faulty.Edit) -> TaskReport:
-    """What a task that has ended looks like after its answer was changed on the way."""
+    """The report of a finished task whose answer was changed in transit."""
     people = kit.people(1)
     task_id = _finished_task(kit, channel, people)
     kit.transport.arm(is_get, Fault(edit=edit, times=1))

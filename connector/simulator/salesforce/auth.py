@@ -1,7 +1,7 @@
 """Access tokens, and the token endpoint with its two flows: client credentials and JWT bearer.
 
 Sources: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bearer Flow" and "OAuth 2.0 Authorization
-Errors" (seen November 2026). Neither flow gives a refresh token. A token lives `token_seconds` from when it was issued.
+Errors" (seen November 2026). Neither flow gives a refresh token. A token is valid for `token_seconds` from its issue.
 """
 
 import base64
@@ -18,7 +18,7 @@ _AUDIENCES = frozenset({"https://login.salesforce.com", "https://test.salesforce
 
 
 class OAuthError(Exception):
-    """The token endpoint refuses; its body is not that of the data API."""
+    """The token endpoint refuses; its error body differs from that of the data API."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(f"{error}: {description}")
@@ -27,14 +27,14 @@ class OAuthError(Exception):
 
 
 class Tokens:
-    """The access tokens that are good.
+    """The valid access tokens.
 
     Args:
         now: gives Unix seconds.
-        organization_id: of the org; its first 15 characters begin every token.
+        organization_id: the org's id; its first 15 characters begin every token.
 
     Attributes:
-        token_seconds: how long a token lives.
+        token_seconds: the lifetime of a token.
     """
 
     def __init__(self, now: Callable[[], float], organization_id: str) -> None:
@@ -45,7 +45,7 @@ class Tokens:
         self._count = 0
 
     def issue(self) -> str:
-        """A new token; those issued before stay good."""
+        """Issue a new token; earlier ones stay valid."""
         self._count += 1
         digest = hashlib.sha256(f"simulated token {self._count}".encode()).hexdigest()
         token = f"{self._begins}{digest[:40]}"
@@ -53,20 +53,20 @@ class Tokens:
         return token
 
     def accept(self, token: str) -> None:
-        """Make a given token good from now on."""
+        """Make a given token valid from now on."""
         self._issued[token] = self._now()
 
     def good(self, token: str) -> bool:
-        """Whether the API takes this token."""
+        """Whether the API accepts this token."""
         issued = self._issued.get(token)
         return issued is not None and self._now() < issued + self.token_seconds
 
     def drop(self, token: str) -> None:
-        """End one token."""
+        """Invalidate one token."""
         self._issued.pop(token, None)
 
     def drop_all(self) -> None:
-        """End every token."""
+        """Invalidate all tokens."""
         self._issued.clear()
 
 
@@ -74,16 +74,16 @@ class TokenEndpoint:
     """`POST /services/oauth2/token`.
 
     Args:
-        tokens: where issued tokens are kept.
-        now: gives Unix seconds; the `exp` of an assertion is measured by it.
+        tokens: receives issued tokens.
+        now: gives Unix seconds; the `exp` of an assertion is compared with it.
         identity: ids of the organization and of the API user, as in the identity URL.
 
     Attributes:
         clients: consumer key -> consumer secret of the External Client Apps that may use client credentials.
         jwt_users: usernames that pre-approved each app for the JWT flow.
-        jwt_public_key: PEM of the certificate's key the admin uploaded; without one signatures are not looked at.
+        jwt_public_key: PEM of the certificate's key that the admin uploaded; without one, signatures are not checked.
         jwt_clients: consumer keys allowed in the JWT flow.
-        instance_url: what the answer gives; the address that the request came to when None.
+        instance_url: the `instance_url` of the answer; None for the address that the request was sent to.
     """
 
     def __init__(self, tokens: Tokens, now: Callable[[], float], identity: tuple[str, str]) -> None:
@@ -97,12 +97,12 @@ class TokenEndpoint:
         self.instance_url: str | None = None
 
     def operations(self) -> list[Operation]:
-        """The one route."""
+        """The only route."""
         path = "/services/oauth2/token"
         return [Operation("token", "POST", path, self.answer, self._client_named, versioned=False, guarded=False)]
 
     def answer(self, call: Call) -> Answer:
-        """Issue a token, or say why not."""
+        """Issue a token, or answer with an error."""
         headers = {"Cache-Control": "no-store"}
         try:
             return Answer(self._issue(call), headers=headers)
@@ -191,7 +191,7 @@ def _decode(part: str) -> bytes:
 
 
 def _after(seconds: object, now: float) -> bool:
-    """Whether `exp`, a number or a text of one, lies ahead."""
+    """Whether `exp`, a number or its text, is in the future."""
     try:
         return isinstance(seconds, str | int | float) and float(seconds) > now
     except ValueError:

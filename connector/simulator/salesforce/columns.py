@@ -1,7 +1,7 @@
 """Columns: a field of the object itself, or one that a relationship leads to (`Owner.Name`, `Account.Owner.Email`).
 
 A name may begin with the object itself (`Lead.Name`). Relationships lead from child to parent, at most five steps (SOQL
-Reference, "Relationship Query Limitations"). Where a reference is empty, everything behind it is null.
+Reference, "Relationship Query Limitations"). If a reference is empty, everything after it is null.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ HINT = "Please reference your WSDL or the describe call for the appropriate name
 
 
 class Tables(Protocol):
-    """What a relationship needs of the org."""
+    """The part of the org that relationships need."""
 
     def find_kind(self, name: str) -> ObjectType | None:
         """The object type of this name, or None."""
@@ -27,7 +27,7 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One relationship on the way: its name in the answer, the reference field, the object behind it."""
+    """One relationship of a path: its name in the answer, the reference field, the object that it leads to."""
 
     name: str
     reference: Field
@@ -58,8 +58,8 @@ def resolve(tables: Tables, kind: ObjectType, name: Token) -> Column:
     """The column that the API user sees under this name.
 
     Raises:
-        SoqlError: there is none.
-        UnsupportedError: it leads to an object that the simulated org does not have.
+        SoqlError: there is no such column.
+        UnsupportedError: the name leads to an object that the simulated org does not have.
     """
     *relationships, last = name.text.split(".")
     if relationships and relationships[0].lower() == kind.name.lower():
@@ -83,7 +83,7 @@ def resolve(tables: Tables, kind: ObjectType, name: Token) -> Column:
 
 
 def follow(tables: Tables, record: Record, steps: tuple[Step, ...]) -> Record | None:
-    """The record at the end of some relationships; None where one of them is empty."""
+    """The record at the end of some relationships; None if one of them is empty."""
     row: Record | None = record
     for step in steps:
         record_id = None if row is None else row[step.reference.name]

@@ -1,6 +1,6 @@
-"""Describe: what an object and its fields are, as far as the API user may know.
+"""Describes an object and its fields, as far as the API user may see them.
 
-A field that is hidden from the user is missing here; a read-only one says `updateable: false`. Members and their values
+A field that is hidden from the user is missing; a read-only one has `updateable: false`. Members and their values
 follow recorded describes of stock Lead, Contact and Account (API 59.0).
 """
 
@@ -63,7 +63,7 @@ def summary(kind: ObjectType, version: str) -> dict[str, object]:
 
 
 def describe(kind: ObjectType, version: str, record_types: list[dict[str, object]]) -> dict[str, object]:
-    """The whole describe of one object.
+    """The complete describe of one object.
 
     Args:
         kind: the object.
@@ -162,7 +162,7 @@ def _is_permissionable(field: Field) -> bool:
 
 
 def _is_defaulted(field: Field) -> bool:
-    """Whether a new record that does not name the field gets a value all the same."""
+    """Whether a new record gets a value in this field even if it does not name the field."""
     given = field.type == "boolean" or field.default is not None or field.name == "OwnerId" or not field.createable
     return not field.nillable and given and field.name != "Name"
 

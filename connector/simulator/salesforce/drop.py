@@ -1,4 +1,4 @@
-"""An answer that stops in the middle, and what it needs to close a connection under the client."""
+"""An answer that stops in the middle, and the means to cut its connection."""
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -7,10 +7,10 @@ from connector.simulator.dropping import HANG_UP
 
 
 def ensure_hang_up(scope: Scope, send: Send) -> None:
-    """Put the way to cut this connection into the scope, unless the server did so.
+    """Add a function to the scope that cuts the connection, unless the server has added one.
 
-    The servers of `hosting` do; a plain uvicorn server does not, but `send` is then bound to its request cycle, which
-    knows the transport. It works only when the server calls the site's app directly, not mounted into another app.
+    The servers of `hosting` do. A plain uvicorn server does not, but its `send` is bound to the request cycle, which
+    has the transport. That works only if the server calls the site's app directly, not mounted in another app.
     """
     if HANG_UP not in scope:
         transport = getattr(getattr(send, "__self__", None), "transport", None)
@@ -21,7 +21,7 @@ class CutBody(Response):
     """Sends the head and the first half of an answer, then cuts the connection.
 
     Args:
-        whole: the answer as it should have been.
+        whole: the complete answer.
     """
 
     def __init__(self, whole: Response) -> None:

@@ -1,10 +1,10 @@
-"""How the simulated API says no.
+"""The errors of the simulated API.
 
     Exception
-    ├── RecordError   one record cannot be saved; its neighbours in the same call are not touched
-    └── ApiError      the request as a whole is refused, with an HTTP status
+    ├── RecordError   one record cannot be saved; the others of the same call are not affected
+    └── ApiError      the whole request is refused, with an HTTP status
 
-Both carry problems in Salesforce's words. Sources: REST API Developer Guide, "Status Codes and Error Responses";
+Both have problems with Salesforce's texts. Sources: REST API Developer Guide, "Status Codes and Error Responses";
 recorded answers in the public test folders of amp-labs/connectors (`providers/salesforce/test`), seen November 2026.
 """
 
@@ -28,7 +28,7 @@ class Problem:
     Attributes:
         code: `errorCode` (`statusCode` in results of Collections).
         message: Salesforce's text.
-        fields: API names of the fields at fault; None when the single-record answer has no such key.
+        fields: API names of the rejected fields; None if the single-record answer has no such key.
     """
 
     code: str
@@ -36,14 +36,14 @@ class Problem:
     fields: tuple[str, ...] | None = None
 
     def as_error(self) -> dict[str, object]:
-        """The form of a refused request."""
+        """The problem in the form of a refused request."""
         error: dict[str, object] = {"message": self.message, "errorCode": self.code}
         if self.fields is not None:
             error["fields"] = list(self.fields)
         return error
 
     def as_result(self) -> dict[str, object]:
-        """The form inside one record's result of a Collections call."""
+        """The problem in the form of one record's result of a Collections call."""
         return {"statusCode": self.code, "message": self.message, "fields": list(self.fields or ())}
 
 
@@ -51,8 +51,8 @@ class RecordError(Exception):
     """One record is refused.
 
     Args:
-        problems: what is wrong with it; at least one.
-        status: the HTTP status when the record was the only one of its request.
+        problems: its problems; at least one.
+        status: the HTTP status if the record is the only one of its request.
     """
 
     def __init__(self, *problems: Problem, status: int = 400) -> None:
@@ -77,21 +77,21 @@ class ApiError(Exception):
 
 
 def not_found() -> ApiError:
-    """The answer for a path, an object or a record that is not there."""
+    """The answer for a path, an object or a record that does not exist."""
     return ApiError(404, "NOT_FOUND", "The requested resource does not exist")
 
 
 def simulator_limit(what: str) -> ApiError:
-    """The answer for a request that Salesforce may well serve, but the simulator cannot."""
+    """The answer for a request that Salesforce may serve, but the simulator does not support."""
     words = f"this is a limit of the simulator, not of Salesforce: it does not support {what}"
     return ApiError(400, "SIMULATOR_LIMIT", words)
 
 
 def refuse_unsimulated_object(name: str) -> None:
-    """Refuse a standard object that every Salesforce org has, but the simulated one has not.
+    """Refuse a standard object that every Salesforce org has, but the simulated one lacks.
 
     Raises:
-        ApiError: it is one of them.
+        ApiError: the name is one of these objects.
     """
     if name.lower() in _STANDARD_ELSEWHERE:
         raise simulator_limit(f"the object {name}")

@@ -1,6 +1,6 @@
-"""What passes between the HTTP side and the routes: a call, its answer, and the operations that exist.
+"""The values between the HTTP layer and the routes: calls, answers and operations.
 
-An operation is plain data, so a further part of the API (Bulk 2.0, say) is one more module with a list of them.
+An operation is plain data, so another part of the API (such as Bulk 2.0) is one more module with a list of them.
 """
 
 import json
@@ -14,17 +14,17 @@ from connector.simulator.salesforce.rules import StandingFaults
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as a route sees it.
+    """One request to a route.
 
     Attributes:
         version: API version in the path, such as `59.0`; empty outside of `/services/data/vXX.X`.
-        path: the parts of the path that vary.
+        path: the variable parts of the path.
         params: the query string.
-        headers: names in small letters.
+        headers: names in lower case.
         body: the raw body.
-        token: the access token, checked already; empty where none is needed.
-        row_errors: record id -> the errors that an armed fault puts in the place of its update; `*` for every record.
-        standing: the armed faults that look at each row of a write.
+        token: the access token, already checked; empty if none is needed.
+        row_errors: record id -> the errors with which an armed fault replaces its update; `*` for every record.
+        standing: the armed faults that apply to each row of a write.
     """
 
     version: str
@@ -40,7 +40,7 @@ class Call:
         """The body as a JSON object.
 
         Raises:
-            ApiError: it is none.
+            ApiError: the body is not a JSON object.
         """
         try:
             parsed = json.loads(self.body)
@@ -51,19 +51,19 @@ class Call:
         return parsed
 
     def row_error(self, record_id: str) -> tuple[Problem, ...]:
-        """The errors an armed fault has for this record; empty for most."""
+        """The errors of an armed fault for this record; usually empty."""
         return self.row_errors.get(record_id) or self.row_errors.get("*") or ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a route answers.
+    """The answer of a route.
 
     Attributes:
-        body: to be sent as JSON; None for an empty body.
+        body: sent as JSON; None for an empty body.
         status: HTTP status.
-        headers: further headers.
-        rows: records read, or records sent to be saved.
+        headers: additional headers.
+        rows: the number of records read, or sent to be saved.
         read: (object, id) of each record read.
         updated: (object, id) of each record saved by an update.
     """
@@ -77,7 +77,7 @@ class Answer:
 
 
 def no_subjects(_call: Call) -> frozenset[str]:
-    """For operations that are about no record in particular."""
+    """Return no subjects, for operations that do not concern particular records."""
     return frozenset()
 
 
@@ -92,12 +92,12 @@ class Operation:
     """One route of the API.
 
     Attributes:
-        name: what faults and counters call it.
+        name: its name in faults and counters.
         method: HTTP method.
-        path: template below the version, or below the host when `versioned` is False.
-        handle: makes the answer; may raise ApiError or RecordError.
-        subjects: the record ids the request is about, for faults.
-        versioned: whether it lies below `/services/data/vXX.X`.
+        path: template below the version, or below the host if `versioned` is False.
+        handle: produces the answer; may raise ApiError or RecordError.
+        subjects: the record ids in the request, for faults.
+        versioned: whether it is below `/services/data/vXX.X`.
         guarded: whether it needs an access token and costs one API request.
     """
 

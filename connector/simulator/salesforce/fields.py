@@ -1,12 +1,12 @@
-"""The standard fields of Lead, Contact, Account, User and RecordType, one a line.
+"""The standard fields of Lead, Contact, Account, User and RecordType, one per line.
 
-Names, types, lengths, labels and rights are facts of the Object Reference and of recorded describes (API 59.0); a test
-holds them against the recordings. A line is `name | type length | label | notes`. Notes, in any order:
+Names, types, lengths, labels and rights come from the Object Reference and recorded describes (API 59.0); a test
+compares them with the recordings. A line is `name | type length | label | notes`. Notes, in any order:
 
     !              not nillable                      ro, create, update   the only rights of the API; none: both
     >Account       the object that it points to      in:Address           part of that compound field
     =a;b           values of a picklist              =!a;b                the same, restricted; `a/b`: value/label
-    :text          default of a new record           rel:Name             relationship name, where it is not the usual
+    :text          default of a new record           rel:Name             relationship name, if it is not the usual one
     +              not permissionable, though optional and writable       -   permissionable, though read-only
 """
 
@@ -293,6 +293,6 @@ def _field(line: str) -> Field:
 
 
 def _value_and_label(text: str) -> tuple[str, str]:
-    """`Matched/In Sync` are value and label; a slash between blanks belongs to the value."""
+    """Split `Matched/In Sync` into value and label; a slash between blanks belongs to the value."""
     value, slash, label = text.partition("/")
     return (value, label) if slash and not value.endswith(" ") else (text, text)

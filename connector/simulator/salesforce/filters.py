@@ -1,8 +1,8 @@
-"""Turns a WHERE tree into one function over records: names are resolved and values read once, not per record.
+"""Compiles a WHERE tree to one function over records: names and values are resolved once, not per record.
 
-Strings compare in any case; ids compare by their first 15 characters, case and all; null is an ordinary value for `=`
-and `!=` (so `!=` and NOT IN find empty fields too; practice, no page found), equals FALSE for a checkbox (SOQL
-Reference, "Use null in WHERE"), and is neither before nor after anything. An empty string stands for null.
+Strings compare without case; ids compare by their first 15 characters, with case. Null is an ordinary value for `=` and
+`!=` (so `!=` and NOT IN also find empty fields; observed in practice, no page found), equals FALSE for a checkbox (SOQL
+Reference, "Use null in WHERE"), and is neither less nor greater than any value. An empty string means null.
 """
 
 import re
@@ -33,7 +33,7 @@ _LIKE_PART = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|[%_]|[^\\%_]+", re.DOTALL)
 
 @dataclass(frozen=True)
 class _Bounds:
-    """The stretch a value stands for, as stored text: from `first` to before `after`; a single value has no `after`."""
+    """The range of a value as stored text, from `first` to before `after`; a single value has no `after`."""
 
     first: Value
     after: Value = None
@@ -43,13 +43,13 @@ def compile_condition(tables: Tables, condition: Condition, kind: ObjectType, no
     """The condition as a function of a record.
 
     Args:
-        tables: where relationships lead.
+        tables: resolves relationships.
         condition: the tree of WHERE.
-        kind: the object it is about, as the API user sees it.
+        kind: the object of the query.
         now: Unix seconds, for date literals.
 
     Raises:
-        SoqlError: a field or a value does not fit.
+        SoqlError: a field or a value is not valid.
     """
     if isinstance(condition, Comparison):
         return _comparison(tables, condition, kind, now)
@@ -88,7 +88,7 @@ def _comparison(tables: Tables, comparison: Comparison, kind: ObjectType, now: f
 
 
 def sort_key(field: Field) -> Key:
-    """What a stored value is compared by."""
+    """The sort key of stored values of a field."""
     if field.type in ID_TYPES:
         return lambda value: value[:15] if isinstance(value, str) else value
     if field.type in TEXT_TYPES:
@@ -114,7 +114,7 @@ def _within(value: Value, bound: _Bounds) -> bool:
 
 
 def _ordered(get: Getter, key: Key, operator: str, bound: _Bounds) -> Predicate:
-    """Less and greater; a stretch has its start before it and its end behind it."""
+    """A less-than or greater-than comparison; a range is compared by its start or its end."""
     if bound.first is None:
         return lambda _record: False
     if bound.after is not None:

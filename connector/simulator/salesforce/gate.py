@@ -1,7 +1,7 @@
-"""The way in and out: admission, faults, counting; every request of every operation passes here.
+"""The gate for all requests of all operations: admission, faults and counting.
 
-Order: an armed fault that spoils the request before its effect; size, version, token, daily allowance; the effect;
-an armed fault that spoils the answer. So `drop_after`, `truncated` and `delay` leave the effect done.
+The order is: an armed fault that spoils the request before its effect; size, version, token, daily allowance; the
+effect; an armed fault that spoils the answer. So requests with `drop_after`, `truncated` or `delay` take effect.
 
 Actions (operation names are those of the routes, `*` is any; `subject` is a record id, or the client id of `token`):
 
@@ -12,9 +12,9 @@ Actions (operation names are those of the routes, `*` is any; `subject` is a rec
     truncated     done; the JSON stops in the middle, in a complete HTTP message
     cut_body      done; the connection closes in the middle of the body
     delay         done; the answer waits `seconds` REAL seconds
-    expire_token  401, and the token is dead from now on; nothing done
-    row_error     params code, message, fields, or errors (a list of these three): this record of a write fails so,
-                  without `subject` every record
+    expire_token  401, and the token is invalid from now on; nothing done
+    row_error     params code, message, fields, or errors (a list of these three): this record of a write fails with
+                  them; without `subject` every record
     row_rule      the same for each row that sends one of `when_fields` (any row without them) and none of
                   `unless_fields`; `times` counts rows
     governor_limit  params rows (100), reason (a name in `rules.GOVERNOR_LIMITS`, or the text), code, object: a
@@ -57,12 +57,12 @@ class Gate:
 
     Args:
         org: the org.
-        tokens: the access tokens that are good.
-        faults: where misbehaviour is armed.
-        versions: API versions that are spoken; older ones than the first are retired.
+        tokens: the valid access tokens.
+        faults: the armed faults.
+        versions: the supported API versions; versions before the first one are retired.
 
     Attributes:
-        requests: what was asked so far.
+        requests: the counts of requests.
     """
 
     def __init__(self, org: Org, tokens: Tokens, faults: Faults, versions: Iterable[str]) -> None:
@@ -102,7 +102,7 @@ class Gate:
                 return Answer([problem.as_error() for problem in error.problems], error.status)
 
     def _admit(self, operation: Operation, call: Call) -> str:
-        """Refuse what never reaches the API; count the rest; gives the access token."""
+        """Check size, version and token, and count the request; returns the access token."""
         if operation.versioned:
             self._check_version(call.version)
         if not operation.guarded:
@@ -115,7 +115,7 @@ class Gate:
         return token
 
     def _check_version(self, version: str) -> None:
-        """Retired versions answer 410: GONE (REST guide, "API End-of-Life Policy"; the body's code is unrecorded)."""
+        """Refuse retired versions with 410: GONE (REST guide, "API End-of-Life Policy"; the body is unrecorded)."""
         if version in self._versions:
             return
         whole, _, part = version.partition(".")
@@ -124,7 +124,7 @@ class Gate:
         raise not_found()
 
     async def _notify(self, answer: Answer) -> None:
-        """Tell the watchers, off the event loop and with no lock held, so that they may act on the org."""
+        """Notify the watchers outside the event loop and without a lock, so that they may change the org."""
         if self._org.watchers(reads=True) or self._org.watchers(reads=False):
             await run_in_threadpool(self._tell, answer)
 
@@ -143,9 +143,9 @@ class Gate:
         return _json_response(answer.body, answer.status, headers)
 
     def _armed(self, operation: Operation, call: Call) -> tuple[Fault | None, dict[str, tuple[Problem, ...]]]:
-        """The fault for the request as a whole, and the errors of single records.
+        """The fault for the whole request, and the errors of single records.
 
-        One request takes one fault, and besides one `row_error` for each further record that has one armed.
+        One request takes one fault, plus one `row_error` for each further record that has one armed.
         """
         try:
             subjects = operation.subjects(call)
@@ -198,7 +198,7 @@ def _is_before(fault: Fault) -> bool:
 
 
 def oversized(request: Request) -> Response | None:
-    """The refusal of a request whose URI, or URI and headers together, exceed 16,384 bytes; None if it fits."""
+    """The refusal of a request whose URI, or URI and headers together, exceed 16,384 bytes; None if they do not."""
     uri = len(request.scope["raw_path"]) + len(request.scope["query_string"]) + 1
     headers = sum(len(name) + len(value) + 4 for name, value in request.scope["headers"])
     if uri > MAX_URI_AND_HEADERS:

@@ -1,10 +1,9 @@
-"""The org: its records, and the hands of the people who work in it.
+"""The org: its records, and the actions of the people who work in it.
 
-The methods named for tests and seeding act as a person in the browser or an admin would: they cost no API request, are
-not bound by the API user's field-level security and run no validation rule. What the API may do is in `saving.py`.
+The methods for tests and seeding act as a person in the browser or an admin: they cost no API request, ignore the API
+user's field-level security and run no validation rule. The rules for the API are in `saving.py`.
 
-Stored records are never changed in place: an update puts a new dict in the old one's place, so whoever holds a record
-holds it as it was.
+Stored records are never changed in place: an update replaces the dict, so that a caller's record stays unchanged.
 """
 
 import threading
@@ -33,7 +32,7 @@ class Update:
     Attributes:
         at: simulated Unix seconds.
         who: `api`, `person` or `system` (merge, conversion, deletion).
-        changes: field -> (value before, value after); empty when the update set what was already there.
+        changes: field -> (value before, value after); empty if the update changed nothing.
     """
 
     at: float
@@ -43,7 +42,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Rule:
-    """One validation rule: `broken_by` gets the record as it would be saved and answers True to refuse it."""
+    """One validation rule: `broken_by` receives the record as it would be saved, and returns True to refuse it."""
 
     broken_by: Callable[[Record], bool]
     code: str
@@ -68,12 +67,12 @@ class Org:
 
     Args:
         clock: the simulated time; it dates every record and update.
-        organization_id: the org's own id; the same at every start where none is given.
+        organization_id: the org's own id; by default the same at every start.
 
     Attributes:
-        guard: hold it to look at several records as of one moment.
+        guard: hold this lock to read several records at the same moment.
         usage: the API requests of the last 24 hours.
-        assignment_rule_owner: the user or queue of the active Lead assignment rule; None when no rule is active.
+        assignment_rule_owner: the user or queue of the active Lead assignment rule; None if no rule is active.
         can_edit_converted: whether the API user has "View and Edit Converted Leads".
         organization_id: the org's own id.
         user_id: the API user.
@@ -96,11 +95,11 @@ class Org:
         self._read_watchers: list[Watcher] = []
         self._add_users()
 
-    # What tests and seeding use.
+    # -- for tests and seeding
 
     @property
     def daily_limit(self) -> int:
-        """API requests allowed per rolling 24 hours."""
+        """The API requests allowed per rolling 24 hours."""
         return self.usage.limit
 
     @daily_limit.setter
@@ -109,7 +108,7 @@ class Org:
 
     @property
     def daily_used(self) -> int:
-        """API requests counted within the last 24 hours."""
+        """The API requests of the last 24 hours."""
         return self.usage.used
 
     @daily_used.setter
@@ -117,10 +116,10 @@ class Org:
         self.usage.used = count
 
     def insert(self, object_name: str, values: Mapping[str, object]) -> str:
-        """Create a record, system fields included if they are named; gives its 18-character id.
+        """Create a record, with any given system fields; returns its 18-character id.
 
         Raises:
-            KeyError: no such object or field.
+            KeyError: there is no such object or field.
             RecordError: a required value is missing, or a value breaks a rule of its field.
         """
         with self.guard:
@@ -139,12 +138,12 @@ class Org:
             return dict(self._table(object_name).rows[_full(record_id)])
 
     def records(self, object_name: str) -> list[Record]:
-        """Copies of an object's records, deleted ones included, in the order of creation."""
+        """Copies of an object's records, including deleted ones, in the order of creation."""
         with self.guard:
             return [dict(row) for row in self._table(object_name).rows.values()]
 
     def edit(self, object_name: str, record_id: str, values: Mapping[str, object]) -> None:
-        """Change a record as a person in the browser does."""
+        """Change a record as a person in the browser."""
         with self.guard:
             kind = self.kind(object_name)
             stored = _stored(kind, values)
@@ -152,24 +151,24 @@ class Org:
             self.commit(kind, _full(record_id), stored, "person")
 
     def delete(self, object_name: str, record_id: str) -> None:
-        """Put a record into the recycle bin, where only `queryAll` sees it."""
+        """Move a record to the recycle bin, where only `queryAll` finds it."""
         with self.guard:
             self.commit(self.kind(object_name), _full(record_id), {"IsDeleted": True}, "system")
 
     def merge(self, object_name: str, winner: str, loser: str) -> None:
-        """Merge two records: the loser is deleted and points to the winner; the winner keeps its own values."""
+        """Merge two records: the loser is deleted and refers to the winner; the winner keeps its values."""
         with self.guard:
             kind = self.kind(object_name)
             self.commit(kind, _full(winner), {}, "system")
             self.commit(kind, _full(loser), {"IsDeleted": True, "MasterRecordId": _full(winner)}, "system")
 
     def convert_lead(self, lead_id: str, *, carry_custom: bool = False) -> str:
-        """Convert a Lead to a new Account and Contact; gives the Contact's id.
+        """Convert a Lead to a new Account and Contact; returns the Contact's id.
 
         Args:
             lead_id: the Lead.
             carry_custom: whether the admin mapped each custom Lead field to the Contact's field of the same name;
-                unmapped custom fields do not carry over.
+                unmapped custom fields are not copied.
         """
         with self.guard:
             lead = self.get("Lead", lead_id)
@@ -190,7 +189,7 @@ class Org:
             return contact
 
     def lock(self, record_id: str, times: int = 1) -> None:
-        """Let the next API updates of this record fail with UNABLE_TO_LOCK_ROW, as if another process held it."""
+        """Let the next API updates of this record fail with UNABLE_TO_LOCK_ROW, as if another process had locked it."""
         with self.guard:
             self._locked[_full(record_id)] = times
 
@@ -205,41 +204,41 @@ class Org:
         """Add a validation rule.
 
         Args:
-            object_name: the object it guards.
-            predicate: gets the record as it would be saved; True refuses it, as in a rule's formula.
+            object_name: the object of the rule.
+            predicate: receives the record as it would be saved; True refuses it, as in a rule's formula.
             code: the error code of its refusal.
-            message: the error text the admin wrote.
-            fields: where the error is shown; a rule "at the top of the page" names none.
+            message: the admin's error text.
+            fields: the fields that show the error; empty for a rule with its error at the top of the page.
         """
         with self.guard:
             self._table(object_name).rules.append(Rule(predicate, code, message, fields))
 
     def add_object(self, kind: ObjectType) -> None:
-        """Add a custom object, or replace the one of its name."""
+        """Add a custom object, or replace the one with its name."""
         with self.guard:
             self._tables[kind.name.lower()] = _Table(kind, IdSequence(kind.prefix))
 
     def add_record_type(self, object_name: str, developer_name: str) -> str:
-        """Add a record type of an object; gives its id."""
+        """Add a record type of an object; returns its id."""
         values = {"SobjectType": self.kind(object_name).name, "DeveloperName": developer_name}
         return self.insert("RecordType", values | {"Name": developer_name.replace("_", " ")})
 
     def add_update_rule(self, object_name: str, rule: RowRule) -> None:
-        """Refuse rows of API updates: `rule(record now, changes)` gives the problems of the row as it is sent."""
+        """Refuse rows of API updates: `rule(current record, changes)` returns the problems of a row."""
         with self.guard:
             self._table(object_name).update_rules.append(rule)
 
     def add_duplicate_rule(self, object_name: str, field_name: str = "Email") -> None:
-        """Refuse a row whose new value of this field another live record holds; the error names no field."""
+        """Refuse a row if another live record has its new value of this field; the error names no field."""
         self.add_update_rule(object_name, duplicate_rule(lambda: self.rows(self.kind(object_name)), field_name))
 
     def limit_trigger(self, object_name: str, limit: GovernorLimit | None) -> None:
-        """Let a trigger of this object fail when an update has more rows than it can handle; None ends that."""
+        """Let a trigger of this object fail if an update has more rows than it can handle; None removes the limit."""
         with self.guard:
             self._table(object_name).trigger_limit = limit
 
     def add_field(self, object_name: str, new: Field) -> None:
-        """Add a field to an object; records that exist get its default."""
+        """Add a field to an object; existing records get its default."""
         with self.guard:
             table = self._table(object_name)
             table.kind.add(new)
@@ -247,12 +246,12 @@ class Org:
                 table.rows[record_id] = row | {new.name: row.get(new.name, new.default)}
 
     def hide_field(self, object_name: str, field_name: str) -> None:
-        """Take the API user's read access to a field: for the API it does not exist."""
+        """Revoke the API user's read access to a field: for the API, it does not exist."""
         with self.guard:
             self.kind(object_name).hide(field_name)
 
     def make_read_only(self, object_name: str, field_name: str) -> None:
-        """Take the API user's edit access to a field."""
+        """Revoke the API user's edit access to a field."""
         with self.guard:
             self.kind(object_name).make_read_only(field_name)
 
@@ -262,7 +261,7 @@ class Org:
             self.kind(object_name).grant(field_name)
 
     def restrict_picklist(self, object_name: str, field_name: str, values: tuple[str, ...]) -> None:
-        """Let a picklist take these values only."""
+        """Let a picklist accept only these values."""
         with self.guard:
             self.kind(object_name).restrict(field_name, values)
 
@@ -271,30 +270,30 @@ class Org:
         self._update_watchers.append(watcher)
 
     def after_read(self, watcher: Watcher) -> None:
-        """Call `watcher(object, id)` for each record an API request read, before its answer leaves."""
+        """Call `watcher(object, id)` for each record that an API request reads, before its answer leaves."""
         self._read_watchers.append(watcher)
 
     def history(self, object_name: str, record_id: str) -> list[Update]:
-        """What was saved to a record since it was created, oldest first."""
+        """The changes of a record since its creation, oldest first."""
         with self.guard:
             self._table(object_name)
             return list(self._history.get(_full(record_id), []))
 
     def updates_count(self, object_name: str, record_id: str) -> int:
-        """How many API updates of a record were saved, those that changed nothing included."""
+        """The number of saved API updates of a record, including those that changed nothing."""
         return sum(1 for update in self.history(object_name, record_id) if update.who == "api")
 
-    # What the API's modules use, with `guard` held.
+    # -- for the API's modules, with `guard` held
 
     def kinds(self) -> list[ObjectType]:
         """All object types."""
         return [table.kind for table in self._tables.values()]
 
     def kind(self, name: str) -> ObjectType:
-        """The object type of this name, in any case.
+        """The object type of this name, ignoring case.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such object.
         """
         return self._table(name).kind
 
@@ -304,11 +303,11 @@ class Org:
         return None if table is None else table.kind
 
     def rows(self, kind: ObjectType) -> Iterator[Record]:
-        """The stored records themselves, in the order of their ids."""
+        """The stored records, not copies, in the order of their ids."""
         return iter(self._table(kind.name).rows.values())
 
     def row(self, kind: ObjectType, record_id: str) -> Record | None:
-        """The stored record itself, deleted or not."""
+        """The stored record, not a copy, deleted or not."""
         return self._table(kind.name).rows.get(record_id)
 
     def rules(self, kind: ObjectType) -> list[Rule]:
@@ -320,11 +319,11 @@ class Org:
         return self._table(kind.name).update_rules
 
     def trigger_limit(self, kind: ObjectType) -> GovernorLimit | None:
-        """How many rows a call the object's trigger can handle; None for any number."""
+        """The limit of rows per call of the object's trigger; None for no limit."""
         return self._table(kind.name).trigger_limit
 
     def take_lock(self, record_id: str) -> bool:
-        """Whether this update meets a locked row; counts it."""
+        """Whether this update meets a locked row; counts the update."""
         left = self._locked.get(record_id, 0)
         if left:
             self._locked[record_id] = left - 1
@@ -335,7 +334,7 @@ class Org:
         return list(self._read_watchers if reads else self._update_watchers)
 
     def create(self, kind: ObjectType, stored: Record) -> str:
-        """Save a new record of already stored-form values."""
+        """Save a new record whose values have their stored form."""
         table = self._table(kind.name)
         now = stamp(self.clock.now())
         record: Record = {f.name: f.default for f in kind.fields()}
@@ -350,7 +349,7 @@ class Org:
         return record_id
 
     def commit(self, kind: ObjectType, record_id: str, stored: Record, who: str) -> None:
-        """Save already stored-form values into a record; moves its times even when nothing differs."""
+        """Save values in their stored form to a record; its times change even if nothing differs."""
         table = self._table(kind.name)
         before = table.rows[record_id]
         now = self.clock.now()
@@ -382,7 +381,7 @@ def _stored(kind: ObjectType, values: Mapping[str, object]) -> Record:
 def _full(record_id: str) -> str:
     full = parse_id(record_id)
     if full is None:
-        raise KeyError(f"{record_id} is no record id")
+        raise KeyError(f"{record_id} is not a record id")
     return full
 
 

@@ -1,4 +1,4 @@
-"""How answers travel: gzip for clients that take it, chunked, with the headers of recorded answers."""
+"""Encodes answers: gzip for clients that accept it, chunked, with the headers of recorded answers."""
 
 import gzip
 
@@ -13,13 +13,13 @@ class Chunked(Response):
     """A response without `Content-Length`; the server then sends it in chunks."""
 
     def init_headers(self, headers: dict[str, str] | None = None) -> None:  # type: ignore[override]  # a dict is enough
-        """Leave the length out."""
+        """Omit the length."""
         super().init_headers(headers)
         self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
 
 
 def packed(response: Response, request: Request) -> Response:
-    """A complete JSON answer as Salesforce's servers send it; any other response as it is."""
+    """Encode a complete JSON answer like Salesforce's servers; any other response is unchanged."""
     is_json = response.headers.get("content-type", "").startswith("application/json")
     if type(response) is not Response or not is_json or "content-encoding" in response.headers:
         return response

@@ -1,9 +1,10 @@
-"""The date literals of SOQL: TODAY, LAST_N_DAYS:7, THIS_MONTH and the rest, as stretches of days.
+"""The date literals of SOQL, such as TODAY, LAST_N_DAYS:7 and THIS_MONTH, as ranges of days.
 
-A literal is a stretch, so `=` asks whether a moment lies in it, `<` whether it lies before it, `>` after it. Days start
-at midnight of the user's time zone, which in the simulated org is UTC; weeks start on Sunday, as in the US locale.
-`LAST_N_DAYS:n` starts n days ago and includes today, whatever its page says (salesforce.stackexchange.com/q/190643).
-Source: SOQL Reference, "Date Formats and Date Literals". Fiscal periods are not known here.
+A literal is a range: `=` tests whether a time is in it, `<` whether it is before it, `>` whether it is after it. Days
+start at midnight in the user's time zone, which in the simulated org is UTC; weeks start on Sunday, as in the US
+locale. `LAST_N_DAYS:n` starts n days ago and includes today, contrary to its documentation
+(salesforce.stackexchange.com/q/190643). Source: SOQL Reference, "Date Formats and Date Literals". Fiscal periods are
+not supported.
 """
 
 import re
@@ -17,7 +18,7 @@ _STEPS = {"LAST": -1, "THIS": 0, "NEXT": 1}
 
 
 def period(word: str, now: float) -> tuple[date, date] | None:
-    """First day of a date literal's stretch and first day after it; None for a word that is no date literal.
+    """The first day of a date literal's range, and the first day after it; None if the word is not a date literal.
 
     Args:
         word: the literal in capitals.
@@ -43,7 +44,7 @@ def _counted(side: str, unit: str, count: int, today: date) -> tuple[date, date]
 
 
 def _span(unit: str, today: date, first: int, length: int) -> tuple[date, date]:
-    """`length` units, the first of them `first` units from the one that holds today."""
+    """A range of `length` units that starts `first` units after the current one."""
     return _start(unit, today, first), _start(unit, today, first + length)
 
 

@@ -1,7 +1,7 @@
-"""Runs a query over the org and keeps what does not fit one page.
+"""Runs a query over the org and keeps its result for further pages.
 
-A locator belongs to the access token that opened it and lives two days at most (Help article 000004410); the rest of
-its rows is as of the query. `totalSize` counts the whole result on every page; the last page has no `nextRecordsUrl`.
+A locator belongs to the access token that opened it and is valid for at most two days (Help article 000004410); its
+rows are as of the query. `totalSize` counts the whole result on every page; the last page has no `nextRecordsUrl`.
 """
 
 import itertools
@@ -29,9 +29,9 @@ class Found:
 
     Attributes:
         kind: the object.
-        columns: what was selected.
+        columns: the selected columns.
         rows: the records, in order; empty for `COUNT()`.
-        total: how many there are.
+        total: the number of records.
     """
 
     kind: ObjectType
@@ -56,7 +56,7 @@ def run(org: Org, text: str, *, include_deleted: bool) -> Found:
 
 
 def rendered(org: Org, kind: ObjectType, columns: Iterable[Column], row: Record, version: str) -> dict[str, object]:
-    """A record as the API answers it; what relationships lead to is nested, with attributes of its own."""
+    """A record in the API's form; related records are nested, with their own attributes."""
     answer = _started(kind, row, version)
     for column in columns:
         part: dict[str, object] | None = answer
@@ -74,12 +74,12 @@ def rendered(org: Org, kind: ObjectType, columns: Iterable[Column], row: Record,
 
 
 def columns_of(fields: Iterable[Field]) -> list[Column]:
-    """Fields of the object itself as columns."""
+    """The object's own fields as columns."""
     return [Column((), field, itemgetter(field.name)) for field in fields]
 
 
 def shown(kind: ObjectType, field: Field, row: Record) -> object:
-    """A field's value in an answer; an address is an object of its parts, null when all of them are empty."""
+    """A field's value in an answer; an address is an object of its parts, or null if all of them are empty."""
     if field.type != "address":
         return row[field.name]
     parts = {part: row[one.name] for part, one in kind.parts_of(field.name).items()}
@@ -133,7 +133,7 @@ def _sortable(org: Org, kind: ObjectType, part: Ordering) -> Column:
 
 
 def _ordered(rows: list[Record], order: list[tuple[Column, Ordering]]) -> list[Record]:
-    """Sorted by the last field first, so that earlier fields win; nulls are put before or after the rest."""
+    """Sort by the last field first, so that earlier fields take precedence; nulls come before or after the rest."""
     for column, part in reversed(order):
         nulls = [row for row in rows if column.get(row) is None]
         others = [row for row in rows if column.get(row) is not None]
@@ -153,10 +153,10 @@ def _by(column: Column) -> Callable[[Record], str | float]:
 
 
 def _located(text: str, error: SoqlError) -> str:
-    """Salesforce's text of a query error: the piece of the query, a caret below it, the place, the words.
+    """Salesforce's text of a query error: an excerpt of the query, a caret below it, the position, the message.
 
-    The piece is cut at the borders of words, some forty characters before and behind the place, as recorded messages
-    show; it repeats whatever values the condition has there, and may stop inside of quotes.
+    As in recorded messages, the excerpt is cut between words, some forty characters before and after the position. It
+    repeats the values of the condition there, and may end inside quotes.
     """
     if error.at is None:
         return error.message
@@ -182,7 +182,7 @@ class _Cursor:
 
 
 class Locators:
-    """Results that are being paged through.
+    """The results of queries with further pages.
 
     Args:
         now: gives Unix seconds.
@@ -194,7 +194,7 @@ class Locators:
         self._cursors: dict[str, _Cursor] = {}
 
     def open(self, found: Found, token: str) -> str:
-        """Keep a result; gives its locator."""
+        """Store a result; returns its locator."""
         locator = self._ids.take()
         self._cursors[locator] = _Cursor(token, found, self._now() + LOCATOR_SECONDS)
         return locator
@@ -203,7 +203,7 @@ class Locators:
         """The result of a locator.
 
         Raises:
-            ApiError: it is unknown, too old, or was opened with another access token.
+            ApiError: the locator is unknown, too old, or was opened with another access token.
         """
         cursor = self._cursors.get(locator)
         if cursor is None or cursor.token != token or cursor.until <= self._now():

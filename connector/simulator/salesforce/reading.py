@@ -41,11 +41,11 @@ _OTHER_LIMITS = {
 
 
 class Reading:
-    """Read routes over one org.
+    """The read routes of one org.
 
     Args:
         org: the org.
-        versions: API versions the site speaks, oldest first, such as `59.0`.
+        versions: the supported API versions, oldest first, such as `59.0`.
     """
 
     def __init__(self, org: Org, versions: Iterable[str]) -> None:
@@ -72,7 +72,7 @@ class Reading:
         ]
 
     def versions(self, _call: Call) -> Answer:
-        """The versions the site speaks; needs no login."""
+        """The supported API versions; needs no login."""
         listed = [{"label": f"Release {v}", "url": f"/services/data/v{v}", "version": v} for v in self._versions]
         return Answer(listed)
 
@@ -84,7 +84,7 @@ class Reading:
         return Answer(found | {"identity": identity})
 
     def limits(self, _call: Call) -> Answer:
-        """The org's limits; of the many real ones some of an Enterprise org. Only the API requests are counted."""
+        """Some of the limits of an Enterprise org. Only the API requests are counted."""
         usage = self._org.usage
         limits = {name: {"Max": most, "Remaining": most} for name, most in _OTHER_LIMITS.items()}
         limits["DailyApiRequests"] = {"Max": usage.limit, "Remaining": max(0, usage.limit - usage.used)}
@@ -107,7 +107,7 @@ class Reading:
         return Answer(describe(kind, call.version, types))
 
     def retrieve_one(self, call: Call) -> Answer:
-        """One record, with the fields asked for or all that the user may read."""
+        """One record, with the requested fields or all that the user may read."""
         kind = self._kind(call)
         row = find_row(self._org, kind, call.path["id"])
         wanted = call.params.get("fields")
@@ -116,12 +116,12 @@ class Reading:
         return Answer(body, headers=_validators(row, body), rows=1, read=((kind.name, str(row["Id"])),))
 
     def retrieve_many(self, call: Call) -> Answer:
-        """Up to 2,000 records by id, in the order asked; null for each that is missing, deleted or no id at all."""
+        """Up to 2,000 records by id, in the requested order; null for each that is missing, deleted or not an id."""
         body = call.json_object()
         return self._retrieve(call, _texts(body, "ids"), _texts(body, "fields"))
 
     def retrieve_listed(self, call: Call) -> Answer:
-        """The same with both lists in the query string."""
+        """Like `retrieve_many`, with both lists in the query string."""
         ids, fields = (call.params.get(name, "") for name in ("ids", "fields"))
         for name, text in (("ids", ids), ("fields", fields)):
             if not text:
@@ -144,7 +144,7 @@ class Reading:
         return self._query(call, "query")
 
     def query_all(self, call: Call) -> Answer:
-        """The first page of a query that sees deleted and merged records too."""
+        """The first page of a query that also finds deleted and merged records."""
         return self._query(call, "queryAll")
 
     def query_more(self, call: Call) -> Answer:
@@ -183,10 +183,10 @@ class Reading:
 
 
 def path_kind(org: Org, call: Call) -> ObjectType:
-    """The object the path names.
+    """The object that the path names.
 
     Raises:
-        ApiError: 404, there is none.
+        ApiError: 404, there is no such object.
     """
     kind = org.find_kind(call.path["object"])
     if kind is None:
@@ -196,11 +196,11 @@ def path_kind(org: Org, call: Call) -> ObjectType:
 
 
 def find_row(org: Org, kind: ObjectType, raw_id: str) -> Record:
-    """The live record the path names.
+    """The live record that the path names.
 
     Raises:
-        ApiError: it is no id, or there is no such record.
-        RecordError: it is deleted; 404 too.
+        ApiError: the text is not an id, or there is no such record.
+        RecordError: the record is deleted; the status is 404 too.
     """
     if not has_id_shape(raw_id):
         words = f"Provided external ID field does not exist or is not accessible: {raw_id}"
@@ -217,7 +217,7 @@ def find_row(org: Org, kind: ObjectType, raw_id: str) -> Record:
 
 
 def _page_size(call: Call) -> int:
-    """Rows per page: `Sforce-Query-Options: batchSize=n`, bent into 200 to 2,000; 2,000 without it."""
+    """Rows per page from `Sforce-Query-Options: batchSize=n`, limited to 200 to 2,000; 2,000 without it."""
     name, _, size = call.headers.get("sforce-query-options", "").partition("=")
     if name.strip().lower() != "batchsize" or not size.strip().isdigit():
         return _PAGE_SIZES[1]
@@ -225,7 +225,7 @@ def _page_size(call: Call) -> int:
 
 
 def _fields(kind: ObjectType, wanted: list[str]) -> list[Field]:
-    """The fields of these names; Id comes along unasked, as retrieve answers it."""
+    """The fields of these names; Id is always included, as in retrieve."""
     fields: dict[str, Field] = {}
     for name in wanted:
         if "." in name:
@@ -238,7 +238,7 @@ def _fields(kind: ObjectType, wanted: list[str]) -> list[Field]:
 
 
 def _validators(row: Record, body: object) -> dict[str, str]:
-    """`Last-Modified`, and an `ETag` of the content, as a record's GET carries them."""
+    """The headers `Last-Modified` and `ETag` of a record's GET."""
     modified = datetime.strptime(str(row["LastModifiedDate"]), "%Y-%m-%dT%H:%M:%S.000%z")
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
     return {"Last-Modified": format_datetime(modified.astimezone(UTC), usegmt=True), "ETag": f'"{_base64(digest)}"'}

@@ -1,6 +1,7 @@
-"""Ready-made faults of a Salesforce org, each as `Fault`s to arm; `docs/simulator.md` shows the same as JSON.
+"""Ready-made faults of a Salesforce org; `docs/simulator.md` shows them as JSON.
 
-Codes and texts of documented or reported answers (November 2026); a comment marks those that no public recording shows.
+Codes and texts come from documented or reported answers (November 2026); a comment marks those without a public
+recording.
 """
 
 from connector.simulator.faults import FOREVER, Fault
@@ -24,20 +25,20 @@ LOGIN_REFUSALS = {
     "authentication_failure": ("invalid_grant", "authentication failure"),
     "app_blocked": ("invalid_app_access", "user is not admin approved to access this app"),
 }
-"""Name -> (`error`, `error_description`) of the token endpoint."""
+"""Name -> (`error`, `error_description`) in the answer of the token endpoint."""
 
 
 def governor_limit(
     rows: int, reason: str = "cpu", *, code: str = ACTIVATE, object_name: str | None = None, times: int = FOREVER
 ) -> Fault:
-    """A trigger that can handle only so many rows a call: in a larger one every row fails.
+    """A trigger that can handle only a number of rows per call: in a larger call, every row fails.
 
     Args:
         rows: the largest call that succeeds.
         reason: a name in `rules.GOVERNOR_LIMITS`, or the text itself.
         code: the status code of each row.
-        object_name: the object of the trigger; any when None.
-        times: how many calls it spoils.
+        object_name: the object of the trigger; None for any.
+        times: the number of calls that it spoils.
     """
     params: dict[str, object] = {"rows": rows, "reason": reason, "code": code}
     if object_name is not None:
@@ -48,7 +49,7 @@ def governor_limit(
 def maintenance(times: int = FOREVER) -> Fault:
     """The org is read-only: every row of every write is refused."""
     code = "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE"
-    # The text of a recorded answer was not found.
+    # No recording of this text was found.
     words = "Update not allowed during maintenance: the organization is in read-only mode"
     return Fault(SITE, "update_many", "row_error", times=times, params={"code": code, "message": words})
 
@@ -81,7 +82,7 @@ def login_refused(name: str, times: int = FOREVER) -> Fault:
 
     Args:
         name: one of LOGIN_REFUSALS.
-        times: how many logins it refuses.
+        times: the number of logins that it refuses.
 
     Raises:
         KeyError: an unknown name.
@@ -97,7 +98,7 @@ def moved_to(location: str, operation: str = "token", times: int = FOREVER) -> F
 
 
 def person_account(record_id: str, *fields: str, times: int = FOREVER) -> Fault:
-    """One record does not accept these fields (Email without any), as the Contact of a person account."""
+    """One record does not accept these fields (by default Email), like the Contact of a person account."""
     names = list(fields or ("Email",))
     words = (
         f"Unable to create/update fields: {', '.join(names)}. Please check the security settings of this field and "
@@ -109,7 +110,7 @@ def person_account(record_id: str, *fields: str, times: int = FOREVER) -> Fault:
 
 
 def duplicate_by_email(record_id: str | None = None, times: int = FOREVER) -> Fault:
-    """A duplicate rule that looks at Email only and names no field; for one record, or for every row with an Email."""
+    """A duplicate rule for Email whose error names no field; for one record, or for every row with an Email."""
     error = {"code": "DUPLICATES_DETECTED", "message": "Use one of these records?", "fields": []}
     params = {"when_fields": ["Email"], "errors": [error]}
     return Fault(SITE, "update_many", "row_rule", times=times, subject=record_id, params=params)

@@ -1,7 +1,7 @@
-"""What an org's own automation does to the rows of an update: triggers that reach a limit, rules that refuse a row.
+"""An org's own automation on updates: triggers that reach a limit, and rules that refuse a row.
 
-A rule is a function `(record now, changes) -> problems`. The org evaluates it for each row of an update, as the row is
-sent: a rule about MobilePhone that is silent while Email is sent shows its error only after Email was withheld.
+A rule is a function `(current record, changes) -> problems`. The org evaluates it for each row of an update as sent: a
+rule about MobilePhone that passes while Email is sent shows its error only after Email was withheld.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,10 +33,10 @@ GOVERNOR_LIMITS = {
 
 @dataclass(frozen=True)
 class GovernorLimit:
-    """A trigger that can handle only so many rows a call.
+    """A trigger that can handle only a number of rows per call.
 
     Attributes:
-        rows: the largest call that succeeds; in a larger one every row fails.
+        rows: the largest call that succeeds; in a larger call, every row fails.
         reason: a short name of GOVERNOR_LIMITS, or Salesforce's text itself.
         code: the status code of every row.
     """
@@ -46,7 +46,7 @@ class GovernorLimit:
     code: str = ACTIVATE
 
     def problem(self, object_name: str) -> Problem:
-        """The error of each row, laid out over several lines as the API answers an exception of a trigger."""
+        """The error of each row, in several lines like the API's answer for an exception in a trigger."""
         reason = GOVERNOR_LIMITS.get(self.reason, self.reason)
         if self.code == "CANNOT_EXECUTE_FLOW_TRIGGER":
             words = (
@@ -63,13 +63,13 @@ class GovernorLimit:
 
 
 def refuses(*fields: str, code: str, message: str, named: Sequence[str] | None = None) -> RowRule:
-    """A rule that refuses every row which sends a value for one of these fields.
+    """A rule that refuses every row with a value for one of these fields.
 
     Args:
-        fields: the fields it looks at.
+        fields: the fields of the rule.
         code: the status code.
         message: Salesforce's text.
-        named: the fields that the error names; those sent when None, none when empty.
+        named: the fields that the error names; None for those that were sent.
     """
 
     def rule(_record: Record, changes: Changes) -> Sequence[Problem]:
@@ -80,7 +80,7 @@ def refuses(*fields: str, code: str, message: str, named: Sequence[str] | None =
 
 
 def duplicate_rule(rows: Callable[[], Iterable[Record]], field_name: str) -> RowRule:
-    """A rule that refuses a new value of this field which another live record holds, and names no field."""
+    """A rule that refuses a new value of this field that another live record has; its error names no field."""
 
     def rule(record: Record, changes: Changes) -> Sequence[Problem]:
         value = changes.get(field_name)
@@ -92,7 +92,7 @@ def duplicate_rule(rows: Callable[[], Iterable[Record]], field_name: str) -> Row
 
 
 class StandingFaults:
-    """The armed faults that look at rows, as one update meets them.
+    """The armed faults that apply to the rows of one update.
 
     Args:
         faults: all armed faults.
@@ -110,7 +110,7 @@ class StandingFaults:
         return [self._rule(fault) for fault in self._rules if parse_id(fault.subject) in (None, record_id)]
 
     def governor_problem(self, object_name: str, rows: int) -> Problem | None:
-        """The error of every row of a call that is too large for a trigger; None when it is not."""
+        """The error of every row if the call is too large for a trigger; None if it is not."""
         for fault in self._limits:
             if str(fault.params.get("object", object_name)).lower() != object_name.lower():
                 continue
@@ -136,7 +136,7 @@ class StandingFaults:
 
 
 def problems_of(fault: Fault) -> tuple[Problem, ...]:
-    """The errors of a row: `params.errors`, a list of `code`, `message`, `fields`; or these three themselves."""
+    """The errors of a row: `params.errors`, a list of `code`, `message` and `fields`, or these three parameters."""
     errors = fault.params.get("errors")
     given = errors if isinstance(errors, list | tuple) else [fault.params]
     return tuple(_problem(one) for one in given if isinstance(one, Mapping))

@@ -1,7 +1,7 @@
-"""What happens to a record that the API saves, in Salesforce's order: access, lock, values, rules.
+"""Saves records of the API with checks in Salesforce's order: access, lock, values, rules.
 
-Checking and saving are apart, so that an all-or-none call can check every record before it saves any. A failure names
-the first bad value only, but every validation rule that is broken.
+Checking and saving are separate, so that an all-or-none call can check all records before it saves any. A failure names
+only the first bad value, but all broken validation rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,11 +45,11 @@ def check_update(
 
     Args:
         org: the org.
-        kind: the object the caller named.
-        raw_id: the id the caller sent, in either form; None when it sent none.
+        kind: the object that the caller named.
+        raw_id: the id that the caller sent, in either form; None if it sent none.
         sent: field name -> JSON value.
-        assign: whether assignment rules run (header `Sforce-Auto-Assign`, on unless it says FALSE).
-        rules: row rules of armed faults, beside those of the org.
+        assign: whether assignment rules run (header `Sforce-Auto-Assign`, on unless it is FALSE).
+        rules: row rules of armed faults, in addition to those of the org.
 
     Raises:
         RecordError: the record cannot be saved.
@@ -81,7 +81,7 @@ def save(org: Org, update: Pending) -> None:
 
 
 def create(org: Org, kind: ObjectType, sent: Mapping[str, object], *, assign: bool) -> str:
-    """Check and save a new record; gives its id.
+    """Check and save a new record; returns its id.
 
     Raises:
         RecordError: the record cannot be saved.
@@ -99,7 +99,7 @@ def create(org: Org, kind: ObjectType, sent: Mapping[str, object], *, assign: bo
 
 
 def _known_fields(kind: ObjectType, sent: Mapping[str, object]) -> dict[str, Field]:
-    """Each sent name's field; a name that is unknown or hidden is refused before anything else is looked at."""
+    """The field of each sent name; an unknown or hidden name is refused before anything else is checked."""
     fields: dict[str, Field] = {}
     for name in sent:
         field = kind.readable(name)
@@ -147,7 +147,7 @@ def _stored(org: Org, fields: Mapping[str, Field], sent: Mapping[str, object]) -
 
 
 def _exists(org: Org, field: Field, record_id: str) -> bool:
-    """Whether a reference leads somewhere; one to an object that the simulated org does not have always does."""
+    """Whether a referenced record exists; assumed for objects that the simulated org does not have."""
     kinds = [org.find_kind(name) for name in field.refers_to]
     known = [kind for kind in kinds if kind is not None]
     if len(known) < len(kinds) and not any(record_id.startswith(kind.prefix) for kind in known):

@@ -1,7 +1,7 @@
-"""Objects and fields, and what the API user may do with them.
+"""Objects and fields, and the API user's access to them.
 
-Field-level security is part of the schema as the API shows it: a hidden field is as good as absent (not in describe,
-"No such column" everywhere), a read-only one is shown with `updateable: false`. People in the browser are not bound.
+The API's schema includes field-level security: a hidden field is treated as absent (not in describe, "No such column"
+everywhere), a read-only one has `updateable: false`. It does not apply to people in the browser.
 """
 
 from dataclasses import dataclass, replace
@@ -18,25 +18,25 @@ TEXT_TYPES = frozenset({"string", "textarea", "email", "phone", "url", "picklist
 
 @dataclass(frozen=True)
 class Field:
-    """One field, as describe speaks of it.
+    """One field, with the properties of describe.
 
     Attributes:
         name: API name; custom fields end in `__c`.
         type: `id`, `reference`, `string`, `textarea`, `email`, `phone`, `url`, `picklist`, `boolean`, `datetime`,
             `date`, `int`, `double`, `currency`, `percent` or `address` (compound: made of its parts, never stored).
         length: longest text in characters; 0 for the types that have none.
-        label: what the user interface and error texts call it; made from the name when empty.
+        label: its name in the user interface and in errors; derived from the API name if empty.
         nillable: whether it may be empty.
         createable: whether a new record may set it; False for system and calculated fields.
         updateable: whether an update may set it.
-        default: value of a new record that names none.
+        default: the value in a new record that gives none.
         choices: a picklist's values.
         restricted: whether a picklist refuses other values.
         external_id: whether it is an External Id.
         refers_to: for a reference, the objects it may point to.
-        choice_labels: what people see in the place of `choices`; the values themselves when empty.
-        relationship: name of the relationship where it is not the field's own without `Id`.
-        compound: the compound field that it is a part of.
+        choice_labels: the labels of `choices`; the values themselves if empty.
+        relationship: name of the relationship, if it is not the field's name without `Id`.
+        compound: the compound field that it is part of.
         permissionable: whether field-level security applies; None for the usual rule.
     """
 
@@ -59,22 +59,22 @@ class Field:
 
     @property
     def custom(self) -> bool:
-        """Whether the org's admin made the field."""
+        """Whether it is a custom field."""
         return self.name.endswith("__c")
 
     @property
     def shown_label(self) -> str:
-        """The label, or one made from the name."""
+        """The label, or one derived from the API name."""
         return self.label or self.name.removesuffix("__c").replace("_", " ")
 
     @property
     def required(self) -> bool:
-        """Whether a record cannot be saved with this field empty."""
+        """Whether a record needs a value in this field."""
         return not self.nillable and self.createable and self.type != "boolean"
 
     @property
     def is_long(self) -> bool:
-        """Whether it is a text too long to filter or sort by."""
+        """Whether it is too long to filter or sort by."""
         return self.type == "textarea" and self.length > _LONG_TEXT
 
     @property
@@ -84,7 +84,7 @@ class Field:
 
     @property
     def relationship_name(self) -> str | None:
-        """How queries name what it points to: `Owner`, `Account`, `Partner__r`; None for no reference."""
+        """The name of its relationship in queries, such as `Owner` or `Partner__r`; None if it is not a reference."""
         if self.relationship:
             return self.relationship
         if not self.refers_to:
@@ -93,13 +93,13 @@ class Field:
 
 
 class ObjectType:
-    """One object: its fields and the API user's access to them. Names are found in any case, as in Salesforce.
+    """One object: its fields and the API user's access to them. Names are case-insensitive, as in Salesforce.
 
     Args:
         name: API name.
         prefix: first three characters of its ids.
         fields: its fields, in the order of describe.
-        label: what the user interface calls it; made from the name when empty.
+        label: its name in the user interface; derived from the API name if empty.
         writable: whether the API user may create and update its records.
     """
 
@@ -115,23 +115,23 @@ class ObjectType:
         self._read_only: set[str] = set()
 
     def fields(self) -> list[Field]:
-        """Every field, whoever asks."""
+        """All fields, including those hidden from the API user."""
         return list(self._fields.values())
 
     def field(self, name: str) -> Field | None:
-        """The field of this name, whoever asks."""
+        """The field of this name, even if it is hidden from the API user; None if there is none."""
         return self._fields.get(name.lower())
 
     def need(self, name: str) -> Field:
-        """The field of this name.
+        """The field of this name, even if it is hidden from the API user.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such field.
         """
         return self._fields[name.lower()]
 
     def readable(self, name: str) -> Field | None:
-        """The field of this name if the API user may see it."""
+        """The field of this name, if the API user may see it; else None."""
         key = name.lower()
         return None if key in self._hidden else self._fields.get(key)
 
@@ -154,7 +154,7 @@ class ObjectType:
         return {part: field for part, name in names.items() if (field := self.field(name)) is not None}
 
     def relationship(self, name: str) -> Field | None:
-        """The reference of this relationship name that the API user may see."""
+        """The reference field with this relationship name, if the API user may see it; else None."""
         wanted = name.lower()
         for field in self.readable_fields():
             if (field.relationship_name or "").lower() == wanted:
@@ -162,7 +162,7 @@ class ObjectType:
         return None
 
     def add(self, field: Field) -> None:
-        """Add a field, or put it in the place of the one with its name."""
+        """Add a field, or replace the one with its name."""
         self._fields[field.name.lower()] = field
 
     def restrict(self, name: str, choices: tuple[str, ...]) -> None:
@@ -170,11 +170,11 @@ class ObjectType:
         self.add(replace(self.need(name), choices=choices, restricted=True))
 
     def hide(self, name: str) -> None:
-        """Take the API user's read access to a field."""
+        """Revoke the API user's read access to a field."""
         self._hidden.add(self.need(name).name.lower())
 
     def make_read_only(self, name: str) -> None:
-        """Take the API user's edit access to a field."""
+        """Revoke the API user's edit access to a field."""
         self._read_only.add(self.need(name).name.lower())
 
     def grant(self, name: str) -> None:

@@ -1,6 +1,6 @@
-"""The simulated Salesforce: an org behind its REST API, served over HTTP.
+"""The simulated Salesforce: an org with its REST API over HTTP.
 
-Built from Salesforce's documentation and recorded answers, not from what the connector sends. Operation names, for
+It is built from Salesforce's documentation and recorded answers, not from the connector's requests. Operation names for
 faults and counters: token, versions, resources, limits, describe_global, describe_basic, describe, query, query_all,
 query_more, retrieve_one, retrieve_many, create_one, update_one, update_many. The fault actions are listed in `gate.py`.
 """
@@ -36,9 +36,9 @@ _RESOURCES = frozenset(
         *("search", "sobjects", "support", "tabs", "theme", "tooling", "ui-api", "wave"),
     }
 )
-"""Resources of Salesforce's REST API; the simulator serves a part of them."""
+"""The resources of Salesforce's REST API; the simulator serves some of them."""
 _WRITABLE = frozenset({"composite", "sobjects"})
-"""Resources with methods that the simulator does not serve: deleting, creating several records, HEAD."""
+"""Resources with methods that the simulator does not support: deleting, creating several records, HEAD."""
 VERSIONS = tuple(f"{number}.0" for number in range(31, 69))
 
 
@@ -47,15 +47,15 @@ class SalesforceSite:
 
     Args:
         clock: the simulated time.
-        faults: where misbehaviour is armed, under the site name `salesforce`.
-        organization_id: the org's own id; the same at every start where none is given.
+        faults: the armed faults; this site's name in them is `salesforce`.
+        organization_id: the org's own id; by default the same at every start.
 
     Attributes:
-        app: the ASGI application, to be served by uvicorn directly.
+        app: the ASGI application; uvicorn must serve it directly.
         org: the org's records and settings.
-        tokens: the access tokens that are good.
-        login: the token endpoint; its attributes say who may log in (`login.clients`, `login.jwt_public_key`, ...).
-        actions: the fault actions the site knows.
+        tokens: the valid access tokens.
+        login: the token endpoint; its attributes decide who may log in (`login.clients`, `login.jwt_public_key`, ...).
+        actions: the supported fault actions.
     """
 
     actions = ACTIONS
@@ -75,7 +75,7 @@ class SalesforceSite:
 
     @property
     def requests(self) -> RequestCounts:
-        """How many requests arrived, by operation; `requests.clear()` forgets them and the log."""
+        """The number of requests by operation; `requests.clear()` resets the counts and the log."""
         return self._gate.requests
 
     @property
@@ -90,7 +90,7 @@ class SalesforceSite:
 
     @property
     def instance_url(self) -> str | None:
-        """What the token answer gives; None for the address that the request came to."""
+        """The `instance_url` of the token answer; None for the address that the request was sent to."""
         return self.login.instance_url
 
     @instance_url.setter
@@ -99,7 +99,7 @@ class SalesforceSite:
 
     @property
     def token_seconds(self) -> float:
-        """How long an access token lives, in simulated seconds."""
+        """The lifetime of an access token, in simulated seconds."""
         return self.tokens.token_seconds
 
     @token_seconds.setter
@@ -107,12 +107,12 @@ class SalesforceSite:
         self.tokens.token_seconds = seconds
 
     def accept_token(self, token: str) -> None:
-        """Make a token good that was issued elsewhere."""
+        """Accept a token that was issued elsewhere."""
         with self.org.guard:
             self.tokens.accept(token)
 
     def expire_tokens(self) -> None:
-        """End every access token."""
+        """Invalidate all access tokens."""
         with self.org.guard:
             self.tokens.drop_all()
 
@@ -128,7 +128,7 @@ class SalesforceSite:
 
 
 class _App:
-    """Prepares each request for the routes: a path without slash at its end, and the way to cut the connection."""
+    """Prepares requests for the routes: removes a slash at the end of the path, adds the way to cut the connection."""
 
     def __init__(self, routed: ASGIApp) -> None:
         self._routed = routed
@@ -141,7 +141,7 @@ class _App:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    """The answer for a path or method without operation; where Salesforce has one, it is the simulator's limit."""
+    """The answer for a path or method without an operation; if Salesforce has one, the answer is SIMULATOR_LIMIT."""
     wrong_method = isinstance(error, HTTPException) and error.status_code == 405
     below = _VERSIONED.fullmatch(request.url.path)
     if below is not None and below[1] in (_WRITABLE if wrong_method else _RESOURCES):

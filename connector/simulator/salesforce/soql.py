@@ -1,12 +1,12 @@
-"""Reads a SOQL query: text -> tokens -> tree. Knows the language only, neither objects nor records.
+"""Parses a SOQL query: text -> tokens -> tree. It knows only the language, neither objects nor records.
 
-The WHERE grammar is Salesforce's own, which differs from SQL's: AND and OR may not meet on one level ("Client
-applications must specify parentheses when nesting operators", SOQL Reference), and NOT stands alone on its level, so
+The WHERE grammar is Salesforce's own, which differs from SQL's: AND and OR may not be mixed on one level ("Client
+applications must specify parentheses when nesting operators", SOQL Reference), and NOT must be alone on its level, so
 `a AND NOT b` is refused and `a AND (NOT b)` is not (the grammar of nawforce/apex-parser; jetstreamapp/soql-parser-js,
-issue 201; seen November 2026). Words are found in any case.
+issue 201; seen November 2026). Keywords are case-insensitive.
 
-What Salesforce would accept but this simulator does not know (subqueries, relationships, functions, grouping) raises
-`UnsupportedError`, never an answer that Salesforce would not give.
+Syntax that Salesforce accepts but this simulator does not support (subqueries, functions, grouping) raises
+`UnsupportedError`; it never causes an answer that Salesforce would not give.
 """
 
 import re
@@ -43,7 +43,7 @@ class SoqlError(Exception):
     Args:
         code: `errorCode`.
         message: Salesforce's text.
-        at: place in the text, counted from 0; None when the error belongs to no place.
+        at: position in the text, counted from 0; None if the error has no position.
     """
 
     def __init__(self, code: str, message: str, at: int | None = None) -> None:
@@ -54,12 +54,12 @@ class SoqlError(Exception):
 
 
 class UnsupportedError(Exception):
-    """SOQL that Salesforce may well accept, but the simulator does not know."""
+    """SOQL that Salesforce may accept, but the simulator does not support."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of the query: `kind` (string, datetime, date, number, word, mark, end), its text, its place."""
+    """A token of the query: `kind` (string, datetime, date, number, word, mark, end), its text, its position."""
 
     kind: str
     text: str
@@ -73,8 +73,8 @@ class Literal:
     Attributes:
         kind: `string`, `number`, `date`, `datetime`, `boolean`, `null` or `range` (a date literal such as TODAY).
         text: a string with its escapes resolved; anything else as written, in capitals for words.
-        raw: a string between its quotes as written, which LIKE needs.
-        at: its place.
+        raw: the text between the quotes of a string as written; LIKE needs it.
+        at: its position.
     """
 
     kind: str
@@ -94,7 +94,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Joined:
-    """Conditions of one level, all of which (`AND`) or one of which (`OR`) must hold."""
+    """Conditions of one level, of which all (`AND`) or one (`OR`) must be true."""
 
     word: str
     parts: tuple["Condition", ...]
@@ -102,7 +102,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Negated:
-    """NOT a condition."""
+    """A negated condition."""
 
     part: "Condition"
 
@@ -112,7 +112,7 @@ Condition = Comparison | Joined | Negated
 
 @dataclass(frozen=True)
 class Ordering:
-    """One field of ORDER BY; nulls come first unless the query says otherwise, whatever the direction."""
+    """One field of ORDER BY; in both directions, nulls come first unless the query states otherwise."""
 
     field: Token
     descending: bool
@@ -121,7 +121,7 @@ class Ordering:
 
 @dataclass(frozen=True)
 class Query:
-    """A whole query; `fields` is empty for `SELECT COUNT()`."""
+    """A complete query; `fields` is empty for `SELECT COUNT()`."""
 
     fields: tuple[Token, ...]
     source: Token
@@ -132,11 +132,11 @@ class Query:
 
 
 def parse(text: str) -> Query:
-    """Read a query.
+    """Parse a query.
 
     Raises:
-        SoqlError: Salesforce would refuse it.
-        UnsupportedError: it is beyond the simulator.
+        SoqlError: Salesforce would refuse the query.
+        UnsupportedError: the simulator does not support the query.
     """
     if len(text) > MAX_STATEMENT:
         raise SoqlError("MALFORMED_QUERY", "SOQL statements cannot be longer than 100,000 characters.")

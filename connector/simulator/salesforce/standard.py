@@ -37,7 +37,7 @@ SystemModstamp | datetime | System Modstamp | ! ro
 
 
 def standard_objects() -> tuple[ObjectType, ...]:
-    """Fresh object types; each org may change its own."""
+    """New copies of the object types, so that each org can change its own."""
     return (
         ObjectType("Lead", "00Q", standard_fields(LEAD) + ENRICHMENT),
         ObjectType("Contact", "003", standard_fields(CONTACT) + ENRICHMENT),
@@ -48,5 +48,5 @@ def standard_objects() -> tuple[ObjectType, ...]:
 
 
 def custom_object(name: str, prefix: str, fields: tuple[Field, ...] = ()) -> ObjectType:
-    """An object that the org's admin made, with the system fields of every custom object."""
+    """A custom object with the system fields that every custom object has."""
     return ObjectType(name, prefix, standard_fields(_CUSTOM_OBJECT) + fields)

@@ -11,7 +11,7 @@ class DailyUsage:
 
     Args:
         now: gives Unix seconds.
-        limit: how many requests 24 hours may hold; 15,000 is the least an Enterprise org has.
+        limit: the requests allowed in 24 hours; an Enterprise org has at least 15,000.
     """
 
     def __init__(self, now: Callable[[], float], limit: int = 15_000) -> None:
@@ -22,7 +22,7 @@ class DailyUsage:
 
     @property
     def used(self) -> int:
-        """Requests counted within the last 24 hours."""
+        """The requests of the last 24 hours."""
         oldest = self._now() - DAY
         while self._entries and self._entries[0][0] <= oldest:
             self._used -= self._entries.popleft()[1]
@@ -35,7 +35,7 @@ class DailyUsage:
         self._used = count
 
     def take(self) -> bool:
-        """Count one request; False, and nothing counted, when the allowance is used up."""
+        """Count one request; False, without counting, if the allowance is used up."""
         if self.used >= self.limit:
             return False
         self._entries.append((self._now(), 1))

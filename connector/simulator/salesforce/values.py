@@ -1,8 +1,8 @@
-"""What Salesforce makes of a value: its stored form, or its refusal.
+"""Converts values to the form that Salesforce stores, or refuses them.
 
-Emails are stored in small letters (Help article 000384328). Text is trimmed and empty text becomes null. Times are kept
-to the second and answered in UTC as `2026-11-20T10:00:00.000+0000`. A JSON value of the wrong kind spoils the whole
-request (`JSON_PARSER_ERROR`), a value that breaks a rule of its field only its record.
+Emails are stored in lower case (Help article 000384328). Text is trimmed, and empty text becomes null. Times are stored
+with whole seconds and returned in UTC as `2026-11-20T10:00:00.000+0000`. A JSON value of the wrong kind fails the whole
+request (`JSON_PARSER_ERROR`); a value that breaks a rule of its field fails only its record.
 """
 
 import json
@@ -23,12 +23,12 @@ _KINDS: dict[type, str] = {
 
 
 def stamp(unix_seconds: float) -> str:
-    """A moment as the API writes it; parts of a second are dropped, as Salesforce drops them."""
+    """A time in the API's form; fractions of a second are dropped, as in Salesforce."""
     return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
 def parse_time(text: str) -> str | None:
-    """The stored form of an ISO 8601 time with a zone, or None when it is not one."""
+    """The stored form of an ISO 8601 time with a time zone; None for anything else."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -40,7 +40,7 @@ def parse_time(text: str) -> str | None:
 
 
 def parse_date(text: str) -> str | None:
-    """The stored form of a date, or None when it is not one."""
+    """The stored form of a date; None for anything else."""
     try:
         return date.fromisoformat(text).isoformat() if len(text) == 10 else None
     except ValueError:
@@ -74,7 +74,7 @@ def refuse_missing(kind: ObjectType, record: Record) -> None:
     """Refuse a record that lacks a required value.
 
     Raises:
-        RecordError: with every field that is missing.
+        RecordError: a value is missing; the error names all missing fields.
     """
     missing = [field.name for field in kind.fields() if field.required and record.get(field.name) is None]
     if missing:
@@ -120,7 +120,7 @@ def _reference(field: Field, text: str) -> str:
 
 
 def _number(field: Field, value: object) -> Value:
-    """A number, or a text of one, as Salesforce takes both; all but `int` are answered with a decimal point."""
+    """Parse a number or the text of one, as Salesforce does; all types but `int` are returned with a decimal point."""
     number: object = value
     if isinstance(value, str):
         if not value.strip():

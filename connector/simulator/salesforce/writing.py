@@ -1,10 +1,10 @@
-"""The routes that write: one record, a new record, and Collections (up to 200 records in one call).
+"""The routes that write: one record, a new record, and Collections (up to 200 records per call).
 
-Collections, as documented ("Update Records Using sObject Collections") and recorded: a request in good form is answered
-200 whatever becomes of its records; results stand in the order of the records, and a failed one carries no id; one type
-after another makes chunks, at most ten of them; an empty list and a list that is too long are refused whole. An id that
-stands twice in one call fails in each place with DUPLICATE_VALUE, "Duplicate id specified" (Help article 000384876 for
-the words; the code is that of the sister message "Duplicate external id specified").
+Collections behave as documented ("Update Records Using sObject Collections") and recorded. A well-formed request is
+answered 200, whatever the results of its records. Results are in the order of the records, and a failed one has no id.
+Consecutive records of one type form a chunk, and a call has at most ten chunks. An empty list and a list that is too
+long are refused as a whole. An id that occurs twice in one call fails each time with DUPLICATE_VALUE, "Duplicate id
+specified" (Help article 000384876 for the text; the code is that of "Duplicate external id specified").
 """
 
 import itertools
@@ -39,7 +39,7 @@ Outcome = Pending | RecordError
 
 
 class Writing:
-    """Write routes over one org.
+    """The write routes of one org.
 
     Args:
         org: the org.
@@ -65,7 +65,7 @@ class Writing:
         return Answer({"id": record_id, "success": True, "errors": []}, 201, headers, rows=1)
 
     def update_one(self, call: Call) -> Answer:
-        """Update a record, if it is unmodified since the time the caller names."""
+        """Update a record, if it is unmodified since the time that the caller gives."""
         kind = path_kind(self._org, call)
         sent = _without_attributes(call.json_object())
         if any(name.lower() == "id" for name in sent):
@@ -81,7 +81,7 @@ class Writing:
         return Answer(None, 204, rows=1, updated=((kind.name, record_id),))
 
     def update_many(self, call: Call) -> Answer:
-        """Update records by Collections."""
+        """Update several records (Collections)."""
         body = call.json_object()
         records = _records(body)
         kinds = [self._kind_of(record) for record in records]
@@ -113,7 +113,7 @@ class Writing:
         return kind
 
     def _overload(self, call: Call, kind: ObjectType, rows: int) -> tuple[Problem, ...]:
-        """The error of each row when the call is too large for a trigger on this object; empty when it is not."""
+        """The error of each row if the call is too large for a trigger on this object; empty if it is not."""
         limit = self._org.trigger_limit(kind)
         if limit is not None and rows > limit.rows:
             return (limit.problem(kind.name),)
@@ -150,12 +150,12 @@ class Writing:
 
 
 def _assigns(call: Call) -> bool:
-    """Whether assignment rules run: they do unless the header says FALSE (REST guide, "Assignment Rule Header")."""
+    """Whether assignment rules run: always, unless the header is FALSE (REST guide, "Assignment Rule Header")."""
     return call.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE"
 
 
 def _refuse_if_modified(call: Call, row: Record) -> None:
-    """Honour `If-Unmodified-Since`, which counts whole seconds of the record's last modified date."""
+    """Apply `If-Unmodified-Since`, which is compared with whole seconds of the record's last modified date."""
     header = call.headers.get("if-unmodified-since")
     if header is None:
         return
