@@ -104,7 +104,7 @@ class InboundService:
 
     def look(self, request_id: str) -> RequestState | None:
         """What has become of a request."""
-        return self._ledger.inbox.look(request_id)
+        return self._ledger.inbox.state_of(request_id)
 
     def notify(self, crm: str, message: Message, mapping: str = "") -> int:
         """Store the notifications of a CRM's own message, all or none; how many were new.

@@ -90,7 +90,7 @@ def serve(
         inbound=InboundService(
             services.ledger, mappings, services.clock, wake, settings.connector_salesforce_org_id, prefixes
         ),
-        alive=(lambda: driver.driving) if driver else (lambda: True),
+        alive=(lambda: driver.holds_run_lock) if driver else (lambda: True),
         token=token.get_secret_value() if token else "",
         message_secret=secret.get_secret_value() if secret else None,
         public_url=settings.connector_public_url,
@@ -170,7 +170,9 @@ def work(services: Services, host: DispatcherHost, concurrency: int, on_stop: Ca
     worker = Worker(
         url.render_as_string(hide_password=False), services.ledger, list(host.mappings), concurrency, on_stop
     )
-    dispatcher = Dispatcher(services, host.mappings, dependencies(host, services.ledger.drive, lambda: worker.stopping))
+    dispatcher = Dispatcher(
+        services, host.mappings, dependencies(host, services.ledger.hold_run_lock, lambda: worker.stopping)
+    )
     try:
         worker.run(dispatcher)
     finally:

@@ -251,7 +251,7 @@ class Dispatcher:
             inbox.postpone(offered, str(found), self._services.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
         elif found.read_all:
-            inbox.settle(offered, found.run_id)
+            inbox.skip_unanswered(offered, found.run_id)
         else:  # the CRM went away before all were read: records that the run did not reach have no outcome yet
             left = inbox.unanswered(offered, found.run_id)
             inbox.postpone(left, "; ".join(found.stopped), self._services.clock.later(POSTPONED_S))
@@ -267,8 +267,8 @@ class Dispatcher:
         if not mapping.limits.max_credits:
             return offered, None, 1
         first = offered[0]
-        if first.alone and self._pays_for_a_record(mapping):
-            single = [one for one in offered if one.alone]
+        if first.is_single and self._pays_for_a_record(mapping):
+            single = [one for one in offered if one.is_single]
             return single, None, len({one.budget_id for one in single})
         return [one for one in offered if one.budget_id == first.budget_id], first.budget_id, 1
 
@@ -324,7 +324,7 @@ class Dispatcher:
             if self._dependencies.stopping():
                 return WaitPolicy.NONE
             ledger = self._services.ledger
-            others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.yield_requested()
+            others = ledger.inbox.has_due(mappings, self._now(), began) or ledger.locks.yield_requested()
             return WaitPolicy.SHORT if others else WaitPolicy.FULL
 
         crm: Crm = self._own.crm

@@ -92,13 +92,13 @@ def owner() -> str:
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
-def drive(services: Services, spec: RunSpec) -> Report:
+def run_under_lock(services: Services, spec: RunSpec) -> Report:
     """Do one job as the driver of its mappings.
 
     Raises:
         LockedError: another process drives this ledger.
     """
-    with services.ledger.drive(spec.mappings):
+    with services.ledger.hold_run_lock(spec.mappings):
         return run_pass(services, spec)
 
 
@@ -118,7 +118,7 @@ class Driver:
         self._claimed: set[str] = set()
         self._guard = threading.Lock()
         self._beaten_at = -HOUR_S
-        self.driving = False
+        self.holds_run_lock = False
 
     @property
     def stopping(self) -> bool:
@@ -156,8 +156,8 @@ class Driver:
         while not self.stopping:
             try:
                 self._step_aside(dispatcher)
-                with self._ledger.drive():
-                    self.driving = True
+                with self._ledger.hold_run_lock():
+                    self.holds_run_lock = True
                     self._ledger.runs.mark_crashed(datetime.now(UTC))
                     self._drive(dispatcher)
                 continue  # it drives still: it only steps aside for a moment
@@ -165,14 +165,14 @@ class Driver:
                 self._wait()
             except Exception as error:  # noqa: BLE001 a driver that died in silence would leave everything undone, and look alive
                 self._stop.wait(_pause_after(error))
-            self.driving = False
-        self.driving = False
+            self.holds_run_lock = False
+        self.holds_run_lock = False
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # the ledger went away: we are forgotten by our silence
             dispatcher.deregister()
 
     def _step_aside(self, dispatcher: Dispatcher) -> None:
         """Leave the ledger to a command that must have it alone, but go on being seen."""
-        while self.driving and not self.stopping and self._ledger.locks.yield_requested():
+        while self.holds_run_lock and not self.stopping and self._ledger.locks.yield_requested():
             self._beat(dispatcher)
             self._wait()
 

@@ -154,7 +154,7 @@ class Worker:
         """Put a job into the queue for whatever is due, whatever became of its former jobs."""
         dispatcher.purge()
         for mapping in dispatcher.due():
-            with self._ledger.database.write(alone=False) as connection:
+            with self._ledger.database.write(exclusive=False) as connection:
                 self._queue.work(connection, mapping)
 
     async def _rescue(self) -> None:
