@@ -35,7 +35,7 @@ from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
-from connector.jobs.inline import Driver, SystemClock, drive, owner
+from connector.jobs.inline import Driver, SystemClock, owner, run_under_lock
 from connector.jobs.schedule import next_sync
 from connector.store.ledger import Ledger
 
@@ -179,7 +179,7 @@ class Application:
             flagged_ones = chosen is None or chosen.is_flagged
             selections = {} if chosen is None or flagged_ones else self.selections(services.crm, chosen, self.mappings)
             override = chosen is not None and chosen.override_guards
-            return drive(services, RunSpec(command, self.mappings, selections, override_guards=override))
+            return run_under_lock(services, RunSpec(command, self.mappings, selections, override_guards=override))
 
     def _bind(self, services: Services, *, record: bool = True) -> None:
         """Refuse a ledger of another org, vendor account or mapping."""

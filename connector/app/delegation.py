@@ -73,7 +73,7 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
     """
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(ledger.drive(mappings))
+            held.enter_context(ledger.hold_run_lock(mappings))
         except LockedError:
             if not ledger.workers(ledger.database.clock()):
                 raise
@@ -93,7 +93,7 @@ def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collect
         reraise=True,
     )
     try:
-        retrying(lambda: held.enter_context(ledger.drive(mappings)))
+        retrying(lambda: held.enter_context(ledger.hold_run_lock(mappings)))
     except LockedError as error:
         raise LockedError(
             "'connector serve' or a worker is at work on something long: run this command again later, or stop "

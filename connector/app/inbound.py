@@ -104,7 +104,7 @@ class InboundService:
 
     def look(self, request_id: str) -> RequestState | None:
         """The state of a request and its outcome counts; None for an unknown id."""
-        return self._ledger.inbox.look(request_id)
+        return self._ledger.inbox.state_of(request_id)
 
     def notify(self, crm: str, message: Message, mapping: str = "") -> int:
         """Store the notifications of an Outbound Message, all or none; returns the number of new ones.

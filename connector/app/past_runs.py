@@ -64,7 +64,7 @@ def find_run(ledger: Ledger, given: str) -> PastRun:
 
 def _state(ledger: Ledger, row: RunRow) -> str:
     """The state that outputs show: a run without a live process was interrupted."""
-    if row.state == RunState.DIED or (row.state == RunState.RUNNING and not ledger.is_driven()):
+    if row.state == RunState.DIED or (row.state == RunState.RUNNING and not ledger.is_run_lock_held()):
         return INTERRUPTED
     return row.state
 

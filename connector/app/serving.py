@@ -85,7 +85,7 @@ def serve(
             {name: found.org_id for name, found in access.items()},
             prefixes,
         ),
-        alive=(lambda: driver.driving) if driver else (lambda: True),
+        alive=(lambda: driver.holds_run_lock) if driver else (lambda: True),
         token=token.get_secret_value() if token else "",
         message_secrets={name: found.secret for name, found in access.items()},
         public_url=settings.connector_public_url,
@@ -165,7 +165,9 @@ def work(services: Services, host: DispatcherHost, concurrency: int, on_stop: Ca
     worker = Worker(
         url.render_as_string(hide_password=False), services.ledger, list(host.mappings), concurrency, on_stop
     )
-    dispatcher = Dispatcher(services, host.mappings, dependencies(host, services.ledger.drive, lambda: worker.stopping))
+    dispatcher = Dispatcher(
+        services, host.mappings, dependencies(host, services.ledger.hold_run_lock, lambda: worker.stopping)
+    )
     try:
         worker.run(dispatcher)
     finally:

@@ -70,7 +70,7 @@ def close_run(run: Run, command: str, state: str, trouble: str = "") -> Report:
     words = ledger.run_outcomes.outcomes(run.id)
     selected = ledger.run_outcomes.selected(run.id)
     now = run.now()
-    ledger.inbox.follow(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
+    ledger.inbox.record_outcomes(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
     shown = _shown(run, words)
     attention = _attention(run, words)
     report = Report(

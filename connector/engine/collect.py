@@ -21,7 +21,7 @@ from connector.providers.interface import (
     TaskReport,
 )
 from connector.store.callback_receipts import CallbackReceipt
-from connector.store.rows import CheckRow, RequestAnswer, RereadRow, Settlement, TaskRow
+from connector.store.rows import CheckRow, FinalResult, RequestAnswer, RereadRow, TaskRow
 
 STRETCH_AFTER = timedelta(minutes=5)
 STRETCHED_POLL_S = 60.0
@@ -78,8 +78,8 @@ def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
     return run.later(seconds)
 
 
-def _settlements(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[Settlement]:
-    found: list[Settlement] = []
+def _settlements(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[FinalResult]:
+    found: list[FinalResult] = []
     for person, purchase_id in people.items():
         item = report.items.get(person)
         settlement = None if item is None else _settlement(provider, purchase_id, item)
@@ -88,19 +88,19 @@ def _settlements(provider: Provider, people: Mapping[Identifier, int], report: T
     return found
 
 
-def _settlement(provider: Provider, purchase_id: int, item: Item) -> Settlement | None:
+def _settlement(provider: Provider, purchase_id: int, item: Item) -> FinalResult | None:
     match item.state:
         case ItemState.DELIVERED:
-            return Settlement(purchase_id, Result.DELIVERED, value=item.value, charged=True)
+            return FinalResult(purchase_id, Result.DELIVERED, value=item.value, charged=True)
         case ItemState.NOT_FOUND:
-            return Settlement(purchase_id, Result.NOT_FOUND, f"{provider.name} did not find it")
+            return FinalResult(purchase_id, Result.NOT_FOUND, f"{provider.name} did not find it")
         case ItemState.FAILED:
             code = f" ({item.detail})" if item.detail else ""
             reason = f"{provider.name} failed{code}"
-            return Settlement(purchase_id, Result.FAILED, reason, charged=provider.charges_failures)
+            return FinalResult(purchase_id, Result.FAILED, reason, charged=provider.charges_failures)
         case ItemState.NO_VALUE if not provider.keeps_records:
             reason = f"{provider.name} completed the lookup without a usable value"
-            return Settlement(purchase_id, Result.NOT_FOUND, reason, charged=True)
+            return FinalResult(purchase_id, Result.NOT_FOUND, reason, charged=True)
         case ItemState.NO_VALUE | ItemState.RUNNING:
             return None
 
@@ -169,7 +169,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     except NotThereError:
         reason = f"{provider.name} no longer knows the person"
         charged = (row.sent and row.state is not PurchaseState.PLANNED) or row.resubmitted > 0
-        run.settle([Settlement(row.id, Result.FAILED, reason, charged=charged)])
+        run.settle([FinalResult(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
         polls.postpone_check(row, run.later(STRETCHED_POLL_S))
@@ -187,7 +187,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     match verdict:
         case Final():
             value = status.value if status is not None and verdict.result is Result.DELIVERED else None
-            run.settle([Settlement(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
+            run.settle([FinalResult(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
         case ReadAgain():
             pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
             polls.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())

@@ -19,7 +19,7 @@ from connector.crm.interface import Crm, Usage
 from connector.providers.interface import Provider
 from connector.store.credits import CapRules
 from connector.store.ledger import Ledger
-from connector.store.rows import Settlement
+from connector.store.rows import FinalResult
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
@@ -221,9 +221,9 @@ class Run:
         """A time after a scaled wait."""
         return self.services.clock.later(seconds)
 
-    def settle(self, settlements: Iterable[Settlement]) -> list[int]:
+    def settle(self, settlements: Iterable[FinalResult]) -> list[int]:
         """Make results final, and remember to tell the records that need them."""
-        ids = self.services.ledger.results.settle(settlements, self.now())
+        ids = self.services.ledger.results.finalize(settlements, self.now())
         self.settled.extend(ids)
         return ids
 
@@ -247,7 +247,7 @@ class Run:
         if provider.parallel > 1 or not self.services.shared:
             return nullcontext()
         source = provider.source
-        return self.services.ledger.locks.alone(f"{source.name}/{source.account}", ALONE_S)
+        return self.services.ledger.locks.exclusive(f"{source.name}/{source.account}", ALONE_S)
 
     def planner(self, mapping: MappingFile) -> Planner:
         """Decides for records of the mapping."""

@@ -44,7 +44,7 @@ class HelperRun(Scheduler):
     def _is_led(self) -> bool:
         """Whether the run goes on and the process that leads it is alive."""
         ledger = self._run.services.ledger
-        return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_driven, self._run.mappings))
+        return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_mapping_locked, self._run.mappings))
 
     def _may_leave_partly_filled(self, source: WorkSource) -> bool:
         """Whether a batch is as full as it will be, only the run's own process knows."""

@@ -11,7 +11,7 @@ from connector.core.clock import Clock
 from connector.core.model import Result
 from connector.store.journal import Answer
 from connector.store.ledger import Ledger
-from connector.store.rows import RequestAnswer, RequestRefusal, Settlement
+from connector.store.rows import FinalResult, RequestAnswer, RequestRefusal
 from connector.store.stored_times import LONGEST_PLAN_S
 
 LONGEST_WAIT_S = LONGEST_PLAN_S  # a stored wait is not trusted beyond what any rule allows
@@ -42,7 +42,7 @@ def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
     if opened.credits_used:
         ledger.attempts.reprice(opened.purchase_id, opened.credits_used, now)
     ledger.answers.accept(RequestAnswer(opened.attempt_id, None, {opened.purchase_id: False}), now, now)
-    ledger.results.settle([Settlement(opened.purchase_id, Result.DELIVERED, charged=opened.charged)], now)
+    ledger.results.finalize([FinalResult(opened.purchase_id, Result.DELIVERED, charged=opened.charged)], now)
 
 
 def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:

@@ -265,7 +265,7 @@ def _answers(
         return {}
     crowding.learn(run, name, answers, is_search=is_search)
     pairs = list(zip(sent, answers, strict=True))
-    run.services.ledger.runs.settle(
+    run.services.ledger.runs.record_answers(
         run.id,
         {row.row.id: ChangeState.REJECTED if answer is not None else ChangeState.WRITTEN for (row, _), answer in pairs},
     )

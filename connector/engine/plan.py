@@ -25,7 +25,7 @@ from connector.providers.interface import IdentityResult, Provider
 from connector.store.credits import RemainingBudget
 from connector.store.planned import PlannedChannel, PurchaseTerms
 from connector.store.record_views import EndedChannel
-from connector.store.rows import RecordChannelRow, RecordRow, Settlement, chunks
+from connector.store.rows import FinalResult, RecordChannelRow, RecordRow, chunks
 
 Pending = tuple[RecordChannelRow, RecordRow]
 
@@ -62,8 +62,8 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
         waiting.setdefault(identifier, []).append((record_channel, record))
     if unaffordable:
         reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
-        run.services.ledger.records.hold(unaffordable, reason)
-    run.services.ledger.records.hold(unasked, "the person was not looked up yet")
+        run.services.ledger.records.defer_lookups(unaffordable, reason)
+    run.services.ledger.records.defer_lookups(unasked, "the person was not looked up yet")
     return waiting
 
 
@@ -132,7 +132,7 @@ def _take_what_is_shown(run: Run, shown: Sequence[tuple[Purchase, str]]) -> None
     planned = [(purchase, value) for purchase, value in shown if purchase.state is PurchaseState.PLANNED]
     if planned:
         run.settle(
-            Settlement(purchase.id, Result.DELIVERED, value=value, charged=purchase.lost_before)
+            FinalResult(purchase.id, Result.DELIVERED, value=value, charged=purchase.lost_before)
             for purchase, value in planned
         )
 

@@ -24,10 +24,10 @@ from connector.store.mark import REPLACED
 from connector.store.rows import (
     Batch,
     BudgetExhausted,
+    FinalResult,
     PurchaseGroup,
     RequestAnswer,
     RequestRefusal,
-    Settlement,
 )
 
 FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
@@ -162,7 +162,7 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError, re
         (purchase_id,) = batch.purchases.values()
         _give_back(run, batch, reserved, str(error), None)
         # This request cost nothing; where it repeats one whose answer was lost, that one may have.
-        run.settle([Settlement(purchase_id, Result.FAILED, str(error), charged=True)])
+        run.settle([FinalResult(purchase_id, Result.FAILED, str(error), charged=True)])
         _grow(run, provider, batch)
 
 
@@ -178,7 +178,7 @@ def _find_group(run: Run, provider: Provider, person: Identifier, purchase_id: i
     try:
         others = [key for key in provider.grouping_keys_of(person) if key != wrong]
     except NotThereError:
-        run.settle([Settlement(purchase_id, Result.FAILED, _gone(provider, person, SkipReason.MISSING))])
+        run.settle([FinalResult(purchase_id, Result.FAILED, _gone(provider, person, SkipReason.MISSING))])
         return
     except (RefusedError, DownError):
         return  # the person stays planned, and is deferred when the run ends
@@ -192,7 +192,7 @@ def _find_group(run: Run, provider: Provider, person: Identifier, purchase_id: i
         if wrong is None
         else f"{provider.name} says that the person is not part of {_group_words(provider)} {wrong}, and of no other"
     )
-    run.settle([Settlement(purchase_id, Result.FAILED, reason)])
+    run.settle([FinalResult(purchase_id, Result.FAILED, reason)])
 
 
 def _gone(provider: Provider, person: Identifier, reason: SkipReason) -> str:

@@ -18,7 +18,7 @@ def recover(run: Run) -> None:
     ledger = run.services.ledger
     correct_times(run)
     older_copy.notice(run)
-    ledger.keys.rotate()
+    ledger.keys.reseal()
     adopt_stored(run)
     check_at = {
         (name, provider.source.account): run.later(TRACE_SCHEDULE_S[0]) if provider.keeps_records else None

@@ -8,7 +8,7 @@ from connector.core.model import Result
 from connector.core.recover import GIVEN_UP as GIVEN_UP_PURCHASE
 from connector.core.states import PurchaseState
 from connector.store.ledger import Ledger
-from connector.store.rows import Settlement
+from connector.store.rows import FinalResult
 
 GIVEN_UP = "its value could not be written and was given up by an operator"
 
@@ -57,11 +57,11 @@ def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: d
         )
     match decision:
         case OperatorDecision.DELIVERED:
-            _end(ledger, Settlement(purchase_id, Result.DELIVERED, "delivered by hand", charged=True), state, now)
+            _end(ledger, FinalResult(purchase_id, Result.DELIVERED, "delivered by hand", charged=True), state, now)
             ledger.operator.delivered_by_hand(purchase_id, now)
             return f"purchase {purchase_id} counts as delivered by hand and charged; its records close on the next run"
         case OperatorDecision.GIVE_UP:
-            _end(ledger, Settlement(purchase_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True), state, now)
+            _end(ledger, FinalResult(purchase_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True), state, now)
             late = "; a result that still comes is kept" if ends else ""
             return (
                 f"purchase {purchase_id} is given up and counts as charged; the next source is asked on the next run"
@@ -70,7 +70,7 @@ def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: d
         case OperatorDecision.ALLOW_REPEAT:
             if state is PurchaseState.UNKNOWN:
                 reason = "its answer was lost; an operator has allowed a repeat"
-                _end(ledger, Settlement(purchase_id, Result.FAILED, reason, charged=True), state, now)
+                _end(ledger, FinalResult(purchase_id, Result.FAILED, reason, charged=True), state, now)
             if not ledger.operator.allow_repeat(purchase_id):
                 raise ConfigurationError(f"purchase {purchase_id} was delivered meanwhile; see: connector status")
             return (
@@ -83,13 +83,13 @@ def _may_be_resolved(state: PurchaseState, result: Result | None, decision: Oper
     return state is PurchaseState.UNKNOWN or (decision is OperatorDecision.ALLOW_REPEAT and result is Result.FAILED)
 
 
-def _end(ledger: Ledger, settlement: Settlement, state: PurchaseState, now: datetime) -> None:
+def _end(ledger: Ledger, settlement: FinalResult, state: PurchaseState, now: datetime) -> None:
     """End a purchase as the operator says, if it is still in the state that the decision is for.
 
     Raises:
         ConfigurationError: it is not.
     """
-    if not ledger.results.settle([settlement], now, only=state):
+    if not ledger.results.finalize([settlement], now, only=state):
         raise ConfigurationError(
             f"purchase {settlement.purchase_id} is {state.value} no longer: its answer has arrived; see: connector "
             "status"

@@ -123,7 +123,7 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
         restored=dict(sorted(work.restored.items())),
     )
     if work.outcomes[Outcome.DELIVERED]:
-        work.services.ledger.runs.mark_undone(work.undone, work.run_id)
+        work.services.ledger.runs.mark_run_undone(work.undone, work.run_id)
     work.services.ledger.runs.finish(work.run_id, state, report.to_json(), now)
     return report
 
@@ -188,14 +188,14 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
         one.changes[0].record_id: ChangeState.REJECTED if one.crm_id in refused else ChangeState.WRITTEN
         for one, _ in restores
     }
-    ledger.runs.settle(work.run_id, states)
+    ledger.runs.record_answers(work.run_id, states)
     again = _sort_refused(restores, refused, last=last)
     waiting = {one.crm_id for one in (*again.locked, *again.fewer)}
     for one, found in decided:
         if one.crm_id not in waiting:
             _report_record(work, one, found, refused.get(one.crm_id))
     ended = [(one, found) for one, found in decided if one.crm_id not in refused]
-    ledger.runs.undone(
+    ledger.runs.mark_changes_undone(
         [change.id for one, found in ended if not (found and found.kept) for change in one.changes],
         [change.id for one, found in ended if found and found.kept for change in one.changes],
     )

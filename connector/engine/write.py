@@ -221,7 +221,7 @@ def _send(this: _Try, reading: Reading, decided: Sequence[Decided], *, is_search
     crowding.learn(run, mapping.object, answers, is_search=is_search)
     pairs = list(zip(decided, _whose_fault(reading, decided, answers), strict=True))
     sort = _Sorted(run, mapping.object, pairs, last=this.last)
-    ledger.runs.settle(
+    ledger.runs.record_answers(
         run.id, {one.row.id: ChangeState.WRITTEN if answer is None else ChangeState.REJECTED for one, answer in pairs}
     )
     ids = {one.row.id for one in sort.written}

@@ -1,1 +1,1 @@
-"""Where work runs: in this process, for now."""
+"""The execution of jobs: the dispatcher, and the embedded and the distributed driver."""

@@ -1,7 +1,7 @@
 """Executes the jobs of the ledger's queue: delegated runs, scheduled syncs, requests and next polls.
 
-Both drivers use the same dispatcher. The embedded driver asks it which mappings have a job due; the distributed one
-gets a mapping's name from its engine. A job stays in the ledger until it is done.
+Both drivers use the same dispatcher. The embedded driver asks it for the mappings with due jobs; the distributed driver
+gets a mapping's name from Procrastinate. A job stays in the ledger until it is done.
 """
 
 import logging
@@ -31,21 +31,21 @@ from connector.store.poll_backoff import LAST_BACKOFF_S
 from connector.store.workers import WorkerRow
 
 LOG = logging.getLogger("connector.work")
-CHECKED_FOR_S = 600.0  # how long a login and the mapped fields count as checked
+CHECKED_FOR_S = 600.0  # how long the check of a login and the mapped fields is valid
 PROGRESS_EVERY_S = 0.5
 Claim = Callable[[Collection[str]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the dispatcher needs of the application.
+    """The functions of the application that the dispatcher calls.
 
     Attributes:
-        connect: a connection to the CRM; each thread has one of its own.
-        check: logs in and looks at every mapped field.
-        select: the records that a backfill means, by mapping, from where, ids and limit.
+        connect: opens a connection to the CRM; each thread has its own.
+        check: logs in and checks every mapped field.
+        select: returns the selections of a delegated run by mapping, from its condition, ids and limit.
         claim: holds the run lock of mappings while a block runs, or raises `LockedError`.
-        stopping: whether the process is to stop.
+        stopping: whether the process should stop.
     """
 
     connect: Callable[[], Crm]
@@ -56,53 +56,53 @@ class Dependencies:
 
 
 class Dispatcher:
-    """Serves the mappings of this process.
+    """Executes the jobs of this process's mappings.
 
     Args:
-        services: of the application.
-        mappings: those that this process knows, by name.
-        dependencies: the application's functions that it calls.
+        services: the services of the application.
+        mappings: the mappings of this process, by name.
+        dependencies: functions of the application.
     """
 
     def __init__(self, services: Services, mappings: Mapping[str, MappingFile], dependencies: Dependencies) -> None:
         self._services = services
         self._mappings = mappings
         self._dependencies = dependencies
-        self._own = threading.local()
+        self._thread = threading.local()
         self._connections: set[Crm] = set()  # of all threads
-        self._at_work: set[str] = set()  # mappings that this process drives now
-        self._helping: set[str] = set()  # runs of others
+        self._locked: set[str] = set()  # the mappings whose run lock this process holds
+        self._helping: set[str] = set()  # the runs of other processes that this one helps with
 
     @contextmanager
     def _claim(self, mappings: Collection[str]) -> Iterator[None]:
         if self._services.ledger.locks.yield_requested():
-            raise LockedError("another command waits for the ledger")
+            raise LockedError("another command waits for the run lock")
         with self._dependencies.claim(mappings):
-            self._at_work |= set(mappings)
+            self._locked |= set(mappings)
             try:
                 yield
             finally:
-                self._at_work -= set(mappings)
+                self._locked -= set(mappings)
 
     @property
     def digests(self) -> dict[str, str]:
-        """Name and digest of each mapping."""
+        """The digest of each mapping, by name."""
         return {name: mapping.digest() for name, mapping in self._mappings.items()}
 
     def report_alive(self, kind: str) -> None:
-        """Show other processes that this one is alive."""
+        """Send a heartbeat, and detect an older copy of the ledger."""
         self._services.ledger.locks.renew(self._services.owner)
-        with suppress(JournalError):  # a mark that cannot be read keeps every paid request back, which is reported
+        with suppress(JournalError):  # each run reports an unreadable mark, and sends no paid request
             older_copy.detect(self._services.ledger, self._now())
         worker = WorkerRow(self._services.owner, kind, self.digests)
         self._services.ledger.worker_list.report_alive(worker, self._now())
 
     def deregister(self) -> None:
-        """Deregister this process."""
+        """Remove this process from the list of workers."""
         self._services.ledger.worker_list.deregister(self._services.owner)
 
     def purge(self) -> None:
-        """Purge requests, jobs, workers and callback receipts that ended long ago."""
+        """Delete old requests, jobs, workers and callback receipts."""
         now, ledger = self._now(), self._services.ledger
         given_up = ledger.inbox.purge(now)
         if given_up:
@@ -111,7 +111,7 @@ class Dispatcher:
             part.purge(now)
 
     def due(self) -> list[str]:
-        """The mappings that have a job due now."""
+        """List the mappings with a due job."""
         now, jobs = self._now(), self._services.ledger.jobs
         for name, mapping in self._mappings.items():
             if mapping.schedule is not None:
@@ -120,16 +120,16 @@ class Dispatcher:
         return [name for name in self._mappings if name in found]
 
     def work(self, name: str) -> bool:
-        """Do the next job of a mapping; False when none is due.
+        """Do the next job of a mapping; False if none is due.
 
         Raises:
-            LockedError: another process works on the mapping.
+            LockedError: another process holds the run lock of the mapping.
         """
         job = next((one for one in self._due() if one.home == name), None)
         if job is None:
             return False
         with self._claim(job.mappings):
-            if job in self._due():  # no other process has done it meanwhile
+            if job in self._due():  # unless another process has done it meanwhile
                 self._do(job)
         return True
 
@@ -153,41 +153,48 @@ class Dispatcher:
                 assert_never(job.kind)
 
     def assist(self, run_id: str) -> None:
-        """Take part in another process's run until it ends."""
+        """Help with the run of another process until it ends."""
         found = self._services.ledger.runs.find(run_id)
         if found is None or found.state != RunState.RUNNING or not set(found.mappings) <= self._mappings.keys():
             return
         mappings = {name: self._mappings[name] for name in found.mappings}
-        if found.command == "apply" or not self._agree(mappings):
-            return  # the ceiling of a plan, and the caps of another version of a mapping, are not known here
-        if self._at_work & mappings.keys() or run_id in self._helping:
-            return  # it is our own run, or another thread helps already
+        if found.command == "apply" or not self._has_same_versions(mappings):
+            return  # the plan's ceiling, or the caps of another version of a mapping, are not known here
+        if self._locked & mappings.keys() or run_id in self._helping:
+            return  # it is a run of this process, or another thread helps already
         self._helping.add(run_id)
         try:
-            self._check()
-            at_work = frozenset(name for name, _ in self._services.ledger.runs.open_counts().purchases)
-            services = self._ready_for(mappings, Silent())
-            run = Run(services, run_id, mappings, found.started_at, still_at_work=at_work, budget_id=found.plan_id)
+            self._connect()
+            open_providers = frozenset(name for name, _ in self._services.ledger.runs.open_counts().purchases)
+            services = self._services_for(mappings, Silent())
+            run = Run(
+                services,
+                run_id,
+                mappings,
+                found.started_at,
+                still_at_work=open_providers,
+                budget_id=found.plan_id,
+            )
             older_copy.follow(run)
             HelperRun(run, self._dependencies.stopping).work()
         except ConnectorError as error:
-            self._recheck()
+            self._disconnect()
             LOG.warning("could not help with a run", extra={"run": run_id, "error": str(error)})
         finally:
             self._helping.discard(run_id)
 
-    def _agree(self, mappings: Collection[str]) -> bool:
-        """Whether every worker that knows these mappings has the same version of them as this one."""
+    def _has_same_versions(self, mappings: Collection[str]) -> bool:
+        """Whether all workers with these mappings have the same version of them as this process."""
         mine = {name: found for name, found in self.digests.items() if name in mappings}
         workers = self._services.ledger.workers(self._now())
         return all(one.mappings.get(name, digest) == digest for one in workers for name, digest in mine.items())
 
-    # -- the schedule ----------------------------------------------------------------------------------------
+    # -- schedules -------------------------------------------------------------------------------------------
 
     def _scheduled(self, name: str) -> None:
-        """Run a sync; where the process stops or dies before its end, the job stays due."""
+        """Make a scheduled sync; if the process stops or dies before its end, the job stays due."""
         mapping, began_at = self._mappings[name], self._now()
-        found = self._attempt(lambda: RunSpec("sync", {name: mapping}, {}))
+        found = self._run(lambda: RunSpec("sync", {name: mapping}, {}))
         if isinstance(found, ConnectorError):
             LOG.warning("a scheduled sync ended early", extra={"mapping": name, "error": str(found)})
         if mapping.schedule is not None and not self._dependencies.stopping():
@@ -211,21 +218,21 @@ class Dispatcher:
             selections = self._selections(job, meant)
             return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
 
-        found = self._attempt(spec, _StoredProgress(self._services, job.id))
+        found = self._run(spec, _StoredProgress(self._services, job.id))
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
             LOG.warning("a delegated run ended early", extra={"job": job.id, "error": str(found)})
-        elif not self._dependencies.stopping():  # else the job stays open, and the next process goes on
+        elif not self._dependencies.stopping():  # otherwise the job stays open, and the next process continues it
             jobs.end(job.id, {"report": found.to_json(), "exit_code": found.exit_code})
 
     def _selections(self, job: Job, meant: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
-        """The records that a run takes. With a limit they are named first: a repeat must not take as many again."""
+        """Build the selections of a delegated run; with a limit, store the ids so that a repeat takes the same ones."""
         if job.chosen is None:
             return {}
-        found = self._dependencies.select(self._own.crm, meant, job.chosen)
+        found = self._dependencies.select(self._thread.crm, meant, job.chosen)
         if job.chosen.get("limit") is None:
             return found
-        crm: Crm = self._own.crm
+        crm: Crm = self._thread.crm
         ids = [record.id for one in found.values() for page in crm.select(replace(one, fields=())) for record in page]
         self._services.ledger.jobs.name_records(job.id, ids)
         return {name: replace(one, ids=tuple(ids), limit=None) for name, one in found.items()}
@@ -233,47 +240,47 @@ class Dispatcher:
     # -- requests --------------------------------------------------------------------------------------------
 
     def _requested(self, name: str) -> None:
-        """Run for the requested records that are due, and set the time of the next ones."""
+        """Make a run of the requested records that are due, and set the time of the next ones."""
         inbox = self._services.ledger.inbox
         offered = inbox.due(self._now(), name)
         if offered:
-            self._take_up(name, offered)
+            self._run_requested(name, offered)
         inbox.set_next(name, self._now())
 
-    def _take_up(self, name: str, offered: list[RequestedRecord]) -> None:
+    def _run_requested(self, name: str, offered: list[RequestedRecord]) -> None:
         inbox = self._services.ledger.inbox
-        offered, budget_id, requests = self._served_together(self._mappings[name], offered)
+        offered, budget_id, requests = self._with_one_budget(self._mappings[name], offered)
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
         spec = replace(self._spec("trigger", name, selection), budget_id=budget_id, requests=requests)
-        found = self._attempt(lambda: spec)
+        found = self._run(lambda: spec)
         if isinstance(found, ConnectorError):
             inbox.postpone(offered, str(found), self._services.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
         elif found.read_all:
-            inbox.settle(offered, found.run_id)
-        else:  # the CRM went away before all were read: records that the run did not reach have no outcome yet
-            left = inbox.unanswered(offered, found.run_id)
-            inbox.postpone(left, "; ".join(found.stopped), self._services.clock.later(POSTPONED_S))
+            inbox.skip_unanswered(offered, found.run_id)
+        else:  # the CRM failed before all records were read, so some have no outcome yet
+            rest = inbox.unanswered(offered, found.run_id)
+            inbox.postpone(rest, "; ".join(found.stopped), self._services.clock.later(POSTPONED_S))
 
-    def _served_together(
+    def _with_one_budget(
         self, mapping: MappingFile, offered: list[RequestedRecord]
     ) -> tuple[list[RequestedRecord], str | None, int]:
-        """The records that one run serves, the budget that it shares, and how many requests' budgets it has.
+        """Choose the records of one run; returns them, the budget that it shares, and the number of budgets it has.
 
-        An HTTP request has one budget, which all runs that serve it share: so it gets runs of its own. Requests for a
-        single record whose budget pays for all that the record can cost need none, and one run serves many of them.
+        An HTTP request has one budget, shared by all runs that serve it, so it gets its own runs. One run serves many
+        requests for a single record, if the budget of a request covers everything that a record can cost.
         """
         if not mapping.limits.max_credits:
             return offered, None, 1
         first = offered[0]
-        if first.alone and self._pays_for_a_record(mapping):
-            single = [one for one in offered if one.alone]
+        if first.is_single and self._covers_any_record(mapping):
+            single = [one for one in offered if one.is_single]
             return single, None, len({one.budget_id for one in single})
         return [one for one in offered if one.budget_id == first.budget_id], first.budget_id, 1
 
-    def _pays_for_a_record(self, mapping: MappingFile) -> bool:
-        """Whether no record of the mapping can cost more than a run may spend."""
+    def _covers_any_record(self, mapping: MappingFile) -> bool:
+        """Whether no record of the mapping can cost more than one run may spend."""
         worst: Counter[str] = Counter()
         for channel, rules in mapping.channels.items():
             for name in rules.sources:
@@ -283,73 +290,73 @@ class Dispatcher:
     # -- next polls ------------------------------------------------------------------------------------------
 
     def _poll(self, name: str) -> None:
-        """Go on with the open records of earlier runs; take no new ones."""
-        nothing_new = replace(flagged(self._mappings[name]), flag=None, ids=())
+        """Continue the open records of earlier runs, without new records."""
+        no_records = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
-        found = self._attempt(lambda: self._spec("finish", name, nothing_new))
+        found = self._run(lambda: self._spec("finish", name, no_records))
         if isinstance(found, ConnectorError):
             LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
         else:
-            moved = any(count for word, count in found.outcomes.items() if word.value in {"delivered", "not_found"})
+            moved = any(count for one, count in found.outcomes.items() if one.value in {"delivered", "not_found"})
         self._services.ledger.poll_backoff.polled(name, self._now(), self._services.clock.scale, moved=moved)
 
-    # -- how -------------------------------------------------------------------------------------------------
+    # -- runs ------------------------------------------------------------------------------------------------
 
     def _spec(self, command: str, name: str, selection: Selection) -> RunSpec:
         return RunSpec(command, {name: self._mappings[name]}, {name: selection})
 
-    def _attempt(self, make: Callable[[], RunSpec], progress: Progress | None = None) -> Report | ConnectorError:
-        """Run a job, made when the connection to the CRM is there; its report, or what kept it from ending.
+    def _run(self, make: Callable[[], RunSpec], progress: Progress | None = None) -> Report | ConnectorError:
+        """Connect to the CRM, build the run and make it; returns the report, or the error that ended it.
 
         Raises:
-            LockedError: somebody else goes on with it.
+            LockedError: another process has taken the run over.
         """
         try:
-            self._check()
+            self._connect()
             spec = make()
-            report = run_pass(self._ready_for(spec.mappings, progress or Silent()), spec)
+            report = run_pass(self._services_for(spec.mappings, progress or Silent()), spec)
         except LockedError:
             raise
         except ConnectorError as error:
-            self._recheck()
+            self._disconnect()
             return error
         _log(report)
         return report
 
-    def _ready_for(self, mappings: Collection[str], progress: Progress) -> Services:
-        began = self._now()
+    def _services_for(self, mappings: Collection[str], progress: Progress) -> Services:
+        began_at = self._now()
         LOG.info("work begins", extra={"mappings": sorted(mappings)})
 
         def wait_policy() -> WaitPolicy:
             if self._dependencies.stopping():
                 return WaitPolicy.NONE
             ledger = self._services.ledger
-            others = ledger.inbox.is_asked(mappings, self._now(), began) or ledger.locks.yield_requested()
-            return WaitPolicy.SHORT if others else WaitPolicy.FULL
+            others_wait = ledger.inbox.has_due(mappings, self._now(), began_at) or ledger.locks.yield_requested()
+            return WaitPolicy.SHORT if others_wait else WaitPolicy.FULL
 
-        crm: Crm = self._own.crm
+        crm: Crm = self._thread.crm
         return replace(self._services, crm=crm, progress=progress, wait_policy=wait_policy, usage_before=crm.usage())
 
-    def _check(self) -> None:
-        """Have a connection to the CRM for this thread, whose login and fields were found fit not long ago."""
-        checked_at = getattr(self._own, "checked_at", None)
+    def _connect(self) -> None:
+        """Connect this thread to the CRM, and check the login and the fields, unless this was done recently."""
+        checked_at = getattr(self._thread, "checked_at", None)
         if checked_at is not None and time.monotonic() - checked_at < CHECKED_FOR_S:
             return
-        self._recheck()
-        crm = self._own.crm = self._dependencies.connect()
+        self._disconnect()
+        crm = self._thread.crm = self._dependencies.connect()
         self._connections.add(crm)
         self._dependencies.check(crm)
-        self._own.checked_at = time.monotonic()
+        self._thread.checked_at = time.monotonic()
 
-    def _recheck(self) -> None:
-        crm: Crm | None = getattr(self._own, "crm", None)
+    def _disconnect(self) -> None:
+        crm: Crm | None = getattr(self._thread, "crm", None)
         if crm is not None:
             self._connections.discard(crm)
             crm.close()
-        self._own.crm = self._own.checked_at = None
+        self._thread.crm = self._thread.checked_at = None
 
     def close(self) -> None:
-        """Give back the connections of all threads; none of them is at work any more."""
+        """Close the connections of all threads, which must have ended."""
         for crm in self._connections:
             crm.close()
 
@@ -358,7 +365,7 @@ class Dispatcher:
 
 
 class _StoredProgress:
-    """Progress that another process shows: stored in the ledger, twice a second at most."""
+    """Progress of a delegated run: stored in the ledger at most twice a second, for the process that displays it."""
 
     def __init__(self, services: Services, job_id: str) -> None:
         self._jobs = services.ledger.jobs
@@ -367,17 +374,17 @@ class _StoredProgress:
         self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Begin a stage."""
+        """Store a new stage with its number of units."""
         self._state |= {"stage": name, "total": total, "done": 0}
         self._store(at_once=True)
 
     def step(self, count: int = 1) -> None:
-        """Count units that are done."""
+        """Count finished units."""
         self._state["done"] += count
         self._store()
 
     def note(self, text: str) -> None:
-        """Add a line."""
+        """Store a note."""
         self._state["notes"].append(text)
         self._store(at_once=True)
 

@@ -1,4 +1,4 @@
-"""The embedded driver: one process drives the ledger and looks for due work itself."""
+"""The embedded driver: one process holds the run lock of the ledger and polls for due work."""
 
 import contextlib
 import logging
@@ -23,32 +23,32 @@ from connector.store.failures import outage
 from connector.store.ledger import Ledger
 
 LOG = logging.getLogger("connector.work")
-LOOK_EVERY_S = 1.0
-BEAT_S = 5.0
+POLL_INTERVAL_S = 1.0
+HEARTBEAT_S = 5.0
 HOUR_S = 3600.0
 FAULT_PAUSE_S = 30.0
 EXPLAINED_S = 10.0
-# On Linux the monotonic clock stands still while a machine is suspended; this one does not.
-_NEVER_SET = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# On Linux, CLOCK_MONOTONIC stops while the machine is suspended; CLOCK_BOOTTIME does not.
+_MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 EXPLAINED_AGAIN_S = 300.0
 
 
 def _pause_after(error: Exception) -> float:
-    """Log an error; the seconds until the work goes on: soon, where something outside has failed."""
-    known = outage(error)
-    if known is None:
+    """Log an error; returns the seconds to wait, which are few after an external failure."""
+    failure = outage(error)
+    if failure is None:
         LOG.error("internal fault, please report it", exc_info=error)
         return FAULT_PAUSE_S
-    LOG.warning("the ledger does not answer", extra={"error": str(known)})
-    return LOOK_EVERY_S
+    LOG.warning("the ledger does not answer", extra={"error": str(failure)})
+    return POLL_INTERVAL_S
 
 
 class SystemClock:
-    """Real time; every wait multiplied by `scale`.
+    """The system's time; every wait is multiplied by `scale`.
 
     Attributes:
-        ahead: what a ledger's own clock is ahead of this machine's, where several machines share the ledger.
-        on_wait: gets the reason of each long wait.
+        ahead: the time by which the ledger's clock is ahead of this machine's, if several machines share the ledger.
+        on_wait: is called with the reason of each long wait.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -58,27 +58,27 @@ class SystemClock:
         self._explained: dict[str, float] = {}
 
     def now(self) -> datetime:
-        """The present time."""
+        """The present time on the ledger's clock."""
         return datetime.now(UTC) + self.ahead
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment."""
-        return time.clock_gettime(_NEVER_SET)
+        """Seconds since an arbitrary time; only differences have a meaning."""
+        return time.clock_gettime(_MONOTONIC)
 
     def later(self, seconds: float) -> datetime:
         """The time after a scaled wait."""
         return self.now() + timedelta(seconds=seconds * self.scale)
 
     def sleep(self, seconds: float) -> None:
-        """Wait, scaled."""
+        """Wait for a scaled time."""
         time.sleep(max(0.0, seconds * self.scale))
 
     def pause(self, duration: timedelta) -> None:
-        """Wait exactly so long."""
+        """Wait for exactly this time."""
         time.sleep(max(0.0, duration.total_seconds()))
 
     def explain(self, seconds: float, reason: str) -> None:
-        """Print the reason of a wait of more than ten seconds, the same one at most every five minutes."""
+        """Report the reason of a wait of more than ten seconds; the same reason at most every five minutes."""
         now_s = self.monotonic()
         if seconds <= EXPLAINED_S or now_s - self._explained.get(reason, -math.inf) < EXPLAINED_AGAIN_S:
             return
@@ -88,26 +88,29 @@ class SystemClock:
 
 
 def owner() -> str:
-    """This process, for the owner column of attempts; no other process ever has the same name."""
+    """Generate a unique name for this process, for the `owner` of attempts."""
     return f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
-def drive(services: Services, spec: RunSpec) -> Report:
-    """Do one job as the driver of its mappings.
+def run_under_lock(services: Services, spec: RunSpec) -> Report:
+    """Make one run while holding the run lock of its mappings.
 
     Raises:
-        LockedError: another process drives this ledger.
+        LockedError: another process holds the run lock.
     """
-    with services.ledger.drive(spec.mappings):
+    with services.ledger.hold_run_lock(spec.mappings):
         return run_pass(services, spec)
 
 
 class Driver:
-    """The embedded driver of `serve`: looks for due work and does it in a few threads, one for each mapping at most.
+    """The embedded driver of `serve`: it polls for due work and does it in a few threads, at most one per mapping.
 
     Args:
-        ledger: driven as long as this runs.
-        threads: at most so many mappings at a time.
+        ledger: the embedded ledger.
+        threads: the most mappings at the same time.
+
+    Attributes:
+        holds_run_lock: whether this process holds the ledger's run lock.
     """
 
     def __init__(self, ledger: Ledger, threads: int = 4) -> None:
@@ -116,76 +119,76 @@ class Driver:
         self._stop = threading.Event()
         self._woken = threading.Event()
         self._claimed: set[str] = set()
-        self._guard = threading.Lock()
-        self._beaten_at = -HOUR_S
-        self.driving = False
+        self._claims_lock = threading.Lock()
+        self._heartbeat_at = -HOUR_S
+        self.holds_run_lock = False
 
     @property
     def stopping(self) -> bool:
-        """Whether runs under way should come to an end."""
+        """Whether current runs should end soon."""
         return self._stop.is_set()
 
     def wake(self) -> None:
-        """Something was stored: look now."""
+        """Poll for due work now, because a request was stored."""
         self._woken.set()
 
     def stop(self) -> None:
-        """End as soon as what is under way has its answers."""
+        """Stop after the answers to the requests in flight."""
         self._stop.set()
         self._woken.set()
 
     @contextlib.contextmanager
     def claim(self, mappings: Collection[str]) -> Iterator[None]:
-        """Keep these mappings to one thread.
+        """Reserve these mappings for this thread.
 
         Raises:
-            LockedError: another thread has one of them.
+            LockedError: another thread has reserved one of them.
         """
-        with self._guard:
+        with self._claims_lock:
             if self._claimed & set(mappings):
-                raise LockedError("another run of this process is at work for the mapping")
+                raise LockedError("another thread of this process has a run of the mapping")
             self._claimed |= set(mappings)
         try:
             yield
         finally:
-            with self._guard:
+            with self._claims_lock:
                 self._claimed -= set(mappings)
 
     def run(self, dispatcher: Dispatcher) -> None:
-        """Serve what the dispatcher finds due until told to stop; while another process drives the ledger, wait."""
+        """Do due work until `stop`; while another process holds the run lock, wait."""
         while not self.stopping:
             try:
-                self._step_aside(dispatcher)
-                with self._ledger.drive():
-                    self.driving = True
+                self._yield_run_lock(dispatcher)
+                with self._ledger.hold_run_lock():
+                    self.holds_run_lock = True
                     self._ledger.runs.mark_crashed(datetime.now(UTC))
-                    self._drive(dispatcher)
-                continue  # it drives still: it only steps aside for a moment
+                    self._serve(dispatcher)
+                continue  # `holds_run_lock` stays True: the lock is only yielded for a moment
             except LockedError:
                 self._wait()
-            except Exception as error:  # noqa: BLE001 a driver that died in silence would leave everything undone, and look alive
+            except Exception as error:  # noqa: BLE001 without the driver, the process would seem alive and do no work
                 self._stop.wait(_pause_after(error))
-            self.driving = False
-        self.driving = False
-        with contextlib.suppress(sa.exc.SQLAlchemyError):  # the ledger went away: we are forgotten by our silence
+            self.holds_run_lock = False
+        self.holds_run_lock = False
+        with contextlib.suppress(sa.exc.SQLAlchemyError):  # without the ledger, the missing heartbeat is enough
             dispatcher.deregister()
 
-    def _step_aside(self, dispatcher: Dispatcher) -> None:
-        """Leave the ledger to a command that must have it alone, but go on being seen."""
-        while self.driving and not self.stopping and self._ledger.locks.yield_requested():
-            self._beat(dispatcher)
+    def _yield_run_lock(self, dispatcher: Dispatcher) -> None:
+        """Leave the run lock to a command that requests it, but keep sending heartbeats."""
+        while self.holds_run_lock and not self.stopping and self._ledger.locks.yield_requested():
+            self._send_heartbeat(dispatcher)
             self._wait()
 
-    def _drive(self, dispatcher: Dispatcher) -> None:
-        """Work until told to stop, or until another command wants the ledger and nothing is under way."""
-        tidied_at = -HOUR_S
+    def _serve(self, dispatcher: Dispatcher) -> None:
+        """Work until `stop`, or until a command requests the run lock and no work is running."""
+        purged_at = -HOUR_S
         with ThreadPoolExecutor(self._threads, thread_name_prefix="work") as pool:
             busy: dict[str, Future[None]] = {}
             while not self.stopping:
-                self._beat(dispatcher)
-                if time.monotonic() - tidied_at >= HOUR_S:
+                self._send_heartbeat(dispatcher)
+                if time.monotonic() - purged_at >= HOUR_S:
                     dispatcher.purge()
-                    tidied_at = time.monotonic()
+                    purged_at = time.monotonic()
                 busy = {name: work for name, work in busy.items() if not work.done()}
                 if self._ledger.locks.yield_requested():
                     if not busy:
@@ -193,23 +196,23 @@ class Driver:
                 else:
                     for name in dispatcher.due():
                         if name not in busy:
-                            busy[name] = pool.submit(self._work, dispatcher, name)
+                            busy[name] = pool.submit(self._work_on, dispatcher, name)
                 self._wait()
 
-    def _beat(self, dispatcher: Dispatcher) -> None:
-        if time.monotonic() - self._beaten_at >= BEAT_S:
+    def _send_heartbeat(self, dispatcher: Dispatcher) -> None:
+        if time.monotonic() - self._heartbeat_at >= HEARTBEAT_S:
             dispatcher.report_alive("serve")
-            self._beaten_at = time.monotonic()
+            self._heartbeat_at = time.monotonic()
 
-    def _work(self, dispatcher: Dispatcher, name: str) -> None:
+    def _work_on(self, dispatcher: Dispatcher, name: str) -> None:
         try:
             while not self.stopping and dispatcher.work(name):
                 pass
         except LockedError:
-            return  # a run of several mappings is at work for this one: it is looked at again when that has ended
-        except Exception as error:  # noqa: BLE001 one mapping's fault must not keep the others from being served
+            return  # a run of several mappings includes this one: its jobs are polled again later
+        except Exception as error:  # noqa: BLE001 a fault in one mapping must not stop the others
             self._stop.wait(_pause_after(error))
 
     def _wait(self) -> None:
-        self._woken.wait(LOOK_EVERY_S)
+        self._woken.wait(POLL_INTERVAL_S)
         self._woken.clear()

@@ -1,8 +1,8 @@
 """The distributed driver: Procrastinate delivers jobs to any number of workers, on any machine.
 
-A queued job carries a mapping's name or a run's id, nothing else. The transaction that creates the work also queues the
-job. A lost job is found again from the ledger: every ten seconds one worker looks for due work without waiting for a
-job. Wiping the queue's tables therefore loses nothing, and no job alone causes a payment.
+A queued job carries only a mapping's name or a run's id. The transaction that creates the work also queues the job. A
+lost job is recovered from the ledger: every ten seconds, one worker queues a job for all due work. So deleting the
+queue's tables loses nothing, and a job by itself causes no payment.
 """
 
 import asyncio
@@ -29,33 +29,33 @@ LOG = logging.getLogger("connector.work")
 WORK, ASSIST, SWEEP, RESCUE = "work", "assist", "sweep", "rescue"
 UPKEEP = "upkeep"
 EVERY_TEN_SECONDS = "* * * * * */10"  # Procrastinate's sixth field is the seconds
-BEAT_S = 10.0
-DEAD_AFTER_S = 30.0  # a worker without a sign of life: its jobs go to others
-GRACE_S = 6.0  # below the eight seconds after which the process is ended whatever it waits for
-ASSISTANTS = 4  # at most so many workers are asked to help with a run; each helps once
+HEARTBEAT_S = 10.0
+DEAD_AFTER_S = 30.0  # without a heartbeat for this long, a worker is dead and its jobs go to others
+GRACE_S = 6.0  # less than the eight seconds after which the process is ended in any case
+MOST_HELPERS = 4  # the most workers that are invited to help with a run; each helps once
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 def queue_of(mapping: str) -> str:
-    """Workers listen to the queues of the mappings that they know."""
+    """The name of a mapping's queue; a worker listens to the queues of its mappings."""
     return f"mapping-{mapping}"
 
 
 class ProcrastinateQueue(JobQueue):
-    """Puts jobs into the queue, on the connection and in the transaction of whoever changes the ledger."""
+    """Queues jobs on the connection, and in the transaction, that changes the ledger."""
 
     def __init__(self) -> None:
         self._app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 
     def work(self, connection: sa.Connection, mapping: str, at: datetime | None = None) -> None:
-        """One job at a time waits for a mapping, and one more for a later moment."""
+        """Queue work on a mapping; at most one job for now and one for a later time are queued."""
         lock = f"{'later' if at else 'now'}:{mapping}"
         self._defer(connection, WORK, mapping, {"mapping": mapping}, lock, at)
 
     def assist(self, connection: sa.Connection, run_id: str, mappings: Sequence[str]) -> None:
-        """A few jobs, for whoever is free."""
+        """Queue a few jobs that free workers take."""
         if mappings:
-            for _ in range(ASSISTANTS):
+            for _ in range(MOST_HELPERS):
                 self._defer(connection, ASSIST, min(mappings), {"run_id": run_id}, None, None)
 
     def _defer(
@@ -74,7 +74,7 @@ class ProcrastinateQueue(JobQueue):
             queueing_lock=lock,
             connection=connection.connection.driver_connection,
         )
-        # A refused double would spoil the ledger's whole transaction: so a savepoint.
+        # A savepoint, because a rejected duplicate would abort the ledger's whole transaction.
         with contextlib.suppress(exceptions.AlreadyEnqueued), connection.begin_nested():
             deferrer.defer(**arguments)
 
@@ -83,11 +83,11 @@ class Worker:
     """One worker process.
 
     Args:
-        address: of the ledger's database, as libpq takes it.
-        ledger: the same.
-        mappings: those that this worker knows.
-        concurrency: jobs at a time.
-        on_stop: called at the signal to stop.
+        address: the address of the ledger's database, in libpq's form.
+        ledger: the ledger in that database.
+        mappings: the mappings of this worker.
+        concurrency: the most jobs at the same time.
+        on_stop: is called at the stop signal.
     """
 
     def __init__(
@@ -103,23 +103,23 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether runs under way should come to an end."""
+        """Whether current runs should end soon."""
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """End as soon as what is under way has its answers."""
+        """Stop after the answers to the requests in flight."""
         self._stop.set()
 
     def run(self, dispatcher: Dispatcher) -> None:
         """Take jobs until SIGTERM or Ctrl-C."""
         self._add_tasks(dispatcher)
-        beating = threading.Thread(target=self._beat, args=(dispatcher,), name="beat")
-        beating.start()
+        heartbeat = threading.Thread(target=self._send_heartbeats, args=(dispatcher,), name="beat")
+        heartbeat.start()
         try:
             asyncio.run(self._serve())
         finally:
             self._stop.set()
-            beating.join()
+            heartbeat.join()
 
     # -- tasks -----------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class Worker:
 
         @self._app.task(name=WORK, retry=again)
         def work(mapping: str) -> None:
-            with contextlib.suppress(LockedError):  # another worker is at it; what is left then is found by the sweep
+            with contextlib.suppress(LockedError):  # another worker has the mapping; the sweep finds the remaining work
                 while not self.stopping and dispatcher.work(mapping):
                     pass
 
@@ -151,37 +151,39 @@ class Worker:
             await self._rescue()
 
     def _sweep(self, dispatcher: Dispatcher) -> None:
-        """Put a job into the queue for whatever is due, whatever became of its former jobs."""
+        """Queue a job for each mapping with due work, in case its former jobs were lost."""
         dispatcher.purge()
         for mapping in dispatcher.due():
-            with self._ledger.database.write(alone=False) as connection:
+            with self._ledger.database.write(exclusive=False) as connection:
                 self._queue.work(connection, mapping)
 
     async def _rescue(self) -> None:
-        """Give the jobs of dead workers to others."""
+        """Queue the jobs of dead workers again."""
         jobs = self._app.job_manager
         for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_S):
             try:
-                if job.task_name in {SWEEP, RESCUE, ASSIST}:  # others follow
+                if job.task_name in {SWEEP, RESCUE, ASSIST}:  # not repeated
                     await jobs.finish_job(job, status=Status.FAILED, delete_job=True)
                 else:
                     await jobs.retry_job(job)
             except exceptions.ConnectorException:
-                LOG.warning("a dead worker's job stays: one like it waits already", extra={"job": job.id})
+                LOG.warning(
+                    "a dead worker's job was not queued again: the same job waits already", extra={"job": job.id}
+                )
 
     # -- the process -----------------------------------------------------------------------------------------
 
-    def _beat(self, dispatcher: Dispatcher) -> None:
-        """Be seen as alive by commands that look for a worker."""
+    def _send_heartbeats(self, dispatcher: Dispatcher) -> None:
+        """Send heartbeats, by which commands find a live worker."""
         while not self._stop.is_set():
-            with contextlib.suppress(sa.exc.SQLAlchemyError):  # the database is away: what follows says so
+            with contextlib.suppress(sa.exc.SQLAlchemyError):  # a lost connection is reported elsewhere
                 dispatcher.report_alive("worker")
-            self._stop.wait(BEAT_S)
+            self._stop.wait(HEARTBEAT_S)
         with contextlib.suppress(sa.exc.SQLAlchemyError):
             dispatcher.deregister()
 
     async def _serve(self) -> None:
-        """Take jobs; when the database goes away the engine's worker ends, and is started again."""
+        """Take jobs; if the connection to the database is lost, start Procrastinate's worker again."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self._concurrency + 4, thread_name_prefix="job"))
         stopped = asyncio.Event()
@@ -213,7 +215,7 @@ class Worker:
                 queues=self._queues,
                 concurrency=self._concurrency,
                 install_signal_handlers=False,
-                update_heartbeat_interval=BEAT_S,
+                update_heartbeat_interval=HEARTBEAT_S,
                 stalled_worker_timeout=2 * DEAD_AFTER_S,
                 fetch_job_polling_interval=1,
                 delete_jobs="always",

@@ -1,4 +1,4 @@
-"""Schedules of mapping files, as jobs of the queue."""
+"""The schedules of mapping files as jobs of the queue."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from connector.store.stored_times import TOLERANCE
 
 
 def next_sync(jobs: Jobs, mapping: str, cron: str, now: datetime) -> datetime:
-    """When the next sync of a mapping's schedule is due; a time that was missed is due now, and counts once.
+    """Compute when the next sync of a mapping's schedule is due, and store it if it changed.
 
-    A schedule that is new counts from now. One that was changed counts from its last sync. A last sync that lies ahead
-    was written by a clock that was wrong: the schedule then counts from now.
+    Missed times count as one sync, which is due now. A new schedule counts from now, a changed one from its last sync.
+    If the last sync is in the future, a wrong clock wrote it, and the schedule counts from now.
     """
     job = jobs.scheduled(mapping)
     began_at = now if job is None or job.asked_at > now + TOLERANCE else job.asked_at
@@ -22,7 +22,7 @@ def next_sync(jobs: Jobs, mapping: str, cron: str, now: datetime) -> datetime:
 
 
 def sync_began(jobs: Jobs, mapping: str, cron: str, began_at: datetime) -> datetime:
-    """Set the time of the next sync after one that began; returns it."""
+    """Store and return the time of the next sync, after a sync that began at `began_at`."""
     due_at: datetime = croniter(cron, began_at).get_next(datetime)
     jobs.schedule(mapping, cron, began_at, due_at)
     return due_at

@@ -1,1 +1,1 @@
-"""The ledger: everything that must survive a crash, on SQLite or PostgreSQL through one set of statements."""
+"""The ledger: all data that must survive a crash, on SQLite or PostgreSQL."""

@@ -1,6 +1,6 @@
-"""What the answer to a paid request changes in the ledger, and what its absence does.
+"""Applies the answer to a paid request to the ledger, or the loss of the answer.
 
-Every method is one transaction and a compare-and-set: whoever finds the state moved on does nothing.
+Every method is one compare-and-set transaction: rows whose state has already changed stay as they are.
 """
 
 from collections import Counter
@@ -29,22 +29,22 @@ from connector.store.rows import RequestAnswer, RequestRefusal, chunks
 from connector.store.shares import NO_PRIOR
 
 _P = t.purchase.c
-LONGEST_ANSWER = timedelta(minutes=5)  # no request waits so long; an answer that comes all the same is still adopted
+LONGEST_ANSWER = timedelta(minutes=5)  # no request waits longer; a later answer is still adopted
 _WAITING_FOR_ANSWER = (PurchaseState.SUBMITTING.value, PurchaseState.UNKNOWN.value)
 
 
 class Answers:
-    """Adopts answers, takes refusals back, and declares what was lost."""
+    """Adopts answers and refusals, and marks requests whose answer was lost."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def accept(self, answer: RequestAnswer, next_poll_at: datetime, now: datetime) -> None:
-        """Adopt the answer to a paid request, whether its purchases are `submitting` or `unknown` by now.
+        """Adopt the answer to a paid request whose purchases are `submitting` or `unknown`.
 
         Args:
-            answer: what the provider said.
-            next_poll_at: when to read the task first.
+            answer: the provider's answer.
+            next_poll_at: the time of the task's first poll.
             now: the ledger's time.
         """
         attempt_id, check, gone, back = answer.attempt_id, answer.check, answer.gone, answer.back
@@ -77,15 +77,15 @@ class Answers:
                 .values(check_at=now, checks=0)
             )
             if task_id is not None:
-                # What the answer named has left these states by now: the rest of the attempt is in the task.
+                # The purchases named in the answer have another state now: the rest of the attempt is in the task.
                 connection.execute(
                     sa.update(t.purchase)
                     .where(*mine)
                     .values(state=PurchaseState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
                 )
-                # Where the repeat was lost too, what the first request has bought is what is read.
+                # If the repeat was lost too, the first request's task is read.
                 follow_first(connection, [one for one in repeats if one not in {*check, *gone, *back}], now)
-                # A purchase that was given up before the answer came may still be delivered by what was paid for.
+                # A purchase that was given up before the answer came may still be delivered by this task.
                 connection.execute(
                     sa.update(t.purchase)
                     .where(
@@ -133,10 +133,10 @@ class Answers:
     def _finish_gone(
         self, connection: sa.Connection, attempt: sa.Row[tuple[object, ...]], gone: Mapping[int, str], now: datetime
     ) -> None:
-        still = self._still_waiting(connection, attempt.id, list(gone))
-        self._release(connection, attempt.id, [row.id for row in still], now)
-        for row in still:
-            if row.prior_attempt_id is not None:  # the lost request cannot have bought this person either
+        waiting = self._still_waiting(connection, attempt.id, list(gone))
+        self._release(connection, attempt.id, [row.id for row in waiting], now)
+        for row in waiting:
+            if row.prior_attempt_id is not None:  # so the lost request did not buy this person either
                 self._release_prior(connection, row.prior_attempt_id, [row.id], now)
             connection.execute(
                 sa.update(t.purchase)
@@ -155,7 +155,7 @@ class Answers:
     def _still_waiting(
         self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int]
     ) -> list[sa.Row[int, str | None]]:
-        """Those of an attempt's purchases that no other process has moved on meanwhile."""
+        """The purchases of an attempt that still wait for its answer."""
         query = sa.select(_P.id, _P.prior_attempt_id).where(
             _P.attempt_id == attempt_id, _P.state.in_(_WAITING_FOR_ANSWER)
         )
@@ -173,15 +173,15 @@ class Answers:
             if attempt is None:
                 return
             self._return(connection, refusal, now)
-            uncharge(connection, purchase_ids, attempt_id, now)  # given up meanwhile
+            uncharge(connection, purchase_ids, attempt_id, now)  # those that were given up meanwhile
             after_return(connection, purchase_ids, attempt.created_at, now)
 
     def _return(self, connection: sa.Connection, refusal: RequestRefusal, now: datetime) -> None:
         attempt_id, purchase_ids = refusal.attempt_id, refusal.purchase_ids
         self._release_prior(connection, attempt_id, purchase_ids, now)
-        still = [row.id for row in self._still_waiting(connection, attempt_id, purchase_ids)]
-        self._release(connection, attempt_id, still, now)
-        for part in chunks(still):
+        waiting = [row.id for row in self._still_waiting(connection, attempt_id, purchase_ids)]
+        self._release(connection, attempt_id, waiting, now)
+        for part in chunks(waiting):
             connection.execute(
                 sa.update(t.purchase)
                 .where(_P.id.in_(part))
@@ -198,7 +198,7 @@ class Answers:
             )
 
     def lost(self, attempt_id: str, check_at: datetime | None, now: datetime) -> None:
-        """The answer did not arrive, or its owner is dead: its purchases are `unknown` until the vendor tells."""
+        """Mark a request as lost: the answer did not arrive, or the sender is dead. Its purchases become `unknown`."""
         with self._db.write() as connection:
             self._lose(connection, [attempt_id], check_at, now)
 
@@ -208,13 +208,16 @@ class Answers:
         now: datetime,
         is_alive: Callable[[str], bool] = lambda _owner: False,
     ) -> int:
-        """Requests still `submitting` whose owner is dead, or takes longer than any answer may: how many there were.
+        """Mark requests as lost that are still `submitting`, if the owner is dead or the wait is longer than allowed.
 
         Args:
-            check_at: by provider and account, when to read the people there; None where nothing can be read. Requests
-                to other accounts wait for a run that asks them: no dead sender can wake up and send.
+            check_at: by provider and account, when to read the people; None if they cannot be read. Requests to other
+                accounts are left to a run that uses the account.
             now: the ledger's time.
             is_alive: whether an owner may still get its answer.
+
+        Returns:
+            The number of lost requests.
         """
         a = t.attempt.c
         query = sa.select(a.id, a.provider, a.account, a.owner, a.created_at).where(a.state.in_(UNANSWERED))
@@ -252,7 +255,7 @@ class Answers:
     def _answered(
         self, connection: sa.Connection, attempt_id: str, state: AttemptState, now: datetime
     ) -> sa.Row[tuple[object, ...]] | None:
-        """Note the answer to an attempt; None when it already has one."""
+        """Mark an attempt as answered and read its row; None if it already has an answer."""
         a = t.attempt.c
         moved = connection.execute(
             sa.update(t.attempt)
@@ -264,7 +267,7 @@ class Answers:
         return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
 
     def _release(self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int], now: datetime) -> None:
-        """Give back these purchases' shares of an attempt's hold; what was presumed charged is taken back first."""
+        """Release these purchases' shares of an attempt's hold; a presumed charge is reversed first."""
         query = sa.select(_P.mapping, _P.price_credits, _P.hold).where(_P.attempt_id == attempt_id)
         rows = [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]
         self._append_releases(connection, attempt_id, [(r.mapping, Hold(r.hold), r.price_credits) for r in rows], now)
@@ -272,7 +275,7 @@ class Answers:
     def _release_prior(
         self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int], now: datetime
     ) -> None:
-        """The lost request turns out to have bought nothing, while its repeat is planned or under way."""
+        """Release the shares of a lost request that bought nothing; its repeat is planned or in flight."""
         prior = _P.prior_attempt_id == attempt_id
         query = sa.select(_P.prior_mapping, _P.price_credits, _P.prior_hold).where(prior)
         rows = [row for part in chunks(purchase_ids) for row in connection.execute(query.where(_P.id.in_(part)))]

@@ -1,4 +1,4 @@
-"""Paid requests: what may be bought now, and taking a batch with its hold in the transaction that checks every cap."""
+"""Paid requests: lists the purchases that may be sent, and takes a batch with its hold after checking every cap."""
 
 import uuid
 from collections import Counter
@@ -35,10 +35,10 @@ _A, _P = t.attempt.c, t.purchase.c
 
 @dataclass(frozen=True, slots=True)
 class EventPlan:
-    """The purchase of an event as it stands.
+    """The current state of an event's purchase.
 
     Attributes:
-        attempt_id: the request that was sent for it, if any.
+        attempt_id: the request that was sent, if any.
     """
 
     purchase_id: int
@@ -47,31 +47,31 @@ class EventPlan:
 
 
 class Attempts:
-    """The ledger's side of buying: batches with their hold, and all that can become of them."""
+    """Batches of purchases, each with its hold."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def groups(
-        self, source: Source, run_id: str, now: datetime, full: Collection[tuple[str, str]] = ()
+        self, source: Source, run_id: str, now: datetime, capped: Collection[tuple[str, str]] = ()
     ) -> list[PurchaseGroup]:
-        """What this run has planned and may submit now, the largest group first.
+        """List the planned purchases of this run that may be sent now, in groups, the largest first.
 
         Args:
-            source: whose.
-            run_id: what this run has planned.
+            source: the provider.
+            run_id: the run.
             now: the ledger's time.
-            full: pairs of channel and mapping whose caps allow nothing more.
+            capped: pairs of channel and mapping whose caps allow nothing more.
         """
         by_channel: dict[str, list[str]] = {}
-        for channel, mapping in full:
+        for channel, mapping in capped:
             by_channel.setdefault(channel, []).append(mapping)
         payable = [
             sa.or_(_P.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
         ]
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
-            rows = connection.execute(query, _goes(source, run_id, now))
+            rows = connection.execute(query, _sendable_parameters(source, run_id, now))
             return [PurchaseGroup(Channel(channel), event, size) for channel, event, size in rows]
 
     def take(
@@ -85,39 +85,39 @@ class Attempts:
     ) -> Batch | BudgetExhausted | None:
         """Move planned purchases to `submitting` and hold their price, as many as every cap allows.
 
-        A person whom records of several mappings wait for is paid by any of these mappings that has budget left.
+        If records of several mappings wait for a person, any of the mappings with enough budget pays.
 
         Args:
             source: the provider.
-            group: which purchases, and at most how many.
-            run_id: the run that has planned them.
+            group: the purchases, and the most that the request may carry.
+            run_id: the run that planned them.
             owner: the process that will send them.
             rules: every cap that applies.
             now: the ledger's time.
 
         Returns:
-            The batch; the caps that allow not one, by mapping; or None when nothing is planned any more.
+            The batch; the binding caps by mapping, if they allow no purchase; None if nothing is planned any more.
         """
-        mine = (*_MAY_GO, _P.channel == group.channel.value, _same_group(group.grouping_key))
-        goes = _goes(source, run_id, now)
+        sendable = (*_SENDABLE, _P.channel == group.channel.value, _same_group(group.grouping_key))
+        parameters = _sendable_parameters(source, run_id, now)
         price = source.prices.of(group.channel)
         with self._db.write() as connection:
             limits = remaining_budget(connection, source.name, source.account, run_id, rules, now)
-            full = [name for name in limits.by_mapping if not limits.allows(name, price)]
+            capped = [name for name in limits.by_mapping if not limits.allows(name, price)]
             rows = connection.execute(
                 sa.select(_P.id, _P.person_kind, _P.person, _P.mapping, _price(price).label("price_credits"))
-                .where(*mine, *([may_be_paid(run_id, full)] if full else []))
+                .where(*sendable, *([may_be_paid(run_id, capped)] if capped else []))
                 .order_by(_P.place, _P.id)
                 .limit(group.size)
                 .with_for_update(skip_locked=True),
-                goes,
+                parameters,
             ).all()
             payers = mappings_of(connection, run_id, [row.id for row in rows])
             chosen = select_affordable(
                 [(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits
             )
             if not chosen:
-                return _why_full(connection, run_id, limits, mine, goes)
+                return _exhausted_budget(connection, run_id, limits, sendable, parameters)
             attempt_id = uuid.uuid4().hex
             holds: Counter[str] = Counter()
             for row in rows:
@@ -184,9 +184,9 @@ class Attempts:
 
         Args:
             source: the provider, with the event's price.
-            event: the vendor's own id, as the kind that it groups by.
+            event: the vendor's event id, as the kind that the provider groups by.
             run_id: the run that buys it.
-            mapping: under which name its entries stand.
+            mapping: the mapping name of its entries.
             now: the ledger's time.
         """
         channel, price = Channel.EVENT, source.prices.of(Channel.EVENT)
@@ -228,7 +228,7 @@ class Attempts:
             return EventPlan(int(key[0]), PurchaseState.PLANNED, None)
 
     def reprice(self, purchase_id: int, credits_: int, now: datetime) -> None:
-        """Hold what the vendor has charged for a purchase, where that is another price than expected."""
+        """Correct the hold of a purchase to the price that the vendor charged."""
         with self._db.write() as connection:
             row = connection.execute(
                 sa.select(_P.attempt_id, _P.mapping, _P.price_credits, _P.hold).where(_P.id == purchase_id)
@@ -236,28 +236,27 @@ class Attempts:
             if row.attempt_id is None or row.hold != Hold.OPEN.value or row.price_credits == credits_:
                 return
             attempt = connection.execute(sa.select(t.attempt).where(t.attempt.c.id == row.attempt_id)).one()
-            more = NewEntry(row.attempt_id, row.mapping, EntryKind.HOLD, credits_ - row.price_credits)
-            append(connection, Payer.of(attempt), [more], now)
+            correction = NewEntry(row.attempt_id, row.mapping, EntryKind.HOLD, credits_ - row.price_credits)
+            append(connection, Payer.of(attempt), [correction], now)
             connection.execute(sa.update(t.purchase).where(_P.id == purchase_id).values(price_credits=credits_))
 
     def may_send(self, batch: Batch) -> bool:
-        """Whether the attempt is still this sender's own: the last look before the bytes leave.
+        """Whether this sender still owns the attempt; the last check before the request is sent.
 
-        A repeat does not leave once the request that it repeats has an answer, or a callback receipt of that request
-        waits to be confirmed.
+        A repeat is not sent if the request that it repeats has an answer, or a callback receipt that is not confirmed.
         """
         values = {"attempt_id": batch.attempt_id, **receipts_at(batch.committed_at)}
         with self._db.read() as connection:
-            row = connection.execute(_LAST_LOOK, values).one_or_none()
+            row = connection.execute(_LAST_CHECK, values).one_or_none()
         return row is not None and (row.state, row.owner, bool(row.receipt_waits)) == (SUBMITTING, batch.owner, False)
 
     def knows(self, attempt_id: str) -> bool:
-        """Whether this ledger has a paid request of this id."""
+        """Whether this ledger has a paid request with this id."""
         with self._db.read() as connection:
             return connection.scalar(sa.select(t.attempt.c.id).where(t.attempt.c.id == attempt_id)) is not None
 
     def set_grouping_key(self, purchase_id: int, grouping_key: str | None) -> None:
-        """Name another group for a planned purchase."""
+        """Change the group of a planned purchase."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.purchase)
@@ -269,19 +268,19 @@ class Attempts:
 def _hold(
     connection: sa.Connection, source: Source, attempt_id: str, run_id: str, holds: Mapping[str, int], now: datetime
 ) -> int:
-    """Hold the price of a request, by mapping; the number of the newest entry."""
+    """Append the holds of a request, by mapping; returns the id of the newest entry."""
     entries = [NewEntry(attempt_id, mapping, EntryKind.HOLD, price) for mapping, price in holds.items()]
     append(connection, Payer(source.name, source.account, run_id, budget_day(now)), entries, now)
     return int(connection.scalar(sa.select(sa.func.max(t.entry.c.id)).where(t.entry.c.attempt_id == attempt_id)) or 0)
 
 
 def _price(present: int) -> sa.ColumnElement[int]:
-    """The dearer of the present price and the planned one; a repeat keeps that of its lost request."""
+    """The higher of the present price and the planned price; a repeat keeps the price of its lost request."""
     rose = sa.and_(_P.prior_attempt_id.is_(None), _P.price_credits < present)
     return sa.case((rose, present), else_=_P.price_credits)
 
 
-_MAY_GO = (
+_SENDABLE = (
     _P.provider == sa.bindparam("of_provider"),
     _P.account == sa.bindparam("of_account"),
     _P.run_id == sa.bindparam("of_run"),
@@ -292,36 +291,36 @@ _MAY_GO = (
 )
 _GROUPS = (
     sa.select(_P.channel, _P.grouping_key, sa.func.count())
-    .where(*_MAY_GO)
+    .where(*_SENDABLE)
     .group_by(_P.channel, _P.grouping_key)
     .order_by(sa.func.count().desc(), sa.func.min(_P.id))
 )
 _BEING_SENT = (_P.attempt_id == sa.bindparam("attempt_id"), _P.state == PurchaseState.SUBMITTING.value)
-_LAST_LOOK = sa.select(
+_LAST_CHECK = sa.select(
     _A.state, _A.owner, sa.exists(sa.select(_P.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
 ).where(_A.id == sa.bindparam("attempt_id"))
 
 
-def _goes(source: Source, run_id: str, now: datetime) -> dict[str, object]:
-    """The parameters of `_MAY_GO`."""
+def _sendable_parameters(source: Source, run_id: str, now: datetime) -> dict[str, object]:
+    """The parameters of `_SENDABLE`."""
     return {"of_provider": source.name, "of_account": source.account, "of_run": run_id, "now": now, **receipts_at(now)}
 
 
-def _why_full(
+def _exhausted_budget(
     connection: sa.Connection,
     run_id: str,
     limits: RemainingBudget,
-    mine: Sequence[sa.ColumnElement[bool]],
-    goes: Mapping[str, object],
+    sendable: Sequence[sa.ColumnElement[bool]],
+    parameters: Mapping[str, object],
 ) -> BudgetExhausted | None:
-    """The caps that keep each mapping from paying for what is planned; None when nothing is planned any more.
+    """The binding cap of each mapping that could pay for the planned purchases; None if nothing is planned any more.
 
-    What another run at this moment waits for too is left to that run: its mappings may have budget.
+    Purchases that another current run also waits for are left to that run, whose mappings may have budget.
     """
-    names = waiting_mappings(connection, run_id, mine, goes)
+    names = waiting_mappings(connection, run_id, sendable, parameters)
     if not names:
         return None
-    leave_to_others(connection, run_id, mine, goes)
+    leave_to_others(connection, run_id, sendable, parameters)
     caps = {name: limits.tightest(name) for name in names}
     return BudgetExhausted({name: cap for name, cap in caps.items() if cap is not None})
 

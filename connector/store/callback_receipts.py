@@ -1,4 +1,4 @@
-"""Receipts of callbacks: never the truth about a paid request, only a reason to read it at the provider."""
+"""Receipts of callbacks: they prove nothing about a paid request, and only cause a read at the provider."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +15,9 @@ from connector.store.jobs import Jobs
 from connector.store.rows import person_of
 
 KEPT = timedelta(days=30)
-# A vendor calls back once, and up to three times where it got no answer. Others who know the address can store no more
-# than this. The vendor is asked about each, within a run's time and after everything else.
-MOST_RECEIPTS = 5  # of one attempt
+# A vendor calls back once, and up to three times if it gets no answer. The limit also bounds forged callbacks, because
+# each receipt costs a read at the vendor, within a run's time and after everything else.
+MOST_RECEIPTS = 5  # for one attempt
 _A, _H, _K, _P = t.attempt.c, t.callback_receipt.c, t.task.c, t.purchase.c
 _WAITING = (
     sa.select(_H.id, _H.attempt_id, _H.provider_task_id, _P.person_kind, _P.person)
@@ -35,17 +35,17 @@ _WAITING = (
 
 
 class ReceiptOutcome(Enum):
-    """What becomes of a callback when it arrives."""
+    """The result of receiving a callback."""
 
     UNKNOWN = "there is no such request"
-    STORED = "it is kept, or its task was made due"
+    STORED = "it is stored; if the task is known, it is due now"
     WITHOUT_EFFECT = "it repeats an earlier one, or names another task than the known one"
-    CROWDED = "too many wait for this request already; it may be sent again later"
+    CROWDED = "the request has too many receipts; the callback may be sent again later"
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackReceipt:
-    """The vendor's id of a request whose own answer was lost."""
+    """A receipt for a request whose answer was lost, with the vendor's task id."""
 
     id: int
     attempt_id: str
@@ -54,11 +54,11 @@ class CallbackReceipt:
 
 
 class CallbackReceipts:
-    """The ledger's side of callbacks.
+    """Stores callbacks and lists the receipts to confirm.
 
     Args:
-        database: the ledger's.
-        jobs: get the next polls, in the transaction that stores a receipt.
+        database: the ledger's database.
+        jobs: the queue; the transaction that stores a receipt makes the next poll due.
     """
 
     def __init__(self, database: Database, jobs: Jobs) -> None:
@@ -66,13 +66,13 @@ class CallbackReceipts:
         self._jobs = jobs
 
     def receive(self, provider: str, attempt_id: str, provider_task_id: str, now: datetime) -> ReceiptOutcome:
-        """Store a callback, unless it repeats an earlier one or too many wait already.
+        """Store a callback, unless it repeats an earlier one or the request has too many receipts.
 
-        Where the request's task is known, a callback of the same id makes it due at once, the first time only; one of
-        another id is nothing.
+        If the task of the request is known, the first callback with its id makes it due at once; a callback with
+        another id has no effect.
         """
-        with self._db.write(alone=False) as connection:
-            # Locked: of two that arrive at once, each counts the other.
+        with self._db.write(exclusive=False) as connection:
+            # Locked: simultaneous callbacks must count each other.
             mine = sa.select(_A.provider).where(_A.id == attempt_id, _A.provider == provider).with_for_update()
             if connection.execute(mine).one_or_none() is None:
                 return ReceiptOutcome.UNKNOWN
@@ -100,7 +100,7 @@ class CallbackReceipts:
         return ReceiptOutcome.STORED
 
     def _make_room(self, connection: sa.Connection, attempt_id: str, provider_task_id: str) -> ReceiptOutcome | None:
-        """Why a callback is not stored; one that the vendor did not confirm makes room for another."""
+        """The reason to store no further receipt, or None; a receipt that the vendor refused is replaced."""
         query = sa.select(_H.id, _H.provider_task_id, _H.state).where(_H.attempt_id == attempt_id).order_by(_H.id)
         stored = connection.execute(query).all()
         if any(row.provider_task_id == provider_task_id for row in stored):
@@ -114,19 +114,19 @@ class CallbackReceipts:
         return None
 
     def waiting(self, source: Source, limit: int = 20) -> list[CallbackReceipt]:
-        """Receipts of requests whose answer was lost, oldest first; a request under way has its own answer to come."""
+        """List the receipts of requests whose answer was lost, oldest first; others may still get their answer."""
         values = {"provider": source.name, "account": source.account, "most": limit}
         with self._db.read() as connection:
             rows = connection.execute(_WAITING, values)
             return [CallbackReceipt(row.id, row.attempt_id, row.provider_task_id, person_of(row)) for row in rows]
 
     def purge(self, now: datetime) -> None:
-        """Delete receipts so old that they can serve no purpose."""
-        with self._db.write(alone=False) as connection:
+        """Delete receipts that are older than 30 days."""
+        with self._db.write(exclusive=False) as connection:
             connection.execute(sa.delete(t.callback_receipt).where(_H.received_at < now - KEPT))
 
     def done(self, receipt: CallbackReceipt, *, used: bool) -> None:
-        """Note whether the vendor's own answer confirmed a receipt."""
+        """Close a receipt: the vendor's own answer confirmed it or not."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.callback_receipt)
@@ -136,7 +136,7 @@ class CallbackReceipts:
 
 
 def _who_waits(connection: sa.Connection, theirs: sa.ColumnElement[bool]) -> set[str]:
-    """The mappings that pay for some purchases, and those whose open records wait for them."""
+    """The mappings that pay for these purchases, and those whose open records wait for them."""
     payers = sa.select(_P.mapping).where(theirs)
     records = (
         sa.select(t.record.c.mapping)

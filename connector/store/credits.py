@@ -1,4 +1,4 @@
-"""Entries, balances observed, and what the caps still allow; all sums are derived, none is stored."""
+"""Credit entries, observed balances and the remaining budget; all sums are computed, none is stored."""
 
 import math
 from collections import Counter
@@ -17,8 +17,8 @@ from connector.store import tables as t
 from connector.store.database import Database
 
 BALANCE = "balance at the vendor"
-UNSEEN = "older copy"  # the mapping of charges that a restored ledger does not know; no mapping has a space in its name
-MOST_TOLD = 5  # of the requests whose entries do not add up
+UNSEEN = "older copy"  # the mapping of charges unknown to a restored ledger; no real mapping name contains a space
+MOST_SHOWN = 5  # requests with wrong entries in a message
 _E, _O, _P = t.entry.c, t.observation.c, t.purchase.c
 _NEWEST_ENTRY = sa.select(sa.func.coalesce(sa.func.max(_E.id), 0))
 _LAST_SEEN = (
@@ -36,7 +36,7 @@ _CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
 _HELD = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
     _P.hold == Hold.OPEN.value, _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
 )
-# Few rows, by an index of their own; comparing the rest in Python keeps the database from choosing a wider index.
+# Few rows, with their own index; the other columns are compared in Python so that the database uses this index.
 _RESUBMITTED = sa.select(_P.provider, _P.account, _P.price_credits, _P.prior_hold).where(
     _P.prior_attempt_id.is_not(None)
 )
@@ -58,14 +58,14 @@ _HELD_FOR_NOTHING = sa.select(sa.func.count()).where(
 
 @dataclass(frozen=True, slots=True)
 class CapRules:
-    """Every limit that applies to one provider in one run, in credits; None and missing mean no limit.
+    """Every limit on purchases from one provider in one run, in credits; None or a missing key means no limit.
 
     Attributes:
-        run: per mapping, for this run.
-        mapping_day: per mapping, for the day.
-        day: over everything.
-        month: over everything.
-        reserve: of the vendor's balance, never touched.
+        run: by mapping, for this run.
+        mapping_day: by mapping, for the day.
+        day: for the day, over all mappings and runs.
+        month: for the month, over all mappings and runs.
+        reserve: the part of the vendor's balance that is never spent.
         plan_id: the frozen plan that the run applies; all runs of a plan count as one run.
         ceiling: the most that the plan may hold or spend, over all mappings.
     """
@@ -81,17 +81,17 @@ class CapRules:
 
 @dataclass(frozen=True, slots=True)
 class RemainingBudget:
-    """The caps as they stand: those over all mappings, and those of each mapping."""
+    """The caps with their current use: those over all mappings, and those of each mapping."""
 
     shared: tuple[Cap, ...]
     by_mapping: Mapping[str, tuple[Cap, ...]]
 
     def tightest(self, mapping: str) -> Cap | None:
-        """The cap that leaves this mapping the least; None when none applies."""
+        """The cap that leaves this mapping the least; None if no cap applies."""
         return tightest([*self.shared, *self.by_mapping.get(mapping, ())])
 
     def allows(self, mapping: str, price: int) -> bool:
-        """Whether this mapping may still buy one purchase of this price."""
+        """Whether every cap allows this mapping another purchase at this price."""
         cap = self.tightest(mapping)
         return cap is None or cap.left >= price
 
@@ -107,13 +107,13 @@ class NewEntry:
 
 
 def budget_day(now: datetime) -> str:
-    """The UTC day that pays for a hold."""
+    """The UTC day whose caps a hold counts against."""
     return now.strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Whose budget an attempt's entries belong to: its account, its run, and the day of its hold."""
+    """The budget of an attempt's entries: its account, its run, and the day of its hold."""
 
     provider: str
     account: str
@@ -122,12 +122,12 @@ class Payer:
 
     @classmethod
     def of(cls, attempt: sa.Row[tuple[object, ...]]) -> "Payer":
-        """From a row of `attempt`."""
+        """Build it from a row of `attempt`."""
         return cls(attempt.provider, attempt.account, attempt.run_id, attempt.budget_day)
 
 
 def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry], now: datetime) -> None:
-    """Add entries of one attempt."""
+    """Append entries; those of zero credits are left out."""
     rows = [
         {
             "at": now,
@@ -150,7 +150,7 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
 def remaining_budget(
     connection: sa.Connection, provider: str, account: str, run_id: str, rules: CapRules, now: datetime
 ) -> RemainingBudget:
-    """What each cap still allows, read inside the transaction that will take the hold."""
+    """Compute what each cap still allows, inside the transaction that will take the hold."""
     today = budget_day(now)
     sums = _sums(connection, provider, account, _same_run(run_id, rules.plan_id), today)
     shared: list[Cap] = []
@@ -176,9 +176,9 @@ def remaining_budget(
 
 
 def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: RemainingBudget) -> dict[int, str]:
-    """As many of the purchases, as (id, mappings, price), as fit under every cap, in their order: who pays, by id.
+    """Select the purchases that every cap allows, in order; returns the paying mapping by purchase id.
 
-    Any of a purchase's mappings may pay for it: the one with the most budget left, so that none is used up for another.
+    Each row is (id, mappings, price). Of the mappings, the one with the most budget left pays.
     """
     shared = tightest(list(limits.shared))
     left_shared = None if shared is None else shared.left
@@ -200,7 +200,7 @@ def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: 
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Holds less releases, by (mapping, is this month, is today, is this run)."""
+    """Holds minus releases, by (mapping, is this month, is today, is this run)."""
 
     rows: Mapping[tuple[str, bool, bool, bool], int]
 
@@ -217,7 +217,7 @@ class _Sums:
 
 
 def _same_run(run_id: str, plan_id: str | None) -> sa.ColumnElement[bool]:
-    """Entries of this run, or of any run that applies the same plan."""
+    """The condition for entries of this run, or of any run that applies the same plan."""
     if plan_id is None:
         return t.entry.c.run_id == run_id
     return t.entry.c.run_id.in_(sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id))
@@ -229,7 +229,7 @@ def _sums(
     e = t.entry.c
     first_of_month = today[:7] + "-01"
     is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
-    # A later day was written by a clock that was wrong.
+    # A later day was written by a wrong clock.
     is_today = sa.case((e.budget_day >= today, 1), else_=0).label("is_today")
     is_run = sa.case((same_run, 1), else_=0).label("is_run")
     signed = sa.case(
@@ -245,23 +245,23 @@ def _sums(
 
 
 def _balance(connection: sa.Connection, provider: str, account: str, reserve: int) -> Cap | None:
-    """The last observed balance as a cap: less the reserve, what was charged since, and everything still held.
+    """The last observed balance as a cap: minus the reserve, the charges since then, and all open holds.
 
-    When a vendor charges is not documented, so a hold counts against the balance whether or not the vendor has taken
-    it already: the error is on the safe side and ends with the next observation.
+    Vendors do not document when they charge, so a hold counts against the balance even if the vendor has charged it
+    already: the error is on the safe side and ends with the next observation.
     """
-    mine = {"provider": provider, "account": account}
-    seen = connection.execute(_LAST_SEEN, mine).one_or_none()
+    keys = {"provider": provider, "account": account}
+    seen = connection.execute(_LAST_SEEN, keys).one_or_none()
     if seen is None:
         return None
-    charged = connection.scalar(_CHARGED_SINCE, {**mine, "last_entry": seen.last_entry})
-    held = connection.scalar(_HELD, mine)
-    kept = sum(
+    charged = connection.scalar(_CHARGED_SINCE, {**keys, "last_entry": seen.last_entry})
+    held = connection.scalar(_HELD, keys)
+    held_before = sum(
         row.price_credits
         for row in connection.execute(_RESUBMITTED)
         if (row.provider, row.account, row.prior_hold) == (provider, account, Hold.OPEN.value)
     )
-    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + int(held or 0) + kept)
+    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + int(held or 0) + held_before)
 
 
 class Credits:
@@ -271,14 +271,14 @@ class Credits:
         self._db = database
 
     def newest_entry(self) -> int:
-        """The id of the newest entry; noted before a balance is asked for."""
+        """The id of the newest entry; read it before a balance is requested."""
         with self._db.read() as connection:
             return int(connection.scalar(_NEWEST_ENTRY) or 0)
 
     def observe(
         self, provider: str, account: str, run_id: str, balance: int, began_at: datetime, last_entry: int
     ) -> int:
-        """Keep what the vendor said its balance is; the observation's id."""
+        """Store a balance from the vendor; returns the observation's id."""
         with self._db.write() as connection:
             inserted = connection.execute(
                 sa.insert(t.observation).values(
@@ -296,7 +296,7 @@ class Credits:
             return int(key[0])
 
     def unseen_charges(self, provider: str, account: str, balance: int, run_id: str) -> int:
-        """Credits that a balance is lower than earlier runs' last observation and the entries since explain."""
+        """Credits by which the balance fell without an entry, since the last observation of earlier runs."""
         o = t.observation.c
         mine = (o.provider == provider, o.account == account)
         with self._db.read() as connection:
@@ -312,12 +312,12 @@ class Credits:
     def remaining_budget(
         self, provider: str, account: str, run_id: str, rules: CapRules, now: datetime
     ) -> RemainingBudget:
-        """What the caps allow at this moment; a forecast, for only `take` checks and holds at once."""
+        """Forecast what the caps allow; only `Attempts.take` checks and holds in one transaction."""
         with self._db.read() as connection:
             return remaining_budget(connection, provider, account, run_id, rules, now)
 
     def totals(self, run_id: str | None = None) -> dict[str, Totals]:
-        """Sums by provider, of one run or of everything."""
+        """Sums by provider, for one run or for all."""
         e = t.entry.c
         query = sa.select(e.provider, e.kind, sa.func.sum(e.credits)).group_by(e.provider, e.kind)
         if run_id is not None:
@@ -327,10 +327,10 @@ class Credits:
         return {provider: _totals([row for row in rows if row[0] == provider]) for provider in {r[0] for r in rows}}
 
     def imbalance(self) -> str:
-        """What does not add up between entries and purchases; empty when the accounting closes.
+        """Describe contradictions between entries and purchases; empty if the accounting closes.
 
-        For every single request, what its entries leave open (holds less charges less releases) must be what its
-        purchases hold open; and no purchase holds credits but one that is sent and has no last word.
+        For each request, the open sum of its entries (holds minus charges minus releases) must equal the open holds of
+        its purchases. Only a purchase that was sent and has no result may hold credits.
         """
         open_by_entries, open_by_purchases = Counter[str](), Counter[str]()
         with self._db.read() as connection:
@@ -345,9 +345,9 @@ class Credits:
             for key in sorted({*open_by_entries, *open_by_purchases})
             if open_by_entries[key] != open_by_purchases[key]
         ]
-        wrong += [f"{orphaned} purchase(s) hold credits for nothing that is under way"] if orphaned else []
-        more = [f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else []
-        return "; ".join([*wrong[:MOST_TOLD], *more])
+        wrong += [f"{orphaned} purchase(s) hold credits without a request in flight"] if orphaned else []
+        more = [f"and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
+        return "; ".join([*wrong[:MOST_SHOWN], *more])
 
     def by_month(self) -> list[tuple[str, str, str, Totals]]:
         """(month, provider, mapping, totals), newest month first."""
@@ -363,7 +363,7 @@ class Credits:
         return [(m, p, name, _totals(found[m, p, name])) for m, p, name in sorted(found, reverse=True)]
 
     def cost_of_values(self) -> list[tuple[str, str, int, int]]:
-        """(provider, channel, delivered, credits) of every purchase that cost something, over the whole history."""
+        """(provider, channel, delivered, credits) of all charged purchases, over the whole history."""
         u = t.purchase.c
         delivered = sa.func.sum(sa.case((u.result == Result.DELIVERED.value, 1), else_=0))
         query = (
@@ -376,11 +376,11 @@ class Credits:
             return [(p, c, int(n), int(credits_)) for p, c, n, credits_ in connection.execute(query)]
 
     def charged_since(self, since_entry: int, mappings: Collection[str] | None = None) -> dict[str, int]:
-        """Credits by provider that became charged while a run was at work, older attempts included.
+        """Credits by provider that were charged during a run, including those of older attempts.
 
         Args:
-            since_entry: the newest entry when it began.
-            mappings: only what counts against these, where other runs were at work beside it.
+            since_entry: the newest entry when the run began.
+            mappings: only charges of these mappings, if other runs are possible at the same time.
         """
         e = t.entry.c
         mine = [] if mappings is None else [e.mapping.in_(mappings)]

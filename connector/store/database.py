@@ -1,9 +1,9 @@
-"""The connection to the ledger's database: how it is opened, migrated, read and written.
+"""The connection to the ledger's database: opening, migrating, reading and writing.
 
-One writing transaction at a time, on both databases, so that what it checks is what it changes, and one set of tests
-proves both: SQLite (in WAL mode) begins it IMMEDIATE, PostgreSQL takes one advisory lock in it. Readers never queue
-behind writers. Vendors allow a few requests a second, each worth a handful of transactions of a few milliseconds: the
-single writer is not what limits any number of workers.
+Both databases run one writing transaction at a time, so a transaction can check a value and then change it, and one set
+of tests covers both. SQLite (in WAL mode) begins it with IMMEDIATE; PostgreSQL takes an advisory lock. Readers never
+wait for writers. Vendors allow a few requests a second, and each request needs a handful of transactions of a few
+milliseconds, so the single writer never limits the number of workers.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from connector.store.failures import outage
 from connector.store.private import make_private
 from connector.store.schema import bring_up_to_date, is_current
 
-MIGRATION_LOCK = 7_226_001  # any fixed numbers: the advisory locks that PostgreSQL serialises by
+MIGRATION_LOCK = 7_226_001  # PostgreSQL's advisory locks: arbitrary fixed numbers
 WRITE_LOCK = 7_226_002
-# A process that stands still (frozen, paged out) in the middle of a transaction would hold up every other: the server
-# ends its session, which undoes the transaction. A machine that lost its power is noticed after half a minute.
+# A process that is frozen or paged out during a transaction would block all others: the server ends its session, which
+# rolls the transaction back. The keepalives detect a machine without power after about 25 seconds.
 _POSTGRES_OPTIONS = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -32,7 +32,7 @@ _POSTGRES_OPTIONS = " ".join(
         "tcp_keepalives_idle": 10,
         "tcp_keepalives_interval": 5,
         "tcp_keepalives_count": 3,
-        "synchronous_commit": "on",  # whatever the server is set to: a hold must survive before its request leaves
+        "synchronous_commit": "on",  # overrides the server: a hold must be durable before its request is sent
     }.items()
 )
 
@@ -45,47 +45,53 @@ class Database:
         self._engine = _engine(url)
         self._reader = self._engine.execution_options(read_only=True)
         if not self.is_sqlite:
-            # One picture for all statements of a reading transaction, as SQLite gives it: sums must belong together.
+            # One snapshot for all statements of a reading transaction, as in SQLite: sums must be consistent.
             self._reader = self._reader.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self._beside = self._engine.execution_options(beside=True)
-        # Threads that wait for SQLite's own lock ask for it again and again, in no order; for this one they queue.
-        self._turn: contextlib.AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._concurrent = self._engine.execution_options(concurrent=True)
+        # SQLite's own lock is polled by waiting threads, in no order; with this one, they queue.
+        self._queue: contextlib.AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
     def engine(self) -> sa.Engine:
-        """For hooks of tests and for migrations."""
+        """The SQLAlchemy engine, for migrations and for hooks of tests."""
         return self._engine
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether it is the embedded store."""
+        """Whether the ledger is embedded."""
         return self._engine.dialect.name == "sqlite"
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 the two dialects' inserts share no typed base
-        """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        """Build an INSERT with `on_conflict_do_nothing` and `on_conflict_do_update`."""
         from sqlalchemy.dialects import postgresql, sqlite
 
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     @contextlib.contextmanager
-    def write(self, *, alone: bool = True) -> Iterator[sa.Connection]:
-        """One writing transaction; commits at the end, rolls back on any error.
+    def write(self, *, exclusive: bool = True) -> Iterator[sa.Connection]:
+        """Run a writing transaction: it commits at the end and rolls back on any error.
 
         Args:
-            alone: no other writing transaction runs beside it. What only adds rows under a unique key need not wait.
+            exclusive: no other exclusive transaction runs at the same time. A transaction that only adds rows under a
+                unique key or changes single rows need not wait.
         """
-        engine = self._engine if alone else self._beside
-        with self._turn, engine.begin() as connection:
+        engine = self._engine if exclusive else self._concurrent
+        with self._queue, engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One reading transaction."""
+        """Run a reading transaction, whose statements see one snapshot."""
         with self._reader.connect() as connection:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema up to date; safe when several processes do it at once."""
+        """Bring the schema up to date; several processes may do it at the same time.
+
+        Raises:
+            StopError: the database is starting, full or busy; run again later.
+            ConfigurationError: the ledger cannot be opened, or is not a ledger.
+        """
         if self._is_current():
             return
         try:
@@ -93,7 +99,7 @@ class Database:
                 bring_up_to_date(connection)
         except sa.exc.OperationalError as error:
             found = outage(error)
-            if found is not None and _passes(error):
+            if found is not None and _is_temporary(error):
                 raise found from error
             raise ConfigurationError(
                 "the ledger cannot be opened; check CONNECTOR_DATABASE_URL, the folder and its permissions"
@@ -109,9 +115,9 @@ class Database:
 
     @contextlib.contextmanager
     def _migrating(self) -> Iterator[sa.Connection]:
-        """One transaction for all migrations, alone.
+        """Run one exclusive transaction for all migrations.
 
-        SQLite changes most things of a table by copying it: its foreign keys are checked at the end, not on the way
+        SQLite makes most changes of a table by copying it, so foreign keys are checked only at the end
         (https://www.sqlite.org/lang_altertable.html, "Making other kinds of table schema changes", November 2026).
         """
         with self._engine.connect() as connection:
@@ -127,12 +133,14 @@ class Database:
                     yield connection
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                     if broken:
-                        raise AccountingError(f"a migration would leave {len(broken)} row(s) that name nothing; undone")
+                        raise AccountingError(
+                            f"a migration would leave {len(broken)} row(s) with a broken reference; it was rolled back"
+                        )
             finally:
                 driver.execute("PRAGMA foreign_keys=ON")
 
     def _is_current(self) -> bool:
-        """Whether the newest migration was made; what hinders the question is told by the migration itself."""
+        """Whether the newest migration was made; False if the ledger cannot be read: the migration reports why."""
         try:
             with self.read() as connection:
                 return is_current(connection)
@@ -140,7 +148,7 @@ class Database:
             return False
 
     def clock(self) -> datetime:
-        """The database's time: one clock for all machines that share a ledger; an embedded one has the machine's."""
+        """Read the ledger's clock: the database server's, or the machine's if the ledger is embedded."""
         if self.is_sqlite:
             return datetime.now(UTC)
         with self.read() as connection:
@@ -148,21 +156,21 @@ class Database:
         return found
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._engine.dispose()
 
 
-def _passes(error: sa.exc.OperationalError) -> bool:
-    """Whether a ledger that cannot be opened is set up well: its disk is full, or its server is starting or full."""
+def _is_temporary(error: sa.exc.OperationalError) -> bool:
+    """Whether the settings are right: the disk is full, the file is locked, or the server is starting or full."""
     name, state = getattr(error.orig, "sqlite_errorname", None), getattr(error.orig, "sqlstate", None)
     return str(name).startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")) or str(state).startswith(("53", "57P"))
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL; None for memory and for other databases.
+    """The file of a SQLite URL; None for ledgers in memory and for other databases.
 
     Raises:
-        ConfigurationError: it is no database address.
+        ConfigurationError: the URL is not a database address.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
@@ -173,7 +181,7 @@ def sqlite_path(url: str) -> Path | None:
 def _parsed(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):  # without its cause: that message would show the address
+    except (sa.exc.ArgumentError, ValueError):  # raised without its cause, whose message shows the address
         raise ConfigurationError("CONNECTOR_DATABASE_URL is not a database address") from None
 
 
@@ -190,8 +198,8 @@ def _engine(url: str) -> sa.Engine:
 def _sqlite(url: sa.URL, *, in_memory: bool) -> sa.Engine:
     pool: dict[str, Any] = {"poolclass": sa.pool.StaticPool} if in_memory else {}
     if not in_memory and url.database:
-        with contextlib.suppress(OSError):  # SQLite says what is wrong, when it opens the file
-            make_private(Path(url.database))  # its write-ahead log gets the same mode
+        with contextlib.suppress(OSError):  # SQLite reports the problem when it opens the file
+            make_private(Path(url.database))  # the write-ahead log gets the same mode
     engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
@@ -223,7 +231,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the d
 
 def _on_begin(connection: sa.Connection) -> None:
     if connection.get_execution_options().get("read_only", False):
-        # Straight to the driver: it takes no lock, so it cannot fail, and every read begins with it.
+        # Directly on the driver, because every read begins with it: it takes no lock, so it cannot fail.
         driver: Any = connection.connection.driver_connection
         driver.execute("BEGIN")
     else:
@@ -232,5 +240,5 @@ def _on_begin(connection: sa.Connection) -> None:
 
 def _on_begin_postgres(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
-    if not options.get("read_only", False) and not options.get("beside", False):
+    if not options.get("read_only", False) and not options.get("concurrent", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")

@@ -1,7 +1,7 @@
-"""Failures from outside that end a run and are no fault of the connector: the database is gone, or a disk is full.
+"""External failures that end a run, such as a lost database connection or a full disk.
 
-Everything that was sent is in the ledger, or is verified by the next run: the queue is intact. Statements that a
-database refuses because they are wrong stay faults of ours.
+Every sent request is in the ledger or is verified by the next run, so the queue is intact. An SQL statement that the
+database rejects as invalid is a fault of the connector and is not covered here.
 """
 
 import errno
@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from connector.core.errors import ConfigurationError, ConnectorError, StopError
 
 _NEXT = "the queue is intact, and nothing that was sent is lost"
-_SQLITE = {  # by the beginning of SQLite's own name of the error
+_SQLITE = {  # by the prefix of SQLite's error name
     "SQLITE_FULL": f"the disk of the ledger is full: {_NEXT}; free some space, then run again",
     "SQLITE_IOERR": f"the disk of the ledger is full or fails: {_NEXT}; free some space, or check the disk, then run "
     "again",
     "SQLITE_READONLY": f"the ledger cannot be written any more: {_NEXT}; check whether its file or its file system has "
     "become read-only, then run again",
     "SQLITE_CANTOPEN": f"the ledger cannot be opened any more: {_NEXT}; check its file and folder, then run again",
-    "SQLITE_PERM": f"the ledger may not be opened any more: {_NEXT}; check its permissions, then run again",
+    "SQLITE_PERM": f"the ledger cannot be opened any more: {_NEXT}; check its permissions, then run again",
     "SQLITE_BUSY": f"another program has locked the ledger for too long: {_NEXT}; end that program (a backup, a "
     "database browser), then run again",
     "SQLITE_LOCKED": f"another program has locked the ledger for too long: {_NEXT}; end that program, then run again",
@@ -31,12 +31,12 @@ _DAMAGED_TEXT = (
     "the ledger's file is damaged: start no run; keep the file, restore the last backup, and see docs/deployment.md"
 )
 _GONE = f"the ledger's database went away: {_NEXT}; check that PostgreSQL runs and can be reached, then run again"
-_POSTGRES = {  # by the beginning of the SQLSTATE (postgresql.org, appendix A)
+_POSTGRES = {  # by the prefix of the SQLSTATE (postgresql.org, appendix A)
     "08": _GONE,
     "25006": f"the ledger's database is read-only (a standby server?): {_NEXT}; connect to the primary, then run again",
     "28": f"the ledger's database refuses the login: {_NEXT}; check CONNECTOR_DATABASE_URL, then run again",
     "3D000": _GONE,
-    "40": f"the ledger's database gave up a transaction beside others: {_NEXT}; run again",
+    "40": f"the ledger's database rolled back a transaction that conflicted with others: {_NEXT}; run again",
     "53100": f"the disk of the ledger's database is full: {_NEXT}; free some space, then run again",
     "53300": f"the ledger's database takes no more connections: {_NEXT}; allow more, or start fewer workers",
     "53": f"the ledger's database has no resources left: {_NEXT}; run again later",
@@ -53,10 +53,10 @@ _SYSTEM = {
 
 
 def outage(error: BaseException) -> ConnectorError | None:
-    """The failure from outside behind an error, for an admin; None where there is none.
+    """The external failure that caused an error, with text for an admin; None if there is none.
 
     Returns:
-        A `StopError` (exit 4) where the same command may be run again, a `ConfigurationError` for a damaged ledger.
+        A `StopError` (exit 4) if the same command may be run again, a `ConfigurationError` for a damaged ledger.
     """
     for one in _causes(error):
         if isinstance(one, sa.exc.TimeoutError):
@@ -81,7 +81,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _of_driver(error: BaseException) -> ConnectorError | None:
-    """By what the driver itself tells: SQLite's name of the error, or PostgreSQL's SQLSTATE."""
+    """Classify a driver's error by SQLite's error name or PostgreSQL's SQLSTATE."""
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
         if name.startswith(_DAMAGED):
@@ -90,6 +90,6 @@ def _of_driver(error: BaseException) -> ConnectorError | None:
     if not type(error).__module__.startswith("psycopg"):
         return None
     state = getattr(error, "sqlstate", None)
-    if state is None:  # no answer of the server: the connection is gone
+    if state is None:  # no answer from the server: the connection is lost
         return StopError(_GONE) if type(error).__name__ in {"OperationalError", "InterfaceError"} else None
     return next((StopError(text) for start, text in _POSTGRES.items() if state.startswith(start)), None)

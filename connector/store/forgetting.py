@@ -1,7 +1,7 @@
-"""Erasing everything that the ledger keeps of a record and of the person behind it; money entries stay.
+"""Erases all stored data about a record and its person; credit entries stay.
 
-A record is known by every id that it has had: a converted or merged record is followed both ways. Purchases keep the
-vendor's identifier of the person: the accounting needs them, and they prevent a second purchase.
+All former and later ids of a converted or merged record are included. Purchases keep the vendor's identifier of the
+person, because the accounting needs it and it prevents a second purchase.
 """
 
 import json
@@ -27,7 +27,7 @@ Spellings = Callable[[str], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """Who is forgotten: every spelling of every id, the rows of `record`, and the person's identifiers."""
+    """The data to erase: every spelling of every id, the rows of `record`, and the person's identifiers."""
 
     names: frozenset[str]
     records: frozenset[int]
@@ -35,12 +35,12 @@ class _Subject:
 
 
 def forget(connection: sa.Connection, crm_ids: Collection[str], spellings: Spellings) -> int:
-    """Erase what is stored about records; how many rows were erased or changed.
+    """Erase the data about records; returns the number of rows erased or changed.
 
     Args:
         connection: in a transaction.
         crm_ids: any ids of the records.
-        spellings: every way in which the CRM writes an id.
+        spellings: returns every form in which the CRM writes an id.
     """
     subject = _subject(connection, crm_ids, spellings)
     purchases = _purchases(connection, subject)
@@ -50,7 +50,7 @@ def forget(connection: sa.Connection, crm_ids: Collection[str], spellings: Spell
 
 
 def _subject(connection: sa.Connection, crm_ids: Collection[str], spellings: Spellings) -> _Subject:
-    """Follow conversions and merges both ways, until no further id turns up."""
+    """Collect all ids of the records, by following conversions and merges in both directions."""
     names: set[str] = set()
     found: dict[int, sa.Row[tuple[object, ...]]] = {}
     new = set(crm_ids)
@@ -83,7 +83,7 @@ def _identifiers_of(row: AnyRow) -> Iterator[Identifier]:
 
 
 def _purchases(connection: sa.Connection, subject: _Subject) -> set[int]:
-    """What was bought, or is planned to be, for the person: by the records, and by sources asked before."""
+    """The ids of the person's purchases: those of the records, and all others under the person's identifiers."""
     of_records = connection.scalars(sa.select(_RC.purchase_id).where(_RC.record_id.in_(subject.records)))
     mine = sa.select(_P.id).where(
         _is_one_of(_P.person_kind, _P.person, subject.people), _P.channel != Channel.EVENT.value
@@ -92,7 +92,7 @@ def _purchases(connection: sa.Connection, subject: _Subject) -> set[int]:
 
 
 def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
-    """The rows about the records; how many of them came from requests."""
+    """Delete the rows about the records; returns the number of requested records."""
     for table, column in (
         (t.record_channel, _RC.record_id),
         (t.run_record, t.run_record.c.record_id),
@@ -103,18 +103,18 @@ def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
     connection.execute(sa.delete(t.change).where(_C.crm_id.in_(subject.names)))
     connection.execute(sa.delete(t.unusable_value).where(_N.crm_id.in_(subject.names)))
     requests = set(connection.scalars(sa.select(_A.request_id).where(_A.crm_id.in_(subject.names))))
-    asked = connection.execute(sa.delete(t.request_item).where(_A.crm_id.in_(subject.names))).rowcount
+    requested = connection.execute(sa.delete(t.request_item).where(_A.crm_id.in_(subject.names))).rowcount
     others = sa.select(_A.request_id)
     connection.execute(sa.delete(t.request).where(_Q.id.in_(requests), _Q.id.not_in(others)))
     _rename_requests(connection, subject)
     for job_id, chosen in connection.execute(sa.select(_E.id, _E.chosen).where(_E.chosen.is_not(None))).all():
         kept = _without(chosen, subject)
         connection.execute(sa.update(t.job).where(_E.id == job_id).values(chosen=kept))
-    return asked
+    return requested
 
 
 def _rename_requests(connection: sa.Connection, subject: _Subject) -> None:
-    """A sender may have named its request after the record."""
+    """Replace request ids that contain an id of the record."""
     named = sa.or_(*(_Q.id.contains(name, autoescape=True) for name in subject.names))
     for row in connection.execute(sa.select(t.request).where(named)).all():
         new_id = f"forgotten-{row.digest[:40]}-{row.accepted_at.timestamp():.6f}"
@@ -124,7 +124,7 @@ def _rename_requests(connection: sa.Connection, subject: _Subject) -> None:
 
 
 def _without(chosen: dict[str, object], subject: _Subject) -> dict[str, object]:
-    """The records that a run was asked for, less the forgotten one; a condition that names it finds nothing."""
+    """Remove the record from the selection of a delegated run; a condition that names it then selects nothing."""
     ids, where = chosen.get("ids"), chosen.get("where")
     if isinstance(ids, list):
         chosen["ids"] = [one for one in ids if one not in subject.names]
@@ -136,26 +136,26 @@ def _without(chosen: dict[str, object], subject: _Subject) -> dict[str, object]:
 
 
 def _erase_people(connection: sa.Connection, subject: _Subject, purchases: Collection[int]) -> None:
-    """Detach the purchases and erase their values; the person's identifier stays and prevents a second purchase."""
-    wanted = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id).where(_RC.purchase_id.in_(purchases))
-    waiting = set(connection.scalars(wanted.where(_RC.state != ChannelState.DONE, _R.state == RecordState.OPEN)))
-    shared = set(connection.scalars(wanted))
+    """Erase the values of the purchases; the person's identifier stays and prevents a second purchase."""
+    others = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id).where(_RC.purchase_id.in_(purchases))
+    waiting = set(connection.scalars(others.where(_RC.state != ChannelState.DONE, _R.state == RecordState.OPEN)))
+    shared = set(connection.scalars(others))
     used = _used(connection, subject.people)
     theirs = _is_one_of(_P.person_kind, _P.person, used)
     shared |= set(connection.scalars(sa.select(_P.id).where(_P.id.in_(purchases), theirs)))
-    alone = set(purchases) - shared
+    unshared = set(purchases) - shared
     connection.execute(sa.update(t.purchase).where(_P.id.in_(set(purchases) - waiting)).values(value=None))
-    connection.execute(sa.update(t.purchase).where(_P.id.in_(alone)).values(value_hash=None))
-    _erase_receipts(connection, alone)
+    connection.execute(sa.update(t.purchase).where(_P.id.in_(unshared)).values(value_hash=None))
+    _erase_receipts(connection, unshared)
     never_sent = (_P.state == PurchaseState.PLANNED.value, _P.attempt_id.is_(None), _P.prior_attempt_id.is_(None))
-    connection.execute(sa.delete(t.purchase).where(_P.id.in_(alone), *never_sent))
+    connection.execute(sa.delete(t.purchase).where(_P.id.in_(unshared), *never_sent))
     gone = subject.people - used
     either = sa.or_(_is_one_of(_M.kind, _M.value, gone), _is_one_of(_M.matched_kind, _M.matched, gone))
     connection.execute(sa.delete(t.identity_match).where(either))
 
 
 def _used(connection: sa.Connection, people: Collection[Identifier]) -> set[Identifier]:
-    """Those of the identifiers that a record still names."""
+    """The identifiers that another record still has."""
     found: set[Identifier] = set()
     for person in people:
         text = json.dumps(person.value)
@@ -168,13 +168,13 @@ def _used(connection: sa.Connection, people: Collection[Identifier]) -> set[Iden
 def _is_one_of(
     kind: sa.ColumnElement[str], value: sa.ColumnElement[str], people: Collection[Identifier]
 ) -> sa.ColumnElement[bool]:
-    """Whether two columns hold one of these pairs."""
+    """The condition that two columns have the kind and value of one of these identifiers."""
     pairs = [sa.and_(kind == person.kind, value == person.value) for person in people]
     return sa.or_(sa.false(), *pairs)
 
 
 def _erase_receipts(connection: sa.Connection, purchases: Collection[int]) -> None:
-    """What a vendor sent back about a request that was for this person alone."""
+    """Delete closed callback receipts of requests that were for this person only."""
     attempts = [
         one
         for row in connection.execute(sa.select(_P.attempt_id, _P.prior_attempt_id).where(_P.id.in_(purchases)))
@@ -192,7 +192,7 @@ def _erase_receipts(connection: sa.Connection, purchases: Collection[int]) -> No
 
 
 def _erase_mentions(connection: sa.Connection, subject: _Subject) -> int:
-    """Replace the ids in every text of every table: reasons, advice, reports, whatever comes later; how many rows."""
+    """Replace the ids in every text column of every table; returns the number of changed rows."""
     count = 0
     for table in t.metadata.sorted_tables:
         for column in table.columns:
@@ -200,7 +200,7 @@ def _erase_mentions(connection: sa.Connection, subject: _Subject) -> int:
             if not (is_json or isinstance(column.type, sa.String)) or column.primary_key or column.foreign_keys:
                 continue
             text = sa.cast(column, sa.Text) if is_json else column
-            for name in sorted(subject.names, key=len, reverse=True):  # the longer spelling contains the shorter one
+            for name in sorted(subject.names, key=len, reverse=True):  # a longer spelling contains the shorter one
                 erased = sa.func.replace(text, name, ERASED)
                 changed = connection.execute(
                     sa.update(table)
@@ -212,6 +212,6 @@ def _erase_mentions(connection: sa.Connection, subject: _Subject) -> int:
 
 
 def _as_json(connection: sa.Connection, text: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
-    """A text as the value of a JSON column: SQLite keeps it as it is, PostgreSQL wants it cast."""
+    """A text as the value of a JSON column: SQLite stores it unchanged, PostgreSQL needs a cast."""
     is_sqlite = connection.dialect.name == "sqlite"
     return sa.type_coerce(text, sa.Text) if is_sqlite else sa.cast(text, sa.JSON)

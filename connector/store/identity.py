@@ -1,7 +1,7 @@
-"""To whom a ledger belongs: its CRM orgs, its vendor accounts, and which mapping each flag belongs to.
+"""The owner of a ledger: its CRM orgs, its vendor accounts, and the mapping of each flag.
 
-Recorded when first used, in the table `meta`. A ledger that met another org or another vendor would take purchases of
-one for those of the other: a rehearsal would leak into production, or production into a rehearsal.
+They are stored in table `meta` when they are first used. With another org or vendor account, the ledger would confuse
+the purchases of both: a rehearsal would leak into production, or production into a rehearsal.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from connector.store.database import Database
 from connector.store.meta import put_value
 
 _ORG, _VENDOR, _FLAG = "org:", "vendor:", "flag:"
-FLAG_FREE_AFTER = timedelta(days=30)  # without a run, and without open records, a flag may go to another mapping
+FLAG_FREE_AFTER = timedelta(days=30)  # without a run and open records, another mapping may use the flag
 ANOTHER_LEDGER = "use another folder, or set CONNECTOR_DATABASE_URL to another ledger"
 
 
@@ -28,8 +28,8 @@ class OrgIdentity:
     """A CRM org.
 
     Attributes:
-        id: the org's own id; empty where the CRM does not show it.
-        host: its address, which a renaming changes.
+        id: the org's id; empty if the CRM does not show it.
+        host: the org's address, which changes when the org is renamed.
     """
 
     crm: str
@@ -37,11 +37,11 @@ class OrgIdentity:
     host: str
 
     def is_same(self, other: "OrgIdentity") -> bool:
-        """By the org's own id; by the host only where an id is not known."""
+        """Compare the ids, or the hosts if an id is unknown."""
         return self.id == other.id if self.id and other.id else self.host == other.host
 
     def __str__(self) -> str:
-        """For messages."""
+        """Format the org for messages."""
         return f"{self.id} ({self.host})" if self.id else self.host
 
 
@@ -54,7 +54,7 @@ class VendorIdentity:
     account: str
 
     def __str__(self) -> str:
-        """For messages."""
+        """Format the account for messages."""
         return f"{self.address} (account {self.account})"
 
 
@@ -69,13 +69,13 @@ class FlagUse:
 
     @property
     def key(self) -> str:
-        """One key, whatever the case and the length of the names."""
+        """The key in table `meta`: short, and the same for any case of the names."""
         names = f"{self.crm}/{self.object}/{self.field}".lower()
         return _FLAG + hashlib.sha256(names.encode()).hexdigest()[:40]
 
 
 class Identity:
-    """The ledger's side of belonging."""
+    """Stores and checks the owner of a ledger."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -89,17 +89,17 @@ class Identity:
         *,
         record: bool = True,
     ) -> None:
-        """Record what is new, and refuse what is another one.
+        """Check that orgs, vendor accounts and flags belong to this ledger, and store new ones.
 
         Args:
-            orgs: of this process.
-            vendors: of this process.
-            flags: that its mappings use; empty for commands without a mapping.
-            now: the ledger's time; needed with flags.
-            record: keep what is new.
+            orgs: the orgs of this process.
+            vendors: the vendor accounts of this process.
+            flags: the flags of its mappings; empty for commands without a mapping.
+            now: the ledger's time; required with flags.
+            record: whether to store new ones.
 
         Raises:
-            ConfigurationError: naming both, for each org, vendor or flag that belongs elsewhere.
+            ConfigurationError: something differs; the message names both values of each.
         """
         with self._db.write() as connection:
             known = _known(connection)
@@ -119,7 +119,7 @@ class Identity:
                 self._put(connection, use.key, {"mapping": use.mapping, "at": now.isoformat() if now else ""})
 
     def _free_former(self, connection: sa.Connection, known: Mapping[str, dict[str, str]], use: FlagUse) -> None:
-        """A mapping that has moved to another flag leaves its former one, unless it has open records."""
+        """Release the former flag of a mapping that uses another one now, unless it has open records."""
         former = [k for k, v in known.items() if k.startswith(_FLAG) and v["mapping"] == use.mapping and k != use.key]
         if former and not _has_open_records(connection, use.mapping):
             connection.execute(sa.delete(t.meta).where(t.meta.c.key.in_(former)))

@@ -1,7 +1,7 @@
-"""Requests of the CRM's automation, kept until each record has its final outcome.
+"""Requests of the CRM's automation, stored until each record has its final outcome.
 
-A request is stored once, whatever repeats of it arrive, before its sender gets an answer. Its records wait here, are
-offered to runs, and are offered again while a run defers them, for a week at most.
+A request is stored before its sender gets an answer; repeats of it are not stored again. Its records are offered to
+runs, and offered again while a run defers them, for a week at most.
 """
 
 import hashlib
@@ -19,28 +19,28 @@ from connector.store.database import Database
 from connector.store.jobs import Jobs
 from connector.store.rows import chunks
 
-KEPT = timedelta(days=7)  # so long the same id is the same request
-POSTPONED_S = 60.0  # until what no run could be made for is offered again
-AGAIN_AFTER_S = 900.0  # until what a run deferred, or left with a vendor, is offered again
+KEPT = timedelta(days=7)  # within this time, the same id means the same request
+POSTPONED_S = 60.0  # the wait after a run could not be made
+AGAIN_AFTER_S = 900.0  # the wait after a run deferred a record or left it waiting for a vendor
 NOT_TAKEN = "no record of this mapping's object and condition has this id"
 GIVEN_UP = "nothing was bought within a week"
-MOST_REASONS = 50  # in the state of one request
+MOST_REASONS = 50  # shown in the state of one request
 OTHER_REASONS = "other reasons"
-NOTIFICATION = "notification:"  # begins the id of what came in an Outbound Message; one message, one moment
+NOTIFICATION = "notification:"  # the prefix of a notification's id; all of one message have the same accepted_at
 _A, _R = t.request_item.c, t.request.c
 
 
 class ConflictError(Exception):
-    """The same request id came with another body."""
+    """A request id arrived again with another body."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundRequest:
-    """A request as it came.
+    """A request as it arrived.
 
     Attributes:
-        digest: of what it asks for; the same id with another one is a conflict.
-        crm_ids: at least one record.
+        digest: the hash of the body; the same id with another digest is a conflict.
+        crm_ids: the requested records, at least one.
     """
 
     request_id: str
@@ -54,19 +54,19 @@ class RequestedRecord:
     """A record that a request names.
 
     Attributes:
-        budget_id: the same for all records of one HTTP request, for as long as the ledger knows it.
-        alone: it is the only record of its HTTP request.
+        budget_id: the same for all records of one HTTP request.
+        is_single: it is the only record of its HTTP request.
     """
 
     item_id: int
     crm_id: str
     budget_id: str = ""
-    alone: bool = True
+    is_single: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """How many records of a request have an outcome for one reason."""
+    """The number of records of a request with one outcome and reason."""
 
     outcome: str
     reason: str
@@ -75,12 +75,12 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class RequestState:
-    """The state of a request: its records by state, and the outcomes of those that have one.
+    """The state of a request, as counts of its records.
 
     Attributes:
-        states: number of records by state.
-        outcomes: number of records by outcome.
-        reasons: the outcomes again by reason, the most frequent first; outcomes without a reason are left out.
+        states: the number of records by state.
+        outcomes: the number of records by outcome, for those that have one.
+        reasons: the outcomes by reason, the most frequent first; outcomes without a reason are left out.
     """
 
     states: Mapping[str, int]
@@ -89,7 +89,7 @@ class RequestState:
 
     @property
     def state(self) -> str:
-        """waiting: no run took it up yet; working; done: every record has its final outcome."""
+        """`waiting` before the first run, `working`, or `done` when every record has its final outcome."""
         if not self.states.keys() - {RequestItemState.DONE}:
             return RequestItemState.DONE
         return (
@@ -101,8 +101,8 @@ class Inbox:
     """The ledger's side of requests.
 
     Args:
-        database: the ledger's.
-        jobs: get the requests' times, in the transaction that stores a request.
+        database: the ledger's database.
+        jobs: the queue; the transaction that stores a request makes its job due.
     """
 
     def __init__(self, database: Database, jobs: Jobs) -> None:
@@ -110,12 +110,12 @@ class Inbox:
         self._jobs = jobs
 
     def accept(self, inbound_requests: Sequence[InboundRequest], now: datetime) -> list[bool]:
-        """Store requests, all or none; for each whether it is new.
+        """Store requests, all or none; returns for each whether it is new.
 
         Raises:
-            ConflictError: within a week the same id came with another digest.
+            ConflictError: the id of a request arrived with another digest within a week.
         """
-        with self._db.write(alone=False) as connection:
+        with self._db.write(exclusive=False) as connection:
             are_new = [self._store(connection, one, now) for one in inbound_requests]
             waiting = {one.mapping for one, is_new in zip(inbound_requests, are_new, strict=True) if is_new}
             self._jobs.bring_forward(connection, JobKind.REQUESTS, waiting, now)
@@ -143,7 +143,7 @@ class Inbox:
         mine = _R.id == request_id
         is_open = sa.exists().where(_A.request_id == request_id, _A.state != RequestItemState.DONE)
         expired = sa.select(_R.id).where(mine, _R.accepted_at < now - KEPT, ~is_open).with_for_update()
-        if connection.scalar(expired) is not None:  # locked: of two who bring it again at once, one makes it new
+        if connection.scalar(expired) is not None:  # locked: of two simultaneous repeats, one is stored as new
             connection.execute(sa.delete(t.request_item).where(_A.request_id == request_id))
             connection.execute(sa.delete(t.request).where(mine))
             return self._add(connection, request_id, digest, now)
@@ -160,8 +160,8 @@ class Inbox:
         )
         return added.first() is not None
 
-    def look(self, request_id: str) -> RequestState | None:
-        """What has become of a request; None when there is none of this id."""
+    def state_of(self, request_id: str) -> RequestState | None:
+        """Read the state of a request; None if there is none with this id."""
         query = sa.select(_A.state, _A.outcome, _A.reason, sa.func.count()).where(_A.request_id == request_id)
         with self._db.read() as connection:
             if connection.scalar(sa.select(_R.id).where(_R.id == request_id)) is None:
@@ -177,7 +177,7 @@ class Inbox:
         return RequestState(states, outcomes, _most_frequent(reasons))
 
     def due(self, now: datetime, mapping: str, limit: int = 2000) -> list[RequestedRecord]:
-        """Records of a mapping that a run should be offered now, the longest waiting first."""
+        """List the requested records of a mapping that are due for a run, the longest due first."""
         query = (
             sa.select(_A.id, _A.crm_id, _A.request_id, _R.accepted_at)
             .join(t.request, _R.id == _A.request_id)
@@ -194,22 +194,24 @@ class Inbox:
             RequestedRecord(item_id, crm_id, _budget_id(budget), sizes[budget] == 1) for item_id, crm_id, budget in rows
         ]
 
-    def is_asked(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
-        """Whether any record of these mappings should be offered to a run now, and became due after a moment."""
-        late = [] if since is None else [_A.not_before > since]
-        query = sa.select(_A.id).where(_A.mapping.in_(mappings), _A.state != RequestItemState.DONE, _is_due(now), *late)
+    def has_due(self, mappings: Collection[str], now: datetime, since: datetime | None = None) -> bool:
+        """Whether any requested record of these mappings is due; with `since`, only if it became due after that."""
+        newer = [] if since is None else [_A.not_before > since]
+        query = sa.select(_A.id).where(
+            _A.mapping.in_(mappings), _A.state != RequestItemState.DONE, _is_due(now), *newer
+        )
         with self._db.read() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def set_next(self, mapping: str, now: datetime) -> None:
-        """Make the mapping's job due when the first of its requested records is."""
+        """Make the mapping's job due when its first requested record is due."""
         query = sa.select(sa.func.min(_A.not_before)).where(_A.mapping == mapping, _A.state != RequestItemState.DONE)
         with self._db.write() as connection:
             self._jobs.lock(connection, JobKind.REQUESTS, mapping, now)
             self._jobs.set_due(connection, JobKind.REQUESTS, mapping, connection.scalar(query))
 
     def postpone(self, offered: Sequence[RequestedRecord], reason: str, until: datetime) -> None:
-        """No run could be made for these: they come again then."""
+        """Defer records because no run could be made; they are due again at a time."""
         values = {"state": RequestItemState.WORKING, "outcome": Outcome.DEFERRED.value, "reason": reason}
         with self._db.write() as connection:
             for part in chunks([one.item_id for one in offered]):
@@ -220,25 +222,24 @@ class Inbox:
                 )
 
     def counts(self) -> dict[str, int]:
-        """Records by state, of all requests."""
+        """The number of records of all requests, by state."""
         with self._db.read() as connection:
             rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
             return {row[0]: row[1] for row in rows}
 
-    def follow(self, run_id: str, mappings: Sequence[str], began_at: datetime, again_at: datetime) -> None:
-        """Note what a run said of records that requests wait for, whatever made it take them up.
+    def record_outcomes(self, run_id: str, mappings: Sequence[str], began_at: datetime, again_at: datetime) -> None:
+        """Store a run's outcomes of all requested records, also of those that it selected for another reason.
 
-        A request that came while the run was at work may ask because the record was changed since it was read: it is
-        offered to the next one.
+        Requests that arrived during the run are left for the next one: the record may have changed after it was read.
 
         Args:
             run_id: the run.
-            mappings: of the run.
+            mappings: the mappings of the run.
             began_at: when the run began.
-            again_at: when records without a last word are offered again.
+            again_at: when records without a final outcome are due again.
         """
         w, r = t.run_record.c, t.record.c
-        said = (
+        outcomes = (
             sa.select(_A.id, w.outcome, w.reason)
             .join(t.record, sa.and_(r.crm_id == _A.crm_id, r.mapping == _A.mapping))
             .join(t.run_record, sa.and_(w.record_id == r.id, w.run_id == run_id))
@@ -246,19 +247,19 @@ class Inbox:
             .where(_A.state != RequestItemState.DONE, _A.mapping.in_(mappings), _R.accepted_at <= began_at)
         )
         with self._db.write() as connection:
-            for row in connection.execute(said).all():
-                _note(connection, row.id, run_id, Outcome(row.outcome), row.reason, again_at)
+            for row in connection.execute(outcomes).all():
+                _record_outcome(connection, row.id, run_id, Outcome(row.outcome), row.reason, again_at)
 
     def unanswered(self, offered: Sequence[RequestedRecord], run_id: str) -> list[RequestedRecord]:
-        """Those of the offered records that a run has said nothing of."""
+        """The offered records for which a run has no outcome."""
         w, r = t.run_record.c, t.record.c
-        said = (
+        answered = (
             sa.select(w.record_id)
             .join(t.record, r.id == w.record_id)
             .where(w.run_id == run_id, r.crm_id == _A.crm_id, r.mapping == _A.mapping)
         )
         query = sa.select(_A.id, _A.crm_id).where(
-            _A.state != RequestItemState.DONE, ~sa.exists(said.correlate(t.request_item))
+            _A.state != RequestItemState.DONE, ~sa.exists(answered.correlate(t.request_item))
         )
         with self._db.read() as connection:
             return [
@@ -267,26 +268,26 @@ class Inbox:
                 for row in connection.execute(query.where(_A.id.in_(part)))
             ]
 
-    def settle(self, offered: Sequence[RequestedRecord], run_id: str) -> None:
-        """Records that a run was offered and did not take up: it has no outcome for them."""
+    def skip_unanswered(self, offered: Sequence[RequestedRecord], run_id: str) -> None:
+        """End the offered records for which a run has no outcome as skipped: it found no such record."""
         values = {
             "state": RequestItemState.DONE,
             "outcome": Outcome.SKIPPED.value,
             "reason": NOT_TAKEN,
             "run_id": run_id,
         }
-        left = [one.item_id for one in self.unanswered(offered, run_id)]
+        rest = [one.item_id for one in self.unanswered(offered, run_id)]
         with self._db.write() as connection:
-            for part in chunks(left):
+            for part in chunks(rest):
                 connection.execute(
                     sa.update(t.request_item).where(_A.id.in_(part), _A.state != RequestItemState.DONE).values(**values)
                 )
 
     def purge(self, now: datetime) -> int:
-        """Give up what no run could buy within a week, and forget requests that are done for as long.
+        """Give up records for which no run bought anything within a week; delete done requests after two weeks.
 
         Returns:
-            How many requested records were given up.
+            The number of records that were given up.
         """
         old = sa.select(_R.id).where(_R.accepted_at < now - KEPT)
         open_ones = sa.select(_A.request_id).where(_A.state != RequestItemState.DONE)
@@ -307,12 +308,12 @@ class Inbox:
 
 
 def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    """Due, or planned further ahead than any rule allows: by a clock that was wrong."""
+    """Whether a record is due; also if it is planned further ahead than any rule allows, by a wrong clock."""
     return sa.or_(_A.not_before <= now, _A.not_before > now + timedelta(seconds=AGAIN_AFTER_S))
 
 
 def _budget_of(request_id: str, accepted_at: datetime) -> str | datetime:
-    """What a record's HTTP request is known by: its id; for the notifications of one message, the moment it came."""
+    """The key of a record's HTTP request: the request id, or the time of arrival for notifications of one message."""
     return accepted_at if request_id.startswith(NOTIFICATION) else request_id
 
 
@@ -322,7 +323,7 @@ def _budget_id(budget: str | datetime) -> str:
 
 
 def _sizes(connection: sa.Connection, budgets: Collection[str | datetime]) -> dict[str | datetime, int]:
-    """How many records each HTTP request has named, those that are done included."""
+    """The number of records of each HTTP request, including records that are done."""
     sizes: dict[str | datetime, int] = {}
     requests = [one for one in budgets if isinstance(one, str)]
     messages = [one for one in budgets if not isinstance(one, str)]
@@ -337,7 +338,7 @@ def _sizes(connection: sa.Connection, budgets: Collection[str | datetime]) -> di
 
 
 def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, ...]:
-    """The reasons by falling count; past a bound, the rest of each outcome is one row."""
+    """The most frequent reasons, in descending order; one more row for each outcome counts the rest."""
     ordered = sorted(found.items(), key=lambda row: (-row[1], row[0]))
     shown = [ReasonCount(outcome, reason, count) for (outcome, reason), count in ordered[:MOST_REASONS]]
     rest = Counter[str]()
@@ -346,10 +347,10 @@ def _most_frequent(found: Mapping[tuple[str, str], int]) -> tuple[ReasonCount, .
     return (*shown, *(ReasonCount(outcome, OTHER_REASONS, count) for outcome, count in sorted(rest.items())))
 
 
-def _note(
+def _record_outcome(
     connection: sa.Connection, item_id: int, run_id: str, outcome: Outcome, reason: str, again_at: datetime
 ) -> None:
-    """Note a run's outcome of a requested record; without a final outcome it is offered again later."""
+    """Store a run's outcome of a requested record; unless the outcome is final, the record is due again later."""
     values: dict[str, object] = {"outcome": outcome.value, "reason": reason, "run_id": run_id}
     later = {"state": RequestItemState.WORKING, "not_before": again_at}
     values |= {"state": RequestItemState.DONE} if outcome in FINAL_OUTCOMES else later

@@ -1,4 +1,4 @@
-"""The queue that delivers jobs to workers, as the ledger sees it: notified in the transaction that creates the work."""
+"""The interface of the queue that delivers jobs to workers; the transaction that creates the work notifies it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,20 +8,20 @@ import sqlalchemy as sa
 
 
 class JobQueue(Protocol):
-    """Carries ids only; a job that is lost or delivered twice is found from the ledger again."""
+    """Carries ids only, so a lost or repeated job does no harm: the ledger decides what is due."""
 
     def work(self, connection: sa.Connection, mapping: str, at: datetime | None = None) -> None:
-        """Queue work on a mapping, for now or for a later time."""
+        """Queue work on a mapping, now or at a later time."""
 
     def assist(self, connection: sa.Connection, run_id: str, mappings: Sequence[str]) -> None:
-        """Queue help with a run of these mappings, for workers that are free."""
+        """Invite free workers to help with a run of these mappings."""
 
 
 class NoQueue:
-    """For an embedded ledger, whose driver looks for due work itself."""
+    """The queue of an embedded ledger, whose driver polls for due work."""
 
     def work(self, connection: sa.Connection, mapping: str, at: datetime | None = None) -> None:
-        """Queue nothing."""
+        """Do nothing."""
 
     def assist(self, connection: sa.Connection, run_id: str, mappings: Sequence[str]) -> None:
-        """Queue nothing."""
+        """Do nothing."""

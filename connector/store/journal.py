@@ -1,12 +1,12 @@
-"""The recovery journal: answers to paid requests that the database could not take (gone, disk full).
+"""The recovery journal: answers to paid requests that the database could not store (connection lost, disk full).
 
-Every paid request in flight has a file of its own, made and filled before the request leaves: the disk space of its
-answer is reserved. An answer that is committed takes the file with it; one that cannot be committed is written into it
-and flushed, and the next start reads it first. Files are named after the ledger's id, so no other ledger in the folder
-adopts or removes them. They hold the vendor's ids and ours, nothing about people.
+Each paid request in flight has its own file. It is created and filled before the request is sent, so that the disk
+space of the answer is reserved. When the answer is committed, the file is deleted. An answer that cannot be committed
+is written to the file and flushed, and the next run reads it first. Files are named after the ledger's id, so other
+ledgers in the folder neither adopt nor remove them. They contain ids of the vendor and the ledger, no personal data.
 
-A process holds the lock of each file whose request is in flight. The lock dies with the process, so a file without a
-lock and without an answer is a reservation of a dead process.
+A process locks the file of each request in flight. The lock ends with the process, so an unlocked file without an
+answer is the reservation of a dead process.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from typing import BinaryIO
 from connector.core.errors import JournalError
 from connector.store.private import OWNER_ONLY
 
-REFUSED = ".refused"  # ends the names of files with answers that cannot be used
+REFUSED = ".refused"  # the suffix of files with unusable answers
 BLOCK_BYTES = 4096
-# The longest line: the attempt and the task (at most 200 characters), and for each purchase its number, twice, with the
+# The longest line has the attempt and the task (at most 200 characters), and for each purchase its id, twice, with the
 # reason why the vendor will never deliver it.
 FIXED_BYTES, BYTES_PER_PURCHASE = 2048, 256
 _ATTEMPT_ID = re.compile(r"[0-9A-Za-z_-]{1,40}")
@@ -34,11 +34,11 @@ Answer = dict[str, object]
 
 
 class Reservation:
-    """The place that is kept for the answer to one paid request.
+    """The reserved disk space for the answer to one paid request.
 
     Args:
-        path: its file; None for ledgers in memory.
-        handle: the open file, locked by this process; -1 where there is none.
+        path: the file; None for ledgers in memory.
+        handle: the open file, locked by this process; -1 for ledgers in memory.
     """
 
     def __init__(self, path: Path | None, handle: int) -> None:
@@ -47,22 +47,22 @@ class Reservation:
         self._is_kept = False
 
     def keep(self, answer: Mapping[str, object]) -> None:
-        """Keep an answer: it is on disk when this returns, or else on standard error."""
+        """Write an answer and flush it to disk; if that fails, print it on standard error."""
         line = json.dumps(dict(answer))
-        self._is_kept = True  # whatever fails from here on, a part of it may be in the file
+        self._is_kept = True  # even if the next steps fail, a part of the answer may be in the file
         if self._path is None:
-            _complain(None, line, OSError("a ledger in memory has no journal"))
+            _print_answer(None, line, OSError("a ledger in memory has no journal"))
             return
         try:
             _write(self._handle, line.encode() + b"\n")
             os.fsync(self._handle)
             _flush_folder(self._path.parent)
         except OSError as error:
-            _complain(self._path, line, error)
+            _print_answer(self._path, line, error)
 
     @contextlib.contextmanager
     def kept_on_failure(self, answer: Mapping[str, object]) -> Iterator[None]:
-        """Keep the answer where the block, which commits it, fails or is interrupted."""
+        """Keep the answer if the block, which commits it, fails or is interrupted."""
         try:
             yield
         except (Exception, KeyboardInterrupt):
@@ -70,23 +70,23 @@ class Reservation:
             raise
 
     def give_back(self) -> None:
-        """Release the disk space, unless an answer is kept there."""
+        """Delete the file, unless it contains an answer, and unlock it."""
         if self._path is None:
             return
         try:
             if not self._is_kept:
-                self._path.unlink(missing_ok=True)  # before the lock goes: whoever waits for it sees that the file went
+                self._path.unlink(missing_ok=True)  # before the unlock: a waiting process then sees the deleted file
         finally:
             os.close(self._handle)
 
 
 @dataclass
 class Adoption:
-    """What the journal holds for a ledger.
+    """The content of a ledger's journal.
 
     Attributes:
-        answers: to requests that the ledger knows; their files go when the adoption ends well.
-        strange: files with something that no request of this ledger fits, or that cannot be read; they stay.
+        answers: the answers to requests of the ledger; their files are deleted when the adoption succeeds.
+        strange: files that cannot be read, or that match no request of this ledger; they stay.
     """
 
     answers: list[Answer] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Adoption:
     _refused: list[int] = field(default_factory=list)
 
     def refuse(self, answer: Answer) -> None:
-        """Set an answer aside that cannot be used: it is kept, and never read again."""
+        """Set an unusable answer aside: it is kept, and never read again."""
         self._refused.append(id(answer))
 
     def is_refused(self, answer: Answer | None) -> bool:
@@ -103,11 +103,11 @@ class Adoption:
         return id(answer) in self._refused
 
     def leave(self, answer: Answer) -> None:
-        """Let an answer stay in the journal."""
+        """Leave an answer in the journal."""
         self._left.append(id(answer))
 
     def is_adopted(self, answer: Answer | None) -> bool:
-        """Whether an answer need not be kept any longer."""
+        """Whether an answer can be deleted."""
         return answer is not None and id(answer) not in self._left
 
 
@@ -115,9 +115,9 @@ class RecoveryJournal:
     """The journal of one ledger.
 
     Args:
-        folder: where its files stand; None for ledgers in memory.
-        ledger_id: the ledger's own id.
-        former: where earlier versions kept such answers, a line each: perhaps of several ledgers.
+        folder: the folder of its files; None for ledgers in memory.
+        ledger_id: the ledger's id.
+        former: the file of earlier versions: one answer per line, possibly of several ledgers.
     """
 
     def __init__(self, folder: Path | None, ledger_id: str, former: Path | None = None) -> None:
@@ -130,10 +130,10 @@ class RecoveryJournal:
         """Reserve the disk space of one answer while the block runs.
 
         Args:
-            purchases: how many purchases the request carries at most.
+            purchases: the most purchases that the request may carry.
 
         Raises:
-            JournalError: there is no space, or the folder cannot be written to.
+            JournalError: the disk is full, or the folder is not writable.
         """
         if self._folder is None:
             yield Reservation(None, -1)
@@ -157,7 +157,7 @@ class RecoveryJournal:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
-                if not os.fstat(handle).st_nlink:  # taken for one of a dead process before it was locked
+                if not os.fstat(handle).st_nlink:  # another process deleted it before it was locked
                     os.close(handle)
                     continue
                 _allocate(handle, -(-size // BLOCK_BYTES) * BLOCK_BYTES)
@@ -169,66 +169,66 @@ class RecoveryJournal:
 
     @contextlib.contextmanager
     def adopting(self, knows: Callable[[str], bool]) -> Iterator[Adoption]:
-        """The answers that are to be committed in the block; when it ends well, their files go.
+        """Read the answers, which the block commits; if it succeeds, their files are deleted.
 
         Args:
-            knows: whether the ledger has a paid request of this id.
+            knows: whether the ledger has a paid request with this id.
         """
         adoption = Adoption()
         with contextlib.ExitStack() as held:
-            finish = [self._open(path, knows, adoption, held) for path in self.files()]
+            cleanups = [self._open(path, knows, adoption, held) for path in self.files()]
             if self._former is not None and self._former.exists():
-                finish.append(self._open_former(self._former, knows, adoption, held))
+                cleanups.append(self._open_former(self._former, knows, adoption, held))
             yield adoption
-            for drop in finish:
-                drop()
+            for clean_up in cleanups:
+                clean_up()
 
     def files(self) -> list[Path]:
-        """Its files as they stand, those of requests in flight included."""
+        """List the journal's files, including those of requests in flight."""
         return [] if self._folder is None else sorted(self._folder.glob(f"{self._name}.*.journal"))
 
     def _open(
         self, path: Path, knows: Callable[[str], bool], adoption: Adoption, held: contextlib.ExitStack
     ) -> Callable[[], None]:
-        """Read one file, unless its request is in flight; what drops it after the adoption."""
+        """Read one file, unless its request is in flight; returns the cleanup after the adoption."""
         try:
             file = held.enter_context(path.open("rb"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, FileNotFoundError):
-            return _nothing
+            return _do_nothing
         except PermissionError:
             adoption.strange.append(path)
-            return _nothing
+            return _do_nothing
         text = file.read().rstrip(b"\0").decode(errors="replace").strip()
         if not text:
             path.unlink(missing_ok=True)  # the reservation of a dead process
-            return _nothing
-        answer = _known(text, knows)
+            return _do_nothing
+        answer = _parsed(text, knows)
         if answer is None:
             adoption.strange.append(path)
-            return _nothing
+            return _do_nothing
         adoption.answers.append(answer)
 
-        def drop() -> None:
+        def clean_up() -> None:
             if adoption.is_refused(answer):
                 path.replace(path.with_name(path.name + REFUSED))
             elif adoption.is_adopted(answer):
                 path.unlink(missing_ok=True)
 
-        return drop
+        return clean_up
 
     def _open_former(
         self, path: Path, knows: Callable[[str], bool], adoption: Adoption, held: contextlib.ExitStack
     ) -> Callable[[], None]:
-        """Read the file of an earlier version; lines of requests that this ledger does not know stay in it."""
+        """Read the file of an earlier version; lines for other ledgers stay in it."""
         file = held.enter_context(_locked(path))
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip("\0 ")]
-        answers = [_known(line, knows) for line in lines]
+        answers = [_parsed(line, knows) for line in lines]
         adoption.answers += [answer for answer in answers if answer is not None]
         if None in answers:
             adoption.strange.append(path)
 
-        def drop() -> None:
+        def clean_up() -> None:
             pairs = list(zip(lines, answers, strict=True))
             rest = [line for line, found in pairs if not adoption.is_adopted(found)]
             _append(path.with_name(path.name + REFUSED), [line for line, found in pairs if adoption.is_refused(found)])
@@ -237,15 +237,15 @@ class RecoveryJournal:
             elif len(rest) < len(lines):
                 _replace(path, "\n".join(rest) + "\n")
 
-        return drop
+        return clean_up
 
 
-def _nothing() -> None:
-    """Nothing is to be dropped."""
+def _do_nothing() -> None:
+    """The cleanup of a file that stays or is deleted already."""
 
 
-def _known(text: str, knows: Callable[[str], bool]) -> Answer | None:
-    """The answer that a text holds, if it is one to a request that the ledger knows."""
+def _parsed(text: str, knows: Callable[[str], bool]) -> Answer | None:
+    """Parse an answer; None if the text is invalid or the ledger has no such request."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -257,7 +257,7 @@ def _known(text: str, knows: Callable[[str], bool]) -> Answer | None:
 
 
 def _allocate(handle: int, size: int) -> None:
-    """Give a file its blocks on disk, so that writing into it needs no more of them."""
+    """Allocate the disk blocks of a file, so that later writes need no further space."""
     allocate = getattr(os, "posix_fallocate", None)
     if allocate is None:  # macOS
         _write(handle, b"\0" * size)
@@ -300,12 +300,12 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _complain(path: Path | None, line: str, error: OSError) -> None:
-    """The last place for an answer: one line on standard error."""
+def _print_answer(path: Path | None, line: str, error: OSError) -> None:
+    """Print an answer that could not be stored, as one line on standard error."""
     next_step = f"free disk space, make it the only line of {path}, and run again: the next run reads it"
     text = (
-        "connector: neither the ledger nor its recovery journal could take the answer to a paid request "
-        f"({error.strerror or error}). Keep the answer, which stands between the outer braces. "
+        "connector: neither the ledger nor its recovery journal could store the answer to a paid request "
+        f"({error.strerror or error}). Keep the answer, which is the text in the outer braces. "
         f"Next step: {next_step if path else 'report it'}. Answer: {line}\n"
     )
     with contextlib.suppress(OSError):
@@ -314,7 +314,7 @@ def _complain(path: Path | None, line: str, error: OSError) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """A file of an earlier version, locked; one that was replaced between opening and locking is opened again."""
+    """Open and lock the file of an earlier version; open it again if it was replaced before it was locked."""
     while True:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,8 +1,8 @@
-"""Which keys a ledger needs: every key that has sealed or hashed something still alive must be listed.
+"""The keys that a ledger needs: each key that sealed or hashed data still in use must be listed in the settings.
 
-Kept in table `meta`, as fingerprints: the keys that may be needed, the newest one, the keys under which earlier
-versions have hashed without naming the key, and for each former newest key the money entry at which another took over.
-What is alive is only looked through when a key is missing from the list. A key that nothing needs is then forgotten.
+Table `meta` stores fingerprints: the keys that may be needed, the newest key, the keys under which earlier versions
+hashed without naming the key, and for each former newest key the last credit entry before it was replaced. The data is
+searched only if a key is missing from the list; a key that no data needs is then removed from `meta`.
 """
 
 import json
@@ -24,22 +24,22 @@ SEALED_UNDER = "sealed_under"
 PAGE = 500
 VALUES = "values that wait to be written", "the next run seals them again under the newest key"
 IMAGES = "values from before a write", "the next run seals them again under the newest key"
-HASHES = "hashes by which undo knows what a run has written", "they go when the undo time (CONNECTOR_UNDO_DAYS) ends"
-BASELINES = "hashes of fields as they were when a purchase was intended", "they go when those records close"
-CALLBACKS = "callback addresses of requests without an answer", "they go when those purchases end (connector status)"
+HASHES = "hashes of written values, for undo", "erased when the undo time (CONNECTOR_UNDO_DAYS) ends"
+BASELINES = "hashes of field values from before a purchase", "erased when those records close"
+CALLBACKS = "callback addresses of requests without an answer", "erased when those purchases end (connector status)"
 Kind = tuple[str, str]
 _P, _C, _RC, _R, _A, _E = t.purchase.c, t.change.c, t.record_channel.c, t.record.c, t.attempt.c, t.entry.c
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What the ledger keeps about its keys, all as fingerprints.
+class _KeyHistory:
+    """The keys of the ledger, all as fingerprints.
 
     Attributes:
-        keys: those that may be needed.
-        newest: the first of the list when the ledger was last opened; empty before this was kept.
-        unnamed: those that may have made hashes which do not name their key.
-        ended: by former newest key, the newest money entry when it was replaced.
+        keys: the keys that may be needed.
+        newest: the first key of the list when the ledger was last opened; empty if an earlier version opened it.
+        unnamed: the keys of hashes that do not name their key.
+        ended: by former newest key, the newest credit entry when it was replaced.
     """
 
     keys: frozenset[str] = frozenset()
@@ -56,71 +56,73 @@ class Keys:
         self._seal = seal
 
     def check(self) -> None:
-        """Refuse a list that lacks a key which the ledger needs; else remember the list.
+        """Check that the list has every key that the ledger needs, and store the list.
 
         Raises:
-            ConfigurationError: such a key is missing.
+            ConfigurationError: a needed key is missing.
         """
         listed = self._seal.fingerprints
         with self._db.write() as connection:
-            kept = known = _read(connection)
-            missing = known.keys.difference(listed)
-            if known.keys and not known.newest:
-                known = self._of_earlier_version(connection, known, missing)
+            stored = history = _read(connection)
+            missing = history.keys.difference(listed)
+            if history.keys and not history.newest:
+                history = self._of_earlier_version(connection, history, missing)
             elif missing:
-                self._require_newest(known)
-                self._refuse_if_needed(self._needs(connection, known, missing), missing)
+                self._require_newest(history)
+                self._refuse_if_needed(self._needs(connection, history, missing), missing)
             for one in missing:
-                self._forget(connection, one)
-            ended = {one: entry for one, entry in known.ended.items() if one in listed}
-            if known.newest and known.newest != listed[0]:
-                ended[known.newest] = connection.scalar(sa.select(sa.func.max(_E.id))) or 0
+                self._erase_hashes(connection, one)
+            ended = {one: entry for one, entry in history.ended.items() if one in listed}
+            if history.newest and history.newest != listed[0]:
+                ended[history.newest] = connection.scalar(sa.select(sa.func.max(_E.id))) or 0
             ended.pop(listed[0], None)
-            made = replace(known, keys=frozenset(listed), newest=listed[0], ended=ended)
-            if made != kept:
-                self._save(connection, made)
+            updated = replace(history, keys=frozenset(listed), newest=listed[0], ended=ended)
+            if updated != stored:
+                self._save(connection, updated)
 
-    def _of_earlier_version(self, connection: sa.Connection, known: _Known, missing: frozenset[str]) -> _Known:
-        """Earlier versions kept every key that was ever listed, and which one the last run has sealed under.
+    def _of_earlier_version(
+        self, connection: sa.Connection, history: _KeyHistory, missing: frozenset[str]
+    ) -> _KeyHistory:
+        """Complete the history of an earlier version, which stored all keys ever listed and the last run's newest key.
 
         A key that is missing now may have been dropped long ago, as those versions allowed.
         """
         newest = _get(connection, SEALED_UNDER)
         if newest:
-            self._require_newest(replace(known, newest=newest))
-        elif len(missing) == len(known.keys):
-            raise _another()
+            self._require_newest(replace(history, newest=newest))
+        elif len(missing) == len(history.keys):
+            raise _wrong_key()
         self._refuse_if_needed(list(self._sealed_kinds(connection)) if missing else [], missing)
-        return replace(known, newest=newest, unnamed=known.keys - missing)
+        return replace(history, newest=newest, unnamed=history.keys - missing)
 
-    def _require_newest(self, known: _Known) -> None:
+    def _require_newest(self, history: _KeyHistory) -> None:
         listed = self._seal.fingerprints
-        if known.newest in listed:
+        if history.newest in listed:
             return
-        if not known.keys.intersection(listed):
-            raise _another()
+        if not history.keys.intersection(listed):
+            raise _wrong_key()
         raise ConfigurationError(
             "CONNECTOR_SECRET_KEY (without it, the key file beside the ledger) lacks the newest key that this ledger "
-            f"was used with (fingerprint {known.newest}): its values and hashes would not be recognised. Put that key "
-            "back into the list. To return to an older key, list both with the older one first, and keep the other "
+            f"was used with (fingerprint {history.newest}): its values and hashes would not be recognised. Put that "
+            "key back into the list. To return to an older key, list both with the older one first, and keep the other "
             "until the connector accepts the list without it"
         )
 
     def _refuse_if_needed(self, kinds: Sequence[Kind], missing: frozenset[str]) -> None:
         if not kinds:
             return
-        what = "; ".join(f"{name} ({until})" for name, until in kinds)
+        data = "; ".join(f"{name} ({until})" for name, until in kinds)
         raise ConfigurationError(
             f"CONNECTOR_SECRET_KEY no longer lists a key that this ledger still needs (fingerprint "
-            f"{' or '.join(sorted(missing))}) for: {what}. Add it at the end of the list"
+            f"{' or '.join(sorted(missing))}) for: {data}. Add it at the end of the list"
         )
 
-    def _needs(self, connection: sa.Connection, known: _Known, missing: frozenset[str]) -> list[Kind]:
-        """For which kinds of what is alive a missing key is needed."""
-        unnamed = bool(missing & known.unnamed)
+    def _needs(self, connection: sa.Connection, history: _KeyHistory, missing: frozenset[str]) -> list[Kind]:
+        """The kinds of data in use that need a missing key."""
+        unnamed = bool(missing & history.unnamed)
         needed = list(self._sealed_kinds(connection))
-        alive = _C.before.is_not(None), _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED))
-        by_field = _column(connection, t.change, _C.fields, *alive)
+        in_use = _C.before.is_not(None), _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED))
+        by_field = _column(connection, t.change, _C.fields, *in_use)
         if any(_made_under(found, missing, unnamed=unnamed) for hashes in by_field for found in hashes.values()):
             needed.append(HASHES)
         open_records = sa.select(_R.id).where(_R.state == RecordState.OPEN)
@@ -129,7 +131,7 @@ class Keys:
         )
         if any(_made_under(found, missing, unnamed=unnamed) for found in baselines):
             needed.append(BASELINES)
-        if any(_awaits_callback(connection, known.ended.get(one)) for one in missing):
+        if any(_awaits_callback(connection, history.ended.get(one)) for one in missing):
             needed.append(CALLBACKS)
         return needed
 
@@ -138,39 +140,41 @@ class Keys:
             if not all(self._seal.opens(sealed) for sealed in _column(connection, table, column, column.is_not(None))):
                 yield kind
 
-    def _forget(self, connection: sa.Connection, fingerprint: str) -> None:
-        """Erase the hashes of values that were delivered and erased: without their key they say nothing."""
+    def _erase_hashes(self, connection: sa.Connection, fingerprint: str) -> None:
+        """Erase the hashes of delivered values that were made under a key: without it they are useless."""
         made = _P.value_hash.startswith(f"{fingerprint}:", autoescape=True)
         connection.execute(sa.update(t.purchase).where(made).values(value_hash=None))
 
-    def _save(self, connection: sa.Connection, known: _Known) -> None:
+    def _save(self, connection: sa.Connection, history: _KeyHistory) -> None:
         values = {
-            KNOWN: json.dumps(sorted(known.keys)),
-            NEWEST: known.newest,
-            UNNAMED: json.dumps(sorted(known.unnamed)),
-            ENDED: json.dumps(known.ended),
+            KNOWN: json.dumps(sorted(history.keys)),
+            NEWEST: history.newest,
+            UNNAMED: json.dumps(sorted(history.unnamed)),
+            ENDED: json.dumps(history.ended),
         }
         for key, value in values.items():
             put_value(self._db, connection, key, value)
 
-    def rotate(self) -> int:
-        """Seal under the newest key all that an older one has sealed; how many rows.
+    def reseal(self) -> int:
+        """Seal all data again under the newest key; returns the number of rows.
 
-        Hashes stay under the key that made them, except that of a value which is still at hand.
+        Values are hashed again too; all other hashes stay under the key that made them.
 
         Raises:
-            ConfigurationError: something is sealed under a key that is no longer listed.
+            ConfigurationError: data is sealed under a key that is no longer listed.
         """
         self.check()
         newest = self._seal.fingerprints[0]
         with self._db.write() as connection:
             if _get(connection, SEALED_UNDER) == newest:
                 return 0
-            count = self._reseal(connection, t.purchase, _P.value) + self._reseal(connection, t.change, _C.before)
+            count = self._reseal_column(connection, t.purchase, _P.value) + self._reseal_column(
+                connection, t.change, _C.before
+            )
             put_value(self._db, connection, SEALED_UNDER, newest)
         return count
 
-    def _reseal(self, connection: sa.Connection, table: sa.Table, column: sa.Column[Any]) -> int:
+    def _reseal_column(self, connection: sa.Connection, table: sa.Table, column: sa.Column[Any]) -> int:
         count = 0
         for rows in _pages(connection, table, column, column.is_not(None)):
             for row_id, sealed in rows:
@@ -183,9 +187,9 @@ class Keys:
         return count
 
 
-def _read(connection: sa.Connection) -> _Known:
+def _read(connection: sa.Connection) -> _KeyHistory:
     keys, unnamed, ended = (_get(connection, name) for name in (KNOWN, UNNAMED, ENDED))
-    return _Known(
+    return _KeyHistory(
         frozenset(json.loads(keys or "[]")),
         _get(connection, NEWEST),
         frozenset(json.loads(unnamed or "[]")),
@@ -198,30 +202,30 @@ def _get(connection: sa.Connection, key: str) -> str:
 
 
 def _pages(
-    connection: sa.Connection, table: sa.Table, column: sa.ColumnElement[Any], *alive: sa.ColumnElement[bool]
+    connection: sa.Connection, table: sa.Table, column: sa.ColumnElement[Any], *in_use: sa.ColumnElement[bool]
 ) -> Iterator[Sequence[Any]]:
-    """(id, column) of the rows that are alive, a page at a time."""
-    query, last = sa.select(table.c.id, column).where(*alive).order_by(table.c.id).limit(PAGE), 0
+    """(id, column) of the rows in use, a page at a time."""
+    query, last = sa.select(table.c.id, column).where(*in_use).order_by(table.c.id).limit(PAGE), 0
     while rows := connection.execute(query.where(table.c.id > last)).all():
         yield rows
         last = rows[-1][0]
 
 
 def _column(
-    connection: sa.Connection, table: sa.Table, column: sa.ColumnElement[Any], *alive: sa.ColumnElement[bool]
+    connection: sa.Connection, table: sa.Table, column: sa.ColumnElement[Any], *in_use: sa.ColumnElement[bool]
 ) -> Iterator[Any]:
-    for rows in _pages(connection, table, column, *alive):
+    for rows in _pages(connection, table, column, *in_use):
         yield from (value for _, value in rows)
 
 
 def _made_under(hashed: str, missing: frozenset[str], *, unnamed: bool) -> bool:
-    """Whether a missing key has made this hash, or may have where it names none."""
+    """Whether a missing key made this hash, or may have made it if the hash names no key."""
     fingerprint, colon, _ = hashed.partition(":")
     return fingerprint in missing if colon else unnamed
 
 
 def _awaits_callback(connection: sa.Connection, last_entry: int | None) -> bool:
-    """Whether a request was sent, up to this money entry, whose answer only a callback may bring."""
+    """Whether only a callback can bring the answer to a request whose hold is at most this entry."""
     if last_entry is None:
         return False
     open_purchase = sa.exists().where(
@@ -236,7 +240,7 @@ def _awaits_callback(connection: sa.Connection, last_entry: int | None) -> bool:
     return connection.scalar(query) is not None
 
 
-def _another() -> ConfigurationError:
+def _wrong_key() -> ConfigurationError:
     return ConfigurationError(
         "the ledger was sealed with another key: restore CONNECTOR_SECRET_KEY (several keys may be listed, newest "
         "first) or the key file beside the ledger"

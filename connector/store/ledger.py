@@ -1,4 +1,4 @@
-"""The ledger as the engine holds it: its parts under one name, its id, its key, its locks and its journal."""
+"""The ledger as one object: its aggregates, its id, its keys, its locks and its journal."""
 
 import contextlib
 import uuid
@@ -39,24 +39,24 @@ from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
 from connector.store.workers import WorkerRow, Workers
 
-LEDGER_ID = "ledger_id"  # the key of the ledger's id in table `meta`
+LEDGER_ID = "ledger_id"  # the key in table `meta`
 
 
 class Ledger:
     """Everything that must survive a crash.
 
     Args:
-        database: migrated.
-        seal: with the keys of this ledger.
-        path: beside which the lock and journal files stand: the database file, or for PostgreSQL a name in the folder
-            that the process works in; None for a ledger in memory.
-        queue: delivers jobs to workers, where there are any.
+        database: a migrated database.
+        seal: a seal with the keys of this ledger.
+        path: the database file, or for PostgreSQL a name in the working directory; the lock and journal files are
+            created beside it. None for a ledger in memory.
+        queue: delivers jobs to workers; by default there are none.
 
     Attributes:
-        id: random, made once for each ledger and kept in it; files outside the database are named after it.
+        id: a random id that is stored in the ledger; files outside the database are named after it.
 
     Raises:
-        ConfigurationError: the keys are not those the ledger was sealed with.
+        ConfigurationError: the seal lacks a key that the ledger needs.
     """
 
     def __init__(self, database: Database, seal: Seal, path: Path | None, queue: JobQueue | None = None) -> None:
@@ -67,7 +67,7 @@ class Ledger:
         self.keys = Keys(database, seal)
         self.keys.check()
         self.id = self._identify()
-        former = path and _beside(path, ".spill")  # where versions before 0.3 kept the answers
+        former = path and _beside(path, ".spill")  # the journal of versions before 0.3
         self.journal = RecoveryJournal(path and path.parent, self.id, former)
         self.answers = Answers(database)
         self.attempts = Attempts(database)
@@ -96,44 +96,46 @@ class Ledger:
     def _identify(self) -> str:
         key = t.meta.c.key
         with self.database.write() as connection:
-            made = self.database.insert(t.meta).values(key=LEDGER_ID, value=uuid.uuid4().hex)
-            connection.execute(made.on_conflict_do_nothing(index_elements=["key"]))
+            new_id = self.database.insert(t.meta).values(key=LEDGER_ID, value=uuid.uuid4().hex)
+            connection.execute(new_id.on_conflict_do_nothing(index_elements=["key"]))
             return str(connection.scalar(sa.select(t.meta.c.value).where(key == LEDGER_ID)))
 
     @contextlib.contextmanager
-    def drive(self, mappings: Collection[str] | None = None) -> Iterator[None]:
-        """Drive these mappings, or the whole ledger, while the block runs; the lock dies with the process.
+    def hold_run_lock(self, mappings: Collection[str] | None = None) -> Iterator[None]:
+        """Hold the run lock of these mappings, or of the whole ledger, while the block runs.
+
+        The lock ends with the process.
 
         Args:
-            mappings: on PostgreSQL others may be driven meanwhile; an embedded ledger has one driver at a time.
+            mappings: the mappings to lock; None locks the whole ledger, as does every lock of an embedded ledger.
 
         Raises:
-            LockedError: another process is the driver.
+            LockedError: another process holds the run lock.
         """
-        with self.locks.drive(mappings):
+        with self.locks.hold_run_lock(mappings):
             yield
 
-    def is_driven(self) -> bool:
-        """Whether some process drives this ledger at this moment."""
-        return self.locks.is_held()
+    def is_run_lock_held(self) -> bool:
+        """Whether a process holds the run lock of the ledger or of any mapping."""
+        return self.locks.is_run_lock_held()
 
     def workers(self, now: datetime) -> list[WorkerRow]:
-        """Processes that do work for others at this moment; the dead are known by their locks, not only by silence."""
-        seen = self.worker_list.alive(now)
+        """List the live workers: those with a recent heartbeat whose lock is still held."""
+        found = self.worker_list.alive(now)
         if self.database.is_sqlite:
-            return seen if seen and self.is_driven() else []
-        return [one for one in seen if self.locks.is_alive(one.owner)]
+            return found if found and self.is_run_lock_held() else []
+        return [one for one in found if self.locks.is_alive(one.owner)]
 
     def erase_expired(self, undo_ends: datetime) -> None:
-        """Erase before-images older than the undo time, and values that nobody waits for."""
-        self.runs.forget_images(undo_ends)
+        """Erase before-images older than the undo time, and values that no record waits for."""
+        self.runs.erase_before_images(undo_ends)
         self.records.erase_unused()
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self.database.close()
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    """A file of this ledger alone, whatever other ledgers stand in the folder."""
+    """The path of a file that belongs to this ledger only."""
     return path.with_name(path.name + suffix)

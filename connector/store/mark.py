@@ -1,8 +1,8 @@
-"""A mark outside the database: the newest hold that a paid request of this machine has left under.
+"""A mark outside the database: the newest hold under which this machine has sent a paid request.
 
-A ledger that lacks this hold, or has another one under its number, is an older copy: a backup that was restored, or a
-replica that had not received everything. The mark is never ahead of the ledger otherwise: it is written after the hold
-was committed, and before the request leaves.
+A ledger that lacks this hold, or has another one under its number, is an older copy: a restored backup, or a replica
+that lacks the newest transactions. In every other case the ledger has the marked hold, because the mark is written
+after the hold is committed and before the request is sent.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from connector.store.private import OWNER_ONLY
 
 LONGEST_BYTES = 512
 REPLACED = (
-    "the ledger was replaced by an older copy while this command was at work, so nothing more is bought; the next run "
+    "the ledger was replaced by an older copy while this command was running, so nothing more is bought; the next run "
     "reads each person at the vendor first"
 )
 
@@ -32,7 +32,7 @@ class MarkedHold:
     """An entry of the ledger that holds credits for a request.
 
     Attributes:
-        entry: its number; later entries have higher ones.
+        entry: the number of the entry; later entries have higher numbers.
         attempt_id: the request.
     """
 
@@ -47,7 +47,7 @@ class Mark:
     """The mark of one ledger on this machine.
 
     Args:
-        path: its file; None for ledgers in memory.
+        path: the file of the mark; None for ledgers in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -59,11 +59,11 @@ class Mark:
         return self._path
 
     def advance(self, hold: MarkedHold, database: Database) -> None:
-        """Note a hold, unless a newer one is noted: other processes of this machine share the file.
+        """Mark a hold, unless a newer one is marked: other processes of this machine share the file.
 
         Raises:
             JournalError: the file cannot be written.
-            OlderCopyError: the ledger lacks the hold that was noted before.
+            OlderCopyError: the ledger lacks the hold that was marked before.
         """
         if self._path is None:
             return
@@ -77,15 +77,15 @@ class Mark:
         except OSError as error:
             raise JournalError(
                 f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
-                "bought: it shows whether an older copy of the ledger is restored. Let the connector's user write it, "
-                "then run again"
+                "bought: it shows whether the ledger is an older copy. Let the connector's user write it, then run "
+                "again"
             ) from error
 
     def is_missing_in(self, database: Database) -> bool:
-        """Whether the ledger lacks the marked hold: it is an older copy. A mark that cannot be read counts as lacking.
+        """Whether the ledger lacks the marked hold, and so is an older copy; also True for a damaged mark.
 
         Raises:
-            JournalError: the file exists and may not be read.
+            JournalError: the file exists and cannot be opened.
         """
         if self._path is None or not self._path.exists():
             return False
@@ -100,7 +100,7 @@ class Mark:
         return not _has(database, known)
 
     def reset(self, database: Database) -> None:
-        """Mark the newest hold that the ledger has: an older copy of it was noticed, and is dealt with."""
+        """Mark the newest hold of the ledger, after the older copy was detected and recorded."""
         if self._path is None:
             return
         e = t.entry.c
@@ -114,7 +114,7 @@ class Mark:
 
 
 def _has(database: Database, known: MarkedHold | None) -> bool:
-    """Whether the ledger has a hold, where one is marked."""
+    """Whether the ledger has the marked hold; True if none is marked."""
     if known is None:
         return True
     query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
@@ -133,9 +133,9 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _read(handle: int) -> MarkedHold | None:
-    """None where nothing was marked yet; a mark that cannot be read names a hold that no ledger has."""
+    """Read the mark: None if there is none yet, `UNREADABLE`, which no ledger has, if it is damaged."""
     data = os.pread(handle, LONGEST_BYTES, 0)
-    if not data:  # made, and the machine went down before it was written
+    if not data:  # the machine went down after the file was created and before it was written
         return None
     try:
         found = json.loads(data)
@@ -145,7 +145,7 @@ def _read(handle: int) -> MarkedHold | None:
 
 
 def _write(handle: int, hold: MarkedHold) -> None:
-    """In place, in one block. It need not be flushed: a mark that is too old only notices less."""
+    """Write in place, in one block, without a flush: with an outdated mark, fewer older copies are detected."""
     data = json.dumps(asdict(hold)).encode() + b"\n"
     os.pwrite(handle, data, 0)
     os.ftruncate(handle, len(data))

@@ -9,11 +9,11 @@ _VALUE = sa.select(t.meta.c.value).where(t.meta.c.key == sa.bindparam("key"))
 
 
 def get_value(connection: sa.Connection, key: str) -> str | None:
-    """The value under a key; None where there is none."""
+    """Read the value of a key; None if the key is absent."""
     return connection.scalar(_VALUE, {"key": key})
 
 
 def put_value(database: Database, connection: sa.Connection, key: str, value: str) -> None:
-    """Keep a value under its key, in place of an earlier one."""
+    """Store the value of a key, replacing an earlier value."""
     row = database.insert(t.meta).values(key=key, value=value)
     connection.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))

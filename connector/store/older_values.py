@@ -1,12 +1,11 @@
-"""The value of a late answer serves the newer purchases of the same: none of them waits, fails or is bought again.
+"""Delivers the value of a late answer to newer generations of the purchase: none waits, fails or is bought again.
 
-A newer purchase is a repeat that an operator allowed after the first request was given up. When the first request's
-value arrives after all, the repeat may be planned, at the vendor, lost, or ended without a value. In each of these
-states it takes the value over. Only a repeat that is being sent is left to its sender, and takes the value when its
-request is given back, answered or lost.
+A newer generation is a repeat that an operator allowed after the first request was given up. When the first request's
+value arrives late, the repeat may be planned, at the vendor, lost, or ended without a value. In each of these states it
+gets the value. A repeat that is being sent gets it later, when its request is given back, answered or lost.
 
-The repeat's own request counts as charged, unless it was certainly not sent or the vendor stated that it is free. Its
-own answer, if one still arrives, corrects the charge: `reason` marks the purchase until then.
+The repeat's own request counts as charged, unless it was certainly not sent or the vendor reported that it is free. If
+its own answer still arrives, it corrects the charge; `reason` marks the purchase until then.
 """
 
 from collections.abc import Collection
@@ -37,7 +36,7 @@ _WITHOUT_VALUE = (
 
 
 def newer_of(older: sa.FromClause) -> tuple[sa.ColumnElement[bool], ...]:
-    """Whether a purchase is a newer purchase of the same as `older`."""
+    """The condition that a purchase is a newer generation of `older`."""
     return (*(older.c[name] == _P[name] for name in KEY), older.c.generation < _P.generation)
 
 
@@ -47,19 +46,19 @@ _NEWER_IDS = sa.select(_NEWER.c.id).select_from(_OLDER.join(_NEWER, _IS_NEWER))
 
 
 def newer_ids(purchase_id: int) -> sa.Select[tuple[int]]:
-    """Newer purchases of the same; few, and found by their key."""
+    """A query for the newer generations of a purchase; it uses the unique key."""
     return _NEWER_IDS.where(_OLDER.c.id == purchase_id)
 
 
 def from_earlier() -> sa.ColumnElement[bool]:
-    """Delivered with the value of an older purchase, while its own request has no answer."""
+    """The condition that a purchase has the value of an older generation, and no answer to its own request."""
     return sa.and_(_P.result == Result.DELIVERED.value, _P.reason == EARLIER_REQUEST)
 
 
 def take_older_values(
     connection: sa.Connection, purchase_ids: Collection[int], now: datetime, since: datetime | None = None
 ) -> None:
-    """Deliver purchases with the value that an older purchase of the same has brought meanwhile.
+    """Deliver to purchases the value that an older generation has got meanwhile.
 
     Purchases that are delivered or being sent stay as they are.
 
@@ -67,7 +66,7 @@ def take_older_values(
         connection: in a transaction.
         purchase_ids: the purchases.
         now: the ledger's time.
-        since: an older value counts if it arrived then or later; None means since the purchase was first sent.
+        since: the earliest arrival of a value that counts; None means when the purchase was first sent.
     """
     sums: Sums = Sums()
     for part in chunks(sorted(purchase_ids)):
@@ -80,12 +79,12 @@ def take_older_values(
 
 
 def take_late_value(connection: sa.Connection, purchase_id: int, now: datetime) -> None:
-    """Deliver every newer purchase of the same with the value that this one has just brought."""
+    """Deliver to every newer generation the value that this purchase has just got."""
     take_older_values(connection, list(connection.scalars(newer_ids(purchase_id))), now, now)
 
 
 def leave_own_task(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> None:
-    """Their own task brings no value: purchases that live by an older value are read again where it came from."""
+    """Point purchases with an older value to the task of that value, because their own task has none."""
     older = t.purchase.alias()
     source = (
         sa.select(older.c.task_id)
@@ -99,14 +98,14 @@ def leave_own_task(connection: sa.Connection, *which: sa.ColumnElement[bool]) ->
 
 
 def _first_sent(connection: sa.Connection, row: AnyRow) -> datetime | None:
-    """When the first request for a purchase took its hold; None where none did, or all were refused."""
+    """When the first request for a purchase took its hold; None if none did, or all were refused."""
     attempts = [one for one in (row.prior_attempt_id, row.attempt_id) if one is not None]
     times = list(connection.scalars(sa.select(_A.created_at).where(_A.id.in_(attempts))))
     return min(times, default=None)
 
 
 def _newest_value(connection: sa.Connection, row: AnyRow, since: datetime) -> AnyRow | None:
-    """The newest older value, at hand or readable again through its task; None where there is none since then."""
+    """The newest value of older generations, stored or readable through its task; None if there is none since then."""
     query = sa.select(_P.value, _P.value_hash, _P.task_id).where(
         *(_P[name] == getattr(row, name) for name in KEY),
         _P.generation < row.generation,
@@ -132,7 +131,7 @@ def _deliver(connection: sa.Connection, row: AnyRow, older: AnyRow, sums: Sums, 
         "final_at": now,
     }
     if row.state == PurchaseState.SUBMITTED.value and row.task_id is not None:
-        values["task_id"] = row.task_id  # its own result still decides on its charge
+        values["task_id"] = row.task_id  # the result of its own task still decides the charge
     if row.state != PurchaseState.FINAL.value:
         ended = end_shares(sums, row, charged=True)
         values |= {"hold": ended.hold.value, "charged_credits": ended.cost_credits, **NO_PRIOR}

@@ -1,4 +1,4 @@
-"""An operator's decisions: on purchases that only a person can resolve, and on records to be forgotten."""
+"""An operator's decisions: on purchases that need a manual decision, and on records to be forgotten."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 @dataclass(frozen=True, slots=True)
 class OpenPurchase:
-    """A purchase that needs a look, for listings.
+    """An open purchase that an operator may have to resolve.
 
     Attributes:
-        check_at: when the vendor's record is read next; None where nothing can be read, or nothing more helps.
-        parked: its value is at hand, and the CRM did not take it.
-        unsent: its lost request may be repeated, and no record requests that at the moment.
-        event_id: the event that was requested; empty for people.
+        check_at: when the vendor's record is read next; None if it cannot be read, or further reads are useless.
+        parked: its value is stored, and the CRM did not accept it.
+        unsent: its lost request may be repeated, and no record requests that at present.
+        event_id: the id of the event; empty for people.
     """
 
     id: int
@@ -44,13 +44,18 @@ class OpenPurchase:
 
 
 class Operator:
-    """The ledger's side of `status`, `resolve` and `forget`."""
+    """The queries and changes of the commands `status`, `resolve` and `forget`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def needs_a_look(self, limit: int = 200, sent_before: datetime | None = None) -> list[OpenPurchase]:
-        """Unknown purchases and parked values, oldest first; and what the vendor has not finished since a time."""
+        """List unknown purchases, unsent repeats and parked values, oldest first.
+
+        Args:
+            limit: the most purchases.
+            sent_before: also list purchases that were sent before this time and have no result.
+        """
         parked = (
             sa.select(_RC.purchase_id)
             .join(t.record, _R.id == _RC.record_id)
@@ -81,14 +86,17 @@ class Operator:
             ]
 
     def presume_charged(self, before: datetime, now: datetime) -> int:
-        """Unknowns that have stayed open too long count as charged, until evidence says otherwise; how many."""
+        """Presume unknown purchases charged if they were open before a time; returns their number.
+
+        Later evidence corrects the charge.
+        """
         with self._db.write() as connection:
             lost = connection.execute(
                 sa.select(_P.id, _P.attempt_id, _P.mapping, _P.price_credits)
                 .where(_P.state == PurchaseState.UNKNOWN.value, _P.hold == Hold.OPEN.value, _P.state_at < before)
                 .with_for_update()
             ).all()
-            # Of a repeat that nobody requests any more, or that was lost too, the first request will not be told of.
+            # If no record requests the repeat any more, or its answer was lost too, the first request stays unknown.
             unsent = connection.execute(
                 sa.select(_P.id, _P.prior_attempt_id, _P.prior_mapping, _P.price_credits)
                 .where(
@@ -108,7 +116,7 @@ class Operator:
         return len(lost) + len(unsent)
 
     def delivered_by_hand(self, purchase_id: int, now: datetime) -> None:
-        """Somebody has seen the result at the vendor and put it where it belongs: its records may close."""
+        """Mark a purchase as delivered by hand, so that its records can close."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.record_channel)
@@ -128,10 +136,10 @@ class Operator:
             connection.execute(sa.update(t.purchase).where(_P.id == purchase_id).values(value=None, state_at=now))
 
     def allow_repeat(self, purchase_id: int) -> bool:
-        """A failed purchase may be bought again; its records are planned again by the next run that selects them.
+        """Allow a failed purchase to be bought again, by the next run that selects its records.
 
         Returns:
-            False where it is not failed any more.
+            False if the purchase is not failed any more.
         """
         failed = (_P.id == purchase_id, _P.result == Result.FAILED.value)
         with self._db.write() as connection:
@@ -152,7 +160,7 @@ class Operator:
         return True
 
     def retry_write(self, purchase_id: int) -> int:
-        """Offer a parked value again on the next run, whatever has or has not changed; how many records."""
+        """Let the next run write a parked value again, even if nothing has changed; returns the number of records."""
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record)
@@ -162,7 +170,7 @@ class Operator:
         return moved.rowcount
 
     def give_up_write(self, purchase_id: int, reason: str) -> int:
-        """A parked value counts as no value for its records, and the next source is due; how many records."""
+        """Give up a parked value for its records, which go on to the next source; returns the number of records."""
         with self._db.write() as connection:
             rows = connection.execute(
                 sa.select(_RC.id, _R.id.label("record_id"), _R.mapping, _R.crm_id)
@@ -186,14 +194,14 @@ class Operator:
         return len(rows)
 
     def is_at_vendor(self, purchase_id: int, now: datetime) -> bool:
-        """Whether the vendor works on it, or its request left so long ago that no answer can come."""
+        """Whether a purchase is `submitted`, or its request was sent so long ago that no answer can arrive."""
         submitted = _P.state == PurchaseState.SUBMITTED.value
         query = sa.select(_P.id).where(_P.id == purchase_id, sa.or_(submitted, _sent(now - LONGEST_ANSWER)))
         with self._db.read() as connection:
             return connection.scalar(query) is not None
 
     def find(self, purchase_id: int) -> tuple[PurchaseState, Result | None] | None:
-        """A purchase's state and result."""
+        """Read a purchase's state and result; None if there is no such purchase."""
         with self._db.read() as connection:
             row = connection.execute(sa.select(_P.state, _P.result).where(_P.id == purchase_id)).one_or_none()
         return None if row is None else (PurchaseState(row.state), Result(row.result) if row.result else None)
@@ -202,14 +210,14 @@ class Operator:
         return sa.select(_RC.record_id).where(_RC.purchase_id == purchase_id)
 
     def forget(self, crm_ids: Sequence[str], spellings: Spellings = lambda one: (one,)) -> int:
-        """Erase what is stored about records; money entries, and the purchases they belong to, stay.
+        """Erase the data about records; credit entries and their purchases stay.
 
         Args:
             crm_ids: any ids of the records.
-            spellings: every way in which the CRM writes an id.
+            spellings: returns every form in which the CRM writes an id.
 
         Returns:
-            How many rows were erased or changed.
+            The number of rows erased or changed.
         """
         with self._db.write() as connection:
             keep_last_write(self._db, connection)
@@ -217,7 +225,7 @@ class Operator:
 
 
 def _sent(before: datetime | None) -> sa.ColumnElement[bool]:
-    """Sent before a time, and without a result; nothing where no time is given."""
+    """The condition that a purchase was sent before a time and has no result; always false without a time."""
     if before is None:
         return sa.false()
     old = sa.select(t.attempt.c.id).where(t.attempt.c.created_at < before)

@@ -1,4 +1,4 @@
-"""What has waited longer than its age, and what ends the wait of parked values and of records without a mapping."""
+"""Work that has waited too long, and the end of the wait for parked values and for records without a mapping."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ RELEASED = "released by an operator: no run covers its mapping any more"
 
 
 class Waiting(StrEnum):
-    """What waits."""
+    """The kinds of waiting work."""
 
     RECORDS = "open records"
     PURCHASES = "purchases"
@@ -33,11 +33,11 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """Things of one kind that have waited longer than its age.
+    """Work of one kind that has waited longer than the age limit of the kind.
 
     Attributes:
-        subject: the mapping, or for purchases the provider.
-        example: the oldest purchase's number; empty for other kinds.
+        subject: the mapping; for purchases the provider, for runs the command.
+        example: the id of the oldest purchase, for purchases and parked values; empty for other kinds.
         since: when the oldest began to wait; for parked values, when the first of them is erased.
     """
 
@@ -50,20 +50,20 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class ParkedValue:
-    """A value that was paid for and could not be written."""
+    """A value that is paid for and could not be written."""
 
     crm_id: str
     purchase_id: int
 
 
 class OverdueWork:
-    """The ledger's side of waits that must end."""
+    """Finds overdue work and ends waits."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def all(self, now: datetime) -> list[Overdue]:
-        """Everything that has waited longer than its age, by kind and subject."""
+        """List all overdue work, by kind and subject."""
         run, first = t.run.c, sa.func.min
         records = (
             sa.select(_R.mapping, sa.func.count(), first(run.started_at))
@@ -103,11 +103,11 @@ class OverdueWork:
             ]
 
     def announce(self, now: datetime, retention: timedelta) -> Iterator[ParkedValue]:
-        """Set the end of values that have been parked for their retention; each is given once.
+        """Set the time of erasure of values that have been parked for their retention; yields each value once.
 
         Args:
             now: the ledger's time.
-            retention: since the value came.
+            retention: the time since the value arrived.
         """
         stale = sa.update(t.record_channel).where(_RC.erase_at.is_not(None), sa.not_(_RC.parked)).values(erase_at=None)
         due = (
@@ -133,7 +133,7 @@ class OverdueWork:
             yield from (ParkedValue(row.crm_id, row.purchase_id) for row in rows)
 
     def erase_parked(self, now: datetime, reason: str) -> Iterator[ParkedValue]:
-        """Erase values whose end has come: their records close with the reason as soon as a run covers them."""
+        """Erase values whose time of erasure has come; their records close with the reason in the next run."""
         due = (
             sa.select(_RC.id, _RC.record_id, _R.crm_id, _RC.purchase_id)
             .join(t.record, _R.id == _RC.record_id)
@@ -156,19 +156,19 @@ class OverdueWork:
         records = sa.update(t.record).where(_R.id.in_([row[1] for row in rows]))
         connection.execute(records.values(parked_version=None))
         purchase_ids = [row[2] for row in rows]
-        # A channel with its outcome needs no value any more, whatever its state.
-        wanting = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id)
-        wanting = wanting.where(
+        # A channel with an outcome needs no value any more, in any state.
+        waiting = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id)
+        waiting = waiting.where(
             _RC.purchase_id.in_(purchase_ids), _RC.state != ChannelState.DONE, _R.state == RecordState.OPEN
         )
-        still = set(connection.scalars(wanting.where(_RC.outcome.is_(None))))
-        gone = set(purchase_ids) - still
-        connection.execute(sa.update(t.purchase).where(_P.id.in_(gone)).values(value=None))
+        needed = set(connection.scalars(waiting.where(_RC.outcome.is_(None))))
+        unused = set(purchase_ids) - needed
+        connection.execute(sa.update(t.purchase).where(_P.id.in_(unused)).values(value=None))
 
     def release(self, mapping: str, now: datetime) -> int:
-        """Close every open record of a mapping that is no longer used; how many.
+        """Close every open record of a mapping that is no longer used; returns the number of records.
 
-        Purchases under way stay, and are collected; values that no other record waits for are erased.
+        Purchases in flight stay and are collected; values that no other record waits for are erased.
         """
         mine = (_R.mapping == mapping, _R.state == RecordState.OPEN)
         with self._db.write() as connection:

@@ -1,7 +1,7 @@
-"""Whose budget pays for a purchase: any mapping of the run whose records still wait for it.
+"""The mappings whose budget may pay for a purchase: all mappings of the run with records that wait for it.
 
-One person may stand behind records of several mappings. The mapping that planned the purchase, or joined it last, is
-only the one to pay where no record waits: an event bought by a command.
+Records of several mappings may represent one person. The mapping that planned the purchase, or attached to it last,
+pays only if no record waits, as for an event that a command buys.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,12 +15,12 @@ _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 
 def _waits(run_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """A channel of an open record of the run still waits for what was planned."""
+    """The conditions that a channel belongs to an open record of the run and has no result."""
     return (_RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, _R.run_id == run_id)
 
 
-def _wanting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
-    """Records of the run that wait for the purchase of the outer query."""
+def _waiting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
+    """A subquery for the records of the run that wait for the purchase of the outer query."""
     return (
         sa.select(sa.literal(1))
         .select_from(t.record_channel.join(t.record, _R.id == _RC.record_id))
@@ -29,14 +29,14 @@ def _wanting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
     )
 
 
-def may_be_paid(run_id: str, full: Collection[str]) -> sa.ColumnElement[bool]:
-    """Whether a mapping other than the full ones can pay for a planned purchase."""
-    unwanted = sa.and_(_P.mapping.not_in(full), ~sa.exists(_wanting(run_id)))
-    return sa.or_(sa.exists(_wanting(run_id, _R.mapping.not_in(full))), unwanted)
+def may_be_paid(run_id: str, capped: Collection[str]) -> sa.ColumnElement[bool]:
+    """The condition that a mapping other than the capped ones can pay for a planned purchase."""
+    without_record = sa.and_(_P.mapping.not_in(capped), ~sa.exists(_waiting(run_id)))
+    return sa.or_(sa.exists(_waiting(run_id, _R.mapping.not_in(capped))), without_record)
 
 
 def mappings_of(connection: sa.Connection, run_id: str, purchase_ids: Sequence[int]) -> dict[int, set[str]]:
-    """By purchase, the mappings of the run whose records wait for it; at most one batch of them."""
+    """By purchase, the mappings of the run whose records wait for it; for at most one batch of purchases."""
     query = (
         sa.select(_RC.purchase_id, _R.mapping)
         .join(t.record, _R.id == _RC.record_id)
@@ -52,24 +52,24 @@ def mappings_of(connection: sa.Connection, run_id: str, purchase_ids: Sequence[i
 def waiting_mappings(
     connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]], values: Mapping[str, object]
 ) -> set[str]:
-    """Every mapping that could pay for one of these purchases, if its caps let it.
+    """Every mapping that could pay for one of these purchases if its caps allowed it.
 
     Args:
         connection: in a transaction.
         run_id: the run that would buy.
-        planned: which purchases.
+        planned: the conditions that select the purchases.
         values: the parameters of `planned`.
     """
     joined = t.purchase.join(t.record_channel, _RC.purchase_id == _P.id).join(t.record, _R.id == _RC.record_id)
-    wanted = sa.select(_R.mapping).select_from(joined).where(*planned, *_waits(run_id)).distinct()
-    unwanted = sa.select(_P.mapping).where(*planned, ~sa.exists(_wanting(run_id))).distinct()
-    return {*connection.scalars(wanted, values), *connection.scalars(unwanted, values)}
+    with_record = sa.select(_R.mapping).select_from(joined).where(*planned, *_waits(run_id)).distinct()
+    without_record = sa.select(_P.mapping).where(*planned, ~sa.exists(_waiting(run_id))).distinct()
+    return {*connection.scalars(with_record, values), *connection.scalars(without_record, values)}
 
 
 def leave_to_others(
     connection: sa.Connection, run_id: str, planned: Sequence[sa.ColumnElement[bool]], values: Mapping[str, object]
 ) -> None:
-    """Purchases that a run at work beside this one waits for too are that run's from now on."""
+    """Assign to another current run the purchases that it also waits for."""
     other = (
         sa.select(sa.func.min(_R.run_id))
         .select_from(t.record_channel.join(t.record, _R.id == _RC.record_id).join(t.run, t.run.c.id == _R.run_id))

@@ -1,4 +1,4 @@
-"""A page of records as it was decided, and the rows of the ledger that it becomes."""
+"""The plan of a page of records, and its conversion to rows of the ledger."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from connector.store.rows import failures_to_json
 
 @dataclass(frozen=True, slots=True)
 class PlanScope:
-    """Whose records are planned: by which run, under which mapping, of which CRM and object.
+    """The run, mapping, object and CRM of the planned records.
 
     Attributes:
-        chosen: the records were taken by a condition or ids, whatever their flag.
-        read_first: providers whose record of a person is read before the person is bought.
+        chosen: the records were selected by a condition or ids, regardless of their flag.
+        read_first: the providers whose record of a person is read before the person is bought.
     """
 
     run_id: str
@@ -27,19 +27,19 @@ class PlanScope:
     read_first: Collection[str] = ()
 
 
-LATE = 1_000_000_000  # the place of what is decided only while the run is in progress
+LATE = 1_000_000_000  # the place of purchases that are planned during the run
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseTerms:
-    """On whose account, and in which order, planned purchases are to be made.
+    """The run, the budget and the order of planned purchases.
 
     Attributes:
-        run_id: that makes them.
-        mapping: whose caps they count against.
+        run_id: the run that makes them.
+        mapping: the mapping whose caps they count against.
         now: the ledger's time.
-        first_place: counts the records before these.
-        read_first: providers whose record of a person is read before the person is bought.
+        first_place: the number of records before these in the run.
+        read_first: the providers whose record of a person is read before the person is bought.
     """
 
     run_id: str
@@ -51,7 +51,7 @@ class PurchaseTerms:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChannel:
-    """The decision for one channel, and the keyed hash of its field as it is now."""
+    """The decision for one channel, and the keyed hash of its field's current value."""
 
     channel: Channel
     decision: Decision
@@ -60,17 +60,17 @@ class PlannedChannel:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRecord:
-    """A record as it was read, and what to do for it."""
+    """A record as it was read, with the decision for each channel."""
 
     crm_id: str
     person: Person
     channels: tuple[PlannedChannel, ...]
     resolved: Mapping[str, str] = field(default_factory=dict)  # identifiers that are not on the record yet, by kind
-    version: str = ""  # the CRM's, as it was read
+    version: str = ""  # the CRM's version of the record
 
 
 def places_of(records: Sequence[PlannedRecord], first: int) -> dict[PurchaseKey, int]:
-    """Each person's place in the run's order: that of the first record that stands for them."""
+    """Each purchase's place in the run's order: the place of the person's first record."""
     places: dict[PurchaseKey, int] = {}
     for place, record in enumerate(records, first):
         for record_channel in record.channels:
@@ -84,8 +84,8 @@ def places_of(records: Sequence[PlannedRecord], first: int) -> dict[PurchaseKey,
 def channel_row(
     record_id: int, record_channel: PlannedChannel, purchase_ids: Mapping[PurchaseKey, int]
 ) -> dict[str, object]:
-    """The row of a channel of a record, with its decision."""
-    state, outcome, reason, keep, position, purchase_id = _verdict(record_channel.decision, purchase_ids)
+    """Build the row of `record_channel` for a decision."""
+    state, outcome, reason, keep, position, purchase_id = _columns_of(record_channel.decision, purchase_ids)
     return {
         "record_id": record_id,
         "channel": record_channel.channel.value,
@@ -101,10 +101,10 @@ def channel_row(
     }
 
 
-def _verdict(
+def _columns_of(
     decision: Decision, purchase_ids: Mapping[PurchaseKey, int]
 ) -> tuple[ChannelState, Outcome | None, str, bool, int, int | None]:
-    """(state, outcome, reason, keep_status, position, purchase id) of a channel."""
+    """(state, outcome, reason, keep_status, position, purchase id) of a channel with this decision."""
     match decision:
         case Buy():
             return ChannelState.OPEN, None, "", False, decision.position, purchase_ids[decision.key]
@@ -121,7 +121,7 @@ def _verdict(
 
 
 def attention_of(record: PlannedRecord) -> str:
-    """What a person should do about a record; empty where nothing is."""
+    """The advice to a person about a record; empty if there is none."""
     texts = (
         record_channel.decision.attention
         for record_channel in record.channels

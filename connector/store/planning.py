@@ -1,4 +1,4 @@
-"""What a plan changes in the ledger: records, the channels requested for them, and what is to be bought."""
+"""Writes a plan to the ledger: records, the channels requested for them, and the planned purchases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from connector.store.planned import (
     places_of,
 )
 from connector.store.record_sql import plan_of
-from connector.store.repeats import join_late_tasks
+from connector.store.repeats import attach_to_late_tasks
 from connector.store.rows import AnyRow, chunks, person_of
 
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
@@ -33,13 +33,13 @@ _NOT_BOUGHT = PurchaseState.PLANNED.value
 
 
 class Planning:
-    """The ledger's side of planning: what is known, and what a plan makes of it."""
+    """Stores plans and identity matches."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def remember(self, source: Source, identifier: Identifier, match: IdentityMatch, now: datetime) -> None:
-        """Keep a provider's answer to who has an identifier."""
+        """Store a provider's answer to the question who has an identifier."""
         found = match.identifier
         values = {
             "matched_kind": None if found is None else found.kind,
@@ -56,21 +56,27 @@ class Planning:
             )
 
     def save(self, scope: PlanScope, records: Sequence[PlannedRecord], now: datetime, first_place: int = 0) -> None:
-        """Write the plan of a page of records in one transaction; `first_place` counts the records before it.
+        """Write the plan of a page of records in one transaction.
 
-        A record that is open from an earlier run keeps what was bought for it, and its baselines; only what was not
-        bought yet is decided again.
+        A record that is open from an earlier run keeps its purchases and its baselines; only channels without a sent
+        purchase get the new decision.
+
+        Args:
+            scope: the run and mapping of the records.
+            records: the page.
+            now: the ledger's time.
+            first_place: the number of records before the page in the run.
         """
         with self._db.write() as connection:
             existing = _open_records(connection, scope.mapping, records, now)
             old = _channels_of(connection, [row.id for row in existing.values()])
-            wanted = [_what_changes(record, old.get(_id_of(existing, record), {})) for record in records]
+            changed = [_changed_channels(record, old.get(_id_of(existing, record), {})) for record in records]
             terms = PurchaseTerms(scope.run_id, scope.mapping, now, first_place, scope.read_first)
-            purchase_ids = _ensure_purchases(self._db, connection, terms, wanted)
-            fresh = [record for record in wanted if record.crm_id not in existing]
-            new_ids = _insert_records(connection, scope, fresh, now)
+            purchase_ids = _ensure_purchases(self._db, connection, terms, changed)
+            new_records = [record for record in changed if record.crm_id not in existing]
+            new_ids = _insert_records(connection, scope, new_records, now)
             rows: list[dict[str, object]] = []
-            for record in wanted:
+            for record in changed:
                 if record.crm_id in existing:
                     row = existing[record.crm_id]
                     rows += _take_up(connection, scope, row, record, purchase_ids, old.get(row.id, {}))
@@ -87,9 +93,13 @@ class Planning:
         terms: PurchaseTerms,
         resolved: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Replace a channel's decision: its lookup was answered, or its source ended without a value.
+        """Replace a channel's decision, after its lookup was answered or its source ended without a value.
 
-        `resolved` are identifiers that were found on the way, by kind, to be stamped on the record.
+        Args:
+            record_channel_id: the channel; it stays as it is if its state does not allow a new decision.
+            planned: the new decision.
+            terms: the terms of a planned purchase.
+            resolved: identifiers that were found meanwhile, by kind, to be stamped on the record.
         """
         with self._db.write() as connection:
             purchase_ids = _ensure_purchases(self._db, connection, terms, [PlannedRecord("", Person(), (planned,))])
@@ -105,16 +115,16 @@ class Planning:
             )
             if resolved:
                 record_id = sa.select(_RC.record_id).where(_RC.id == record_channel_id).scalar_subquery()
-                known = connection.scalar(sa.select(_R.resolved).where(_R.id == record_id))
+                stored = connection.scalar(sa.select(_R.resolved).where(_R.id == record_id))
                 connection.execute(
-                    sa.update(t.record).where(_R.id == record_id).values(resolved={**resolved, **(known or {})})
+                    sa.update(t.record).where(_R.id == record_id).values(resolved={**resolved, **(stored or {})})
                 )
 
 
 def _open_records(
     connection: sa.Connection, mapping: str, records: Sequence[PlannedRecord], now: datetime
 ) -> dict[str, AnyRow]:
-    """Open rows of these records; one that stood for another person is closed, and its record starts again."""
+    """Read the open rows of these records, by CRM id; rows that represent another person are closed."""
     found: dict[str, AnyRow] = {}
     people = {record.crm_id: record.person for record in records}
     for part in chunks(list(people)):
@@ -133,7 +143,7 @@ def _open_records(
 
 
 def _same_person(row: AnyRow, person: Person) -> bool:
-    """Whether the record still names whom it named, and has lost no identifier."""
+    """Whether the record still represents the same person, and has lost no identifier."""
     return (
         names_same(Person(row.identifiers), row.resolved, person)
         and row.identifiers.keys() <= person.identifiers.keys()
@@ -146,7 +156,7 @@ def _id_of(existing: Mapping[str, AnyRow], record: PlannedRecord) -> int:
 
 
 def _channels_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[int, dict[str, AnyRow]]:
-    """By record and channel, what is requested already and how far it is."""
+    """By record and channel, the stored channels with the state of their purchase."""
     found: dict[int, dict[str, AnyRow]] = {}
     for part in chunks(record_ids):
         query = (
@@ -167,20 +177,20 @@ def _channels_of(connection: sa.Connection, record_ids: Sequence[int]) -> dict[i
     return found
 
 
-def _what_changes(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRecord:
-    """The record with only those channels that are new or decided again: nothing is bought for a channel that stays."""
-    kept = tuple(
+def _changed_channels(record: PlannedRecord, old: Mapping[str, AnyRow]) -> PlannedRecord:
+    """The record with only the channels that are new or get a new decision; the others stay as they are."""
+    changed = tuple(
         record_channel
         for record_channel in record.channels
-        if _is_decided_new_plan(record_channel.decision, old.get(record_channel.channel.value))
+        if _gets_new_decision(record_channel.decision, old.get(record_channel.channel.value))
     )
-    return replace(record, channels=kept)
+    return replace(record, channels=changed)
 
 
-def _is_decided_new_plan(decision: Decision, old: AnyRow | None) -> bool:
+def _gets_new_decision(decision: Decision, old: AnyRow | None) -> bool:
     if old is None:
         return True
-    if old.state == ChannelState.DONE:  # skipped for a reason that no longer holds
+    if old.state == ChannelState.DONE:  # unless it was skipped for a reason that no longer holds
         return old.outcome == Outcome.SKIPPED.value and isinstance(
             decision, Buy | AttachToPending | Reuse | ResolveIdentity
         )
@@ -229,7 +239,7 @@ def _take_up(
     purchase_ids: Mapping[PurchaseKey, int],
     old: Mapping[str, AnyRow],
 ) -> list[dict[str, object]]:
-    """Bring an open record into this run; returns the channels that it did not have yet."""
+    """Assign an open record to this run and update its channels; returns the rows of its new channels."""
     connection.execute(
         sa.update(t.record)
         .where(_R.id == row.id)
@@ -261,14 +271,14 @@ def _ensure_purchases(
     terms: PurchaseTerms,
     records: Sequence[PlannedRecord],
 ) -> dict[PurchaseKey, int]:
-    """Rows for everything that shall be bought, made or found; planned ones are taken into this run."""
-    buys = {w.decision.key: w.decision for r in records for w in r.channels if isinstance(w.decision, Buy)}
+    """Create or find the purchases of the decisions; planned ones are assigned to this run. Returns their ids."""
+    buys = {c.decision.key: c.decision for r in records for c in r.channels if isinstance(c.decision, Buy)}
     places = places_of(records, terms.first_place)
-    joins = {
-        w.decision.purchase.key: w.decision.purchase
+    attached = {
+        c.decision.purchase.key: c.decision.purchase
         for r in records
-        for w in r.channels
-        if isinstance(w.decision, AttachToPending | Reuse)
+        for c in r.channels
+        if isinstance(c.decision, AttachToPending | Reuse)
     }
     rows = [
         {
@@ -291,12 +301,12 @@ def _ensure_purchases(
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
         connection.execute(database.insert(t.purchase).on_conflict_do_nothing(), list(part))
-    ids = {key: purchase.id for key, purchase in joins.items()}
+    ids = {key: purchase.id for key, purchase in attached.items()}
     ids |= _newest_ids(connection, buys)
-    join_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], terms.now)
+    attach_to_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], terms.now)
     planned = [
         {"key": purchase.id, "new_place": places[key]}
-        for key, purchase in joins.items()
+        for key, purchase in attached.items()
         if purchase.state is PurchaseState.PLANNED
     ]
     if planned:
@@ -306,7 +316,7 @@ def _ensure_purchases(
             .values(
                 run_id=terms.run_id,
                 mapping=terms.mapping,
-                # A person of an earlier page keeps that page's place.
+                # A person of an earlier page keeps the place on that page.
                 place=sa.case(
                     (sa.and_(_P.run_id == terms.run_id, _P.place < sa.bindparam("new_place")), _P.place),
                     else_=sa.bindparam("new_place"),

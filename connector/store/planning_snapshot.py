@@ -1,4 +1,4 @@
-"""What planning must know of the ledger: purchases, lookups, and whom they have served."""
+"""Reads the planning snapshot: purchases, identity matches, and the records that got a value from them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -16,18 +16,18 @@ _P, _R, _RC, _M = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match
 
 
 class PlanningSnapshots:
-    """Reads, for planning."""
+    """Reads planning snapshots."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def read(self, mapping: str, people: Mapping[str, Person], sources: Iterable[Source]) -> PlanningSnapshot:
-        """Everything in the ledger that may matter for these records.
+        """Read all data of the ledger that may affect the plan of these records.
 
         Args:
-            mapping: whose records they are.
-            people: persons by CRM id.
-            sources: the providers that the mapping asks.
+            mapping: the mapping of the records.
+            people: the persons by CRM id.
+            sources: the providers of the mapping.
         """
         with self._db.read() as connection:
             matches: dict[tuple[str, Identifier], IdentityMatch] = {}
@@ -39,8 +39,8 @@ class PlanningSnapshots:
                 found = {
                     it.identifier.value for (name, _), it in matches.items() if name == source.name and it.identifier
                 }
-                mine = set().union(*(given.get(kind.name, set()) for kind in source.accepts))
-                purchases |= _purchases(connection, source, sorted(mine | found))
+                accepted = set().union(*(given.get(kind.name, set()) for kind in source.accepts))
+                purchases |= _purchases(connection, source, sorted(accepted | found))
             served = _served(connection, mapping, list(people)) if purchases else set()
             in_progress = _in_progress(connection, mapping, list(people))
             baselines = _baselines(connection, mapping, list(people))
@@ -48,14 +48,14 @@ class PlanningSnapshots:
         return PlanningSnapshot(purchases, matches, served, in_progress, baselines, unusable)
 
     def purchases_of(self, source: Source, person: Identifier) -> dict[PurchaseKey, Purchase]:
-        """The newest generation of everything bought, or planned to be, for one person from one source."""
+        """Read the newest generation of each purchase for one person from one source, planned ones included."""
         with self._db.read() as connection:
             found = _purchases(connection, source, [person.value])
         return {key: purchase for key, purchase in found.items() if key.person == person}
 
 
 def _identifiers(people: Iterable[Person]) -> dict[str, set[str]]:
-    """The identifiers of some people, by kind."""
+    """The identifiers of these people, by kind."""
     found: dict[str, set[str]] = {}
     for person in people:
         for kind, value in person.identifiers.items():
@@ -82,7 +82,7 @@ def _matches(
 
 
 def _purchases(connection: sa.Connection, source: Source, people: Sequence[str]) -> dict[PurchaseKey, Purchase]:
-    """The newest generation of everything bought for these people from this source, whatever the kind of identifier."""
+    """The newest generation of each purchase from this source with one of these identifiers, of any kind."""
     newest: dict[PurchaseKey, Purchase] = {}
     for part in chunks(people):
         rows = connection.execute(

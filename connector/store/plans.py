@@ -1,4 +1,4 @@
-"""The records of frozen plans: which are part of one, and which have their final outcome."""
+"""The records of frozen plans: which of them are open, and which have their final outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ _R = t.record.c
 
 @dataclass(frozen=True, slots=True)
 class FinishedBy:
-    """The run that gave a record its final outcome, and whether it applied the plan in question."""
+    """The run that gave a record its final outcome, and whether that run applied the plan in question."""
 
     run_id: str
     by_plan: bool
 
 
 class Plans:
-    """The ledger's side of frozen plans."""
+    """Queries and changes of the records of frozen plans."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def adopt(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
-        """Take up one mapping's records of a plan that something was bought for, by CRM id, whatever run had them."""
+        """Assign to this run the plan's open records of one mapping; returns those with a purchase, by CRM id."""
         mine = (_R.mapping == mapping, _R.plan_id == plan_id)
         with self._db.write() as connection:
             connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))
@@ -41,13 +41,13 @@ class Plans:
         return {row.crm_id: row for row in rows}
 
     def finished(self, mapping: str, crm_ids: Sequence[str], plan_id: str, since: datetime) -> dict[str, FinishedBy]:
-        """Which of a plan's records have their final outcome, by CRM id.
+        """Find the plan's records that have their final outcome, by CRM id.
 
         Args:
-            mapping: whose records they are.
-            crm_ids: of the records.
+            mapping: the mapping of the records.
+            crm_ids: the ids of the records.
             plan_id: runs of this plan count at any time.
-            since: other runs count when they closed the record later than this.
+            since: other runs count if they closed the record later than this.
         """
         found: dict[str, FinishedBy | None] = {}
         query = (
@@ -66,14 +66,12 @@ class Plans:
                     )
                     counts = ended and (by_plan or (row.closed_at is not None and row.closed_at > since))
                     before = found.get(row.crm_id)
-                    if (
-                        before is None or not before.by_plan
-                    ):  # the outcome under the plan stands, whatever came after it
+                    if before is None or not before.by_plan:  # a later outcome does not replace the plan's own
                         found[row.crm_id] = FinishedBy(row.run_id, by_plan) if counts else None
         return {crm_id: by for crm_id, by in found.items() if by is not None}
 
     def live(self, since: datetime) -> frozenset[str]:
-        """Plans that were applied at this time or later."""
+        """The ids of the plans that were applied at this time or later."""
         query = sa.select(t.run.c.plan_id).where(t.run.c.command == "apply", t.run.c.started_at >= since)
         with self._db.read() as connection:
             return frozenset(connection.scalars(query.where(t.run.c.plan_id.is_not(None)).distinct()))

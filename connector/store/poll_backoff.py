@@ -1,8 +1,8 @@
-"""Next polls: when to go on with open work of earlier runs.
+"""Next polls: when to continue the open work of earlier runs.
 
-A mapping with open records has a job for it. The job is due when the next task, person, callback receipt or result of
-theirs is, but polls that bring nothing become rarer: a minute between them at first, twice as long after each, a
-quarter of an hour at most. A callback ends that wait.
+A mapping with open records has a job for the next poll. It is due with the next task, person, callback receipt or
+result of these records. After a poll without a result, the job waits longer: a minute at first, then twice as long
+after each, and a quarter of an hour at most. A callback ends that wait.
 """
 
 from collections.abc import Collection
@@ -36,18 +36,18 @@ _OPEN = t.record.join(t.record_channel, _RC.record_id == _R.id).join(t.purchase,
 
 
 class PollBackoff:
-    """The next polls of the ledger's open records."""
+    """Sets the times of the next polls."""
 
     def __init__(self, database: Database, jobs: Jobs) -> None:
         self._db = database
         self._jobs = jobs
 
     def run_begins(self, connection: sa.Connection, mappings: Collection[str], now: datetime) -> None:
-        """Let another process go on at once if this run's process dies; the run's end sets the true time."""
+        """Make the next poll due at once, in case this run's process dies; the end of the run sets the right time."""
         self._jobs.bring_forward(connection, JobKind.POLL, mappings, now)
 
     def run_ends(self, connection: sa.Connection, mappings: Collection[str], since: datetime, now: datetime) -> None:
-        """Set the next polls of a run's mappings, and of those that share a purchase whose result it brought."""
+        """Set the next polls of a run's mappings, and of mappings that wait for a result that the run brought."""
         results = (
             sa.select(_R.mapping)
             .select_from(_OPEN)
@@ -58,20 +58,20 @@ class PollBackoff:
             self._refresh(connection, mapping, now)
 
     def refresh(self, now: datetime) -> None:
-        """Set the next poll of each mapping anew, after a change that no run made."""
+        """Set the next poll of each mapping again, after a change outside a run."""
         with self._db.write() as connection:
             waiting = sa.select(_R.mapping).where(_R.state == RecordState.OPEN).distinct()
             for mapping in sorted(connection.scalars(waiting)):
                 self._refresh(connection, mapping, now)
 
     def polled(self, mapping: str, now: datetime, scale: float, *, moved: bool) -> None:
-        """Note a poll, and set the next one.
+        """Set the next poll after a poll.
 
         Args:
-            mapping: whose open records were gone on with.
+            mapping: the mapping that was polled.
             now: the ledger's time.
-            scale: of every wait.
-            moved: whether any of the records got its value or the end of a purchase.
+            scale: the factor of every wait.
+            moved: whether the poll brought a result for any record.
         """
         with self._db.write() as connection:
             row = self._jobs.lock(connection, JobKind.POLL, mapping, now)
@@ -87,7 +87,7 @@ class PollBackoff:
 
 
 _MINE = (_R.state == RecordState.OPEN, _R.mapping == sa.bindparam("mapping"), _RC.state == ChannelState.OPEN)
-_SETTLED = sa.select(_RC.id).select_from(_OPEN).where(*_MINE, _P.state == PurchaseState.FINAL.value).limit(1)
+_FINAL = sa.select(_RC.id).select_from(_OPEN).where(*_MINE, _P.state == PurchaseState.FINAL.value).limit(1)
 _RECEIPTS = _OPEN.join(t.callback_receipt, _H.attempt_id.in_((_P.attempt_id, _P.prior_attempt_id)))
 _CONFIRMABLE = (
     sa.select(_RC.id)
@@ -106,9 +106,9 @@ _NEXT_CHECK = (
 
 
 def next_due(connection: sa.Connection, mapping: str, now: datetime) -> datetime | None:
-    """The earliest moment at which something of a mapping's open records can be known."""
-    mine = {"mapping": mapping}
-    if any(connection.execute(query, mine).first() is not None for query in (_SETTLED, _CONFIRMABLE)):
+    """The earliest time at which a mapping's open records can get a result."""
+    parameters = {"mapping": mapping}
+    if any(connection.execute(query, parameters).first() is not None for query in (_FINAL, _CONFIRMABLE)):
         return now
-    times = [connection.scalar(query, mine) for query in (_NEXT_POLL, _NEXT_CHECK)]
+    times = [connection.scalar(query, parameters) for query in (_NEXT_POLL, _NEXT_CHECK)]
     return min((time for time in times if time is not None), default=None)

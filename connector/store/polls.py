@@ -1,4 +1,4 @@
-"""When to look next: at tasks that run, and at people whose task or answer cannot tell."""
+"""Due polls of open tasks, and due reads of people whose task or answer has no result."""
 
 import functools
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ _K, _R, _P = t.task.c, t.run.c, t.purchase.c
 AT_ONCE = 20  # due rows read at a time
 
 
-# Statements that every turn of a run executes are built once: building one costs more than running it.
+# These statements run in every turn, so they are built once: building one costs more than executing it.
 _AT_PROVIDER = (
     _K.provider == sa.bindparam("provider"),
     _K.account == sa.bindparam("account"),
@@ -38,7 +38,7 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
             *_AT_PROVIDER,
             _K.next_poll_at <= sa.bindparam("now"),
             _K.submitted_at < since if older else _K.submitted_at >= since,
-            _K.id.not_in(sa.bindparam("looked", expanding=True)),
+            _K.id.not_in(sa.bindparam("polled", expanding=True)),
         )
         .order_by(_K.next_poll_at, _K.id)
         .limit(AT_ONCE)
@@ -97,7 +97,7 @@ _NEXT_DUE = (
 
 
 class Polls:
-    """The ledger's side of polling."""
+    """Lists and schedules polls and reads of people."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -105,16 +105,16 @@ class Polls:
     # -- tasks -----------------------------------------------------------------------------------------------
 
     def due_tasks(
-        self, source: Source, now: datetime, since: datetime, looked: Collection[int] = (), *, older: bool
+        self, source: Source, now: datetime, since: datetime, polled: Collection[int] = (), *, older: bool
     ) -> list[TaskRow]:
-        """Open tasks to be read now, the longest due first.
+        """List the open tasks that are due, the longest due first.
 
         Args:
-            source: whose.
+            source: the provider.
             now: the ledger's time.
             since: when the run began.
-            looked: tasks that had their one look.
-            older: those submitted before the run began, or those submitted since.
+            polled: tasks to leave out, because the run has polled them already.
+            older: list the tasks submitted before the run began, instead of those submitted since.
         """
         values = {"provider": source.name, "account": source.account, "now": now, "since": since}
         with self._db.read() as connection:
@@ -128,24 +128,24 @@ class Polls:
                     row.submitted_at,
                     row.next_poll_at,
                 )
-                for row in connection.execute(_due_tasks(older=older), {**values, "looked": list(looked)})
+                for row in connection.execute(_due_tasks(older=older), {**values, "polled": list(polled)})
             ]
 
     def has_older_tasks(self, source: Source, since: datetime) -> bool:
-        """Whether anything is open that was submitted before a run began."""
+        """Whether any task is open that was submitted before a run began."""
         values = {"provider": source.name, "account": source.account, "since": since}
         with self._db.read() as connection:
             return connection.execute(_OLDER_TASK, values).first() is not None
 
     def people_of(self, task: TaskRow) -> dict[Identifier, int]:
-        """The persons still waiting in a task, with their purchase ids."""
+        """The people of a task without a result, with their purchase ids."""
         with self._db.read() as connection:
             return {person_of(row): row.id for row in connection.execute(_PEOPLE_WAITING, {"task_id": task.id})}
 
     def given_up_in(self, task: TaskRow) -> dict[Identifier, int]:
-        """Persons of a task that were made final without the vendor's result, with their purchase ids.
+        """The people of a task whose purchase became final without the task's result, with their purchase ids.
 
-        Before its late answer came, because an operator gave them up while it ran, or by the value of an older request.
+        It was final before the late answer came, or an operator gave it up, or it got the value of an older request.
         """
         values = {"task_id": task.id, "submitted_at": task.submitted_at}
         with self._db.read() as connection:
@@ -154,15 +154,15 @@ class Polls:
     def next_due(
         self, run_id: str, since: datetime, providers: Sequence[str], now: datetime, until: datetime
     ) -> datetime | None:
-        """When the next thing that a run waits for is due: its tasks, its reads of people, its postponed purchases.
+        """The time of the next poll, read of a person or postponed purchase that a run waits for; None if none is due.
 
         Args:
-            run_id: whose tasks and purchases count.
-            since: when the run began; tasks are its own when they were submitted later, by no run beside it.
-            providers: those that are still asked.
-            now: a postponed purchase, or a read before one, whose time has come does not count: a cap forbids it, or
-                it would be under way.
-            until: nothing later than this counts.
+            run_id: the run.
+            since: when the run began; tasks that were submitted later, by no other current run, are its own.
+            providers: the providers that are still in use.
+            now: the ledger's time. Postponed purchases, and reads before them, that are due already do not count: a
+                cap forbids them.
+            until: later times do not count.
         """
         values = {"run_id": run_id, "since": since, "providers": list(providers), "now": now}
         with self._db.read() as connection:
@@ -170,9 +170,9 @@ class Polls:
         return min((time for time in times if time is not None and time <= until), default=None)
 
     def claim_task(self, task: TaskRow, until: datetime) -> bool:
-        """Take a due task, where several processes look; nobody else looks at it until then."""
+        """Claim a due task until a time, if several processes poll; False if another process has claimed it."""
         c = t.task.c
-        with self._db.write(alone=False) as connection:
+        with self._db.write(exclusive=False) as connection:
             taken = connection.execute(
                 sa.update(t.task)
                 .where(c.id == task.id, c.state == TaskState.OPEN, c.polls == task.polls, c.next_poll_at == task.due_at)
@@ -181,8 +181,8 @@ class Polls:
         return taken.rowcount == 1
 
     def claim_check(self, check: CheckRow, until: datetime) -> bool:
-        """Take a person that is due to be read, where several processes look."""
-        with self._db.write(alone=False) as connection:
+        """Claim a due read of a person until a time; False if another process has claimed it."""
+        with self._db.write(exclusive=False) as connection:
             taken = connection.execute(
                 sa.update(t.purchase)
                 .where(_P.id == check.id, _P.state == check.state.value, _P.check_at == check.due_at)
@@ -191,7 +191,7 @@ class Polls:
         return taken.rowcount == 1
 
     def polled(self, task: TaskRow, next_poll_at: datetime) -> None:
-        """Set the next time to read a task that still runs."""
+        """Set the next poll of a task that still runs."""
         c = t.task.c
         with self._db.write() as connection:
             connection.execute(
@@ -200,8 +200,8 @@ class Polls:
                 .values(polls=task.polls + 1, next_poll_at=next_poll_at)
             )
 
-    def task_ended(self, task: TaskRow, unsettled: Sequence[int], check_at: datetime, reason: str) -> None:
-        """Close a task; people without a result in it are read at the vendor, where that is possible."""
+    def task_ended(self, task: TaskRow, without_result: Sequence[int], check_at: datetime, reason: str) -> None:
+        """Close a task; the people of purchases without a result are read at the vendor."""
         c = t.task.c
         with self._db.write() as connection:
             connection.execute(
@@ -209,7 +209,7 @@ class Polls:
                 .where(c.id == task.id)
                 .values(state=TaskState.ENDED, polls=c.polls + 1, next_poll_at=None)
             )
-            for part in chunks(unsettled):
+            for part in chunks(without_result):
                 connection.execute(
                     sa.update(t.purchase)
                     .where(_P.id.in_(part), _P.state == PurchaseState.SUBMITTED.value)
@@ -217,7 +217,7 @@ class Polls:
                 )
 
     def read_people(self, purchase_ids: Sequence[int], check_at: datetime, reason: str) -> None:
-        """Read these people at the vendor, though their task still runs."""
+        """Schedule reads of these people at the vendor, although their task still runs."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.purchase)
@@ -226,7 +226,7 @@ class Polls:
             )
 
     def task_vanished(self, task: TaskRow, reason: str, now: datetime) -> None:
-        """The vendor no longer knows the task, and keeps no record of people: its purchases are unknown."""
+        """Close a task that the vendor has no longer; its purchases become unknown, because people cannot be read."""
         c = t.task.c
         mine = sa.select(_P.id).where(_P.task_id == task.id)
         with self._db.write() as connection:
@@ -242,7 +242,7 @@ class Polls:
             leave_own_task(connection, _P.task_id == task.id)
 
     def postpone(self, task: TaskRow, until: datetime) -> None:
-        """A read of this task failed: others come first."""
+        """Postpone a task whose poll failed, so that others come first."""
         c = t.task.c
         with self._db.write() as connection:
             connection.execute(
@@ -250,7 +250,7 @@ class Polls:
             )
 
     def postpone_check(self, check: CheckRow, until: datetime) -> None:
-        """A read of this person failed: others come first."""
+        """Postpone a person whose read failed, so that others come first."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.purchase)
@@ -261,7 +261,7 @@ class Polls:
     # -- reads of people -------------------------------------------------------------------------------------
 
     def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
-        """Unlocks whose person is to be read now."""
+        """List the purchases whose person must be read now."""
         values = {"provider": source.name, "account": source.account, "now": now}
         with self._db.read() as connection:
             return [
@@ -281,7 +281,7 @@ class Polls:
             ]
 
     def is_for_another_run(self, check: CheckRow, run_id: str) -> bool:
-        """Whether open records of other runs wait for a purchase, and none of this run."""
+        """Whether open records of other runs wait for a purchase, and no record of this run."""
         r, w = t.record.c, t.record_channel.c
         query = (
             sa.select(r.run_id)
@@ -294,7 +294,7 @@ class Polls:
         return bool(runs) and run_id not in runs
 
     def free(self, check: CheckRow, run_id: str) -> None:
-        """A planned purchase may be sent by this run."""
+        """Let this run send a planned purchase, whose read is done."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.purchase)
@@ -303,11 +303,11 @@ class Polls:
             )
 
     def plan_again(self, check: CheckRow, run_id: str, now: datetime) -> None:
-        """Nothing was bought for a person whose record seemed to show work: the purchase is planned again.
+        """Plan a purchase again that counted as submitted, because the vendor's record shows that it was not bought.
 
         Args:
-            check: the read that was made.
-            run_id: the run that may buy it; empty where no record of a run waits for it.
+            check: the read.
+            run_id: the run that may buy it; empty if no record of a run waits for it.
             now: the ledger's time.
         """
         with self._db.write() as connection:
@@ -327,16 +327,14 @@ class Polls:
     def check_again(
         self, check: CheckRow, check_at: datetime | None, *, running: bool, now: datetime, counts: bool = True
     ) -> None:
-        """Set the next read; None ends the reads and, for a planned purchase, frees it for submission.
-
-        Of two that have read the same, because the first was slow, one counts.
+        """Set the next read of a person; if two processes made the same read, only one of them counts.
 
         Args:
-            check: the read that was made.
-            check_at: the next one.
-            running: the vendor shows that work is under way, so whatever the purchase was, it is submitted now.
+            check: the read.
+            check_at: the next read; None ends the reads, and a planned purchase may then be sent.
+            running: the vendor's record shows a running task, so the purchase is submitted.
             now: the ledger's time.
-            counts: the read showed nothing; else it could not be read, and is no step towards a conclusion.
+            counts: whether the read counts towards a conclusion; a read without a clear answer does not.
         """
         checks = 0 if running else _P.checks + int(counts)
         values: dict[str, object] = {"check_at": check_at, "checks": checks}

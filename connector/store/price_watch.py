@@ -1,4 +1,4 @@
-"""What the ledger knows of a vendor's true prices: charges between two observations, and suspicions."""
+"""Data for watching a vendor's prices: charges between two observations, and stored suspicions."""
 
 import hashlib
 import json
@@ -47,15 +47,15 @@ _OPEN_CREDITS = (
 
 
 class PriceWatch:
-    """The ledger's side of watching prices."""
+    """Reads price intervals, and stores suspicions."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def interval(self, source: Source, observation_id: int) -> Interval | None:
-        """The time between an observation and the one before it; None where there is none before."""
+        """Read the interval between an observation and the previous one; None if there is no previous one."""
         with self._db.read() as connection:
-            since = connection.scalar(_OBSERVATION_BEFORE, _mine(source) | {"until": observation_id})
+            since = connection.scalar(_OBSERVATION_BEFORE, _account_of(source) | {"until": observation_id})
             if since is None:
                 return None
             fall = _fall(connection, source, since, observation_id)
@@ -71,19 +71,19 @@ class PriceWatch:
         )
 
     def fall(self, source: Source, since: int, until: int) -> Fall | None:
-        """How far the balance fell between two observations; None where the first is gone."""
+        """Compute how far the balance fell between two observations; None if the first one is deleted."""
         with self._db.read() as connection:
             return _fall(connection, source, since, until)
 
     def suspicion(self, source: Source, channel: Channel) -> Suspicion | None:
-        """What speaks for another price than that of the settings; None while nothing does."""
+        """Read the suspicion that the price differs from the settings; None if there is none for the present price."""
         with self._db.read() as connection:
-            kept = get_value(connection, _key(source, channel))
-        found = None if kept is None else Suspicion(**json.loads(kept))
+            stored = get_value(connection, _key(source, channel))
+        found = None if stored is None else Suspicion(**json.loads(stored))
         return found if found is not None and found.price == source.prices.by_channel.get(channel) else None
 
     def keep(self, source: Source, channel: Channel, suspicion: Suspicion | None) -> None:
-        """Remember a suspicion for this and later runs; None forgets it."""
+        """Store a suspicion for this and later runs; None deletes it."""
         key = _key(source, channel)
         with self._db.write() as connection:
             if suspicion is None:
@@ -96,29 +96,29 @@ def _fall(connection: sa.Connection, source: Source, since: int, until: int) -> 
     rows = {row.id: row for row in connection.execute(_OBSERVATIONS, {"ids": [since, until]})}
     if len(rows) < 2:
         return None
-    charged = connection.scalar(_CHARGED_SINCE, _mine(source) | {"last_entry": rows[since].last_entry})
+    charged = connection.scalar(_CHARGED_SINCE, _account_of(source) | {"last_entry": rows[since].last_entry})
     most = _open_credits(connection, source) + int(charged or 0)
     return Fall(since, rows[since].balance - rows[until].balance, most)
 
 
 def _new_holds(connection: sa.Connection, source: Source, since: int) -> dict[str, int]:
-    """Credits held for new purchases since an observation, by channel."""
+    """Credits held since an observation, by channel."""
     first = connection.scalar(sa.select(_O.last_entry).where(_O.id == since))
-    rows = connection.execute(_HELD_SINCE, _mine(source) | {"last_entry": int(first or 0)})
+    rows = connection.execute(_HELD_SINCE, _account_of(source) | {"last_entry": int(first or 0)})
     return {channel: int(credits_) for channel, credits_ in rows}
 
 
-def _mine(source: Source) -> dict[str, object]:
+def _account_of(source: Source) -> dict[str, object]:
     return {"provider": source.name, "account": source.account}
 
 
 def _open_credits(connection: sa.Connection, source: Source) -> int:
-    """Credits of purchases under way that the vendor may charge, or may have charged."""
-    return sum(int(connection.scalar(query, _mine(source)) or 0) for query in _OPEN_CREDITS)
+    """Credits of purchases in flight that the vendor may charge or may have charged."""
+    return sum(int(connection.scalar(query, _account_of(source)) or 0) for query in _OPEN_CREDITS)
 
 
 def _count(credits_: int, source: Source, channel: str) -> int:
-    """How many purchases of a channel were held; 0 for what is not on the price list, such as an event."""
+    """The number of purchases behind held credits; 0 for channels without a price, such as events."""
     price = source.prices.by_channel.get(Channel(channel), 0)
     return credits_ // price if price else 0
 

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, whatever the umask of the process."""
+"""Files that only their owner can read, regardless of the umask of the process."""
 
 import os
 import shlex
@@ -9,21 +9,21 @@ OWNER_ONLY = 0o600
 
 
 def open_private(path: str, flags: int) -> int:
-    """An opener for `open`: a file that it makes is for its owner only; an existing one keeps its mode."""
+    """An opener for `open`: a new file is readable by its owner only; an existing file keeps its mode."""
     return os.open(path, flags, OWNER_ONLY)
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file for its owner only, unless there is one.
+    """Create an empty file that only its owner can read, unless the file exists.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be created.
     """
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, OWNER_ONLY))
 
 
 def advice_if_open(path: Path) -> str:
-    """How to close a file that the group or all others can read or change; empty where it is closed or not there."""
+    """The advice to restrict a file that other users can read or change; empty if they cannot, or if it is absent."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:

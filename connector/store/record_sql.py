@@ -1,4 +1,4 @@
-"""Conditions and statements about records that several methods share."""
+"""SQL conditions and statements about records that several modules share."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,8 +15,8 @@ _BOUGHT = tuple(state.value for state in PurchaseState if state is not PurchaseS
 UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
 
-def show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
-    """Keep the outcome and reason of each channel in this run."""
+def save_shown(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
+    """Store the outcome and reason that this run shows for each channel, by id of the channel."""
     rows = [
         {"key": record_channel_id, "new_outcome": outcome.value, "new_reason": reason}
         for one in shown
@@ -27,7 +27,7 @@ def show(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, 
 
 
 def begun() -> sa.ColumnElement[bool]:
-    """Open, and with something bought, waiting to be written, or told as in progress."""
+    """The condition that a record is open and has a sent purchase, a value to write, or a status of in progress."""
     with_purchase = (
         sa.select(_RC.record_id)
         .outerjoin(t.purchase, _P.id == _RC.purchase_id)
@@ -37,7 +37,10 @@ def begun() -> sa.ColumnElement[bool]:
 
 
 def may_be_repeated() -> sa.ColumnElement[bool]:
-    """Chosen without a flag, and its lost request may be sent once more: no selection would find it again."""
+    """The condition that a record was chosen without a flag and its lost request may be repeated.
+
+    No selection would find such a record again.
+    """
     unsent = (
         sa.select(_RC.record_id)
         .join(t.purchase, _P.id == _RC.purchase_id)
@@ -49,31 +52,31 @@ def may_be_repeated() -> sa.ColumnElement[bool]:
 
 
 def plan_of(run_id: str) -> sa.ScalarSelect[str]:
-    """The frozen plan that a run applies; nothing for any other run."""
+    """A subquery for the frozen plan that a run applies; NULL for other runs."""
     mine = (t.run.c.id == run_id, t.run.c.command == "apply")
     return sa.select(t.run.c.plan_id).where(*mine).scalar_subquery()
 
 
 def in_plans(since: datetime) -> sa.ColumnElement[bool]:
-    """Part of a plan that was applied at this time or later."""
+    """The condition that a record belongs to a plan that was applied at this time or later."""
     applied = sa.select(t.run.c.plan_id).where(t.run.c.command == "apply", t.run.c.started_at >= since)
     return sa.and_(_R.plan_id.is_not(None), _R.plan_id.in_(applied.where(t.run.c.plan_id.is_not(None))))
 
 
 def with_purchase() -> sa.ColumnElement[bool]:
-    """Something was bought for the record, whatever has become of it."""
+    """The condition that a record has a sent purchase, in any state."""
     bought = sa.select(_RC.record_id).join(t.purchase, _P.id == _RC.purchase_id).where(_P.state.in_(_BOUGHT))
     return _R.id.in_(bought)
 
 
-# A channel of a closed record waits for nothing: it was dropped with its record.
+# A channel of a closed record waits for nothing, because it was closed with the record.
 _STILL_WAITS = (_RC.state != ChannelState.DONE, _R.state == RecordState.OPEN)
 
 
 def _unused_value() -> sa.ColumnElement[bool]:
-    """A value that no record waits for, neither at its own purchase nor at a newer one of the same without a result.
+    """The condition that no record waits for a value: neither for its own purchase, nor for an open newer generation.
 
-    The newer purchase may end without a value, and then takes this one.
+    The newer generation may end without a value, and then gets this one.
     """
     newer = t.purchase.alias()
     records = t.record_channel.join(t.record, _R.id == _RC.record_id)

@@ -1,4 +1,4 @@
-"""Records and their channels as the write stage sees them, and what becomes of them."""
+"""Records and their channels as values for the write stage, and the results of a write."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from connector.store.rows import RecordChannelRow
 
 @dataclass(frozen=True, slots=True)
 class EndedChannel:
-    """A channel whose purchase is final: a value to write, or the next source to ask."""
+    """A channel whose purchase is final: it has a value to write, or needs the next source."""
 
     record_channel: RecordChannelRow
     record_id: int
@@ -23,7 +23,7 @@ class EndedChannel:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseView:
-    """A purchase as the records that use it see it."""
+    """The state of a purchase for the records that use it, with the opened value."""
 
     provider: str
     state: PurchaseState
@@ -34,16 +34,17 @@ class PurchaseView:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What became of a record in a write.
+    """The result of a write for one record.
 
     Attributes:
-        channels: outcome and reason of each channel that is settled now, by id of the channel.
-        closes: the record is finished.
-        in_progress: the CRM now shows our word for work in progress.
-        parked_version: where a paid value could not be written: the version of everything that may have to change.
-        parked: the channels whose value could not be written, with the reason; None leaves them as they are.
-        shown: outcome and reason of every channel in this run, by id of the channel.
-        stamps_due: a value was written on its own, and its stamps are still to be written.
+        channels: the outcome and reason of each channel that is final now, by id of the channel.
+        closes: the record is closed.
+        in_progress: a status field of the record now shows that it is in progress.
+        parked_version: for a parked value, the version of the record, its mapping and its fields; the write is tried
+            again when it changes.
+        parked: the reason of each channel whose value could not be written; None leaves the parked channels unchanged.
+        shown: the outcome and reason of every channel in this run, by id of the channel.
+        stamps_due: a value was written on its own, and its stamps are not written yet.
     """
 
     record_id: int
@@ -61,7 +62,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Unwritten:
-    """A record of the run that no write reached, with the outcome of each of its channels."""
+    """A record that this run did not write, with the outcome of each of its channels."""
 
     record_id: int
     outcome: Outcome

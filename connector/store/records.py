@@ -1,4 +1,4 @@
-"""Records on their way through a run: taken up, ready to be written, finished."""
+"""Records during a run: adopted, ready to be written, finished."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ from connector.store.record_sql import (
     begun,
     in_plans,
     may_be_repeated,
-    show,
+    save_shown,
 )
 from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
 from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
 from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
-# Statements that every turn of a run executes are built once: building one costs more than running it.
+# These statements run in every turn, so they are built once: building one costs more than executing it.
 _ENDED = (
     sa.select(
         t.record_channel,
@@ -68,14 +68,18 @@ _COMPLETE, _STILL_INCOMPLETE = _OPEN.where(~_IS_INCOMPLETE), _OPEN.where(_IS_INC
 
 
 class Records:
-    """The ledger's side of records."""
+    """Reads and updates the records of a run."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
         self._db = database
         self._seal = seal
 
     def adopt(self, run_id: str, mappings: Sequence[str], now: datetime) -> int:
-        """Take up every open record for which something was bought, is waiting to be written, or says "in progress"."""
+        """Assign to this run every open record with a sent purchase, a value to write, or a status of in progress.
+
+        Returns:
+            The number of records.
+        """
         with self._db.write() as connection:
             moved = connection.execute(
                 sa.update(t.record).where(_R.mapping.in_(mappings), begun()).values(run_id=run_id)
@@ -88,12 +92,12 @@ class Records:
             connection.execute(
                 sa.update(t.purchase)
                 .where(_P.id.in_(theirs), _P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None))
-                .values(check_at=now)  # looked at once more before it is sent
+                .values(check_at=now)  # the person is read again before the repeat is sent
             )
         return moved.rowcount
 
     def waiting_for(self, run_id: str, purchase_id: int) -> list[RecordRow]:
-        """Open records of this run that wait for a purchase."""
+        """List the open records of this run that wait for a purchase."""
         query = (
             sa.select(_R.id)
             .join(t.record_channel, _RC.record_id == _R.id)
@@ -110,16 +114,16 @@ class Records:
     def drop_unselected(
         self, run_id: str, mappings: Sequence[str], now: datetime, keep_plans_since: datetime
     ) -> dict[str, int]:
-        """Close open records that nothing was bought for and that are no longer selected.
+        """Close open records that this run has neither adopted nor selected.
 
         Args:
             run_id: records of this run stay.
-            mappings: whose records.
+            mappings: the mappings of the records.
             now: the ledger's time.
-            keep_plans_since: unfinished records of a plan that was applied since then stay, for they are its own.
+            keep_plans_since: records of a plan that was applied at this time or later stay.
 
         Returns:
-            By plan, how many of its records were released.
+            The number of closed records, by plan.
         """
         mine = (
             _R.state == RecordState.OPEN,
@@ -134,14 +138,14 @@ class Records:
         return counts
 
     def pending_matches(self, run_id: str) -> list[tuple[RecordChannelRow, RecordRow]]:
-        """Channels of this run whose person must be looked up first, oldest first."""
+        """List the channels of this run that need a lookup of the person, oldest first."""
         with self._db.read() as connection:
             rows = connection.execute(_PENDING_MATCHES, {"run_id": run_id}).all()
             records = {r.id: r for r in records_with_channels(connection, list({row.record_id for row in rows}))}
         return [(record_channel_of(row), records[row.record_id]) for row in rows]
 
-    def hold(self, record_channel_ids: Sequence[int], reason: str) -> None:
-        """Defer channels that wait for a lookup: nothing can be bought for them now."""
+    def defer_lookups(self, record_channel_ids: Sequence[int], reason: str) -> None:
+        """Defer channels that wait for a lookup, because nothing can be bought for them now."""
         with self._db.write() as connection:
             for part in chunks(record_channel_ids):
                 connection.execute(
@@ -153,13 +157,13 @@ class Records:
                 )
 
     def ended(self, run_id: str, purchase_ids: Sequence[int] | None = None) -> list[EndedChannel]:
-        """Open channels of this run whose purchase is final: to be written, or to be asked elsewhere.
+        """List the open channels of this run whose purchase is final: to be written, or to be bought elsewhere.
 
-        A channel whose value was erased and must be read once more is not among them.
+        A channel whose value was erased and must be read again is left out.
 
         Args:
-            run_id: whose records count.
-            purchase_ids: look only at these; None looks at all.
+            run_id: the run.
+            purchase_ids: only channels of these purchases; None lists all.
         """
         query = _ENDED if purchase_ids is None else _ENDED_OF
         values = {"run_id": run_id} | ({} if purchase_ids is None else {"ids": list(purchase_ids)})
@@ -172,12 +176,12 @@ class Records:
             ]
 
     def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
-        """Records with their channels, by ledger id."""
+        """Read records with their channels, by ledger id."""
         with self._db.read() as connection:
             return {row.id: row for row in records_with_channels(connection, sorted(set(record_ids)))}
 
     def mark_ready(self, record_channel_ids: Sequence[int]) -> None:
-        """Their value is at hand."""
+        """Mark channels as ready: their value is stored."""
         with self._db.write() as connection:
             for part in chunks(record_channel_ids):
                 connection.execute(
@@ -187,7 +191,10 @@ class Records:
                 )
 
     def fail_channel_of(self, purchase_id: int, reason: str) -> None:
-        """Nothing can be had for the channels of this purchase: it was paid earlier and is not shown any more."""
+        """End the open channels of a purchase as failed: it is paid, but the vendor does not show the value any more.
+
+        The channels are detached from the purchase.
+        """
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.record_channel)
@@ -196,11 +203,11 @@ class Records:
             )
 
     def complete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
-        """Open records of this run that wait for nothing but their write."""
+        """List the open records of this run that are ready to be written."""
         return self._open(_COMPLETE, run_id, exclude, limit)
 
     def incomplete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
-        """Open records of this run that still wait for a vendor, a lookup or a later run."""
+        """List the open records of this run that still wait for a vendor, a lookup or a later run."""
         return self._open(_STILL_INCOMPLETE, run_id, exclude, limit)
 
     def _open(self, query: sa.Select[int], run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
@@ -209,23 +216,23 @@ class Records:
             return records_with_channels(connection, ids[:limit])
 
     def purchase_views(self, purchase_ids: Iterable[int]) -> dict[int, PurchaseView]:
-        """These purchases as records see them, values opened."""
-        run_outcomes: dict[int, PurchaseView] = {}
+        """Read purchases with their values, by id."""
+        views: dict[int, PurchaseView] = {}
         query = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value)
         with self._db.read() as connection:
             for part in chunks(sorted(set(purchase_ids))):
                 for row in connection.execute(query.where(_P.id.in_(part))):
-                    run_outcomes[row.id] = PurchaseView(
+                    views[row.id] = PurchaseView(
                         row.provider,
                         PurchaseState(row.state),
                         Result(row.result) if row.result else None,
                         row.reason,
                         None if row.value is None else str(self._seal.open(row.value)["value"]),
                     )
-        return run_outcomes
+        return views
 
     def finish(self, finishes: Sequence[Finish], now: datetime) -> None:
-        """Note what writes have come to; values that nobody waits for any more are erased."""
+        """Store the results of writes, and erase values that no record waits for any more."""
         if not finishes:
             return
         records = [
@@ -247,18 +254,18 @@ class Records:
             for f in finishes
             for record_channel_id, (outcome, reason) in f.channels.items()
         ]
-        told = [f.record_id for f in finishes if f.parked is not None]
         parked = [{"key": key, "new_reason": reason} for f in finishes for key, reason in (f.parked or {}).items()]
         with self._db.write() as connection:
             connection.execute(UPDATE_RECORD, records)
-            for part in chunks(told):
-                freed = sa.update(t.record_channel).where(_RC.record_id.in_(part), _RC.parked).values(parked=False)
-                connection.execute(freed)
+            for part in chunks([f.record_id for f in finishes if f.parked is not None]):
+                connection.execute(
+                    sa.update(t.record_channel).where(_RC.record_id.in_(part), _RC.parked).values(parked=False)
+                )
             if parked:
                 connection.execute(PARK_CHANNEL, parked)
             if channels:
                 connection.execute(UPDATE_CHANNEL, channels)
-            show(connection, [f.shown for f in finishes])
+            save_shown(connection, [f.shown for f in finishes])
             self._erase_values(connection, [record_channel["key"] for record_channel in channels])
 
     def _erase_values(self, connection: sa.Connection, record_channel_ids: Sequence[object]) -> None:
@@ -267,16 +274,16 @@ class Records:
             connection.execute(sa.update(t.purchase).where(_P.id.in_(theirs), UNUSED_VALUE).values(value=None))
 
     def erase_unused(self) -> int:
-        """Erase values that came when nobody waited for them any more: their records were closed meanwhile."""
+        """Erase values that arrived after all their records were closed; returns the number of values."""
         with self._db.write() as connection:
             erased = connection.execute(sa.update(t.purchase).where(UNUSED_VALUE).values(value=None))
         return erased.rowcount
 
     def move(self, record_id: int, mapping: str, object_name: str, crm_id: str) -> bool:
-        """Follow a converted or merged record; False when its new place is being enriched by itself already."""
+        """Move a converted or merged record to its new id; False if the ledger has an open record there already."""
         with self._db.write() as connection:
-            taken = sa.select(_R.id).where(_R.mapping == mapping, _R.crm_id == crm_id, _R.state == RecordState.OPEN)
-            if connection.scalar(taken) is not None:
+            other = sa.select(_R.id).where(_R.mapping == mapping, _R.crm_id == crm_id, _R.state == RecordState.OPEN)
+            if connection.scalar(other) is not None:
                 return False
             connection.execute(
                 sa.update(t.record)
@@ -287,7 +294,7 @@ class Records:
                     crm_id=crm_id,
                     former_ids=_R.former_ids + " " + _R.crm_id,
                     parked_version=None,
-                    # The new record was chosen by nobody, and no plan names it.
+                    # The new record was not chosen, and belongs to no plan.
                     chosen=False,
                     plan_id=None,
                 )
@@ -295,16 +302,16 @@ class Records:
         return True
 
     def note(self, unwritten: Sequence[Unwritten]) -> None:
-        """Keep the outcomes of records that stay open without a write."""
+        """Store the outcomes of records that stay open without a write."""
         if not unwritten:
             return
         rows = [{"key": one.record_id, "new_outcome": one.outcome.value, "new_reason": one.reason} for one in unwritten]
         with self._db.write() as connection:
             connection.execute(NOTE_RECORD, rows)
-            show(connection, [one.shown for one in unwritten])
+            save_shown(connection, [one.shown for one in unwritten])
 
     def reopen_delivered(self, object_name: str, crm_ids: Sequence[str]) -> None:
-        """Values of open records that are about to be taken out of the CRM again: a later run compares them again."""
+        """Reopen the delivered channels of open records before an undo, so that a later run compares them again."""
         with self._db.write() as connection:
             for part in chunks(crm_ids):
                 ids = sa.select(_R.id).where(
@@ -318,10 +325,10 @@ class Records:
                 )
 
     def refuse_values(self, refused: Mapping[int, str]) -> None:
-        """Values that the CRM can never take count as no value for their records: the next source is due.
+        """Mark values as unusable for their records, because the CRM can never accept them; the next source is due.
 
         Args:
-            refused: by id of the channel, why its value cannot be taken.
+            refused: the reason by id of the channel.
         """
         with self._db.write() as connection:
             for part in chunks(sorted(refused)):

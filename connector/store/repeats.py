@@ -1,13 +1,13 @@
-"""Repeats of lost requests: none leaves once the first request's own answer, or a sign of it, is there.
+"""Repeats of lost requests: none is sent after the first request's own answer, or a callback receipt, has arrived.
 
 A repeat is either the one resubmission that the vendor's record permits (the same purchase, with its first attempt in
-`prior_attempt_id`), or what an operator allowed after giving the first request up (a purchase of a newer generation).
-An answer finds its repeat in one of three states:
+`prior_attempt_id`), or a repeat that an operator allowed after the first request was given up (a newer generation).
+When the answer to the first request arrives, the repeat is in one of three states:
 
-- planned: the repeat takes the answer over and waits for the first request's task; nothing is sent.
-- taken, but perhaps not sent: its attempt is recalled. The sender looks at that mark right before the bytes leave and
-  gives the purchase back, which is then planned, as above. A request whose bytes have left ignores the mark.
-- sent: both answers count, each for its own request. A value of the first serves the repeat too (`older_values`).
+- planned: the repeat adopts the answer and waits for the first request's task; nothing is sent.
+- taken, but perhaps not sent: its attempt is recalled. The sender checks this right before it sends, and gives the
+  purchase back, which is then planned, as above. The recall of a request that is already sent has no effect.
+- sent: both answers count, each for its own request. The repeat gets a value of the first too (`older_values`).
 """
 
 import functools
@@ -28,14 +28,14 @@ from connector.store.shares import NO_PRIOR
 
 _A, _H, _K, _P = t.attempt.c, t.callback_receipt.c, t.task.c, t.purchase.c
 SUBMITTING, RECALLED = AttemptState.SUBMITTING, AttemptState.RECALLED
-# A receipt that the vendor does not confirm holds a repeat back for so long: whoever learnt the address could otherwise
-# forbid it for ever. The vendor documents no more than three tries with backoff.
-RECEIPT_HOLDS = timedelta(hours=24)
+# How long an unconfirmed receipt blocks a repeat: otherwise anyone who knows the address could block it for ever. The
+# vendor documents at most three tries with backoff.
+RECEIPT_BLOCKS = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class LateAnswer:
-    """What the answer to a paid request says of its purchases; the attributes are those of `RequestAnswer`."""
+    """A late answer to a paid request; the attributes are those of `RequestAnswer`."""
 
     task_id: int | None
     check: Mapping[int, bool]
@@ -44,15 +44,15 @@ class LateAnswer:
 
 
 def never_sent() -> tuple[sa.ColumnElement[bool], ...]:
-    """Planned, and no request for it was ever sent."""
+    """The conditions that a purchase is planned and no request for it was sent."""
     return _P.state == PurchaseState.PLANNED.value, _P.attempt_id.is_(None), _P.prior_attempt_id.is_(None)
 
 
 @functools.cache
 def receipt_waits() -> sa.ColumnElement[bool]:
-    """Whether a callback receipt of the request that this purchase repeats is still to be confirmed.
+    """The condition that the request which this purchase repeats has an unconfirmed callback receipt.
 
-    A statement with this condition needs the parameters of `receipts_at`.
+    A statement with this condition needs the parameters from `receipts_at`.
     """
     older = t.purchase.alias()
     firsts = sa.select(older.c.attempt_id).where(*newer_of(older)).correlate(t.purchase)
@@ -72,11 +72,11 @@ def receipt_waits() -> sa.ColumnElement[bool]:
 
 def receipts_at(now: datetime) -> dict[str, datetime]:
     """The parameters of `receipt_waits`."""
-    return {"receipts_since": now - RECEIPT_HOLDS}
+    return {"receipts_since": now - RECEIPT_BLOCKS}
 
 
 def resume_unsent(connection: sa.Connection, attempt_id: str, now: datetime) -> None:
-    """The answer of this request is there: a resubmission that has not left yet goes back to it."""
+    """Return unsent resubmissions to their first request, which is answered now."""
     connection.execute(
         sa.update(t.purchase)
         .where(_P.prior_attempt_id == attempt_id, _P.state == PurchaseState.PLANNED.value)
@@ -89,10 +89,10 @@ def resume_unsent(connection: sa.Connection, attempt_id: str, now: datetime) -> 
             **NO_PRIOR,
         )
     )
-    under_way = sa.select(_P.attempt_id).where(
+    being_sent = sa.select(_P.attempt_id).where(
         _P.prior_attempt_id == attempt_id, _P.state == PurchaseState.SUBMITTING.value
     )
-    _recall(connection, under_way)
+    _recall(connection, being_sent)
 
 
 def _recall(connection: sa.Connection, attempt_ids: sa.Select[tuple[str | None]]) -> None:
@@ -102,12 +102,12 @@ def _recall(connection: sa.Connection, attempt_ids: sa.Select[tuple[str | None]]
 
 
 def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, now: datetime) -> None:
-    """Let newer purchases of what was given up, and not sent yet, live by the late answer; correct what was presumed.
+    """Apply a late answer to unsent newer generations of the purchases that were given up; correct presumed charges.
 
     Args:
-        connection: of the transaction that adopts the answer.
-        attempt_id: whose answer it is.
-        answer: what it says.
+        connection: the transaction that adopts the answer.
+        attempt_id: the request.
+        answer: the late answer.
         now: the ledger's time.
     """
     given_up = connection.execute(
@@ -121,7 +121,7 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
         if row.id in answer.gone or row.id in answer.back or answer.check.get(row.id):
             _uncharge(connection, row.id, attempt_id, now)
         if row.id in answer.back or row.result == Result.DELIVERED.value:
-            continue  # it was refused: the repeat is the first request that counts; or an older value serves both
+            continue  # refused, so that only the repeat counts; or both have an older value
         recall_newer(connection, row.id)
         newer = (*never_sent(), _P.id.in_(newer_ids(row.id)))
         if row.id in answer.gone:
@@ -136,15 +136,15 @@ def take_over(connection: sa.Connection, attempt_id: str, answer: LateAnswer, no
 
 
 def recall_newer(connection: sa.Connection, purchase_id: int) -> None:
-    """A newer purchase of the same that is about to be sent shall not leave."""
-    under_way = sa.select(_P.attempt_id).where(
+    """Recall the request of a newer generation that is about to be sent."""
+    being_sent = sa.select(_P.attempt_id).where(
         _P.id.in_(newer_ids(purchase_id)), _P.state == PurchaseState.SUBMITTING.value
     )
-    _recall(connection, under_way)
+    _recall(connection, being_sent)
 
 
 def _in_task(task_id: object) -> dict[str, object]:
-    """A purchase that waits for a task which another request has paid for."""
+    """The column values of a purchase that waits for the task of another request."""
     return {
         "state": PurchaseState.SUBMITTED.value,
         "task_id": task_id,
@@ -156,14 +156,14 @@ def _in_task(task_id: object) -> dict[str, object]:
     }
 
 
-def join_late_tasks(connection: sa.Connection, purchase_ids: Sequence[int], now: datetime) -> None:
-    """Purchases just planned whose first request was answered late and still runs: they wait for its task."""
+def attach_to_late_tasks(connection: sa.Connection, purchase_ids: Sequence[int], now: datetime) -> None:
+    """Let planned purchases wait for the open task of their first request, if it was answered late."""
     for part in chunks(purchase_ids):
-        connection.execute(_join_late_tasks(), {"ids": list(part), "now": now})
+        connection.execute(_attach_to_late_tasks(), {"ids": list(part), "now": now})
 
 
 @functools.cache
-def _join_late_tasks() -> sa.Update:
+def _attach_to_late_tasks() -> sa.Update:
     older = t.purchase.alias()
     task_id = (
         sa.select(_K.id)
@@ -188,13 +188,13 @@ def _join_late_tasks() -> sa.Update:
 
 
 def _open_task_of_first() -> sa.ScalarSelect[int]:
-    """The task of the first request of a resubmission, while it is polled."""
-    mine = (_K.attempt_id == _P.prior_attempt_id, _K.state == TaskState.OPEN)
-    return sa.select(_K.id).where(*mine).limit(1).correlate(t.purchase).scalar_subquery()
+    """A subquery for the open task of a resubmission's first request."""
+    of_first = (_K.attempt_id == _P.prior_attempt_id, _K.state == TaskState.OPEN)
+    return sa.select(_K.id).where(*of_first).limit(1).correlate(t.purchase).scalar_subquery()
 
 
 def follow_first(connection: sa.Connection, purchase_ids: Sequence[int], now: datetime) -> None:
-    """Resubmissions whose answer was lost, and whose first request has a task: what that one bought is read."""
+    """Let resubmissions whose answer was lost wait for the open task of their first request."""
     task_id = _open_task_of_first()
     for part in chunks(purchase_ids):
         connection.execute(
@@ -207,22 +207,22 @@ def follow_first(connection: sa.Connection, purchase_ids: Sequence[int], now: da
 
 
 def after_return(connection: sa.Connection, purchase_ids: Sequence[int], taken_at: datetime, now: datetime) -> None:
-    """Repeats that were given back unsent or refused: they live by what the first request has brought meanwhile.
+    """Apply the first request's answer, if it has arrived, to repeats that were given back unsent or refused.
 
     Args:
-        connection: of the transaction that gives them back.
-        purchase_ids: the purchases of the attempt that were given back.
-        taken_at: when the attempt took them; a value that an older purchase has brought since is theirs.
+        connection: the transaction that gives them back.
+        purchase_ids: the purchases that were given back.
+        taken_at: when the attempt took them; a value that an older generation has got since then is theirs.
         now: the ledger's time.
     """
     for part in chunks(purchase_ids):
-        connection.execute(_go_on_with_first(), {"ids": list(part), "now": now})
+        connection.execute(_return_to_first(), {"ids": list(part), "now": now})
     take_older_values(connection, purchase_ids, now, taken_at)
-    join_late_tasks(connection, purchase_ids, now)
+    attach_to_late_tasks(connection, purchase_ids, now)
 
 
 @functools.cache
-def _go_on_with_first() -> sa.Update:
+def _return_to_first() -> sa.Update:
     first = t.attempt.alias()
     answered = sa.exists(
         sa.select(first.c.id).where(first.c.id == _P.prior_attempt_id, first.c.state == AttemptState.SUBMITTED)
@@ -245,7 +245,7 @@ def _go_on_with_first() -> sa.Update:
 
 
 def uncharge(connection: sa.Connection, purchase_ids: Sequence[int], attempt_id: str, now: datetime) -> None:
-    """What was given up counted as charged; its answer shows that it cost nothing."""
+    """Reverse the charge of purchases that were given up: the answer shows that they cost nothing."""
     for purchase_id in purchase_ids:
         _uncharge(connection, purchase_id, attempt_id, now)
 

@@ -1,8 +1,8 @@
-"""What a ledger knows of having been restored from an older copy: since when, and what has not been dealt with.
+"""The state of a ledger that is an older copy: when this was detected, and which providers are trusted again.
 
-Between the copy and its restoring, people may have been bought of whom this ledger knows nothing. So each person who is
-planned from now on is read at the vendor before the purchase, where the vendor keeps a record of people. At a vendor
-that keeps none, nothing is bought until an operator trusts the ledger again.
+After the copy was made, people may have been bought that this ledger does not know. So each person who is planned is
+first read at the vendor, if the vendor keeps a record of people. From a vendor without such records, nothing is bought
+until an operator trusts the ledger again.
 """
 
 import json
@@ -27,13 +27,13 @@ _P, _M = t.purchase.c, t.meta.c
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """An older copy of the ledger that is in use.
+    """The ledger is an older copy.
 
     Attributes:
-        at: when it was noticed.
-        sign: by what, in words.
-        trusted: providers for which an operator trusts the ledger all the same.
-        counted: providers whose charges since the copy count against the caps already.
+        at: when this was detected.
+        sign: how it was detected, as text for people.
+        trusted: the providers for which an operator trusts the ledger again.
+        counted: the providers whose charges since the copy already count against the caps.
     """
 
     at: datetime
@@ -42,13 +42,13 @@ class Restored:
     counted: frozenset[str] = frozenset()
 
     def to_json(self) -> str:
-        """As it is stored."""
+        """Convert it to the stored form."""
         sets = {"trusted": sorted(self.trusted), "counted": sorted(self.counted)}
         return json.dumps({"at": self.at.isoformat(), "sign": self.sign, **sets})
 
     @classmethod
     def from_json(cls, text: str) -> "Restored":
-        """From the stored form."""
+        """Convert it from the stored form."""
         found: Mapping[str, Any] = json.loads(text)
         at = datetime.fromisoformat(found["at"])
         return cls(at, found["sign"], frozenset(found["trusted"]), frozenset(found["counted"]))
@@ -56,29 +56,29 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """Credits that a vendor has charged for purchases of which this ledger knows nothing."""
+    """Credits that a vendor charged for purchases unknown to this ledger."""
 
     payer: Payer
     credits: int
 
 
 class RestoredCopy:
-    """The ledger's side of having been restored."""
+    """Stores the state of an older copy."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def state(self) -> Restored | None:
-        """None for a ledger that was never restored, or that is trusted again."""
+        """Read the state; None if the ledger is not an older copy, or is trusted again."""
         with self._db.read() as connection:
             return restored_state(connection)
 
     def begin(self, found: Restored, unseen: Sequence[Unseen], now: datetime) -> None:
-        """Keep that the ledger is an older copy; what is planned in it was not read since.
+        """Store that the ledger is an older copy; the people of its planned purchases count as unread.
 
         Args:
-            found: the state; providers in `unseen` count as counted.
-            unseen: charges that are known already.
+            found: the state; the providers in `unseen` are added to `counted`.
+            unseen: the charges that are known already.
             now: the ledger's time.
         """
         with self._db.write() as connection:
@@ -88,7 +88,7 @@ class RestoredCopy:
                 _count(connection, one, now)
 
     def read_planned(self, providers: Collection[str], now: datetime) -> None:
-        """Read the people of planned purchases at these providers before anything is bought for them."""
+        """Schedule reads of the people of planned purchases from these providers, before anything is bought."""
         unread = (_P.state == PurchaseState.PLANNED.value, _P.checks == 0, _P.check_at.is_(None))
         with self._db.write() as connection:
             connection.execute(sa.update(t.purchase).where(*unread, _P.provider.in_(providers)).values(check_at=now))
@@ -102,7 +102,7 @@ class RestoredCopy:
                 _count(connection, unseen, now)
 
     def trust(self, provider: str | None) -> bool:
-        """An operator trusts the ledger, for one provider or for all; whether it was an older copy."""
+        """Trust the ledger again, for one provider or for all; returns whether it was an older copy."""
         with self._db.write() as connection:
             found = restored_state(connection)
             if found is None:
@@ -114,7 +114,7 @@ class RestoredCopy:
         return True
 
     def last_write(self) -> datetime | None:
-        """When a run of this ledger last wrote to a CRM, by the latest clock that it had; None before the first."""
+        """The time of the ledger's last write to a CRM, by the latest clock that it had; None before the first."""
         with self._db.read() as connection:
             return _last_write(connection)
 
@@ -123,13 +123,13 @@ class RestoredCopy:
 
 
 def restored_state(connection: sa.Connection) -> Restored | None:
-    """As `RestoredCopy.state`, within a transaction."""
+    """Read the state of an older copy within a transaction; see `RestoredCopy.state`."""
     text = get_value(connection, _KEY)
     return None if text is None else Restored.from_json(text)
 
 
 def keep_last_write(database: Database, connection: sa.Connection) -> None:
-    """Keep the time of the last write before the changes of a record are erased: its stamp in the CRM stays."""
+    """Store the time of the last write before a record's changes are erased, because its stamp in the CRM stays."""
     last = _last_write(connection)
     if last is not None:
         keep_latest_stamp(database, connection, last)

@@ -1,4 +1,4 @@
-"""What a purchase has brought: results made final, charged or released, improved, repeated, and read once more."""
+"""The results of purchases: finalized, charged or released, improved, repeated, and read again."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,7 +15,7 @@ from connector.store.older_values import from_earlier, leave_own_task, take_late
 from connector.store.polls import AT_ONCE
 from connector.store.record_sql import UNUSABLE
 from connector.store.repeats import recall_newer, uncharge
-from connector.store.rows import CheckRow, RereadRow, Settlement, chunks, person_of
+from connector.store.rows import CheckRow, FinalResult, RereadRow, chunks, person_of
 from connector.store.seal import Seal
 from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, end_share, end_shares
 
@@ -71,31 +71,31 @@ _DUE_REREADS = (
 
 
 class Results:
-    """The ledger's side of collecting."""
+    """Stores results and values."""
 
     def __init__(self, database: Database, seal: Seal) -> None:
         self._db = database
         self._seal = seal
 
-    def settle(self, settlements: Iterable[Settlement], now: datetime, only: PurchaseState | None = None) -> list[int]:
-        """Make results final, seal their values, and end their holds as charge or release.
+    def finalize(self, results: Iterable[FinalResult], now: datetime, only: PurchaseState | None = None) -> list[int]:
+        """Make purchases final, seal their values, and end their holds as charge or release.
 
-        A purchase that ends without a value takes the one that an older purchase of the same has brought meanwhile.
+        A purchase without a value gets the value of an older generation, if one has arrived meanwhile.
 
         Args:
-            settlements: the results.
+            results: the results.
             now: the ledger's time.
-            only: purchases in any other state stay as they are.
+            only: change only purchases in this state.
 
         Returns:
-            The purchases that this call made final; others already were.
+            The purchases that this call made final; the others were final already.
         """
-        wanted = {s.purchase_id: s for s in settlements}
+        by_id = {one.purchase_id: one for one in results}
         states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
             rows = [
                 row
-                for part in chunks(list(wanted))
+                for part in chunks(list(by_id))
                 for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)})
             ]
             if not rows:
@@ -103,21 +103,21 @@ class Results:
             updates: list[dict[str, object]] = []
             sums: Sums = Sums()
             for row in rows:
-                settlement = wanted[row.id]
-                ended = end_shares(sums, row, charged=settlement.charged)
-                updates.append(self._final_row(settlement, ended, now))
+                result = by_id[row.id]
+                ended = end_shares(sums, row, charged=result.charged)
+                updates.append(self._final_row(result, ended, now))
             connection.execute(_WRITE_FINAL, updates)
             append_sums(connection, sums, now)
-            without = [row.id for row in rows if wanted[row.id].result is not Result.DELIVERED]
-            take_older_values(connection, without, now)
+            without_value = [row.id for row in rows if by_id[row.id].result is not Result.DELIVERED]
+            take_older_values(connection, without_value, now)
         return [row.id for row in rows]
 
-    def _final_row(self, settlement: Settlement, ended: Ended, now: datetime) -> dict[str, object]:
-        value = settlement.value
+    def _final_row(self, result: FinalResult, ended: Ended, now: datetime) -> dict[str, object]:
+        value = result.value
         return {
-            "key": settlement.purchase_id,
-            "new_result": settlement.result.value,
-            "new_reason": settlement.reason,
+            "key": result.purchase_id,
+            "new_result": result.result.value,
+            "new_reason": result.reason,
             "new_hold": ended.hold.value,
             "new_cost": ended.cost_credits,
             "new_value": None if value is None else self._seal.seal({"value": value}),
@@ -126,9 +126,13 @@ class Results:
         }
 
     def improve(self, purchase_id: int, value: str, now: datetime, *, charged: bool = False) -> bool:
-        """Evidence that costs nothing turns not found or failed into delivered, newer purchases too; whether it did.
+        """Turn `not_found` or `failed` into `delivered`, also for newer generations; False if there is nothing to turn.
 
-        `charged` when this purchase's own request brought it: a share that was given back is taken after all.
+        Args:
+            purchase_id: the purchase.
+            value: the value that the vendor shows.
+            now: the ledger's time.
+            charged: the purchase's own request delivered the value, so a released share is charged after all.
         """
         with self._db.write() as connection:
             row = connection.execute(
@@ -162,33 +166,38 @@ class Results:
             append_sums(connection, sums, now)
         return True
 
-    def end_late(self, settlement: Settlement, now: datetime) -> None:
-        """The late answer to a request that was given up brings no value: it ends what was only presumed.
+    def end_late(self, result: FinalResult, now: datetime) -> None:
+        """Store a late result without a value for a purchase that was given up.
 
-        So do its charge, where the answer cost nothing, and the operator's permission to repeat it. A purchase that
-        lives by an older value keeps that value.
+        The charge is reversed if the answer cost nothing, and the operator's permission to repeat ends. A purchase
+        with the value of an older generation keeps that value.
         """
-        without = _P.result.in_((Result.NOT_FOUND.value, Result.FAILED.value))
-        mine = (_P.id == settlement.purchase_id, sa.or_(without, from_earlier()))
+        without_value = _P.result.in_((Result.NOT_FOUND.value, Result.FAILED.value))
+        this = (_P.id == result.purchase_id, sa.or_(without_value, from_earlier()))
         with self._db.write() as connection:
-            row = connection.execute(sa.select(*MONEY).where(*mine).with_for_update()).one_or_none()
+            row = connection.execute(sa.select(*MONEY).where(*this).with_for_update()).one_or_none()
             if row is None:
                 return
-            if (not settlement.charged or row.free) and row.attempt_id is not None:
+            if (not result.charged or row.free) and row.attempt_id is not None:
                 uncharge(connection, [row.id], row.attempt_id, now)
             leave_own_task(connection, _P.id == row.id)
             connection.execute(
                 sa.update(t.purchase)
-                .where(*mine, without)
-                .values(result=settlement.result.value, reason=settlement.reason, repeat_allowed=False)
+                .where(*this, without_value)
+                .values(result=result.result.value, reason=result.reason, repeat_allowed=False)
             )
 
     def allow_repeat(self, check: CheckRow, reason: str, now: datetime, run_id: str | None = None) -> None:
-        """The vendor shows that a lost request was not taken: one counted resubmission, the first hold stays.
+        """Plan the one resubmission of a lost request that the vendor did not accept; the first hold stays.
 
-        `run_id` names the run that may send it; an empty one none: it waits until its records are selected again.
+        If two answers were lost, the older request is presumed charged, because its charge stays unknown.
 
-        Where an answer was lost twice already, nobody will tell whether the older request was charged: it is presumed.
+        Args:
+            check: the read that shows that the vendor did not accept the request.
+            reason: the reason, as text for people.
+            now: the ledger's time.
+            run_id: the run that may send it; None keeps the present one. If it is empty, the resubmission waits until
+                its records are selected again.
         """
         mine = (
             _P.id == check.id,
@@ -225,7 +234,7 @@ class Results:
             )
 
     def due_rereads(self, source: Source, run_id: str) -> list[RereadRow]:
-        """Delivered purchases without a value that records of this run hang on."""
+        """List delivered purchases whose value was erased and that records of this run wait for."""
         values = {"provider": source.name, "account": source.account, "run_id": run_id}
         with self._db.read() as connection:
             return [
@@ -234,7 +243,7 @@ class Results:
             ]
 
     def reseal(self, purchase_id: int, value: str) -> None:
-        """Keep a value that was read once more until the records that need it are written."""
+        """Store a value that was read again, until the records that need it are written."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.purchase)

@@ -1,4 +1,4 @@
-"""Rows of the ledger as the engine sees them, and the small helpers that make them."""
+"""Rows of the ledger as values for the engine, and the helpers that build them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from connector.store.mark import MarkedHold
 
 T = TypeVar("T")
 AnyRow = Any  # a row of a query over some columns
-_CHANNELS = {channel.value: channel for channel in Channel}  # a lookup is ten times faster than the enumeration's call
+_CHANNELS = {channel.value: channel for channel in Channel}  # ten times faster than `Channel(value)`
 IN_CHUNK = 500  # ids in one IN list
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _RECORDS = sa.select(t.record).where(t.record.c.id.in_(_IDS))
@@ -26,21 +26,21 @@ _CHANNEL_ROWS = (
 
 
 def chunks(rows: Sequence[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of at most `size`."""
+    """Split a sequence into chunks of at most `size`."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A paid request that has its hold and may leave now.
+    """A paid request whose hold is committed and that may be sent.
 
     Attributes:
         attempt_id: the ledger's id of the request.
-        owner: who may send it.
+        owner: the process that may send it.
         committed_at: when the hold was committed, on the ledger's clock.
-        purchases: their ids by person.
-        hold: the entry that holds its credits, to be marked before it leaves.
+        purchases: the purchase ids by person.
+        hold: the entry that holds its credits; it is marked before the request is sent.
     """
 
     attempt_id: str
@@ -58,7 +58,7 @@ class PurchaseGroup:
     """Planned purchases that one request may carry: of one channel, and of one group or of none.
 
     Attributes:
-        size: how many are planned, or how many a request may carry at most.
+        size: the number of planned purchases, or the most that one request may carry.
     """
 
     channel: Channel
@@ -68,7 +68,7 @@ class PurchaseGroup:
 
 @dataclass(frozen=True, slots=True)
 class BudgetExhausted:
-    """Nothing can be taken: by mapping, the cap that forbids it."""
+    """No purchase is affordable; `caps` has the binding cap of each mapping."""
 
     caps: Mapping[str, Cap]
 
@@ -78,11 +78,11 @@ class RequestAnswer:
     """The answer to a paid request.
 
     Attributes:
-        attempt_id: whose answer it is.
+        attempt_id: the request.
         provider_task_id: the task that was started, if any.
-        check: purchases outside the task whose person is to be read, and whether they are certainly free.
+        check: purchases outside the task whose person must be read; the value says whether they are certainly free.
         gone: purchases that the provider will never deliver, with the reason.
-        back: purchases that were left out for naming the wrong group; they are planned again.
+        back: purchases that the provider left out because of a wrong group; they are planned again.
     """
 
     attempt_id: str
@@ -97,11 +97,11 @@ class RequestRefusal:
     """A definite refusal of a paid request, or of a part of it.
 
     Attributes:
-        attempt_id: the request that was refused.
-        purchase_ids: which of its purchases.
-        reason: why, in plain words.
-        not_before: no new submission of these people before this time.
-        check_at: read the provider's record of these people at this time, before anything is sent again.
+        attempt_id: the request.
+        purchase_ids: the refused purchases of the request.
+        reason: the reason, as text for people.
+        not_before: the earliest time to submit these people again.
+        check_at: when to read the provider's record of these people, before they are submitted again.
         whole: the whole request was refused, not only a part of it.
     """
 
@@ -115,7 +115,7 @@ class RequestRefusal:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A vendor's job that has not ended."""
+    """An open task."""
 
     id: int
     provider: str
@@ -128,12 +128,12 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """A purchase whose person is to be read at the vendor.
+    """A purchase whose person must be read at the vendor.
 
     Attributes:
-        checks: reads of this kind done so far.
-        resubmitted: how often it was sent again after a lost answer.
-        sent: whether a request for it has left.
+        checks: the number of reads so far.
+        resubmitted: the number of resubmissions after a lost answer.
+        sent: whether a request for it was sent.
     """
 
     id: int
@@ -150,7 +150,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class RereadRow:
-    """A delivered purchase whose erased value is needed once more."""
+    """A delivered purchase whose value was erased and is needed again."""
 
     id: int
     provider: str
@@ -160,11 +160,11 @@ class RereadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """A final result for a purchase.
+class FinalResult:
+    """The final result of a purchase.
 
     Attributes:
-        charged: whether the vendor took, or must be presumed to have taken, its price.
+        charged: whether the vendor took, or must be presumed to have taken, the price.
     """
 
     purchase_id: int
@@ -176,7 +176,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class RecordChannelRow:
-    """One channel requested for a record, with what has come of it."""
+    """A channel that is requested for a record, with its outcome so far."""
 
     id: int
     channel: Channel
@@ -201,24 +201,24 @@ class RecordRow:
     object: str
     crm_id: str
     person: Person
-    resolved: Mapping[str, str]  # identifiers that a provider found, by kind
+    resolved: Mapping[str, str]  # the identifiers that a provider found, by kind
     in_progress: bool
     parked_version: str | None
     reason: str
     attention: str
     channels: tuple[RecordChannelRow, ...]
-    chosen: bool = False  # by a condition or ids, whatever its flag
+    chosen: bool = False  # selected by a condition or ids, regardless of its flag
     stamps_due: bool = False
-    plan_id: str | None = None  # the frozen plan that it is part of
+    plan_id: str | None = None  # the frozen plan that it belongs to
 
 
 def person_of(row: AnyRow) -> Identifier:
-    """The person of a purchase."""
+    """Build the identifier of a purchase's person."""
     return Identifier(row.person_kind, row.person)
 
 
 def purchase_of(row: sa.Row[tuple[object, ...]]) -> Purchase:
-    """A row of `unlock` as planning sees it."""
+    """Convert a row of `purchase` to the value that planning uses."""
     return Purchase(
         id=row.id,
         key=PurchaseKey(row.provider, row.account, _CHANNELS[row.channel], person_of(row)),
@@ -235,7 +235,7 @@ def purchase_of(row: sa.Row[tuple[object, ...]]) -> Purchase:
 
 
 def record_channel_of(row: sa.Row[tuple[object, ...]]) -> RecordChannelRow:
-    """A row of `record_channel`."""
+    """Convert a row of `record_channel`."""
     return RecordChannelRow(
         id=row.id,
         channel=_CHANNELS[row.channel],
@@ -253,7 +253,7 @@ def record_channel_of(row: sa.Row[tuple[object, ...]]) -> RecordChannelRow:
 
 
 def failures_to_json(failed_sources: Iterable[FailedSource]) -> list[list[str]]:
-    """Sources that ended without a value, as JSON."""
+    """Convert failed sources to JSON: [source, result, reason] each."""
     return [[one.source, one.result.value, one.reason] for one in failed_sources]
 
 
@@ -263,7 +263,7 @@ def failures_from_json(rows: Iterable[Sequence[str]]) -> tuple[FailedSource, ...
 
 
 def records_with_channels(connection: sa.Connection, record_ids: Sequence[int]) -> list[RecordRow]:
-    """The named records with all their channels, in the order of the ids."""
+    """Read records with all their channels, in the order of the ids; unknown ids are left out."""
     records: dict[int, sa.Row[tuple[object, ...]]] = {}
     channels: dict[int, list[RecordChannelRow]] = {}
     for part in chunks(record_ids):

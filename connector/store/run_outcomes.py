@@ -1,4 +1,4 @@
-"""The outcomes of a run's records, and the counts made from them; nothing here changes a record."""
+"""The outcomes of a run's records, and counts of them for reports."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ class RunRecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class EndedPurchases:
-    """Purchases of one provider and channel that ended alike.
+    """The number and cost of purchases of one provider and channel with the same result.
 
     Attributes:
         free: the vendor showed the value at no cost, or refused at no cost.
-        credits: their cost in all.
+        credits: their total cost.
     """
 
     provider: str
@@ -46,13 +46,13 @@ class EndedPurchases:
 
 
 class RunOutcomes:
-    """The ledger's side of reports about records."""
+    """Stores the outcomes of a run, and counts records and purchases for reports."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def keep_outcomes(self, run_id: str) -> None:
-        """Keep the outcome of each record that this run selected."""
+        """Store the outcome of each record that this run selected."""
         source = sa.select(_R.run_id, _R.id, _R.outcome, _R.reason, _R.attention).where(
             _R.run_id == run_id, _R.outcome.is_not(None)
         )
@@ -63,7 +63,7 @@ class RunOutcomes:
             )
 
     def open_channels(self, run_id: str) -> int:
-        """How many channels of this run's records wait for a vendor."""
+        """The number of channels of this run's records that wait for a vendor."""
         query = sa.select(sa.func.count()).join(t.record, _R.id == _RC.record_id).select_from(t.record_channel)
         with self._db.read() as connection:
             return int(
@@ -78,23 +78,23 @@ class RunOutcomes:
             )
 
     def open_records(self, run_id: str) -> int:
-        """How many of this run's records are not finished."""
+        """The number of this run's open records."""
         with self._db.read() as connection:
             query = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.state == RecordState.OPEN)
             return int(connection.scalar(query) or 0)
 
     def selected(self, run_id: str) -> int:
-        """How many records this run has taken up."""
+        """The number of records that this run selected or adopted."""
         with self._db.read() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).where(_R.run_id == run_id)) or 0)
 
     def outcomes(self, run_id: str) -> list[RunRecordOutcome]:
-        """Each record's outcome in that run, by mapping and CRM id."""
-        w = t.run_record.c
+        """List each record's outcome in a run, ordered by mapping and CRM id."""
+        rr = t.run_record.c
         query = (
-            sa.select(_R.id, _R.mapping, _R.object, _R.crm_id, w.outcome, w.reason, w.attention)
-            .join(t.run_record, w.record_id == _R.id)
-            .where(w.run_id == run_id)
+            sa.select(_R.id, _R.mapping, _R.object, _R.crm_id, rr.outcome, rr.reason, rr.attention)
+            .join(t.run_record, rr.record_id == _R.id)
+            .where(rr.run_id == run_id)
             .order_by(_R.mapping, _R.crm_id)
         )
         with self._db.read() as connection:
@@ -104,7 +104,7 @@ class RunOutcomes:
             ]
 
     def unknown_at(self, run_id: str) -> dict[str, str]:
-        """By CRM id, the provider whose answer for a record of this run was lost."""
+        """By CRM id, the provider whose answer about a record of this run was lost."""
         query = (
             sa.select(_R.crm_id, _P.provider)
             .join(t.record_channel, _RC.record_id == _R.id)
@@ -115,12 +115,12 @@ class RunOutcomes:
         with self._db.read() as connection:
             return {crm_id: provider for crm_id, provider in connection.execute(query)}  # noqa: C416 rows are not pairs
 
-    def often_flagged(self, crm_ids_of_run: str, since: datetime, times: int) -> list[tuple[str, int]]:
-        """(CRM id, times) of this run's records that were taken up again and again since a time."""
-        mine = sa.select(_R.crm_id).where(_R.run_id == crm_ids_of_run)
+    def often_flagged(self, run_id: str, since: datetime, times: int) -> list[tuple[str, int]]:
+        """(CRM id, count) of this run's records that were flagged more than `times` times since a time."""
+        of_run = sa.select(_R.crm_id).where(_R.run_id == run_id)
         query = (
             sa.select(_R.crm_id, sa.func.count())
-            .where(_R.crm_id.in_(mine), _R.opened_at >= since)
+            .where(_R.crm_id.in_(of_run), _R.opened_at >= since)
             .group_by(_R.mapping, _R.crm_id)
             .having(sa.func.count() > times)
         )
@@ -128,7 +128,7 @@ class RunOutcomes:
             return [(crm_id, count) for crm_id, count in connection.execute(query)]
 
     def success_rates(self) -> dict[tuple[str, Channel], float]:
-        """Share of final purchases that delivered, by provider and channel, over the ledger's whole history."""
+        """The share of final purchases with a value, by provider and channel, over the whole history."""
         delivered = sa.func.sum(sa.case((_P.result == Result.DELIVERED.value, 1), else_=0))
         query = (
             sa.select(_P.provider, _P.channel, delivered, sa.func.count())
@@ -151,11 +151,11 @@ class RunOutcomes:
             return [(name, Channel(c), Outcome(o), reason, n) for name, c, o, reason, n in connection.execute(query)]
 
     def ended_purchases(self, since: datetime, mappings: Collection[str] | None = None) -> list[EndedPurchases]:
-        """Purchases that became final since a time, and, as free ones, values that free evidence brought since.
+        """Count the purchases that became final since a time; those improved by free evidence count as free.
 
         Args:
             since: when the run began.
-            mappings: only those that count against these, where other runs were at work beside it.
+            mappings: only purchases of these mappings, if other runs are possible at the same time.
         """
         improved = _P.state_at < since
         free = sa.or_(_P.attempt_id.is_(None), _P.free, improved).label("free")
@@ -173,7 +173,7 @@ class RunOutcomes:
             ]
 
     def open_purchases(self, run_id: str) -> list[tuple[str, Channel, PurchaseState, int]]:
-        """(provider, channel, state, people) of requests without a result that records of this run wait for."""
+        """(provider, channel, state, people) of sent purchases without a result that records of this run wait for."""
         query = (
             sa.select(_P.provider, _P.channel, _P.state, sa.func.count(_P.id.distinct()))
             .join(t.record_channel, _RC.purchase_id == _P.id)
@@ -186,12 +186,12 @@ class RunOutcomes:
             return [(p, Channel(c), PurchaseState(state), n) for p, c, state, n in connection.execute(query)]
 
     def usual_selection(self, mapping: str, last: int) -> list[int]:
-        """How many records of a mapping its latest scheduled runs selected, at most so many runs.
+        """The numbers of a mapping's records in its latest syncs, for at most `last` runs.
 
-        A run that ended early before it took up any record of the mapping says nothing.
+        A sync that ended early without any record of the mapping does not count.
         """
-        run, w = t.run.c, t.run_record.c
-        with_records = sa.select(w.run_id).join(t.record, _R.id == w.record_id).where(_R.mapping == mapping)
+        run, rr = t.run.c, t.run_record.c
+        with_records = sa.select(rr.run_id).join(t.record, _R.id == rr.record_id).where(_R.mapping == mapping)
         newest = (
             sa.select(run.id)
             .where(run.command == "sync", sa.or_(run.state == RunState.FINISHED, run.id.in_(with_records)))
@@ -200,10 +200,10 @@ class RunOutcomes:
             .limit(last)
         )
         counts = (
-            sa.select(w.run_id, sa.func.count())
-            .join(t.record, _R.id == w.record_id)
-            .where(w.run_id.in_(newest), _R.mapping == mapping)
-            .group_by(w.run_id)
+            sa.select(rr.run_id, sa.func.count())
+            .join(t.record, _R.id == rr.record_id)
+            .where(rr.run_id.in_(newest), _R.mapping == mapping)
+            .group_by(rr.run_id)
         )
         with self._db.read() as connection:
             ids = list(connection.scalars(newest))
@@ -213,7 +213,7 @@ class RunOutcomes:
     def latest_results(
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
     ) -> list[Result]:
-        """The newest results of paid requests to a provider for a channel, newest first."""
+        """The latest results of paid requests to a provider for a channel, newest first."""
         newer = [] if since is None else [_P.final_at >= since]
         query = (
             sa.select(_P.result)

@@ -1,4 +1,4 @@
-"""The history of runs, and what each wrote to the CRM."""
+"""The history of runs, and of their writes to the CRM."""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ from connector.store.rows import chunks
 from connector.store.seal import Seal
 
 LATEST = "latest"
-STATUS = "status:"  # before the hash of a status word, which is no bought value
+STATUS = "status:"  # the prefix of a status field's hash, as opposed to a bought value's
 _RUN, _C, _P, _R = t.run.c, t.change.c, t.purchase.c, t.record.c
 _OPEN_PURCHASES = (
     sa.select(_P.provider, _P.state, sa.func.count())
@@ -32,7 +32,7 @@ _PARKED_RECORDS = _OPEN_RECORDS.where(_R.parked_version.is_not(None))
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run; `report` is what it printed, None while it runs or when it died."""
+    """One run; `report` is None while it is running, or if it crashed."""
 
     id: str
     command: str
@@ -47,7 +47,13 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """What is about to be written to one record: values before, and after; `statuses` names the status fields."""
+    """An intended write to one record.
+
+    Attributes:
+        before: by field, the present value.
+        after: by field, the value to write.
+        statuses: the names of the status fields.
+    """
 
     record_id: int
     crm_id: str
@@ -58,7 +64,7 @@ class Intended:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One write of a run: by field, the keyed hash of what was written and the value before."""
+    """One write of a run: by field, the keyed hash of the written value, and the value before."""
 
     id: int
     record_id: int
@@ -70,22 +76,22 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class OpenCounts:
-    """What the ledger still has in hand."""
+    """Counts of open work in the ledger."""
 
-    purchases: Mapping[tuple[str, str], int]  # (provider, state) -> number
+    purchases: Mapping[tuple[str, str], int]  # by (provider, state)
     tasks: int
     records: int
     parked: int
 
 
 class Runs:
-    """The ledger's side of history.
+    """Stores runs, their reports and their changes.
 
     Args:
-        database: the ledger's.
-        seal: of before-images.
-        jobs: offers a run to helpers.
-        poll_backoff: gets the next polls of a run's mappings.
+        database: the ledger's database.
+        seal: seals the before-images.
+        jobs: invites helpers to a run.
+        poll_backoff: sets the next polls of a run's mappings.
     """
 
     def __init__(self, database: Database, seal: Seal, jobs: Jobs, poll_backoff: PollBackoff) -> None:
@@ -95,7 +101,7 @@ class Runs:
         self._poll_backoff = poll_backoff
 
     def start(self, command: str, mappings: Sequence[str], now: datetime, plan_id: str | None = None) -> str:
-        """Begin a run, of a frozen plan or of none; ids sort by time."""
+        """Begin a run, optionally of a frozen plan; returns its id. Ids sort by time."""
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         with self._db.write() as connection:
             connection.execute(
@@ -113,7 +119,7 @@ class Runs:
         return run_id
 
     def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
-        """End a run with its report."""
+        """End a run and store its report."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.run).where(_RUN.id == run_id).values(state=state, report=report, finished_at=now)
@@ -128,11 +134,14 @@ class Runs:
             return connection.scalar(sa.select(_RUN.state).where(_RUN.id == run_id)) == RunState.RUNNING
 
     def mark_crashed(self, now: datetime, mappings: Collection[str] | None = None) -> int:
-        """Runs that still say `running` when a new driver starts have died with their process.
+        """Mark running runs as crashed; call it with the run lock, so that their processes are dead.
 
         Args:
             now: the ledger's time.
-            mappings: those that the new driver holds, while runs of others may be alive; None: it is alone.
+            mappings: the mappings whose run lock is held; None means that of the whole ledger.
+
+        Returns:
+            The number of crashed runs.
         """
         with self._db.write() as connection:
             running = connection.execute(sa.select(_RUN.id, _RUN.mappings).where(_RUN.state == RunState.RUNNING)).all()
@@ -144,7 +153,7 @@ class Runs:
         return len(died)
 
     def newest(self, limit: int = 50, since: datetime | None = None) -> list[RunRow]:
-        """Newest first; those that started at `since` or later."""
+        """List the latest runs, newest first, that started at `since` or later."""
         query = sa.select(t.run).order_by(_RUN.started_at.desc(), _RUN.id.desc()).limit(limit)
         if since is not None:
             query = query.where(_RUN.started_at >= since)
@@ -152,7 +161,7 @@ class Runs:
             return [_run_of(row) for row in connection.execute(query)]
 
     def find(self, run_id: str) -> RunRow | None:
-        """One run: by its id, by the beginning of it when that is unique, or `latest`, the one started last."""
+        """Find a run by its id, by a unique prefix of it, or by `latest`; None if there is none."""
         if run_id == LATEST:
             return next(iter(self.newest(1)), None)
         with self._db.read() as connection:
@@ -161,7 +170,7 @@ class Runs:
         return _run_of(rows[0]) if len(rows) == 1 else None
 
     def unclosed(self, limit: int = 50) -> str:
-        """Of the latest runs, those whose outcomes do not sum to their selected records; empty when there is none."""
+        """Describe the latest runs whose outcomes do not sum to their selected records; empty if all do."""
         wrong = [
             f"run {row.id}: {row.report['selected']} records selected, {sum(row.report['outcomes'].values())} outcomes"
             for row in self.newest(limit)
@@ -173,7 +182,7 @@ class Runs:
     # -- changes ---------------------------------------------------------------------------------------------
 
     def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> None:
-        """Commit what will be written, before it leaves."""
+        """Store intended writes, before they are sent."""
         rows = [
             {
                 "run_id": run_id,
@@ -194,10 +203,10 @@ class Runs:
             with self._db.write() as connection:
                 connection.execute(sa.insert(t.change), rows)
 
-    def settle(self, run_id: str, states: Mapping[int, str]) -> None:
-        """Note, by record, whether the CRM took the newest intended change (`written`) or not (`rejected`).
+    def record_answers(self, run_id: str, states: Mapping[int, str]) -> None:
+        """Store, by record, whether the CRM accepted the newest intended change (`written`) or not (`rejected`).
 
-        An older one whose answer was lost stays intended: it may have landed, and can be undone.
+        An older change whose answer was lost stays intended: it may have taken effect, and can be undone.
         """
         with self._db.write() as connection:
             for state in set(states.values()):
@@ -212,7 +221,7 @@ class Runs:
                 )
 
     def undoable(self, run_id: str) -> list[ChangeRow]:
-        """What a run wrote, or may have written when it died between intent and answer, and can still put back."""
+        """List the changes of a run that can be undone, including those whose answer was lost."""
         query = (
             sa.select(t.change)
             .where(
@@ -234,11 +243,11 @@ class Runs:
             ]
 
     def earlier_statuses(self, run_id: str, record_ids: Sequence[int]) -> dict[int, list[ChangeRow]]:
-        """By record, the statuses that other runs have written, oldest first; of each enrichment its own.
+        """Read the statuses that other runs wrote, by record, oldest first.
 
         Args:
-            run_id: whose own changes are left out.
-            record_ids: rows of `record`: one enrichment of a CRM record each.
+            run_id: the run whose own changes are left out.
+            record_ids: rows of `record`; each is one enrichment of a CRM record.
         """
         found: dict[int, list[ChangeRow]] = {}
         query = sa.select(t.change).where(
@@ -255,12 +264,12 @@ class Runs:
                     found.setdefault(row.record_id, []).append(change)
         return found
 
-    def undone(self, change_ids: Sequence[int], kept: Sequence[int] = ()) -> None:
-        """These changes are put back, or found changed by others: a second undo leaves them alone.
+    def mark_changes_undone(self, change_ids: Sequence[int], kept: Sequence[int] = ()) -> None:
+        """Mark changes as undone, also those that others have changed since: a second undo skips them.
 
         Args:
             change_ids: the changes.
-            kept: those of which a later write stays; an undo of that write needs their before-image.
+            kept: changes that a later write replaced; they keep the before-image, which an undo of that write needs.
         """
         with self._db.write() as connection:
             for ids, values in ((change_ids, {"before": None}), (kept, {})):
@@ -269,13 +278,13 @@ class Runs:
                         sa.update(t.change).where(_C.id.in_(part)).values(state=ChangeState.UNDONE, **values)
                     )
 
-    def mark_undone(self, run_id: str, undo_id: str) -> None:
-        """Note on a run which undo has restored the values that it replaced."""
+    def mark_run_undone(self, run_id: str, undo_id: str) -> None:
+        """Store on a run the id of the undo that restored its values."""
         with self._db.write() as connection:
             connection.execute(sa.update(t.run).where(_RUN.id == run_id).values(undone_by=undo_id))
 
-    def forget_images(self, before: datetime) -> int:
-        """Erase before-images whose undo time has ended."""
+    def erase_before_images(self, before: datetime) -> int:
+        """Erase the before-images of changes before a time; returns their number."""
         with self._db.write() as connection:
             erased = connection.execute(
                 sa.update(t.change).where(_C.at < before, _C.before.is_not(None)).values(before=None)
@@ -283,15 +292,15 @@ class Runs:
         return erased.rowcount
 
     def written(self, run_id: str) -> list[tuple[str, str, tuple[str, ...]]]:
-        """(object, CRM id, fields) of everything a run wrote."""
+        """(object, CRM id, fields) of each change that a run wrote."""
         query = sa.select(_C.object, _C.crm_id, _C.fields).where(_C.run_id == run_id, _C.state == ChangeState.WRITTEN)
         with self._db.read() as connection:
             return [(row.object, row.crm_id, tuple(row.fields)) for row in connection.execute(query)]
 
-    # -- what is open ----------------------------------------------------------------------------------------
+    # -- open work -------------------------------------------------------------------------------------------
 
     def open_counts(self) -> OpenCounts:
-        """What later runs will go on with."""
+        """Count the open work that later runs will continue."""
         with self._db.read() as connection:
             purchases = connection.execute(_OPEN_PURCHASES)
             return OpenCounts(

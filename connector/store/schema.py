@@ -1,6 +1,6 @@
-"""The ledger's schema: a new file gets today's tables at once, an older one is brought forward by its migrations.
+"""The ledger's schema: a new SQLite file gets the current tables at once; the migrations upgrade an older ledger.
 
-A new database on PostgreSQL runs the migrations too: one of them installs the tables of the job engine.
+A new database on PostgreSQL runs the migrations too, because one of them installs the tables of Procrastinate.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 
-HEAD_REVISION = "0007"  # of the newest migration: a ledger that has it needs none
-_VERSION = sa.Table(  # the table in which Alembic keeps the revision (alembic 1.18, `MigrationContext`)
+HEAD_REVISION = "0007"  # the newest migration: a ledger with this revision needs none
+_VERSION = sa.Table(  # Alembic's table for the revision (alembic 1.18, `MigrationContext`)
     "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True, nullable=False)
 )
 
@@ -18,16 +18,16 @@ def is_current(connection: sa.Connection) -> bool:
     """Whether the ledger has the newest revision.
 
     Raises:
-        sa.exc.DBAPIError: it has no schema yet, or cannot be read.
+        sa.exc.DBAPIError: the ledger has no schema yet, or cannot be read.
     """
     return connection.scalars(sa.select(_VERSION.c.version_num)).all() == [HEAD_REVISION]
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:
-    """Create the schema in an empty database, or run the migrations that are missing.
+    """Create the schema in an empty database, or run the missing migrations.
 
     Args:
-        connection: in a transaction that no other migration shares.
+        connection: in a transaction that excludes other migrations.
 
     Raises:
         ConfigurationError: the ledger has a revision that this package does not know.
@@ -39,7 +39,11 @@ def bring_up_to_date(connection: sa.Connection) -> None:
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Run the migrations up to a revision; raises as `bring_up_to_date`."""
+    """Run the migrations up to a revision.
+
+    Raises:
+        ConfigurationError: the ledger has a revision that this package does not know.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
@@ -58,7 +62,7 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
 
 
 def _is_empty(connection: sa.Connection) -> bool:
-    """Whether no table of a ledger is there; other programs' tables do not count."""
+    """Whether the database has no table of a ledger; tables of other programs do not count."""
     return not {_VERSION.name, *t.metadata.tables} & set(sa.inspect(connection).get_table_names())
 
 

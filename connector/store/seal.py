@@ -1,7 +1,7 @@
-"""Personal data at rest: sealed while it waits, hashed where it must be recognised.
+"""Personal data at rest: sealed until it is written, hashed to be recognised later.
 
-Values are sealed with Fernet (authenticated encryption); the newest key seals, every listed key opens. Hashes are HMACs
-under a key derived from each sealing key, so a rotated key still recognises what an older one hashed.
+Values are sealed with Fernet (authenticated encryption): the newest key seals, and every listed key opens. Hashes are
+HMACs under a key derived from each sealing key, so hashes of older keys stay valid after a rotation.
 """
 
 import base64
@@ -26,7 +26,7 @@ _HASH_BYTES = 16
 
 
 class Seal:
-    """Seals, opens and recognises values under a list of keys, newest first.
+    """Seals, opens and hashes values with a list of keys, newest first.
 
     Raises:
         ConfigurationError: a key is not the urlsafe base64 of 32 bytes.
@@ -37,7 +37,7 @@ class Seal:
             raise ConfigurationError("CONNECTOR_SECRET_KEY is empty")
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
-            # Validated: else what follows the first key's padding, another key perhaps, would be left out silently.
+            # Validated: otherwise text after the padding, such as a second key, would be ignored silently.
             raw = [base64.b64decode(key, altchars=b"-_", validate=True) for key in keys]
         except ValueError as error:
             raise ConfigurationError(
@@ -48,11 +48,11 @@ class Seal:
         self.fingerprints = tuple(hashlib.sha256(b"fingerprint" + key).hexdigest()[:12] for key in self._hash_keys)
 
     def seal(self, values: Mapping[str, FieldValue]) -> bytes:
-        """Encrypt a small set of named values."""
+        """Encrypt values by name."""
         return self._fernet.encrypt(json.dumps(dict(values)).encode())
 
     def open(self, sealed: bytes) -> dict[str, FieldValue]:
-        """Decrypt what `seal` made.
+        """Decrypt the output of `seal`.
 
         Raises:
             ConfigurationError: no listed key opens it.
@@ -74,25 +74,25 @@ class Seal:
         return True
 
     def hash(self, value: FieldValue) -> str:
-        """A keyed hash of one value, under the newest key, whose fingerprint it names."""
+        """Hash one value under the newest key; the hash begins with the key's fingerprint."""
         return f"{self.fingerprints[0]}:{_hash(self._hash_keys[0], value)}"
 
     def address(self, attempt_id: str) -> str:
-        """The part of a callback address that nobody can guess: it proves that we made it for this attempt."""
+        """The unguessable part of a callback address: the attempt id and a signature."""
         return f"{attempt_id}.{_signature(self._address_keys[0], attempt_id)}"
 
     def attempt_of(self, address: str) -> str | None:
-        """The attempt that such a part was made for, under any listed key; None for everything else."""
+        """The attempt of a callback address signed with a listed key; None for any other text."""
         attempt_id, _, signature = address.partition(".")
-        made = [_signature(key, attempt_id) for key in self._address_keys]
-        right = [hmac.compare_digest(signature.encode(), one.encode()) for one in made]
-        return attempt_id if any(right) else None
+        expected = [_signature(key, attempt_id) for key in self._address_keys]
+        matches = [hmac.compare_digest(signature.encode(), one.encode()) for one in expected]
+        return attempt_id if any(matches) else None
 
     def matches(self, hashed: str, value: FieldValue) -> bool:
-        """Whether `hashed` was made of this value; earlier versions did not name the key, so any may have made it.
+        """Whether `hashed` is a hash of this value; a hash of an earlier version names no key and is tried with all.
 
         Raises:
-            ConfigurationError: it names a key that is not listed, so nothing can be said.
+            ConfigurationError: the hash names a key that is not listed.
         """
         fingerprint, colon, bare = hashed.rpartition(":")
         if colon and fingerprint not in self.fingerprints:
@@ -117,15 +117,15 @@ def _hash(key: bytes, value: FieldValue) -> str:
 
 
 def new_key() -> str:
-    """A fresh random key."""
+    """Generate a random key as urlsafe base64."""
     return Fernet.generate_key().decode()
 
 
 def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
-    """The keys of the file beside a SQLite ledger; made with mode 0600 for a new ledger.
+    """Read the keys of the file beside a SQLite ledger; create the file with mode 0600 for a new ledger.
 
     Raises:
-        ConfigurationError: the ledger exists and its key file does not, or the file cannot be made or read.
+        ConfigurationError: the ledger exists without its key file, or the file cannot be created or read.
     """
     try:
         if may_create and not path.exists():
@@ -137,13 +137,13 @@ def read_or_create_key_file(path: Path, *, may_create: bool) -> list[str]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"the key file {path} cannot be made or read ({type(error).__name__}): let the connector's user "
+            f"the key file {path} cannot be created or read ({type(error).__name__}): let the connector's user "
             "own it and write in its folder, or set CONNECTOR_SECRET_KEY"
         ) from error
 
 
 def _create_key_file(path: Path) -> None:
-    """Written whole before it gets its name: of two processes that start at once, one wins and both read its key."""
+    """Write the whole file, then name it: if two processes start at once, both read the key of the first."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY)
     try:

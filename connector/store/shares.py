@@ -1,4 +1,4 @@
-"""A purchase's shares of the holds of its requests: how they end as charge or release when it has its result."""
+"""A purchase's shares of the holds of its requests, and the entries that end them as charge or release."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -40,18 +40,18 @@ class Ended:
 def end_share(
     sums: Sums, attempt_id: str | None, mapping: str, hold: Hold, kind: EntryKind, price_credits: int
 ) -> None:
-    """Note the entries that end a share of a hold."""
-    for what, sign in ending(hold, kind):
-        sums[str(attempt_id), mapping, what] += sign * price_credits
+    """Add to `sums` the entries that end a share of a hold."""
+    for entry_kind, sign in ending(hold, kind):
+        sums[str(attempt_id), mapping, entry_kind] += sign * price_credits
 
 
 def end_shares(sums: Sums, row: AnyRow, *, charged: bool) -> Ended:
-    """Note the entries that end both shares of a purchase.
+    """Add to `sums` the entries that end both shares of a purchase.
 
-    Of two attempts one was charged: the first, when the second answer says "not again" or when the second was refused.
+    Of two attempts, one was charged: the first, if the second was free or refused; otherwise the second.
 
     Args:
-        sums: where the entries are noted.
+        sums: receives the entries.
         row: the purchase, with the columns of `MONEY`.
         charged: the vendor took, or must be presumed to have taken, the price.
     """
@@ -68,7 +68,7 @@ def end_shares(sums: Sums, row: AnyRow, *, charged: bool) -> Ended:
 
 
 def append_sums(connection: sa.Connection, sums: Sums, now: datetime) -> None:
-    """Append the noted entries, each to its attempt."""
+    """Append the entries of `sums`, each to its attempt."""
     by_attempt: dict[str, list[NewEntry]] = {}
     for (attempt_id, mapping, kind), price in sums.items():
         by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))

@@ -1,8 +1,8 @@
-"""Stored times are not trusted: a clock that was wrong must not make later runs wait, or wait for ever.
+"""Corrects stored times that a wrong clock wrote: otherwise later runs would wait too long, or for ever.
 
-Two kinds of times are corrected. A *plan* (when to poll, when to send again) may lie ahead as far as the rule that
-wrote it allows. A *fact* (when a purchase became final) may not lie ahead at all. Plans are looked up by their indexes,
-at every run. Facts are looked up only when the newest ones show that a clock was wrong, for most have no index.
+Two kinds of times are corrected. A *plan* (when to poll, when to send again) may be in the future, as far as the rule
+behind it allows. A *fact* (when a purchase became final) may not be in the future. Plans are indexed and are checked in
+every run. Most facts have no index and are checked only if the newest facts show that a clock was wrong.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,17 +21,17 @@ from connector.store.meta import get_value, put_value
 JUST_BEFORE = timedelta(seconds=1)
 TOLERANCE = timedelta(seconds=5)  # between the clocks of machines that share a ledger
 _LATEST_STAMP = "clock_ahead"
-LONGEST_PLAN_S = 900.0  # reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
+LONGEST_PLAN_S = 900.0  # for reads of people and postponed purchases; also the longest `Retry-After` that is obeyed
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """The waits whose times may be stored.
+    """The longest waits that the rules allow.
 
     Attributes:
         longest_poll_s: by provider, the longest interval between two polls of a task, in seconds.
-        mappings: whose requested records wait.
-        scale: of every wait.
+        mappings: the mappings whose requested records are corrected.
+        scale: the factor of every wait.
     """
 
     longest_poll_s: Mapping[str, float]
@@ -55,7 +55,7 @@ _FACTS: Sequence[sa.Column[datetime]] = (
     t.callback_receipt.c.received_at,
 )
 _DAYS: Sequence[sa.Column[str]] = (t.entry.c.budget_day, t.attempt.c.budget_day)
-# The newest rows, by number, show whether a clock was wrong.
+# The rows with the highest ids show whether a clock was wrong.
 _NEWEST = tuple(
     sa.select(time).order_by(number.desc()).limit(1)
     for number, time in (
@@ -69,13 +69,13 @@ _NEWEST = tuple(
 
 
 class StoredTimes:
-    """The ledger's side of a clock that was wrong."""
+    """Corrects the times in a ledger."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def correct(self, now: datetime, waits: Waits) -> int:
-        """Move times that lie further ahead than their rules allow; how many there were."""
+        """Correct times that are further in the future than their rules allow; returns their number."""
         with self._db.write() as connection:
             moved = _move_plans(connection, now, waits) + _reset_permits(connection, now)
             latest = _latest_fact(connection)
@@ -89,7 +89,7 @@ class StoredTimes:
 def _move_plans(connection: sa.Connection, now: datetime, waits: Waits) -> int:
     u, k, a = t.purchase.c, t.task.c, t.request_item.c
     allowed = now + timedelta(seconds=LONGEST_PLAN_S * waits.scale)
-    # A read of a person, and a purchase that was refused, are rather late than early: both guard against paying twice.
+    # Reads of people and refused purchases get the latest allowed time: both prevent double payments.
     moved = _move(connection, u.check_at, allowed, allowed, u.provider.in_(waits.longest_poll_s))
     moved += _move(connection, u.not_before, allowed, allowed)
     requested = now + timedelta(seconds=AGAIN_AFTER_S * waits.scale)
@@ -114,7 +114,7 @@ def _move(
 
 
 def _move_fact(connection: sa.Connection, column: sa.Column[datetime], now: datetime) -> int:
-    """Before the run that corrects it, so that it counts neither as that run's own nor as newer."""
+    """Move a fact to just before this run, so that it does not count as a part of the run."""
     moved = connection.execute(
         sa.update(column.table).where(column > now + TOLERANCE).values({column.name: now - JUST_BEFORE})
     )
@@ -122,13 +122,13 @@ def _move_fact(connection: sa.Connection, column: sa.Column[datetime], now: date
 
 
 def _move_day(connection: sa.Connection, column: sa.Column[str], now: datetime) -> int:
-    """Count on today what a clock ahead has spent: else a later day's cap would be used up until then."""
+    """Count spending with a future day on today: otherwise it would use up the cap of that day."""
     today = budget_day(now)
     return connection.execute(sa.update(column.table).where(column > today).values({column.name: today})).rowcount
 
 
 def _reset_permits(connection: sa.Connection, now: datetime) -> int:
-    """Request permits that were written by a clock ahead of this one."""
+    """Reset rate limits that a clock ahead of this one wrote."""
     c = t.rate_limit.c
     moved = connection.execute(sa.update(t.rate_limit).where(c.at > now + TOLERANCE).values(tat=0, at=now))
     return moved.rowcount
@@ -140,12 +140,12 @@ def _latest_fact(connection: sa.Connection) -> datetime | None:
 
 
 def keep_latest_stamp(database: Database, connection: sa.Connection, latest: datetime) -> None:
-    """Stamps in the CRM up to this time may be the ledger's own, though no row of it holds such a time any more."""
+    """Remember that stamps in the CRM up to this time may come from this ledger, though no row has such a time."""
     known = latest_stamp(connection)
     put_value(database, connection, _LATEST_STAMP, max(latest, known or latest).isoformat())
 
 
 def latest_stamp(connection: sa.Connection) -> datetime | None:
-    """The latest time that rows held which were corrected or erased since; None where there were none."""
+    """The latest time of rows that were corrected or erased; None if there were none."""
     found = get_value(connection, _LATEST_STAMP)
     return None if found is None else datetime.fromisoformat(found)

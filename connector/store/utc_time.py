@@ -7,13 +7,17 @@ import sqlalchemy as sa
 
 
 class UtcTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC time, kept as microseconds since the epoch: exact, sortable and the same on every database."""
+    """An aware UTC time, stored as microseconds since the epoch: exact, sortable and the same on every database."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:  # noqa: ANN401 the base's type
-        """Refuse a time without zone."""
+        """Convert to microseconds.
+
+        Raises:
+            ValueError: the time has no zone.
+        """
         del dialect
         if value is None:
             return None
@@ -22,6 +26,6 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
         return round(value.timestamp() * 1_000_000)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:  # noqa: ANN401 the base's type
-        """Give back an aware time."""
+        """Convert to an aware time in UTC."""
         del dialect
         return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)

@@ -105,7 +105,7 @@ def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(wo
         ledger = open_ledger(
             Configured(Settings(connector_database_url=f"sqlite:///{workspace.folder}/connector.db"), {}, {}, None)
         )
-        with ledger.drive(), ledger.locks.request_yield(), ledger.journal.reserve(1):
+        with ledger.hold_run_lock(), ledger.locks.request_yield(), ledger.journal.reserve(1):
             made = [path for path in workspace.folder.rglob("*") if path.is_file() and "mappings" not in path.parts]
             modes = {path.name: path.stat().st_mode & 0o777 for path in made}
         ledger.close()

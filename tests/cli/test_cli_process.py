@@ -95,7 +95,7 @@ def test_a_second_sync_while_one_is_at_work_is_exit_5(workspace: Workspace) -> N
     _until(lambda: workspace.paid_posts == 2)
     second = workspace.run("sync", "-m", "lead")
     assert second.code == 5
-    assert "another run drives this ledger" in second.err
+    assert "another run holds this ledger's run lock" in second.err
     workspace.simulator.clock.advance(2e9)
     first = workspace.finish(process)
     assert first.code == 0

@@ -160,10 +160,10 @@ def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(workspace: Worksp
 def test_exit_5_when_another_run_is_at_work(workspace: Workspace) -> None:
     workspace.lead()
     workspace.run("sync", "-m", "lead")
-    with Application(()).ledger() as ledger, ledger.drive():
+    with Application(()).ledger() as ledger, ledger.hold_run_lock():
         result = workspace.run("sync", "-m", "lead")
         assert result.code == 5
-        assert "another run drives this ledger; wait for it to finish" in result.err
+        assert "another run holds this ledger's run lock; wait for it to finish" in result.err
         assert workspace.run("status").code == 0
         assert workspace.run("plan", "-m", "lead").code == 0
     assert workspace.run("sync", "-m", "lead").code == 0
@@ -175,7 +175,7 @@ def test_exit_5_when_those_at_work_for_others_make_no_room(
 ) -> None:
     workspace.run("sync", "-m", "lead")
     monkeypatch.setattr(delegation, "TURN_WITHIN_S", 0.0)
-    with Application(()).ledger() as ledger, ledger.drive():
+    with Application(()).ledger() as ledger, ledger.hold_run_lock():
         ledger.worker_list.report_alive(WorkerRow("another", "serve", {"lead": "-"}), datetime.now(UTC))
         result = workspace.run(*command)
     assert result.code == 5

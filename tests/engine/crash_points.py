@@ -62,8 +62,8 @@ def watched(points: Points) -> Iterator[None]:
         return answer
 
     @contextmanager
-    def commit(self: Database, *, alone: bool = True) -> Iterator[sa.Connection]:
-        with write(self, alone=alone) as connection:
+    def commit(self: Database, *, exclusive: bool = True) -> Iterator[sa.Connection]:
+        with write(self, exclusive=exclusive) as connection:
             yield connection
             points.pass_by("before commit")
         points.pass_by("after commit")

@@ -294,7 +294,7 @@ class Harness:
 
     def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
         """One pass, as a fresh process would make it; its books must close and its report name nobody."""
-        with self.services() as services, services.ledger.drive(self.mappings):
+        with self.services() as services, services.ledger.hold_run_lock(self.mappings):
             report = run_pass(services, RunSpec(command, self.mappings, selections or {}))
         assert sum(report.outcomes.values()) == report.selected
         text = json.dumps(report.to_json())
@@ -319,7 +319,7 @@ class Harness:
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Do exactly a frozen plan, as a fresh process would."""
-        with self.services() as services, services.ledger.drive(self.mappings):
+        with self.services() as services, services.ledger.hold_run_lock(self.mappings):
             report = run_pass(services, RunSpec("apply", self.mappings, {}, plan))
         assert sum(report.outcomes.values()) == report.selected
         return report

@@ -30,7 +30,7 @@ class ServiceHarness:
     def dispatcher(self) -> Iterator[Dispatcher]:
         """A dispatcher, as a new process makes it."""
         with self.harness.services() as services:
-            claim = services.ledger.drive if self.has_locks else lambda _names: nullcontext()
+            claim = services.ledger.hold_run_lock if self.has_locks else lambda _names: nullcontext()
             dependencies = Dependencies(self._connect, self._check, _select, claim, lambda: self.stopping)
             made = Dispatcher(replace(services, shared=True), self.harness.mappings, dependencies)
             try:
@@ -54,7 +54,7 @@ class ServiceHarness:
 
     def look(self, request_id: str = "r1") -> RequestState:
         with self.harness.ledger() as ledger:
-            found = ledger.inbox.look(request_id)
+            found = ledger.inbox.state_of(request_id)
         assert found is not None
         return found
 

@@ -171,7 +171,7 @@ def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
 
     stood_still: list[bool] = []
     monkeypatch.setattr(Attempts, "may_send", after_a_pause)
-    with harness.other(email_only()).services() as services, services.ledger.drive():
+    with harness.other(email_only()).services() as services, services.ledger.hold_run_lock():
         run_pass(services, RunSpec("sync", harness.other(email_only()).mappings, {}))
     assert world.paid_posts() == 1, "the second try, with a hold of its own"
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1

@@ -138,7 +138,7 @@ def undone(world: World) -> Scene:
     runs: list[str] = []
 
     def undo_it(harness: Harness) -> None:
-        with harness.services() as services, services.ledger.drive():
+        with harness.services() as services, services.ledger.hold_run_lock():
             undo(services, runs[0])
 
     def act(harness: Harness) -> None:

@@ -293,7 +293,11 @@ class TestHelp:
         """Help for a few moments, while somebody drives these mappings."""
         looks = iter(range(6))
         leading = service.harness.ledger() if driven else nullcontext()
-        with leading as ledger, ledger.drive(driven) if ledger else nullcontext(), service.dispatcher() as dispatcher:
+        with (
+            leading as ledger,
+            ledger.hold_run_lock(driven) if ledger else nullcontext(),
+            service.dispatcher() as dispatcher,
+        ):
             dispatcher._dependencies = replace(dispatcher._dependencies, stopping=lambda: next(looks, None) is None)
             dispatcher.assist(run_id)
 
@@ -331,7 +335,11 @@ class TestHelp:
             world.lead(world.person())
         harness = harness.other(emails_only())
         run_id = self.begin(harness)
-        with harness.services() as services, services.ledger.locks.present("another"), services.ledger.drive(["else"]):
+        with (
+            harness.services() as services,
+            services.ledger.locks.present("another"),
+            services.ledger.hold_run_lock(["else"]),
+        ):
             other = WorkerRow("another", "worker", {"lead": "another version"})
             services.ledger.worker_list.report_alive(other, world.clock.now())
             self.help(ServiceHarness(harness), run_id)

@@ -21,7 +21,7 @@ def _channels(name: str, **rules: dict[str, object]) -> dict[str, object]:
 
 
 def _undo(harness: Harness, run_id: str) -> None:
-    with harness.services() as services, services.ledger.drive():
+    with harness.services() as services, services.ledger.hold_run_lock():
         undo(services, run_id)
 
 

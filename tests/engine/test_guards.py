@@ -11,7 +11,7 @@ from connector.engine.sync import RunSpec, run_pass
 
 def sync_all(harness: Harness) -> Report:
     """`sync --all`."""
-    with harness.services() as services, services.ledger.drive(harness.mappings):
+    with harness.services() as services, services.ledger.hold_run_lock(harness.mappings):
         return run_pass(services, RunSpec("sync", harness.mappings, {}, override_guards=True))
 
 

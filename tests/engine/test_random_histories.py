@@ -341,7 +341,7 @@ class Histories(RuleBasedStateMachine):
     def sync_while_another_tries(self, in_s: int) -> None:
         def other() -> None:
             if self.running:
-                with self._harness().ledger() as ledger, pytest.raises(LockedError), ledger.drive():
+                with self._harness().ledger() as ledger, pytest.raises(LockedError), ledger.hold_run_lock():
                     raise AssertionError("two processes drive one ledger")
                 self.tally["second processes turned away"] += 1
 
@@ -448,7 +448,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def _undo(harness: Harness, run_id: str) -> None:
-    with harness.services() as services, services.ledger.drive():
+    with harness.services() as services, services.ledger.hold_run_lock():
         undo(services, run_id)
 
 

@@ -110,7 +110,7 @@ def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, harness: Harnes
     harness = harness.other(email_only())
     report = harness.sync()
     world.simulator.arm(recipes.governor_limit(10))
-    with harness.services() as services, services.ledger.drive():
+    with harness.services() as services, services.ledger.hold_run_lock():
         undone = undo(services, report.run_id)
     assert undone.outcomes == {Outcome.DELIVERED: 40}
     assert undone.restored["Lead.Email"] == 40

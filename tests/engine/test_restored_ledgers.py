@@ -315,7 +315,7 @@ def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(worl
 def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Harness) -> None:
     """Another process has noticed it: what this run has planned was not read first."""
     world.lead(world.person())
-    with lensmor.services() as services, services.ledger.drive():
+    with lensmor.services() as services, services.ledger.hold_run_lock():
         usual = services.crm.select
 
         def noticed(selection: Selection) -> Iterator[list[CrmRecord]]:

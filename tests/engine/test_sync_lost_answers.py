@@ -346,7 +346,7 @@ def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeate
     leads.sync()
     for _ in range(8):
         world.clock.advance(minutes=5)
-        with contacts.services() as services, services.ledger.drive():
+        with contacts.services() as services, services.ledger.hold_run_lock():
             run_pass(services, RunSpec("sync", contacts.mappings, {}))
     with harness.ledger() as ledger:
         (purchase,) = ledger.operator.needs_a_look()

@@ -10,7 +10,7 @@ from connector.engine.undo import undo
 
 
 def undo_run(harness: Harness, run_id: str) -> Report:
-    with harness.services() as services, services.ledger.drive():
+    with harness.services() as services, services.ledger.hold_run_lock():
         return undo(services, run_id)
 
 

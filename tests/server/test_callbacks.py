@@ -182,7 +182,7 @@ def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledg
     assert new != old
     assert rotated.call_back(old, {"_id": "by-old"}).status_code == 200
     assert rotated.call_back(new, {"_id": "by-new"}).status_code == 200
-    rotated.ledger.keys.rotate()
+    rotated.ledger.keys.reseal()
     with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
         ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
     rotated.ledger.answers.accept(RequestAnswer(attempt_id, "by-new"), rotated.clock.time, rotated.clock.time)

@@ -113,7 +113,7 @@ def test_figures_tell_of_requests_unlocks_and_credits(server: ServerHarness) -> 
     stored.plan("70011", "70012")
     batch = stored.batch()
     stored.accept(batch)
-    stored.settle(batch.purchases[pid("70011")])
+    stored.finalize(batch.purchases[pid("70011")])
     assert samples(server, "connector_requested_records") == {("done",): 1, ("waiting",): 1}
     assert samples(server, "connector_open_purchases") == {("lensmor", "submitted"): 1}
     assert samples(server, "connector_open_records") == {(): 2}

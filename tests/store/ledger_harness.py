@@ -1,4 +1,4 @@
-"""A ledger to test with, in memory or in a file, and the few steps that all its tests take."""
+"""A ledger for tests, in memory or in a file, and the steps that many tests share."""
 
 import functools
 import sqlite3
@@ -27,11 +27,11 @@ from connector.store.rows import (
     Batch,
     BudgetExhausted,
     CheckRow,
+    FinalResult,
     PurchaseGroup,
     RequestAnswer,
     RequestRefusal,
     RereadRow,
-    Settlement,
     TaskRow,
 )
 from connector.store.seal import Seal
@@ -97,7 +97,7 @@ def planned(
 
 @dataclass
 class LedgerHarness:
-    """A ledger at a time that moves only when told."""
+    """A ledger with a clock that moves only on request."""
 
     ledger: Ledger = field(default_factory=lambda: open_ledger_at(None))
     now: datetime = START
@@ -106,13 +106,13 @@ class LedgerHarness:
         self.now += timedelta(seconds=seconds)
         return self.now
 
-    # -- what happens ------------------------------------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------------------
 
     def save(self, *records: PlannedRecord, run: str = RUN, mapping: str = "lead") -> None:
         self.ledger.planning.save(PlanScope(run, mapping, "Lead", "salesforce"), records, self.now)
 
     def plan(self, *people: str, run: str = RUN, mapping: str = "lead", event: str | None = None) -> list[int]:
-        """One record each, with a work email to buy; the purchases' ids."""
+        """Plan a work email for one record of each person; returns the purchase ids."""
         self.save(*(planned(f"{mapping}-{p}", buying(p, event=event)) for p in people), run=run, mapping=mapping)
         return [self.id_of(person) for person in people]
 
@@ -122,7 +122,7 @@ class LedgerHarness:
         return self.ledger.attempts.take(LENSMOR, PurchaseGroup(EMAIL, event, size), run, "me", rules, self.now)
 
     def batch(self, rules: CapRules = NO_CAPS, size: int = 100, run: str = RUN) -> Batch:
-        """A batch that must be had."""
+        """Take a batch; fails if there is none."""
         taken = self.take(rules, size, run)
         assert isinstance(taken, Batch), taken
         return taken
@@ -145,13 +145,13 @@ class LedgerHarness:
     def lose(self, batch: Batch) -> None:
         self.ledger.answers.lost(batch.attempt_id, self.now, self.now)
 
-    def settle(
+    def finalize(
         self, *purchase_ids: int, result: Result = Result.DELIVERED, charged: bool = True, value: str | None = None
     ) -> list[int]:
         if value is None and result is Result.DELIVERED:
             value = "ada@example.com"
-        settlements = [Settlement(each, result, "", value, charged=charged) for each in purchase_ids]
-        return self.ledger.results.settle(settlements, self.now)
+        results = [FinalResult(each, result, "", value, charged=charged) for each in purchase_ids]
+        return self.ledger.results.finalize(results, self.now)
 
     def allow_repeat(self, purchase_id: int) -> None:
         self.ledger.results.allow_repeat(self.check_row(purchase_id), "no trace", self.now)
@@ -160,10 +160,10 @@ class LedgerHarness:
         channels = dict.fromkeys(record_channel_ids, (Outcome.DELIVERED, ""))
         self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", channels, closes=closes)], self.now)
 
-    # -- what is due -------------------------------------------------------------------------------------------
+    # -- due work ----------------------------------------------------------------------------------------------
 
     def due_tasks(self, at: datetime | None = None, *, older: bool = False) -> list[TaskRow]:
-        """Tasks of a run that began at the start."""
+        """The due tasks for a run that began at `START`."""
         return self.ledger.polls.due_tasks(LENSMOR, at or self.now, START, older=older)
 
     def due_checks(self, at: datetime | None = None) -> list[CheckRow]:
@@ -175,7 +175,7 @@ class LedgerHarness:
     def groups(self) -> list[PurchaseGroup]:
         return self.ledger.attempts.groups(LENSMOR, RUN, self.now)
 
-    # -- what is seen ------------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------------------
 
     def rows(self, query: sa.Executable) -> list[dict[str, object]]:
         with self.ledger.database.read() as connection:
@@ -185,9 +185,9 @@ class LedgerHarness:
         return self.rows(sa.select(table).order_by(*table.primary_key))
 
     def id_of(self, person: str, channel: Channel = EMAIL) -> int:
-        """The newest purchase of a person."""
-        u = t.purchase.c
-        query = sa.select(u.id).where(u.person == person, u.channel == channel.value).order_by(u.generation.desc())
+        """The id of a person's newest purchase."""
+        p = t.purchase.c
+        query = sa.select(p.id).where(p.person == person, p.channel == channel.value).order_by(p.generation.desc())
         with self.ledger.database.read() as connection:
             return int(connection.execute(query.limit(1)).scalar_one())
 
@@ -196,7 +196,7 @@ class LedgerHarness:
         return row
 
     def known_purchase(self, person: str, channel: Channel = EMAIL) -> Purchase:
-        """The newest purchase of a person as planning sees it."""
+        """A person's newest purchase in the planning snapshot."""
         return self.ledger.snapshots.purchases_of(LENSMOR, pid(person))[
             PurchaseKey("lensmor", "default", channel, pid(person))
         ]
@@ -209,7 +209,7 @@ class LedgerHarness:
         return [(row["kind"], row["credits"]) for row in self.all(t.entry)]
 
     def used(self) -> int:
-        """Credits that count against caps: holds less releases."""
+        """Credits that count against caps: holds minus releases."""
         return sum(totals.used for totals in self.ledger.credits.totals().values())
 
     def check_row(self, purchase_id: int) -> CheckRow:
@@ -226,7 +226,7 @@ class LedgerHarness:
         )
 
     def channels(self, crm_id: str) -> list[dict[str, object]]:
-        """The channels of a CRM record, by channel as they were saved."""
+        """The channels of a CRM record, in the order in which they were saved."""
         join = t.record_channel.join(t.record, t.record.c.id == t.record_channel.c.record_id)
         return self.rows(
             sa.select(t.record_channel)
@@ -239,5 +239,5 @@ class LedgerHarness:
         (row,) = self.rows(sa.select(t.record.c.id).where(t.record.c.crm_id == crm_id, t.record.c.state == "open"))
         return int(str(row["id"]))
 
-    def assert_books_close(self) -> None:
+    def assert_accounting_closes(self) -> None:
         assert self.ledger.credits.imbalance() == ""

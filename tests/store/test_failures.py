@@ -1,4 +1,4 @@
-"""Failures from outside, told from faults of the connector by what the driver itself reports."""
+"""External failures are distinguished from faults of the connector by the driver's own error codes."""
 
 import errno
 import sqlite3
@@ -44,7 +44,7 @@ def test_a_file_system_that_became_read_only(database: Database) -> None:
     assert "read-only" in str(found)
 
 
-def test_a_lock_that_another_program_keeps(database: Database, tmp_path: Path) -> None:
+def test_a_lock_of_another_program(database: Database, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     sa.event.listen(
@@ -56,7 +56,7 @@ def test_a_lock_that_another_program_keeps(database: Database, tmp_path: Path) -
     assert "another program has locked the ledger" in str(found)
 
 
-def test_a_damaged_file_is_a_matter_for_the_admin(tmp_path: Path) -> None:
+def test_a_damaged_file_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
     connection = sqlite3.connect(tmp_path / "ledger.db")
     with pytest.raises(sqlite3.DatabaseError) as caught:
@@ -67,27 +67,27 @@ def test_a_damaged_file_is_a_matter_for_the_admin(tmp_path: Path) -> None:
     assert "damaged" in str(found)
 
 
-def test_a_wrong_statement_is_a_fault_of_ours(database: Database) -> None:
+def test_an_invalid_statement_is_not_an_outage(database: Database) -> None:
     with pytest.raises(sa.exc.OperationalError) as caught, database.read() as connection:
         connection.execute(sa.text("SELECT nothing FROM nowhere"))
     assert outage(caught.value) is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
-def test_files(number: int) -> None:
+def test_file_errors(number: int) -> None:
     error = RuntimeError("wrapped")
     error.__cause__ = OSError(number, "as the system calls it")
     assert isinstance(outage(error), StopError)
 
 
-def test_other_errors_are_not_from_outside() -> None:
+def test_other_errors_are_not_outages() -> None:
     assert outage(OSError(errno.ENOENT, "no such file")) is None
     assert outage(ValueError()) is None
     assert outage(sa.exc.IntegrityError("", {}, Exception())) is None
 
 
 @pytest.mark.parametrize(
-    ("state", "words"),
+    ("state", "text"),
     [
         (None, "went away"),
         ("57P01", "went away"),
@@ -101,14 +101,14 @@ def test_other_errors_are_not_from_outside() -> None:
         ("22021", ""),
     ],
 )
-def test_postgresql(state: str | None, words: str) -> None:
+def test_postgresql(state: str | None, text: str) -> None:
     psycopg = pytest.importorskip("psycopg")
-    made = psycopg.errors.lookup(state)("text") if state else psycopg.OperationalError("connection is gone")
-    found = outage(sa.exc.DBAPIError("SELECT", {}, made))
-    assert (words in str(found)) if words else found is None
+    error = psycopg.errors.lookup(state)("message") if state else psycopg.OperationalError("the connection is lost")
+    found = outage(sa.exc.DBAPIError("SELECT", {}, error))
+    assert (text in str(found)) if text else found is None
 
 
-def test_a_pool_without_a_connection_and_a_connection_that_is_gone_are_outages() -> None:
-    gone = sa.exc.DBAPIError("SELECT", {}, Exception(), connection_invalidated=True)
-    for error in (sa.exc.TimeoutError("pool"), gone):
+def test_pool_timeout_and_lost_connection_are_outages() -> None:
+    lost = sa.exc.DBAPIError("SELECT", {}, Exception(), connection_invalidated=True)
+    for error in (sa.exc.TimeoutError("pool"), lost):
         assert isinstance(outage(error), StopError)

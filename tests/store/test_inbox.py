@@ -1,4 +1,4 @@
-"""The inbox: a request is stored once, its records are offered until each has its last word, and then forgotten."""
+"""The inbox: a request is stored once, its records are due until each has its final outcome, then it is deleted."""
 
 import functools
 import threading
@@ -67,7 +67,7 @@ def requests(harness: LedgerHarness) -> list[object]:
 # -- accept -----------------------------------------------------------------------------------------------------
 
 
-def test_what_arrives_is_due_at_once_and_each_record_once(harness: LedgerHarness) -> None:
+def test_new_requests_are_due_at_once_and_each_record_once(harness: LedgerHarness) -> None:
     assert accept(harness, inbound_request("r1", "a", "b", "a"), inbound_request("r2", "a")) == [True, True]
     assert due(harness) == ["a", "b", "a"]
     assert due(harness, limit=2) == ["a", "b"]
@@ -75,7 +75,7 @@ def test_what_arrives_is_due_at_once_and_each_record_once(harness: LedgerHarness
     assert harness.ledger.inbox.counts() == {"waiting": 3}
 
 
-def test_a_repeat_is_known_and_another_digest_is_a_conflict(harness: LedgerHarness) -> None:
+def test_a_repeat_is_not_new_and_another_digest_is_a_conflict(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     assert accept(harness, inbound_request("r1", "a")) == [False]
     with pytest.raises(ConflictError):
@@ -83,7 +83,7 @@ def test_a_repeat_is_known_and_another_digest_is_a_conflict(harness: LedgerHarne
     assert due(harness) == ["a"]
 
 
-def test_one_conflict_leaves_nothing_of_its_message(harness: LedgerHarness) -> None:
+def test_a_conflict_rejects_its_whole_message(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     with pytest.raises(ConflictError):
         accept(harness, inbound_request("r2", "b"), inbound_request("r1", "c", digest="other"))
@@ -96,7 +96,7 @@ def test_a_repeat_within_one_message_is_stored_once(harness: LedgerHarness) -> N
     assert due(harness) == ["a"]
 
 
-def test_after_a_week_a_finished_request_is_a_new_one(harness: LedgerHarness) -> None:
+def test_after_a_week_the_id_of_a_done_request_is_new(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a", "b"))
     finish(harness, "r1")
     harness.now = START + KEPT
@@ -107,7 +107,7 @@ def test_after_a_week_a_finished_request_is_a_new_one(harness: LedgerHarness) ->
     assert [row["accepted_at"] for row in harness.all(t.request)] == [harness.now]
 
 
-def test_after_a_week_a_request_with_an_open_record_is_still_the_same_and_whole(harness: LedgerHarness) -> None:
+def test_after_a_week_a_request_with_an_open_record_is_unchanged(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a", "b"), inbound_request("r2"))
     first = harness.all(t.request_item)[0]["id"]
     with harness.ledger.database.write() as connection:
@@ -117,24 +117,24 @@ def test_after_a_week_a_request_with_an_open_record_is_still_the_same_and_whole(
     finish(harness, "r2")
     harness.now = START + KEPT + SECOND
     assert accept(harness, inbound_request("r1", "a", "b")) == [False]
-    found = harness.ledger.inbox.look("r1")
+    found = harness.ledger.inbox.state_of("r1")
     assert found is not None
     assert found.states == {"done": 1, "waiting": 1}
-    assert harness.ledger.inbox.look("r2") is not None  # nor does it touch another
+    assert harness.ledger.inbox.state_of("r2") is not None  # another request stays too
 
 
 # -- races ------------------------------------------------------------------------------------------------------
 
 
 def race(works: list[Callable[[], object]]) -> list[object]:
-    """What all of them give when they start at once; an error is a result too."""
+    """Start all functions at the same time; returns their results, or the names of their errors."""
     barrier, found = threading.Barrier(len(works)), []
 
     def run(work: Callable[[], object]) -> None:
         barrier.wait()
         try:
             found.append(work())
-        except Exception as error:  # noqa: BLE001 whatever it is, it is what came of it
+        except Exception as error:  # noqa: BLE001 every error is a result
             found.append(type(error).__name__)
 
     threads = [threading.Thread(target=run, args=(work,)) for work in works]
@@ -146,17 +146,17 @@ def race(works: list[Callable[[], object]]) -> list[object]:
 
 
 def check_one_of_many(ledger: Ledger) -> None:
-    """One id is one request, whoever brings it when, before and after it expires."""
+    """One id is one request for simultaneous senders, before and after it expires."""
     harness = LedgerHarness(ledger)
     for begins in (START, START + KEPT + SECOND):
         harness.now = begins
-        told = race([lambda: accept(harness, inbound_request("r1", "a", "b"))] * 8)
-        assert sorted(map(str, told)) == ["[False]"] * 7 + ["[True]"]
+        results = race([lambda: accept(harness, inbound_request("r1", "a", "b"))] * 8)
+        assert sorted(map(str, results)) == ["[False]"] * 7 + ["[True]"]
         assert len(harness.all(t.request_item)) == 2
         finish(harness, "r1")
     of_two_bodies = [functools.partial(accept, harness, inbound_request("r2", digest=f"d{n % 2}")) for n in range(8)]
-    told = race([*of_two_bodies])
-    assert sorted(map(str, told)) == ["ConflictError"] * 4 + ["[False]"] * 3 + ["[True]"]
+    results = race([*of_two_bodies])
+    assert sorted(map(str, results)) == ["ConflictError"] * 4 + ["[False]"] * 3 + ["[True]"]
     assert requests(harness) == ["r1", "r2"]
 
 
@@ -166,16 +166,16 @@ def test_eight_threads_with_one_id_store_one_request(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_on_postgresql_too_one_id_is_one_request(postgres_url: str) -> None:
+def test_one_id_is_one_request_on_postgresql(postgres_url: str) -> None:
     ledger = Ledger(Database(postgres_url), Seal([KEY]), None)
     check_one_of_many(ledger)
     ledger.close()
 
 
-# -- what is due ------------------------------------------------------------------------------------------------
+# -- due records ------------------------------------------------------------------------------------------------
 
 
-def test_the_longest_waiting_is_offered_first(harness: LedgerHarness) -> None:
+def test_the_longest_due_record_is_first(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a", "b"))
     harness.ledger.inbox.postpone(offered(harness)[:1], "no login", harness.now + POSTPONED_FOR)
     harness.pass_time()
@@ -185,7 +185,7 @@ def test_the_longest_waiting_is_offered_first(harness: LedgerHarness) -> None:
     assert due(harness) == ["b", "c", "a"]
 
 
-def test_postponed_records_wait_with_their_reason(harness: LedgerHarness) -> None:
+def test_postponed_records_are_deferred_with_the_reason(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     harness.ledger.inbox.postpone(offered(harness), "no login", harness.now + POSTPONED_FOR)
     (row,) = harness.all(t.request_item)
@@ -193,7 +193,7 @@ def test_postponed_records_wait_with_their_reason(harness: LedgerHarness) -> Non
     assert row["not_before"] == START + POSTPONED_FOR
 
 
-def test_what_is_done_is_not_postponed(harness: LedgerHarness) -> None:
+def test_a_done_record_is_not_postponed(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     taken = offered(harness)
     finish(harness, "r1")
@@ -201,35 +201,35 @@ def test_what_is_done_is_not_postponed(harness: LedgerHarness) -> None:
     assert [(row["state"], row["outcome"]) for row in harness.all(t.request_item)] == [("done", "delivered")]
 
 
-def test_it_is_known_whether_anything_is_asked_and_since_when(harness: LedgerHarness) -> None:
+def test_has_due_respects_mappings_and_times(harness: LedgerHarness) -> None:
     inbox = harness.ledger.inbox
-    assert not inbox.is_asked(["lead"], harness.now)
+    assert not inbox.has_due(["lead"], harness.now)
     accept(harness, inbound_request("r1", "a"))
-    assert inbox.is_asked(["contact", "lead"], harness.now)
-    assert not inbox.is_asked(["contact"], harness.now)
-    assert not inbox.is_asked([], harness.now)
-    assert not inbox.is_asked(["lead"], harness.now - SECOND)
-    assert inbox.is_asked(["lead"], harness.now, harness.now - SECOND)
-    assert not inbox.is_asked(["lead"], harness.now, harness.now)
+    assert inbox.has_due(["contact", "lead"], harness.now)
+    assert not inbox.has_due(["contact"], harness.now)
+    assert not inbox.has_due([], harness.now)
+    assert not inbox.has_due(["lead"], harness.now - SECOND)
+    assert inbox.has_due(["lead"], harness.now, harness.now - SECOND)
+    assert not inbox.has_due(["lead"], harness.now, harness.now)
     finish(harness, "r1")
-    assert not inbox.is_asked(["lead"], harness.now)
+    assert not inbox.has_due(["lead"], harness.now)
 
 
-# -- settle -----------------------------------------------------------------------------------------------------
+# -- outcomes ---------------------------------------------------------------------------------------------------
 
 
-def run_over(harness: LedgerHarness, words: dict[str, Outcome], state: str = "finished") -> str:
-    """A run that has had its say on these records."""
+def run_over(harness: LedgerHarness, outcomes: dict[str, Outcome], state: str = "finished") -> str:
+    """Make a run with these outcomes by CRM id; returns its id."""
     run_id = harness.ledger.runs.start("trigger", ["lead"], harness.now)
-    for crm_id, word in words.items():
-        decision = Skip("opted out") if word is Outcome.SKIPPED else buying(crm_id)
+    for crm_id, outcome in outcomes.items():
+        decision = Skip("opted out") if outcome is Outcome.SKIPPED else buying(crm_id)
         harness.save(planned(crm_id, decision), run=run_id)
     records = {row["crm_id"]: row["id"] for row in harness.all(t.record)}
-    told = {
-        records[crm_id]: {"outcome": word.value, "reason": f"{word.value}!", "attention": ""}
-        for crm_id, word in words.items()
+    values_by_id = {
+        records[crm_id]: {"outcome": outcome.value, "reason": f"{outcome.value}!", "attention": ""}
+        for crm_id, outcome in outcomes.items()
     }
-    rows = [{"run_id": run_id, "record_id": record_id, **values} for record_id, values in told.items()]
+    rows = [{"run_id": run_id, "record_id": record_id, **values} for record_id, values in values_by_id.items()]
     with harness.ledger.database.write() as connection:
         connection.execute(sa.delete(t.run_record).where(t.run_record.c.run_id == run_id))
         connection.execute(sa.insert(t.run_record), rows)
@@ -237,17 +237,17 @@ def run_over(harness: LedgerHarness, words: dict[str, Outcome], state: str = "fi
     return run_id
 
 
-def settle(harness: LedgerHarness, taken: list[RequestedRecord], run_id: str) -> None:
-    """What the end of a run does, and then whoever offered it these records."""
-    harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
-    harness.ledger.inbox.settle(taken, run_id)
+def end_run(harness: LedgerHarness, taken: list[RequestedRecord], run_id: str) -> None:
+    """Do what follows a run that was offered these records."""
+    harness.ledger.inbox.record_outcomes(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
+    harness.ledger.inbox.skip_unanswered(taken, run_id)
 
 
 @pytest.mark.parametrize("outcome", RECORD_OUTCOMES)
-def test_final_words_end_a_record_and_others_are_offered_again(harness: LedgerHarness, outcome: Outcome) -> None:
+def test_final_outcomes_end_a_record_and_others_are_due_again(harness: LedgerHarness, outcome: Outcome) -> None:
     accept(harness, inbound_request("r1", "a"))
     run_id = run_over(harness, {"a": outcome})
-    settle(harness, offered(harness), run_id)
+    end_run(harness, offered(harness), run_id)
     (row,) = harness.all(t.request_item)
     assert (row["outcome"], row["reason"], row["run_id"]) == (outcome.value, f"{outcome.value}!", run_id)
     is_final = outcome in {Outcome.DELIVERED, Outcome.NOT_FOUND, Outcome.FAILED, Outcome.SKIPPED}
@@ -261,44 +261,44 @@ def test_final_words_end_a_record_and_others_are_offered_again(harness: LedgerHa
 def test_a_record_that_the_run_did_not_find_is_skipped(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a", "b"))
     run_id = run_over(harness, {"a": Outcome.DELIVERED})
-    settle(harness, offered(harness), run_id)
+    end_run(harness, offered(harness), run_id)
     assert [(row["state"], row["outcome"], row["reason"]) for row in harness.all(t.request_item)] == [
         ("done", "delivered", "delivered!"),
         ("done", "skipped", NOT_TAKEN),
     ]
-    found = harness.ledger.inbox.look("r1")
+    found = harness.ledger.inbox.state_of("r1")
     assert found is not None
     assert (found.state, found.states, found.outcomes) == ("done", {"done": 2}, {"delivered": 1, "skipped": 1})
 
 
-def test_a_record_that_a_run_had_not_come_to_is_known(harness: LedgerHarness) -> None:
+def test_a_record_without_an_outcome_is_unanswered(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a", "b"))
     taken = offered(harness)
     run_id = run_over(harness, {"a": Outcome.DELIVERED}, "stopped")
-    harness.ledger.inbox.follow(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
+    harness.ledger.inbox.record_outcomes(run_id, ["lead"], harness.now, harness.now + AGAIN_AFTER)
     assert [one.crm_id for one in harness.ledger.inbox.unanswered(taken, run_id)] == ["b"]
 
 
-def test_the_words_of_another_run_do_not_count(harness: LedgerHarness) -> None:
+def test_outcomes_of_another_run_do_not_count(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     run_over(harness, {"a": Outcome.DELIVERED})
-    settle(harness, offered(harness), run_over(harness, {"b": Outcome.DELIVERED}))
+    end_run(harness, offered(harness), run_over(harness, {"b": Outcome.DELIVERED}))
     assert [row["outcome"] for row in harness.all(t.request_item)] == ["skipped"]
 
 
-def test_a_last_word_is_the_last(harness: LedgerHarness) -> None:
+def test_a_final_outcome_does_not_change(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"))
     taken = offered(harness)
-    settle(harness, taken, run_over(harness, {"a": Outcome.DELIVERED}))
-    settle(harness, taken, "no such run")
+    end_run(harness, taken, run_over(harness, {"a": Outcome.DELIVERED}))
+    end_run(harness, taken, "no such run")
     assert [(row["state"], row["outcome"]) for row in harness.all(t.request_item)] == [("done", "delivered")]
 
 
-def test_two_requests_for_one_record_both_hear_of_it(harness: LedgerHarness) -> None:
+def test_two_requests_for_one_record_both_get_its_outcome(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("r1", "a"), inbound_request("r2", "a"))
-    settle(harness, offered(harness), run_over(harness, {"a": Outcome.NOT_FOUND}))
+    end_run(harness, offered(harness), run_over(harness, {"a": Outcome.NOT_FOUND}))
     for request_id in ("r1", "r2"):
-        found = harness.ledger.inbox.look(request_id)
+        found = harness.ledger.inbox.state_of(request_id)
         assert found is not None
         assert found.outcomes == {"not_found": 1}
 
@@ -308,19 +308,19 @@ def test_a_request_is_waiting_then_working_then_done(harness: LedgerHarness) -> 
     inbox, states = harness.ledger.inbox, []
 
     def state() -> str:
-        found = inbox.look("r1")
+        found = inbox.state_of("r1")
         assert found is not None
         return found.state
 
     states.append(state())
-    settle(harness, offered(harness)[:1], run_over(harness, {"a": Outcome.DELIVERED}))
+    end_run(harness, offered(harness)[:1], run_over(harness, {"a": Outcome.DELIVERED}))
     states.append(state())  # one is done, the other waits: work has begun
-    settle(harness, offered(harness), run_over(harness, {"b": Outcome.WAITING}))
+    end_run(harness, offered(harness), run_over(harness, {"b": Outcome.WAITING}))
     states.append(state())
     finish(harness, "r1")
     states.append(state())
     assert states == ["waiting", "working", "working", "done"]
-    assert inbox.look("r2") is None
+    assert inbox.state_of("r2") is None
 
 
 # -- purge ------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def set_outcome(harness: LedgerHarness, request_id: str, outcome: str, state: st
         )
 
 
-def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: LedgerHarness) -> None:
+def test_records_without_a_purchase_are_given_up_after_a_week(harness: LedgerHarness) -> None:
     accept(
         harness, *(inbound_request(request_id) for request_id in ("never", "deferred", "waiting", "parked", "unknown"))
     )
@@ -355,13 +355,13 @@ def test_what_nothing_could_be_bought_for_is_given_up_after_a_week(harness: Ledg
     }
 
 
-def test_done_requests_are_forgotten_after_two_weeks_and_open_ones_never(harness: LedgerHarness) -> None:
+def test_done_requests_are_deleted_after_two_weeks_and_open_ones_never(harness: LedgerHarness) -> None:
     accept(harness, inbound_request("done", "a", "b"), inbound_request("open", "a"), inbound_request("given up"))
     finish(harness, "done")
     finish(harness, "open")
-    still = {"request_id": "open", "mapping": "lead", "crm_id": "b", "state": "working", "outcome": "waiting"}
+    open_item = {"request_id": "open", "mapping": "lead", "crm_id": "b", "state": "working", "outcome": "waiting"}
     with harness.ledger.database.write() as connection:
-        connection.execute(sa.insert(t.request_item).values(**still, not_before=START))
+        connection.execute(sa.insert(t.request_item).values(**open_item, not_before=START))
     harness.now = START + 2 * KEPT
     accept(harness, inbound_request("young"))
     finish(harness, "young")

@@ -1,4 +1,4 @@
-"""The queue: each job has a time, a delegated run begins once, and the workers that are alive are known."""
+"""The queue: each job has a time, a delegated run begins once, and live workers are listed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def bring_forward(harness: LedgerHarness, kind: JobKind, at: datetime, *mappings
 # -- delegated runs ---------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_found_as_it_was_delegated(harness: LedgerHarness) -> None:
+def test_a_delegated_run_is_stored_completely(harness: LedgerHarness) -> None:
     chosen = {"where": "Rating = 'Hot'", "ids": ["a"], "limit": 7}
     mappings = {"lead": "d1", "contact": "d2"}
     job_id = harness.ledger.jobs.delegate("backfill", mappings, chosen, harness.now)
@@ -54,7 +54,7 @@ def test_a_run_is_found_as_it_was_delegated(harness: LedgerHarness) -> None:
     assert harness.ledger.jobs.find("other") is None
 
 
-def test_choosing_nothing_is_not_the_same_as_choosing_none(harness: LedgerHarness) -> None:
+def test_an_empty_selection_differs_from_no_selection(harness: LedgerHarness) -> None:
     flagged = delegate(harness)
     none = harness.ledger.jobs.delegate("backfill", LEAD, {}, harness.now)
     assert find(harness, flagged).chosen is None
@@ -181,7 +181,7 @@ def test_a_job_that_is_locked_first_is_created(harness: LedgerHarness) -> None:
 
 
 @pytest.mark.parametrize("kind", [JobKind.REQUESTS, JobKind.POLL])
-def test_a_time_beyond_the_horizon_was_a_wrong_clocks(harness: LedgerHarness, kind: JobKind) -> None:
+def test_a_job_beyond_the_horizon_is_due(harness: LedgerHarness, kind: JobKind) -> None:
     bring_forward(harness, kind, START + 900 * SECOND)
     assert ids(harness) == []
     bring_forward(harness, kind, START + 901 * SECOND, "contact")
@@ -236,21 +236,21 @@ def report_alive(harness: LedgerHarness, owner: str, kind: str = "worker", **map
     harness.ledger.worker_list.report_alive(WorkerRow(owner, kind, mappings or LEAD), harness.now)
 
 
-def test_a_worker_without_a_sign_for_half_a_minute_is_dead(harness: LedgerHarness) -> None:
+def test_a_worker_without_a_heartbeat_for_30_seconds_is_dead(harness: LedgerHarness) -> None:
     report_alive(harness, "a")
     report_alive(harness, "b", "serve", lead="d1", contact="d2")
     harness.now = START + ALIVE_FOR - SECOND
     report_alive(harness, "b", "serve", lead="d3")
-    there = [WorkerRow("a", "worker", LEAD), WorkerRow("b", "serve", {"lead": "d3"})]
-    assert harness.ledger.worker_list.alive(harness.now) == there
-    assert harness.ledger.worker_list.alive(harness.now + SECOND) == there[1:]
+    workers = [WorkerRow("a", "worker", LEAD), WorkerRow("b", "serve", {"lead": "d3"})]
+    assert harness.ledger.worker_list.alive(harness.now) == workers
+    assert harness.ledger.worker_list.alive(harness.now + SECOND) == workers[1:]
 
 
-def test_a_worker_that_leaves_is_gone_at_once(harness: LedgerHarness) -> None:
+def test_a_deregistered_worker_is_removed_at_once(harness: LedgerHarness) -> None:
     report_alive(harness, "a")
     report_alive(harness, "b")
     harness.ledger.worker_list.deregister("a")
-    harness.ledger.worker_list.deregister("never there")
+    harness.ledger.worker_list.deregister("never registered")
     assert len(harness.ledger.worker_list.alive(harness.now)) == 1
 
 

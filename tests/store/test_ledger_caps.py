@@ -1,4 +1,4 @@
-"""Taking a batch: the hold is taken in the transaction that checks every cap, and no cap is ever passed."""
+"""Taking a batch: the hold is taken in the transaction that checks every cap, and no cap is ever exceeded."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def observe(harness: LedgerHarness, balance: int) -> None:
     credits_now.observe("lensmor", "default", "run-1", balance, harness.now, credits_now.newest_entry())
 
 
-# -- what a batch is --------------------------------------------------------------------------------------------
+# -- batches ----------------------------------------------------------------------------------------------------
 
 
 def test_a_batch_moves_to_submitting_with_its_hold(harness: LedgerHarness) -> None:
@@ -56,17 +56,17 @@ def test_a_batch_moves_to_submitting_with_its_hold(harness: LedgerHarness) -> No
     )
     (attempt,) = harness.all(t.attempt)
     assert (attempt["id"], attempt["state"], attempt["size"]) == (batch.attempt_id, "submitting", 2)
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_what_is_taken_is_not_taken_again(harness: LedgerHarness) -> None:
+def test_a_taken_purchase_is_not_taken_again(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.batch()
     assert harness.take() is None
     assert harness.entries() == [("hold", PRICE)]
 
 
-def test_batches_are_of_one_event_and_at_most_their_size(harness: LedgerHarness) -> None:
+def test_a_batch_has_one_event_and_at_most_its_size(harness: LedgerHarness) -> None:
     harness.plan(*PEOPLE[:3], event="52001")
     harness.plan(*PEOPLE[3:5])
     assert harness.groups() == [PurchaseGroup(EMAIL, "52001", 3), PurchaseGroup(EMAIL, None, 2)]
@@ -78,16 +78,16 @@ def test_batches_are_of_one_event_and_at_most_their_size(harness: LedgerHarness)
     assert list(second.purchases) == pids(PEOPLE[3:5])
 
 
-def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarness) -> None:
-    harness.plan("70013", "70012", run="old-run")  # planned then in another order, and not bought
+def test_people_are_taken_in_the_order_of_the_runs_records(harness: LedgerHarness) -> None:
+    harness.plan("70013", "70012", run="old-run")  # planned earlier in another order, and not bought
     page = [
         planned("00Q1", buying("70011")),
-        planned("00Q2", wiring(harness, "70012")),
-        planned("00Q3", wiring(harness)),
+        planned("00Q2", attaching(harness, "70012")),
+        planned("00Q3", attaching(harness)),
     ]
     harness.save(*page)
     harness.ledger.planning.save(leads_of("lead"), [planned("00Q4", buying("70014"))], harness.now, first_place=3)
-    again = planned("00Q5", wiring(harness, "70011"))  # of a later page: the person keeps the first place
+    again = planned("00Q5", attaching(harness, "70011"))  # on a later page: the person keeps the first place
     harness.ledger.planning.save(leads_of("lead"), [again], harness.now, first_place=4)
     assert [list(harness.batch(size=2).purchases) for _ in range(2)] == [
         pids(["70011", "70012"]),
@@ -95,7 +95,7 @@ def test_people_are_served_in_the_order_of_the_runs_records(harness: LedgerHarne
     ]
 
 
-def wiring(harness: LedgerHarness, person: str = "70013") -> AttachToPending:
+def attaching(harness: LedgerHarness, person: str = "70013") -> AttachToPending:
     snapshot = harness.ledger.snapshots.read("lead", {"x": person_with(person)}, [LENSMOR])
     return AttachToPending(snapshot.purchases[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
@@ -118,18 +118,18 @@ def test_not_before_and_a_pending_read_hold_a_purchase_back(harness: LedgerHarne
     assert list(harness.batch().purchases) == pids(["70011"])
 
 
-def test_only_its_owner_may_send_and_only_once_unanswered(harness: LedgerHarness) -> None:
+def test_only_the_owner_may_send_and_only_without_an_answer(harness: LedgerHarness) -> None:
     harness.plan("70011")
     batch = harness.batch()
     attempts = harness.ledger.attempts
     assert attempts.may_send(batch)
-    assert not attempts.may_send(replace(batch, owner="somebody else"))
+    assert not attempts.may_send(replace(batch, owner="another process"))
     assert not attempts.may_send(replace(batch, attempt_id="unknown"))
     harness.lose(batch)
     assert not attempts.may_send(batch)
 
 
-def test_the_event_of_a_planned_unlock_can_be_changed_and_of_no_other(harness: LedgerHarness) -> None:
+def test_only_a_planned_purchase_can_change_its_group(harness: LedgerHarness) -> None:
     planned_id, taken_id = harness.plan("70011", "70012")
     harness.plan("70011")
     harness.batch(size=1)
@@ -150,7 +150,7 @@ CAPS = {
 
 @pytest.mark.parametrize("name", CAPS)
 @pytest.mark.parametrize(("limit", "fits"), [(10 * PRICE, 10), (10 * PRICE - 1, 9), (PRICE, 1), (10_000, 20)])
-def test_as_many_as_fit_are_taken(harness: LedgerHarness, name: str, limit: int, fits: int) -> None:
+def test_a_cap_limits_the_batch(harness: LedgerHarness, name: str, limit: int, fits: int) -> None:
     harness.plan(*PEOPLE)
     batch = harness.batch(CAPS[name](limit))
     assert list(batch.purchases) == pids(PEOPLE[:fits])
@@ -159,40 +159,40 @@ def test_as_many_as_fit_are_taken(harness: LedgerHarness, name: str, limit: int,
 
 @pytest.mark.parametrize("name", CAPS)
 @pytest.mark.parametrize("limit", [0, PRICE - 1])
-def test_the_cap_that_allows_not_one_is_named(harness: LedgerHarness, name: str, limit: int) -> None:
+def test_a_cap_that_allows_no_purchase_is_named(harness: LedgerHarness, name: str, limit: int) -> None:
     harness.plan(*PEOPLE)
-    full = harness.take(CAPS[name](limit))
-    assert isinstance(full, BudgetExhausted)
-    assert {mapping: cap.name for mapping, cap in full.caps.items()} == {"lead": name}
-    assert full.caps["lead"].left == limit
+    exhausted = harness.take(CAPS[name](limit))
+    assert isinstance(exhausted, BudgetExhausted)
+    assert {mapping: cap.name for mapping, cap in exhausted.caps.items()} == {"lead": name}
+    assert exhausted.caps["lead"].left == limit
     assert harness.entries() == []
     assert set(harness.states(*[harness.id_of(p) for p in PEOPLE])) == {"planned"}
 
 
-def test_no_cap_and_nothing_planned_is_none(harness: LedgerHarness) -> None:
+def test_nothing_planned_gives_none(harness: LedgerHarness) -> None:
     assert harness.take() is None
     assert harness.take(CapRules(day=0)) is None
 
 
-def test_the_balance_less_reserve_and_holds_is_a_cap(harness: LedgerHarness) -> None:
+def test_the_balance_minus_reserve_and_holds_is_a_cap(harness: LedgerHarness) -> None:
     observe(harness, 100)
     harness.plan(*PEOPLE)
     first = harness.batch(CapRules(reserve=25))  # 75 left
     assert len(first.purchases) == 5
-    full = harness.take(CapRules(reserve=25))
-    assert isinstance(full, BudgetExhausted)
-    assert full.caps["lead"].name == "balance at the vendor"
+    exhausted = harness.take(CapRules(reserve=25))
+    assert isinstance(exhausted, BudgetExhausted)
+    assert exhausted.caps["lead"].name == "balance at the vendor"
     assert len(harness.batch(CapRules(reserve=10)).purchases) == 1
 
 
-def test_what_was_charged_since_the_balance_was_seen_counts_until_it_is_seen_again(harness: LedgerHarness) -> None:
+def test_charges_count_until_the_next_observation(harness: LedgerHarness) -> None:
     observe(harness, 60)
     ids = harness.plan(*PEOPLE)
     harness.accept(harness.batch(size=2))
-    harness.settle(*ids[:2])
+    harness.finalize(*ids[:2])
     assert len(harness.batch().purchases) == 2  # 60 - 2 charged - 2 held = 0
     assert isinstance(harness.take(), BudgetExhausted)
-    observe(harness, 60)  # somebody bought credits: what was charged before is part of this balance
+    observe(harness, 60)  # a person bought credits: the earlier charges are part of this balance
     assert len(harness.batch().purchases) == 2
 
 
@@ -219,7 +219,7 @@ def spend_at(harness: LedgerHarness, when: datetime, *people: str, run: str = "o
     now, harness.now = harness.now, when
     ids = harness.plan(*people, run=run, mapping=mapping)
     harness.accept(harness.batch(run=run))
-    harness.settle(*ids)
+    harness.finalize(*ids)
     harness.now = now
 
 
@@ -235,7 +235,7 @@ def spend_at(harness: LedgerHarness, when: datetime, *people: str, run: str = "o
         (LAST_MONTH, "run-1", "lead", {"run"}),
     ],
 )
-def test_what_counts_against_which_cap(
+def test_the_scope_of_each_cap(
     harness: LedgerHarness, when: datetime, run: str, mapping: str, counts: set[str]
 ) -> None:
     spend_at(harness, when, "70011", run=run, mapping=mapping)
@@ -246,19 +246,19 @@ def test_what_counts_against_which_cap(
         "day": CapRules(day=PRICE),
         "month": CapRules(month=PRICE),
     }
-    full = {name for name, rule in rules.items() if isinstance(_dry(harness, rule), BudgetExhausted)}
-    assert full == counts
+    exhausted = {name for name, rule in rules.items() if isinstance(_try_take(harness, rule), BudgetExhausted)}
+    assert exhausted == counts
 
 
-def _dry(harness: LedgerHarness, rules: CapRules) -> Batch | BudgetExhausted | None:
-    """What a take would give, given back at once."""
+def _try_take(harness: LedgerHarness, rules: CapRules) -> Batch | BudgetExhausted | None:
+    """Take a batch and give it back at once."""
     taken = harness.take(rules)
     if isinstance(taken, Batch):
         harness.refuse(taken)
     return taken
 
 
-def test_a_release_after_midnight_gives_back_to_the_day_that_paid(harness: LedgerHarness) -> None:
+def test_a_release_after_midnight_counts_on_the_day_of_the_hold(harness: LedgerHarness) -> None:
     harness.now = YESTERDAY.replace(hour=23, minute=59)
     harness.plan("70011")
     batch = harness.batch()
@@ -280,28 +280,28 @@ def test_caps_are_per_account(harness: LedgerHarness) -> None:
     assert [cap.left for cap in remaining_budget.shared] == [PRICE]
 
 
-def test_one_mappings_full_cap_does_not_stand_in_the_way_of_another(harness: LedgerHarness) -> None:
+def test_one_mappings_cap_does_not_block_another_mapping(harness: LedgerHarness) -> None:
     for place, (mapping, people) in enumerate([("lead", PEOPLE[:10]), ("contact", PEOPLE[10:12])]):
         page = [planned(f"{mapping}-{person}", buying(person)) for person in people]
         harness.ledger.planning.save(leads_of(mapping), page, harness.now, first_place=100 * place)
     rules = CapRules(run={"lead": 2 * PRICE, "contact": 100 * PRICE})
     assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[:2])
     assert list(harness.batch(rules, size=2).purchases) == pids(PEOPLE[10:12])
-    full = harness.take(rules, size=2)
-    assert isinstance(full, BudgetExhausted)
-    assert set(full.caps) == {"lead"}
+    exhausted = harness.take(rules, size=2)
+    assert isinstance(exhausted, BudgetExhausted)
+    assert set(exhausted.caps) == {"lead"}
 
 
-def test_an_unlock_planned_at_a_higher_price_is_refused_and_not_passed_over(harness: LedgerHarness) -> None:
+def test_a_purchase_planned_at_a_higher_price_exhausts_the_budget(harness: LedgerHarness) -> None:
     harness.plan("70011")
     with harness.ledger.database.write() as connection:
         connection.execute(t.purchase.update().values(price_credits=PRICE + 5))
-    full = harness.take(CapRules(day=PRICE))
-    assert isinstance(full, BudgetExhausted)
-    assert full.caps["lead"].name == "daily cap over all runs"
+    exhausted = harness.take(CapRules(day=PRICE))
+    assert isinstance(exhausted, BudgetExhausted)
+    assert exhausted.caps["lead"].name == "daily cap over all runs"
 
 
-def test_what_does_not_fit_lets_cheaper_ones_pass(harness: LedgerHarness) -> None:
+def test_cheaper_purchases_pass_an_unaffordable_one(harness: LedgerHarness) -> None:
     first, _ = harness.plan("70011", "70012")
     with harness.ledger.database.write() as connection:
         connection.execute(t.purchase.update().where(t.purchase.c.id == first).values(price_credits=150))
@@ -317,7 +317,7 @@ def test_what_does_not_fit_lets_cheaper_ones_pass(harness: LedgerHarness) -> Non
     st.integers(1, 5),
 )
 @settings(max_examples=20, deadline=None)
-def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
+def test_taking_all_never_exceeds_a_cap(
     mappings: list[str], run: dict[str, int], day: dict[str, int], over_all: int | None, balance: int | None, size: int
 ) -> None:
     harness = LedgerHarness()
@@ -342,14 +342,14 @@ def test_taking_all_one_can_spends_up_to_the_caps_and_not_a_credit_more(
     else:
         assert taken.caps
         assert all(cap.left < PRICE for cap in taken.caps.values())
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> None:
+def test_success_rates_come_from_history(harness: LedgerHarness) -> None:
     ids = harness.plan(*PEOPLE[:4])
     harness.accept(harness.batch(NO_CAPS))
-    harness.settle(*ids[:3])
-    harness.settle(ids[3], result=Result.NOT_FOUND, charged=False)
+    harness.finalize(*ids[:3])
+    harness.finalize(ids[3], result=Result.NOT_FOUND, charged=False)
     assert harness.ledger.run_outcomes.success_rates() == {("lensmor", EMAIL): 0.75}
     assert LENSMOR.prices.of(EMAIL) == PRICE
 
@@ -357,40 +357,40 @@ def test_history_tells_how_often_a_source_delivers(harness: LedgerHarness) -> No
 # -- one person, several mappings -------------------------------------------------------------------------------
 
 
-def join(harness: LedgerHarness, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
-    """Records of another mapping that need what is planned already."""
+def attach(harness: LedgerHarness, *people: str, run: str = "run-1", mapping: str = "contact") -> None:
+    """Save records of another mapping that wait for the same purchases."""
     records = [planned(f"{mapping}-{p}", AttachToPending(harness.known_purchase(p), 0)) for p in people]
     harness.save(*records, run=run, mapping=mapping)
 
 
 def test_any_mapping_with_budget_pays_for_a_shared_person(harness: LedgerHarness) -> None:
     harness.plan("70011", "70012")
-    join(harness, "70011", "70012")
+    attach(harness, "70011", "70012")
     rules = CapRules(run={"lead": 0, "contact": PRICE})
     batch = harness.batch(rules)
     assert list(batch.purchases) == pids(["70011"])
     assert harness.all(t.entry)[0]["mapping"] == "contact"
-    full = harness.take(rules)
-    assert isinstance(full, BudgetExhausted)
-    assert {name: cap.left for name, cap in full.caps.items()} == {"lead": 0, "contact": 0}
+    exhausted = harness.take(rules)
+    assert isinstance(exhausted, BudgetExhausted)
+    assert {name: cap.left for name, cap in exhausted.caps.items()} == {"lead": 0, "contact": 0}
     assert harness.groups() == [PurchaseGroup(EMAIL, None, 1)]
     pairs = [(EMAIL.value, "lead"), (EMAIL.value, "contact")]
     assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs) == []
     assert harness.ledger.attempts.groups(LENSMOR, "run-1", harness.now, pairs[:1]) == [PurchaseGroup(EMAIL, None, 1)]
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_a_run_that_cannot_pay_leaves_a_shared_person_to_the_run_that_waits_for_it_too(harness: LedgerHarness) -> None:
+def test_a_capped_run_leaves_a_shared_person_to_another_run(harness: LedgerHarness) -> None:
     first, second = (harness.ledger.runs.start("sync", [name], harness.now) for name in ("lead", "contact"))
     (purchase_id,) = harness.plan("70011", run=first)
-    join(harness, "70011", run=second)
+    attach(harness, "70011", run=second)
     assert harness.purchase(purchase_id)["run_id"] == second
     assert isinstance(harness.take(CapRules(run={"contact": 0}), run=second), BudgetExhausted)
     assert list(harness.batch(CapRules(run={"lead": PRICE}), run=first).purchases) == pids(["70011"])
     assert harness.all(t.entry)[0]["mapping"] == "lead"
 
 
-def test_a_full_run_keeps_what_no_other_run_waits_for(harness: LedgerHarness) -> None:
+def test_a_capped_run_keeps_its_own_purchases(harness: LedgerHarness) -> None:
     run = harness.ledger.runs.start("sync", ["lead"], harness.now)
     (purchase_id,) = harness.plan("70011", run=run)
     assert isinstance(harness.take(CapRules(run={"lead": 0}), run=run), BudgetExhausted)
@@ -398,9 +398,9 @@ def test_a_full_run_keeps_what_no_other_run_waits_for(harness: LedgerHarness) ->
 
 
 @pytest.mark.parametrize("people", [1, 15])
-def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(harness: LedgerHarness, people: int) -> None:
+def test_the_number_of_statements_does_not_depend_on_the_batch_size(harness: LedgerHarness, people: int) -> None:
     harness.plan(*PEOPLE[:people])
-    join(harness, *PEOPLE[:people])
+    attach(harness, *PEOPLE[:people])
     found: list[str] = []
     engine = harness.ledger.database.engine
     sa.event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))

@@ -1,4 +1,4 @@
-"""What is due, and what reads of tasks and people change: looks told twice count once, and nothing waits for ever."""
+"""Due polls and reads, and the changes that they make: the same read counts once, and nothing waits for ever."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,34 +21,32 @@ HOUR = timedelta(hours=1)
 def _harness() -> Iterator[LedgerHarness]:
     harness = LedgerHarness()
     yield harness
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
 # -- evidence, reads and tasks ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("result", [Result.NOT_FOUND, Result.FAILED])
-def test_free_evidence_turns_nothing_into_delivered_and_never_the_reverse(
-    harness: LedgerHarness, result: Result
-) -> None:
+def test_free_evidence_improves_a_result_and_never_worsens_it(harness: LedgerHarness, result: Result) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
     improve = harness.ledger.results.improve
-    assert not improve(purchase_id, "ada@example.com", harness.now)  # nothing is final yet
-    harness.settle(purchase_id, result=result, charged=False)
+    assert not improve(purchase_id, "ada@example.com", harness.now)  # not final yet
+    harness.finalize(purchase_id, result=result, charged=False)
     entries = harness.entries()
     assert improve(purchase_id, "ada@example.com", harness.now)
     assert not improve(purchase_id, "other@example.com", harness.now)
-    word = harness.ledger.records.purchase_views([purchase_id])[purchase_id]
-    assert (word.result, word.value) == (Result.DELIVERED, "ada@example.com")
+    view = harness.ledger.records.purchase_views([purchase_id])[purchase_id]
+    assert (view.result, view.value) == (Result.DELIVERED, "ada@example.com")
     assert harness.entries() == entries
 
 
-def test_what_a_late_answer_of_our_own_brings_is_charged_after_all(harness: LedgerHarness) -> None:
+def test_a_value_from_a_late_own_answer_is_charged(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     harness.lose(batch)
-    harness.settle(purchase_id, result=Result.FAILED, charged=False)
+    harness.finalize(purchase_id, result=Result.FAILED, charged=False)
     harness.pass_time()
     harness.accept(batch, task="late")
     (task,) = harness.due_tasks()
@@ -58,17 +56,17 @@ def test_what_a_late_answer_of_our_own_brings_is_charged_after_all(harness: Ledg
     assert harness.used() == PRICE
     assert harness.purchase(purchase_id)["hold"] == "charged"
     assert harness.ledger.polls.given_up_in(task) == {}
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_a_value_shown_for_a_planned_unlock_costs_nothing(harness: LedgerHarness) -> None:
+def test_a_value_shown_for_a_planned_purchase_is_free(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
-    assert harness.settle(purchase_id, charged=False) == [purchase_id]
+    assert harness.finalize(purchase_id, charged=False) == [purchase_id]
     assert harness.entries() == []
     assert harness.take() is None
 
 
-def test_reads_of_a_person_are_counted_and_end_in_a_purchase_or_a_task(harness: LedgerHarness) -> None:
+def test_reads_of_a_person_are_counted(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     again = harness.ledger.polls.check_again
@@ -79,34 +77,34 @@ def test_reads_of_a_person_are_counted_and_end_in_a_purchase_or_a_task(harness: 
     assert check.checks == 1
     again(check, later, running=True, now=later)
     assert (harness.states(purchase_id), harness.purchase(purchase_id)["checks"]) == (["submitted"], 0)
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     assert harness.due_checks(later) == []
     assert harness.entries() == [HOLD, CHARGE]
 
 
-def test_a_task_is_polled_in_its_order_and_ends_once(harness: LedgerHarness) -> None:
+def test_a_task_is_polled_in_order_and_ends_once(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     harness.accept(harness.batch(size=1), task="a")
     harness.accept(harness.batch(size=1), task="b")
     polls = harness.ledger.polls
     one, two = harness.due_tasks()
     polls.polled(one, harness.now + timedelta(seconds=20))
-    polls.polled(one, harness.now)  # the same look, told twice
+    polls.polled(one, harness.now)  # the same poll again
     assert [task.provider_task_id for task in harness.due_tasks()] == ["b"]
     assert polls.next_due("run-1", START, ["lensmor"], harness.now, harness.now + timedelta(hours=1)) == harness.now
-    polls.task_ended(two, [second], harness.now, "ended without a word")
+    polls.task_ended(two, [second], harness.now, "ended without a result")
     assert harness.due_tasks() == []
     (check,) = harness.due_checks()
-    assert (check.id, check.reason) == (second, "ended without a word")
+    assert (check.id, check.reason) == (second, "ended without a result")
     later = harness.now + timedelta(seconds=20)
     assert [task.polls for task in harness.due_tasks(later)] == [1]
     assert harness.states(first, second) == ["submitted", "submitted"]
 
 
-def test_a_task_that_vanished_leaves_unknowns_with_their_hold(harness: LedgerHarness) -> None:
+def test_a_vanished_task_leaves_unknown_purchases_with_their_hold(harness: LedgerHarness) -> None:
     done, open_one = harness.plan("70011", "70012")
     harness.accept(harness.batch())
-    harness.settle(done)
+    harness.finalize(done)
     (task,) = harness.due_tasks()
     harness.ledger.polls.task_vanished(task, "no longer known", harness.now)
     assert harness.states(done, open_one) == ["final", "unknown"]
@@ -114,10 +112,10 @@ def test_a_task_that_vanished_leaves_unknowns_with_their_hold(harness: LedgerHar
     assert harness.used() == 2 * PRICE
 
 
-# -- whose turn it is -------------------------------------------------------------------------------------------
+# -- order ------------------------------------------------------------------------------------------------------
 
 
-def test_a_runs_own_tasks_are_told_from_older_ones_that_get_one_look(harness: LedgerHarness) -> None:
+def test_own_tasks_are_separate_from_older_ones(harness: LedgerHarness) -> None:
     harness.plan("70011", "70012")
     harness.now = START - HOUR
     harness.accept(harness.batch(size=1), task="old")
@@ -126,23 +124,22 @@ def test_a_runs_own_tasks_are_told_from_older_ones_that_get_one_look(harness: Le
     assert [task.provider_task_id for task in harness.due_tasks()] == ["own"]
     (old,) = harness.due_tasks(older=True)
     assert old.provider_task_id == "old"
-    looked = harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True)
-    assert looked == []
+    assert harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True) == []
 
 
-def test_another_accounts_work_is_left_to_it(harness: LedgerHarness) -> None:
+def test_work_of_another_account_is_not_due(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     polls, attempts = harness.ledger.polls, harness.ledger.attempts
     assert attempts.groups(SECOND, "run-1", harness.now) == []
     harness.lose(harness.batch())
     assert polls.due_checks(SECOND, harness.now) == []
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     harness.plan("70012")
     harness.accept(harness.batch())
     assert polls.due_tasks(SECOND, harness.now, START, older=False) == []
 
 
-def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: LedgerHarness) -> None:
+def test_next_due_is_the_earliest_time_of_the_run(harness: LedgerHarness) -> None:
     task_one, read_one, later_one = harness.plan("70011", "70012", "70013")
     soon = harness.now + timedelta(minutes=9)
 
@@ -150,7 +147,7 @@ def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: Ledge
         found = harness.ledger.polls.next_due(run, START, providers, harness.now, harness.now + until)
         return None if found is None else (found - START) / timedelta(minutes=1)
 
-    assert due() is None  # what is planned and may go waits for nothing but a cap
+    assert due() is None  # a sendable purchase can only wait for a cap
     batch = harness.batch(size=1)
     harness.ledger.answers.accept(RequestAnswer(batch.attempt_id, "t"), soon, harness.now)
     assert due() == 9
@@ -164,17 +161,17 @@ def test_the_next_thing_due_is_the_soonest_that_the_run_waits_for(harness: Ledge
     assert due() == 3
     assert due(until=timedelta(minutes=2)) is None
     assert due(providers=()) is None
-    assert due(run="run-2") == 9  # tasks are told by their time, the rest by its run
-    harness.settle(read_one)
-    harness.settle(later_one, charged=False)
+    assert due(run="run-2") == 9  # tasks count by time, purchases by run
+    harness.finalize(read_one)
+    harness.finalize(later_one, charged=False)
     assert due() == 9
     (task,) = harness.due_tasks(soon)
     harness.ledger.polls.task_ended(task, [], harness.now, "")
-    harness.settle(task_one)
+    harness.finalize(task_one)
     assert due() is None
 
 
-def test_what_failed_to_be_read_lets_others_come_first(harness: LedgerHarness) -> None:
+def test_a_failed_read_is_postponed(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     harness.accept(harness.batch(size=1), task="a")
     harness.lose(harness.batch(size=1))
@@ -188,14 +185,14 @@ def test_what_failed_to_be_read_lets_others_come_first(harness: LedgerHarness) -
         [second],
     )
     assert (harness.due_tasks(later)[0].polls, harness.due_checks(later)[0].checks) == (0, 0)
-    harness.settle(first)
+    harness.finalize(first)
 
 
-def test_a_failed_read_does_not_call_for_another_once_there_is_a_word(harness: LedgerHarness) -> None:
+def test_a_failed_read_is_not_repeated_after_the_result(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.lose(harness.batch())
     (check,) = harness.due_checks()
-    harness.settle(purchase_id)  # by another thread, meanwhile
+    harness.finalize(purchase_id)  # by another thread
     harness.ledger.polls.postpone_check(check, harness.now)
     assert harness.purchase(purchase_id)["check_at"] is None
     assert harness.ledger.polls.next_due("run-1", START, ["lensmor"], harness.now, harness.now + HOUR) is None

@@ -1,4 +1,4 @@
-"""Sequences found by a hostile reading of the code, each a hole once, as short as they could be made."""
+"""Regression tests for faults found by code review, each as short as possible."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ from connector.store.credits import CapRules
 from connector.store.rows import Batch, PurchaseGroup
 
 
-def test_a_request_lost_twice_blocks_no_balance_after_a_day() -> None:
+def test_a_request_lost_twice_holds_no_credits_after_a_day() -> None:
     harness = LedgerHarness()
     (purchase,) = harness.plan("ada")
     harness.lose(harness.batch())
@@ -47,7 +47,7 @@ def test_a_repeat_allowed_by_an_operator_is_not_sent_after_the_late_answer() -> 
     assert not isinstance(harness.take(), Batch)
 
 
-def test_a_price_that_rose_is_held_whole() -> None:
+def test_a_risen_price_is_held_completely() -> None:
     harness = LedgerHarness()
     harness.plan("ada", "bob")
     dearer = replace(LENSMOR, prices=Prices({EMAIL: 30}))

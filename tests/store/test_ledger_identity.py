@@ -22,31 +22,31 @@ LENSMOR = VendorIdentity("lensmor", "https://platform.lensmor.com", "default")
 FLAG = FlagUse("salesforce", "Lead", "Enrichment_Requested__c", "lead")
 
 
-def test_the_first_use_is_recorded_and_holds(harness: LedgerHarness) -> None:
+def test_the_first_use_is_recorded_and_accepted_again(harness: LedgerHarness) -> None:
     for _ in range(2):
         harness.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START)
 
 
 @pytest.mark.parametrize(
-    ("org", "words"),
+    ("org", "text"),
     [
         (OrgIdentity("salesforce", "00D000000000002AAA", "acme.my.salesforce.com"), "00D000000000002AAA"),
         (OrgIdentity("salesforce", "", "other.my.salesforce.com"), "other.my.salesforce.com"),
     ],
 )
-def test_another_org_is_refused_and_both_are_named(harness: LedgerHarness, org: OrgIdentity, words: str) -> None:
+def test_another_org_is_refused_and_both_are_named(harness: LedgerHarness, org: OrgIdentity, text: str) -> None:
     harness.ledger.identity.bind([ORG], [LENSMOR])
-    with pytest.raises(ConfigurationError, match=words) as raised:
+    with pytest.raises(ConfigurationError, match=text) as raised:
         harness.ledger.identity.bind([org], [LENSMOR])
     assert "acme.my.salesforce.com" in str(raised.value)
     assert "CONNECTOR_DATABASE_URL" in str(raised.value)
 
 
-def test_an_org_that_was_renamed_is_the_same_org(harness: LedgerHarness) -> None:
+def test_a_renamed_org_is_the_same_org(harness: LedgerHarness) -> None:
     harness.ledger.identity.bind([ORG], [])
     harness.ledger.identity.bind([OrgIdentity("salesforce", ORG.id, "new.my.salesforce.com")], [])
     harness.ledger.identity.bind([OrgIdentity("salesforce", "", "new.my.salesforce.com")], [])
-    with pytest.raises(ConfigurationError):  # the id is kept though it was not read the last time
+    with pytest.raises(ConfigurationError):  # the id is kept although it was not read the last time
         harness.ledger.identity.bind([OrgIdentity("salesforce", "00D000000000009AAA", "new.my.salesforce.com")], [])
 
 
@@ -76,7 +76,7 @@ def test_every_problem_is_reported_and_nothing_is_recorded(harness: LedgerHarnes
     harness.ledger.identity.bind([ORG], [LENSMOR, VendorIdentity("salesfinity", "https://other.example", "a")])
 
 
-def test_looking_records_nothing(harness: LedgerHarness) -> None:
+def test_a_check_without_record_stores_nothing(harness: LedgerHarness) -> None:
     harness.ledger.identity.bind([ORG], [LENSMOR], [FLAG], START, record=False)
     with harness.ledger.database.read() as connection:
         keys = set(connection.scalars(sa.select(t.meta.c.key)))
@@ -103,14 +103,14 @@ def test_the_same_field_of_another_object_is_another_flag(harness: LedgerHarness
     harness.ledger.identity.bind([], [], [FLAG, other_mapping(object="Contact")], START)
 
 
-def test_a_mapping_that_has_not_run_for_a_month_leaves_its_flag(harness: LedgerHarness) -> None:
+def test_an_unused_flag_is_free_after_a_month(harness: LedgerHarness) -> None:
     harness.ledger.identity.bind([], [], [FLAG], START)
     with pytest.raises(ConfigurationError):
         harness.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=29))
     harness.ledger.identity.bind([], [], [other_mapping()], START + timedelta(days=31))
 
 
-def test_a_mapping_that_has_moved_to_another_flag_leaves_the_former_one(harness: LedgerHarness) -> None:
+def test_a_mapping_with_a_new_flag_releases_the_former_one(harness: LedgerHarness) -> None:
     moved = FlagUse(FLAG.crm, FLAG.object, "Other_Flag__c", FLAG.mapping)
     harness.ledger.identity.bind([], [], [FLAG], START)
     harness.ledger.identity.bind([], [], [moved], START)

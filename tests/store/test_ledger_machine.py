@@ -1,4 +1,4 @@
-"""Any sequence of purchases, answers, losses and late words: the books close and no cap is passed after each step."""
+"""Random sequences of purchases, answers and losses: after each step the accounting closes and no cap is exceeded."""
 
 from collections import Counter
 
@@ -16,11 +16,11 @@ from connector.store.rows import Batch, BudgetExhausted
 
 RULES = CapRules(run={"lead": 9 * PRICE, "contact": 4 * PRICE}, day=11 * PRICE)
 PEOPLE = 5
-WORDS = st.sampled_from(["task", "free", "unexplained", "gone", "back"])
+KINDS = st.sampled_from(["task", "free", "unexplained", "gone", "back"])
 
 
-class Books(RuleBasedStateMachine):
-    """One ledger, driven by somebody who tells answers in any order, late and twice."""
+class LedgerMachine(RuleBasedStateMachine):
+    """One ledger that gets answers in any order, late and twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class Books(RuleBasedStateMachine):
         self.seen: list[dict[str, object]] = []
         self.finals: dict[object, dict[str, object]] = {}
 
-    # -- what may happen ---------------------------------------------------------------------------------------
+    # -- rules -------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.people < PEOPLE)  # few people, so that much happens to each
+    @precondition(lambda self: self.people < PEOPLE)  # few people, so that each one is changed often
     @rule(count=st.integers(1, 3), mapping=st.sampled_from(["lead", "contact"]))
     def plan(self, count: int, mapping: str) -> None:
         self.harness.plan(*(str(self.people + n) for n in range(count)), mapping=mapping)
@@ -51,19 +51,19 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), task=st.booleans())
     def answer(self, data: st.DataObject, task: bool) -> None:
-        """Any batch at any time: answers come late, and twice."""
+        """Answer any batch at any time: late, and twice."""
         batch = data.draw(self._batch())
-        words = {purchase_id: data.draw(WORDS) for purchase_id in batch.purchases.values()}
-        if not task:  # the providers name everybody where there is no task
-            words = {purchase_id: "unexplained" if word == "task" else word for purchase_id, word in words.items()}
+        kinds = {purchase_id: data.draw(KINDS) for purchase_id in batch.purchases.values()}
+        if not task:  # without a task, the providers list every person
+            kinds = {purchase_id: "unexplained" if kind == "task" else kind for purchase_id, kind in kinds.items()}
         self.harness.accept(
             batch,
             task=f"task-{batch.attempt_id}" if task else None,
             check={
-                purchase_id: word == "free" for purchase_id, word in words.items() if word in {"free", "unexplained"}
+                purchase_id: kind == "free" for purchase_id, kind in kinds.items() if kind in {"free", "unexplained"}
             },
-            gone={purchase_id: "knows nobody" for purchase_id, word in words.items() if word == "gone"},
-            back=[purchase_id for purchase_id, word in words.items() if word == "back"],
+            gone={purchase_id: "no match" for purchase_id, kind in kinds.items() if kind == "gone"},
+            back=[purchase_id for purchase_id, kind in kinds.items() if kind == "back"],
         )
 
     @precondition(lambda self: self.batches)
@@ -81,7 +81,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), presumed=st.booleans())
     def repeat(self, data: st.DataObject, presumed: bool) -> None:
-        """A whole story at once, so that what follows it is met often: lost, no trace, sent once more."""
+        """Lose a batch, find no trace of it, and send it again, in one step, so that later states are frequent."""
         batch = data.draw(self._batch())
         self.harness.lose(batch)
         if presumed:
@@ -92,13 +92,13 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def die(self) -> None:
-        """The process is gone; a new driver finds its requests."""
+        """Let the process die; a new run finds its requests."""
         self.harness.ledger.answers.orphaned({("lensmor", "default"): self.harness.now}, self.harness.now)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data(), result=st.sampled_from(Result), charged=st.booleans())
-    def settle(self, data: st.DataObject, result: Result, charged: bool) -> None:
-        self.harness.settle(*data.draw(self._purchases()), result=result, charged=charged)
+    def finalize(self, data: st.DataObject, result: Result, charged: bool) -> None:
+        self.harness.finalize(*data.draw(self._purchases()), result=result, charged=charged)
 
     @precondition(lambda self: self.people)
     @rule(data=st.data())
@@ -109,7 +109,7 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.people)
     @rule(data=st.data(), running=st.booleans())
     def read(self, data: st.DataObject, running: bool) -> None:
-        """The vendor's record of people is read; not of those whose request is just leaving."""
+        """Read the vendor's record of people, except for those whose request is being sent."""
         for purchase_id in data.draw(self._purchases()):
             check = self.harness.check_row(purchase_id)
             if check.state in {"planned", "submitted", "unknown"}:
@@ -122,24 +122,24 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def presume_charged(self) -> None:
-        """A day has gone by, as far as unknowns are concerned."""
+        """Presume all unknown purchases charged, as after a day."""
         self.harness.ledger.operator.presume_charged(self.harness.pass_time(), self.harness.now)
 
     def _batch(self) -> st.SearchStrategy[Batch]:
-        """Mostly one of the latest, so that something is left to be told of it."""
+        """Mostly one of the latest batches, whose purchases are still open."""
         return st.sampled_from([*self.batches, *self.batches[-2:] * 4])
 
     def _purchases(self) -> st.SearchStrategy[list[int]]:
         return st.lists(st.integers(1, self.people), min_size=1, max_size=4, unique=True)
 
-    # -- what must hold ----------------------------------------------------------------------------------------
+    # -- invariants --------------------------------------------------------------------------------------------
 
     @invariant()
-    def books_close(self) -> None:
+    def accounting_closes(self) -> None:
         assert self.harness.ledger.credits.imbalance() == ""
 
     @invariant()
-    def each_attempts_hold_is_the_sum_of_its_unlocks(self) -> None:
+    def each_attempts_hold_is_the_sum_of_its_purchases(self) -> None:
         by_entries: Counter[object] = Counter()
         for entry in self.seen_entries():
             sign = 1 if entry["kind"] == "hold" else -1
@@ -154,7 +154,7 @@ class Books(RuleBasedStateMachine):
         assert min(by_entries.values(), default=0) >= 0
 
     @invariant()
-    def no_cap_is_passed(self) -> None:
+    def no_cap_is_exceeded(self) -> None:
         used: Counter[object] = Counter()
         for entry in self.seen_entries():
             sign = {"hold": 1, "charge": 0, "release": -1}[str(entry["kind"])]
@@ -176,7 +176,7 @@ class Books(RuleBasedStateMachine):
         for purchase_id, row in self.finals.items():
             now = purchases[purchase_id]
             changed = {name for name in row if now[name] != row[name]} - {"task_id"}  # a late answer names its task
-            if changed and row["result"] != Result.DELIVERED.value:  # or shows that what was given up cost nothing
+            if changed and row["result"] != Result.DELIVERED.value:  # or shows that a given-up purchase was free
                 assert (row["hold"], now["hold"]) == ("charged", "released")
                 changed -= {"hold", "charged_credits", "repeat_allowed"}
             assert not changed
@@ -186,7 +186,7 @@ class Books(RuleBasedStateMachine):
             assert row["prior_attempt_id"] is None
 
     @invariant()
-    def nothing_is_left_in_submitting_without_its_request(self) -> None:
+    def every_submitting_purchase_has_an_unanswered_request(self) -> None:
         open_attempts = {row["id"] for row in self.harness.all(t.attempt) if row["state"] in UNANSWERED}
         for row in self.harness.all(t.purchase):
             if row["state"] == "submitting":
@@ -196,14 +196,14 @@ class Books(RuleBasedStateMachine):
         return self.harness.all(t.entry)
 
     def teardown(self) -> None:
-        """However it went: settling what is left ends every hold."""
-        self.harness.settle(*range(1, self.people + 1), charged=True)
+        """Finalize the open purchases, which must end every hold."""
+        self.harness.finalize(*range(1, self.people + 1), charged=True)
         assert self.harness.ledger.credits.imbalance() == ""
         assert all(totals.open == 0 for totals in self.harness.ledger.credits.totals().values())
         self.harness.ledger.close()
 
 
-TestBooks = pytest.mark.timeout(600)(Books.TestCase)  # a failure takes its time to be made short
-TestBooks.settings = settings(
+TestLedgerMachine = pytest.mark.timeout(600)(LedgerMachine.TestCase)  # shrinking a failure takes long
+TestLedgerMachine.settings = settings(
     max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

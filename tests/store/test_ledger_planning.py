@@ -1,4 +1,4 @@
-"""What a plan changes in the ledger: one purchase per person, joined by every record; open records keep their own."""
+"""Storing a plan: one purchase per person for all of its records; open records keep their purchases."""
 
 import pytest
 import sqlalchemy as sa
@@ -43,47 +43,47 @@ FAILED_SOURCES = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not fin
 # -- a page of new records --------------------------------------------------------------------------------------
 
 
-def test_several_records_of_one_person_in_a_page_share_one_unlock(harness: LedgerHarness) -> None:
+def test_several_records_of_one_person_share_one_purchase(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")), planned("00Q3", buying("70012")))
     purchases = harness.all(t.purchase)
-    assert [(u["person"], u["state"], u["price_credits"]) for u in purchases] == [
+    assert [(p["person"], p["state"], p["price_credits"]) for p in purchases] == [
         ("70011", "planned", PRICE),
         ("70012", "planned", PRICE),
     ]
-    hangs_on = [harness.channels(crm_id)[0]["purchase_id"] for crm_id in ("00Q1", "00Q2", "00Q3")]
-    assert hangs_on == [purchases[0]["id"], purchases[0]["id"], purchases[1]["id"]]
+    ids = [harness.channels(crm_id)[0]["purchase_id"] for crm_id in ("00Q1", "00Q2", "00Q3")]
+    assert ids == [purchases[0]["id"], purchases[0]["id"], purchases[1]["id"]]
 
 
-def test_a_later_record_of_the_person_joins(harness: LedgerHarness) -> None:
+def test_a_later_record_of_the_person_attaches(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     assert purchase.id == purchase_id
     harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
     assert harness.channels("00Q9")[0]["purchase_id"] == purchase_id
-    # What was planned and not bought is taken into the run that wants it now.
+    # A planned purchase is assigned to the run that needs it now.
     assert (harness.purchase(purchase_id)["run_id"], harness.purchase(purchase_id)["mapping"]) == ("run-2", "contact")
 
 
-def test_what_was_bought_stays_with_the_run_and_mapping_that_paid(harness: LedgerHarness) -> None:
+def test_a_sent_purchase_keeps_its_run_and_mapping(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("00Q9", AttachToPending(purchase, 0)), run="run-2", mapping="contact")
     assert (harness.purchase(purchase_id)["run_id"], harness.purchase(purchase_id)["mapping"]) == ("run-1", "lead")
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_planning_the_same_purchase_twice_makes_one_unlock(harness: LedgerHarness) -> None:
+def test_planning_the_same_purchase_twice_makes_one_row(harness: LedgerHarness) -> None:
     first = harness.plan("70011")
     harness.save(planned("00Q2", buying("70011")), run="run-2")  # decided before the first was saved
     assert len(harness.all(t.purchase)) == 1
     assert harness.channels("00Q2")[0]["purchase_id"] == first[0]
 
 
-def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
+def test_a_new_generation_is_another_purchase(harness: LedgerHarness) -> None:
     (first,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(first)
+    harness.finalize(first)
     harness.save(planned("00Q2", buying("70011", generation=2)))
     second = harness.id_of("70011")
     assert second != first
@@ -103,7 +103,7 @@ def test_a_new_generation_is_another_unlock(harness: LedgerHarness) -> None:
         (buying("70011"), ("open", None, "", False)),
     ],
 )
-def test_each_decision_is_kept_as_a_want(
+def test_each_decision_is_stored_as_a_record_channel(
     harness: LedgerHarness, decision: Decision, record_channel: tuple[str, str | None, str, bool]
 ) -> None:
     harness.save(planned("00Q1", decision))
@@ -112,18 +112,18 @@ def test_each_decision_is_kept_as_a_want(
     assert len(harness.all(t.purchase)) == (1 if record_channel[0] == "open" else 0)
 
 
-def test_what_was_tried_is_remembered(harness: LedgerHarness) -> None:
+def test_failed_sources_are_stored(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", SourcesExhausted(Result.NOT_FOUND, "nobody", FAILED_SOURCES)))
     record = harness.ledger.records.by_ids([harness.record_id("00Q1")])[harness.record_id("00Q1")]
     assert record.channels[0].failed_sources == FAILED_SOURCES
 
 
-def test_a_deferral_that_needs_a_person_says_so(harness: LedgerHarness) -> None:
+def test_the_advice_of_a_deferral_is_stored(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Defer("another ledger", attention="clear the status field")))
     assert harness.all(t.record)[0]["attention"] == "clear the status field"
 
 
-def test_a_personnel_id_found_by_linkedin_is_kept_for_the_stamp(harness: LedgerHarness) -> None:
+def test_a_personnel_id_found_by_linkedin_is_stored_for_the_stamp(harness: LedgerHarness) -> None:
     ada = person_with(linkedin="ada-sample")
     harness.save(planned("00Q1", buying("70011"), person=ada, resolved="70011"))
     harness.save(planned("00Q2", buying("70012"), person=person_with("70012")))
@@ -132,7 +132,7 @@ def test_a_personnel_id_found_by_linkedin_is_kept_for_the_stamp(harness: LedgerH
     assert [row["resolved"] for row in harness.all(t.record)] == [{"personnel_id": "70011"}, {}]
 
 
-# -- records that are open already ------------------------------------------------------------------------------
+# -- open records -----------------------------------------------------------------------------------------------
 
 
 def test_an_open_record_keeps_its_baseline_through_any_number_of_runs(harness: LedgerHarness) -> None:
@@ -144,7 +144,7 @@ def test_an_open_record_keeps_its_baseline_through_any_number_of_runs(harness: L
     assert record_channel["baseline"] == "first"
 
 
-def test_an_open_record_keeps_what_was_bought_for_it(harness: LedgerHarness) -> None:
+def test_an_open_record_keeps_its_purchases(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011"), baseline="first"))
     harness.accept(harness.batch())
     bought = harness.channels("00Q1")
@@ -153,7 +153,7 @@ def test_an_open_record_keeps_what_was_bought_for_it(harness: LedgerHarness) -> 
 
 
 @pytest.mark.parametrize("state", ["submitting", "submitted", "unknown", "final"])
-def test_in_no_state_is_a_purchase_let_go(harness: LedgerHarness, state: str) -> None:
+def test_a_sent_purchase_is_never_dropped(harness: LedgerHarness, state: str) -> None:
     (purchase_id,) = harness.plan("70011")
     batch = harness.batch()
     if state in {"submitted", "final"}:
@@ -161,12 +161,12 @@ def test_in_no_state_is_a_purchase_let_go(harness: LedgerHarness, state: str) ->
     if state == "unknown":
         harness.lose(batch)
     if state == "final":
-        harness.settle(purchase_id)
+        harness.finalize(purchase_id)
     harness.save(planned("lead-70011", Skip("changed")), run="run-2")
     assert (harness.channels("lead-70011")[0]["purchase_id"], harness.states(purchase_id)) == (purchase_id, [state])
 
 
-def test_what_was_not_bought_is_decided_anew(harness: LedgerHarness) -> None:
+def test_an_unsent_purchase_is_decided_again(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.save(planned("lead-70011", Skip("opted out since")), run="run-2")
     (record_channel,) = harness.channels("lead-70011")
@@ -177,7 +177,7 @@ def test_what_was_not_bought_is_decided_anew(harness: LedgerHarness) -> None:
     )
 
 
-def test_a_deferred_want_is_decided_anew(harness: LedgerHarness) -> None:
+def test_a_deferred_channel_is_decided_again(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Defer("daily cap")))
     harness.save(planned("00Q1", buying("70011")), run="run-2")
     (record_channel,) = harness.channels("00Q1")
@@ -195,10 +195,10 @@ def test_a_channel_that_was_mapped_since_is_added(harness: LedgerHarness) -> Non
     assert [record_channel["channel"] for record_channel in harness.channels("lead-70011")] == ["work_email", "phone"]
 
 
-def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None:
+def test_a_closed_record_is_opened_again(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     first = harness.record_id("lead-70011")
     harness.finish(first, *[int(str(record_channel["id"])) for record_channel in harness.channels("lead-70011")])
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
@@ -215,11 +215,11 @@ def test_a_record_that_was_closed_is_opened_anew(harness: LedgerHarness) -> None
         (person_with("70011"), person_with("70012"), False),
         (person_with("70011"), person_with(), False),
         (person_with(linkedin="ada"), person_with(linkedin="ben"), False),
-        (person_with(linkedin="ada"), person_with("70011", None, "ada"), True),  # the id that was found and stamped
+        (person_with(linkedin="ada"), person_with("70011", None, "ada"), True),  # the id was found and stamped
         (person_with(linkedin="ada"), person_with("70099", None, "ada"), False),
     ],
 )
-def test_a_record_that_names_another_person_begins_anew(
+def test_a_record_of_another_person_starts_again(
     harness: LedgerHarness, before: Person, after: Person, same: bool
 ) -> None:
     resolved = None if PERSONNEL_ID.name in before.identifiers else "70011"
@@ -229,7 +229,7 @@ def test_a_record_that_names_another_person_begins_anew(
     states = [(row["state"], row["run_id"]) for row in harness.all(t.record)]
     assert states == ([("open", "run-2")] if same else [("closed", "run-1"), ("open", "run-2")])
     assert harness.channels("00Q1")[-1]["baseline"] == ("first" if same else "second")
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
 def test_a_channel_skipped_for_a_reason_that_no_longer_holds_is_taken_up(harness: LedgerHarness) -> None:
@@ -256,7 +256,7 @@ def test_one_crm_record_is_open_once_per_mapping(harness: LedgerHarness) -> None
         connection.execute(again)
 
 
-# -- deciding anew for one want ---------------------------------------------------------------------------------
+# -- a new decision for one channel -----------------------------------------------------------------------------
 
 
 def redecide(
@@ -267,7 +267,7 @@ def redecide(
     harness.ledger.planning.redecide(int(str(record_channel_id)), PlannedChannel(EMAIL, decision), terms, found)
 
 
-def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(harness: LedgerHarness) -> None:
+def test_an_answered_lookup_plans_a_purchase(harness: LedgerHarness) -> None:
     harness.save(
         planned(
             "00Q1",
@@ -284,20 +284,20 @@ def test_an_answered_lookup_becomes_a_purchase_with_the_id_for_the_stamp(harness
         "kept",
     )
     assert harness.all(t.record)[0]["resolved"] == {"personnel_id": "70011"}
-    redecide(harness, record_channel["id"], buying("70012"), "70012")  # the first id found is the one that is stamped
+    redecide(harness, record_channel["id"], buying("70012"), "70012")  # the first id that was found is stamped
     assert harness.all(t.record)[0]["resolved"] == {"personnel_id": "70011"}
 
 
-def test_a_settled_want_is_not_decided_anew(harness: LedgerHarness) -> None:
+def test_a_ready_channel_is_not_decided_again(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("opted out")))
     redecide(harness, harness.channels("00Q1")[0]["id"], buying("70011"))
     assert harness.channels("00Q1")[0]["outcome"] == Outcome.SKIPPED.value
 
 
-# -- what planning is told --------------------------------------------------------------------------------------
+# -- planning snapshots -----------------------------------------------------------------------------------------
 
 
-def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
+def test_identity_matches_are_stored_also_without_a_match(harness: LedgerHarness) -> None:
     remember = harness.ledger.planning.remember
     remember(LENSMOR, link("ada-sample"), match_with(None), harness.now)
     remember(LENSMOR, link("ben-sample"), match_with("70012", ("52001", "52017")), harness.now)
@@ -305,7 +305,7 @@ def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
     people = {
         "a": person_with(linkedin="ada-sample"),
         "b": person_with(linkedin="ben-sample"),
-        "c": person_with(linkedin="nobody"),
+        "c": person_with(linkedin="unknown"),
     }
     found = harness.ledger.snapshots.read("lead", people, [LENSMOR])
     assert found.matches == {
@@ -316,20 +316,20 @@ def test_lookups_are_remembered_404_too(harness: LedgerHarness) -> None:
     assert harness.ledger.snapshots.read("lead", people, [other]).matches == {}
 
 
-def test_people_are_known_by_the_id_that_their_lookup_gave(harness: LedgerHarness) -> None:
+def test_purchases_are_found_by_an_identity_match(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.ledger.planning.remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
     assert snapshot(harness, x=person_with(linkedin="ada-sample")) == {ADA: PurchaseState.PLANNED}
-    assert snapshot(harness, x=person_with(linkedin="somebody")) == {}
+    assert snapshot(harness, x=person_with(linkedin="another")) == {}
 
 
-def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> None:
+def test_served_and_in_progress_are_separate_by_mapping(harness: LedgerHarness) -> None:
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     people = {"lead-70011": person_with("70011")}
     assert harness.ledger.snapshots.read("lead", people, [LENSMOR]).served == set()
-    harness.finish(harness.record_id("lead-70011"), *[int(str(w["id"])) for w in harness.channels("lead-70011")])
+    harness.finish(harness.record_id("lead-70011"), *[int(str(row["id"])) for row in harness.channels("lead-70011")])
     assert harness.ledger.snapshots.read("lead", people, [LENSMOR]).served == {("lead-70011", purchase_id)}
     assert harness.ledger.snapshots.read("contact", people, [LENSMOR]).served == set()
     with harness.ledger.database.write() as connection:
@@ -338,7 +338,7 @@ def test_served_and_in_progress_are_told_by_mapping(harness: LedgerHarness) -> N
     assert harness.ledger.snapshots.read("contact", people, [LENSMOR]).in_progress == set()
 
 
-def test_what_is_known_of_one_person(harness: LedgerHarness) -> None:
+def test_the_purchases_of_one_person(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     harness.lose(harness.batch(size=1))
     harness.allow_repeat(first)

@@ -1,4 +1,4 @@
-"""Threads and processes that buy at once never hold beyond a cap, and never take a person twice."""
+"""Threads and processes that buy at the same time never exceed a cap, and never take a person twice."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_eight_threads_never_hold_beyond_a_cap(tmp_path: Path) -> None:
     people = [person for batch in taken for person in batch.purchases]
     assert len(people) == len(set(people)) == 50
     assert harness.used() == 50 * PRICE
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
 RACER = """
@@ -66,4 +66,4 @@ def test_two_processes_never_hold_beyond_a_cap(tmp_path: Path) -> None:
     assert [racer.returncode for racer in racers] == [0, 0]
     assert len(people) == len(set(people)) == 400 // PRICE
     assert harness.used() == 400 // PRICE * PRICE
-    harness.assert_books_close()
+    harness.assert_accounting_closes()

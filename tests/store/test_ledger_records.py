@@ -1,4 +1,4 @@
-"""Records from pull to finish: what is open, what is ready, what is erased, and each run's word."""
+"""Records from selection to finish: open and ready records, erased values, and the outcomes of each run."""
 
 from datetime import timedelta
 
@@ -25,17 +25,17 @@ def channels_of(harness: LedgerHarness, crm_id: str) -> list[int]:
     return [int(str(record_channel["id"])) for record_channel in harness.channels(crm_id)]
 
 
-def wiring(harness: LedgerHarness, person: str = "70011") -> AttachToPending:
+def attaching(harness: LedgerHarness, person: str = "70011") -> AttachToPending:
     found = harness.ledger.snapshots.read("lead", {"x": person_with(person)}, [LENSMOR]).purchases
     return AttachToPending(found[PurchaseKey("lensmor", "default", EMAIL, pid(person))], 0)
 
 
 def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.com") -> int:
-    """These records wait for one person's value, which has come."""
+    """Deliver one person's value to these records; returns the purchase id."""
     harness.save(*(planned(crm_id, buying("70011")) for crm_id in crm_ids))
     purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
-    harness.settle(purchase_id, value=value)
+    harness.finalize(purchase_id, value=value)
     harness.ledger.records.mark_ready(
         [record_channel for crm_id in crm_ids for record_channel in channels_of(harness, crm_id)]
     )
@@ -49,14 +49,14 @@ def value_of(harness: LedgerHarness, purchase_id: int) -> str | None:
 # -- erasing ----------------------------------------------------------------------------------------------------
 
 
-def test_a_value_is_erased_when_nobody_waits_for_it_any_more(harness: LedgerHarness) -> None:
+def test_a_value_is_erased_when_no_record_waits_for_it(harness: LedgerHarness) -> None:
     purchase_id = delivered(harness, "00Q1", "00Q2")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
-    assert value_of(harness, purchase_id) == "ada@example.com"  # the other record still wants it
+    assert value_of(harness, purchase_id) == "ada@example.com"  # the other record still waits for it
     harness.finish(harness.record_id("00Q2"), *channels_of(harness, "00Q2"))
     assert value_of(harness, purchase_id) is None
     hashed = harness.purchase(purchase_id)["value_hash"]
-    assert harness.ledger.seal.matches(str(hashed), "ada@example.com")  # recognised, though gone
+    assert harness.ledger.seal.matches(str(hashed), "ada@example.com")  # recognised, although erased
 
 
 def test_a_record_that_stays_open_keeps_its_value(harness: LedgerHarness) -> None:
@@ -73,7 +73,7 @@ def test_a_record_that_stays_open_keeps_its_value(harness: LedgerHarness) -> Non
 def test_one_written_channel_is_erased_while_the_other_waits(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011"), buying("70011", PHONE)))
     email, phone = harness.id_of("70011"), harness.id_of("70011", PHONE)
-    harness.settle(email, phone, charged=False)
+    harness.finalize(email, phone, charged=False)
     email_channel, phone_channel = channels_of(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), email_channel, closes=False)
     assert (value_of(harness, email), value_of(harness, phone)) == (None, "ada@example.com")
@@ -81,33 +81,32 @@ def test_one_written_channel_is_erased_while_the_other_waits(harness: LedgerHarn
     assert value_of(harness, phone) is None
 
 
-def test_a_record_that_was_dropped_does_not_keep_a_value_alive(harness: LedgerHarness) -> None:
+def test_a_dropped_record_does_not_keep_a_value(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70011")))
     # In the next run only one of the two is still flagged; nothing was bought yet.
-    harness.save(planned("00Q1", wiring(harness)), run="run-2")
+    harness.save(planned("00Q1", attaching(harness)), run="run-2")
     harness.ledger.records.drop_unselected("run-2", ["lead"], harness.now, harness.now)
     purchase_id = harness.id_of("70011")
     harness.accept(harness.batch(run="run-2"))
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     harness.ledger.records.mark_ready(channels_of(harness, "00Q1"))
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     assert value_of(harness, purchase_id) is None
 
 
-def test_a_value_that_comes_when_its_record_is_closed_is_erased_by_the_next_run(harness: LedgerHarness) -> None:
+def test_a_value_for_a_closed_record_is_erased_by_the_next_run(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", buying("70011")), planned("00Q2", buying("70012")))
     gone, waiting = harness.id_of("70011"), harness.id_of("70012")
     harness.accept(harness.batch())
-    harness.finish(
-        harness.record_id("00Q1"), *channels_of(harness, "00Q1")
-    )  # deleted in the CRM while the vendor was at work
-    harness.settle(gone, waiting)
+    # The record was deleted in the CRM while the vendor's task was running.
+    harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
+    harness.finalize(gone, waiting)
     assert value_of(harness, gone) == "ada@example.com"
     harness.ledger.erase_expired(START)
     assert value_of(harness, gone) is None
     assert harness.purchase(gone)["value_hash"] is not None
     assert value_of(harness, waiting) == "ada@example.com"
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
 def test_before_images_are_erased_after_the_undo_time(harness: LedgerHarness) -> None:
@@ -123,10 +122,10 @@ def test_before_images_are_erased_after_the_undo_time(harness: LedgerHarness) ->
     assert harness.all(t.change)[0]["before"] is None
 
 
-# -- on the way -------------------------------------------------------------------------------------------------
+# -- during a run -----------------------------------------------------------------------------------------------
 
 
-def test_records_are_complete_when_nothing_of_them_waits(harness: LedgerHarness) -> None:
+def test_records_without_waiting_channels_are_complete(harness: LedgerHarness) -> None:
     harness.save(
         planned("00Q1", Skip("filled")),
         planned("00Q2", buying("70011")),
@@ -138,16 +137,16 @@ def test_records_are_complete_when_nothing_of_them_waits(harness: LedgerHarness)
     assert [row.crm_id for row in records.incomplete("run-1", set(), 10)] == ["00Q2", "00Q3", "00Q4"]
     assert [row.crm_id for row in records.incomplete("run-1", {harness.record_id("00Q2")}, 1)] == ["00Q3"]
     assert [record.crm_id for _, record in records.pending_matches("run-1")] == ["00Q3"]
-    records.hold(channels_of(harness, "00Q3"), "no budget")
+    records.defer_lookups(channels_of(harness, "00Q3"), "no budget")
     assert records.pending_matches("run-1") == []
     assert harness.channels("00Q3")[0]["reason"] == "no budget"
 
 
-def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> None:
+def test_ended_channels_are_listed_once_they_have_a_result(harness: LedgerHarness) -> None:
     first, second, third = harness.plan("70011", "70012", "70013")
     harness.accept(harness.batch())
-    harness.settle(first)
-    harness.settle(second, result=Result.NOT_FOUND, charged=False)
+    harness.finalize(first)
+    harness.finalize(second, result=Result.NOT_FOUND, charged=False)
     ended = harness.ledger.records.ended("run-1")
     assert [(e.record_channel.purchase_id, e.result, e.has_value, e.provider) for e in ended] == [
         (first, Result.DELIVERED, True, "lensmor"),
@@ -159,7 +158,7 @@ def test_ended_wants_are_told_once_they_have_a_word(harness: LedgerHarness) -> N
     assert harness.ledger.records.ended("run-1") == []
 
 
-def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerHarness) -> None:
+def test_an_erased_value_that_is_needed_again_is_read_again(harness: LedgerHarness) -> None:
     purchase_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
@@ -170,10 +169,10 @@ def test_an_erased_value_that_is_wanted_again_is_read_once_more(harness: LedgerH
     harness.ledger.results.reseal(purchase_id, "ada@example.com")
     assert harness.due_rereads("run-2") == []
     assert [e.has_value for e in harness.ledger.records.ended("run-2")] == [True]
-    harness.assert_books_close()
+    harness.assert_accounting_closes()
 
 
-def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: LedgerHarness) -> None:
+def test_a_value_that_the_vendor_no_longer_shows_fails(harness: LedgerHarness) -> None:
     purchase_id = delivered(harness, "00Q1")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
@@ -191,7 +190,7 @@ def test_what_the_vendor_no_longer_shows_fails_and_costs_nothing(harness: Ledger
 # -- from run to run --------------------------------------------------------------------------------------------
 
 
-def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(harness: LedgerHarness) -> None:
+def test_a_new_run_adopts_purchases_and_drops_unselected_records(harness: LedgerHarness) -> None:
     harness.plan("70011", "70012", "70013")
     harness.accept(harness.batch(size=1))
     harness.lose(harness.batch(size=1))
@@ -206,14 +205,14 @@ def test_a_new_run_adopts_what_was_bought_and_drops_what_is_no_longer_asked(harn
     ]  # fmt: skip
 
 
-def test_a_value_at_hand_is_adopted_until_it_is_written(harness: LedgerHarness) -> None:
+def test_a_stored_value_is_adopted_until_it_is_written(harness: LedgerHarness) -> None:
     delivered(harness, "00Q1")
     assert harness.ledger.records.adopt("run-2", ["lead"], harness.now) == 1
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     assert harness.ledger.records.adopt("run-3", ["lead"], harness.now) == 0
 
 
-def test_a_moved_record_is_followed_unless_its_new_place_is_at_work_already(harness: LedgerHarness) -> None:
+def test_a_record_is_not_moved_onto_an_open_record(harness: LedgerHarness) -> None:
     harness.plan("70011")
     harness.plan("70012", mapping="contact")
     move = harness.ledger.records.move
@@ -224,7 +223,7 @@ def test_a_moved_record_is_followed_unless_its_new_place_is_at_work_already(harn
     assert (row["mapping"], row["object"], row["crm_id"]) == ("contact", "Contact", "0031")
 
 
-def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
+def test_the_outcomes_of_each_run_are_kept(harness: LedgerHarness) -> None:
     delivered(harness, "00Q1")
     harness.save(planned("00Q2", Skip("filled")))
     records = harness.ledger.records
@@ -232,17 +231,17 @@ def test_each_runs_word_is_kept_as_it_was(harness: LedgerHarness) -> None:
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
     run_outcomes.keep_outcomes("run-1")
-    words = [(word.crm_id, word.outcome, word.reason, word.attention) for word in run_outcomes.outcomes("run-1")]
-    assert words == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
+    outcomes = [(one.crm_id, one.outcome, one.reason, one.attention) for one in run_outcomes.outcomes("run-1")]
+    assert outcomes == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
     harness.finish(harness.record_id("00Q2"))
     run_outcomes.keep_outcomes("run-1")
-    found = [(word.crm_id, word.outcome, word.reason, word.attention) for word in run_outcomes.outcomes("run-1")]
-    assert found == words
+    found = [(one.crm_id, one.outcome, one.reason, one.attention) for one in run_outcomes.outcomes("run-1")]
+    assert found == outcomes
     assert run_outcomes.outcomes("run-2") == []
     assert run_outcomes.selected("run-1") == 2
 
 
-def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
+def test_a_closed_record_keeps_its_outcome(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("filled")))
     record_id = harness.record_id("00Q1")
     harness.finish(record_id, *channels_of(harness, "00Q1"))
@@ -250,7 +249,7 @@ def test_a_closed_record_is_not_noted(harness: LedgerHarness) -> None:
     assert harness.all(t.record)[0]["outcome"] == "delivered"
 
 
-def test_records_that_keep_coming_back_are_counted(harness: LedgerHarness) -> None:
+def test_often_flagged_records_are_counted(harness: LedgerHarness) -> None:
     for _ in range(5):
         harness.save(planned("00Q1", Skip("filled")))
         harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
@@ -264,9 +263,9 @@ def test_records_that_keep_coming_back_are_counted(harness: LedgerHarness) -> No
 def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(harness: LedgerHarness) -> None:
     first, second = harness.plan("70011", "70012")
     harness.accept(harness.batch())
-    harness.settle(first)
+    harness.finalize(first)
     harness.pass_time(60)
-    harness.settle(second, result=Result.NOT_FOUND, charged=False)
+    harness.finalize(second, result=Result.NOT_FOUND, charged=False)
     ended = harness.ledger.run_outcomes.ended_purchases
     without = EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.NOT_FOUND, False, 1, 0)
     assert sorted(ended(START), key=lambda one: one.result) == [

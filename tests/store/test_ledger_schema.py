@@ -1,4 +1,4 @@
-"""The ledger's schema: new ledgers and migrated ones have the same tables, also when two processes start."""
+"""The ledger's schema: new and migrated ledgers have the same tables, also if two processes start at once."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def _url(tmp_path: Path) -> str:
 
 
 def described(engine: sa.Engine) -> dict[str, object]:
-    """Tables, columns, keys and indexes, partial ones with their condition, as plain values."""
+    """Tables, columns, keys and indexes (partial ones with their condition) as plain values."""
     inspector = sa.inspect(engine)
     found: dict[str, object] = {}
     for table in sorted(inspector.get_table_names()):
@@ -61,8 +61,8 @@ def described(engine: sa.Engine) -> dict[str, object]:
     return found
 
 
-def test_a_migrated_ledger_is_what_the_tables_say(url: str) -> None:
-    """A ledger that went through every revision, beside one that was created today."""
+def test_a_migrated_ledger_has_the_same_schema_as_a_new_one(url: str) -> None:
+    """Compare a ledger that ran every revision with a new one."""
     migrated, created = Database("sqlite://"), Database(url)
     with migrated.engine.begin() as connection:
         upgrade(connection)
@@ -74,7 +74,7 @@ def test_a_migrated_ledger_is_what_the_tables_say(url: str) -> None:
         assert connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all() == [HEAD_REVISION]
 
 
-def test_tables_of_another_program_stay_beside_a_new_ledger(url: str) -> None:
+def test_tables_of_another_program_stay(url: str) -> None:
     database = Database(url)
     with database.write() as connection:
         connection.execute(sa.text("CREATE TABLE other (id INTEGER)"))
@@ -82,7 +82,7 @@ def test_tables_of_another_program_stay_beside_a_new_ledger(url: str) -> None:
     assert set(t.metadata.tables) | {"other"} <= set(sa.inspect(database.engine).get_table_names())
 
 
-def test_half_a_schema_is_never_taken_for_a_ledger(url: str) -> None:
+def test_an_incomplete_schema_is_refused(url: str) -> None:
     database = Database(url)
     with database.write() as connection:
         t.meta.create(connection)
@@ -90,8 +90,8 @@ def test_half_a_schema_is_never_taken_for_a_ledger(url: str) -> None:
         database.migrate()
 
 
-def test_the_newest_revision_is_the_one_that_a_current_ledger_has(url: str) -> None:
-    """A ledger of the last revision but one would stay so, if a migration were added and not named."""
+def test_the_head_revision_is_the_newest_migration(url: str) -> None:
+    """Without this, a new migration could be added and never run on existing ledgers."""
     assert ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head() == HEAD_REVISION
     database = Database(url)
     database.migrate()
@@ -166,19 +166,19 @@ def test_readers_do_not_wait_for_a_writer(url: str) -> None:
         ("postgresql://host/name", None),
     ],
 )
-def test_which_file_a_url_names(url: str, path: Path | None) -> None:
+def test_the_file_of_a_url(url: str, path: Path | None) -> None:
     assert sqlite_path(url) == path
 
 
 @pytest.mark.parametrize("url", ["", "ledger.db", "sqlite", "postgresql://user:hunter2@host:port/x"])
-def test_what_is_no_database_address_is_told_without_showing_it(url: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_it(url: str) -> None:
     for use in (sqlite_path, Database):
         with pytest.raises(ConfigurationError, match="CONNECTOR_DATABASE_URL is not a database address") as raised:
             use(url)
         assert "hunter2" not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the ledger cannot be opened"):
         open_ledger_at(tmp_path / "nowhere" / "ledger.db")
 
@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_a_time_without_zone_is_refused(url: str) -> None:
     database = Database(url)
     database.migrate()
-    naive = datetime(2026, 11, 20, 10, 0)  # noqa: DTZ001 the mistake that is tested
+    naive = datetime(2026, 11, 20, 10, 0)  # noqa: DTZ001 the tested mistake
     with pytest.raises(sa.exc.StatementError, match="times must be aware"), database.write() as connection:
         connection.execute(
             sa.insert(t.observation).values(
@@ -204,8 +204,8 @@ def test_a_time_without_zone_is_refused(url: str) -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_times_come_back_exactly_and_in_utc(moment: datetime, offset_hours: int) -> None:
-    there = moment.astimezone(timezone(timedelta(hours=offset_hours)))
-    stored = UtcTime().process_bind_param(there, None)
+    local = moment.astimezone(timezone(timedelta(hours=offset_hours)))
+    stored = UtcTime().process_bind_param(local, None)
     found = UtcTime().process_result_value(stored, None)
     assert found == moment
     assert found is not None

@@ -27,12 +27,12 @@ VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=
 
 @given(st.dictionaries(st.text(max_size=10), VALUES, max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_what_is_sealed_opens_again(values: dict[str, FieldValue]) -> None:
+def test_sealed_values_open_again(values: dict[str, FieldValue]) -> None:
     seal = Seal([KEY])
     assert seal.open(seal.seal(values)) == values
 
 
-def test_nothing_of_the_value_shows() -> None:
+def test_sealed_values_show_nothing() -> None:
     seal = Seal([KEY])
     sealed = seal.seal({"value": "ada@example.com"})
     assert b"ada" not in sealed + base64.urlsafe_b64decode(sealed)
@@ -49,7 +49,7 @@ def test_a_tampered_value_does_not_open(place: int) -> None:
         seal.open(bytes(sealed))
 
 
-def test_a_rotated_key_opens_and_recognises_what_the_old_one_made() -> None:
+def test_a_rotated_list_opens_and_recognises_older_data() -> None:
     before, after = Seal([OLD]), Seal([NEW, OLD])
     sealed, hashed = before.seal({"value": "x"}), before.hash("x")
     assert after.open(sealed) == {"value": "x"}
@@ -63,7 +63,7 @@ def test_a_rotated_key_opens_and_recognises_what_the_old_one_made() -> None:
         Seal([NEW]).matches(hashed, "x")
 
 
-def test_a_hash_of_an_earlier_version_names_no_key_and_is_recognised() -> None:
+def test_a_hash_without_a_key_name_is_recognised() -> None:
     bare = Seal([OLD]).hash("x").partition(":")[2]
     assert Seal([NEW, OLD]).matches(bare, "x")
     assert not Seal([NEW, OLD]).matches(bare, "y")
@@ -72,7 +72,7 @@ def test_a_hash_of_an_earlier_version_names_no_key_and_is_recognised() -> None:
 
 @given(VALUES, VALUES)
 @settings(max_examples=200, deadline=None)
-def test_hashes_tell_values_apart(left: FieldValue, right: FieldValue) -> None:
+def test_different_values_have_different_hashes(left: FieldValue, right: FieldValue) -> None:
     seal = Seal([KEY])
     assert seal.hash(left) == seal.hash(left)
     assert seal.matches(seal.hash(left), left)
@@ -81,13 +81,13 @@ def test_hashes_tell_values_apart(left: FieldValue, right: FieldValue) -> None:
 
 
 @pytest.mark.parametrize("keys", [["short"], [KEY, "short"], ["ü" * 44], ["=" * 44], [KEY + KEY]])
-def test_what_is_no_key_is_refused_without_showing_it(keys: list[str]) -> None:
+def test_an_invalid_key_is_refused_without_showing_it(keys: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="urlsafe base64 keys of 32 bytes") as raised:
         Seal(keys)
     assert not any(key in str(raised.value) for key in keys)
 
 
-def test_no_key_at_all_is_refused() -> None:
+def test_an_empty_list_of_keys_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is empty"):
         Seal([])
 
@@ -95,7 +95,7 @@ def test_no_key_at_all_is_refused() -> None:
 # -- the key file -----------------------------------------------------------------------------------------------
 
 
-def test_a_new_ledgers_key_file_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+def test_a_key_file_is_created_once_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "connector.db.key"
     old = os.umask(0)
     try:
@@ -109,7 +109,7 @@ def test_a_new_ledgers_key_file_is_made_once_and_only_its_owner_reads_it(tmp_pat
     Seal(made)
 
 
-def test_an_existing_ledger_without_its_key_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"set CONNECTOR_SECRET_KEY or restore connector\.db\.key"):
         read_or_create_key_file(tmp_path / "connector.db.key", may_create=False)
     assert not list(tmp_path.iterdir())
@@ -121,10 +121,10 @@ def test_a_key_file_may_list_several_keys(tmp_path: Path) -> None:
     assert read_or_create_key_file(path, may_create=False) == [NEW, OLD]
 
 
-def test_a_key_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_key_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "connector.db.key"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="cannot be made or read"):
+    with pytest.raises(ConfigurationError, match="cannot be created or read"):
         read_or_create_key_file(path, may_create=True)
 
 
@@ -142,16 +142,14 @@ def test_a_ledger_refuses_another_key(tmp_path: Path) -> None:
         open_ledger_at(path, [OTHER])
 
 
-def test_the_ledger_keeps_fingerprints_and_no_key() -> None:
+def test_the_ledger_stores_fingerprints_and_no_key() -> None:
     harness = LedgerHarness()
     (row,) = [row for row in harness.all(t.meta) if row["key"] == "key_fingerprints"]
     assert json.loads(str(row["value"])) == list(Seal([KEY]).fingerprints)
     assert KEY not in str(harness.all(t.meta))
 
 
-def test_opening_by_settings_makes_ledger_and_key_and_finds_them_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opening_by_settings_creates_ledger_and_key_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("CONNECTOR_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -176,7 +174,7 @@ def test_a_value_at_rest_is_sealed_and_hashed(tmp_path: Path) -> None:
     harness = LedgerHarness(open_ledger_at(path))
     (purchase_id,) = harness.plan("70011")
     harness.accept(harness.batch())
-    harness.settle(purchase_id, value="ada.secret@example.com")
+    harness.finalize(purchase_id, value="ada.secret@example.com")
     with harness.ledger.database.read() as connection:
         value = connection.scalar(sa.select(t.purchase.c.value))
         hashed = connection.scalar(sa.select(t.purchase.c.value_hash))
@@ -187,7 +185,7 @@ def test_a_value_at_rest_is_sealed_and_hashed(tmp_path: Path) -> None:
     assert all(b"ada.secret" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
-# -- keys that come and go --------------------------------------------------------------------------------------
+# -- rotation ---------------------------------------------------------------------------------------------------
 
 
 def at(path: Path, *keys: str) -> LedgerHarness:
@@ -195,15 +193,15 @@ def at(path: Path, *keys: str) -> LedgerHarness:
 
 
 def deliver(harness: LedgerHarness, person: str = "70011") -> int:
-    """Buy a work email; its value waits to be written."""
+    """Buy a work email whose value waits to be written; returns the purchase id."""
     (purchase_id,) = harness.plan(person)
     harness.accept(harness.batch())
-    harness.settle(purchase_id, value=f"{person}@example.com")
+    harness.finalize(purchase_id, value=f"{person}@example.com")
     return purchase_id
 
 
 def write(harness: LedgerHarness) -> None:
-    """Intend a write, with what undo needs."""
+    """Store an intended write with its before-image."""
     after = {"Email": "70011@example.com"}
     harness.ledger.runs.intend(RUN, "Lead", [Intended(1, "00Q1", after, {"Email": "before@example.com"})], harness.now)
 
@@ -222,7 +220,7 @@ def refused(path: Path, *keys: str) -> str:
     return str(raised.value)
 
 
-def test_a_rolled_back_rotation_is_refused_whatever_the_ledger_holds(tmp_path: Path) -> None:
+def test_a_rolled_back_rotation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     at(path, OLD).ledger.close()
     at(path, NEW, OLD).ledger.close()
@@ -231,7 +229,7 @@ def test_a_rolled_back_rotation_is_refused_whatever_the_ledger_holds(tmp_path: P
     assert "put that key back" in message.lower()
     refused(path, OTHER)
     refused(path, OLD, OTHER)
-    at(path, OLD, NEW).ledger.close()  # back in good order: both are listed, the older one first
+    at(path, OLD, NEW).ledger.close()  # a correct return to the older key: both are listed, the older one first
     at(path, OLD).ledger.close()
 
 
@@ -240,23 +238,23 @@ def test_a_rolled_back_rotation_is_refused_after_a_run_too(tmp_path: Path) -> No
     at(path, OLD).ledger.close()
     harness = at(path, NEW, OLD)
     harness.save(planned("00Q1", buying("70011"), baseline=harness.ledger.seal.hash(None)))
-    harness.ledger.keys.rotate()
+    harness.ledger.keys.reseal()
     harness.ledger.close()
     refused(path, OLD)
     assert at(path, NEW, OLD).ledger.seal.matches(str(at(path, NEW, OLD).all(t.record_channel)[0]["baseline"]), None)
 
 
 @pytest.mark.parametrize("made", [deliver, write])
-def test_an_older_key_that_sealed_something_must_stay_until_the_next_run_seals_it_again(
+def test_an_older_key_must_stay_until_the_next_run_seals_its_data_again(
     tmp_path: Path, made: Callable[[LedgerHarness], object]
 ) -> None:
     path = tmp_path / "ledger.db"
     made(at(path, OLD))
-    assert "sealed with another key" in refused(path, NEW)  # it was never listed beside the old one
+    assert "sealed with another key" in refused(path, NEW)  # it was never listed together with the old one
     at(path, NEW, OLD).ledger.close()
     assert "next run seals" in refused(path, NEW)
     if made is deliver:
-        at(path, NEW, OLD).ledger.keys.rotate()
+        at(path, NEW, OLD).ledger.keys.reseal()
         at(path, NEW).ledger.close()
 
 
@@ -264,9 +262,9 @@ def test_an_older_key_must_stay_while_a_run_can_be_undone(tmp_path: Path) -> Non
     path = tmp_path / "ledger.db"
     write(at(path, OLD))
     harness = at(path, NEW, OLD)
-    harness.ledger.keys.rotate()
+    harness.ledger.keys.reseal()
     assert "undo time" in refused(path, NEW)
-    harness.ledger.runs.forget_images(harness.pass_time())
+    harness.ledger.runs.erase_before_images(harness.pass_time())
     at(path, NEW).ledger.close()
 
 
@@ -274,7 +272,7 @@ def test_an_older_key_must_stay_while_a_record_it_hashed_is_open(tmp_path: Path)
     path = tmp_path / "ledger.db"
     harness = at(path, OLD)
     harness.save(planned("00Q1", buying("70011"), baseline=harness.ledger.seal.hash("before")))
-    at(path, NEW, OLD).ledger.keys.rotate()
+    at(path, NEW, OLD).ledger.keys.reseal()
     assert "records close" in refused(path, NEW)
     with harness.ledger.database.write() as connection:
         connection.execute(sa.update(t.record).values(state="closed"))
@@ -291,10 +289,10 @@ def test_an_older_key_must_stay_while_a_request_may_be_called_back_under_it(tmp_
         harness.ledger.answers.lost(batch.attempt_id, None, harness.now)
     address = harness.ledger.seal.address(batch.attempt_id)
     newer = at(path, NEW, OLD)
-    newer.ledger.keys.rotate()
+    newer.ledger.keys.reseal()
     assert newer.ledger.seal.attempt_of(address) == batch.attempt_id
     assert "without an answer" in refused(path, NEW)
-    newer.refuse(batch) if state == "submitting" else newer.settle(*batch.purchases.values())
+    newer.refuse(batch) if state == "submitting" else newer.finalize(*batch.purchases.values())
     at(path, NEW).ledger.close()
 
 
@@ -307,28 +305,28 @@ def test_a_request_sent_under_the_newest_key_does_not_keep_an_older_one(tmp_path
     at(path, NEW).ledger.close()
 
 
-def test_a_key_that_goes_takes_the_hashes_of_erased_values_along(tmp_path: Path) -> None:
+def test_a_dropped_key_erases_its_hashes_of_erased_values(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     harness = at(path, OLD)
     erase_value(harness, deliver(harness))
     newer = at(path, NEW, OLD)
-    newer.ledger.keys.rotate()
+    newer.ledger.keys.reseal()
     assert newer.ledger.seal.matches(str(newer.all(t.purchase)[0]["value_hash"]), "70011@example.com")
     after = at(path, NEW)
     assert after.all(t.purchase)[0]["value_hash"] is None
-    at(path, NEW, OLD).ledger.close()  # listing it again does no harm
+    at(path, NEW, OLD).ledger.close()  # the key may be listed again
 
 
-def test_a_value_at_hand_is_hashed_again_with_it(tmp_path: Path) -> None:
+def test_a_resealed_value_is_hashed_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     deliver(at(path, OLD))
-    assert at(path, NEW, OLD).ledger.keys.rotate() == 1
+    assert at(path, NEW, OLD).ledger.keys.reseal() == 1
     harness = at(path, NEW)
     (row,) = harness.all(t.purchase)
     assert harness.ledger.seal.matches(str(row["value_hash"]), "70011@example.com")
 
 
-def test_more_than_a_page_is_sealed_again_and_looked_through(tmp_path: Path) -> None:
+def test_more_than_one_page_is_searched_and_sealed_again(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     harness = at(path, OLD)
     people = [str(70_000 + number) for number in range(2 * PAGE + 1)]
@@ -339,25 +337,25 @@ def test_more_than_a_page_is_sealed_again_and_looked_through(tmp_path: Path) -> 
             connection.execute(sa.update(t.purchase).where(t.purchase.c.id == purchase_id).values(sealed))
     at(path, NEW, OLD).ledger.close()
     assert "wait to be written" in refused(path, NEW)
-    assert at(path, NEW, OLD).ledger.keys.rotate() == len(ids)
+    assert at(path, NEW, OLD).ledger.keys.reseal() == len(ids)
     at(path, NEW).ledger.close()
 
 
-def test_a_process_that_lacks_the_key_of_a_hash_says_so_instead_of_no(tmp_path: Path) -> None:
-    """Two machines share a ledger, and the key of one was not rotated yet: an edit by a person looks otherwise."""
+def test_a_hash_of_an_unlisted_key_raises(tmp_path: Path) -> None:
+    """Two machines share a ledger, and one has an outdated list: without the error, a value would look edited."""
     path = tmp_path / "ledger.db"
     older, newer = at(path, OLD), at(path, NEW, OLD)
     with pytest.raises(ConfigurationError, match="every machine"):
         older.ledger.seal.matches(newer.ledger.seal.hash("x"), "x")
     with pytest.raises(ConfigurationError, match="lacks the newest key"):
-        older.ledger.keys.rotate()  # the beginning of its next run
+        older.ledger.keys.reseal()  # the beginning of its next run
 
 
 # -- ledgers of earlier versions --------------------------------------------------------------------------------
 
 
 def earlier(path: Path, *listed: str, sealed_under: str = "") -> None:
-    """The rows that earlier versions kept: every key that was ever listed, and the last run's newest."""
+    """Store the rows of an earlier version: all keys that were ever listed, and the last run's newest key."""
     harness = at(path, OLD)
     rows = {"key_fingerprints": json.dumps([Seal([key]).fingerprints[0] for key in listed])}
     if sealed_under:
@@ -391,12 +389,12 @@ def test_hashes_of_earlier_versions_keep_every_key_that_may_have_made_them(tmp_p
     harness.save(planned("00Q1", buying("70011"), baseline=bare))
     earlier(path, OLD, sealed_under=OLD)
     newer = at(path, NEW, OLD)
-    newer.ledger.keys.rotate()
+    newer.ledger.keys.reseal()
     assert newer.ledger.seal.matches(bare, "before")
     assert "records close" in refused(path, NEW)
 
 
-def test_an_earlier_ledger_is_looked_through_when_a_key_is_dropped_with_the_update(tmp_path: Path) -> None:
+def test_an_earlier_ledger_is_searched_when_a_key_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     deliver(at(path, OLD))
     earlier(path, OLD, NEW)

@@ -1,4 +1,4 @@
-"""Next polls of open records: due with the first task, person or receipt, and rarer while they bring nothing."""
+"""Next polls of open records: due with the first task, person or receipt, and rarer without results."""
 
 from datetime import datetime, timedelta
 
@@ -20,7 +20,7 @@ def after(seconds: float) -> datetime:
 
 
 def stored(harness: LedgerHarness, mapping: str = "lead") -> datetime | None:
-    """When the mapping's job may be done, as the queue has it."""
+    """When the mapping's job is due, according to the queue."""
     job = harness.ledger.jobs.find(f"poll:{mapping}")
     return None if job is None or job.due_at is None else max(job.due_at, job.not_before or job.due_at)
 
@@ -39,16 +39,16 @@ def polled(harness: LedgerHarness, *, moved: bool = False, scale: float = 1.0) -
 
 
 def at_vendor(harness: LedgerHarness, seconds: float, person: str = "70011", task: str = "task-1") -> int:
-    """A purchase whose task is to be read so many seconds after the start."""
+    """A purchase whose task is polled `seconds` after the start."""
     (purchase_id,) = harness.plan(person)
     batch = harness.batch()
     harness.ledger.answers.accept(RequestAnswer(batch.attempt_id, task), after(seconds), harness.now)
     return purchase_id
 
 
-def test_nothing_open_has_no_poll(harness: LedgerHarness) -> None:
+def test_no_open_work_has_no_poll(harness: LedgerHarness) -> None:
     assert next_poll(harness) is None
-    harness.plan("70011")  # planned, not sent: the next run's own
+    harness.plan("70011")  # planned, not sent: left to the next run
     assert next_poll(harness) is None
     polled(harness)
     assert next_poll(harness) is None
@@ -71,12 +71,12 @@ def test_a_person_to_be_read_sets_the_next_poll(harness: LedgerHarness) -> None:
     assert next_poll(harness) == after(40)
 
 
-def test_a_result_that_the_run_of_another_mapping_brought_is_due_at_once(harness: LedgerHarness) -> None:
+def test_a_result_from_another_mappings_run_is_due_at_once(harness: LedgerHarness) -> None:
     purchase_id = at_vendor(harness, 300)
     assert next_poll(harness) == after(300)
     run_id = harness.ledger.runs.start("sync", ["contact"], harness.now)
     harness.pass_time(7)
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     harness.ledger.runs.finish(run_id, "finished", {}, harness.now)
     assert stored(harness) == harness.now
 
@@ -89,7 +89,7 @@ def test_a_run_sets_the_next_poll_of_its_mappings_at_its_end(harness: LedgerHarn
     assert not is_due(harness)
 
 
-def test_open_records_of_a_run_that_died_are_due_at_once(harness: LedgerHarness) -> None:
+def test_open_records_of_a_crashed_run_are_due_at_once(harness: LedgerHarness) -> None:
     harness.ledger.runs.start("sync", ["lead"], harness.now)
     assert stored(harness) == harness.now
     assert is_due(harness)
@@ -111,14 +111,14 @@ def test_a_receipt_of_a_lost_request_is_due_at_once(harness: LedgerHarness) -> N
 
 def test_a_closed_record_has_no_next_poll(harness: LedgerHarness) -> None:
     purchase_id = at_vendor(harness, 300)
-    harness.settle(purchase_id)
+    harness.finalize(purchase_id)
     (record_channel,) = harness.channels("lead-70011")
     harness.finish(harness.record_id("lead-70011"), int(str(record_channel["id"])))
     polled(harness)
     assert stored(harness) is None
 
 
-def test_waits_double_to_a_quarter_of_an_hour_while_polls_bring_nothing(harness: LedgerHarness) -> None:
+def test_waits_double_up_to_a_quarter_of_an_hour(harness: LedgerHarness) -> None:
     at_vendor(harness, 0)
     waits = []
     for _ in range(7):
@@ -141,7 +141,7 @@ def test_the_backoff_never_brings_a_poll_forward(harness: LedgerHarness) -> None
 
 
 def test_a_poll_beyond_the_longest_interval_is_due_now(harness: LedgerHarness) -> None:
-    """No rule plans it so late: a clock was wrong, and the next run corrects the ledger."""
+    """A wrong clock planned it, because no rule allows it; the next run corrects the ledger."""
     at_vendor(harness, 3600)
     assert next_poll(harness) == after(3600)
     assert is_due(harness)
@@ -164,7 +164,7 @@ def test_a_callback_ends_the_backoff(harness: LedgerHarness) -> None:
     (task,) = harness.all(t.task)
     harness.pass_time(5)
     harness.ledger.callback_receipts.receive("lensmor", str(task["attempt_id"]), "task-1", harness.now)
-    assert stored(harness) == START  # as the task was; it is due
+    assert stored(harness) == START  # when the task was due
     assert is_due(harness)
     polled(harness)
     assert next_poll(harness) == harness.now + timedelta(seconds=60)

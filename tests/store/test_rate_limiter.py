@@ -1,4 +1,4 @@
-"""One budget of requests per vendor key: evenly spaced, shared, and moved by what the vendor says."""
+"""The rate limit of a vendor key: requests are evenly spaced, and the vendor's headers change the limit."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,8 @@ from connector.store.limiter import Limiter
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
 
-class Watch:
-    """A clock that moves only by waiting."""
+class WaitingClock:
+    """A clock that moves only while a caller waits."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
@@ -52,101 +52,101 @@ def _database() -> Database:
     return open_ledger_at(None).database
 
 
-def leaving(limiter: Limiter, watch: Watch, count: int) -> list[float]:
-    """When so many requests left, in seconds."""
+def leaving(limiter: Limiter, clock: WaitingClock, count: int) -> list[float]:
+    """Send `count` requests; returns the seconds at which they were sent."""
     times = []
     for _ in range(count):
         limiter.acquire()
-        times.append(watch.elapsed)
+        times.append(clock.elapsed)
     return times
 
 
 def test_permits_are_evenly_spaced(database: Database) -> None:
-    watch = Watch()
-    assert leaving(Limiter(database, "lensmor/default", 60, watch), watch, 5) == [0, 1, 2, 3, 4]
+    clock = WaitingClock()
+    assert leaving(Limiter(database, "lensmor/default", 60, clock), clock, 5) == [0, 1, 2, 3, 4]
 
 
 def test_idle_time_earns_no_burst(database: Database) -> None:
-    watch = Watch()
-    limiter = Limiter(database, "lensmor/default", 60, watch)
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 60, clock)
     limiter.acquire()
-    watch.sleep(600)
-    assert leaving(limiter, watch, 3) == [600, 601, 602]
+    clock.sleep(600)
+    assert leaving(limiter, clock, 3) == [600, 601, 602]
 
 
 def test_a_slow_caller_does_not_wait(database: Database) -> None:
-    watch = Watch()
-    limiter = Limiter(database, "lensmor/default", 60, watch)
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 60, clock)
     for expected in (0, 1.5, 3):
         limiter.acquire()
-        assert watch.elapsed == expected
-        watch.sleep(1.5)
+        assert clock.elapsed == expected
+        clock.sleep(1.5)
 
 
 def test_callers_of_one_key_share_the_budget_and_of_two_keys_do_not(database: Database) -> None:
-    watch = Watch()
-    one, same = (Limiter(database, "lensmor/default", 60, watch) for _ in range(2))
-    other = Limiter(database, "lensmor/second", 60, watch)
-    assert [*leaving(one, watch, 1), *leaving(same, watch, 1), *leaving(one, watch, 1)] == [0, 1, 2]
-    assert leaving(other, watch, 2) == [2, 3]
+    clock = WaitingClock()
+    one, same = (Limiter(database, "lensmor/default", 60, clock) for _ in range(2))
+    other = Limiter(database, "lensmor/second", 60, clock)
+    assert [*leaving(one, clock, 1), *leaving(same, clock, 1), *leaving(one, clock, 1)] == [0, 1, 2]
+    assert leaving(other, clock, 2) == [2, 3]
 
 
-def test_a_new_process_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
-    watch = Watch()
+def test_a_new_process_continues_the_budget(tmp_path: Path) -> None:
+    clock = WaitingClock()
     first = open_ledger_at(tmp_path / "ledger.db")
-    leaving(Limiter(first.database, "lensmor/default", 6, watch), watch, 2)
+    leaving(Limiter(first.database, "lensmor/default", 6, clock), clock, 2)
     first.close()
     again = open_ledger_at(tmp_path / "ledger.db")
-    assert leaving(Limiter(again.database, "lensmor/default", 6, watch), watch, 1) == [20]
+    assert leaving(Limiter(again.database, "lensmor/default", 6, clock), clock, 1) == [20]
     again.close()
 
 
-def test_a_pause_holds_everybody_and_a_shorter_one_changes_nothing(database: Database) -> None:
-    watch = Watch()
-    limiter, same = (Limiter(database, "lensmor/default", 60, watch) for _ in range(2))
+def test_a_pause_applies_to_all_and_a_shorter_one_has_no_effect(database: Database) -> None:
+    clock = WaitingClock()
+    limiter, same = (Limiter(database, "lensmor/default", 60, clock) for _ in range(2))
     limiter.pause(30)
     limiter.pause(5)
-    assert leaving(same, watch, 2) == [30, 31]
+    assert leaving(same, clock, 2) == [30, 31]
 
 
 def test_a_pause_never_brings_the_next_permit_forward(database: Database) -> None:
-    watch = Watch()
-    limiter = Limiter(database, "lensmor/default", 1, watch)
-    leaving(limiter, watch, 1)
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 1, clock)
+    leaving(limiter, clock, 1)
     limiter.pause(10)
-    assert leaving(limiter, watch, 1) == [60]
+    assert leaving(limiter, clock, 1) == [60]
 
 
 def test_the_vendors_own_limit_wins(database: Database) -> None:
-    watch = Watch()
-    limiter = Limiter(database, "lensmor/default", 60, watch)
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 60, clock)
     limiter.acquire()
     limiter.limit(120)
     limiter.limit(120)
-    assert leaving(limiter, watch, 3) == [1, 1.5, 2]
+    assert leaving(limiter, clock, 3) == [1, 1.5, 2]
     with database.read() as connection:
         assert connection.scalar(sa.select(t.rate_limit.c.per_minute)) == 120
 
 
 def test_rehearsals_shorten_every_wait(database: Database) -> None:
-    watch = Watch(scale=0.01)
-    limiter = Limiter(database, "lensmor/default", 60, watch)
-    assert leaving(limiter, watch, 3) == [0, 0.01, 0.02]
+    clock = WaitingClock(scale=0.01)
+    limiter = Limiter(database, "lensmor/default", 60, clock)
+    assert leaving(limiter, clock, 3) == [0, 0.01, 0.02]
     limiter.pause(100)
-    assert leaving(limiter, watch, 1) == [1.02]
+    assert leaving(limiter, clock, 1) == [1.02]
 
 
 def test_threads_get_permits_of_their_own(tmp_path: Path) -> None:
     ledger = open_ledger_at(tmp_path / "ledger.db")
     waits: list[float] = []
 
-    class Still(Watch):
-        """Time stands still: each wait tells which permit it was."""
+    class StoppedClock(WaitingClock):
+        """A clock that never moves, so that the waits show the permits."""
 
         def pause(self, duration: timedelta) -> None:
             waits.append(duration.total_seconds())
 
-    limiter = Limiter(ledger.database, "lensmor/default", 60, Still())
+    limiter = Limiter(ledger.database, "lensmor/default", 60, StoppedClock())
 
     def send() -> None:
         for _ in range(10):
@@ -161,19 +161,19 @@ def test_threads_get_permits_of_their_own(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_permit_of_a_clock_ahead_holds_nobody_up(database: Database) -> None:
-    ahead = Watch()
+def test_a_permit_of_a_clock_ahead_blocks_no_request(database: Database) -> None:
+    ahead = WaitingClock()
     ahead.sleep(3600)
     limiter = Limiter(database, "lensmor/default", 60, ahead)
     limiter.acquire()
     limiter.pause(900)
-    watch = Watch()
-    assert leaving(Limiter(database, "lensmor/default", 60, watch), watch, 3) == [0, 1, 2]
+    clock = WaitingClock()
+    assert leaving(Limiter(database, "lensmor/default", 60, clock), clock, 3) == [0, 1, 2]
 
 
 def test_a_long_wait_for_a_permit_has_a_reason(database: Database) -> None:
-    watch = Watch()
-    limiter = Limiter(database, "lensmor/default", 60, watch)
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 60, clock)
     limiter.pause(30)
     limiter.acquire()
-    assert watch.reasons == [(30, "lensmor allows no request before then")]
+    assert clock.reasons == [(30, "lensmor allows no request before then")]

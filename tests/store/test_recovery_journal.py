@@ -1,4 +1,4 @@
-"""The recovery journal: it belongs to one ledger, its space is reserved, and what it cannot take is printed."""
+"""The recovery journal: it belongs to one ledger, reserves disk space, and prints an answer that it cannot store."""
 
 import errno
 import fcntl
@@ -23,10 +23,10 @@ ANSWER: dict[str, object] = {
     "attempt_id": "a1",
     "task_id": "task-1",
     "check": {7: True},
-    "gone": {8: "knows nobody"},
+    "gone": {8: "no match"},
     "back": [9],
 }
-READ = {"attempt_id": "a1", "task_id": "task-1", "check": {"7": True}, "gone": {"8": "knows nobody"}, "back": [9]}
+READ = {"attempt_id": "a1", "task_id": "task-1", "check": {"7": True}, "gone": {"8": "no match"}, "back": [9]}
 ID = "0" * 32
 
 
@@ -59,7 +59,7 @@ def names(folder: Path) -> list[str]:
 # -- answers ----------------------------------------------------------------------------------------------------
 
 
-def test_answers_are_kept_read_and_dropped_when_adopted(tmp_path: Path) -> None:
+def test_answers_are_kept_read_and_deleted_when_adopted(tmp_path: Path) -> None:
     assert adopt(journal(tmp_path)) == []
     keep(journal(tmp_path), ANSWER)
     keep(journal(tmp_path), {"attempt_id": "a2", "task_id": None})
@@ -91,7 +91,7 @@ def test_a_kept_answer_is_on_disk_with_its_folder_entry_before_the_call_returns(
     assert synced == [tmp_path / names(tmp_path)[0], tmp_path]
 
 
-def test_an_answer_is_kept_where_its_commit_fails_or_is_interrupted(tmp_path: Path) -> None:
+def test_an_answer_is_kept_if_its_commit_fails_or_is_interrupted(tmp_path: Path) -> None:
     for error in (RuntimeError, OSError, KeyboardInterrupt):
         with pytest.raises(error), journal(tmp_path).reserve(1) as reserved, reserved.kept_on_failure(ANSWER):
             raise error
@@ -101,7 +101,7 @@ def test_an_answer_is_kept_where_its_commit_fails_or_is_interrupted(tmp_path: Pa
     assert names(tmp_path) == []
 
 
-# -- whose it is ------------------------------------------------------------------------------------------------
+# -- several ledgers --------------------------------------------------------------------------------------------
 
 
 def test_another_ledger_neither_adopts_nor_removes_it(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_file_is_named_after_the_ledgers_id_which_stays(tmp_path: Path) -> N
     assert open_ledger_at(tmp_path / "other.db").id != first.id
 
 
-def test_a_new_ledger_at_the_same_place_leaves_the_former_ones_answers(tmp_path: Path) -> None:
+def test_a_new_ledger_in_the_same_place_leaves_the_former_ledgers_answers(tmp_path: Path) -> None:
     path = tmp_path / "connector.db"
     former = open_ledger_at(path)
     keep(former.journal, ANSWER)
@@ -131,8 +131,8 @@ def test_a_new_ledger_at_the_same_place_leaves_the_former_ones_answers(tmp_path:
     assert len(list(tmp_path.glob("*.journal"))) == 1
 
 
-def test_an_answer_to_a_request_that_the_ledger_does_not_know_stays_and_is_named(tmp_path: Path) -> None:
-    """The ledger was restored from a backup that is older than the request."""
+def test_an_answer_to_an_unknown_request_stays_and_is_named(tmp_path: Path) -> None:
+    """The ledger was restored from a backup older than the request."""
     keep(journal(tmp_path), ANSWER)
     for _ in range(2):
         with journal(tmp_path).adopting(nothing) as found:
@@ -144,7 +144,7 @@ def test_an_answer_to_a_request_that_the_ledger_does_not_know_stays_and_is_named
 @pytest.mark.parametrize(
     "text", ['{"attempt_id": "a1", "task', "[1]", "7", '{"attempt_id": 7}', '{"attempt_id": "a\\u0000"}', "{}", "\xff"]
 )
-def test_what_cannot_be_read_stays_and_is_named(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_file_stays_and_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / f"connector-{ID}.ab.journal"
     file.write_text(text, encoding="latin-1")
     with journal(tmp_path).adopting(everything) as found:
@@ -155,8 +155,8 @@ def test_what_cannot_be_read_stays_and_is_named(tmp_path: Path, text: str) -> No
 # -- the file of earlier versions -------------------------------------------------------------------------------
 
 
-def test_the_former_file_is_adopted_once_but_only_what_the_ledger_knows(tmp_path: Path) -> None:
-    """On PostgreSQL two ledgers could share a folder, and so that file."""
+def test_the_former_file_is_adopted_once_for_known_requests_only(tmp_path: Path) -> None:
+    """On PostgreSQL, two ledgers could share a folder and so the file."""
     former = tmp_path / "connector.db.spill"
     mine, theirs, cut = json.dumps(ANSWER), json.dumps({"attempt_id": "b1", "task_id": "t"}), '{"attempt_id": "a3", "ta'
     former.write_text(f"\n{mine}\n\n{theirs}\n\n{cut}\n")
@@ -168,7 +168,7 @@ def test_the_former_file_is_adopted_once_but_only_what_the_ledger_knows(tmp_path
     assert former.read_text() == f"{cut}\n"
 
 
-def test_the_former_file_goes_when_all_of_it_was_adopted(tmp_path: Path) -> None:
+def test_the_former_file_is_deleted_when_it_is_adopted_completely(tmp_path: Path) -> None:
     (tmp_path / "connector.db.spill").write_text(f"\n{json.dumps(ANSWER)}\n")
     with pytest.raises(RuntimeError), journal(tmp_path).adopting(everything):
         raise RuntimeError
@@ -203,7 +203,7 @@ def test_an_answer_that_an_earlier_version_adds_meanwhile_is_not_lost(tmp_path: 
 # -- reserved space ---------------------------------------------------------------------------------------------
 
 
-def test_space_is_reserved_while_a_request_is_in_flight_and_given_back(tmp_path: Path) -> None:
+def test_space_is_reserved_while_a_request_is_in_flight(tmp_path: Path) -> None:
     with journal(tmp_path).reserve(100), journal(tmp_path).reserve(1):
         blocks = sorted(file.stat().st_blocks * 512 for file in tmp_path.iterdir())
         assert blocks[0] >= 2048 + 256
@@ -211,7 +211,7 @@ def test_space_is_reserved_while_a_request_is_in_flight_and_given_back(tmp_path:
     assert names(tmp_path) == []
 
 
-def test_the_longest_answer_fits_into_what_is_reserved(tmp_path: Path) -> None:
+def test_the_longest_answer_fits_into_the_reservation(tmp_path: Path) -> None:
     ids = [10**12 + number for number in range(100)]
     gone = {str(one): "lensmor refuses this personnel id as invalid" for one in ids}
     longest = {"attempt_id": "a" * 32, "purchases": ids, "task_id": "t" * 200, "check": {}, "gone": gone, "back": []}
@@ -223,15 +223,15 @@ def test_the_longest_answer_fits_into_what_is_reserved(tmp_path: Path) -> None:
     assert adopt(journal(tmp_path)) == [longest]
 
 
-def test_a_request_in_flight_keeps_its_place_while_others_adopt(tmp_path: Path) -> None:
+def test_a_request_in_flight_keeps_its_reservation(tmp_path: Path) -> None:
     with journal(tmp_path).reserve(1) as reserved:
         assert adopt(journal(tmp_path)) == []
         reserved.keep(ANSWER)
-        assert adopt(journal(tmp_path)) == []  # its process has not let go of it yet
+        assert adopt(journal(tmp_path)) == []  # its process still holds the lock
     assert adopt(journal(tmp_path)) == [READ]
 
 
-def test_the_reservation_of_a_killed_process_goes(tmp_path: Path) -> None:
+def test_the_reservation_of_a_killed_process_is_deleted(tmp_path: Path) -> None:
     killed = (
         "import os, sys; from pathlib import Path; from connector.store.journal import RecoveryJournal\n"
         f"with RecoveryJournal(Path(sys.argv[1]), {ID!r}).reserve(1): os._exit(9)"
@@ -243,16 +243,16 @@ def test_the_reservation_of_a_killed_process_goes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "No space left"), (errno.EDQUOT, "quota"), (errno.EROFS, "Read-only")]
+    ("number", "text"), [(errno.ENOSPC, "No space left"), (errno.EDQUOT, "quota"), (errno.EROFS, "Read-only")]
 )
 def test_without_space_there_is_no_reservation_and_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, text: str
 ) -> None:
     def full(*_args: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(JournalError, match=words) as raised, journal(tmp_path).reserve(1):
+    with pytest.raises(JournalError, match=text) as raised, journal(tmp_path).reserve(1):
         pass
     assert raised.value.exit_code == 4
     assert str(tmp_path) in str(raised.value)
@@ -295,7 +295,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 # -- standard error ---------------------------------------------------------------------------------------------
 
 
-def test_an_answer_that_the_journal_cannot_take_either_is_printed_in_one_line(
+def test_an_answer_that_cannot_be_stored_is_printed_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_args: object) -> int:
@@ -310,7 +310,7 @@ def test_an_answer_that_the_journal_cannot_take_either_is_printed_in_one_line(
     assert line.isprintable()
     (file,) = tmp_path.iterdir()
     assert str(file) in line
-    file.write_text(line[line.index("{") :])  # the next step that the line names
+    file.write_text(line[line.index("{") :])  # the next step in the message
     (answer,) = adopt(journal(tmp_path))
     assert answer["task_id"] == "t\n\x1b[2J"
 

@@ -1,1 +1,1 @@
-"""The ledger's schema, revision by revision."""
+"""The migrations of the ledger's schema."""

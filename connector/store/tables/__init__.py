@@ -1,7 +1,7 @@
-"""Every table of the ledger, once; the migrations create the same.
+"""The tables of the ledger; the migrations create the same tables.
 
-Times are UTC. Credits are integers. What could name a person beyond a vendor's own identifier is sealed
-(`LargeBinary`) or hashed. Rows of `entry` are only ever added.
+Times are UTC. Credits are integers. Personal data other than a vendor's identifier is sealed (`LargeBinary`) or hashed.
+Rows of `entry` are only appended.
 """
 
 from connector.store.tables.base import metadata

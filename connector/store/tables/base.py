@@ -1,4 +1,4 @@
-"""The metadata that all tables share, with the names of their keys, and the type of JSON columns."""
+"""The metadata of all tables, with the naming convention of keys and indexes, and the type of JSON columns."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Purchases, the requests and tasks that carry them, credits, and what providers say of people and balances."""
+"""Purchases, their requests and tasks, credit entries, observed balances, and identity matches."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
@@ -7,7 +7,7 @@ from connector.core.spend import Hold
 from connector.store.tables.base import Json, metadata
 from connector.store.utc_time import UtcTime
 
-# One purchase of one channel for one person.
+# The purchase of one channel for one person.
 purchase = Table(
     "purchase",
     metadata,
@@ -21,27 +21,26 @@ purchase = Table(
     Column("state", String(12), nullable=False),
     Column("result", String(12)),
     Column("reason", Text, nullable=False, default=""),
-    Column("grouping_key", String(100)),  # purchases of one request share it, where the provider groups
-    Column("mapping", String(40), nullable=False),  # whose caps it counts against
-    Column("run_id", String(40), nullable=False),  # the run that last planned to buy it
-    Column("place", Integer, nullable=False, default=0),  # in that run's order: who is served first when a cap ends it
+    Column("grouping_key", String(100)),  # the same for all purchases of a request, if the provider groups people
+    Column("mapping", String(40), nullable=False),  # the mapping whose caps it counts against
+    Column("run_id", String(40), nullable=False),  # the run that last planned it
+    Column("place", Integer, nullable=False, default=0),  # in that run's order of purchases
     Column("price_credits", Integer, nullable=False),
-    Column("charged_credits", Integer, nullable=False, server_default="0"),  # once it is final: its cost in all
+    Column("charged_credits", Integer, nullable=False, server_default="0"),  # the total cost of a final purchase
     Column("attempt_id", String(40)),
     Column("task_id", Integer),
-    Column(
-        "hold", String(10), nullable=False, default=""
-    ),  # its share of the hold: open | charged | released | presumed
-    Column("free", sa.Boolean, nullable=False, default=False),  # the vendor said that this attempt does not charge it
+    # Its share of the hold: open | charged | released | presumed.
+    Column("hold", String(10), nullable=False, default=""),
+    Column("free", sa.Boolean, nullable=False, default=False),  # the vendor reported no charge for this attempt
     Column("resubmitted", Integer, nullable=False, default=0),
-    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator lets a failed one be repeated
+    Column("repeat_allowed", sa.Boolean, nullable=False, default=False),  # an operator allows to repeat a failed one
     Column("prior_attempt_id", String(40)),  # a lost attempt whose hold stays until the resubmission is answered
     Column("prior_hold", String(10), nullable=False, server_default=""),  # that attempt's share: open | presumed
-    Column("prior_mapping", String(40)),  # whose caps that attempt counts against
+    Column("prior_mapping", String(40)),  # the mapping whose caps that attempt counts against
     Column("not_before", UtcTime),
     Column("check_at", UtcTime),  # when to read the vendor's own record of the person
     Column("checks", Integer, nullable=False, default=0),
-    Column("value", LargeBinary),  # sealed; erased when written or when the undo time ends
+    Column("value", LargeBinary),  # sealed; erased after the write, or when the undo time ends
     Column("value_hash", String(64)),
     Column("state_at", UtcTime, nullable=False),
     Column("final_at", UtcTime),
@@ -77,7 +76,7 @@ Index(
     postgresql_where=purchase.c.prior_attempt_id.is_not(None),
 )
 
-# A value that was bought and that the CRM can never take for one record: for that record it counts as no value.
+# A bought value that the CRM can never accept for one record; for that record it counts as no value.
 unusable_value = Table(
     "unusable_value",
     metadata,
@@ -105,7 +104,7 @@ attempt = Table(
 )
 Index("ix_attempt_state", attempt.c.state)
 
-# One asynchronous job of a vendor.
+# The vendor's asynchronous job for one request.
 task = Table(
     "task",
     metadata,
@@ -129,7 +128,7 @@ entry = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("at", UtcTime, nullable=False),
-    Column("budget_day", String(10), nullable=False),  # the day of the hold, UTC; a later release gives back to it
+    Column("budget_day", String(10), nullable=False),  # the UTC day of the hold; a later release counts on the same day
     Column("provider", String(40), nullable=False),
     Column("account", String(80), nullable=False),
     Column("mapping", String(40), nullable=False),
@@ -141,7 +140,7 @@ entry = Table(
 Index("ix_entry_provider", entry.c.provider, entry.c.account, entry.c.budget_day)
 Index("ix_entry_attempt", entry.c.attempt_id)
 
-# What the vendor said its balance was.
+# A balance as the vendor reported it.
 observation = Table(
     "observation",
     metadata,
@@ -150,11 +149,11 @@ observation = Table(
     Column("account", String(80), nullable=False),
     Column("run_id", String(40), nullable=False),
     Column("began_at", UtcTime, nullable=False),
-    Column("last_entry", Integer, nullable=False),  # newest entry when the observation began
+    Column("last_entry", Integer, nullable=False),  # the newest entry when the observation began
     Column("balance", sa.BigInteger, nullable=False),
 )
 
-# Remembered answers to "who has this identifier?", nobody too.
+# The answers to the question who has an identifier, including "no match".
 identity_match = Table(
     "identity_match",
     metadata,
@@ -162,7 +161,7 @@ identity_match = Table(
     Column("account", String(80), primary_key=True),
     Column("kind", String(40), primary_key=True),
     Column("value", String(300), primary_key=True),
-    Column("matched_kind", String(40)),  # the identifier by which the provider sells; none: it knows nobody
+    Column("matched_kind", String(40)),  # of the identifier by which the provider sells; NULL if there is no match
     Column("matched", Text),
     Column("grouping_keys", Json, nullable=False, server_default="[]"),
     Column("at", UtcTime, nullable=False),
@@ -172,7 +171,7 @@ rate_limit = Table(
     "rate_limit",
     metadata,
     Column("key", String(120), primary_key=True),
-    Column("tat", sa.BigInteger, nullable=False),  # theoretical arrival time, microseconds
-    Column("at", UtcTime, nullable=False, server_default="0"),  # when it was written
+    Column("tat", sa.BigInteger, nullable=False),  # the theoretical arrival time, in microseconds since the epoch
+    Column("at", UtcTime, nullable=False, server_default="0"),  # when `tat` was written
     Column("per_minute", Integer, nullable=False),
 )

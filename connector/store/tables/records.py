@@ -1,4 +1,4 @@
-"""Runs, the records that they took up, and what they wrote."""
+"""Runs, their records, and their writes to the CRM."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
@@ -19,13 +19,13 @@ run = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("command", String(20), nullable=False),
-    Column("mappings", Json, nullable=False, server_default="[]"),  # their names
+    Column("mappings", Json, nullable=False, server_default="[]"),  # names
     Column("state", String(12), nullable=False),  # running | finished | stopped | failed
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
     Column("report", Json),  # without personal data
-    Column("plan_id", String(40)),  # the frozen plan it applies: all runs of a plan share its ceiling
-    Column("undone_by", String(40)),  # the undo run that restored the values it replaced
+    Column("plan_id", String(40)),  # the frozen plan that it applies; all runs of a plan share its ceiling
+    Column("undone_by", String(40)),  # the run that undid it
 )
 Index(
     "ix_run_plan_id",
@@ -34,7 +34,7 @@ Index(
     postgresql_where=run.c.plan_id.is_not(None),
 )
 
-# One flagging of a CRM record, from the selection that saw it until its flag was cleared.
+# One enrichment of a CRM record, from its selection until its flag is cleared.
 record = Table(
     "record",
     metadata,
@@ -43,21 +43,21 @@ record = Table(
     Column("mapping", String(40), nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
-    Column("former_ids", Text, nullable=False, server_default=""),  # before it was followed; separated by spaces
+    Column("former_ids", Text, nullable=False, server_default=""),  # before a conversion or merge; separated by spaces
     Column("state", String(8), nullable=False),  # open | closed
-    Column("run_id", String(40), nullable=False),  # the run that last took it up
-    Column("plan_id", String(40)),  # the frozen plan that it is part of
-    Column("identifiers", Json, nullable=False, server_default="{}"),  # kind -> value, as the record was taken up
+    Column("run_id", String(40), nullable=False),  # the run that last selected or adopted it
+    Column("plan_id", String(40)),  # the frozen plan that it belongs to
+    Column("identifiers", Json, nullable=False, server_default="{}"),  # kind -> value, as the record was read
     Column("grouping_keys", Json, nullable=False, server_default="{}"),  # kind -> value, such as an event
     Column("resolved", Json, nullable=False, server_default="{}"),  # kind -> value that a provider found, to be stamped
-    Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote that status word
-    # A value was written on its own, and when and whence it came is not written yet.
+    Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote the status "in progress"
+    # A value was written on its own, and its stamps (time and source) are not written yet.
     Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
     Column("outcome", String(12)),
     Column("reason", Text, nullable=False, default=""),
-    Column("attention", Text, nullable=False, default=""),  # what a person should do
-    Column("parked_version", String(120)),  # CRM version and mapping digest at which it was parked
+    Column("attention", Text, nullable=False, default=""),  # the advice to a person
+    Column("parked_version", String(120)),  # the CRM version and mapping digest when it was parked
     Column("opened_at", UtcTime, nullable=False),
     Column("closed_at", UtcTime),
 )
@@ -81,18 +81,18 @@ record_channel = Table(
     Column("record_id", Integer, sa.ForeignKey("record.id"), nullable=False),
     Column("channel", String(20), nullable=False),
     Column("state", String(10), nullable=False),  # see core/states.py
-    Column("position", Integer, nullable=False, default=0),  # which source of the mapping's `from`
+    Column("position", Integer, nullable=False, default=0),  # the index of the source in the mapping's `from`
     Column("purchase_id", Integer, sa.ForeignKey("purchase.id")),
     Column("outcome", String(12)),
     Column("reason", Text, nullable=False, default=""),
     Column("keep_status", sa.Boolean, nullable=False, default=False),
     # Sources that ended without a value, each as [source, result, reason].
     Column("failed_sources", Json, nullable=False, server_default="[]"),
-    Column("baseline", String(64)),  # keyed hash of the field when the purchase was first intended
+    Column("baseline", String(64)),  # the keyed hash of the field when the purchase was first planned
     Column("parked", sa.Boolean, nullable=False, server_default=sa.false()),  # its value could not be written
-    Column("erase_at", UtcTime),  # its parked value was reported, and is erased then
+    Column("erase_at", UtcTime),  # when its parked value, which has been reported, is erased
     Column("already_filled", sa.Boolean, nullable=False, server_default=sa.false()),  # skipped for that reason
-    Column("shown_outcome", String(20)),  # in the run that last took the record up
+    Column("shown_outcome", String(20)),  # in the run that last selected or adopted the record
     Column("shown_reason", Text, nullable=False, server_default=""),
 )
 Index("ix_record_channel_record", record_channel.c.record_id)
@@ -104,7 +104,7 @@ Index(
     postgresql_where=record_channel.c.state == ChannelState.RESOLVING,
 )
 
-# What a run wrote to the CRM, for undo and for `show`.
+# A write of a run to one CRM record, for undo and for `show`.
 change = Table(
     "change",
     metadata,
@@ -113,9 +113,8 @@ change = Table(
     Column("record_id", Integer, nullable=False),
     Column("object", String(80), nullable=False),
     Column("crm_id", String(40), nullable=False),
-    Column(
-        "fields", Json, nullable=False, server_default="{}"
-    ),  # field -> keyed hash of what is written; marked for a status
+    # field -> keyed hash of the written value, with a prefix for status fields
+    Column("fields", Json, nullable=False, server_default="{}"),
     Column("before", LargeBinary),  # sealed: field -> value before
     Column("state", String(10), nullable=False),  # intended | written | rejected | undone
     Column("at", UtcTime, nullable=False),
@@ -123,7 +122,7 @@ change = Table(
 Index("ix_change_run", change.c.run_id, change.c.record_id)
 Index("ix_change_record", change.c.record_id)
 
-# The outcome of each record that a run selected, as it was when the run ended.
+# The outcome of a record when a run ended.
 run_record = Table(
     "run_record",
     metadata,

@@ -1,4 +1,4 @@
-"""Requests of the CRM's automation, the queue of jobs, the processes that work, and callbacks."""
+"""Requests of the CRM's automation, the queue of jobs, the workers, and callback receipts."""
 
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, String, Table, Text
@@ -7,12 +7,12 @@ from connector.core.states import ReceiptState, RequestItemState
 from connector.store.tables.base import Json, metadata
 from connector.store.utc_time import UtcTime
 
-# What the CRM's automation asked for: one request, by its own id or by that of a notification.
+# A request of the CRM's automation, with its own id or that of a notification.
 request = Table(
     "request",
     metadata,
     Column("id", String(120), primary_key=True),
-    Column("digest", String(64), nullable=False),  # of what was asked: the same id with another body is a conflict
+    Column("digest", String(64), nullable=False),  # of the body: the same id with another body is a conflict
     Column("accepted_at", UtcTime, nullable=False),
 )
 Index("ix_request_accepted_at", request.c.accepted_at)
@@ -40,28 +40,28 @@ Index(
     postgresql_where=request_item.c.state != RequestItemState.DONE,
 )
 
-# The queue. A delegated run has a row of its own until it is purged; each mapping has at most one standing job of each
-# other kind, whose id is the kind and the mapping's name, and whose time is set anew after each turn.
+# The queue. A delegated run has its own row until it is purged. Each mapping has at most one standing job of each other
+# kind; its id is the kind and the mapping's name, and its time is set again after each execution.
 job = Table(
     "job",
     metadata,
     Column("id", String(60), primary_key=True),
     Column("kind", String(10), nullable=False, server_default="run"),  # see core/states.py
-    Column("due_at", UtcTime),  # none: it waits for an event
-    Column("not_before", UtcTime),  # of polls that brought nothing: they become rarer
-    Column("backoff_s", sa.Float),  # the last wait between two such polls
-    Column("schedule", String(120)),  # the cron expression that its time was computed from
+    Column("due_at", UtcTime),  # NULL while it waits for an event
+    Column("not_before", UtcTime),  # the earliest next poll after polls without a result
+    Column("backoff_s", sa.Float),  # the last wait after such a poll
+    Column("schedule", String(120)),  # the cron expression from which `due_at` was computed
     Column("command", String(20), nullable=False),
-    Column("mappings", Json, nullable=False, server_default="{}"),  # name -> digest of the file that is meant
-    Column("chosen", Json),  # which records, where they are not the flagged ones
+    Column("mappings", Json, nullable=False, server_default="{}"),  # name -> digest of the mapping file
+    Column("chosen", Json),  # the selected records; NULL for the flagged ones
     Column("state", String(8), nullable=False),  # waiting | running | done
     Column("progress", Json, nullable=False, server_default="{}"),  # stage, steps and notes so far
-    Column("result", Json),  # the run's report, or what went wrong
-    Column("asked_at", UtcTime, nullable=False),  # of a schedule: when its last sync began
+    Column("result", Json),  # the run's report, or its error
+    Column("asked_at", UtcTime, nullable=False),  # when it was queued; for a schedule, when its last sync began
 )
 Index("ix_job_state", job.c.state)
 
-# A process that does work for others.
+# A process that works on queued jobs.
 worker = Table(
     "worker",
     metadata,
@@ -71,7 +71,7 @@ worker = Table(
     Column("beat_at", UtcTime, nullable=False),
 )
 
-# The receipt of a callback about a paid request; it counts for nothing until the vendor's own answer confirms it.
+# The receipt of a callback about a paid request; it has no effect until the vendor's own answer confirms it.
 callback_receipt = Table(
     "callback_receipt",
     metadata,
