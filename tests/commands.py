@@ -1,4 +1,4 @@
-"""The connector as a process of its own: how it is started, in which environment, and what it left behind."""
+"""The connector in a separate process: its start, its environment, and its output."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-# A shell starts background jobs with SIGINT ignored, and children inherit that: ours must obey Ctrl-C all the same.
+# A shell starts background jobs with SIGINT ignored, and children inherit that: our commands must obey Ctrl-C.
 _START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from connector.cli.entry import main; main()"
@@ -17,7 +17,7 @@ OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 
 @dataclass(frozen=True)
 class Said:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -30,5 +30,5 @@ class Said:
 
 
 def clean_environment() -> dict[str, str]:
-    """What is around us, without any setting of the connector."""
+    """The environment of this process, without the connector's settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}

@@ -1,6 +1,6 @@
 """A small company for proofs with several processes: simulated sites on loopback, and processes of the connector.
 
-The simulated clocks run faster; `scale` is what every wait of the connector is multiplied by.
+The simulated clocks run faster; `scale` multiplies every wait of the connector.
 """
 
 import json
@@ -69,7 +69,7 @@ class Company:
         (folder / "lead.yaml").write_text(MAPPING)
 
     def start(self, *args: str) -> Running:
-        """A command as a process of its own, its words in a file each."""
+        """Start a command in a separate process, with its output streams in files."""
         number = len(self.processes)
         with (self.folder / f"{number}.out").open("w") as out, (self.folder / f"{number}.err").open("w") as err:
             made = started([*ENTRY_POINT, *args], cwd=self.folder, env=clean_environment(), stdout=out, stderr=err)
@@ -77,18 +77,18 @@ class Company:
         return made
 
     def words(self, process: Running) -> str:
-        """What a process said on standard error so far."""
+        """The standard error of a process so far."""
         return (self.folder / f"{self.processes.index(process)}.err").read_text()
 
     def run(self, *args: str, timeout_s: float = 300.0) -> Any:  # noqa: ANN401 a document
-        """A command to its end; its document."""
+        """Run a command to its end; returns its JSON document."""
         process = self.start(*args)
         code = process.wait(timeout_s)
         assert code in {0, 3, 4}, f"{code}: {self.words(process)}"
         return json.loads((self.folder / f"{self.processes.index(process)}.out").read_text())
 
     def close(self) -> None:
-        """Nobody is left at work."""
+        """End all processes."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -105,18 +105,18 @@ class Company:
         return [one for one, found in records.items() if not found["Email"] or not found["MobilePhone"]]
 
     def doubles(self) -> list[tuple[str, str, str]]:
-        """Purchases charged twice, by the vendor's own books."""
+        """Purchases charged twice, according to the vendors' own ledgers."""
         return self.simulator.charges.doubles()
 
     @property
     def charged(self) -> int:
-        """Credits that the vendors took."""
+        """The credits that the vendors have charged."""
         return sum(one.credits for one in self.simulator.charges.entries)
 
 
 @contextmanager
 def company(folder: Path, leads: int, scale: float, database_url: str = "") -> Iterator[Company]:
-    """Open for business while the block runs."""
+    """Run a company inside the context."""
     made = Company(folder, leads, scale, database_url)
     try:
         yield made
@@ -125,10 +125,10 @@ def company(folder: Path, leads: int, scale: float, database_url: str = "") -> I
 
 
 def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0, every_s: float = 0.05) -> float:
-    """Wait for something to be true; how long that took.
+    """Wait for a condition; returns the seconds that it took.
 
     Raises:
-        AssertionError: it did not come true in time.
+        AssertionError: the condition was not met in time.
     """
     began = time.monotonic()
     while not holds():
@@ -138,14 +138,14 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 120.0, e
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def is_ready(port: int) -> bool:
-    """Whether `serve` answers there and drives its ledger."""
+    """Whether `serve` answers on the port and does the work of its ledger."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
     except httpx.TransportError:

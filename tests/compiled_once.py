@@ -1,4 +1,4 @@
-"""A plugin of the tests: statements are compiled once for all ledgers of a process."""
+"""A test plugin: SQL statements are compiled once for all ledgers of a process."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 @pytest.fixture(scope="session", autouse=True)
 def _compile_statements_once() -> Iterator[None]:
-    """Every test opens ledgers of its own; compiling the same statements for each would take a fifth of the time."""
+    """Every test opens its own ledgers; compiling the same statements for each would take a fifth of the time."""
     usual = sa.create_engine
     shared: dict[str, sa.Dialect] = {}
     compiled: dict[object, object] = {}

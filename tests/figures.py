@@ -1,4 +1,4 @@
-"""Figures of proofs: what a test counted, shown at the end of the output and, on request, kept in RELIABILITY.md."""
+"""Figures of proofs, shown at the end of the output and, on request, stored in RELIABILITY.md."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ Figures = Callable[[str, str], None]
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Figures:
-    """Tells a proof's figures: its name, and what was counted."""
+    """Reports a proof's figures: its name and the counts."""
 
     def tell(proof: str, counted: str) -> None:
         record_property("figures", (proof, counted))
@@ -42,7 +42,7 @@ def _told(reports: list[Any]) -> list[tuple[str, str]]:
 
 
 def _keep(found: dict[str, str]) -> None:
-    """Replace the rows of the proofs that passed; the others keep theirs."""
+    """Replace the rows of the proofs that passed; other rows are kept."""
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     table, _, after = rest.partition(END)

@@ -1,8 +1,8 @@
-"""The server behind `forked_commands.py`: imports the package once, and forks for each order that comes in.
+"""The server behind `forked_commands.py`: it imports the package once, and forks for each order.
 
-An order is one byte on the socket that the server was started with, and four open files: a socket of this order's own,
-and the three standard streams. On its own socket come first the words of the order, for the forked process to read;
-then the number of that process goes back, as soon as it is ready to run its program, and at last its exit code.
+An order is one byte on the server's socket, with four open files: a socket for this order, and the three standard
+streams. The forked process reads the order's arguments from its socket. It returns its process id as soon as it is
+ready to run its program, and the server returns the exit code at the end.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from importlib.machinery import BuiltinImporter
 
 FIRST = "connector.cli.main"
-LATER = (  # what libraries import at their first use
+LATER = (  # modules that libraries import at their first use
     "alembic.command",
     "alembic.config",
     "alembic.ddl.postgresql",
@@ -43,14 +43,14 @@ def _import_all() -> None:
     importlib.import_module(FIRST)
     package = importlib.import_module(FIRST.partition(".")[0])
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if ".migrations." not in module.name:  # those act when they are imported
+        if ".migrations." not in module.name:  # these have effects on import
             importlib.import_module(module.name)
     for name in LATER:
         importlib.import_module(name)
 
 
 def _serve(control: socket.socket) -> str:
-    """Fork for each order, and report each end; returns in the forked processes only, with the program to run."""
+    """Fork for each order, and report each exit; returns only in the forked processes, with the program to run."""
     running: dict[int, socket.socket] = {}
     awake, wake = socket.socketpair()
     wake.setblocking(False)
@@ -84,12 +84,12 @@ def _report_ends(running: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        with running.pop(pid) as channel, contextlib.suppress(OSError):  # perhaps nobody listens any more
+        with running.pop(pid) as channel, contextlib.suppress(OSError):  # the client may be gone
             channel.sendall(MESSAGE.pack(CODE, os.waitstatus_to_exitcode(status)))
 
 
 def _begin(passed: Sequence[int]) -> str:
-    """Become what the order says; the program to run."""
+    """Apply the order to this process; returns the program to run."""
     with socket.socket(fileno=passed[0]) as channel:
         program, arguments, folder, environment, own_session = json.loads(
             b"".join(iter(lambda: channel.recv(65536), b""))
@@ -116,7 +116,7 @@ def _begin(passed: Sequence[int]) -> str:
 
 
 def _stream(former: io.TextIOWrapper, number: int, name: str, mode: str) -> io.TextIOWrapper:
-    """A standard stream as an interpreter makes it, encoded as the server's own."""
+    """Open a standard stream as an interpreter does, with the server's encoding."""
     unbuffered = former.write_through
     at_once = unbuffered and mode == "w"
     raw = io.FileIO(number, mode, closefd=False)
@@ -137,7 +137,7 @@ def _stream(former: io.TextIOWrapper, number: int, name: str, mode: str) -> io.T
 if __name__ == "__main__":
     _import_all()
     gc.collect()
-    gc.freeze()  # the collector of a forked process leaves alone what all share
+    gc.freeze()  # the garbage collector of a forked process does not copy shared memory
     _program = _serve(socket.socket(fileno=int(sys.argv[1])))
     sys.modules["__main__"] = _main = types.ModuleType("__main__")
     vars(_main).update(__loader__=BuiltinImporter, __annotations__={})

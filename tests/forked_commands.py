@@ -1,11 +1,11 @@
-"""Processes of `python -c ...` that need not import the package: each is forked from a server that has done so once.
+"""Processes of `python -c ...` without importing the package again: each is forked from a server that has imported it.
 
-The server is an interpreter of its own, started when a test first asks for a process. It has no threads, imports the
-package, and forks for each order; the forked process leaves the server's loop, takes on the arguments, the environment,
-the folder and the streams of its order, runs the program as `__main__`, and ends as every interpreter does.
+The server is a separate interpreter, which starts when a test first needs a process. It has no threads, imports the
+package, and forks for each order. The forked process leaves the server's loop, applies the arguments, the environment,
+the folder and the streams of its order, runs the program as `__main__`, and exits like every interpreter.
 
-What is decided before a program begins (the locale, every variable that Python itself reads) is the server's: an order
-with other such variables is refused. `started(..., fresh=True)` gives an interpreter that begins from nothing.
+Settings that Python reads at its start (the locale, its environment variables) are those of the server: an order with
+other ones is refused. `started(..., fresh=True)` starts a new interpreter instead.
 """
 
 import atexit
@@ -26,32 +26,32 @@ from typing import IO, Any
 import fork_server
 from fork_server import MESSAGE, PID
 
-DECIDED_EARLY = ("PYTHON", "LC_", "LANG")  # how variables begin that an interpreter reads before any program
+DECIDED_EARLY = ("PYTHON", "LC_", "LANG")  # prefixes of variables that an interpreter reads at its start
 _AROUND = dict(os.environ)
 _PATIENCE_S = 10.0
 
 
 class Forked:
-    """A process forked from the server; used as a `subprocess.Popen` of text is.
+    """A process forked from the server; used like a `subprocess.Popen` in text mode.
 
     Args:
         command: `[sys.executable, "-c", program, *arguments]`.
         cwd: its working directory.
-        env: its whole environment.
-        stdin: `subprocess.PIPE`, a file or its number; None: ours.
+        env: its complete environment.
+        stdin: `subprocess.PIPE`, a file or its descriptor; None for ours.
         stdout: the same.
         stderr: the same.
-        start_new_session: whether it leads a session of its own, and so a process group.
+        start_new_session: whether it leads a new session, and so a process group.
 
     Attributes:
-        pid: the number of the process.
-        returncode: its exit code, negative for a signal; None as long as nobody has seen its end.
-        stdin: our end, where a pipe was asked for.
+        pid: its process id.
+        returncode: its exit code, negative for a signal; None until its end was noticed.
+        stdin: our end of the pipe, if one was requested.
         stdout: the same.
         stderr: the same.
 
     Raises:
-        ValueError: only a fresh interpreter can do that.
+        ValueError: only a fresh interpreter supports the environment.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Forked:
         order = [program, arguments, str(cwd.absolute()), environment, start_new_session]
         self.args = command
         self.pid = 0
-        self.returncode: int | Any = None  # as subprocess has it
+        self.returncode: int | Any = None  # as in subprocess
         self._channel, theirs = socket.socketpair()
         with theirs, contextlib.ExitStack() as passed:
             ends = [_pipe(wanted, number, passed) for number, wanted in enumerate((stdin, stdout, stderr))]
@@ -97,17 +97,17 @@ class Forked:
             self._channel.close()
 
     def poll(self) -> int | None:
-        """The exit code; None while it runs."""
+        """The exit code; None while the process runs."""
         if self.returncode is None:
             with contextlib.suppress(BlockingIOError):
                 self._hear(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; the exit code.
+        """Wait for its end; returns the exit code.
 
         Raises:
-            subprocess.TimeoutExpired: it did not come in time.
+            subprocess.TimeoutExpired: it did not end in time.
         """
         if self.poll() is None:
             try:
@@ -131,10 +131,10 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, typed: str | None = None, timeout: float | None = None) -> tuple[str, str]:
-        """Write to its input and close that, read its pipes to their ends, and wait; what it said.
+        """Write to its input and close it, read its pipes to the end, and wait; returns its output.
 
         Raises:
-            subprocess.TimeoutExpired: its end did not come in time.
+            subprocess.TimeoutExpired: it did not end in time.
         """
         if self.stdin is not None and not self.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
@@ -190,9 +190,9 @@ def started(
     start_new_session: bool = False,
     fresh: bool = False,
 ) -> Running:
-    """A process of `python -c ...`; as an interpreter that begins from nothing where that is wanted.
+    """Start a process of `python -c ...`; with `fresh`, in a new interpreter.
 
-    So it is on macOS for all: the libraries of its system do not survive a fork.
+    On macOS all of them are fresh, because system libraries there do not survive a fork.
     """
     if fresh or sys.platform == "darwin":
         return subprocess.Popen(  # noqa: S603 our own programs
@@ -219,7 +219,7 @@ def _left(ends: float | None) -> float | None:
 
 
 def _pipe(wanted: int | IO[Any] | None, number: int, passed: contextlib.ExitStack) -> tuple[int, IO[str] | None]:
-    """What becomes one of the three streams, closed here when it is passed on, and our end of it if it is a pipe."""
+    """The file for one of the three streams, which is closed here after passing it on, and our end if it is a pipe."""
     if wanted is None:
         return number, None
     if wanted != subprocess.PIPE:
@@ -232,7 +232,7 @@ def _pipe(wanted: int | IO[Any] | None, number: int, passed: contextlib.ExitStac
 
 @functools.cache
 def _server() -> socket.socket:
-    """Start the server; where it takes orders."""
+    """Start the server; returns the socket for orders."""
     ours, theirs = socket.socketpair()
     with theirs:
         server = subprocess.Popen(  # noqa: S603 our own

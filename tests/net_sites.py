@@ -1,4 +1,4 @@
-"""Servers for tests of the network itself: one that says exact bytes, one with TLS, and an HTTP proxy."""
+"""Servers for network tests: one that sends exact bytes, one with TLS, and an HTTP proxy."""
 
 import contextlib
 import datetime
@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 Handler = Callable[[socket.socket], None]
-OUTSIDE = "vendor.example.com"  # known to the proxy of a test only
+OUTSIDE = "vendor.example.com"  # known only to a test's proxy
 
 
 @dataclass
 class RawSite:
-    """A listening socket whose connections are given to a handler, each in a thread."""
+    """A listening socket that passes each connection to a handler in its own thread."""
 
     handler: Handler
     tls: ssl.SSLContext | None = None
@@ -69,7 +69,7 @@ class RawSite:
 
 
 def request_of(connection: socket.socket) -> bytes:
-    """One request, head and body, as it stood on the wire."""
+    """Read one request, head and body, as raw bytes."""
     found = b""
     while b"\r\n\r\n" not in found:
         piece = connection.recv(65_536)
@@ -101,7 +101,7 @@ def json_answer(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> byte
 
 
 def dripping(head: bytes, drop: bytes = b"x", every_s: float = 0.005, most: int = 100_000) -> Handler:
-    """A handler that sends a beginning, then one piece after another."""
+    """A handler that sends a start, then one piece after another."""
 
     def handle(connection: socket.socket) -> None:
         request_of(connection)
@@ -120,7 +120,7 @@ def connect_proxy(targets: dict[str, int], asked: list[bytes], refuse: bytes = b
 
     Args:
         targets: local port by host name.
-        asked: the head of each CONNECT request is added to it.
+        asked: receives the head of each CONNECT request.
         refuse: a status line to answer instead.
     """
 
@@ -155,7 +155,7 @@ class Authority:
 
     Attributes:
         file: the authority's certificate, as an admin would name it.
-        server: what a site presents.
+        server: the certificate that a site presents.
     """
 
     file: Path

@@ -1,4 +1,4 @@
-"""People and their identifiers, as tests write them: Lensmor's ids, LinkedIn names and events."""
+"""Short constructors for people and identifiers in tests: Lensmor's ids, LinkedIn names and events."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -31,7 +31,7 @@ def person_with(
     bad_id: str = "",
     bad_link: str = "",
 ) -> Person:
-    """A person as a record names them; `bad_...` is why a field holds no such identifier."""
+    """A person with the identifiers of a record; `bad_...` is the reason for an unusable one."""
     identifiers = {PERSONNEL_ID.name: personnel_id, LINKEDIN.name: linkedin}
     problems = {PERSONNEL_ID.name: bad_id, LINKEDIN.name: bad_link}
     return Person(
@@ -42,5 +42,5 @@ def person_with(
 
 
 def match_with(personnel_id: str | None, events: tuple[str, ...] = (), at: datetime | None = None) -> IdentityMatch:
-    """Lensmor's answer to who has a LinkedIn name."""
+    """Lensmor's identity match for a LinkedIn name."""
     return IdentityMatch(None if personnel_id is None else pid(personnel_id), events, at)

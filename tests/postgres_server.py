@@ -1,7 +1,7 @@
-"""A plugin of the tests: a PostgreSQL server of their own, and `--store postgres` to run ledgers of the tests on it.
+"""A test plugin: a private PostgreSQL server, and `--store postgres` to run the tests' ledgers on it.
 
-With `CONNECTOR_TEST_DATABASE_URL` a given server is used instead: its user must be allowed to create databases. Without
-either, tests that need it are skipped and say so, unless `CONNECTOR_TEST_POSTGRES=required`.
+With `CONNECTOR_TEST_DATABASE_URL` a given server is used instead; its user must be allowed to create databases. Without
+either, tests that need one are skipped with a reason, unless `CONNECTOR_TEST_POSTGRES=required`.
 """
 
 import os
@@ -27,19 +27,19 @@ NONE_HERE = "no PostgreSQL: install Debian's postgresql, or set CONNECTOR_TEST_D
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server; every test gets a database of its own, copied from one that is migrated already."""
+    """A server; every test gets its own database, copied from a migrated one."""
 
     admin_url: str
     template: str
 
     def new(self, *, migrated: bool = True) -> str:
-        """The address of a new database."""
+        """Create a database and return its address."""
         name = f"t_{secrets.token_hex(6)}"
         run_sql(self.admin_url, f"CREATE DATABASE {name}" + (f" TEMPLATE {self.template}" if migrated else ""))
         return address(self.admin_url, name)
 
     def drop(self, url: str) -> None:
-        """Remove it, whoever is still connected."""
+        """Remove a database, even if clients are still connected."""
         run_sql(self.admin_url, f"DROP DATABASE IF EXISTS {sa.make_url(url).database} WITH (FORCE)")
 
 
@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server, started when first asked for."""
+    """A server, started at its first use."""
     given = os.environ.get("CONNECTOR_TEST_DATABASE_URL")
     if given:
         yield _prepared(given)
@@ -85,7 +85,7 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
 
 
 def address(url: str, database: str) -> str:
-    """The same server's other database."""
+    """The address of another database on the same server."""
     return sa.make_url(url).set(database=database).render_as_string(hide_password=False)
 
 

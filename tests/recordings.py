@@ -1,7 +1,7 @@
-"""Reading recorded answers of the real Salesforce, where they are kept beside the checkout.
+"""Reads recorded answers of the real Salesforce, which are stored outside the repository.
 
 The folder is `../shared/recordings` from the repository root, or the one that `CONNECTOR_TEST_RECORDINGS` names. Tests
-that need it are skipped where it is absent; with `CI=true` its absence fails.
+that need it are skipped if it is missing; with `CI=true` they fail.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-Json = Any  # recorded answers are whatever JSON holds
+Json = Any  # recorded answers are arbitrary JSON
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +22,7 @@ def folder() -> Path:
     """The folder of the Salesforce recordings.
 
     Raises:
-        pytest.skip.Exception: there is none here.
+        pytest.skip.Exception: the folder does not exist.
     """
     found = Path(os.environ.get("CONNECTOR_TEST_RECORDINGS", ROOT.parent / "shared" / "recordings")) / "salesforce"
     if not found.is_dir():
@@ -39,7 +39,7 @@ def describe(object_name: str) -> Json:
 
 
 def answer(name: str, method: str, path_part: str) -> tuple[int, Mapping[str, str], Json]:
-    """Status, headers and body of a recorded exchange, by file name, method and a part of its path."""
+    """The status, headers and body of a recorded exchange, by file name, method and a part of its path."""
     document = json.loads((folder() / "nango-integration-templates" / f"{name}.test.json").read_text(encoding="utf-8"))
     for path, recorded in document["api"][method].items():
         if path_part in path:
@@ -53,7 +53,7 @@ def body(*parts: str) -> Json:
 
 
 def shape(value: Json) -> Json:
-    """Keys and types of a JSON value; a list has the shapes of its entries, each once."""
+    """The keys and types of a JSON value; a list has the distinct shapes of its entries."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -7,7 +7,7 @@ from connector.store.database import Database
 
 
 def guard_moves(database: Database) -> None:
-    """Install one trigger per state machine; they stay in the ledger's file."""
+    """Install one trigger per state machine; they remain in the ledger's file."""
     if not database.is_sqlite:
         return
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""The borders between the packages: who may import whom, measured from the code's own imports."""
+"""The allowed imports between packages, checked against the code, and other rules about the code."""
 
 import ast
 import functools
@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "connector"
 LONGEST_FILE = 400
 
-# A package may import itself, `core` (the vocabulary of all), and what stands here.
+# A package may import itself, `core`, and the packages in this table.
 ALLOWED: dict[str, set[str]] = {
     "cli": {"app", "server", "report"},
     "server": {"app", "report"},
@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"crm.interface", "providers.interface", "providers.registration", "providers.http"},
     "core": set(),
 }
-# Former words of the code: each idea has one name now, and none of these is one.
+# Former names in the code, which each have one replacement.
 RETIRED = """
 Desk Errand Errands Hint Hints FollowUps Lane Agenda Piece Assistance Parts Tools Lender Intake Arrival Wanted Words
 RunWord UnlockWord Knowledge Known Sight Trouble Join Take Tried Exhausted Room Full Spill Outbox Handed
@@ -79,7 +79,7 @@ def may_use(package: str, name: str) -> bool:
     return any(name == ok or name.startswith(f"{ok}.") for ok in allowed)
 
 
-def test_a_package_imports_only_what_it_may() -> None:
+def test_packages_import_only_allowed_ones() -> None:
     packages = [(path, package_of(path)) for path in modules() if package_of(path) != "__init__"]
     wrong = [
         f"{path} imports {name}" for path, package in packages for name in ours(path) if not may_use(package, name)
@@ -96,8 +96,8 @@ def test_core_uses_only_pure_libraries() -> None:
     assert [f"{path} has effects: {top}" for path, top in used if top in EFFECTS] == []
 
 
-def test_no_crm_and_no_vendor_is_named_outside_its_folder() -> None:
-    """A third vendor, and a second CRM, need no edit in these packages; not even their texts name one."""
+def test_crms_and_vendors_are_named_only_in_their_folders() -> None:
+    """A third vendor and a second CRM need no change in these packages; not even their texts name one."""
     found = [
         f"{path}: {name}"
         for path in modules()
@@ -109,7 +109,7 @@ def test_no_crm_and_no_vendor_is_named_outside_its_folder() -> None:
 
 
 def _without_pages(text: str) -> str:
-    """A source may stand in a page about a CRM."""
+    """Remove references to pages about a CRM, which are allowed as sources."""
     return re.sub(r"docs/\w+\.md", "", text)
 
 
@@ -145,12 +145,12 @@ def written_states(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _column_of(call: ast.Call) -> str:
-    """The column that `in_` is asked of; else empty."""
+    """The column of a call of `in_`; else empty."""
     return named(call.func.value) if isinstance(call.func, ast.Attribute) and call.func.attr == "in_" else ""
 
 
 def literals(node: ast.AST) -> Iterator[str]:
-    """The texts that an expression consists of, also within a tuple or a list."""
+    """The text constants of an expression, also inside a tuple or a list."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.Tuple | ast.List | ast.Set):
@@ -163,7 +163,7 @@ def state_literals(nodes: Iterable[ast.AST]) -> list[str]:
     return [text for node in nodes for states in written_states(node) for text in literals(states)]
 
 
-def test_the_check_finds_a_state_that_is_written_as_text() -> None:
+def test_the_check_finds_state_literals() -> None:
     for source in (
         'row.state == "open"',
         'state in ("planned", "final")',
@@ -175,7 +175,7 @@ def test_the_check_finds_a_state_that_is_written_as_text() -> None:
     assert state_literals(ast.walk(ast.parse('row.state == TaskState.OPEN; kind == "open"'))) == []
 
 
-def test_a_state_is_written_as_text_only_in_its_table() -> None:
+def test_state_literals_occur_only_in_the_tables() -> None:
     found = [
         f"{path}: {text}"
         for path in modules()
@@ -188,7 +188,7 @@ def test_a_state_is_written_as_text_only_in_its_table() -> None:
 MOST_PARAMETERS = 6
 
 
-def test_what_belongs_together_is_passed_as_one_value() -> None:
+def test_functions_have_few_parameters() -> None:
     """Constructors take their dependencies one by one, and a command its options; others take few arguments."""
     found = [
         f"{path}: {node.name}"
@@ -205,8 +205,8 @@ def _is_method(node: ast.FunctionDef) -> bool:
     return bool(node.args.args) and node.args.args[0].arg in {"self", "cls"}
 
 
-def test_the_store_writes_no_state_as_text_in_any_form() -> None:
-    """Also as an argument, a result or a key: it has no other use for such a word."""
+def test_the_store_has_no_state_literals_at_all() -> None:
+    """Not even as an argument, a result or a key: the store has no other use for these words."""
     states = {str(state) for moves in MACHINES.values() for state in moves}
     found = [
         f"{path}:{node.lineno}: {node.value}"

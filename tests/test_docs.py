@@ -1,4 +1,4 @@
-"""What is written about the commands is true: README, help texts, the schema file, and what may never be in a file."""
+"""The documentation of commands is correct: README, help texts and the schema file; no file names a machine."""
 
 import json
 import re
@@ -57,12 +57,12 @@ def test_every_setting_is_documented() -> None:
     assert undocumented == []
 
 
-def test_the_schema_file_is_what_the_command_prints() -> None:
+def test_the_schema_file_equals_the_commands_output() -> None:
     stored = json.loads((ROOT / "mappings" / "mapping.schema.json").read_text(encoding="utf-8"))
     assert stored == mapping_schema(), "run: connector schema > mappings/mapping.schema.json"
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_are_valid() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "cassettes").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,4 +1,4 @@
-"""docs/extending.md is true of the template that it describes."""
+"""docs/extending.md matches the template that it describes."""
 
 import re
 import sys
@@ -20,13 +20,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_entry_point_is_that_of_the_template() -> None:
+def test_the_entry_point_matches_the_template() -> None:
     (block,) = blocks("toml")
     declared = tomllib.loads((TEMPLATE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
     assert tomllib.loads(block)["project"]["entry-points"] == declared
 
 
-def test_the_settings_are_those_of_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_match_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TEMPLATE))
     from findwell.provider import FindwellSettings
 
@@ -38,7 +38,7 @@ def test_the_settings_are_those_of_the_template(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delitem(sys.modules, name)
 
 
-def test_the_code_is_that_of_the_template() -> None:
+def test_the_code_matches_the_template() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(TEMPLATE.rglob("*.py")))
     lines = [line.strip().removesuffix(" ...") for block in blocks("python") for line in block.splitlines()]
     lines = [line for line in lines if line not in {"", "..."}]
@@ -60,7 +60,7 @@ def test_the_methods_and_places_exist() -> None:
         ), package
 
 
-def test_the_mapping_of_the_page_is_that_of_the_template() -> None:
+def test_the_mapping_matches_the_template() -> None:
     sources = "from: [findwell, lensmor, salesfinity]"
     assert any(sources in block for block in blocks("yaml"))
     assert sources in (TEMPLATE / "lead.yaml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A forked process begins, runs and ends as a fresh interpreter does."""
+"""A forked process starts, runs and ends like a fresh interpreter."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def _ended(process: Running, typed: str | None = None) -> tuple[int | None, str,
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_it_sees_the_same_around_it(tmp_path: Path, own_session: bool) -> None:
+def test_the_environment_is_the_same(tmp_path: Path, own_session: bool) -> None:
     seen = []
     for fresh in (True, False):
         with (tmp_path / "err").open("w") as err:
@@ -96,7 +96,7 @@ def test_it_sees_the_same_around_it(tmp_path: Path, own_session: bool) -> None:
     assert seen[0][0] == 0
 
 
-def test_it_sees_the_same_terminal() -> None:
+def test_the_terminal_is_the_same() -> None:
     seen = []
     for fresh in (True, False):
         master, slave = pty.openpty()
@@ -140,17 +140,17 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_it_ends_in_the_same_way(name: str) -> None:
+def test_the_end_is_the_same(name: str) -> None:
     program, code = ENDS[name]
     fresh, forked = _ended(_begun(program, fresh=True)), _ended(_begun(program))
     assert forked[:2] == fresh[:2]
-    assert forked[2].splitlines()[-1:] == fresh[2].splitlines()[-1:]  # a traceback has other lines before
+    assert forked[2].splitlines()[-1:] == fresh[2].splitlines()[-1:]  # a traceback has other lines before it
     assert forked[0] == (fresh[0] if code is None else code)
     assert bool(forked[0]) == (code != 0)
 
 
 @FRESH
-def test_it_is_spoken_to_and_heard(fresh: bool) -> None:
+def test_input_and_output(fresh: bool) -> None:
     process = _begun("print(input(), flush=True); print(input())", fresh=fresh, typed=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -162,7 +162,7 @@ def test_it_is_spoken_to_and_heard(fresh: bool) -> None:
 
 
 @FRESH
-def test_signals_reach_it(fresh: bool) -> None:
+def test_signals_arrive(fresh: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process = _begun("import time; print(flush=True); time.sleep(60)", fresh=fresh)
         assert process.stdout is not None
@@ -192,11 +192,11 @@ def test_several_at_once_from_several_threads() -> None:
 
 
 @pytest.mark.parametrize("name", ["PYTHONIOENCODING", "PYTHONUTF8", "LC_ALL", "LANG"])
-def test_what_only_a_fresh_interpreter_obeys_is_refused(tmp_path: Path, name: str) -> None:
+def test_options_of_a_fresh_interpreter_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="fresh"):
         Forked([sys.executable, "-c", "pass"], cwd=tmp_path, env=clean_environment() | {name: "1"})
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ChildProcessError, match="could not begin"):
         Forked([sys.executable, "-c", "pass"], cwd=tmp_path / "nowhere", env=clean_environment())

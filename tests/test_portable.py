@@ -1,4 +1,4 @@
-"""The code runs on macOS as on Linux, and Windows gets a plain message: no call that only Linux has, no newer bash."""
+"""The code runs on macOS and Linux, without Linux-only calls or a newer bash; Windows gets a clear message."""
 
 import ast
 import re
@@ -45,7 +45,7 @@ LINUX_ONLY_NAMES = {
     "RLIMIT_OFILE",
 }
 LINUX_ONLY_PATHS = ("/proc", "/sys/", "/dev/shm", "/run/")
-# The image is Linux by definition: its health check reads the command line of its first process.
+# The image always runs Linux: its health check reads the command line of the first process.
 IN_THE_IMAGE_ONLY = {"deploy/healthcheck.py"}
 GNU_ONLY = re.compile(
     r"\bsed -r|\bsed -i |\bdate -d|\breadlink -f|\bgrep -P|\bstat -c|\bxargs -r|\bcp --|\bfind -printf|\bmktemp --"
@@ -63,7 +63,7 @@ def python_files() -> list[Path]:
 
 
 def linux_only(source: str) -> Iterator[str]:
-    """Names and paths in a module that only Linux has."""
+    """The Linux-only names and paths in a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in LINUX_ONLY_NAMES:
             yield node.attr
@@ -73,13 +73,13 @@ def linux_only(source: str) -> Iterator[str]:
             yield node.value
 
 
-def test_no_call_that_only_linux_has() -> None:
+def test_no_calls_are_linux_only() -> None:
     portable = [path for path in python_files() if path.relative_to(ROOT).as_posix() not in IN_THE_IMAGE_ONLY]
     found = {path: list(linux_only(path.read_text(encoding="utf-8"))) for path in portable}
     assert {path: calls for path, calls in found.items() if calls} == {}
 
 
-def test_the_search_finds_such_calls() -> None:
+def test_the_search_finds_linux_only_calls() -> None:
     for source in (
         "os.sched_getaffinity(0)",
         "from signal import pidfd_send_signal",
@@ -89,7 +89,7 @@ def test_the_search_finds_such_calls() -> None:
         assert list(linux_only(source)), source
 
 
-def test_scripts_use_what_macos_has() -> None:
+def test_scripts_use_only_features_of_macos() -> None:
     lines = [(name, line) for name in SHELL for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
     assert [(name, line) for name, line in lines if GNU_ONLY.search(line)] == []
     assert [(name, line) for name, line in lines if BASH_4.search(line)] == []
@@ -116,12 +116,12 @@ main()
 """
 
 
-def test_windows_gets_a_plain_message_before_anything_is_imported() -> None:
+def test_windows_gets_a_message_before_any_import() -> None:
     done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True, check=False)  # noqa: S603
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{WINDOWS_TEXT}\n"
     assert "WSL" in WINDOWS_TEXT
 
 
-def test_the_console_script_starts_there() -> None:
+def test_the_console_script_starts_at_the_entry_module() -> None:
     assert 'connector = "connector.cli.entry:main"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

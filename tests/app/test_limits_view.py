@@ -1,4 +1,4 @@
-"""The lines that show caps and schedules before anything is bought."""
+"""Lines about caps and schedules, which are printed before anything is bought."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ def mapping(schedule: str | None = None, **limits: object) -> MappingFile:
     return shipped.model_copy(update={"limits": Limits.model_validate(limits), "schedule": schedule})
 
 
-def test_every_vendor_of_a_mapping_has_its_caps() -> None:
+def test_each_vendor_of_a_mapping_has_its_caps() -> None:
     lead = mapping(max_credits={"lensmor": 3000, "salesfinity": 200}, max_credits_per_day={"lensmor": 6000})
     limits = {"lensmor": AccountLimits(day=10_000, month=9_000, reserve=5), "salesfinity": AccountLimits()}
     assert caps_lines({"lead": lead}, limits) == [
@@ -29,7 +29,7 @@ def test_every_vendor_of_a_mapping_has_its_caps() -> None:
     ]
 
 
-def test_a_missing_cap_is_shown_as_missing_and_zero_is_a_cap() -> None:
+def test_a_missing_cap_and_a_cap_of_zero() -> None:
     lines = caps_lines({"lead": mapping(max_credits={"salesfinity": 0})}, {"lensmor": AccountLimits(day=0)})
     assert lines == [
         "Caps for lead: lensmor no cap; salesfinity 0 a run (credits)",
@@ -38,7 +38,7 @@ def test_a_missing_cap_is_shown_as_missing_and_zero_is_a_cap() -> None:
     ]
 
 
-def test_caps_of_a_vendor_that_no_mapping_uses_are_left_out() -> None:
+def test_caps_of_an_unused_vendor_are_left_out() -> None:
     assert caps_lines({}, {"lensmor": AccountLimits(day=5)}) == []
 
 
@@ -47,28 +47,28 @@ def test_files_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last", "when"),
+    ("due", "when"),
     [
-        (NOW, "next at 2026-11-29 10:15 UTC"),
-        (None, "next at 2026-11-29 10:15 UTC"),
+        (datetime(2026, 11, 29, 10, 15, tzinfo=UTC), "next at 2026-11-29 10:15 UTC"),
+        (NOW, "now (a time was missed)"),
         (datetime(2026, 11, 29, 9, 50, tzinfo=UTC), "now (a time was missed)"),
     ],
 )
-def test_the_next_time_of_a_schedule(last: datetime | None, when: str) -> None:
-    known = {} if last is None else {"lead": last}
-    lines = schedule_lines({"lead": mapping("*/15 * * * *"), "contact": mapping()}, known, NOW)
+def test_the_next_time_of_a_schedule(due: datetime, when: str) -> None:
+    mappings = {"lead": mapping("*/15 * * * *"), "contact": mapping()}
+    lines = schedule_lines(mappings, {"lead": due}, NOW)
     assert lines == [
         f"Schedule for lead: */15 * * * *, {when}",
         "Schedule for contact: none; it runs on request only",
     ]
-    (by_workers, _) = schedule_lines({"lead": mapping("*/15 * * * *"), "contact": mapping()}, {}, NOW, by_workers=True)
-    assert by_workers.endswith("10:15 UTC by the workers")
+    (by_workers, _) = schedule_lines(mappings, {"lead": due}, NOW, by_workers=True)
+    assert by_workers == f"{lines[0]} by the workers"
 
 
 @pytest.mark.parametrize(
     ("own", "account", "told"), [({}, {}, True), ({"lensmor": 600}, {}, False), ({}, {"lensmor": 9}, False)]
 )
-def test_a_missing_daily_cap_is_told(own: dict[str, int], account: dict[str, int], told: bool) -> None:
+def test_a_missing_daily_cap_is_a_warning(own: dict[str, int], account: dict[str, int], told: bool) -> None:
     limits = mapping().limits.model_copy(update={"max_credits_per_day": own})
     found = mapping().model_copy(update={"limits": limits})
     lines = no_daily_cap_lines({"lead": found}, {name: AccountLimits(day=cap) for name, cap in account.items()})

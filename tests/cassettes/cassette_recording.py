@@ -32,12 +32,12 @@ MATCH_ON = ("method", "scheme", "host", "port", "path", "query", "body")
 
 
 def path_of(scene: Scene, folder: Path = CASSETTES) -> Path:
-    """Where the scene's cassette is kept."""
+    """The path of the scene's cassette."""
     return folder / scene.edge / f"{scene.name}.yaml"
 
 
 def player(scrubber: Scrubber, mode: str) -> Any:  # noqa: ANN401 vcr has no types
-    """The one configuration."""
+    """The VCR configuration for recording and replaying."""
     return vcr.VCR(
         record_mode=mode,
         match_on=MATCH_ON,
@@ -48,10 +48,10 @@ def player(scrubber: Scrubber, mode: str) -> Any:  # noqa: ANN401 vcr has no typ
 
 
 def replay(scene: Scene, folder: Path = CASSETTES) -> tuple[Setting, Any]:
-    """Play a scene before its cassette, through the true clients at the documented addresses; nothing is sent.
+    """Replay a scene from its cassette, through the real clients at the documented addresses; nothing is sent.
 
     Returns:
-        The setting, and the cassette, which knows what was played.
+        The setting, and the cassette, which records the played requests.
     """
     setting = Setting(DOCUMENTED, REPLAYED)
     try:
@@ -63,7 +63,7 @@ def replay(scene: Scene, folder: Path = CASSETTES) -> tuple[Setting, Any]:
 
 
 def record_simulated(scene: Scene, folder: Path = CASSETTES) -> Path:
-    """Play a scene before the simulated sites and keep what passed."""
+    """Play a scene against the simulated sites and record the exchanges."""
     now = [START]
     with Simulator(SimClock(source=lambda: now[0]), seed=scene.arrange) as sim:
         urls = sim.start()
@@ -79,11 +79,11 @@ def record_simulated(scene: Scene, folder: Path = CASSETTES) -> Path:
 
 
 def record_real(scene: Scene, environment: Mapping[str, str], folder: Path = CASSETTES) -> Path:
-    """Play a scene before the real service. It spends what `scene.costs` says.
+    """Play a scene against the real service. It spends `scene.costs`.
 
     Raises:
         KeyError: a setting is missing from the environment.
-        ValueError: the scene can only be played before the simulated sites.
+        ValueError: the scene can only be played against the simulated sites.
     """
     if scene.costs is None:
         raise ValueError(f"{scene} needs a site that misbehaves on request")
@@ -114,7 +114,7 @@ def _real_setting(edge: str, environment: Mapping[str, str]) -> tuple[Setting, d
 
 
 def _record(scene: Scene, setting: Setting, scrubber: Scrubber, folder: Path) -> Path:
-    """Record beside the kept cassette and put it in its place only when the scene went well and nothing leaks."""
+    """Record to a new file, which replaces the cassette only if the scene succeeds and nothing leaks."""
     kept = path_of(scene, folder)
     with tempfile.TemporaryDirectory() as temporary:
         fresh = Path(temporary) / kept.name

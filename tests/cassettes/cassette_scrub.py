@@ -1,9 +1,9 @@
-"""What may stand in a cassette: nothing that opens a door or belongs to a person.
+"""Removes secrets and personal data from cassettes.
 
-Headers pass by a list of the allowed ones. Values pass by what they are: emails stay only at example.com, phones only
-in the range reserved for fiction, ids of an org, tokens and signatures never. What a recording must replace besides
-(hosts, the operator's ids and names) is given to it. The same real value always becomes the same invented one, so that
-what the client learnt from one answer still fits the next request.
+Only headers in a list of allowed ones are kept. Emails are kept only at example.com, phones only in the range reserved
+for fiction; org ids, tokens and signatures never. Other values to replace (hosts, the operator's ids and names) are
+given to the scrubber. The same real value always becomes the same invented one, so that values from an answer still
+match the next request.
 """
 
 import json
@@ -33,10 +33,10 @@ PROFILE = re.compile(r"(linkedin\.com(?:/|%2F)in(?:/|%2F))([^\"&?/\s\\]+)", re.I
 
 
 class Scrubber:
-    """Replaces what must not be kept; one per recording.
+    """Replaces sensitive values; one per recording.
 
     Args:
-        known: real values, and what stands in their place.
+        known: real values and their replacements.
         keep: LinkedIn names that are invented already.
     """
 
@@ -46,7 +46,7 @@ class Scrubber:
         self._invented: dict[str, int] = {}
 
     def request(self, request: Any) -> Any:  # noqa: ANN401 vcr has no types
-        """For `before_record_request`; also applied to what is compared with a cassette."""
+        """For `before_record_request`; also applied to requests that are compared with a cassette."""
         request.headers = {name: value for name, value in request.headers.items() if name.lower() in REQUEST_HEADERS}
         request.uri = self.text(request.uri)
         if request.body:
@@ -62,16 +62,16 @@ class Scrubber:
         return response
 
     def body(self, raw: bytes) -> bytes:
-        """An answer's body; by its keys when it is JSON, then as text."""
+        """Scrub an answer's body: by its keys if it is JSON, then as text."""
         text = raw.decode("utf-8", "replace")
         try:
             text = json.dumps(self._by_keys(json.loads(text)), ensure_ascii=False)
-        except ValueError:  # a page, or JSON that was cut off
+        except ValueError:  # a web page, or truncated JSON
             text = QUOTED.sub(lambda found: f'"{found[1]}": "{self._by_key(found[2], found[1])}', text)
         return self.text(text).encode()
 
     def text(self, text: str) -> str:
-        """Any text: an address, a body."""
+        """Scrub any text, such as an address or a body."""
         for real in sorted(self._known, key=len, reverse=True):
             text = text.replace(real, self._known[real])
         text = TOKEN.sub("scrubbed-token", text)
@@ -125,7 +125,7 @@ class Scrubber:
         return self._invented.setdefault(real, len(self._invented) + 1)
 
     def _learn(self, real: str, invented: str) -> str:
-        """Replace it wherever it comes up again, in whatever form of text."""
+        """Remember a replacement for every later occurrence, in all forms of text."""
         self._known[real] = invented
         return invented
 
@@ -145,7 +145,7 @@ FORBIDDEN = {
 
 
 def secrets_in(text: str) -> list[str]:
-    """What stands in a text that must not stand in a cassette, in words, without the values."""
+    """Descriptions of the sensitive values in a text, without the values."""
     found = [what for what, pattern in FORBIDDEN.items() if pattern.search(text)]
     if any(not email.endswith("@example.com") for email in EMAIL.findall(text)):
         found.append("an email that is not at example.com")

@@ -1,6 +1,6 @@
-"""Where a scene plays: before the simulated sites, before the real ones, or before a cassette.
+"""The setting of a scene: the simulated sites, the real ones, or a cassette.
 
-A scene asks for clients and lets time pass through this; it never knows which of the three it is.
+A scene gets its clients from the setting and waits through it; the three settings look the same to it.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,34 +30,34 @@ VERSION = "67.0"
 
 
 class NoPace:
-    """A rate budget that lets everything pass; what it was told is kept."""
+    """A rate limiter that never waits; it records pauses and limits."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
         self.limits: list[int] = []
 
     def acquire(self) -> None:
-        """Let it pass."""
+        """Return at once."""
 
     def pause(self, seconds: float) -> None:
-        """Remember it."""
+        """Record it."""
         self.pauses.append(seconds)
 
     def limit(self, per_minute: int) -> None:
-        """Remember it."""
+        """Record it."""
         self.limits.append(per_minute)
 
 
 @dataclass
 class Setting:
-    """One place where scenes play.
+    """The sites and clients of scenes.
 
     Attributes:
         urls: address by edge.
-        secrets: API keys by vendor, `client_id` and `client_secret` of Salesforce, and `wrong`, which nobody takes.
-        people: who stands for each of the constants above; those themselves, except before the real services.
-        wait: lets so many seconds of the vendors' time pass.
-        version: of Salesforce's API.
+        secrets: API keys by vendor, `client_id` and `client_secret` of Salesforce, and `wrong`, which no site accepts.
+        people: the real value for each of the constants above; the constant itself, except with the real services.
+        wait: waits for a number of seconds of the vendors' time.
+        version: the version of Salesforce's API.
     """
 
     urls: Mapping[str, str]
@@ -70,11 +70,11 @@ class Setting:
     opened: list[Provider | SalesforceCrm] = field(default_factory=list)
 
     def who(self, constant: str) -> str:
-        """The person, event or record that a constant stands for here."""
+        """The person, event or record that a constant represents in this setting."""
         return self.people.get(constant, constant)
 
     def vendor(self, name: str, secret: str | None = None) -> Provider:
-        """A vendor's true client."""
+        """The real client of a vendor."""
         entry, key = REGISTRY[name], self.secrets[secret or name]
         settings = entry.settings(api_key=SecretStr(key), base_url=self.urls[name])
         built_with = BuiltWith(Connection(self.pace, self.slept.append), (3.0, 5.0, 10.0, 20.0))
@@ -83,28 +83,28 @@ class Setting:
         return provider
 
     def org(self, secret: str = "client_secret", version: str | None = None) -> SalesforceCrm:  # noqa: S107 a name in `secrets`
-        """Salesforce's true client."""
+        """The real client of Salesforce."""
         login = Login(self.urls["salesforce"], client_id=self.secrets["client_id"], client_secret=self.secrets[secret])
         crm = SalesforceCrm(Client(login, version or self.version, 20, self.slept.append))
         self.opened.append(crm)
         return crm
 
     def close(self) -> None:
-        """Close every client."""
+        """Close all clients."""
         for client in self.opened:
             client.close()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Some exchanges with one edge, and what the client must make of them.
+    """Some exchanges with one site, and the results that the client must return.
 
     Attributes:
-        edge: which site.
-        name: of its cassette.
-        play: drives the client and asserts what it answers.
-        arrange: brings the simulated world into the state that the scene wants.
-        costs: what playing it before the real service costs; None when only a simulated site can be made to play it.
+        edge: the site.
+        name: the name of its cassette.
+        play: calls the client and checks its results.
+        arrange: brings the simulated world into the state for the scene.
+        costs: the cost with the real service; None if only a simulated site can play the scene.
     """
 
     edge: str

@@ -1,4 +1,4 @@
-"""What happens between the connector and Salesforce, as scenes that are recorded and replayed."""
+"""Scenes between the connector and Salesforce, which are recorded and replayed."""
 
 import pytest
 from scene_setting import ADA, EVENT, GONE, LEADS, MERGED, PERSON, Scene, Setting
@@ -13,7 +13,7 @@ QUEUE = Selection("Lead", ("Email", "Phone", FLAG), flag=(FLAG, True), where=("I
 
 
 def leads(sim: Simulator) -> None:
-    """Three flagged leads; two more of which one is deleted and one merged into the first."""
+    """Three flagged Leads, and two more: one is deleted, the other merged into the first."""
     org = sim.salesforce.org
     facts = {"LastName": "Person", "FirstName": "Example", "Company": "Example Works"}
     identity = {"Lensmor_Personnel_Id__c": PERSON, "Lensmor_Event_Id__c": EVENT}
@@ -131,7 +131,7 @@ def broken(setting: Setting) -> None:
     for _ in ("truncated", "a page"):
         with pytest.raises(PassingError):
             crm.update("Lead", [Update(LEADS[0], {"Phone": "+1 415 555 0100"})])
-    assert crm.update("Lead", [Update(LEADS[1], {"Phone": "+1 415 555 0101"})]) == [None]  # with an ended session
+    assert crm.update("Lead", [Update(LEADS[1], {"Phone": "+1 415 555 0101"})]) == [None]  # with an expired session
     assert len(setting.slept) == 1
     with pytest.raises(DownError, match="cannot be read"):
         crm.describe("Lead")

@@ -1,4 +1,4 @@
-"""What happens between the connector and the two vendors, as scenes that are recorded and replayed."""
+"""Scenes between the connector and the two vendors, which are recorded and replayed."""
 
 import pytest
 from persons import link, match_with, pid, pids
@@ -43,7 +43,7 @@ def spoil(sim: Simulator, operation: str, action: str, **params: object) -> None
 
 
 def finished(setting: Setting, provider: Provider, channel: Channel, task_id: str, person: Identifier) -> TaskReport:
-    """Read a task until it has ended."""
+    """Poll a task until it has ended."""
     for number in range(POLLS):
         report = provider.read_task(channel, task_id, [person])
         if report.ended:

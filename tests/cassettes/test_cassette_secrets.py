@@ -1,4 +1,4 @@
-"""Nothing in a cassette opens a door or belongs to a person, and what would is found and replaced."""
+"""Cassettes contain no secrets and no personal data: both are found and replaced."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_a_planted_secret_is_found(name: str) -> None:
     assert secrets_in(clean + SECRETS[name])
 
 
-def test_a_real_looking_exchange_comes_out_clean_and_still_fits_together() -> None:
+def test_a_realistic_exchange_is_scrubbed_consistently() -> None:
     scrubber = Scrubber({HOST: "https://example.my.salesforce.com", "the-client": "scrubbed"})
     person = {
         "fullName": "Jane Q. Real",
@@ -106,13 +106,13 @@ def test_a_real_looking_exchange_comes_out_clean_and_still_fits_together() -> No
         b"<html><p>jane@real.test +44 20 7946 0958</p></html>",
     ],
 )
-def test_a_page_and_json_that_was_cut_off_are_scrubbed_too(raw: bytes) -> None:
+def test_pages_and_truncated_json_are_scrubbed(raw: bytes) -> None:
     text = Scrubber({}).body(raw).decode()
     assert not any(word in text for word in ("secret-token", "Jane", "7946", "jane@real"))
     assert secrets_in(text) == []
 
 
-def test_a_recording_that_would_leak_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leaking_recording_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cassette_recording.secrets_in", lambda _: ["an email"])
     with pytest.raises(ValueError, match="lensmor-success is not kept, for it holds an email"):
         record_simulated(SCENES[0], tmp_path)
@@ -122,8 +122,8 @@ def test_a_recording_that_would_leak_is_not_kept(tmp_path: Path, monkeypatch: py
 # -- recording from the real services ----------------------------------------------------------------------------
 
 
-def test_a_real_recording_replays_with_the_constants_in_the_place_of_the_people(tmp_path: Path) -> None:
-    """Played before the simulated site as if it were the real one: other ids, another address, the true path."""
+def test_a_real_recording_replays_with_the_constants(tmp_path: Path) -> None:
+    """Played against the simulated site as if it were the real one: other ids, another address, the same code path."""
     from cassette_recording import replay
     from scene_setting import EVENT, PERSON
     from scenes_vendors import people
@@ -157,7 +157,7 @@ def test_a_real_recording_replays_with_the_constants_in_the_place_of_the_people(
     assert replay(success, tmp_path)[1].all_played
 
 
-def test_scenes_of_misbehaviour_are_never_played_before_a_real_service(tmp_path: Path) -> None:
+def test_misbehaviour_is_never_recorded_at_a_real_service(tmp_path: Path) -> None:
     def never(_: Setting) -> None:
         raise AssertionError("played")
 
@@ -168,7 +168,7 @@ def test_scenes_of_misbehaviour_are_never_played_before_a_real_service(tmp_path:
 
 @pytest.mark.parametrize("edge", ["lensmor", "salesfinity", "salesforce"])
 @pytest.mark.parametrize("accepted", [False, True])
-def test_the_command_refuses_to_spend_without_a_clear_word_or_without_settings(
+def test_the_command_needs_confirmation_and_settings(
     edge: str, accepted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [name for name in os.environ if name.startswith(("LENSMOR_", "SALESF", "RECORD_"))]:
@@ -182,7 +182,7 @@ def test_the_command_refuses_to_spend_without_a_clear_word_or_without_settings(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_as_it_is_documented(tmp_path: Path) -> None:
+def test_the_documented_command(tmp_path: Path) -> None:
     arguments = ["--edge", "salesfinity", "--scene", "refused", "--into", str(tmp_path)]
     command = [sys.executable, str(TOOL), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 our own

@@ -1,4 +1,4 @@
-"""The recorded exchanges, replayed through the true clients: what is sent must match, what comes must be understood."""
+"""The recorded exchanges, replayed through the real clients: requests must match, answers must be understood."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ EDGES = ("lensmor", "salesfinity", "salesforce")
 NAMES = ("success", "partial", "rate_limited", "refused", "broken")
 
 
-def test_every_edge_has_every_scene_and_there_is_no_other_cassette() -> None:
+def test_every_edge_has_exactly_the_expected_cassettes() -> None:
     assert {(scene.edge, scene.name) for scene in SCENES} == {(edge, name) for edge in EDGES for name in NAMES}
     kept = {path.relative_to(CASSETTES) for path in CASSETTES.rglob("*") if path.is_file()}
     assert kept == {path_of(scene).relative_to(CASSETTES) for scene in SCENES} | {Path("README.md")}
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_a_cassette_plays_to_its_end(scene: Scene) -> None:
+def test_every_cassette_replays_completely(scene: Scene) -> None:
     setting, cassette = replay(scene)
     assert cassette.all_played
     assert cassette.play_count == len(cassette)
@@ -28,7 +28,7 @@ def test_a_cassette_plays_to_its_end(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_only_documented_addresses_stand_in_a_cassette(scene: Scene) -> None:
+def test_cassettes_contain_only_documented_addresses(scene: Scene) -> None:
     recorded = YAML(typ="safe", pure=True).load(path_of(scene))
     uris = [interaction["request"]["uri"] for interaction in recorded["interactions"]]
     assert uris
@@ -36,21 +36,21 @@ def test_only_documented_addresses_stand_in_a_cassette(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_what_is_recorded_today_plays_as_well(scene: Scene, tmp_path: Path) -> None:
+def test_a_new_recording_replays(scene: Scene, tmp_path: Path) -> None:
     record_simulated(scene, tmp_path)
     _, cassette = replay(scene, tmp_path)
     assert cassette.all_played
 
 
-def test_a_request_that_is_not_in_the_cassette_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The replay can fail: another body, here another event, is another request."""
+def test_an_unrecorded_request_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The replay can fail: a different body, here with another event, is a different request."""
     monkeypatch.setattr(scenes_vendors, "EVENT", "52999")
     partial = next(scene for scene in SCENES if str(scene) == "lensmor-partial")
     with pytest.raises(CannotOverwriteExistingCassetteException, match="52999"):
         replay(partial)
 
 
-def test_a_cassette_that_is_not_played_to_its_end_is_noticed() -> None:
+def test_an_incomplete_replay_fails() -> None:
     first = SCENES[0]
 
     def only_the_balance(setting: Setting) -> None:
@@ -60,7 +60,7 @@ def test_a_cassette_that_is_not_played_to_its_end_is_noticed() -> None:
     assert not cassette.all_played
 
 
-def test_a_scene_that_fails_replaces_nothing(tmp_path: Path) -> None:
+def test_a_failed_scene_replaces_nothing(tmp_path: Path) -> None:
     first = SCENES[0]
 
     def fail(setting: Setting) -> None:

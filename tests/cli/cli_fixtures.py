@@ -1,4 +1,4 @@
-"""Fixtures of the commands' tests; a test module names this module in `pytest_plugins`."""
+"""Fixtures for the tests of commands; test modules name this module in `pytest_plugins`."""
 
 import functools
 import os
@@ -12,21 +12,21 @@ from workspace import Servers, Workspace
 
 
 @pytest.fixture(scope="session")
-def office_servers() -> Iterator[Servers]:
+def site_servers() -> Iterator[Servers]:
     made = Servers()
     with pytest.MonkeyPatch.context() as patch:
-        # Every client reads the machine's certificates anew, which takes longer than all it asks of a loopback site.
+        # Otherwise every client would read the machine's certificates again, slower than its loopback requests.
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
         yield made
     made.close()
 
 
 @pytest.fixture
-def workspace(office_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def workspace(site_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.chdir(tmp_path)
     for name in set(os.environ) - set(clean_environment()):
         monkeypatch.delenv(name)
-    made = Workspace(office_servers, tmp_path)
+    made = Workspace(site_servers, tmp_path)
     yield made
-    office_servers.check()
+    site_servers.check()
     assert made.simulator.charges.doubles() == []

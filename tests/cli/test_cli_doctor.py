@@ -1,4 +1,4 @@
-"""Doctor beside a ledger: whatever makes every run end with exit code 2 is a line of its own."""
+"""`connector doctor` with an existing ledger: each problem that makes runs exit with 2 has its own line."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
 
 
 def _agree(workspace: Workspace, mapping: str) -> list[str]:
-    """What doctor reports about the ledger, which is what a run refuses it for."""
+    """Doctor's report about the ledger; a run refuses the ledger for the same reason."""
     run = workspace.run("sync", "-m", mapping)
     assert run.code == 2
     result = workspace.run("doctor", "-m", mapping, "--json")
@@ -34,7 +34,7 @@ def _agree(workspace: Workspace, mapping: str) -> list[str]:
 
 @pytest.fixture
 def used(workspace: Workspace) -> Workspace:
-    """A workspace whose ledger has met its org, its vendors and a mapping."""
+    """A workspace whose ledger is bound to its org, its vendors and a mapping."""
     assert workspace.run("sync", "-m", "lead").code == 0
     assert workspace.run("doctor", "-m", "lead").code == 0
     return workspace
@@ -55,7 +55,7 @@ def test_a_ledger_of_other_vendor_addresses(used: Workspace) -> None:
     assert "this ledger belongs to salesfinity at" in second
 
 
-def test_an_undo_in_another_world_changes_nothing_and_stays_possible(workspace: Workspace) -> None:
+def test_an_undo_in_another_org_changes_nothing(workspace: Workspace) -> None:
     lead = workspace.lead()
     run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     address = workspace.settings["LENSMOR_BASE_URL"]
@@ -74,7 +74,7 @@ def test_a_flag_of_another_mapping(used: Workspace) -> None:
     assert "which belongs to mapping lead of this ledger" in problem
 
 
-def test_the_ledger_is_looked_at_without_a_login_too(used: Workspace) -> None:
+def test_the_ledger_is_checked_without_a_login(used: Workspace) -> None:
     used.set(SALESFORCE_CLIENT_SECRET="wrong", SALESFINITY_ACCOUNT="b")
     found = used.run("doctor", "-m", "lead", "--json").json["checks"]
     wrong = {check["subject"]: check["message"] for check in found if not check["ok"]}
@@ -82,20 +82,20 @@ def test_the_ledger_is_looked_at_without_a_login_too(used: Workspace) -> None:
     assert "salesfinity" in wrong["ledger"]
 
 
-def test_the_quota_line_is_there_without_the_right_to_read_limits(workspace: Workspace) -> None:
+def test_the_quota_line_without_permission_to_read_limits(workspace: Workspace) -> None:
     workspace.arm("salesforce", "limits", "status", times=1000, status=403, errorCode="INSUFFICIENT_ACCESS")
     found = {check["subject"]: check for check in workspace.run("doctor", "-m", "lead", "--json").json["checks"]}
     assert found["Salesforce quota"]["ok"] is True
 
 
-def test_a_quota_that_cannot_be_read_is_explained(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_quota_is_explained(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SalesforceCrm, "usage", lambda _: Usage())
     found = {check["subject"]: check for check in workspace.run("doctor", "-m", "lead", "--json").json["checks"]}
     assert "the user may not read /limits" in found["Salesforce quota"]["message"]
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
-def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(workspace: Workspace, umask: int) -> None:
+def test_files_are_private_whatever_the_umask(workspace: Workspace, umask: int) -> None:
     workspace.lead()
     before = os.umask(umask)
     try:
@@ -117,7 +117,7 @@ def test_every_file_of_the_connector_is_for_its_owner_only_whatever_the_umask(wo
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
 
 
-def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_closes_it(used: Workspace) -> None:
+def test_each_file_open_to_others_is_reported_with_its_fix(used: Workspace) -> None:
     (used.folder / f"connector-{'0' * 32}.ab.journal").touch()  # another ledger's
     opened = [used.folder / name for name in (".env", "connector.db", "connector.db.key", "connector.db.lock")]
     for path in opened:
@@ -133,7 +133,7 @@ def test_doctor_reports_each_file_that_others_can_open_with_the_command_that_clo
     assert "file mode" not in used.run("doctor", "-m", "lead").out
 
 
-def test_doctor_tells_when_the_recovery_journal_has_no_space(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recovery_journal_without_space_is_reported(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_args: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -1,4 +1,4 @@
-"""Text from outside on a terminal or a pipe: nothing in it moves, hides, colours or reverses anything."""
+"""Outside text on a terminal or a pipe cannot move the cursor, set colours, or hide or reverse text."""
 
 import io
 import json
@@ -28,7 +28,7 @@ ATTENTION = {"record_id": "00Q\x1b[2J", "reason": f"rule {HOSTILE}\nforged line"
 
 
 def controls(shown: str) -> set[str]:
-    """What controls a terminal in an output without colours."""
+    """The control characters in an output without colours."""
     bidirectional = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
     return {c for c in shown if (unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} and c != "\n")} | (
         bidirectional & set(shown)
@@ -51,7 +51,7 @@ def test_a_name_cannot_change_the_question_before_a_purchase(workspace: Workspac
     assert json.loads(workspace.run("events", "show", "52077", "--json").out)["event_id"] == "52077"
 
 
-def test_every_way_to_print_shows_controls_by_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_output_shows_control_characters_as_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table()
     table.add_column(Text(HOSTILE))
     table.add_row(Text(HOSTILE))
@@ -71,7 +71,7 @@ def test_every_way_to_print_shows_controls_by_their_numbers(capsys: pytest.Captu
     assert "\nerror: second line" in printed.err
 
 
-def test_a_report_shows_no_forged_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_contains_no_forged_line(capsys: pytest.CaptureFixture[str]) -> None:
     document: dict[str, Any] = {
         "run_id": "r1",
         "command": "sync",
@@ -90,7 +90,7 @@ def test_a_report_shows_no_forged_line(capsys: pytest.CaptureFixture[str]) -> No
     assert not any(line.strip().startswith("forged line") for line in shown.splitlines())
 
 
-def test_json_stays_json_and_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_is_valid_and_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     show({"attention": [ATTENTION]}, as_json=True, render=text.report)
     shown = capsys.readouterr().out
     assert json.loads(shown) == {"attention": [ATTENTION]}

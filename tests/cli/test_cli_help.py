@@ -1,4 +1,4 @@
-"""Every command explains itself, and wrong usage is told with exit code 2."""
+"""Help texts of all commands, and exit code 2 for wrong usage."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ COMMANDS = list(_leaves(cli))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_help_shows_an_example_that_the_command_itself_takes(path: tuple[str, ...]) -> None:
+def test_help_shows_an_example_of_the_command(path: tuple[str, ...]) -> None:
     for option in ("--help", "-h"):
         result = CliRunner().invoke(cli, [*path, option])
         assert result.exit_code == 0
@@ -33,7 +33,7 @@ def test_help_shows_an_example_that_the_command_itself_takes(path: tuple[str, ..
     assert example.startswith(f"connector {' '.join(path)}")
 
 
-def test_the_first_help_names_every_command_and_the_exit_codes(workspace: Workspace) -> None:
+def test_top_level_help_names_commands_and_exit_codes(workspace: Workspace) -> None:
     shown = workspace.run("--help").out
     for path in COMMANDS:
         assert f"\n  {path[0]} " in shown
@@ -43,7 +43,7 @@ def test_the_first_help_names_every_command_and_the_exit_codes(workspace: Worksp
     assert "never more credits, never a record that changed since." in " ".join(shown.split())
 
 
-def test_the_version_is_told(workspace: Workspace) -> None:
+def test_version(workspace: Workspace) -> None:
     result = workspace.run("--version")
     assert (result.code, result.out.split(",")[0]) == (0, "connector")
 
@@ -63,9 +63,7 @@ def test_the_version_is_told(workspace: Workspace) -> None:
         (("sync", "-m", "lead", "extra"), "unexpected extra argument"),
     ],
 )
-def test_wrong_usage_is_exit_2_with_the_way_to_the_help(
-    workspace: Workspace, arguments: tuple[str, ...], words: str
-) -> None:
+def test_wrong_usage_exits_2_and_names_the_help(workspace: Workspace, arguments: tuple[str, ...], words: str) -> None:
     result = workspace.run(*arguments)
     assert result.code == 2
     assert words in result.err
@@ -73,14 +71,14 @@ def test_wrong_usage_is_exit_2_with_the_way_to_the_help(
     assert result.out == ""
 
 
-def test_no_command_at_all_shows_the_help_as_wrong_usage(workspace: Workspace) -> None:
+def test_a_missing_command_is_wrong_usage(workspace: Workspace) -> None:
     result = workspace.run()
     assert result.code == 2
     assert "Usage: connector" in result.err + result.out
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_every_command_can_be_quiet(path: tuple[str, ...]) -> None:
+def test_every_command_has_the_option_quiet(path: tuple[str, ...]) -> None:
     assert "--quiet" in CliRunner().invoke(cli, [*path, "--help"]).output
 
 
@@ -89,7 +87,7 @@ def test_a_quiet_command_prints_results_and_errors_only(workspace: Workspace) ->
     loud, quiet = workspace.run("plan", "-m", "lead"), workspace.run("plan", "-m", "lead", "--quiet")
     assert "Mapping lead:" in loud.err
     assert (quiet.code, quiet.err, quiet.out) == (0, "", loud.out)
-    synced = workspace.run("sync", "-m", "lead", "--quiet")  # it makes the ledger, and would say so
+    synced = workspace.run("sync", "-m", "lead", "--quiet")  # it creates the ledger, which it would otherwise report
     assert (synced.code, synced.err) == (0, "")
     assert "finished: 1 record of lead" in synced.out
     refused = workspace.run("undo", "latest", "--quiet")

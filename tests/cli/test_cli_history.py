@@ -1,4 +1,4 @@
-"""Looking back: status, runs, show, export; undoing, resolving, forgetting; and ledgers that cannot be opened."""
+"""Commands on an existing ledger: status, runs, show, export, undo, resolve, forget; and unusable ledgers."""
 
 import csv
 from pathlib import Path
@@ -32,7 +32,7 @@ def _key(workspace: Workspace) -> Path:
 
 
 @pytest.mark.parametrize("command", LOOKING, ids=lambda command: command[0])
-def test_without_a_ledger_the_next_step_is_told(workspace: Workspace, command: tuple[str, ...]) -> None:
+def test_a_missing_ledger_names_the_next_step(workspace: Workspace, command: tuple[str, ...]) -> None:
     result = workspace.run(*command)
     assert result.code == 2
     assert f"there is no ledger at {workspace.folder / 'connector.db'} yet: no run has started here" in result.err
@@ -44,7 +44,7 @@ def test_without_a_ledger_the_next_step_is_told(workspace: Workspace, command: t
 
 
 @pytest.mark.parametrize("command", [("sync", "-m", "lead"), ("plan", "-m", "lead"), *LOOKING], ids=lambda c: c[0])
-def test_a_file_that_is_no_ledger_is_told(workspace: Workspace, command: tuple[str, ...]) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused(workspace: Workspace, command: tuple[str, ...]) -> None:
     (workspace.folder / "connector.db").write_text("these are notes, not a database" * 100)
     (workspace.folder / "connector.db.key").write_text("BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n")
     result = workspace.run(*command)
@@ -54,7 +54,7 @@ def test_a_file_that_is_no_ledger_is_told(workspace: Workspace, command: tuple[s
     assert workspace.paid_posts == 0
 
 
-def test_a_ledger_whose_key_is_gone_is_not_begun_anew(workspace: Workspace) -> None:
+def test_a_ledger_without_its_key_is_not_recreated(workspace: Workspace) -> None:
     _synced(workspace)
     (workspace.folder / "connector.db.key").rename(workspace.folder / "kept.key")
     for command in (("status",), ("sync", "-m", "lead")):
@@ -76,12 +76,12 @@ def test_a_ledger_sealed_with_another_key_is_refused(workspace: Workspace) -> No
     assert "BQUF" not in result.err
 
 
-def test_the_key_file_is_for_its_owner_only(workspace: Workspace) -> None:
+def test_the_key_file_is_private(workspace: Workspace) -> None:
     _synced(workspace)
     assert (workspace.folder / "connector.db.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> None:
+def test_status_shows_open_work_and_next_steps(workspace: Workspace) -> None:
     person = workspace.person()
     workspace.lead(person)
     workspace.simulator.lensmor.script(person.personnel_id, "phone", "stuck")
@@ -99,7 +99,7 @@ def test_status_tells_what_is_open_and_what_comes_next(workspace: Workspace) -> 
     assert "polled by the next sync" in shown.out
 
 
-def test_runs_and_show_repeat_what_a_run_said(workspace: Workspace) -> None:
+def test_runs_and_show_repeat_the_report(workspace: Workspace) -> None:
     run_id = _synced(workspace)
     workspace.run("sync", "-m", "lead")
     rows = workspace.run("runs", "--json").json["runs"]
@@ -115,7 +115,7 @@ def test_runs_and_show_repeat_what_a_run_said(workspace: Workspace) -> None:
     assert f"Run {run_id} (sync) finished: 2 records of lead" in workspace.run("show", run_id).out
 
 
-def test_an_unknown_or_ambiguous_run_is_told(workspace: Workspace) -> None:
+def test_an_unknown_or_ambiguous_run_is_refused(workspace: Workspace) -> None:
     _synced(workspace)
     workspace.run("sync", "-m", "lead")
     for command, *more in (("show",), ("export", "--csv", "out.csv"), ("undo", "--yes")):
@@ -129,7 +129,7 @@ def test_an_unknown_or_ambiguous_run_is_told(workspace: Workspace) -> None:
     assert not Path("out.csv").exists()
 
 
-def test_export_has_a_line_for_every_record_and_nobody_in_it(workspace: Workspace) -> None:
+def test_export_has_every_record_and_no_personal_data(workspace: Workspace) -> None:
     run_id = _synced(workspace)
     result = workspace.run("export", run_id, "--csv", "out.csv")
     assert result.code == 0
@@ -142,14 +142,14 @@ def test_export_has_a_line_for_every_record_and_nobody_in_it(workspace: Workspac
     assert "@" not in text
 
 
-def test_export_to_a_place_that_cannot_be_written_is_told(workspace: Workspace) -> None:
+def test_export_to_an_unwritable_file_is_refused(workspace: Workspace) -> None:
     run_id = _synced(workspace)
     result = workspace.run("export", run_id, "--csv", "nowhere/out.csv")
     assert result.code == 2
     assert "nowhere/out.csv cannot be written (FileNotFoundError); name another file" in result.err
 
 
-def test_undo_puts_back_what_the_run_wrote(workspace: Workspace) -> None:
+def test_undo_restores_replaced_values(workspace: Workspace) -> None:
     lead = workspace.lead(Email="old@example.com", EmailBouncedDate="2026-10-02T08:15:00.000+0000")
     run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     assert workspace.org.get("Lead", lead)["Email"] != "old@example.com"
@@ -168,7 +168,7 @@ def test_undo_puts_back_what_the_run_wrote(workspace: Workspace) -> None:
     assert (again.code, again.json["selected"]) == (0, 0)
 
 
-def test_resolve_and_forget_take_an_operators_word(workspace: Workspace) -> None:
+def test_resolve_and_forget(workspace: Workspace) -> None:
     lead = workspace.lead()
     workspace.arm("salesfinity", "requestEmailEnrichment", "drop_after")
     text = (Path(__file__).parent.parent.parent / "mappings" / "lead.yaml").read_text(encoding="utf-8")
@@ -191,7 +191,7 @@ def test_resolve_and_forget_take_an_operators_word(workspace: Workspace) -> None
     assert "the ledger has no record 00QSm0000099999" in result.err
 
 
-def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Workspace) -> None:
+def test_events_are_listed_shown_and_bought_once(workspace: Workspace) -> None:
     assert workspace.run("events", "list", "--keyword", "robotics", "--json").json["total"] == 1
     assert "Example Robotics Expo 2027" in workspace.run("events", "list").out
     document = workspace.run("events", "show", "52001", "--json").json
@@ -215,7 +215,7 @@ def test_events_are_listed_shown_and_bought_once_after_a_question(workspace: Wor
     assert workspace.simulator.charges.total() == 2000
 
 
-def test_a_broken_symlink_as_working_place_does_not_confuse_anybody(workspace: Workspace) -> None:
+def test_a_broken_symlink_as_working_directory(workspace: Workspace) -> None:
     (workspace.folder / "connector.db").symlink_to("nowhere.db")
     result = workspace.run("status")
     assert result.code == 2
@@ -236,7 +236,7 @@ def test_an_undone_run_is_marked_in_every_list(workspace: Workspace) -> None:
     assert shown.count("delivered") == 1  # the sync's
 
 
-def test_an_undo_of_nothing_says_so(workspace: Workspace) -> None:
+def test_an_undo_of_nothing_is_reported(workspace: Workspace) -> None:
     bought = workspace.run("events", "unlock", "52001", "--yes", "--json").json["report"]["run_id"]
     result = workspace.run("undo", bought)
     assert result.code == 0
@@ -246,7 +246,7 @@ def test_an_undo_of_nothing_says_so(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("command", [("undo", "latest"), ("forget", "00Q000000000001AAA")], ids=lambda c: c[0])
-def test_a_missing_ledger_is_told_before_any_question(workspace: Workspace, command: tuple[str, ...]) -> None:
+def test_a_missing_ledger_is_reported_before_any_question(workspace: Workspace, command: tuple[str, ...]) -> None:
     result = workspace.run(*command)
     assert result.code == 2
     assert "there is no ledger at" in result.err

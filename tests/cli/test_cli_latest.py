@@ -1,4 +1,4 @@
-"""Naming a run, reading its ids, exporting it: `latest`, widths, pipes, and the words for an interrupted run."""
+"""Naming and exporting runs: `latest`, complete ids at any width, pipes, and interrupted runs."""
 
 import csv
 import io
@@ -80,7 +80,7 @@ def _shown(document: object, width: int) -> str:
     return file.getvalue()
 
 
-def test_latest_is_the_run_that_was_started_last(workspace: Workspace) -> None:
+def test_latest_is_the_newest_run(workspace: Workspace) -> None:
     first = _synced(workspace)
     assert workspace.run("show", "latest", "--json").json["run_id"] == first
     workspace.lead()
@@ -123,7 +123,7 @@ def test_latest_in_a_ledger_without_runs_suggests_no_purchase(workspace: Workspa
         assert "connector sync" not in result.err
 
 
-def test_export_to_standard_output_prints_the_file_and_nothing_else(workspace: Workspace) -> None:
+def test_export_to_standard_output_prints_only_the_file(workspace: Workspace) -> None:
     run_id = _synced(workspace)
     workspace.run("export", run_id, "--csv", "out.csv")
     result = workspace.run("export", run_id, "--csv", "-")
@@ -133,7 +133,7 @@ def test_export_to_standard_output_prints_the_file_and_nothing_else(workspace: W
     assert not Path("-").exists()
 
 
-def test_a_reader_of_the_export_may_leave(workspace: Workspace) -> None:
+def test_a_reader_may_close_the_pipe_of_an_export(workspace: Workspace) -> None:
     _synced(workspace)
     process = workspace.start("export", "latest", "--csv", "-")
     assert process.stdout is not None
@@ -150,7 +150,7 @@ def test_a_reader_of_the_export_may_leave(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 140, 300])
-def test_a_report_cuts_nothing_off_in_any_width(width: int) -> None:
+def test_a_report_is_complete_at_any_width(width: int) -> None:
     shown = _shown(text.report(DOCUMENT), width)
     assert "…" not in shown
     assert RUN in shown
@@ -161,7 +161,7 @@ def test_a_report_cuts_nothing_off_in_any_width(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 140])
-def test_a_list_of_runs_keeps_its_ids_whole(width: int) -> None:
+def test_a_list_of_runs_shows_complete_ids(width: int) -> None:
     rows = [(RUN, "backfill", "lead, contact", "finished", "2026-11-29T10:15:00Z", 370, "241 delivered, 30 not found")]
     columns = ("Command", "Mappings", "State", "Started", "Records", "Outcomes")
     shown = _shown(text.table("Run", columns, rows), width)
@@ -186,7 +186,7 @@ def test_runs_through_a_pipe_and_on_narrow_terminals(
 
 
 @pytest.mark.parametrize("stored", ["died", "running"])
-def test_a_run_whose_process_ended_is_interrupted_in_every_output(workspace: Workspace, stored: str) -> None:
+def test_a_dead_run_is_interrupted_in_every_output(workspace: Workspace, stored: str) -> None:
     run_id = _synced(workspace)
     database = _ledger(workspace)
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""A restored backup of the ledger on the command line: noticed, shown, and trusted again by an operator."""
+"""A restored backup of the ledger on the command line: detected, shown, and trusted again by an operator."""
 
 import shutil
 
@@ -10,7 +10,7 @@ pytest_plugins = ("cli_fixtures",)
 
 @pytest.fixture(name="restored")
 def _restored(workspace: Workspace) -> Workspace:
-    """A folder whose ledger is the copy from before the last sync."""
+    """A folder whose ledger is a copy from before the last sync."""
     workspace.lead()
     assert workspace.run("sync", "-m", "lead").code == 0
     files = [workspace.folder / "connector.db", workspace.folder / "copy.db"]
@@ -23,7 +23,7 @@ def _restored(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_doctor_warns_before_a_run_has_noticed_it(restored: Workspace) -> None:
+def test_doctor_warns_before_a_run_does(restored: Workspace) -> None:
     said = restored.run("doctor", "-m", "lead")
     assert said.code == 0
     assert "older copy" in " ".join(said.out.split())
@@ -36,7 +36,7 @@ def test_a_plan_warns_before_it_shows_its_cost(restored: Workspace) -> None:
     assert "older copy" in " ".join((said.out + said.err).split())
 
 
-def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restored: Workspace) -> None:
+def test_run_and_status_report_it_until_the_ledger_is_trusted(restored: Workspace) -> None:
     said = restored.run("sync", "-m", "lead")
     assert said.code in {3, 4}
     assert "older copy" in said.out + said.err
@@ -49,7 +49,7 @@ def test_a_run_states_it_and_status_shows_it_until_the_ledger_is_trusted(restore
     assert "older copy" not in restored.run("doctor", "-m", "lead").out
 
 
-def test_trusting_asks_and_names_what_is_wrong(restored: Workspace) -> None:
+def test_trust_asks_and_refuses_a_wrong_provider(restored: Workspace) -> None:
     assert restored.run("sync", "-m", "lead").code in {3, 4}
     asked = restored.run("ledger", "trust")
     assert asked.code == 2

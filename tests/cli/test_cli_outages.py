@@ -1,4 +1,4 @@
-"""Failures from outside on the command line: exit 4 for what passes, exit 2 for a ledger of a newer program."""
+"""Outages on the command line: exit 4 for a passing one, exit 2 for a ledger of a newer version."""
 
 import errno
 import sqlite3
@@ -30,7 +30,7 @@ COMMANDS = (
 )
 
 
-def test_a_ledger_of_a_newer_program_is_refused_by_every_command(workspace: Workspace) -> None:
+def test_a_newer_ledger_is_refused_by_every_command(workspace: Workspace) -> None:
     workspace.set(CONNECTOR_TRIGGER_TOKEN="token-of-the-tests-0123456789")
     assert workspace.run("sync", "-m", "lead").code == 0
     file = workspace.folder / "connector.db"
@@ -47,7 +47,7 @@ def test_a_ledger_of_a_newer_program_is_refused_by_every_command(workspace: Work
 @pytest.mark.parametrize(
     ("pragma", "words"), [("query_only=ON", "read-only"), ("max_page_count=1", "disk of the ledger is full")]
 )
-def test_a_disk_that_fails_in_the_middle_of_a_run_ends_it_with_4(
+def test_a_disk_failure_during_a_run_exits_4(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pragma: str, words: str
 ) -> None:
     workspace.lead()
@@ -77,9 +77,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_run_ends_it_with_4(
     assert workspace.run("sync", "-m", "lead").code in {0, 3}
 
 
-def test_a_full_disk_when_the_ledger_is_opened_ends_with_4(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_at_the_start_exits_4(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

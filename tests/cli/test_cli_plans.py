@@ -1,4 +1,4 @@
-"""plan --out and apply: a file without people, a question, and refusals that say what to do."""
+"""plan --out and apply: a file without personal data, a question, and refusals with the next step."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_plan_is_frozen_and_applied(workspace: Workspace) -> None:
     assert "1 of 1 records were finished by earlier runs" in again.err
 
 
-def test_apply_asks_and_takes_no_for_an_answer(workspace: Workspace) -> None:
+def test_apply_asks_and_accepts_a_no(workspace: Workspace) -> None:
     workspace.lead()
     frozen(workspace)
     result = workspace.run("apply", "plan.json", answer="n\n")
@@ -43,7 +43,7 @@ def test_apply_asks_and_takes_no_for_an_answer(workspace: Workspace) -> None:
     assert workspace.run("apply", "plan.json", answer="y\n").code == 0
 
 
-def test_without_a_terminal_apply_wants_to_be_told(workspace: Workspace) -> None:
+def test_apply_without_a_terminal_needs_yes(workspace: Workspace) -> None:
     workspace.lead()
     frozen(workspace)
     result = workspace.run("apply", "plan.json")
@@ -52,7 +52,7 @@ def test_without_a_terminal_apply_wants_to_be_told(workspace: Workspace) -> None
     assert workspace.paid_posts == 0
 
 
-def test_a_record_changed_since_is_left_and_told_by_the_exit_code(workspace: Workspace) -> None:
+def test_a_changed_record_is_left_and_exits_4(workspace: Workspace) -> None:
     changed = workspace.lead()
     frozen(workspace)
     workspace.org.edit("Lead", changed, {"Title": "New"})
@@ -80,7 +80,9 @@ def test_a_plan_of_chosen_records(workspace: Workspace) -> None:
         ('{"version": 1}', "wrong or missing: plan_id"),
     ],
 )
-def test_what_is_no_plan_is_refused_with_the_remedy(workspace: Workspace, text: str | None, words: str) -> None:
+def test_a_file_that_is_not_a_plan_is_refused_with_the_remedy(
+    workspace: Workspace, text: str | None, words: str
+) -> None:
     if text is not None:
         (workspace.folder / "plan.json").write_text(text)
     result = workspace.run("apply", "plan.json", "--yes")
@@ -89,7 +91,7 @@ def test_what_is_no_plan_is_refused_with_the_remedy(workspace: Workspace, text: 
     assert "make a new plan: connector plan -m NAME --out plan.json" in result.err
 
 
-def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(workspace: Workspace) -> None:
+def test_a_plan_for_another_mapping_account_price_or_org_is_void(workspace: Workspace) -> None:
     workspace.lead()
     path = frozen(workspace)
     document = json.loads(path.read_text())
@@ -109,7 +111,7 @@ def test_a_plan_made_for_another_mapping_account_price_or_org_is_void(workspace:
     assert workspace.paid_posts == 0
 
 
-def test_a_plan_that_cannot_be_written_is_told(workspace: Workspace) -> None:
+def test_a_plan_to_an_unwritable_file_is_refused(workspace: Workspace) -> None:
     workspace.lead()
     result = workspace.run("plan", "-m", "lead", "--out", "nowhere/plan.json")
     assert result.code == 2

@@ -1,4 +1,4 @@
-"""The connector as processes: signals, two at once, pipes, the demo and the simulated sites as a server."""
+"""The connector in separate processes: signals, concurrent runs, pipes, the demo and the simulated sites."""
 
 import re
 import signal
@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Wait for another process to get somewhere.
+    """Wait for another process to reach a state.
 
     Raises:
         AssertionError: it did not.
@@ -40,11 +40,11 @@ def _finish_all(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(
+def test_a_signal_during_a_run_exits_130_and_the_next_run_finishes(
     workspace: Workspace, number: signal.Signals
 ) -> None:
     lead = workspace.lead()
-    workspace.simulator.lensmor.task_seconds = 3000  # three seconds of ours
+    workspace.simulator.lensmor.task_seconds = 3000  # three real seconds
     process = workspace.start("sync", "-m", "lead", "--json")
     _until(lambda: workspace.paid_posts == 2)
     process.send_signal(number)
@@ -59,8 +59,8 @@ def test_a_signal_in_mid_run_ends_it_with_130_and_the_next_run_finishes(
     assert workspace.paid_posts == 2
 
 
-def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(workspace: Workspace) -> None:
-    """A non-interactive shell starts `... &` with SIGINT ignored, and every child inherits that."""
+def test_commands_of_a_background_test_run_obey_ctrl_c(workspace: Workspace) -> None:
+    """A non-interactive shell starts `... &` with SIGINT ignored, and all children inherit that."""
     workspace.lead()
     workspace.simulator.lensmor.task_seconds = 1e9
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -73,7 +73,7 @@ def test_a_test_run_in_the_background_starts_commands_that_obey_ctrl_c(workspace
     assert workspace.finish(process).code == 130
 
 
-def test_a_process_that_is_killed_loses_nothing(workspace: Workspace) -> None:
+def test_a_killed_process_loses_nothing(workspace: Workspace) -> None:
     lead = workspace.lead()
     process = workspace.start("sync", "-m", "lead")
     _until(lambda: workspace.paid_posts == 2)
@@ -87,7 +87,7 @@ def test_a_process_that_is_killed_loses_nothing(workspace: Workspace) -> None:
     assert workspace.simulator.charges.total() == 165
 
 
-def test_a_second_sync_while_one_is_at_work_is_exit_5(workspace: Workspace) -> None:
+def test_a_concurrent_sync_exits_5(workspace: Workspace) -> None:
     workspace.lead()
     workspace.simulator.lensmor.task_seconds = 1e9
     workspace.set(CONNECTOR_WAIT_SECONDS="3000")
@@ -104,7 +104,7 @@ def test_a_second_sync_while_one_is_at_work_is_exit_5(workspace: Workspace) -> N
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for eyes", "json"])
-def test_a_reader_who_goes_away_changes_no_exit_code(workspace: Workspace, form: tuple[str, ...]) -> None:
+def test_a_closed_pipe_does_not_change_the_exit_code(workspace: Workspace, form: tuple[str, ...]) -> None:
     workspace.lead()
     workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="0")
     process = workspace.start("sync", "-m", "lead", *form, fresh=not form)
@@ -118,7 +118,7 @@ def test_a_reader_who_goes_away_changes_no_exit_code(workspace: Workspace, form:
     assert "BrokenPipe" not in shown
 
 
-def test_a_terminal_that_cannot_show_a_name_is_no_fault(workspace: Workspace) -> None:
+def test_a_terminal_that_cannot_show_a_name(workspace: Workspace) -> None:
     workspace.simulator.lensmor.add_event(
         SimEvent("9004", "52108", "関西オートメーション展", "2027-06-09", "2027-06-11", "Osaka", "Japan")
     )
@@ -128,7 +128,7 @@ def test_a_terminal_that_cannot_show_a_name_is_no_fault(workspace: Workspace) ->
     assert "?????" in result.out
 
 
-def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(workspace: Workspace) -> None:
+def test_an_interrupt_during_a_paid_request_keeps_its_answer(workspace: Workspace) -> None:
     workspace.lead()
     workspace.simulator.lensmor.task_seconds = 1e9
     workspace.arm("lensmor", "submitEmailUnlock", "delay", seconds=1.0)
@@ -142,7 +142,7 @@ def test_an_interrupt_while_a_paid_request_is_under_way_still_takes_its_answer(w
     }
 
 
-def test_the_demo_ends_well_and_its_second_sync_does_nothing(tmp_path: Path) -> None:
+def test_the_demo_succeeds_and_its_second_sync_does_nothing(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603 the connector itself
         [*ENTRY_POINT, "demo"],
         cwd=tmp_path,
@@ -159,7 +159,7 @@ def test_the_demo_ends_well_and_its_second_sync_does_nothing(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_simulated_sites_serve_until_they_are_told_to_stop(workspace: Workspace) -> None:
+def test_the_simulated_sites_serve_until_a_signal(workspace: Workspace) -> None:
     (workspace.folder / ".env").unlink()
     process = workspace.start("simulate", "--leads", "3", "--speed", "1000", "--write-env", ".env")
     _until(lambda: (workspace.folder / ".env").exists() and "SCALE" in (workspace.folder / ".env").read_text())
@@ -174,7 +174,7 @@ def test_the_simulated_sites_serve_until_they_are_told_to_stop(workspace: Worksp
     assert "Stopped." in err
 
 
-def test_the_advice_for_a_rehearsal_beside_a_used_ledger_works_as_printed(workspace: Workspace) -> None:
+def test_the_advice_for_a_rehearsal_works_as_printed(workspace: Workspace) -> None:
     workspace.lead()
     assert workspace.run("sync", "-m", "lead").code == 0
     arguments = ("simulate", "-m", "lead", "--leads", "3", "--speed", "1000", "--write-env")

@@ -13,7 +13,7 @@ pytest_plugins = ("cli_fixtures",)
 CAPPED = "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"
 
 
-def test_plan_tells_the_price_and_has_no_effect(workspace: Workspace) -> None:
+def test_plan_shows_the_price_and_has_no_effect(workspace: Workspace) -> None:
     lead = workspace.lead()
     workspace.lead(Email="kept@example.com", DoNotCall=True)
     before = dict(workspace.org.get("Lead", lead))
@@ -35,7 +35,7 @@ def test_plan_tells_the_price_and_has_no_effect(workspace: Workspace) -> None:
     assert sorted(path.name for path in workspace.folder.iterdir()) == [".env", "mappings"]
 
 
-def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(workspace: Workspace) -> None:
+def test_text_of_a_plan(workspace: Workspace) -> None:
     workspace.lead()
     workspace.lead(Email="kept@example.com")
     result = workspace.run("plan", "-m", "lead")
@@ -50,7 +50,7 @@ def test_plan_for_eyes_names_what_would_be_bought_written_and_skipped(workspace:
         assert words in result.out
 
 
-def test_sync_prints_one_json_document_and_all_else_on_standard_error(workspace: Workspace) -> None:
+def test_sync_prints_only_json_on_standard_output(workspace: Workspace) -> None:
     lead = workspace.lead()
     result = workspace.run("sync", "-m", "lead", "--json")
     assert result.code == 0
@@ -75,7 +75,7 @@ def test_sync_prints_one_json_document_and_all_else_on_standard_error(workspace:
     assert (again.json["selected"], again.json["crm"]["salesforce"]["write_calls"]) == (0, 0)
 
 
-def test_sync_for_eyes_says_what_became_of_the_records(workspace: Workspace) -> None:
+def test_text_of_a_sync_report(workspace: Workspace) -> None:
     workspace.lead()
     workspace.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
     result = workspace.run("sync", "-m", "lead")
@@ -97,7 +97,7 @@ def test_two_mappings_in_one_sync(workspace: Workspace) -> None:
     assert report["credits"]["lensmor"]["charged"] == 165
 
 
-def test_exit_3_when_something_needs_a_look(workspace: Workspace) -> None:
+def test_exit_3_with_attention(workspace: Workspace) -> None:
     lead = workspace.lead()
     workspace.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
     result = workspace.run("sync", "-m", "lead", "--json")
@@ -108,7 +108,7 @@ def test_exit_3_when_something_needs_a_look(workspace: Workspace) -> None:
     assert found["next"]
 
 
-def test_exit_3_prints_the_record_and_what_to_do(workspace: Workspace) -> None:
+def test_exit_3_prints_the_record_and_the_next_step(workspace: Workspace) -> None:
     lead = workspace.lead()
     workspace.arm("salesforce", "update_many", "row_error", code="STRING_TOO_LONG", fields=["Email"])
     result = workspace.run("sync", "-m", "lead")
@@ -118,7 +118,7 @@ def test_exit_3_prints_the_record_and_what_to_do(workspace: Workspace) -> None:
     assert "STRING_TOO_LONG (Email)" in result.out
 
 
-def test_exit_4_when_a_cap_leaves_records_over(workspace: Workspace) -> None:
+def test_exit_4_if_a_cap_defers_records(workspace: Workspace) -> None:
     workspace.set(**{CAPPED: "170"})
     for _ in range(2):
         workspace.lead()
@@ -136,7 +136,7 @@ def test_exit_4_when_a_cap_leaves_records_over(workspace: Workspace) -> None:
         ("lensmor", "getCreditsBalance", "lensmor"),
     ],
 )
-def test_exit_4_when_a_service_is_down(workspace: Workspace, site: str, operation: str, words: str) -> None:
+def test_exit_4_if_a_service_is_down(workspace: Workspace, site: str, operation: str, words: str) -> None:
     workspace.lead()
     workspace.arm(site, operation, "html", times=1000, status=503)
     result = workspace.run("sync", "-m", "lead", "--json")
@@ -148,7 +148,7 @@ def test_exit_4_when_a_service_is_down(workspace: Workspace, site: str, operatio
     assert workspace.run("sync", "-m", "lead").code == 0
 
 
-def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(workspace: Workspace) -> None:
+def test_exit_4_at_the_reserve_of_the_quota(workspace: Workspace) -> None:
     workspace.lead()
     workspace.org.daily_used = 14_000
     result = workspace.run("sync", "-m", "lead", "--json")
@@ -157,7 +157,7 @@ def test_exit_4_when_the_quota_of_salesforce_is_nearly_used_up(workspace: Worksp
     assert workspace.paid_posts == 0
 
 
-def test_exit_5_when_another_run_is_at_work(workspace: Workspace) -> None:
+def test_exit_5_during_another_run(workspace: Workspace) -> None:
     workspace.lead()
     workspace.run("sync", "-m", "lead")
     with Application(()).ledger() as ledger, ledger.hold_run_lock():
@@ -170,7 +170,7 @@ def test_exit_5_when_another_run_is_at_work(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("command", [("forget", "00Q000000000001AAA", "--yes"), ("resolve", "1", "--give-up")])
-def test_exit_5_when_those_at_work_for_others_make_no_room(
+def test_exit_5_if_a_worker_does_not_yield(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     workspace.run("sync", "-m", "lead")
@@ -183,7 +183,7 @@ def test_exit_5_when_those_at_work_for_others_make_no_room(
     assert "run this command again later, or stop that process" in result.err
 
 
-def test_backfill_takes_chosen_records_without_a_flag(workspace: Workspace) -> None:
+def test_backfill_needs_no_flag(workspace: Workspace) -> None:
     chosen = workspace.lead(Enrichment_Requested__c=False, Title="Buyer")
     other = workspace.lead(Enrichment_Requested__c=False, Title="Seller")
     result = workspace.run("backfill", "-m", "lead", "--where", "Title = 'Buyer'", "--yes", "--json")
@@ -194,7 +194,7 @@ def test_backfill_takes_chosen_records_without_a_flag(workspace: Workspace) -> N
     assert workspace.org.get("Lead", other)["Email"] is None
 
 
-def test_backfill_takes_ids_of_a_file_in_any_usual_form(workspace: Workspace) -> None:
+def test_backfill_reads_ids_from_common_file_formats(workspace: Workspace) -> None:
     leads = [workspace.lead(Enrichment_Requested__c=False) for _ in range(3)]
     Path("ids.csv").write_text(f'\ufeffId\n"{leads[0]}"\n{leads[1][:15]}\n\n', encoding="utf-8")
     result = workspace.run("backfill", "-m", "lead", "--ids", "ids.csv", "--yes", "--json")
@@ -203,7 +203,7 @@ def test_backfill_takes_ids_of_a_file_in_any_usual_form(workspace: Workspace) ->
     assert [bool(workspace.org.get("Lead", lead)["Email"]) for lead in leads] == [True, True, False]
 
 
-def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(workspace: Workspace) -> None:
+def test_backfill_reports_ids_without_a_record(workspace: Workspace) -> None:
     gone = workspace.lead()
     workspace.org.delete("Lead", gone)
     contact = workspace.org.insert("Contact", {"LastName": "Sample"})
@@ -218,7 +218,7 @@ def test_backfill_tells_of_ids_that_are_no_records_of_the_mapping(workspace: Wor
         assert "line 6: a footer of the report" in result.err
 
 
-def test_what_export_writes_can_be_read_back(workspace: Workspace) -> None:
+def test_an_export_can_be_read_back(workspace: Workspace) -> None:
     workspace.lead()
     workspace.lead()
     run = workspace.run("sync", "-m", "lead", "--json").json["run_id"]
@@ -236,7 +236,7 @@ def test_ids_go_to_the_mapping_of_their_object(workspace: Workspace) -> None:
     assert "match" not in result.err
 
 
-def test_a_limit_counts_over_all_mappings(workspace: Workspace) -> None:
+def test_a_limit_applies_across_mappings(workspace: Workspace) -> None:
     for _ in range(2):
         workspace.lead(Enrichment_Requested__c=False)
         workspace.org.insert("Contact", {"LastName": "Sample"})
@@ -253,7 +253,7 @@ def test_backfill_stops_at_its_limit(workspace: Workspace) -> None:
     assert result.json["selected"] == 2
 
 
-def test_backfill_without_a_terminal_refuses_to_guess(workspace: Workspace) -> None:
+def test_backfill_without_a_terminal_needs_yes(workspace: Workspace) -> None:
     workspace.lead()
     for more in ((), ("--json",)):
         result = workspace.run("backfill", "-m", "lead", "--where", "Email = null", *more)
@@ -289,7 +289,7 @@ def test_backfill_asks_a_person(workspace: Workspace, answer: str, code: int, bo
         (("--where", "Email = null", "--limit", "0"), "--limit"),
     ],
 )
-def test_backfill_refuses_what_names_no_records(workspace: Workspace, arguments: tuple[str, ...], words: str) -> None:
+def test_backfill_needs_a_selection(workspace: Workspace, arguments: tuple[str, ...], words: str) -> None:
     workspace.lead()
     Path("empty.csv").write_text("Id\n\n")
     Path("wrong.csv").write_text("not-an-id\n")
@@ -300,7 +300,7 @@ def test_backfill_refuses_what_names_no_records(workspace: Workspace, arguments:
     assert workspace.paid_posts == 0
 
 
-def test_a_cap_that_leaves_records_over_names_what_gives_way(workspace: Workspace) -> None:
+def test_a_cap_that_defers_records_names_its_setting(workspace: Workspace) -> None:
     text = (workspace.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
     name = workspace.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 170"))
     for _ in range(2):
@@ -317,7 +317,7 @@ def test_a_cap_that_leaves_records_over_names_what_gives_way(workspace: Workspac
     assert f"Wait for the next day (UTC), or raise {CAPPED}." in daily.out
 
 
-def test_backfill_never_asks_for_more_than_the_caps_allow(workspace: Workspace) -> None:
+def test_the_question_of_backfill_respects_the_caps(workspace: Workspace) -> None:
     text = (workspace.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
     name = workspace.mapping(text.replace("max_credits: {lensmor: 50000", "max_credits: {lensmor: 300"))
     for _ in range(2):
@@ -338,7 +338,7 @@ def test_a_sync_without_records_names_the_flag(workspace: Workspace) -> None:
     assert "set to request" not in workspace.run("sync", "-m", "lead").err
 
 
-def test_plan_prices_the_next_source_too(workspace: Workspace) -> None:
+def test_plan_includes_the_price_of_the_next_source(workspace: Workspace) -> None:
     workspace.lead()
     (row,) = [line for line in workspace.run("plan", "-m", "lead").out.splitlines() if "if the previous source" in line]
     assert row.split()[-3:] == ["to", "1", "1"]

@@ -1,4 +1,4 @@
-"""`serve` beside other commands: a run is handed to it, shown, and done elsewhere when it is gone."""
+"""`serve` and workers together with other commands: delegated runs, yielding, and taking over."""
 
 import re
 import signal
@@ -25,7 +25,7 @@ def _serve(running: Company) -> Running:
     return serving
 
 
-def test_a_run_is_handed_over_and_its_report_shown(running: Company) -> None:
+def test_a_run_is_delegated_and_its_report_shown(running: Company) -> None:
     serving = _serve(running)
     wait_until(lambda: bool(running.run("status", "--json")["workers"]), "serve is seen")
     report = running.run("sync", "-m", "lead.yaml", "--json")
@@ -50,7 +50,7 @@ def test_a_run_is_handed_over_and_its_report_shown(running: Company) -> None:
     assert HANDED not in running.words(alone)
 
 
-def test_serve_names_its_files_caps_and_schedules_before_it_listens(running: Company) -> None:
+def test_serve_names_files_caps_and_schedules_before_it_listens(running: Company) -> None:
     text = (running.folder / "lead.yaml").read_text()
     (running.folder / "timed.yaml").write_text(
         f'{text}schedule: "0 6 * * *"\nlimits:\n  max_credits: {{lensmor: 300}}\n'
@@ -71,14 +71,14 @@ def test_serve_names_its_files_caps_and_schedules_before_it_listens(running: Com
     assert re.fullmatch(r"Schedule for lead: 0 6 \* \* \*, next at \d{4}-\d\d-\d\d 06:00 UTC", schedule)
 
 
-def test_a_signal_while_serve_announces_itself_ends_it_in_good_order(running: Company) -> None:
+def test_a_signal_during_start_up_stops_serve_cleanly(running: Company) -> None:
     serving = running.start("serve", "-m", "lead.yaml", "--port", str(free_port()))
     wait_until(lambda: "Mapping lead: " in running.words(serving), "serve names its mapping", every_s=0.001)
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(30) == 0
 
 
-def test_a_worker_names_its_files_caps_and_schedules(tmp_path: Path, postgres_url: str) -> None:
+def test_a_worker_names_files_caps_and_schedules(tmp_path: Path, postgres_url: str) -> None:
     with company(tmp_path, 0, 0.01, postgres_url) as running:
         text = (running.folder / "lead.yaml").read_text()
         (running.folder / "timed.yaml").write_text(f'{text}schedule: "0 6 * * *"\n')
@@ -90,7 +90,7 @@ def test_a_worker_names_its_files_caps_and_schedules(tmp_path: Path, postgres_ur
         assert working.wait(60) in {0, 130}
 
 
-def test_sigterm_ends_serve_in_good_order(running: Company) -> None:
+def test_sigterm_stops_serve_cleanly(running: Company) -> None:
     serving = _serve(running)
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(30) == 0
@@ -103,7 +103,7 @@ def test_a_second_serve_waits_for_the_first_and_takes_over(running: Company) -> 
     port = free_port()
     second = running.start("serve", "-m", "lead.yaml", "--port", str(port))
     wait_until(lambda: "Listening on" in running.words(second), "the second listens")
-    assert not is_ready(port)  # it takes requests, and says that it does not do their work
+    assert not is_ready(port)  # it accepts requests, and reports that it does not do their work
     first.send_signal(signal.SIGTERM)
     assert first.wait(30) == 0
     wait_until(lambda: is_ready(port), "the second drives")
@@ -119,7 +119,7 @@ def test_a_second_serve_waits_for_the_first_and_takes_over(running: Company) -> 
         (("serve", "-m", "nobody.yaml"), "there is no such file"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_begins(running: Company, args: tuple[str, ...], words: str) -> None:
+def test_wrong_settings_are_refused_at_the_start(running: Company, args: tuple[str, ...], words: str) -> None:
     refused = running.start(*args)
     assert refused.wait(60) == 2
     assert words in running.words(refused)
@@ -140,9 +140,7 @@ def test_every_address_needs_a_token(running: Company, tmp_path: Path, host: str
 
 @pytest.mark.long
 @pytest.mark.parametrize("driver", ["serve", "worker"])
-def test_a_command_that_needs_the_ledger_is_made_room_for(
-    tmp_path: Path, driver: str, request: pytest.FixtureRequest
-) -> None:
+def test_serve_and_workers_yield_to_a_command(tmp_path: Path, driver: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue("postgres_url") if driver == "worker" else ""
     with company(tmp_path, 6, 0.01, url) as running:
         plan = running.start(

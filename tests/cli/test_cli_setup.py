@@ -1,4 +1,4 @@
-"""Settings, mappings and ledgers that cannot be used: exit code 2, the setting by its name, and what to do."""
+"""Unusable settings, mappings and ledgers: exit code 2, the name of the setting, and the next step."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ SETTINGS: list[tuple[dict[str, str | None], str]] = [
     ({"CONNECTOR_DATABASE_URL": "sqlite:////nowhere/at/all/c.db"}, "there is no folder /nowhere/at/all"),
     (
         {"CONNECTOR_DATABASE_URL": "sqlite:////sys/c.db"},
-        "the key file /sys/c.db.key cannot be made",
+        "the key file /sys/c.db.key cannot be created or read",
     ),  # not even by root
 ]
 
@@ -56,7 +56,7 @@ def _id(row: tuple[dict[str, str | None], str]) -> str:
 
 
 @pytest.mark.parametrize(("changes", "words"), SETTINGS, ids=[_id(row) for row in SETTINGS])
-def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_bought(
+def test_an_unusable_setting_is_named_and_nothing_is_bought(
     workspace: Workspace, changes: dict[str, str | None], words: str
 ) -> None:
     workspace.lead()
@@ -70,7 +70,7 @@ def test_a_setting_that_cannot_be_used_is_named_and_nothing_is_bought(
         assert value is None or "SECRET" not in str(changes) or value not in result.err
 
 
-def test_several_wrong_settings_are_told_at_once(workspace: Workspace) -> None:
+def test_wrong_settings_are_reported_together(workspace: Workspace) -> None:
     workspace.set(CONNECTOR_WAIT_SECONDS="soon", SALESFORCE_API_RESERVE_PERCENT="200")
     result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
@@ -79,7 +79,7 @@ def test_several_wrong_settings_are_told_at_once(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("name", ["SALESFORCE_INSTANCE_URL", "LENSMOR_BASE_URL", "SALESFINITY_BASE_URL"])
-def test_a_host_that_does_not_answer_is_told_as_such(workspace: Workspace, name: str) -> None:
+def test_an_unreachable_host_is_reported(workspace: Workspace, name: str) -> None:
     lead = workspace.lead()
     workspace.set(**{name: CLOSED})
     result = workspace.run("sync", "-m", "lead")
@@ -91,7 +91,7 @@ def test_a_host_that_does_not_answer_is_told_as_such(workspace: Workspace, name:
     assert "run again" in result.out + result.err
 
 
-def test_a_settings_file_that_is_no_text_is_told(workspace: Workspace) -> None:
+def test_a_settings_file_that_is_not_text_is_refused(workspace: Workspace) -> None:
     (workspace.folder / ".env").write_bytes(b"LENSMOR_API_KEY=\xff\xfe\n")
     result = workspace.run("sync", "-m", "lead")
     assert result.code == 2
@@ -141,7 +141,7 @@ SHIPPED = Path(__file__).parent.parent / "mappings" / "lead.yaml"
         ("object: Lead", "object: Leed", "Leed"),
     ],
 )
-def test_a_mapping_that_cannot_be_used_is_told_with_file_line_and_key(
+def test_an_unusable_mapping_is_reported_with_file_line_and_key(
     workspace: Workspace, old: str, new: str, words: str
 ) -> None:
     workspace.lead()
@@ -163,14 +163,14 @@ def test_a_mapping_that_cannot_be_used_is_told_with_file_line_and_key(
         (("empty.yaml",), "this is not a mapping file; begin with 'version: 1'"),
     ],
 )
-def test_a_mapping_that_is_not_there_is_told(workspace: Workspace, names: tuple[str, ...], words: str) -> None:
+def test_a_missing_mapping_is_reported(workspace: Workspace, names: tuple[str, ...], words: str) -> None:
     workspace.mapping("", "empty.yaml")
     result = workspace.run("sync", *(part for name in names for part in ("-m", name)))
     assert result.code == 2
     assert words in result.err
 
 
-def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(workspace: Workspace) -> None:
+def test_a_hidden_field_is_found_before_anything_is_bought(workspace: Workspace) -> None:
     workspace.lead()
     workspace.org.hide_field("Lead", "HasOptedOutOfEmail")
     workspace.org.make_read_only("Lead", "MobilePhone")
@@ -183,7 +183,7 @@ def test_a_field_taken_from_the_user_is_found_before_anything_is_bought(workspac
 
 
 def checks(workspace: Workspace, *names: str) -> dict[str, dict[str, Any]]:
-    """What doctor says, by subject."""
+    """Doctor's checks by subject."""
     result = workspace.run("doctor", *(part for name in names or ("lead",) for part in ("-m", name)), "--json")
     found = {check["subject"]: check for check in result.json["checks"]}
     assert result.code == (0 if all(check["ok"] for check in result.json["checks"]) else 2)
@@ -192,7 +192,7 @@ def checks(workspace: Workspace, *names: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_doctor_finds_everything_fit(workspace: Workspace) -> None:
+def test_doctor_passes(workspace: Workspace) -> None:
     result = workspace.run("doctor", "-m", "lead", "-m", "contact")
     assert result.code == 0
     assert "All checks passed." in result.out
@@ -224,8 +224,8 @@ def test_doctor_shows_files_caps_schedule_and_flagged_records(workspace: Workspa
     assert found["flagged for lead"]["message"] == "2 records"
 
 
-def test_doctor_reports_everything_at_once(workspace: Workspace) -> None:
-    """Files, settings, the CRM and a vendor are all wrong; each is told, and the rest is looked at."""
+def test_doctor_reports_all_problems_together(workspace: Workspace) -> None:
+    """Files, settings, the CRM and a vendor are all wrong; each is reported, and the rest is checked."""
     workspace.org.hide_field("Lead", "LinkedIn_URL__c")
     workspace.simulator.lensmor.balance = 0
     workspace.mapping("version: 1\nname: other\n", "broken.yaml")
@@ -251,7 +251,7 @@ def test_doctor_reports_everything_at_once(workspace: Workspace) -> None:
     assert " problems to fix before a run." in shown.out
 
 
-def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(workspace: Workspace) -> None:
+def test_doctor_checks_the_vendors_despite_a_refused_login(workspace: Workspace) -> None:
     workspace.set(SALESFORCE_CLIENT_SECRET="wrong")
     found = checks(workspace)
     assert "check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET" in found["Salesforce login"]["message"]
@@ -259,14 +259,14 @@ def test_doctor_tells_a_refused_login_and_still_looks_at_the_vendors(workspace: 
     assert found["lensmor"]["ok"] is True
 
 
-def test_doctor_tells_a_setting_without_effect(workspace: Workspace) -> None:
+def test_doctor_reports_a_setting_without_effect(workspace: Workspace) -> None:
     workspace.set(CONNECTOR_KEEP_DAYS="30")
     result = workspace.run("doctor", "-m", "lead")
     assert result.code == 0
     assert "CONNECTOR_KEEP_DAYS has no effect in this version" in result.out
 
 
-def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checked(workspace: Workspace) -> None:
+def test_doctor_without_settings_names_missing_ones_and_skipped_checks(workspace: Workspace) -> None:
     (workspace.folder / ".env").unlink()
     result = workspace.run("doctor", "-m", "lead", "--json")
     messages = [check["message"] for check in result.json["checks"] if check["subject"] == "settings"]
@@ -276,13 +276,13 @@ def test_doctor_without_any_setting_says_what_is_missing_and_what_was_not_checke
         assert found[subject]["message"].startswith("not checked, because its settings are wrong or missing")
 
 
-def test_doctor_does_not_count_where_the_flag_is_wrong(workspace: Workspace) -> None:
+def test_doctor_does_not_count_records_of_a_wrong_flag(workspace: Workspace) -> None:
     workspace.org.hide_field("Lead", "Enrichment_Requested__c")
     found = checks(workspace)
     assert found["flagged for lead"]["message"].startswith("not counted, because object, flag or condition is wrong")
 
 
-def test_doctor_names_a_ledger_that_cannot_be_opened_and_goes_on(workspace: Workspace) -> None:
+def test_doctor_continues_after_an_unusable_ledger(workspace: Workspace) -> None:
     (workspace.folder / "connector.db").write_text("not a ledger at all, but long enough to be read as one " * 9)
     result = workspace.run("doctor", "-m", "lead", "--json")
     found = {check["subject"]: check for check in result.json["checks"]}
@@ -306,7 +306,7 @@ def test_doctor_reports_caps_below_the_price_of_one_purchase(workspace: Workspac
     assert found["CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR"]["warning"] is True
 
 
-def test_doctor_warns_of_odd_targets_and_a_run_goes_on(workspace: Workspace) -> None:
+def test_doctor_warns_of_unusual_targets_and_a_run_starts(workspace: Workspace) -> None:
     workspace.lead()
     text = SHIPPED.read_text(encoding="utf-8").replace("field: MobilePhone", "field: Title")
     workspace.mapping(text.replace("status: Phone_Unlock_Status__c", "status: LeadSource"))
@@ -334,7 +334,7 @@ def test_credits_show_balances_holds_and_months(workspace: Workspace) -> None:
     assert "Balance now" in shown.out
 
 
-def test_credits_of_a_vendor_that_refuses_are_told_beside_the_others(workspace: Workspace) -> None:
+def test_credits_with_one_vendor_that_refuses(workspace: Workspace) -> None:
     workspace.set(LENSMOR_API_KEY="wrong")
     document = workspace.run("credits", "--json").json
     assert "check LENSMOR_API_KEY" in document["providers"]["lensmor"]["trouble"]
@@ -369,8 +369,8 @@ def test_settings_and_mappings_are_reported_together(workspace: Workspace) -> No
             assert any(words in line for line in lines), (words, lines)
 
 
-def test_an_empty_folder_lends_no_mapping(workspace: Workspace) -> None:
-    """A run in the wrong folder would spend credits under caps that nobody chose."""
+def test_an_empty_folder_has_no_mapping(workspace: Workspace) -> None:
+    """Otherwise a run in the wrong folder could spend credits under default caps."""
     workspace.lead()
     shutil.rmtree(workspace.folder / "mappings")
     result = workspace.run("sync", "-m", "lead")
@@ -410,7 +410,7 @@ def test_one_flag_belongs_to_one_mapping(workspace: Workspace, command: str) -> 
     assert workspace.paid_posts == 0
 
 
-def test_one_file_twice_is_told_as_such(workspace: Workspace) -> None:
+def test_one_mapping_file_given_twice(workspace: Workspace) -> None:
     result = workspace.run("sync", "-m", "lead", "-m", "mappings/lead.yaml")
     assert result.code == 2
     assert "two of the mapping files have the same name" in result.err

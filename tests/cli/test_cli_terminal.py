@@ -1,4 +1,4 @@
-"""The commands on a terminal: progress and messages never share a line, and Ctrl-C at a question is an interrupt."""
+"""Commands on a terminal: progress and messages are on separate lines, and Ctrl-C at a question is an interrupt."""
 
 import contextlib
 import fcntl
@@ -32,7 +32,7 @@ class Screen:
         self._row = self._column = 0
 
     def feed(self, text: str) -> None:
-        """Obey printable characters, line ends, and the control sequences that progress bars use."""
+        """Apply printable characters, line ends, and the control sequences of progress bars."""
         for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", text):
             self._obey(part)
 
@@ -54,7 +54,7 @@ class Screen:
 
 
 class Terminal:
-    """A command with a terminal of its own."""
+    """A command with its own terminal."""
 
     def __init__(self, workspace: Workspace, args: tuple[str, ...], columns: int, fresh: bool) -> None:
         self.master, slave = pty.openpty()
@@ -72,7 +72,7 @@ class Terminal:
         self.raw = ""
 
     def read_until(self, holds: Callable[[str], bool]) -> None:
-        """Read the output until something holds of it, or the command has ended."""
+        """Read the output until it meets a condition, or the command has ended."""
         ends = time.monotonic() + PATIENCE_S
         while not holds(self.raw):
             assert time.monotonic() < ends, self.raw
@@ -80,14 +80,14 @@ class Terminal:
                 continue
             try:
                 chunk = os.read(self.master, 65536)
-            except OSError:  # Linux's word for: the other side is closed
+            except OSError:  # on Linux: the other side is closed
                 chunk = b""
             if not chunk:
                 return
             self.raw += chunk.decode(errors="replace")
 
     def interrupt(self) -> int:
-        """Ctrl-C, again if the first came in the instant before the command began to wait; the exit code."""
+        """Press Ctrl-C, again if the first one arrived just before the command began to wait; return the exit code."""
         ends = time.monotonic() + PATIENCE_S
         while self.process.poll() is None:
             assert time.monotonic() < ends, self.raw
@@ -97,7 +97,7 @@ class Terminal:
         return self.finish()
 
     def finish(self) -> int:
-        """Everything until the end; the exit code."""
+        """Read the rest of the output; return the exit code."""
         self.read_until(lambda _: False)
         return self.process.wait(PATIENCE_S)
 
@@ -111,7 +111,7 @@ class Terminal:
 
 @contextmanager
 def terminal(workspace: Workspace, *args: str, columns: int = 100, fresh: bool = False) -> Iterator[Terminal]:
-    """Start a command on a terminal of its own."""
+    """Start a command on its own terminal."""
     made = Terminal(workspace, args, columns, fresh)
     try:
         yield made
@@ -129,7 +129,7 @@ def _flagged(workspace: Workspace, count: int) -> None:
 
 @pytest.mark.parametrize("columns", [60, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("command", ["sync", "plan"])
-def test_progress_and_messages_never_share_a_line(workspace: Workspace, command: str, columns: int) -> None:
+def test_progress_and_messages_are_on_separate_lines(workspace: Workspace, command: str, columns: int) -> None:
     _flagged(workspace, 3)
     with terminal(workspace, command, "-m", "lead", columns=columns) as shown:
         assert shown.finish() == 0, shown.raw
@@ -146,7 +146,7 @@ def test_progress_and_messages_never_share_a_line(workspace: Workspace, command:
     assert mixed == []
 
 
-def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(workspace: Workspace) -> None:
+def test_a_note_during_a_run_is_on_its_own_line(workspace: Workspace) -> None:
     _flagged(workspace, 1)
     workspace.arm("lensmor", "submitEmailUnlock", "drop_after")
     with terminal(workspace, "sync", "-m", "lead") as shown:
@@ -158,7 +158,7 @@ def test_a_vendors_note_in_mid_run_has_a_line_of_its_own(workspace: Workspace) -
 @pytest.mark.parametrize(
     "asking", ["undo", *(pytest.param(name, marks=pytest.mark.long) for name in ("forget", "backfill"))]
 )
-def test_an_interrupt_at_a_question_is_130_and_ends_its_line(workspace: Workspace, asking: str) -> None:
+def test_an_interrupt_at_a_question_exits_130(workspace: Workspace, asking: str) -> None:
     lead = workspace.lead()
     run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     args = {
@@ -173,7 +173,7 @@ def test_an_interrupt_at_a_question_is_130_and_ends_its_line(workspace: Workspac
     assert "Interrupted. Nothing was done." in [line.strip() for line in shown.lines]
 
 
-def test_the_end_of_input_at_a_question_is_a_no(workspace: Workspace) -> None:
+def test_the_end_of_input_at_a_question_means_no(workspace: Workspace) -> None:
     workspace.lead()
     run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     with terminal(workspace, "undo", run_id) as shown:
@@ -184,7 +184,7 @@ def test_the_end_of_input_at_a_question_is_a_no(workspace: Workspace) -> None:
     assert "Interrupted" not in shown.raw
 
 
-def test_ids_are_whole_on_a_narrow_terminal(workspace: Workspace) -> None:
+def test_ids_are_complete_on_a_narrow_terminal(workspace: Workspace) -> None:
     workspace.lead()
     run_id = str(workspace.run("sync", "-m", "lead", "--json").json["run_id"])
     for command in (("runs",), ("status",), ("show", "latest")):

@@ -1,4 +1,4 @@
-"""A signal ends the process within its grace, whatever a thread waits for: real processes, real signals."""
+"""A stop signal ends the process within the grace period, whatever its threads wait for: real processes and signals."""
 
 import os
 import signal
@@ -63,13 +63,13 @@ def program(wait: str, cleanup: str, grace: float = 0.3) -> Iterator[subprocess.
         yield process
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # whatever it has started, too
+            os.killpg(process.pid, signal.SIGKILL)  # including its children
         process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("name", WAITS)
-def test_a_process_that_does_not_end_by_itself_is_ended(name: str, number: signal.Signals) -> None:
+def test_a_process_that_does_not_end_is_killed(name: str, number: signal.Signals) -> None:
     with program(*WAITS[name]) as process:
         process.send_signal(number)
         assert process.wait(LIMIT_S) == 130
@@ -77,14 +77,14 @@ def test_a_process_that_does_not_end_by_itself_is_ended(name: str, number: signa
         assert "the next run verifies it" in process.stderr.read()
 
 
-def test_a_main_thread_in_a_call_that_no_signal_interrupts_is_ended() -> None:
-    """As while a name server does not answer: no handler of Python runs before the call returns."""
+def test_an_uninterruptible_main_thread_is_killed() -> None:
+    """Such as a call to an unresponsive name server: no Python handler runs before it returns."""
     with program("os.system('echo ready; sleep 30')", "pass") as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 130
 
 
-def test_a_process_that_ends_in_good_order_keeps_its_code() -> None:
+def test_a_process_that_ends_in_time_keeps_its_exit_code() -> None:
     with program("print('ready', flush=True); time.sleep(30)", "pass") as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 7
@@ -92,8 +92,8 @@ def test_a_process_that_ends_in_good_order_keeps_its_code() -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_signal_that_another_thread_took_interrupts_the_main_thread_all_the_same() -> None:
-    """As one does that comes just before the main thread begins to wait."""
+def test_a_signal_to_another_thread_interrupts_the_main_thread() -> None:
+    """Like a signal that arrives just before the main thread begins to wait."""
     wait = (
         "taker = threading.Thread(target=time.sleep, args=(9,), daemon=True); taker.start(); "
         "threading.Timer(0.5, signal.pthread_kill, (taker.ident, signal.SIGINT)).start(); "
@@ -103,7 +103,7 @@ def test_a_signal_that_another_thread_took_interrupts_the_main_thread_all_the_sa
         assert process.wait(LIMIT_S) == 7
 
 
-def test_other_signals_begin_no_end_and_nothing_stays_behind() -> None:
+def test_other_signals_have_no_effect() -> None:
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     threads = threading.active_count()
     try:
@@ -115,7 +115,7 @@ def test_other_signals_begin_no_end_and_nothing_stays_behind() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_the_grace_leaves_time_within_the_ten_seconds() -> None:
+def test_the_grace_period_is_below_ten_seconds() -> None:
     assert GRACE_S <= LIMIT_S - 2
 
 
@@ -127,7 +127,7 @@ def _until_it_is_asked(site: RawSite) -> None:
 
 
 @pytest.mark.parametrize(("command", "setting"), [("sync", "SALESFORCE_INSTANCE_URL"), ("doctor", "LENSMOR_BASE_URL")])
-def test_a_command_ends_though_a_site_drips(workspace: Workspace, setting: str, command: str) -> None:
+def test_a_command_ends_despite_a_slow_site(workspace: Workspace, setting: str, command: str) -> None:
     workspace.lead()
     with RawSite(DRIP) as site:
         workspace.set(**{setting: site.url})
@@ -140,8 +140,8 @@ def test_a_command_ends_though_a_site_drips(workspace: Workspace, setting: str, 
         assert process.returncode == 130
 
 
-def test_a_purchase_without_an_answer_is_cut_off_and_verified_by_the_next_run(workspace: Workspace) -> None:
-    """The vendor takes the request and answers one byte at a time; the process ends, and its next run buys once."""
+def test_an_unanswered_purchase_is_cut_off_and_verified(workspace: Workspace) -> None:
+    """The vendor accepts the request and answers one byte at a time; the process ends, and the next run buys once."""
     lead = workspace.lead()
     workspace.arm("lensmor", "submitEmailUnlock", "delay", seconds=30.0)
     process = workspace.start("sync", "-m", "lead")
@@ -165,7 +165,7 @@ def test_a_purchase_without_an_answer_is_cut_off_and_verified_by_the_next_run(wo
 
 
 @pytest.mark.long
-def test_a_server_ends_though_its_run_waits_for_a_site_that_drips(workspace: Workspace) -> None:
+def test_a_server_ends_despite_a_slow_site(workspace: Workspace) -> None:
     lead = workspace.lead()
     token = "a-token-for-this-test-only"
     with RawSite(DRIP) as site:

@@ -1,7 +1,7 @@
-"""An admin's workspace: a folder with settings, a small simulated world a thousand times faster, and commands to type.
+"""An admin's workspace: a folder with settings, a small simulated world at a thousand times the speed, and commands.
 
-Commands run in this process, through the same `main` as the console script; what they print is searched each time for
-tracebacks, secrets and personal data.
+Commands run in this process, through the same `main` as the console script. All output is searched for tracebacks,
+secrets and personal data.
 """
 
 import shutil
@@ -35,7 +35,7 @@ NEVER_SHOWN = (
     "Traceback",
     CLIENT_SECRET,
     *KEYS.values(),
-    "00DSm0000000001!",  # how access tokens of the simulated org begin
+    "00DSm0000000001!",  # the start of the simulated org's access tokens
     "@example.com",
     "+1 212",
     "+1212",
@@ -45,7 +45,7 @@ NEVER_SHOWN = (
 
 
 class _Plug:
-    """Passes requests to the world that is plugged in."""
+    """Forwards requests to the current test's world."""
 
     app: ASGIApp
 
@@ -54,7 +54,7 @@ class _Plug:
 
 
 class Servers:
-    """Loopback servers for a whole test session; each test plugs in a world of its own."""
+    """Loopback servers for a test session; each test plugs in its own world."""
 
     def __init__(self) -> None:
         self._plugs = {name: _Plug() for name in SITES}
@@ -79,7 +79,7 @@ class Workspace:
     """The workspace.
 
     Args:
-        servers: where the world answers.
+        servers: the servers of the world.
         folder: the working directory, with `.env` and `mappings/`.
     """
 
@@ -91,7 +91,7 @@ class Workspace:
         self.folder = folder
         shutil.copytree(MAPPINGS, folder / "mappings")
         self.org = self.simulator.salesforce.org
-        # Twenty seconds of ours: on a busy machine a run must not be out of time before it has done its work.
+        # Twenty real seconds, so that a run on a busy machine does not time out before it has done its work.
         waits = {"CONNECTOR_TIME_SCALE": f"{1 / SPEED:g}", "CONNECTOR_WAIT_SECONDS": "20000"}
         self.settings = {**environment(servers.urls), **waits}
         self._next_id = 70_000
@@ -106,7 +106,7 @@ class Workspace:
         file.chmod(0o600)
 
     def person(self) -> SimPerson:
-        """Somebody whom both vendors know."""
+        """Add a person whom both vendors know."""
         self._next_id += 1
         number = str(self._next_id)
         made = SimPerson(
@@ -124,7 +124,7 @@ class Workspace:
         return made
 
     def lead(self, person: SimPerson | None = None, **values: object) -> str:
-        """A flagged Lead of somebody."""
+        """Add a flagged Lead of a new person."""
         person = person or self.person()
         return self.org.insert(
             "Lead",
@@ -144,22 +144,22 @@ class Workspace:
         self.simulator.arm(Fault(site, operation, action, times, params=params))
 
     def mapping(self, text: str, name: str = "own.yaml") -> str:
-        """Write a mapping file; gives its name for `-m`."""
+        """Write a mapping file; returns its name for `-m`."""
         (self.folder / name).write_text(text)
         return name
 
     @property
     def paid_posts(self) -> int:
-        """Paid requests that reached a vendor."""
+        """The number of paid requests that reached a vendor."""
         log, other = self.simulator.lensmor.requests, self.simulator.salesfinity.requests
         return log.count("submitEmailUnlock") + log.count("submitPhoneUnlock") + other.count("requestEmailEnrichment")
 
     def run(self, *args: str, answer: str | None = None) -> Said:
-        """Type a command.
+        """Run a command.
 
         Args:
-            args: after `connector`.
-            answer: typed at the question of a terminal; without it there is no terminal.
+            args: the arguments after `connector`.
+            answer: typed at a question on a terminal; without it there is no terminal.
         """
         with (
             CliRunner().isolation(input=answer) as (out, err, _),
@@ -181,12 +181,12 @@ class Workspace:
         return result
 
     def start(self, *args: str, fresh: bool = False, **environment: str) -> Running:
-        """Start a command as a process of its own, with a few more variables in its environment.
+        """Start a command in a separate process, with additional environment variables.
 
         Args:
-            args: after `connector`.
-            fresh: as an interpreter that begins from nothing.
-            environment: the variables.
+            args: the arguments after `connector`.
+            fresh: start a new interpreter instead of forking one.
+            environment: the additional variables.
         """
         return started(
             [*ENTRY_POINT, *args],
@@ -206,7 +206,7 @@ class Workspace:
 
 
 def decent(result: Said) -> None:
-    """No traceback, no secret, no personal data; and never a fault of the connector's own.
+    """Check an output for tracebacks, secrets, personal data and internal faults.
 
     Raises:
         AssertionError: there is one.

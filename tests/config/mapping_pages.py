@@ -1,4 +1,4 @@
-"""A mapping file on disk, spoilt in one place, and what the loader says of it."""
+"""A mapping file on disk, spoilt in one place, and the loader's problems with it."""
 
 from pathlib import Path
 
@@ -49,13 +49,13 @@ def load(path: Path, text: str | bytes = PAGE) -> LoadedMapping:
 
 
 def spoilt(old: str, new: str) -> str:
-    """The page with one place replaced, which must be there once."""
+    """The page with one text replaced, which must occur once."""
     assert PAGE.count(old) == 1, old
     return PAGE.replace(old, new)
 
 
 def problems(path: Path, text: str | bytes) -> list[str]:
-    """What is wrong with a file, line by line, its path shortened to `m.yaml`."""
+    """The problems of a file, one line each, with its path shortened to `m.yaml`."""
     try:
         load(path, text)
     except MappingError as error:
@@ -64,5 +64,5 @@ def problems(path: Path, text: str | bytes) -> list[str]:
 
 
 def channels_of(loaded: LoadedMapping) -> set[Channel]:
-    """The channels that a mapping buys."""
+    """The channels of a mapping."""
     return {channel for channel, _ in loaded.mapping.channels.items()}

@@ -1,4 +1,4 @@
-"""Mapping files: what loads, and what is refused with file, line, key and remedy."""
+"""Valid mapping files, and refusals with file, line, key and remedy."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_shipped_mappings_load(name: str, channels: set[Channel]) -> None:
 
 
 @pytest.mark.parametrize("name", ["lead", "contact"])
-def test_shipped_mappings_spend_little_and_start_nothing_by_themselves(name: str) -> None:
+def test_shipped_mappings_have_small_caps_and_no_schedule(name: str) -> None:
     mapping = load_mapping(str(MAPPINGS / f"{name}.yaml"), CATALOG).mapping
     assert mapping.schedule is None
     assert set(mapping.limits.max_credits) == set(mapping.limits.max_credits_per_day) == mapping.providers()
@@ -81,12 +81,12 @@ def test_a_picklist_may_be_the_flag(file: Path) -> None:
     assert (plain.flag_field, plain.asks, plain.done) == ("Ask__c", True, False)
 
 
-def test_one_event_may_count_for_all_records(file: Path) -> None:
+def test_one_event_for_all_records(file: Path) -> None:
     person = load(file, spoilt("event_id: Event__c", 'event_id: {value: "52001"}')).mapping.person
     assert dict(person.mapped())["event_id"] == FixedValue(value="52001")
 
 
-def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, subtests: pytest.Subtests) -> None:
+def test_yes_no_on_and_off_are_text(file: Path, subtests: pytest.Subtests) -> None:
     for word in ("on", "off", "yes", "no", "y", "On", "YES"):
         with subtests.test(word=word):
             text = PAGE + f"statuses:\n  unlocked: {word}\n"
@@ -96,7 +96,7 @@ def test_words_that_other_yaml_takes_for_booleans_stay_words(file: Path, subtest
 
 
 @pytest.mark.parametrize(("schedule", "fits"), [("0 0 29 2 *", True), ("0 0 30 2 *", False), ("every day", False)])
-def test_a_schedule_is_one_whose_time_comes(file: Path, schedule: str, fits: bool) -> None:
+def test_schedules(file: Path, schedule: str, fits: bool) -> None:
     text = PAGE + f'schedule: "{schedule}"\n'
     if fits:
         assert load(file, text).mapping.schedule == schedule
@@ -106,7 +106,7 @@ def test_a_schedule_is_one_whose_time_comes(file: Path, schedule: str, fits: boo
 
 
 @pytest.mark.parametrize("encode", [lambda t: b"\xef\xbb\xbf" + t.encode(), lambda t: t.replace("\n", "\r\n").encode()])
-def test_files_of_other_editors_load(file: Path, encode: object) -> None:
+def test_files_from_other_editors_load(file: Path, encode: object) -> None:
     assert callable(encode)
     assert load(file, encode(PAGE)).mapping.name == "lead"
 
@@ -212,25 +212,25 @@ CASES = {
 }
 
 
-def test_the_page_that_is_spoilt_below_is_sound(file: Path) -> None:
+def test_the_unspoilt_page_loads(file: Path) -> None:
     assert problems(file, PAGE) == []
 
 
-def test_one_mistake_is_one_line_with_its_place_and_remedy(file: Path) -> None:
+def test_one_mistake_gives_one_line_with_place_and_remedy(file: Path) -> None:
     wrong = [
         (change, line, got) for change, line in CASES.items() if (got := problems(file, spoilt(*change))) != [line]
     ]
     assert wrong == []
 
 
-def test_a_mapping_without_channels_is_told(file: Path) -> None:
+def test_a_mapping_without_channels_is_refused(file: Path) -> None:
     text = PAGE[: PAGE.index("channels:")] + "channels: {}\n"
     assert problems(file, text) == [
         "m.yaml:12: channels: name at least one channel: work_email, personal_email or phone"
     ]
 
 
-def test_every_mistake_of_a_file_is_told_at_once(file: Path) -> None:
+def test_all_mistakes_of_a_file_are_reported_together(file: Path) -> None:
     text = spoilt("order: newest", "order: random").replace("field: MobilePhone", "feld: MobilePhone")
     assert problems(file, text) == [
         "m.yaml:7: select.order: must be 'newest' or 'oldest'",
@@ -239,7 +239,7 @@ def test_every_mistake_of_a_file_is_told_at_once(file: Path) -> None:
     ]
 
 
-def test_the_stamp_may_fill_the_identifier_and_nothing_else_may(file: Path) -> None:
+def test_only_the_stamp_may_write_an_identifier_field(file: Path) -> None:
     assert problems(file, spoilt("error: Error__c", "personnel_id: PID__c")) == []
     assert problems(file, spoilt("error: Error__c", "source: Pid__c")) == [
         "m.yaml:9: person.personnel_id: Pid__c identifies the person and is written by stamp.source"
@@ -260,7 +260,7 @@ NO_MAPPINGS: list[tuple[str | bytes, str]] = [
 ]
 
 
-def test_what_is_no_mapping(file: Path) -> None:
+def test_files_that_are_not_mappings(file: Path) -> None:
     wrong = [(text, line, got) for text, line in NO_MAPPINGS if (got := problems(file, text)) != [line]]
     assert wrong == []
 
@@ -279,7 +279,7 @@ BAD_YAML: list[tuple[str, str, str, str]] = [
 ]
 
 
-def test_bad_yaml_names_the_line_and_what_to_check(file: Path, subtests: pytest.Subtests) -> None:
+def test_invalid_yaml_is_reported_with_line_and_remedy(file: Path, subtests: pytest.Subtests) -> None:
     for old, new, place, words in BAD_YAML:
         with subtests.test(old=old, new=new, place=place, words=words):
             (line,) = problems(file, spoilt(old, new))
@@ -291,7 +291,7 @@ def test_bad_yaml_names_the_line_and_what_to_check(file: Path, subtests: pytest.
 # -- places for later findings ----------------------------------------------------------------------------------
 
 
-def test_later_findings_name_the_same_places(file: Path) -> None:
+def test_later_findings_have_the_same_places(file: Path) -> None:
     loaded = load(file)
     assert loaded.place(("channels", "phone", "field")) == f"{file}:22: channels.phone.field"
     assert loaded.place(("channels", "phone", "status")) == f"{file}:20: channels.phone.status"

@@ -20,7 +20,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(folder: Path, *names: str) -> Path:
-    """Mapping files in `mappings/` of a folder."""
+    """Create mapping files in `mappings/` of a folder."""
     (folder / "mappings").mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / "mappings" / name).write_text(PAGE)
@@ -41,7 +41,7 @@ def test_a_file_of_the_working_directory_is_found(here: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["lead", "lead.yml"])
-def test_the_other_suffix_is_found_too(here: Path, name: str) -> None:
+def test_both_suffixes_are_found(here: Path, name: str) -> None:
     put(here, "lead.yml")
     assert find_mapping(name) == Path("mappings/lead.yml")
 
@@ -52,7 +52,7 @@ def test_a_path_comes_first(here: Path) -> None:
     assert find_mapping("lead.yaml") == Path("lead.yaml")
 
 
-def test_the_folder_of_the_settings_file_counts_and_not_the_working_directory(here: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_settings_file_is_searched(here: Path, tmp_path: Path) -> None:
     put(here, "lead.yaml", "contact.yaml")
     other = put(tmp_path / "other", "lead.yaml")
     assert find_mapping("lead", other) == other / "mappings" / "lead.yaml"
@@ -62,14 +62,14 @@ def test_the_folder_of_the_settings_file_counts_and_not_the_working_directory(he
 
 
 @pytest.mark.parametrize("name", ["lead", "contact", "lead.yaml"])
-def test_an_empty_folder_has_no_mapping_and_the_package_lends_none(here: Path, name: str) -> None:
+def test_the_packages_mappings_are_not_used(here: Path, name: str) -> None:
     told = refusal(name)
     assert f"there is no folder {here / 'mappings'}" in told
     assert "name that file with --env-file" in told
     assert str(here) in told
 
 
-def test_both_suffixes_are_one_too_many(here: Path) -> None:
+def test_the_same_name_with_both_suffixes_is_refused(here: Path) -> None:
     put(here, "lead.yaml", "lead.yml")
     told = refusal("lead")
     assert told == "-m lead means both mappings/lead.yaml and mappings/lead.yml; remove one of them, or give its path"
@@ -94,7 +94,7 @@ def test_a_misspelt_name_gets_a_suggestion(here: Path, name: str, near: str) -> 
         ("../lead", "../lead: there is no such file; give a path, or the name of a file in mappings/"),
     ],
 )
-def test_what_m_may_not_name(here: Path, name: str, words: str) -> None:
+def test_names_that_m_refuses(here: Path, name: str, words: str) -> None:
     put(here, "lead.yaml")
     (here / "folder").mkdir()
     assert refusal(name) == words

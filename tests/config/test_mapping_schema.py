@@ -1,4 +1,4 @@
-"""The JSON Schema of mapping files, for editors: every key described, and what it accepts."""
+"""The JSON Schema of mapping files for editors: the description and the valid values of every key."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +23,7 @@ def _plain(text: str) -> Any:  # noqa: ANN401 YAML
 
 
 def _keys(node: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 JSON Schema
-    """Every key that users write, with its description or that of what it holds."""
+    """Every key that users write, with its description or that of its content."""
     for name, found in node.get("properties", {}).items():
         references = [part["$ref"] for part in (found, *found.get("anyOf", ())) if "$ref" in part]
         held = [SCHEMA["$defs"][reference.rpartition("/")[2]] for reference in references]
@@ -32,7 +32,7 @@ def _keys(node: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN4
             yield from _keys(each, f"{path}{name}.")
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["title"] == "Enrichment mapping"
 
@@ -43,7 +43,7 @@ def test_every_key_that_users_write_is_described() -> None:
     assert [name for name, description in keys.items() if not description] == []
 
 
-def test_the_documented_keys_are_there_under_the_names_that_users_write() -> None:
+def test_the_schema_has_the_documented_keys() -> None:
     keys = set(dict(_keys(SCHEMA)))
     documented = {
         "version", "name", "object", "select.flag", "select.flag.field", "select.flag.asks", "select.flag.done",
@@ -65,12 +65,12 @@ def test_shipped_mappings_fit_the_schema(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lead", "contact"])
-def test_shipped_mappings_point_editors_to_the_schema(name: str) -> None:
+def test_shipped_mappings_name_the_schema_for_editors(name: str) -> None:
     first = (MAPPINGS / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# yaml-language-server: $schema=")
 
 
-def test_both_forms_of_flag_and_event_fit() -> None:
+def test_both_forms_of_flag_and_event_are_valid() -> None:
     VALIDATOR.validate(_plain(spoilt("flag: Ask__c", "flag: {field: Ask__c, asks: on, done: off}")))
     VALIDATOR.validate(_plain(spoilt("event_id: Event__c", 'event_id: {value: "52001"}')))
 
@@ -89,7 +89,7 @@ def test_both_forms_of_flag_and_event_fit() -> None:
         ("    from: [lensmor]", "    sources: [lensmor]"),
     ],
 )
-def test_an_editor_marks_what_the_loader_refuses(old: str, new: str) -> None:
+def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
     VALIDATOR.validate(_plain(PAGE))
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate(_plain(spoilt(old, new)))
@@ -111,19 +111,19 @@ def test_durations(text: str, duration: timedelta) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "d", "1", "1w", "1.5d", "-1d", "1 d", "d1", "٣d", "100000d", 5, None, True])
-def test_what_is_no_duration(text: object) -> None:
+def test_invalid_durations(text: object) -> None:
     with pytest.raises(ValueError, match="write a whole number and m, h or d"):
         parse_duration(text)
 
 
 @given(st.integers(0, 99_999), st.sampled_from("mhd"))
 @settings(max_examples=100, deadline=None)
-def test_a_duration_is_written_as_it_is_read(number: int, unit: str) -> None:
+def test_a_written_duration_can_be_read(number: int, unit: str) -> None:
     duration = parse_duration(f"{number}{unit}")
     assert parse_duration(write_duration(duration)) == duration
 
 
-def test_a_mapping_survives_being_written_down() -> None:
+def test_a_mapping_survives_serialisation() -> None:
     first = CATALOG.model.model_validate(_plain(PAGE))
     assert CATALOG.model.model_validate_json(first.model_dump_json(by_alias=True, exclude_none=True)) == first
 
@@ -132,5 +132,5 @@ def test_a_mapping_survives_being_written_down() -> None:
     ("text", "words"),
     [("180d", "180 days"), ("48h", "2 days"), ("2h", "2 hours"), ("90m", "90 minutes")],
 )
-def test_durations_are_told_in_words(text: str, words: str) -> None:
+def test_durations_in_words(text: str, words: str) -> None:
     assert duration_in_words(parse_duration(text)) == words

@@ -1,4 +1,4 @@
-"""YAML that is hostile, half right or made for other tools: refused at once, with its line and a remedy."""
+"""YAML that is hostile, almost right or made for other tools is refused at once, with its line and a remedy."""
 
 import hashlib
 import time
@@ -18,7 +18,7 @@ def _file(tmp_path: Path) -> Path:
 
 
 def bomb(levels: int = 9, width: int = 9) -> str:
-    """Levels of lists, each with so many aliases of the level below."""
+    """Levels of lists, each with a number of aliases of the level below."""
     lines = [f"a0: &a0 [{', '.join(['x'] * width)}]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
     return "\n".join(lines) + "\n"
@@ -31,7 +31,7 @@ def test_nine_levels_of_nine_aliases_cost_nothing(file: Path) -> None:
     assert line == "m.yaml:7: the file has more than 50 aliases (*name); write the values out"
 
 
-def test_few_aliases_may_not_grow_large_either(file: Path) -> None:
+def test_a_few_aliases_must_not_grow_large(file: Path) -> None:
     (line,) = problems(file, bomb(levels=13, width=3) + PAGE)
     assert line == "m.yaml:1: its aliases (*name) make the file too large; write the values out"
 
@@ -41,7 +41,7 @@ def test_an_anchor_that_contains_itself_is_refused(file: Path) -> None:
     assert problems(file, "version: &a [*a]\n" + PAGE.replace("version: 1\n", "")) == ["m.yaml:1: version: must be 1"]
 
 
-def test_a_few_aliases_are_fine(file: Path) -> None:
+def test_a_few_aliases_are_allowed(file: Path) -> None:
     text = spoilt("{lensmor: 3000, salesfinity: 200}", "&caps {lensmor: 3000, salesfinity: 200}")
     text = text.replace("  refresh_after", "  max_credits_per_day: *caps\n  refresh_after")
     limits = load(file, text).mapping.limits
@@ -59,7 +59,7 @@ NO_MAPPINGS: list[tuple[str | bytes, str]] = [
 ]
 
 
-def test_what_no_mapping_is_like_is_refused_quickly(file: Path, subtests: pytest.Subtests) -> None:
+def test_absurd_files_are_refused_quickly(file: Path, subtests: pytest.Subtests) -> None:
     for text, line in NO_MAPPINGS:
         with subtests.test(text=text, line=line):
             begun = time.process_time()
@@ -80,7 +80,7 @@ YAML_ONLY: list[tuple[str, str, str]] = [
 ]
 
 
-def test_what_yaml_allows_and_a_mapping_does_not(file: Path, subtests: pytest.Subtests) -> None:
+def test_yaml_features_that_mappings_refuse(file: Path, subtests: pytest.Subtests) -> None:
     for old, new, line in YAML_ONLY:
         with subtests.test(old=old, new=new, line=line):
             told = problems(file, spoilt(old, new))
@@ -88,7 +88,7 @@ def test_what_yaml_allows_and_a_mapping_does_not(file: Path, subtests: pytest.Su
             assert told[0].startswith(line), told
 
 
-def test_quotes_make_text_of_what_looks_like_a_merge_key(file: Path) -> None:
+def test_a_quoted_merge_key_is_text(file: Path) -> None:
     assert load(file, PAGE + 'statuses: {unlocked: "<<"}\n').mapping.statuses.unlocked == "<<"
 
 
@@ -111,7 +111,7 @@ CAPS: list[tuple[str, str]] = [
 ]
 
 
-def test_a_cap_in_another_spelling_gets_its_own_words(file: Path, subtests: pytest.Subtests) -> None:
+def test_a_cap_in_another_spelling_gets_a_hint(file: Path, subtests: pytest.Subtests) -> None:
     for written, line in CAPS:
         with subtests.test(written=written, line=line):
             told = problems(file, spoilt("{lensmor: 3000, salesfinity: 200}", written))
@@ -137,7 +137,7 @@ SCHEDULES: list[str] = [
 ]
 
 
-def test_five_plain_fields_are_a_schedule(file: Path) -> None:
+def test_valid_schedules(file: Path) -> None:
     wrong = [
         (schedule, got)
         for schedule in SCHEDULES
@@ -172,7 +172,7 @@ NO_SCHEDULES: list[tuple[str, str]] = [
 ]
 
 
-def test_everything_else_is_refused(file: Path, subtests: pytest.Subtests) -> None:
+def test_invalid_schedules(file: Path, subtests: pytest.Subtests) -> None:
     for schedule, words in NO_SCHEDULES:
         with subtests.test(schedule=schedule, words=words):
             (line,) = problems(file, PAGE + f'schedule: "{schedule}"\n')
@@ -214,12 +214,12 @@ INDENTED: list[tuple[str, str, str]] = [
 ]
 
 
-def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, subtests: pytest.Subtests) -> None:
+def test_a_key_at_the_wrong_level_is_an_indentation_error(file: Path, subtests: pytest.Subtests) -> None:
     for old, new, line in INDENTED:
         with subtests.test(old=old, new=new, line=line):
             begin = PAGE.index(old)
             text = PAGE[:begin] + new + PAGE[begin + len(old) :]
-            if "phone" in new:  # with all that is under it
+            if "phone" in new:  # with everything under it
                 text = text.replace("    from: [lensmor]\n    field: Mob", "      from: [lensmor]\n      field: Mob")
                 text = text.replace("    format:", "      format:")
                 text = text.replace("    default_region", "      default_region")
@@ -227,14 +227,14 @@ def test_a_known_key_at_the_wrong_level_is_an_indentation_error(file: Path, subt
 
 
 @pytest.mark.parametrize("remark", ["", "   # a remark", "\n\n    # a remark"])
-def test_a_key_that_is_indented_without_its_own_keys_is_an_indentation_error(file: Path, remark: str) -> None:
-    """Its keys then repeat those of the key that it has slipped under."""
+def test_a_key_indented_without_its_own_keys(file: Path, remark: str) -> None:
+    """Its keys then repeat those of the key above it."""
     assert problems(file, spoilt("  phone:", f"    phone:{remark}")) == [
         "m.yaml:20: phone: wrong indentation: indent it less, or indent its own keys further"
     ]
 
 
-def test_a_key_that_stands_twice_is_no_indentation_error(file: Path) -> None:
+def test_a_repeated_key_is_not_an_indentation_error(file: Path) -> None:
     assert problems(file, spoilt("    format: e164", "    field: Phone")) == [
         "m.yaml:23: field: this key appears twice; keep one of them"
     ]
@@ -250,7 +250,7 @@ OPEN_QUOTES: list[tuple[str, str, int]] = [
 ]
 
 
-def test_a_quote_that_is_not_closed_is_named_where_it_begins(file: Path, subtests: pytest.Subtests) -> None:
+def test_an_open_quote_is_reported_at_its_line(file: Path, subtests: pytest.Subtests) -> None:
     for old, new, number in OPEN_QUOTES:
         with subtests.test(old=old, new=new, number=number):
             text = spoilt(old, new).replace("person:", '# schedule: "*/15 * * * *"\nperson:')
@@ -260,7 +260,7 @@ def test_a_quote_that_is_not_closed_is_named_where_it_begins(file: Path, subtest
 @pytest.mark.parametrize(
     ("old", "new"), [("order: newest", "order: 'newest"), ("  event_id: Event__c", '  event_id: *x # it\'s: "odd"')]
 )
-def test_quotes_that_are_closed_are_not_blamed(file: Path, old: str, new: str) -> None:
+def test_closed_quotes_are_not_reported(file: Path, old: str, new: str) -> None:
     text = spoilt('where: "IsConverted = false"', 'where: "IsConverted\n    = false" # it\'s')
     (line,) = problems(file, text.replace(old, new))
     assert line.startswith("m.yaml:8: " if "newest" in new else "m.yaml:11: ")
@@ -285,7 +285,7 @@ def test_a_misspelt_key_gets_a_suggestion(file: Path, subtests: pytest.Subtests)
             assert any(hint in line for line in problems(file, text))
 
 
-def test_a_misspelt_status_and_policy_get_suggestions(file: Path) -> None:
+def test_misspelt_values_get_suggestions(file: Path) -> None:
     (line,) = problems(file, PAGE + "statuses:\n  notfound: Nichts\n")
     assert "did you mean not_found?" in line
     (line,) = problems(file, spoilt("write: if_empty", "write: if-empty"))
@@ -295,15 +295,15 @@ def test_a_misspelt_status_and_policy_get_suggestions(file: Path) -> None:
 # -- the CRM, and flags ------------------------------------------------------------------------------------------
 
 
-def test_the_crm_may_be_named_and_changes_nothing(file: Path) -> None:
+def test_naming_the_default_crm_changes_nothing(file: Path) -> None:
     plain = load(file).mapping
     named = load(file, "crm: salesforce\n" + PAGE).mapping
     assert named == plain
     assert named.digest() == plain.digest()
 
 
-def test_the_digest_is_that_of_files_without_the_key(file: Path) -> None:
-    """Workers and frozen plans of earlier versions know these mappings by it."""
+def test_the_digest_equals_that_of_a_file_without_the_crm(file: Path) -> None:
+    """Workers and frozen plans of earlier versions identify these mappings by it."""
     plain = load(file).mapping
     assert '"crm"' not in plain.model_dump_json(exclude={"crm"})
     earlier = hashlib.sha256(plain.model_dump_json(by_alias=True, exclude={"crm"}).encode()).hexdigest()[:16]
@@ -313,12 +313,12 @@ def test_the_digest_is_that_of_files_without_the_key(file: Path) -> None:
 @pytest.mark.parametrize(
     ("crm", "name"), [("hubspot", "hubspot"), ("Salesforce", "this CRM"), ("5", "this CRM"), ("[a]", "this CRM")]
 )
-def test_another_crm_is_refused_truly(file: Path, crm: str, name: str) -> None:
+def test_another_crm_is_refused(file: Path, crm: str, name: str) -> None:
     assert problems(file, f"crm: {crm}\n" + PAGE) == [
         f"m.yaml:1: crm: this version of the connector does not support {name}; write salesforce, or leave the key out"
     ]
 
 
-def test_a_flag_that_asks_with_its_own_answer_is_refused(file: Path) -> None:
+def test_a_flag_with_equal_asks_and_done_is_refused(file: Path) -> None:
     (line,) = problems(file, spoilt("flag: Ask__c", "flag: {field: Ask__c, asks: Done, done: done}"))
     assert line.startswith("m.yaml:5: select.flag.done: asks and done have the same value")

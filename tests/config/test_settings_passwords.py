@@ -38,7 +38,7 @@ LINES = (
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_no_problem_of_a_setting_shows_its_value(tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_never_show_the_value(tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONNECTOR_DATABASE_URL", "SALESFORCE_INSTANCE_URL"):
         monkeypatch.delenv(name, raising=False)
     env_file = tmp_path / ".env"
@@ -51,7 +51,7 @@ def test_no_problem_of_a_setting_shows_its_value(tmp_path: Path, line: str, monk
     assert PASSWORD not in found.configured.ledger_place().upper()
 
 
-def test_a_strange_name_in_the_environment_is_cut_at_the_sign_that_no_name_has() -> None:
+def test_an_invalid_name_is_shown_only_up_to_its_first_invalid_character() -> None:
     found = read_values(None, {f"CONNECTOR_DATABASE_URL:postgresql://u:{PASSWORD}@h/d": "x"})
     (problem,) = found.unknown({"CONNECTOR_DATABASE_URL"})
     assert PASSWORD not in str(problem)
@@ -67,7 +67,7 @@ def test_a_strange_name_in_the_environment_is_cut_at_the_sign_that_no_name_has()
         f"postgresql:///ledger?host=/tmp&password={PASSWORD}",
     ],
 )
-def test_the_place_of_a_ledger_has_no_password(url: str) -> None:
+def test_the_location_of_a_ledger_has_no_password(url: str) -> None:
     settings = Settings(connector_database_url=url, connector_secret_key=SecretStr("-"))
     configured = Configured(settings, {}, {}, None)
     assert configured.ledger_url() == url

@@ -1,4 +1,4 @@
-"""Settings from the environment and `.env`: what they mean, and errors that name the setting, never its value."""
+"""Settings from the environment and `.env`: their values, and errors that name the setting, never its value."""
 
 import os
 from itertools import product
@@ -27,7 +27,7 @@ PLAIN = "must be a plain address, without user, query or fragment"
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine counts, and the working directory is empty."""
+    """Remove the machine's settings, and use an empty working directory."""
     for name in list(os.environ):
         if name.upper().startswith(PREFIXES):
             monkeypatch.delenv(name)
@@ -75,7 +75,7 @@ def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert found.ledger_url() == f"sqlite:///{tmp_path / 'connector.db'}"
 
 
-def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_has_its_documented_name(monkeypatch: pytest.MonkeyPatch) -> None:
     found = configured(
         monkeypatch,
         SALESFORCE_INSTANCE_URL="https://example.my.salesforce.com",
@@ -143,7 +143,7 @@ def test_every_setting_is_read_under_its_documented_name(monkeypatch: pytest.Mon
     assert found.ledger_url() == "sqlite:////data/ledger.db"
 
 
-def test_secrets_never_show_in_print(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_hidden_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     found = configured(monkeypatch, SALESFORCE_CLIENT_SECRET="hunter2", LENSMOR_API_KEY="hunter2")
     assert "hunter2" not in repr(found) + str(found.settings) + str(found.crms) + str(found.providers)
 
@@ -151,9 +151,7 @@ def test_secrets_never_show_in_print(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- where settings come from -----------------------------------------------------------------------------------
 
 
-def test_env_file_of_the_working_directory_is_read_and_the_environment_wins(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LENSMOR_ACCOUNT=grün\nCONNECTOR_UNDO_DAYS=5\nOTHER_TOOL=x\n", encoding="utf-8")
     found = configured(monkeypatch, CONNECTOR_UNDO_DAYS="6")
     assert found.env_file == tmp_path / ".env"
@@ -161,14 +159,14 @@ def test_env_file_of_the_working_directory_is_read_and_the_environment_wins(
     assert found.settings.connector_undo_days == 6
 
 
-def test_the_ledger_stands_beside_the_env_file(tmp_path: Path) -> None:
+def test_the_ledger_is_beside_the_env_file(tmp_path: Path) -> None:
     folder = tmp_path / "conf"
     folder.mkdir()
     (folder / ".env").write_text("CONNECTOR_UNDO_DAYS=5\n")
     assert configure(folder / ".env").ledger_url() == f"sqlite:///{folder / 'connector.db'}"
 
 
-def test_without_env_file_there_is_none(tmp_path: Path) -> None:
+def test_without_an_env_file(tmp_path: Path) -> None:
     assert env_file_here() is None
     (tmp_path / ".env").mkdir()
     assert env_file_here() is None
@@ -177,7 +175,7 @@ def test_without_env_file_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["CONNECTOR_POLL_SECONDS", "LENSMOR_ACCOUNT", "SALESFORCE_API_VERSION", "CONNECTOR_WAIT_SECONDS"]
 )
-def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_an_empty_value_counts_as_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     empty, unset = configured(monkeypatch, **{name: ""}), Settings()
     assert empty.settings == unset
     assert empty.providers["lensmor"].account == "default"
@@ -186,7 +184,7 @@ def test_an_empty_value_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert configured(monkeypatch).settings == unset
 
 
-def test_an_env_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"LENSMOR_ACCOUNT=\xff\xfe\n")
     with pytest.raises(ConfigurationError, match=r"settings file .* cannot be read"):
         read_settings(Settings, tmp_path / ".env")
@@ -248,7 +246,7 @@ WRONG: list[tuple[str, str, str]] = [
 ]
 
 
-def test_an_error_names_the_setting_and_never_its_value(subtests: pytest.Subtests) -> None:
+def test_an_error_names_the_setting_but_not_its_value(subtests: pytest.Subtests) -> None:
     for name, value, words in WRONG:
         with subtests.test(name=name, value=value, words=words), pytest.MonkeyPatch.context() as monkeypatch:
             told = refusal(monkeypatch, **{name: value})
@@ -257,7 +255,7 @@ def test_an_error_names_the_setting_and_never_its_value(subtests: pytest.Subtest
             assert value not in told.replace("67.0", "")
 
 
-def test_all_wrong_settings_of_a_group_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_of_a_group_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     told = refusal(monkeypatch, CONNECTOR_WAIT_SECONDS="x", CONNECTOR_UNDO_DAYS="y").splitlines()
     assert [line.partition(":")[0] for line in told] == ["CONNECTOR_WAIT_SECONDS", "CONNECTOR_UNDO_DAYS"]
 
@@ -320,7 +318,7 @@ THIS_MACHINE: list[tuple[str, bool]] = [
 ]
 
 
-def test_what_is_this_machine() -> None:
+def test_loopback_addresses() -> None:
     wrong = [(url, here, got) for url, here in THIS_MACHINE if (got := is_loopback(url)) is not here]
     assert wrong == []
 
@@ -335,7 +333,7 @@ LOCAL = {
 }
 
 
-def test_time_may_be_scaled_where_everything_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_may_be_scaled_if_all_sites_are_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert configured(monkeypatch, **LOCAL).settings.connector_time_scale == 0.01
 
 
@@ -352,7 +350,7 @@ def test_time_is_not_scaled_for_real_vendors(monkeypatch: pytest.MonkeyPatch, ch
     assert "CONNECTOR_TIME_SCALE shortens waits" in refusal(monkeypatch, **(LOCAL | change))
 
 
-def test_a_vendor_that_is_not_used_does_not_forbid_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_vendor_does_not_prevent_scaling(monkeypatch: pytest.MonkeyPatch) -> None:
     unused = LOCAL | {"SALESFINITY_BASE_URL": "", "SALESFINITY_API_KEY": ""}
     assert configured(monkeypatch, **unused).settings.connector_time_scale == 0.01
 
@@ -368,12 +366,12 @@ def test_a_vendor_that_is_not_used_does_not_forbid_it(monkeypatch: pytest.Monkey
         ("sqlite://host:port/x", "three slashes, then the path"),
     ],
 )
-def test_a_ledger_that_cannot_be_there_is_told(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+def test_an_impossible_ledger_location_is_refused(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         open_ledger(configured(monkeypatch, CONNECTOR_DATABASE_URL=url))
 
 
-def test_a_file_that_is_no_ledger_is_told_and_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused_and_unchanged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     other.write_text("somebody's notes, long enough to be read as a database header at first sight " * 3)
     before = other.read_bytes()

@@ -1,4 +1,4 @@
-"""Settings that are misspelt, missing, misquoted or kept in files: every problem at once, no value ever shown."""
+"""Settings that are misspelt, missing, misquoted or in files: all problems are reported together, without values."""
 
 import os
 import time
@@ -73,11 +73,11 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(env: Path, subtests: py
             assert told == [f"{name}: there is no such setting; did you mean {near}?"]
 
 
-def test_an_unknown_setting_is_refused_when_it_is_empty_too(env: Path) -> None:
+def test_an_unknown_empty_setting_is_refused(env: Path) -> None:
     assert refusal(env, "CONNECTOR_MAX_CREDITS=\n")[0].startswith("CONNECTOR_MAX_CREDITS: there is no such setting")
 
 
-def test_a_name_like_no_other_is_refused_without_a_suggestion(env: Path) -> None:
+def test_a_dissimilar_name_gets_no_suggestion(env: Path) -> None:
     assert refusal(env, "CONNECTOR_X=1\n") == ["CONNECTOR_X: there is no such setting; remove it, or check its name"]
 
 
@@ -97,7 +97,7 @@ OF_OTHERS: list[str] = [
 ]
 
 
-def test_names_that_others_put_into_the_environment_are_left_alone(env: Path, subtests: pytest.Subtests) -> None:
+def test_foreign_names_in_the_environment_are_ignored(env: Path, subtests: pytest.Subtests) -> None:
     for name in OF_OTHERS:
         with subtests.test(name=name), pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv(name, "tcp://10.0.0.1:80")
@@ -143,7 +143,7 @@ LOST: list[tuple[str, str]] = [
 ]
 
 
-def test_a_cap_that_would_be_lost_is_refused(env: Path, subtests: pytest.Subtests) -> None:
+def test_a_cap_without_effect_is_refused(env: Path, subtests: pytest.Subtests) -> None:
     for text, line in LOST:
         with subtests.test(text=text, line=line):
             assert refusal(env, text) == [line]
@@ -157,7 +157,7 @@ OTHER_PROGRAMS: list[str] = [
 ]
 
 
-def test_settings_of_other_programs_in_the_file_are_left_alone(env: Path) -> None:
+def test_foreign_settings_in_the_file_are_ignored(env: Path) -> None:
     wrong = [
         (text, got)
         for text in OTHER_PROGRAMS
@@ -195,7 +195,7 @@ FORMS_OF_LATER: list[tuple[str, str]] = [
 ]
 
 
-def test_names_of_later_features_are_checked_for_their_form(env: Path, subtests: pytest.Subtests) -> None:
+def test_reserved_settings_are_checked_for_their_form(env: Path, subtests: pytest.Subtests) -> None:
     for line, words in FORMS_OF_LATER:
         with subtests.test(line=line, words=words):
             (told,) = refusal(env, f"{line}\n")
@@ -203,7 +203,7 @@ def test_names_of_later_features_are_checked_for_their_form(env: Path, subtests:
             assert words in told
 
 
-def test_names_of_later_features_are_told_as_such(env: Path) -> None:
+def test_reserved_settings_are_reported_as_unused(env: Path) -> None:
     env.write_text("CONNECTOR_KEEP_DAYS=30\nCONNECTOR_ALERT_BALANCE_LENSMOR=5\nCONNECTOR_UNDO_DAYS=3\n")
     found = survey(env)
     assert found.unused == ("CONNECTOR_ALERT_BALANCE_LENSMOR", "CONNECTOR_KEEP_DAYS")
@@ -232,7 +232,7 @@ def test_wrong_and_missing_settings_are_reported_in_one_error(env: Path) -> None
     assert "hunter2" not in str(told)
 
 
-def test_all_that_a_run_needs_is_named_at_once(env: Path) -> None:
+def test_all_missing_settings_are_reported_together(env: Path) -> None:
     env.write_text("CONNECTOR_DATABASE_URL=postgresql://u@h/d\n")
     told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
     assert told == [
@@ -244,7 +244,7 @@ def test_all_that_a_run_needs_is_named_at_once(env: Path) -> None:
     ]
 
 
-def test_only_the_providers_of_the_mappings_are_needed(env: Path) -> None:
+def test_only_the_mapped_providers_need_settings(env: Path) -> None:
     env.write_text("SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\nSALESFORCE_ACCESS_TOKEN=t\n")
     assert [one.name for one in survey(env).needed({"salesfinity"})] == ["SALESFINITY_API_KEY"]
 
@@ -255,7 +255,7 @@ def test_only_the_providers_of_the_mappings_are_needed(env: Path) -> None:
 CONTENTS: list[bytes] = [b"hunter2", b"hunter2\n", b"hunter2\r\n", b"\xef\xbb\xbfhunter2\n", b" hunter2 \n\n"]
 
 
-def test_a_value_may_stand_in_a_file(env: Path, subtests: pytest.Subtests) -> None:
+def test_a_value_may_come_from_a_file(env: Path, subtests: pytest.Subtests) -> None:
     for form, content in product(("file:{path}", "file://{path}", "file:key", "file:./key", '"file:key"'), CONTENTS):
         with subtests.test(form=form, content=content):
             path = env.parent / "key"
@@ -263,7 +263,7 @@ def test_a_value_may_stand_in_a_file(env: Path, subtests: pytest.Subtests) -> No
             assert secret(env, f"LENSMOR_API_KEY={form.format(path=path)}\n") == "hunter2"
 
 
-def test_any_setting_may_stand_in_a_file_and_in_the_environment(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_setting_may_refer_to_a_file(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (env.parent / "cap").write_text("300\n")
     monkeypatch.setenv("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR", "file:cap")
     assert read(env, "").limits()["lensmor"].day == 300
@@ -279,7 +279,7 @@ NO_VALUE: list[tuple[bytes | None, str]] = [
 ]
 
 
-def test_a_file_that_holds_no_value_is_named_and_the_setting_too(env: Path, subtests: pytest.Subtests) -> None:
+def test_an_unusable_value_file_is_named_with_its_setting(env: Path, subtests: pytest.Subtests) -> None:
     for content, words in NO_VALUE:
         with subtests.test(content=content, words=words):
             (env.parent / "key").unlink(missing_ok=True)
@@ -291,7 +291,7 @@ def test_a_file_that_holds_no_value_is_named_and_the_setting_too(env: Path, subt
             assert "hunter" not in told
 
 
-def test_a_folder_is_no_file(env: Path) -> None:
+def test_a_folder_is_not_a_value_file(env: Path) -> None:
     (env.parent / "key").mkdir()
     (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
     assert "cannot be read (IsADirectoryError)" in told
@@ -322,7 +322,7 @@ AS_THEY_STAND: list[tuple[str, str]] = [
 ]
 
 
-def test_values_are_taken_as_they_stand(env: Path, subtests: pytest.Subtests) -> None:
+def test_values_are_literal(env: Path, subtests: pytest.Subtests) -> None:
     for written, value in AS_THEY_STAND:
         with subtests.test(written=written, value=value), pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.delenv("NOPE", raising=False)
@@ -355,7 +355,7 @@ UNREADABLE: list[tuple[str, str]] = [
 ]
 
 
-def test_lines_that_cannot_be_read_are_named(env: Path, subtests: pytest.Subtests) -> None:
+def test_unreadable_lines_are_named(env: Path, subtests: pytest.Subtests) -> None:
     for text, line in UNREADABLE:
         with subtests.test(text=text, line=line):
             told = refusal(env, text)
@@ -368,7 +368,7 @@ NO_SETTINGS: list[tuple[str, str]] = [
 ]
 
 
-def test_a_file_that_is_no_settings_file_is_refused_quickly(env: Path, subtests: pytest.Subtests) -> None:
+def test_an_absurd_settings_file_is_refused_quickly(env: Path, subtests: pytest.Subtests) -> None:
     for text, words in NO_SETTINGS:
         with subtests.test(text=text, words=words):
             begun = time.process_time()
@@ -376,7 +376,7 @@ def test_a_file_that_is_no_settings_file_is_refused_quickly(env: Path, subtests:
             assert time.process_time() - begun < 1
 
 
-def test_a_line_that_cannot_be_read_is_told_once(env: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_line_is_reported_once(env: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(refusal(env, "LENSMOR_ACCOUNT: a\n")) == 1
     assert caplog.records == []
 
@@ -399,7 +399,7 @@ def test_the_file_is_only_read(env: Path) -> None:
     )
 
 
-def test_no_value_shows_in_print(env: Path) -> None:
+def test_values_are_hidden_in_repr(env: Path) -> None:
     env.write_text("LENSMOR_API_KEY=hunter2\n")
     assert "hunter2" not in repr(read_values(env)) + repr(configure(env))
     assert configure(env).providers["lensmor"].api_key == SecretStr("hunter2")
@@ -430,7 +430,7 @@ OTHER_LEDGERS: list[tuple[str, str]] = [
 ]
 
 
-def test_other_addresses_of_a_ledger_are_refused_without_showing_them(env: Path, subtests: pytest.Subtests) -> None:
+def test_other_database_addresses_are_refused_without_showing_them(env: Path, subtests: pytest.Subtests) -> None:
     for url, more in OTHER_LEDGERS:
         with subtests.test(url=url, more=more):
             (told,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
@@ -446,7 +446,7 @@ POSTGRESQL: list[str] = [
 ]
 
 
-def test_addresses_on_postgresql_stay_as_they_are(env: Path) -> None:
+def test_postgresql_addresses_are_unchanged(env: Path) -> None:
     wrong = [
         (url, got)
         for url in POSTGRESQL
@@ -455,8 +455,8 @@ def test_addresses_on_postgresql_stay_as_they_are(env: Path) -> None:
     assert wrong == []
 
 
-def test_a_relative_path_begins_beside_the_settings_file(env: Path) -> None:
-    """Else a run from another folder would begin a new ledger and buy everything again."""
+def test_a_relative_path_starts_at_the_settings_file(env: Path) -> None:
+    """Otherwise a run from another folder would create a new ledger and buy everything again."""
     assert read(env, "CONNECTOR_DATABASE_URL=sqlite:///data/c.db\n").ledger_url() == f"sqlite:///{env.parent}/data/c.db"
     assert read(env, "CONNECTOR_DATABASE_URL=sqlite:////data/c.db\n").ledger_url() == "sqlite:////data/c.db"
 
@@ -545,5 +545,5 @@ def test_numbers_in_settings(env: Path, subtests: pytest.Subtests) -> None:
             assert refusal(env, f"{line}\n") == [f"{line.partition('=')[0]}: {words}"]
 
 
-def test_an_empty_number_is_no_value(env: Path) -> None:
+def test_an_empty_number_counts_as_absent(env: Path) -> None:
     assert read(env, "CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=\n").limits()["lensmor"].day is None

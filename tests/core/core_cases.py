@@ -1,4 +1,4 @@
-"""Mappings, records and ledger facts for the tables of `tests/core`: small, whole and without mocks."""
+"""Mappings, records and ledger facts for the tables of `tests/core`: small, complete and without mocks."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from connector.core.states import PurchaseState
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-WRITTEN_NOW = "2026-11-20T10:00:00.000+0000"  # as a CRM takes it
+WRITTEN_NOW = "2026-11-20T10:00:00.000+0000"  # in a CRM's format
 LEAD_ID = "00QSY00000000012AA"
 LENSMOR = Source(
     "lensmor",
@@ -59,7 +59,7 @@ _PLAIN: dict[str, object] = {
 def mapping_of(
     work_email: Mapping[str, object] | None = None, phone: Mapping[str, object] | None = None, **parts: object
 ) -> MappingFile:
-    """A Lead mapping; keys of its channels, or whole parts, replaced."""
+    """A Lead mapping with some keys of its channels, or whole sections, replaced."""
     data = {**_PLAIN, **parts}
     channels = data["channels"]
     assert isinstance(channels, dict)
@@ -71,7 +71,7 @@ def mapping_of(
 
 
 def rules_of(mapping: MappingFile, channel: Channel = Channel.WORK_EMAIL) -> ChannelMapping:
-    """One channel's rules, which must be there."""
+    """The rules of one channel, which must be mapped."""
     rules = mapping.channels.get(channel)
     assert rules is not None
     return rules
@@ -83,7 +83,7 @@ def record_of(**values: FieldValue) -> CrmRecord:
 
 
 def changed(record: CrmRecord, changes: tuple[FieldChange, ...]) -> CrmRecord:
-    """The record after an update."""
+    """The record after a change."""
     return CrmRecord(record.id, record.version + "+", {**record.values, **{c.field: c.after for c in changes}})
 
 
@@ -97,7 +97,7 @@ def purchase_of(
     reason: str = "",
     repeat_allowed: bool = False,
 ) -> Purchase:
-    """A purchase of the person, final for as long as `age` where it is final."""
+    """A purchase of the person; if it is final, it has been so for `age`."""
     return Purchase(
         id=7,
         key=PurchaseKey(source.name, source.account, channel, Identifier(source.accepts[0].name, person)),

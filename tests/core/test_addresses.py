@@ -1,4 +1,4 @@
-"""Addresses read strictly: what programs could read in two ways is no address, and a password is never shown."""
+"""Strict parsing of addresses: an ambiguous text is not an address, and a password is never shown."""
 
 import io
 import json
@@ -87,7 +87,7 @@ HOSTS = {
 }
 
 
-def test_what_could_be_read_in_two_ways_is_no_address(subtests: pytest.Subtests) -> None:
+def test_ambiguous_texts_are_not_addresses(subtests: pytest.Subtests) -> None:
     for url in NOT_ONE_HOST:
         with subtests.test(url=url):
             assert not is_web_address(url)
@@ -114,7 +114,7 @@ def test_a_host_is_letters_digits_hyphens_and_dots_or_ipv6(text: str) -> None:
 NOT_OURS: list[str] = ["localhost\\.evil.example", "evil.example\\@localhost", "evil@localhost", "a b", "[x]"]
 
 
-def test_a_callers_host_header_is_read_as_strictly() -> None:
+def test_a_host_header_is_parsed_as_strictly() -> None:
     wrong = [host for host in NOT_OURS if is_own_name(host)]
     assert wrong == []
 
@@ -154,7 +154,7 @@ DATABASES: list[tuple[str, str]] = [
 ]
 
 
-def test_a_database_is_shown_without_user_and_password() -> None:
+def test_a_database_address_is_shown_without_user_and_password() -> None:
     wrong = [(url, shown, got) for url, shown in DATABASES if (got := str(database_address(url))) != shown]
     assert wrong == []
 
@@ -173,7 +173,7 @@ NO_CERTAIN_END: list[str] = [
 ]
 
 
-def test_an_address_whose_password_has_no_certain_end_is_refused() -> None:
+def test_an_ambiguous_password_is_refused() -> None:
     wrong = [(url, got) for url in NO_CERTAIN_END if (got := database_address(url)) is not None]
     assert wrong == []
 
@@ -190,7 +190,7 @@ TEXTS: list[str] = [
 ]
 
 
-def test_texts_of_libraries_are_shown_without_passwords(subtests: pytest.Subtests) -> None:
+def test_library_texts_are_shown_without_passwords(subtests: pytest.Subtests) -> None:
     for text in TEXTS:
         with subtests.test(text=text):
             assert PASSWORD not in hide_passwords(text)
@@ -202,6 +202,6 @@ def test_texts_of_libraries_are_shown_without_passwords(subtests: pytest.Subtest
             assert json.load(io.StringIO(line))["level"] == "warning"
 
 
-def test_other_texts_stay_as_they_are() -> None:
+def test_other_texts_are_unchanged() -> None:
     text = "Salesforce refuses the login: check SALESFORCE_CLIENT_ID; see https://example.com/a?b=c"
     assert hide_passwords(text) == text

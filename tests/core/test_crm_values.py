@@ -1,4 +1,4 @@
-"""Values as Salesforce keeps them: what is the same, and how phones are written."""
+"""Values in the form that Salesforce stores: equality, and the formats of phones."""
 
 import pytest
 from core_cases import mapping_of, rules_of
@@ -50,7 +50,7 @@ COMPARED: list[tuple[FieldValue, FieldValue, bool, bool]] = [
 ]
 
 
-def test_what_is_the_same() -> None:
+def test_equal_values() -> None:
     wrong = [
         (left, right, is_email, equal, got)
         for left, right, is_email, equal in COMPARED
@@ -92,20 +92,20 @@ WRITTEN: list[tuple[str, PhoneFormat, str | None, str]] = [
     ("07700 900123", INTERNATIONAL, "GB", "+44 7700 900123"),
     ("011 44 7700 900123", E164, "US", "+447700900123"),
     ("(415) 555-0123", E164, None, "(415) 555-0123"),
-    # as given means as given
+    # as_given changes nothing
     ("+1 415 555 0123", AS_GIVEN, "US", "+1 415 555 0123"),
     ("call me", AS_GIVEN, "US", "call me"),
     # an extension is part of the number
     ("+1 415 555 0123 ext. 5", E164, None, "+14155550123 ext. 5"),
     ("(415) 555-0123 x12", E164, "US", "+14155550123 ext. 12"),
     ("+1 415 555 0123 #12", INTERNATIONAL, None, "+1 415-555-0123 ext. 12"),
-    # letters and missing areas are never turned into digits
+    # letters and missing area codes never become digits
     ("+1 415 555 XXXX", E164, "US", "+1 415 555 XXXX"),
     ("1-800-FLOWERS", INTERNATIONAL, "US", "1-800-FLOWERS"),
     ("555-0132", E164, "US", "555-0132"),
     ("555-0132", INTERNATIONAL, "US", "555-0132"),
     ("1234567", E164, "DE", "1234567"),
-    # without + only what is certainly a whole number of the region
+    # without + only a complete number that is certainly one of the region
     *(("555-0132", E164, region, "555-0132") for region in ("GB", "DE", "AU", "CA", "FR", "IT")),
     ("555 01 32", E164, "SE", "555 01 32"),
     ("0412 345 678", E164, "US", "0412 345 678"),
@@ -127,14 +127,14 @@ WRITTEN: list[tuple[str, PhoneFormat, str | None, str]] = [
     ("22 12 34 56", E164, "NO", "+4722123456"),
     ("00 44 20 7946 0018", E164, "DE", "+442079460018"),
     ("+1 555 0132", E164, None, "+1 555 0132"),
-    # what cannot be read is written as given
+    # an unreadable number is written as given
     ("call me", E164, "US", "call me"),
     ("", E164, "US", ""),
     ("+", E164, "US", "+"),
     ("12", E164, "US", "12"),
     ("+1 415 555 0123 4567 8901", E164, "US", "+1 415 555 0123 4567 8901"),
     ("+999 123", E164, None, "+999 123"),
-    # the library would drop one of several zeros in front
+    # the library would drop one of several leading zeros
     ("+43000001", E164, None, "+43000001"),
     ("+43 0 316 123456", E164, None, "+43316123456"),
     ("+43 0 316 123456", INTERNATIONAL, None, "+43 316 123456"),
@@ -142,7 +142,7 @@ WRITTEN: list[tuple[str, PhoneFormat, str | None, str]] = [
 ]
 
 
-def test_how_phones_are_written() -> None:
+def test_phone_formats() -> None:
     wrong = [
         (number, form, region, written, got)
         for number, form, region, written in WRITTEN
@@ -160,19 +160,17 @@ PHONES = st.one_of(
 
 @given(PHONES, st.sampled_from(PhoneFormat), st.sampled_from([None, "US", "DE", "IT", "MX", "AR"]))
 @settings(max_examples=200, deadline=None)
-def test_no_phone_breaks_the_formatting_and_a_written_one_stays(
-    number: str, form: PhoneFormat, region: str | None
-) -> None:
+def test_any_phone_can_be_formatted_and_is_then_stable(number: str, form: PhoneFormat, region: str | None) -> None:
     written = format_phone(number, form, region)
     assert bool(written) == bool(number)
     assert format_phone(written, form, region) == written
 
 
-def test_emails_go_out_lower_case_and_trimmed() -> None:
+def test_emails_are_written_lower_case_and_trimmed() -> None:
     assert outgoing(" Ada@Example.COM ", rules_of(mapping_of())) == "ada@example.com"
 
 
-def test_phones_go_out_in_the_mappings_form() -> None:
+def test_phones_are_written_in_the_mappings_format() -> None:
     rules = rules_of(mapping_of(phone={"format": "international", "default_region": "US"}), Channel.PHONE)
     assert outgoing(" (415) 555-0123 ", rules) == "+1 415-555-0123"
 
@@ -182,7 +180,7 @@ def test_phones_go_out_in_the_mappings_form() -> None:
 ORDER = ["unknown", "parked", "deferred", "waiting", "delivered", "failed", "not_found", "skipped", "already_filled"]
 
 
-def test_the_outcome_that_most_needs_a_persons_eye_comes_first() -> None:
+def test_the_outcome_of_a_record_with_several_channels() -> None:
     assert [outcome.value for outcome in Outcome] == ORDER
     for index, outcome in enumerate(Outcome):
         for other in list(Outcome)[index:]:
@@ -205,7 +203,7 @@ FIELDS: list[tuple[FieldValue, str, bool]] = [
 ]
 
 
-def test_how_a_field_reads(subtests: pytest.Subtests) -> None:
+def test_text_and_truth_of_a_field(subtests: pytest.Subtests) -> None:
     for value, text, ticked in FIELDS:
         with subtests.test(value=value, text=text, ticked=ticked):
             record = CrmRecord("1", "v", {"F": value})

@@ -1,4 +1,4 @@
-"""The limits of values from outside: what fits passes unchanged, what does not is no value."""
+"""The limits of outside values: a value within them is unchanged, any other counts as absent."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_numbers(value: object, whole: int | None, count: int | None, price: int
 
 
 @pytest.mark.parametrize("text", ["", "a\x00", "a\x1b", "a\u2028b", "a\u0085", "\ud800", "a\ufffdb", "x" * 301])
-def test_texts_that_are_no_ids(text: str) -> None:
+def test_texts_that_are_not_ids(text: str) -> None:
     assert not is_vendor_id(text)
     assert not is_event_id(text)
     assert not is_identifier(text)
@@ -67,7 +67,7 @@ def test_the_lengths_of_ids() -> None:
 
 
 @given(st.one_of(st.text(), st.integers(), st.none(), st.floats()))
-def test_a_version_can_be_kept_and_changes_with_its_row(value: object) -> None:
+def test_a_version_can_be_stored_and_changes_with_its_row(value: object) -> None:
     kept = version_of(value)
     assert len(kept) <= MAX_VERSION_CHARACTERS
     assert kept.encode().count(0) == 0

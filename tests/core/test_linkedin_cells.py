@@ -1,4 +1,4 @@
-"""Fields as people fill them: one name for all spellings of one address, and no name where it could be another's."""
+"""Fields as people fill them: one name for all spellings of an address, and none if it could be another person's."""
 
 import pytest
 from hypothesis import given, settings
@@ -88,7 +88,7 @@ REPAIRED = [
         for end in (",", ".", ")", ";", "!", ">", '"', "),", ");", "/.", "/,", "/)", ", ", " ;", "%2C", "%20")
     ),
     *(f"{URL}{end}" for end in ("%0A", "%00", "%E2%80%8B")),
-    # invisible characters, in front, behind and within
+    # invisible characters before, after and inside
     *(
         f"{mark}{URL}{mark}"
         for mark in ("\ufeff", "\u200b", "\u200e", "\u202a", "\u2060", "\u00ad", "\u2066", "\x00", "\u2028", "\t")
@@ -103,7 +103,7 @@ REPAIRED = [
 ]
 
 
-def test_every_spelling_is_the_one_person() -> None:
+def test_every_spelling_gives_the_same_person() -> None:
     wrong = [(text, got) for text in REPAIRED if (got := normalise(text)) != "ada-sample"]
     assert wrong == []
 
@@ -111,7 +111,7 @@ def test_every_spelling_is_the_one_person() -> None:
 IN_EVERY_SCRIPT: list[tuple[str, str]] = [
     ("https://www.linkedin.com/in/jos%25C3%25A9", "jos\u00e9"),
     ("https://www.linkedin.com/in/jos%2525C3%2525A9", "jos\u00e9"),
-    # a joiner that changes the letters' shapes belongs to the name; one that nobody can see does not
+    # a joiner that changes the letters' shapes is part of the name; an invisible one is not
     (f"linkedin.com/in/{SAMPLE}\u200c\u0627", f"{SAMPLE}\u200c\u0627"),
     (f"linkedin.com/in/{SAMPLE}\u200c\u200c\u0627", f"{SAMPLE}\u200c\u0627"),
     (f"linkedin.com/in/{SAMPLE}\u200c", SAMPLE),
@@ -181,7 +181,7 @@ REFUSED = {
     "https://www.linkedin.com/in/school/example-university": "a school's",
     "https://www.linkedin.com/in/pub/anna-lee/1/2/3": "LinkedIn's own",
     **{f"https://www.linkedin.com/in/{name}": "a placeholder" for name in (*NOT_NAMES, *NO_NAMES)},
-    # letters that a conversion has lost: what is left can be another person's name
+    # letters that a conversion has lost: the rest can be another person's name
     "https://www.linkedin.com/in/anna\ufffdb": "characters that no profile has",
     "https://www.linkedin.com/in/anna%EF%BF%BDb": "characters that no profile has",
     "https://www.linkedin.com/in/ren?-dupont-12": "a ? inside the name",
@@ -193,13 +193,13 @@ REFUSED = {
     "https://www.linkedin.com/in/ren?/en": "a ? inside the name",
     "https://www.linkedin.com/in/www.linkedin.com/in/ren?-dupont": "a ? inside the name",
     "https%3A%2F%2Fwww.linkedin.com%2Fin%2Fren%3F-dupont": "a ? inside the name",
-    # addresses that are cut off: the beginning of a name can be another person's
+    # truncated addresses: the beginning of a name can be another person's
     "https://www.linkedin.com/in/anna-0...": "cut off",
     "https://www.linkedin.com/in/anna-0\u2026": "cut off",
     "https://www.linkedin.com/in/anna-0..": "cut off",
     "https://www.linkedin.com/in/anna-0...)": "cut off",
     "https://www.linkedin.com/in/anna%E2%80%A6": "cut off",
-    # placeholders and texts that are no address
+    # placeholders and texts that are not addresses
     **dict.fromkeys(NOT_ADDRESSES, "placeholder"),
     "no profile found": "not on linkedin.com",
     "ada@example.com": "not on linkedin.com",
@@ -220,7 +220,7 @@ REFUSED = {
     "https://www.linkedin.com/in/urn:li:person:1": "characters that no profile has",
     "https://www.linkedin.com/in/ada,sample": "characters that no profile has",
     "https://www.linkedin.com/in/ada&sample": "characters that no profile has",
-    # ids of other products, and member ids that are no longer themselves
+    # ids of other products, and damaged member ids
     "https://www.linkedin.com/in/AEMAAA8BYqEBxyz": "Recruiter",
     "https://www.linkedin.com/in/ADEAAA8BYqEBxyz": "Recruiter",
     "https://www.linkedin.com/in/acoaaa8byqebcglg_vt-ca6mmeqkpp9nvffj3hc": "lost its capital letters",
@@ -228,7 +228,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-def test_a_refusal_gives_a_true_reason(subtests: pytest.Subtests) -> None:
+def test_each_refusal_has_its_reason(subtests: pytest.Subtests) -> None:
     for text, words in REFUSED.items():
         with subtests.test(text=text, words=words):
             found = normalise(text)
@@ -239,7 +239,7 @@ def test_a_refusal_gives_a_true_reason(subtests: pytest.Subtests) -> None:
 MEMBERS = ["ACoAAA8BYqEBCGLg_vT-ca6mMEqkpp9nVffJ3hc", "ACwAAA8BYqEBxyz", "ACrAAB1cDeF-_9"]
 
 
-def test_a_member_id_keeps_its_case_from_field_to_address(subtests: pytest.Subtests) -> None:
+def test_a_member_id_keeps_its_case(subtests: pytest.Subtests) -> None:
     for member in MEMBERS:
         with subtests.test(member=member):
             for text in (
@@ -256,7 +256,7 @@ def member_url(member: str) -> str:
     return f"https://www.linkedin.com/in/{member}"
 
 
-def test_member_ids_of_another_case_are_other_people() -> None:
+def test_member_ids_are_case_sensitive() -> None:
     names = {normalise(member_url(one)) for one in ("ACoAAA8BYqEBxyz", "ACoAAA8BYqEBXyz", "ACoAAA8byqebxyz")}
     assert len(names) == 3
 
@@ -267,7 +267,7 @@ def test_a_public_name_never_becomes_a_member_id() -> None:
     assert normalise(member_url("ACoAA")) == "acoaa"
 
 
-def test_a_long_link_in_html_is_read_and_a_long_address_is_not() -> None:
+def test_a_long_link_in_html_and_a_long_address() -> None:
     html = f'<a style="{"color:red;" * 60}" href="{URL}">Ada</a>'
     assert len(html) > 500
     assert normalise(html) == "ada-sample"
@@ -303,6 +303,6 @@ _INVISIBLE = st.text(st.sampled_from("\u200b\u200e\u200f\u202a\u202e\u2060\u2066
 
 @given(st.lists(_INVISIBLE, min_size=len(URL), max_size=len(URL)))
 @settings(max_examples=100, deadline=None)
-def test_invisible_characters_change_nothing_wherever_they_stand(marks: list[str]) -> None:
+def test_invisible_characters_anywhere_change_nothing(marks: list[str]) -> None:
     text = "".join(mark + character for mark, character in zip(marks, URL, strict=True))
     assert normalise(text) == "ada-sample"

@@ -1,4 +1,4 @@
-"""LinkedIn addresses: every spelling people use gives one name; what is no person's page is refused in plain words."""
+"""LinkedIn addresses: all spellings that people use give one name; other pages are refused with a plain reason."""
 
 import unicodedata
 
@@ -24,7 +24,7 @@ ACCEPTED = {
     "https://www.linkedin.com:443/in/ada-sample": "ada-sample",
     "  https://www.linkedin.com/in/ada-sample \n": "ada-sample",
     "https://www.linkedin.com//in//ada-sample//": "ada-sample",
-    # what may follow the name
+    # texts after the name
     "https://www.linkedin.com/in/ada-sample/en": "ada-sample",
     "https://www.linkedin.com/in/ada-sample/de/": "ada-sample",
     "https://www.linkedin.com/in/ada-sample/details/experience/": "ada-sample",
@@ -94,7 +94,7 @@ REFUSED = {
     "javascript://www.linkedin.com/in/ada-sample": "does not hold a web address",
     "mailto:ada@linkedin.com/in/ada-sample": "names a user or a port",
     "https://[linkedin.com/in/ada-sample": "cannot be read",
-    # names that no profile has
+    # impossible names
     "https://www.linkedin.com/in/%20": "characters that no profile has",
     "https://www.linkedin.com/in/ada sample": "other text beside the address",
     "https://www.linkedin.com/in/ada%2Fsample": "characters that no profile has",
@@ -111,12 +111,12 @@ REFUSED = {
 }
 
 
-def test_every_spelling_gives_the_one_name() -> None:
+def test_every_spelling_gives_the_same_name() -> None:
     wrong = [(address, name, got) for address, name in ACCEPTED.items() if (got := normalise(address)) != name]
     assert wrong == []
 
 
-def test_what_is_no_persons_page_is_refused_in_plain_words(subtests: pytest.Subtests) -> None:
+def test_pages_of_no_person_are_refused_with_a_reason(subtests: pytest.Subtests) -> None:
     for address, words in REFUSED.items():
         with subtests.test(address=address, words=words):
             found = normalise(address)
@@ -173,7 +173,7 @@ def test_any_text_gives_a_clean_name_or_a_reason(address: str) -> None:
 
 
 def is_a_name_without_query(text: str) -> bool:
-    """Whether a profile's name stands in the text, and what is put behind it does not fall into a query."""
+    """Whether the text has a profile's name, and no query that would include appended text."""
     return "?" not in text and isinstance(normalise(f"linkedin.com/in/{text}"), str)
 
 
@@ -187,5 +187,5 @@ def test_hosts_and_tails_do_not_change_the_name(text: str) -> None:
         for tail in ("", "/", "/en", "/details/skills/?x=1")
     }
     assert {one for one in found if isinstance(one, str)} == {name}
-    if text == trimmed(text):  # a blank within an address is refused, at the end of one it is nothing
+    if text == trimmed(text):  # a blank inside an address is refused; at its end it is ignored
         assert found == {name}

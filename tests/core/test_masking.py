@@ -1,4 +1,4 @@
-"""Text of other systems without personal data: addresses, numbers, and the record's own values."""
+"""Masking of personal data in other systems' texts: addresses, numbers, and the record's own values."""
 
 import pytest
 from hypothesis import given
@@ -43,7 +43,7 @@ from connector.core.masking import mask_text
         ),
     ],
 )
-def test_what_is_shown(text: str, values: tuple[object, ...], shown: str) -> None:
+def test_masked_texts(text: str, values: tuple[object, ...], shown: str) -> None:
     assert mask_text(text, values) == shown
 
 
@@ -52,5 +52,5 @@ def test_long_texts_are_cut() -> None:
 
 
 @given(st.text(min_size=3, max_size=12).filter(lambda text: text.strip() == text and text.isalnum()), st.text())
-def test_no_value_stands_as_a_word_in_the_result(value: str, around: str) -> None:
+def test_no_value_is_left_as_a_word(value: str, around: str) -> None:
     assert value not in mask_text(f"{around} {value} {around}", (value,), 10_000).split()

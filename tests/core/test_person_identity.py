@@ -1,4 +1,4 @@
-"""Whom a record stands for, and under which key each source knows that person."""
+"""The person that a record represents, and the key by which each source knows that person."""
 
 import pytest
 from core_cases import LENSMOR, SALESFINITY, mapping_of, record_of
@@ -109,7 +109,7 @@ UNUSABLE: list[tuple[dict[str, FieldValue], str]] = [
 ]
 
 
-def test_what_cannot_be_a_persons_is_told(subtests: pytest.Subtests) -> None:
+def test_unusable_identifiers_have_a_reason(subtests: pytest.Subtests) -> None:
     for values, problem in UNUSABLE:
         with subtests.test(values=values, problem=problem):
             person = person_of(record_of(**values), FIELDS)
@@ -124,7 +124,7 @@ def test_one_bad_identifier_does_not_spoil_the_other() -> None:
     assert len(person.problems) == 1
 
 
-def test_a_fixed_event_counts_for_every_record() -> None:
+def test_a_fixed_event_applies_to_every_record() -> None:
     fields = fields_of(personnel_id="Pid__c", event_id={"value": "52001"})
     assert person_of(record_of(Pid__c="70011", Event__c="9"), fields) == person_with("70011", "52001")
 
@@ -135,11 +135,11 @@ BY_NAME = person_with(linkedin="ada-sample")
 
 
 KEYS: list[tuple[Person, Source, IdentityMatch | None, Identity]] = [
-    # Lensmor: the personnel id counts first, whatever was looked up
+    # Lensmor: the personnel id comes first, whatever was resolved
     (ADA, LENSMOR, None, Identified(pid("70011"), "52001")),
     (ADA, LENSMOR, match_with("99999", ("1",)), Identified(pid("70011"), "52001")),
     (person_with("70011"), LENSMOR, None, Identified(pid("70011"), None)),
-    # then LinkedIn: asked once, the answer remembered, 404 too
+    # then LinkedIn: queried once, the answer is stored, also a 404
     (BY_NAME, LENSMOR, None, Unresolved(link("ada-sample"))),
     (BY_NAME, LENSMOR, match_with("70011", ("52017", "52001")), Identified(pid("70011"), "52017")),
     (BY_NAME, LENSMOR, match_with("70011"), Identified(pid("70011"), None)),
@@ -150,7 +150,7 @@ KEYS: list[tuple[Person, Source, IdentityMatch | None, Identity]] = [
         Identified(pid("70011"), "52001"),
     ),
     (BY_NAME, LENSMOR, match_with(None), NobodyThere(link("ada-sample"), "LinkedIn address")),
-    # Salesfinity: the LinkedIn name and nothing else
+    # Salesfinity: only the LinkedIn name
     (ADA, SALESFINITY, None, Identified(link("ada-sample"))),
     (BY_NAME, SALESFINITY, match_with(None), Identified(link("ada-sample"))),
     (person_with("70011"), SALESFINITY, None, Unidentified("the record has no LinkedIn address")),
@@ -170,13 +170,13 @@ def test_each_source_knows_a_person_by_its_own_key() -> None:
     assert wrong == []
 
 
-def test_a_source_that_cannot_look_up_needs_its_own_id() -> None:
+def test_a_source_that_cannot_resolve_needs_its_own_id() -> None:
     without = Source(LENSMOR.name, LENSMOR.account, LENSMOR.prices, LENSMOR.accepts)
     assert isinstance(identify(BY_NAME, without, lambda _name, _identifier: None), Unidentified)
 
 
 REPLACED: list[tuple[Person, str | None, Person, bool]] = [
-    (person_with(linkedin="ada"), "7", person_with(), True),  # emptied: the record says nothing else
+    (person_with(linkedin="ada"), "7", person_with(), True),  # emptied: the record has no other information
     (person_with(linkedin="ada"), "7", person_with(bad_link=NO), False),
     (person_with("7", linkedin="ada"), None, person_with("7", bad_link=NO), True),
     (person_with("7", linkedin="ada"), None, person_with(bad_link=NO), False),
@@ -188,7 +188,7 @@ REPLACED: list[tuple[Person, str | None, Person, bool]] = [
 ]
 
 
-def test_an_identifier_replaced_by_something_unusable_names_nobody() -> None:
+def test_an_identifier_replaced_by_an_unusable_one() -> None:
     wrong = [
         (before, resolved_id, now, same, got)
         for before, resolved_id, now, same in REPLACED
@@ -197,7 +197,7 @@ def test_an_identifier_replaced_by_something_unusable_names_nobody() -> None:
     assert wrong == []
 
 
-def test_a_company_page_is_seen_to_be_there() -> None:
+def test_a_company_page_is_a_problem_not_an_absence() -> None:
     values = {"Id__c": "12-34x", "Link__c": "https://www.linkedin.com/company/sample"}
     found = person_of(CrmRecord("00Q1", "v1", values), fields_of(personnel_id="Id__c", linkedin_url="Link__c"))
     assert found.problems.keys() == {"personnel_id", "linkedin_url"}

@@ -1,4 +1,4 @@
-"""What is decided for one channel: the whole table of records, ledgers and sources, each decision with its reason."""
+"""The decision for one channel: a table of records, ledgers and sources, each decision with its reason."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -91,7 +91,7 @@ def test_the_record_may_forbid_a_purchase(values: dict[str, FieldValue], decisio
     assert decide(values) == decision
 
 
-def test_overwrite_buys_for_a_filled_field_too() -> None:
+def test_overwrite_buys_for_a_filled_field() -> None:
     assert decide({"Email": "old@example.com"}, mapping=mapping_of(work_email=OVERWRITE)) == BUY_LENSMOR
 
 
@@ -110,14 +110,14 @@ def test_each_channel_has_its_own_opt_out_and_price() -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in PurchaseState if state is not PurchaseState.FINAL])
-def test_what_is_under_way_is_joined_and_never_passed(state: PurchaseState) -> None:
+def test_a_pending_purchase_is_attached_to_and_never_passed_over(state: PurchaseState) -> None:
     purchase = purchase_of(state=state)
     assert decide(snapshot=knowing(purchase)) == AttachToPending(purchase, 0)
     assert decide(snapshot=knowing(purchase, salesfinity(Result.DELIVERED))) == AttachToPending(purchase, 0)
 
 
 @pytest.mark.parametrize("state", [state for state in PurchaseState if state is not PurchaseState.FINAL])
-def test_the_second_source_is_joined_too(state: PurchaseState) -> None:
+def test_a_pending_purchase_at_the_second_source_is_attached_to(state: PurchaseState) -> None:
     second = salesfinity(None, state)
     first = FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it on 2026-11-19")
     found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), second))
@@ -133,7 +133,7 @@ def test_the_second_source_is_joined_too(state: PurchaseState) -> None:
         (400 * DAY, False),
     ],
 )
-def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: bool) -> None:
+def test_a_delivered_value_is_reused_until_refresh_after(age: timedelta, fresh: bool) -> None:
     purchase = purchase_of(result=Result.DELIVERED, age=age)
     expected: Decision = Reuse(purchase, 0) if fresh else Buy(LENSMOR_KEY, 2, "52001", 15, 0)
     assert decide(snapshot=knowing(purchase)) == expected
@@ -143,7 +143,7 @@ def test_a_delivered_value_is_taken_until_refresh_after(age: timedelta, fresh: b
     ("age", "asks_again"),
     [(timedelta(), False), (30 * DAY - timedelta(microseconds=1), False), (30 * DAY, True), (300 * DAY, True)],
 )
-def test_not_found_is_asked_again_after_retry_not_found_after(age: timedelta, asks_again: bool) -> None:
+def test_not_found_is_bought_again_after_retry_not_found_after(age: timedelta, asks_again: bool) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
     found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=age)), mapping=mapping)
     if asks_again:
@@ -154,7 +154,7 @@ def test_not_found_is_asked_again_after_retry_not_found_after(age: timedelta, as
 
 
 @pytest.mark.parametrize("age", [timedelta(), 30 * DAY, 180 * DAY, 4000 * DAY])
-def test_failed_is_never_bought_again_by_itself(age: timedelta) -> None:
+def test_failed_is_never_bought_again_automatically(age: timedelta) -> None:
     mapping = mapping_of(work_email={"from": ["lensmor"]})
     purchase = purchase_of(result=Result.FAILED, age=age, reason="lensmor failed (E42)")
     found = decide(snapshot=knowing(purchase), mapping=mapping)
@@ -163,13 +163,13 @@ def test_failed_is_never_bought_again_by_itself(age: timedelta) -> None:
     )
 
 
-def test_a_failed_one_is_bought_again_when_an_operator_says_so() -> None:
+def test_a_failed_purchase_is_repeated_if_an_operator_allows_it() -> None:
     purchase = purchase_of(result=Result.FAILED, age=DAY, repeat_allowed=True)
     assert decide(snapshot=knowing(purchase)) == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
 @pytest.mark.parametrize("result", [Result.DELIVERED, Result.NOT_FOUND])
-def test_an_operators_word_on_a_failure_shortens_no_other_wait(result: Result) -> None:
+def test_an_allowed_repeat_shortens_no_other_wait(result: Result) -> None:
     purchase = purchase_of(result=result, age=DAY, repeat_allowed=True)
     mapping = mapping_of(work_email={"from": ["lensmor"]})
     assert not isinstance(decide(snapshot=knowing(purchase), mapping=mapping), Buy)
@@ -189,7 +189,7 @@ def test_limits_of_the_mapping_set_the_times() -> None:
 
 
 @pytest.mark.parametrize("result", [Result.NOT_FOUND, Result.FAILED])
-def test_the_next_source_is_asked_only_after_one_ended_without_a_value(result: Result) -> None:
+def test_the_next_source_follows_an_end_without_a_value(result: Result) -> None:
     found = decide(snapshot=knowing(purchase_of(result=result, age=DAY, reason="no luck")))
     assert isinstance(found, Buy)
     assert (found.key, found.generation, found.grouping_key, found.price_credits, found.position) == (
@@ -202,7 +202,7 @@ def test_the_next_source_is_asked_only_after_one_ended_without_a_value(result: R
     assert [(t.source, t.result) for t in found.failed_sources] == [("lensmor", result)]
 
 
-def test_not_found_everywhere_is_not_found_and_one_failure_makes_it_failed() -> None:
+def test_not_found_at_all_sources_and_failed_at_one() -> None:
     missed, failed = salesfinity(Result.NOT_FOUND), purchase_of(result=Result.FAILED, age=DAY, reason="lensmor failed")
     both = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), missed))
     assert isinstance(both, SourcesExhausted)
@@ -214,19 +214,19 @@ def test_not_found_everywhere_is_not_found_and_one_failure_makes_it_failed() -> 
     assert mixed.reason == "lensmor failed; salesfinity did not find it on 2026-11-19"
 
 
-def test_the_second_sources_value_is_taken_for_nothing() -> None:
+def test_the_second_sources_value_is_reused_at_no_cost() -> None:
     second = salesfinity(Result.DELIVERED)
     found = decide(snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY), second))
     assert isinstance(found, Reuse)
     assert (found.purchase, found.position) == (second, 1)
 
 
-def test_sources_are_asked_in_the_mappings_order() -> None:
+def test_sources_are_queried_in_the_mappings_order() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})
     assert decide(mapping=mapping) == Buy(SALESFINITY_KEY, 1, None, 1, 0)
 
 
-def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
+def test_a_later_source_keeps_the_failed_ones() -> None:
     mapping = mapping_of()
     failed_sources = (FailedSource("lensmor", Result.FAILED, "lensmor failed"),)
     planner = Planner(mapping, SOURCES, NOW)
@@ -237,8 +237,8 @@ def test_going_on_from_a_later_source_keeps_what_was_tried() -> None:
     assert end == SourcesExhausted(Result.FAILED, "lensmor failed; salesfinity did not find it", both)
 
 
-def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
-    mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order was changed meanwhile
+def test_a_failed_source_is_not_queried_again() -> None:
+    mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})  # the order has changed in the meantime
     failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor did not find it"),)
     planner = Planner(mapping, SOURCES, NOW)
     assert planner.next_source(
@@ -249,16 +249,16 @@ def test_a_source_that_has_answered_already_is_not_asked_again() -> None:
 # -- who is it? -------------------------------------------------------------------------------------------------
 
 
-def test_a_person_known_only_by_linkedin_is_looked_up_first() -> None:
+def test_a_person_with_only_linkedin_is_resolved_first() -> None:
     assert decide(person=person_with(linkedin="ada-sample")) == ResolveIdentity("lensmor", link("ada-sample"), 0)
 
 
-def test_a_remembered_lookup_is_used() -> None:
+def test_a_stored_identity_match_is_used() -> None:
     found = decide(person=person_with(linkedin="ada-sample"), snapshot=knowing(ada_sample="70011"))
     assert found == Buy(LENSMOR_KEY, 1, None, 15, 0)
 
 
-def test_whom_a_vendor_does_not_know_is_not_found_there_and_asked_elsewhere() -> None:
+def test_a_person_unknown_to_one_vendor_is_bought_elsewhere() -> None:
     person, nobody = person_with(linkedin="ada-sample"), knowing(ada_sample=None)
     failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
     assert decide(person=person, snapshot=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, failed_sources)
@@ -277,12 +277,12 @@ def test_a_record_without_identifier_is_skipped_with_the_reason(person: Person, 
     assert decide(person=person) == Skip(reason, systematic=True)
 
 
-def test_a_source_without_identifier_is_passed_over() -> None:
+def test_a_source_without_an_identifier_is_passed_over() -> None:
     mapping = mapping_of(work_email={"from": ["salesfinity", "lensmor"]})
     assert decide(person=person_with("70011"), mapping=mapping) == Buy(LENSMOR_KEY, 1, None, 15, 1)
 
 
-def test_what_was_tried_outweighs_a_missing_identifier() -> None:
+def test_a_failed_source_outweighs_a_missing_identifier() -> None:
     found = decide(person=person_with("70011"), snapshot=knowing(purchase_of(result=Result.NOT_FOUND, age=DAY)))
     assert isinstance(found, SourcesExhausted)
     assert found.result is Result.NOT_FOUND
@@ -292,7 +292,7 @@ def test_what_was_tried_outweighs_a_missing_identifier() -> None:
 
 
 @pytest.mark.parametrize("write", ["if_empty", "overwrite"])
-def test_a_record_flagged_again_within_refresh_after_costs_nothing_and_keeps_its_status(write: str) -> None:
+def test_a_record_flagged_again_within_refresh_after_costs_nothing(write: str) -> None:
     mapping = mapping_of(work_email={"write": write})
     purchase = purchase_of(result=Result.DELIVERED, age=DAY)
     found = decide({"Email": "ada@example.com"}, snapshot=knowing(purchase, served=True), mapping=mapping)
@@ -306,18 +306,18 @@ def test_served_by_the_second_source_counts_too() -> None:
     assert found.keep_status
 
 
-def test_served_long_ago_is_bought_again_under_overwrite() -> None:
+def test_overwrite_buys_again_after_refresh_after() -> None:
     snapshot = knowing(purchase_of(result=Result.DELIVERED, age=180 * DAY), served=True)
     found = decide({"Email": "ada@example.com"}, snapshot=snapshot, mapping=mapping_of(work_email=OVERWRITE))
     assert found == Buy(LENSMOR_KEY, 2, "52001", 15, 0)
 
 
-def test_served_but_emptied_since_is_taken_again_for_nothing() -> None:
+def test_an_emptied_field_gets_its_value_again_at_no_cost() -> None:
     purchase = purchase_of(result=Result.DELIVERED, age=DAY)
     assert decide({"Email": None}, snapshot=knowing(purchase, served=True)) == Reuse(purchase, 0)
 
 
-def test_another_record_of_the_person_takes_what_was_bought() -> None:
+def test_another_record_of_the_person_reuses_the_value() -> None:
     purchase = purchase_of(result=Result.DELIVERED, age=DAY)
     found = decide({"Email": "old@example.com"}, snapshot=knowing(purchase), mapping=mapping_of(work_email=OVERWRITE))
     assert found == Reuse(purchase, 0)
@@ -332,12 +332,12 @@ def test_in_progress_by_another_ledger_is_not_bought(person: Person) -> None:
     assert "clear the status field" in found.attention
 
 
-def test_in_progress_by_this_ledger_goes_on() -> None:
+def test_in_progress_by_this_ledger_continues() -> None:
     snapshot = PlanningSnapshot(in_progress=frozenset({LEAD_ID}))
     assert decide({"Email_Status__c": "In progress"}, snapshot=snapshot) == BUY_LENSMOR
 
 
-def test_in_progress_does_not_keep_from_what_costs_nothing() -> None:
+def test_in_progress_does_not_prevent_a_reuse() -> None:
     values = {"Email_Status__c": "In progress"}
     purchase = purchase_of(result=Result.DELIVERED, age=DAY)
     assert decide(values, snapshot=knowing(purchase)) == Reuse(purchase, 0)
@@ -346,11 +346,11 @@ def test_in_progress_does_not_keep_from_what_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("word", ["Unlocked", "in progress", "Skipped", "", None])
-def test_other_status_words_do_not_matter(word: str | None) -> None:
+def test_other_statuses_do_not_matter(word: str | None) -> None:
     assert decide({"Email_Status__c": word}) == BUY_LENSMOR
 
 
-def test_the_word_for_in_progress_is_the_mappings() -> None:
+def test_the_status_in_progress_is_that_of_the_mapping() -> None:
     mapping = mapping_of(statuses={"in_progress": "Läuft"})
     assert isinstance(decide({"Email_Status__c": "Läuft"}, mapping=mapping), Defer)
     assert decide({"Email_Status__c": "In progress"}, mapping=mapping) == BUY_LENSMOR

@@ -1,4 +1,4 @@
-"""When a fall of the balance is no longer explained by what was bought at the known price."""
+"""Falls of the balance that purchases at the known price do not explain."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ EMAIL = "work_email"
 
 @dataclass(frozen=True)
 class Emails:
-    """So many emails bought in one interval, all of them charged at its end, and a fall of the balance."""
+    """The emails bought in one interval, all charged at its end, and the fall of the balance."""
 
     count: int
     fell: int
@@ -69,19 +69,19 @@ def test_an_interval_without_a_purchase_of_the_kind_changes_nothing() -> None:
     assert judge(None, Interval(fall, 0, {}, 0), fall, EMAIL, 15) is None
 
 
-def test_what_is_proved_stays_proved() -> None:
+def test_a_proof_is_permanent() -> None:
     assert is_proved(Emails(10, 300), Emails(10, 300), Emails(10, 150))
 
 
-def test_purchases_under_way_at_the_second_observation_hide_nothing() -> None:
-    """A hundred were charged at their submission and are still held; ten more were sent since."""
+def test_purchases_in_flight_hide_nothing() -> None:
+    """A hundred were charged at submission and are still held; ten more have been sent since."""
     first = judge(None, Interval(Fall(1, 3000, 1500), 1500, {EMAIL: 100}, 1500), Fall(1, 3000, 1500), EMAIL, 15)
     second = judge(first, Interval(Fall(2, 300, 1650), 1650, {EMAIL: 10}, 150), Fall(1, 3300, 1650), EMAIL, 15)
     assert second is not None
     assert second.is_proved
 
 
-def test_a_suspicion_survives_the_ledger() -> None:
+def test_a_suspicion_survives_storage() -> None:
     found = after(Emails(10, 300))
     assert found is not None
     assert Suspicion(**found.to_json()) == found

@@ -1,4 +1,4 @@
-"""Text from outside, as a terminal may show it."""
+"""Outside text made safe for a terminal."""
 
 import json
 import unicodedata
@@ -33,7 +33,7 @@ def test_one_line(text: str, shown: str) -> None:
     assert one_line(text) == shown
 
 
-def test_lines_of_a_message_stay_lines() -> None:
+def test_line_breaks_of_a_message_are_kept() -> None:
     assert printable("first\nsecond\x1b[A\rthird") == "first\nsecond\\x1b[A\\x0dthird"
 
 
@@ -53,7 +53,7 @@ def test_names_and_values_of_a_document() -> None:
 
 
 @given(st.text())
-def test_nothing_in_it_controls_a_terminal(text: str) -> None:
+def test_no_text_controls_a_terminal(text: str) -> None:
     shown = one_line(text)
     assert not any(unicodedata.category(c) in {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"} for c in shown)
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

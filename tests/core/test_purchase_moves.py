@@ -1,4 +1,4 @@
-"""The table of a purchase's states, written out once more and compared."""
+"""The table of a purchase's states, compared with a second copy."""
 
 import itertools
 
@@ -16,18 +16,18 @@ P, S, T, U, F = (
 ALLOWED = {
     (P, S),  # its hold is committed
     (P, T),  # a late answer to the lost request, before its repeat left
-    (P, U),  # the same, while that answer is taken apart
-    (P, F),  # refused for good, or shown for nothing
+    (P, U),  # the same, while that answer is processed
+    (P, F),  # refused finally, or shown at no cost
     (S, P),  # a definite refusal
     (S, T),  # the vendor's id is committed
     (S, U),  # the answer was lost, or the owner died
-    (S, F),  # the answer itself is the last word
-    (T, F),  # the last word
+    (S, F),  # the answer itself is final
+    (T, F),  # the final result
     (T, U),  # the vendor lost the task and keeps no records
-    (T, P),  # the vendor's record shows that nothing was taken
-    (U, T),  # a late answer, or the vendor shows work under way
+    (T, P),  # the vendor's record shows no purchase
+    (U, T),  # a late answer, or the vendor shows a running task
     (U, P),  # one permitted resubmission
-    (U, F),  # the vendor's own record tells
+    (U, F),  # the vendor's own record shows the result
 }
 
 
@@ -36,7 +36,7 @@ def test_every_edge(old: PurchaseState, new: PurchaseState) -> None:
     assert (new in PURCHASE[old]) is ((old, new) in ALLOWED)
 
 
-def test_nothing_leaves_final_and_everything_can_reach_it() -> None:
+def test_final_is_terminal_and_reachable() -> None:
     assert PURCHASE[F] == frozenset()
     assert set(before(PURCHASE, F)) == set(PurchaseState) - {F}
 
@@ -46,9 +46,9 @@ def test_sources_of_is_the_inverse_of_the_table(new: PurchaseState) -> None:
     assert set(before(PURCHASE, new)) == {old for old, targets in PURCHASE.items() if new in targets}
 
 
-def test_nothing_is_submitted_but_what_was_planned() -> None:
+def test_only_planned_purchases_are_submitted() -> None:
     assert before(PURCHASE, S) == (P,)
 
 
-def test_the_table_knows_every_state() -> None:
+def test_the_table_has_every_state() -> None:
     assert set(PURCHASE) == set(PurchaseState)

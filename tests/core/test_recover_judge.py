@@ -1,4 +1,4 @@
-"""What the vendor's record of a person means: the table of docs on unknown outcomes (contracts, 4.3), whole."""
+"""The judgement of the vendor's record of a person: the complete table for unknown outcomes (docs/vendors.md)."""
 
 import itertools
 
@@ -31,22 +31,22 @@ def test_the_schedule_is_one_minute_then_five_then_fifteen() -> None:
 @pytest.mark.parametrize(
     ("state", "view", "checks", "resubmitted", "verdict"),
     [
-        # shown with a value: deliver; paid once where it was ours
+        # shown with a value: deliver; paid once if the request was ours
         (U, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
         (U, ProviderState.DELIVERED, 2, 1, Final(Result.DELIVERED, "", charged=True)),
         (T, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=True)),
         (P, ProviderState.DELIVERED, 0, 0, Final(Result.DELIVERED, "", charged=False)),
         (P, ProviderState.DELIVERED, 0, 1, Final(Result.DELIVERED, "", charged=True)),
-        # under way: the lost request took effect; keep reading, at the pace of a task
+        # running: the lost request took effect; keep polling like a task
         (U, ProviderState.RUNNING, 0, 0, ReadAgain(None, running=True)),
         (T, ProviderState.RUNNING, 9, 0, ReadAgain(None, running=True)),
         (P, ProviderState.RUNNING, 0, 0, ReadAgain(None, running=True)),
-        # nothing that can be read: again at the pace of a task, and no step towards a conclusion
+        # unreadable: poll again like a task, without any conclusion
         (U, ProviderState.UNREADABLE, 0, 0, ReadAgain(None)),
         (U, ProviderState.UNREADABLE, 9, 1, ReadAgain(None)),
         (T, ProviderState.UNREADABLE, 9, 0, ReadAgain(None)),
         (P, ProviderState.UNREADABLE, 0, 0, ReadAgain(None)),
-        # no trace: again after five and fifteen minutes, then one resubmission, then a person decides
+        # no trace: again after five and fifteen minutes, then one resubmission, then an operator decides
         (U, ProviderState.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
         (U, ProviderState.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
         (U, ProviderState.NOT_BOUGHT, 2, 0, MayRepeat()),
@@ -54,10 +54,10 @@ def test_the_schedule_is_one_minute_then_five_then_fifteen() -> None:
         (U, ProviderState.NOT_BOUGHT, 0, 1, ReadAgain(300.0)),
         (U, ProviderState.NOT_BOUGHT, 2, 1, AskOperator()),
         (U, ProviderState.NOT_BOUGHT, 2, 5, AskOperator()),
-        # accepted, but the record lags behind the task: the same patience, and never a second purchase
+        # accepted, but the record lags behind the task: the same waits, and never a second purchase
         (T, ProviderState.NOT_BOUGHT, 0, 0, ReadAgain(300.0)),
         (T, ProviderState.NOT_BOUGHT, 1, 0, ReadAgain(900.0)),
-        # refused with 402 or 409: free to be sent
+        # refused with 402 or 409: may be sent
         (P, ProviderState.NOT_BOUGHT, 0, 0, MaySubmit()),
         (P, ProviderState.NOT_BOUGHT, 0, 1, MaySubmit()),
     ],
@@ -84,7 +84,7 @@ def test_the_vendors_own_failure_is_final(state: PurchaseState, charges_failures
     assert (found.result, found.charged) == (Result.FAILED, charged)
 
 
-def test_accepted_and_never_shown_ends_as_failed_and_presumed_charged() -> None:
+def test_an_accepted_but_invisible_purchase_fails_and_counts_as_charged() -> None:
     found = judge(T, ProviderState.NOT_BOUGHT, 2, 0, charges_failures=False)
     assert isinstance(found, Final)
     assert (found.result, found.charged) == (Result.FAILED, True)
@@ -92,7 +92,7 @@ def test_accepted_and_never_shown_ends_as_failed_and_presumed_charged() -> None:
 
 @pytest.mark.parametrize("state", READ_STATES)
 @pytest.mark.parametrize("view", ProviderState)
-def test_nothing_is_sent_again_on_suspicion(state: PurchaseState, view: ProviderState) -> None:
+def test_no_request_is_repeated_without_evidence(state: PurchaseState, view: ProviderState) -> None:
     for checks, resubmitted, charges in itertools.product(range(5), range(3), (True, False)):
         verdict = judge(state, view, checks, resubmitted, charges_failures=charges)
         if isinstance(verdict, MayRepeat):

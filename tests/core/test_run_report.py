@@ -1,4 +1,4 @@
-"""The run report as documented in the interface: its keys, its order of outcomes, its exit codes."""
+"""The documented run report: its keys, the order of its outcomes, its exit codes."""
 
 import json
 from collections.abc import Mapping
@@ -86,24 +86,24 @@ REPORT = Report(
 
 
 def _pruned(found: Any, documented: Any) -> Any:  # noqa: ANN401 JSON
-    """What a document says under the keys that are promised; more may be there."""
+    """The parts of a document under the documented keys; others are ignored."""
     if isinstance(documented, Mapping):
         return {key: _pruned(found[key], value) for key, value in documented.items()}
     return found
 
 
-def test_the_report_is_the_documented_document() -> None:
+def test_the_report_has_the_documented_keys() -> None:
     assert _pruned(REPORT.to_json(), DOCUMENTED) == DOCUMENTED
 
 
-def test_the_report_is_json_and_its_outcomes_are_all_there_in_order() -> None:
+def test_the_report_is_json_with_all_outcomes_in_order() -> None:
     again = json.loads(json.dumps(REPORT.to_json()))
     assert list(again["outcomes"]) == list(DOCUMENTED["outcomes"])
     assert sum(again["outcomes"].values()) == again["selected"]
     assert set(again["outcomes"]) == {outcome.value for outcome in RECORD_OUTCOMES}
 
 
-def test_a_balance_that_was_not_told_is_null() -> None:
+def test_an_unknown_balance_is_null() -> None:
     report = replace(REPORT, credits={"lensmor": ProviderCredits(held=15)})
     told = report.to_json()["credits"]["lensmor"]
     assert told == {
@@ -112,7 +112,7 @@ def test_a_balance_that_was_not_told_is_null() -> None:
 
 
 @pytest.mark.parametrize(("after", "other"), [(6115, 0), (5965, 150), (6200, -85)])
-def test_what_else_moved_the_balance_is_shown(after: int, other: int) -> None:
+def test_other_charges_of_the_balance(after: int, other: int) -> None:
     assert ProviderCredits(0, 3000, 9115, after).other_charges == other
 
 

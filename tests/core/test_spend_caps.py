@@ -1,4 +1,4 @@
-"""Caps and sums: what may still be set aside, and how many purchases that pays for."""
+"""Caps and sums: the credits that may still be held, and the number of purchases that they cover."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from connector.store.credits import RemainingBudget, select_affordable
     ("limit", "used", "left"),
     [(3000, 0, 3000), (3000, 2999, 1), (3000, 3000, 0), (3000, 3015, 0), (0, 0, 0), (-5, 0, 0)],
 )
-def test_what_is_left_is_never_below_zero(limit: int, used: int, left: int) -> None:
+def test_the_credits_left_are_never_negative(limit: int, used: int, left: int) -> None:
     assert Cap("daily cap", limit, used).left == left
 
 
@@ -22,7 +22,7 @@ def test_a_refusal_names_the_cap_the_provider_and_the_figures() -> None:
 
 
 def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:
-    """Half of the caps are the mapping's own, the others are shared."""
+    """Half of the caps belong to the mapping, the others are shared."""
     remaining_budget = RemainingBudget(tuple(caps[::2]), {"lead": tuple(caps[1::2])})
     return set(select_affordable([(number, ("lead",), price) for number in range(wanted)], remaining_budget))
 
@@ -40,11 +40,11 @@ def _chosen(caps: list[Cap], price: int, wanted: int) -> set[int]:
         ([Cap("a", 150, 0)], 150, 0, 0),
     ],
 )
-def test_how_many_the_caps_allow(caps: list[Cap], price: int, wanted: int, allowed: int) -> None:
+def test_the_number_of_affordable_purchases(caps: list[Cap], price: int, wanted: int, allowed: int) -> None:
     assert len(_chosen(caps, price, wanted)) == allowed
 
 
-def test_the_tightest_cap_leaves_the_least() -> None:
+def test_the_tightest_cap() -> None:
     narrow = Cap("narrow", 100, 95)
     assert tightest([Cap("wide", 9000, 0), narrow]) is narrow
     assert tightest([]) is None
@@ -62,7 +62,7 @@ def test_sums_of_entries() -> None:
     st.integers(0, 500),
 )
 @settings(max_examples=200, deadline=None)
-def test_no_cap_is_ever_passed(caps: list[Cap], price: int, wanted: int) -> None:
+def test_no_cap_is_exceeded(caps: list[Cap], price: int, wanted: int) -> None:
     count = len(_chosen(caps, price, wanted))
     assert 0 <= count <= wanted
     assert all(count * price <= cap.left for cap in caps) or count == 0

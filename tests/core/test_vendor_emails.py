@@ -1,4 +1,4 @@
-"""Emails in vendors' answers: repaired where that is certain, and no value where there is no address."""
+"""Emails in vendors' answers: repaired if that is certain, and no value if there is no address."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ WRAPPED: list[str] = [
 ]
 
 
-def test_wrappings_are_taken_off() -> None:
+def test_wrappings_are_removed() -> None:
     wrong = [(raw, got) for raw in WRAPPED if (got := email_of(raw)) != ADA]
     assert wrong == []
 
@@ -68,7 +68,7 @@ PLAIN: list[str] = [
 ]
 
 
-def test_an_address_stays_as_it_is_written() -> None:
+def test_an_address_is_unchanged() -> None:
     wrong = [(raw, got) for raw in PLAIN if (got := email_of(raw)) != raw]
     assert wrong == []
 
@@ -90,7 +90,7 @@ NOTHING: list[object] = [
     *("a_____@example.com", "a___n@example.com", "j--@example.com", "_____@example.com", "ada@e-----e.com"),
     *("locked_email@example.com", "email-locked@example.com", "hidden.email@example.com", "unlock_email@example.com"),
     *("000@000.com", "0@example.com", "ada@000.com", "111@111.com", "123@123.com"),
-    # two addresses, or one that was torn apart: half of an address is another address
+    # two addresses, or a split one: half of an address is another address
     *(f"{ADA}, bob@example.com", f"{ADA};bob@example.com", f"{ADA} | bob@example.com", f"{ADA} or bob@example.com"),
     *(f"{ADA} bob@example.com", f"{ADA}\nbob@example.com", f"{ADA}\tbob@example.com", f"{ADA}, N/A"),
     *(f"Ada <{ADA}>, Bob <bob@example.com>", f"<{ADA}> <bob@example.com>", f"Bob bob@example.com <{ADA}>"),
@@ -101,13 +101,13 @@ NOTHING: list[object] = [
     f'<a href="mailto:{ADA}?cc=bob@example.com">{ADA}</a>',
     f'<a href="mailto:{ADA}" title="bob&#64;example.com">{ADA}</a>',
     *(f"[{ADA}](mailto:bob@example.com)", f"{ADA}\x00"[:-1] + "\x00x"),
-    # no text, and texts without end
+    # not text, and very long texts
     *(None, 5, 1.5, True, [ADA], {"email": ADA}),
     *(f"{'a' * 65}@example.com", f"ada@{'a' * 300}.com", f"ada@{'.'.join(['a' * 60] * 6)}.com", f"{ADA}{' ' * 2000}"),
 ]
 
 
-def test_an_unusable_email_is_no_value() -> None:
+def test_unusable_emails() -> None:
     wrong = [(raw, got) for raw in NOTHING if (got := email_of(raw)) is not None]
     assert wrong == []
 

@@ -1,4 +1,4 @@
-"""Phones in vendors' answers: kept as given, and no value where letters, masks or placeholders stand."""
+"""Phones in vendors' answers: kept as given, and no value if they contain letters, masks or placeholders."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ NUMBERS: list[tuple[object, str]] = [
     ("+1 415 555 0100 #12", "+1 415 555 0100 #12"),
     ("+1 415 555 0100 extension 12", "+1 415 555 0100 extension 12"),
     ("tel:+1-415-555-0123;ext=5", "+1-415-555-0123 ext. 5"),
-    # what surrounds it is taken off
+    # surrounding text is removed
     ("tel:+1-415-555-0123", "+1-415-555-0123"),
     ("tel://+14155550123", "+14155550123"),
     ("tel:555-0132;phone-context=+1-415", "+1-415 555-0132"),
@@ -45,7 +45,7 @@ NUMBERS: list[tuple[object, str]] = [
     ("+1 415 555\u20130123", "+1 415 555-0123"),
     ("\uff0b\uff14\uff19 30 1234567", "+49 30 1234567"),
     ("+1 415-555-0100; +1 415-555-0100", "+1 415-555-0100"),
-    # plausible, though no library knows it
+    # plausible, but unknown to the library
     ("+999 12345678", "+999 12345678"),
     ("+1 415 555 0123 4567", "+1 415 555 0123 4567"),
 ]
@@ -66,7 +66,7 @@ NOTHING: list[object] = [
     # placeholders
     *("0000000000", "+10000000000", "+1 000 000 0000", "000-000-0000", "1111111111", "+1 111 111 1111", "999-9999"),
     *("+1 999 999 9999", "1234567890", "123-456-7890", "0123456789", "9876543210", "+1 415 000 0000", 0, 1111111111),
-    # a piece of a number
+    # an incomplete number
     *("0132", "911", "5", "+49 30", "+1 415", "+1 415 555", "+1 555 0132", 911),
     # two numbers
     *("+1 415 555 0100 / +1 415 555 0101", "+14155550100 +14155550101", "+14155550100, +14155550101"),
@@ -81,7 +81,7 @@ NOTHING: list[object] = [
 ]
 
 
-def test_an_unusable_phone_is_no_value() -> None:
+def test_unusable_phones() -> None:
     wrong = [(raw, got) for raw in NOTHING if (got := phone_of(raw)) is not None]
     assert wrong == []
 
@@ -107,7 +107,7 @@ def test_any_value_gives_a_number_with_its_own_digits_or_nothing(raw: object) ->
         assert len(kept) <= len(digits) + 1
 
 
-def test_the_channel_decides_how_a_value_is_read() -> None:
+def test_the_channel_decides_how_a_value_is_parsed() -> None:
     assert value_of(Channel.PHONE, "+1 415 555 0100") == "+1 415 555 0100"
     assert value_of(Channel.PHONE, "ada@example.com") is None
     for channel in (Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL):
@@ -151,7 +151,7 @@ WORDS: list[tuple[object, str, str]] = [
 ]
 
 
-def test_words() -> None:
+def test_states_as_words() -> None:
     wrong = [
         (value, compared, displayed, got)
         for value, compared, displayed in WORDS

@@ -1,4 +1,4 @@
-"""From a result and the record as it is now to what is sent: the table of write policies, statuses, flag and stamps."""
+"""The writes for a result and the current record: a table of write policies, statuses, flag and stamps."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ STAMPED = "2026-11-20T10:00:00.000+0000"
 
 
 def baseline(value: FieldValue, is_email: bool = True) -> str:
-    """What the ledger keeps of a field: here in the clear."""
+    """The baseline of a field; here in plain text instead of a hash."""
     return repr(stored_form(value, is_email=is_email))
 
 
@@ -55,7 +55,7 @@ WRITTEN = {
 # -- values -----------------------------------------------------------------------------------------------------
 
 
-def test_value_status_stamps_and_flag_travel_together() -> None:
+def test_value_status_stamps_and_flag_are_sent_together() -> None:
     write = decide(record_of(), DELIVERED)
     assert sent(write) == WRITTEN
     assert (write.outcome, write.reason, write.closes) == (Outcome.DELIVERED, "", True)
@@ -63,7 +63,7 @@ def test_value_status_stamps_and_flag_travel_together() -> None:
     assert not write.culprits
 
 
-def test_each_change_tells_what_was_there_before() -> None:
+def test_each_change_has_the_value_before() -> None:
     write = decide(record_of(Email="  ", Source__c="Web"), DELIVERED)
     before = {change.field: change.before for change in write.changes}
     assert before == {"Email": "  ", "Email_Status__c": None, "Ask__c": True, "At__c": None, "Source__c": "Web"}
@@ -97,14 +97,14 @@ def test_if_empty_ignores_a_baseline() -> None:
     ("was", "now", "replaced"),
     [
         ("old@example.com", "old@example.com", True),
-        ("old@example.com", "OLD@example.com ", True),  # the same as Salesforce keeps it
+        ("old@example.com", "OLD@example.com ", True),  # equal in Salesforce's stored form
         ("old@example.com", "edited@example.com", False),
         (None, "edited@example.com", False),
-        ("old@example.com", None, True),  # emptied meanwhile: there is nothing to protect
+        ("old@example.com", None, True),  # emptied in the meantime: there is nothing to protect
         (None, None, True),
     ],
 )
-def test_overwrite_replaces_only_what_is_still_as_it_was(was: FieldValue, now: FieldValue, replaced: bool) -> None:
+def test_overwrite_replaces_only_an_unchanged_value(was: FieldValue, now: FieldValue, replaced: bool) -> None:
     result = replace(DELIVERED, baseline=baseline(was))
     write = decide(record_of(Email=now), result, mapping=mapping_of(work_email=OVERWRITE))
     assert (sent(write).get("Email") == "ada@example.com") is replaced
@@ -115,26 +115,24 @@ def test_overwrite_replaces_only_what_is_still_as_it_was(was: FieldValue, now: F
     ("was", "now", "replaced"),
     [
         ("bounced@example.com", "bounced@example.com", True),
-        ("bounced@example.com", "corrected@example.com", False),  # by a person, meanwhile
+        ("bounced@example.com", "corrected@example.com", False),  # by a person, in the meantime
         (None, "typed@example.com", False),
         ("bounced@example.com", None, True),
     ],
 )
-def test_a_bounced_address_counts_as_empty_while_it_is_still_the_one_that_bounced(
-    was: FieldValue, now: FieldValue, replaced: bool
-) -> None:
+def test_a_bounced_address_counts_as_empty(was: FieldValue, now: FieldValue, replaced: bool) -> None:
     record = record_of(Email=now, Bounced__c="2026-10-01T00:00:00.000+0000")
     write = decide(record, replace(DELIVERED, baseline=baseline(was)))
     assert (sent(write).get("Email") == "ada@example.com") is replaced
     assert write.outcome is (Outcome.DELIVERED if replaced else Outcome.SKIPPED)
 
 
-def test_without_a_baseline_nothing_that_is_there_is_replaced() -> None:
+def test_without_a_baseline_no_value_is_replaced() -> None:
     assert "Email" not in sent(decide(record_of(Email="bounced@example.com", Bounced__c="2026-10-01"), DELIVERED))
 
 
 @pytest.mark.parametrize("held", [None, "kept@example.com"])
-def test_an_opt_out_meanwhile_is_obeyed(held: str | None) -> None:
+def test_a_later_opt_out_is_respected(held: str | None) -> None:
     result = replace(DELIVERED, baseline=baseline(held))
     write = decide(record_of(NoEmail__c=True, Email=held), result, mapping=mapping_of(work_email=OVERWRITE))
     assert "Email" not in sent(write)
@@ -145,7 +143,7 @@ def test_an_opt_out_meanwhile_is_obeyed(held: str | None) -> None:
 
 @pytest.mark.parametrize("value", ["", "  "])
 @pytest.mark.parametrize("held", [None, "kept@example.com"])
-def test_nothing_is_replaced_by_nothing(value: str, held: str | None) -> None:
+def test_a_value_is_never_replaced_by_an_empty_one(value: str, held: str | None) -> None:
     result = replace(DELIVERED, value=value, baseline=baseline(held))
     write = decide(record_of(Email=held), result, mapping=mapping_of(work_email=OVERWRITE))
     assert "Email" not in sent(write)
@@ -173,7 +171,7 @@ def test_phones_are_written_in_the_mappings_form() -> None:
         (Outcome.DEFERRED, None, False),
     ],
 )
-def test_each_outcome_has_its_word_and_keeps_or_clears_the_flag(
+def test_each_outcome_has_its_status_and_keeps_or_clears_the_flag(
     outcome: Outcome, word: str | None, closes: bool
 ) -> None:
     write = decide(record_of(), ChannelResult(EMAIL, outcome, "because"))
@@ -184,14 +182,14 @@ def test_each_outcome_has_its_word_and_keeps_or_clears_the_flag(
     assert write.reason == "work email: because"
 
 
-def test_words_are_the_mappings() -> None:
+def test_statuses_are_those_of_the_mapping() -> None:
     mapping = mapping_of(statuses={"unlocked": "Gefunden", "not_found": "Nichts"})
     missed = ChannelResult(PHONE, Outcome.NOT_FOUND, "lensmor did not find it")
     write = decide(record_of(), DELIVERED, missed, mapping=mapping)
     assert (sent(write)["Email_Status__c"], sent(write)["Phone_Status__c"]) == ("Gefunden", "Nichts")
 
 
-def test_a_skip_within_refresh_after_leaves_the_status_word() -> None:
+def test_a_skip_within_refresh_after_keeps_the_status() -> None:
     result = ChannelResult(EMAIL, Outcome.SKIPPED, "work_email was enriched less than 180 days ago", keep_status=True)
     write = decide(record_of(Email_Status__c="Unlocked", Email="ada@example.com"), result)
     assert sent(write) == {"Ask__c": False, "Error__c": "work email: work_email was enriched less than 180 days ago"}
@@ -200,7 +198,7 @@ def test_a_skip_within_refresh_after_leaves_the_status_word() -> None:
 def test_in_progress_is_written_once() -> None:
     waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor is still at work")
     first = decide(record_of(), waiting)
-    assert sent(first) == {"Email_Status__c": "In progress"}  # it is no error
+    assert sent(first) == {"Email_Status__c": "In progress"}  # it is not an error
     assert not decide(changed(record_of(), first.changes), waiting).changes
 
 
@@ -210,7 +208,7 @@ def test_a_deferred_record_is_not_touched() -> None:
     assert (write.outcome, write.closes) == (Outcome.DEFERRED, False)
 
 
-def test_a_channel_without_status_field_has_no_word() -> None:
+def test_a_channel_without_a_status_field() -> None:
     write = decide(record_of(), DELIVERED, mapping=mapping_of(work_email={"status": None}))
     assert set(sent(write)) == {"Email", "Ask__c", "At__c", "Source__c"}
 
@@ -225,14 +223,14 @@ def test_a_channel_that_is_no_longer_mapped_is_skipped() -> None:
 # -- the flag ---------------------------------------------------------------------------------------------------
 
 
-def test_a_flag_that_was_unticked_meanwhile_is_left_alone() -> None:
+def test_a_flag_that_was_unticked_is_left_unchanged() -> None:
     write = decide(record_of(Ask__c=False), DELIVERED)
     assert "Ask__c" not in sent(write)
     assert sent(write)["Email"] == "ada@example.com"
     assert write.closes
 
 
-def test_one_channel_at_work_keeps_the_flag_and_writes_the_other() -> None:
+def test_one_waiting_channel_keeps_the_flag_and_writes_the_other() -> None:
     waiting = ChannelResult(PHONE, Outcome.WAITING, "lensmor is still at work")
     write = decide(record_of(), DELIVERED, waiting)
     assert sent(write)["Email"] == "ada@example.com"
@@ -245,7 +243,7 @@ def test_one_channel_at_work_keeps_the_flag_and_writes_the_other() -> None:
     ("now", "after"),
     [("Requested", "Done"), ("Done", None), ("Later", None), (None, None)],
 )
-def test_a_picklist_flag_gets_its_own_word_while_it_asks(now: str | None, after: str | None) -> None:
+def test_a_picklist_flag_gets_its_done_value(now: str | None, after: str | None) -> None:
     mapping = mapping_of(select={"flag": {"field": "Ask__c", "asks": "Requested", "done": "Done"}})
     assert sent(decide(record_of(Ask__c=now), DELIVERED, mapping=mapping)).get("Ask__c") == after
 
@@ -260,14 +258,14 @@ def test_stamps_alone_are_no_difference() -> None:
     assert write.outcome is Outcome.DELIVERED
 
 
-def test_the_error_is_cleared_by_success_and_cut_to_the_fields_length() -> None:
+def test_the_error_is_cleared_by_success_and_cut_to_length() -> None:
     assert sent(decide(record_of(Error__c="old words"), DELIVERED))["Error__c"] is None
     missed = ChannelResult(EMAIL, Outcome.NOT_FOUND, "lensmor did not find it")
     assert sent(decide(record_of(), missed, Error__c=20))["Error__c"] == "work email: lensmor…"
     assert sent(decide(record_of(), missed, Error__c=255))["Error__c"] == "work email: lensmor did not find it"
 
 
-def test_the_same_reason_of_two_channels_is_said_once() -> None:
+def test_the_same_reason_of_two_channels_appears_once() -> None:
     reason = "the record has no personnel id or LinkedIn address"
     both = [ChannelResult(channel, Outcome.SKIPPED, reason) for channel in (EMAIL, PHONE)]
     assert decide(record_of(), *both).reason == f"work email, phone: {reason}"
@@ -275,7 +273,7 @@ def test_the_same_reason_of_two_channels_is_said_once() -> None:
     assert decide(record_of(), *other).reason == "work email: a; phone: b"
 
 
-def test_the_source_names_who_delivered() -> None:
+def test_the_source_names_the_provider() -> None:
     both = [replace(DELIVERED, source="salesfinity"), NUMBER]
     assert sent(decide(record_of(), *both))["Source__c"] == "salesfinity, lensmor"
     assert sent(decide(record_of(), DELIVERED, NUMBER))["Source__c"] == "lensmor"
@@ -288,7 +286,7 @@ def test_time_and_source_are_stamped_only_with_a_value() -> None:
 
 
 @pytest.mark.parametrize(("held", "stamped"), [(None, "70011"), ("", "70011"), ("80001", None)])
-def test_a_resolved_personnel_id_goes_only_into_an_empty_field(held: str | None, stamped: str | None) -> None:
+def test_a_resolved_personnel_id_is_written_only_to_an_empty_field(held: str | None, stamped: str | None) -> None:
     write = decide(record_of(Pid__c=held), DELIVERED, personnel_id="70011")
     assert sent(write).get("Pid__c") == stamped
 
@@ -307,9 +305,9 @@ def test_a_value_that_is_too_long_is_parked_and_the_rest_is_written() -> None:
     assert (write.outcome, write.closes) == (Outcome.PARKED, False)
 
 
-def test_a_value_that_just_fits_is_written() -> None:
+def test_a_value_of_the_maximum_length_is_written() -> None:
     assert sent(decide(record_of(), DELIVERED, Email=len("ada@example.com")))["Email"] == "ada@example.com"
 
 
-def test_a_status_word_is_cut_to_its_field() -> None:
+def test_a_status_is_cut_to_its_field() -> None:
     assert sent(decide(record_of(), DELIVERED, Email_Status__c=5))["Email_Status__c"] == "Unlo…"

@@ -1,4 +1,4 @@
-"""Whatever was obtained and however the record looks: a person's edit wins, and writing twice changes nothing."""
+"""For any result and any record: a person's edit wins, and a second write changes nothing."""
 
 from core_cases import WRITTEN_NOW, changed, mapping_of, record_of, rules_of
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ _RECORDS = st.builds(
 
 
 def _result(channel: Channel, values: st.SearchStrategy[str]) -> st.SearchStrategy[ChannelResult]:
-    """A value at hand, or the word on why there is none."""
+    """A value, or the outcome and reason without one."""
     baselines = st.one_of(st.none(), st.just("None"), values.map(lambda value: repr(value.strip().lower() or None)))
     at_hand = st.builds(
         ChannelResult,
@@ -61,7 +61,7 @@ def _rules(mapping: MappingFile, lengths: dict[str, int]) -> WriteRules:
 
 @given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS, st.sampled_from([{}, {"personnel_id": "70011"}]))
 @settings(max_examples=150, deadline=None)
-def test_writing_twice_changes_nothing_the_second_time(
+def test_a_second_write_changes_nothing(
     mapping: MappingFile,
     record: CrmRecord,
     results: list[ChannelResult],
@@ -78,7 +78,7 @@ def test_writing_twice_changes_nothing_the_second_time(
 
 @given(_MAPPINGS, _RECORDS, _RESULTS, _LENGTHS)
 @settings(max_examples=150, deadline=None)
-def test_only_what_is_ours_to_write_is_written(
+def test_only_allowed_fields_are_written(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult], lengths: dict[str, int]
 ) -> None:
     write = _rules(mapping, lengths).decide(record, results, {"personnel_id": "70011"})
@@ -104,7 +104,7 @@ def test_only_what_is_ours_to_write_is_written(
 
 @given(_MAPPINGS, _RECORDS, _RESULTS)
 @settings(max_examples=100, deadline=None)
-def test_the_flag_is_cleared_exactly_when_the_record_closes_and_still_asks(
+def test_the_flag_is_cleared_exactly_when_the_record_closes(
     mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]
 ) -> None:
     write = _rules(mapping, {}).decide(record, results)
@@ -116,7 +116,7 @@ def test_the_flag_is_cleared_exactly_when_the_record_closes_and_still_asks(
 
 @given(_MAPPINGS, _RECORDS, _RESULTS)
 @settings(max_examples=100, deadline=None)
-def test_stamps_never_travel_alone(mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]) -> None:
+def test_stamps_are_never_sent_alone(mapping: MappingFile, record: CrmRecord, results: list[ChannelResult]) -> None:
     stamps = {name for _, name in mapping.stamp.fields()}
     write = _rules(mapping, {}).decide(record, results, {"personnel_id": "70011"})
     assert not write.changes or any(change.field not in stamps for change in write.changes)

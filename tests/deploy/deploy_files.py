@@ -1,4 +1,4 @@
-"""What the tests of the deployment files share: reading them, and checking what they start against the commands."""
+"""Shared by the tests of deployment files: reads the files, and checks the commands that they start."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def check_command(words: Sequence[str]) -> str:
-    """Read a command line as the CLI does, and give back the command's name; wrong words raise."""
+    """Parse a command line as the CLI does and return the command's name; raises for wrong usage."""
     name, *arguments = words
     command = cli.get_command(click.Context(cli), name)
     assert command is not None, f"there is no command {name}"
@@ -42,13 +42,13 @@ def setting_names() -> set[str]:
 
 
 def env_names(path: Path) -> set[str]:
-    """The names that a settings file gives values to."""
+    """The names with a value in a settings file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
 
 
 def unit(path: Path) -> dict[str, dict[str, str]]:
-    """A systemd unit by section and key."""
+    """The values of a systemd unit by section and key."""
     found: dict[str, dict[str, str]] = {}
     section = ""
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -62,7 +62,7 @@ def unit(path: Path) -> dict[str, dict[str, str]]:
 
 
 def instructions(path: Path) -> Iterator[tuple[str, str]]:
-    """A Dockerfile's instructions, continued lines joined."""
+    """A Dockerfile's instructions, with continued lines joined."""
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     for line in text.splitlines():
         if line and not line.startswith("#"):
@@ -71,10 +71,10 @@ def instructions(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def pins_of(path: Path) -> dict[str, list[str]]:
-    """A requirements file: by package, the hashes of its pinned version.
+    """The hashes of each package's pinned version in a requirements file.
 
     Raises:
-        AssertionError: a line is no pinned version.
+        AssertionError: a line is not a pinned version.
     """
     found: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
@@ -86,7 +86,7 @@ def pins_of(path: Path) -> dict[str, list[str]]:
 
 
 def pod_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod's part of a Deployment or CronJob."""
+    """The pod spec of a Deployment or CronJob."""
     spec = document["spec"]
     if document["kind"] == "CronJob":
         spec = spec["jobTemplate"]["spec"]
@@ -95,7 +95,7 @@ def pod_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def started(line: str) -> list[str]:
-    """The words after the installed program in a shell's or systemd's line, up to the shell's next sign."""
+    """The arguments of the installed program in a line of a shell or systemd, up to the next shell operator."""
     words = shlex.split(line.partition(INSTALLED)[2].split(" 2>")[0])
     assert words, line
     return words

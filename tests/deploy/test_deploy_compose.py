@@ -16,7 +16,7 @@ def seconds(text: str) -> int:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_is_started_exists(name: str) -> None:
+def test_started_commands_exist(name: str) -> None:
     assert check_command(OURS[name]["command"]) == name
 
 
@@ -27,13 +27,13 @@ def test_a_server_two_workers_and_a_database() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_all_come_back_and_may_end_in_good_order(name: str) -> None:
+def test_services_restart_and_stop_cleanly(name: str) -> None:
     assert SERVICES[name]["restart"] == "unless-stopped"
     assert seconds(SERVICES[name]["stop_grace_period"]) >= 30
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_ours_wait_for_the_database_and_may_do_little(name: str) -> None:
+def test_our_services_wait_for_the_database_and_have_few_privileges(name: str) -> None:
     service = OURS[name]
     assert service["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     assert "pg_isready" in SERVICES["postgres"]["healthcheck"]["test"]
@@ -43,14 +43,14 @@ def test_ours_wait_for_the_database_and_may_do_little(name: str) -> None:
     assert (ROOT / "Dockerfile").is_file()
 
 
-def test_only_this_machine_reaches_the_port_that_is_served() -> None:
+def test_the_port_is_published_only_on_loopback() -> None:
     words = SERVICES["serve"]["command"]
     (published,) = SERVICES["serve"]["ports"]
     assert published == f"127.0.0.1:8080:{words[words.index('--port') + 1]}"
     assert "ports" not in SERVICES["postgres"]
 
 
-def test_volumes_that_are_used_are_declared() -> None:
+def test_used_volumes_are_declared() -> None:
     used = {volume.partition(":")[0] for service in SERVICES.values() for volume in service["volumes"]}
     assert {name for name in used if not name.startswith(".")} == set(COMPOSE["volumes"])
     assert (DEPLOY / next(name for name in used if name.startswith("."))).is_dir()
@@ -62,7 +62,7 @@ def test_every_name_is_a_setting() -> None:
     assert env_names(DEPLOY / "example.env") - setting_names() == {"POSTGRES_PASSWORD"}
 
 
-def test_secrets_are_in_the_settings_file_alone() -> None:
+def test_secrets_are_only_in_the_settings_file() -> None:
     text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     asked = set(re.findall(r"\$\{(\w+)", text))
     assert asked == {"POSTGRES_PASSWORD"}
@@ -72,5 +72,5 @@ def test_secrets_are_in_the_settings_file_alone() -> None:
     assert all(line.endswith("=") for line in lines if line and not line.startswith("#"))
 
 
-def test_git_leaves_the_settings_file_alone() -> None:
+def test_git_ignores_the_settings_file() -> None:
     assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""What is written about running the connector: settings, routes, limits and files that it names are the real ones."""
+"""The documentation about running the connector names real settings, routes, limits and files."""
 
 import json
 import re
@@ -22,18 +22,18 @@ PREFIXES = "|".join(["CONNECTOR", "SALESFORCE", *map(str.upper, BUILT_IN)])
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_setting_that_is_named_exists(page: str) -> None:
+def test_every_named_setting_exists(page: str) -> None:
     named = set(re.findall(rf"`?\b((?:{PREFIXES})_[A-Z_]+[A-Z])\b", PAGES[page]))
     assert named <= setting_names(), named - setting_names()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_of_the_recipes_that_is_named_exists(page: str) -> None:
+def test_every_named_recipe_file_exists(page: str) -> None:
     for name in set(re.findall(r"\b(deploy/[\w./@-]+)", PAGES[page])):
         assert (ROOT / name.rstrip(".")).exists(), name
 
 
-def test_limits_are_the_real_ones() -> None:
+def test_documented_limits_are_the_real_ones() -> None:
     assert f"{MOST_REQUEST_BYTES // 1024} KiB (requests)" in README
     assert f"{MOST_MESSAGE_BYTES // 1024**2} MiB (Outbound Messages)" in README
     assert f"{MOST_CALLBACK_BYTES // 1024} KiB (callbacks)" in README
@@ -43,7 +43,7 @@ def test_limits_are_the_real_ones() -> None:
     assert f"at least {SHORTEST_SECRET} characters" in TRIGGERS
 
 
-def test_the_bodies_in_the_examples_are_those_of_the_description() -> None:
+def test_example_bodies_match_the_openapi_document() -> None:
     schemas = document("1")["components"]["schemas"]
     shown = re.findall(r"^\{.*\}$", TRIGGERS, re.MULTILINE) + re.findall(r"-d '(\{.*\})'", README)
     assert len(shown) == 4
@@ -55,7 +55,7 @@ def test_the_bodies_in_the_examples_are_those_of_the_description() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_route_that_is_named_is_served(page: str) -> None:
+def test_every_named_route_is_served(page: str) -> None:
     known = (
         r"/v1/enrichments",
         r"/v1/enrichments/[\w{}-]+",
@@ -67,11 +67,11 @@ def test_every_route_that_is_named_is_served(page: str) -> None:
         assert any(re.fullmatch(pattern, route) for pattern in known), route
 
 
-def test_the_operations_for_external_services_exist() -> None:
+def test_every_operation_is_documented() -> None:
     operations = {found["operationId"] for path in document("1")["paths"].values() for found in path.values()}
     assert operations == {name for name in operations if f"`{name}`" in TRIGGERS}
 
 
-def test_the_example_settings_are_those_of_the_trigger_pages() -> None:
+def test_example_settings_match_the_trigger_page() -> None:
     names = env_names(DEPLOY / "example.env")
     assert set(re.findall(r"^(CONNECTOR_\w+)=", TRIGGERS, re.MULTILINE)) <= names

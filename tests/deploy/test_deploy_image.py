@@ -1,4 +1,4 @@
-"""The image: what it is made of, who it runs as, and how it says that it is well."""
+"""The image: its contents, its user, and its health check."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from deploy_files import DEPLOY, ROOT, instructions, pins_of
 
 
 def script() -> ModuleType:
-    """The health check; it is no module of the package, for the image holds it as a file of its own."""
+    """Load the health check, which is a separate file in the image, not a module of the package."""
     spec = importlib.util.spec_from_file_location("healthcheck", DEPLOY / "healthcheck.py")
     assert spec is not None
     assert spec.loader is not None
@@ -35,14 +35,14 @@ def values(word: str, steps: list[tuple[str, str]]) -> list[str]:
     return [rest for found, rest in steps if found == word]
 
 
-def test_two_stages_from_the_same_slim_python() -> None:
+def test_two_build_stages_from_the_same_slim_python() -> None:
     images = [rest.split()[0] for rest in values("FROM", STEPS)]
     assert len(images) == 2
     assert len(set(images)) == 1
     assert re.fullmatch(r"python:3\.(\d+)-slim", images[0])
 
 
-def test_the_versions_are_the_pinned_ones() -> None:
+def test_versions_are_pinned() -> None:
     installs = [rest for rest in values("RUN", STEPS) if "pip install" in rest]
     expected = ("--require-hashes -r /src/requirements.txt", "--no-deps /src")
     assert [words in rest for words, rest in zip(expected, installs, strict=True)] == [True, True]
@@ -66,7 +66,7 @@ def test_the_ledger_outlives_the_container() -> None:
     assert values("VOLUME", FINAL) == values("WORKDIR", FINAL) == ["/data"]
 
 
-def test_it_is_the_connector_and_tells_when_it_is_well() -> None:
+def test_entry_point_and_health_check() -> None:
     assert [json.loads(rest) for rest in values("ENTRYPOINT", FINAL)] == [["connector"]]
     (check,) = values("HEALTHCHECK", FINAL)
     command = json.loads(check.partition("CMD ")[2])
@@ -75,12 +75,12 @@ def test_it_is_the_connector_and_tells_when_it_is_well() -> None:
 
 
 @pytest.mark.parametrize("source", COPIED)
-def test_every_copied_source_exists_and_reaches_the_builder(source: str) -> None:
+def test_every_copied_source_exists_and_is_in_the_context(source: str) -> None:
     assert (ROOT / source).exists()
     assert f"!{source}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
 
-def test_only_what_is_named_reaches_the_builder() -> None:
+def test_the_context_contains_only_named_files() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -111,28 +111,28 @@ def port(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
 
 
 @pytest.mark.parametrize("words", ["--port {}", "--port={} --host 0.0.0.0", "--host 127.0.0.1 --port {}"])
-def test_a_server_is_well_while_it_answers(port: int, words: str) -> None:
+def test_a_server_that_answers_is_healthy(port: int, words: str) -> None:
     line = f"python connector serve -m lead {words.format(port)}"
     assert healthcheck.is_well(line.split())
 
 
 @pytest.mark.parametrize("port", [500], indirect=True)
-def test_a_server_that_answers_otherwise_is_not_well(port: int) -> None:
+def test_a_server_with_an_error_answer_is_unhealthy(port: int) -> None:
     assert not healthcheck.is_well(["connector", "serve", "--port", str(port)])
 
 
-def test_a_server_that_does_not_answer_is_not_well() -> None:
+def test_a_silent_server_is_unhealthy() -> None:
     with HTTPServer(("127.0.0.1", 0), _Answering) as server:
         port = server.server_port
     assert not healthcheck.is_well(["connector", "serve", "--port", str(port)])
 
 
 @pytest.mark.parametrize("command", ["worker -m lead", "sync -m lead -m contact"])
-def test_what_serves_nothing_is_not_asked(command: str) -> None:
+def test_other_commands_are_not_checked(command: str) -> None:
     assert healthcheck.is_well(["python", "connector", *command.split()])
 
 
-def test_the_default_port_is_the_commands_own() -> None:
+def test_the_default_port_is_that_of_the_command() -> None:
     from connector.cli.serve import serve
 
     defaults = {option.name: option.default for option in serve.params}
@@ -143,14 +143,14 @@ def test_the_default_port_is_the_commands_own() -> None:
     assert f'"--host", "{defaults["host"]}"' in text
 
 
-def test_the_labels_are_those_of_the_package() -> None:
+def test_the_labels_match_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     label = " ".join(values("LABEL", FINAL))
     assert f'image.version="{project["version"]}"' in label
     assert f'image.licenses="{project["license"]}"' in label
 
 
-def test_the_changelog_begins_with_the_version_and_its_day() -> None:
+def test_the_changelog_starts_with_the_version_and_its_date() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## (.+)$", changelog, re.MULTILINE)
@@ -158,7 +158,7 @@ def test_the_changelog_begins_with_the_version_and_its_day() -> None:
     assert re.fullmatch(re.escape(project["version"]) + r" \(2\d{3}-\d\d-\d\d\)", newest.group(1))
 
 
-def test_the_package_carries_its_licence_and_no_address_of_a_project() -> None:
+def test_the_package_has_its_licence_and_no_project_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["license"] == "MIT"
     (name,) = project["license-files"]

@@ -1,4 +1,4 @@
-"""What starts the connector at its times: cron, systemd, Kubernetes."""
+"""The schedulers that start the connector: cron, systemd, Kubernetes."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ QUIET = (0, 4, 5, 130)
 
 
 def cron_lines() -> list[tuple[str, str]]:
-    """Time and command of each line."""
+    """The time and the command of each line."""
     lines = (DEPLOY / "crontab").read_text(encoding="utf-8").splitlines()
     split = [line.split(maxsplit=5) for line in lines if re.match(r"[\d*]", line)]
     return [(" ".join(parts[:5]), parts[5]) for parts in split]
@@ -36,7 +36,7 @@ def test_cron_can_read_its_lines(when: str, command: str) -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 130])
 @pytest.mark.parametrize(("when", "command"), cron_lines())
-def test_cron_mails_only_what_wants_a_person(tmp_path: Path, when: str, command: str, code: int) -> None:
+def test_cron_mails_only_if_a_person_must_act(tmp_path: Path, when: str, command: str, code: int) -> None:
     del when
     program = tmp_path / "connector"
     program.write_text(f"#!/bin/sh\necho told; echo also >&2; exit {code}\n", encoding="utf-8")
@@ -54,14 +54,14 @@ def test_cron_mails_only_what_wants_a_person(tmp_path: Path, when: str, command:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
-def test_systemd_starts_what_exists(path: Path) -> None:
+def test_systemd_starts_existing_commands(path: Path) -> None:
     line = unit(path)["Service"]["ExecStart"]
     assert line.startswith(INSTALLED)
     assert check_command(started(line)) in path.name
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
-def test_systemd_services_may_do_little_and_may_end_in_good_order(path: Path) -> None:
+def test_systemd_services_have_few_privileges_and_stop_cleanly(path: Path) -> None:
     service = unit(path)["Service"]
     assert service["User"] not in {"", "root"}
     assert service["NoNewPrivileges"] == "yes"
@@ -71,7 +71,7 @@ def test_systemd_services_may_do_little_and_may_end_in_good_order(path: Path) ->
     assert int(service["TimeoutStopSec"]) >= 30
 
 
-def test_codes_that_need_no_alarm_are_no_failure() -> None:
+def test_harmless_exit_codes_are_successes() -> None:
     service = unit(DEPLOY / "systemd" / "connector-sync.service")["Service"]
     assert service["Type"] == "oneshot"
     assert service["SuccessExitStatus"].split() == ["3", "4", "130"]
@@ -86,7 +86,7 @@ def test_the_timer_starts_its_service() -> None:
     assert "Install" not in unit(service)
 
 
-def test_systemd_itself_finds_no_fault(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here")
     for path in UNITS:
@@ -102,14 +102,14 @@ def test_systemd_itself_finds_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_kubernetes_starts_what_exists(name: str) -> None:
+def test_kubernetes_starts_existing_commands(name: str) -> None:
     (container,) = pod_of(RUNNING[name])["containers"]
     assert check_command(container["args"]) == container["name"]
     assert "command" not in container, "the image's entry point is the connector"
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_pods_are_nobody_in_particular(name: str) -> None:
+def test_pods_run_unprivileged(name: str) -> None:
     pod = pod_of(RUNNING[name])
     (container,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -122,7 +122,7 @@ def test_pods_are_nobody_in_particular(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_pods_mount_the_volumes_that_they_have(name: str) -> None:
+def test_pods_mount_their_volumes(name: str) -> None:
     pod = pod_of(RUNNING[name])
     (container,) = pod["containers"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
@@ -131,13 +131,13 @@ def test_pods_mount_the_volumes_that_they_have(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, one in RUNNING.items() if one["kind"] == "Deployment"])
-def test_deployments_find_their_pods(name: str) -> None:
+def test_deployments_select_their_pods(name: str) -> None:
     spec = RUNNING[name]["spec"]
     assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
     assert RUNNING[name]["apiVersion"] == "apps/v1"
 
 
-def test_the_cronjob_never_repeats_and_never_overlaps() -> None:
+def test_the_cronjob_never_retries_or_overlaps() -> None:
     claim, job = MANIFESTS["cronjob"]
     spec: dict[str, Any] = job["spec"]
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
@@ -149,7 +149,7 @@ def test_the_cronjob_never_repeats_and_never_overlaps() -> None:
     assert volumes["ledger"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
 
-def test_the_server_is_probed_where_it_answers() -> None:
+def test_the_server_has_probes() -> None:
     service, deployment = MANIFESTS["serve"]
     (container,) = pod_of(deployment)["containers"]
     probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
@@ -165,7 +165,7 @@ def test_the_server_is_probed_where_it_answers() -> None:
     assert service["spec"]["ports"][0]["targetPort"] == port["name"]
 
 
-def test_a_worker_is_not_probed_and_all_have_the_same_files() -> None:
+def test_a_worker_has_no_probe_and_all_share_the_files() -> None:
     (deployment,) = MANIFESTS["worker"]
     (container,) = pod_of(deployment)["containers"]
     assert not [key for key in container if key.endswith("Probe")]

@@ -1,4 +1,4 @@
-"""The pinned versions: each with the hashes of its files, installed with them only, and no address to load from."""
+"""The pinned versions: each has the hashes of its files, is installed only with them, and names no index."""
 
 import re
 from pathlib import Path
@@ -18,12 +18,12 @@ def test_every_version_has_the_hashes_of_its_files(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_address_to_load_from_is_named(name: str) -> None:
+def test_no_index_address_is_named(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"://|--index|--extra-index|--find-links|--trusted-host|^-i\b", text, re.MULTILINE)
 
 
-def test_what_runs_is_what_is_tested() -> None:
+def test_runtime_pins_equal_development_pins() -> None:
     run, tested = (pins_of(ROOT / name) for name in FILES)
     assert {package: tested.get(package) for package in run} == run
 

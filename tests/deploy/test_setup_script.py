@@ -1,7 +1,7 @@
-"""`tools/setup.sh` on machines where something is missing: the remedy is named, and a half set-up is never complete.
+"""`tools/setup.sh` on incomplete machines: it names the remedy, and never marks a partial set-up as complete.
 
-Each test copies the script and the Makefile into a folder with a tiny project, and puts stand-ins for uv, id and uname
-in front. Nothing is downloaded: pip has no index here.
+Each test copies the script and the Makefile into a folder with a tiny project, and puts replacements for uv, id and
+uname first in PATH. Nothing is downloaded: pip has no index here.
 """
 
 import ensurepip
@@ -41,10 +41,10 @@ esac
 
 
 class Machine:
-    """A folder with a tiny project, and programs of our own in front of the system's.
+    """A folder with a tiny project, and replacements for system programs.
 
     Args:
-        folder: where; its name has a blank.
+        folder: its path, which contains a blank.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,15 +60,15 @@ class Machine:
             (folder / name).write_text("# nothing\n")
 
     def program(self, name: str, script: str) -> Path:
-        """Put a program in front of the system's."""
+        """Add a program that replaces the system's."""
         return _executable(self.programs / name, script)
 
     def uv(self, script: str) -> None:
-        """A uv of an earlier set-up."""
+        """Add a uv from an earlier set-up."""
         _executable(self.folder / ".uv" / "bin" / "uv", script)
 
     def setup(self, *arguments: str, **more_environment: str) -> subprocess.CompletedProcess[str]:
-        """`make setup`."""
+        """Run `make setup`."""
         ours = ("PIP_", "UV_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | more_environment
         more = {"PATH": f"{self.programs}:{kept['PATH']}", "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
@@ -83,7 +83,7 @@ class Machine:
 
     @property
     def is_stamped(self) -> bool:
-        """Whether make takes the set-up for done."""
+        """Whether make considers the set-up complete."""
         return (self.folder / ".venv" / ".installed").exists()
 
     @property
@@ -137,7 +137,7 @@ def test_uv_installs_with_the_certificates_of_the_system(machine: Machine) -> No
     ],
     ids=["cannot be installed", "does not start", "does not trust the CA", "cannot resolve", "says nothing"],
 )
-def test_pip_takes_over_where_uv_cannot_install(machine: Machine, uv: str | None, reason: str) -> None:
+def test_pip_is_used_if_uv_cannot_be_installed(machine: Machine, uv: str | None, reason: str) -> None:
     if uv is not None:
         machine.uv(uv)
     done = machine.setup()
@@ -164,7 +164,7 @@ def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, to
 
 
 @pytest.mark.long
-def test_where_both_fail_there_is_no_stamp(machine: Machine) -> None:
+def test_no_stamp_if_both_fail(machine: Machine) -> None:
     machine.uv("exit 1")
     (machine.folder / "requirements-dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{0:064}\n")
     done = machine.setup()
@@ -174,7 +174,7 @@ def test_where_both_fail_there_is_no_stamp(machine: Machine) -> None:
     assert not machine.is_stamped
 
 
-def test_an_interrupted_set_up_leaves_no_stamp_of_an_earlier_one(machine: Machine) -> None:
+def test_an_interrupted_set_up_removes_the_old_stamp(machine: Machine) -> None:
     machine.uv('[ "$1" = --version ] && exit 0; kill -TERM "$PPID"; exit 1')
     (machine.folder / ".venv").mkdir()
     (machine.folder / ".venv" / ".installed").touch()
@@ -193,13 +193,13 @@ def test_a_python_without_venv_is_named_with_its_remedy(machine: Machine) -> Non
     assert not machine.is_stamped
 
 
-def test_a_named_python_that_is_too_old_is_not_replaced(machine: Machine) -> None:
+def test_a_named_old_python_is_not_replaced(machine: Machine) -> None:
     machine.program("old-python", "exit 1")
     done = machine.setup("PYTHON=old-python")
     assert "Python 3.11 or newer is needed; name one with: make PYTHON=" in done.stderr
 
 
-def test_a_newer_python_beside_an_old_python3_is_found(machine: Machine) -> None:
+def test_a_newer_python_is_found(machine: Machine) -> None:
     machine.uv(REAL_UV)
     machine.program("python3", "exit 1")
     for name in ("python3.14", "python3.13", "python3.12"):
@@ -210,7 +210,7 @@ def test_a_newer_python_beside_an_old_python3_is_found(machine: Machine) -> None
 
 
 @pytest.mark.parametrize("system", ["MINGW64_NT-10.0", "MSYS_NT-10.0", "CYGWIN_NT-10.0"])
-def test_windows_is_pointed_to_wsl(machine: Machine, system: str) -> None:
+def test_windows_is_directed_to_wsl(machine: Machine, system: str) -> None:
     machine.program("uname", f"echo {system}")
     done = machine.setup()
     assert done.returncode != 0

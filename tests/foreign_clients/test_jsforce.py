@@ -1,6 +1,6 @@
-"""jsforce against the simulated Salesforce: a client that obeys the token answer's `instance_url` to the letter.
+"""jsforce against the simulated Salesforce: a client that uses exactly the token answer's `instance_url`.
 
-`make jsforce` installs it where node and npm are. Elsewhere the test is skipped; with `CI=true` it must run.
+`make jsforce` installs it if node and npm are available. Otherwise the test is skipped; with `CI=true` it must run.
 """
 
 import json
@@ -22,11 +22,11 @@ SESSION = Path(__file__).parent / "jsforce_session.cjs"
 TIMEOUT_S = 90
 LEADS = 2_100
 
-Results = dict[str, Any]  # JSON that the session printed
+Results = dict[str, Any]  # JSON printed by the session
 
 
 def node() -> str:
-    """The node program; skips, or fails in CI, where it or jsforce is missing."""
+    """The node program; skips the test, or fails in CI, if it or jsforce is missing."""
     found = shutil.which("node")
     if found is not None and (MODULES / "jsforce").is_dir():
         return found

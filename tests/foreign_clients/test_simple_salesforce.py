@@ -1,7 +1,7 @@
 """Plain simple-salesforce against the simulated Salesforce.
 
-The library builds every address with https, and a login address from the org's domain. So its session has one adapter
-that does no more than send these two, `https://HOST` of the simulator and the domain's, to the simulator's http port.
+The library builds every address with https, and a login address from the org's domain. An adapter of its session only
+sends these two, `https://HOST` of the simulator and of the domain, to the simulator's http port.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class SpeaksHttp(HTTPAdapter):
         self._url = url
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 as the base
-        """Change the scheme, nothing else."""
+        """Change only the scheme."""
         secure = self._url.replace("http://", "https://")
         request.url = str(request.url).replace(secure, self._url).replace(DOMAIN, self._url)
         return super().send(request, *args, **kwargs)
@@ -102,7 +102,7 @@ def test_describe_and_addresses(client: Salesforce, simulator: Simulator) -> Non
         ("SELECT Id FROM Opportunity", "the object Opportunity"),
     ],
 )
-def test_a_limit_of_the_simulator_says_so(client: Salesforce, query: str, limit: str) -> None:
+def test_a_limit_of_the_simulator(client: Salesforce, query: str, limit: str) -> None:
     with pytest.raises(SalesforceMalformedRequest, match="SIMULATOR_LIMIT") as caught:
         client.query(query)
     assert f"a limit of the simulator, not of Salesforce: it does not support {limit}" in str(caught.value)

@@ -1,4 +1,4 @@
-"""One exchange against hostile answers: it ends in time, within its size, and with a true reason."""
+"""One exchange against hostile answers: it ends within its limits of time and size, and with the right reason."""
 
 import gzip
 import random
@@ -30,7 +30,7 @@ BUDGET = Budget(30.0, 4 * MB)
 
 
 class Hours:
-    """A monotonic clock that goes on by some seconds whenever it is looked at."""
+    """A monotonic clock that advances by some seconds at each reading."""
 
     def __init__(self, step_s: float) -> None:
         self.now_s, self.step_s = 1000.0, step_s
@@ -80,8 +80,8 @@ DRIPS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-def test_an_answer_that_drips_ends_with_the_exchange(subtests: pytest.Subtests) -> None:
-    """Each look at the clock is two seconds later, as if every drop had taken so long."""
+def test_a_slow_answer_ends_at_the_deadline(subtests: pytest.Subtests) -> None:
+    """Each reading of the clock is two seconds later, as if every byte had taken that long."""
     for name, (head, drop) in DRIPS.items():
         with subtests.test(name):
             with (
@@ -92,7 +92,7 @@ def test_an_answer_that_drips_ends_with_the_exchange(subtests: pytest.Subtests) 
             assert end.value.left
 
 
-def test_a_server_that_says_nothing_ends_with_the_exchange() -> None:
+def test_a_silent_server_ends_at_the_deadline() -> None:
     silent = threading.Event()
     with RawSite(holding(silent)) as site:
         with pytest.raises(NoAnswerError, match="ReadTimeout"):
@@ -100,7 +100,7 @@ def test_a_server_that_says_nothing_ends_with_the_exchange() -> None:
         silent.set()
 
 
-def test_a_request_that_the_server_does_not_take_in_ends_with_the_exchange() -> None:
+def test_an_unread_request_ends_at_the_deadline() -> None:
     silent = threading.Event()
     with RawSite(holding(silent)) as site:
         transport = NetworkSettings().transport(site.url)
@@ -112,7 +112,7 @@ def test_a_request_that_the_server_does_not_take_in_ends_with_the_exchange() -> 
         silent.set()
 
 
-def test_a_long_wait_for_the_answer_does_not_lengthen_the_answer_itself() -> None:
+def test_a_late_answer_gets_no_more_time() -> None:
     clock = Hours(0.0)
     deadline = Deadline(Budget(130.0, MB, answer_s=30.0), clock)
     clock.now_s += 100.0
@@ -129,12 +129,12 @@ def test_a_long_wait_for_the_answer_does_not_lengthen_the_answer_itself() -> Non
     assert late.left_s() == 5.0, "the whole is never longer than the whole"
 
 
-def test_a_slow_answer_within_its_time_is_taken() -> None:
+def test_a_slow_answer_within_the_deadline_is_accepted() -> None:
     with RawSite(dripping(HEAD + b"Content-Length: 9\r\n\r\n", b"1", every_s=0.001, most=9)) as site:
         assert ask(site.url, clock=Hours(0.5)) == 111111111
 
 
-def test_a_port_where_nobody_listens_is_a_request_that_never_left() -> None:
+def test_a_closed_port_means_nothing_was_sent() -> None:
     with RawSite(saying(b"")) as site:
         url = site.url
     with pytest.raises(NoAnswerError, match=r"cannot be reached \(ConnectError\)") as end:
@@ -142,7 +142,7 @@ def test_a_port_where_nobody_listens_is_a_request_that_never_left() -> None:
     assert not end.value.left
 
 
-def test_every_address_of_a_name_is_tried_within_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_addresses_of_a_name_share_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[object] = []
 
     def connect(address: object, timeout: float, **_: object) -> None:
@@ -176,7 +176,7 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize("limit_mb", [4, 32])
-def test_a_bomb_is_cut_off_at_the_limit_and_never_unpacked_whole(bomb: bytes, limit_mb: int) -> None:
+def test_a_bomb_is_cut_off_at_the_limit(bomb: bytes, limit_mb: int) -> None:
     import tracemalloc
 
     assert len(bomb) < 320_000
@@ -200,7 +200,7 @@ LARGER: dict[str, bytes] = {
 }
 
 
-def test_larger_answers_of_any_form_are_cut_off(subtests: pytest.Subtests) -> None:
+def test_oversized_answers_are_cut_off(subtests: pytest.Subtests) -> None:
     for name, answer in LARGER.items():
         with subtests.test(name):
             error = failing(answer)
@@ -219,14 +219,14 @@ READ: list[tuple[bytes, bytes]] = [
 ]
 
 
-def test_compressions_that_are_read(subtests: pytest.Subtests) -> None:
+def test_supported_compressions(subtests: pytest.Subtests) -> None:
     for body, encoding in READ:
         site = RawSite(saying(json_answer(body, b"Content-Encoding: " + encoding)))
         with subtests.test(body=body, encoding=encoding), site:
             assert ask(site.url) == {"a": 1}
 
 
-def test_padding_behind_a_compressed_body_is_not_read() -> None:
+def test_padding_after_a_compressed_body_is_not_read() -> None:
     read: list[int] = []
 
     def chunks() -> Iterator[bytes]:
@@ -240,7 +240,7 @@ def test_padding_behind_a_compressed_body_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
-def test_members_may_be_cut_anywhere(size: int) -> None:
+def test_chunks_may_split_members_anywhere(size: int) -> None:
     body = packed(b'{"a": ') + packed(b"") + packed(b"1}") + b"\0"
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     assert read_body(pieces, "gzip", MB) == b'{"a": 1}'
@@ -253,11 +253,11 @@ PACKED: dict[str, tuple[list[bytes], str]] = {
     "gzip name": (
         [b"\x1f\x8b\x08\x10" + b"\0" * 6, *[b"n" * 65_536] * 1000],
         "more than 1 MB",
-    ),  # a name without an end
+    ),  # a file name without its terminator
 }
 
 
-def test_packed_bytes_count_too(subtests: pytest.Subtests) -> None:
+def test_compressed_bytes_count_too(subtests: pytest.Subtests) -> None:
     for name, (chunks, words) in PACKED.items():
         with subtests.test(name):
             begun = time.process_time()
@@ -266,7 +266,7 @@ def test_packed_bytes_count_too(subtests: pytest.Subtests) -> None:
             assert time.process_time() - begun < 1
 
 
-def test_a_large_compressed_answer_below_the_limit_is_whole() -> None:
+def test_a_large_compressed_answer_below_the_limit() -> None:
     text = b'["' + bytes(range(97, 123)) * 100_000 + b'"]'
     with RawSite(saying(json_answer(packed(text), b"Content-Encoding: gzip"))) as site:
         assert ask(site.url) == [text[2:-2].decode()]
@@ -284,7 +284,7 @@ NOT_READ: list[tuple[bytes, bytes]] = [
 ]
 
 
-def test_compressions_that_are_not() -> None:
+def test_unsupported_compressions() -> None:
     wrong = [
         (body, encoding, got)
         for body, encoding in NOT_READ
@@ -311,7 +311,7 @@ NO_HEADERS: list[list[bytes]] = [
 ]
 
 
-def test_headers_that_no_client_can_read_are_no_answer(subtests: pytest.Subtests) -> None:
+def test_unreadable_headers_are_no_answer(subtests: pytest.Subtests) -> None:
     for headers in NO_HEADERS:
         with subtests.test(headers=headers):
             error = failing(b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", b"{}"]))
@@ -331,7 +331,7 @@ HARMLESS: list[bytes] = [
 ]
 
 
-def test_headers_that_mean_nothing_harm_nothing(subtests: pytest.Subtests) -> None:
+def test_meaningless_headers_are_harmless(subtests: pytest.Subtests) -> None:
     for header in HARMLESS:
         with subtests.test(header=header):
             body = b'{"a": 1}'
@@ -351,7 +351,7 @@ LOCATIONS: list[tuple[bytes, str]] = [
 ]
 
 
-def test_a_redirect_is_named_by_its_host_alone_and_never_followed(subtests: pytest.Subtests) -> None:
+def test_a_redirect_is_named_by_its_host_and_not_followed(subtests: pytest.Subtests) -> None:
     for (location, host), status in product(LOCATIONS, (301, 302, 303, 307, 308)):
         with subtests.test(location=location, host=host, status=status):
             seen: list[bytes] = []
@@ -362,7 +362,7 @@ def test_a_redirect_is_named_by_its_host_alone_and_never_followed(subtests: pyte
             assert len(seen) == 1
 
 
-def test_a_redirect_without_an_address_is_a_redirect_all_the_same() -> None:
+def test_a_redirect_without_an_address() -> None:
     error = failing(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n")
     assert isinstance(error, RedirectError)
 
@@ -407,10 +407,10 @@ JSON: list[tuple[bytes, str | None, object]] = [
 ]
 
 
-def test_bodies_with_one() -> None:
+def test_bodies_with_a_json_value() -> None:
     wrong = [(body, charset, value, got) for body, charset, value in JSON if (got := json_of(body, charset)) != value]
     assert wrong == []
 
 
-def test_not_a_number_is_read_as_what_it_is() -> None:
+def test_not_a_number_is_read() -> None:
     assert str(json_of(b'{"a": NaN}')) == "{'a': nan}"

@@ -1,4 +1,4 @@
-"""Proxies and certificates: who is reached through what, and what an admin reads when it does not work."""
+"""Proxies and certificates: the path to each site, and the messages if it does not work."""
 
 import ssl
 import subprocess
@@ -109,12 +109,12 @@ def test_no_proxy_for_this_machine(url: str) -> None:
         "http://[",
     ],
 )
-def test_addresses_that_are_not_of_this_machine(url: str) -> None:
+def test_addresses_outside_this_machine(url: str) -> None:
     assert not is_loopback(url)
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.example.com", "ftp://x", "http://", "http://p:notaport", "http://["])
-def test_a_proxy_that_cannot_be_used_names_its_setting(proxy: str) -> None:
+def test_an_unusable_proxy_names_its_setting(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY must be the address of an HTTP proxy"):
         NetworkSettings({"HTTPS_PROXY": proxy}).transport(VENDOR)
 
@@ -130,7 +130,7 @@ def test_a_proxys_password_is_never_shown() -> None:
 # -- through a proxy ---------------------------------------------------------------------------------------------
 
 
-def test_a_vendor_behind_a_proxy_and_a_companys_own_authority(authority: Authority) -> None:
+def test_a_vendor_behind_a_proxy_and_a_private_authority(authority: Authority) -> None:
     asked: list[bytes] = []
     seen: list[bytes] = []
     with (
@@ -148,7 +148,7 @@ def test_a_vendor_behind_a_proxy_and_a_companys_own_authority(authority: Authori
     assert b"roxy-" not in seen[0]
 
 
-def test_salesforce_behind_a_proxy_and_a_companys_own_authority(tmp_path: Path) -> None:
+def test_salesforce_behind_a_proxy_and_a_private_authority(tmp_path: Path) -> None:
     authority, asked, seen = make_authority(tmp_path, ORG), [], []  # type: ignore[var-annotated]
     token = b'{"access_token": "t", "instance_url": "x", "DailyApiRequests": {"Max": 100, "Remaining": 90}}'
     with (
@@ -176,7 +176,7 @@ def test_salesforce_behind_a_proxy_and_a_companys_own_authority(tmp_path: Path) 
         (b"502 Bad", "502"),
     ],
 )
-def test_a_proxy_that_refuses_is_named_and_nothing_has_left(refuse: bytes, shown: str) -> None:
+def test_a_refusing_proxy_is_named_and_nothing_was_sent(refuse: bytes, shown: str) -> None:
     with connect_proxy({}, [], refuse) as proxy:
         url = f"https://{OUTSIDE}"
         error = failing(url, HTTPS_PROXY=proxy.url)
@@ -206,7 +206,7 @@ def test_an_unknown_authority_is_named_as_the_likely_cause(authority: Authority)
 
 
 @pytest.mark.parametrize("setting", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_a_companys_authority_is_honoured(authority: Authority, setting: str) -> None:
+def test_a_private_authority_is_trusted(authority: Authority, setting: str) -> None:
     with RawSite(saying(json_answer(b'{"a": 1}')), authority.server) as site:
         http = vendor(site.url, **{setting: str(authority.file)})
         assert http.read("/x").body == {"a": 1}
@@ -214,7 +214,7 @@ def test_a_companys_authority_is_honoured(authority: Authority, setting: str) ->
 
 
 @pytest.mark.parametrize("setting", ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
-def test_a_folder_of_authorities_is_honoured(authority: Authority, tmp_path: Path, setting: str) -> None:
+def test_a_folder_of_authorities_is_trusted(authority: Authority, tmp_path: Path, setting: str) -> None:
     hashed = subprocess.run(  # noqa: S603 a fixed program
         ["/usr/bin/env", "openssl", "x509", "-hash", "-noout", "-in", str(authority.file)],
         capture_output=True,
@@ -230,7 +230,7 @@ def test_a_folder_of_authorities_is_honoured(authority: Authority, tmp_path: Pat
         http.close()
 
 
-def test_a_certificate_of_another_host_and_one_that_has_expired(authority: Authority, tmp_path: Path) -> None:
+def test_a_certificate_of_another_host_and_an_expired_one(authority: Authority, tmp_path: Path) -> None:
     asked: list[bytes] = []
     with (
         RawSite(saying(json_answer(b"{}")), authority.server) as site,
@@ -243,14 +243,14 @@ def test_a_certificate_of_another_host_and_one_that_has_expired(authority: Autho
         assert "has expired; check this machine's clock" in str(failing(site.url, SSL_CERT_FILE=str(old.file)))
 
 
-def test_a_site_that_does_not_speak_tls_is_not_called_unreachable() -> None:
+def test_a_site_without_tls() -> None:
     with RawSite(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as site:
         error = failing(site.url.replace("http:", "https:"))
     assert "the TLS handshake failed" in str(error)
     assert "cannot be reached" not in str(error)
 
 
-def test_salesforce_with_an_unknown_authority_says_so_once(authority: Authority) -> None:
+def test_salesforce_with_an_unknown_authority_is_reported_once(authority: Authority) -> None:
     slept: list[float] = []
     with (
         RawSite(saying(json_answer(b"{}")), authority.server) as site,
@@ -266,7 +266,7 @@ def test_salesforce_with_an_unknown_authority_says_so_once(authority: Authority)
 
 @pytest.mark.parametrize("setting", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"])
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "empty", "binary", "key"])
-def test_an_authority_file_that_cannot_be_used_names_its_setting(tmp_path: Path, setting: str, kind: str) -> None:
+def test_an_unusable_authority_file_names_its_setting(tmp_path: Path, setting: str, kind: str) -> None:
     place = tmp_path / "ca"
     contents = {
         "text": b"not a certificate",
@@ -287,7 +287,7 @@ def test_a_plain_http_site_needs_no_certificates(tmp_path: Path) -> None:
         assert vendor(site.url, SSL_CERT_FILE=str(tmp_path / "missing")).read("/x").body == {}
 
 
-def test_the_systems_store_is_used_and_host_names_are_checked() -> None:
+def test_the_system_store_is_used_and_host_names_are_checked() -> None:
     context = NetworkSettings().tls
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -295,9 +295,7 @@ def test_the_systems_store_is_used_and_host_names_are_checked() -> None:
     assert network.tls is network.tls, "loaded once"
 
 
-def test_a_machine_without_a_store_of_its_own_has_the_bundled_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_bundled_store_is_the_fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import certifi
 
     paths = ssl.get_default_verify_paths()._replace(cafile=str(tmp_path / "none"), capath=str(tmp_path))
@@ -310,7 +308,7 @@ def test_a_machine_without_a_store_of_its_own_has_the_bundled_one(
 # -- where the settings come from --------------------------------------------------------------------------------
 
 
-def test_settings_of_the_environment_hide_those_of_the_file(tmp_path: Path) -> None:
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("HTTPS_PROXY=http://file.example.com\nno_proxy=a.example.com\nSSL_CERT_FILE=${NOPE}\nOTHER=1\n")
     found = network_settings(file, {"https_proxy": PROXY, "HOME": "x", "SSL_CERT_DIR": ""})
@@ -324,7 +322,7 @@ def test_settings_of_the_environment_hide_those_of_the_file(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("where", ["environment", "file"])
 def test_a_command_uses_the_proxy_and_the_authority(authority: Authority, tmp_path: Path, where: str) -> None:
-    """The whole way: `connector credits` asks a vendor whose name only the proxy knows."""
+    """End to end: `connector credits` queries a vendor whose host name only the proxy knows."""
     asked: list[bytes] = []
     with (
         RawSite(saying(json_answer(b'{"totalBalance": 4711}')), authority.server) as site,
@@ -350,7 +348,7 @@ def test_a_command_uses_the_proxy_and_the_authority(authority: Authority, tmp_pa
     assert asked
 
 
-def test_a_lasting_failure_after_an_answer_leaves_the_queue() -> None:
+def test_a_lasting_failure_after_a_good_answer_keeps_the_queue() -> None:
     answers = iter([httpx.Response(200, json={})])
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -365,7 +363,7 @@ def test_a_lasting_failure_after_an_answer_leaves_the_queue() -> None:
         http.read("/x")
 
 
-def test_an_exchange_through_a_proxy_that_never_ends_its_answer_is_bounded() -> None:
+def test_a_proxy_that_never_ends_its_answer() -> None:
     from net_sites import dripping
 
     ticks = iter(range(0, 10_000, 2))

@@ -1,4 +1,4 @@
-"""Makes the ledger of the store's tests importable here, whichever tests are collected."""
+"""Makes the harness of the store's tests importable here, whichever tests are collected."""
 
 import sys
 from pathlib import Path

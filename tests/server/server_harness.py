@@ -1,4 +1,4 @@
-"""The HTTP server of the tests: one uvicorn on loopback, and behind it a site with its own ledger for each test."""
+"""The HTTP server for tests: one uvicorn on loopback, with a new site and ledger for each test."""
 
 import functools
 import json
@@ -42,20 +42,20 @@ SOON_S = 5.0
 
 
 def lead(number: int) -> str:
-    """The id of a Lead, in the form that the API gives it."""
+    """The id of a Lead in the API's form."""
     return f"00Q{number:012d}EAA"
 
 
 @functools.cache
 def mappings() -> Mapping[str, MappingFile]:
-    """The tests' own ones, and a second one of contacts."""
+    """The mappings of the tests, and a second one for contacts."""
     folder = Path(__file__).parents[1] / "mappings"
     found = {name: load_mapping(str(folder / f"{name}.yaml"), CATALOG).mapping for name in ("lead", "contact")}
     return {**found, "contact-late": found["contact"].model_copy(update={"name": "contact-late"})}
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true: what the server does after its answer takes a moment."""
+    """Whether a condition becomes true soon: the server needs a moment for work after its answer."""
     end = time.monotonic() + SOON_S
     while not holds():
         if time.monotonic() > end:
@@ -64,8 +64,8 @@ def soon(holds: Callable[[], bool]) -> bool:
     return True
 
 
-class Street:
-    """A server that runs for all tests; what stands behind it is set by each."""
+class SharedServer:
+    """A server that runs for all tests; each test sets the application behind it."""
 
     def __init__(self) -> None:
         self.behind: ASGIApp | None = None
@@ -87,20 +87,20 @@ class Street:
         self._thread.join()
 
     def connect(self) -> socket.socket:
-        """A bare connection."""
+        """Open a plain connection."""
         made = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
     def exchange(self, sent: bytes) -> bytes:
-        """Send bytes as they are; all that comes until the server closes the connection."""
+        """Send bytes unchanged; returns everything received until the server closes the connection."""
         with self.connect() as connection:
             connection.sendall(sent)
             return drained(connection)
 
 
 def drained(connection: socket.socket) -> bytes:
-    """All that still comes; a connection that is reset has nothing more to say."""
+    """Read the rest of a connection; a reset ends it."""
     found = bytearray()
     try:
         while chunk := connection.recv(65536):
@@ -111,7 +111,7 @@ def drained(connection: socket.socket) -> bytes:
 
 
 class HandClock:
-    """Time that moves only when told."""
+    """A clock that a test advances."""
 
     scale = 1.0
 
@@ -141,18 +141,18 @@ class ServerHarness:
     """A site as `connector serve` runs it, with a ledger in a file.
 
     Args:
-        street: where it is reached.
-        path: of a migrated ledger.
-        secrets: of the callers.
-        org: whose Outbound Messages are taken.
-        keys: of the ledger, newest first.
+        shared_server: the server in front of the site.
+        path: the file of a migrated ledger.
+        secrets: the secrets of the callers.
+        org: the org whose Outbound Messages are accepted.
+        keys: the keys of the ledger, newest first.
     """
 
     def __init__(
-        self, street: Street, path: Path, secrets: Secrets, org: str = ORG, keys: Sequence[str] = (KEY,)
+        self, shared_server: SharedServer, path: Path, secrets: Secrets, org: str = ORG, keys: Sequence[str] = (KEY,)
     ) -> None:
-        self.street = street
-        self.client = street.client
+        self.shared_server = shared_server
+        self.client = shared_server.client
         self.path = path
         self.clock = HandClock()
         self.ledger = Ledger(Database(f"sqlite:///{path}"), Seal(list(keys)), path)
@@ -160,7 +160,7 @@ class ServerHarness:
         self.alive = True
         self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, {"salesforce": org})
         self.site = Site(self.inbound, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
-        street.behind = self.site.application()
+        shared_server.behind = self.site.application()
 
     def _wake(self) -> None:
         self.wakes += 1
@@ -168,12 +168,12 @@ class ServerHarness:
     # -- what callers do ---------------------------------------------------------------------------------------
 
     def ask(self, *ids: str, mapping: str = "lead", **more: object) -> httpx.Response:
-        """A Flow asks for records."""
+        """Send a request for records, like a Flow."""
         return self.client.post(ASK, json={"mapping": mapping, "record_ids": ids, **more}, headers=BEARER)
 
     def ask_for(self, body: object) -> httpx.Response:
-        """A caller sends whatever is JSON."""
-        raw = json.dumps(body)  # a lone surrogate too, as an escape
+        """Send any JSON to the trigger API."""
+        raw = json.dumps(body)  # also a lone surrogate, as an escape
         return self.client.post(ASK, content=raw, headers={**BEARER, "Content-Type": "application/json"})
 
     def look(self, request_id: str) -> httpx.Response:
@@ -182,12 +182,12 @@ class ServerHarness:
     def send(
         self, letter: str | bytes, secret: str = SECRET, query: str = "", content_type: str = "text/xml; charset=UTF-8"
     ) -> httpx.Response:
-        """Salesforce sends an Outbound Message."""
+        """Send an Outbound Message, like Salesforce."""
         url = MESSAGES + secret + query
         return self.client.post(url, content=letter, headers={"Content-Type": content_type})
 
     def call_back(self, address: str, body: object) -> httpx.Response:
-        """The vendor calls the address that it was given."""
+        """Send a callback, like the vendor."""
         raw = json.dumps(body)
         return self.client.post(CALLBACKS + address, content=raw, headers={"Content-Type": "application/json"})
 
@@ -199,7 +199,7 @@ class ServerHarness:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def asked(self) -> list[tuple[str, str]]:
-        """Mapping and record of everything that was stored, in order."""
+        """The mapping and record of every stored request, in order."""
         return [(row["mapping"], row["crm_id"]) for row in self.rows(t.request_item)]
 
     def execute(self, statement: sa.Executable) -> None:
@@ -213,7 +213,7 @@ def copied(blank: Path, folder: Path) -> Path:
 
 
 def error_of(response: httpx.Response, status: int) -> str:
-    """The words of a refusal, which has its status, is JSON, and holds nothing else."""
+    """The message of a refusal; checks its status, and that it is JSON with nothing else."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     found = response.json()
@@ -223,6 +223,6 @@ def error_of(response: httpx.Response, status: int) -> str:
 
 
 def seen(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
-    """All that a caller can tell one answer from another by."""
+    """Everything by which a caller can distinguish two answers."""
     headers = {name: value for name, value in response.headers.items() if name != "date"}
     return response.status_code, headers, response.content

@@ -1,4 +1,4 @@
-"""Outbound Messages as Salesforce sends them, and as nobody should (docs/salesforce.md, Triggering)."""
+"""Outbound Messages in Salesforce's form, and malformed ones (docs/salesforce-triggers.md)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ DECLARED = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 def note(number: int, record_id: str | None = None, kind: str = "sf:Lead", notification_id: str | None = None) -> str:
-    """One notification, about the Lead of the same number."""
+    """One notification about the Lead with the same number."""
     notification_id = notification_id or f"04l{number:012d}AAA"
     return (
         f"<Notification><Id>{notification_id}</Id>"
@@ -21,7 +21,7 @@ def note(number: int, record_id: str | None = None, kind: str = "sf:Lead", notif
 
 
 def letter(*notes: str, org: str = ORG, out: str = OUT, soap: str = SOAP, declared: str = DECLARED) -> str:
-    """A whole message."""
+    """A complete message."""
     return (
         f'{declared}<soapenv:Envelope xmlns:soapenv="{soap}" xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
         ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>'
@@ -37,6 +37,6 @@ def letter_about(numbers: Sequence[int]) -> str:
 
 
 def with_type(definition: str, used: str = "") -> str:
-    """A message with a document type; `used` stands where the record's id should."""
+    """A message with a document type; `used` replaces the record's id."""
     found = letter(note(1, used or lead(1)), declared="")
     return f"{DECLARED}<!DOCTYPE x [{definition}]>{found}"

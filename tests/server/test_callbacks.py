@@ -1,4 +1,4 @@
-"""Callbacks: a valid address stores a hint, which is never the truth; every other address is no route at all."""
+"""Callbacks: a valid address stores a receipt, which proves nothing by itself; other addresses are unknown routes."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +8,7 @@ import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import pytest
 import sqlalchemy as sa
 from ledger_harness import KEY, LENSMOR, START, LedgerHarness
-from server_harness import CALLBACKS, SECRET, TOKEN, ServerHarness, Street, copied, error_of, seen
+from server_harness import CALLBACKS, SECRET, TOKEN, ServerHarness, SharedServer, copied, error_of, seen
 
 from connector.core.errors import ConfigurationError
 from connector.server.site import Secrets
@@ -23,7 +23,7 @@ LOOKUP = "66f0c0ffee"
 
 
 def sent(server: ServerHarness, task: str | None = None) -> str:
-    """A paid request whose answer was lost, or, with a task, came; the attempt's id."""
+    """Make a paid request whose answer was lost or, with a task, arrived; returns the attempt's id."""
     stored = LedgerHarness(server.ledger)
     stored.plan("70011")
     batch = stored.batch()
@@ -36,7 +36,7 @@ def sent(server: ServerHarness, task: str | None = None) -> str:
 
 
 def let_it_call_back(server: ServerHarness) -> None:
-    """The requests are those of a vendor that calls back."""
+    """Let the vendor of the requests send callbacks."""
     for table in (t.attempt, t.purchase):
         server.execute(sa.update(table).values(provider="salesfinity"))
 
@@ -55,7 +55,7 @@ def next_poll(server: ServerHarness) -> object:
 
 
 @pytest.mark.parametrize("with_external_id", [True, False])
-def test_a_callback_to_a_valid_address_is_stored_as_a_hint(server: ServerHarness, with_external_id: bool) -> None:
+def test_a_callback_to_a_valid_address_is_stored(server: ServerHarness, with_external_id: bool) -> None:
     attempt_id = sent(server)
     body: dict[str, object] = {"_id": LOOKUP, "status": "completed", "email": {"email": "ada@example.com"}}
     response = server.call_back(
@@ -70,7 +70,7 @@ def test_a_callback_to_a_valid_address_is_stored_as_a_hint(server: ServerHarness
     assert server.wakes == 1
 
 
-def test_nothing_that_a_callback_says_is_kept_but_the_id(server: ServerHarness) -> None:
+def test_only_the_id_of_a_callback_is_stored(server: ServerHarness) -> None:
     attempt_id = sent(server)
     before = server.rows(t.purchase)
     server.call_back(address(server, attempt_id), {"_id": LOOKUP, "status": "completed", "email": "ada@example.com"})
@@ -78,14 +78,14 @@ def test_nothing_that_a_callback_says_is_kept_but_the_id(server: ServerHarness) 
     assert b"ada@example.com" not in server.path.read_bytes() + server.path.with_name("connector.db-wal").read_bytes()
 
 
-def test_repeats_are_one_hint_and_other_ids_are_hints_of_their_own(server: ServerHarness) -> None:
+def test_repeats_are_one_receipt_and_other_ids_are_others(server: ServerHarness) -> None:
     attempt_id = sent(server)
     for provider_task_id in (LOOKUP, LOOKUP, "other", LOOKUP):
         assert server.call_back(address(server, attempt_id), {"_id": provider_task_id}).status_code == 200
     assert callback_receipts(server) == [(attempt_id, LOOKUP, "waiting"), (attempt_id, "other", "waiting")]
 
 
-def test_a_callback_before_the_answer_of_its_own_request_waits(server: ServerHarness) -> None:
+def test_a_callback_before_the_answer_of_its_request_waits(server: ServerHarness) -> None:
     stored = LedgerHarness(server.ledger)
     stored.plan("70011")
     batch = stored.batch()
@@ -98,7 +98,7 @@ def test_a_callback_before_the_answer_of_its_own_request_waits(server: ServerHar
     ] == [LOOKUP]
 
 
-def test_the_task_of_a_known_request_is_read_at_once(server: ServerHarness) -> None:
+def test_the_task_of_a_known_request_is_polled_at_once(server: ServerHarness) -> None:
     attempt_id = sent(server, LOOKUP)
     server.execute(sa.update(t.task).values(next_poll_at=START + timedelta(minutes=5)))
     server.clock.time += timedelta(seconds=7)
@@ -112,7 +112,7 @@ def test_the_task_of_a_known_request_is_read_at_once(server: ServerHarness) -> N
     assert server.wakes == 1
 
 
-def test_too_many_callbacks_for_one_request_are_sent_away_without_effect(server: ServerHarness) -> None:
+def test_too_many_callbacks_for_one_request_are_refused(server: ServerHarness) -> None:
     attempt_id = sent(server)
     mine = address(server, attempt_id)
     for number in range(MOST_RECEIPTS):
@@ -121,11 +121,11 @@ def test_too_many_callbacks_for_one_request_are_sent_away_without_effect(server:
     assert error_of(response, 429) == "too many callbacks wait for this request"
     assert response.headers["retry-after"].isdecimal()
     assert len(callback_receipts(server)) == server.wakes == MOST_RECEIPTS
-    assert server.call_back(mine, {"_id": "forged-0"}).status_code == 200  # a repeat is answered, and does nothing
+    assert server.call_back(mine, {"_id": "forged-0"}).status_code == 200  # a repeat is answered, without effect
     assert server.wakes == MOST_RECEIPTS
 
 
-def test_another_id_than_that_of_the_known_task_is_ignored(server: ServerHarness) -> None:
+def test_an_id_of_another_task_is_ignored(server: ServerHarness) -> None:
     attempt_id = sent(server, LOOKUP)
     later = START + timedelta(minutes=5)
     server.execute(sa.update(t.task).values(next_poll_at=later))
@@ -134,10 +134,10 @@ def test_another_id_than_that_of_the_known_task_is_ignored(server: ServerHarness
     assert server.call_back(address(server, attempt_id), {"_id": "other"}).status_code == 200
     assert next_poll(server) == later
     assert callback_receipts(server) == []
-    assert server.rows(t.job) == kept  # nor is the mapping looked at before its time
+    assert server.rows(t.job) == kept  # nor is the mapping processed early
 
 
-def test_a_callback_after_the_end_of_its_task_changes_nothing(server: ServerHarness) -> None:
+def test_a_callback_after_the_end_of_its_task(server: ServerHarness) -> None:
     attempt_id = sent(server, LOOKUP)
     server.execute(sa.update(t.task).values(state="ended", next_poll_at=None))
     assert server.call_back(address(server, attempt_id), {"_id": LOOKUP}).status_code == 200
@@ -148,7 +148,7 @@ def test_a_callback_after_the_end_of_its_task_changes_nothing(server: ServerHarn
 # -- addresses --------------------------------------------------------------------------------------------------
 
 
-def test_a_forged_address_looks_like_an_unknown_route(server: ServerHarness) -> None:
+def test_a_forged_address_is_an_unknown_route(server: ServerHarness) -> None:
     attempt_id = sent(server)
     right = address(server, attempt_id)
     foreign = Seal([new_key()]).address(attempt_id)
@@ -158,37 +158,39 @@ def test_a_forged_address_looks_like_an_unknown_route(server: ServerHarness) -> 
     forged += [f"x{right}", right.replace(".", "..", 1), "%00", "%ff.%ff", "x", "é.é", "", "%2e%2e"]
     for one in forged:
         assert seen(server.call_back(one, {"_id": LOOKUP, "external_id": attempt_id})) == seen(unknown), one
-        # Before anything of the request is looked at.
+        # Before the request is examined.
         plain = server.client.post(CALLBACKS + one, content=b"{", headers={"Content-Type": "text/plain"})
         assert seen(plain) == seen(unknown), one
     assert callback_receipts(server) == []
     assert server.wakes == 0
 
 
-def test_an_address_for_a_request_that_is_not_known_is_no_route(server: ServerHarness) -> None:
+def test_an_address_of_an_unknown_request(server: ServerHarness) -> None:
     assert error_of(server.call_back(address(server, "no-such-attempt"), {"_id": LOOKUP}), 404) == "not found"
     assert callback_receipts(server) == []
 
 
-def test_addresses_made_under_an_older_key_still_work(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
+def test_addresses_under_an_older_key_still_work(
+    shared_server: SharedServer, blank_ledger: Path, tmp_path: Path
+) -> None:
     path, newer = copied(blank_ledger, tmp_path), new_key()
-    server = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}))
+    server = ServerHarness(shared_server, path, Secrets(TOKEN, {"salesforce": SECRET}))
     attempt_id = sent(server)
     old = address(server, attempt_id)
     server.ledger.close()
 
-    rotated = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer, KEY))
+    rotated = ServerHarness(shared_server, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer, KEY))
     new = address(rotated, attempt_id)
     assert new != old
     assert rotated.call_back(old, {"_id": "by-old"}).status_code == 200
     assert rotated.call_back(new, {"_id": "by-new"}).status_code == 200
     rotated.ledger.keys.reseal()
     with pytest.raises(ConfigurationError, match="requests without an answer"):  # the old address is still needed
-        ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
+        ServerHarness(shared_server, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
     rotated.ledger.answers.accept(RequestAnswer(attempt_id, "by-new"), rotated.clock.time, rotated.clock.time)
     rotated.ledger.close()
 
-    forgotten = ServerHarness(street, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
+    forgotten = ServerHarness(shared_server, path, Secrets(TOKEN, {"salesforce": SECRET}), keys=(newer,))
     error_of(forgotten.call_back(old, {"_id": "too-late"}), 404)
     assert [provider_task_id for _, provider_task_id, _ in callback_receipts(forgotten)] == ["by-old", "by-new"]
     forgotten.ledger.close()
@@ -215,13 +217,13 @@ def test_an_id_may_be_a_number(server: ServerHarness, provider_task_id: object) 
 @pytest.mark.parametrize(
     "provider_task_id", [None, "", 7.5, [], {}, True, "x" * 201, "a\u0000b", "\ud800", "a b", "é", "a\n"]
 )
-def test_a_body_whose_id_is_none_is_refused(server: ServerHarness, provider_task_id: object) -> None:
+def test_a_body_with_an_invalid_id_is_refused(server: ServerHarness, provider_task_id: object) -> None:
     attempt_id = sent(server)
     assert error_of(server.call_back(address(server, attempt_id), {"_id": provider_task_id}), 404) == "not found"
     assert callback_receipts(server) == []
 
 
-def test_a_body_that_cannot_be_read_is_refused(server: ServerHarness) -> None:
+def test_an_unreadable_body_is_refused(server: ServerHarness) -> None:
     right = CALLBACKS + address(server, sent(server))
     json = {"Content-Type": "application/json"}
     for content, headers, status in (

@@ -1,4 +1,4 @@
-"""One address cannot lock out the others: what it leaves waiting is closed, oldest first, and requests are served."""
+"""One address cannot lock out the others: its waiting connections are closed, oldest first; requests are served."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_harness import SECRET, TOKEN, ServerHarness, Street, copied, soon
+from server_harness import SECRET, TOKEN, ServerHarness, SharedServer, copied, soon
 
 from connector.server import crowd, listen
 from connector.server.crowd import Crowd, address_of
@@ -28,10 +28,10 @@ def small(monkeypatch: pytest.MonkeyPatch, blank_ledger: Path, tmp_path: Path) -
     monkeypatch.setattr(crowd, "MOST_WAITING_ON_LOOPBACK", 5)
     monkeypatch.setattr(crowd, "MOST_WAITING", 8)
     monkeypatch.setattr(listen, "MOST_CONNECTIONS", 12)
-    street = Street()
-    made = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}))
+    shared_server = SharedServer()
+    made = ServerHarness(shared_server, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}))
     yield made
-    street.close()
+    shared_server.close()
     made.ledger.close()
 
 
@@ -40,7 +40,9 @@ def opened(
 ) -> list[socket.socket]:
     made: list[socket.socket] = []
     for _ in range(count):
-        one = socket.create_connection(("127.0.0.1", server.street.port), timeout=20, source_address=(address, 0))
+        one = socket.create_connection(
+            ("127.0.0.1", server.shared_server.port), timeout=20, source_address=(address, 0)
+        )
         made.append(held.enter_context(one))
         one.sendall(sent)
     return made
@@ -57,14 +59,14 @@ def is_open(connection: socket.socket) -> bool:
 
 
 def health(server: ServerHarness, address: str) -> int:
-    """What a monitor at an address is answered."""
+    """The answer to a monitor at an address."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=20) as client:
-        return client.get(f"http://127.0.0.1:{server.street.port}/healthz").status_code
+        return client.get(f"http://127.0.0.1:{server.shared_server.port}/healthz").status_code
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET", HEAD, BODY, BODY + b"{"], ids=["idle", "word", "head", "body", "slow"])
 @pytest.mark.parametrize("asks", [ANOTHER, "127.0.0.1"])
-def test_one_address_does_not_lock_out_others_nor_itself(small: ServerHarness, sent: bytes, asks: str) -> None:
+def test_one_address_locks_out_neither_others_nor_itself(small: ServerHarness, sent: bytes, asks: str) -> None:
     with contextlib.ExitStack() as held:
         flood = opened(small, 40, sent, held, "127.0.0.1")
         assert soon(lambda: sum(map(is_open, flood)) <= 5)
@@ -73,7 +75,7 @@ def test_one_address_does_not_lock_out_others_nor_itself(small: ServerHarness, s
         assert not is_open(flood[0])
 
 
-def test_a_quiet_connection_stays_while_another_address_floods(small: ServerHarness) -> None:
+def test_a_quiet_connection_survives_a_flood_from_another_address(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (quiet,) = opened(small, 1, HEAD, held, ANOTHER)
         flood = opened(small, 40, b"", held, "127.0.0.1")
@@ -83,14 +85,14 @@ def test_a_quiet_connection_stays_while_another_address_floods(small: ServerHarn
         assert quiet.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_many_addresses_together_have_a_limit_too(small: ServerHarness) -> None:
+def test_all_addresses_together_have_a_limit(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         flood = [one for number in range(3, 43) for one in opened(small, 1, b"", held, f"127.0.0.{number}")]
         assert soon(lambda: sum(map(is_open, flood)) <= 8)
         assert health(small, ANOTHER) == 200
 
 
-def test_dripping_does_not_make_a_wait_young_again(small: ServerHarness) -> None:
+def test_slow_sending_does_not_restart_a_wait(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (first,) = opened(small, 1, b"", held, "127.0.0.1")
         rest = opened(small, 4, b"", held, "127.0.0.1")
@@ -101,8 +103,8 @@ def test_dripping_does_not_make_a_wait_young_again(small: ServerHarness) -> None
         assert all(map(is_open, rest))
 
 
-def test_a_request_that_is_being_answered_does_not_wait(small: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its connection is not closed, however many others its address opens meanwhile."""
+def test_a_request_in_progress_does_not_wait(small: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is not closed, however many others its address opens in the meantime."""
     go = threading.Event()
     monkeypatch.setattr(small.inbound, "is_ready", lambda: go.wait(20))
     with contextlib.ExitStack() as held:
@@ -114,7 +116,7 @@ def test_a_request_that_is_being_answered_does_not_wait(small: ServerHarness, mo
         assert asking.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_kept_connection_is_used_again_after_others_came_and_went(small: ServerHarness) -> None:
+def test_a_kept_connection_is_reused(small: ServerHarness) -> None:
     with contextlib.ExitStack() as held:
         (mine,) = opened(small, 1, b"", held, "127.0.0.1")
         for _ in range(20):
@@ -150,7 +152,7 @@ def test_each_kind_of_address_has_its_limit(address: str, most: int) -> None:
     assert [one.closed for one in made] == [True] * 3 + [False] * most
 
 
-def test_the_address_with_the_most_makes_room_for_all_others() -> None:
+def test_the_busiest_address_loses_a_connection() -> None:
     at = Crowd()
     greedy = [Connection() for _ in range(crowd.MOST_WAITING_ON_LOOPBACK)]
     for one in greedy:
@@ -162,7 +164,7 @@ def test_the_address_with_the_most_makes_room_for_all_others() -> None:
     assert not any(one.closed for one in others)
 
 
-def test_what_waits_no_more_is_not_counted() -> None:
+def test_finished_waits_are_not_counted() -> None:
     at = Crowd()
     for _ in range(10_000):
         one = Connection()
@@ -185,5 +187,5 @@ def test_what_waits_no_more_is_not_counted() -> None:
         (None, ""),
     ],
 )
-def test_what_counts_as_one_address(peer: object, address: str) -> None:
+def test_addresses_for_counting(peer: object, address: str) -> None:
     assert address_of(peer) == address

@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
 
 
 def nodes(node: object, path: str = "#") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every object of a document, with its place."""
+    """Every object in a document, with its path."""
     if isinstance(node, Mapping):
         yield path, node
         for name, inner in node.items():
@@ -41,30 +41,30 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[
             yield path, method, operation
 
 
-def test_the_server_shows_it_to_everybody(server: ServerHarness, document: dict[str, Any]) -> None:
+def test_the_document_is_public(server: ServerHarness, document: dict[str, Any]) -> None:
     response = server.client.get("/openapi.json")
     assert response.status_code == 200
     assert response.json() == document
     assert document["info"]["version"] == VERSION
 
 
-def test_it_is_a_valid_document_of_version_3_0(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_version_3_0(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.0.")
     OpenAPIV30SpecValidator(document).validate()
     OpenAPIV30SpecValidator(openapi.document(VERSION, "https://connector.example.com")).validate()
 
 
-def test_it_names_the_public_address_where_that_is_known() -> None:
+def test_the_document_has_the_public_address() -> None:
     assert openapi.document(VERSION, "https://connector.example.com")["servers"] == [
         {"url": "https://connector.example.com"}
     ]
 
 
-def test_it_uses_no_keyword_that_external_services_refuse(document: dict[str, Any]) -> None:
+def test_no_keyword_that_external_services_refuse(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for place, node in nodes({"paths": document["paths"], "schemas": schemas}):
         if place.endswith("/properties"):
-            continue  # its keys are names of our own
+            continue  # its keys are our own names
         assert not NOT_IMPORTED & node.keys(), place
         assert node.get("type") != "number", place
         assert "float" not in str(node.get("format")), place
@@ -72,7 +72,7 @@ def test_it_uses_no_keyword_that_external_services_refuse(document: dict[str, An
         assert not isinstance(node.get("type"), list), place
 
 
-def test_every_operation_has_a_name_and_every_answer_a_json_object(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_name_and_json_answers(document: dict[str, Any]) -> None:
     names = []
     for path, method, operation in operations(document):
         names.append(operation["operationId"])
@@ -90,13 +90,13 @@ def test_descriptions_are_short(document: dict[str, Any]) -> None:
     assert max(map(len, texts)) <= LONGEST_DESCRIPTION
 
 
-def test_what_no_flow_calls_is_not_in_it(document: dict[str, Any]) -> None:
+def test_routes_that_flows_do_not_call_are_left_out(document: dict[str, Any]) -> None:
     assert set(document["paths"]) == {"/v1/enrichments", "/v1/enrichments/{request_id}"}
     for word in ("outbound", "callback", "metrics", "secret"):
         assert word not in str(document).lower()
 
 
-def test_it_counts_every_outcome(document: dict[str, Any]) -> None:
+def test_the_state_of_a_request_has_every_outcome(document: dict[str, Any]) -> None:
     assert {outcome.value for outcome in RECORD_OUTCOMES} <= set(
         document["components"]["schemas"]["RequestState"]["required"]
     )
@@ -106,7 +106,7 @@ def test_it_counts_every_outcome(document: dict[str, Any]) -> None:
 
 
 def judge(document: Mapping[str, Any], path: str, method: str, response: httpx.Response) -> None:
-    """The answer is one that the document has, and has its form, with nothing more and nothing less."""
+    """Check that an answer is documented and has exactly the documented members."""
     found = document["paths"][path][method]["responses"]
     assert str(response.status_code) in found, response.status_code
     reference = found[str(response.status_code)]["content"]["application/json"]["schema"]["$ref"]
@@ -117,7 +117,7 @@ def judge(document: Mapping[str, Any], path: str, method: str, response: httpx.R
     assert response.headers["content-type"] == "application/json"
 
 
-def test_real_answers_have_the_form_that_is_written(server: ServerHarness, document: dict[str, Any]) -> None:
+def test_real_answers_match_the_document(server: ServerHarness, document: dict[str, Any]) -> None:
     typed = {**BEARER, "Content-Type": "application/json"}
     asked = {
         202: server.ask(lead(1), request_id="flow-1"),
@@ -156,7 +156,7 @@ def test_real_answers_have_the_form_that_is_written(server: ServerHarness, docum
         ({"mapping": "lead", "record_ids": [lead(1)], "request_id": 7}, False),
     ],
 )
-def test_the_form_of_a_request_is_the_one_that_is_taken(
+def test_a_documented_request_is_accepted(
     server: ServerHarness, document: dict[str, Any], body: dict[str, object], is_valid: bool
 ) -> None:
     schema = document["components"]["schemas"]["EnrichmentRequest"]

@@ -1,4 +1,4 @@
-"""Health, readiness and figures: for whoever operates this, without login and without a word about anybody."""
+"""Health, readiness and metrics for operators: without login and without personal data."""
 
 import re
 from collections.abc import Iterator
@@ -31,20 +31,20 @@ ROUTES = {
 
 
 def lose(server: ServerHarness) -> None:
-    """The ledger's database is another, empty one: its file was lost."""
+    """Replace the ledger's database by an empty one, as if its file were lost."""
     server.ledger.close()
     for path in server.path.parent.glob("connector.db*"):
         path.unlink()
 
 
-def test_the_process_is_alive_whatever_became_of_the_ledger(server: ServerHarness) -> None:
+def test_alive_without_a_ledger(server: ServerHarness) -> None:
     lose(server)
     server.alive = False
     response = server.client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-def test_it_is_ready_while_the_ledger_answers_and_the_driver_works(server: ServerHarness) -> None:
+def test_ready_with_ledger_and_driver(server: ServerHarness) -> None:
     response = server.client.get("/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "ready"})
 
@@ -53,19 +53,19 @@ def is_not_ready(response: httpx.Response) -> bool:
     return (response.status_code, response.json()) == (503, {"status": "not ready"})
 
 
-def test_it_is_not_ready_without_its_driver(server: ServerHarness) -> None:
+def test_not_ready_without_the_driver(server: ServerHarness) -> None:
     server.alive = False
     assert is_not_ready(server.client.get("/readyz"))
     server.alive = True
     assert server.client.get("/readyz").status_code == 200
 
 
-def test_it_is_not_ready_without_its_ledger(server: ServerHarness) -> None:
+def test_not_ready_without_the_ledger(server: ServerHarness) -> None:
     lose(server)
     assert is_not_ready(server.client.get("/readyz"))
 
 
-def test_a_ledger_that_is_no_ledger_is_not_ready(server: ServerHarness) -> None:
+def test_not_ready_with_a_damaged_ledger(server: ServerHarness) -> None:
     server.ledger.close()
     server.path.write_bytes(b"Zebra7Quagga" * 1000)
     assert is_not_ready(server.client.get("/readyz"))
@@ -88,7 +88,7 @@ def families(server: ServerHarness) -> dict[str, Metric]:
 
 
 def samples(server: ServerHarness, name: str) -> dict[tuple[str, ...], float]:
-    """Values by their labels."""
+    """The values of a metric by their labels."""
     return {
         tuple(one.labels.values()): one.value for one in families(server)[name].samples if one.name.startswith(name)
     }
@@ -99,14 +99,14 @@ def answered(server: ServerHarness) -> dict[tuple[str, str], float]:
     return {(one.labels["route"], one.labels["status"]): one.value for one in found if one.name.endswith("_total")}
 
 
-def test_an_empty_ledger_has_figures(server: ServerHarness) -> None:
+def test_metrics_of_an_empty_ledger(server: ServerHarness) -> None:
     found = families(server)
     assert found["connector_open_records"].samples[0].value == 0
     assert found["connector_requested_records"].samples == []
     assert found["connector_last_run_started_timestamp_seconds"].samples == []
 
 
-def test_figures_tell_of_requests_unlocks_and_credits(server: ServerHarness) -> None:
+def test_metrics_of_requests_purchases_and_credits(server: ServerHarness) -> None:
     server.ask(lead(1), lead(2), request_id="flow-1")
     server.execute(sa.update(t.request_item).where(t.request_item.c.id == 1).values(state="done", outcome="delivered"))
     stored = LedgerHarness(server.ledger)
@@ -121,12 +121,12 @@ def test_figures_tell_of_requests_unlocks_and_credits(server: ServerHarness) -> 
     assert samples(server, "connector_credits_charged") == {("lensmor",): 15}
 
 
-def test_the_last_run_is_told_by_its_beginning(server: ServerHarness) -> None:
+def test_metrics_have_the_start_of_the_last_run(server: ServerHarness) -> None:
     server.ledger.runs.start("sync", ["lead"], START)
     assert samples(server, "connector_last_run_started_timestamp_seconds") == {(): START.timestamp()}
 
 
-def test_requests_are_counted_by_the_template_of_their_route(server: ServerHarness) -> None:
+def test_requests_are_counted_by_route_template(server: ServerHarness) -> None:
     server.ask(lead(1), request_id="flow-1")
     server.ask(lead(2), request_id="flow-1")
     server.look("flow-1")
@@ -156,7 +156,7 @@ def labels(server: ServerHarness) -> Iterator[tuple[str, str]]:
             yield from sample.labels.items()
 
 
-def test_labels_hold_no_path_no_id_and_no_secret(server: ServerHarness) -> None:
+def test_labels_contain_no_path_id_or_secret(server: ServerHarness) -> None:
     server.ask(lead(1), request_id="flow-1")
     server.look("flow-1")
     server.send(letter(note(1)))
@@ -172,17 +172,17 @@ def test_labels_hold_no_path_no_id_and_no_secret(server: ServerHarness) -> None:
     assert all(re.fullmatch(r"[a-z_]+|[0-9]{3}", value) for _, value in others), others
 
 
-def test_figures_without_a_ledger_are_refused(server: ServerHarness) -> None:
+def test_metrics_without_a_ledger_are_refused(server: ServerHarness) -> None:
     lose(server)
     assert error_of(server.client.get("/metrics"), 503) == "the request could not be stored or read; send it again"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
-def test_operation_needs_no_login_and_takes_only_get(server: ServerHarness, path: str) -> None:
+def test_operation_routes_need_no_login_and_accept_only_get(server: ServerHarness, path: str) -> None:
     assert server.client.get(path).status_code == 200
     error_of(server.client.post(path, headers=BEARER), 405)
 
 
-def test_unknown_routes_are_told_in_json(server: ServerHarness) -> None:
+def test_unknown_routes_are_answered_in_json(server: ServerHarness) -> None:
     for path in ("/", "/v1", "/v1/", MESSAGES, "/v1/callbacks/salesfinity", "/metrics/x", "//healthz", "/docs"):
         assert error_of(server.client.get(f"{server.client.base_url}{path}"), 404) == "not found"

@@ -1,4 +1,4 @@
-"""Outbound Messages: stored, then acknowledged in Salesforce's own words; anything else is sent again."""
+"""Outbound Messages: stored, then acknowledged in Salesforce's form; after any other answer Salesforce repeats them."""
 
 import itertools
 import time
@@ -9,7 +9,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from defusedxml.ElementTree import fromstring as read_xml
-from server_harness import MESSAGES, ORG, SECRET, TOKEN, ServerHarness, Street, copied, error_of, lead, seen
+from server_harness import MESSAGES, ORG, SECRET, TOKEN, ServerHarness, SharedServer, copied, error_of, lead, seen
 from soap_letters import DECLARED, OUT, SOAP, letter, letter_about, note, with_type
 
 from connector.server.site import Secrets
@@ -51,19 +51,19 @@ def test_a_message_is_stored_before_it_is_acknowledged(server: ServerHarness) ->
     )
     assert error_of(server.send(letter(note(1))), 503) == "the request could not be stored or read; send it again"
     server.execute(sa.text("DROP TRIGGER full"))
-    assert server.rows(t.request) == []  # nor would the message, sent again, be taken for a repeat
+    assert server.rows(t.request) == []  # nor would the message count as a repeat when it is sent again
     assert is_acknowledged(server.send(letter(note(1))))
     assert server.asked() == leads(1)
 
 
-def test_a_hundred_notifications_are_taken_and_one_more_is_refused(server: ServerHarness) -> None:
+def test_the_limit_is_a_hundred_notifications(server: ServerHarness) -> None:
     assert error_of(server.send(letter_about(range(101))), 400) == NO_MESSAGE
     assert server.asked() == []
     assert is_acknowledged(server.send(letter_about(range(100))))
     assert server.asked() == leads(*range(100))
 
 
-def test_repeats_in_any_order_and_number_are_stored_once(server: ServerHarness) -> None:
+def test_repeats_are_stored_once(server: ServerHarness) -> None:
     for numbers in itertools.chain([(1, 2, 3)], itertools.permutations((1, 2, 3), 2), [(3, 2, 1), (1, 1, 1)]):
         assert is_acknowledged(server.send(letter_about(numbers)))
     assert server.asked() == leads(1, 2, 3)
@@ -72,8 +72,8 @@ def test_repeats_in_any_order_and_number_are_stored_once(server: ServerHarness) 
     assert server.asked() == leads(1, 2, 3, 4)
 
 
-def test_notifications_are_stored_in_one_order_however_they_came(server: ServerHarness) -> None:
-    # On PostgreSQL two messages that store the same notifications in two orders would wait for each other.
+def test_notifications_are_stored_in_a_fixed_order(server: ServerHarness) -> None:
+    # On PostgreSQL, two messages that store the same notifications in different orders would deadlock.
     assert is_acknowledged(server.send(letter_about((3, 1, 2))))
     assert server.asked() == leads(1, 2, 3)
 
@@ -84,7 +84,7 @@ def test_a_notification_is_the_same_with_15_and_18_characters(server: ServerHarn
     assert server.asked() == leads(1)
 
 
-def test_one_record_in_two_notifications_is_asked_for_twice(server: ServerHarness) -> None:
+def test_one_record_in_two_notifications_is_requested_twice(server: ServerHarness) -> None:
     server.send(letter(note(1), note(2, record_id=lead(1))))
     assert server.asked() == leads(1, 1)
 
@@ -103,8 +103,12 @@ def test_another_org_is_refused(server: ServerHarness, org: str) -> None:
     assert server.asked() == []
 
 
-def test_without_an_org_of_our_own_every_message_is_refused(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}), org="")
+def test_without_a_configured_org_every_message_is_refused(
+    shared_server: SharedServer, blank_ledger: Path, tmp_path: Path
+) -> None:
+    server = ServerHarness(
+        shared_server, copied(blank_ledger, tmp_path), Secrets(TOKEN, {"salesforce": SECRET}), org=""
+    )
     for org in (ORG, "x"):
         error_of(server.send(letter(note(1), org=org)), 400)
     server.ledger.close()
@@ -116,12 +120,12 @@ MAPPING_WORDS = "no mapping or several mappings of this object are served here: 
 
 
 @pytest.mark.parametrize("query", ["", "?mapping=lead", "?mapping="])
-def test_the_object_tells_the_mapping(server: ServerHarness, query: str) -> None:
+def test_the_object_determines_the_mapping(server: ServerHarness, query: str) -> None:
     assert is_acknowledged(server.send(letter(note(1, kind="sf:lead")), query=query))
     assert server.asked() == leads(1)
 
 
-def test_two_mappings_of_one_object_are_told_apart_by_name(server: ServerHarness) -> None:
+def test_two_mappings_of_one_object_are_distinguished_by_name(server: ServerHarness) -> None:
     message = letter(note(1, record_id="003000000000001AAA", kind="sf:Contact"))
     assert error_of(server.send(message), 400) == MAPPING_WORDS
     assert is_acknowledged(server.send(message, query="?mapping=contact-late"))
@@ -133,7 +137,7 @@ def test_a_mapping_of_another_object_is_refused(server: ServerHarness, query: st
     assert error_of(server.send(letter(note(1)), query=query), 400) == MAPPING_WORDS
 
 
-def test_a_message_is_taken_whole_or_not_at_all(server: ServerHarness) -> None:
+def test_a_message_is_stored_completely_or_not_at_all(server: ServerHarness) -> None:
     assert error_of(server.send(letter(note(1), note(2, kind="sf:Account"))), 400) == MAPPING_WORDS
     assert error_of(server.send(letter(note(1), note(2, record_id="no-id"))), 400) == (
         "a notification has no valid Salesforce id"
@@ -145,7 +149,7 @@ def test_a_message_is_taken_whole_or_not_at_all(server: ServerHarness) -> None:
 
 
 @pytest.mark.parametrize("secret", ["wrong", SECRET[:-1], SECRET + "x", SECRET.upper(), "%ff", "%00", f"{SECRET}/", ""])
-def test_a_wrong_secret_looks_like_an_unknown_route(server: ServerHarness, secret: str) -> None:
+def test_a_wrong_secret_is_an_unknown_route(server: ServerHarness, secret: str) -> None:
     unknown = server.client.post("/v1/salesforce/nothing/here", content=letter(note(1)))
     assert seen(server.send(letter(note(1)), secret)) == seen(unknown)
     assert seen(server.send("no xml", secret, content_type="text/plain")) == seen(unknown)
@@ -153,14 +157,16 @@ def test_a_wrong_secret_looks_like_an_unknown_route(server: ServerHarness, secre
     assert server.asked() == []
 
 
-def test_without_a_secret_the_route_does_not_exist(street: Street, blank_ledger: Path, tmp_path: Path) -> None:
-    server = ServerHarness(street, copied(blank_ledger, tmp_path), Secrets(TOKEN))
+def test_without_a_secret_the_route_does_not_exist(
+    shared_server: SharedServer, blank_ledger: Path, tmp_path: Path
+) -> None:
+    server = ServerHarness(shared_server, copied(blank_ledger, tmp_path), Secrets(TOKEN))
     for secret in (SECRET, "None", "%00"):
         assert error_of(server.send(letter(note(1)), secret), 404) == "not found"
     server.ledger.close()
 
 
-def test_the_token_of_the_trigger_api_opens_nothing_here(server: ServerHarness) -> None:
+def test_the_token_of_the_trigger_api_is_not_accepted(server: ServerHarness) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "text/xml"}
     response = server.client.post(f"{MESSAGES}{TOKEN}", content=letter(note(1)), headers=headers)
     error_of(response, 404)
@@ -179,7 +185,7 @@ def test_entities_and_document_types_are_refused(server: ServerHarness, tmp_path
     file.write_text(lead(1))
     for definition, used in (
         (f'<!ENTITY e SYSTEM "{file.as_uri()}">', "&e;"),
-        (f'<!ENTITY % e SYSTEM "{server.street.client.base_url}/healthz"> %e;', ""),
+        (f'<!ENTITY % e SYSTEM "{server.shared_server.client.base_url}/healthz"> %e;', ""),
         (f'<!ENTITY e "{lead(1)}">', "&e;"),
         (BILLION, "&j;"),
         ("<!ELEMENT x ANY>", ""),
@@ -225,7 +231,7 @@ GOOD = letter(note(1))
         "<a>" * 50_000 + "</a>" * 50_000,
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_refused_whole(server: ServerHarness, raw: str) -> None:
+def test_bodies_that_are_not_messages_are_refused(server: ServerHarness, raw: str) -> None:
     assert error_of(server.send(raw), 400) == NO_MESSAGE
     assert server.asked() == []
 
@@ -241,12 +247,12 @@ def test_other_encodings_are_read_as_declared(server: ServerHarness, encoding: s
 
 
 @pytest.mark.parametrize("declared", ["Zebra7", "utf-7", "base64", "idna", "shift_jis", "utf-32", ""])
-def test_an_encoding_that_is_not_known_is_refused(server: ServerHarness, declared: str) -> None:
+def test_an_unknown_encoding_is_refused(server: ServerHarness, declared: str) -> None:
     text = letter(note(1), declared=f'<?xml version="1.0" encoding="{declared}"?>')
     assert error_of(server.send(text), 400) == NO_MESSAGE
 
 
-def test_bytes_that_are_not_of_the_encoding_are_refused(server: ServerHarness) -> None:
+def test_bytes_invalid_in_the_encoding_are_refused(server: ServerHarness) -> None:
     for raw in (GOOD.encode().replace(b"ada@", b"\xff\xfe"), GOOD.encode("utf-16")[:-3], b"\x00" * 50):
         assert error_of(server.send(raw), 400) == NO_MESSAGE
 
@@ -268,7 +274,7 @@ def test_a_message_that_is_too_large_is_refused(server: ServerHarness) -> None:
     assert is_acknowledged(server.send(padded))
 
 
-def test_others_are_answered_while_a_large_message_is_read(
+def test_other_requests_are_answered_while_a_large_message_is_parsed(
     server: ServerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, nobody gets a fault for an answer, and every refusal is JSON with fixed words."""
+"""No input causes a fault, and every refusal is JSON with a fixed message."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_harness import LedgerHarness
-from server_harness import ASK, CALLBACKS, MESSAGES, SECRET, TOKEN, ServerHarness, Street, copied, lead
+from server_harness import ASK, CALLBACKS, MESSAGES, SECRET, TOKEN, ServerHarness, SharedServer, copied, lead
 from soap_letters import letter, note, with_type
 
 from connector.server.site import Secrets
@@ -24,10 +24,12 @@ PLAIN = {"text/plain; version=0.0.4; charset=utf-8", "text/xml; charset=utf-8", 
 
 
 @pytest.fixture(scope="module")
-def served(street: Street, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHarness]:
-    """One site for all examples, with a paid request that callbacks may be about."""
+def served(
+    shared_server: SharedServer, blank_ledger: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerHarness]:
+    """One site for all examples, with a paid request for callbacks."""
     made = ServerHarness(
-        street, copied(blank_ledger, tmp_path_factory.mktemp("server")), Secrets(TOKEN, {"salesforce": SECRET})
+        shared_server, copied(blank_ledger, tmp_path_factory.mktemp("server")), Secrets(TOKEN, {"salesforce": SECRET})
     )
     stored = LedgerHarness(made.ledger)
     stored.plan("70011")
@@ -110,7 +112,7 @@ def check(response: httpx.Response) -> None:
     body=raw_bodies,
 )
 @FUZZ
-def test_no_request_is_a_fault(
+def test_no_request_causes_a_fault(
     served: ServerHarness, method: str, path: str, query: str, content_type: str, authorization: str, body: bytes
 ) -> None:
     headers = {"Content-Type": content_type, "Authorization": authorization}
@@ -120,25 +122,25 @@ def test_no_request_is_a_fault(
 
 @given(body=requests | values)
 @FUZZ
-def test_no_body_of_the_trigger_api_is_a_fault(served: ServerHarness, body: object) -> None:
+def test_no_body_of_the_trigger_api_causes_a_fault(served: ServerHarness, body: object) -> None:
     check(served.ask_for(body))
 
 
 @given(body=letters, query=queries, encoding=st.sampled_from(["utf-8", "utf-16", "utf-32", "latin-1", "utf-7"]))
 @FUZZ
-def test_no_outbound_message_is_a_fault(served: ServerHarness, body: str, query: str, encoding: str) -> None:
+def test_no_outbound_message_causes_a_fault(served: ServerHarness, body: str, query: str, encoding: str) -> None:
     check(served.send(body.encode(encoding, "replace"), query=query))
 
 
 @given(body=callbacks | values)
 @FUZZ
-def test_no_callback_is_a_fault(served: ServerHarness, body: object) -> None:
+def test_no_callback_causes_a_fault(served: ServerHarness, body: object) -> None:
     check(served.call_back(right_address(served), body))
 
 
 @given(address=st.text(max_size=20))
 @FUZZ
-def test_no_address_of_a_callback_is_a_fault(served: ServerHarness, address: str) -> None:
+def test_no_callback_address_causes_a_fault(served: ServerHarness, address: str) -> None:
     encoded = "".join(f"%{byte:02x}" for byte in address.encode("utf-8", "surrogatepass"))
     response = served.client.post(CALLBACKS + encoded, json={"_id": "66f0c0ffee"})
     check(response)

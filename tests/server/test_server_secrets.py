@@ -1,4 +1,4 @@
-"""What callers must know is compared in constant time, and is written nowhere; faults tell nothing of themselves."""
+"""Secrets are compared in constant time and never written; faults show no details."""
 
 import hmac
 import logging
@@ -18,13 +18,13 @@ pytest_plugins = ("server_fixtures",)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Every line as the program would write it, whoever logs."""
+    """All log lines, in the form that the program writes."""
     return [JsonLines().format(record) for record in caplog.records]
 
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
-    """All that is compared in constant time."""
+    """Records all comparisons in constant time."""
     found: list[tuple[bytes, bytes]] = []
     usual = hmac.compare_digest
 
@@ -62,9 +62,7 @@ def test_addresses_are_compared_in_constant_time(server: ServerHarness, compared
 # -- what is logged ---------------------------------------------------------------------------------------------
 
 
-def test_lines_hold_the_route_the_status_and_the_time_alone(
-    server: ServerHarness, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_lines_have_only_route_status_and_time(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "connector.http")
     server.ask(lead(1), request_id="flow-1")
     assert soon(lambda: len(caplog.records) == 1)
@@ -77,7 +75,7 @@ def test_lines_hold_the_route_the_status_and_the_time_alone(
     assert 0 <= told["ms"] < 20_000
 
 
-def test_lines_hold_no_secret_no_id_and_no_query(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_have_no_secret_id_or_query(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     stored = LedgerHarness(server.ledger)
     stored.plan("70011")
@@ -120,7 +118,7 @@ def raising(error: Exception) -> Callable[..., object]:
 
 
 def asks(server: ServerHarness) -> list[httpx.Response]:
-    """One request at each route that touches the ledger."""
+    """One request for each route that uses the ledger."""
     stored = LedgerHarness(server.ledger)
     stored.plan("70011")
     address = server.ledger.seal.address(stored.batch().attempt_id)
@@ -134,7 +132,12 @@ def asks(server: ServerHarness) -> list[httpx.Response]:
 
 
 def break_all(server: ServerHarness, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    for place, name in (("inbox", "accept"), ("inbox", "look"), ("inbox", "counts"), ("callback_receipts", "receive")):
+    for place, name in (
+        ("inbox", "accept"),
+        ("inbox", "state_of"),
+        ("inbox", "counts"),
+        ("callback_receipts", "receive"),
+    ):
         monkeypatch.setattr(getattr(server.ledger, place), name, raising(error))
 
 
@@ -147,7 +150,7 @@ def break_all(server: ServerHarness, monkeypatch: pytest.MonkeyPatch, error: Exc
         sa.exc.TimeoutError(DETAIL),
     ],
 )
-def test_what_cannot_be_stored_is_answered_503_without_detail(
+def test_a_storage_error_is_answered_503_without_detail(
     server: ServerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     break_all(server, monkeypatch, error)
@@ -158,7 +161,7 @@ def test_what_cannot_be_stored_is_answered_503_without_detail(
     assert DETAIL not in "\n".join(lines(caplog))
 
 
-def test_a_fault_of_our_own_is_answered_500_without_a_traceback(
+def test_an_internal_fault_is_answered_500_without_a_traceback(
     server: ServerHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -172,8 +175,6 @@ def test_a_fault_of_our_own_is_answered_500_without_a_traceback(
     assert server.client.get("/healthz").status_code == 200
 
 
-def test_a_fault_while_readiness_is_asked_for_is_none_of_the_callers_business(
-    server: ServerHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_during_readiness_shows_no_detail(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server.ledger.credits, "newest_entry", raising(RuntimeError(DETAIL)))
     assert error_of(server.client.get("/readyz", headers=BEARER), 500) == "internal fault"

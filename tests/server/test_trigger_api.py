@@ -1,4 +1,4 @@
-"""The trigger API: what a Flow or Apex asks for is stored once, and answered at once."""
+"""The trigger API: requests from Flow or Apex are stored once and answered at once."""
 
 import threading
 from datetime import timedelta
@@ -19,7 +19,7 @@ pytest_plugins = ("server_fixtures",)
 KNOWN = TOKEN.encode()
 SHORT, FULL = "00Q000000000001", "00Q000000000001EAA"
 GOOD = {"mapping": "lead", "record_ids": [FULL]}
-SAID = "Zebra7Quagga"  # whatever a caller sends, no answer to a bad request repeats it
+SAID = "Zebra7Quagga"  # no answer to a bad request may repeat the caller's text
 
 
 def test_a_request_is_stored_and_answered_202(server: ServerHarness) -> None:
@@ -33,7 +33,7 @@ def test_a_request_is_stored_and_answered_202(server: ServerHarness) -> None:
     assert server.wakes == 1
 
 
-def test_a_repeated_request_is_a_duplicate_and_nothing_is_stored_twice(server: ServerHarness) -> None:
+def test_a_repeated_request_is_a_duplicate(server: ServerHarness) -> None:
     server.ask(lead(1), lead(2), request_id="flow-1")
     again = server.ask(lead(1), lead(2), request_id="flow-1")
     assert again.status_code == 202
@@ -74,7 +74,7 @@ def finish_all(server: ServerHarness) -> None:
     server.execute(sa.update(t.request_item).values(state="done", outcome=Outcome.DELIVERED.value))
 
 
-def test_the_same_id_is_one_request_for_seven_days_and_a_new_one_after(server: ServerHarness) -> None:
+def test_a_request_id_is_reusable_after_seven_days(server: ServerHarness) -> None:
     server.ask(lead(1), request_id="flow-1")
     finish_all(server)
     server.clock.time = START + KEPT
@@ -91,7 +91,7 @@ def test_the_same_id_is_one_request_for_seven_days_and_a_new_one_after(server: S
 
 
 @pytest.mark.parametrize("more", [{}, {"request_id": None}, {"request_id": ""}])
-def test_without_a_request_id_one_is_made(server: ServerHarness, more: dict[str, object]) -> None:
+def test_a_missing_request_id_is_generated(server: ServerHarness, more: dict[str, object]) -> None:
     body = GOOD | more
     first, second = server.ask_for(body), server.ask_for(body)
     assert first.status_code == second.status_code == 202
@@ -100,14 +100,14 @@ def test_without_a_request_id_one_is_made(server: ServerHarness, more: dict[str,
     assert server.look(first.json()["request_id"]).json()["records"] == 1
 
 
-def test_two_thousand_ids_are_taken_at_once_and_one_more_is_refused(server: ServerHarness) -> None:
+def test_the_limit_is_two_thousand_ids(server: ServerHarness) -> None:
     ids = [lead(number) for number in range(2001)]
     assert server.ask(*ids[:2000]).json()["accepted"] == 2000
     assert error_of(server.ask(*ids), 400) == "record_ids must hold 1 to 2000 ids"
     assert len(server.asked()) == 2000
 
 
-def test_one_request_of_many_senders_at_once_is_stored_once(server: ServerHarness) -> None:
+def test_simultaneous_equal_requests_are_stored_once(server: ServerHarness) -> None:
     barrier, told = threading.Barrier(8), []
 
     def send() -> None:
@@ -174,7 +174,7 @@ ID_WORDS = "request_id may hold 80 letters, digits, dots, dashes and underscores
         (None, "the body must be a JSON object"),
     ],
 )
-def test_a_bad_request_is_refused_with_fixed_words(server: ServerHarness, body: object, words: str) -> None:
+def test_a_bad_request_is_refused_with_a_fixed_message(server: ServerHarness, body: object, words: str) -> None:
     response = server.ask_for(body)
     assert error_of(response, 400) == words
     assert SAID not in response.text
@@ -195,7 +195,7 @@ def test_a_bad_request_is_refused_with_fixed_words(server: ServerHarness, body: 
         b"\x00\x01",
     ],
 )
-def test_what_is_not_json_is_refused(server: ServerHarness, raw: bytes) -> None:
+def test_bodies_that_are_not_json_are_refused(server: ServerHarness, raw: bytes) -> None:
     response = server.client.post(ASK, content=raw, headers={**BEARER, "Content-Type": "application/json"})
     assert error_of(response, 400) == "the body is not valid JSON"
     assert SAID not in response.text
@@ -207,7 +207,7 @@ def test_another_content_type_is_refused(server: ServerHarness, content_type: st
     assert error_of(response, 415) == "the body must be application/json"
 
 
-def test_the_usual_spellings_of_the_content_type_are_taken(server: ServerHarness) -> None:
+def test_the_usual_spellings_of_the_content_type_are_accepted(server: ServerHarness) -> None:
     for content_type in ("application/json; charset=utf-8", "Application/JSON ;charset=utf-8"):
         response = server.client.post(
             ASK, content=b'{"mapping": "lead", "record_ids": ["%s"]}' % FULL.encode(), headers=_typed(content_type)
@@ -235,7 +235,7 @@ def _typed(content_type: str) -> dict[str, str]:
         b"Bearer \xff\xfe",
     ],
 )
-def test_without_the_token_nobody_is_heard(server: ServerHarness, given: bytes | None) -> None:
+def test_without_the_token_requests_are_refused(server: ServerHarness, given: bytes | None) -> None:
     headers = httpx.Headers([] if given is None else [(b"Authorization", given)])
     asked = server.client.post(ASK, json=GOOD, headers=headers)
     looked = server.client.get(f"{ASK}/flow-1", headers=headers)
@@ -255,7 +255,7 @@ def test_other_methods_are_refused_in_json(server: ServerHarness) -> None:
         assert error_of(server.client.request(method, ASK, headers=BEARER), 405) == "this method is not allowed here"
 
 
-def test_a_slash_too_many_is_no_route_and_no_redirect(server: ServerHarness) -> None:
+def test_an_extra_slash_is_no_route_and_no_redirect(server: ServerHarness) -> None:
     for path in (f"{ASK}/", "/healthz/", "/v1/callbacks/salesfinity/x/"):
         assert error_of(server.client.post(path, json=GOOD, headers=BEARER), 404) == "not found"
 
@@ -265,34 +265,34 @@ def test_a_slash_too_many_is_no_route_and_no_redirect(server: ServerHarness) -> 
 LIMIT = 128 * 1024
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_comes(server: ServerHarness) -> None:
+def test_a_body_announced_as_too_large_is_refused_unread(server: ServerHarness) -> None:
     head = (
         f"POST {ASK} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {LIMIT + 1}\r\n\r\n"
     )
-    answer = server.street.exchange(head.encode())
+    answer = server.shared_server.exchange(head.encode())
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert answer.endswith(b'{"error":"the body is too large"}')
 
 
-def test_a_body_in_chunks_is_refused_once_it_is_too_large(server: ServerHarness) -> None:
+def test_a_chunked_body_is_refused_once_it_is_too_large(server: ServerHarness) -> None:
     response = server.client.post(ASK, content=iter([b" " * 1024] * 129), headers=_typed("application/json"))
     assert error_of(response, 413) == "the body is too large"
 
 
-def test_a_body_of_just_the_size_is_read(server: ServerHarness) -> None:
+def test_a_body_of_the_maximum_size_is_read(server: ServerHarness) -> None:
     body = b'{"mapping": "lead", "record_ids": ["%s"]}' % FULL.encode()
     padded = body + b" " * (LIMIT - len(body))
     assert server.client.post(ASK, content=padded, headers=_typed("application/json")).status_code == 202
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_never_arrives_times_out(server: ServerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guards, "BODY_TIMEOUT_S", 0.1)
     head = (
         f"POST {ASK} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\nConnection: close\r\n"
         "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
-    answer = server.street.exchange(head.encode())
+    answer = server.shared_server.exchange(head.encode())
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.endswith(b'{"error":"the body took too long"}')
 
@@ -331,12 +331,12 @@ def test_an_unknown_request_is_not_found(server: ServerHarness, request_id: str)
     assert error_of(server.look(request_id), 404) == "not found"
 
 
-def test_notifications_cannot_be_looked_up(server: ServerHarness) -> None:
+def test_notifications_have_no_request_state(server: ServerHarness) -> None:
     server.execute(sa.insert(t.request).values(id="notification:04l000000000001", digest="", accepted_at=START))
     error_of(server.look("notification:04l000000000001"), 404)
 
 
-def test_every_answer_forbids_to_keep_it(server: ServerHarness) -> None:
+def test_every_answer_forbids_caching(server: ServerHarness) -> None:
     for response in (server.ask(lead(1)), server.look("none"), server.client.get("/nowhere")):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"

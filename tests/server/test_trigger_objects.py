@@ -35,7 +35,7 @@ def test_ids_of_another_object_are_refused_and_nothing_is_stored(
 def test_the_prefix_is_that_of_the_mappings_object(server: ServerHarness) -> None:
     assert server.ask(CONTACT, mapping="contact").status_code == 202
     assert "not ids of Contact: those begin with 003" in error_of(server.ask(lead(1), mapping="contact"), 400)
-    # Ids distinguish capitals: 00q is another object's prefix.
+    # Ids are case-sensitive: 00q is another object's prefix.
     assert error_of(server.ask("00q000000000001"), 400).startswith("1 of 1 ids are not ids of Lead")
 
 
@@ -57,11 +57,11 @@ def test_a_custom_objects_prefix_comes_from_the_crm(server: ServerHarness) -> No
         inbound.ask("lead", ["a0C000000000001"])
 
 
-def test_without_a_known_prefix_every_id_is_taken(server: ServerHarness) -> None:
+def test_without_a_known_prefix_every_id_is_accepted(server: ServerHarness) -> None:
     assert _intake(server, "Visitor__c", {"lead": ""}).ask("lead", ["a0C000000000001"]).accepted == 1
 
 
-def test_the_standard_prefix_holds_where_the_crm_names_none(server: ServerHarness) -> None:
+def test_the_standard_prefix_applies_without_one_from_the_crm(server: ServerHarness) -> None:
     with pytest.raises(NotAcceptedError, match="begin with 001"):
         _intake(server, "Account", {"lead": ""}).ask("lead", [lead(1)])
 
@@ -116,7 +116,7 @@ OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_a_page_that_names_its_own_host_reads_nothing(server: ServerHarness, path: str) -> None:
+def test_a_web_page_with_its_own_host_name_reads_nothing(server: ServerHarness, path: str) -> None:
     for host in ("evil.example.com", "evil.example.com:8080", "127.0.0.1.example.com", "localhost.example.com", "[::1"):
         words = error_of(server.client.get(path, headers={"Host": host}), 421)
         assert words == "this host name is not served here; use the address that serve prints"
@@ -124,9 +124,9 @@ def test_a_page_that_names_its_own_host_reads_nothing(server: ServerHarness, pat
         assert server.client.get(path, headers={"Host": host}).status_code == 200
 
 
-def test_on_an_address_that_others_reach_any_name_is_served(server: ServerHarness) -> None:
+def test_any_host_name_is_served_on_a_public_address(server: ServerHarness) -> None:
     open_site = Site(server.inbound, Secrets("x"), lambda: True, VERSION, PUBLIC_URL)
-    server.street.behind = open_site.application()
+    server.shared_server.behind = open_site.application()
     assert server.client.get("/metrics", headers={"Host": "connector.monitoring.svc"}).status_code == 200
 
 
@@ -137,7 +137,7 @@ def test_own_names(host: str, is_own: bool) -> None:
     assert is_own_name(host) is is_own
 
 
-def test_a_page_cannot_post_even_with_a_form_and_is_allowed_nothing(server: ServerHarness) -> None:
+def test_a_web_page_cannot_post_a_form(server: ServerHarness) -> None:
     page = {"Origin": "https://evil.example.com"}
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         sent = {**BEARER, **page, "Content-Type": content_type}

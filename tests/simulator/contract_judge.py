@@ -1,4 +1,4 @@
-"""Judging an answer by an OpenAPI 3.1 document: is its status declared, its schema kept, every field of it known."""
+"""Checks answers against an OpenAPI 3.1 document: the status is declared, the schema matches, every field is known."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from ruamel.yaml import YAML
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "contracts"
 METHODS = {"get", "post"}
 
-Json = Any  # an OpenAPI document and the bodies it describes are whatever JSON holds
+Json = Any  # an OpenAPI document and its bodies are arbitrary JSON
 
 
 class Contract:
-    """One OpenAPI document, and the judgement of answers by it."""
+    """Checks answers against one OpenAPI document."""
 
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
@@ -35,7 +35,7 @@ class Contract:
         self.seen: set[tuple[str, int]] = set()
 
     def check(self, response: httpx.Response) -> None:
-        """Judge one answer; fails with what is wrong about it."""
+        """Check one answer; fails with a description of the violation."""
         response.read()
         name = self.operation_of(response.request)
         declared = self.operations[name][2]["responses"]
@@ -48,25 +48,25 @@ class Contract:
         self.seen.add((name, response.status_code))
 
     def check_body(self, body: Json, schema: Json) -> None:
-        """Judge a JSON value by a schema of this document."""
+        """Check a JSON value against a schema of this document."""
         errors = [f"{error.json_path}: {error.message}" for error in self.validator(schema).iter_errors(body)]
         assert errors == []
         assert self.unknown_fields(body, [schema], "$") == []
 
     def check_headers(self, sent: Mapping[str, str], declared: Json) -> None:
-        """Judge the declared headers that were sent."""
+        """Check the declared headers in an answer."""
         for name, reference in declared.items():
             header = self.resolved(reference)
             if name in sent and header["schema"].get("type") == "integer":
                 assert re.fullmatch(r"\d+", sent[name]), f"{name}: {sent[name]}"
 
     def validator(self, schema: Json) -> Draft202012Validator:
-        """A validator in which `#/components/...` means this document."""
+        """A validator that resolves `#/components/...` in this document."""
         text = json.dumps(schema).replace('"#/components/', f'"urn:{self.vendor}#/components/')
         return Draft202012Validator(json.loads(text), registry=self._registry)
 
     def operation_of(self, request: httpx.Request) -> str:
-        """The operationId of a request; fixed paths win over templates, as in OpenAPI."""
+        """The operationId of a request; fixed paths take precedence over templates, as in OpenAPI."""
         candidates = [
             (path.count("{"), name)
             for name, (method, path, _) in self.operations.items()
@@ -77,7 +77,7 @@ class Contract:
         return name
 
     def resolved(self, node: Json) -> Json:
-        """What a reference stands for; the node itself if it is none."""
+        """The target of a reference; the node itself if it is not one."""
         while "$ref" in node:
             found = self.document
             for part in node["$ref"].removeprefix("#/").split("/"):
@@ -86,7 +86,7 @@ class Contract:
         return node
 
     def unknown_fields(self, value: Json, schemas: list[Json], where: str) -> list[str]:
-        """Every field in a value that none of its schemas names; a schema without names leaves all open."""
+        """The fields in a value that none of its schemas names; a schema without properties allows all."""
         flat = [one for schema in schemas for one in self._flat(schema)]
         if isinstance(value, list):
             inner = [schema["items"] for schema in flat if "items" in schema]

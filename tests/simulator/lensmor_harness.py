@@ -1,4 +1,4 @@
-"""A Lensmor site on its own, and the few requests that its tests keep making."""
+"""A separate Lensmor site, and the common requests of its tests."""
 
 from dataclasses import replace
 from types import TracebackType
@@ -19,8 +19,8 @@ EMAIL, PHONE = "/external/contacts/unlock", "/external/contacts/unlock-phone"
 TASKS = {EMAIL: "/external/contacts/unlock-tasks/", PHONE: "/external/contacts/unlock-phone-tasks/"}
 
 
-class LensmorStage:
-    """One server and one client for all tests of a file; each test puts a fresh site on it."""
+class LensmorHarness:
+    """One server and one client for all tests of a file; each test gets a fresh site."""
 
     def __init__(self) -> None:
         self.site = fresh_site()
@@ -47,7 +47,7 @@ class LensmorStage:
 
 
 def fresh_site() -> LensmorSite:
-    """64 people of the expo, one of the forum, no rate limit, a clock that stands still."""
+    """A site with 64 people of the expo, one of the forum, no rate limit, and a stopped clock."""
     site = LensmorSite(SimClock(speed=0), Faults())
     site.rate_limit = None
     site.add_event(EXPO)

@@ -1,4 +1,4 @@
-"""A Salesfinity site on its own, a receiver of its callbacks, and the requests that tests keep making."""
+"""A separate Salesfinity site, a receiver of its callbacks, and the common requests of its tests."""
 
 import json
 import queue
@@ -23,7 +23,7 @@ PATIENCE_S = 10
 
 
 class Receiver:
-    """Takes callbacks; answers with the statuses it was given, then with 200."""
+    """Receives callbacks; answers with the given statuses, then with 200."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -38,8 +38,8 @@ class Receiver:
         return self.bodies.get(timeout=PATIENCE_S)
 
 
-class SalesfinityStage:
-    """One server, one receiver and one client for all tests of a file; each test puts a fresh site on it."""
+class SalesfinityHarness:
+    """One server, one receiver and one client for all tests of a file; each test gets a fresh site."""
 
     def __init__(self) -> None:
         self.site = fresh_site()
@@ -74,7 +74,7 @@ class SalesfinityStage:
 
 
 def fresh_site() -> SalesfinitySite:
-    """A site that knows one person, whose clock stands still."""
+    """A site with one person and a stopped clock."""
     site = SalesfinitySite(SimClock(speed=0), Faults())
     site.add_person(
         SimPerson(

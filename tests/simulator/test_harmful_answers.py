@@ -1,4 +1,4 @@
-"""Harmful and odd answers on request, at each vendor and at Salesforce: what the client gets, and what took effect."""
+"""Harmful and odd answers on request, from each vendor and Salesforce: the answer, and the effect of the request."""
 
 import gzip
 import zlib
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from lensmor_harness import EMAIL, LensmorStage, profile, read_task, submit
+from lensmor_harness import EMAIL, LensmorHarness, profile, read_task, submit
 from salesfinity_harness import EMAIL as LOOKUP
-from salesfinity_harness import SalesfinityStage, ask, read
+from salesfinity_harness import SalesfinityHarness, ask, read
 from test_salesforce_driver import DATA, TOKEN, Driver, Host
 
 from connector.simulator.faults import FOREVER, Fault
@@ -21,14 +21,14 @@ LOGIN = {"grant_type": "client_credentials", "client_id": "sim-client-id", "clie
 
 
 @pytest.fixture(scope="module")
-def lensmor_harness() -> Iterator[LensmorStage]:
-    with LensmorStage() as harness:
+def lensmor_harness() -> Iterator[LensmorHarness]:
+    with LensmorHarness() as harness:
         yield harness
 
 
 @pytest.fixture(scope="module")
-def salesfinity_harness() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as harness:
+def salesfinity_harness() -> Iterator[SalesfinityHarness]:
+    with SalesfinityHarness() as harness:
         yield harness
 
 
@@ -39,18 +39,18 @@ def _host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def lensmor(lensmor_harness: LensmorStage) -> LensmorSite:
+def lensmor(lensmor_harness: LensmorHarness) -> LensmorSite:
     return lensmor_harness.fresh()
 
 
 @pytest.fixture
-def client(lensmor_harness: LensmorStage, lensmor: LensmorSite) -> httpx.Client:
+def client(lensmor_harness: LensmorHarness, lensmor: LensmorSite) -> httpx.Client:
     assert lensmor is lensmor_harness.site
     return lensmor_harness.client
 
 
 @pytest.fixture
-def salesfinity(salesfinity_harness: SalesfinityStage) -> SalesfinitySite:
+def salesfinity(salesfinity_harness: SalesfinityHarness) -> SalesfinitySite:
     return salesfinity_harness.fresh()
 
 
@@ -92,7 +92,7 @@ class TestAtTheVendors:
         assert (answer.status_code, answer.headers["location"]) == (302, "https://sso.example.com/login")
         assert lensmor.charges.total() == 0
 
-    def test_a_dripping_body_comes_byte_by_byte(self, salesfinity_harness: SalesfinityStage) -> None:
+    def test_a_slow_body_arrives_byte_by_byte(self, salesfinity_harness: SalesfinityHarness) -> None:
         site = salesfinity_harness.fresh()
         arm(site, "getEnrichmentCredits", "drip", seconds=0)
         with salesfinity_harness.client.stream("GET", "/v1/api/enrichment/credits") as answer:
@@ -101,7 +101,7 @@ class TestAtTheVendors:
         assert b"".join(chunks) == b'{"balance": 5000}'
         assert len(chunks) > 1
 
-    def test_a_gzip_bomb_is_small_on_the_wire(self, salesfinity_harness: SalesfinityStage) -> None:
+    def test_a_gzip_bomb_is_small_on_the_wire(self, salesfinity_harness: SalesfinityHarness) -> None:
         site = salesfinity_harness.fresh()
         arm(site, "getEnrichmentCredits", "gzip_bomb", megabytes=20)
         with salesfinity_harness.client.stream("GET", "/v1/api/enrichment/credits") as answer:
@@ -131,7 +131,7 @@ class TestAtTheVendors:
         assert isinstance(submit(client, "70012")["task_id"], int)
 
     @pytest.mark.parametrize("raw", ["N/A", "null", "-", "a***@example.com", "email_not_unlocked@example.com"])
-    def test_a_value_that_is_none(self, lensmor: LensmorSite, client: httpx.Client, raw: str) -> None:
+    def test_an_unusable_value(self, lensmor: LensmorSite, client: httpx.Client, raw: str) -> None:
         lensmor.set_value("70011", "email", raw)
         task = submit(client, "70011", "70012")
         lensmor.clock.advance(lensmor.task_seconds)
@@ -139,7 +139,9 @@ class TestAtTheVendors:
         assert [items["70011"]["email"], items["70012"]["email"]] == [raw, "p70012@example.com"]  # type: ignore[index]
         assert profile(client, "70011")["email"] == raw
 
-    def test_the_same_over_the_control_route_for_one_person(self, lensmor: LensmorSite, client: httpx.Client) -> None:
+    def test_an_unusable_value_for_one_person_over_the_control_route(
+        self, lensmor: LensmorSite, client: httpx.Client
+    ) -> None:
         task = submit(client, "70011", "70012")
         lensmor.clock.advance(lensmor.task_seconds)
         arm(lensmor, "getEmailUnlockTask", "value", value="mailto:p@example.com", person="70011")
@@ -147,7 +149,7 @@ class TestAtTheVendors:
         assert items["70011"]["email"] == "mailto:p@example.com"  # type: ignore[index]
         assert items["70012"]["email"] == "p70012@example.com"  # type: ignore[index]
 
-    def test_status_words_in_other_spellings(self, lensmor: LensmorSite, client: httpx.Client) -> None:
+    def test_states_in_other_spellings(self, lensmor: LensmorSite, client: httpx.Client) -> None:
         task = submit(client, "70011")
         lensmor.clock.advance(lensmor.task_seconds)
         words = {"completed": "done", "unlocked": "Unlocked"}
@@ -166,8 +168,8 @@ class TestAtTheVendors:
         assert len(items) == 3
 
     @pytest.mark.parametrize("word", ["Completed", "COMPLETED", "done", "under_review"])
-    def test_salesfinity_in_other_words(
-        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage, word: str
+    def test_salesfinity_with_other_states(
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityHarness, word: str
     ) -> None:
         lookup = ask(salesfinity_harness.client)
         salesfinity.clock.advance(salesfinity.lookup_seconds)
@@ -175,7 +177,7 @@ class TestAtTheVendors:
         assert read(salesfinity_harness.client, lookup)["status"] == word
 
     def test_salesfinity_finds_a_private_address(
-        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityHarness
     ) -> None:
         lookup = ask(salesfinity_harness.client)
         salesfinity.clock.advance(salesfinity.lookup_seconds)
@@ -183,7 +185,7 @@ class TestAtTheVendors:
         assert read(salesfinity_harness.client, lookup)["email"] == {"email": "ada@example.com", "type": "personal"}
 
     def test_salesfinity_with_plain_text_and_numbers(
-        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityStage
+        self, salesfinity: SalesfinitySite, salesfinity_harness: SalesfinityHarness
     ) -> None:
         salesfinity.numeric_ids = True
         salesfinity.set_value("ada-sample-example", "work", "Ada <ada@example.com>")
@@ -227,7 +229,7 @@ class TestAtSalesforce:
             )
         assert (answer.status_code, answer.headers["Location"]) == (302, "https://new.example.com/x")
 
-    def test_a_bomb_and_a_drip(self, driver: Driver) -> None:
+    def test_a_bomb_and_a_slow_body(self, driver: Driver) -> None:
         driver.arm("limits", "gzip_bomb", megabytes=8)
         answer = driver.session.get(
             f"{driver.url}{DATA}/limits", headers={"Authorization": f"Bearer {TOKEN}"}, stream=True, timeout=10
@@ -266,7 +268,7 @@ class TestAtSalesforce:
         assert (answer.status_code, answer.json()) == (400, {"error": error, "error_description": description})
         assert driver.session.post(driver.url + TOKEN_PATH, LOGIN, timeout=10).status_code == 200
 
-    def test_a_fault_for_all_data_spares_the_login(self, driver: Driver) -> None:
+    def test_a_fault_for_all_data_does_not_affect_the_login(self, driver: Driver) -> None:
         driver.faults.arm(Fault("salesforce", "data", "status", times=FOREVER, params={"status": 503}))
         assert driver.raw("GET", f"{DATA}/limits").status_code == 503
         assert driver.session.post(driver.url + TOKEN_PATH, LOGIN, timeout=10).status_code == 200

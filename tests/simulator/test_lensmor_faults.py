@@ -1,28 +1,28 @@
-"""The simulated Lensmor over real HTTP: how it misbehaves when told to, and what was charged all the same."""
+"""The simulated Lensmor over real HTTP: misbehaviour on request, and the charges despite it."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from lensmor_harness import EMAIL, LensmorStage, profile, read_task, submit
+from lensmor_harness import EMAIL, LensmorHarness, profile, read_task, submit
 
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.lensmor import LensmorSite
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[LensmorStage]:
-    with LensmorStage() as harness:
+def harness() -> Iterator[LensmorHarness]:
+    with LensmorHarness() as harness:
         yield harness
 
 
 @pytest.fixture
-def site(harness: LensmorStage) -> LensmorSite:
+def site(harness: LensmorHarness) -> LensmorSite:
     return harness.fresh()
 
 
 @pytest.fixture
-def client(harness: LensmorStage, site: LensmorSite) -> httpx.Client:
+def client(harness: LensmorHarness, site: LensmorSite) -> httpx.Client:
     assert site is harness.site
     return harness.client
 
@@ -32,7 +32,7 @@ def arm(site: LensmorSite, operation: str, action: str, **params: object) -> Non
 
 
 class TestFaults:
-    def test_a_lost_answer_leaves_the_effect(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_a_lost_answer_with_effect(self, site: LensmorSite, client: httpx.Client) -> None:
         arm(site, "submitEmailUnlock", "drop_after")
         with pytest.raises(httpx.TransportError):
             submit(client, "70011")
@@ -41,7 +41,7 @@ class TestFaults:
         assert submit(client, "70011")["status"] == "success"
         assert site.requests.count("submitEmailUnlock", 0) == 1
 
-    def test_a_lost_request_has_none(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_a_lost_request_without_effect(self, site: LensmorSite, client: httpx.Client) -> None:
         arm(site, "submitEmailUnlock", "drop_before")
         with pytest.raises(httpx.TransportError):
             submit(client, "70011")
@@ -62,7 +62,7 @@ class TestFaults:
             ("delay", {"seconds": 0.01}, 201, True),
         ],
     )
-    def test_answers_that_say_little(
+    def test_uninformative_answers(
         self,
         site: LensmorSite,
         client: httpx.Client,
@@ -89,7 +89,7 @@ class TestFaults:
         assert (answer["skipped_personnel_ids"], answer["skipped_detail"]) == (["70012"], {})
         assert site.charges.count("lensmor", "70012", "email") == 0
 
-    def test_words_nobody_knows(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_unknown_states(self, site: LensmorSite, client: httpx.Client) -> None:
         answer = submit(client, "70011")
         arm(site, "getEmailUnlockTask", "unknown_word", word="archived")
         arm(site, "getPersonnelProfile", "unknown_word")

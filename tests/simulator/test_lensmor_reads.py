@@ -1,27 +1,27 @@
-"""The simulated Lensmor over real HTTP: what it refuses, finds and shows."""
+"""The simulated Lensmor over real HTTP: validation and reads."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from lensmor_harness import EMAIL, LensmorStage
+from lensmor_harness import EMAIL, LensmorHarness
 
 from connector.simulator.lensmor import LensmorSite
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[LensmorStage]:
-    with LensmorStage() as harness:
+def harness() -> Iterator[LensmorHarness]:
+    with LensmorHarness() as harness:
         yield harness
 
 
 @pytest.fixture
-def site(harness: LensmorStage) -> LensmorSite:
+def site(harness: LensmorHarness) -> LensmorSite:
     return harness.fresh()
 
 
 @pytest.fixture
-def client(harness: LensmorStage, site: LensmorSite) -> httpx.Client:
+def client(harness: LensmorHarness, site: LensmorSite) -> httpx.Client:
     assert site is harness.site
     return harness.client
 

@@ -1,28 +1,28 @@
-"""The simulated Lensmor's unlocks over real HTTP: what they bring, what they cost, and whose they are."""
+"""The simulated Lensmor's unlocks over real HTTP: their results, costs and owners."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from lensmor_harness import EMAIL, PHONE, TASKS, LensmorStage, profile, read_task, someone, submit
+from lensmor_harness import EMAIL, PHONE, TASKS, LensmorHarness, profile, read_task, someone, submit
 
 from connector.simulator.lensmor import LensmorSite
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[LensmorStage]:
-    with LensmorStage() as harness:
+def harness() -> Iterator[LensmorHarness]:
+    with LensmorHarness() as harness:
         yield harness
 
 
 @pytest.fixture
-def site(harness: LensmorStage) -> LensmorSite:
+def site(harness: LensmorHarness) -> LensmorSite:
     return harness.fresh()
 
 
 @pytest.fixture
-def client(harness: LensmorStage, site: LensmorSite) -> httpx.Client:
+def client(harness: LensmorHarness, site: LensmorSite) -> httpx.Client:
     assert site is harness.site
     return harness.client
 
@@ -52,7 +52,7 @@ class TestUnlocking:
         assert (shown["contactUnlockStatus"], shown["email"]) == ("unlocked", "p70013@example.com")
         assert (shown["phoneUnlockStatus"], shown["phone"]) == (None, None)
 
-    def test_a_phone_has_its_own_state_words_and_its_own_price(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_a_phone_has_its_own_states_and_price(self, site: LensmorSite, client: httpx.Client) -> None:
         answer = submit(client, "70011", path=PHONE)
         assert profile(client, "70011")["phoneUnlockStatus"] == "processing"
         site.clock.advance(30)
@@ -89,14 +89,14 @@ class TestUnlocking:
         }
         assert site.charges.total() == 0
 
-    def test_without_event_nobody_is_unlinked(self, client: httpx.Client) -> None:
+    def test_without_an_event_no_person_is_skipped_as_unlinked(self, client: httpx.Client) -> None:
         assert "skipped_detail" not in submit(client, "70011", "80001", event=None)
 
     def test_an_event_is_known_by_both_its_numbers(self, client: httpx.Client) -> None:
         assert "skipped_detail" not in submit(client, "80001", event="9002")
         assert client.post(EMAIL, json={"personnel_ids": ["70011"], "event_id": "1"}).status_code == 404
 
-    def test_the_older_contract_wants_an_event_and_has_prefixed_task_ids(
+    def test_the_older_contract_requires_an_event_and_prefixes_task_ids(
         self, site: LensmorSite, client: httpx.Client
     ) -> None:
         site.require_event, site.task_ids_prefixed = True, True
@@ -116,7 +116,7 @@ class TestUnlocking:
             ("stuck", "processing", {"status": "processing"}, ("unlocking", None)),
         ],
     )
-    def test_every_scripted_end(
+    def test_every_scripted_outcome(
         self,
         site: LensmorSite,
         client: httpx.Client,
@@ -151,7 +151,7 @@ class TestUnlocking:
         assert submit(client, "70011")["status"] == "accepted"
         assert site.charges.doubles() == [("lensmor", "70011", "email")]
 
-    def test_a_refund_takes_the_charge_back_when_the_item_fails(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_a_failed_item_is_refunded(self, site: LensmorSite, client: httpx.Client) -> None:
         site.refund_failed = True
         site.script("70011", "email", "failed")
         submit(client, "70011")
@@ -172,7 +172,7 @@ class TestUnlocking:
         site.clock.advance(30)
         assert profile(client, "70011")["email"] == "p70011@example.com"
 
-    def test_skip_rules_may_lag_and_then_a_repetition_is_charged(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_a_repetition_is_charged_while_skip_rules_lag(self, site: LensmorSite, client: httpx.Client) -> None:
         site.skip_lag_seconds = 5
         submit(client, "70011")
         submit(client, "70011")
@@ -207,7 +207,7 @@ class TestMoney:
         parts = body["subscriptionBalance"] + body["addonBalance"] + body["giftBalance"]
         assert (body["totalBalance"], parts) == (3_000, 3_000)
 
-    def test_precheck_takes_nothing(self, site: LensmorSite, client: httpx.Client) -> None:
+    def test_precheck_costs_nothing(self, site: LensmorSite, client: httpx.Client) -> None:
         def decide(action: str, **params: object) -> tuple[object, object]:
             body = client.post("/external/actions/precheck", json={"action_type": action, "params": params}).json()
             return body["reason_code"], body["credits"]

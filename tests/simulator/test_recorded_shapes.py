@@ -1,4 +1,4 @@
-"""The simulated Salesforce beside recorded answers of the real one: keys, types, rights, texts and headers."""
+"""The simulated Salesforce compared with recorded answers of the real one: keys, types, rights, texts and headers."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -80,7 +80,7 @@ def test_a_custom_text_field_is_described_as_recorded(driver: Driver) -> None:
     assert shape(simulated) == shape(recorded)
 
 
-def test_one_object_in_short(driver: Driver) -> None:
+def test_the_summary_of_an_object(driver: Driver) -> None:
     _, _, recorded = recordings.answer("get-sobject-basic-info", "get", "/sobjects/Account")
     simulated = driver.raw("GET", f"{DATA}/sobjects/Account").json()
     assert simulated.keys() == recorded.keys()
@@ -171,7 +171,7 @@ def test_results_of_collections(driver: Driver) -> None:
     assert answer == [{key: value for key, value in upserted[0].items() if key != "created"}]
 
 
-def test_errors_in_their_words(driver: Driver) -> None:
+def test_error_texts(driver: Driver) -> None:
     test = ("amp-labs-connectors", "test")
     empty = driver.session.patch(
         f"{driver.url}{DATA}/composite/sobjects",

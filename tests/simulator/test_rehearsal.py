@@ -1,4 +1,4 @@
-"""Rehearsals: an org fitted to a mapping file, the demo's own mappings, a settings file that is never overwritten."""
+"""Rehearsals: an org fitted to a mapping file, the demo's mappings, and settings files that are never overwritten."""
 
 import stat
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_the_org_gets_the_mappings_fields_with_suitable_types(tmp_path: Path, na
 
 
 @pytest.mark.parametrize(("name", "flagged"), [("Attendee__c", 338), ("Lead", 260), ("Contact", 110)])
-def test_seeded_people_stand_in_the_mappings_fields(tmp_path: Path, name: str, flagged: int) -> None:
+def test_seeded_people_fill_the_mappings_fields(tmp_path: Path, name: str, flagged: int) -> None:
     simulator = world()
     asked = fit(simulator, mapped_object(mapping(tmp_path, name)))
     rows = simulator.salesforce.org.records(name)
@@ -105,13 +105,13 @@ def test_a_mapping_by_personnel_id_only(tmp_path: Path) -> None:
     assert all(isinstance(number, float) for number in numbers)
 
 
-def test_a_plain_large_world_is_fitted_too(tmp_path: Path) -> None:
+def test_a_large_plain_world_is_fitted(tmp_path: Path) -> None:
     simulator = Simulator(SimClock(source=lambda: START), lambda sim: seed_bulk(sim, 5))
     assert fit(simulator, mapped_object(mapping(tmp_path))) == 5
     assert all(row["Profile__c"] for row in simulator.salesforce.org.records("Attendee__c"))
 
 
-def test_a_standard_name_that_no_admin_could_add_is_left_out(tmp_path: Path) -> None:
+def test_a_missing_standard_field_is_not_added(tmp_path: Path) -> None:
     simulator = world()
     fit(simulator, mapped_object(mapping(tmp_path, "Lead", person="linkedin_url: Linkedin")))
     assert simulator.salesforce.org.kind("Lead").field("Linkedin") is None
@@ -123,7 +123,7 @@ def test_an_object_that_the_simulated_org_cannot_have(tmp_path: Path, name: str)
         fit(world(), mapped_object(mapping(tmp_path, name)))
 
 
-def test_an_unfit_mapping_ends_the_command_with_2(tmp_path: Path) -> None:
+def test_an_unsupported_object_exits_2(tmp_path: Path) -> None:
     mapping(tmp_path, "Opportunity")
     with pytest.raises(ConfigurationError, match=r"mapping attendee: .*cannot have records of Opportunity"):
         CliRunner().invoke(
@@ -131,7 +131,7 @@ def test_an_unfit_mapping_ends_the_command_with_2(tmp_path: Path) -> None:
         )
 
 
-def test_the_demo_has_mappings_of_its_own_inside_the_package() -> None:
+def test_the_demo_uses_the_packages_mappings() -> None:
     package = Path(connector.__file__).parent
     loaded = [load_mapping(str(path), CATALOG).mapping for path in demo_mappings()]
     assert [one.object for one in loaded] == ["Lead", "Contact"]
@@ -139,7 +139,7 @@ def test_the_demo_has_mappings_of_its_own_inside_the_package() -> None:
     assert all(one.limits.max_credits["lensmor"] >= 100_000 and one.schedule is None for one in loaded)
 
 
-def test_settings_for_a_rehearsal_carry_a_fresh_token() -> None:
+def test_settings_of_a_rehearsal_have_a_fresh_token() -> None:
     first, second = (dict(line.split("=", 1) for line in env_text(URLS, 100).splitlines()[1:]) for _ in range(2))
     assert first["CONNECTOR_TIME_SCALE"] == "0.01"
     assert len(first["CONNECTOR_TRIGGER_TOKEN"]) >= 32
@@ -157,7 +157,7 @@ def test_the_settings_file_is_new_and_private(tmp_path: Path) -> None:
     assert path.read_text() == "A=1\n"
 
 
-def test_whatever_stands_at_the_path_is_not_touched(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for name in ("dangling", "."):
         with pytest.raises(ConfigurationError):
@@ -167,7 +167,7 @@ def test_whatever_stands_at_the_path_is_not_touched(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_the_command_refuses_before_it_starts_anything(tmp_path: Path) -> None:
+def test_the_command_refuses_before_it_starts_a_server(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\n")
     with pytest.raises(ConfigurationError, match="is left unchanged"):
@@ -175,7 +175,7 @@ def test_the_command_refuses_before_it_starts_anything(tmp_path: Path) -> None:
     assert path.read_text() == "SALESFORCE_INSTANCE_URL=https://acme.my.salesforce.com\n"
 
 
-def test_settings_of_another_name_have_a_ledger_of_their_own(tmp_path: Path) -> None:
+def test_settings_with_another_name_have_their_own_ledger(tmp_path: Path) -> None:
     write_env(tmp_path / "rehearsal.env", "A=1\n")
     assert (tmp_path / "rehearsal.env").read_text() == "A=1\nCONNECTOR_DATABASE_URL=sqlite:///rehearsal.env.db\n"
     for name in (".env", "rehearsal.env"):
@@ -184,7 +184,7 @@ def test_settings_of_another_name_have_a_ledger_of_their_own(tmp_path: Path) -> 
             refuse_existing(tmp_path / name)
 
 
-def test_no_settings_lead_to_a_ledger_that_exists(tmp_path: Path) -> None:
+def test_settings_never_name_an_existing_ledger(tmp_path: Path) -> None:
     (tmp_path / "connector.db").touch()
     with pytest.raises(ConfigurationError, match=r"connector\.db exists .* --write-env \S+/rehearsal\.env"):
         write_env(tmp_path / ".env", "A=1\n")
@@ -203,7 +203,7 @@ def test_the_next_command_finds_settings_and_mappings(tmp_path: Path, monkeypatc
     )
 
 
-def test_every_simulation_has_an_org_of_its_own() -> None:
+def test_every_simulation_has_its_own_org() -> None:
     first, second = (Simulator(organization_id=new_organization_id()).salesforce for _ in range(2))
     assert first.org.organization_id != second.org.organization_id
     assert parse_id(first.org.organization_id) == first.org.organization_id

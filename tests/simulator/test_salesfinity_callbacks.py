@@ -1,41 +1,41 @@
-"""The simulated Salesfinity's callbacks, good and bad, as somebody who takes them sees them."""
+"""The simulated Salesfinity's callbacks, good and bad, from the receiver's view."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from salesfinity_harness import NOBODY, Receiver, SalesfinityStage, ask, read
+from salesfinity_harness import NOBODY, Receiver, SalesfinityHarness, ask, read
 
 from connector.simulator.salesfinity import SalesfinitySite
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as harness:
+def harness() -> Iterator[SalesfinityHarness]:
+    with SalesfinityHarness() as harness:
         yield harness
 
 
 @pytest.fixture
-def site(harness: SalesfinityStage) -> Iterator[SalesfinitySite]:
+def site(harness: SalesfinityHarness) -> Iterator[SalesfinitySite]:
     site = harness.fresh()
     yield site
     site.stop()
 
 
 @pytest.fixture
-def client(harness: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
+def client(harness: SalesfinityHarness, site: SalesfinitySite) -> httpx.Client:
     assert site is harness.site
     return harness.client
 
 
 @pytest.fixture
-def receiver(harness: SalesfinityStage, site: SalesfinitySite) -> Receiver:
+def receiver(harness: SalesfinityHarness, site: SalesfinitySite) -> Receiver:
     assert site is harness.site
     return harness.receiver
 
 
 class TestCallbacks:
-    def test_the_result_is_told_once(self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver) -> None:
+    def test_the_result_is_sent_once(self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver) -> None:
         site.start()
         asked = ask(client, callback_url=receiver.url, external_id="lead:1")
         site.clock.advance(20)
@@ -58,7 +58,7 @@ class TestCallbacks:
         assert receiver.next()["status"] == "not-found"
         assert [(sent.attempt, sent.status) for sent in site.deliveries[:3]] == [(1, 503), (2, 404), (3, 500)]
 
-    def test_nobody_there(self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver) -> None:
+    def test_no_receiver(self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver) -> None:
         site.callbacks.before_answer = True
         ask(client, callback_url="http://127.0.0.1:1/nobody")
         assert [sent.status for sent in site.deliveries] == [None]
@@ -87,7 +87,7 @@ class TestCallbacks:
         assert receiver.bodies.empty()
         assert site.charges.total() == 1
 
-    def test_a_forger_is_heard_before_the_vendor(
+    def test_a_forged_callback_arrives_before_the_vendors(
         self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver
     ) -> None:
         site.callbacks.forged = site.callbacks.before_answer = True
@@ -98,7 +98,7 @@ class TestCallbacks:
         assert emails[:2] == [{"email": "forged@example.com", "type": "work"}] * 2
         assert emails[2] == {"email": "ada@example.com", "type": "work"}
 
-    def test_a_failed_lookup_is_told_only_on_request(
+    def test_a_failed_lookup_is_sent_only_on_request(
         self, site: SalesfinitySite, client: httpx.Client, receiver: Receiver
     ) -> None:
         site.script("ada-sample-example", "work", "failed")

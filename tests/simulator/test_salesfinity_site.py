@@ -1,30 +1,30 @@
-"""The simulated Salesfinity over real HTTP: lookups, the credit they cost, and how it misbehaves when told to."""
+"""The simulated Salesfinity over real HTTP: lookups, their cost, and misbehaviour on request."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from salesfinity_harness import ADA, EMAIL, NOBODY, SalesfinityStage, ask, read
+from salesfinity_harness import ADA, EMAIL, NOBODY, SalesfinityHarness, ask, read
 
 from connector.simulator.faults import Fault
 from connector.simulator.salesfinity import SalesfinitySite
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[SalesfinityStage]:
-    with SalesfinityStage() as harness:
+def harness() -> Iterator[SalesfinityHarness]:
+    with SalesfinityHarness() as harness:
         yield harness
 
 
 @pytest.fixture
-def site(harness: SalesfinityStage) -> Iterator[SalesfinitySite]:
+def site(harness: SalesfinityHarness) -> Iterator[SalesfinitySite]:
     site = harness.fresh()
     yield site
     site.stop()
 
 
 @pytest.fixture
-def client(harness: SalesfinityStage, site: SalesfinitySite) -> httpx.Client:
+def client(harness: SalesfinityHarness, site: SalesfinitySite) -> httpx.Client:
     assert site is harness.site
     return harness.client
 
@@ -56,7 +56,7 @@ class TestLookups:
         assert (found["status"], found["email"], found["enrichment_type"]) == ("not-found", None, "personal_email")
         assert site.charges.total() == 0
 
-    def test_a_completed_lookup_is_charged_though_nobody_reads_it(
+    def test_a_completed_lookup_is_charged_even_if_it_is_not_read(
         self, site: SalesfinitySite, client: httpx.Client
     ) -> None:
         ask(client)
@@ -74,7 +74,7 @@ class TestLookups:
     @pytest.mark.parametrize(
         ("outcome", "status"), [("failed", "failed"), ("not-found", "not-found"), ("stuck", "processing")]
     )
-    def test_scripted_ends(self, site: SalesfinitySite, client: httpx.Client, outcome: str, status: str) -> None:
+    def test_scripted_outcomes(self, site: SalesfinitySite, client: httpx.Client, outcome: str, status: str) -> None:
         site.script("ada-sample-example", "work", outcome)
         asked = ask(client)
         site.clock.advance(1_000_000)
@@ -106,7 +106,7 @@ class TestValidation:
             "https://nl.linkedin.com/in/ada%2Dsample%2Dexample",
         ],
     )
-    def test_addresses_it_takes(self, site: SalesfinitySite, client: httpx.Client, url: str) -> None:
+    def test_accepted_addresses(self, site: SalesfinitySite, client: httpx.Client, url: str) -> None:
         ask(client, url)
         site.clock.advance(20)
         assert site.charges.total() == 1
@@ -130,7 +130,7 @@ class TestValidation:
             None,
         ],
     )
-    def test_addresses_it_refuses(self, site: SalesfinitySite, client: httpx.Client, url: object) -> None:
+    def test_refused_addresses(self, site: SalesfinitySite, client: httpx.Client, url: object) -> None:
         assert client.post(EMAIL, json={"linkedin_url": url, "type": "work"}).status_code == 400
         site.clock.advance(20)
         assert site.charges.total() == 0
@@ -147,10 +147,10 @@ class TestValidation:
             {"callback_url": 7},
         ],
     )
-    def test_other_values_it_refuses(self, client: httpx.Client, more: dict[str, object]) -> None:
+    def test_other_refused_values(self, client: httpx.Client, more: dict[str, object]) -> None:
         assert client.post(EMAIL, json={"linkedin_url": ADA, "type": "work", **more}).status_code == 400
 
-    def test_bodies_keys_and_ids_it_refuses(self, client: httpx.Client) -> None:
+    def test_refused_bodies_keys_and_ids(self, client: httpx.Client) -> None:
         assert client.post(EMAIL, json=[ADA]).status_code == 400
         assert client.post(EMAIL, content="{").status_code == 400
         assert client.post(EMAIL, json={"linkedin_url": ADA}).status_code == 400
@@ -182,7 +182,7 @@ class TestFaults:
             ("delay", {"seconds": 0.01}, 201, 1),
         ],
     )
-    def test_what_a_spoilt_request_costs(
+    def test_the_cost_of_a_spoilt_request(
         self,
         site: SalesfinitySite,
         client: httpx.Client,
@@ -200,7 +200,7 @@ class TestFaults:
         site.clock.advance(20)
         assert site.charges.total() == charged
 
-    def test_a_known_lookup_may_be_denied_and_a_word_unknown(self, site: SalesfinitySite, client: httpx.Client) -> None:
+    def test_a_denied_lookup_and_an_unknown_state(self, site: SalesfinitySite, client: httpx.Client) -> None:
         asked = ask(client)
         subject = "ada-sample-example"
         site.faults.arm(Fault("salesfinity", "getEmailEnrichment", "not_found", subject=subject))

@@ -1,7 +1,7 @@
-"""What the HTTP tests of the simulated Salesforce share: a real server, and plain simple-salesforce as the client.
+"""Shared by the HTTP tests of the simulated Salesforce: a real server, and plain simple-salesforce as the client.
 
-simple-salesforce knows nothing of the simulator: it speaks https to `acme.my.salesforce.com` or to the host of its
-instance URL, and an adapter of its requests session takes both to the local http port.
+simple-salesforce is unchanged: it sends https requests to `acme.my.salesforce.com` or the host of its instance URL, and
+an adapter of its requests session redirects both to the local http port.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,14 +27,14 @@ DATA = f"/services/data/v{VERSION}"
 
 
 def errors_of(error: SalesforceError) -> list[dict[str, object]]:
-    """The body of a refusal, which the library types as bytes but fills with the parsed JSON."""
+    """The body of a refusal, which the library declares as bytes but fills with parsed JSON."""
     content: object = error.content
     assert isinstance(content, list)
     return content
 
 
 class ToLocal(HTTPAdapter):
-    """Sends what is meant for Salesforce to the simulated site."""
+    """Sends requests for Salesforce to the simulated site."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class ToLocal(HTTPAdapter):
 
 
 class Driver:
-    """A fresh site on a running server, and a session that reaches it."""
+    """A fresh site on a running server, and a session for it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -85,7 +85,7 @@ class Driver:
         )
 
     def handle(self, object_name: str) -> SFType:
-        """What `sf.Lead` gives, with its type."""
+        """The typed equivalent of `sf.Lead`."""
         handle = getattr(self.sf, object_name)
         assert isinstance(handle, SFType)
         return handle
@@ -103,7 +103,7 @@ class Driver:
 
 
 class Host:
-    """One server for all tests of a module; each test gets a fresh site behind it."""
+    """One server for all tests of a module; each test gets a fresh site."""
 
     def __init__(self) -> None:
         self._hosting = Hosting({"site": self})
@@ -152,7 +152,7 @@ def test_a_plain_client_reads_and_writes_a_lead(driver: Driver) -> None:
     assert driver.org.get("Lead", lead)["Phone"] == "+44 20 7946 0000"
 
 
-def test_the_same_site_served_by_a_bare_uvicorn_can_drop_connections() -> None:
+def test_a_plain_uvicorn_server_can_drop_connections() -> None:
     import socket
     import threading
 

@@ -1,4 +1,4 @@
-"""Misbehaviour on request, and logging in: what the client sees and what the org has done by then."""
+"""Misbehaviour on request, and logins: the client's view, and the state of the org."""
 
 import base64
 import json
@@ -65,7 +65,7 @@ def test_the_next_request_is_served_again(driver: Driver) -> None:
     assert driver.update_many({"id": lead, "Phone": "1"})[0]["success"]
 
 
-def test_statuses_and_their_words(driver: Driver) -> None:
+def test_statuses_and_their_texts(driver: Driver) -> None:
     driver.arm(
         "query", "status", status=403, errorCode="REQUEST_LIMIT_EXCEEDED", message="ConcurrentRequests", retry_after=7
     )
@@ -90,7 +90,7 @@ def test_a_status_may_come_after_the_effect(driver: Driver) -> None:
     assert driver.org.get("Lead", lead)["Phone"] == "1"
 
 
-def test_a_late_answer_is_a_timeout_with_the_effect_done(driver: Driver) -> None:
+def test_a_late_answer_times_out_after_the_effect(driver: Driver) -> None:
     lead = driver.lead()
     driver.arm("update_many", "delay", seconds=0.3)
     body = {"records": [{"attributes": {"type": "Lead"}, "id": lead, "Phone": "1"}]}
@@ -126,7 +126,7 @@ def test_errors_of_single_records(driver: Driver) -> None:
     assert [result["success"] for result in driver.update_many(*records)] == [False] * 3
 
 
-def test_an_unknown_fault_is_no_quiet_success(driver: Driver) -> None:
+def test_an_unknown_fault_is_an_error(driver: Driver) -> None:
     driver.arm("limits", "surprise")
     with pytest.raises(SalesforceGeneralError) as caught:
         driver.sf.limits()
@@ -191,7 +191,7 @@ def test_an_expired_session(driver: Driver, end: str) -> None:
         given.query("SELECT Id FROM Lead")
     assert errors_of(caught.value) == [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
     assert driver.org.daily_used == 0
-    assert lasting.query("SELECT Id FROM Lead")["records"][0]["Id"] == lead  # it logged in again by itself
+    assert lasting.query("SELECT Id FROM Lead")["records"][0]["Id"] == lead  # it logged in again automatically
     assert driver.site.requests["token"] == 2
 
 
@@ -231,7 +231,7 @@ def test_jwt_bearer(driver: Driver, keys: tuple[str, str]) -> None:
 
 def test_jwt_bearer_by_simple_salesforce(driver: Driver, keys: tuple[str, str]) -> None:
     driver.site.login.jwt_public_key = keys[1]
-    driver.clock.advance(min(0.0, time.time() - START))  # the library dates its assertion by the wall clock
+    driver.clock.advance(min(0.0, time.time() - START))  # the library uses the real time in its assertion
     sf = Salesforce(
         username="integration@example.com",
         consumer_key="sim-client-id",
@@ -256,7 +256,7 @@ def test_jwt_bearer_by_simple_salesforce(driver: Driver, keys: tuple[str, str]) 
 def test_jwt_claims_are_checked(
     driver: Driver, keys: tuple[str, str], claims: dict[str, object], error: str, description: str
 ) -> None:
-    # PyJWT would refuse some of these claims itself: the assertion is put together by hand
+    # PyJWT would refuse some of these claims itself, so the assertion is built by hand
     form = assertion(keys[0])
     head, payload, signature = form["assertion"].split(".")
     told = json.loads(base64.urlsafe_b64decode(payload + "=="))

@@ -1,4 +1,4 @@
-"""The org in the hands of people: ids, seeding, edits, merge, conversion."""
+"""Actions of people in the org: ids, seeding, edits, merge, conversion."""
 
 import pytest
 
@@ -32,11 +32,11 @@ def test_ids_of_salesforces_own_examples(short: str, full: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "001D000000IqhS", "001D000000IqhSLIAA", "001D000000IqhSL!", "ü01D000000IqhSL", 5])
-def test_what_is_no_id(text: object) -> None:
+def test_texts_that_are_not_ids(text: object) -> None:
     assert parse_id(text) is None
 
 
-def test_records_are_found_by_both_forms_and_handed_out_as_copies(org: Org) -> None:
+def test_records_are_found_by_both_forms_and_copied(org: Org) -> None:
     record_id = lead(org, FirstName="Anaïs")
     copy = org.get("Lead", record_id[:15])
     copy["LastName"] = "Changed"
@@ -46,12 +46,12 @@ def test_records_are_found_by_both_forms_and_handed_out_as_copies(org: Org) -> N
     assert [record["Id"] for record in org.records("Lead")] == [record_id]
 
 
-def test_seeding_may_set_what_the_api_may_not(org: Org) -> None:
+def test_seeding_may_set_read_only_fields(org: Org) -> None:
     record = org.get("Lead", lead(org, CreatedDate="2020-01-01T00:00:00Z", IsConverted=True, Status="Old"))
     assert (record["CreatedDate"], record["IsConverted"]) == ("2020-01-01T00:00:00.000+0000", True)
 
 
-def test_seeding_refuses_what_salesforce_could_not_hold(org: Org) -> None:
+def test_seeding_refuses_impossible_values(org: Org) -> None:
     with pytest.raises(RecordError, match="REQUIRED_FIELD_MISSING"):
         org.insert("Lead", {"LastName": "Moreau"})
     with pytest.raises(RecordError, match="INVALID_EMAIL_ADDRESS"):

@@ -29,7 +29,7 @@ def code_of(error: SalesforceMalformedRequest) -> str:
     return str(errors_of(error)[0]["errorCode"])
 
 
-def test_pages_follow_one_another_and_each_tells_the_total(driver: Driver) -> None:
+def test_pages_follow_one_another_and_have_the_total(driver: Driver) -> None:
     ids = [driver.lead() for _ in range(4_100)]
 
     first = driver.sf.query("SELECT Id FROM Lead ORDER BY Id")
@@ -47,14 +47,14 @@ def test_pages_follow_one_another_and_each_tells_the_total(driver: Driver) -> No
 
 
 @pytest.mark.parametrize(("asked", "given"), [("250", 250), ("10", 200), ("9999", 600), ("x", 600)])
-def test_the_page_size_is_a_hint(driver: Driver, asked: str, given: int) -> None:
+def test_the_page_size_is_a_suggestion(driver: Driver, asked: str, given: int) -> None:
     for _ in range(600):
         driver.lead()
     answer = driver.sf.query("SELECT Id FROM Lead", headers={"Sforce-Query-Options": f"batchSize={asked}"})
     assert len(answer["records"]) == given
 
 
-def test_a_locator_belongs_to_its_token_and_ages(driver: Driver) -> None:
+def test_a_locator_belongs_to_its_token_and_expires(driver: Driver) -> None:
     for _ in range(2_001):
         driver.lead()
     more = driver.sf.query("SELECT Id FROM Lead")["nextRecordsUrl"]
@@ -71,7 +71,7 @@ def test_a_locator_belongs_to_its_token_and_ages(driver: Driver) -> None:
         driver.sf.query_more(more, identifier_is_url=True)
 
 
-def test_query_all_iter_gives_every_record_once(driver: Driver) -> None:
+def test_query_all_iter_returns_every_record_once(driver: Driver) -> None:
     ids = {driver.contact() for _ in range(2_500)}
     found = [record["Id"] for record in driver.sf.query_all_iter("SELECT Id FROM Contact")]
     assert len(found) == 2_500
@@ -93,7 +93,7 @@ def test_keyset_pages_need_no_locator(driver: Driver) -> None:
     assert seen == ids
 
 
-def test_query_all_sees_the_loser_of_a_merge(driver: Driver) -> None:
+def test_query_all_finds_the_loser_of_a_merge(driver: Driver) -> None:
     winner, loser = driver.lead(), driver.lead()
     driver.org.merge("Lead", winner, loser)
     soql = "SELECT Id, IsDeleted, MasterRecordId FROM Lead WHERE MasterRecordId != null"
@@ -110,7 +110,7 @@ def test_a_refused_query_names_the_column(driver: Driver) -> None:
     assert "No such column 'Mobile' on entity 'Lead'" in str(errors_of(caught.value)[0]["message"])
 
 
-def test_describe_tells_what_the_user_may_do(driver: Driver) -> None:
+def test_describe_shows_the_users_access(driver: Driver) -> None:
     driver.org.hide_field("Lead", "DoNotCall")
     driver.org.make_read_only("Lead", "Phone")
     driver.org.restrict_picklist("Lead", "Enrichment__c", ("RequestedRecord", "Done"))
@@ -156,7 +156,7 @@ def test_a_hidden_field_does_not_exist_anywhere(driver: Driver) -> None:
     assert driver.handle("Lead").get(lead)["DoNotCall"] is True
 
 
-def test_many_records_by_id_keep_their_places(driver: Driver) -> None:
+def test_many_records_by_id_keep_their_order(driver: Driver) -> None:
     first, gone, last = driver.lead(Phone="1"), driver.lead(), driver.lead(Phone="3")
     driver.org.delete("Lead", gone)
     ids = [last, gone, first[:15], "00QSm00000zzzzzAAA", "nonsense", driver.contact()]
@@ -198,7 +198,7 @@ def test_one_record(driver: Driver) -> None:
     }
 
 
-def test_records_that_are_not_there(driver: Driver) -> None:
+def test_missing_records(driver: Driver) -> None:
     lead = driver.lead()
     driver.org.delete("Lead", lead)
     handle = driver.handle("Lead")
@@ -226,7 +226,7 @@ def test_unknown_paths_and_methods(driver: Driver) -> None:
     assert (wrong.status_code, wrong.json()[0]["errorCode"]) == (405, "METHOD_NOT_ALLOWED")
 
 
-def test_every_request_costs_one_and_the_allowance_ends(driver: Driver) -> None:
+def test_every_request_counts_until_the_allowance_is_used_up(driver: Driver) -> None:
     driver.org.daily_limit = 3
     assert driver.sf.limits()["DailyApiRequests"] == {"Max": 3, "Remaining": 2}
     with pytest.raises(SalesforceMalformedRequest):
@@ -255,7 +255,7 @@ def test_a_uri_that_is_too_long_is_refused(driver: Driver) -> None:
     assert driver.raw("GET", f"{DATA}/limits", headers={"X-Long": "x" * 16_400}).status_code == 431
 
 
-def test_counters_tell_reads_from_writes(driver: Driver) -> None:
+def test_counters_of_reads_and_writes(driver: Driver) -> None:
     lead = driver.lead()
     driver.sf.query("SELECT Id FROM Lead")
     driver.update_many({"id": lead, "Phone": "1"}, {"id": "broken", "Phone": "1"})

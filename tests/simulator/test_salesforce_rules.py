@@ -1,4 +1,4 @@
-"""The org's own automation on request: triggers that reach a limit, rules that refuse a row as it is sent."""
+"""The org's own automation on request: triggers that reach a limit, rules that refuse a row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -39,7 +39,7 @@ def codes(results: Sequence[Mapping[str, object]]) -> list[list[tuple[str, tuple
 
 @pytest.mark.parametrize("by_fault", [False, True])
 @pytest.mark.parametrize("reason", [*sorted(GOVERNOR_LIMITS), "Too many Email Invocations: 11"])
-def test_a_trigger_that_takes_two_rows_a_call(driver: Driver, reason: str, by_fault: bool) -> None:
+def test_a_trigger_that_handles_two_rows_per_call(driver: Driver, reason: str, by_fault: bool) -> None:
     if by_fault:
         driver.faults.arm(recipes.governor_limit(2, reason))
     else:
@@ -68,7 +68,7 @@ def test_a_limit_of_another_object_or_code(driver: Driver) -> None:
     assert "flow elements" in refused[0]["errors"][0]["message"]
 
 
-def test_a_rule_sees_the_record_and_the_row_as_it_is_sent(driver: Driver) -> None:
+def test_a_rule_sees_the_record_and_the_sent_row(driver: Driver) -> None:
     seen: list[tuple[Value, dict[str, Value]]] = []
 
     def rule(record: Record, changes: Mapping[str, Value]) -> list[Problem]:
@@ -109,7 +109,7 @@ def test_a_person_account_among_contacts(driver: Driver) -> None:
     assert codes(driver.update_many({"id": person, "Phone": "1"}, kind="Contact")) == [[]]
 
 
-def test_a_duplicate_rule_looks_at_email_only_and_names_no_field(driver: Driver) -> None:
+def test_a_duplicate_rule_for_email_names_no_field(driver: Driver) -> None:
     driver.org.add_duplicate_rule("Lead")
     driver.lead(Email="taken@example.com")
     lead = driver.lead()
@@ -140,7 +140,7 @@ def test_maintenance_refuses_every_row(driver: Driver) -> None:
         assert codes(driver.update_many(*rows)) == [[("INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE", ())]] * 3
 
 
-def test_rules_stay_beside_the_fault_of_a_request(driver: Driver) -> None:
+def test_rules_apply_in_addition_to_a_fault(driver: Driver) -> None:
     lead = driver.lead()
     driver.arm("update_many", "row_rule", times=2, when_fields=["Phone"], unless_fields=["Fax"], code=REFUSED)
     driver.arm("update_many", "truncated")
@@ -151,7 +151,7 @@ def test_rules_stay_beside_the_fault_of_a_request(driver: Driver) -> None:
     assert codes(driver.update_many({"id": lead, "Phone": "2"})) == [[]]
 
 
-def test_all_of_it_over_the_control_route() -> None:
+def test_rules_over_the_control_route() -> None:
     with Simulator(SimClock(speed=0)) as simulator:
         urls = simulator.start()
         simulator.salesforce.accept_token("token")

@@ -29,7 +29,7 @@ def org() -> Org:
 
 
 def names(org: Org, rest: str, *, include_deleted: bool = False) -> str:
-    """First letters of the last names found, in the order found."""
+    """The first letters of the last names in the result, in order."""
     found = run(org, " ".join(("SELECT LastName FROM Lead", rest)), include_deleted=include_deleted)
     assert found.total == len(found.rows)
     return "".join(str(row["LastName"])[0] for row in found.rows)
@@ -80,12 +80,12 @@ FOUND: list[tuple[str, str]] = [
     ("WHERE NOT DoNotCall = true", "AbOZ"),
     ("WHERE NOT (Email = null OR DoNotCall = true)", "A"),
     ("WHERE Email != null AND (NOT DoNotCall = true)", "A"),
-    # moments
+    # times
     ("WHERE CreatedDate >= 2026-11-20T09:00:00Z", "A"),
     ("WHERE CreatedDate > 2026-11-20T09:00:00Z", ""),
     ("WHERE CreatedDate = 2026-11-20T10:00:00.999+01:00", "A"),
     ("WHERE CreatedDate < 2026-11-01T00:00:00+0000", "OZ"),
-    # stretches
+    # date ranges
     ("WHERE CreatedDate = TODAY", "A"),
     ("WHERE CreatedDate = yesterday", "b"),
     ("WHERE CreatedDate != TODAY", "bCOZ"),
@@ -133,14 +133,14 @@ def test_ids_compare_with_case_and_in_both_forms(org: Org) -> None:
     assert names(org, "WHERE Id > '000000000000000'") == "AbCOZ"
 
 
-def test_ids_grow_in_the_order_of_creation_across_capitals_and_small_letters() -> None:
+def test_ids_increase_across_capitals_and_small_letters() -> None:
     org = Org(SimClock(source=lambda: NOW))
     ids = [org.insert("Contact", {"LastName": f"Person {n}"}) for n in range(4_000)]
     assert ids == sorted(ids, key=lambda record_id: record_id[:15])
     assert len({record_id[:15].lower() for record_id in ids}) < len(ids)
 
 
-def test_deleted_records_are_seen_by_query_all_only() -> None:
+def test_only_query_all_finds_deleted_records() -> None:
     org = Org(SimClock(source=lambda: NOW))
     winner, loser = (org.insert("Lead", {"LastName": name, "Company": "Example Ltd"}) for name in ("Winner", "Loser"))
     org.merge("Lead", winner, loser)
@@ -149,12 +149,12 @@ def test_deleted_records_are_seen_by_query_all_only() -> None:
     assert names(org, f"WHERE MasterRecordId = '{winner}'", include_deleted=True) == "L"
 
 
-def test_count_gives_a_number_without_rows(org: Org) -> None:
+def test_count_returns_a_number_without_rows(org: Org) -> None:
     found = run(org, "SELECT COUNT() FROM Lead WHERE Email != null", include_deleted=False)
     assert (found.total, found.rows) == (2, ())
 
 
-def test_field_names_are_answered_in_their_own_spelling(org: Org) -> None:
+def test_field_names_are_returned_in_their_own_spelling(org: Org) -> None:
     columns = run(org, "select ID, lastNAME from lead", include_deleted=False).columns
     assert [column.path for column in columns] == ["Id", "LastName"]
 
@@ -174,7 +174,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("SELECT Id FROM Lead WHERE (Name = 'x'", "MALFORMED_QUERY", "unexpected token: '<EOF>'"),
     ("SELECT Id FROM Lead WHERE Name IN ()", "MALFORMED_QUERY", "unexpected token: ')'"),
     (r"SELECT Id FROM Lead WHERE Name = '\q'", "MALFORMED_QUERY", r"Illegal character sequence '\q'"),
-    # AND and OR may not meet without parentheses; NOT stands alone
+    # AND and OR need parentheses; NOT must be alone
     (
         "SELECT Id FROM Lead WHERE Email = null AND DoNotCall = true OR Name = 'x'",
         "MALFORMED_QUERY",
@@ -187,7 +187,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ),
     ("SELECT Id FROM Lead WHERE Email = null AND NOT (Name = 'x')", "MALFORMED_QUERY", "unexpected token: 'NOT'"),
     ("SELECT Id FROM Lead WHERE NOT Email = null AND Name = 'x'", "MALFORMED_QUERY", "unexpected token: 'AND'"),
-    # values that do not fit
+    # invalid values
     ("SELECT Id FROM Lead WHERE Email = 5", "INVALID_FIELD", "must be of type string and should be enclosed"),
     ("SELECT Id FROM Lead WHERE DoNotCall = 'true'", "INVALID_FIELD", "of type boolean and should not be enclosed"),
     ("SELECT Id FROM Lead WHERE CreatedDate > '2026-11-20T00:00:00Z'", "INVALID_FIELD", "of type dateTime and"),
@@ -218,7 +218,7 @@ def test_a_query_is_refused(org: Org, subtests: pytest.Subtests) -> None:
             assert words in caught.value.problem.message
 
 
-def test_the_error_text_shows_the_place() -> None:
+def test_the_error_text_shows_the_position() -> None:
     with pytest.raises(ApiError) as caught:
         run(Org(SimClock()), "SELECT Id, Nope FROM Lead", include_deleted=False)
     assert caught.value.problem.message.startswith(
@@ -237,7 +237,7 @@ BEYOND: list[str] = [
 ]
 
 
-def test_soql_beyond_the_simulator_is_no_salesforce_answer(subtests: pytest.Subtests) -> None:
+def test_unsupported_soql_is_refused(subtests: pytest.Subtests) -> None:
     for query in BEYOND:
         with subtests.test(query=query):
             with pytest.raises(ApiError) as caught:

@@ -1,4 +1,4 @@
-"""Standard objects: relationships, compound and calculated fields, references, and how answers travel."""
+"""Standard objects: relationships, compound and calculated fields, references, and the encoding of answers."""
 
 import gzip
 import json
@@ -97,7 +97,7 @@ def test_relationships_that_lead_nowhere(org: Org, query: str, code: str, words:
     assert words in caught.value.problem.message
 
 
-def test_a_hidden_field_is_hidden_behind_a_relationship_too(driver: Driver) -> None:
+def test_a_hidden_field_is_hidden_through_a_relationship(driver: Driver) -> None:
     driver.org.hide_field("User", "Email")
     with pytest.raises(SalesforceMalformedRequest, match="No such column 'Email' on entity 'User'"):
         driver.sf.query("SELECT Id FROM Lead WHERE Owner.Email = 'x'")
@@ -129,7 +129,7 @@ def test_a_custom_reference_is_followed_by_its_r_name(driver: Driver) -> None:
     assert [(one["Id"], one["Show__r"]["City__c"]) for one in found] == [(lead, "Utrecht")]
 
 
-def test_record_types_stand_in_describe_and_on_records(driver: Driver) -> None:
+def test_record_types_in_describe_and_on_records(driver: Driver) -> None:
     partner = driver.org.add_record_type("Lead", "Partner_Lead")
     foreign = driver.org.insert("Account", {"Name": "Example Works"})
     infos = driver.raw("GET", f"{DATA}/sobjects/Lead/describe").json()["recordTypeInfos"]
@@ -141,7 +141,7 @@ def test_record_types_stand_in_describe_and_on_records(driver: Driver) -> None:
     assert "this ID value isn't valid for the user" in refused["message"]
 
 
-def test_addresses_are_made_of_their_parts(driver: Driver) -> None:
+def test_addresses_consist_of_their_parts(driver: Driver) -> None:
     empty, full = driver.lead(), driver.lead(Street="Expo Road 1", City="Utrecht", Latitude=52.1)
     assert driver.raw("GET", f"{DATA}/sobjects/Lead/{empty}?fields=Address").json()["Address"] is None
     address = driver.raw("GET", f"{DATA}/sobjects/Lead/{full}").json()["Address"]
@@ -150,7 +150,7 @@ def test_addresses_are_made_of_their_parts(driver: Driver) -> None:
     assert (refused["statusCode"], refused["fields"]) == ("INVALID_FIELD_FOR_INSERT_UPDATE", ["Address"])
 
 
-def test_fields_that_are_for_new_records_or_for_updates_only(driver: Driver) -> None:
+def test_fields_only_for_new_records_or_updates(driver: Driver) -> None:
     lead = driver.lead()
     codes = [
         [error["statusCode"] for error in driver.update_many({"id": lead, **values})[0]["errors"]]
@@ -221,7 +221,7 @@ def test_malformed_and_foreign_ids(driver: Driver) -> None:
     ]
 
 
-def test_a_row_without_attributes_fails_alone(driver: Driver) -> None:
+def test_only_a_row_without_attributes_fails(driver: Driver) -> None:
     first, second = driver.lead(), driver.lead()
     records = [{"id": first, "Phone": "1"}, {"attributes": {"type": "Lead"}, "id": second, "Phone": "1"}]
     answer: Any = driver.sf.restful("composite/sobjects", method="PATCH", json={"records": records})
@@ -229,7 +229,7 @@ def test_a_row_without_attributes_fails_alone(driver: Driver) -> None:
     assert answer[0]["errors"][0]["statusCode"] == "JSON_PARSER_ERROR"
 
 
-def test_an_error_echoes_the_query_around_its_place(driver: Driver) -> None:
+def test_an_error_quotes_the_query_around_its_position(driver: Driver) -> None:
     secret = "LastName = 'Roe' AND Citty = 'Jane Roe of the very long name that is cut somewhere'"
     with pytest.raises(SalesforceMalformedRequest) as caught:
         driver.sf.query(" ".join(("SELECT Id, Email, Phone FROM Lead WHERE", secret)))
@@ -255,7 +255,7 @@ def test_retrieve_by_query_string(driver: Driver) -> None:
         assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, code)
 
 
-def test_answers_come_chunked_and_packed_for_clients_that_take_it(driver: Driver) -> None:
+def test_answers_are_chunked_and_compressed_on_request(driver: Driver) -> None:
     for _ in range(50):
         driver.lead()
     path = f"{driver.url}{DATA}/query?q=SELECT+Id+FROM+Lead"
@@ -284,7 +284,7 @@ def test_an_etag_follows_the_content(driver: Driver) -> None:
 
 
 class TestLimitsOfTheSimulator:
-    def test_they_reach_the_connectors_user(self, driver: Driver) -> None:
+    def test_the_connector_reports_them(self, driver: Driver) -> None:
         login = Login(instance_url=driver.url, client_id="sim-client-id", client_secret="sim-client-secret")
         crm = SalesforceCrm(Client(login, "67.0", 20, lambda _seconds: None))
         crm.login()
@@ -300,7 +300,7 @@ class TestLimitsOfTheSimulator:
             crm.describe("Opportunity")
         crm.close()
 
-    def test_conditions_over_relationships_reach_the_org_through_our_client(self, driver: Driver) -> None:
+    def test_our_client_sends_conditions_over_relationships(self, driver: Driver) -> None:
         lead = driver.lead(Email="a@example.com")
         driver.lead(OwnerId=driver.org.user_id)
         login = Login(instance_url=driver.url, client_id="sim-client-id", client_secret="sim-client-secret")

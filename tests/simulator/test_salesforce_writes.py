@@ -96,7 +96,7 @@ def test_a_wrong_json_kind_spoils_the_whole_request(driver: Driver, sent: dict[s
     assert driver.org.get("Lead", good)["Phone"] is None
 
 
-def test_results_stand_in_order_and_failures_carry_no_id(driver: Driver) -> None:
+def test_results_are_in_order_and_failures_have_no_id(driver: Driver) -> None:
     first, deleted, converted, last = (driver.lead() for _ in range(4))
     contact = driver.contact()
     driver.org.delete("Lead", deleted)
@@ -115,7 +115,7 @@ def test_results_stand_in_order_and_failures_carry_no_id(driver: Driver) -> None
     ]
 
 
-def test_all_or_none_rolls_back_the_innocent(driver: Driver) -> None:
+def test_all_or_none_rolls_back_valid_records(driver: Driver) -> None:
     good, bad = driver.lead(), driver.lead()
     results = driver.update_many({"Id": good, "Phone": "1"}, {"Id": bad, "Email": "bad"}, all_or_none=True)
 
@@ -128,7 +128,7 @@ def test_all_or_none_rolls_back_the_innocent(driver: Driver) -> None:
     assert driver.update_many({"Id": good, "Phone": "1"}, all_or_none=True)[0]["success"]
 
 
-def test_an_id_twice_in_one_call_fails_twice(driver: Driver) -> None:
+def test_a_repeated_id_in_one_call_fails_each_time(driver: Driver) -> None:
     twice, once = driver.lead(), driver.lead()
     results = driver.update_many(
         {"id": twice, "Phone": "1"}, {"id": once, "Phone": "1"}, {"id": twice[:15], "Phone": "2"}
@@ -138,7 +138,7 @@ def test_an_id_twice_in_one_call_fails_twice(driver: Driver) -> None:
     assert driver.org.get("Lead", twice)["Phone"] is None
 
 
-def test_calls_that_are_refused_whole(driver: Driver) -> None:
+def test_calls_refused_as_a_whole(driver: Driver) -> None:
     lead, contact = driver.lead(), driver.contact()
     mixed = [{"attributes": {"type": kind}, "id": None} for _ in range(6) for kind in ("Lead", "Contact")]
     bodies: list[tuple[object, str]] = [
@@ -160,7 +160,7 @@ def test_calls_that_are_refused_whole(driver: Driver) -> None:
     assert [result["success"] for result in answer or []] == [True, True]
 
 
-def test_assignment_rules_run_unless_the_header_says_false(driver: Driver) -> None:
+def test_assignment_rules_run_unless_the_header_is_false(driver: Driver) -> None:
     driver.org.assignment_rule_owner = OWNER
     protected, plain, single = driver.lead(), driver.lead(), driver.lead()
     contact = driver.contact()
@@ -176,7 +176,7 @@ def test_assignment_rules_run_unless_the_header_says_false(driver: Driver) -> No
     assert driver.org.get("Contact", contact)["OwnerId"] == driver.org.owner_id
 
 
-def test_a_locked_row_fails_as_often_as_told(driver: Driver) -> None:
+def test_a_locked_row_fails_a_set_number_of_times(driver: Driver) -> None:
     lead = driver.lead()
     driver.org.lock(lead, 2)
     codes = [
@@ -221,7 +221,7 @@ def test_field_security_and_picklists_on_write(driver: Driver) -> None:
     assert driver.org.get("Lead", lead)["Phone"] == "a person may"
 
 
-def test_a_write_that_changes_nothing_still_moves_the_times(driver: Driver) -> None:
+def test_a_write_without_changes_updates_the_times(driver: Driver) -> None:
     lead = driver.lead(Phone="1")
     driver.clock.advance(90.7)
     driver.update_many({"id": lead, "Phone": "1"})
@@ -233,7 +233,7 @@ def test_a_write_that_changes_nothing_still_moves_the_times(driver: Driver) -> N
     assert driver.org.updates_count("Lead", lead) == 1
 
 
-def test_history_tells_whose_edit_was_lost(driver: Driver) -> None:
+def test_history_shows_whose_edit_was_lost(driver: Driver) -> None:
     lead = driver.lead()
     driver.org.after_read(lambda _kind, record_id: driver.org.edit("Lead", record_id, {"Phone": "from a person"}))
 
@@ -247,7 +247,7 @@ def test_history_tells_whose_edit_was_lost(driver: Driver) -> None:
     ]
 
 
-def test_after_update_comes_before_the_answer(driver: Driver) -> None:
+def test_after_update_is_called_before_the_answer(driver: Driver) -> None:
     lead, other = driver.lead(), driver.lead()
     told: list[tuple[str, str]] = []
     driver.org.after_update(lambda kind, record_id: told.append((kind, record_id)))
@@ -256,12 +256,12 @@ def test_after_update_comes_before_the_answer(driver: Driver) -> None:
     assert told == [("Lead", lead), ("Lead", other)]
 
 
-def test_an_update_can_ask_that_nobody_was_faster(driver: Driver) -> None:
+def test_an_update_with_if_unmodified_since(driver: Driver) -> None:
     lead = driver.lead()
     handle = driver.handle("Lead")
     seen = {"If-Unmodified-Since": "Fri, 20 Nov 2026 10:00:00 GMT"}
     driver.clock.advance(0.5)
-    handle.update(lead, {"Phone": "1"}, headers=seen)  # the same second: the header cannot tell
+    handle.update(lead, {"Phone": "1"}, headers=seen)  # within the same second, the header cannot show it
     driver.clock.advance(1)
 
     handle.update(lead, {"Phone": "2"}, headers=seen)

@@ -1,4 +1,4 @@
-"""The worlds to start from: complete, varied, the same every time, and free of real data."""
+"""The seeded worlds: complete, varied, the same every time, and free of real data."""
 
 import re
 from collections import Counter
@@ -47,7 +47,7 @@ def values(sim: Simulator, record: DemoRecord) -> dict[str, str | bool | int | f
     return sim.salesforce.org.get(record.object_name, record.record_id)
 
 
-def test_how_many(sim: Simulator, facts: DemoFacts) -> None:
+def test_counts(sim: Simulator, facts: DemoFacts) -> None:
     assert Counter(record.object_name for record in facts.flagged) == {"Lead": 260, "Contact": 110}
     assert Counter(record.object_name for record in facts.untouched) == {"Lead": 30, "Contact": 15}
     for name, many in (("Lead", 290), ("Contact", 125)):
@@ -67,7 +67,7 @@ def test_the_same_every_time(sim: Simulator) -> None:
             assert {key: one[key] for key in one if key not in dated} == {k: other[k] for k in other if k not in dated}
 
 
-def test_nothing_real(sim: Simulator, facts: DemoFacts) -> None:
+def test_no_real_data(sim: Simulator, facts: DemoFacts) -> None:
     for name in ("Lead", "Contact"):
         for record in sim.salesforce.org.records(name):
             assert record["Email"] is None or str(record["Email"]).endswith("@example.com")
@@ -88,7 +88,7 @@ def test_people_differ_unless_they_are_meant_to_be_shared(facts: DemoFacts) -> N
     assert sum(len(record.person.event_ids) == 2 for record in facts.records) > 20
 
 
-def test_every_case_is_there_and_looks_like_it(sim: Simulator, facts: DemoFacts) -> None:
+def test_every_case_exists_with_its_properties(sim: Simulator, facts: DemoFacts) -> None:
     assert {case.name for case in CASES} == {record.case for record in facts.records}
     for record in facts.of_case("no_identifier"):
         found = values(sim, record)
@@ -108,7 +108,7 @@ def test_every_case_is_there_and_looks_like_it(sim: Simulator, facts: DemoFacts)
         assert all(not record.person.full_name.isascii() for record in facts.of_case(case))
 
 
-def test_linkedin_addresses_are_written_in_every_way(sim: Simulator, facts: DemoFacts) -> None:
+def test_linkedin_addresses_have_every_spelling(sim: Simulator, facts: DemoFacts) -> None:
     urls = [str(values(sim, record)["LinkedIn_URL__c"]) for record in facts.of_case("linkedin_only")]
     others = [str(values(sim, record)["LinkedIn_URL__c"]) for record in facts.of_case("other_script_linkedin")]
     for sign in ("http://", "nl.linkedin.com", "/en", "?", "#", "HTTPS://"):
@@ -119,7 +119,7 @@ def test_linkedin_addresses_are_written_in_every_way(sim: Simulator, facts: Demo
     assert any(not url.isascii() for url in others)
 
 
-def test_lensmor_knows_whom_it_should(facts: DemoFacts, lensmor: httpx.Client) -> None:
+def test_lensmor_has_the_right_people(facts: DemoFacts, lensmor: httpx.Client) -> None:
     def profile(record: DemoRecord) -> httpx.Response:
         return lensmor.get("/external/personnel/profile", params={"personnel_id": record.person.personnel_id})
 
@@ -134,7 +134,7 @@ def test_lensmor_knows_whom_it_should(facts: DemoFacts, lensmor: httpx.Client) -
         assert found["personnel"]["id"] == record.person.personnel_id
 
 
-def test_everybody_flagged_can_be_bought_with_the_credits_there_are(facts: DemoFacts, lensmor: httpx.Client) -> None:
+def test_the_credits_suffice_for_all_flagged_records(facts: DemoFacts, lensmor: httpx.Client) -> None:
     people = {record.person.personnel_id for record in facts.flagged}
     assert lensmor.get("/external/credits/balance").json()["totalBalance"] >= len(people) * 165
 

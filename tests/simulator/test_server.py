@@ -63,7 +63,7 @@ def test_all_sites_answer_on_this_machine_only(urls: Urls) -> None:
     assert httpx.get(f"{urls.salesforce}/services/data/").status_code == 200
 
 
-def test_another_process_can_judge(sim: Simulator, urls: Urls) -> None:
+def test_another_process_can_read_the_charges(sim: Simulator, urls: Urls) -> None:
     httpx.delete(f"{urls.control}/requests")
     buy_both(urls)
     seen = httpx.get(f"{urls.control}/charges").json()
@@ -108,14 +108,14 @@ def test_faults_from_another_process(sim: Simulator, urls: Urls) -> None:
         {"site": "lensmor", "operation": "*", "action": "html", "times": "two"},
     ],
 )
-def test_faults_nobody_knows_are_refused(sim: Simulator, urls: Urls, fault: object) -> None:
+def test_unknown_faults_are_refused(sim: Simulator, urls: Urls, fault: object) -> None:
     refused = httpx.post(f"{urls.control}/faults", json=fault)
     assert (refused.status_code, list(refused.json())) == (400, ["error"])
     assert sim.faults.armed() == []
 
 
 @pytest.mark.parametrize("body", ["7", "{}", "no json"])
-def test_time_moves_by_numbers_only(urls: Urls, body: str) -> None:
+def test_time_advances_only_by_numbers(urls: Urls, body: str) -> None:
     assert httpx.post(f"{urls.control}/advance", content=body).status_code == 400
 
 
@@ -125,12 +125,12 @@ def test_arming_checks_the_action(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize(("client", "status"), [(("127.0.0.1", 1), 200), (("192.0.2.1", 1), 404), (None, 404)])
-def test_control_is_for_this_machine(sim: Simulator, client: tuple[str, int] | None, status: int) -> None:
+def test_control_routes_are_for_this_machine(sim: Simulator, client: tuple[str, int] | None, status: int) -> None:
     assert _status_of(sim, client) == status
 
 
 def _status_of(sim: Simulator, client: tuple[str, int] | None) -> int:
-    """Put a caller's address into the scope, which no real loopback connection can fake."""
+    """Put another caller's address into the scope; a real loopback connection cannot have one."""
     app = with_control(sim.lensmor.app, sim)
 
     async def from_afar(scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,7 +155,7 @@ def test_starting_again_on_the_same_port() -> None:
     sim.stop()
 
 
-def test_a_port_that_is_taken() -> None:
+def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         Simulator().start(salesfinity=taken.getsockname()[1])
 
@@ -172,7 +172,7 @@ def test_stopping_does_not_wait_for_a_slow_answer() -> None:
     assert not asking.is_alive()
 
 
-def test_a_site_that_broke_is_no_misbehaviour() -> None:
+def test_an_error_of_a_site_is_not_a_fault() -> None:
     sim = Simulator()
     sim.faults.arm(Fault("lensmor", "*", "explode"))
     urls = sim.start()
@@ -194,7 +194,7 @@ print("stopped")
 """
 
 
-def test_a_command_serves_until_it_is_told_to_stop() -> None:
+def test_a_command_serves_until_a_signal() -> None:
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:  # noqa: S603  # our own program
         assert program.stdout is not None

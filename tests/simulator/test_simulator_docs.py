@@ -1,4 +1,4 @@
-"""The simulator's page: what it offers to arm can be armed, and its recipes are those that exist."""
+"""The simulator's page: its documented actions can be armed, and its recipes exist."""
 
 import inspect
 import json
@@ -26,7 +26,7 @@ def test_every_action_of_every_site_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize("action", DOCUMENTED)
-def test_what_the_page_names_can_be_armed(action: str) -> None:
+def test_every_documented_action_can_be_armed(action: str) -> None:
     simulator = Simulator()
     actions = {
         "lensmor": simulator.lensmor.actions,
@@ -40,13 +40,13 @@ def test_what_the_page_names_can_be_armed(action: str) -> None:
     assert [fault.action for fault in simulator.faults.armed()] == [action] * len(able)
 
 
-def test_every_recipe_is_on_the_page_with_the_json_that_it_makes() -> None:
+def test_every_recipe_is_on_the_page() -> None:
     made = {name for name, one in inspect.getmembers(recipes, inspect.isfunction) if one.__module__ == recipes.__name__}
     assert {name for name, _, _ in RECIPES} == made
 
 
 @pytest.mark.parametrize(("name", "arguments", "shown"), RECIPES)
-def test_a_recipes_json_is_its_fault(name: str, arguments: str, shown: str) -> None:
+def test_a_recipes_json_equals_its_fault(name: str, arguments: str, shown: str) -> None:
     given = json.loads(f"[{arguments}]") if arguments != "record_id" else ["003..."]
     fault = getattr(recipes, name)(*given)
     for key, value in json.loads(shown.replace("..., ", "")).items():

@@ -1,7 +1,7 @@
-"""Every answer of the simulated vendors, held against the OpenAPI documents in `docs/contracts`.
+"""Every answer of the simulated vendors is checked against the OpenAPI documents in `docs/contracts`.
 
-The documents decide what is tried: each operation with each status it declares. The client of this file checks every
-answer it gets, whatever the test was about: status declared, schema kept, no field the contract does not know.
+The documents determine the tests: each operation with each status that it declares. The client in this file checks
+every answer, whatever the test: the status is declared, the schema matches, and the contract has every field.
 """
 
 import json
@@ -60,7 +60,7 @@ REQUESTS: dict[str, dict[str, Json]] = {
 
 
 class World:
-    """Both vendors with a few people, asked by clients that judge every answer."""
+    """Both vendors with a few people, and clients that check every answer."""
 
     def __init__(self, clients: Mapping[str, httpx.Client]) -> None:
         self.clients = clients
@@ -71,7 +71,7 @@ class World:
         self.ids: dict[str, str] = {}
 
     def send(self, vendor: str, name: str, headers: dict[str, str] | None = None, **changed: Json) -> httpx.Response:
-        """Send an operation's good request, with parts of it changed."""
+        """Send an operation's valid request with some changes."""
         method, path, _ = CONTRACTS[vendor].operations[name]
         request = {**REQUESTS[name], **changed}
         for key, value in request.pop("path", {}).items():
@@ -79,7 +79,7 @@ class World:
         return self.clients[vendor].request(method, path, headers=headers, **request)
 
     def populate(self) -> None:
-        """A person of each kind, a task of each kind with every kind of item, a lookup."""
+        """Add a person of each kind, a task of each kind with every kind of item, and a lookup."""
         self.lensmor.add_event(EXPO)
         for number, facts in enumerate(PEOPLE):
             person = SimPerson(str(70011 + number), company="Example Works BV", event_ids=("52001",), **facts)
@@ -118,7 +118,7 @@ PEOPLE: list[Json] = [
 
 
 class Harnesses:
-    """One pair of servers and of clients for all tests; each test puts a fresh world on it."""
+    """One pair of servers and clients for all tests; each test gets a fresh world."""
 
     def __init__(self) -> None:
         self.world: World | None = None
@@ -131,7 +131,7 @@ class Harnesses:
         self.clients = {vendor: _client(self.urls[vendor], keys[vendor], CONTRACTS[vendor]) for vendor in CONTRACTS}
 
     def fresh(self) -> World:
-        """A new world behind the servers."""
+        """Put a new world behind the servers."""
         self.world = World(self.clients)
         self.world.populate()
         return self.world
@@ -169,10 +169,10 @@ def world(harnesses: Harnesses) -> World:
 
 @pytest.mark.parametrize("vendor", CONTRACTS)
 class TestDocuments:
-    def test_they_are_openapi(self, vendor: str) -> None:
+    def test_they_are_valid_openapi(self, vendor: str) -> None:
         validate(CONTRACTS[vendor].document)
 
-    def test_their_examples_keep_their_schemas(self, vendor: str) -> None:
+    def test_their_examples_match_their_schemas(self, vendor: str) -> None:
         contract = CONTRACTS[vendor]
         for _, _, operation in contract.operations.values():
             bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -181,7 +181,7 @@ class TestDocuments:
                 for example in _examples(media):
                     contract.check_body(example, media["schema"])
 
-    def test_their_request_examples_are_taken(self, vendor: str, world: World) -> None:
+    def test_their_request_examples_are_accepted(self, vendor: str, world: World) -> None:
         for name, (_, _, operation) in CONTRACTS[vendor].operations.items():
             if "requestBody" in operation and name not in NOT_SIMULATED:
                 for example in _examples(operation["requestBody"]["content"]["application/json"]):
@@ -236,7 +236,7 @@ BY_ITSELF: list[tuple[str, int, dict[str, Json]]] = [
 ]
 
 
-def test_lensmor_says_so_by_itself(harnesses: Harnesses, subtests: pytest.Subtests) -> None:
+def test_lensmors_own_errors(harnesses: Harnesses, subtests: pytest.Subtests) -> None:
     for name, status, changed in BY_ITSELF:
         with subtests.test(name=name, status=status, changed=changed):
             world = harnesses.fresh()
@@ -251,7 +251,7 @@ def test_lensmor_says_so_by_itself(harnesses: Harnesses, subtests: pytest.Subtes
         ("getEmailEnrichment", 404, {"path": {"id": "0"}}),
     ],
 )
-def test_salesfinity_says_so_by_itself(world: World, name: str, status: int, changed: dict[str, Json]) -> None:
+def test_salesfinitys_own_errors(world: World, name: str, status: int, changed: dict[str, Json]) -> None:
     assert world.send("salesfinity", name, **changed).status_code == status
 
 
@@ -269,7 +269,7 @@ def test_too_many_requests(world: World) -> None:
     assert world.send("salesfinity", "getEnrichmentCredits").status_code == 429
 
 
-def test_every_stage_of_a_task_and_of_a_lookup(world: World) -> None:
+def test_every_state_of_a_task_and_a_lookup(world: World) -> None:
     states = set()
     for _ in range(9):
         for name in ("getEmailUnlockTask", "getPhoneUnlockTask"):
@@ -283,7 +283,7 @@ def test_every_stage_of_a_task_and_of_a_lookup(world: World) -> None:
 @pytest.mark.parametrize(
     ("outcome", "status"), [("not-found", "not-found"), ("failed", "failed"), ("stuck", "processing")]
 )
-def test_every_end_of_a_lookup(world: World, outcome: str, status: str) -> None:
+def test_every_result_of_a_lookup(world: World, outcome: str, status: str) -> None:
     world.salesfinity.script("ada-sample-example", "work", outcome)
     world.ids["LOOKUP"] = world.send("salesfinity", "requestEmailEnrichment").json()["_id"]
     world.clock.advance(60)
@@ -293,7 +293,7 @@ def test_every_end_of_a_lookup(world: World, outcome: str, status: str) -> None:
 @pytest.mark.parametrize(
     "settings", [{"profile_lag_seconds": 60}, {"task_ids_prefixed": True}, {"require_event": True}]
 )
-def test_settings_keep_the_contract(world: World, settings: dict[str, Json]) -> None:
+def test_settings_follow_the_contract(world: World, settings: dict[str, Json]) -> None:
     for name, value in settings.items():
         setattr(world.lensmor, name, value)
     for name in CONTRACTS["lensmor"].operations:
@@ -301,7 +301,7 @@ def test_settings_keep_the_contract(world: World, settings: dict[str, Json]) -> 
             assert world.send("lensmor", name).is_success
 
 
-def test_faults_that_keep_the_shape(world: World) -> None:
+def test_faults_that_follow_the_contract(world: World) -> None:
     world.faults.arm(Fault("lensmor", "submitEmailUnlock", "extra_skip", params={"persons": ["70012"]}))
     world.faults.arm(Fault("lensmor", "*", "not_found"))
     world.faults.arm(Fault("lensmor", "*", "delay", params={"seconds": 0}))
@@ -315,7 +315,7 @@ def test_faults_that_keep_the_shape(world: World) -> None:
     assert world.send("salesfinity", "getEmailEnrichment").status_code == 404
 
 
-def test_a_business_error_in_a_good_status(world: World, harnesses: Harnesses) -> None:
+def test_a_business_error_with_a_good_status(world: World, harnesses: Harnesses) -> None:
     world.faults.arm(Fault("lensmor", "getCreditsBalance", "error_in_2xx"))
     key = {"Authorization": "Bearer sim-lensmor-key"}
     response = httpx.get(harnesses.urls["lensmor"] + "/external/credits/balance", headers=key)
@@ -345,8 +345,8 @@ def test_callbacks(world: World, outcome: str) -> None:
         CONTRACTS["salesfinity"].check_body(body, {"$ref": "#/components/schemas/EmailEnrichmentCallback"})
 
 
-def test_the_judge_is_awake() -> None:
-    """It finds what it is there to find: a wrong type, a missing field, a field of no contract."""
+def test_the_judge_finds_violations() -> None:
+    """It finds a wrong type, a missing field, and a field that is not in the contract."""
     contract = CONTRACTS["lensmor"]
     good = {"taskId": "1", "taskStatus": "pending", "items": []}
     schema = {"$ref": "#/components/schemas/EmailUnlockTask"}

@@ -15,7 +15,7 @@ ORG = "00D000000000001EAA"
 TOKEN, MESSAGES = "CONNECTOR_TRIGGER_TOKEN", "CONNECTOR_OUTBOUND_MESSAGE_SECRET"
 
 
-def doors(token: str | None = None, message_secret: str | None = None, org: str = "") -> Configured:
+def settings_with(token: str | None = None, message_secret: str | None = None, org: str = "") -> Configured:
     settings = Settings(
         connector_trigger_token=None if token is None else SecretStr(token),
     )
@@ -32,40 +32,43 @@ def refusal(configured: Configured) -> str:
     return str(raised.value)
 
 
-def test_a_token_is_needed_on_loopback_too_and_the_refusal_makes_one() -> None:
-    words = refusal(doors())
+def test_a_token_is_required_on_loopback_too() -> None:
+    words = refusal(settings_with())
     assert words.startswith(f"{TOKEN} is missing, and serve needs it on every address, 127.0.0.1 included")
     command = words.partition("python3 -c ")[2].strip('"')
     printed: list[str] = []
     exec(command, {"print": printed.append})  # noqa: S102 the command that the message gives
-    check_exposure(doors(token=printed[0]))
-    check_exposure(doors(token=GOOD))
+    check_exposure(settings_with(token=printed[0]))
+    check_exposure(settings_with(token=GOOD))
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * (SHORTEST_SECRET - 1)])
-def test_secrets_that_could_be_guessed_are_refused_by_name(secret: str) -> None:
-    for name, configured in ((TOKEN, doors(token=secret)), (MESSAGES, doors(GOOD, message_secret=secret, org=ORG))):
+def test_weak_secrets_are_refused(secret: str) -> None:
+    for name, configured in (
+        (TOKEN, settings_with(token=secret)),
+        (MESSAGES, settings_with(GOOD, message_secret=secret, org=ORG)),
+    ):
         words = refusal(configured)
         assert words == f"{name} must have at least 16 characters"
-    check_exposure(doors(token="x" * SHORTEST_SECRET))
+    check_exposure(settings_with(token="x" * SHORTEST_SECRET))
 
 
-def test_half_of_the_outbound_message_settings_is_refused() -> None:
-    for configured in (doors(GOOD, message_secret=GOOD), doors(GOOD, org=ORG)):
+def test_incomplete_outbound_message_settings_are_refused() -> None:
+    for configured in (settings_with(GOOD, message_secret=GOOD), settings_with(GOOD, org=ORG)):
         words = refusal(configured)
         assert MESSAGES in words
         assert "CONNECTOR_SALESFORCE_ORG_ID" in words
         assert GOOD not in words
-    check_exposure(doors(GOOD, message_secret=GOOD, org=ORG))
+    check_exposure(settings_with(GOOD, message_secret=GOOD, org=ORG))
 
 
 @pytest.mark.parametrize(
     "secret", ["with a blank inside it", " fourteen-and-two ", "schlüssel-mit-umlaut", "quoted'secret'text"]
 )
-def test_secrets_that_no_header_or_address_can_carry_are_refused(secret: str) -> None:
-    assert "may hold letters" in refusal(doors(token=secret))
+def test_secrets_with_invalid_characters_are_refused(secret: str) -> None:
+    assert "may hold letters" in refusal(settings_with(token=secret))
 
 
 @pytest.mark.parametrize("org", ["my-org", "00D", "00D000000000001XXX"])
-def test_an_org_id_that_is_none_is_refused(org: str) -> None:
-    assert "Company Information" in refusal(doors(GOOD, message_secret=GOOD, org=org))
+def test_an_invalid_org_id_is_refused(org: str) -> None:
+    assert "Company Information" in refusal(settings_with(GOOD, message_secret=GOOD, org=org))
