@@ -196,7 +196,7 @@ def test_a_skip_within_refresh_after_keeps_the_status() -> None:
 
 
 def test_in_progress_is_written_once() -> None:
-    waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor is still at work")
+    waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor has not finished yet")
     first = decide(record_of(), waiting)
     assert sent(first) == {"Email_Status__c": "In progress"}  # it is not an error
     assert not decide(changed(record_of(), first.changes), waiting).changes
@@ -231,7 +231,7 @@ def test_a_flag_that_was_unticked_is_left_unchanged() -> None:
 
 
 def test_one_waiting_channel_keeps_the_flag_and_writes_the_other() -> None:
-    waiting = ChannelResult(PHONE, Outcome.WAITING, "lensmor is still at work")
+    waiting = ChannelResult(PHONE, Outcome.WAITING, "lensmor has not finished yet")
     write = decide(record_of(), DELIVERED, waiting)
     assert sent(write)["Email"] == "ada@example.com"
     assert sent(write)["Phone_Status__c"] == "In progress"
