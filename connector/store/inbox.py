@@ -301,9 +301,9 @@ class Inbox:
                 )
                 .values(state=RequestItemState.DONE, outcome=Outcome.DEFERRED.value, reason=GIVEN_UP)
             )
-            gone = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
-            connection.execute(sa.delete(t.request_item).where(_A.request_id.in_(gone)))
-            connection.execute(sa.delete(t.request).where(_R.id.in_(gone)))
+            expired = sa.select(_R.id).where(_R.accepted_at < now - 2 * KEPT, _R.id.not_in(open_ones))
+            connection.execute(sa.delete(t.request_item).where(_A.request_id.in_(expired)))
+            connection.execute(sa.delete(t.request).where(_R.id.in_(expired)))
         return given_up.rowcount
 
 

@@ -144,8 +144,8 @@ class Jobs:
     def withdraw(self, job_id: str) -> bool:
         """Delete a run that no process has started; False if one has."""
         with self._db.write(exclusive=False) as connection:
-            gone = connection.execute(sa.delete(t.job).where(_J.id == job_id, _J.state == JobState.WAITING))
-        return gone.rowcount == 1
+            deleted = connection.execute(sa.delete(t.job).where(_J.id == job_id, _J.state == JobState.WAITING))
+        return deleted.rowcount == 1
 
     def purge(self, now: datetime) -> None:
         """Delete ended runs that were queued more than a week ago."""

@@ -1,4 +1,4 @@
-"""What a repeated purchase keeps of its lost attempt, channels parked one by one, and the plan a run applies.
+"""Adds the lost attempt of a repeated purchase, a parked mark for each channel, and the plan of a run.
 
 Revision 0002, after 0001.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add columns; a hold that an unlock kept of a lost attempt is open, and was its own mapping's."""
+    """Add columns. An unlock's hold for a lost attempt becomes an open hold of the unlock's mapping."""
     op.add_column("unlock", sa.Column("prior_hold", sa.String(length=10), nullable=False, server_default=""))
     op.add_column("unlock", sa.Column("prior_mapping", sa.String(length=40), nullable=True))
     op.execute("UPDATE unlock SET prior_hold = 'open', prior_mapping = mapping WHERE prior_attempt_id IS NOT NULL")

@@ -1,4 +1,4 @@
-"""Requests of the CRM's automation, runs made for other processes, workers, and hints of callbacks.
+"""Adds requests of the CRM's automation, delegated runs ("errand"), workers, and callback receipts ("hint").
 
 Revision 0003, after 0002.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add tables; on PostgreSQL also those of the engine that delivers work to several workers."""
+    """Add tables. On PostgreSQL also add those of Procrastinate, which delivers jobs to several workers."""
     op.create_table(
         "request",
         sa.Column("id", sa.String(length=120), nullable=False),

@@ -1,4 +1,4 @@
-"""What a run shows of each channel, what each purchase cost in the end, undone runs, and values no CRM field takes.
+"""Adds the figures of runs, the final cost of purchases, undone runs, and values that fit no CRM field.
 
 Revision 0004, after 0003.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add columns; a purchase that was charged so far cost its price."""
+    """Add columns. The cost of a purchase that is already charged is its price."""
     op.add_column("want", sa.Column("already_filled", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("want", sa.Column("shown_outcome", sa.String(length=20), nullable=True))
     op.add_column("want", sa.Column("shown_reason", sa.Text(), nullable=False, server_default=""))

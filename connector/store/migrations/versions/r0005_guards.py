@@ -1,4 +1,4 @@
-"""Columns for what guards records, values and times: plans, former ids, large balances, and when permits were written.
+"""Adds plans and former ids of records, deletion times of values, write times of permits, and large balances.
 
 Revision 0005, after 0004.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add columns, and widen the balance; open records of an applied plan are part of it."""
+    """Add columns and widen the balance. Open records of an applied plan get the plan's id."""
     op.add_column("record", sa.Column("former_ids", sa.Text(), nullable=False, server_default=""))
     op.add_column("record", sa.Column("plan_id", sa.String(length=40), nullable=True))
     op.create_index("ix_record_plan_id", "record", ["plan_id"], unique=False)
@@ -22,7 +22,7 @@ def upgrade() -> None:
         "UPDATE record SET plan_id = (SELECT run.plan_id FROM run WHERE run.id = record.run_id) "
         "WHERE state = 'open' AND run_id IN (SELECT id FROM run WHERE command = 'apply')"
     )
-    with op.batch_alter_table("observation") as batch:  # SQLite keeps 64 bits in any whole number
+    with op.batch_alter_table("observation") as batch:  # SQLite stores every integer with 64 bits
         batch.alter_column("balance", existing_type=sa.Integer(), type_=sa.BigInteger(), existing_nullable=False)
     op.add_column("rate_limit", sa.Column("at", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index(

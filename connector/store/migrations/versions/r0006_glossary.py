@@ -1,4 +1,4 @@
-"""Tables and columns take the names of the glossary; identifiers become (kind, value) pairs; JSON columns are typed.
+"""Renames tables and columns to the glossary's terms, splits identifiers into (kind, value) and types JSON columns.
 
 Revision 0006, after 0005.
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Rename, convert and widen, table by table; every row stays."""
+    """Rename, convert and widen the tables one by one. All rows are kept."""
     _drop_indexes()
     _purchases()
     _records()
@@ -52,7 +52,7 @@ def _purchases() -> None:
     op.rename_table("unlock", "purchase")
     _rename("purchase", "event_id", "grouping_key")
     op.add_column("purchase", sa.Column("person_kind", sa.String(length=40), nullable=False, server_default=""))
-    # A purchase of an event is named by the event; Lensmor knows people by its own id, Salesfinity by LinkedIn name.
+    # The key is the event's id, a person's id at Lensmor, or a person's LinkedIn name at Salesfinity.
     op.execute(
         "UPDATE purchase SET person_kind = CASE WHEN channel = 'event' THEN 'event_id' "
         "WHEN provider = 'lensmor' THEN 'personnel_id' ELSE 'linkedin_url' END"
@@ -87,14 +87,14 @@ def _records() -> None:
     record = sa.table("record", *(sa.column(name) for name in ("id", *names)), *pairs)
     _fill_identifiers(record)
     with op.batch_alter_table("record") as batch:
-        # Every record until now is one of Salesforce; from now on each names its CRM.
+        # All existing records are from Salesforce; new rows store their CRM.
         batch.alter_column("crm", server_default=None, existing_type=sa.String(length=40))
         for name in names:
             batch.drop_column(name)
 
 
 def _fill_identifiers(record: sa.TableClause) -> None:
-    """Page by page: a ledger may have a million records."""
+    """Convert identifiers in pages, because a ledger may have a million records."""
     connection, last = op.get_bind(), 0
     kinds = {"personnel_id": "personnel_id", "linkedin": "linkedin_url"}
     update = sa.update(record).where(record.c.id == sa.bindparam("key"))
@@ -136,7 +136,7 @@ def _record_channels() -> None:
 
 
 def _identity_matches() -> None:
-    """A new table, for its key changes; only Lensmor was ever asked, by LinkedIn name, for its own id."""
+    """Copy into a new table, because the key changes. All rows are Lensmor's answers for a LinkedIn name."""
     op.create_table(
         "identity_match",
         sa.Column("provider", sa.String(length=40), nullable=False),
@@ -192,12 +192,12 @@ def _receipts() -> None:
 
 
 def _rename(table: str, old: str, new: str) -> None:
-    """Both databases do this in place; Alembic would copy SQLite's table."""
+    """Rename a column in place on both databases; Alembic would copy the table on SQLite."""
     op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
 def _json(batch: BatchOperations, **defaults: str | None) -> None:
-    """Give text columns that hold JSON its type; a default means that the column is never null."""
+    """Change text columns to JSON. A column with a default is not nullable."""
     for name, default in defaults.items():
         batch.alter_column(
             name,
@@ -217,7 +217,7 @@ def _partial_index(table: str, name: str, columns: Sequence[str], where: str) ->
 
 
 def _rename_keys() -> None:
-    """PostgreSQL keeps the names of keys, of foreign keys and of sequences when a table is renamed."""
+    """Rename keys, foreign keys and sequences, whose names PostgreSQL keeps when a table is renamed."""
     if _is_sqlite():
         return
     for old, new in (("unlock", "purchase"), ("want", "record_channel"), ("ask", "request_item"),

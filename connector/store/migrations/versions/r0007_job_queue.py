@@ -1,4 +1,4 @@
-"""Schedules, requests and next polls become jobs of the queue, beside delegated runs.
+"""Adds schedules, requests and next polls to the queue of delegated runs.
 
 Revision 0007, after 0006.
 """
@@ -23,7 +23,7 @@ _META = sa.table("meta", sa.column("key"), sa.column("value"))
 
 
 def upgrade() -> None:
-    """Widen the table, and give each mapping its standing jobs; schedules go on counting from their last sync."""
+    """Widen the table and insert each mapping's jobs. Schedules continue from their last sync."""
     with op.batch_alter_table("job") as batch:
         batch.alter_column(
             "id", type_=sa.String(length=60), existing_type=sa.String(length=40), existing_nullable=False
