@@ -1,7 +1,7 @@
-"""What the engine may ask of a CRM: the values that pass, and one abstract class.
+"""The interface between the engine and a CRM: one abstract class, and the values that it exchanges.
 
-Errors are those of `core/errors.py`: `ConfigurationError` for a refused login or a condition the CRM does not
-understand, `QuotaError` when the reserve of the daily quota is reached, `DownError` when no answer can be had.
+Errors are those of `core/errors.py`: `ConfigurationError` for a refused login or an invalid condition, `QuotaError` if
+the reserve of the daily quota is reached, `DownError` if the CRM does not answer.
 """
 
 from abc import ABC, abstractmethod
@@ -17,22 +17,22 @@ from connector.core.values import stored_form
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """A field as this user sees it.
+    """A field of an object, with the rights of this user.
 
     Attributes:
-        length: most characters of a text; 0 for other types.
-        allowed: the only values of a restricted picklist; None for everything else.
-        label: what the user interface calls it.
+        length: the most characters of a text; 0 for other types.
+        allowed: the allowed values of a restricted picklist; None for other fields.
+        label: the name in the user interface.
         createable: a new record may have a value for it.
-        custom: the org's admin made it.
+        custom: the org's admin created it.
         nillable: it may be empty.
-        calculated: a formula or roll-up summary.
+        calculated: it is a formula or a roll-up summary.
         auto_number: the CRM numbers it.
-        compound: it is made of other fields, as a full name is.
-        permissionable: a permission set can grant access to it; system and required fields are not.
-        precision, scale: digits of a number in all, and after the point; 0 where unknown.
-        digits: digits of a whole number; 0 for other types.
-        options: the values that a picklist offers now.
+        compound: it consists of other fields, like a full name.
+        permissionable: a permission set can grant access to it; False for system and required fields.
+        precision, scale: the total digits of a number, and those after the point; 0 if unknown.
+        digits: the digits of a whole number; 0 for other types.
+        options: the present options of a picklist.
     """
 
     name: str
@@ -63,7 +63,7 @@ class ObjectInfo:
     """An object with the fields that this user may see, by lower-case name.
 
     Attributes:
-        key_prefix: the characters with which every id of the object begins; empty where the CRM's ids have none.
+        key_prefix: the prefix of every id of the object; empty if the CRM's ids have no prefix.
         updateable: this user may edit some of its records.
     """
 
@@ -73,7 +73,7 @@ class ObjectInfo:
     updateable: bool = True
 
     def get(self, name: str) -> FieldInfo | None:
-        """A field, whatever the case of its name."""
+        """Find a field by its name in any case."""
         return self.fields.get(name.lower())
 
     def lengths(self) -> dict[str, int]:
@@ -87,11 +87,11 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one mapped field, and the fix.
+    """A problem with a mapped field, and the fix.
 
     Attributes:
         path: the key in the mapping file.
-        fatal: nothing may be bought before it is corrected; else it is a warning.
+        fatal: nothing may be bought before it is corrected; otherwise it is a warning.
     """
 
     path: KeyPath
@@ -101,15 +101,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records of an object to read.
+    """A selection of an object's records.
 
     Attributes:
-        fields: what to read of each.
-        flag: (field, value) that asks for enrichment; None when a condition or ids choose instead.
-        where: a further condition in the CRM's own query language.
-        ids: only these; None for all.
-        newest_first: the order in which pages come.
-        limit: at most so many; None for all.
+        fields: the fields to read.
+        flag: the (field, value) that requests enrichment; None if a condition or ids select the records.
+        where: further conditions in the CRM's own query language.
+        ids: only these records; None for all.
+        newest_first: the order of the records.
+        limit: the most records; None for all.
     """
 
     object: str
@@ -130,18 +130,18 @@ class Update:
 
 
 class ErrorClass(StrEnum):
-    """Whose fault a refused row is, which decides what happens next.
+    """The cause of a refused row, which decides the next step.
 
-    Listed from the widest cause to the narrowest: a row with several errors takes the first that any of them has.
+    The order is from the widest cause to the narrowest: a row with several errors has the first class of any of them.
     """
 
-    ORG = "org"  # the org's state: stop, park nothing
+    ORG = "org"  # the state of the org: stop, and park nothing
     LIMIT = "limit"  # a governor limit, which fewer rows in a call may not reach
-    AUTOMATION = "automation"  # automation failed the whole call, perhaps because of another row in it
-    LOCKED = "locked"  # another process holds the row for a moment
-    MOVED = "moved"  # deleted, merged or converted
+    AUTOMATION = "automation"  # automation failed the whole call, perhaps because of another row
+    LOCKED = "locked"  # another process locks the row for a short time
+    MOVED = "moved"  # the record was deleted, merged or converted
     MAPPING = "mapping"  # no permission on a field, if every row that sends the field is refused
-    ROW = "row"  # the row's own: field, validation, duplicate
+    ROW = "row"  # the row itself: a field, a validation rule, a duplicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,10 @@ class RowError:
     """One error of a refused row.
 
     Attributes:
-        code: the CRM's code; empty where it gave none.
-        fields: the fields that it names.
-        text: an explanation, whole and unmasked: fit for display once `mask_text` knows the row's own values.
-        advice: what a person can do about it; empty where only the general advice applies.
+        code: the CRM's code; empty if there is none.
+        fields: the fields that the CRM names.
+        text: the explanation, unmasked: for display, pass it through `mask_text` with the row's own values.
+        advice: the next step for a person; empty if only the general advice applies.
         unusable: the CRM can never accept the value.
     """
 
@@ -165,7 +165,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a row was not written."""
+    """The CRM's refusal of a row, with its errors."""
 
     error_class: ErrorClass
     errors: tuple[RowError, ...] = ()
@@ -177,13 +177,13 @@ class Rejection:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Every field that any of the errors names."""
+        """All fields that the errors name."""
         return tuple(dict.fromkeys(name for error in self.errors for name in error.fields))
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Requests made by this client, and the org's daily quota as last reported."""
+    """The requests of this client, and the org's daily quota as last reported."""
 
     read_calls: int = 0
     write_calls: int = 0
@@ -203,7 +203,7 @@ class Notified:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of the CRM's automation: its org, and the records that it is about."""
+    """A message of the CRM's automation, with its org and the records that it names."""
 
     org_id: str
     notified: tuple[Notified, ...]
@@ -214,12 +214,12 @@ class InboundRoute:
     """A route of `connector serve` that the CRM's own automation calls.
 
     Attributes:
-        path: with `{secret}` for the secret that only the CRM knows.
-        message_name: what the CRM calls such a message, for errors.
-        media_types: that it takes.
-        most_bytes: of a body.
-        parse: the message of a body; None for anything else.
-        acknowledgement: the body of the answer to a message that was stored, and its media type.
+        path: the path, with `{secret}` for the secret that only the CRM knows.
+        message_name: the CRM's name for such a message, for errors.
+        media_types: the accepted media types.
+        most_bytes: the most bytes of a body.
+        parse: parses a body; returns None for an invalid one.
+        acknowledgement: the body and the media type of the answer to a stored message.
     """
 
     path: str
@@ -231,7 +231,7 @@ class InboundRoute:
 
 
 def always() -> bool:
-    """Nothing forbids it."""
+    """The default of `may_leave`: True."""
     return True
 
 
@@ -239,10 +239,10 @@ class Crm(ABC):
     """One CRM org, as one user; threads that share it wait for each other.
 
     Attributes:
-        name: as mapping files call it.
-        label: as people call it, for messages.
-        read_size: how many records one read by id may ask for.
-        write_size: how many records one update may carry.
+        name: the name in mapping files.
+        label: the name in messages.
+        read_size: the most records in one read by id.
+        write_size: the most records in one update.
     """
 
     name: str
@@ -251,80 +251,80 @@ class Crm(ABC):
     write_size: int
 
     def stored(self, value: FieldValue, *, is_email: bool = False) -> FieldValue:
-        """A value in the form in which the CRM keeps it, so that a difference is a real one."""
+        """Convert a value to the form in which the CRM stores it, so that equal values compare equal."""
         return stored_form(value, is_email=is_email)
 
     @abstractmethod
     def written_time(self, moment: datetime) -> FieldValue:
-        """A time as a field for date and time takes it."""
+        """Convert a time to the value of a date-and-time field."""
 
     @abstractmethod
     def check(self, mapping: MappingFile) -> list[Problem]:
-        """Everything that is wrong with a mapping's fields and condition, as this user sees the org."""
+        """Check a mapping's fields and condition with this user's rights; returns all problems."""
 
     @abstractmethod
     def login(self) -> None:
-        """Log in and read the quota; called once before anything else."""
+        """Log in and read the quota; called once, before any other method."""
 
     @abstractmethod
     def org_id(self) -> str:
-        """The org's own id, which no renaming changes; empty where the CRM does not show it."""
+        """The org's id, which does not change when the org is renamed; empty if the CRM does not show it."""
 
     @abstractmethod
     def describe(self, object_name: str, *, refresh: bool = False) -> ObjectInfo:
-        """The object's fields; remembered, unless asked again with `refresh`.
+        """Read an object's fields; the result is cached until a call with `refresh`.
 
         Raises:
-            ConfigurationError: no such object, or not visible.
+            ConfigurationError: the object does not exist or is not visible.
         """
 
     @abstractmethod
     def check_condition(self, object_name: str, condition: str) -> None:
-        """Refuse a condition that the CRM does not understand, or that would escape its parentheses.
+        """Check a condition of the CRM's query language; it must also not close its own parentheses.
 
         Raises:
-            ConfigurationError: with the CRM's reason.
+            ConfigurationError: the condition is invalid; the message has the CRM's reason.
         """
 
     @abstractmethod
     def select(self, selection: Selection) -> Iterator[list[CrmRecord]]:
-        """Pages of matching records; safe against records that appear or vanish between pages."""
+        """Read matching records page by page; records that appear or vanish between pages do no harm."""
 
     @abstractmethod
     def count(self, selection: Selection) -> int:
-        """How many records match now, at most the selection's limit.
+        """Count the matching records, up to the selection's limit.
 
         Raises:
-            ConfigurationError: a condition that the CRM does not understand.
+            ConfigurationError: the condition is invalid.
         """
 
     @abstractmethod
     def full_id(self, record_id: str) -> str | None:
-        """The id in the CRM's full form; None when it is not an id."""
+        """Convert an id to the CRM's full form; None if it is not an id."""
 
     @abstractmethod
     def read(self, object_name: str, ids: Sequence[str], fields: Sequence[str]) -> dict[str, CrmRecord | None]:
-        """Up to `read_size` records by id, as they are now; None for one that is gone and left no trace."""
+        """Read up to `read_size` records by id; None for a deleted record without a trace."""
 
     @abstractmethod
     def update(
         self, object_name: str, updates: Sequence[Update], may_leave: Callable[[], bool] = always
     ) -> list[Rejection | None]:
-        """Up to `write_size` records; one answer each, in the same order, None for success.
+        """Update up to `write_size` records; returns one answer each, in the same order, None for success.
 
         Args:
             object_name: the object.
             updates: at most one for each record.
-            may_leave: asked each time the bytes are about to leave, a login renewed on the way included.
+            may_leave: is called each time right before the request is sent, also after a renewed login.
 
         Raises:
-            PassingError: it may or may not have taken effect, or `may_leave` said no.
+            PassingError: the update may or may not have taken effect, or `may_leave` returned False.
         """
 
     @abstractmethod
     def usage(self) -> Usage:
-        """What this client has asked so far."""
+        """The requests of this client so far, and the quota."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back connections."""
+        """Close the connections."""
