@@ -19,7 +19,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.crm.interface import Crm, Problem
 from connector.engine.context import AccountLimits
-from connector.engine.overdue import in_words
+from connector.engine.overdue import attention_of
 from connector.engine.select import flagged
 from connector.jobs.inline import SystemClock
 from connector.providers.interface import Provider
@@ -145,7 +145,7 @@ def _older_copy(ledger: Ledger) -> Iterator[Finding]:
 def _overdue(ledger: Ledger, now: datetime) -> Iterator[Finding]:
     """What has waited longer than its age."""
     for one in ledger.overdue.all(now):
-        words = in_words(one)
+        words = attention_of(one)
         yield Finding(one.what.value, ok=True, message=f"{words.reason}; next: {words.next}", warning=True)
 
 

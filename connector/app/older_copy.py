@@ -9,7 +9,7 @@ from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.core.report import iso
 from connector.engine.context import Progress, Run, Services
-from connector.engine.older_copy import BY_MARK, TRUST, detect, follow_forecast
+from connector.engine.older_copy import BY_MARK, TRUST, detect, restrict_forecast
 from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
 
@@ -53,7 +53,7 @@ def older_copy_warning(ledger: Ledger) -> str:
 def forecast_run(services: Services, mappings: Mapping[str, MappingFile], now: datetime, progress: Progress) -> Run:
     """A run that only forecasts: it holds back what a real one would, and says so before the cost is shown."""
     run = Run(services, "plan", mappings, now)
-    follow_forecast(run)
+    restrict_forecast(run)
     warning = older_copy_warning(services.ledger)
     if warning:
         progress.note(f"The ledger: {warning}")

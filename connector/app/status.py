@@ -16,7 +16,7 @@ from connector.app.views import (
 from connector.core.ages import TASK_AGE
 from connector.core.report import iso
 from connector.core.states import PurchaseState, RequestItemState
-from connector.engine.overdue import in_words
+from connector.engine.overdue import attention_of
 from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
 from connector.store.operator import OpenPurchase
@@ -65,7 +65,7 @@ def _decision(row: OpenPurchase) -> PurchaseToDecide:
 
 
 def _overdue(one: OverdueWork) -> Overdue:
-    words = in_words(one)
+    words = attention_of(one)
     return Overdue(
         what=one.what.value,
         subject=one.subject,

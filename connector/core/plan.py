@@ -227,7 +227,7 @@ class Planner:
             elif isinstance(identity, NobodyThere):
                 failed_sources = (
                     *failed_sources,
-                    FailedSource(name, Result.NOT_FOUND, f"{name} knows nobody with this {identity.words}"),
+                    FailedSource(name, Result.NOT_FOUND, f"{name} has no person with this {identity.words}"),
                 )
             elif isinstance(identity, Unresolved):
                 return ResolveIdentity(name, identity.identifier, position, failed_sources)

@@ -1,1 +1,1 @@
-"""The stages that a record passes, in the order in which it meets them; all effects go through the ledger first."""
+"""The stages of a run, in the order in which a record passes them; every effect is committed to the ledger first."""

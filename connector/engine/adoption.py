@@ -1,7 +1,7 @@
-"""Answers to paid requests that the database could not take when they came: adopted, or set aside and reported.
+"""Adopts the answers in the recovery journal, which the database could not store; unusable ones are reported.
 
-What is stored is checked like any value from outside. A bad answer must neither be lost nor end every later run: its
-request is then verified like one whose answer was lost.
+A stored answer is checked like any external value. An unusable answer is kept and does not stop later runs: its request
+is verified like one whose answer was lost.
 """
 
 import sqlalchemy as sa
@@ -16,18 +16,18 @@ from connector.store.rows import RequestAnswer
 
 _MAX_ATTEMPT_ID_CHARACTERS = 40
 _LONGEST_REASON = 300
-STRANGE = "the recovery journal {file} holds an answer that fits no paid request of this ledger, or cannot be read"
+STRANGE = "the recovery journal {file} holds an answer that matches no paid request of this ledger, or cannot be read"
 STRANGE_NEXT = (
-    "if this ledger was restored from a backup, put the newer one back; otherwise move the file to another folder, and "
+    "if this ledger was restored from a backup, use the newer ledger; otherwise move the file to another folder, and "
     "keep it: it names paid requests"
 )
 
 
 def adopt_stored(run: Run) -> None:
-    """Adopt the recovery journal; each file is kept until its answer is in the ledger, or is set aside.
+    """Adopt the answers in the recovery journal; each file stays until its answer is in the ledger or is set aside.
 
     Raises:
-        sa.exc.SQLAlchemyError: the database is gone again.
+        sa.exc.SQLAlchemyError: the database is lost again.
     """
     ledger, refused = run.services.ledger, 0
     with ledger.journal.adopting(ledger.attempts.knows) as adoption:
@@ -42,12 +42,12 @@ def adopt_stored(run: Run) -> None:
         )
         run.services.progress.note(reason)
         run.attention.append(
-            Attention(reason, "their requests are verified like others whose answer was lost; see: connector status")
+            Attention(reason, "their requests are verified like those with a lost answer; see: connector status")
         )
 
 
 def stored_answer(found: object) -> RequestAnswer | None:
-    """The answer in a stored JSON value; None where it is none, or holds what no ledger keeps."""
+    """Parse an answer from a stored JSON value; None if it is invalid or exceeds the limits of the ledger."""
     if not isinstance(found, dict):
         return None
     attempt_id, task_id = found.get("attempt_id"), found.get("task_id")
@@ -70,7 +70,7 @@ def stored_answer(found: object) -> RequestAnswer | None:
 
 
 def _adopt(run: Run, found: Answer) -> bool:
-    """Whether an answer could be used; one that the ledger has already changes nothing."""
+    """Adopt an answer; False if it is unusable. An answer that the ledger already has changes nothing."""
     answers, answer = run.services.ledger.answers, stored_answer(found)
     if answer is None:
         return False
@@ -84,7 +84,7 @@ def _adopt(run: Run, found: Answer) -> bool:
 
 
 def _by_row(found: object) -> dict[int, object] | None:
-    """By the number of a row; None where something else stands in place of one."""
+    """Convert the keys to ids of rows; None if any key is not one."""
     if found is None:
         return {}
     if not isinstance(found, dict):

@@ -1,7 +1,7 @@
-"""Stage 1 of a frozen plan: read exactly its records, and let nothing through that it does not name.
+"""Stage 1 of a frozen plan: read exactly its records, and allow only the purchases that it contains.
 
-A plan may be applied again, after a cap, a vendor that was down, or a death: what its earlier runs have finished is
-left alone, what they have bought is carried on, and all of them share one ceiling.
+A plan may be applied again, for example after a cap, a vendor's outage or a crash. Records that its earlier runs have
+finished are skipped, their open purchases are continued, and all runs share one ceiling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from connector.store.planned import PlannedRecord
 from connector.store.plans import FinishedBy
 from connector.store.rows import RecordRow, chunks
 
-FLAG_TAKEN_BACK = "its flag was taken back since the plan was made"
+FLAG_CLEARED = "its flag was cleared since the plan was made"
 GONE = "it was deleted, merged or converted since the plan was made"
 
 
 def take_up(run: Run, plan: FrozenPlan) -> None:
-    """Carry on what earlier runs of the plan have bought, then read the rest of its records."""
+    """Adopt the records with purchases of earlier runs of the plan, then read the plan's unfinished records."""
     plans = run.services.ledger.plans
     for frozen in plan.mappings:
         begun = plans.adopt(run.id, plan.plan_id, frozen.name)
@@ -35,7 +35,7 @@ def take_up(run: Run, plan: FrozenPlan) -> None:
             ids = [crm_id for crm_id in page if crm_id not in ended or not ended[crm_id].by_plan]
             finished += len(page) - len(ids)
             if ids:
-                _take_page(run, plan, frozen, ids, _Earlier(begun, ended), guard)
+                _take_up_page(run, plan, frozen, ids, _Earlier(begun, ended), guard)
             if frozen.name in run.guarded:
                 break
         if finished:
@@ -46,18 +46,18 @@ def take_up(run: Run, plan: FrozenPlan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What earlier runs did for the plan's records, by CRM id.
+    """The plan's records that earlier runs have begun or finished, by CRM id.
 
     Attributes:
-        begun: the plan has bought for these.
-        ended: the run that gave a record its last word.
+        begun: the open records with purchases of the plan.
+        ended: the run that gave a record its final outcome.
     """
 
     begun: Mapping[str, RecordRow]
     ended: Mapping[str, FinishedBy]
 
 
-def _take_page(
+def _take_up_page(
     run: Run,
     plan: FrozenPlan,
     frozen: FrozenMapping,
@@ -66,45 +66,45 @@ def _take_page(
     guard: SameReason,
 ) -> None:
     mapping = run.mappings[frozen.name]
-    there = run.services.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
-    page = [record for record in there.values() if record is not None and record.moved_to is None]
-    gone = set(ids) - {record.id for record in page} - earlier.begun.keys()
-    run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in gone]
-    carried = {record.id for record in page if _carried_on(plan, mapping, record, earlier.begun.get(record.id))}
-    left_out = {record.id: why for record in page if (why := _why_not(plan, mapping, record, earlier))}
+    found = run.services.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
+    page = [record for record in found.values() if record is not None and record.moved_to is None]
+    missing = set(ids) - {record.id for record in page} - earlier.begun.keys()
+    run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in missing]
+    continued = {record.id for record in page if _is_continued(plan, mapping, record, earlier.begun.get(record.id))}
+    skipped = {record.id: reason for record in page if (reason := _skip_reason(plan, mapping, record, earlier))}
     decided = plan_page(run, mapping, page)
     guard.add(decided)
     if not earlier.begun and stop_for_same_reason(run, mapping, guard, chosen=plan.chosen):
         return
     planned = [
-        _left_out(record, left_out[record.crm_id])
-        if record.crm_id in left_out
-        else _held(plan, mapping, record, carried_on=record.crm_id in carried)
+        _skipped(record, skipped[record.crm_id])
+        if record.crm_id in skipped
+        else _limited_to(plan, mapping, record, is_continued=record.crm_id in continued)
         for record in decided
     ]
     keep(run, mapping, planned, chosen=plan.chosen)
 
 
-def _carried_on(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, row: RecordRow | None) -> bool:
-    """Whether an earlier run of the plan has bought for the record, which still asks, and for the same person."""
-    asks = plan.chosen or record.values.get(mapping.select.flag_field) == mapping.select.asks
-    return row is not None and asks and not names_another(row, record, mapping)
+def _is_continued(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, row: RecordRow | None) -> bool:
+    """Whether the plan has purchases for the record, which is still flagged or chosen and names the same person."""
+    is_requested = plan.chosen or record.values.get(mapping.select.flag_field) == mapping.select.asks
+    return row is not None and is_requested and not names_another(row, record, mapping)
 
 
-def _why_not(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, earlier: _Earlier) -> str:
-    """Why the plan has nothing more to do for a record that does not ask; empty when it has.
+def _skip_reason(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, earlier: _Earlier) -> str:
+    """The reason to skip a record without a flag; empty if it is not skipped.
 
-    A record whose flag is set asks for something: it changed since the plan was made, and keeps its flag.
+    A flagged record is never skipped here: if it changed since the plan was made, it keeps its flag.
     """
     if record.values.get(mapping.select.flag_field) == mapping.select.asks:
         return ""
     if record.id in earlier.ended:
         return f"finished by run {earlier.ended[record.id].run_id}"
-    return "" if plan.chosen else FLAG_TAKEN_BACK
+    return "" if plan.chosen else FLAG_CLEARED
 
 
-def _left_out(record: PlannedRecord, reason: str) -> PlannedRecord:
-    """The record closes for the plan; what was bought for it before is still written."""
+def _skipped(record: PlannedRecord, reason: str) -> PlannedRecord:
+    """The record with a skip for each channel; values that were bought before are still written."""
     channels = tuple(
         replace(record_channel, decision=Skip(reason, keep_status=True)) for record_channel in record.channels
     )
@@ -112,7 +112,7 @@ def _left_out(record: PlannedRecord, reason: str) -> PlannedRecord:
 
 
 def drop_unselected(run: Run, mappings: Sequence[str]) -> None:
-    """Close open records that no longer ask; those of a plan only when it was not applied again for long."""
+    """Close open records that are no longer selected; those of a plan only if it was not applied for a long time."""
     before = run.now() - PLAN_KEPT
     released = run.services.ledger.records.drop_unselected(run.id, mappings, run.now(), before)
     run.attention += [
@@ -124,16 +124,16 @@ def drop_unselected(run: Run, mappings: Sequence[str]) -> None:
     ]
 
 
-def _held(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, carried_on: bool) -> PlannedRecord:
-    """The record's decisions, as far as the plan goes.
+def _limited_to(plan: FrozenPlan, mapping: MappingFile, record: PlannedRecord, *, is_continued: bool) -> PlannedRecord:
+    """The record with its decisions limited to those of the plan.
 
     Args:
         plan: the plan.
-        mapping: whose record it is.
-        record: with the decisions as they would be made now.
-        carried_on: an earlier run of the plan has bought for it, and has changed it itself since.
+        mapping: the mapping of the record.
+        record: the record with the present decisions.
+        is_continued: an earlier run of the plan has purchases for it, so that its version may have changed.
     """
-    version = None if carried_on else record.version
+    version = None if is_continued else record.version
     channels = tuple(
         replace(
             record_channel,

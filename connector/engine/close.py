@@ -1,4 +1,4 @@
-"""Closes the accounting of a run: every selected record has one outcome, and every hold has ended or is open."""
+"""Closes a run: each selected record gets one outcome, the accounting is checked, and the report is made."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from connector.store.run_outcomes import EndedPurchases, RunRecordOutcome
 
 LOOP_WINDOW = timedelta(days=1)
 LOOP_TIMES = 4  # a record that is flagged more often than this in a day is reported
-ATTENTION_SHOWN = 200  # in the report; the export has every entry
-REASONS_SHOWN = 50  # of one channel and outcome
+ATTENTION_SHOWN = 200  # entries in the report; the export has all
+REASONS_SHOWN = 50  # for one channel and outcome
 
 
 def classify_rest(run: Run) -> None:
-    """Give an outcome to records that no write reached: the run was stopped, or their vendor is still at work."""
+    """Give an outcome to records that were not written: the run was stopped, or the vendor has not finished."""
     records = run.services.ledger.records
     unwritten: list[Unwritten] = []
     for rows in (
         records.complete(run.id, run.attempted_writes, 1_000_000),
         records.incomplete(run.id, run.attempted_writes, 1_000_000),
     ):
-        words = records.purchase_views(w.purchase_id for row in rows for w in row.channels if w.purchase_id)
+        views = records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
         for row in rows:
             shown = {
-                record_channel.id: _unwritten_channel(run, row, record_channel, words)
+                record_channel.id: _unwritten_channel(run, row, record_channel, views)
                 for record_channel in row.channels
             }
             outcome = outcome_of_record([found for found, _ in shown.values()])
@@ -45,10 +45,10 @@ def classify_rest(run: Run) -> None:
 
 
 def _unwritten_channel(
-    run: Run, row: RecordRow, record_channel: RecordChannelRow, words: Mapping[int, PurchaseView]
+    run: Run, row: RecordRow, record_channel: RecordChannelRow, views: Mapping[int, PurchaseView]
 ) -> tuple[Outcome, str]:
-    """A result that could not be written yet is not final: the record keeps its flag, and the next run writes it."""
-    result = channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
+    """Compute the outcome of a channel; an unwritten result is deferred: the flag stays, and the next run writes it."""
+    result = channel_result(run, row.mapping, record_channel, views.get(record_channel.purchase_id or 0))
     if record_channel.state == ChannelState.DONE:  # written by an earlier run
         return result.outcome, result.reason
     if result.outcome in OPEN_OUTCOMES:
@@ -59,27 +59,33 @@ def _unwritten_channel(
 NOT_WRITTEN = "it is not written yet; the next run writes it"
 
 
-def close_run(run: Run, command: str, state: str, trouble: str = "") -> Report:
-    """Keep the outcome of each record in this run, check the sums, and make the report.
+def close_run(run: Run, command: str, state: str, error: str = "") -> Report:
+    """Store the outcome of each record in this run, check the sums, and store the report.
+
+    Args:
+        run: the run.
+        command: the command's name in the report.
+        state: the final state of the run.
+        error: the error that ended the run early.
 
     Raises:
-        BooksError: outcomes do not sum to the selected records, or entries are not consistent with the purchases.
+        AccountingError: outcomes do not sum to the selected records, or entries contradict the purchases.
     """
     ledger = run.services.ledger
     ledger.run_outcomes.keep_outcomes(run.id)
-    words = ledger.run_outcomes.outcomes(run.id)
+    outcomes = ledger.run_outcomes.outcomes(run.id)
     selected = ledger.run_outcomes.selected(run.id)
     now = run.now()
     ledger.inbox.record_outcomes(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
-    shown = _shown(run, words)
-    attention = _attention(run, words)
+    shown = _shown(run, outcomes)
+    attention = _attention(run, outcomes)
     report = Report(
         run_id=run.id,
         command=command,
         mappings=tuple(run.mappings),
         state=state,
         selected=selected,
-        outcomes=Counter(word.outcome for word in words),
+        outcomes=Counter(one.outcome for one in outcomes),
         channels=_channels(run, shown),
         purchases=_purchases(run),
         credits=_credits(run),
@@ -96,14 +102,14 @@ def close_run(run: Run, command: str, state: str, trouble: str = "") -> Report:
                     *run.stopped.values(),
                     *run.closed.values(),
                     *run.left_for_later,
-                    *filter(None, [run.crm_stopped, trouble]),
+                    *filter(None, [run.crm_stopped, error]),
                 ]
             )
         ),
     )
     wrong = ledger.credits.imbalance()
-    if not trouble and len(words) != selected:
-        wrong = f"{selected} records were selected, {len(words)} have an outcome; {wrong}"
+    if not error and len(outcomes) != selected:
+        wrong = f"{selected} records were selected, {len(outcomes)} have an outcome; {wrong}"
     if wrong:
         ledger.runs.finish(run.id, RunState.FAILED, report.to_json(), now)
         raise AccountingError(
@@ -116,16 +122,16 @@ def close_run(run: Run, command: str, state: str, trouble: str = "") -> Report:
 ChannelOutcomes = list[tuple[Channel, Outcome, str, int]]
 
 
-def _shown(run: Run, words: list[RunRecordOutcome]) -> ChannelOutcomes:
-    """What each channel of each record has come to: one outcome for every channel that the record's mapping has.
+def _shown(run: Run, outcomes: list[RunRecordOutcome]) -> ChannelOutcomes:
+    """Count records by channel, outcome and reason, with one outcome for every channel of a record's mapping.
 
-    Records that are open from earlier runs may have begun under a mapping with other channels.
+    Records that are open from earlier runs may lack a channel, because their mapping had other channels then.
     """
     found: Counter[tuple[Channel, Outcome, str]] = Counter()
     missing = Counter(
         {
             (name, channel): count
-            for name, count in Counter(word.mapping for word in words).items()
+            for name, count in Counter(one.mapping for one in outcomes).items()
             if name in run.mappings
             for channel, _ in run.mappings[name].channels.items()
         }
@@ -140,11 +146,11 @@ def _shown(run: Run, words: list[RunRecordOutcome]) -> ChannelOutcomes:
     return [(*key, count) for key, count in found.most_common()]
 
 
-NOT_BEGUN = "this channel was mapped after the work on the record had begun; flag it again"
+NOT_BEGUN = "this channel was mapped after the record was selected; flag it again"
 
 
 def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:
-    """Records by channel and outcome; a channel of which the run had no record is there with zeros."""
+    """Records by channel and outcome; channels without any record have zeros."""
     counts = {
         channel.value: Counter[Outcome]()
         for mapping in run.mappings.values()
@@ -208,7 +214,7 @@ def _credits(run: Run) -> dict[str, ProviderCredits]:
 
 
 def _crm(run: Run) -> dict[str, CrmFigures]:
-    """Requests and records by CRM."""
+    """The requests and records of the run, by CRM."""
     usage, before = run.services.crm.usage(), run.services.usage_before
     figures = CrmFigures(
         usage.read_calls - before.read_calls,
@@ -221,20 +227,20 @@ def _crm(run: Run) -> dict[str, CrmFigures]:
     return {run.services.crm.name: figures}
 
 
-def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:
+def _attention(run: Run, outcomes: list[RunRecordOutcome]) -> list[Attention]:
     found = {(a.record_id, a.reason): a for a in run.attention}
     unknown_at = run.services.ledger.run_outcomes.unknown_at(run.id)
-    for word in words:
-        if any(key[0] == word.crm_id for key in found):
+    for one in outcomes:
+        if any(key[0] == one.crm_id for key in found):
             continue
-        if word.outcome is Outcome.UNKNOWN:
-            found[word.crm_id, word.reason] = Attention(
-                word.reason, _unknown_next(run, unknown_at.get(word.crm_id)), word.crm_id
+        if one.outcome is Outcome.UNKNOWN:
+            found[one.crm_id, one.reason] = Attention(
+                one.reason, _unknown_next(run, unknown_at.get(one.crm_id)), one.crm_id
             )
-        elif word.outcome is Outcome.PARKED:
-            found[word.crm_id, word.reason] = Attention(word.reason, word.attention or PARKED_NEXT, word.crm_id)
-        elif word.attention:
-            found[word.crm_id, word.reason] = Attention(word.reason, word.attention, word.crm_id)
+        elif one.outcome is Outcome.PARKED:
+            found[one.crm_id, one.reason] = Attention(one.reason, one.attention or PARKED_NEXT, one.crm_id)
+        elif one.attention:
+            found[one.crm_id, one.reason] = Attention(one.reason, one.attention, one.crm_id)
     since = run.now() - LOOP_WINDOW
     for crm_id, times in run.services.ledger.run_outcomes.often_flagged(run.id, since, LOOP_TIMES):
         reason = f"flagged {times} times within a day"
@@ -245,15 +251,15 @@ def _attention(run: Run, words: list[RunRecordOutcome]) -> list[Attention]:
 def _unknown_next(run: Run, name: str | None) -> str:
     provider = run.services.providers.get(name or "")
     if provider is None or provider.keeps_records:
-        return "the vendor is asked on later runs; see: connector status"
-    return "only a callback or you can tell: connector status names the purchase for connector resolve"
+        return "later runs read it at the vendor; see: connector status"
+    return "needs a callback or a manual decision: see connector status, then run connector resolve"
 
 
-PARKED_NEXT = "it is offered again on the next run"
+PARKED_NEXT = "the next run tries again"
 
 
 def _reasons(shown: ChannelOutcomes) -> dict[str, dict[str, dict[str, int]]]:
-    """Number of records by channel, outcome and reason, the most frequent first."""
+    """The number of records by channel, outcome and reason, the most frequent first."""
     found: dict[str, dict[str, dict[str, int]]] = {}
     for channel, outcome, reason, count in shown:
         reasons = found.setdefault(channel.value, {}).setdefault(outcome.value, {}) if reason else {}

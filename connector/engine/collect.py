@@ -1,4 +1,4 @@
-"""Stage 4: read tasks, and people where a task cannot tell; results are committed before anything else happens."""
+"""Stage 4: poll tasks, and read people whose task has no result; results are committed before any other effect."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,17 +25,17 @@ from connector.store.rows import CheckRow, FinalResult, RequestAnswer, RereadRow
 
 STRETCH_AFTER = timedelta(minutes=5)
 STRETCHED_POLL_S = 60.0
-NO_SUCH_ID = frozenset({400, 422})  # of a read by id: the vendor can have nothing under it
+NO_SUCH_ID = frozenset({400, 422})  # a read by id failed because the vendor cannot have such an id
 GONE = "paid earlier, no longer readable at the vendor"
 
 
 def poll(run: Run, provider: Provider, task: TaskRow) -> None:
-    """Read a task and finalize every person whose result it shows."""
+    """Poll a task and finalize every purchase whose result it shows."""
     results = run.services.ledger.results
     polls = run.services.ledger.polls
     people, given_up = polls.people_of(task), polls.given_up_in(task)
     too_late = run.now() - task.submitted_at > LATE_EVIDENCE_KEPT
-    if not people and (not given_up or too_late):  # all have a result, or none is expected for people given up
+    if not people and (not given_up or too_late):  # all have a result, or none is expected any more
         polls.task_ended(task, [], run.now(), "")
         return
     try:
@@ -48,29 +48,29 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         raise
     run.reachable(provider.name)
     open_items = [] if report.ended else [report.items[person] for person in people if person in report.items]
-    _note_words(run, provider, f"task {task.id}", [report, *open_items])
-    settled = run.settle(_settlements(provider, people, report))
-    for late in _settlements(provider, given_up, report):
+    _note_unknown_states(run, provider, f"task {task.id}", [report, *open_items])
+    finalized = run.finalize(_results_in(provider, people, report))
+    for late in _results_in(provider, given_up, report):
         if late.value:
             run.improve(late.purchase_id, late.value, charged=True)
         else:
             results.end_late(late, run.now())
     if report.ended:
-        rest = [purchase_id for purchase_id in people.values() if purchase_id not in set(settled)]
-        polls.task_ended(task, rest, run.now(), "the vendor's task ended without a last word")
+        rest = [purchase_id for purchase_id in people.values() if purchase_id not in set(finalized)]
+        polls.task_ended(task, rest, run.now(), "the vendor's task ended without a result")
         return
-    empty = [
+    without_value = [
         purchase_id
         for person, purchase_id in people.items()
         if report.items.get(person, Item(ItemState.RUNNING)).state is ItemState.NO_VALUE and provider.keeps_records
     ]
-    if empty:
-        polls.read_people(empty, run.now(), "the vendor's task is unlocked and shows no value")
+    if without_value:
+        polls.read_people(without_value, run.now(), "the vendor's task is unlocked and shows no value")
     polls.polled(task, next_poll(run, provider, task))
 
 
 def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
-    """The vendor's schedule, its last step repeated, stretched to a minute after five."""
+    """The next time of the vendor's poll schedule; after five minutes, at least a minute from now."""
     schedule = provider.poll_schedule_s
     seconds = schedule[min(task.polls + 1, len(schedule) - 1)]
     if run.now() - task.submitted_at > STRETCH_AFTER * run.services.clock.scale:
@@ -78,17 +78,17 @@ def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
     return run.later(seconds)
 
 
-def _settlements(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[FinalResult]:
+def _results_in(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[FinalResult]:
     found: list[FinalResult] = []
     for person, purchase_id in people.items():
         item = report.items.get(person)
-        settlement = None if item is None else _settlement(provider, purchase_id, item)
-        if settlement is not None:
-            found.append(settlement)
+        result = None if item is None else _result_of(provider, purchase_id, item)
+        if result is not None:
+            found.append(result)
     return found
 
 
-def _settlement(provider: Provider, purchase_id: int, item: Item) -> FinalResult | None:
+def _result_of(provider: Provider, purchase_id: int, item: Item) -> FinalResult | None:
     match item.state:
         case ItemState.DELIVERED:
             return FinalResult(purchase_id, Result.DELIVERED, value=item.value, charged=True)
@@ -105,92 +105,94 @@ def _settlement(provider: Provider, purchase_id: int, item: Item) -> FinalResult
             return None
 
 
-def _note_words(run: Run, provider: Provider, subject: str, read: Sequence[TaskReport | Item | ChannelStatus]) -> None:
-    """Keep the unknown states of what was just read, and drop those that it showed before."""
-    words = frozenset(one.unknown_word for one in read if one.unknown_word)
-    run.unknown_words.pop((provider.name, subject), None)
-    if words:
-        run.unknown_words[provider.name, subject] = words
+def _note_unknown_states(
+    run: Run, provider: Provider, subject: str, read: Sequence[TaskReport | Item | ChannelStatus]
+) -> None:
+    """Store the unknown states that a task or person shows now, in place of those that it showed before."""
+    states = frozenset(one.unknown_word for one in read if one.unknown_word)
+    run.unknown_states.pop((provider.name, subject), None)
+    if states:
+        run.unknown_states[provider.name, subject] = states
 
 
-def report_unknown_words(run: Run) -> None:
-    """After the run's wait: one entry for each provider and unknown state that still keeps work open.
+def report_unknown_states(run: Run) -> None:
+    """Report each unknown state that still keeps work open at the end of the run's wait.
 
-    A provider that stopped in between is left out: how its work went on is not known, and the run has its own reason.
+    A provider that was stopped is left out: its later states are unknown, and the run reports why it was stopped.
     """
-    open_words = {
-        (provider, word)
-        for (provider, _), words in run.unknown_words.items()
+    open_states = {
+        (provider, state)
+        for (provider, _), states in run.unknown_states.items()
         if run.out_of_time or provider not in run.stopped
-        for word in words
+        for state in states
     }
-    for provider, word in sorted(open_words):
+    for provider, state in sorted(open_states):
         run.attention.append(
             Attention(
-                f"{provider} answers {_told(word)}",
-                f"look at the purchase in {provider}'s own application; if {provider} has changed its API, update the "
+                f"{provider} answers {_description_of(state)}",
+                f"check the purchase in {provider}'s own application; if {provider} has changed its API, update the "
                 "connector",
             )
         )
 
 
-def _told(word: str) -> str:
-    if word == ANOTHER_LOOKUP:
-        return "about another lookup or person than was asked about; nothing is concluded from it"
-    if word.startswith(EMAIL_TYPE):
-        return f"with the unknown {EMAIL_TYPE}'{word.removeprefix(EMAIL_TYPE)}'; that email is not used"
-    status = "a status that is no word" if word == UNREADABLE_WORD else f"the unknown status '{word}'"
+def _description_of(state: str) -> str:
+    if state == ANOTHER_LOOKUP:
+        return "about another lookup or person than requested; the answer is ignored"
+    if state.startswith(EMAIL_TYPE):
+        return f"with the unknown {EMAIL_TYPE}'{state.removeprefix(EMAIL_TYPE)}'; that email is not used"
+    status = "an unreadable status" if state == UNREADABLE_WORD else f"the unknown status '{state}'"
     return f"with {status}; the purchase counts as not finished"
 
 
 def _vanished(run: Run, provider: Provider, task: TaskRow, purchase_ids: list[int]) -> None:
-    """404 on a task that was accepted is no leave to buy again."""
+    """Handle a 404 for an accepted task, which does not permit to buy again."""
     polls = run.services.ledger.polls
     if provider.keeps_records:
-        reason = f"{provider.name} no longer knows the task"
+        reason = f"{provider.name} no longer has the task"
         polls.task_ended(task, purchase_ids, run.now(), reason)
         return
-    reason = f"{provider.name} no longer knows the lookup; one credit may be spent"
+    reason = f"{provider.name} no longer has the lookup; one credit may be spent"
     polls.task_vanished(task, reason, run.now())
     run.attention.append(
         Attention(
-            f"{provider.name} no longer knows a lookup that it accepted",
-            "check that the API key is of the same account",
+            f"{provider.name} no longer has a lookup that it accepted",
+            "check that the API key belongs to the same account",
         )
     )
 
 
 def check(run: Run, provider: Provider, row: CheckRow) -> None:
-    """Read the vendor's record of a person and do what it means."""
+    """Read the vendor's record of a person and apply the verdict of `core.recover.judge`."""
     results = run.services.ledger.results
     polls = run.services.ledger.polls
     try:
         status = provider.read_person(row.person).get(row.channel)
     except NotThereError:
-        reason = f"{provider.name} no longer knows the person"
+        reason = f"{provider.name} no longer has the person"
         charged = (row.sent and row.state is not PurchaseState.PLANNED) or row.resubmitted > 0
-        run.settle([FinalResult(row.id, Result.FAILED, reason, charged=charged)])
+        run.finalize([FinalResult(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
         polls.postpone_check(row, run.later(STRETCHED_POLL_S))
         raise
     run.reachable(provider.name)
-    _note_words(run, provider, f"person {row.id}", [] if status is None else [status])
+    _note_unknown_states(run, provider, f"person {row.id}", [] if status is None else [status])
     view = ProviderState.UNREADABLE if status is None else status.view
     verdict = judge(
         row.state, view, row.checks, row.resubmitted, charges_failures=provider.charges_failures, sent=row.sent
     )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
     if repeats and run.services.shared and polls.is_for_another_run(row, run.id):
-        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run can tell whether it is still requested
+        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run knows whether it is still requested
         return
     match verdict:
         case Final():
             value = status.value if status is not None and verdict.result is Result.DELIVERED else None
-            run.settle([FinalResult(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
+            run.finalize([FinalResult(row.id, verdict.result, verdict.reason, value, charged=verdict.charged)])
         case ReadAgain():
-            pace_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
-            polls.check_again(row, run.later(pace_s), running=verdict.running, counts=verdict.counts, now=run.now())
+            wait_s = provider.poll_schedule_s[-1] if verdict.after_s is None else verdict.after_s
+            polls.check_again(row, run.later(wait_s), running=verdict.running, counts=verdict.counts, now=run.now())
         case MaySubmit() if row.state is not PurchaseState.PLANNED:
             polls.plan_again(row, run.id if still_requested(run, row.id, row.channel) else "", run.now())
         case MaySubmit():
@@ -198,7 +200,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
             if row.resubmitted:
                 polls.free(row, run.id if still_requested(run, row.id, row.channel) else "")
         case MayRepeat():
-            reason = f"{provider.name} shows no trace of the lost request; it may be sent once more"
+            reason = f"{provider.name} shows no trace of the lost request; it may be sent again once"
             is_requested = still_requested(run, row.id, row.channel)
             results.allow_repeat(row, reason, run.now(), run.id if is_requested else "")
             run.services.progress.note(reason)
@@ -207,14 +209,14 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
 
 
 def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> None:
-    """A callback named the task of a request whose answer was lost: adopt it if the provider confirms it."""
+    """Adopt the task that a callback named for a request with a lost answer, if the provider confirms it."""
     try:
         confirmed = provider.knows_task(receipt.provider_task_id, receipt.attempt_id, receipt.person)
     except NotThereError:
         confirmed = False
     except RefusedError as error:
         if error.status not in NO_SUCH_ID:
-            return  # the next run asks again; an id that the vendor chokes on says nothing about the vendor
+            return  # the next run tries again
         confirmed = False
     except StopError:
         return
@@ -222,12 +224,12 @@ def adopt_receipt(run: Run, provider: Provider, receipt: CallbackReceipt) -> Non
         now = run.now()
         answer = RequestAnswer(receipt.attempt_id, receipt.provider_task_id)
         run.services.ledger.answers.accept(answer, now, now)
-        run.services.progress.note(f"a callback of {provider.name} brought back a lost request")
+        run.services.progress.note(f"a callback from {provider.name} answered a lost request")
     run.services.ledger.callback_receipts.done(receipt, used=confirmed)
 
 
 def reread(run: Run, provider: Provider, row: RereadRow) -> None:
-    """Read a value that was paid for earlier and erased since; free."""
+    """Read a value again that was paid for earlier and erased since; free."""
     ledger = run.services.ledger
     value: str | None = None
     try:
@@ -238,7 +240,7 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
                 ProviderState.UNREADABLE,
                 ProviderState.NOT_BOUGHT,
             }:
-                return  # the record lags, or speaks of somebody else: it is read again by the next run
+                return  # the record is outdated, or about another person: the next run reads it again
             value = status.value
         elif row.provider_task_id is not None:
             item = provider.read_task(row.channel, row.provider_task_id, [row.person]).items.get(row.person)
@@ -247,6 +249,6 @@ def reread(run: Run, provider: Provider, row: RereadRow) -> None:
         value = None
     if value:
         ledger.results.reseal(row.id, value)
-        run.settled.append(row.id)
+        run.finalized.append(row.id)
     else:
         ledger.records.fail_channel_of(row.id, GONE)

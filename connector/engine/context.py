@@ -1,4 +1,4 @@
-"""What every stage works with: the services, and what this run has learnt so far."""
+"""The context of every stage: the services, and the state of the run."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -23,51 +23,51 @@ from connector.store.rows import FinalResult
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
-ALONE_S = 60.0  # whoever holds up the others for so long stands still
+EXCLUSIVE_WAIT_S = 60.0  # a process that blocks the others for longer is frozen
 
 
 class Progress(Protocol):
-    """Tells a person what a run is doing; every method may do nothing."""
+    """Shows a person the progress of a run; every method may do nothing."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Something longer begins; `total` units of it are expected."""
+        """Begin a stage; `total` is the expected number of units."""
 
     def step(self, count: int = 1) -> None:
-        """So many more units are done."""
+        """Count finished units of the stage."""
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Show one line of text."""
 
 
 class Silent:
-    """No progress."""
+    """Shows no progress."""
 
     def stage(self, name: str, total: int | None = None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def step(self, count: int = 1) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class WaitPolicy(Enum):
-    """How long a run may go on waiting for vendors."""
+    """How long a run may wait for vendors."""
 
     FULL = "as long as the operator allows"
     SHORT = "others wait for this run to end"
-    NONE = "the process is to stop: buy no more, write what is there"
+    NONE = "the process must stop: buy no more, write the present values"
 
 
 def full_wait() -> WaitPolicy:
-    """Of runs that nobody waits for."""
+    """The policy of a run that blocks no other work."""
     return WaitPolicy.FULL
 
 
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
-    """The operator's caps over all runs of one provider account, and the part of its balance never to be touched."""
+    """The operator's caps over all runs of one provider account, and the part of its balance that is never spent."""
 
     day: int | None = None
     month: int | None = None
@@ -79,12 +79,12 @@ class Services:
     """The services that a run uses.
 
     Attributes:
-        owner: who sends requests: this process.
+        owner: the name of this process, which sends the requests.
         wait_s: how long a run waits for its own vendor tasks and unknowns.
-        workers: threads at most per provider; 1 runs everything in the caller's thread.
-        shared: other runs may be at work beside this one, on the same ledger.
-        wait_policy: called repeatedly during a run.
-        usage_before: what the connection to the CRM was asked by earlier runs of this process.
+        workers: the most threads per provider; 1 runs everything in the caller's thread.
+        shared: other runs on the same ledger are possible at the same time.
+        wait_policy: is called repeatedly during a run.
+        usage_before: the CRM requests of earlier runs on the same connection.
     """
 
     ledger: Ledger
@@ -103,53 +103,53 @@ class Services:
 
     @property
     def sources(self) -> dict[str, Source]:
-        """What planning must know of the providers."""
+        """The providers as values for planning, by name."""
         return {name: provider.source for name, provider in self.providers.items()}
 
 
 @dataclass
 class Run:
-    """One run and what it has learnt; shared by the threads of the run, which only add to it.
+    """The state of one run; its threads share it, and only add to it.
 
     Attributes:
-        pulled: records read so far.
-        closed: providers that nothing more is bought from, and why.
-        stopped: providers that nothing more is sent to, and why.
-        full: provider, channel and mapping whose caps allow nothing more, and which cap.
-        looked: older tasks that had their one look.
-        halved: how many people a request may carry after a definite refusal of a larger one.
-        relinked: purchases whose event was replaced once.
-        asked: (mapping, CRM id) of the records that this run was asked for: flagged, or chosen.
-        tried: records whose write was tried.
-        finished: records that have their outcome in this run.
-        updated: records of which the CRM took an update.
-        refused: records of which it refused something in the end.
-        stamps_due: records of which a value was written on its own, and whose stamps are still to be written.
-        read_all: every record that the run was asked for was read.
-        out_of_time: the run's time is over: it waits for nothing any more.
-        waits: how often in a row a provider asked to wait with a purchase.
-        writing_last: the vendors have been asked; what is written now is the run's last stage.
-        settled: purchases that became final and whose records were not told yet.
-        unknown_words: states that this version does not know, by provider and task or person that shows them now.
-        still_at_work: providers with tasks or unknown purchases from earlier runs.
+        selected: the number of records read so far.
+        closed: the providers from which nothing more is bought, with the reason.
+        stopped: the providers to which nothing more is sent, with the reason.
+        capped: (provider, channel, mapping) whose caps allow nothing more, with the reason.
+        polled: the older tasks that the run has polled, once each.
+        halved: the most people in a request after a definite refusal of a larger one, by (provider, channel).
+        regrouped: the purchases whose group was changed once.
+        requested: (mapping, CRM id) of the records that this run selected by their flag or by choice.
+        attempted_writes: the records that the run has tried to write.
+        finished: the records that have their outcome in this run.
+        updated: the records that the CRM has updated.
+        refused: the records with a field that the CRM refused in the end.
+        stamps_due: the records with a value that was written on its own, and stamps that are not written yet.
+        read_all: every selected record was read.
+        out_of_time: the time of the run is over, so it waits for nothing any more.
+        waits: by provider, how many times in a row it demanded to wait with a purchase.
+        writing_last: the last stage, writing, has begun.
+        finalized: the purchases that became final and whose channels are not advanced yet.
+        unknown_states: states that this version does not know, by provider and the task or person that shows them now.
+        open_providers: the providers with tasks or unknown purchases from earlier runs.
         smaller: by object, the size of collections that the org's automation can handle in this run.
-        failed_alone: by object, rows that the org's automation failed one after the other, each alone in its call.
-        accepted: (object, field in lower case) of fields that the CRM has taken from this run.
-        reopened: a value turned out to be none after the vendors were asked: they are asked once more.
-        override_guards: the operator lets the run go on where a guard would stop it.
-        guarded: mappings that a guard has stopped.
-        left_for_later: why records keep their flag, though nothing is wrong with them.
-        reported: reasons that have their attention entry already.
+        failed_alone: by object, how many rows in a row the org's automation refused, each alone in its call.
+        accepted: (object, field in lower case) of the fields that the CRM has accepted from this run.
+        reopened: a value turned out to be unusable while writing, so the next sources are due.
+        override_guards: the operator overrides all guards.
+        guarded: the mappings that a guard has stopped.
+        left_for_later: the reasons why records keep their flag, although nothing is wrong with them.
+        reported: the reasons that have an attention entry already.
         plan: the frozen plan that the run applies.
-        live_plans: plans that were applied not long ago: their unfinished records are their own.
-        budget_id: runs with the same one share what a run may spend.
-        requests: HTTP requests that the run serves; each may spend what a run may spend.
-        sent_since_look: paid requests by (provider, channel) since the balance was last read.
-        price_seen: (provider, channel) whose balance was read after a first request.
-        is_older_copy: the ledger was restored from an older copy.
-        read_first: providers whose record of a person is read before the person is bought: the ledger is an older copy.
+        live_plans: the plans that were applied recently; their unfinished records stay open.
+        budget_id: runs with the same id share the budget of one run.
+        requests: the number of HTTP requests that the run serves; each has the budget of a run.
+        sent_since_balance: paid requests by (provider, channel) since the balance was last read.
+        price_seen: (provider, channel) whose balance was read after the first request.
+        is_older_copy: the ledger is an older copy.
+        read_first: the providers whose record of a person is read before the person is bought, in an older copy.
         last_write: when an earlier run last wrote to a CRM.
-        began_s: the monotonic time at which this process began with it.
+        began_s: the monotonic time at which this process began the run.
     """
 
     services: Services
@@ -157,15 +157,15 @@ class Run:
     mappings: Mapping[str, MappingFile]
     started_at: datetime
     first_entry: int = 0
-    pulled: int = 0
+    selected: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     crm_stopped: str = ""
-    full: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    looked: set[int] = field(default_factory=set)
+    capped: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    polled: set[int] = field(default_factory=set)
     halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
-    relinked: set[int] = field(default_factory=set)
-    asked: set[tuple[str, str]] = field(default_factory=set)
+    regrouped: set[int] = field(default_factory=set)
+    requested: set[tuple[str, str]] = field(default_factory=set)
     attempted_writes: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
     updated: set[int] = field(default_factory=set)
@@ -179,8 +179,8 @@ class Run:
     unchanged: int = 0
     unreachable_since: dict[str, float] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
-    settled: deque[int] = field(default_factory=deque)
-    still_at_work: frozenset[str] = frozenset()
+    finalized: deque[int] = field(default_factory=deque)
+    open_providers: frozenset[str] = frozenset()
     smaller: dict[str, int] = field(default_factory=dict)
     failed_alone: Counter[str] = field(default_factory=Counter)
     accepted: set[tuple[str, str]] = field(default_factory=set)
@@ -189,12 +189,12 @@ class Run:
     guarded: set[str] = field(default_factory=set)
     left_for_later: list[str] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    unknown_words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    unknown_states: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     plan: FrozenPlan | None = None
     live_plans: frozenset[str] = frozenset()
     budget_id: str | None = None
     requests: int = 1
-    sent_since_look: Counter[tuple[str, Channel]] = field(default_factory=Counter)
+    sent_since_balance: Counter[tuple[str, Channel]] = field(default_factory=Counter)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
@@ -202,60 +202,60 @@ class Run:
     began_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Note when the run began, on a clock that never jumps."""
+        """Store the monotonic time of the start."""
         self.began_s = self.monotonic()
 
     def collection_size(self, object_name: str) -> int:
-        """How many records of an object one update may carry in this run."""
+        """The most records of an object in one update of this run."""
         return self.smaller.get(object_name, self.services.crm.write_size)
 
     def now(self) -> datetime:
-        """The run's time."""
+        """The present time on the ledger's clock."""
         return self.services.clock.now()
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never jumps, for deadlines and fences of this process."""
+        """Seconds of the monotonic clock, for deadlines of this process."""
         return self.services.clock.monotonic()
 
     def later(self, seconds: float) -> datetime:
-        """A time after a scaled wait."""
+        """The time after a scaled wait."""
         return self.services.clock.later(seconds)
 
-    def settle(self, settlements: Iterable[FinalResult]) -> list[int]:
-        """Make results final, and remember to tell the records that need them."""
-        ids = self.services.ledger.results.finalize(settlements, self.now())
-        self.settled.extend(ids)
+    def finalize(self, results: Iterable[FinalResult]) -> list[int]:
+        """Make purchases final, and remember them so that their channels advance; returns the ids that became final."""
+        ids = self.services.ledger.results.finalize(results, self.now())
+        self.finalized.extend(ids)
         return ids
 
     def improve(self, purchase_id: int, value: str, *, charged: bool) -> None:
-        """Evidence that cost nothing shows a value where none was found before: the records that wait may have it."""
+        """Store a value for a purchase that ended without one; `charged` if its own request delivered the value."""
         if self.services.ledger.results.improve(purchase_id, value, self.now(), charged=charged):
-            self.settled.append(purchase_id)
+            self.finalized.append(purchase_id)
 
     @property
-    def asked_providers(self) -> set[str]:
-        """The providers that the run's mappings ask, and those that are still at work on what was bought earlier."""
-        return self.mapped_providers | (self.still_at_work & self.services.providers.keys())
+    def used_providers(self) -> set[str]:
+        """The providers of the run's mappings, and those with open work from earlier runs."""
+        return self.mapped_providers | (self.open_providers & self.services.providers.keys())
 
     @property
     def mapped_providers(self) -> set[str]:
-        """The providers that the run's mappings ask."""
+        """The providers of the run's mappings."""
         return {name for mapping in self.mappings.values() for name in mapping.providers()}
 
-    def alone(self, provider: Provider) -> AbstractContextManager[None]:
-        """Ask a vendor that wants one request at a time, while no run beside this one does."""
+    def exclusive(self, provider: Provider) -> AbstractContextManager[None]:
+        """Keep other runs from sending requests to a provider that accepts one at a time, while the block runs."""
         if provider.parallel > 1 or not self.services.shared:
             return nullcontext()
         source = provider.source
-        return self.services.ledger.locks.exclusive(f"{source.name}/{source.account}", ALONE_S)
+        return self.services.ledger.locks.exclusive(f"{source.name}/{source.account}", EXCLUSIVE_WAIT_S)
 
     def planner(self, mapping: MappingFile) -> Planner:
-        """Decides for records of the mapping."""
+        """Build the planner for records of a mapping."""
         seal = self.services.ledger.seal
         return Planner(mapping, self.services.sources, self.now(), seal.matches, is_older_copy=self.is_older_copy)
 
     def caps(self, provider: str) -> CapRules:
-        """Every limit that applies to purchases from this provider in this run."""
+        """Build every limit on purchases from a provider in this run."""
         limits = self.services.limits.get(provider, AccountLimits())
         return CapRules(
             run={
@@ -275,16 +275,16 @@ class Run:
             ceiling=self.plan.ceiling.get(provider, 0) if self.plan else None,
         )
 
-    def full_pairs(self, provider: str) -> list[tuple[str, str]]:
-        """Channels and mappings that may buy nothing more from this provider."""
-        return [(channel, mapping) for name, channel, mapping in self.full if name == provider]
+    def capped_pairs(self, provider: str) -> list[tuple[str, str]]:
+        """(channel, mapping) whose caps allow nothing more from this provider."""
+        return [(channel, mapping) for name, channel, mapping in self.capped if name == provider]
 
     def stop_buying(self, provider: str, reason: str) -> None:
-        """Buy nothing more from this provider in this run; what was bought is still collected."""
+        """Buy nothing more from this provider in this run; open purchases are still collected."""
         self.closed.setdefault(provider, reason)
 
     def why_closed(self, provider: str) -> str:
-        """Why nothing more is bought from this provider; empty when it is open."""
+        """The reason why nothing more is bought from this provider; empty if it is not closed."""
         return self.stopped.get(provider) or self.closed.get(provider, "")
 
     def stop(self, provider: str, reason: str) -> None:
@@ -292,11 +292,11 @@ class Run:
         self.stopped.setdefault(provider, reason)
 
     def unreachable(self, provider: str, error: UnreachableError) -> None:
-        """Count the time without a connection; after half a minute the provider is down for this run."""
+        """Stop the provider for this run after half a minute without a connection."""
         since = self.unreachable_since.setdefault(provider, self.monotonic())
         if self.monotonic() - since >= DOWN_AFTER_S * self.services.clock.scale:
             self.stop(provider, str(error))
 
     def reachable(self, provider: str) -> None:
-        """A request got through."""
+        """Reset the time without a connection, because a request succeeded."""
         self.unreachable_since.pop(provider, None)

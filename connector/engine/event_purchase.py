@@ -1,7 +1,8 @@
-"""Access to an event: a paid request like any other, sent only by an operator's explicit command.
+"""Buys access to an event: a paid request like any other, sent only by an operator's explicit command.
 
-Its hold is committed before it leaves, under every cap that applies, and its answer before anything else. The vendor
-documents a repetition as free, so a lost answer is read by sending the same request again under the same hold.
+Its hold is committed before it is sent, under every cap that applies, and its answer is committed before any other
+effect. The vendor documents a repetition as free, so after a lost answer the same request is sent again under the same
+hold.
 """
 
 from collections.abc import Callable
@@ -36,7 +37,7 @@ from connector.store.ledger import Ledger
 from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, RequestRefusal
 
 COMMAND = "events unlock"
-MAPPING = "events"  # under which name its entries stand
+MAPPING = "events"  # the mapping name of its entries
 FENCE_S = 10.0
 Request = Callable[[str], EventAccess]
 
@@ -47,7 +48,7 @@ class EventBuyer:
 
     Attributes:
         request: sends the paid request for one event id.
-        owner: this process.
+        owner: the name of this process.
     """
 
     ledger: Ledger
@@ -58,13 +59,13 @@ class EventBuyer:
     request: Request
 
     def buy(self, event_id: str, price_credits: int) -> tuple[EventAccess | None, Report]:
-        """Buy access to an event, or learn that the account has it.
+        """Buy access to an event, unless the account has it already.
 
         Returns:
-            The vendor's answer, None where a cap forbids the purchase; and the report of the run.
+            The vendor's answer, or None if a cap forbids the purchase; and the report of the run.
 
         Raises:
-            ConnectorError: the vendor refused, or its answer was lost; the ledger knows which.
+            ConnectorError: the vendor refused, or its answer was lost; the ledger shows which.
         """
         run = self._begin(replace(self.provider.source, prices=Prices({Channel.EVENT: price_credits})))
         try:
@@ -94,15 +95,15 @@ class EventBuyer:
         with self.ledger.journal.adopting(self.ledger.attempts.knows) as adoption:
             for answer in adoption.answers:
                 if not journaled.adopt(self.ledger, self.clock, answer):
-                    adoption.leave(answer)  # about people: their run adopts it
+                    adoption.leave(answer)  # it is about people: a sync adopts it
         older_copy.detect(self.ledger, now)
-        # What a dead process left may be the very request that is about to be sent.
+        # The request of a dead process may be for the same event.
         account = {(source.name, source.account): self.clock.later(TRACE_SCHEDULE_S[0])}
         self.ledger.answers.orphaned(account, now, self.ledger.locks.is_alive)
         return run
 
     def _observe(self, run: "_Run", when: str) -> None:
-        """Keep the vendor's balance; without one, no purchase can be checked against it."""
+        """Store the vendor's balance; before the purchase, an error to read it is raised."""
         began_at, last_entry = self.clock.now(), self.ledger.credits.newest_entry()
         try:
             balance = self.provider.observed_balance()
@@ -117,7 +118,7 @@ class EventBuyer:
         self.ledger.credits.observe(source.name, source.account, run.id, balance, began_at, last_entry)
 
     def _buy(self, run: "_Run", event_id: str, plan: EventPlan, reserved: Reservation) -> EventAccess | None:
-        if plan.state is not PurchaseState.PLANNED:  # its answer was lost: the same request again, under the same hold
+        if plan.state is not PurchaseState.PLANNED:  # its answer was lost: repeat the request under the same hold
             return self._send(run, event_id, plan, plan.attempt_id or "", reserved, lost_before=True)
         began_s = self.clock.monotonic()
         rules = CapRules(day=self.limits.day, month=self.limits.month, reserve=self.limits.reserve)
@@ -157,7 +158,7 @@ class EventBuyer:
                 f"{error}. Whether {run.source.name} has unlocked event {event_id} is not known, so its credits stay "
                 f"held. Repeat the command, which is free: connector events unlock {event_id}"
             ) from error
-        except ConnectorError as error:  # certainly without effect; what a lost request has done stays unknown
+        except ConnectorError as error:  # certainly without effect; the effect of an earlier lost request stays unknown
             if not lost_before:
                 self._give_back(attempt_id, plan, reserved, str(error))
             raise
@@ -174,11 +175,11 @@ class EventBuyer:
         *,
         lost_before: bool,
     ) -> None:
-        """Charge what this request, or the one whose answer was lost, has cost."""
+        """Store the answer, with the charge of this request or of the one whose answer was lost."""
         charged = access.credits_used > 0 or lost_before
         opened = journaled.OpenedEvent(attempt_id, plan.purchase_id, access.credits_used, charged)
         with reserved.kept_on_failure(opened.to_journal()):
-            journaled.settle_event(self.ledger, opened, self.clock.now())
+            journaled.finalize_event(self.ledger, opened, self.clock.now())
         run.bought = charged
 
     def _give_back(self, attempt_id: str, plan: EventPlan, reserved: Reservation, reason: str) -> None:
@@ -214,13 +215,13 @@ class EventBuyer:
         self.ledger.runs.finish(run.id, state, report.to_json(), self.clock.now())
         wrong = credits_.imbalance()
         if wrong:
-            raise AccountingError(f"the accounting of run {run.id} does not add up: {wrong}. Please report this")
+            raise AccountingError(f"the accounting of run {run.id} does not close: {wrong}. Please report this")
         return report
 
 
 @dataclass
 class _Run:
-    """One command's run."""
+    """The run of one command."""
 
     id: str
     source: Source

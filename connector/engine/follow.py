@@ -1,7 +1,7 @@
-"""A record that is no longer where it was: a converted Lead's Contact, or the winner of a merge, takes it over.
+"""Follows a converted or merged record to the record that replaces it.
 
-The mapping that takes over must accept the record as if it had selected it. What was paid for is written there, nothing
-more is bought: only the record's own flag asks for more, and then the next run takes it up with its own channels.
+A mapping of the new record's object takes over, if the new record satisfies its condition. Paid values are written
+there, and nothing more is bought. If the new record is flagged itself, the next run selects it with its own channels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,25 @@ from connector.engine.outcome import NEXT_RUN, call_attention, channel_result
 from connector.store.record_views import Finish, PurchaseView
 from connector.store.rows import RecordRow, chunks
 
-PAID_IS_KNOWN = "the purchase stays known: any other record of the person gets its value"
+PAID_IS_KNOWN = "the purchase stays in the ledger: any other record of the person gets its value"
 GIVE_UP = (
-    "it is written when the record satisfies the condition; to do without it, connector status names the purchase for "
-    "connector resolve"
+    "it is written when the record satisfies the condition; to give it up, see connector status, then run connector "
+    "resolve"
 )
-MOST_HOPS = 10  # merges of merges
+MOST_HOPS = 10  # conversions and merges in a row
 NOT_BOUGHT = "nothing more is bought for a record that was converted or merged"
 
 
 @dataclass(frozen=True, slots=True)
 class NewPlace:
-    """Where a record's person lives now.
+    """The record that replaces a converted or merged one.
 
     Attributes:
-        object: the object there.
-        crm_id: the id there.
-        covering: mappings of this run for that object, the record's own first.
-        mapping: the one whose condition the new record satisfies; None where none does.
-        record: as the mapping that takes over reads it.
+        object: the object of the new record.
+        crm_id: the id of the new record.
+        covering: the mappings of this run for that object, the former record's own first.
+        mapping: the mapping whose condition the new record satisfies; None if there is none.
+        record: the new record, with the fields of that mapping.
     """
 
     object: str
@@ -47,19 +47,19 @@ class NewPlace:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """The new places of records, by their ids in the ledger, and what their purchases say."""
+    """The new places of records by ledger id, and their purchases by purchase id."""
 
     places: Mapping[int, NewPlace] = field(default_factory=dict)
-    words: Mapping[int, PurchaseView] = field(default_factory=dict)
+    views: Mapping[int, PurchaseView] = field(default_factory=dict)
 
 
 def find_places(run: Run, moved: Sequence[tuple[RecordRow, CrmRecord]], hops: int = MOST_HOPS) -> dict[int, NewPlace]:
-    """Read the new places of moved records, as many in one call as fit; without those that are gone there too.
+    """Read the new places of moved records, many in one call; a record that was deleted there has none.
 
     Args:
-        run: whose mappings may take over.
-        moved: records with the place that they moved to.
-        hops: how often a record may have moved on from there.
+        run: the run whose mappings may take over.
+        moved: the records with the place that they moved to.
+        hops: how many further moves of a record are followed.
     """
     places: dict[int, NewPlace] = {}
     for row, record in moved:
@@ -68,8 +68,8 @@ def find_places(run: Run, moved: Sequence[tuple[RecordRow, CrmRecord]], hops: in
             names = sorted((m.name for m in covering), key=lambda name: name != row.mapping)
             places[row.id] = NewPlace(*record.moved_to, tuple(names))
     for name, mapping in run.mappings.items():
-        asked = {place.crm_id for place in places.values() if name in place.covering}
-        accepted = _accepted(run, mapping, sorted(asked))
+        candidates = {place.crm_id for place in places.values() if name in place.covering}
+        accepted = _accepted(run, mapping, sorted(candidates))
         for key, place in places.items():
             found = accepted.get(place.crm_id) if name in place.covering else None
             better = place.mapping is None or place.covering.index(name) < place.covering.index(place.mapping.name)
@@ -79,18 +79,18 @@ def find_places(run: Run, moved: Sequence[tuple[RecordRow, CrmRecord]], hops: in
 
 
 def _moved_on(run: Run, rows: Sequence[RecordRow], places: dict[int, NewPlace], hops: int) -> dict[int, NewPlace]:
-    """The same after a look at the places that no condition accepts: their records may be gone, or moved in turn."""
+    """Read the places that no condition accepts: their records may be deleted, or moved again."""
     further: list[tuple[RecordRow, CrmRecord]] = []
     for name in run.mappings:
         ids = {p.crm_id for p in places.values() if p.mapping is None and p.covering[:1] == (name,)}
         mapping = run.mappings[name]
         for part in chunks(sorted(ids), run.services.crm.read_size):
-            there = run.services.crm.read(mapping.object, part, sorted(mapping.read_fields()))
+            found = run.services.crm.read(mapping.object, part, sorted(mapping.read_fields()))
             for row in rows:
                 place = places.get(row.id)
-                if place is None or place.crm_id not in there or place.mapping is not None or not place.covering:
+                if place is None or place.crm_id not in found or place.mapping is not None or not place.covering:
                     continue
-                record = there[place.crm_id]
+                record = found[place.crm_id]
                 if record is None:
                     del places[row.id]
                 elif record.moved_to is not None:
@@ -103,7 +103,7 @@ def _moved_on(run: Run, rows: Sequence[RecordRow], places: dict[int, NewPlace], 
 
 
 def _accepted(run: Run, mapping: MappingFile, ids: Sequence[str]) -> dict[str, CrmRecord]:
-    """Those of the records that a mapping's condition accepts, whatever their flag."""
+    """The records that satisfy a mapping's condition, regardless of their flag."""
     where = (mapping.select.where,) if mapping.select.where else ()
     fields = tuple(sorted(mapping.read_fields()))
     found: dict[str, CrmRecord] = {}
@@ -114,7 +114,7 @@ def _accepted(run: Run, mapping: MappingFile, ids: Sequence[str]) -> dict[str, C
 
 
 def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
-    """What becomes of a record that is no longer where it was; one that is gone has no new place."""
+    """Finish a record that was moved or deleted; a deleted record has no new place."""
     place = moves.places.get(row.id)
     if place is None:
         return _closed(run, row, "the record was deleted")
@@ -123,13 +123,13 @@ def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
         return _closed(run, row, f"{now}, which no mapping of this run covers")
     if place.mapping is None or place.record is None:
         names = " and ".join(place.covering)
-        reason = f"{now}, which the condition of mapping {names} excludes; what was paid for is kept and not written"
-        return _kept(run, row, reason, moves.words)
-    asks_itself = _asks_itself(row, place.record, place.mapping)
+        reason = f"{now}, which the condition of mapping {names} excludes; paid values are kept and not written"
+        return _kept(run, row, reason, moves.views)
+    is_flagged = _is_flagged(row, place.record, place.mapping)
     if not run.services.ledger.records.move(row.id, place.mapping.name, place.object, place.crm_id):
         return _closed(run, row, f"{now}, which is being enriched itself")
-    if asks_itself:
-        reason = f"{now}, which is flagged itself; the next run takes it up"
+    if is_flagged:
+        reason = f"{now}, which is flagged itself; the next run selects it"
         run.left_for_later.append(reason)
         shown = {record_channel.id: (Outcome.DEFERRED, reason) for record_channel in row.channels}
         return Finish(row.id, Outcome.DEFERRED, reason, {}, closes=False, shown=shown)
@@ -137,8 +137,8 @@ def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
     return Finish(row.id, Outcome.WAITING, f"moved to {place.object} {place.crm_id}", {}, closes=False)
 
 
-def _asks_itself(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
-    """Whether the new record has its own flag set and names the person itself: its flag asks for its own channels."""
+def _is_flagged(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
+    """Whether the new record is flagged and has an identifier of the person, so that a run will select it."""
     if record.values.get(mapping.select.flag_field) != mapping.select.asks:
         return False
     return _shares_identifier(row, person_of(record, mapping.person))
@@ -148,12 +148,12 @@ def _shares_identifier(row: RecordRow, person: Person) -> bool:
     return any(value in {row.person.identifiers.get(k), row.resolved.get(k)} for k, value in person.identifiers.items())
 
 
-def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseView]) -> Finish:
-    """No mapping takes the record over: values are parked, what is under way is waited for, the rest is skipped."""
+def _kept(run: Run, row: RecordRow, reason: str, views: Mapping[int, PurchaseView]) -> Finish:
+    """Finish a record that no mapping takes over: values are parked, open purchases stay, the rest is skipped."""
     found: dict[int, tuple[Outcome, str]] = {}
     parked: dict[int, str] = {}
     for record_channel in row.channels:
-        result = channel_result(run, row.mapping, record_channel, words.get(record_channel.purchase_id or 0))
+        result = channel_result(run, row.mapping, record_channel, views.get(record_channel.purchase_id or 0))
         if record_channel.state != ChannelState.DONE and result.value is not None:
             parked[record_channel.id] = reason
             found[record_channel.id] = (Outcome.PARKED, reason)
@@ -161,7 +161,7 @@ def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseVie
             found[record_channel.id] = (Outcome.SKIPPED, NOT_BOUGHT)
         else:
             found[record_channel.id] = (result.outcome, result.reason)
-    settled = {record_channel.id for record_channel in row.channels if record_channel.state != ChannelState.DONE}
+    not_done = {record_channel.id for record_channel in row.channels if record_channel.state != ChannelState.DONE}
     stays = any(outcome in OPEN_OUTCOMES for outcome, _ in found.values())
     if parked:
         call_attention(run, row.crm_id, reason, "", GIVE_UP)
@@ -169,7 +169,7 @@ def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseVie
         row.id,
         outcome_of_record([outcome for outcome, _ in found.values()]),
         reason,
-        {key: one for key, one in found.items() if key in settled and one[0] not in OPEN_OUTCOMES},
+        {key: one for key, one in found.items() if key in not_done and one[0] not in OPEN_OUTCOMES},
         closes=not stays,
         in_progress=row.in_progress and stays,
         parked_version=NEXT_RUN if parked else None,
@@ -180,7 +180,7 @@ def _kept(run: Run, row: RecordRow, reason: str, words: Mapping[int, PurchaseVie
 
 
 def _closed(run: Run, row: RecordRow, reason: str) -> Finish:
-    """Nothing can be written any more."""
+    """Close a record that cannot be written any more."""
     if any(
         record_channel.purchase_id is not None and record_channel.outcome is None for record_channel in row.channels
     ):

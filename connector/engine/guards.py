@@ -1,6 +1,6 @@
-"""Guards against the absurd: what is wrong as a whole stops before it changes anything, or buys any more.
+"""Guards against systematic mistakes: they stop a run before it changes or buys anything, or anything more.
 
-Each guard names a way to proceed; `sync --all` and `backfill --all` override all of them.
+The attention entry of each guard names the next step; `sync --all` and `backfill --all` override all guards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,20 +13,20 @@ from connector.engine.context import Run
 from connector.providers.interface import Provider
 from connector.store.planned import PlannedRecord
 
-FIRST_RECORDS = 200  # all of them skipped for one reason stop the run
-MOST_OF_THEM = 0.9  # of the first records: others may be filled or opted out
-LEAST_RECORDS = 20  # the same, where a run has no more records than that
-ANSWERS = 100  # without a single value
-USUAL_RUNS = 10
-LEAST_RUNS = 3  # before any number is usual
-MANY_TIMES = 10
-LEAST_FLAGGED = 1000  # fewer records are never unusual
+FIRST_RECORDS = 200  # the run stops if these are skipped for one reason
+MOST_OF_THEM = 0.9  # the required share of the first records; the others may be filled or opted out
+LEAST_RECORDS = 20  # the least number of skipped records
+ANSWERS = 100  # the run stops buying after this many answers without a value
+USUAL_RUNS = 10  # the runs from which the usual number is computed
+LEAST_RUNS = 3  # with fewer runs, there is no usual number
+MANY_TIMES = 10  # more flagged records than this multiple of the usual number are unusual
+LEAST_FLAGGED = 1000  # fewer flagged records are never unusual
 
 
 class SameReason:
-    """Watches whether the first records of a run are all skipped because one thing is wrong with all of them.
+    """Detects that the first records of a run are all skipped for one systematic reason.
 
-    Channel by channel: what one channel cannot say, another may. A channel that is filled or opted out says nothing.
+    Reasons are compared by channel. A channel that is filled or opted out does not count.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SameReason:
         self._is_useful = False
 
     def add(self, records: Sequence[PlannedRecord]) -> None:
-        """Look at further records."""
+        """Count further records."""
         for record in records[: FIRST_RECORDS - self._seen]:
             self._seen += 1
             reasons = {
@@ -52,23 +52,23 @@ class SameReason:
 
     @property
     def is_decided(self) -> bool:
-        """Whether further records change nothing."""
-        return self._seen >= FIRST_RECORDS or not self._may_be_one
+        """Whether further records cannot change the result."""
+        return self._seen >= FIRST_RECORDS or not self._may_be_systematic
 
     @property
-    def _may_be_one(self) -> bool:
+    def _may_be_systematic(self) -> bool:
         return not self._is_useful and all(len(found) == 1 for found in self._reasons.values())
 
     def reason(self) -> str:
-        """The reason that the records share, or one for each channel; empty when the run may go on."""
+        """The common reason, or one for each channel; empty if the run may continue."""
         most = self._skipped >= LEAST_RECORDS and self._skipped >= self._seen * MOST_OF_THEM
-        if not most or not self._may_be_one:
+        if not most or not self._may_be_systematic:
             return ""
         return "; ".join(dict.fromkeys(reason for found in self._reasons.values() for reason in found))
 
     @property
     def seen(self) -> int:
-        """Records looked at."""
+        """The number of records counted."""
         return self._seen
 
 
@@ -77,24 +77,24 @@ def _systematic(decision: object) -> str:
 
 
 def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason, *, chosen: bool) -> bool:
-    """Report and stop a mapping whose records are all skipped for one reason; whether it was stopped.
+    """Report and stop a mapping whose records are all skipped for one reason; returns whether it was stopped.
 
     Args:
         run: the run.
-        mapping: whose records they are.
-        guard: has looked at them.
-        chosen: they were chosen by a condition or ids, not by their flag.
+        mapping: the mapping of the records.
+        guard: the guard that has counted the records.
+        chosen: the records were chosen by a condition or ids, not by their flag.
     """
     reason = guard.reason()
     if not reason or run.override_guards:
         return False
     options = " with the same options" if chosen else ""
-    anyway = f"connector {'backfill' if chosen else 'sync'} -m {mapping.name} --all{options}"
+    override = f"connector {'backfill' if chosen else 'sync'} -m {mapping.name} --all{options}"
     run.attention.append(
         Attention(
             f"mapping {mapping.name}: the first {guard.seen} records would all be skipped for one reason "
             f"({reason}); nothing was written and no flag was cleared",
-            f"correct the mapping or the field, then run again; to skip these records all the same: {anyway}",
+            f"correct the mapping or the field, then run again; to skip these records anyway: {override}",
         )
     )
     run.guarded.add(mapping.name)
@@ -102,18 +102,18 @@ def stop_for_same_reason(run: Run, mapping: MappingFile, guard: SameReason, *, c
 
 
 def usual_number(run: Run, mapping: str) -> int | None:
-    """The median of the numbers of flagged records in a mapping's latest runs; None before there are enough runs."""
+    """The median number of flagged records in a mapping's latest runs; None if there are too few runs."""
     counts = run.services.ledger.run_outcomes.usual_selection(mapping, USUAL_RUNS)
     return max(1, int(median(counts))) if len(counts) >= LEAST_RUNS else None
 
 
 def is_unusual(count: int, usual: int) -> bool:
-    """Whether so many flagged records are more than a run takes without being told to."""
+    """Whether a run does not take this number of flagged records without `--all`."""
     return count > max(LEAST_FLAGGED, MANY_TIMES * usual)
 
 
 def usual_pages(run: Run, mapping: MappingFile, pages: Iterator[list[CrmRecord]]) -> Iterator[list[CrmRecord]]:
-    """Let through ten times the usual number of flagged records, and leave the rest flagged.
+    """Yield at most ten times the usual number of flagged records; the others keep their flag.
 
     The usual number is the median of the mapping's latest runs. Up to a thousand records are never unusual.
     """
@@ -126,7 +126,7 @@ def usual_pages(run: Run, mapping: MappingFile, pages: Iterator[list[CrmRecord]]
         seen += len(page)
         held += page
         if seen <= LEAST_FLAGGED:
-            continue  # too early to say
+            continue  # not unusual yet
         if seen > most:
             yield held[: max(0, most - (seen - len(held)))]
             _report_many(run, mapping, usual, most)
@@ -144,31 +144,31 @@ def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None
     )
     run.left_for_later.append(text)
     run.attention.append(
-        Attention(text, f"look at what set the flags; to take all of them: connector sync -m {mapping.name} --all")
+        Attention(text, f"check what set the flags; to take all of them: connector sync -m {mapping.name} --all")
     )
 
 
-def brings_nothing(run: Run, provider: Provider, channel: Channel) -> bool:
-    """Whether a provider's latest answers for a channel brought no value at all."""
+def has_no_values(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Whether a provider's latest answers for a channel contained no value."""
     since = run.started_at if run.override_guards else None
     results = run.services.ledger.run_outcomes.latest_results(provider.source, channel, ANSWERS, since)
     return len(results) >= ANSWERS and Result.DELIVERED not in results
 
 
 def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:
-    """Buy no more of a channel whose latest answers brought no value at all; whether it was stopped."""
-    if not brings_nothing(run, provider, channel):
+    """Stop buying a channel whose latest answers contained no value; returns whether it was stopped."""
+    if not has_no_values(run, provider, channel):
         return False
-    reason = f"the last {ANSWERS} answers of {provider.name} for {channel.replace('_', ' ')} brought no value"
+    reason = f"the last {ANSWERS} answers of {provider.name} for {channel.replace('_', ' ')} contained no value"
     for name in run.mappings:
-        run.full[provider.name, channel.value, name] = reason
+        run.capped[provider.name, channel.value, name] = reason
     if reason not in run.reported:
         run.reported.add(reason)
         names = " ".join(f"-m {name}" for name in run.mappings)
         run.attention.append(
             Attention(
                 f"{reason}; no more is bought",
-                f"ask {provider.name}, or look at the identifiers; to try {ANSWERS} more people: "
+                f"ask {provider.name}, or check the identifiers; to try {ANSWERS} more people: "
                 f"connector sync {names} --all",
             )
         )

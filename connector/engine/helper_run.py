@@ -1,4 +1,4 @@
-"""The part of a run that other processes take over: its purchases and polls, as far as they are planned."""
+"""The part of a run that helpers do: planned purchases, and polls."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,14 +8,14 @@ from connector.engine.scheduler import POLL_INTERVAL_S, Scheduler, WorkSource
 
 
 class HelperRun(Scheduler):
-    """Helps another process with its run: buys what it has planned and reads what is due, but plans and writes nothing.
+    """Helps another process with its run: it sends planned purchases and makes due polls, but plans and writes nothing.
 
-    Everything it takes is claimed in the ledger, and everything it learns is found there by the run's own process. A
-    vendor that wants one request at a time is left to that process.
+    It claims all its work in the ledger and stores all results there, where the run's own process finds them. Providers
+    that accept one request at a time are left to that process.
 
     Args:
-        run: the other process's.
-        stopping: whether this process is to stop.
+        run: the run of the other process.
+        stopping: whether this process should stop.
     """
 
     is_helper = True
@@ -25,13 +25,13 @@ class HelperRun(Scheduler):
         self._stopping = stopping
 
     def work(self) -> None:
-        """Help until the run has ended, or this process is to stop."""
+        """Help until the run has ended, or this process should stop."""
         try:
-            while self._is_led() and not self._stopping():
+            while self._is_active() and not self._stopping():
                 busy = sum(source.pool.collect_finished() for source in self._work_sources) + sum(
                     map(self._fill, self._work_sources)
                 )
-                self._run.settled.clear()
+                self._run.finalized.clear()
                 if not busy:
                     self._refresh()
                     self._run.services.clock.pause(timedelta(seconds=POLL_INTERVAL_S))
@@ -41,12 +41,12 @@ class HelperRun(Scheduler):
             for source in self._work_sources:
                 source.pool.collect_finished()
 
-    def _is_led(self) -> bool:
-        """Whether the run goes on and the process that leads it is alive."""
+    def _is_active(self) -> bool:
+        """Whether the run continues and its own process still holds the run lock."""
         ledger = self._run.services.ledger
         return ledger.runs.is_running(self._run.id) and all(map(ledger.locks.is_mapping_locked, self._run.mappings))
 
-    def _may_leave_partly_filled(self, source: WorkSource) -> bool:
-        """Whether a batch is as full as it will be, only the run's own process knows."""
+    def _may_send_partial(self, source: WorkSource) -> bool:
+        """Never: only the run's own process knows whether further people will join the batch."""
         del source
         return False

@@ -1,7 +1,7 @@
-"""Answers as the recovery journal holds them: refusals, and access to events.
+"""The journal's form of two kinds of answers: refusals, and access to events.
 
-The answer that starts a task is adopted by `recovery`; these two kinds are what else an answer to a paid request can
-mean. Adopting one twice changes nothing: the ledger takes one answer for each attempt.
+The third kind, an answer that starts a task, is adopted by `adoption`. To adopt an answer twice has no effect, because
+the ledger accepts one answer for each attempt.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from connector.store.ledger import Ledger
 from connector.store.rows import FinalResult, RequestAnswer, RequestRefusal
 from connector.store.stored_times import LONGEST_PLAN_S
 
-LONGEST_WAIT_S = LONGEST_PLAN_S  # a stored wait is not trusted beyond what any rule allows
+LONGEST_WAIT_S = LONGEST_PLAN_S  # a longer stored wait is cut to the longest that a rule allows
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedEvent:
-    """Access to an event was given.
+    """The answer that an event is accessible.
 
     Attributes:
-        credits_used: as the vendor states it; 0 where the account had access before.
+        credits_used: the credits that the vendor reports; 0 if the account had access before.
         charged: this request, or one whose answer was lost, has cost credits.
     """
 
@@ -32,13 +32,13 @@ class OpenedEvent:
     charged: bool
 
     def to_journal(self) -> dict[str, object]:
-        """A line of the journal."""
+        """Convert it to the journal's form."""
         event = {"credits_used": self.credits_used, "charged": self.charged}
         return {"attempt_id": self.attempt_id, "purchases": [self.purchase_id], "event": event}
 
 
-def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
-    """Charge an event; the price first, so that whatever interrupts this leaves the right hold."""
+def finalize_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
+    """Charge an event; the price is corrected first, so that an interruption leaves the right hold."""
     if opened.credits_used:
         ledger.attempts.reprice(opened.purchase_id, opened.credits_used, now)
     ledger.answers.accept(RequestAnswer(opened.attempt_id, None, {opened.purchase_id: False}), now, now)
@@ -46,7 +46,7 @@ def settle_event(ledger: Ledger, opened: OpenedEvent, now: datetime) -> None:
 
 
 def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
-    """Commit a journaled refusal or event; False where the answer is of another kind."""
+    """Commit a journaled refusal or event; False if the answer is of another kind."""
     attempt_id, purchases = str(answer.get("attempt_id")), answer.get("purchases")
     purchase_ids = [one for one in purchases if type(one) is int] if isinstance(purchases, list) else []
     event, refused = answer.get("event"), answer.get("refused")
@@ -54,12 +54,12 @@ def adopt(ledger: Ledger, clock: Clock, answer: Answer) -> bool:
         used = event.get("credits_used")
         credits_used = used if type(used) is int and used >= 0 else 0
         opened = OpenedEvent(attempt_id, purchase_ids[0], credits_used, event.get("charged") is True)
-        settle_event(ledger, opened, clock.now())
+        finalize_event(ledger, opened, clock.now())
         return True
     if isinstance(refused, str):
         wait_s = answer.get("wait_s")
-        within = min(max(float(wait_s), 0.0), LONGEST_WAIT_S) if isinstance(wait_s, int | float) else None
-        not_before = None if within is None else clock.later(within)
+        limited_s = min(max(float(wait_s), 0.0), LONGEST_WAIT_S) if isinstance(wait_s, int | float) else None
+        not_before = None if limited_s is None else clock.later(limited_s)
         check_at = clock.now() if answer.get("reread") is True else None
         refusal = RequestRefusal(attempt_id, purchase_ids, refused, not_before, check_at)
         ledger.answers.give_back(refusal, clock.now())

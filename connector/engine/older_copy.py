@@ -1,8 +1,8 @@
-"""A ledger that was restored from an older copy: noticed by two signs, then nobody is bought who was not read first.
+"""Detects that the ledger is an older copy, and then reads each person at the vendor before buying.
 
-The first sign is a mark outside the database; the second is a stamp in the CRM that is newer than anything this ledger
-has done. Purchases that the copy does not know of are found by reading the vendor's own record of each person, which is
-free. Their cost is seen in the vendor's balance, and counts against the caps of the day on which it is noticed.
+There are two signs: a mark outside the database, and a stamp in the CRM that is newer than the last write of this
+ledger. Purchases unknown to the copy are found by reading the vendor's own record of each person, which is free. Their
+cost shows in the vendor's balance, and counts against the caps of the day of the detection.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ TRUST = "connector ledger trust"
 CONSEQUENCE = (
     "Each person is read at the vendor before a purchase; where a vendor keeps no record of people, nothing is bought"
 )
-CLOCKS_DIFFER = timedelta(minutes=10)  # a stamp so much newer than the last run was written by another ledger
+CLOCKS_DIFFER = timedelta(minutes=10)  # a stamp that is newer by more than this was written by another ledger
 
 
-def notice(run: Run) -> None:
-    """Look at the mark, and hold back what an older copy must not buy."""
+def check_mark(run: Run) -> None:
+    """Check the mark, report an older copy, and apply its restrictions."""
     if detect(run.services.ledger, run.now()):
         _report(run, BY_MARK)
-    follow(run)
+    apply_restrictions(run)
 
 
 def detect(ledger: Ledger, now: datetime) -> bool:
-    """Compare the mark with the ledger, and keep what it shows; whether an older copy was noticed."""
+    """Compare the mark with the ledger, and store the result; returns whether an older copy was detected now."""
     if not ledger.mark.is_missing_in(ledger.database):
         return False
     ledger.restored.begin(Restored(now, BY_MARK), [], now)
@@ -42,26 +42,26 @@ def detect(ledger: Ledger, now: datetime) -> bool:
     return True
 
 
-def follow(run: Run) -> None:
-    """Hold back what an older copy must not buy, where it was noticed earlier."""
+def apply_restrictions(run: Run) -> None:
+    """Restrict the purchases of a run, if the ledger is known to be an older copy."""
     state = run.services.ledger.restored.state()
     if state is not None:
-        hold_back(run, state.trusted)
+        restrict(run, state.trusted)
         run.services.ledger.restored.read_planned(run.read_first, run.now())
 
 
-def follow_forecast(run: Run) -> None:
-    """Hold back in a forecast what a run would hold back; without any effect."""
+def restrict_forecast(run: Run) -> None:
+    """Restrict a forecast as a run would be restricted, without any effect."""
     ledger = run.services.ledger
     state = ledger.restored.state()
     if state is not None or ledger.mark.is_missing_in(ledger.database):
-        hold_back(run, state.trusted if state is not None else frozenset())
+        restrict(run, state.trusted if state is not None else frozenset())
 
 
-def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> None:
-    """Compare the stamps of a page of records with the last write that this ledger knows of.
+def check_stamps(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> None:
+    """Compare the stamps of a page of records with this ledger's last write to a CRM.
 
-    A stamp that lies ahead says nothing: a clock was wrong, or a person has typed it.
+    A stamp in the future does not count: a clock was wrong, or a person typed it.
     """
     last, field_name = run.last_write, mapping.stamp.enriched_at
     if last is None or field_name is None or run.is_older_copy:
@@ -70,10 +70,10 @@ def notice_stamp(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> N
     newest = max(stamps, default=last)
     if newest <= last + CLOCKS_DIFFER:
         return
-    latest = run.services.ledger.restored.last_write()  # another run of this ledger may have written it meanwhile
+    latest = run.services.ledger.restored.last_write()  # another run may have written it meanwhile
     if latest is None or newest > latest + CLOCKS_DIFFER:
         _begin_by_stamp(run)
-        follow(run)
+        apply_restrictions(run)
 
 
 def _begin_by_stamp(run: Run) -> None:
@@ -83,7 +83,7 @@ def _begin_by_stamp(run: Run) -> None:
         for name, balances in run.balances.items()
     ]
     ledger.restored.begin(Restored(run.now(), BY_STAMP), unseen, run.now())
-    for one in unseen:  # their balances were read before this was noticed, and show the charges already
+    for one in unseen:  # their balances were read before the detection, and already include the charges
         balance = run.balances[one.payer.provider]["before"]
         credits_.observe(one.payer.provider, one.payer.account, run.id, balance, run.now(), credits_.newest_entry())
     _report(run, BY_STAMP)
@@ -97,13 +97,13 @@ def _report(run: Run, sign: str) -> None:
 
 
 def count_unseen_charges(ledger: Ledger, source: Source, run_id: str, balance: int, now: datetime) -> int:
-    """Count what the vendor has charged since the copy against the caps of today, once; how much it was.
+    """Count a vendor's charges since the copy against today's caps, once; returns the credits.
 
     Args:
         ledger: the ledger.
         source: the vendor's account.
-        run_id: the run that has observed the balance.
-        balance: its balance, before this observation is kept.
+        run_id: the run that read the balance.
+        balance: the balance, before its observation is stored.
         now: the ledger's time.
     """
     state = ledger.restored.state()
@@ -119,21 +119,21 @@ def _unseen(ledger: Ledger, source: Source, run_id: str, balance: int, now: date
     return Unseen(Payer(source.name, source.account, run_id, budget_day(now)), credits_)
 
 
-def hold_back(run: Run, trusted: AbstractSet[str]) -> None:
-    """Read people first where a vendor keeps records of them; buy nothing where none does."""
+def restrict(run: Run, trusted: AbstractSet[str]) -> None:
+    """Read people before a purchase if the provider keeps records of them; otherwise buy nothing from it."""
     run.is_older_copy = True
     providers = {name: one for name, one in run.services.providers.items() if name not in trusted}
     run.read_first = frozenset(name for name, provider in providers.items() if provider.keeps_records)
     for name in sorted(providers.keys() - run.read_first):
         reason = (
-            f"this ledger is an older copy, and {name} keeps no record of people to read (to buy there all the same, "
-            f"though purchases since the backup may be paid for twice: {TRUST} {name})"
+            f"this ledger is an older copy, and {name} keeps no record of people to read (to buy there anyway, though "
+            f"purchases since the backup may be paid for twice: {TRUST} {name})"
         )
         run.stop_buying(name, reason)
 
 
 def _moment(record: CrmRecord, field_name: str) -> datetime | None:
-    """A stamp as the CRM gives it; None for an empty field, and for a text that is no time."""
+    """Parse a stamp; None if the field is empty or is not a time."""
     text = record.text(field_name)
     try:
         found = datetime.fromisoformat(text)

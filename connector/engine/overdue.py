@@ -1,4 +1,4 @@
-"""Nothing waits indefinitely: what has waited too long is reported with the command that ends the wait."""
+"""Reports work that has waited too long, with the command that ends the wait."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -9,19 +9,19 @@ from connector.engine.context import Run
 from connector.store.overdue import Overdue, Waiting
 
 
-def in_words(found: Overdue) -> Attention:
-    """The cause of a wait, and the next command."""
+def attention_of(found: Overdue) -> Attention:
+    """Describe overdue work, with the command that ends the wait."""
     since, count, name = f"{found.since:%Y-%m-%d %H:%M} UTC", found.count, found.subject
     match found.what:
         case Waiting.RECORDS:
             return Attention(
-                f"{count} open record(s) of mapping {name} were last taken up on {since}: no run covers the mapping",
+                f"{count} open record(s) of mapping {name} were last selected on {since}: no run covers the mapping",
                 f"connector sync -m {name}; if the mapping is no longer used: connector release {name}",
             )
         case Waiting.PURCHASES:
             return Attention(
                 f"{count} purchase(s) of {name} have no result, the oldest since {since}",
-                f"look it up in {name}'s own application; to end the wait: connector resolve {found.example} --give-up "
+                f"check it in {name}'s own application; to end the wait: connector resolve {found.example} --give-up "
                 "(connector status lists all)",
             )
         case Waiting.REQUESTS:
@@ -45,7 +45,7 @@ def in_words(found: Overdue) -> Attention:
 
 
 def end_parked(run: Run) -> None:
-    """Erase parked values whose end was announced by an earlier run; announce the end of those that are old enough."""
+    """Erase parked values whose erasure an earlier run announced, and announce the erasure of old ones."""
     overdue, days = run.services.ledger.overdue, run.services.undo_days
     reason = f"paid for, but it could not be written within {days + PARKED_NOTICE.days} days; the value was erased"
     for value in overdue.erase_parked(run.now(), reason):
@@ -61,15 +61,15 @@ def end_parked(run: Run) -> None:
         run.attention.append(
             Attention(
                 f"purchase {value.purchase_id}: its value could not be written for {days} days; it is erased on {ends}",
-                f"correct the record, then: connector resolve {value.purchase_id} --retry-write; to do without it: "
+                f"correct the record, then: connector resolve {value.purchase_id} --retry-write; to give it up: "
                 f"connector resolve {value.purchase_id} --give-up",
                 value.crm_id,
             )
         )
 
 
-def tidy_requests(run: Run) -> None:
-    """Give up requested records that no run could serve in time, with a report."""
+def purge_requests(run: Run) -> None:
+    """Delete old requests, and report the requested records that were given up."""
     given_up = run.services.ledger.inbox.purge(run.now())
     if given_up:
         run.attention.append(
@@ -80,5 +80,5 @@ def tidy_requests(run: Run) -> None:
 
 
 def still_waiting(run: Run, now: datetime) -> list[Attention]:
-    """What still waits at the end of a run; parked values have entries of their own records."""
-    return [in_words(one) for one in run.services.ledger.overdue.all(now) if one.what is not Waiting.PARKED]
+    """Describe overdue work at the end of a run; parked values have entries of their own."""
+    return [attention_of(one) for one in run.services.ledger.overdue.all(now) if one.what is not Waiting.PARKED]

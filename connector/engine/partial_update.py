@@ -1,8 +1,8 @@
-"""Rows that the CRM refused for a reason of their own: everything of them that it takes is written all the same.
+"""Partial updates of rows that the CRM refused for their own reason: everything that it accepts is written.
 
-Where it names fields, all of them are withheld at once, and so is each further field that the next answer names. Where
-it names none, the values are offered one by one, to find those that it takes. Status, stamps and flag follow last, so
-that their texts are true for the values that were written. Every try compares with the record again.
+If the CRM names fields, all of them are withheld at once, and so are the fields that later answers name. If it names
+none, the values are sent one by one, to find those that it accepts. Status, stamps and flag are sent last, so that they
+match the written values. Every try reads and compares the record again.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from connector.engine.outcome import Refused
 from connector.engine.send import Decided
 from connector.store.rows import RecordRow
 
-ROUNDS = 12  # each names at least one further field; a mapping writes fewer
+ROUNDS = 12  # each round finds at least one further field, and a mapping writes fewer than this
 
 
 @dataclass
@@ -29,15 +29,15 @@ class _Row:
 
     Attributes:
         offered: the channels whose values were in the refused update.
-        withheld: the channels whose value the CRM does not take, with its error.
-        dropped: other fields that it does not take, in lower case.
+        withheld: the channels whose value the CRM does not accept, with its error.
+        dropped: other fields that the CRM does not accept, in lower case.
         accepted: the channels whose value was written on its own.
-        last: the newest decision, with the record that it was made on.
-        unnamed: the last refusal named no further field of ours.
-        unexplained: the last refusal had an error that names none of the fields sent, and nothing was written since.
+        last: the newest decision, with its record.
+        unnamed: the last refusal named no further field that was sent.
+        unexplained: the last refusal had an error that names none of the sent fields, and nothing was written since.
         complete: the rest was written, or needed no write.
-        stopped: no further try of this run can help.
-        passing: it was locked, or an answer was lost: it is worth another try later.
+        stopped: further tries in this run are useless.
+        passing: the record was locked, or an answer was lost, so that a later try may succeed.
     """
 
     row: RecordRow
@@ -56,18 +56,18 @@ class _Row:
 
     @property
     def open_values(self) -> tuple[Channel, ...]:
-        """Values that may still be to blame."""
+        """The channels whose values may still be the cause of the refusal."""
         return tuple(c for c in self.offered if c not in self.withheld and c not in self.accepted)
 
     @property
     def is_done(self) -> bool:
-        """Whether no further try helps now."""
+        """Whether no further try is needed or useful now."""
         return self.complete or self.stopped or self.passing
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What became of refused rows: results, and the rows worth another try later."""
+    """The result of partial updates, and the rows to try again later."""
 
     results: tuple[Refused, ...]
     later: list[RecordRow]
@@ -76,16 +76,16 @@ class Partial:
 def update_partly(
     run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]], *, last: bool
 ) -> Partial:
-    """Write everything of refused rows that the CRM takes.
+    """Write everything of refused rows that the CRM accepts.
 
     Args:
         run: the run.
-        mapping: of all rows.
-        refused: each with its answer.
-        last: rows that are locked, or whose answer was lost, get their result all the same.
+        mapping: the mapping of all rows.
+        refused: the rows, each with its answer.
+        last: rows that are locked, or whose answer was lost, are not tried again later.
 
     Raises:
-        StopError: the org takes no writes at the moment.
+        StopError: the org accepts no writes at present.
     """
     rows = [_begin(mapping, one, answer) for one, answer in refused]
     able = [one for one in rows if one.error_class not in {ErrorClass.LOCKED, ErrorClass.MOVED, ErrorClass.MAPPING}]
@@ -96,12 +96,12 @@ def update_partly(
         _send_rest(run, mapping, named)
     _isolate(run, mapping, [one for one in able if not one.is_done])
     for _ in range(ROUNDS):
-        left = [one for one in able if not one.is_done]
-        if not left:
+        rest = [one for one in able if not one.is_done]
+        if not rest:
             break
-        _send_rest(run, mapping, left)
-        for one in left:
-            one.stopped = one.stopped or one.unnamed  # even without any value the row is refused
+        _send_rest(run, mapping, rest)
+        for one in rest:
+            one.stopped = one.stopped or one.unnamed  # the row is refused even without any value
     later = [] if last else [one.row for one in rows if one.passing]
     return Partial(tuple(_result(run, one) for one in rows if last or not one.passing), later)
 
@@ -115,7 +115,7 @@ def _begin(mapping: MappingFile, one: Decided, answer: Rejection) -> _Row:
 
 
 def _learn(mapping: MappingFile, row: _Row, sent: Decided, answer: Rejection) -> None:
-    """Note which of the fields that were sent the CRM names."""
+    """Withhold or drop the sent fields that the CRM names in its errors."""
     changed = {change.field.lower() for change in sent.write.changes}
     channels = {rules.field.lower(): channel for channel, rules in mapping.channels.items()}
     emails = [rules.field.lower() for _, rules in mapping.channels.items() if rules.is_email]
@@ -135,7 +135,7 @@ def _learn(mapping: MappingFile, row: _Row, sent: Decided, answer: Rejection) ->
 
 
 def _isolate(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
-    """Offer the values one by one, each on its own; where there is only one, the rest is tried without it."""
+    """Send the values one by one; a single value is withheld instead, and the rest is tried without it."""
     for row in rows:
         if len(row.open_values) == 1:
             row.withheld[row.open_values[0]] = _against(mapping, row.open_values[0], row.errors)
@@ -158,11 +158,11 @@ def _isolate(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
 
 
 def _against(mapping: MappingFile, channel: Channel, errors: Sequence[RowError]) -> RowError:
-    """The error as it counts against one channel's value: another field's bad email makes no value unusable."""
+    """The error that counts against one channel's value; an error of another field does not make it unusable."""
     rules = mapping.channels.get(channel)
     name, is_email = (rules.field.lower(), rules.is_email) if rules is not None else ("", False)
-    blaming = (e for e in errors if name in map(str.lower, e.fields) or (is_email and e.unusable and not e.fields))
-    return next(blaming, None) or replace(errors[-1] if errors else RowError(""), unusable=False)
+    of_field = (e for e in errors if name in map(str.lower, e.fields) or (is_email and e.unusable and not e.fields))
+    return next(of_field, None) or replace(errors[-1] if errors else RowError(""), unusable=False)
 
 
 def _only(field_name: str) -> Callable[[_Row, str], bool]:
@@ -170,7 +170,7 @@ def _only(field_name: str) -> Callable[[_Row, str], bool]:
 
 
 def _send_rest(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
-    """Send everything that is not withheld, statuses and stamps too."""
+    """Send everything that is not withheld, including statuses and stamps."""
     answers = _send(run, mapping, rows, lambda row, name: name.lower() not in row.dropped)
     for row in rows:
         answer = answers.get(row.row.id)
@@ -187,16 +187,16 @@ def _send_rest(run: Run, mapping: MappingFile, rows: Sequence[_Row]) -> None:
 def _send(
     run: Run, mapping: MappingFile, rows: Sequence[_Row], takes: Callable[[_Row, str], bool]
 ) -> dict[int, Rejection | Write | None]:
-    """Read, decide without the withheld values, and send the fields that `takes` lets through.
+    """Read, decide without the withheld values, and send the fields that `takes` selects.
 
-    Rows that the org's automation has refused stay among themselves: they might fail a whole call.
+    Rows that the org's automation has refused are sent in separate calls, because they may fail a whole call.
 
     Returns:
-        By the ledger's id of the record: the decision where it was written or needed no write, or the refusal. A record
+        By the ledger's id of the record: the refusal, or the decision if it was written or needed no write. A record
         that could not be sent is absent, and is `stopped` or `passing`.
 
     Raises:
-        StopError: the org takes no writes at the moment.
+        StopError: the org accepts no writes at present.
     """
     answers: dict[int, Rejection | Write | None] = {}
     crowded = [row for row in rows if row.error_class in crowding.SHARED]
@@ -210,7 +210,7 @@ def _send(
 def _send_part(
     run: Run, mapping: MappingFile, part: Sequence[_Row], takes: Callable[[_Row, str], bool], *, is_search: bool
 ) -> dict[int, Rejection | Write | None]:
-    """One collection, and halves of it where rows may have been refused because of others."""
+    """Send one collection, and then halves of it if rows may have been refused because of others."""
     answers = _send_once(run, mapping, part, takes, is_search=is_search)
     fewer = [row for row in part if _may_be_anothers(run, mapping, answers.get(row.row.id), len(part))]
     half = max(1, len(part) // 2)
@@ -230,7 +230,7 @@ def _send_once(
     answers: dict[int, Rejection | Write | None] = {}
     sent: list[tuple[_Row, Decided]] = []
     for row in part:
-        record = reading.there.get(row.row.crm_id)
+        record = reading.records.get(row.row.crm_id)
         if record is None or record.moved_to is not None or outcome.names_another(row.row, record, mapping):
             row.error_class, row.stopped = ErrorClass.MOVED, True
             continue
@@ -261,7 +261,7 @@ def _answers(
         answers = reading.send([decided for _, decided in sent])
     except PassingError:
         for row, _ in sent:
-            row.error_class, row.passing = ErrorClass.LOCKED, True  # every record is compared again
+            row.error_class, row.passing = ErrorClass.LOCKED, True  # a later try compares every record again
         return {}
     crowding.learn(run, name, answers, is_search=is_search)
     pairs = list(zip(sent, answers, strict=True))
@@ -282,12 +282,12 @@ def _answers(
 
 
 def _result(run: Run, row: _Row) -> Refused:
-    """What remains refused; a value is unusable only where nothing else of the row is refused."""
+    """The result of a row; a value counts as unusable only if nothing else of the row is refused."""
     record = row.last.record
     crm = run.services.crm.label
     is_sure = row.complete and not row.unexplained
-    gone = {c: error for c, error in row.withheld.items() if error.unusable and is_sure}
-    parked = {c: outcome.refusal(error, record, crm) for c, error in row.withheld.items() if c not in gone}
+    unusable = {c: error for c, error in row.withheld.items() if error.unusable and is_sure}
+    parked = {c: outcome.refusal(error, record, crm) for c, error in row.withheld.items() if c not in unusable}
     if not row.complete:
         first = row.errors[0] if row.errors else RowError("")
         parked |= {c: outcome.refusal(first, record, crm) for c in row.open_values}
@@ -298,7 +298,7 @@ def _result(run: Run, row: _Row) -> Refused:
         errors=tuple(dict.fromkeys(row.errors)),
         write=row.last.write,
         parked=parked,
-        unusable={c: outcome.refusal(error, record, crm) for c, error in gone.items()},
+        unusable={c: outcome.refusal(error, record, crm) for c, error in unusable.items()},
         complete=row.complete,
         accepted=frozenset(row.accepted),
         dropped=bool(row.dropped),

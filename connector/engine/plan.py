@@ -1,4 +1,4 @@
-"""Stage 2: find people by LinkedIn, and go on to the next source when one has ended without a value."""
+"""Stage 2: look people up by LinkedIn, and plan the next source after one has ended without a value."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,15 +31,14 @@ Pending = tuple[RecordChannelRow, RecordRow]
 
 
 def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pending]]:
-    """Channels that wait for this provider's answer, by identifier; those it can't pay for are deferred.
+    """The channels that wait for a lookup at this provider, by identifier; unaffordable ones are deferred.
 
-    So are those of records that this run was not asked for: they came along for what was bought, and their flag may
-    have been taken back.
+    Channels of records that this run has adopted but not selected are deferred too, because their flag may be cleared.
     """
     source = run.services.providers[provider].source
     waiting: dict[Identifier, list[Pending]] = {}
     unaffordable: list[int] = []
-    unasked: list[int] = []
+    unrequested: list[int] = []
     pending = run.services.ledger.records.pending_matches(run.id)
     left = _credits_left(run, provider) if pending else None
     for record_channel, record in pending:
@@ -50,12 +49,12 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
             or rules.sources[record_channel.position : record_channel.position + 1] != (provider,)
         ):
             continue
-        if (record.mapping, record.crm_id) not in run.asked:
-            unasked.append(record_channel.id)
+        if (record.mapping, record.crm_id) not in run.requested:
+            unrequested.append(record_channel.id)
             continue
         price = source.prices.of(record_channel.channel)
-        stopped = (provider, record_channel.channel.value, record.mapping) in run.full
-        if run.why_closed(provider) or stopped or (left is not None and left < price):
+        is_capped = (provider, record_channel.channel.value, record.mapping) in run.capped
+        if run.why_closed(provider) or is_capped or (left is not None and left < price):
             unaffordable.append(record_channel.id)
             continue
         left = None if left is None else left - price
@@ -63,25 +62,25 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
     if unaffordable:
         reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
         run.services.ledger.records.defer_lookups(unaffordable, reason)
-    run.services.ledger.records.defer_lookups(unasked, "the person was not looked up yet")
+    run.services.ledger.records.defer_lookups(unrequested, "the person was not looked up yet")
     return waiting
 
 
 def _unresolved(source: Source, person: Person) -> Identifier | None:
-    """The identifier from which the source may find its own."""
+    """The identifier of a person that the source can look up."""
     kinds = (kind.name for kind in source.resolves if kind.name in person.identifiers)
     return next((Identifier(kind, person.identifiers[kind]) for kind in kinds), None)
 
 
 def _credits_left(run: Run, provider: str) -> int | None:
-    """What the caps may still pay for, less what is planned already; None without any cap."""
+    """The credits that the caps allow, minus those of planned purchases; None without any cap."""
     source = run.services.providers[provider].source
     ledger = run.services.ledger
     remaining_budget: RemainingBudget = ledger.credits.remaining_budget(
         source.name, source.account, run.id, run.caps(provider), run.now()
     )
     shared = [cap.left for cap in remaining_budget.shared]
-    # A mapping without a cap of its own is bounded by the shared caps alone.
+    # A mapping without its own cap is limited by the shared caps only.
     own = [min(cap.left for cap in caps) for caps in remaining_budget.by_mapping.values() if caps]
     bounds = shared + ([sum(own)] if own and len(own) == len(run.mappings) else [])
     if not bounds:
@@ -91,9 +90,9 @@ def _credits_left(run: Run, provider: str) -> int | None:
 
 
 def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[Pending]) -> None:
-    """Ask once who has an identifier, and decide again for every channel that waits for the answer.
+    """Look up an identifier once, and decide again for every channel that waits for the answer.
 
-    An answer that is neither a person nor "nobody" is not remembered: this source failed, for this time.
+    A refused lookup is not stored: the source counts as failed for these channels, and the next run may try again.
     """
     ledger = run.services.ledger
     try:
@@ -111,11 +110,11 @@ def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pendi
             run.improve(purchase.id, value, charged=False)
     for record_channel, record in pending:
         decide_again(run, record, record_channel, record_channel.failed_sources)
-    _take_what_is_shown(run, _shown_values(run, provider, found))
+    _deliver_shown_values(run, _shown_values(run, provider, found))
 
 
 def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[tuple[Purchase, str]]:
-    """What the vendor shows already of a person, with the purchases that it answers."""
+    """The person's purchases for which the vendor already shows a value, with the values."""
     if found.match.identifier is None:
         return []
     snapshot = run.services.ledger.snapshots.purchases_of(provider.source, found.match.identifier)
@@ -127,25 +126,28 @@ def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[t
     return [(purchase, values[key.channel]) for key, purchase in snapshot.items() if key.channel in values]
 
 
-def _take_what_is_shown(run: Run, shown: Sequence[tuple[Purchase, str]]) -> None:
-    """A value that the vendor already shows is taken for nothing, unless it is what a lost request has brought."""
+def _deliver_shown_values(run: Run, shown: Sequence[tuple[Purchase, str]]) -> None:
+    """Finalize planned purchases whose value the vendor already shows: free, unless a lost request may have paid."""
     planned = [(purchase, value) for purchase, value in shown if purchase.state is PurchaseState.PLANNED]
     if planned:
-        run.settle(
+        run.finalize(
             FinalResult(purchase.id, Result.DELIVERED, value=value, charged=purchase.lost_before)
             for purchase, value in planned
         )
 
 
 def advance(run: Run, purchase_ids: Sequence[int] | None) -> int:
-    """Take ended purchases further: a value makes its channels ready, none asks the next source; how many moved.
+    """Advance the channels of final purchases: with a value they are ready, without one the next source is planned.
 
-    The next source is asked only by the look at everything, when nothing else is to be done: the records are read once
-    more before anything further is bought for them, many in one call.
+    The next source is planned only for `purchase_ids=None`, when no other work is left: the records are read again
+    before anything more is bought for them, many in one call.
 
     Args:
         run: the run.
-        purchase_ids: those that were just settled; None looks at all.
+        purchase_ids: the purchases that have just become final; None for all.
+
+    Returns:
+        The number of advanced channels.
     """
     ended = run.services.ledger.records.ended(run.id, purchase_ids)
     delivered = [e.record_channel.id for e in ended if e.result is Result.DELIVERED and e.has_value]
@@ -153,79 +155,79 @@ def advance(run: Run, purchase_ids: Sequence[int] | None) -> int:
     run.services.progress.step(len(delivered))
     if purchase_ids is not None:
         return len(delivered)
-    without = [e for e in ended if e.result is not Result.DELIVERED]
-    _ask_next(run, without, run.services.ledger.records.by_ids([e.record_id for e in without]))
+    without_value = [e for e in ended if e.result is not Result.DELIVERED]
+    _plan_next_sources(run, without_value, run.services.ledger.records.by_ids([e.record_id for e in without_value]))
     return len(ended)
 
 
-def _ask_next(run: Run, ended: Sequence[EndedChannel], records: Mapping[int, RecordRow]) -> None:
-    """Decide again for channels whose source ended without a value; buy elsewhere only what is still requested."""
+def _plan_next_sources(run: Run, ended: Sequence[EndedChannel], records: Mapping[int, RecordRow]) -> None:
+    """Decide again for channels whose source ended without a value; skip those that are no longer requested."""
     decided = [(one, records[one.record_id], _next_decision(run, one, records[one.record_id])) for one in ended]
     buying = [row for _, row, decision in decided if may_cost(decision)]
-    there = _read_again(run, buying)
+    found = _read_again(run, buying)
     for one, row, decision in decided:
-        why_not = _why_not(run, one.record_channel, row, there.get(row.id)) if may_cost(decision) else ""
+        reason = _skip_reason(run, one.record_channel, row, found.get(row.id)) if may_cost(decision) else ""
         _save(
-            run, row, one.record_channel, Skip(why_not, failed_sources=decision.failed_sources) if why_not else decision
+            run, row, one.record_channel, Skip(reason, failed_sources=decision.failed_sources) if reason else decision
         )
 
 
 def _next_decision(run: Run, ended: EndedChannel, record: RecordRow) -> Decision:
-    reason = ended.reason or f"{ended.provider} {_RESULT_WORDS[ended.result]}"
+    reason = ended.reason or f"{ended.provider} {_RESULT_TEXTS[ended.result]}"
     failed_sources = (*ended.record_channel.failed_sources, FailedSource(ended.provider, ended.result, reason))
     return _decide(run, record, ended.record_channel, failed_sources)
 
 
 def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | None]:
-    """These records as they are now, by ledger id."""
-    there: dict[int, CrmRecord | None] = {}
+    """Read these records again, by ledger id."""
+    found: dict[int, CrmRecord | None] = {}
     crm = run.services.crm
     for name in dict.fromkeys(row.mapping for row in rows):
         mapping = run.mappings[name]
         mine = {row.crm_id: row.id for row in rows if row.mapping == name}
         for ids in chunks(list(mine), crm.read_size):
             for crm_id, record in crm.read(mapping.object, ids, sorted(mapping.read_fields())).items():
-                there[mine[crm_id]] = record
-    return there
+                found[mine[crm_id]] = record
+    return found
 
 
 def still_requested(run: Run, purchase_id: int, channel: Channel) -> bool:
-    """Whether any record of this run, as it is now, still requests what a lost request was to bring."""
+    """Whether any record of this run, as it is now, still requests the channel of a purchase."""
     rows = [row for row in run.services.ledger.records.waiting_for(run.id, purchase_id) if row.mapping in run.mappings]
-    there = _read_again(run, rows)
+    found = _read_again(run, rows)
     channels = [
         (record_channel, row) for row in rows for record_channel in row.channels if record_channel.channel is channel
     ]
-    return any(not _why_not(run, record_channel, row, there.get(row.id)) for record_channel, row in channels)
+    return any(not _skip_reason(run, record_channel, row, found.get(row.id)) for record_channel, row in channels)
 
 
-def _why_not(run: Run, record_channel: RecordChannelRow, row: RecordRow, record: CrmRecord | None) -> str:
-    """Why nothing more is bought for a channel, by its record as it is now; empty when it is still requested."""
+def _skip_reason(run: Run, record_channel: RecordChannelRow, row: RecordRow, record: CrmRecord | None) -> str:
+    """The reason to buy nothing more for a channel, by its current record; empty if it is still requested."""
     mapping = run.mappings[row.mapping]
     rules = mapping.channels.get(record_channel.channel)
     if rules is None:
         return f"{record_channel.channel} is no longer mapped"
     if record is None or record.moved_to is not None:
-        return "the record was deleted, merged or converted before the next source was asked"
+        return "the record was deleted, merged or converted before the next source was queried"
     if record.truthy(rules.opt_out):
-        return f"opted out ({rules.opt_out}) before the next source was asked"
+        return f"opted out ({rules.opt_out}) before the next source was queried"
     filled = not counts_as_empty(record, rules) and rules.write is WritePolicy.IF_EMPTY
     baseline, matches = record_channel.baseline, run.services.ledger.seal.matches
     if filled or (baseline is not None and not still_ours_to_write(record, rules, baseline, matches)):
-        return f"{rules.field} was filled or changed before the next source was asked"
+        return f"{rules.field} was filled or changed before the next source was queried"
     asks = record.values.get(mapping.select.flag_field) == mapping.select.asks
     if not asks and not row.chosen:
-        return "its flag was taken back before the next source was asked"
+        return "its flag was cleared before the next source was queried"
     return ""
 
 
-_RESULT_WORDS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
+_RESULT_TEXTS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
 
 
 def decide_again(
     run: Run, record: RecordRow, record_channel: RecordChannelRow, failed_sources: tuple[FailedSource, ...]
 ) -> None:
-    """Ask the planner for the next source that was not tried, and put its decision into the ledger."""
+    """Decide on the next source after the failed ones, and store the decision."""
     _save(run, record, record_channel, _decide(run, record, record_channel, failed_sources))
 
 

@@ -1,4 +1,4 @@
-"""A dry run: read, decide, count; no effect anywhere, not even in the ledger."""
+"""A dry run: it reads, decides and counts, without any effect, not even in the ledger."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from connector.core.preview import CapInForce, CreditForecast, Preview
 from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
-from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, brings_nothing, is_unusual, usual_number
+from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, has_no_values, is_unusual, usual_number
 from connector.engine.prices import why_too_dear
 from connector.engine.select import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
@@ -33,7 +33,7 @@ from connector.store.planned import PlannedRecord
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """People whose purchases go together."""
+    """A group of people whose purchases may share a request."""
 
     mapping: str
     channel: Channel
@@ -42,7 +42,7 @@ class _Group:
 
 
 class _Count:
-    """Adds up decisions; a person who stands behind several records is counted once."""
+    """Counts decisions; a person with several records counts once."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -76,7 +76,7 @@ class _Count:
             case Buy():
                 self._write(mapping, channel)
                 self._once(mapping, record, channel, decision.key, decision.position, decision.grouping_key)
-            case AttachToPending() if may_cost(decision):  # planned by an earlier run, and to be bought by this one
+            case AttachToPending() if may_cost(decision):  # planned by an earlier run, and bought by this one
                 self._write(mapping, channel)
                 source = self._run.services.sources[decision.purchase.key.provider]
                 key = source.grouping_key(record.person)
@@ -86,11 +86,11 @@ class _Count:
                 self._write(mapping, channel)
             case ResolveIdentity():
                 self._write(mapping, channel)
-                asked = (decision.source, channel, decision.identifier)
-                if asked in self._seen:
+                lookup = (decision.source, channel, decision.identifier)
+                if lookup in self._seen:
                     self.joins += 1
                 else:
-                    self._seen.add(asked)
+                    self._seen.add(lookup)
                     group = _Group(mapping.name, channel, after_lookup=True)
                     self._purchase(mapping, record, group, decision.source, decision.position)
 
@@ -146,11 +146,11 @@ def _freeze(record: PlannedRecord) -> FrozenRecord:
 
 
 def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dict[str, list[FrozenRecord]]]:
-    """What a run would do now, and the same record by record, for a frozen plan.
+    """Forecast a run; returns the preview and the records of a frozen plan, by mapping.
 
     Args:
-        run: with its mappings; nothing of it is kept.
-        selections: by mapping name; a mapping without one takes its flagged records.
+        run: a run with the mappings; it is not stored.
+        selections: by mapping name; a mapping without a selection takes its flagged records.
     """
     count, guards = _Count(run), {name: SameReason() for name in run.mappings}
     for name, mapping in run.mappings.items():
@@ -177,7 +177,7 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
 def _notes(
     run: Run, selections: Mapping[str, Selection], count: _Count, guards: Mapping[str, SameReason]
 ) -> Iterator[str]:
-    """The guards that would stop a run of these records."""
+    """Describe the guards that would stop a run of these records."""
     for reason in run.closed.values():
         yield f"{reason}; a run buys nothing there"
     for name, guard in guards.items():
@@ -199,18 +199,18 @@ def _notes(
 
 
 def _without_value(run: Run, mapping: str, count: _Count) -> Iterator[str]:
-    """Channels that a run buys nothing more of, because the latest answers brought no value at all."""
-    wanted = {(provider, group.channel) for provider, group in count.people if group.mapping == mapping}
-    for name, channel in sorted(wanted):
-        if brings_nothing(run, run.services.providers[name], channel):
+    """Describe channels that a run stops buying, because the latest answers contained no value."""
+    planned = {(provider, group.channel) for provider, group in count.people if group.mapping == mapping}
+    for name, channel in sorted(planned):
+        if has_no_values(run, run.services.providers[name], channel):
             yield (
-                f"mapping {mapping}: the last {ANSWERS} answers of {name} for {channel.replace('_', ' ')} brought no "
+                f"mapping {mapping}: the last {ANSWERS} answers of {name} for {channel.replace('_', ' ')} contained no "
                 "value; a run buys no more of it, unless it has --all"
             )
 
 
 def _too_dear(run: Run, mapping: str, count: _Count) -> Iterator[str]:
-    """Channels that a run buys nothing more of, because the vendor seems to have raised its price."""
+    """Describe channels that a run stops buying, because the vendor seems to have raised the price."""
     for name, channel in sorted({(name, group.channel) for name, group in count.people if group.mapping == mapping}):
         reason = why_too_dear(run, run.services.providers[name], channel)
         if reason:
@@ -221,7 +221,7 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
     provider = run.services.providers[name]
     source = provider.source
     try:
-        with run.alone(provider):
+        with run.exclusive(provider):
             balance: int | None = provider.balance()
     except (DownError, RefusedError, NotThereError):
         balance = None
@@ -247,7 +247,7 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
 
 
 def _limits(rules: CapRules) -> dict[str, object]:
-    """The caps as they are set."""
+    """The caps as plain values."""
     return {
         "run": dict(rules.run),
         "mapping_day": dict(rules.mapping_day),
@@ -258,10 +258,9 @@ def _limits(rules: CapRules) -> dict[str, object]:
 
 
 def _covered(source: Source, count: _Count, shared: Sequence[Cap], own: Mapping[str, Sequence[Cap]]) -> dict[str, int]:
-    """About how many people of each channel the caps can pay for; only of channels where that is not everybody.
+    """Estimate the number of people of each channel that the caps can pay for, if it is not all of them.
 
-    In the order in which a run buys: people of one group at a time, the most people first, and those who must first be
-    found last.
+    The order is that of a run: one group at a time, the largest first, and people who need a lookup last.
     """
     groups: Counter[tuple[bool, Channel, str | None]] = Counter()
     for (name, group), people in count.people.items():
@@ -274,9 +273,9 @@ def _covered(source: Source, count: _Count, shared: Sequence[Cap], own: Mapping[
         price = source.prices.of(channel)
         planned[channel] += people
         for mapping, left in left_own.items():
-            wanted = count.people[source.name, _Group(mapping, channel, grouping_key, after_lookup=after_lookup)]
+            planned_here = count.people[source.name, _Group(mapping, channel, grouping_key, after_lookup=after_lookup)]
             bounds = [max(0, bound) // price for bound in (left_shared, left) if bound is not None and price]
-            taken = min([wanted, *bounds])
+            taken = min([planned_here, *bounds])
             paid[channel] += taken
             left_shared = None if left_shared is None else left_shared - taken * price
             left_own[mapping] = None if left is None else left - taken * price

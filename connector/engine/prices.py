@@ -1,8 +1,8 @@
-"""Watches the vendors' prices: compares balances with purchases, and stops what costs more than the settings say.
+"""Watches the vendors' prices: compares balances with purchases, and stops channels that cost more than the settings.
 
-`connector.core.price_watch` states the rule. The balance is read when a run begins and ends; in between only when the
-next request of a kind is about to leave: once after its first request, then after every twentieth, and after each one
-while there is a suspicion. A small run reads nothing more.
+`connector.core.price_watch` defines the rule. The balance is read when a run begins and ends. In between it is read
+only before a further request: once after the first request for a channel, then after every twentieth request, and after
+each request while there is a suspicion.
 """
 
 from contextlib import nullcontext
@@ -18,15 +18,15 @@ EVERY = 20  # requests of a provider between two reads of its balance
 CONFIRM_SIZE = 10  # people in a request while there is a suspicion
 
 
-def observe(run: Run, provider: Provider, when: str, *, alone: bool = True) -> None:
-    """Read a balance, keep it, and judge what was bought since the one before.
+def observe(run: Run, provider: Provider, when: str, *, exclusive: bool = True) -> None:
+    """Read and store a balance, and judge the purchases since the previous one.
 
     Raises:
-        ConfigurationError, StopError, RefusedError, NotThereError: it cannot be read.
+        ConfigurationError, StopError, RefusedError, NotThereError: the balance cannot be read.
     """
     credits_ = run.services.ledger.credits
     began_at, last_entry = run.now(), credits_.newest_entry()
-    with run.alone(provider) if alone else nullcontext():
+    with run.exclusive(provider) if exclusive else nullcontext():
         balance = provider.observed_balance()
     if when:
         run.balances.setdefault(provider.name, {})[when] = balance
@@ -35,10 +35,10 @@ def observe(run: Run, provider: Provider, when: str, *, alone: bool = True) -> N
     if unseen:
         text = f"{unseen:,} credits that {provider.name} charged since the copy count against today's caps"
         run.services.progress.note(text)
-        last_entry = credits_.newest_entry()  # the balance shows these charges already
+        last_entry = credits_.newest_entry()  # the balance already includes these charges
     seen = credits_.observe(source.name, source.account, run.id, balance, began_at, last_entry)
-    for key in [key for key in run.sent_since_look if key[0] == provider.name]:
-        del run.sent_since_look[key]
+    for key in [key for key in run.sent_since_balance if key[0] == provider.name]:
+        del run.sent_since_balance[key]
     _judge(run, provider, seen)
 
 
@@ -58,48 +58,48 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
             run.services.progress.note(_difference(provider, channel, after))
 
 
-def look_between(run: Run, provider: Provider, channel: Channel) -> None:
-    """Before a further request of a kind leaves: read the balance where it is time to."""
-    sent = sum(count for (name, _), count in list(run.sent_since_look.items()) if name == provider.name)
+def observe_between(run: Run, provider: Provider, channel: Channel) -> None:
+    """Read the balance before a further request for a channel, if a read is due."""
+    sent = sum(count for (name, _), count in list(run.sent_since_balance.items()) if name == provider.name)
     if not sent or (sent < EVERY and not _is_doubtful(run, provider, channel)):
         return
     run.price_seen.add((provider.name, channel))
     try:
-        observe(run, provider, "", alone=False)  # the purchase that follows has the vendor for itself already
+        observe(run, provider, "", exclusive=False)  # the purchase that follows holds the exclusive lock already
     except (ConfigurationError, StopError, RefusedError, NotThereError) as error:
         run.services.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
 
 
 def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
-    """Whether one request of many people is a risk: after the first of the run, and while there is a suspicion."""
+    """Whether a large request is a risk: after the first request of the run, and while there is a suspicion."""
     if provider.batch_size(channel) <= 1:
         return False
-    again = run.sent_since_look[provider.name, channel] > 0  # else the run's last look may be the next one
-    if again and (provider.name, channel) not in run.price_seen:
+    was_sent = run.sent_since_balance[provider.name, channel] > 0  # otherwise the read at the run's end may be enough
+    if was_sent and (provider.name, channel) not in run.price_seen:
         return True
     return run.services.ledger.prices.suspicion(provider.source, channel) is not None
 
 
-def most_people(run: Run, provider: Provider, channel: Channel) -> int:
-    """How many people a request may carry: few while the price is to be confirmed."""
+def batch_limit(run: Run, provider: Provider, channel: Channel) -> int:
+    """The most people in one request: few while there is a suspicion."""
     full = provider.batch_size(channel)
     suspected = run.services.ledger.prices.suspicion(provider.source, channel) is not None
     return min(full, CONFIRM_SIZE) if suspected else full
 
 
 def why_too_dear(run: Run, provider: Provider, channel: Channel) -> str:
-    """Why no more of a channel is bought at its present price; empty where nothing is proved."""
+    """The reason to stop buying a channel at the present price; empty if no higher price is proved."""
     found = run.services.ledger.prices.suspicion(provider.source, channel)
     return _difference(provider, channel, found) if found is not None and found.is_proved else ""
 
 
 def stop_too_dear(run: Run, provider: Provider, channel: Channel) -> bool:
-    """Buy no more of a channel that costs more than the settings say; whether it was stopped."""
+    """Stop buying a channel that costs more than the settings; returns whether it was stopped."""
     reason = why_too_dear(run, provider, channel)
     if not reason:
         return False
     for name in run.mappings:
-        run.full[provider.name, channel.value, name] = reason
+        run.capped[provider.name, channel.value, name] = reason
     if reason not in run.reported:
         run.reported.add(reason)
         names = " ".join(f"-m {name}" for name in run.mappings)
@@ -108,15 +108,15 @@ def stop_too_dear(run: Run, provider: Provider, channel: Channel) -> bool:
         run.attention.append(
             Attention(
                 f"{reason}; no more is bought",
-                f"compare with the account at {provider.name}: {change} other people have spent the credits, go on "
-                f"with: connector sync {names} --all",
+                f"compare with the account at {provider.name}: {change} other people have spent the credits, "
+                f"continue with: connector sync {names} --all",
             )
         )
     return True
 
 
-def forgive(run: Run) -> None:
-    """The operator lets the run go on: whatever spoke for another price is forgotten, and watched from here on."""
+def forget_suspicions(run: Run) -> None:
+    """Delete all suspicions, because the operator overrides the guards."""
     for provider in run.services.providers.values():
         for channel in provider.source.prices.by_channel:
             if run.services.ledger.prices.suspicion(provider.source, channel) is not None:

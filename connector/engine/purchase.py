@@ -1,4 +1,4 @@
-"""Stage 3: send paid requests, each with its hold committed before it leaves and its answer committed first of all."""
+"""Stage 3: send paid requests; the hold is committed before the request, and the answer before any other effect."""
 
 from dataclasses import replace
 
@@ -30,24 +30,24 @@ from connector.store.rows import (
     RequestRefusal,
 )
 
-FENCE_S = 10.0  # a hold older than this is not sent: another process may have taken over
+FENCE_S = 10.0  # a request with an older hold is not sent, because another process may have taken over
 WAITS_IN_A_ROW = 10
-SOONEST_RETRY_S = 5.0  # a vendor that says "at once" again and again would otherwise be asked without end
-REREAD_FIRST_S = 900.0  # after 402 or 409 the same person is not submitted again within 15 minutes
+SOONEST_RETRY_S = 5.0  # the least wait; a vendor that always demands no wait would be asked endlessly
+REREAD_FIRST_S = 900.0  # after a 402 or 409, the same person is not submitted again within 15 minutes
 _GONE = {
     SkipReason.INVALID: "refuses this {} as invalid",
-    SkipReason.MISSING: "knows nobody with this {}",
+    SkipReason.MISSING: "has no person with this {}",
 }
 
 
 def buy(run: Run, provider: Provider, group: PurchaseGroup) -> None:
-    """Take one batch of a group with its hold and send it, once its answer has a place on disk in any case."""
+    """Take one batch of a group with its hold and send it, after disk space for the answer is reserved."""
     channel = group.channel
-    prices.look_between(run, provider, channel)
+    prices.observe_between(run, provider, channel)
     if prices.stop_too_dear(run, provider, channel):
         return
     provider.wait_turn()
-    most = prices.most_people(run, provider, channel)
+    most = prices.batch_limit(run, provider, channel)
     limit = min(most, run.halved.get((provider.name, channel), most))
     try:
         with run.services.ledger.journal.reserve(limit) as reserved:
@@ -60,24 +60,24 @@ def buy(run: Run, provider: Provider, group: PurchaseGroup) -> None:
 def _take(run: Run, provider: Provider, group: PurchaseGroup, reserved: Reservation) -> None:
     source, caps, now, began_s = provider.source, run.caps(provider.name), run.now(), run.monotonic()
     if not run.is_older_copy and run.services.ledger.restored.state() is not None:
-        raise OlderCopyError(REPLACED)  # another process has noticed it since this run began
+        raise OlderCopyError(REPLACED)  # another process has detected the older copy since this run began
     taken = run.services.ledger.attempts.take(source, group, run.id, run.services.owner, caps, now)
     if isinstance(taken, BudgetExhausted):
         for mapping, cap in taken.caps.items():
             price = source.prices.of(group.channel)
-            run.full[provider.name, group.channel.value, mapping] = cap.refusal(provider.name, price)
+            run.capped[provider.name, group.channel.value, mapping] = cap.refusal(provider.name, price)
     elif taken is not None:
         send(run, provider, taken, reserved, began_s)
 
 
 def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, began_s: float) -> None:
-    """Send a batch that has its hold, and commit the answer; one that cannot be committed goes to the journal.
+    """Send a batch and commit the answer; an answer that cannot be committed is written to the journal.
 
     Args:
         run: the run.
-        provider: the vendor.
-        batch: its purchases are `submitting`.
-        reserved: the answer's place in the journal.
+        provider: the provider.
+        batch: a batch with its hold, whose purchases are `submitting`.
+        reserved: the reserved space for the answer in the journal.
         began_s: the monotonic time before the hold was taken.
     """
     attempts = run.services.ledger.attempts
@@ -87,11 +87,11 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     except (JournalError, OlderCopyError) as error:
         _give_back(run, batch, reserved, str(error), None)
         raise
-    # The clock last: the look into the ledger may itself have taken long.
+    # The clock is checked last, because the check in the ledger may have taken long.
     if not attempts.may_send(batch) or run.monotonic() - began_s > FENCE_S:
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
-    run.sent_since_look[provider.name, batch.channel] += 1
+    run.sent_since_balance[provider.name, batch.channel] += 1
     try:
         answer = provider.submit(batch.channel, list(batch.purchases), batch.grouping_key, batch.attempt_id)
     except LostAnswerError as error:
@@ -107,7 +107,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
     except StopError as error:
         _give_back(run, batch, reserved, str(error), None)
         run.stop_buying(provider.name, str(error))
-    except ConfigurationError as error:  # a login that was never accepted: certainly without effect
+    except ConfigurationError as error:  # the login was never accepted: certainly without effect
         _give_back(run, batch, reserved, str(error), None)
         raise
     except RefusedError as error:
@@ -136,7 +136,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
     kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
     with reserved.kept_on_failure(_named(batch) | kept):
         ledger.answers.accept(RequestAnswer(batch.attempt_id, answer.task_id, check, gone, back), first_poll, run.now())
-    run.settled.extend(gone)
+    run.finalized.extend(gone)
     for person, purchase_id in batch.purchases.items():
         if purchase_id in back:
             _find_group(run, provider, person, purchase_id, batch.grouping_key)
@@ -151,56 +151,56 @@ def _refused(run: Run, provider: Provider, batch: Batch, error: RefusedError, re
         _give_back(run, batch, reserved, str(error), max(error.retry_after_s, SOONEST_RETRY_S))
         run.waits[provider.name] += 1
         if run.waits[provider.name] >= WAITS_IN_A_ROW:
-            run.stop_buying(provider.name, f"{provider.name} asks to wait again and again")
+            run.stop_buying(provider.name, f"{provider.name} demanded to wait {WAITS_IN_A_ROW} times in a row")
     elif error.reread:
         _give_back(run, batch, reserved, str(error), REREAD_FIRST_S, reread=provider.keeps_records)
     elif len(batch.purchases) > 1:
-        # Somebody in the batch is not to the vendor's liking: halve it until the culprit stands alone.
+        # The vendor refuses a person in the batch: halve the batches until the person is isolated.
         _give_back(run, batch, reserved, str(error), None)
         run.halved[provider.name, batch.channel] = max(1, len(batch.purchases) // 2)
     else:
         (purchase_id,) = batch.purchases.values()
         _give_back(run, batch, reserved, str(error), None)
-        # This request cost nothing; where it repeats one whose answer was lost, that one may have.
-        run.settle([FinalResult(purchase_id, Result.FAILED, str(error), charged=True)])
+        # This request cost nothing, but the lost request that it repeats may have cost credits.
+        run.finalize([FinalResult(purchase_id, Result.FAILED, str(error), charged=True)])
         _grow(run, provider, batch)
 
 
 def _grow(run: Run, provider: Provider, batch: Batch) -> None:
-    """After a refusal, batches grow back as requests succeed."""
+    """Double the size of batches after a success, up to the full size."""
     key = (provider.name, batch.channel)
     if key in run.halved:
         run.halved[key] = min(provider.batch_size(batch.channel), run.halved[key] * 2)
 
 
 def _find_group(run: Run, provider: Provider, person: Identifier, purchase_id: int, wrong: str | None) -> None:
-    """Name another group of the person, once; a person without one cannot be bought."""
+    """Change the group of a person, once; a person without a valid group cannot be bought."""
     try:
         others = [key for key in provider.grouping_keys_of(person) if key != wrong]
     except NotThereError:
-        run.settle([FinalResult(purchase_id, Result.FAILED, _gone(provider, person, SkipReason.MISSING))])
+        run.finalize([FinalResult(purchase_id, Result.FAILED, _gone(provider, person, SkipReason.MISSING))])
         return
     except (RefusedError, DownError):
         return  # the person stays planned, and is deferred when the run ends
-    if (others or wrong is not None) and purchase_id not in run.relinked:
-        # Without another one the person is sent without any: newer contracts allow it.
-        run.relinked.add(purchase_id)
+    if (others or wrong is not None) and purchase_id not in run.regrouped:
+        # Without another group, the person is sent without one: newer contracts allow that.
+        run.regrouped.add(purchase_id)
         run.services.ledger.attempts.set_grouping_key(purchase_id, others[0] if others else None)
         return
     reason = (
-        f"{provider.name} sells only by {_group_words(provider)} and lists none for this person"
+        f"{provider.name} sells only by {_group_label(provider)} and lists none for this person"
         if wrong is None
-        else f"{provider.name} says that the person is not part of {_group_words(provider)} {wrong}, and of no other"
+        else f"{provider.name} reports that the person is not in {_group_label(provider)} {wrong}, and lists no other"
     )
-    run.settle([FinalResult(purchase_id, Result.FAILED, reason)])
+    run.finalize([FinalResult(purchase_id, Result.FAILED, reason)])
 
 
 def _gone(provider: Provider, person: Identifier, reason: SkipReason) -> str:
-    words = next((kind.words for kind in provider.source.accepts if kind.name == person.kind), "identifier")
-    return f"{provider.name} {_GONE[reason].format(words)}"
+    label = next((kind.words for kind in provider.source.accepts if kind.name == person.kind), "identifier")
+    return f"{provider.name} {_GONE[reason].format(label)}"
 
 
-def _group_words(provider: Provider) -> str:
+def _group_label(provider: Provider) -> str:
     kind = provider.source.groups_by
     return "group" if kind is None else kind.words
 
@@ -217,5 +217,5 @@ def _give_back(
 
 
 def _named(batch: Batch) -> dict[str, object]:
-    """The ids by which an answer is known again, and by which an operator finds its purchases."""
+    """The ids of the attempt and its purchases, for the journal."""
     return {"attempt_id": batch.attempt_id, "purchases": list(batch.purchases.values())}

@@ -1,4 +1,4 @@
-"""Make the ledger and the vendors' accounts agree: what a dead process left behind, and balances as observed."""
+"""Reconciles the ledger with the vendors' accounts: recovers the work of dead processes, and observes balances."""
 
 from datetime import timedelta
 
@@ -8,16 +8,16 @@ from connector.engine import older_copy, prices
 from connector.engine.adoption import adopt_stored
 from connector.engine.clock_watch import correct_times
 from connector.engine.context import Run
-from connector.engine.overdue import end_parked, tidy_requests
+from connector.engine.overdue import end_parked, purge_requests
 
-PRESUMED_AFTER = timedelta(hours=24)  # an unknown this old counts as charged, until evidence says otherwise
+PRESUMED_AFTER = timedelta(hours=24)  # an older unknown counts as charged, until evidence corrects it
 
 
 def recover(run: Run) -> None:
-    """Take over what a dead process left: adopt journaled answers, then declare what was never answered unknown."""
+    """Recover the work of dead processes: adopt journaled answers, then mark unanswered requests as unknown."""
     ledger = run.services.ledger
     correct_times(run)
-    older_copy.notice(run)
+    older_copy.check_mark(run)
     ledger.keys.reseal()
     adopt_stored(run)
     check_at = {
@@ -27,29 +27,29 @@ def recover(run: Run) -> None:
     lost = ledger.answers.orphaned(check_at, run.now(), ledger.locks.is_alive)
     if lost:
         run.services.progress.note(
-            f"{lost} paid request(s) of an interrupted run had no answer; they are being checked"
+            f"{lost} paid request(s) of an interrupted run had no answer; they are being verified"
         )
     ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())
     ledger.erase_expired(run.now() - timedelta(days=run.services.undo_days))
     end_parked(run)
-    tidy_requests(run)
+    purge_requests(run)
 
 
 def observe_balances(run: Run, when: str) -> None:
-    """Ask every vendor of this run for its balance and keep the answer as an observation.
+    """Read the balance of every provider of this run.
 
     Raises:
-        ConfigurationError: a vendor refuses the API key at the first request of the run.
+        ConfigurationError: a vendor refuses the API key on the first request of the run.
     """
     for name, provider in run.services.providers.items():
-        if name not in run.asked_providers or (when == "after" and name in run.stopped and name not in run.balances):
+        if name not in run.used_providers or (when == "after" and name in run.stopped and name not in run.balances):
             continue
         try:
             prices.observe(run, provider, when)
         except ConfigurationError as error:
             if name in run.mapped_providers:
                 raise
-            run.stop(name, str(error))  # only asked for what is open from earlier runs
+            run.stop(name, str(error))  # only open work from earlier runs needs this provider
         except (StopError, RefusedError, NotThereError) as error:
             if when == "before":
                 run.stop_buying(name, f"its balance is not known: {error}")

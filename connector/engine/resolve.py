@@ -1,4 +1,4 @@
-"""An operator's decision on a purchase, checked against the purchase's state."""
+"""Applies an operator's decision to a purchase, if the purchase's state allows it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ GIVEN_UP = "its value could not be written and was given up by an operator"
 
 
 class OperatorDecision(StrEnum):
-    """What `connector resolve` may be told."""
+    """The decisions of `connector resolve`."""
 
     DELIVERED = "delivered"
     ALLOW_REPEAT = "allow-repeat"
@@ -23,10 +23,10 @@ class OperatorDecision(StrEnum):
 
 
 def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: datetime) -> str:
-    """Do what the operator says; returns it in words.
+    """Apply a decision; returns a sentence about its effect.
 
     Raises:
-        ConfigurationError: there is no such purchase, or the decision does not fit it.
+        ConfigurationError: there is no such purchase, or its state does not allow the decision.
     """
     found = ledger.operator.find(purchase_id)
     if found is None:
@@ -36,7 +36,7 @@ def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: d
         count = ledger.operator.retry_write(purchase_id)
         if not count:
             raise ConfigurationError(f"nothing of purchase {purchase_id} is parked; see: connector status")
-        return f"the value of purchase {purchase_id} is offered to {count} record(s) on the next run"
+        return f"the next run tries again to write the value of purchase {purchase_id} to {count} record(s)"
     if decision is OperatorDecision.GIVE_UP and state is PurchaseState.FINAL:
         count = ledger.operator.give_up_write(purchase_id, GIVEN_UP)
         if not count:
@@ -62,10 +62,9 @@ def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: d
             return f"purchase {purchase_id} counts as delivered by hand and charged; its records close on the next run"
         case OperatorDecision.GIVE_UP:
             _end(ledger, FinalResult(purchase_id, Result.FAILED, GIVEN_UP_PURCHASE, charged=True), state, now)
-            late = "; a result that still comes is kept" if ends else ""
+            late = "; a late result is kept" if ends else ""
             return (
-                f"purchase {purchase_id} is given up and counts as charged; the next source is asked on the next run"
-                f"{late}"
+                f"purchase {purchase_id} is given up and counts as charged; the next run queries the next source{late}"
             )
         case OperatorDecision.ALLOW_REPEAT:
             if state is PurchaseState.UNKNOWN:
@@ -73,24 +72,21 @@ def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: d
                 _end(ledger, FinalResult(purchase_id, Result.FAILED, reason, charged=True), state, now)
             if not ledger.operator.allow_repeat(purchase_id):
                 raise ConfigurationError(f"purchase {purchase_id} was delivered meanwhile; see: connector status")
-            return (
-                f"purchase {purchase_id} counts as charged, and may be bought once more by the next run that selects it"
-            )
+            return f"purchase {purchase_id} counts as charged, and may be bought again by the next run that selects it"
 
 
 def _may_be_resolved(state: PurchaseState, result: Result | None, decision: OperatorDecision) -> bool:
-    """Whether a decision fits a purchase that the vendor is not working on."""
+    """Whether the state of a purchase that is not at the vendor allows a decision."""
     return state is PurchaseState.UNKNOWN or (decision is OperatorDecision.ALLOW_REPEAT and result is Result.FAILED)
 
 
-def _end(ledger: Ledger, settlement: FinalResult, state: PurchaseState, now: datetime) -> None:
-    """End a purchase as the operator says, if it is still in the state that the decision is for.
+def _end(ledger: Ledger, result: FinalResult, state: PurchaseState, now: datetime) -> None:
+    """Finalize a purchase, if it is still in the state that the decision is for.
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: the state has changed.
     """
-    if not ledger.results.finalize([settlement], now, only=state):
+    if not ledger.results.finalize([result], now, only=state):
         raise ConfigurationError(
-            f"purchase {settlement.purchase_id} is {state.value} no longer: its answer has arrived; see: connector "
-            "status"
+            f"purchase {result.purchase_id} is {state.value} no longer: its answer has arrived; see: connector status"
         )

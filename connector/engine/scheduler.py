@@ -1,7 +1,7 @@
-"""The middle of a run: keep every provider's pool busy until nothing is left that this run waits for.
+"""The middle of a run: keeps every provider's pool busy until the run waits for nothing any more.
 
-The scheduler decides only *when* a stage runs; everything a stage needs is in the ledger. What it keeps in memory
-(groups to buy from, people to resolve) is read again from there whenever something may have changed it.
+The scheduler decides only *when* a stage runs; all data for a stage is in the ledger. Its data in memory (groups of
+purchases, people to look up) is read from the ledger again whenever it may have changed.
 """
 
 import functools
@@ -20,24 +20,27 @@ from connector.engine.worker_pool import Work, WorkerPool, wait_any
 from connector.providers.interface import Provider
 from connector.store.rows import PurchaseGroup, RereadRow
 
-WRITE_AT = 2000  # finished channels that are worth a write on their own
-WRITE_AFTER_S = 30.0  # a finished record waits no longer than this for company
-JOIN_S = 15.0  # how long a batch that is not full waits for more people
+WRITE_AT = 2000  # this many finished channels are written at once
+WRITE_AFTER_S = 30.0  # the longest wait of a finished record for others
+JOIN_S = 15.0  # the longest wait of a batch that is not full for more people
 POLL_INTERVAL_S = 1.0
-RESOLVE = "resolve "  # begins the key of a question for a person's identifier
-SHORT_WAIT_S = 30.0  # what a vendor has not ended by then is left to later looks, when others wait for this run
-STOPPING = "the connector is being stopped; the next run goes on"
+RESOLVE = "resolve "  # the prefix of the keys of lookups
+SHORT_WAIT_S = 30.0  # how long a run waits for vendors if other work waits for it to end
+STOPPING = "the connector is being stopped; the next run continues"
 CHECK_EVERY_S = 5.0
-CLAIM_S = 60.0  # where several processes look, nobody else does for so long: then whoever took it is dead
-TROUBLES_IN_A_ROW = 3
+CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the process that claimed it is dead
+FAILURES_IN_A_ROW = 3
 WorkItem = tuple[str, Work]
 
 
 class WorkSource:
-    """What one provider may do next.
+    """The next work items of one provider.
 
     Args:
-        helps: only what any process may take: purchases, due tasks and people.
+        run: the run.
+        provider: the provider.
+        pool: the pool of the provider.
+        is_helper: yield only work that any process may claim: purchases, due tasks and people.
     """
 
     def __init__(self, run: Run, provider: Provider, pool: WorkerPool, *, is_helper: bool = False) -> None:
@@ -49,24 +52,24 @@ class WorkSource:
         self._unresolved: dict[Identifier, list[plan.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
-        self._read_ahead = 0  # people read before their purchase since the groups were read
-        self._read_once: set[int] = set()
-        self._asked_about: set[int] = set()  # callback receipts
-        # Older tasks only become fewer while a run is at work, and most runs have none.
+        self._read_ahead = 0  # the people read before their purchase, since the groups were read
+        self._read_once: set[int] = set()  # purchases
+        self._tried_receipts: set[int] = set()
+        # No older task is added during a run, and most runs have none.
         self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
         self.refresh()
 
     @property
     def name(self) -> str:
-        """The provider's."""
+        """The provider's name."""
         return self._provider.name
 
     def refresh(self) -> None:
-        """Read again what is planned, who must be resolved, and which values must be read once more."""
+        """Read the planned purchases, the pending lookups and the values to read again."""
         ledger = self._run.services.ledger
         self._read_ahead = 0
-        full = self._run.full_pairs(self.name)
-        self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), full)
+        capped = self._run.capped_pairs(self.name)
+        self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), capped)
         if self._is_helper:
             return
         due = ledger.results.due_rereads(self._provider.source, self._run.id)
@@ -77,10 +80,10 @@ class WorkSource:
             self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
 
     def next(self, *, partial: bool) -> WorkItem | None:
-        """The next work item, or None; purchases first, for the vendor's work takes longest.
+        """The next work item, or None; purchases come first, because the vendor's tasks take longest.
 
         Args:
-            partial: a batch that is not full may leave.
+            partial: a batch that is not full may be sent.
         """
         if self.name in self._run.stopped:
             return None
@@ -88,29 +91,29 @@ class WorkSource:
 
     def _items(self, *, partial: bool) -> Iterator[WorkItem]:
         busy = self.pool.keys
-        yield from self._poll(busy, older=True)  # what earlier runs have paid for comes before new purchases
+        yield from self._poll(busy, older=True)  # purchases of earlier runs come before new ones
         if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._is_resolving(busy))
             yield from self._resolve()
         yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
-        yield from self._receipts(busy)  # last, for others may send them too
+        yield from self._receipts(busy)  # last, because callbacks may be forged
 
     def _is_resolving(self, busy: set[str]) -> bool:
         return bool(self._unresolved) or any(key.startswith(RESOLVE) for key in busy)
 
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
-        if any(key.startswith("buy ") for key in busy):  # one at a time: the next one sees what this one has taken
+        if any(key.startswith("buy ") for key in busy):  # one at a time: the next one must see the remaining purchases
             return
         for index, group in enumerate(self._groups):
-            channel, full = group.channel, self._provider.batch_size(group.channel)
-            if not (partial or group.size >= full) or stop_without_value(self._run, self._provider, channel):
+            channel, full_size = group.channel, self._provider.batch_size(group.channel)
+            if not (partial or group.size >= full_size) or stop_without_value(self._run, self._provider, channel):
                 continue
             if prices.stop_too_dear(self._run, self._provider, channel):
                 continue
-            most = prices.most_people(self._run, self._provider, channel)
-            taken = min(group.size, most, self._run.halved.get((self.name, channel), full))
+            most = prices.batch_limit(self._run, self._provider, channel)
+            taken = min(group.size, most, self._run.halved.get((self.name, channel), full_size))
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
             yield (
@@ -122,21 +125,21 @@ class WorkSource:
     def _resolve(self) -> Iterator[WorkItem]:
         for identifier in list(self._unresolved):
             pending = self._unresolved.pop(identifier)
-            ask = functools.partial(plan.resolve_identity, self._run, self._provider, identifier, pending)
-            yield _resolving(identifier), ask
+            look_up = functools.partial(plan.resolve_identity, self._run, self._provider, identifier, pending)
+            yield _resolving(identifier), look_up
 
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
-        """Tasks that are due; those of earlier runs get one look each."""
+        """Polls of due tasks; tasks of earlier runs are polled once each."""
         run, polls = self._run, self._run.services.ledger.polls
         if older and not self._older:
             return
-        looked = run.looked if older else ()  # a corrected clock can turn an older task into one of this run
-        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, looked, older=older):
+        polled = run.polled if older else ()  # a corrected clock can turn an older task into one of this run
+        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, polled, older=older):
             key = f"poll {task.id}"
             if key in busy or (run.services.shared and not polls.claim_task(task, run.later(CLAIM_S))):
                 continue
             if older:
-                run.looked.add(task.id)
+                run.polled.add(task.id)
             yield key, functools.partial(collect.poll, run, self._provider, task)
 
     def _check(self, busy: set[str]) -> Iterator[WorkItem]:
@@ -152,44 +155,44 @@ class WorkSource:
                 yield key, functools.partial(collect.check, self._run, self._provider, row)
 
     def _is_affordable(self, channel: Channel) -> bool:
-        """Whether a person who is read before a purchase could be bought now: reads keep one batch ahead, no more."""
+        """Whether a person who is read first could be bought now; at most one batch of people is read ahead."""
         run = self._run
         if run.out_of_time or run.why_closed(self.name):
             return False
-        if all((self.name, channel.value, mapping) in run.full for mapping in run.mappings):
+        if all((self.name, channel.value, mapping) in run.capped for mapping in run.mappings):
             return False
         ready = sum(one.size for one in self._groups if one.channel is channel) + self._read_ahead
         return ready < self._provider.batch_size(channel)
 
     def _receipts(self, busy: set[str]) -> Iterator[WorkItem]:
-        """Callbacks about requests whose own answer was lost; they get no more time than the run has."""
+        """Confirmations of callback receipts; each receipt is tried once a run, and only while the run has time."""
         if not self._provider.calls_back or self._run.out_of_time:
             return
         for receipt in self._run.services.ledger.callback_receipts.waiting(self._provider.source):
             key = f"receipt {receipt.id}"
-            if key not in busy and receipt.id not in self._asked_about:
-                self._asked_about.add(receipt.id)  # once a run
+            if key not in busy and receipt.id not in self._tried_receipts:
+                self._tried_receipts.add(receipt.id)
                 yield key, functools.partial(collect.adopt_receipt, self._run, self._provider, receipt)
 
     def _reread(self, busy: set[str]) -> Iterator[WorkItem]:
         while self._rereads:
-            row = self._rereads.pop(0)  # once: whether it is still requested is read from the ledger again
+            row = self._rereads.pop(0)  # removed: `refresh` reads from the ledger whether it is still requested
             key = f"read again {row.id}"
             if key not in busy and row.id not in self._read_once:
-                self._read_once.add(row.id)  # once a run: what the vendor does not show now, it may show the next
+                self._read_once.add(row.id)  # once a run: the vendor may show the value in a later run
                 yield key, functools.partial(collect.reread, self._run, self._provider, row)
 
     def guarded(self, work: Work) -> None:
-        """Run a work item; a provider's errors stop that provider at most, never the run."""
+        """Run a work item; an error of a provider may stop that provider, but never the run."""
         try:
-            with self._run.alone(self._provider):
+            with self._run.exclusive(self._provider):
                 work()
         except UnreachableError as error:
             self._run.unreachable(self.name, error)
         except (StopError, RefusedError, NotThereError) as error:
-            # One bad task or person must not keep the others from being read; several in a row are the vendor's own.
+            # One failing task or person must not stop the others; several failures in a row are the vendor's.
             self._failures += 1
-            if self._failures >= TROUBLES_IN_A_ROW:
+            if self._failures >= FAILURES_IN_A_ROW:
                 self._run.stop(self.name, str(error))
         else:
             self._failures = 0
@@ -200,11 +203,11 @@ def _resolving(identifier: Identifier) -> str:
 
 
 class Scheduler:
-    """Runs until nothing is left that this run waits for, or its time ends.
+    """Works until the run waits for nothing any more, or its time is over.
 
     Args:
         run: the run.
-        until_s: the monotonic time until which it waits for vendors; by default as long as one run may, from now.
+        until_s: the monotonic time until which it waits for vendors; by default `wait_s` from now.
     """
 
     is_helper = False
@@ -220,16 +223,16 @@ class Scheduler:
                 is_helper=self.is_helper,
             )
             for name, provider in services.providers.items()
-            if name in run.asked_providers and not (self.is_helper and provider.parallel == 1)
+            if name in run.used_providers and not (self.is_helper and provider.parallel == 1)
         ]
-        self._looked_s = self._checked_s = self._changed_s = run.monotonic()
-        self._until_s = self._looked_s + services.wait_s * services.clock.scale if until_s is None else until_s
+        self._advanced_s = self._checked_s = self._changed_s = run.monotonic()
+        self._until_s = self._advanced_s + services.wait_s * services.clock.scale if until_s is None else until_s
         self._clock_watch = ClockWatch(run)
         self._ready = 0
         self._ready_since_s: float | None = None
 
     def work(self) -> None:
-        """Keep the pools busy."""
+        """Keep the pools busy until the end; running work items finish even after an error."""
         channels = self._run.services.ledger.run_outcomes.open_channels(self._run.id)
         self._run.services.progress.stage("Asking the vendors", channels)
         self._advance(everything=True)
@@ -243,12 +246,12 @@ class Scheduler:
                 source.pool.collect_finished()
 
     def _turn(self) -> bool:
-        """One round; False when the run may go on to its last writes."""
-        self._mind_the_time()
+        """Do one round; False when the run may begin its last writes."""
+        self._check_time()
         finished = sum(source.pool.collect_finished() for source in self._work_sources) > 0
         started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
-            self._advance(everything=self._run.services.shared and self._is_past(self._looked_s, JOIN_S))
+            self._advance(everything=self._run.services.shared and self._is_past(self._advanced_s, JOIN_S))
             if not started:
                 self._refresh()
             return True
@@ -262,27 +265,27 @@ class Scheduler:
             return True
         return self._wait()
 
-    def _mind_the_time(self) -> None:
-        self._still_ours()
+    def _check_time(self) -> None:
+        self._check_ownership()
         self._clock_watch.check()
         run, wait_policy = self._run, self._run.services.wait_policy()
         if wait_policy is WaitPolicy.NONE:
             for source in self._work_sources:
                 run.stop_buying(source.name, STOPPING)
-        hurried = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_WAIT_S)
-        if hurried or wait_policy is WaitPolicy.NONE:
+        is_short = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_WAIT_S)
+        if is_short or wait_policy is WaitPolicy.NONE:
             self._until_s = min(self._until_s, run.monotonic())
-        self._watch_the_deadline()
+        self._check_deadline()
 
-    def _watch_the_deadline(self) -> None:
+    def _check_deadline(self) -> None:
         if self._run.monotonic() >= self._until_s:
             self._run.out_of_time = True
 
-    def _still_ours(self) -> None:
-        """Go no further with a run that another process has taken over: our lock was lost with its session.
+    def _check_ownership(self) -> None:
+        """Check that no other process has taken the run over, after the run lock was lost with its session.
 
         Raises:
-            LockedError: it has.
+            LockedError: another process has.
         """
         run = self._run
         if run.services.shared and self._is_past(self._checked_s, CHECK_EVERY_S):
@@ -292,19 +295,19 @@ class Scheduler:
 
     def _fill(self, source: WorkSource) -> bool:
         started = False
-        partial = self._may_leave_partly_filled(source)
+        partial = self._may_send_partial(source)
         while source.pool.free:
-            self._watch_the_deadline()
-            piece = source.next(partial=partial)
-            if piece is None:
+            self._check_deadline()
+            item = source.next(partial=partial)
+            if item is None:
                 break
-            key, work = piece
+            key, work = item
             source.pool.start(key, functools.partial(source.guarded, work))
             started = True
         return started
 
-    def _may_leave_partly_filled(self, source: WorkSource) -> bool:
-        """Another source's answers may still bring people to this one: wait for them, but not for long."""
+    def _may_send_partial(self, source: WorkSource) -> bool:
+        """Whether a batch that is not full may be sent; while other providers work, it first waits for more people."""
         others = any(other.pool.keys for other in self._work_sources if other is not source)
         return not others or self._is_past(self._changed_s, JOIN_S)
 
@@ -316,13 +319,13 @@ class Scheduler:
             source.refresh()
 
     def _advance(self, *, everything: bool) -> bool:
-        """Tell records of settled purchases, and write when that is worth a call; whether anything moved."""
+        """Advance the channels of final purchases, and write when it is time; returns whether any channel advanced."""
         ids: list[int] = []
-        while self._run.settled:
-            ids.append(self._run.settled.popleft())
+        while self._run.finalized:
+            ids.append(self._run.finalized.popleft())
         moved = plan.advance(self._run, None if everything else ids) if everything or ids else 0
         if everything:
-            self._looked_s = self._run.monotonic()
+            self._advanced_s = self._run.monotonic()
         if moved:
             self._ready += moved
             self._changed_s = self._run.monotonic()
@@ -337,26 +340,26 @@ class Scheduler:
         return moved > 0
 
     def _wait(self) -> bool:
-        """Sleep until something is due; False when nothing is, or its time is over."""
+        """Sleep until work is due; False if none will be, or the time of the run is over."""
         run, now = self._run, self._run.now()
-        live = [source.name for source in self._work_sources if source.name not in run.stopped]
+        active = [source.name for source in self._work_sources if source.name not in run.stopped]
         left_s = self._until_s - run.monotonic()
-        due = run.services.ledger.polls.next_due(run.id, run.started_at, live, now, now + timedelta(seconds=left_s))
+        due = run.services.ledger.polls.next_due(run.id, run.started_at, active, now, now + timedelta(seconds=left_s))
         if due is None or left_s <= 0:
             return False
         due_s = (due - now).total_seconds()
         if self._ready_since_s is not None:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
-        run.services.clock.explain(due_s, f"{' and '.join(live)} still work on purchases of this run")
-        run.services.clock.pause(timedelta(seconds=max(self._nap(due_s), 0.001)))
+        run.services.clock.explain(due_s, f"purchases of this run are not finished at {' and '.join(active)}")
+        run.services.clock.pause(timedelta(seconds=max(self._sleep_s(due_s), 0.001)))
         return True
 
-    def _nap(self, due_s: float) -> float:
-        """Beside other runs, others may settle what we wait for, and callbacks come: look every moment."""
+    def _sleep_s(self, due_s: float) -> float:
+        """The seconds to sleep: short if other runs may finalize purchases of this run, or callbacks may arrive."""
         return min(due_s, POLL_INTERVAL_S if self._run.services.shared else WRITE_AFTER_S * 1000)
 
     def _is_past(self, since_s: float, wait_s: float) -> bool:
-        """Whether so many seconds, to be scaled, have passed since a monotonic time."""
+        """Whether a scaled wait since a monotonic time is over."""
         return self._run.monotonic() >= since_s + self._scaled(wait_s)
 
     def _scaled(self, seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""Stage 1: read the records that ask for enrichment, decide for each channel, and write the plan into the ledger."""
+"""Stage 1: read the selected records, decide on each channel, and store the plan in the ledger."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,12 +11,12 @@ from connector.core.values import stored_form
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
-from connector.engine.older_copy import notice_stamp
+from connector.engine.older_copy import check_stamps
 from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
 
 
 def flagged(mapping: MappingFile) -> Selection:
-    """The records of a mapping that ask by their flag."""
+    """The selection of a mapping's flagged records."""
     return Selection(
         object=mapping.object,
         fields=tuple(sorted(mapping.read_fields())),
@@ -27,21 +27,21 @@ def flagged(mapping: MappingFile) -> Selection:
 
 
 def within(selection: Selection, taken: int) -> Selection:
-    """A selection less the records that the command has taken already: its limit counts over all mappings."""
+    """Reduce a selection's limit by the records that the command has already taken for other mappings."""
     return selection if selection.limit is None else replace(selection, limit=max(0, selection.limit - taken))
 
 
 def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool = False, guarded: bool = True) -> int:
     """Read and plan every page; returns the number of records.
 
-    The first records wait for the guard: where one thing is wrong with all of them, none is taken up.
+    The first records are stored only after the guard has judged them.
 
     Args:
-        run: that takes the records up.
-        mapping: whose records they are.
-        selection: which records.
-        usual: take no more than ten times the usual number of flagged records.
-        guarded: stop where all of the first records are skipped for one reason; a request names its records itself.
+        run: the run.
+        mapping: the mapping of the records.
+        selection: the records.
+        usual: take at most ten times the usual number of flagged records.
+        guarded: stop if the first records are all skipped for one reason; off for requests, which name their records.
     """
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
     chosen = selection.flag is None
@@ -63,32 +63,32 @@ def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool 
 
 
 def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, chosen: bool) -> int:
-    """Write a page's plan into the ledger; returns the number of records.
+    """Store the plan of a page; returns the number of records.
 
     Args:
-        run: that takes the records up.
-        mapping: whose records they are.
+        run: the run.
+        mapping: the mapping of the records.
         planned: the page.
-        chosen: the records were chosen by a condition or ids, whatever their flag.
+        chosen: the records were chosen by a condition or ids, regardless of their flag.
     """
     scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm, chosen, run.read_first)
-    run.services.ledger.planning.save(scope, planned, run.now(), run.pulled)
-    run.pulled += len(planned)
+    run.services.ledger.planning.save(scope, planned, run.now(), run.selected)
+    run.selected += len(planned)
     keys = {(mapping.name, record.crm_id) for record in planned}
-    run.asked |= keys
+    run.requested |= keys
     run.services.progress.step(len(planned))
     return len(planned)
 
 
 def plan_pages(run: Run, mapping: MappingFile, selection: Selection) -> Iterator[list[PlannedRecord]]:
-    """Read and decide page by page, without any effect."""
+    """Read and decide page by page, without storing a plan."""
     for page in run.services.crm.select(selection):
         yield plan_page(run, mapping, page)
 
 
 def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list[PlannedRecord]:
-    """Decide every channel of every record of a page."""
-    notice_stamp(run, mapping, page)
+    """Decide on every channel of every record of a page."""
+    check_stamps(run, mapping, page)
     people = {record.id: person_of(record, mapping.person) for record in page}
     sources = [source for name, source in run.services.sources.items() if name in mapping.providers()]
     snapshot = run.services.ledger.snapshots.read(mapping.name, people, sources)
@@ -111,7 +111,7 @@ def plan_page(run: Run, mapping: MappingFile, page: Sequence[CrmRecord]) -> list
 
 
 def resolved_by(person: Person, decision: Decision) -> dict[str, str]:
-    """By kind, the identifier that a provider found for the decision, where the record itself has none."""
+    """The identifier that a provider found for the decision, by kind; empty if the record has one of that kind."""
     if not isinstance(decision, Buy | AttachToPending | Reuse):
         return {}
     found = decision.key.person if isinstance(decision, Buy) else decision.purchase.key.person

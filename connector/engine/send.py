@@ -1,7 +1,7 @@
-"""One collection on its way to the CRM: read and decided, its intent committed, sent while the decision is fresh.
+"""Sends one collection to the CRM: the records are read, the updates decided and their intent committed.
 
-Everything that writes passes here, so that no update leaves on a comparison older than five seconds, and none without
-its before-image in the ledger.
+Every update of a record is sent here, so that it is based on a read of at most five seconds ago, and its before-image
+is in the ledger.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ FRESH_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A record with what shall be written to it."""
+    """A record with its decided update."""
 
     row: RecordRow
     record: CrmRecord
@@ -32,19 +32,19 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Records as they were at one moment, and what the ledger has for them.
+    """Records as they were read from the CRM, with the ledger's data for them.
 
     Attributes:
-        read_s: the monotonic time before the CRM was asked.
-        there: by id; None for one that is gone.
-        words: what the purchases of the records say, by purchase id.
+        read_s: the monotonic time before the read.
+        records: the records by CRM id; None for a deleted record.
+        views: the purchases of the records, by purchase id.
     """
 
     run: Run
     mapping: MappingFile
     read_s: float
-    there: Mapping[str, CrmRecord | None]
-    words: Mapping[int, PurchaseView]
+    records: Mapping[str, CrmRecord | None]
+    views: Mapping[int, PurchaseView]
     rules: WriteRules
 
     def decide(self, row: RecordRow, record: CrmRecord, withheld: Mapping[Channel, str]) -> Write:
@@ -52,18 +52,18 @@ class Reading:
 
         Args:
             row: the record in the ledger.
-            record: as it is now.
-            withheld: channels whose values stay parked, with the reason.
+            record: the record as it was read.
+            withheld: the channels whose values stay parked, with the reason.
         """
-        results = outcome.withhold(outcome.channel_results(self.run, row, record, self.words), withheld)
+        results = outcome.withhold(outcome.channel_results(self.run, row, record, self.views), withheld)
         stamps_due = row.stamps_due or row.id in self.run.stamps_due
         return self.rules.decide(record, results, row.resolved, value_written=stamps_due)
 
     def send(self, decided: Sequence[Decided]) -> list[Rejection | None]:
-        """Send one collection.
+        """Send one collection; returns the CRM's answers in the same order.
 
         Raises:
-            PassingError: it may or may not have taken effect, or had grown old before it could leave.
+            PassingError: the update may or may not have taken effect, or the read was too old to send it.
         """
         run, mapping = self.run, self.mapping
         run.services.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
@@ -71,15 +71,15 @@ class Reading:
         return run.services.crm.update(mapping.object, updates, self.is_fresh)
 
     def is_fresh(self) -> bool:
-        """Whether what is decided on this reading may still leave."""
+        """Whether an update based on this read may still be sent."""
         return fresh_since(self.run.services, self.read_s)()
 
 
 def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
-    """Records as they are now."""
+    """Read records from the CRM, and their purchases from the ledger."""
     services, read_s = run.services, run.monotonic()
-    there = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
-    words = services.ledger.records.purchase_views(w.purchase_id for row in rows for w in row.channels if w.purchase_id)
+    records = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
+    views = services.ledger.records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
     info = services.crm.describe(mapping.object)
     rules = WriteRules(
         mapping,
@@ -88,16 +88,16 @@ def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
         services.crm.written_time(run.now()),
         info.fixed_lengths(),
     )
-    return Reading(run, mapping, read_s, there, words, rules)
+    return Reading(run, mapping, read_s, records, views, rules)
 
 
 def fresh_since(services: Services, read_s: float) -> Callable[[], bool]:
-    """Whether what was decided on a read may still leave; asked when the bytes are about to."""
+    """A check for the moment of sending: whether the read was at most five seconds ago."""
     return lambda: services.clock.monotonic() - read_s <= FRESH_S
 
 
 def _intent(mapping: MappingFile, one: Decided) -> Intended:
-    """What can be undone of the write: everything but the flag, which asks and is no result."""
+    """The part of an update that can be undone: all fields but the flag, which is a request and not a result."""
     undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
     before = {change.field: change.before for change in undoable}
     after = {change.field: stored_form(change.after) for change in undoable}

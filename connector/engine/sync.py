@@ -1,6 +1,6 @@
-"""One pass over the stages: finish what earlier runs left open, take new records, wait, write, close the accounting.
+"""One pass over the stages: recover, finish open work, select records, buy and wait, write, close the accounting.
 
-Whatever ends a pass early, the ledger is left so that the next one goes on.
+If a pass ends early for any reason, the next one continues from the ledger.
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from connector.engine.context import Run, Services
 from connector.engine.scheduler import Scheduler
 from connector.engine.select import flagged, select, within
 
-_GUARDED = {"sync", "backfill"}  # a request names its records itself
-MOST_SOURCES = 10  # of one channel: after each, a refused value may send a record to the next
+_GUARDED = {"sync", "backfill"}  # requests name their records, so they need no guard
+MOST_SOURCES = 10  # the most rounds: after each, a refused value may send a record to the next source
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What a run is asked to do.
+    """The specification of a run.
 
     Attributes:
-        command: sync, backfill, ... as reports name it.
-        selections: by mapping name, which records; a mapping without one takes its flagged records.
-        plan: exactly this frozen plan, instead.
-        budget_id: runs with the same one share what a run may spend: they are one command, gone on with after a death.
-        override_guards: go on where a guard would stop the run.
-        requests: HTTP requests that the run serves, each with a budget of its own that no record of it can exceed.
+        command: the command's name in reports, such as sync or backfill.
+        selections: the records by mapping name; a mapping without a selection takes its flagged records.
+        plan: the frozen plan to apply instead of selections.
+        budget_id: runs with the same id share the budget of one run, such as a command that continues after a crash.
+        override_guards: the operator overrides all guards.
+        requests: the number of HTTP requests that the run serves, each with a budget that none of its records exceeds.
     """
 
     command: str
@@ -47,17 +47,18 @@ class RunSpec:
 
 
 def run_pass(services: Services, spec: RunSpec) -> Report:
-    """Do the job; whatever stops it, the ledger is left so that the next run goes on.
+    """Make one run; if it ends early, the next run continues.
 
     Raises:
-        ConfigurationError: something an admin must correct; before anything was bought, or found while writing.
-        BooksError: the ledger does not add up.
+        ConfigurationError: an admin must correct a setting, mapping or permission.
+        AccountingError: the accounting of the ledger does not close.
+        LockedError: another process has taken the run over.
     """
     run = _begin(services, spec)
     try:
         recovery.recover(run)
         if run.override_guards:
-            prices.forgive(run)
+            prices.forget_suspicions(run)
         recovery.observe_balances(run, "before")
         _take_up(run, spec)
         run.read_all = True
@@ -66,15 +67,15 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
         run.crm_stopped = str(error)
         classify_rest(run)
     except LockedError:
-        raise  # what there is to say of the run's records, its new owner says
+        raise  # the new owner of the run stores the outcomes
     except ConnectorError as error:
         classify_rest(run)
         close_run(run, spec.command, RunState.FAILED, str(error))
         raise
     if not run.crm_stopped:
         recovery.observe_balances(run, "after")
-    early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return close_run(run, spec.command, RunState.STOPPED if early else RunState.FINISHED)
+    ended_early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
+    return close_run(run, spec.command, RunState.STOPPED if ended_early else RunState.FINISHED)
 
 
 def _begin(services: Services, spec: RunSpec) -> Run:
@@ -83,14 +84,14 @@ def _begin(services: Services, spec: RunSpec) -> Run:
     services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
     plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
     run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
-    at_work = frozenset(name for name, _ in services.ledger.runs.open_counts().purchases)
+    open_providers = frozenset(name for name, _ in services.ledger.runs.open_counts().purchases)
     return Run(
         services,
         run_id,
         spec.mappings,
         now,
         first_entry,
-        still_at_work=at_work,
+        open_providers=open_providers,
         override_guards=spec.override_guards,
         plan=spec.plan,
         live_plans=services.ledger.plans.live(now - PLAN_KEPT),
@@ -101,7 +102,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
 
 
 def _take_up(run: Run, spec: RunSpec) -> None:
-    """Open records of earlier runs first, then the selected ones."""
+    """Adopt the open records of earlier runs, then select records."""
     ledger, names = run.services.ledger, list(spec.mappings)
     run.services.progress.stage("Reading records")
     if spec.plan is not None:
@@ -110,14 +111,14 @@ def _take_up(run: Run, spec: RunSpec) -> None:
     ledger.records.adopt(run.id, names, run.now())
     for name, mapping in spec.mappings.items():
         usual = not spec.selections and spec.command == "sync"
-        selection = within(spec.selections.get(name) or flagged(mapping), run.pulled)
+        selection = within(spec.selections.get(name) or flagged(mapping), run.selected)
         select(run, mapping, selection, usual=usual, guarded=spec.command in _GUARDED)
     if not spec.selections:
         drop_unselected(run, [name for name in names if name not in run.guarded])
 
 
 def _work(run: Run) -> None:
-    """Ask the vendors, then write; a value that the CRM can never take sends its record to the next source."""
+    """Buy and wait, then write; after a value that the CRM can never accept, the record's next source is due."""
     until_s = run.monotonic() + run.services.wait_s * run.services.clock.scale
     for _ in range(MOST_SOURCES):
         Scheduler(run, until_s).work()
@@ -129,6 +130,6 @@ def _work(run: Run) -> None:
         if not run.reopened or run.out_of_time:
             break
         run.writing_last = False
-    collect.report_unknown_words(run)
+    collect.report_unknown_states(run)
     write.write_incomplete(run)
     classify_rest(run)

@@ -1,7 +1,7 @@
-"""Put back what a run wrote, only where the field still holds what the run wrote; the flag is never touched.
+"""Restores the values that a run replaced, only if the field still holds the run's value; the flag is never changed.
 
-An undo is a run of its own, with its own before-images: it could be undone in turn. What somebody changed since stays,
-and is reported. A second undo of the same run finds nothing left to do.
+An undo is a run of its own, with its own before-images, so it can be undone too. Values that a person has changed since
+stay and are reported. A second undo of the same run changes nothing.
 """
 
 from collections import Counter
@@ -23,26 +23,26 @@ from connector.engine.context import Services
 from connector.engine.send import fresh_since
 from connector.store.runs import ChangeRow, Intended
 
-CHANGED_SINCE = "somebody changed it since; that value stays"
-GONE = "it was deleted, merged or converted since; nothing is put back"
+CHANGED_SINCE = "it was changed since; that value stays"
+GONE = "it was deleted, merged or converted since; nothing is restored"
 TRIES = 3
 RETRY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """Everything a run wrote to one record."""
+    """All changes of a run to one record."""
 
     object: str
     crm_id: str
     changes: tuple[ChangeRow, ...]
 
     def steps(self) -> dict[str, list[Step]]:
-        """By field, oldest first."""
+        """The run's changes by field, oldest first."""
         return _steps(self.changes)
 
     def earlier(self, statuses: Mapping[int, Sequence[ChangeRow]]) -> dict[str, list[Step]]:
-        """What other runs wrote to the status fields for the same enrichments, before this run's first write."""
+        """The changes of other runs to the status fields, for the same enrichments, before this run's first change."""
         first = min(change.id for change in self.changes)
         records = dict.fromkeys(change.record_id for change in self.changes)
         return _steps([row for record in records for row in statuses.get(record, ()) if row.id < first])
@@ -58,11 +58,11 @@ def _steps(changes: Sequence[ChangeRow]) -> dict[str, list[Step]]:
 
 @dataclass
 class _Undo:
-    """One undo and what it has come to."""
+    """One undo and its results so far."""
 
     services: Services
     run_id: str
-    undone: str  # the run that is undone
+    undone: str  # the id of the run that is undone
     started_at: datetime
     restored: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -70,17 +70,17 @@ class _Undo:
 
 
 def undo(services: Services, run_id: str) -> Report:
-    """Undo one run; what stops it leaves the rest for the next undo.
+    """Undo one run; if the undo ends early, the next undo continues.
 
     Args:
-        services: logged in, and the driver of the ledger.
-        run_id: the whole id of the run.
+        services: the services, logged in to the CRM, with the run lock of the ledger.
+        run_id: the full id of the run.
     """
     ledger, started_at = services.ledger, services.clock.now()
     ledger.runs.mark_crashed(started_at)
     work = _Undo(services, ledger.runs.start("undo", [], started_at), run_id, started_at)
     written = _by_record(ledger.runs.undoable(run_id))
-    services.progress.stage("Putting back", len(written))
+    services.progress.stage("Restoring values", len(written))
     stopped = ""
     try:
         for start in range(0, len(written), services.crm.write_size):
@@ -94,16 +94,16 @@ def undo(services: Services, run_id: str) -> Report:
 
 
 def _by_record(changes: Sequence[ChangeRow]) -> list[_Written]:
-    """One piece for each record, those of an object together."""
+    """Group the changes by record, ordered by object."""
     ordered = sorted(changes, key=lambda change: (change.object, change.crm_id, change.id))
     groups = groupby(ordered, lambda change: (change.object, change.crm_id))
     return [_Written(object_name, crm_id, tuple(rows)) for (object_name, crm_id), rows in groups]
 
 
 def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
-    left = selected - sum(work.outcomes.values())
-    if left:
-        work.outcomes[Outcome.DEFERRED] += left
+    rest = selected - sum(work.outcomes.values())
+    if rest:
+        work.outcomes[Outcome.DEFERRED] += rest
     usage, now = work.services.crm.usage(), work.services.clock.now()
     report = Report(
         run_id=work.run_id,
@@ -129,7 +129,7 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
 
 
 def _undo_part(work: _Undo, written: Sequence[_Written]) -> None:
-    """At most one collection of each object, compared again for every try."""
+    """Restore at most one collection of records of each object."""
     for _, group in groupby(written, lambda one: one.object):
         rows = list(group)
         _restore(work, rows, len(rows))
@@ -137,7 +137,7 @@ def _undo_part(work: _Undo, written: Sequence[_Written]) -> None:
 
 
 def _restore(work: _Undo, rows: Sequence[_Written], size: int) -> None:
-    """Restore records so many at a time; fewer where the org's automation cannot handle so many."""
+    """Restore records, `size` at a time, or fewer if the org's automation cannot handle that many."""
     for start in range(0, len(rows), size):
         part, fewer = rows[start : start + size], list[_Written]()
         for attempt in range(TRIES):
@@ -159,7 +159,7 @@ def _restore(work: _Undo, rows: Sequence[_Written], size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """Records to be sent again: later, or fewer at a time."""
+    """Records to send again: later, or fewer at a time."""
 
     locked: list[_Written] = field(default_factory=list)
     fewer: list[_Written] = field(default_factory=list)
@@ -169,18 +169,18 @@ def _compare_and_send(work: _Undo, written: Sequence[_Written], *, last: bool) -
     services, ledger, object_name = work.services, work.services.ledger, written[0].object
     fields = sorted({name for one in written for change in one.changes for name in change.hashes})
     read_s = services.clock.monotonic()
-    there = services.crm.read(object_name, [one.crm_id for one in written], fields)
-    records = sorted({change.record_id for one in written for change in one.changes})
-    statuses = ledger.runs.earlier_statuses(work.undone, records)
-    decided = [(one, _decide(services, one, there.get(one.crm_id), statuses)) for one in written]
+    records = services.crm.read(object_name, [one.crm_id for one in written], fields)
+    record_ids = sorted({change.record_id for one in written for change in one.changes})
+    statuses = ledger.runs.earlier_statuses(work.undone, record_ids)
+    decided = [(one, _decide(services, one, records.get(one.crm_id), statuses)) for one in written]
     restores = [(one, found) for one, found in decided if found is not None and found.back]
     intents = [
-        Intended(one.changes[0].record_id, one.crm_id, _now(there[one.crm_id], found.back), found.back)
+        Intended(one.changes[0].record_id, one.crm_id, _present(records[one.crm_id], found.back), found.back)
         for one, found in restores
     ]
     ledger.runs.intend(work.run_id, object_name, intents, services.clock.now())
     updates = [Update(one.crm_id, found.back) for one, found in restores]
-    # Before the update: a value that is still there counts as delivered all the same.
+    # Before the update: a value that is still in the CRM counts as delivered in any case.
     ledger.records.reopen_delivered(object_name, [one.crm_id for one, _ in restores])
     answers = services.crm.update(object_name, updates, fresh_since(services, read_s)) if updates else []
     refused = {one.crm_id: a for (one, _), a in zip(restores, answers, strict=True) if a is not None}
@@ -223,15 +223,15 @@ def _sort_refused(
 def _decide(
     services: Services, one: _Written, record: CrmRecord | None, statuses: Mapping[int, Sequence[ChangeRow]]
 ) -> Restore | None:
-    """What goes back to a record; None for one that is gone."""
+    """Decide on the values to restore; None for a deleted or moved record."""
     if record is None or record.moved_to is not None:
         return None
     steps = one.steps()
-    return put_back(steps, _now(record, steps), services.ledger.seal.matches, one.earlier(statuses))
+    return put_back(steps, _present(record, steps), services.ledger.seal.matches, one.earlier(statuses))
 
 
-def _now(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue]:
-    """Fields of a record as the CRM stores them."""
+def _present(record: CrmRecord | None, names: Iterable[str]) -> dict[str, FieldValue]:
+    """The present values of a record's fields, in the stored form."""
     return {} if record is None else {name: stored_form(record.values.get(name)) for name in names}
 
 
@@ -248,12 +248,12 @@ def _report_record(work: _Undo, one: _Written, found: Restore | None, refused: R
     restored = found is not None and bool(found.back)
     work.outcomes[Outcome.DELIVERED if restored else Outcome.SKIPPED] += 1
     if found is None:
-        work.attention.append(Attention(GONE, "nothing, unless you want it back by hand", crm_id))
+        work.attention.append(Attention(GONE, "nothing, unless you want to restore it by hand", crm_id))
         return
     work.restored.update(f"{one.object}.{name}" for name in found.back)
     if found.kept:
         work.attention.append(
-            Attention(CHANGED_SINCE, "nothing, unless you want it back by hand", crm_id, ", ".join(found.kept))
+            Attention(CHANGED_SINCE, "nothing, unless you want to restore it by hand", crm_id, ", ".join(found.kept))
         )
 
 

@@ -1,4 +1,4 @@
-"""Each provider has a pool of a few threads, so that a slow provider never holds up another."""
+"""A pool of a few threads for each provider, so that a slow provider does not delay the others."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -7,15 +7,16 @@ Work = Callable[[], None]
 
 
 class WorkerPool:
-    """Runs the work items of one provider, a few at a time; each has a key, and no key runs twice at once.
+    """Runs the work items of one provider, a few at the same time; each has a key.
 
     Args:
-        width: items at a time; 0 runs each item at once, in the caller's thread.
+        name: the provider's name, for the names of the threads.
+        width: the most items at the same time; 0 runs each item at once in the caller's thread.
     """
 
     def __init__(self, name: str, width: int) -> None:
         self._width = width
-        self._pool = ThreadPoolExecutor(width, thread_name_prefix=f"lane-{name}") if width else None
+        self._pool = ThreadPoolExecutor(width, thread_name_prefix=f"pool-{name}") if width else None
         self._running: dict[Future[None], str] = {}
 
     @property
@@ -25,25 +26,25 @@ class WorkerPool:
 
     @property
     def keys(self) -> set[str]:
-        """What is running."""
+        """The keys of the running items."""
         return set(self._running.values())
 
     @property
     def futures(self) -> set[Future[None]]:
-        """The running items, for waiting."""
+        """The futures of the running items."""
         return set(self._running)
 
     def start(self, key: str, work: Work) -> None:
-        """Start a work item."""
+        """Start a work item under a key that is not running."""
         if self._pool is None:
             work()
         else:
             self._running[self._pool.submit(work)] = key
 
     def collect_finished(self) -> bool:
-        """Remove finished items and raise what they raised; whether there were any.
+        """Remove finished items and raise their errors; returns whether there were any.
 
-        An item that had not begun when the pool closed has done nothing, and raises nothing.
+        An item that had not begun when the pool closed raises nothing.
         """
         done = [future for future in self._running if future.done()]
         for future in done:
@@ -54,13 +55,13 @@ class WorkerPool:
         return bool(done)
 
     def close(self) -> None:
-        """Let running items finish, for they may hold a provider's answer; start no more."""
+        """Start no more items, and wait for the running ones, which may have a provider's answer."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def wait_any(pools: list[WorkerPool], timeout_s: float) -> None:
-    """Wait until any item is finished, or the time is over."""
+    """Wait until any item is finished, or the timeout ends."""
     futures = set().union(*(pool.futures for pool in pools))
     if futures:
         wait(futures, timeout=timeout_s, return_when=FIRST_COMPLETED)

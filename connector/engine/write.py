@@ -1,7 +1,7 @@
-"""Stage 5: compare with the record as it is now, and send only what differs and is ours to write.
+"""Stage 5: compare with the current record, and send only changes that the write policy allows.
 
-A decision is made on a read at most five seconds old; when writing a large read takes longer, the rest is read again.
-What will be written is committed before it leaves, with its before-image, so that it can be undone.
+A decision is based on a read of at most five seconds ago; if writing a large read takes longer, the rest is read again.
+Each update is committed with its before-image before it is sent, so that it can be undone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,22 @@ from connector.store.record_views import Finish
 from connector.store.rows import RecordRow
 
 ROW_ATTEMPTS = 4
-FEW_ROWS = 20  # so many refused rows are the mapping's fault, whatever the object's description says
-ROW_RETRY_S = 10.0  # a CRM may wait ten seconds for a lock itself: sooner is useless
+FEW_ROWS = 20  # with this many refused rows, the mapping is at fault, regardless of the object's description
+ROW_RETRY_S = 10.0  # a CRM itself may wait ten seconds for a lock, so an earlier retry is useless
 
 
 def write_complete(run: Run, *, only_full: bool = False) -> int:
-    """Write every record that waits for nothing else; returns how many were taken.
+    """Write every record that is ready; returns the number of records.
 
     Args:
         run: the run.
-        only_full: leave what does not fill a whole read for later, when more may have joined it.
+        only_full: leave records that do not fill a whole read for later.
     """
     return _write_all(run, complete=True, least=run.services.crm.read_size if only_full else 1)
 
 
 def write_incomplete(run: Run) -> int:
-    """At the end of a run: write what is at hand for records that still wait, and their status "in progress"."""
+    """At the end of a run, write the present values and the status "in progress" of records that still wait."""
     return _write_all(run, complete=False)
 
 
@@ -60,29 +60,29 @@ def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
 
 
 def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
-    """Write one mapping's records; rows that failed for a passing reason are tried again, fewer at a time."""
-    left: Sequence[RecordRow] = rows
+    """Write one mapping's records; rows that failed for a temporary reason are tried again, fewer at a time."""
+    rest: Sequence[RecordRow] = rows
     for attempt in range(ROW_ATTEMPTS):
         if attempt:
             wait_s = ROW_RETRY_S * attempt
             run.services.clock.explain(
-                wait_s * run.services.clock.scale, f"{len(left)} record(s) are locked in the CRM"
+                wait_s * run.services.clock.scale, f"{len(rest)} record(s) are locked in the CRM"
             )
             run.services.clock.sleep(wait_s)
         size = max(1, run.services.crm.write_size // 10**attempt)
-        left = _write_fresh(run, mapping, left, size, last=attempt == ROW_ATTEMPTS - 1)
-        if not left:
+        rest = _write_fresh(run, mapping, rest, size, last=attempt == ROW_ATTEMPTS - 1)
+        if not rest:
             return
 
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """One try to write a mapping's rows, and what it leaves.
+    """One try to write a mapping's rows.
 
     Attributes:
-        last: rows that are still locked are settled as refused.
-        later: rows worth another try later.
-        refused: rows that were refused, with the CRM's answer.
+        last: rows that are still locked count as refused.
+        later: the rows to try again later.
+        refused: the refused rows, with the CRM's answer.
     """
 
     run: Run
@@ -93,29 +93,29 @@ class _Try:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the mapping is at fault: no other row has a chance."""
+        """Whether the mapping is at fault, so that all other rows would fail too."""
         return any(answer.error_class is ErrorClass.MAPPING for _, answer in self.refused)
 
 
 def _write_fresh(
     run: Run, mapping: MappingFile, rows: Sequence[RecordRow], size: int, *, last: bool
 ) -> list[RecordRow]:
-    """Write rows, and of refused ones everything that the CRM takes; gives the rows worth another try."""
-    this = _Try(run, mapping, last)
-    _write_part(this, rows, size)
-    this.later.extend(_finish_refused(run, mapping, this.refused, last=last))
-    _stop_on_configuration(run, this.refused)
-    return this.later
+    """Write rows, and everything of refused rows that the CRM accepts; returns the rows to try again later."""
+    current = _Try(run, mapping, last)
+    _write_part(current, rows, size)
+    current.later.extend(_finish_refused(run, mapping, current.refused, last=last))
+    _stop_on_configuration(run, current.refused)
+    return current.later
 
 
-def _write_part(this: _Try, rows: Sequence[RecordRow], size: int, *, is_search: bool = False) -> None:
-    """Read, decide and write, reading again whenever the read has grown old.
+def _write_part(current: _Try, rows: Sequence[RecordRow], size: int, *, is_search: bool = False) -> None:
+    """Read, decide and write; read again if the read is too old.
 
-    Rows that may have failed because of the others in their call are sent again at once, half as many at a time.
+    Rows that may have failed because of other rows in their call are sent again at once, half as many at a time.
     """
     waiting: Sequence[RecordRow] = rows
     while waiting:
-        reading = send.read(this.run, this.mapping, waiting)
+        reading = send.read(current.run, current.mapping, waiting)
         decided = _decide(reading, waiting)
         waiting = []
         start = 0
@@ -123,29 +123,29 @@ def _write_part(this: _Try, rows: Sequence[RecordRow], size: int, *, is_search: 
             if start and not reading.is_fresh():
                 waiting = [one.row for one in decided[start:]]
                 break
-            part = decided[start : start + min(size, this.run.collection_size(this.mapping.object))]
+            part = decided[start : start + min(size, current.run.collection_size(current.mapping.object))]
             start += len(part)
-            fewer = _send(this, reading, part, is_search=is_search)
+            fewer = _send(current, reading, part, is_search=is_search)
             if fewer:
-                _write_part(this, crowding.mixed(this.run, fewer), max(1, len(part) // 2), is_search=True)
-            if this.is_hopeless:
+                _write_part(current, crowding.shuffled(current.run, fewer), max(1, len(part) // 2), is_search=True)
+            if current.is_hopeless:
                 return
 
 
 def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
-    """Decide each record's update; records with nothing to send are finished here."""
+    """Decide on each record's update; records without an update are finished here."""
     run, mapping = reading.run, reading.mapping
     decided: list[Decided] = []
     finishes: list[Finish] = []
     unusable: dict[int, str] = {}
     moves = _moves(reading, rows)
     for row in rows:
-        record = reading.there.get(row.crm_id)
+        record = reading.records.get(row.crm_id)
         if record is None or record.moved_to is not None:
             finishes.append(follow.finish_moved(run, row, moves))
             continue
         if outcome.names_another(row, record, mapping):
-            finishes.append(outcome.renamed(run, row))
+            finishes.append(outcome.restarted(run, row))
             continue
         if outcome.waits_for_a_change(run, row, record, mapping):
             finishes.append(outcome.parked_again(run, row, record))
@@ -168,10 +168,10 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
 
 
 def _moves(reading: Reading, rows: Sequence[RecordRow]) -> follow.Moves:
-    """Where the records of these rows that were converted or merged live now."""
-    there = [(row, record) for row in rows if (record := reading.there.get(row.crm_id)) is not None]
-    moved = [(row, record) for row, record in there if record.moved_to is not None]
-    return follow.Moves(follow.find_places(reading.run, moved), reading.words) if moved else follow.Moves()
+    """The new places of the converted or merged records among these rows."""
+    found = [(row, record) for row in rows if (record := reading.records.get(row.crm_id)) is not None]
+    moved = [(row, record) for row, record in found if record.moved_to is not None]
+    return follow.Moves(follow.find_places(reading.run, moved), reading.views) if moved else follow.Moves()
 
 
 def _finish(run: Run, finishes: Sequence[Finish]) -> None:
@@ -188,57 +188,57 @@ def _unusable_channels(row: RecordRow, unusable: Mapping[Channel, str]) -> dict[
 
 
 def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
-    """Values that the CRM can never take count as none: their records go on to the next source in this run."""
+    """Mark values as unusable, because the CRM can never accept them; the next sources are due in this run."""
     if unusable:
         run.services.ledger.records.refuse_values(unusable)
         plan.advance(run, None)
         run.reopened = True
 
 
-def _send(this: _Try, reading: Reading, decided: Sequence[Decided], *, is_search: bool) -> list[RecordRow]:
+def _send(current: _Try, reading: Reading, decided: Sequence[Decided], *, is_search: bool) -> list[RecordRow]:
     """Write one collection, and finish the rows that were written.
 
     Args:
-        this: takes the rows that were not written.
-        reading: the read that the decisions rest on.
+        current: receives the rows that were not written.
+        reading: the read behind the decisions.
         decided: at most one collection.
         is_search: the rows are sent again, fewer at a time.
 
     Returns:
-        The rows to be sent again at once, fewer at a time.
+        The rows to send again at once, fewer at a time.
 
     Raises:
-        StopError: the org takes no writes at the moment.
+        StopError: the org accepts no writes at present.
     """
     run, mapping, ledger = reading.run, reading.mapping, reading.run.services.ledger
     try:
         answers = reading.send(decided)
     except PassingError:
-        if this.last:
+        if current.last:
             raise
-        this.later.extend(one.row for one in decided)  # it may have taken effect: every record is compared again
+        current.later.extend(one.row for one in decided)  # it may have taken effect: the next try compares again
         return []
     crowding.learn(run, mapping.object, answers, is_search=is_search)
     pairs = list(zip(decided, _whose_fault(reading, decided, answers), strict=True))
-    sort = _Sorted(run, mapping.object, pairs, last=this.last)
+    rows = _SortedRows(run, mapping.object, pairs, last=current.last)
     ledger.runs.record_answers(
         run.id, {one.row.id: ChangeState.WRITTEN if answer is None else ChangeState.REJECTED for one, answer in pairs}
     )
-    ids = {one.row.id for one in sort.written}
+    ids = {one.row.id for one in rows.written}
     run.updated |= ids
     run.refused -= ids
-    _finish(run, [outcome.written(run, mapping, one.row, one.record, one.write) for one in sort.written])
+    _finish(run, [outcome.written(run, mapping, one.row, one.record, one.write) for one in rows.written])
     if run.writing_last:
-        run.services.progress.step(len(sort.written))
-    if sort.org is not None:
-        raise outcome.org_stop(sort.org, run.services.crm.label)
-    this.later.extend(one.row for one in sort.locked)
-    this.refused.extend(sort.refused)
-    return [one.row for one in sort.fewer]
+        run.services.progress.step(len(rows.written))
+    if rows.org is not None:
+        raise outcome.org_stop(rows.org, run.services.crm.label)
+    current.later.extend(one.row for one in rows.locked)
+    current.refused.extend(rows.refused)
+    return [one.row for one in rows.fewer]
 
 
-class _Sorted:
-    """The rows of one collection by what happens to them next."""
+class _SortedRows:
+    """The rows of one collection, sorted by their next step."""
 
     def __init__(self, run: Run, name: str, pairs: Sequence[tuple[Decided, Rejection | None]], *, last: bool) -> None:
         self.written: list[Decided] = []
@@ -262,10 +262,10 @@ class _Sorted:
 def _whose_fault(
     reading: Reading, decided: Sequence[Decided], answers: Sequence[Rejection | None]
 ) -> list[Rejection | None]:
-    """The answers, with a refused permission told apart: the mapping's fault, or that of a single row.
+    """The answers, with missing permissions classified as the mapping's fault or that of single rows.
 
-    It is the mapping's only when every row that sends the field is refused. Where few rows sent it, the object's
-    description decides: some records refuse a field that their object lets the user edit (person accounts).
+    The mapping is at fault only if every row that sends the field is refused. For few rows, the object's description
+    decides: some records refuse a field that their object lets the user edit (person accounts).
     """
     run, name = reading.run, reading.mapping.object
     for one, answer in zip(decided, answers, strict=True):
@@ -275,12 +275,12 @@ def _whose_fault(
     fields = {field_name.lower() for answer in refused for field_name in answer.fields}
     if not refused:
         return list(answers)
-    taken = bool(fields) and all((name, field_name) in run.accepted for field_name in fields)
-    if not taken and len(refused) < FEW_ROWS:
+    is_writable = bool(fields) and all((name, field_name) in run.accepted for field_name in fields)
+    if not is_writable and len(refused) < FEW_ROWS:
         info = run.services.crm.describe(name, refresh=True)
         found = [info.get(field_name) for field_name in fields]
-        taken = bool(found) and all(one is not None and one.updateable for one in found)
-    if not taken:
+        is_writable = bool(found) and all(one is not None and one.updateable for one in found)
+    if not is_writable:
         return list(answers)
     return [
         replace(answer, error_class=ErrorClass.ROW)
@@ -293,7 +293,7 @@ def _whose_fault(
 def _finish_refused(
     run: Run, mapping: MappingFile, refused: Sequence[tuple[Decided, Rejection]], *, last: bool
 ) -> list[RecordRow]:
-    """Write everything of refused rows that the CRM takes, and park the rest; gives the rows worth another try."""
+    """Write everything of refused rows that the CRM accepts, and park the rest; returns the rows to try again later."""
     partial = update_partly(run, mapping, refused, last=last)
     unusable: dict[int, str] = {}
     finishes: list[Finish] = []

@@ -172,10 +172,10 @@ class Dispatcher:
                 run_id,
                 mappings,
                 found.started_at,
-                still_at_work=open_providers,
+                open_providers=open_providers,
                 budget_id=found.plan_id,
             )
-            older_copy.follow(run)
+            older_copy.apply_restrictions(run)
             HelperRun(run, self._dependencies.stopping).work()
         except ConnectorError as error:
             self._disconnect()

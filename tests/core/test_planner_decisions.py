@@ -260,7 +260,7 @@ def test_a_remembered_lookup_is_used() -> None:
 
 def test_whom_a_vendor_does_not_know_is_not_found_there_and_asked_elsewhere() -> None:
     person, nobody = person_with(linkedin="ada-sample"), knowing(ada_sample=None)
-    failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor knows nobody with this LinkedIn address"),)
+    failed_sources = (FailedSource("lensmor", Result.NOT_FOUND, "lensmor has no person with this LinkedIn address"),)
     assert decide(person=person, snapshot=nobody) == Buy(SALESFINITY_KEY, 1, None, 1, 1, failed_sources)
     alone = decide(person=person, snapshot=nobody, mapping=mapping_of(work_email={"from": ["lensmor"]}))
     assert alone == SourcesExhausted(Result.NOT_FOUND, failed_sources[0].reason, failed_sources)

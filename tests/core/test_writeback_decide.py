@@ -198,7 +198,7 @@ def test_a_skip_within_refresh_after_leaves_the_status_word() -> None:
 
 
 def test_in_progress_is_written_once() -> None:
-    waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor is still at work")
+    waiting = ChannelResult(EMAIL, Outcome.WAITING, "lensmor has not finished yet")
     first = decide(record_of(), waiting)
     assert sent(first) == {"Email_Status__c": "In progress"}  # it is no error
     assert not decide(changed(record_of(), first.changes), waiting).changes
@@ -233,7 +233,7 @@ def test_a_flag_that_was_unticked_meanwhile_is_left_alone() -> None:
 
 
 def test_one_channel_at_work_keeps_the_flag_and_writes_the_other() -> None:
-    waiting = ChannelResult(PHONE, Outcome.WAITING, "lensmor is still at work")
+    waiting = ChannelResult(PHONE, Outcome.WAITING, "lensmor has not finished yet")
     write = decide(record_of(), DELIVERED, waiting)
     assert sent(write)["Email"] == "ada@example.com"
     assert sent(write)["Phone_Status__c"] == "In progress"

@@ -1,4 +1,4 @@
-"""Backups of a ledger, taken and put back in the middle of a test."""
+"""Backups of a ledger, taken and restored in the middle of a test."""
 
 import sqlalchemy as sa
 from harness import Harness
@@ -7,7 +7,7 @@ from connector.store import tables as t
 
 
 class Backup:
-    """The rows of a ledger at one moment, put back later on either database."""
+    """A snapshot of all rows of a ledger, which can be restored on SQLite and on PostgreSQL."""
 
     def __init__(self, harness: Harness) -> None:
         self._harness = harness
@@ -18,7 +18,7 @@ class Backup:
             }
 
     def restore(self) -> None:
-        """Replace every row by those of the backup, as a restored database would."""
+        """Replace all rows with those of the backup, as restoring a database would."""
         with self._harness.ledger() as ledger, ledger.database.write() as connection:
             for table in reversed(t.metadata.sorted_tables):
                 connection.execute(sa.delete(table))

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests: one set of loopback servers, a fresh world behind them for each test, and a judge."""
+"""Fixtures of the engine's tests: loopback servers for the session, a new world for each test, final checks."""
 
 import functools
 import ssl
@@ -14,17 +14,17 @@ from shared_sites import SharedSites
 
 @pytest.fixture(scope="session")
 def shared_sites() -> Iterator[SharedSites]:
-    made = SharedSites()
+    sites = SharedSites()
     with pytest.MonkeyPatch.context() as patch:
-        # Every client reads the machine's certificates anew, which takes longer than all it asks of a loopback site.
+        # Each client loads the machine's certificates, which takes longer than all its requests to a loopback site.
         patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
-        yield made
-    made.close()
+        yield sites
+    sites.close()
 
 
 @pytest.fixture(scope="session")
 def ledgers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ledgers:
-    """New ledgers, on the database that `--store` names."""
+    """Creates ledgers on the database that `--store` selects."""
     on_postgres = request.config.getoption("--store") == "postgres"
     server = request.getfixturevalue("postgres") if on_postgres else None
     return Ledgers(blank(tmp_path_factory.mktemp("blank")), server)
@@ -32,21 +32,21 @@ def ledgers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def folder(ledgers: Ledgers) -> Iterator[Path]:
-    """Where a ledger is kept."""
-    with ledgers.new() as found:
-        yield found
+    """The folder of a new ledger."""
+    with ledgers.new() as created:
+        yield created
 
 
 @pytest.fixture
 def world(shared_sites: SharedSites) -> Iterator[World]:
-    made = World()
-    made.urls = shared_sites.show(made.simulator)
-    yield made
+    created = World()
+    created.urls = shared_sites.show(created.simulator)
+    yield created
     shared_sites.check()
 
 
 @pytest.fixture
 def harness(world: World, folder: Path) -> Iterator[Harness]:
-    made = Harness(world, folder)
-    yield made
-    judge(made)
+    created = Harness(world, folder)
+    yield created
+    judge(created)

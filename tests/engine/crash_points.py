@@ -1,7 +1,7 @@
-"""A process that dies at a chosen point: before or after any HTTP request, before or after any commit.
+"""Kills the process at a chosen point: before or after any HTTP request, before or after any commit.
 
-The points are counted in the order in which a run meets them, so that "die at point k" can be tried for every k. Death
-is a BaseException that no code of the product catches: whatever it had not committed is gone, as after kill -9.
+The points are counted in the order in which a run reaches them, so a test can crash at point k for every k. The crash
+is a BaseException that the connector does not catch: uncommitted work is lost, as after kill -9.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from connector.store.database import Database
 
 
 class DeathError(BaseException):
-    """The process is gone."""
+    """The simulated death of the process."""
 
 
 class Points:
-    """Counts the points of a run, and dies at one of them.
+    """Counts the points of a run and raises `DeathError` at one of them.
 
     Args:
-        die_at: the number of the point, from 1; 0 never dies.
+        die_at: the number of the point, counted from 1; 0: never.
     """
 
     def __init__(self, die_at: int = 0) -> None:
@@ -33,7 +33,11 @@ class Points:
         self.dead = False
 
     def pass_by(self, name: str) -> None:
-        """One more point; the last one for this process if it is the chosen one."""
+        """Count one more point.
+
+        Raises:
+            DeathError: it is the chosen point, or the process is already dead.
+        """
         if self.dead:
             raise DeathError(name)
         self.names.append(name)
@@ -44,7 +48,7 @@ class Points:
 
 @contextmanager
 def watched(points: Points) -> Iterator[None]:
-    """Every effect of the connector passes its point while the block runs."""
+    """Reports every HTTP request and every commit of the connector to `points` while the block runs."""
     send_vendor, send_crm, write = httpx.Client.send, Adapter.send, Database.write
 
     def vendor(self: httpx.Client, request: httpx.Request, **more: object) -> httpx.Response:

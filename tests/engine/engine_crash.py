@@ -1,7 +1,6 @@
-"""Killing the connector before or after a call.
+"""Kills the connector before or after a call.
 
-`Crash` is no `Exception`, so nothing in the connector may catch it; what is not committed by then is lost, as it would
-be with the process.
+`Crash` is not an `Exception`, so the connector does not catch it: uncommitted work is lost, as when a process dies.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,15 +11,15 @@ import pytest
 
 
 class Crash(BaseException):
-    """The process is gone."""
+    """The simulated death of the process."""
 
 
 @contextmanager
 def crash_in(owner: type, name: str, *, after: bool, nth: int = 1) -> Iterator[None]:
-    """The n-th call of a method does not return: before it does anything, or after it has done all.
+    """Raises `Crash` instead of the n-th call of a method, or after that call if `after` is set.
 
     Raises:
-        AssertionError: there were fewer calls: the test would prove nothing.
+        AssertionError: fewer calls were made, so the test would prove nothing.
     """
     original: Callable[..., Any] = getattr(owner, name)
     calls = [0]
@@ -29,10 +28,10 @@ def crash_in(owner: type, name: str, *, after: bool, nth: int = 1) -> Iterator[N
         calls[0] += 1
         if calls[0] == nth and not after:
             raise Crash
-        found = original(*args, **kwargs)
+        returned = original(*args, **kwargs)
         if calls[0] == nth:
             raise Crash
-        return found
+        return returned
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, dying)

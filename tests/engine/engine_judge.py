@@ -1,4 +1,4 @@
-"""What must be true after every test, whatever went wrong in it. The vendors' own charge ledger is the judge."""
+"""Invariants that hold after every test, also after failed runs. The vendors' own charge ledger decides."""
 
 from harness import Harness
 from ledgers import has_ledger
@@ -7,10 +7,10 @@ VENDORS = ("lensmor", "salesfinity")
 
 
 def judge(harness: Harness) -> None:
-    """Nothing paid twice, nothing paid that the ledger does not know of, books that close, no route never to be called.
+    """Check the invariants: no double charge, no charge missing in the ledger, no imbalance, no call to a wrong route.
 
     Raises:
-        AssertionError: one of these is broken.
+        AssertionError: one of them is violated.
     """
     world = harness.world
     assert set(world.charges.doubles()) <= world.bought_again
@@ -23,5 +23,5 @@ def judge(harness: Harness) -> None:
         assert ledger.credits.imbalance() == ""
         totals = ledger.credits.totals()
     for vendor in VENDORS:
-        known = totals[vendor].used if vendor in totals else 0
-        assert world.ours(vendor) <= known, f"{vendor} took credits that the ledger does not know of"
+        used = totals[vendor].used if vendor in totals else 0
+        assert world.ours(vendor) <= used, f"{vendor} charged credits that are missing in the ledger"

@@ -1,6 +1,6 @@
-"""A whole connector on a simulated world, in one thread and with a clock that only moves when something waits.
+"""A complete connector on a simulated world, in one thread, with a clock that moves only when the connector waits.
 
-Every test of the engine drives the true clients over HTTP; the vendors' own charge ledger is the judge.
+Every test of the engine uses the real clients over HTTP and is checked against the vendors' own charge ledger.
 """
 
 import functools
@@ -39,35 +39,35 @@ from connector.store.ledger import Ledger
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
 OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
-COLLEAGUE = "a colleague"  # request id of what was not bought by the connector
-FaultRow = tuple[str, Mapping[str, object]]  # an action and its parameters
+COLLEAGUE = "a colleague"  # request id of purchases that the connector did not make
+FaultRow = tuple[str, Mapping[str, object]]  # a fault's action and its parameters
 MAPPINGS = Path(__file__).parent.parent / "mappings"
 
 
 class ManualClock:
-    """Time that moves when somebody waits, and by `advance`; shared by the connector and the simulated sites."""
+    """A clock that moves on every wait and by `advance`. The connector and the simulated sites share it."""
 
     scale = 1.0
 
     def __init__(self) -> None:
         self._now = START
-        self._acts: list[tuple[datetime, Callable[[], object]]] = []
+        self._actions: list[tuple[datetime, Callable[[], object]]] = []
         self.waited_s = 0.0
-        self._passed = timedelta(0)
+        self._elapsed = timedelta(0)
         self.reasons_to_wait: list[str] = []
 
     def now(self) -> datetime:
         return self._now
 
     def unix(self) -> float:
-        """The time of the sites: nobody sets their clocks."""
-        return (START + self._passed).timestamp()
+        """The time of the simulated sites, which `set` does not change."""
+        return (START + self._elapsed).timestamp()
 
     def later(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)
 
     def monotonic(self) -> float:
-        return self._passed.total_seconds()
+        return self._elapsed.total_seconds()
 
     def explain(self, seconds: float, reason: str) -> None:
         if seconds > EXPLAINED_S and reason not in self.reasons_to_wait:
@@ -80,28 +80,29 @@ class ManualClock:
         self.waited_s += max(0.0, duration.total_seconds())
         self._move(max(timedelta(0), duration))
 
-    def advance(self, **services: float) -> None:
-        self._move(timedelta(**services))
+    def advance(self, **units: float) -> None:
+        """Let time pass, for example `minutes=5`."""
+        self._move(timedelta(**units))
 
-    def set(self, **services: float) -> None:
-        """A person or a time server sets the clock, by so much; no time passes."""
-        self._now += timedelta(**services)
+    def set(self, **units: float) -> None:
+        """Set the connector's clock forward or back, as a time server does. No time passes."""
+        self._now += timedelta(**units)
 
-    def at(self, seconds: float, act: Callable[[], object]) -> None:
-        """Let somebody act so many seconds from now: while a run waits, or when the clock is moved by hand."""
-        self._acts.append((self.later(seconds), act))
+    def at(self, seconds: float, action: Callable[[], object]) -> None:
+        """Schedule an action in `seconds`. It runs as soon as a wait or `advance` moves the clock that far."""
+        self._actions.append((self.later(seconds), action))
 
     def _move(self, duration: timedelta) -> None:
         self._now += duration
-        self._passed += duration
-        due = [act for moment, act in self._acts if moment <= self._now]
-        self._acts = [(moment, act) for moment, act in self._acts if moment > self._now]
-        for act in due:
-            act()
+        self._elapsed += duration
+        due = [action for time, action in self._actions if time <= self._now]
+        self._actions = [(time, action) for time, action in self._actions if time > self._now]
+        for action in due:
+            action()
 
 
 class World:
-    """The simulated sites, and ways to put people and records into them."""
+    """The simulated sites, with methods that add people and records to them."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -115,14 +116,14 @@ class World:
         self.faults = self.simulator.faults
         self.charges = self.simulator.charges
         self.urls: Urls | None = None
-        self.bought_again: set[tuple[str, str, str]] = set()  # doubles that a test asked for
+        self.bought_again: set[tuple[str, str, str]] = set()  # double charges that the test intends
         self._next_id = 70_000
 
     def person(self, **facts: object) -> SimPerson:
-        """A person known to both vendors, unless `facts` say otherwise."""
+        """Add a person to both vendors. `facts` override the generated attributes of `SimPerson`."""
         self._next_id += 1
         number = str(self._next_id)
-        usual: dict[str, object] = {
+        defaults: dict[str, object] = {
             "personnel_id": number,
             "full_name": f"Sample Person {number}",
             "title": "Buyer",
@@ -134,47 +135,47 @@ class World:
             "work_email": f"w{number}@example.com",
             "personal_email": f"home{number}@example.com",
         }
-        made = SimPerson(**(usual | facts))  # type: ignore[arg-type]
-        self.lensmor.add_person(made)
-        self.salesfinity.add_person(made)
-        return made
+        person = SimPerson(**(defaults | facts))  # type: ignore[arg-type]
+        self.lensmor.add_person(person)
+        self.salesfinity.add_person(person)
+        return person
 
     def lead(self, person: SimPerson | None = None, **values: object) -> str:
-        """A flagged Lead that names the person by id, event and LinkedIn."""
+        """Insert a flagged Lead with the person's id, event and LinkedIn URL; return its CRM id."""
         return self.org.insert("Lead", {"Company": "Example Works", **_identity(person), **values})
 
     def contact(self, person: SimPerson | None = None, **values: object) -> str:
-        """A flagged Contact."""
+        """Insert a flagged Contact with the same identifiers; return its CRM id."""
         return self.org.insert("Contact", {**_identity(person), **values})
 
     def get(self, record_id: str) -> Mapping[str, object]:
-        """A Lead or Contact as it is now."""
+        """The current fields of a Lead or Contact."""
         return self.org.get(_object_of(record_id), record_id)
 
     def edit(self, record_id: str, **values: object) -> None:
-        """A person changes a record in the browser."""
+        """Edit a record as a user does in the browser."""
         self.org.edit(_object_of(record_id), record_id, values)
 
     def flag(self, record_id: str) -> None:
-        """A person asks for enrichment."""
+        """Set the record's flag as a user does."""
         self.edit(record_id, Enrichment_Requested__c=True)
 
     def arm(self, site: str, operation: str, action: str, **more: object) -> None:
-        """Arm a fault; what `Fault` does not know are the action's parameters."""
-        known = {name: more.pop(name) for name in ("times", "after", "subject") if name in more}
-        self.simulator.arm(Fault(site, operation, action, params=more, **known))  # type: ignore[arg-type]
+        """Arm a fault. Keywords other than those of `Fault` are parameters of the action."""
+        options = {name: more.pop(name) for name in ("times", "after", "subject") if name in more}
+        self.simulator.arm(Fault(site, operation, action, params=more, **options))  # type: ignore[arg-type]
 
     def colleague_buys(self, person: SimPerson, *kinds: str) -> None:
-        """Somebody purchases the person in the vendor's own application, from the same pool of credits."""
+        """Buy the person in the vendor's own application, from the same pool of credits."""
         for kind in kinds:
             self.lensmor.submit("default", kind, [person.personnel_id], COLLEAGUE)
 
     def ours(self, vendor: str) -> int:
-        """Credits that the vendor took for requests of the connector."""
+        """Credits that the vendor charged for the connector's requests."""
         return sum(c.credits for c in self.charges.entries if c.vendor == vendor and c.request_id != COLLEAGUE)
 
     def paid_posts(self) -> int:
-        """How many paid requests reached the vendors, whatever became of them."""
+        """The number of paid requests that reached the vendors, including those that failed."""
         sent = self.lensmor.requests
         return (
             sent.count("submitEmailUnlock")
@@ -199,7 +200,7 @@ def _identity(person: SimPerson | None) -> dict[str, object]:
 
 
 def mapping(name: str = "lead", **changes: object) -> MappingFile:
-    """A mapping of the tests, with parts of it replaced: `channels`, `limits`, `select`, ... as plain data."""
+    """A mapping of the tests with some sections (`channels`, `limits`, `select`, ...) replaced by plain data."""
     data = _shipped(name).model_dump(by_alias=True, exclude_none=True)
     for key, value in changes.items():
         data[key] = {**data[key], **value} if isinstance(value, Mapping) and isinstance(data.get(key), dict) else value
@@ -212,33 +213,32 @@ def _shipped(name: str) -> MappingFile:
 
 
 def email_only(*sources: str, name: str = "lead", **rules: object) -> MappingFile:
-    """A mapping that wants nothing but the work email; from Lensmor alone unless sources are named."""
-    found = mapping(name)
-    return mapping(name, channels=_only(found, "work_email", sources or ("lensmor",), rules))
+    """A mapping with the work email as its only channel; from Lensmor unless sources are given."""
+    return mapping(name, channels=_only(mapping(name), "work_email", sources or ("lensmor",), rules))
 
 
 def phone_only(name: str = "lead", **rules: object) -> MappingFile:
-    """A mapping that wants nothing but the phone."""
+    """A mapping with the phone as its only channel."""
     return mapping(name, channels=_only(mapping(name), "phone", ("lensmor",), rules))
 
 
 def personal_only(**rules: object) -> MappingFile:
-    """A Contact mapping that wants nothing but the private email."""
+    """A Contact mapping with the private email as its only channel."""
     return mapping("contact", channels=_only(mapping("contact"), "personal_email", ("salesfinity",), rules))
 
 
-def _only(found: MappingFile, channel: str, sources: Sequence[str], rules: Mapping[str, object]) -> dict[str, object]:
-    usual = found.channels.model_dump(by_alias=True, exclude_none=True)
-    return {**dict.fromkeys(usual), channel: {**usual[channel], "from": list(sources), **rules}}
+def _only(base: MappingFile, channel: str, sources: Sequence[str], rules: Mapping[str, object]) -> dict[str, object]:
+    channels = base.channels.model_dump(by_alias=True, exclude_none=True)
+    return {**dict.fromkeys(channels), channel: {**channels[channel], "from": list(sources), **rules}}
 
 
 class Harness:
-    """A connector with its ledger in a folder; a new process is a new `Harness` on the same folder."""
+    """A connector with its ledger in a folder. A new `Harness` on the same folder stands for a new process."""
 
     def __init__(self, world: World, folder: Path, *mappings: MappingFile) -> None:
         self.world = world
         self.folder = folder
-        self.mappings = {found.name: found for found in (mappings or (mapping("lead"),))}
+        self.mappings = {one.name: one for one in (mappings or (mapping("lead"),))}
         self.limits: dict[str, AccountLimits] = {}
         self.wait_s = 3600.0
         self.public_url = ""
@@ -269,8 +269,8 @@ class Harness:
         configured = self.configured()
         crm = connect_crm(configured.settings, self.world.clock)
         ledger = open_ledger(configured)
-        asked = {name for found in self.mappings.values() for name in found.providers()}
-        names = asked | still_at_work(configured, ledger)
+        configured_names = {name for one in self.mappings.values() for name in one.providers()}
+        names = configured_names | still_at_work(configured, ledger)
         providers = connect_providers(configured, names, ledger, self.world.clock)
         try:
             crm.login()
@@ -292,7 +292,7 @@ class Harness:
             crm.close()
 
     def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
-        """One pass, as a fresh process would make it; its books must close and its report name nobody."""
+        """Run one pass as a new process would. Checks that the report is complete and free of personal data."""
         with self.services() as services, services.ledger.hold_run_lock(self.mappings):
             report = run_pass(services, RunSpec(command, self.mappings, selections or {}))
         assert sum(report.outcomes.values()) == report.selected
@@ -303,28 +303,28 @@ class Harness:
         return report
 
     def plan(self, selections: Mapping[str, Selection] | None = None) -> FrozenPlan:
-        """What a run would do now, frozen."""
+        """The frozen plan of a run that started now."""
         with self.services() as services:
             now = self.world.clock.now()
-            found, records = preview(Run(services, "plan", self.mappings, now), selections or {})
+            summary, records = preview(Run(services, "plan", self.mappings, now), selections or {})
             loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
-            sources = {name: source for name, source in services.sources.items() if name in found.credits}
-            return freeze(found, records, loaded, sources, PlanOrigin("sim", now, bool(selections)))
+            sources = {name: source for name, source in services.sources.items() if name in summary.credits}
+            return freeze(summary, records, loaded, sources, PlanOrigin("sim", now, bool(selections)))
 
     def preview(self) -> Preview:
-        """What a run would do now."""
+        """The preview of a run that started now."""
         with self.services() as services:
             return preview(Run(services, "plan", self.mappings, self.world.clock.now()), {})[0]
 
     def apply(self, plan: FrozenPlan) -> Report:
-        """Do exactly a frozen plan, as a fresh process would."""
+        """Execute a frozen plan as a new process would. Checks that the report is complete."""
         with self.services() as services, services.ledger.hold_run_lock(self.mappings):
             report = run_pass(services, RunSpec("apply", self.mappings, {}, plan))
         assert sum(report.outcomes.values()) == report.selected
         return report
 
     def syncs(self, most: int, minutes: float = 15) -> list[Report]:
-        """Passes of a scheduler, so many minutes apart, until nothing is selected any more."""
+        """Run at most `most` passes, `minutes` apart, until a pass selects no record."""
         reports: list[Report] = []
         while len(reports) < most:
             reports.append(self.other().sync())
@@ -335,33 +335,33 @@ class Harness:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """The ledger alone."""
-        found = open_ledger(self.configured())
+        """The ledger without the clients. It is closed at the end of the block."""
+        ledger = open_ledger(self.configured())
         try:
-            yield found
+            yield ledger
         finally:
-            found.close()
+            ledger.close()
 
     @contextmanager
     def run(self) -> Iterator[Run]:
-        """A run whose stages are called by hand."""
+        """A started run, for tests that call its stages themselves."""
         with self.services() as services:
             run_id = services.ledger.runs.start("sync", list(self.mappings), services.clock.now())
             yield Run(services, run_id, self.mappings, services.clock.now())
 
     def other(self, *mappings: MappingFile) -> "Harness":
-        """Another process on the same ledger, with these mappings."""
-        made = Harness(self.world, self.folder, *(mappings or self.mappings.values()))
-        made.limits, made.wait_s, made.public_url = self.limits, self.wait_s, self.public_url
-        return made
+        """A new process on the same ledger, with these mappings; by default with the same ones."""
+        other = Harness(self.world, self.folder, *(mappings or self.mappings.values()))
+        other.limits, other.wait_s, other.public_url = self.limits, self.wait_s, self.public_url
+        return other
 
 
 def reasons_of(report: Report, outcome: str) -> dict[str, int]:
-    """The reasons for an outcome, over all channels."""
-    found: Counter[str] = Counter()
+    """The number of each reason for an outcome, summed over all channels."""
+    total: Counter[str] = Counter()
     for by_outcome in report.reasons.values():
-        found.update(by_outcome.get(outcome, {}))
-    return dict(found)
+        total.update(by_outcome.get(outcome, {}))
+    return dict(total)
 
 
 def with_reserve(limits: AccountLimits, reserve: int) -> AccountLimits:
@@ -370,5 +370,5 @@ def with_reserve(limits: AccountLimits, reserve: int) -> AccountLimits:
 
 
 def values(world: World, object_name: str, ids: Sequence[str], field: str) -> list[object]:
-    """One field of several records."""
+    """The values of one field, in the order of the ids."""
     return [world.org.get(object_name, record_id)[field] for record_id in ids]

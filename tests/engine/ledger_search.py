@@ -1,4 +1,4 @@
-"""A search of every text in a ledger, by the database's own description of its tables: new tables are covered."""
+"""Searches every text column of a ledger. The tables are read from the database, so new ones are covered."""
 
 from collections.abc import Collection
 
@@ -6,11 +6,11 @@ import sqlalchemy as sa
 
 
 def texts_with(connection: sa.Connection, words: Collection[str]) -> list[str]:
-    """Table and column of every text that contains one of the words."""
-    described = sa.MetaData()
-    described.reflect(connection)
+    """The columns (`table.column`) with a text that contains one of the words."""
+    metadata = sa.MetaData()
+    metadata.reflect(connection)
     found: list[str] = []
-    for table in described.sorted_tables:
+    for table in metadata.sorted_tables:
         for column in table.columns:
             if isinstance(column.type, sa.String):
                 texts = connection.scalars(sa.select(column).where(column.is_not(None)))

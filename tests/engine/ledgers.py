@@ -1,4 +1,4 @@
-"""New ledgers for tests: a folder each, with a ledger in which nothing is written yet, on either database."""
+"""New ledgers for tests: each in a folder of its own, empty, on SQLite or on PostgreSQL."""
 
 import shutil
 import tempfile
@@ -13,17 +13,17 @@ from state_moves import guard_moves
 from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 
-MEMORY = Path("/dev/shm")  # a ledger flushes each of its commits
+MEMORY = Path("/dev/shm")  # faster than a disk: a ledger flushes every commit
 URL_FILE = "ledger.url"
 KEY = SecretStr("C0nnectorTestKeyC0nnectorTestKeyC0nnectorT0=")
 
 
 class Ledgers:
-    """Makes them as copies of one, for its schema takes a while.
+    """Creates ledgers as copies of a blank one, because creating the schema is slow.
 
     Args:
-        blank: a folder with a new SQLite ledger.
-        postgres: a server to keep the ledgers on, instead.
+        blank: a folder with an empty SQLite ledger.
+        postgres: the server to create the ledgers on; None: SQLite.
     """
 
     def __init__(self, blank: Path, postgres: Postgres | None) -> None:
@@ -32,7 +32,7 @@ class Ledgers:
 
     @contextmanager
     def new(self) -> Iterator[Path]:
-        """A folder with a new ledger; both are gone when the block ends."""
+        """A folder with a new ledger. Both are deleted at the end of the block."""
         with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name:
             folder = Path(name)
             if self._postgres is None:
@@ -47,7 +47,7 @@ class Ledgers:
 
 
 def blank(folder: Path) -> Path:
-    """Make a new SQLite ledger in a folder, which refuses every change of a state that is not in the tables."""
+    """Create a SQLite ledger that rejects every state change that is not in the tables of `core/states.py`."""
     settings = Settings(connector_database_url=f"sqlite:///{folder / 'connector.db'}")
     with closing(open_ledger(Configured(settings, {}, None))) as ledger:
         guard_moves(ledger.database)
@@ -55,21 +55,21 @@ def blank(folder: Path) -> Path:
 
 
 def settings_of(folder: Path) -> tuple[str, SecretStr | None]:
-    """The address of a folder's ledger, and the key that goes with it."""
+    """The database URL of a folder's ledger, and its encryption key (None for SQLite)."""
     file = folder / URL_FILE
     return (file.read_text(), KEY) if on_postgres(folder) else (f"sqlite:///{folder / 'connector.db'}", None)
 
 
 def on_postgres(folder: Path) -> bool:
-    """Whether a folder's ledger is on PostgreSQL: then it has no file to look into."""
+    """Whether a folder's ledger is on PostgreSQL, so that it has no database file."""
     return (folder / URL_FILE).exists()
 
 
 def journal_of(folder: Path) -> list[Path]:
-    """The files of answers that the database could not take."""
+    """The files of the recovery journal: answers that could not be stored in the database."""
     return sorted(folder.glob("connector-*.journal"))
 
 
 def has_ledger(folder: Path) -> bool:
-    """Whether anybody has made one there."""
+    """Whether a ledger was created in the folder."""
     return on_postgres(folder) or (folder / "connector.db").exists()

@@ -1,7 +1,7 @@
-"""A plain model of a random history: what people did, what the vendors sold, and what may follow from that.
+"""A plain model of a random history: it records edits and purchases, and checks the connector's actions against them.
 
-It knows nothing of how the connector works. It reads the org's own history of updates, the vendors' own ledger of
-charges, and takes from the connector's ledger only which piece of work (row) a record belongs to.
+It is independent of the connector's code. It reads the org's own history of updates and the vendors' own charge
+ledger. From the connector's ledger it takes only results and the row ids of each record.
 """
 
 import itertools
@@ -40,14 +40,14 @@ SOLD_AS = {
     ("salesfinity", "work_email"): "work",
     ("salesfinity", "personal_email"): "personal",
 }
-ON_SOMEBODYS_WORD = ("by an operator", "an operator has", "no longer knows the person")
+BY_DECISION = ("by an operator", "an operator has", "no longer has the person")  # reasons that excuse a lost value
 Key = tuple[str, str, str]  # vendor, person, kind
 State = Mapping[str, object]
 
 
 @dataclass
 class Purchase:
-    """One thing that a vendor took an order for."""
+    """One order that a vendor accepted."""
 
     key: Key
     at: float
@@ -56,20 +56,20 @@ class Purchase:
 
 @dataclass
 class Notes:
-    """What one run is seen to do.
+    """Observations of one run.
 
     Attributes:
         began: Unix seconds.
-        bought: the orders that vendors had taken before.
-        reads: each state in which the org showed a record to the connector, with its time.
-        is_undo: it puts back what an earlier run wrote.
-        shaky_reads: an answer of the org to a read may be lost, so that the connector goes by a later one.
+        bought: the orders that vendors had accepted before the run.
+        is_undo: the run restores the values of an earlier run.
+        unreliable_reads: the org's answer to a read may be lost, so the connector may plan on a later read.
+        reads: for each record, the times and states of all reads by the connector.
     """
 
     began: float
     bought: frozenset[str]
     is_undo: bool = False
-    shaky_reads: bool = False
+    unreliable_reads: bool = False
     reads: dict[str, list[tuple[float, State]]] = field(default_factory=dict)
 
 
@@ -83,7 +83,7 @@ class Model:
         self.names: dict[str, str] = {}  # every spelling that was used -> LinkedIn name
         self.records: list[str] = []
         self.named: dict[str, set[str]] = {}  # every identifier that a record has ever had
-        self.allowed: set[tuple[Key, int]] = set()  # the operator's word: what may be bought once more
+        self.allowed: set[tuple[Key, int]] = set()  # repeats that an operator allowed, with the purchase id
         self.shortest_refresh_s = float("inf")
         self.day_caps: dict[tuple[str, str], int | None] = {}
         self.account_day: dict[str, int] = {}
@@ -92,35 +92,35 @@ class Model:
         self.reasons: Counter[str] = Counter()
         self._states: dict[str, dict[str, object]] = {}
         self._marks: dict[str, int] = {}
-        self._last_ticks: dict[str, str] = {}  # who set or cleared a record's flag last
+        self._flag_editors: dict[str, str] = {}  # record -> the last editor of its flag
         self._orders: dict[str, Purchase] = {}
         self._rows: dict[str, set[int]] = {}
-        self._planned_on: dict[int, list[State]] = {}  # row of the ledger -> the record as it was when work began
+        self._planned_on: dict[int, list[State]] = {}  # row of the ledger -> the states that it may be planned on
         self._written: list[tuple[str, str, str, object, object]] = []  # run, record, field, before, after
         self._notes: Notes | None = None
-        world.org.after_read(self._saw)
+        world.org.after_read(self._note_read)
 
-    # -- what people do --------------------------------------------------------------------------------------
+    # -- actions of people -----------------------------------------------------------------------------------
 
     def know(self, person: SimPerson) -> None:
-        """A person exists."""
+        """Note a new person."""
         self.people[person.personnel_id] = person
         self.by_name[str(person.linkedin_name)] = person
 
     def add_record(self, record_id: str) -> None:
-        """A record was made."""
+        """Note a new record and its identifiers."""
         self.records.append(record_id)
         self._states[record_id] = dict(self.world.get(record_id))
         self._marks[record_id] = 0
         self.named[record_id] = set(self._identifiers(self._states[record_id]))
 
     def forget(self, record_id: str) -> None:
-        """A record was erased from the ledger, which may give the numbers of its rows to others."""
+        """Note that a record was erased from the ledger, which may reuse the ids of its rows."""
         for row_id in self._rows.pop(record_id, set()):
             self._planned_on.pop(row_id, None)
 
     def note_identity(self, record_id: str) -> None:
-        """A record's identifiers were edited."""
+        """Note the current identifiers of an edited record."""
         self.named[record_id] |= set(self._identifiers(self.world.get(record_id)))
 
     def _identifiers(self, state: State) -> Iterator[str]:
@@ -130,28 +130,28 @@ class Model:
         if name:
             yield f"name {name}"
 
-    # -- what a run does -------------------------------------------------------------------------------------
+    # -- actions of a run ------------------------------------------------------------------------------------
 
     def begin(self, *, is_undo: bool = False) -> None:
-        """A run starts."""
-        self._fold()  # what people did between the runs
-        shaky = any(f.site == "salesforce" for f in self.world.faults.armed())
-        self._notes = Notes(self.world.clock.unix(), frozenset(self.purchases()), is_undo, shaky)
+        """Start to observe a run."""
+        self._fold()  # edits between the runs
+        unreliable = any(f.site == "salesforce" for f in self.world.faults.armed())
+        self._notes = Notes(self.world.clock.unix(), frozenset(self.purchases()), is_undo, unreliable)
 
-    def _saw(self, object_name: str, record_id: str) -> None:
+    def _note_read(self, object_name: str, record_id: str) -> None:
         if self._notes is not None:
             now = self.world.clock.unix()
             self._notes.reads.setdefault(record_id, []).append((now, self.world.org.get(object_name, record_id)))
 
     def purchases(self) -> dict[str, Purchase]:
-        """Every order of the connector that a vendor has charged or is going to charge."""
+        """All orders of the connector that a vendor has charged or will charge."""
         for charge in self.world.charges.entries:
             if charge.vendor == "lensmor":
                 key = (charge.vendor, charge.person, charge.kind)
                 self._orders[f"{charge.request_id} {charge.person}"] = Purchase(key, charge.at, charge.credits)
         site = self.world.salesfinity
         for one in site._lookups.values():
-            if one.status == "failed":  # it found something, and the account had no credit left for it: not sold
+            if one.status == "failed":  # it found a value, but the account had no credit left: not sold
                 self._orders.pop(one.lookup_id, None)
             elif one.outcome == "completed" and one.lookup_id not in self._orders:
                 at = one.started_at - PENDING_SHARE * site.lookup_seconds
@@ -159,16 +159,16 @@ class Model:
         return self._orders
 
     def end(self, ledger: Ledger, variant: Variant, run_id: str, undone: str = "") -> None:
-        """A run has ended, whichever way: judge it.
+        """Judge a run that finished, stopped or crashed.
 
         Args:
-            ledger: what it left.
-            variant: the mappings it had.
-            run_id: its name.
-            undone: the run that it was to undo, if it was an undo.
+            ledger: the ledger after the run.
+            variant: the mappings of the run.
+            run_id: the run's id.
+            undone: the id of the run that it undoes; empty for other runs.
 
         Raises:
-            AssertionError: it did what it must not.
+            AssertionError: the run did something that is not allowed.
         """
         notes = self._notes
         assert notes is not None
@@ -184,11 +184,11 @@ class Model:
                 self._written.append((run_id, record_id, name, before, after))
         if not notes.is_undo:
             self._judge_caps(notes, variant)
-            self._judge_wishes(notes, variant)
+            self._judge_requests(notes, variant)
         assert set(self.world.charges.doubles()) <= self.permitted_doubles()
 
     def _learn_rows(self, ledger: Ledger, notes: Notes) -> dict[str, int]:
-        """The newest row of each record; for new rows, what the record was when they were made."""
+        """Note the states that new rows were planned on; return the newest row id of each record."""
         rows = sa.select(t.record.c.id, t.record.c.crm_id).order_by(t.record.c.id)
         newest: dict[str, int] = {}
         with ledger.database.read() as connection:
@@ -201,12 +201,12 @@ class Model:
 
     def _first_reads(self, notes: Notes, record_id: str) -> list[State]:
         reads = notes.reads.get(record_id, [])
-        if not notes.shaky_reads:
+        if not notes.unreliable_reads:
             return [state for _, state in reads[:1]]
         return [state for at, state in reads if at <= reads[0][0] + 60]
 
     def _fold(self) -> Iterator[tuple[str, dict[str, object], Update]]:
-        """Go through what was saved since the last time; gives the API's updates with the record before each."""
+        """Apply all updates since the last call; return those of the API, each with the record before it."""
         found: list[tuple[str, dict[str, object], Update]] = []
         for record_id in self.records:
             name = "Lead" if record_id.startswith("00Q") else "Contact"
@@ -215,12 +215,12 @@ class Model:
                 if update.who == "api":
                     found.append((record_id, dict(self._states[record_id]), update))
                 if FLAG in update.changes:
-                    self._last_ticks[record_id] = update.who
+                    self._flag_editors[record_id] = update.who
                 self._states[record_id].update({key: after for key, (_, after) in update.changes.items()})
             self._marks[record_id] = len(history)
         return iter(found)
 
-    # -- what must be true -----------------------------------------------------------------------------------
+    # -- checks ----------------------------------------------------------------------------------------------
 
     def _judge_write(
         self, record_id: str, state: State, update: Update, variant: Variant, planned_on: list[State]
@@ -236,39 +236,43 @@ class Model:
                 continue
             unchanged = any(before == seen.get(name) for seen in planned_on)
             bounced = name == "Email" and bool(state.get("EmailBouncedDate"))
-            assert variant.write == "overwrite" or bounced, f"{record_id}: {name} was filled with {before}, and is gone"
-            assert unchanged, f"{record_id}: {name} was edited to {before} after work began, and is gone"
+            assert variant.write == "overwrite" or bounced, f"{record_id}: {name} had {before}, which was overwritten"
+            assert unchanged, f"{record_id}: the edit of {name} to {before} was overwritten"
         if update.changes.get(FLAG, (None, None))[1] is False:
-            self._judge_last_word({**state, **{key: after for key, (_, after) in update.changes.items()}}, record_id)
+            self._judge_closed({**state, **{key: after for key, (_, after) in update.changes.items()}}, record_id)
 
-    def _judge_last_word(self, state: State, record_id: str) -> None:
-        """A record whose flag is taken off has a value in each field, or says why not."""
-        told = str(state.get(ERROR) or "")
+    def _judge_closed(self, state: State, record_id: str) -> None:
+        """A record whose flag is cleared has a value in each field, or an error text with the reason."""
+        error = str(state.get(ERROR) or "")
         for name, channel in _channels(record_id):
-            said = channel.replace("_", " ") in told or told.endswith("…")
+            explained = channel.replace("_", " ") in error or error.endswith("…")
             if any(one[1:3] == (record_id, name) for one in self._written):
                 continue  # it was written, and a person or an undo has emptied it since
-            # Where another channel has its value, what was not found or is opted out is no error: the report tells it.
+            # If another channel has its value, "not found" and an opt-out are no errors: only the report has them.
             delivered = any(state.get(other) for other, _ in _channels(record_id) if other != name)
-            assert state.get(name) or said or delivered, f"{record_id}: closed without {name} and a reason: {told!r}"
+            has_reason = state.get(name) or explained or delivered
+            assert has_reason, f"{record_id}: closed without {name} and without a reason: {error!r}"
 
-    def _origins(self, record_id: str, name: str, theirs: list[tuple[object, object]]) -> list[object]:
-        """What an undo may restore: the value that its run replaced; of a status, the one before all of ours."""
-        found = [old for old, _ in theirs]
+    def _originals(self, record_id: str, name: str, changes: list[tuple[object, object]]) -> list[object]:
+        """Values that an undo may restore: the ones that its run replaced; for a status also all earlier ones."""
+        originals = [old for old, _ in changes]
         for *where, old, new in reversed(self._written):
-            if where[1:] == [record_id, name] and name.endswith(STATUS) and new in found:
-                found.append(old)
-        return found
+            if where[1:] == [record_id, name] and name.endswith(STATUS) and new in originals:
+                originals.append(old)
+        return originals
 
     def _judge_undo(self, record_id: str, update: Update, run_id: str) -> None:
-        assert FLAG not in update.changes, f"{record_id}: an undo touched the flag"
+        assert FLAG not in update.changes, f"{record_id}: an undo changed the flag"
         for name, (before, after) in update.changes.items():
-            theirs = [(old, new) for *where, old, new in self._written if where == [run_id, record_id, name]]
-            fine = before in [new for _, new in theirs] and after in self._origins(record_id, name, theirs)
-            assert fine, f"{record_id}: an undo set {name} from {before} to {after}, but its run {theirs}"
+            changes = [(old, new) for *where, old, new in self._written if where == [run_id, record_id, name]]
+            fine = before in [new for _, new in changes] and after in self._originals(record_id, name, changes)
+            assert fine, f"{record_id}: an undo set {name} from {before} to {after}, but its run wrote {changes}"
 
     def values_for(self, record_id: str, state: State, name: str) -> set[str]:
-        """What the vendors sell for this field of the people whom the record names now, or named while it can say."""
+        """The values that the vendors sell for a field of the record's people.
+
+        An identifier that is empty now stands for all its earlier values.
+        """
         named = set(self._identifiers(state))
         for prefix, identifier in (("id ", ID), ("name ", LINK)):
             if not state.get(identifier):
@@ -294,16 +298,16 @@ class Model:
         own = self.account_day.get(vendor)
         assert own is None or spent <= own, f"{vendor} sold for {spent} on {day}, the account allows {own}"
 
-    def _judge_wishes(self, notes: Notes, variant: Variant) -> None:
-        """Nothing is bought that no record was seen to ask for in this run."""
+    def _judge_requests(self, notes: Notes, variant: Variant) -> None:
+        """Each purchase was requested by a record that the run read."""
         states = [state for reads in notes.reads.values() for _, state in reads]
         for name, purchase in self.purchases().items():
             if name not in notes.bought:
                 vendor, person, kind = purchase.key
-                asked = any(self._asks(state, vendor, person, KINDS[vendor, kind], variant) for state in states)
-                assert asked, f"{purchase.key} was bought for nobody"
+                requested = any(self._requests(state, vendor, person, KINDS[vendor, kind], variant) for state in states)
+                assert requested, f"{purchase.key} was bought without a request"
 
-    def _asks(self, state: State, vendor: str, person: str, name: str, variant: Variant) -> bool:
+    def _requests(self, state: State, vendor: str, person: str, name: str, variant: Variant) -> bool:
         fillable = not state.get(name) or variant.write == "overwrite" or bool(state.get("EmailBouncedDate"))
         if not state.get(FLAG) or state.get(OPT_OUTS[name]) or not fillable:
             return False
@@ -317,14 +321,14 @@ class Model:
         return link is not None and self.by_name[link].personnel_id == person
 
     def judge_end(self, ledger: Ledger, reasons: Counter[str]) -> None:
-        """All is done: no record is left flagged without a good reason, and what was paid for is where it belongs.
+        """Judge the end of a history: every flag left has a good reason, and every paid value is in its field.
 
         Raises:
-            AssertionError: something is lost.
+            AssertionError: a value is lost, or a record is stuck.
         """
-        words = self._last_words(ledger)
+        outcomes = self._last_outcomes(ledger)
         unknown = [one for one in ledger.operator.needs_a_look() if one.state.value == "unknown"]
-        assert not any(one.parked for one in ledger.operator.needs_a_look()), "a value stays parked for no reason"
+        assert not any(one.parked for one in ledger.operator.needs_a_look()), "a value stays parked without a reason"
         for vendor, least in (("salesfinity", 1), ("lensmor", 2)):
             lost = sum(one.provider == vendor for one in unknown)
             assert lost * least <= self.losses[vendor], f"{lost} unknown at {vendor}, {self.losses} answers lost"
@@ -332,17 +336,17 @@ class Model:
         for record_id in self.records:
             state = self.world.get(record_id)
             if state[FLAG]:
-                outcome, reason = words[record_id]
-                fine = outcome == "unknown" or EXPLAINED.get(outcome, "no such words") in reason
+                outcome, reason = outcomes[record_id]
+                fine = outcome == "unknown" or (outcome in EXPLAINED and EXPLAINED[outcome] in reason)
                 assert fine, f"{record_id} stays flagged: {outcome}, {reason}"
                 reasons[f"flagged: {outcome}"] += 1
-            elif record_id in words:
-                self._judge_values(record_id, state, words[record_id], reasons)
+            elif record_id in outcomes:
+                self._judge_values(record_id, state, outcomes[record_id], reasons)
 
     def _judge_purchases(self, ledger: Ledger, reasons: Counter[str]) -> None:
-        """No purchase that brought a value is taken for one that brought none, but on somebody's word.
+        """A purchase that a vendor delivered has no empty result, except after a manual decision.
 
-        What an older purchase had brought before the newest was sent says nothing about the newest.
+        Values that an older purchase delivered before the newest was sent do not count for the newest.
         """
         c, a = t.purchase.c, t.attempt.c
         query = (
@@ -359,27 +363,29 @@ class Model:
             sold_since = max(had).timestamp() if had else 0.0
             orders = [one for one in self.purchases().values() if one.key == key and one.at > sold_since]
             if newest.result in {"failed", "not_found"} and orders and any(self._bought(key)):
-                reasons[f"{key[0]} brought it, and it counts as {newest.result}: {newest.reason}"] += 1
-                fine = any(words in newest.reason for words in ON_SOMEBODYS_WORD)
-                assert fine, f"{key} was sold, and is lost: {newest.result}, {newest.reason}"
+                reasons[f"{key[0]} delivered it, but its result is {newest.result}: {newest.reason}"] += 1
+                fine = any(text in newest.reason for text in BY_DECISION)
+                assert fine, f"{key} was sold and lost: {newest.result}, {newest.reason}"
 
-    def _last_words(self, ledger: Ledger) -> dict[str, tuple[str, str]]:
+    def _last_outcomes(self, ledger: Ledger) -> dict[str, tuple[str, str]]:
         c = t.record.c
         with ledger.database.read() as connection:
             rows = connection.execute(sa.select(c.crm_id, c.outcome, c.reason).order_by(c.id)).all()
         return {row.crm_id: (str(row.outcome), row.reason) for row in rows}
 
-    def _judge_values(self, record_id: str, state: State, word: tuple[str, str], reasons: Counter[str]) -> None:
-        """An empty field whose value some vendor has sold us is explained by the record's reason."""
-        touched = {one[1:3] for one in self._written}
+    def _judge_values(self, record_id: str, state: State, end: tuple[str, str], reasons: Counter[str]) -> None:
+        """The record's outcome explains each empty field whose value a vendor sold."""
+        outcome, reason = end
+        written = {one[1:3] for one in self._written}
         paid = {value for one in self.purchases().values() for value in self._bought(one.key) if value}
         for name, channel in _channels(record_id):
             if state.get(name) or state.get(OPT_OUTS[name]):
                 continue
             if paid & self.values_for(record_id, state, name):
-                told = channel.replace("_", " ") in word[1] or (record_id, name) in touched
-                assert told or self._last_ticks.get(record_id) != "api", f"{record_id}: {name} was sold, and is lost"
-                reasons[f"{channel} empty though sold: {word[0]}: {word[1]}"] += 1
+                explained = channel.replace("_", " ") in reason or (record_id, name) in written
+                lost = not explained and self._flag_editors.get(record_id) == "api"
+                assert not lost, f"{record_id}: {name} was sold and lost"
+                reasons[f"{channel} empty though sold: {outcome}: {reason}"] += 1
 
     def _bought(self, key: Key) -> list[str | None]:
         vendor, person, kind = key
@@ -391,33 +397,33 @@ class Model:
         )
 
     def permitted_doubles(self) -> set[Key]:
-        """What was bought more than once, and each time with leave: time enough had gone by, or the operator's word."""
+        """Repeated purchases that were allowed: the refresh period had passed, or an operator had decided so."""
         charges: dict[Key, list[float]] = {}
         for charge in self.world.charges.entries:
             charges.setdefault((charge.vendor, charge.person, charge.kind), []).append(charge.at)
-        words = Counter(key for key, _ in self.allowed)
+        decisions = Counter(key for key, _ in self.allowed)
         permitted: set[Key] = set()
         for key, times in charges.items():
             gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-            if sum(gap < self.shortest_refresh_s for gap in gaps) <= words[key]:
+            if sum(gap < self.shortest_refresh_s for gap in gaps) <= decisions[key]:
                 permitted.add(key)
         return permitted
 
 
-# Words of a record that stays flagged though all is well: only these are no fault.
+# Outcomes that explain a flag at the end of a history, with a part of their reason. All others are faults.
 EXPLAINED = {
-    "waiting": "is still at work",  # the vendor was told never to end
-    "deferred": "but this ledger did not write it",  # the record was forgotten, or its status put back by an undo
+    "waiting": "has not finished yet",  # the task never ends
+    "deferred": "but this ledger did not write it",  # the record was forgotten, or an undo restored its status
 }
 
 
 def _channels(record_id: str) -> list[tuple[str, str]]:
-    """The fields that are mapped on this record, with their channels."""
+    """The record's mapped fields with their channels."""
     return [item for item in FIELDS.items() if item[0] != "Personal_Email__c" or record_id.startswith("003")]
 
 
 def sold(person: SimPerson, name: str) -> list[str | None]:
-    """What the vendors have of a person for this field, in the form in which it is written."""
+    """The vendors' values of a person for this field, as the connector writes them."""
     if name == "MobilePhone":
         return [None if person.phone is None else person.phone.replace(" ", "")]
     return [person.email, person.work_email] if name == "Email" else [person.personal_email]
@@ -428,5 +434,5 @@ def _day(unix: float) -> str:
 
 
 def _is_before(older: Any, newest: Any) -> bool:  # noqa: ANN401 rows of a query
-    """Whether an older purchase had its result when the newest was sent."""
+    """Whether an older purchase was final when the newest was sent."""
     return newest.created_at is None or older.final_at <= newest.created_at

@@ -1,4 +1,4 @@
-"""What may happen in a random history: variants of the mappings, misfortunes of the sites, spellings of one address."""
+"""The choices of a random history: variants of the mappings, faults of the sites, spellings of one address."""
 
 import functools
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ CAPS: tuple[tuple[Mapping[str, int], Mapping[str, int]], ...] = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One way in which an admin may have written both mapping files.
+    """One way to write both mapping files.
 
     Attributes:
         order: the sources of the work email.
-        write: the policy of every channel.
-        caps: which of CAPS.
-        soon: whether a person may be bought again after two hours instead of half a year.
+        write: the write policy of every channel.
+        caps: index in `CAPS`.
+        soon: a person may be bought again after 2 hours instead of 180 days.
     """
 
     order: tuple[str, ...] = ORDERS[0]
@@ -38,28 +38,28 @@ class Variant:
 
     @property
     def refresh_s(self) -> float:
-        """Seconds after which a delivered value may be bought again."""
+        """The seconds after which a delivered value may be bought again."""
         return 2 * 3600.0 if self.soon else 180 * 86_400.0
 
     def cap(self, vendor: str, *, day: bool) -> int | None:
-        """What both mappings together may spend in a run, or in a day; None without a limit."""
+        """The credits that both mappings together may spend in a run or a day; None: no limit."""
         cap = CAPS[self.caps][1 if day else 0].get(vendor)
         return None if cap is None else 2 * cap
 
     def uncapped(self) -> "Variant":
-        """The same without caps."""
+        """The same variant without caps."""
         return Variant(self.order, self.write, 0, self.soon)
 
 
 @functools.cache
 def mappings_of(variant: Variant) -> tuple[MappingFile, MappingFile]:
-    """Both mappings, as this variant has them."""
+    """The Lead and the Contact mapping of this variant."""
     return _mapping("lead", variant), _mapping("contact", variant)
 
 
 def _mapping(name: str, variant: Variant) -> MappingFile:
-    usual = mapping(name).channels.model_dump(by_alias=True, exclude_none=True)
-    channels = {channel: {**rules, "write": variant.write} for channel, rules in usual.items()}
+    default = mapping(name).channels.model_dump(by_alias=True, exclude_none=True)
+    channels = {channel: {**rules, "write": variant.write} for channel, rules in default.items()}
     channels["work_email"]["from"] = list(variant.order)
     run, day = CAPS[variant.caps]
     limits: dict[str, object] = {"max_credits": dict(run), "max_credits_per_day": dict(day)}
@@ -68,7 +68,7 @@ def _mapping(name: str, variant: Variant) -> MappingFile:
     return mapping(name, channels=channels, limits=limits)
 
 
-_LOST: tuple[tuple[str, Mapping[str, object]], ...] = (
+_LOST_FAULTS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("drop_before", {}),
     ("drop_after", {}),
     ("error_before", {"status": 500}),
@@ -77,10 +77,10 @@ _LOST: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("truncated", {}),
     ("wrong_types", {}),
 )
-_REFUSED: tuple[tuple[str, Mapping[str, object]], ...] = tuple(
+_REFUSED_FAULTS: tuple[tuple[str, Mapping[str, object]], ...] = tuple(
     ("status", {"status": status}) for status in (400, 402, 409, 422, 429)
 )
-_TROUBLED_READ: tuple[tuple[str, Mapping[str, object]], ...] = (
+_READ_FAULTS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("drop_before", {}),
     ("error_before", {"status": 503}),
     ("truncated", {}),
@@ -88,7 +88,7 @@ _TROUBLED_READ: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("unknown_word", {}),
     ("not_found", {}),
 )
-_TROUBLED_CRM: tuple[tuple[str, Mapping[str, object]], ...] = (
+_CRM_FAULTS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("drop_before", {}),
     ("drop_after", {}),
     ("status", {"status": 503, "errorCode": "SERVER_UNAVAILABLE"}),
@@ -110,15 +110,17 @@ _READS = {
     ),
     "salesfinity": ("getEmailEnrichment", "getEnrichmentCredits"),
 }
-LOST_ROWS: tuple[Row, ...] = tuple((s, o, a, p) for s, operations in PAID.items() for o in operations for a, p in _LOST)
+LOST_ROWS: tuple[Row, ...] = tuple(
+    (s, o, a, p) for s, operations in PAID.items() for o in operations for a, p in _LOST_FAULTS
+)
 REFUSED_ROWS: tuple[Row, ...] = tuple(
-    (s, o, a, p) for s, operations in PAID.items() for o in operations for a, p in _REFUSED
+    (s, o, a, p) for s, operations in PAID.items() for o in operations for a, p in _REFUSED_FAULTS
 )
 READ_ROWS: tuple[Row, ...] = tuple(
-    (s, o, a, p) for s, operations in _READS.items() for o in operations for a, p in _TROUBLED_READ
+    (s, o, a, p) for s, operations in _READS.items() for o in operations for a, p in _READ_FAULTS
 )
 CRM_ROWS: tuple[Row, ...] = tuple(
-    ("salesforce", o, a, p) for o in ("query", "retrieve_many", "update_many") for a, p in _TROUBLED_CRM
+    ("salesforce", o, a, p) for o in ("query", "retrieve_many", "update_many") for a, p in _CRM_FAULTS
 )
 ROW_ERRORS = ("UNABLE_TO_LOCK_ROW", "FIELD_CUSTOM_VALIDATION_EXCEPTION", "STRING_TOO_LONG")
 

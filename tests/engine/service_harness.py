@@ -1,4 +1,4 @@
-"""A dispatcher over a harness, and the requests that reach it: what both drivers do, one step at a time."""
+"""A dispatcher on a harness, and the requests that it serves: the work of both drivers, one step at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,7 +17,7 @@ from connector.store.inbox import RequestState
 
 
 class ServiceHarness:
-    """Stores requests and lets a dispatcher serve them."""
+    """Stores requests and serves them with a dispatcher."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
@@ -28,18 +28,18 @@ class ServiceHarness:
 
     @contextmanager
     def dispatcher(self) -> Iterator[Dispatcher]:
-        """A dispatcher, as a new process makes it."""
+        """A dispatcher, created as in a new process."""
         with self.harness.services() as services:
             claim = services.ledger.hold_run_lock if self.has_locks else lambda _names: nullcontext()
             dependencies = Dependencies(self._connect, self._check, _select, claim, lambda: self.stopping)
-            made = Dispatcher(replace(services, shared=True), self.harness.mappings, dependencies)
+            dispatcher = Dispatcher(replace(services, shared=True), self.harness.mappings, dependencies)
             try:
-                yield made
+                yield dispatcher
             finally:
-                made.close()
+                dispatcher.close()
 
     def work(self) -> int:
-        """Do whatever is due, in a new process; how many things that were."""
+        """Run all due jobs in a new process; return their number."""
         count = 0
         with self.dispatcher() as dispatcher:
             while due := dispatcher.due():
@@ -47,19 +47,19 @@ class ServiceHarness:
         return count
 
     def ask(self, *record_ids: str, request_id: str = "r1", mapping_name: str = "lead") -> bool:
-        """A request of the CRM's automation; whether it was new."""
+        """Store a request of the CRM's automation; return whether it was new."""
         with self.harness.ledger() as ledger:
             inbound = InboundService(ledger, self.harness.mappings, self.harness.world.clock, lambda: None)
             return not inbound.ask(mapping_name, record_ids, request_id).duplicate
 
-    def look(self, request_id: str = "r1") -> RequestState:
+    def request_state(self, request_id: str = "r1") -> RequestState:
         with self.harness.ledger() as ledger:
             found = ledger.inbox.state_of(request_id)
         assert found is not None
         return found
 
     def commands(self) -> list[str]:
-        """What was run, oldest first."""
+        """The commands of all runs, oldest first."""
         with self.harness.ledger() as ledger:
             return [run.command for run in reversed(ledger.runs.newest())]
 
@@ -74,10 +74,10 @@ class ServiceHarness:
 
 
 def _select(_crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> dict[str, Selection]:
-    made: dict[str, Selection] = {}
+    selections: dict[str, Selection] = {}
     ids = None if chosen["ids"] is None else tuple(chosen["ids"])
-    for name, found in mappings.items():
-        usual = flagged(found)
-        where = (*usual.where, chosen["where"]) if chosen["where"] else usual.where
-        made[name] = replace(usual, flag=None, where=where, ids=ids, limit=chosen["limit"])
-    return made
+    for name, mapping in mappings.items():
+        default = flagged(mapping)
+        where = (*default.where, chosen["where"]) if chosen["where"] else default.where
+        selections[name] = replace(default, flag=None, where=where, ids=ids, limit=chosen["limit"])
+    return selections

@@ -1,6 +1,6 @@
-"""Loopback servers that stay up for a whole test session, and show one simulated world after another.
+"""Loopback servers that run for a whole test session and serve one simulated world after another.
 
-Starting servers costs nothing, stopping them a tenth of a second and more: too much for every single test.
+Stopping a server takes at least 0.1 s, which is too slow to do in every test.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,7 +12,7 @@ SITES = ("salesforce", "lensmor", "salesfinity")
 
 
 class _Switch:
-    """Stands where an application should be, and passes every request to the one that is plugged in."""
+    """An ASGI application that passes every request to the one in `app`."""
 
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
@@ -23,27 +23,31 @@ class _Switch:
 
 
 class SharedSites:
-    """The servers."""
+    """The servers of the simulated CRM and vendors."""
 
     def __init__(self) -> None:
         self._switches = {name: _Switch() for name in SITES}
         self._hosting = Hosting(self._switches)
-        found = self._hosting.start()
-        self.urls = Urls(**found, control="")
+        urls = self._hosting.start()
+        self.urls = Urls(**urls, control="")
 
     def show(self, simulator: Simulator) -> Urls:
-        """Let the servers answer for this world from now on."""
+        """Serve this world from now on; return the servers' URLs."""
         self._switches["salesforce"].app = simulator.salesforce.app
         self._switches["lensmor"].app = simulator.lensmor.app
         self._switches["salesfinity"].app = simulator.salesfinity.app
         return self.urls
 
     def check(self) -> None:
-        """No site broke by a mistake of its own: its client would have taken that for misbehaviour asked for."""
+        """Check that no simulated site crashed: the connector would take a crash for an injected fault.
+
+        Raises:
+            AssertionError: a site crashed since the last check.
+        """
         broken = list(self._hosting.broken)
         self._hosting.broken.clear()
         assert not broken
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop the servers."""
         self._hosting.stop()

@@ -15,7 +15,7 @@ from connector.engine.sync import RunSpec, run_pass
 from connector.store import tables as t
 from connector.store.attempts import Attempts
 
-CORRECTED = "lay further ahead than possible"
+CORRECTED = "were too far in the future"
 
 
 def _corrections(report_attention: object) -> list[str]:
@@ -248,7 +248,7 @@ def test_a_long_wait_prints_its_reason(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     harness.wait_s = 120.0
     harness.sync()
-    assert world.clock.reasons_to_wait == ["lensmor still work on purchases of this run"]
+    assert world.clock.reasons_to_wait == ["purchases of this run are not finished at lensmor"]
 
 
 def test_a_locked_row_prints_why_the_run_waits(world: World, harness: Harness) -> None:

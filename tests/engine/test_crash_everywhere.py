@@ -182,7 +182,7 @@ def requested(world: World) -> Scene:
         for _ in range(ROUNDS):
             service = ask(harness)
             world.clock.advance(minutes=15)
-        assert service.look().state == "done"
+        assert service.request_state().state == "done"
 
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
     due |= {(lead, "MobilePhone"): "" for lead in leads}

@@ -52,10 +52,10 @@ class TestRequests:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
         service.ask(lead)
-        assert service.look().state == "waiting"
+        assert service.request_state().state == "waiting"
         assert service.work() == 1
         assert world.get(lead)["Email"] == person.email
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
         assert service.work() == 0
 
     def test_the_same_request_again_buys_nothing(self, world: World, service: ServiceHarness) -> None:
@@ -68,7 +68,7 @@ class TestRequests:
         assert service.ask(lead, request_id="r2")  # a new one is looked at, and finds everything there
         service.work()
         assert world.paid_posts() == posts
-        assert service.look("r2").states == {"done": 1}
+        assert service.request_state("r2").states == {"done": 1}
 
     def test_many_requests_of_a_moment_are_one_run(self, world: World, service: ServiceHarness) -> None:
         for number in range(5):
@@ -82,21 +82,21 @@ class TestRequests:
         service.ask(converted, opted, "00Q000000000009")
         service.work()
         assert world.paid_posts() == 0
-        assert service.look() == RequestState({"done": 3}, {"skipped": 3})
+        assert service.request_state() == RequestState({"done": 3}, {"skipped": 3})
 
     def test_what_a_cap_defers_is_offered_again_and_given_up_after_a_week(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
         service.work()
-        assert service.look() == RequestState({"working": 1}, {"deferred": 1})
+        assert service.request_state() == RequestState({"working": 1}, {"deferred": 1})
         assert service.work() == 0
         world.clock.advance(minutes=15)
         assert service.work() == 1
         world.clock.advance(days=7, minutes=1)
         with service.dispatcher() as dispatcher:
             dispatcher.purge()
-        assert service.look() == RequestState({"done": 1}, {"deferred": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"deferred": 1})
 
     def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, harness: Harness) -> None:
         person = world.person()
@@ -108,7 +108,7 @@ class TestRequests:
         later = ServiceHarness(harness)
         later.work()
         assert world.get(lead)["Email"] == person.email
-        assert later.look().states == {"done": 1}
+        assert later.request_state().states == {"done": 1}
 
     def test_a_login_that_fails_costs_nothing_and_is_tried_again(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
@@ -116,11 +116,11 @@ class TestRequests:
         service.broken = DownError("Salesforce cannot be reached")
         assert service.work() == 1
         assert service.work() == 0  # not at once
-        assert service.look().outcomes == {"deferred": 1}
+        assert service.request_state().outcomes == {"deferred": 1}
         service.broken = None
         world.clock.advance(minutes=1)
         service.work()
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
     def test_salesforce_that_goes_away_before_a_record_is_read_loses_no_request(
         self, world: World, service: ServiceHarness
@@ -134,12 +134,12 @@ class TestRequests:
             service.ask(lead)
             world.arm("salesforce", "query", "status", times=50, status=503)
             dispatcher.work("lead")
-        assert service.look() == RequestState({"working": 1}, {"deferred": 1})
+        assert service.request_state() == RequestState({"working": 1}, {"deferred": 1})
         world.faults.clear()
         world.clock.advance(minutes=1)
         service.work()
         assert world.get(lead)["Email"] == person.email
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
     def test_a_request_that_comes_while_a_run_is_at_work_is_not_answered_by_what_that_run_read_before(
         self, world: World, harness: Harness
@@ -156,10 +156,10 @@ class TestRequests:
 
         world.clock.at(120, change_their_mind)
         service.harness.sync()  # has skipped the record at its beginning
-        assert service.look().state == "waiting"
+        assert service.request_state().state == "waiting"
         service.work()
         assert world.get(lead)["Email"] == person.email
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
     def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(
         self, world: World, service: ServiceHarness
@@ -169,11 +169,11 @@ class TestRequests:
         service.stopping = True
         service.work()
         assert world.paid_posts() == 0
-        assert service.look().states == {"working": 1}
+        assert service.request_state().states == {"working": 1}
         service.stopping = False
         world.clock.advance(minutes=15)
         service.work()
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
 
 class TestFollowUps:
@@ -190,7 +190,7 @@ class TestFollowUps:
             world.clock.advance(minutes=1)
             service.work()
         assert world.get(lead)["Email"] == person.email
-        assert service.look() == RequestState({"done": 1}, {"delivered": 1})
+        assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
         assert set(service.commands()) <= {"trigger", "finish"}
 
     def test_looks_grow_rare_while_nothing_moves(self, world: World, harness: Harness) -> None:
@@ -271,7 +271,7 @@ class TestMakingRoom:
                 dispatcher.work("lead")
             assert service.commands() == []
             assert dispatcher.work("lead")
-        assert service.look().state == "done"
+        assert service.request_state().state == "done"
 
     def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, service: ServiceHarness) -> None:
         world.lensmor.task_seconds = 900

@@ -49,7 +49,7 @@ def test_a_contact_that_the_condition_excludes_gets_nothing_and_the_value_is_par
         assert entry.record_id == lead
         assert entry.reason == (
             f"the record is now Contact {made[0]}, which the condition of mapping contact excludes; "
-            "what was paid for is kept and not written"
+            "paid values are kept and not written"
         )
         assert "connector status" in entry.next
         world.clock.advance(minutes=15)

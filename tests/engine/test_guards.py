@@ -123,11 +123,11 @@ def test_a_vendor_that_brings_nothing_at_all_sells_no_more(
     if bought < 9:
         assert report.outcomes[Outcome.DEFERRED] == 9 - bought
     second = world.contact(world.person())
-    assert "brought no value" in " ".join(harness.other().preview().notes)
+    assert "contained no value" in " ".join(harness.other().preview().notes)
     report = harness.other().sync()
     assert report.outcomes[Outcome.DEFERRED] == 1 + 9 - bought
     assert report.exit_code == 4
-    assert "brought no value" in next(iter(report.reasons["personal_email"]["deferred"]))
+    assert "contained no value" in next(iter(report.reasons["personal_email"]["deferred"]))
     assert "--all" in report.attention[0].next
     assert world.salesfinity.requests.count("requestEmailEnrichment") == bought
     assert world.get(second)["Enrichment_Requested__c"] is True

@@ -193,7 +193,7 @@ UNUSABLE: Mapping[str, Spoil] = {
     "endless task id": lambda answer: {**answer, "task_id": "t" * 10_000},
     "task id of another type": lambda answer: {**answer, "task_id": {"id": 1}},
     "a row that is no number": lambda answer: {**answer, "check": {"seven": True}},
-    "a row beyond 64 bits": lambda answer: {**answer, "gone": {str(10**30): "knows nobody"}},
+    "a row beyond 64 bits": lambda answer: {**answer, "gone": {str(10**30): "no match"}},
     "rows of another type": lambda answer: {**answer, "back": {"7": 1}},
 }
 STRANGE: Mapping[str, Spoil] = {
@@ -236,7 +236,7 @@ def test_bad_stored_answers_are_set_aside_and_reported(
     assert found == [
         f"{len(UNUSABLE)} stored answer(s) to paid requests cannot be used; they are kept in files that end in .refused"
     ]
-    assert len([entry for entry in report.attention if "fits no paid request" in entry.reason]) == len(STRANGE) + 1
+    assert len([entry for entry in report.attention if "matches no paid request" in entry.reason]) == len(STRANGE) + 1
     aside = sorted(harness.folder.glob("*.refused"))
     assert [file.read_text() for file in aside] == texts[: len(UNUSABLE)]
     assert len(journal_of(harness.folder)) == len(STRANGE) + 1, "they may be another copy's"

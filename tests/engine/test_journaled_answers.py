@@ -89,7 +89,7 @@ def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(wor
         assert ledger.credits.totals()["lensmor"].open == 0
 
 
-@pytest.mark.parametrize("method", [(Answers, "accept"), (Results, "settle"), (Attempts, "reprice")])
+@pytest.mark.parametrize("method", [(Answers, "accept"), (Results, "finalize"), (Attempts, "reprice")])
 def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_the_answer(
     world: World, harness: Harness, method: tuple[type, str]
 ) -> None:
@@ -110,7 +110,7 @@ def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(wor
     harness = harness.other(email_only("salesfinity"))
     fail(harness, Answers, "accept")
     harness.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
-    with failing(Results, "settle"), pytest.raises(sa.exc.OperationalError):
+    with failing(Results, "finalize"), pytest.raises(sa.exc.OperationalError):
         buy(harness)
     assert len(journal_of(harness.folder)) == 2
     access, report = buy(harness)

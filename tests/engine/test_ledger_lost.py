@@ -38,11 +38,11 @@ def _cut_off(database: Database) -> None:
     sa.event.listen(database.engine, "begin", read_only)
 
 
-@pytest.mark.parametrize("where", ["take", "accept", "settle"])
+@pytest.mark.parametrize("where", ["take", "accept", "finalize"])
 def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    owner: Any = {"take": Attempts, "accept": Answers, "settle": Results}[where]
+    owner: Any = {"take": Attempts, "accept": Answers, "finalize": Results}[where]
     usual = getattr(owner, where)
     lead = world.lead(world.person())
     harness = harness.other(email_only())

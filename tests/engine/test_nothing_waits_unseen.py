@@ -291,7 +291,7 @@ def test_requests_that_no_process_takes_are_reported_after_an_hour_and_given_up_
     world.clock.advance(days=8)
     assert "1 requested record(s) were given up" in attention(contacts.other().sync())
     assert overdue(harness) == []
-    assert ServiceHarness(harness).look().state == "done"
+    assert ServiceHarness(harness).request_state().state == "done"
 
 
 def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness) -> None:
@@ -299,7 +299,7 @@ def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness)
     service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
     world.clock.advance(hours=2)
     service.work()
-    assert service.look().state == "done"
+    assert service.request_state().state == "done"
     assert overdue(harness) == []
 
 

@@ -49,5 +49,5 @@ def test_two_runs_never_ask_it_at_once(world: World, harnesses: list[Harness]) -
 
 
 def test_without_their_lock_they_would(world: World, harnesses: list[Harness], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SessionLocks, "alone", lambda *_: nullcontext())
+    monkeypatch.setattr(SessionLocks, "exclusive", lambda *_: nullcontext())
     assert run_both(world, harnesses) > 1

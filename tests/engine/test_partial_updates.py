@@ -141,7 +141,7 @@ def test_what_is_left_out_for_good_is_not_promised(world: World, harness: Harnes
     assert report.outcomes == {Outcome.DELIVERED: 1}
     (entry,) = report.attention
     assert "picklist" in entry.next
-    assert "tried once a day" not in entry.next
+    assert "and once a day" not in entry.next
     assert crm_figures(report.to_json()) == (1, 1)
 
 

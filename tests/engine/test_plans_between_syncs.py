@@ -84,7 +84,7 @@ def test_a_flag_taken_back_ends_the_record_for_the_plan(world: World, harness: H
     before = dict(world.get(back))
     report = harness.other().apply(plan)
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.SKIPPED: 1}
-    assert reasons_of(report, "skipped") == {"its flag was taken back since the plan was made": 1}
+    assert reasons_of(report, "skipped") == {"its flag was cleared since the plan was made": 1}
     assert world.get(back) == before
     assert world.get(other)["Email"]
     assert harness.other().apply(plan).selected == 0

@@ -32,7 +32,7 @@ def test_all_runs_that_serve_a_request_share_its_cap(world: World, harness: Harn
     service.ask(*leads(world, 5))
     serve(world, service)
     assert world.ours("lensmor") == 30
-    assert service.look().outcomes == {"delivered": 2, "deferred": 3}
+    assert service.request_state().outcomes == {"delivered": 2, "deferred": 3}
 
 
 def test_two_requests_of_a_moment_have_a_budget_each(world: World, harness: Harness) -> None:
@@ -42,7 +42,7 @@ def test_two_requests_of_a_moment_have_a_budget_each(world: World, harness: Harn
     serve(world, service)
     assert world.ours("lensmor") == 60
     for name in ("r1", "r2"):
-        assert service.look(name).outcomes == {"delivered": 2, "deferred": 1}
+        assert service.request_state(name).outcomes == {"delivered": 2, "deferred": 1}
 
 
 def test_requests_of_one_record_are_served_by_one_run_and_each_pays_its_own(world: World, harness: Harness) -> None:

@@ -12,7 +12,7 @@ from connector.core.errors import OlderCopyError
 from connector.core.model import CrmRecord, Outcome
 from connector.crm.interface import Selection
 from connector.engine.context import AccountLimits, Run
-from connector.engine.older_copy import follow_forecast
+from connector.engine.older_copy import restrict_forecast
 from connector.engine.preview import preview
 from connector.engine.sync import RunSpec, run_pass
 from connector.store.mark import MarkedHold
@@ -395,7 +395,7 @@ def test_a_forecast_says_what_an_older_copy_holds_back(world: World, harness: Ha
     world.lead(world.person())
     with salesfinity.other().services() as services:
         run = Run(services, "plan", salesfinity.mappings, world.clock.now())
-        follow_forecast(run)
+        restrict_forecast(run)
         shown, _ = preview(run, {})
     assert any("connector ledger trust salesfinity" in note for note in shown.notes)
     with salesfinity.ledger() as ledger:

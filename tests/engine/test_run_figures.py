@@ -82,7 +82,7 @@ def test_every_channel_line_has_every_record_of_its_mappings(world: World, harne
     report = harness.sync()
     assert report.channels["work_email"] == {Outcome.DELIVERED: 1}
     assert sum(report.channels["phone"].values()) == 1
-    assert "mapped after the work" in next(iter(report.reasons["phone"]["skipped"]))
+    assert "mapped after the record was selected" in next(iter(report.reasons["phone"]["skipped"]))
 
 
 def test_a_channel_that_is_no_longer_mapped_has_no_line(world: World, harness: Harness) -> None:

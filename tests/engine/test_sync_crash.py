@@ -82,7 +82,7 @@ def test_after_the_write_landed_and_before_the_ledger_notes_it(world: World, har
 
 def test_after_a_result_is_settled_and_before_its_record_is_told(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
-    _die(harness, Results, "settle", after=True)
+    _die(harness, Results, "finalize", after=True)
     harness.syncs(most=4, minutes=16)
     assert world.get(lead)["Email"] is not None
     assert world.get(lead)["MobilePhone"] is not None

@@ -48,7 +48,7 @@ def test_a_person_unknown_to_the_vendor_does_not_stop_the_others_where_it_insist
     world.lensmor.require_event = True
     report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.FAILED: 1, Outcome.DELIVERED: 1}
-    assert world.get(leads[0])["Enrichment_Error__c"] == "work email: lensmor knows nobody with this personnel id"
+    assert world.get(leads[0])["Enrichment_Error__c"] == "work email: lensmor has no person with this personnel id"
     assert report.exit_code == 0
 
 

@@ -197,7 +197,7 @@ KINDS: dict[str, Kind] = {
         facts={"work_email": None},
         values={"Lensmor_Personnel_Id__c": None},
         vendor=_unknown_to_lensmor,
-        reason="lensmor knows nobody with this LinkedIn address",
+        reason="lensmor has no person with this LinkedIn address",
         writes={"Email": None, "Email_Unlock_Status__c": "Not found", "Phone_Unlock_Status__c": "Not found"},
     ),
     "unknown to Lensmor by LinkedIn": Kind(
@@ -205,14 +205,14 @@ KINDS: dict[str, Kind] = {
         values={"Lensmor_Personnel_Id__c": None},
         vendor=_unknown_to_lensmor,
         costs=(0, 1),
-        in_report="lensmor knows nobody with this LinkedIn address",
+        in_report="lensmor has no person with this LinkedIn address",
         writes={"Email": "$work", "Enrichment_Source__c": "salesfinity", "Lensmor_Personnel_Id__c": None},
     ),
     "unknown to Lensmor by id": Kind(
         Outcome.DELIVERED,
         vendor=_unknown_to_lensmor,
         costs=(0, 1),
-        reason="phone: lensmor knows nobody with this personnel id",
+        reason="phone: lensmor has no person with this personnel id",
         writes={"Email": "$work", "Phone_Unlock_Status__c": "Failed"},
     ),
     "another event": Kind(

@@ -239,7 +239,7 @@ def test_a_person_whom_the_vendor_no_longer_knows_ends_as_failed_and_presumed_ch
     world.arm("lensmor", "getPersonnelProfile", "not_found")
     report = harness.other(email_only()).sync()
     assert report.outcomes == {Outcome.FAILED: 1}
-    assert world.get(lead)["Enrichment_Error__c"] == "work email: lensmor no longer knows the person"
+    assert world.get(lead)["Enrichment_Error__c"] == "work email: lensmor no longer has the person"
     assert report.credits["lensmor"].charged == 15
 
 

@@ -72,7 +72,7 @@ def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(
         "FIELD_CUSTOM_VALIDATION_EXCEPTION: Refused by a validation rule",
         "Email",
     )
-    assert "is written when the record, the mapping or the field has changed" in found.next
+    assert "is tried again when the record, the mapping or the field changes" in found.next
     assert record["Email"] is None
     assert record["MobilePhone"] is not None
     assert record["Phone_Unlock_Status__c"] == "Unlocked"

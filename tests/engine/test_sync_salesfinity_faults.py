@@ -159,7 +159,7 @@ def test_a_lookup_that_the_vendor_no_longer_knows_is_unknown_and_not_started_aga
     report = harness.sync()
     assert report.outcomes == {Outcome.UNKNOWN: 1}
     assert report.exit_code == 3
-    assert "salesfinity no longer knows a lookup that it accepted" in {found.reason for found in report.attention}
+    assert "salesfinity no longer has a lookup that it accepted" in {found.reason for found in report.attention}
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unknown"
     world.clock.advance(days=1)
     assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1}

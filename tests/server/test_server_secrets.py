@@ -134,7 +134,12 @@ def asks(server: ServerHarness) -> list[httpx.Response]:
 
 
 def break_all(server: ServerHarness, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    for place, name in (("inbox", "accept"), ("inbox", "look"), ("inbox", "counts"), ("callback_receipts", "receive")):
+    for place, name in (
+        ("inbox", "accept"),
+        ("inbox", "state_of"),
+        ("inbox", "counts"),
+        ("callback_receipts", "receive"),
+    ):
         monkeypatch.setattr(getattr(server.ledger, place), name, raising(error))
 
 
