@@ -16,8 +16,9 @@ ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.
 # tests, which reach no line that the others leave out, run without it, with all other tests.
 MEASURED := tests/core tests/engine tests/store
 UNMEASURED := $(addprefix tests/engine/test_,$(addsuffix .py,crash_everywhere engine_callbacks found_by_reading \
-  late_values random_histories request_budgets sync_again sync_crm_down sync_edits sync_lensmor_faults sync_shared \
-  troubled_histories values_that_are_none))
+  late_values one_person_two_mappings random_histories request_budgets same_person sync_again sync_caps \
+  sync_crm_down sync_edits sync_lensmor_faults sync_shared sync_waiting troubled_histories values_that_are_none \
+  whole_path))
 OTHERS := $(filter-out $(MEASURED) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py) $(UNMEASURED)
 COVERAGE := --cov=connector/core --cov=connector/engine --cov=connector/store
 
