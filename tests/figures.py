@@ -16,10 +16,10 @@ Figures = Callable[[str, str], None]
 def figures(record_property: Callable[[str, object], None]) -> Figures:
     """Reports a proof's figures: its name and the counts."""
 
-    def tell(proof: str, counted: str) -> None:
+    def report(proof: str, counted: str) -> None:
         record_property("figures", (proof, counted))
 
-    return tell
+    return report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

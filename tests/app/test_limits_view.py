@@ -66,12 +66,12 @@ def test_the_next_time_of_a_schedule(due: datetime, when: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "account", "told"), [({}, {}, True), ({"lensmor": 600}, {}, False), ({}, {"lensmor": 9}, False)]
+    ("own", "account", "warned"), [({}, {}, True), ({"lensmor": 600}, {}, False), ({}, {"lensmor": 9}, False)]
 )
-def test_a_missing_daily_cap_is_a_warning(own: dict[str, int], account: dict[str, int], told: bool) -> None:
+def test_a_missing_daily_cap_is_a_warning(own: dict[str, int], account: dict[str, int], warned: bool) -> None:
     limits = mapping().limits.model_copy(update={"max_credits_per_day": own})
     found = mapping().model_copy(update={"limits": limits})
     lines = no_daily_cap_lines({"lead": found}, {name: AccountLimits(day=cap) for name, cap in account.items()})
     about = [line for line in lines if "at lensmor" in line]
-    assert bool(about) is told
+    assert bool(about) is warned
     assert all("CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR" in line for line in about)

@@ -123,10 +123,10 @@ def test_each_file_open_to_others_is_reported_with_its_fix(used: Workspace) -> N
     for path in opened:
         path.chmod(0o644)
     result = used.run("doctor", "-m", "lead", "--json")
-    told = [check for check in result.json["checks"] if check["subject"] == "file mode"]
+    warnings = [check for check in result.json["checks"] if check["subject"] == "file mode"]
     assert result.code == 0
-    assert all(check["ok"] and check["warning"] for check in told)
-    assert [check["message"].rpartition(": ")[2] for check in told] == [f"chmod 600 {path}" for path in opened]
+    assert all(check["ok"] and check["warning"] for check in warnings)
+    assert [check["message"].rpartition(": ")[2] for check in warnings] == [f"chmod 600 {path}" for path in opened]
     assert "file mode" in used.run("doctor", "-m", "lead").out
     for path in opened:
         path.chmod(0o600)
@@ -145,12 +145,12 @@ def test_a_recovery_journal_without_space_is_reported(used: Workspace, monkeypat
     assert "free disk space" in check["message"]
 
 
-@pytest.mark.parametrize(("cap", "told"), [(None, True), ("9", False)])
-def test_a_missing_daily_cap_is_a_warning(workspace: Workspace, cap: str | None, told: bool) -> None:
+@pytest.mark.parametrize(("cap", "warned"), [(None, True), ("9", False)])
+def test_a_missing_daily_cap_is_a_warning(workspace: Workspace, cap: str | None, warned: bool) -> None:
     lines = (workspace.folder / "mappings" / "lead.yaml").read_text().splitlines()
     own = workspace.mapping("\n".join(line for line in lines if "max_credits_per_day" not in line))
     workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR=cap)
     checks = workspace.run("doctor", "-m", own, "--json").json["checks"]
     found = [one for one in checks if one["subject"] == "daily caps" and "at lensmor for lead" in one["message"]]
-    assert bool(found) is told
+    assert bool(found) is warned
     assert all(one["warning"] for one in found)

@@ -56,23 +56,25 @@ def test_the_folder_of_the_settings_file_is_searched(here: Path, tmp_path: Path)
     put(here, "lead.yaml", "contact.yaml")
     other = put(tmp_path / "other", "lead.yaml")
     assert find_mapping("lead", other) == other / "mappings" / "lead.yaml"
-    told = refusal("contact", other)
-    assert f"{other / 'mappings'} has no contact.yaml or contact.yml" in told
-    assert "; it has: lead" in told
+    message = refusal("contact", other)
+    assert f"{other / 'mappings'} has no contact.yaml or contact.yml" in message
+    assert "; it has: lead" in message
 
 
 @pytest.mark.parametrize("name", ["lead", "contact", "lead.yaml"])
 def test_the_packages_mappings_are_not_used(here: Path, name: str) -> None:
-    told = refusal(name)
-    assert f"there is no folder {here / 'mappings'}" in told
-    assert "name that file with --env-file" in told
-    assert str(here) in told
+    message = refusal(name)
+    assert f"there is no folder {here / 'mappings'}" in message
+    assert "name that file with --env-file" in message
+    assert str(here) in message
 
 
 def test_the_same_name_with_both_suffixes_is_refused(here: Path) -> None:
     put(here, "lead.yaml", "lead.yml")
-    told = refusal("lead")
-    assert told == "-m lead means both mappings/lead.yaml and mappings/lead.yml; remove one of them, or give its path"
+    message = refusal("lead")
+    assert (
+        message == "-m lead means both mappings/lead.yaml and mappings/lead.yml; remove one of them, or give its path"
+    )
     assert find_mapping("lead.yml") == Path("mappings/lead.yml")
 
 
@@ -80,8 +82,8 @@ def test_the_same_name_with_both_suffixes_is_refused(here: Path) -> None:
 def test_a_misspelt_name_gets_a_suggestion(here: Path, name: str, near: str) -> None:
     put(here, "lead.yaml", "contact.yml")
     (here / "mappings" / "mapping.schema.json").write_text("{}")
-    told = refusal(name)
-    assert f"did you mean {near}? It has: contact, lead" in told
+    message = refusal(name)
+    assert f"did you mean {near}? It has: contact, lead" in message
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ YAML_ONLY: list[tuple[str, str, str]] = [
 def test_yaml_features_that_mappings_refuse(file: Path, subtests: pytest.Subtests) -> None:
     for old, new, line in YAML_ONLY:
         with subtests.test(old=old, new=new, line=line):
-            told = problems(file, spoilt(old, new))
-            assert told
-            assert told[0].startswith(line), told
+            messages = problems(file, spoilt(old, new))
+            assert messages
+            assert messages[0].startswith(line), messages
 
 
 def test_a_quoted_merge_key_is_text(file: Path) -> None:
@@ -114,14 +114,16 @@ CAPS: list[tuple[str, str]] = [
 def test_a_cap_in_another_spelling_gets_a_hint(file: Path, subtests: pytest.Subtests) -> None:
     for written, line in CAPS:
         with subtests.test(written=written, line=line):
-            told = problems(file, spoilt("{lensmor: 3000, salesfinity: 200}", written))
-            assert told
-            assert told[0].startswith(line), told
+            messages = problems(file, spoilt("{lensmor: 3000, salesfinity: 200}", written))
+            assert messages
+            assert messages[0].startswith(line), messages
 
 
 def test_a_cap_in_block_form_with_a_comma(file: Path) -> None:
-    told = problems(file, spoilt("max_credits: {lensmor: 3000, salesfinity: 200}", "max_credits:\n    lensmor: 50,000"))
-    assert told == ["m.yaml:29: limits.max_credits.lensmor: write 50000, without separators"]
+    messages = problems(
+        file, spoilt("max_credits: {lensmor: 3000, salesfinity: 200}", "max_credits:\n    lensmor: 50,000")
+    )
+    assert messages == ["m.yaml:29: limits.max_credits.lensmor: write 50000, without separators"]
 
 
 # -- schedules --------------------------------------------------------------------------------------------------

@@ -249,15 +249,15 @@ WRONG: list[tuple[str, str, str]] = [
 def test_an_error_names_the_setting_but_not_its_value(subtests: pytest.Subtests) -> None:
     for name, value, words in WRONG:
         with subtests.test(name=name, value=value, words=words), pytest.MonkeyPatch.context() as monkeypatch:
-            told = refusal(monkeypatch, **{name: value})
-            assert told.startswith(f"{name}: ")
-            assert words in told
-            assert value not in told.replace("67.0", "")
+            message = refusal(monkeypatch, **{name: value})
+            assert message.startswith(f"{name}: ")
+            assert words in message
+            assert value not in message.replace("67.0", "")
 
 
 def test_wrong_settings_of_a_group_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = refusal(monkeypatch, CONNECTOR_WAIT_SECONDS="x", CONNECTOR_UNDO_DAYS="y").splitlines()
-    assert [line.partition(":")[0] for line in told] == ["CONNECTOR_WAIT_SECONDS", "CONNECTOR_UNDO_DAYS"]
+    lines = refusal(monkeypatch, CONNECTOR_WAIT_SECONDS="x", CONNECTOR_UNDO_DAYS="y").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["CONNECTOR_WAIT_SECONDS", "CONNECTOR_UNDO_DAYS"]
 
 
 # -- addresses --------------------------------------------------------------------------------------------------

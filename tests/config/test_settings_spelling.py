@@ -69,8 +69,8 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(env: Path, subtests: py
         with subtests.test(where=where, name=name, near=near), pytest.MonkeyPatch.context() as monkeypatch:
             if where == "environment":
                 monkeypatch.setenv(name, "15")
-            told = refusal(env, f"{name}=15\n" if where == "file" else "")
-            assert told == [f"{name}: there is no such setting; did you mean {near}?"]
+            messages = refusal(env, f"{name}=15\n" if where == "file" else "")
+            assert messages == [f"{name}: there is no such setting; did you mean {near}?"]
 
 
 def test_an_unknown_empty_setting_is_refused(env: Path) -> None:
@@ -198,9 +198,9 @@ FORMS_OF_LATER: list[tuple[str, str]] = [
 def test_reserved_settings_are_checked_for_their_form(env: Path, subtests: pytest.Subtests) -> None:
     for line, words in FORMS_OF_LATER:
         with subtests.test(line=line, words=words):
-            (told,) = refusal(env, f"{line}\n")
-            assert told.startswith(f"{line.partition('=')[0]}: ")
-            assert words in told
+            (message,) = refusal(env, f"{line}\n")
+            assert message.startswith(f"{line.partition('=')[0]}: ")
+            assert words in message
 
 
 def test_reserved_settings_are_reported_as_unused(env: Path) -> None:
@@ -218,8 +218,8 @@ def test_wrong_and_missing_settings_are_reported_in_one_error(env: Path) -> None
         "LENSMOR_APIKEY=x\nCONNECTOR_WAIT_SECONDS=soon\nLENSMOR_EMAIL_CREDITS=15.0\nSALESFINITY_BASE_URL=nowhere\n"
         "CONNECTOR_DATABASE_URL=mysql://u:hunter2@h/d\nSALESFORCE_API_VERSION=v1\n"
     )
-    told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
-    assert [line.split(":")[0].split(" ")[0] for line in told] == [
+    messages = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
+    assert [line.split(":")[0].split(" ")[0] for line in messages] == [
         "LENSMOR_APIKEY",
         "CONNECTOR_WAIT_SECONDS",
         "SALESFORCE_API_VERSION",
@@ -229,13 +229,13 @@ def test_wrong_and_missing_settings_are_reported_in_one_error(env: Path) -> None
         "LENSMOR_API_KEY",
         "SALESFINITY_API_KEY",
     ]
-    assert "hunter2" not in str(told)
+    assert "hunter2" not in str(messages)
 
 
 def test_all_missing_settings_are_reported_together(env: Path) -> None:
     env.write_text("CONNECTOR_DATABASE_URL=postgresql://u@h/d\n")
-    told = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
-    assert told == [
+    messages = [str(one) for one in survey(env).needed({"lensmor", "salesfinity"})]
+    assert messages == [
         "Salesforce's login is not set: SALESFORCE_INSTANCE_URL; SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET "
         "(or SALESFORCE_ACCESS_TOKEN); put it into the environment or .env",
         "LENSMOR_API_KEY is missing; put it into the environment or .env",
@@ -285,16 +285,16 @@ def test_an_unusable_value_file_is_named_with_its_setting(env: Path, subtests: p
             (env.parent / "key").unlink(missing_ok=True)
             if content is not None:
                 (env.parent / "key").write_bytes(content)
-            (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
-            assert told.startswith("LENSMOR_API_KEY: the file that it refers to ")
-            assert words in told
-            assert "hunter" not in told
+            (message,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
+            assert message.startswith("LENSMOR_API_KEY: the file that it refers to ")
+            assert words in message
+            assert "hunter" not in message
 
 
 def test_a_folder_is_not_a_value_file(env: Path) -> None:
     (env.parent / "key").mkdir()
-    (told,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
-    assert "cannot be read (IsADirectoryError)" in told
+    (message,) = refusal(env, "LENSMOR_API_KEY=file:key\n")
+    assert "cannot be read (IsADirectoryError)" in message
 
 
 def test_a_wrong_reference_is_not_also_missing(env: Path) -> None:
@@ -358,8 +358,8 @@ UNREADABLE: list[tuple[str, str]] = [
 def test_unreadable_lines_are_named(env: Path, subtests: pytest.Subtests) -> None:
     for text, line in UNREADABLE:
         with subtests.test(text=text, line=line):
-            told = refusal(env, text)
-            assert told[0].startswith(line)
+            messages = refusal(env, text)
+            assert messages[0].startswith(line)
 
 
 NO_SETTINGS: list[tuple[str, str]] = [
@@ -433,9 +433,9 @@ OTHER_LEDGERS: list[tuple[str, str]] = [
 def test_other_database_addresses_are_refused_without_showing_them(env: Path, subtests: pytest.Subtests) -> None:
     for url, more in OTHER_LEDGERS:
         with subtests.test(url=url, more=more):
-            (told,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
-            assert told.startswith(FORMS + more)
-            assert "hunter2" not in told
+            (message,) = refusal(env, f"CONNECTOR_DATABASE_URL={url}\n")
+            assert message.startswith(FORMS + more)
+            assert "hunter2" not in message
 
 
 POSTGRESQL: list[str] = [

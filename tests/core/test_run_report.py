@@ -105,8 +105,8 @@ def test_the_report_is_json_with_all_outcomes_in_order() -> None:
 
 def test_an_unknown_balance_is_null() -> None:
     report = replace(REPORT, credits={"lensmor": ProviderCredits(held=15)})
-    told = report.to_json()["credits"]["lensmor"]
-    assert told == {
+    credits_ = report.to_json()["credits"]["lensmor"]
+    assert credits_ == {
         "held": 15, "charged": 0, "balance_before": None, "balance_after": None, "other_charges": None
     }  # fmt: skip
 
@@ -189,8 +189,8 @@ def test_a_plans_document_has_the_documented_keys() -> None:
         would_write=(("Lead", "Email", "lensmor", "if_empty", 559),),
         skips={"work_email": {"Email is already filled": 3}},
     )
-    told = json.loads(json.dumps(preview.to_json()))
-    assert told["credits"] == {
+    document = json.loads(json.dumps(preview.to_json()))
+    assert document["credits"] == {
         "lensmor": {
             "worst_case": 8385,
             "expected": 7700,
@@ -201,8 +201,8 @@ def test_a_plans_document_has_the_documented_keys() -> None:
             "covered": {"work_email": 193},
         },
     }
-    assert {"would_buy", "would_write"} <= told.keys()
-    assert told["skips"] == {"work_email": {"Email is already filled": 3}}
-    assert told["would_write"] == [
+    assert {"would_buy", "would_write"} <= document.keys()
+    assert document["skips"] == {"work_email": {"Email is already filled": 3}}
+    assert document["would_write"] == [
         {"object": "Lead", "field": "Email", "from": "lensmor", "policy": "if_empty", "records": 559}
     ]

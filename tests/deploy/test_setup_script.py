@@ -151,15 +151,15 @@ def test_pip_is_used_if_uv_cannot_be_installed(machine: Machine, uv: str | None,
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("told", [{}, {"PIP_CERT": "own.pem"}, {"REQUESTS_CA_BUNDLE": "own.pem"}])
-def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, told: dict[str, str]) -> None:
+@pytest.mark.parametrize("variables", [{}, {"PIP_CERT": "own.pem"}, {"REQUESTS_CA_BUNDLE": "own.pem"}])
+def test_an_older_pip_trusts_the_certificates_of_the_system(machine: Machine, variables: dict[str, str]) -> None:
     bundle = machine.folder / "company.pem"
     bundle.write_text("")
     machine.uv('[ "$1" = --version ] && exit 0; exit 1')
-    done = machine.setup(SSL_CERT_FILE=str(bundle), **told)
+    done = machine.setup(SSL_CERT_FILE=str(bundle), **variables)
     assert done.returncode == 0, done.stderr
     is_old = tuple(map(int, ensurepip.version().split(".")[:2])) < (24, 2)
-    expected = told.get("PIP_CERT", str(bundle) if is_old and not told else "")
+    expected = variables.get("PIP_CERT", str(bundle) if is_old and not variables else "")
     assert (machine.folder / "pip-cert").read_text() == expected
 
 

@@ -1,4 +1,4 @@
-"""A clock that was wrong, or is set while a run is at work: no run hangs, nothing is paid twice, and it is reported."""
+"""A wrong clock, or a clock set during a run: no run hangs, nothing is paid twice, and the change is reported."""
 
 from datetime import timedelta
 
@@ -22,9 +22,7 @@ def _corrections(report_attention: object) -> list[str]:
     return [one.reason for one in report_attention if CORRECTED in one.reason]  # type: ignore[attr-defined]
 
 
-def test_after_a_run_with_a_clock_an_hour_ahead_the_next_sync_does_not_wait_for_that_hour(
-    world: World, harness: Harness
-) -> None:
+def test_a_clock_an_hour_ahead_does_not_delay_the_next_sync(world: World, harness: Harness) -> None:
     world.clock.set(hours=1)
     world.lead(world.person())
     harness.other(email_only()).sync()
@@ -40,7 +38,7 @@ def test_after_a_run_with_a_clock_an_hour_ahead_the_next_sync_does_not_wait_for_
     assert not _corrections(harness.other(email_only()).sync().attention)
 
 
-def test_a_task_that_was_to_be_read_in_a_year_is_read_now(world: World, harness: Harness) -> None:
+def test_a_poll_planned_in_a_year_is_made_now(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 1200
@@ -55,8 +53,8 @@ def test_a_task_that_was_to_be_read_in_a_year_is_read_now(world: World, harness:
     assert len(_corrections(report.attention)) == 1
 
 
-def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: World, harness: Harness) -> None:
-    """An early read could allow a repeat too early: it is due after the longest wait of its schedule."""
+def test_a_read_of_a_person_is_never_made_too_early(world: World, harness: Harness) -> None:
+    """An early read could allow a repeat too early, so the read is due after the longest wait of its schedule."""
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -77,9 +75,7 @@ def test_a_read_of_a_person_is_never_brought_forward_beyond_its_rule(world: Worl
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_a_purchase_that_was_postponed_for_a_month_leaves_after_a_quarter_of_an_hour(
-    world: World, harness: Harness
-) -> None:
+def test_a_purchase_postponed_for_a_month_leaves_after_fifteen_minutes(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
@@ -97,8 +93,8 @@ def test_a_purchase_that_was_postponed_for_a_month_leaves_after_a_quarter_of_an_
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_cool_downs_that_began_in_the_future_begin_now(world: World, harness: Harness) -> None:
-    """A purchase that a wrong clock made final next year is not kept from being bought again for that year."""
+def test_cool_downs_from_the_future_begin_now(world: World, harness: Harness) -> None:
+    """A wrong clock dated a result next year: the person can still be bought again before then."""
     person = world.person(email=None)
     lead = world.lead(person)
     harness = harness.other(email_only(name="lead"))
@@ -126,7 +122,7 @@ def test_a_run_counts_only_its_own_purchases_after_a_correction(world: World, ha
         assert [run.id for run in ledger.runs.newest(2)] == [report.run_id, skewed.run_id]
 
 
-def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, harness: Harness) -> None:
+def test_setting_the_clock_back_does_not_lengthen_a_run(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
@@ -138,7 +134,7 @@ def test_a_clock_that_is_set_back_in_a_run_does_not_lengthen_it(world: World, ha
     assert 240 <= world.clock.waited_s <= 301
 
 
-def test_a_clock_that_is_set_forward_in_a_run_does_not_shorten_it(world: World, harness: Harness) -> None:
+def test_setting_the_clock_forward_does_not_shorten_a_run(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 200
@@ -153,10 +149,10 @@ def test_a_clock_that_is_set_forward_in_a_run_does_not_shorten_it(world: World, 
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
+def test_a_request_that_waited_too_long_is_not_sent(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """The process stood still between the hold and the sending, and the clock was set meanwhile."""
+    """The process was suspended between the hold and the sending, and the clock was set meanwhile."""
     person = world.person()
     world.lead(person)
     usual = Attempts.may_send
@@ -177,9 +173,7 @@ def test_a_request_that_waited_too_long_is_not_sent_whatever_the_clock_says(
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_a_clock_that_only_jumps_keeps_no_request_back(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_jump_alone_delays_no_request(world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     world.lead(world.person())
     usual = Attempts.may_send
 
@@ -194,8 +188,8 @@ def test_a_clock_that_only_jumps_keeps_no_request_back(
     assert not given_back
 
 
-def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, harness: Harness) -> None:
-    """Two days of one cap must not be spent on one day because the clock was a day ahead in between."""
+def test_a_daily_cap_counts_spend_under_a_clock_ahead(world: World, harness: Harness) -> None:
+    """A clock one day ahead must not let one day spend the caps of two."""
     people = [world.person(), world.person()]
     for person in people:
         world.lead(person)
@@ -210,7 +204,7 @@ def test_a_cap_of_the_day_counts_what_a_clock_ahead_has_spent(world: World, harn
     assert world.ours("lensmor") == 15
 
 
-def test_a_clock_far_ahead_does_not_use_up_the_cap_of_a_later_day(world: World, harness: Harness) -> None:
+def test_a_clock_far_ahead_does_not_use_up_a_later_cap(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     harness.limits = {"lensmor": AccountLimits(day=15)}
     world.clock.set(days=200)
@@ -225,7 +219,7 @@ def test_a_clock_far_ahead_does_not_use_up_the_cap_of_a_later_day(world: World, 
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_schedule_whose_last_tick_lies_ahead_counts_from_now(world: World, harness: Harness) -> None:
+def test_a_schedule_with_a_future_tick_counts_from_now(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(scheduled()))
     service.work()
     world.clock.set(days=30)
@@ -251,14 +245,14 @@ def test_a_long_wait_prints_its_reason(world: World, harness: Harness) -> None:
     assert world.clock.reasons_to_wait == ["purchases of this run are not finished at lensmor"]
 
 
-def test_a_locked_row_prints_why_the_run_waits(world: World, harness: Harness) -> None:
+def test_a_wait_for_a_locked_row_prints_its_reason(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.lock(lead, times=3)
     harness.other(email_only()).sync()
     assert any("locked" in reason for reason in world.clock.reasons_to_wait)
 
 
-def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, harness: Harness) -> None:
+def test_identity_matches_from_the_future_expire_in_time(world: World, harness: Harness) -> None:
     person = world.person()
     world.clock.set(days=100)
     world.lead(person, Lensmor_Personnel_Id__c=None)
@@ -273,7 +267,7 @@ def test_lookups_remembered_in_the_future_are_asked_again_in_time(world: World, 
 
 
 def _postpone(harness: Harness, column: sa.Column[object], **ahead: float) -> None:
-    """Move a stored time ahead, as a wrong clock would have."""
+    """Move a stored time ahead, as a wrong clock does."""
     with harness.ledger() as ledger, ledger.database.write() as connection:
         moved = connection.execute(
             sa.update(column.table)
@@ -283,8 +277,8 @@ def _postpone(harness: Harness, column: sa.Column[object], **ahead: float) -> No
         assert moved.rowcount > 0
 
 
-def test_a_task_of_an_earlier_run_whose_time_is_corrected_is_read_on(world: World, harness: Harness) -> None:
-    """It had its one look as an older task, and then counted as one of this run: the run waited for it without end."""
+def test_a_corrected_task_of_an_earlier_run_is_still_polled(world: World, harness: Harness) -> None:
+    """Polled once as an older task, it then counted as one of this run, which waited for it without end."""
     leads = [world.lead(world.person())]
     world.lensmor.task_seconds = 60
     harness = harness.other(email_only())

@@ -1,4 +1,4 @@
-"""Kill the process at every point of a whole command, start it again, and let the vendors' own books judge.
+"""Kill the process at every point of a whole command and start it again; the vendors' own ledgers are the reference.
 
 The short form dies at some points of each scene; `make test-long` dies at every one.
 """
@@ -20,27 +20,27 @@ from connector.core.mapping import MappingFile
 from connector.engine.undo import undo
 from connector.store.database import Database
 
-# Whoever dies leaves sockets open; what finds them later warns.
+# A dead process leaves sockets open, which cause warnings later.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 STRIDE = {"lensmor_only": 197, "waterfall": 223}
 OTHERS_STRIDE = 251
-ROUNDS = 12  # syncs after the crash at most, a quarter of an hour apart
+ROUNDS = 12  # at most this many syncs after the crash, a quarter of an hour apart
 EDITED = "by.hand@example.com"
-GONE = "(empty)"  # in the place of a value: there must be none
+GONE = "(empty)"  # in place of a value: the field must be empty
 
 
 @dataclass
 class Scene:
-    """A world, and what must be true of it in the end whatever happened.
+    """A world, and the state that it must reach despite a crash.
 
     Attributes:
         due: (record, field) -> value that was paid for and must arrive, unless its answer was lost for good.
-        edited: (record, field) -> value that a person put there meanwhile and that must stay.
-        act: what dies; by default a sync.
-        prepare: what has happened before, and does not die.
-        finish: what a scheduler or an admin does afterwards; by default syncs until nothing is open.
-        lost: how many purchases may stay unknown: lookups at Salesfinity whose answer died with the process.
-        lost_twice: a death and a fault may meet the same request, which is then not sent a third time.
+        edited: (record, field) -> value that a person entered meanwhile and that must stay.
+        act: The steps that die; by default a sync.
+        prepare: Earlier steps, which do not die.
+        finish: Later steps of a scheduler or an admin; by default syncs until nothing is open.
+        lost: The most purchases that may stay unknown: Salesfinity lookups whose answer died with the process.
+        lost_twice: Whether a death and a fault may meet the same request, which is then not sent a third time.
     """
 
     world: World
@@ -55,7 +55,7 @@ class Scene:
 
 
 def lensmor_only(world: World) -> Scene:
-    """Two Leads and a Contact; two of them are one person, one is found by LinkedIn; somebody fills in an email."""
+    """Two Leads and a Contact: two share a person, one is known by LinkedIn only; a person fills in one email."""
     shared, by_link, filled = world.person(), world.person(), world.person()
     lead, contact = world.lead(shared), world.contact(shared)
     linked = world.lead(by_link, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
@@ -70,7 +70,7 @@ def lensmor_only(world: World) -> Scene:
 
 
 def waterfall(world: World) -> Scene:
-    """Lensmor fails, Salesfinity has the email; and a private address besides."""
+    """Lensmor fails and Salesfinity has the email; a second record needs a private address."""
     person, other = world.person(), world.person()
     world.lensmor.script(person.personnel_id, "email", "failed")
     first, second = world.lead(person), world.contact(other)
@@ -79,7 +79,7 @@ def waterfall(world: World) -> Scene:
 
 
 def lost_answers(world: World) -> Scene:
-    """One request is taken and its answer lost, another is lost before it was taken; Salesforce loses an answer too."""
+    """One answer is lost after its effect and one before; Salesforce loses an answer too."""
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
@@ -91,7 +91,7 @@ def lost_answers(world: World) -> Scene:
 
 
 def refused_writes(world: World) -> Scene:
-    """A rule refuses emails until somebody removes it, and one row is locked for a while."""
+    """A rule refuses emails until it is removed, and one row is locked for a while."""
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     rule = ["no emails"]
@@ -103,14 +103,14 @@ def refused_writes(world: World) -> Scene:
 
     def finish(harness: Harness) -> None:
         harness.other().syncs(3)
-        world.clock.advance(days=1)  # nobody tells that a rule was removed: the value is offered again once a day
+        world.clock.advance(days=1)  # a removed rule goes unnoticed: the value is offered again once a day
         harness.other().syncs(ROUNDS)
 
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, finish=finish)
 
 
 def frozen_plan(world: World) -> Scene:
-    """An application of a frozen plan dies, and is repeated until nothing of the plan is left."""
+    """Applying a frozen plan dies, and is repeated until the plan is done."""
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
@@ -126,14 +126,14 @@ def frozen_plan(world: World) -> Scene:
             if not harness.other().apply(plans[0]).selected:
                 break
             world.clock.advance(minutes=16)
-        # The repeat of a lost request has a hold of its own: where the ceiling has no room for it, a sync pays.
+        # The repeat of a lost request takes a hold of its own; if the ceiling has no budget for it, a sync pays.
         harness.other().syncs(ROUNDS)
 
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {}, act, finish=finish)
 
 
 def undone(world: World) -> Scene:
-    """A sync is undone; the undo dies, and is repeated; a person's edit stays."""
+    """A sync is undone; the undo dies and is repeated; a person's edit stays."""
     first, second = world.lead(world.person(), Email_Unlock_Status__c="Asked"), world.lead(world.person())
     runs: list[str] = []
 
@@ -147,7 +147,7 @@ def undone(world: World) -> Scene:
         undo_it(harness.other())
 
     def finish(harness: Harness) -> None:
-        if not runs:  # it died in the sync, which no one has seen finish
+        if not runs:  # the sync died and returned no run id
             harness.other().syncs(ROUNDS)
             with harness.ledger() as ledger:
                 runs.extend(run.id for run in ledger.runs.newest(50) if run.command == "sync")
@@ -168,7 +168,7 @@ def undone(world: World) -> Scene:
 
 
 def requested(world: World) -> Scene:
-    """The CRM's automation asks, in a request that it sends again; whoever drives the ledger dies."""
+    """The CRM's automation sends its request again and again; the process that holds the run lock dies."""
     people = [world.person() for _ in range(2)]
     leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
 
@@ -191,7 +191,7 @@ def requested(world: World) -> Scene:
 
 
 def restored(world: World) -> Scene:
-    """Yesterday's ledger is put back after two people were bought; their records ask again, and a third one asks."""
+    """Yesterday's ledger is restored after two people were bought; their records and a third are flagged again."""
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
 
@@ -213,7 +213,7 @@ def restored(world: World) -> Scene:
 
 
 def shared_by_mappings(world: World) -> Scene:
-    """Two people, each behind a Lead and a Contact; the Leads' cap pays for one, the Contacts' for the other."""
+    """Two people, each behind a Lead and a Contact; the Leads' cap pays for one, the Contacts' cap for the other."""
     people = [world.person() for _ in range(2)]
     records = [(world.lead(person), world.contact(person)) for person in people]
     due = {(one, "Email"): str(who.email) for pair, who in zip(records, people, strict=True) for one in pair}
@@ -222,14 +222,14 @@ def shared_by_mappings(world: World) -> Scene:
 
     def finish(harness: Harness) -> None:
         harness.other().syncs(ROUNDS)
-        world.clock.advance(days=1)  # the hold of a request that was lost fills the day's cap: its repeat waits
+        world.clock.advance(days=1)  # the hold of a lost request fills the day's cap, so its repeat waits
         harness.other().syncs(ROUNDS)
 
     return Scene(world, mappings, due, {}, finish=finish)
 
 
 def clock_set_twice(world: World) -> Scene:
-    """The clock is set an hour forward while the vendor is at work, and two hours back later."""
+    """The clock is set an hour forward while a task runs, and two hours back later."""
     people = [world.person() for _ in range(2)]
     leads = [world.lead(person) for person in people]
     world.clock.at(3, lambda: world.clock.set(hours=1))
@@ -253,7 +253,7 @@ SCENES = (
 
 
 def _capped(found: MappingFile, credits_: int) -> MappingFile:
-    """The mapping with a cap of a run and of a day."""
+    """The mapping with the same cap per run and per day."""
     caps = {"max_credits": {"lensmor": credits_}, "max_credits_per_day": {"lensmor": credits_}}
     return found.model_copy(update={"limits": found.limits.model_copy(update=caps)})
 
@@ -269,7 +269,7 @@ def _merged(name: str, changes: Mapping[str, object]) -> MappingFile:
 
 @pytest.fixture
 def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[..., Points]]:
-    """Play a scene, dying at point k; judge it; give back the points that were passed."""
+    """Play a scene that dies at point k, and judge it; returns the points that it passed."""
 
     def once(scene_of: Callable[[World], Scene], die_at: int) -> Points:
         world = World()
@@ -291,7 +291,7 @@ def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[..., 
         return points
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers have the schema already
         yield once
     shared_sites.check()
 
@@ -301,7 +301,7 @@ def _judge(harness: Harness, scene: Scene, where: str) -> None:
     world = scene.world
     with harness.ledger() as ledger:
         unknown = [one for one in ledger.operator.needs_a_look() if not one.unsent]
-    # A lookup whose answer died with the process cannot be told by anybody: unknown, by the vendor's contract.
+    # If the answer to a lookup died with the process, its purchase stays unknown: the vendor has no way to find it.
     excused = scene.lost_twice or all(one.provider == "salesfinity" for one in unknown)
     assert excused, f"died {where}: unknown at {unknown}"
     assert len(unknown) <= scene.lost, f"died {where}: {len(unknown)} lookups lost"
@@ -318,9 +318,7 @@ def _judge(harness: Harness, scene: Scene, where: str) -> None:
 
 
 @pytest.mark.parametrize("scene_of", SCENES)
-def test_a_death_at_some_points_of_a_command_costs_nothing(
-    play: Callable[..., Points], scene_of: Callable[[World], Scene]
-) -> None:
+def test_a_crash_at_some_points_costs_nothing(play: Callable[..., Points], scene_of: Callable[[World], Scene]) -> None:
     total = len(play(scene_of, 0).names)
     for k in range(1 + SCENES.index(scene_of), total + 1, STRIDE.get(scene_of.__name__, OTHERS_STRIDE)):
         play(scene_of, k)
@@ -328,7 +326,7 @@ def test_a_death_at_some_points_of_a_command_costs_nothing(
 
 @pytest.mark.long
 @pytest.mark.parametrize("scene_of", SCENES)
-def test_a_death_at_every_point_of_a_command_costs_nothing(
+def test_a_crash_at_every_point_costs_nothing(
     play: Callable[..., Points],
     scene_of: Callable[[World], Scene],
     figures: Callable[[str, str], None],

@@ -65,18 +65,18 @@ class TestRequests:
         posts = world.paid_posts()
         assert not service.ask(lead)
         assert service.work() == 0
-        assert service.ask(lead, request_id="r2")  # a new one is looked at, and finds everything there
+        assert service.ask(lead, request_id="r2")  # a new request is planned, and everything is there already
         service.work()
         assert world.paid_posts() == posts
         assert service.request_state("r2").states == {"done": 1}
 
-    def test_many_requests_of_a_moment_are_one_run(self, world: World, service: ServiceHarness) -> None:
+    def test_simultaneous_requests_are_one_run(self, world: World, service: ServiceHarness) -> None:
         for number in range(5):
             service.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
         assert service.work() == 1
         assert service.commands() == ["trigger"]
 
-    def test_the_mappings_condition_and_opt_outs_hold(self, world: World, service: ServiceHarness) -> None:
+    def test_the_mappings_condition_and_opt_outs_apply(self, world: World, service: ServiceHarness) -> None:
         converted = world.lead(world.person(), Enrichment_Requested__c=False, IsConverted=True)
         opted = world.lead(world.person(), HasOptedOutOfEmail=True, DoNotCall=True)
         service.ask(converted, opted, "00Q000000000009")
@@ -84,7 +84,7 @@ class TestRequests:
         assert world.paid_posts() == 0
         assert service.request_state() == RequestState({"done": 3}, {"skipped": 3})
 
-    def test_what_a_cap_defers_is_offered_again_and_given_up_after_a_week(self, world: World, harness: Harness) -> None:
+    def test_deferred_requests_are_retried_for_a_week(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
@@ -98,7 +98,7 @@ class TestRequests:
             dispatcher.purge()
         assert service.request_state() == RequestState({"done": 1}, {"deferred": 1})
 
-    def test_a_cap_that_is_raised_lets_a_deferred_request_end(self, world: World, harness: Harness) -> None:
+    def test_a_raised_cap_finishes_a_deferred_request(self, world: World, harness: Harness) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
         service = ServiceHarness(harness.other(unscheduled(limits={"max_credits": {"lensmor": 0, "salesfinity": 0}})))
@@ -110,27 +110,25 @@ class TestRequests:
         assert world.get(lead)["Email"] == person.email
         assert later.request_state().states == {"done": 1}
 
-    def test_a_login_that_fails_costs_nothing_and_is_tried_again(self, world: World, service: ServiceHarness) -> None:
+    def test_a_failed_login_costs_nothing_and_is_retried(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
         service.broken = DownError("Salesforce cannot be reached")
         assert service.work() == 1
-        assert service.work() == 0  # not at once
+        assert service.work() == 0  # the retry waits
         assert service.request_state().outcomes == {"deferred": 1}
         service.broken = None
         world.clock.advance(minutes=1)
         service.work()
         assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
-    def test_salesforce_that_goes_away_before_a_record_is_read_loses_no_request(
-        self, world: World, service: ServiceHarness
-    ) -> None:
+    def test_an_outage_before_a_read_loses_no_request(self, world: World, service: ServiceHarness) -> None:
         person = world.person()
         lead = world.lead(person, Enrichment_Requested__c=False)
         with service.dispatcher() as dispatcher:
             dispatcher.work("lead")
             service.ask(world.lead(world.person()), request_id="r0")
-            dispatcher.work("lead")  # logged in, and its fields found fit
+            dispatcher.work("lead")  # the login and the fields are checked now
             service.ask(lead)
             world.arm("salesforce", "query", "status", times=50, status=503)
             dispatcher.work("lead")
@@ -141,9 +139,7 @@ class TestRequests:
         assert world.get(lead)["Email"] == person.email
         assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
-    def test_a_request_that_comes_while_a_run_is_at_work_is_not_answered_by_what_that_run_read_before(
-        self, world: World, harness: Harness
-    ) -> None:
+    def test_a_request_during_a_run_gets_its_own_read(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(emails_only()))
         person = world.person()
         lead = world.lead(person, HasOptedOutOfEmail=True)
@@ -155,15 +151,13 @@ class TestRequests:
             service.ask(lead)
 
         world.clock.at(120, change_their_mind)
-        service.harness.sync()  # has skipped the record at its beginning
+        service.harness.sync()  # skips the record at its start
         assert service.request_state().state == "waiting"
         service.work()
         assert world.get(lead)["Email"] == person.email
         assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
-    def test_a_process_that_is_to_stop_buys_no_more_and_loses_nothing(
-        self, world: World, service: ServiceHarness
-    ) -> None:
+    def test_a_stopping_process_buys_no_more_and_loses_nothing(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
         service.stopping = True
@@ -176,8 +170,8 @@ class TestRequests:
         assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
 
 
-class TestFollowUps:
-    def test_a_slow_task_is_finished_by_later_looks(self, world: World, harness: Harness) -> None:
+class TestPolls:
+    def test_a_slow_task_is_finished_by_later_polls(self, world: World, harness: Harness) -> None:
         harness.wait_s = 10.0
         service = ServiceHarness(harness.other(emails_only()))
         person = world.person()
@@ -193,7 +187,7 @@ class TestFollowUps:
         assert service.request_state() == RequestState({"done": 1}, {"delivered": 1})
         assert set(service.commands()) <= {"trigger", "finish"}
 
-    def test_looks_grow_rare_while_nothing_moves(self, world: World, harness: Harness) -> None:
+    def test_polls_back_off_while_nothing_changes(self, world: World, harness: Harness) -> None:
         harness.wait_s = 10.0
         service = ServiceHarness(harness.other(emails_only()))
         world.lensmor.task_seconds = 10_000_000.0
@@ -206,7 +200,7 @@ class TestFollowUps:
                     dispatcher.work("lead")
         assert 8 <= service.commands().count("finish") <= 14  # in two hours
 
-    def test_nothing_open_is_nothing_to_look_at(self, world: World, service: ServiceHarness) -> None:
+    def test_no_poll_without_open_work(self, world: World, service: ServiceHarness) -> None:
         world.lead(world.person())
         service.harness.sync()
         world.clock.advance(days=1)
@@ -214,10 +208,10 @@ class TestFollowUps:
 
 
 class TestSchedule:
-    def test_a_sync_begins_when_its_time_comes(self, world: World, harness: Harness) -> None:
+    def test_a_sync_starts_on_schedule(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(scheduled()))
         lead = world.lead(world.person())
-        assert service.work() == 0  # counting begins now
+        assert service.work() == 0  # the schedule starts counting now
         world.clock.advance(minutes=14)
         assert service.work() == 0
         world.clock.advance(minutes=1)
@@ -225,25 +219,25 @@ class TestSchedule:
         assert service.commands() == ["sync"]
         assert world.get(lead)["Email"] is not None
 
-    def test_ticks_missed_while_nobody_was_there_count_once(self, world: World, harness: Harness) -> None:
+    def test_missed_ticks_count_once(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(scheduled()))
         service.work()
         world.clock.advance(hours=5)
         assert service.work() == 1
         assert service.work() == 0
 
-    def test_a_tick_that_died_with_its_process_is_done_by_the_next(self, world: World, harness: Harness) -> None:
+    def test_a_tick_of_a_dead_process_is_made_by_the_next(self, world: World, harness: Harness) -> None:
         service = ServiceHarness(harness.other(scheduled()))
         service.work()
         lead = world.lead(world.person())
         world.clock.advance(minutes=15)
         with service.dispatcher() as dispatcher:
-            assert dispatcher.due() == ["lead"]  # claimed; and here its process is gone
+            assert dispatcher.due() == ["lead"]  # the tick is claimed, and then the process dies
         service.work()
         assert world.get(lead)["Email"] is not None
 
-    def test_a_tick_is_for_whatever_the_mapping_says_when_it_is_made(self, world: World, harness: Harness) -> None:
-        """The file was changed between: a process that stops in the middle is often started with another one."""
+    def test_a_tick_uses_the_current_mapping(self, world: World, harness: Harness) -> None:
+        """The file changed meanwhile: after a crash, a process often starts with a newer mapping."""
         service = ServiceHarness(harness.other(scheduled()))
         service.work()
         lead = world.lead(world.person())
@@ -263,8 +257,8 @@ class TestSchedule:
         assert service.work() == 1
 
 
-class TestMakingRoom:
-    def test_nothing_is_begun_while_a_command_wants_the_ledger(self, world: World, service: ServiceHarness) -> None:
+class TestYielding:
+    def test_nothing_starts_while_a_command_requests_the_lock(self, world: World, service: ServiceHarness) -> None:
         service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
         with service.dispatcher() as dispatcher, service.harness.ledger() as ledger:
             with ledger.locks.request_yield(), pytest.raises(LockedError, match="another command"):
@@ -273,7 +267,7 @@ class TestMakingRoom:
             assert dispatcher.work("lead")
         assert service.request_state().state == "done"
 
-    def test_a_run_at_work_waits_no_longer_for_vendors(self, world: World, service: ServiceHarness) -> None:
+    def test_a_running_run_stops_waiting_for_vendors(self, world: World, service: ServiceHarness) -> None:
         world.lensmor.task_seconds = 900
         lead = world.lead(world.person(), Enrichment_Requested__c=False)
         service.ask(lead)
@@ -288,40 +282,38 @@ class TestMakingRoom:
         assert world.paid_posts() == 2
 
 
-class TestHelp:
+class TestHelperRuns:
     def help(self, service: ServiceHarness, run_id: str, *driven: str) -> None:
-        """Help for a few moments, while somebody drives these mappings."""
-        looks = iter(range(6))
+        """Help for a few polls while another process holds the run lock of these mappings."""
+        polls = iter(range(6))
         leading = service.harness.ledger() if driven else nullcontext()
         with (
             leading as ledger,
             ledger.hold_run_lock(driven) if ledger else nullcontext(),
             service.dispatcher() as dispatcher,
         ):
-            dispatcher._dependencies = replace(dispatcher._dependencies, stopping=lambda: next(looks, None) is None)
+            dispatcher._dependencies = replace(dispatcher._dependencies, stopping=lambda: next(polls, None) is None)
             dispatcher.assist(run_id)
 
     def begin(self, harness: Harness, plan: FrozenPlan | None = None) -> str:
-        """A run that has planned a full batch, and not bought it yet; its id."""
+        """Start a run that plans a full batch and buys nothing yet; returns its id."""
         with harness.services() as services:
             spec = RunSpec("apply" if plan else "sync", harness.mappings, {}, plan)
             run = sync._begin(replace(services, shared=True), spec)
             sync._take_up(run, spec)
         return run.id
 
-    def test_whoever_helps_buys_full_batches(self, world: World, harness: Harness) -> None:
+    def test_a_helper_buys_full_batches(self, world: World, harness: Harness) -> None:
         for _ in range(100):
             world.lead(world.person())
         harness = harness.other(emails_only())
         run_id = self.begin(harness)
         self.help(ServiceHarness(harness), run_id)
-        assert world.ours("lensmor") == 0  # whoever leads it is dead: it is begun anew
+        assert world.ours("lensmor") == 0  # the run's leader is dead, so the run starts again instead
         self.help(ServiceHarness(harness), run_id, "lead")
         assert world.ours("lensmor") == 100 * 15
 
-    def test_nobody_helps_with_a_plan_whose_ceiling_only_its_own_process_knows(
-        self, world: World, harness: Harness
-    ) -> None:
+    def test_no_help_with_a_frozen_plan(self, world: World, harness: Harness) -> None:
         for _ in range(100):
             world.lead(world.person())
         harness = harness.other(emails_only())
@@ -329,8 +321,8 @@ class TestHelp:
         self.help(ServiceHarness(harness), self.begin(harness, plan), "lead")
         assert world.paid_posts() == 0
 
-    def test_nobody_helps_with_another_version_of_the_mapping(self, world: World, harness: Harness) -> None:
-        """Its caps may be others."""
+    def test_no_help_with_another_version_of_the_mapping(self, world: World, harness: Harness) -> None:
+        """The other version may have other caps."""
         for _ in range(100):
             world.lead(world.person())
         harness = harness.other(emails_only())
@@ -345,7 +337,7 @@ class TestHelp:
             self.help(ServiceHarness(harness), run_id)
         assert world.paid_posts() == 0
 
-    def test_a_run_does_not_wait_for_the_tasks_of_one_beside_it(self, world: World, harness: Harness) -> None:
+    def test_a_run_does_not_wait_for_tasks_of_a_concurrent_run(self, world: World, harness: Harness) -> None:
         with harness.services() as services:
             ledger, now = services.ledger, world.clock.now()
             mine, other = (ledger.runs.start("sync", [name], now) for name in ("lead", "contact"))
@@ -358,19 +350,19 @@ class TestHelp:
             polls, until = ledger.polls, world.clock.later(60)
             assert polls.next_due(mine, now, ["lensmor"], now, until) is None
             assert polls.next_due(other, now, ["lensmor"], now, until) == now
-            ledger.runs.mark_crashed(now)  # what it left is waited for by whoever runs
+            ledger.runs.mark_crashed(now)  # any run waits for the tasks of a dead run
             assert polls.next_due(mine, now, ["lensmor"], now, until) == now
 
 
-class TestHandedOver:
-    def hand(self, harness: Harness, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
+class TestDelegatedRuns:
+    def delegate(self, harness: Harness, command: str, chosen: dict[str, Any] | None = None, **digests: str) -> str:
         known = {name: found.digest() for name, found in harness.mappings.items()} | digests
         with harness.ledger() as ledger:
             return ledger.jobs.delegate(command, known, chosen, harness.world.clock.now())
 
-    def test_a_sync_is_made_and_its_report_kept(self, world: World, service: ServiceHarness) -> None:
+    def test_a_sync_is_made_and_its_report_stored(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        job_id = self.hand(service.harness, "sync")
+        job_id = self.delegate(service.harness, "sync")
         assert service.work() == 1
         with service.harness.ledger() as ledger:
             found = ledger.jobs.find(job_id)
@@ -383,16 +375,16 @@ class TestHandedOver:
         assert found.progress["stage"] == "Writing to Salesforce"
         assert world.get(lead)["Email"] is not None
 
-    def test_a_backfill_takes_the_records_that_were_meant(self, world: World, service: ServiceHarness) -> None:
+    def test_a_backfill_takes_the_chosen_records(self, world: World, service: ServiceHarness) -> None:
         meant, other = (world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(2))
-        self.hand(service.harness, "backfill", {"where": None, "ids": [meant], "limit": None})
+        self.delegate(service.harness, "backfill", {"where": None, "ids": [meant], "limit": None})
         service.work()
         assert world.get(meant)["Email"] is not None
         assert world.get(other)["Email"] is None
 
     def test_another_version_of_the_mapping_is_refused(self, world: World, service: ServiceHarness) -> None:
         world.lead(world.person())
-        job_id = self.hand(service.harness, "sync", lead="another")
+        job_id = self.delegate(service.harness, "sync", lead="another")
         service.work()
         with service.harness.ledger() as ledger:
             found = ledger.jobs.find(job_id)
@@ -402,8 +394,8 @@ class TestHandedOver:
         assert "restart it" in found.result["error"]
         assert world.paid_posts() == 0
 
-    def test_what_is_wrong_is_told_to_whoever_asked(self, service: ServiceHarness) -> None:
-        job_id = self.hand(service.harness, "sync")
+    def test_an_error_reaches_the_requester(self, service: ServiceHarness) -> None:
+        job_id = self.delegate(service.harness, "sync")
         service.broken = ConfigurationError("Lead: there is no field Email")
         service.work()
         with service.harness.ledger() as ledger:
@@ -411,9 +403,9 @@ class TestHandedOver:
         assert found is not None
         assert found.result == {"error": "Lead: there is no field Email", "exit_code": 2}
 
-    def test_a_run_cut_short_by_a_stop_is_gone_on_with(self, world: World, service: ServiceHarness) -> None:
+    def test_an_interrupted_run_is_continued(self, world: World, service: ServiceHarness) -> None:
         lead = world.lead(world.person())
-        job_id = self.hand(service.harness, "sync")
+        job_id = self.delegate(service.harness, "sync")
         service.stopping = True
         with service.dispatcher() as dispatcher:
             dispatcher.work("lead")
@@ -426,17 +418,17 @@ class TestHandedOver:
         assert found is not None
         assert found.state == "done"
 
-    def test_a_limited_backfill_gone_on_with_takes_no_more_records_than_it_was_told(
+    def test_a_continued_backfill_keeps_its_limit(
         self, world: World, service: ServiceHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         leads = [world.lead(world.person(), Enrichment_Requested__c=False) for _ in range(3)]
-        self.hand(service.harness, "backfill", {"where": "Email = null", "ids": None, "limit": 1})
+        self.delegate(service.harness, "backfill", {"where": "Email = null", "ids": None, "limit": 1})
 
         def end(*_args: object) -> None:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(Jobs, "end", end)  # the process is killed when all is done but told
+            patch.setattr(Jobs, "end", end)  # the process dies after the work, before it ends the job
             with service.dispatcher() as dispatcher, pytest.raises(KeyboardInterrupt):
                 dispatcher.work("lead")
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
@@ -444,13 +436,13 @@ class TestHandedOver:
         assert sum(bool(world.get(lead)["Email"]) for lead in leads) == 1
         assert world.paid_posts() == 2
 
-    def test_what_a_run_may_spend_is_one_budget_however_often_it_is_gone_on_with(
+    def test_a_continued_run_keeps_its_budget(
         self, world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         service = ServiceHarness(harness.other(emails_only(limits={"max_credits": {"lensmor": 30, "salesfinity": 0}})))
         for _ in range(5):
             world.lead(world.person())
-        self.hand(service.harness, "sync")
+        self.delegate(service.harness, "sync")
 
         def end(*_args: object) -> None:
             raise KeyboardInterrupt
@@ -462,12 +454,10 @@ class TestHandedOver:
         service.work()
         assert world.ours("lensmor") == 30
 
-    def test_a_run_that_was_taken_over_leaves_its_records_to_the_other(
-        self, world: World, service: ServiceHarness
-    ) -> None:
-        """The session that held its lock was ended by the server, and another process began."""
+    def test_a_run_that_was_taken_over_leaves_its_records(self, world: World, service: ServiceHarness) -> None:
+        """The server ended the session that held its lock, and another process took the run over."""
         world.lead(world.person())
-        job_id = self.hand(service.harness, "sync")
+        job_id = self.delegate(service.harness, "sync")
         service.harness.wait_s = 100.0
         service.has_locks = False
         with service.dispatcher() as dispatcher, service.dispatcher() as other:
@@ -481,24 +471,22 @@ class TestHandedOver:
         assert found.state == "done"
         assert world.paid_posts() == 2
 
-    def test_the_set_up_is_checked_once_in_a_while_not_for_each_run(
-        self, world: World, service: ServiceHarness
-    ) -> None:
+    def test_the_set_up_is_not_checked_for_each_run(self, world: World, service: ServiceHarness) -> None:
         with service.dispatcher() as dispatcher:
             for number in range(3):
                 service.ask(world.lead(world.person(), Enrichment_Requested__c=False), request_id=f"r{number}")
                 dispatcher.work("lead")
         assert service.checks == 1
 
-    def test_nobody_waits_for_workers_of_other_mappings(
+    def test_workers_of_other_mappings_are_not_waited_for(
         self, world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The one worker that knew the mapping has gone, and another stays."""
-        looks: list[object] = []
+        """The only worker with this mapping left, and another one stays."""
+        polls: list[object] = []
 
         def workers(now: object) -> list[WorkerRow]:
-            looks.append(now)
-            assert len(looks) < 100
+            polls.append(now)
+            assert len(polls) < 100
             return [WorkerRow("another", "worker", {"contact": "a digest"})]
 
         monkeypatch.setattr(delegation, "LOOK_EVERY_S", 0.001)

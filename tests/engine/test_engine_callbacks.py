@@ -1,6 +1,6 @@
-"""Salesfinity's callbacks as the engine lives with them: a hint that is confirmed by asking, never the truth itself.
+"""Salesfinity's callbacks in the engine: a receipt leads to a poll and is never trusted by itself.
 
-The simulated vendor does not send by itself: a test says when what arrives.
+The simulated vendor sends nothing by itself: each test decides when a callback arrives.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ def lookups(world: World) -> list[Lookup]:
 
 
 def call_back(harness: Harness, lookup: Lookup, **instead: object) -> bool:
-    """What the vendor would send to the address that it was given."""
+    """Deliver a lookup's callback as the vendor does; returns whether it was accepted."""
     address = str(lookup.callback_url).rpartition("/")[2]
     with harness.ledger() as ledger:
         inbound = InboundService(ledger, harness.mappings, harness.world.clock, lambda: None)
         return inbound.called_back("salesfinity", address, {**lookup.body(harness.world.clock.unix()), **instead})
 
 
-def test_a_lookup_carries_an_address_of_its_own(world: World, harness: Harness) -> None:
+def test_each_lookup_has_its_own_address(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(2)]
     for person in people:
         world.lead(person)
@@ -49,23 +49,23 @@ def test_a_lookup_carries_an_address_of_its_own(world: World, harness: Harness) 
     assert all(str(lookup.external_id) in str(lookup.callback_url) for lookup in lookups(world))
 
 
-def test_without_a_public_address_no_callback_is_asked_for(world: World, harness: Harness) -> None:
+def test_without_a_public_address_no_callback_is_requested(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness.public_url = ""
     harness.sync()
     assert [lookup.callback_url for lookup in lookups(world)] == [None]
 
 
-def test_polling_is_the_safety_net_when_no_callback_comes(world: World, harness: Harness) -> None:
+def test_polling_works_without_a_callback(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     began = world.clock.now()
     assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
-    assert (world.clock.now() - began).total_seconds() >= 60  # the first look comes after a minute
+    assert (world.clock.now() - began).total_seconds() >= 60  # the first poll comes after a minute
 
 
-def test_a_callback_brings_the_next_look_forward(world: World, harness: Harness) -> None:
+def test_a_callback_causes_an_earlier_poll(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness.wait_s = 1.0
@@ -76,7 +76,7 @@ def test_a_callback_brings_the_next_look_forward(world: World, harness: Harness)
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_callback_brings_back_a_lost_request(world: World, harness: Harness) -> None:
+def test_a_callback_recovers_a_lost_request(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     _lose(world, harness)
@@ -87,7 +87,7 @@ def test_a_callback_brings_back_a_lost_request(world: World, harness: Harness) -
     assert world.ours("salesfinity") == 1
 
 
-def test_the_value_of_a_callback_is_never_taken_from_its_body(world: World, harness: Harness) -> None:
+def test_the_value_in_a_callback_is_never_used(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     _lose(world, harness)
@@ -99,11 +99,11 @@ def test_the_value_of_a_callback_is_never_taken_from_its_body(world: World, harn
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_callback_that_names_another_lookup_changes_nothing(world: World, harness: Harness, known: bool) -> None:
-    """Whoever learnt an address cannot make us take another person's lookup for ours."""
+    """A caller that knows one address cannot pass off another person's lookup."""
     other, person = world.person(), world.person()
     if known:
         name = str(other.linkedin_name)
-        world.salesfinity.script(name, "work", "not-found")  # a charge of somebody else would puzzle the judge
+        world.salesfinity.script(name, "work", "not-found")  # a charge outside the ledger would confuse the judge
         world.salesfinity.start_lookup(f"https://www.linkedin.com/in/{name}", name, "work", None, None)
     lead = world.lead(person)
     _lose(world, harness)
@@ -112,7 +112,7 @@ def test_a_callback_that_names_another_lookup_changes_nothing(world: World, harn
     assert call_back(harness, mine, _id=stranger)
     assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1}
     assert world.get(lead)["Email"] is None
-    assert call_back(harness, mine)  # the true one still counts
+    assert call_back(harness, mine)  # the genuine callback still counts
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
 
@@ -124,20 +124,20 @@ def test_a_callback_before_the_answer_waits_for_it(
     lead = world.lead(person)
     start = world.salesfinity.start_lookup
 
-    def told_at_once(*args: object, **more: object) -> Lookup:
+    def called_back_at_once(*args: object, **more: object) -> Lookup:
         lookup = start(*args, **more)  # type: ignore[arg-type]
         world.salesfinity.resolve_now(lookup)
         assert call_back(harness, lookup)
         return lookup
 
-    monkeypatch.setattr(world.salesfinity, "start_lookup", told_at_once)
+    monkeypatch.setattr(world.salesfinity, "start_lookup", called_back_at_once)
     assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     with harness.ledger() as ledger, ledger.database.read() as connection:
         assert len(connection.execute(t.task.select()).all()) == 1
 
 
-def test_an_id_that_the_vendor_chokes_on_keeps_nobody_else_from_being_bought(world: World, harness: Harness) -> None:
+def test_an_id_that_fails_at_the_vendor_blocks_no_one(world: World, harness: Harness) -> None:
     world.lead(world.person())
     _lose(world, harness)
     assert call_back(harness, lookups(world)[0], _id="not-an-id-of-theirs")
@@ -162,7 +162,7 @@ def test_a_callback_after_an_operator_gave_up_still_delivers(world: World, harne
     person = world.person()
     lead = world.lead(person)
     _lose(world, harness)
-    world.clock.advance(days=2)  # counted as charged by now
+    world.clock.advance(days=2)  # presumed charged by now
     harness.other().sync()
     assert call_back(harness, lookups(world)[0])
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
@@ -173,7 +173,7 @@ def test_a_callback_after_an_operator_gave_up_still_delivers(world: World, harne
 
 
 def _lose(world: World, harness: Harness) -> SimPerson | None:
-    """One sync whose paid request takes effect and loses its answer."""
+    """Run a sync whose paid request takes effect and whose answer is lost."""
     world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
     assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
     world.clock.advance(minutes=1)
@@ -181,7 +181,7 @@ def _lose(world: World, harness: Harness) -> SimPerson | None:
 
 
 def _forge(harness: Harness, lookup: Lookup, count: int, *, begin: int = 0) -> int:
-    """Someone who has learnt one address sends ids of their own; how many were taken."""
+    """Send forged task ids to a genuine address; returns how many were accepted."""
     taken = 0
     for number in range(begin, begin + count):
         with contextlib.suppress(CrowdedError):
@@ -189,7 +189,7 @@ def _forge(harness: Harness, lookup: Lookup, count: int, *, begin: int = 0) -> i
     return taken
 
 
-def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world: World, harness: Harness) -> None:
+def test_forged_callbacks_do_not_delay_other_purchases(world: World, harness: Harness) -> None:
     world.lead(world.person())
     _lose(world, harness)
     assert _forge(harness, lookups(world)[0], 200) == MOST_RECEIPTS
@@ -198,15 +198,15 @@ def test_whoever_knows_one_address_cannot_hold_up_the_purchases_of_others(world:
     assert harness.other().sync().outcomes == {Outcome.UNKNOWN: 1, Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     made = [one.operation for one in world.salesfinity.requests.entries[before:]]
-    assert made.index("requestEmailEnrichment") < made.index("getEmailEnrichment")  # the purchase came first
-    forged = made.count("getEmailEnrichment") - 1  # one poll of the purchase
+    assert made.index("requestEmailEnrichment") < made.index("getEmailEnrichment")  # the purchase comes first
+    forged = made.count("getEmailEnrichment") - 1  # without the one poll of the purchase
     assert forged == MOST_RECEIPTS
 
 
-def test_callbacks_that_never_end_do_not_make_a_run_longer(
+def test_endless_callbacks_do_not_lengthen_a_run(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one is asked about, the next arrives: the run ends all the same, and the true one is taken by the next."""
+    """A forgery arrives during each check: the run still ends, and the next one uses the genuine callback."""
     person = world.person()
     lead = world.lead(person)
     _lose(world, harness)

@@ -1,4 +1,4 @@
-"""Event access is a purchase like any other: held, capped, reported, and safe to repeat after any loss."""
+"""Event access is an ordinary purchase: held, capped, reported, and safe to repeat after any loss."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +20,7 @@ EVENT, PRICE = "52001", 2000
 
 @contextmanager
 def buyer(harness: Harness, limits: AccountLimits | None = None, *, dies: str = "") -> Iterator[EventBuyer]:
-    """A process that buys events; `dies` before or after the vendor has served the request."""
+    """A process that buys events; `dies` is "before" or "after" the vendor serves the request."""
     with (
         harness.services() as services,
         closing(connect_events(harness.configured(), services.ledger, services.clock)) as api,
@@ -92,7 +92,7 @@ def test_a_cap_forbids_it_before_anything_is_sent(world: World, harness: Harness
     assert report.credits["lensmor"].held == 0
 
 
-def test_it_counts_against_the_cap_of_the_day_for_people_too(world: World, harness: Harness) -> None:
+def test_it_counts_against_the_daily_cap_for_people(world: World, harness: Harness) -> None:
     limits = AccountLimits(day=PRICE + 20)
     buy(harness, limits)
     world.lead(world.person())
@@ -103,7 +103,7 @@ def test_it_counts_against_the_cap_of_the_day_for_people_too(world: World, harne
     assert world.ours("lensmor") == PRICE + 15
 
 
-def test_a_lost_answer_is_read_by_repeating_the_request(world: World, harness: Harness) -> None:
+def test_a_lost_answer_is_resolved_by_repeating_the_request(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "drop_after", times=5)
     with pytest.raises(StopError, match=r"Repeat the command, which is free: connector events unlock 52001"):
         buy(harness)
@@ -122,14 +122,12 @@ def test_a_lost_answer_is_read_by_repeating_the_request(world: World, harness: H
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_process_that_dies_leaves_a_request_that_the_next_one_finishes(
-    world: World, harness: Harness, moment: str
-) -> None:
+def test_a_dead_processs_request_is_finished_by_the_next(world: World, harness: Harness, moment: str) -> None:
     with pytest.raises(KeyboardInterrupt), buyer(harness, dies=moment) as found:
         found.buy(EVENT, PRICE)
     assert state(harness) is PurchaseState.SUBMITTING
     world.lead(world.person())
-    harness.other().sync()  # a run between them reads nobody's record for it
+    harness.other().sync()  # a run in between reads no person for it
     assert state(harness) in {PurchaseState.UNKNOWN, PurchaseState.FINAL}
     _, report = buy(harness)
     assert report.credits["lensmor"].held == 0
@@ -139,7 +137,7 @@ def test_a_process_that_dies_leaves_a_request_that_the_next_one_finishes(
         assert not ledger.credits.imbalance()
 
 
-def test_a_refusal_gives_the_credits_back(world: World, harness: Harness) -> None:
+def test_a_refusal_releases_the_credits(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "status", status=402)
     with pytest.raises(ConnectorError):
         buy(harness)
@@ -151,9 +149,7 @@ def test_a_refusal_gives_the_credits_back(world: World, harness: Harness) -> Non
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 422, 429])
-def test_an_answer_that_is_certainly_no_purchase_leaves_nothing_held(
-    world: World, harness: Harness, status: int
-) -> None:
+def test_an_answer_without_a_purchase_leaves_no_hold(world: World, harness: Harness, status: int) -> None:
     world.arm("lensmor", "unlockEvent", "status", times=5, status=status)
     with pytest.raises(ConnectorError):
         buy(harness)
@@ -164,7 +160,7 @@ def test_an_answer_that_is_certainly_no_purchase_leaves_nothing_held(
     assert buy(harness)[1].credits["lensmor"].charged == PRICE == event_charges(world)
 
 
-def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, harness: Harness) -> None:
+def test_a_refusal_after_a_lost_attempt_proves_nothing(world: World, harness: Harness) -> None:
     world.arm("lensmor", "unlockEvent", "drop_after", times=1)
     world.arm("lensmor", "unlockEvent", "status", times=9, status=401)
     with pytest.raises(StopError, match="is not known"):
@@ -176,7 +172,7 @@ def test_a_refusal_after_a_lost_try_says_nothing_about_that_try(world: World, ha
     assert report.credits["lensmor"].charged == PRICE == event_charges(world)
 
 
-def test_a_balance_that_cannot_be_read_ends_the_run(world: World, harness: Harness) -> None:
+def test_an_unreadable_balance_ends_the_run(world: World, harness: Harness) -> None:
     world.arm("lensmor", "getCreditsBalance", "status", times=9, status=503)
     with pytest.raises(StopError):
         buy(harness)
@@ -185,6 +181,6 @@ def test_a_balance_that_cannot_be_read_ends_the_run(world: World, harness: Harne
     assert event_charges(world) == 0
 
 
-def test_another_price_than_expected_is_charged_as_it_is(world: World, harness: Harness) -> None:
+def test_an_unexpected_price_is_charged_as_it_is(world: World, harness: Harness) -> None:
     _, report = buy(harness, price=1500)
     assert report.credits["lensmor"].charged == PRICE == event_charges(world)

@@ -1,4 +1,4 @@
-"""Every mapped field against its use: what is refused, what is only a warning, and what no permission can mend."""
+"""Every mapped field is checked against its use: errors, warnings, and faults that no permission can remove."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -41,7 +41,7 @@ def usual(name: str) -> FieldInfo:
 
 
 class FakeCrm:
-    """An org with one object, described by hand."""
+    """An org with one described object."""
 
     def __init__(self, *changed: FieldInfo, updateable: bool = True, hidden: tuple[str, ...] = ()) -> None:
         fields = {name.lower(): usual(name) for name in TYPES if name not in hidden}
@@ -54,10 +54,10 @@ class FakeCrm:
         return self.info
 
     def check_condition(self, object_name: str, condition: str) -> None:
-        """Every condition is fine."""
+        """Accept every condition."""
 
 
-def told(crm: FakeCrm, found: MappingFile | None = None, *, only_fatal: bool = True) -> list[str]:
+def findings(crm: FakeCrm, found: MappingFile | None = None, *, only_fatal: bool = True) -> list[str]:
     as_crm: Any = crm
     problems = check_fields(as_crm, found or mapping("lead"))
     return [f"{'.'.join(map(str, p.path))}: {p.message}" for p in problems if p.fatal or not only_fatal]
@@ -67,8 +67,8 @@ def changed(name: str, **facts: object) -> FieldInfo:
     return replace(usual(name), **facts)  # type: ignore[arg-type]
 
 
-def test_the_usual_fields_are_fit() -> None:
-    assert told(FakeCrm(), only_fatal=False) == []
+def test_the_usual_fields_are_suitable() -> None:
+    assert findings(FakeCrm(), only_fatal=False) == []
 
 
 # -- types ------------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ NUMBER: Mapping[str, object] = {"type": "double", "precision": 18, "scale": 0}
     ],
 )
 def test_a_field_of_a_wrong_type_is_refused(name: str, facts: Mapping[str, object], words: str) -> None:
-    lines = told(FakeCrm(changed(name, **facts)))
+    lines = findings(FakeCrm(changed(name, **facts)))
     assert any(words in line for line in lines), lines
 
 
@@ -133,38 +133,40 @@ def test_a_field_of_a_wrong_type_is_refused(name: str, facts: Mapping[str, objec
         ("Enrichment_Error__c", {"type": "textarea", "length": 32_000}),
     ],
 )
-def test_a_field_that_is_only_read_may_be_of_these_types(name: str, facts: Mapping[str, object]) -> None:
-    assert told(FakeCrm(changed(name, **facts))) == []
+def test_types_of_fields_that_are_only_read(name: str, facts: Mapping[str, object]) -> None:
+    assert findings(FakeCrm(changed(name, **facts))) == []
 
 
 def test_a_personnel_id_in_a_number_is_read_and_not_written() -> None:
     crm = FakeCrm(changed("Lensmor_Personnel_Id__c", **NUMBER))
-    assert told(crm, mapping("lead", stamp={"personnel_id": None})) == []
-    (line,) = told(crm)
+    assert findings(crm, mapping("lead", stamp={"personnel_id": None})) == []
+    (line,) = findings(crm)
     assert line.startswith("stamp.personnel_id: Lensmor_Personnel_Id__c is a number field; map one of type")
 
 
-# -- words of picklists ------------------------------------------------------------------------------------------
+# -- values of picklists -----------------------------------------------------------------------------------------
 
 
 def restricted(name: str, *words: str) -> FieldInfo:
     return changed(name, type="picklist", allowed=frozenset(words), options=frozenset(words))
 
 
-def test_a_restricted_status_must_have_every_word() -> None:
-    assert told(FakeCrm(restricted("Email_Unlock_Status__c", *WORDS))) == []
-    (line,) = told(FakeCrm(restricted("Email_Unlock_Status__c", "In progress", "Unlocked", "Not Found", "Failed", "X")))
+def test_a_restricted_status_must_have_every_value() -> None:
+    assert findings(FakeCrm(restricted("Email_Unlock_Status__c", *WORDS))) == []
+    (line,) = findings(
+        FakeCrm(restricted("Email_Unlock_Status__c", "In progress", "Unlocked", "Not Found", "Failed", "X"))
+    )
     assert "is a restricted picklist without Not found, Skipped, Unknown (it has Not Found, not Not found)" in line
 
 
 def test_a_restricted_source_must_have_every_combination() -> None:
     both = mapping("contact")
     assert words_written(both, Use.SOURCE) == ("lensmor", "salesfinity", "salesfinity, lensmor", "lensmor, salesfinity")
-    (line,) = told(FakeCrm(restricted("Enrichment_Source__c", "lensmor", "salesfinity")))
+    (line,) = findings(FakeCrm(restricted("Enrichment_Source__c", "lensmor", "salesfinity")))
     assert "stamp.source: Enrichment_Source__c is a restricted picklist without" in line
     assert "salesfinity, lensmor" in line
     everything = words_written(mapping("lead"), Use.SOURCE)
-    assert told(FakeCrm(restricted("Enrichment_Source__c", *everything))) == []
+    assert findings(FakeCrm(restricted("Enrichment_Source__c", *everything))) == []
 
 
 PICKLIST = {"field": "Ask__c", "asks": "Requested", "done": "Done"}
@@ -179,30 +181,30 @@ PICKLIST = {"field": "Ask__c", "asks": "Requested", "done": "Done"}
         (("requested", "Done"), "without Requested (it has requested, not Requested)"),
     ],
 )
-def test_a_restricted_flag_must_have_both_words(words: tuple[str, ...], line: str | None) -> None:
-    lines = told(FakeCrm(restricted("Ask__c", *words)), mapping("lead", select={"flag": PICKLIST}))
+def test_a_restricted_flag_must_have_both_values(words: tuple[str, ...], line: str | None) -> None:
+    lines = findings(FakeCrm(restricted("Ask__c", *words)), mapping("lead", select={"flag": PICKLIST}))
     assert lines == [] if line is None else line in lines[0]
 
 
-def test_an_unrestricted_flag_takes_any_word_but_says_so() -> None:
+def test_an_unrestricted_flag_gets_a_warning() -> None:
     wanted = mapping("lead", select={"flag": PICKLIST})
     loose = changed("Ask__c", type="picklist", options=frozenset({"Requested"}))
-    assert told(FakeCrm(loose), wanted) == []
-    (line,) = told(FakeCrm(loose), wanted, only_fatal=False)
+    assert findings(FakeCrm(loose), wanted) == []
+    (line,) = findings(FakeCrm(loose), wanted, only_fatal=False)
     assert "does not list Done" in line
     other_case = changed("Ask__c", type="picklist", options=frozenset({"REQUESTED", "Done"}))
-    (line,) = told(FakeCrm(other_case), wanted)  # found by Salesforce in any case, and never cleared
+    (line,) = findings(FakeCrm(other_case), wanted)  # Salesforce would select it, and no run would clear it
     assert "write REQUESTED, as the picklist Ask__c does, not Requested" in line
 
 
 @pytest.mark.parametrize(("kind", "words"), [("boolean", "without asks and done"), ("multipicklist", "multi-select")])
 def test_the_picklist_form_needs_a_picklist(kind: str, words: str) -> None:
-    lines = told(FakeCrm(changed("Ask__c", type=kind)), mapping("lead", select={"flag": PICKLIST}))
+    lines = findings(FakeCrm(changed("Ask__c", type=kind)), mapping("lead", select={"flag": PICKLIST}))
     assert words in lines[0]
 
 
-def test_a_text_status_must_have_room_for_every_word() -> None:
-    (line,) = told(FakeCrm(changed("Email_Unlock_Status__c", type="string", length=5)))
+def test_a_text_status_must_be_long_enough() -> None:
+    (line,) = findings(FakeCrm(changed("Email_Unlock_Status__c", type="string", length=5)))
     assert "Email_Unlock_Status__c holds 5 characters, and In progress has 11" in line
 
 
@@ -221,22 +223,22 @@ def test_a_text_status_must_have_room_for_every_word() -> None:
         ({"custom": False, "permissionable": False}, "a system field, which Salesforce alone sets"),
     ],
 )
-def test_what_can_never_be_edited_is_named_as_what_it_is(facts: Mapping[str, object], words: str) -> None:
-    lines = told(FakeCrm(changed("Enrichment_Error__c", updateable=False, **facts)))
+def test_read_only_fields_are_named_by_their_kind(facts: Mapping[str, object], words: str) -> None:
+    lines = findings(FakeCrm(changed("Enrichment_Error__c", updateable=False, **facts)))
     assert any(f"Enrichment_Error__c is {words}: it can never be edited; map another field" in line for line in lines)
     assert "edit access" not in str(lines)
 
 
-def test_what_a_permission_opens_is_told_so() -> None:
-    lines = told(FakeCrm(changed("Email", updateable=False)))
+def test_a_missing_permission_is_named() -> None:
+    lines = findings(FakeCrm(changed("Email", updateable=False)))
     assert lines == [
         "channels.work_email.field: Email cannot be edited; give the user's permission set edit access to it"
     ]
 
 
-def test_an_object_that_may_not_be_edited_is_one_problem() -> None:
+def test_an_uneditable_object_is_one_problem() -> None:
     fields = [replace(usual(name), updateable=False) for name in TYPES]
-    lines = told(FakeCrm(*fields, updateable=False))
+    lines = findings(FakeCrm(*fields, updateable=False))
     assert lines == [
         "object: the connector's user may not edit Lead records; give the user's permission set Edit on the object"
     ]
@@ -246,15 +248,17 @@ def test_an_object_that_may_not_be_edited_is_one_problem() -> None:
 
 
 def test_an_unknown_object_is_the_mappings_problem() -> None:
-    assert told(FakeCrm(), mapping("lead", object="Leed")) == ["object: there is no object Leed; did you mean Lead?"]
-    assert told(FakeCrm(), mapping("lead", object="Vehicle__c")) == ["object: there is no object Vehicle__c"]
+    assert findings(FakeCrm(), mapping("lead", object="Leed")) == [
+        "object: there is no object Leed; did you mean Lead?"
+    ]
+    assert findings(FakeCrm(), mapping("lead", object="Vehicle__c")) == ["object: there is no object Vehicle__c"]
 
 
 def test_an_unknown_field_gets_a_suggestion() -> None:
     channels = {"work_email": {"from": ["lensmor"], "field": "Emial"}, "phone": None, "personal_email": None}
-    lines = told(FakeCrm(), mapping("lead", channels=channels))
+    lines = findings(FakeCrm(), mapping("lead", channels=channels))
     assert "Lead has no field Emial that the connector's user can see; did you mean Email? Else check" in lines[0]
-    lines = told(FakeCrm(hidden=("EmailBouncedDate",)))
+    lines = findings(FakeCrm(hidden=("EmailBouncedDate",)))
     assert "has no field EmailBouncedDate that the connector's user can see; " in lines[0]
 
 
@@ -273,25 +277,25 @@ def phone_into(field: str) -> MappingFile:
         ("LastName", "LastName holds a name; a phone number there would replace it", True),
     ],
 )
-def test_a_phone_in_an_odd_field_is_told(field: str, words: str, certain: bool) -> None:
-    (line,) = told(FakeCrm(), phone_into(field), only_fatal=False)
+def test_a_phone_in_an_unusual_field_gets_a_warning(field: str, words: str, certain: bool) -> None:
+    (line,) = findings(FakeCrm(), phone_into(field), only_fatal=False)
     assert line.startswith("channels.phone.field: ")
     assert words in line
-    assert bool(told(FakeCrm(), phone_into(field))) is certain
+    assert bool(findings(FakeCrm(), phone_into(field))) is certain
 
 
-def test_our_status_in_lead_status_is_told() -> None:
+def test_our_status_in_lead_status_gets_a_warning() -> None:
     channels = {"phone": {"from": ["lensmor"], "field": "MobilePhone", "status": "Status"}}
-    (line,) = told(FakeCrm(), mapping("lead", channels=channels), only_fatal=False)
+    (line,) = findings(FakeCrm(), mapping("lead", channels=channels), only_fatal=False)
     assert line == (
         "channels.phone.status: Status is a standard field with a meaning of its own; are the connector's status words "
         "meant to go there?"
     )
-    assert told(FakeCrm(), mapping("lead", channels=channels)) == []
+    assert findings(FakeCrm(), mapping("lead", channels=channels)) == []
 
 
-def test_a_short_text_field_for_an_address_is_told() -> None:
+def test_a_short_text_field_for_an_address_gets_a_warning() -> None:
     channels = {"work_email": {"from": ["lensmor"], "field": "Mail__c"}, "phone": None}
     crm = FakeCrm(changed("Mail__c", length=20))
-    (line,) = told(crm, mapping("lead", channels=channels), only_fatal=False)
+    (line,) = findings(crm, mapping("lead", channels=channels), only_fatal=False)
     assert "Mail__c holds 20 characters at most" in line

@@ -19,7 +19,7 @@ def contacts(where: str = EXCLUDED, **changes: object) -> MappingFile:
 
 
 def convert(world: World, lead: str, *, carry: bool = False, **values: object) -> list[str]:
-    """Convert a Lead while its purchase is under way; gives the list that receives the Contact's id."""
+    """Convert a Lead while its purchase is open; the returned list receives the Contact's id."""
     made: list[str] = []
 
     def act() -> None:
@@ -31,14 +31,12 @@ def convert(world: World, lead: str, *, carry: bool = False, **values: object) -
     return made
 
 
-def test_a_contact_that_the_condition_excludes_gets_nothing_and_the_value_is_parked(
-    world: World, harness: Harness
-) -> None:
+def test_an_excluded_contact_gets_nothing_and_the_value_is_parked(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     made = convert(world, lead, Title="Do not enrich")
     harness = harness.other(mapping("lead"), contacts())
-    for _ in range(2):  # nothing changes until somebody does something
+    for _ in range(2):  # nothing changes without an edit
         report = harness.other().sync()
         before = dict(world.get(made[0]))
         assert before["Email"] is None
@@ -69,15 +67,13 @@ def test_the_parked_value_of_an_excluded_contact_can_be_given_up(world: World, h
         assert row.parked
         resolve(services.ledger, row.id, OperatorDecision.GIVE_UP, services.clock.now())
     report = harness.other().sync()
-    assert sum(report.outcomes[word] for word in (Outcome.SKIPPED, Outcome.FAILED, Outcome.NOT_FOUND)) == 1
+    assert sum(report.outcomes[outcome] for outcome in (Outcome.SKIPPED, Outcome.FAILED, Outcome.NOT_FOUND)) == 1
     assert world.get(made[0])["Email"] is None
-    assert world.ours("salesfinity") == 0  # nothing more is bought for a record that no mapping takes
+    assert world.ours("salesfinity") == 0  # nothing more is bought for a record outside every mapping
     assert harness.other().sync().selected == 0
 
 
-def test_what_is_still_under_way_for_an_excluded_contact_is_collected_and_parked(
-    world: World, harness: Harness
-) -> None:
+def test_purchases_in_progress_for_an_excluded_contact_are_parked(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.lensmor.task_seconds = 600
     harness = harness.other(email_only(), contacts())
@@ -90,18 +86,14 @@ def test_what_is_still_under_way_for_an_excluded_contact_is_collected_and_parked
 
 
 @pytest.mark.parametrize(("opt_out", "field"), [("HasOptedOutOfEmail", "Email"), ("DoNotCall", "MobilePhone")])
-def test_the_opt_outs_of_the_mapping_that_takes_over_hold(
-    world: World, harness: Harness, opt_out: str, field: str
-) -> None:
+def test_the_opt_outs_of_the_new_mapping_apply(world: World, harness: Harness, opt_out: str, field: str) -> None:
     made = convert(world, world.lead(world.person()), **{opt_out: True})
     report = harness.other(mapping("lead"), contacts()).sync()
     assert world.get(made[0])[field] is None
     assert any(opt_out in reason for reason in reasons_of(report, "skipped"))
 
 
-def test_a_contact_that_asks_itself_keeps_its_flag_until_its_own_channels_are_served(
-    world: World, harness: Harness
-) -> None:
+def test_a_flagged_contact_keeps_its_flag_until_it_is_served(world: World, harness: Harness) -> None:
     person = world.person()
     made = convert(world, world.lead(person), carry=True)
     harness = harness.other(email_only(), contacts())
@@ -115,8 +107,8 @@ def test_a_contact_that_asks_itself_keeps_its_flag_until_its_own_channels_are_se
     assert world.lensmor.requests.count("submitEmailUnlock") == 1
 
 
-def test_nothing_more_is_bought_for_a_contact_that_nobody_chose(world: World, harness: Harness) -> None:
-    """The Lead was chosen by a condition; its Contact was not, and has no flag."""
+def test_nothing_more_is_bought_for_an_unchosen_contact(world: World, harness: Harness) -> None:
+    """A condition chose the Lead; it does not choose the Contact, which has no flag."""
     person = world.person()
     lead = world.lead(person, Enrichment_Requested__c=False)
     made = convert(world, lead, carry=True)
@@ -133,7 +125,7 @@ def test_nothing_more_is_bought_for_a_contact_that_nobody_chose(world: World, ha
     assert world.get(made[0])["MobilePhone"] is None
 
 
-def test_the_winner_of_a_merge_must_satisfy_the_condition_too(world: World, harness: Harness) -> None:
+def test_the_winner_of_a_merge_must_meet_the_condition(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example", "Title": "Do not enrich"})
     world.clock.at(5, lambda: world.org.merge("Lead", winner, lead))
@@ -142,7 +134,7 @@ def test_the_winner_of_a_merge_must_satisfy_the_condition_too(world: World, harn
     assert world.get(winner)["Email"] is None
 
 
-def test_of_two_mappings_the_one_that_accepts_the_contact_takes_it_over(world: World, harness: Harness) -> None:
+def test_the_mapping_that_accepts_the_contact_takes_it_over(world: World, harness: Harness) -> None:
     person = world.person()
     made = convert(world, world.lead(person), Title="Do not enrich")
     data = contacts().model_dump(by_alias=True, exclude_none=True)

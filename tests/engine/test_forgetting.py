@@ -1,4 +1,4 @@
-"""Forgetting a record leaves neither its ids nor its person's name in any table, whatever happened to it before."""
+"""Forgetting a record leaves its ids and its person's name in no table, whatever its history."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ def forget(harness: Harness, record_id: str) -> int:
         return ledger.operator.forget([record_id], spellings)
 
 
-PURCHASE = "purchase.person"  # a purchase keeps whom it was for, so that nobody is bought twice
+PURCHASE = "purchase.person"  # a purchase keeps its person, so that the person is not bought twice
 
 
 def found_in(harness: Harness, *words: str | None) -> list[str]:
-    """Where any of the words still stands."""
+    """The columns that still contain one of the words."""
     with harness.ledger() as ledger, ledger.database.read() as connection:
         return [place for place in texts_with(connection, [word for word in words if word]) if place != PURCHASE]
 
@@ -34,7 +34,7 @@ def money(harness: Harness) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def converted(world: World, harness: Harness) -> Iterator[tuple[Harness, str, str, str]]:
-    """A Lead that was requested, bought for, written to, converted, and whose Contact was refused a value."""
+    """A Lead that was requested, bought, written and converted; its Contact was refused a value."""
     person = world.person(email=None)
     assert person.linkedin_name is not None
     lead = world.lead(person)
@@ -60,9 +60,9 @@ def converted(world: World, harness: Harness) -> Iterator[tuple[Harness, str, st
 
 
 @pytest.mark.parametrize("by", ["lead", "lead in 15 characters", "contact"])
-def test_no_table_keeps_an_id_or_the_name(converted: tuple[Harness, str, str, str], by: str) -> None:
+def test_no_table_keeps_an_id_or_name(converted: tuple[Harness, str, str, str], by: str) -> None:
     harness, lead, contact, name = converted
-    assert found_in(harness, lead, contact, name)  # there is something to erase
+    assert found_in(harness, lead, contact, name)  # the search finds what must be erased
     before = money(harness)
     assert forget(harness, {"lead": lead, "lead in 15 characters": lead[:15], "contact": contact}[by]) > 0
     assert found_in(harness, lead, lead[:15], contact, contact[:15], name) == []
@@ -70,7 +70,7 @@ def test_no_table_keeps_an_id_or_the_name(converted: tuple[Harness, str, str, st
     assert forget(harness, lead) == 0
 
 
-def test_a_record_that_was_closed_for_its_contact_goes_with_it(world: World, harness: Harness) -> None:
+def test_a_record_closed_for_its_contact_is_erased_with_it(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     made: list[str] = []
@@ -81,7 +81,7 @@ def test_a_record_that_was_closed_for_its_contact_goes_with_it(world: World, har
     assert found_in(harness, lead, made[0], person.linkedin_name) == []
 
 
-def test_a_purchase_under_way_is_finished_for_nobody(world: World, harness: Harness) -> None:
+def test_a_purchase_in_progress_is_finished_without_a_record(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))
@@ -100,7 +100,7 @@ def test_a_purchase_under_way_is_finished_for_nobody(world: World, harness: Harn
         assert ledger.credits.imbalance() == ""
 
 
-def test_a_forgotten_record_that_is_flagged_again_is_no_sign_of_an_older_ledger(world: World, harness: Harness) -> None:
+def test_a_forgotten_record_flagged_again_is_no_sign_of_a_copy(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness.sync()
     world.clock.advance(hours=1)
@@ -130,7 +130,7 @@ def test_a_shared_person_stays_for_the_other_record(world: World, harness: Harne
     assert found_in(harness, lead, other, later, person.linkedin_name) == []
 
 
-def test_a_forgotten_person_who_is_requested_again_is_not_paid_twice(world: World, harness: Harness) -> None:
+def test_a_forgotten_person_requested_again_is_not_paid_twice(world: World, harness: Harness) -> None:
     person = world.person(email=None)
     lead = world.lead(person)
     harness.sync()
@@ -142,7 +142,7 @@ def test_a_forgotten_person_who_is_requested_again_is_not_paid_twice(world: Worl
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_queued_run_leaves_the_forgotten_record_out(world: World, harness: Harness) -> None:
+def test_a_queued_run_omits_the_forgotten_record(world: World, harness: Harness) -> None:
     person = world.person()
     lead, other = world.lead(person), world.lead(world.person())
     with harness.ledger() as ledger:

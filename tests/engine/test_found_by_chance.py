@@ -1,4 +1,4 @@
-"""What random histories have found, each as short as it could be made."""
+"""Failures that random histories found, as short sequences."""
 
 import pytest
 from crash_points import DeathError
@@ -11,18 +11,18 @@ def die(*_args: object, **_more: object) -> None:
     raise DeathError
 
 
-def test_a_parked_value_is_no_reason_to_stamp_the_record_at_every_run(world: World, harness: Harness) -> None:
+def test_a_parked_value_does_not_stamp_the_record_at_every_run(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["Email"]), fields=("Email",))
     harness = harness.other(email_only())
     for _ in range(5):
         harness.other().sync()
         world.clock.advance(minutes=15)
-    assert world.get(lead)["Enriched_At__c"] is None  # nothing has been written
+    assert world.get(lead)["Enriched_At__c"] is None  # nothing was written
     assert world.org.updates_count("Lead", lead) <= 2
 
 
-def test_nothing_is_bought_after_a_lookup_for_a_record_whose_flag_was_taken_back(
+def test_nothing_is_bought_after_the_flag_was_cleared(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contact = world.contact(world.person(), Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
@@ -30,7 +30,7 @@ def test_nothing_is_bought_after_a_lookup_for_a_record_whose_flag_was_taken_back
     harness.wait_s = 0
     world.salesfinity.lookup_seconds = 900
     world.lensmor.balance = 0
-    harness.sync()  # the private address is asked for; nothing can be bought at Lensmor
+    harness.sync()  # the private email is requested; Lensmor has no credits
     world.lensmor.balance = 1000
     with monkeypatch.context() as patch:
         patch.setattr(plan, "resolve_identity", die)

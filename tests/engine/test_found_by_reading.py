@@ -1,4 +1,4 @@
-"""Sequences found by a hostile reading of the code, each a hole once, as short as they could be made."""
+"""Short sequences that once failed, found by reading the code."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from connector.engine.undo import undo
 from connector.providers.interface import Provider
 
 THEIRS = "typed.by.hand@example.com"
-FIRST_DAY = AccountLimits(day=20)  # an email, and no phone
+FIRST_DAY = AccountLimits(day=20)  # enough for an email, not for a phone
 
 
 def _channels(name: str, **rules: dict[str, object]) -> dict[str, object]:
@@ -25,7 +25,7 @@ def _undo(harness: Harness, run_id: str) -> None:
         undo(services, run_id)
 
 
-def test_a_flag_taken_back_between_two_applications_of_a_plan_buys_nothing_more(world: World, harness: Harness) -> None:
+def test_a_flag_cleared_between_two_applications_buys_nothing_more(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     plan = harness.plan()
     harness.limits["lensmor"] = FIRST_DAY
@@ -38,7 +38,7 @@ def test_a_flag_taken_back_between_two_applications_of_a_plan_buys_nothing_more(
     assert world.ours("lensmor") == 15
 
 
-def test_a_plan_buys_nothing_for_a_person_it_did_not_know(world: World, harness: Harness) -> None:
+def test_a_plan_buys_nothing_for_an_unplanned_person(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     plan = harness.plan()
     harness.limits["lensmor"] = FIRST_DAY
@@ -51,7 +51,7 @@ def test_a_plan_buys_nothing_for_a_person_it_did_not_know(world: World, harness:
     assert world.ours("lensmor") == 15
 
 
-def test_a_second_try_writes_nothing_of_a_person_the_record_no_longer_names(world: World, harness: Harness) -> None:
+def test_a_partial_update_writes_nothing_of_a_former_person(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     reads: list[str] = []
 
@@ -66,7 +66,7 @@ def test_a_second_try_writes_nothing_of_a_person_the_record_no_longer_names(worl
     assert world.get(lead)["MobilePhone"] is None
 
 
-def test_a_second_try_leaves_out_what_is_still_parked(world: World, harness: Harness) -> None:
+def test_a_partial_update_omits_parked_values(world: World, harness: Harness) -> None:
     contact = world.contact(world.person())
     world.org.add_validation("Contact", lambda row: bool(row["MobilePhone"]), fields=("MobilePhone",))
     world.org.add_validation("Contact", lambda row: bool(row["Email"]), fields=("Email",))
@@ -82,7 +82,7 @@ def test_a_second_try_leaves_out_what_is_still_parked(world: World, harness: Har
     assert world.get(contact)["Personal_Email__c"] is not None
 
 
-def test_an_answer_lost_in_a_second_try_does_not_hide_what_landed_from_undo(world: World, harness: Harness) -> None:
+def test_a_lost_partial_update_can_be_undone(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["MobilePhone"]))
     world.arm("salesforce", "update_many", "drop_after", after=1)
@@ -92,7 +92,7 @@ def test_an_answer_lost_in_a_second_try_does_not_hide_what_landed_from_undo(worl
     assert world.get(lead)["Email"] is None
 
 
-def test_a_record_corrected_while_it_is_written_begins_anew(world: World, harness: Harness) -> None:
+def test_a_record_corrected_during_a_write_starts_again(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     world.lensmor.task_seconds = 600
     harness = harness.other(email_only())
@@ -113,7 +113,7 @@ def test_a_record_corrected_while_it_is_written_begins_anew(world: World, harnes
     assert world.get(lead)["Email"] == other.email
 
 
-def test_a_record_corrected_while_one_value_is_parked_begins_anew(world: World, harness: Harness) -> None:
+def test_a_record_corrected_while_a_value_is_parked_starts_again(world: World, harness: Harness) -> None:
     other, lead = world.person(), world.lead(world.person())
     world.org.add_validation("Lead", lambda row: bool(row["Email"]), fields=("Email",))
     world.lensmor.task_seconds = 7200
@@ -130,9 +130,7 @@ def test_a_record_corrected_while_one_value_is_parked_begins_anew(world: World, 
 
 
 @pytest.mark.parametrize("change", [{"Enrichment_Requested__c": False}, {"HasOptedOutOfEmail": True}], ids=str)
-def test_a_repeat_is_not_bought_when_nobody_wants_it_any_more(
-    world: World, harness: Harness, change: dict[str, object]
-) -> None:
+def test_an_unneeded_repeat_is_not_bought(world: World, harness: Harness, change: dict[str, object]) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.clock.at(600, lambda: world.edit(lead, **change))
@@ -140,7 +138,7 @@ def test_a_repeat_is_not_bought_when_nobody_wants_it_any_more(
     assert world.ours("lensmor") == 0
 
 
-def test_a_name_that_nobody_has_is_asked_for_once_a_run(
+def test_an_unknown_name_is_resolved_once_per_run(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.lead(LinkedIn_URL__c="https://linkedin.com/in/nobody-at-all")
@@ -158,7 +156,7 @@ def test_a_name_that_nobody_has_is_asked_for_once_a_run(
     assert len(asked) == 1
 
 
-def test_a_refused_repeat_does_not_forget_what_the_lost_request_may_have_cost(world: World, harness: Harness) -> None:
+def test_a_refused_repeat_keeps_the_lost_requests_hold(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.profile_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
@@ -168,9 +166,7 @@ def test_a_refused_repeat_does_not_forget_what_the_lost_request_may_have_cost(wo
         assert ledger.credits.totals()["lensmor"].used == world.ours("lensmor") == 15
 
 
-def test_a_person_gone_before_the_repeat_leaves_the_lost_request_presumed_charged(
-    world: World, harness: Harness
-) -> None:
+def test_a_person_gone_before_the_repeat_presumes_the_charge(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.profile_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
@@ -181,9 +177,7 @@ def test_a_person_gone_before_the_repeat_leaves_the_lost_request_presumed_charge
         assert ledger.credits.totals()["lensmor"].used == world.ours("lensmor") == 15
 
 
-def test_a_fresh_value_of_a_later_source_is_taken_before_an_earlier_one_is_asked_again(
-    world: World, harness: Harness
-) -> None:
+def test_a_fresh_value_of_a_later_source_is_reused_first(world: World, harness: Harness) -> None:
     person = world.person()
     world.lensmor.script(person.personnel_id, "email", "no_value")
     world.lead(person)
@@ -196,7 +190,7 @@ def test_a_fresh_value_of_a_later_source_is_taken_before_an_earlier_one_is_asked
     assert world.paid_posts() == 2
 
 
-def test_a_write_that_never_left_does_not_cut_the_way_back(world: World, harness: Harness) -> None:
+def test_an_unsent_write_does_not_break_the_undo(world: World, harness: Harness) -> None:
     contact = world.contact(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=contact, code="CUSTOM_VALIDATION", fields=[])
     world.arm("salesforce", "update_many", "drop_before", after=1)
@@ -207,7 +201,7 @@ def test_a_write_that_never_left_does_not_cut_the_way_back(world: World, harness
     assert world.get(contact)["Enriched_At__c"] is None
 
 
-def test_an_id_added_by_hand_does_not_open_the_field_to_be_overwritten(world: World, harness: Harness) -> None:
+def test_an_added_id_does_not_allow_an_overwrite(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Lensmor_Personnel_Id__c=None, Email="old@example.com")
     world.salesfinity.lookup_seconds = 1200

@@ -1,4 +1,4 @@
-"""Plans frozen and applied: that much and no more, whatever changed between, twice and after a death."""
+"""Frozen plans are applied exactly as planned, whatever changed meanwhile, twice and after a crash."""
 
 import pytest
 from crash_points import DeathError, Points, watched
@@ -8,11 +8,11 @@ from connector.core.frozen import CHANGED, NOT_PLANNED
 from connector.core.model import Outcome
 from connector.crm.interface import Selection
 
-POINTS = 30  # fewer than an application of the plan below passes
+POINTS = 30  # fewer points than applying the plan below passes
 CRASHES = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
-def test_a_plan_is_done_once(world: World, harness: Harness) -> None:
+def test_a_plan_is_executed_once(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     plan = harness.plan()
@@ -26,7 +26,7 @@ def test_a_plan_is_done_once(world: World, harness: Harness) -> None:
     assert world.paid_posts() == 2
 
 
-def test_a_plan_names_nobody(world: World, harness: Harness) -> None:
+def test_a_plan_has_no_personal_data(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     text = harness.plan().model_dump_json()
@@ -34,7 +34,7 @@ def test_a_plan_names_nobody(world: World, harness: Harness) -> None:
         assert str(word) not in text
 
 
-def test_a_record_that_changed_since_is_left_alone(world: World, harness: Harness) -> None:
+def test_a_changed_record_is_left_unchanged(world: World, harness: Harness) -> None:
     changed, same = world.lead(world.person()), world.lead(world.person())
     plan = harness.plan()
     world.clock.advance(minutes=5)
@@ -47,10 +47,10 @@ def test_a_record_that_changed_since_is_left_alone(world: World, harness: Harnes
     assert world.get(changed) == before
     assert world.get(same)["Email"] is not None
     assert harness.other().apply(plan).outcomes == {Outcome.DEFERRED: 1}
-    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}  # it kept its flag
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}  # the record kept its flag
 
 
-def test_what_is_flagged_later_is_not_part_of_the_plan(world: World, harness: Harness) -> None:
+def test_a_later_flag_is_not_part_of_the_plan(world: World, harness: Harness) -> None:
     world.lead(world.person())
     plan = harness.plan()
     later = world.lead(world.person())
@@ -68,7 +68,7 @@ def test_records_chosen_by_a_condition_need_no_flag(world: World, harness: Harne
     assert world.get(lead)["Email"] == person.email
 
 
-def test_the_ceiling_holds_over_all_runs_of_the_plan(world: World, harness: Harness) -> None:
+def test_the_ceiling_applies_to_all_runs_of_the_plan(world: World, harness: Harness) -> None:
     for _ in range(4):
         world.lead(world.person())
     harness = harness.other(email_only())
@@ -81,8 +81,8 @@ def test_the_ceiling_holds_over_all_runs_of_the_plan(world: World, harness: Harn
     assert world.ours("lensmor") == 30
 
 
-def test_a_vendor_the_plan_does_not_pay_is_not_asked(world: World, harness: Harness) -> None:
-    """Somebody else's purchase was joined for nothing; where it fails, the next source was never part of the plan."""
+def test_an_unplanned_vendor_is_not_queried(world: World, harness: Harness) -> None:
+    """The plan attached to another record's purchase at no cost; when that fails, the next source was never planned."""
     person = world.person()
     harness = harness.other(email_only("lensmor", "salesfinity"))
     world.lensmor.script(person.personnel_id, "email", "failed")
@@ -100,7 +100,7 @@ def test_a_vendor_the_plan_does_not_pay_is_not_asked(world: World, harness: Harn
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
 
 
-def test_a_record_deleted_since_is_told(world: World, harness: Harness) -> None:
+def test_a_deleted_record_is_reported(world: World, harness: Harness) -> None:
     gone = world.lead(world.person())
     world.lead(world.person())
     plan = harness.plan()
@@ -112,7 +112,7 @@ def test_a_record_deleted_since_is_told(world: World, harness: Harness) -> None:
 
 @CRASHES
 @pytest.mark.parametrize("share", [0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
-def test_a_plan_is_carried_on_after_a_death(world: World, harness: Harness, share: float) -> None:
+def test_a_plan_is_continued_after_a_crash(world: World, harness: Harness, share: float) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
     harness = harness.other(email_only())

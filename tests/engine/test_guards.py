@@ -1,4 +1,4 @@
-"""Guards against the absurd: each stops before harm is done, is reported, and names a way to proceed."""
+"""Guards against absurd runs: each stops before any harm, is reported, and names the next step."""
 
 import pytest
 from harness import Harness, World, email_only, mapping, personal_only
@@ -10,7 +10,7 @@ from connector.engine.sync import RunSpec, run_pass
 
 
 def sync_all(harness: Harness) -> Report:
-    """`sync --all`."""
+    """Run `sync --all`."""
     with harness.services() as services, services.ledger.hold_run_lock(harness.mappings):
         return run_pass(services, RunSpec("sync", harness.mappings, {}, override_guards=True))
 
@@ -24,7 +24,7 @@ def unlocked(world: World, count: int) -> list[str]:
     return leads
 
 
-# -- one reason for all ---------------------------------------------------------------------------------------------
+# -- the same reason everywhere -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [20, 230])
@@ -42,7 +42,7 @@ def test_records_that_all_lack_an_identifier_keep_their_flags(world: World, harn
     assert not any(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
 
 
-def test_one_usable_record_among_the_first_shows_that_the_mapping_is_right(world: World, harness: Harness) -> None:
+def test_one_usable_record_proves_the_mapping(world: World, harness: Harness) -> None:
     for _ in range(25):
         world.lead()
     unlocked(world, 1)
@@ -50,20 +50,20 @@ def test_one_usable_record_among_the_first_shows_that_the_mapping_is_right(world
     assert report.outcomes == {Outcome.SKIPPED: 25, Outcome.DELIVERED: 1}
 
 
-def test_fewer_than_twenty_records_show_nothing(world: World, harness: Harness) -> None:
+def test_fewer_than_twenty_records_prove_nothing(world: World, harness: Harness) -> None:
     for _ in range(19):
         world.lead()
     assert harness.other(email_only()).sync().outcomes == {Outcome.SKIPPED: 19}
 
 
-def test_records_skipped_for_a_good_reason_are_no_alarm(world: World, harness: Harness) -> None:
+def test_legitimate_skips_cause_no_alarm(world: World, harness: Harness) -> None:
     for _ in range(25):
         world.lead(world.person(), HasOptedOutOfEmail=True)
     assert harness.other(email_only()).sync().outcomes == {Outcome.SKIPPED: 25}
 
 
-def test_a_wrong_field_is_noticed_though_some_records_have_other_faults(world: World, harness: Harness) -> None:
-    """Different reasons are no sign of one mistake."""
+def test_a_wrong_field_is_detected_among_other_faults(world: World, harness: Harness) -> None:
+    """Different reasons do not indicate one mistake."""
     for index in range(24):
         world.lead(LinkedIn_URL__c=None, Lensmor_Personnel_Id__c="x" if index % 2 else None)
     assert harness.other(email_only()).sync().outcomes == {Outcome.SKIPPED: 24}
@@ -76,7 +76,7 @@ def test_channels_that_lack_different_identifiers_share_one_cause(world: World, 
     assert all(world.get(contact)["Enrichment_Requested__c"] for contact in contacts)
 
 
-def test_a_few_opted_out_or_filled_records_do_not_hide_it(world: World, harness: Harness) -> None:
+def test_a_few_other_skips_do_not_hide_it(world: World, harness: Harness) -> None:
     leads = [world.lead() for _ in range(228)]
     leads += [world.lead(DoNotCall=True), world.lead(MobilePhone="+1 212 555 0100")]
     report = harness.other(mapping("lead")).sync()
@@ -84,7 +84,7 @@ def test_a_few_opted_out_or_filled_records_do_not_hide_it(world: World, harness:
     assert all(world.get(lead)["Enrichment_Requested__c"] for lead in leads)
 
 
-def test_a_frozen_plan_of_nothing_but_one_skip_clears_no_flag(world: World, harness: Harness) -> None:
+def test_a_frozen_plan_with_only_one_skip_reason_clears_no_flag(world: World, harness: Harness) -> None:
     leads = [world.lead() for _ in range(30)]
     harness = harness.other(email_only())
     report = harness.other().apply(harness.plan())
@@ -93,7 +93,7 @@ def test_a_frozen_plan_of_nothing_but_one_skip_clears_no_flag(world: World, harn
 
 
 @pytest.mark.long
-def test_runs_that_a_guard_stopped_do_not_make_few_records_usual(world: World, harness: Harness) -> None:
+def test_stopped_runs_do_not_lower_the_usual_number(world: World, harness: Harness) -> None:
     leads = [world.lead() for _ in range(1100)]
     harness = harness.other(email_only())
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_runs_that_a_guard_stopped_do_not_make_few_records_usual(world: World, h
 # -- answers without a value ----------------------------------------------------------------------------------------
 
 
-def test_a_vendor_that_brings_nothing_at_all_sells_no_more(
+def test_a_vendor_without_any_value_is_not_bought_from(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guards, "ANSWERS", 6)
@@ -137,7 +137,7 @@ def test_a_vendor_that_brings_nothing_at_all_sells_no_more(
     assert all(world.get(contact)["Personal_Email__c"] is None for contact in contacts)
 
 
-def test_one_value_among_the_latest_answers_lets_the_purchases_go_on(
+def test_one_value_among_the_latest_answers_continues_purchases(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guards, "ANSWERS", 6)
@@ -160,12 +160,12 @@ def usual_runs(world: World, harness: Harness, runs: int, records: int) -> None:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand flagged records would take long; forty show the same."""
+    """Forty records show the same as a thousand in less time."""
     monkeypatch.setattr(guards, "LEAST_FLAGGED", 40)
 
 
 @pytest.mark.usefixtures("few")
-def test_unusually_many_flagged_records_are_taken_ten_times_the_usual_number(world: World, harness: Harness) -> None:
+def test_at_most_ten_times_the_usual_number_is_taken(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     usual_runs(world, harness, 3, 2)
     leads = unlocked(world, 45)
@@ -179,7 +179,7 @@ def test_unusually_many_flagged_records_are_taken_ten_times_the_usual_number(wor
 
 
 @pytest.mark.usefixtures("few")
-def test_a_plan_reports_it_and_holds_nothing_back(world: World, harness: Harness) -> None:
+def test_a_plan_reports_it_but_takes_all_records(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     usual_runs(world, harness, 3, 2)
     unlocked(world, 45)
@@ -190,7 +190,7 @@ def test_a_plan_reports_it_and_holds_nothing_back(world: World, harness: Harness
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(("runs", "records", "flagged"), [(2, 1, 45), (3, 1, 40), (3, 5, 45)])
-def test_what_is_not_unusual_is_taken_whole(
+def test_a_usual_number_is_taken_completely(
     world: World, harness: Harness, runs: int, records: int, flagged: int
 ) -> None:
     harness = harness.other(email_only())
@@ -206,4 +206,4 @@ def test_runs_without_records_are_usual_too(world: World, harness: Harness) -> N
         assert harness.other().sync().selected == 0
         world.clock.advance(minutes=15)
     unlocked(world, 45)
-    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 10}  # the least: it grows from run to run
+    assert harness.other().sync().outcomes == {Outcome.DELIVERED: 10}  # the minimum; it grows from run to run

@@ -1,4 +1,4 @@
-"""Values that no ledger can keep, in answers of vendors and of the CRM: they cost no money and end no run."""
+"""Values in vendor and CRM answers that no ledger can store: they cost no credits and end no run."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -40,23 +40,23 @@ UNREADABLE_BALANCES: Mapping[str, object] = {
 VERSION = "2026-11-20T10:00:00.000+0000"
 
 
-def test_a_task_id_that_cannot_be_kept_is_a_lost_answer(world: World, harness: Harness) -> None:
+def test_an_unstorable_task_id_is_a_lost_answer(world: World, harness: Harness) -> None:
     people, leads = [], []
     for number, task_id in enumerate(HOSTILE_IDS.values()):
         event = SimEvent(f"96{number:02}", f"596{number:02}", "Fair", "2027-03-02", "2027-03-04", "Utrecht", "Spain")
-        world.lensmor.add_event(event)  # one each, so that each person has a request of its own
+        world.lensmor.add_event(event)  # one event each, so that each person has a request of its own
         people.append(world.person(event_ids=(event.event_id,)))
         leads.append(world.lead(people[-1], Lensmor_Event_Id__c=event.event_id))
         fields = {"task_id": task_id, "job_id": task_id}
         world.arm("lensmor", "submitEmailUnlock", "add_fields", subject=people[-1].personnel_id, fields=fields)
     report = harness.other(email_only()).sync()
-    assert report.outcomes == {Outcome.DELIVERED: len(leads)}  # the profile shows what was bought
+    assert report.outcomes == {Outcome.DELIVERED: len(leads)}  # the profile shows the purchase
     assert [world.get(lead)["Email"] for lead in leads] == [person.email for person in people]
     assert world.paid_posts() == len(leads)
     assert world.faults.armed() == []
 
 
-def test_a_lookup_id_that_cannot_be_kept_is_unknown_and_never_repeated(world: World, harness: Harness) -> None:
+def test_an_unstorable_lookup_id_is_unknown_and_never_repeated(world: World, harness: Harness) -> None:
     for lookup_id in HOSTILE_IDS.values():
         world.contact(world.person())
         world.arm("salesfinity", "requestEmailEnrichment", "add_fields", fields={"_id": lookup_id})
@@ -69,7 +69,7 @@ def test_a_lookup_id_that_cannot_be_kept_is_unknown_and_never_repeated(world: Wo
 
 
 @pytest.mark.parametrize("balance", LARGE_BALANCES)
-def test_a_balance_of_more_than_32_bits_is_kept(world: World, harness: Harness, balance: int) -> None:
+def test_a_balance_of_more_than_32_bits_is_stored(world: World, harness: Harness, balance: int) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "getCreditsBalance", "add_fields", times=2, fields={"totalBalance": balance})
     report = harness.other(email_only()).sync()
@@ -91,7 +91,7 @@ def test_a_balance_beyond_the_limits_is_refused_and_nothing_is_bought(
     assert world.paid_posts() == 0
 
 
-def test_an_event_that_cannot_be_kept_is_no_event(world: World, harness: Harness) -> None:
+def test_an_unstorable_event_is_ignored(world: World, harness: Harness) -> None:
     people, leads = [], []
     for event_id in ("9" * 150, "e" * 150, "52\x00", 10**30, {"id": 1}):
         people.append(world.person())
@@ -155,12 +155,12 @@ def test_a_field_of_a_record_cannot_end_a_run(
 
 
 @pytest.mark.parametrize("text", ["no\x00body", "\x1b[2Jnobody", "\u202enobody", "n" * 5000], ids=ascii)
-def test_a_reason_of_the_crm_can_be_kept_and_shown(
+def test_a_reason_of_the_crm_can_be_stored_and_shown(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     lead = world.lead(world.person())
     error = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": f"rule {text}", "fields": ["Email", text]}
-    _answer_with(monkeypatch, "SystemModstamp", text, lead)  # the version at which the value is parked
+    _answer_with(monkeypatch, "SystemModstamp", text, lead)  # the version of the parked record
     params = {"when_fields": ["Email"], "errors": [error]}
     world.simulator.arm(Fault("salesforce", "update_many", "row_rule", times=FOREVER, subject=lead, params=params))
     harness = harness.other(email_only())
@@ -174,7 +174,7 @@ def test_a_reason_of_the_crm_can_be_kept_and_shown(
     assert world.paid_posts() == 1
 
 
-def test_a_converted_lead_leads_to_no_id_that_cannot_be_kept(
+def test_an_unstorable_id_of_a_converted_lead_is_ignored(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead = world.lead(world.person())
@@ -211,12 +211,12 @@ def test_bad_stored_answers_are_set_aside_and_reported(
 ) -> None:
     people = [world.person(), world.person()]
     leads = [world.lead(person) for person in people]
-    harness = harness.other(email_only("salesfinity"))  # whose answer can be had from nowhere else
+    harness = harness.other(email_only("salesfinity"))  # no other read could replace the answer
 
     def gone(*_args: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("disk I/O error"))
 
-    for _ in leads:  # each of two runs ends with an answer that the database could not take
+    for _ in leads:  # each of two runs ends with an answer that the database did not store
         with monkeypatch.context() as patch:
             patch.setattr(Answers, "accept", gone)
             patch.setattr(recovery, "adopt_stored", lambda _run: None)
@@ -247,7 +247,7 @@ def test_bad_stored_answers_are_set_aside_and_reported(
 
 
 def _answer_with(monkeypatch: pytest.MonkeyPatch, field: str, value: object, record_id: str) -> None:
-    """Let every read of a record show another value in a field."""
+    """Change the value of a field in every read of a record."""
     usual = Client.call
 
     def call(self: Client, kind: str, what: str, path: str, **request: Any) -> Any:  # noqa: ANN401 as the client's

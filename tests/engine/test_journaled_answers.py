@@ -1,4 +1,4 @@
-"""An answer to a paid request that the database cannot take is not lost, whatever the answer is."""
+"""An answer to a paid request that the database cannot store is never lost, whatever it contains."""
 
 import contextlib
 import errno
@@ -27,7 +27,7 @@ GONE = sa.exc.OperationalError("", {}, Exception("disk I/O error"))
 
 @contextmanager
 def failing(owner: object, name: str, error: BaseException = GONE) -> Iterator[None]:
-    """The database is gone, or the disk, when this is called."""
+    """Let a call fail as if the database or the disk were gone."""
 
     def gone(*_args: object, **_more: object) -> None:
         raise error
@@ -47,7 +47,7 @@ def fail(harness: Harness, owner: type, name: str) -> None:
 
 
 @pytest.mark.parametrize("error", [GONE, AccountingError("no number"), MemoryError()])
-def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, harness: Harness, error: Exception) -> None:
+def test_an_answer_is_journaled_after_any_failure(world: World, harness: Harness, error: Exception) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only("salesfinity"))
@@ -61,10 +61,10 @@ def test_an_answer_is_kept_whatever_kept_it_from_the_ledger(world: World, harnes
     assert journal_of(harness.folder) == []
 
 
-def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(world: World, harness: Harness) -> None:
+def test_a_journaled_refusal_is_not_an_unknown_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    harness = harness.other(email_only("salesfinity"))  # no record of it could be read: it would wait for an operator
+    harness = harness.other(email_only("salesfinity"))  # a lost refusal of this vendor would need an operator
     world.arm("salesfinity", "requestEmailEnrichment", "status", status=400)
     fail(harness, Answers, "give_back")
     assert len(journal_of(harness.folder)) == 1
@@ -76,7 +76,7 @@ def test_a_definite_refusal_that_the_ledger_cannot_take_is_no_unknown_purchase(w
     assert journal_of(harness.folder) == []
 
 
-def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(world: World, harness: Harness) -> None:
+def test_a_journaled_credits_refusal_is_waited_out(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness = harness.other(email_only())
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
@@ -84,18 +84,16 @@ def test_a_refusal_for_want_of_credits_is_waited_out_though_it_was_journaled(wor
     posts = world.paid_posts()
     world.clock.advance(minutes=1)
     harness.other().sync()
-    assert world.paid_posts() <= posts + 1  # the vendor's own record was read first
+    assert world.paid_posts() <= posts + 1  # the vendor's own record is read first
     with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].open == 0
 
 
 @pytest.mark.parametrize("method", [(Answers, "accept"), (Results, "finalize"), (Attempts, "reprice")])
-def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_the_answer(
-    world: World, harness: Harness, method: tuple[type, str]
-) -> None:
+def test_a_journaled_event_answer_has_the_real_price(world: World, harness: Harness, method: tuple[type, str]) -> None:
     harness.mappings = {"lead": email_only()}
     with failing(*method), pytest.raises(sa.exc.OperationalError):
-        buy(harness, price=PRICE - 500)  # the vendor takes more than was expected
+        buy(harness, price=PRICE - 500)  # the vendor charges more than expected
     assert event_charges(world) == PRICE
     assert len(journal_of(harness.folder)) == 1
     harness.sync()
@@ -105,11 +103,11 @@ def test_an_event_is_charged_at_its_real_price_though_the_ledger_could_not_take_
     assert journal_of(harness.folder) == []
 
 
-def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(world: World, harness: Harness) -> None:
+def test_an_event_purchase_adopts_only_its_own_answer(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness = harness.other(email_only("salesfinity"))
     fail(harness, Answers, "accept")
-    harness.mappings |= {"contact": email_only(name="contact")}  # whose vendor sells events
+    harness.mappings |= {"contact": email_only(name="contact")}  # a mapping of the vendor that sells events
     with failing(Results, "finalize"), pytest.raises(sa.exc.OperationalError):
         buy(harness)
     assert len(journal_of(harness.folder)) == 2
@@ -121,7 +119,7 @@ def test_buying_an_event_adopts_its_own_answer_and_leaves_those_about_people(wor
     assert event_charges(world) == PRICE
 
 
-def test_without_disk_space_nothing_is_held_nor_sent(world: World, harness: Harness) -> None:
+def test_without_disk_space_nothing_is_held_or_sent(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     with full_disk():
@@ -136,7 +134,7 @@ def test_without_disk_space_nothing_is_held_nor_sent(world: World, harness: Harn
     assert world.get(lead)["Email"] == person.email
 
 
-def test_without_disk_space_what_was_bought_before_is_still_collected(world: World, harness: Harness) -> None:
+def test_without_disk_space_earlier_purchases_are_collected(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -166,7 +164,7 @@ def test_without_disk_space_no_event_is_bought(world: World, harness: Harness) -
     assert event_charges(world) == PRICE
 
 
-def test_when_the_journal_fails_too_the_ids_are_printed(
+def test_if_the_journal_fails_too_the_ids_are_printed(
     world: World, harness: Harness, capfd: pytest.CaptureFixture[str]
 ) -> None:
     person = world.person()
@@ -185,10 +183,8 @@ def test_when_the_journal_fails_too_the_ids_are_printed(
     assert world.paid_posts() == 1
 
 
-def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
-    world: World, harness: Harness, tmp_path: Path
-) -> None:
-    """A restored backup does not know the request; the newer ledger, put back, adopts its answer."""
+def test_an_answer_for_a_newer_ledger_stays_and_is_reported(world: World, harness: Harness, tmp_path: Path) -> None:
+    """A restored backup does not have the request; the newer ledger adopts its answer once it is put back."""
     if on_postgres(harness.folder):
         pytest.skip("a backup of a file")
     person = world.person()
@@ -211,9 +207,7 @@ def test_an_answer_to_a_request_of_a_newer_ledger_stays_and_is_reported(
     assert world.paid_posts() == 1
 
 
-def test_two_ledgers_that_share_a_folder_keep_their_answers_apart(
-    world: World, harness: Harness, ledgers: Ledgers
-) -> None:
+def test_two_ledgers_in_a_folder_keep_their_answers_apart(world: World, harness: Harness, ledgers: Ledgers) -> None:
     if not on_postgres(harness.folder):
         pytest.skip("embedded ledgers of one folder have files of their own")
     person = world.person()

@@ -1,4 +1,4 @@
-"""The answer of a lost request comes after its repeat was allowed and before it leaves: nothing more is sent."""
+"""A lost request is answered after its repeat was allowed and before the repeat is sent: nothing more is sent."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from connector.store.rows import Batch, BudgetExhausted, RequestAnswer, RequestR
 
 PAID = "requestEmailEnrichment"
 READ = "getEmailEnrichment"
-InboundRequest = Callable[[World, Harness], None]
+LateAnswer = Callable[[World, Harness], None]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def harness(harness: Harness) -> Harness:
 
 
 def lose(world: World, harness: Harness) -> str:
-    """A Lead whose lookup was taken and whose answer was lost."""
+    """Add a Lead whose lookup took effect and whose answer was lost."""
     lead = world.lead(world.person())
     world.arm("salesfinity", PAID, "drop_after")
     assert harness.sync().outcomes == {Outcome.UNKNOWN: 1}
@@ -41,7 +41,7 @@ def lose(world: World, harness: Harness) -> str:
 
 
 def allow(harness: Harness) -> None:
-    """The operator allows a repeat."""
+    """Allow a repeat as the operator."""
     with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
         resolve(ledger, found.id, OperatorDecision.ALLOW_REPEAT, harness.world.clock.now())
@@ -65,7 +65,7 @@ def by_the_journal(world: World, harness: Harness) -> None:
 
 
 def by_the_other_process(world: World, harness: Harness) -> None:
-    """The process that sent the request was slow, not dead."""
+    """The sender was slow, not dead."""
     with harness.ledger() as ledger:
         answer(world, ledger)
 
@@ -80,7 +80,7 @@ ARRIVALS = (by_callback, by_the_journal, by_the_other_process)
 
 @contextmanager
 def after_take(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], number: int = 1) -> Iterator[list[Batch]]:
-    """Let something happen once, between the moment a repeat has its hold and the check before it leaves."""
+    """Call `act` once, between a repeat's hold and the check before it is sent."""
     take, taken = Attempts.take, list[Batch]()
 
     def then(self: Attempts, *args: object) -> Batch | BudgetExhausted | None:
@@ -105,9 +105,7 @@ def assert_paid_once(world: World, harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_an_answer_before_the_next_run_takes_the_place_of_the_repeat(
-    world: World, harness: Harness, arrive: InboundRequest
-) -> None:
+def test_an_answer_before_the_next_run_replaces_the_repeat(world: World, harness: Harness, arrive: LateAnswer) -> None:
     lead = lose(world, harness)
     allow(harness)
     arrive(world, harness)
@@ -117,13 +115,11 @@ def test_an_answer_before_the_next_run_takes_the_place_of_the_repeat(
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_an_answer_after_the_repeat_was_planned_takes_its_place(
-    world: World, harness: Harness, arrive: InboundRequest
-) -> None:
+def test_an_answer_after_planning_replaces_the_repeat(world: World, harness: Harness, arrive: LateAnswer) -> None:
     lead = lose(world, harness)
     allow(harness)
     harness.limits["salesfinity"] = AccountLimits(day=0)
-    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}  # planned, and no credits for it today
+    assert harness.other().sync().outcomes == {Outcome.DEFERRED: 1}  # planned, but no budget today
     harness.limits.clear()
     arrive(world, harness)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
@@ -132,7 +128,7 @@ def test_an_answer_after_the_repeat_was_planned_takes_its_place(
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_a_lookup_that_still_runs_is_waited_for(world: World, harness: Harness, arrive: InboundRequest) -> None:
+def test_a_running_lookup_is_waited_for(world: World, harness: Harness, arrive: LateAnswer) -> None:
     world.salesfinity.lookup_seconds = 7200
     lead = lose(world, harness)
     allow(harness)
@@ -145,7 +141,7 @@ def test_a_lookup_that_still_runs_is_waited_for(world: World, harness: Harness, 
     assert_paid_once(world, harness)
 
 
-def test_an_answer_without_a_value_ends_the_record_and_gives_the_credit_back(world: World, harness: Harness) -> None:
+def test_an_answer_without_a_value_ends_the_record(world: World, harness: Harness) -> None:
     person = world.person()
     world.salesfinity.script(str(person.linkedin_name), "work", "not-found")
     world.lead(person)
@@ -159,8 +155,8 @@ def test_an_answer_without_a_value_ends_the_record_and_gives_the_credit_back(wor
         assert ledger.credits.totals()["salesfinity"].used == 0
 
 
-def test_an_answer_without_a_value_that_nobody_waited_for_ends_the_permission(world: World, harness: Harness) -> None:
-    """The lookup was read by a run of another record; the person was not found, so no repeat is left to send."""
+def test_an_unneeded_answer_without_a_value_ends_the_permission(world: World, harness: Harness) -> None:
+    """Another record's run read the lookup: the person was not found, so no repeat is left to send."""
     person = world.person()
     world.salesfinity.script(str(person.linkedin_name), "work", "not-found")
     lead = world.lead(person)
@@ -176,7 +172,7 @@ def test_an_answer_without_a_value_that_nobody_waited_for_ends_the_permission(wo
 
 
 @pytest.mark.parametrize("action", [("status", {"status": 500}), ("drop_before", {}), ("html", {})], ids=str)
-def test_a_receipt_that_cannot_be_confirmed_now_keeps_the_repeat_back(
+def test_an_unconfirmed_receipt_delays_the_repeat(
     world: World, harness: Harness, action: tuple[str, dict[str, object]]
 ) -> None:
     lead = lose(world, harness)
@@ -192,8 +188,8 @@ def test_a_receipt_that_cannot_be_confirmed_now_keeps_the_repeat_back(
     assert_paid_once(world, harness)
 
 
-def test_a_receipt_that_is_never_confirmed_holds_the_repeat_for_a_day_at_most(world: World, harness: Harness) -> None:
-    """Everybody who learnt the address could otherwise forbid the repeat."""
+def test_an_unconfirmed_receipt_delays_the_repeat_at_most_a_day(world: World, harness: Harness) -> None:
+    """Otherwise any caller that knows the address could block the repeat."""
     lead = lose(world, harness)
     allow(harness)
     assert call_back(harness, lookups(world)[0], _id="not-an-id-of-theirs")
@@ -205,7 +201,7 @@ def test_a_receipt_that_is_never_confirmed_holds_the_repeat_for_a_day_at_most(wo
     assert world.paid_posts() == 2
 
 
-def test_a_receipt_of_another_lookup_does_not_keep_the_repeat_back(world: World, harness: Harness) -> None:
+def test_a_receipt_of_another_lookup_does_not_delay_the_repeat(world: World, harness: Harness) -> None:
     lead = lose(world, harness)
     allow(harness)
     assert call_back(harness, lookups(world)[0], _id="66f0a1b2c3d4e5f601999999")
@@ -215,8 +211,8 @@ def test_a_receipt_of_another_lookup_does_not_keep_the_repeat_back(world: World,
 
 
 @pytest.mark.parametrize("arrive", [by_callback, by_the_other_process])
-def test_an_answer_between_the_hold_and_the_sending_stops_the_repeat(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, arrive: InboundRequest
+def test_an_answer_between_hold_and_sending_stops_the_repeat(
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, arrive: LateAnswer
 ) -> None:
     lead = lose(world, harness)
     allow(harness)
@@ -228,10 +224,10 @@ def test_an_answer_between_the_hold_and_the_sending_stops_the_repeat(
     assert_paid_once(world, harness)
 
 
-def test_a_value_between_the_hold_and_the_sending_is_not_bought_again(
+def test_a_value_between_hold_and_sending_is_not_bought_again(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The late answer was adopted and its lookup read, all while the repeat was on its way."""
+    """The late answer was adopted and its lookup read while the repeat was about to leave."""
     lead = lose(world, harness)
     allow(harness)
 
@@ -252,7 +248,7 @@ def purchases(ledger: Ledger) -> list[sa.Row[tuple[object, ...]]]:
         return list(connection.execute(sa.select(t.purchase).order_by(t.purchase.c.id)))
 
 
-def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: World, harness: Harness) -> None:
+def test_a_late_refusal_costs_nothing_and_allows_the_repeat(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesfinity", PAID, "drop_before")
     harness.sync()
@@ -268,11 +264,13 @@ def test_a_refusal_that_comes_late_costs_nothing_and_lets_the_repeat_go(world: W
         assert ledger.credits.imbalance() == ""
 
 
-@pytest.mark.parametrize("word", [OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP, OperatorDecision.DELIVERED])
-def test_an_operators_word_that_meets_the_answer_is_refused(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, word: OperatorDecision
+@pytest.mark.parametrize(
+    "decision", [OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP, OperatorDecision.DELIVERED]
+)
+def test_a_decision_after_the_answer_is_refused(
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, decision: OperatorDecision
 ) -> None:
-    """The answer is adopted between the operator's look at the purchase and the decision."""
+    """The answer is adopted after the operator read the purchase and before the decision."""
     lead = lose(world, harness)
     with harness.ledger() as ledger:
         (found,) = ledger.operator.needs_a_look()
@@ -280,23 +278,23 @@ def test_an_operators_word_that_meets_the_answer_is_refused(
         answer(world, ledger)
         monkeypatch.setattr(ledger.operator, "find", lambda _id: seen)
         with pytest.raises(ConfigurationError, match="its answer has arrived"):
-            resolve(ledger, found.id, word, world.clock.now())
+            resolve(ledger, found.id, decision, world.clock.now())
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] is not None
     assert_paid_once(world, harness)
 
 
-# -- the one resubmission that needs no permission: the vendor shows no trace of the lost request ----------------
+# -- the automatic repeat, which needs no permission: the vendor shows no trace of the lost request --------------
 
 
 @pytest.mark.parametrize("with_task", [True, False])
-def test_an_automatic_repeat_is_stopped_between_its_hold_and_the_sending(
+def test_an_automatic_repeat_is_stopped_before_sending(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, with_task: bool
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
-    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
+    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads take
     world.lensmor.task_seconds = 600
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
 

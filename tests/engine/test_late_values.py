@@ -1,4 +1,4 @@
-"""A lost request's value arrives after its repeat was sent: it serves the repeat, whatever becomes of that one."""
+"""A lost request's value arrives after its repeat was sent: the value serves the repeat, whatever happens to it."""
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from test_late_answers import (
     ARRIVALS,
     PAID,
     READ,
-    InboundRequest,
+    LateAnswer,
     after_take,
     allow,
     answer,
@@ -35,7 +35,7 @@ def harness(harness: Harness) -> Harness:
 
 
 def repeat_lost(world: World, harness: Harness, fault: str = "drop_after") -> str:
-    """A Lead whose lookup was lost, and whose permitted repeat was lost too; the vendor has usually taken both."""
+    """Add a Lead whose lookup was lost and whose permitted repeat was lost too."""
     lead = lose(world, harness)
     allow(harness)
     expect_double(world, lead)
@@ -46,7 +46,7 @@ def repeat_lost(world: World, harness: Harness, fault: str = "drop_after") -> st
 
 
 def expect_double(world: World, lead: str) -> None:
-    """The operator's repeat is a second purchase of the person."""
+    """Tell the judge to expect a second purchase of the person."""
     name = str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2]
     world.bought_again.add(("salesfinity", name, "work"))
 
@@ -69,14 +69,14 @@ def assert_accounts(harness: Harness, charged: int) -> None:
 
 
 def improve_first(world: World, ledger: Ledger) -> None:
-    """Another process adopts the first answer and reads its lookup."""
+    """Adopt the first answer and read its lookup, as another process does."""
     answer(world, ledger)
     (lost,) = [row.id for row in purchases(ledger) if row.state == PurchaseState.FINAL.value]
     ledger.results.improve(lost, "w@example.com", world.clock.now(), charged=True)
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
-def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: InboundRequest) -> None:
+def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: LateAnswer) -> None:
     lead = repeat_lost(world, harness)
     arrive(world, harness)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
@@ -85,7 +85,7 @@ def test_the_value_serves_a_lost_repeat(world: World, harness: Harness, arrive: 
     assert_accounts(harness, charged=2)
 
 
-def test_the_value_serves_a_repeat_that_is_presumed_charged(world: World, harness: Harness) -> None:
+def test_the_value_serves_a_presumed_charged_repeat(world: World, harness: Harness) -> None:
     repeat_lost(world, harness)
     world.clock.advance(hours=25)
     harness.other().sync()
@@ -122,14 +122,14 @@ def test_the_value_serves_a_repeat_that_was_given_up(world: World, harness: Harn
     assert_accounts(harness, charged=2)
 
 
-def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: World, harness: Harness) -> None:
-    """A ledger of an earlier release has erased the value already, while its record waited for the repeat."""
+def test_an_erased_value_is_read_again_for_a_given_up_repeat(world: World, harness: Harness) -> None:
+    """An earlier release had already erased the value while its record waited for the repeat."""
     lead = repeat_lost(world, harness)
     with harness.ledger() as ledger, ledger.database.write() as connection:
         newer = connection.execute(sa.select(t.purchase).where(t.purchase.c.generation == 2)).one()
         connection.execute(sa.update(t.purchase).where(t.purchase.c.id == newer.id).values(person="elsewhere"))
     by_callback(world, harness)
-    harness.other().sync()  # delivers the first purchase alone, and the next run erases its value
+    harness.other().sync()  # delivers only the first purchase; the next run erases its value
     harness.other().sync()
     with harness.ledger() as ledger, ledger.database.write() as connection:
         connection.execute(sa.update(t.purchase).where(t.purchase.c.id == newer.id).values(person=newer.person))
@@ -138,7 +138,7 @@ def test_an_erased_value_is_read_again_for_a_repeat_that_is_given_up(world: Worl
     assert world.get(lead)["Email"] == value(world)
 
 
-def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harness: Harness) -> None:
+def test_a_late_refusal_of_the_repeat_reverses_its_charge(world: World, harness: Harness) -> None:
     repeat_lost(world, harness, "drop_before")
     by_callback(world, harness)
     harness.other().sync()
@@ -149,7 +149,7 @@ def test_a_late_refusal_of_the_repeat_takes_its_charge_back(world: World, harnes
     assert_accounts(harness, charged=1)
 
 
-def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, harness: Harness) -> None:
+def test_a_later_record_reads_the_value_from_its_origin(world: World, harness: Harness) -> None:
     lead = repeat_lost(world, harness)
     by_callback(world, harness)
     harness.other().sync()
@@ -159,10 +159,10 @@ def test_a_later_record_reads_the_value_again_where_it_came_from(world: World, h
     assert world.paid_posts() == 2
 
 
-# -- the repeat was taken, but not answered, when the value arrives ---------------------------------------------
+# -- the value arrives after the repeat was taken and before it is answered -------------------------------------
 
 
-def test_a_sender_that_dies_with_a_recalled_repeat_loses_no_value(
+def test_a_crash_with_a_recalled_repeat_loses_no_value(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead = lose(world, harness)
@@ -178,10 +178,10 @@ def test_a_sender_that_dies_with_a_recalled_repeat_loses_no_value(
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
     assert world.paid_posts() == 1
-    assert_accounts(harness, charged=2)  # the ledger cannot know that the second was not sent
+    assert_accounts(harness, charged=2)  # the ledger cannot know that the second one was not sent
 
 
-def test_the_value_of_an_older_purchase_is_kept_while_its_repeat_is_being_sent(
+def test_an_older_value_is_kept_while_its_repeat_is_sent(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead = lose(world, harness)
@@ -203,7 +203,7 @@ def test_the_value_of_an_older_purchase_is_kept_while_its_repeat_is_being_sent(
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_the_value_serves_a_repeat_whose_bytes_have_left(
+def test_the_value_serves_a_repeat_that_has_left(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, is_lost: bool
 ) -> None:
     lead = lose(world, harness)
@@ -218,7 +218,7 @@ def test_the_value_serves_a_repeat_whose_bytes_have_left(
         if is_lost:
             world.arm("salesfinity", PAID, "drop_after")
 
-    monkeypatch.setattr(Attempts, "may_send", lambda *_: True)  # it looked just before the recall
+    monkeypatch.setattr(Attempts, "may_send", lambda *_: True)  # the check ran just before the recall
     with after_take(monkeypatch, adopt):
         assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == "w@example.com"
@@ -226,7 +226,7 @@ def test_the_value_serves_a_repeat_whose_bytes_have_left(
     assert_accounts(harness, charged=2)
 
 
-def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
+def test_a_repeat_refused_after_its_loss_waits_for_the_first_lookup(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.salesfinity.lookup_seconds = 3000
@@ -250,14 +250,14 @@ def test_a_repeat_refused_after_it_was_declared_lost_waits_for_the_first_lookup(
 
 
 @pytest.mark.parametrize("is_polled", [True, False])
-def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_request(
+def test_a_crashed_automatic_repeat_is_served_by_the_first_request(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, is_polled: bool
 ) -> None:
-    """Its first request is answered between hold and sending; another process may have read the task already."""
+    """The first request is answered between hold and sending; another process may have read the task already."""
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
-    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
+    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads take
     world.lensmor.task_seconds = 600
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
 
@@ -283,10 +283,10 @@ def test_an_automatic_repeat_that_dies_with_its_sender_is_served_by_the_first_re
     assert world.ours("lensmor") == 15
 
 
-def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_vendor(
+def test_a_released_automatic_repeat_is_verified_at_the_vendor(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No run polls an ended task: a purchase that waited for it would wait forever."""
+    """No run polls an ended task, so a purchase that waited for it would wait for ever."""
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -310,11 +310,11 @@ def test_an_automatic_repeat_given_back_after_the_task_was_read_is_read_at_the_v
     assert world.ours("lensmor") == 15
 
 
-# -- the repeat is at the vendor when the value arrives ---------------------------------------------------------
+# -- the value arrives while the repeat is at the vendor --------------------------------------------------------
 
 
 def repeat_runs(world: World, harness: Harness) -> str:
-    """A Lead whose repeat is at the vendor while the first lookup has a value."""
+    """Start a repeat at the vendor while the first lookup has a value."""
     lead = lose(world, harness)
     allow(harness)
     expect_double(world, lead)
@@ -325,7 +325,7 @@ def repeat_runs(world: World, harness: Harness) -> str:
     return lead
 
 
-def test_the_value_serves_a_repeat_that_is_at_the_vendor(world: World, harness: Harness) -> None:
+def test_the_value_serves_a_running_repeat(world: World, harness: Harness) -> None:
     lead = repeat_runs(world, harness)
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == value(world)

@@ -1,4 +1,4 @@
-"""A ledger that goes away in the middle of a run: a failure from outside, and the next run loses nothing."""
+"""A ledger that fails in the middle of a run is an external failure, and the next run loses nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ OTHER_SESSIONS = sa.text(
 
 
 def _cut_off(database: Database) -> None:
-    """PostgreSQL ends every session, as at a restart; SQLite's file system becomes read-only."""
+    """Cut off the ledger: PostgreSQL ends every session, as a restart does; SQLite's files become read-only."""
     if not database.is_sqlite:
         with sa.create_engine(database.engine.url, poolclass=sa.pool.NullPool).connect() as connection:
             connection.execute(OTHER_SESSIONS)
@@ -39,7 +39,7 @@ def _cut_off(database: Database) -> None:
 
 
 @pytest.mark.parametrize("where", ["take", "accept", "finalize"])
-def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
+def test_a_lost_database_is_an_outage_and_costs_nothing(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     owner: Any = {"take": Attempts, "accept": Answers, "finalize": Results}[where]
@@ -50,7 +50,7 @@ def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
     def broken(self: Any, *args: object, **named: object) -> object:  # noqa: ANN401 either of the two
         _cut_off(self._db)
         if on_postgres(harness.folder):
-            with self._db.engine.connect() as connection:  # a session that the server has ended
+            with self._db.engine.connect() as connection:  # a session that the server ended
                 connection.detach()
                 _cut_off(self._db)
                 connection.execute(sa.text("SELECT 1"))
@@ -70,7 +70,7 @@ def test_a_database_that_goes_away_is_no_fault_and_costs_nothing(
     assert world.paid_posts() == 1
 
 
-def test_a_ledger_of_a_newer_program_is_refused_and_not_changed(harness: Harness) -> None:
+def test_a_newer_ledger_is_refused_and_unchanged(harness: Harness) -> None:
     with harness.ledger() as ledger, ledger.database.write() as connection:
         before = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))

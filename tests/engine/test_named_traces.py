@@ -1,6 +1,6 @@
-"""Traces in which two processes, or one that slept, meet the same purchase or record: each told step by step.
+"""Two processes, or one that slept, meet the same purchase or record: one trace per test, step by step.
 
-One ledger has one driver at a time; where a trace needs two at work, the second one's stages are called by hand.
+Only one process holds a ledger's run lock; where a trace needs two, the test calls the second one's stages.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Meanwhile = Callable[[], object]
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, kind: type[Provider], meanwhile: Meanwhile) -> None:
-    """The next paid request's answer is on its way while something else happens."""
+    """Call `meanwhile` after the next paid request took effect and before its answer arrives."""
     submit = kind.submit
     done: list[bool] = []
 
@@ -49,13 +49,13 @@ def send(run: Run, batch: Batch) -> None:
 
 
 def declare_lost(harness: Harness) -> None:
-    """Another driver starts, and finds a request without an answer."""
+    """Start another process, which finds a request without an answer."""
     with harness.run() as other:
         recovery.recover(other)
 
 
-def look(harness: Harness, times: int = 3) -> None:
-    """Another driver reads the vendor's record of everybody who is due, again and again."""
+def read_due_people(harness: Harness, times: int = 3) -> None:
+    """Read the vendor's record of every due person as another process, several times."""
     with harness.run() as other:
         for _ in range(times):
             harness.world.clock.advance(minutes=16)
@@ -73,7 +73,7 @@ def state_of(harness: Harness) -> list[PurchaseState]:
 # -- a slow answer ----------------------------------------------------------------------------------------------
 
 
-def test_a_slow_answer_is_adopted_though_its_attempt_was_declared_unknown(
+def test_a_slow_answer_of_an_unknown_attempt_is_used(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
@@ -85,18 +85,18 @@ def test_a_slow_answer_is_adopted_though_its_attempt_was_declared_unknown(
     assert world.paid_posts() == 1
 
 
-def test_a_slow_answer_spares_the_repeat_that_was_allowed_meanwhile(
+def test_a_slow_answer_prevents_an_allowed_repeat(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
-    world.lensmor.profile_lag_seconds = 7200  # its record shows nothing for hours
+    world.lensmor.profile_lag_seconds = 7200  # the profile shows nothing for hours
 
     def meanwhile() -> None:
         declare_lost(harness.other())
-        look(harness.other())
-        assert state_of(harness) == [PurchaseState.PLANNED]  # three looks found no trace
+        read_due_people(harness.other())
+        assert state_of(harness) == [PurchaseState.PLANNED]  # three reads found no trace
 
     slow(monkeypatch, Lensmor, meanwhile)
     harness.sync()
@@ -106,7 +106,7 @@ def test_a_slow_answer_spares_the_repeat_that_was_allowed_meanwhile(
     assert world.ours("lensmor") == 15
 
 
-def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothing(
+def test_a_slow_answer_after_the_repeat_costs_nothing(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
@@ -116,7 +116,7 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
 
     def meanwhile() -> None:
         declare_lost(harness.other())
-        look(harness.other())
+        read_due_people(harness.other())
         with harness.other().run() as other:
             select(other, other.mappings["lead"], flagged(other.mappings["lead"]))
             purchase.buy(other, other.services.providers["lensmor"], PurchaseGroup(EMAIL, "52001", 100))
@@ -126,13 +126,13 @@ def test_a_slow_answer_after_the_repeat_has_left_changes_nothing_and_costs_nothi
     world.clock.advance(hours=3)
     harness.syncs(4)
     assert world.get(lead)["Email"] == person.email
-    assert world.paid_posts() == 2  # and the second met the first one's purchase
+    assert world.paid_posts() == 2  # the second request met the first one's purchase
     assert world.ours("lensmor") == 15
     with harness.ledger() as ledger:
         assert ledger.credits.totals()["lensmor"].charged == 15
 
 
-def test_what_an_operator_gave_up_is_delivered_when_its_answer_comes_after_all(
+def test_a_given_up_purchase_is_delivered_by_a_late_answer(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
@@ -158,7 +158,7 @@ def test_what_an_operator_gave_up_is_delivered_when_its_answer_comes_after_all(
 
 
 def take(run: Run) -> Batch:
-    """A batch with its hold, as a sender has it just before it sends."""
+    """Take a batch with its hold, as a sender does just before it sends."""
     select(run, run.mappings["lead"], flagged(run.mappings["lead"]))
     source = run.services.providers["lensmor"].source
     taken = run.services.ledger.attempts.take(
@@ -168,14 +168,14 @@ def take(run: Run) -> Batch:
     return taken
 
 
-def test_a_sender_thawed_after_a_resubmission_sends_nothing(world: World, harness: Harness) -> None:
+def test_a_sender_resumed_after_a_resubmission_sends_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
     with harness.run() as frozen:
         batch = take(frozen)
         declare_lost(harness.other())
-        look(harness.other())
+        read_due_people(harness.other())
         harness.syncs(4)
         assert world.get(lead)["Email"] == person.email
         posts = world.paid_posts()
@@ -185,7 +185,7 @@ def test_a_sender_thawed_after_a_resubmission_sends_nothing(world: World, harnes
         assert ledger.credits.totals()["lensmor"].used == 15
 
 
-def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(world: World, harness: Harness) -> None:
+def test_a_sender_resumed_during_verification_releases_its_hold(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness = harness.other(email_only())
     with harness.run() as frozen:
@@ -198,9 +198,7 @@ def test_a_sender_thawed_while_its_attempt_is_looked_for_gives_its_hold_back(wor
 
 
 @pytest.mark.parametrize(("seconds", "posts"), [(9, 1), (11, 0)])
-def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
-    world: World, harness: Harness, seconds: float, posts: int
-) -> None:
+def test_a_hold_older_than_ten_seconds_is_not_sent(world: World, harness: Harness, seconds: float, posts: int) -> None:
     world.lead(world.person())
     with harness.other(email_only()).run() as slept:
         batch = take(slept)
@@ -213,10 +211,10 @@ def test_a_hold_older_than_ten_seconds_is_not_sent_though_nobody_took_over(
 # -- a frozen writer --------------------------------------------------------------------------------------------
 
 
-def test_a_writer_frozen_between_compare_and_write_writes_nothing_it_has_decided(
+def test_a_writer_frozen_after_its_comparison_compares_again(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It wakes up after a person's edit: what it compared is a minute old, so it compares again."""
+    """The writer resumes after a person's edit: its comparison is a minute old, so it compares again."""
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -239,8 +237,8 @@ def test_a_writer_frozen_between_compare_and_write_writes_nothing_it_has_decided
 # -- balances and holds -----------------------------------------------------------------------------------------
 
 
-def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world: World, harness: Harness) -> None:
-    """The answer was on its way while the other one bought: what it says is no longer there."""
+def test_a_balance_before_another_workers_charge_is_reduced(world: World, harness: Harness) -> None:
+    """The other worker bought while the answer was on its way, so the balance in it is too high."""
     for _ in range(2):
         world.lead(world.person())
     world.lensmor.balance = 30
@@ -249,16 +247,16 @@ def test_a_balance_seen_before_another_workers_charge_is_less_that_charge(world:
         credits_ = slow_one.services.ledger.credits
         began_at, last_entry = slow_one.now(), credits_.newest_entry()
         balance = slow_one.services.providers["lensmor"].balance()
-        first.other().sync()  # spends both purchases' worth
+        first.other().sync()  # spends the credits of both purchases
         credits_.observe("lensmor", "default", slow_one.id, balance, began_at, last_entry)
         world.lead(world.person())
         with pytest.raises(AssertionError):
-            take(slow_one)  # nothing may be held
+            take(slow_one)  # no budget is left
     assert world.ours("lensmor") == 30
 
 
-def test_a_hold_released_after_midnight_leaves_the_new_days_cap_alone(world: World, harness: Harness) -> None:
-    """The day that held pays and gets back; the day of the release has its whole cap, and no more."""
+def test_a_release_after_midnight_leaves_the_new_days_cap(world: World, harness: Harness) -> None:
+    """The day of the hold pays and gets the credits back; the day of the release has exactly its own cap."""
     people = [world.person(work_email=None) for _ in range(2)]
     for person in people:
         world.lead(person)
@@ -267,7 +265,7 @@ def test_a_hold_released_after_midnight_leaves_the_new_days_cap_alone(world: Wor
     world.salesfinity.lookup_seconds = 50_400.0
     harness.wait_s = 30
     harness.sync()
-    world.clock.advance(hours=20)  # over midnight
+    world.clock.advance(hours=20)  # past midnight
     assert harness.other().sync().outcomes == {Outcome.NOT_FOUND: 2}
     found = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in found]
@@ -282,7 +280,7 @@ def test_a_hold_released_after_midnight_leaves_the_new_days_cap_alone(world: Wor
 # -- old tasks --------------------------------------------------------------------------------------------------
 
 
-def test_a_task_stuck_for_days_does_not_hold_up_new_ones(world: World, harness: Harness) -> None:
+def test_a_stuck_task_does_not_delay_new_ones(world: World, harness: Harness) -> None:
     stuck = world.person()
     world.lensmor.script(stuck.personnel_id, "email", "stuck")
     old = world.lead(stuck)
@@ -292,11 +290,11 @@ def test_a_task_stuck_for_days_does_not_hold_up_new_ones(world: World, harness: 
     for day in range(1, 4):
         world.clock.advance(days=1)
         fresh = world.lead(world.person())
-        looks = world.lensmor.requests.count("getEmailUnlockTask")
+        polls = world.lensmor.requests.count("getEmailUnlockTask")
         report = harness.other().sync()
         assert report.outcomes == {Outcome.WAITING: 1, Outcome.DELIVERED: 1}, f"day {day}"
         assert world.get(fresh)["Email"] is not None
-        assert world.lensmor.requests.count("getEmailUnlockTask") - looks <= 8  # one for the old task
+        assert world.lensmor.requests.count("getEmailUnlockTask") - polls <= 8  # one of them for the old task
     assert world.get(old)["Enrichment_Requested__c"] is True
     assert world.org.updates_count("Lead", old) == 1
     with harness.ledger() as ledger:
@@ -337,12 +335,12 @@ def _written(_world: World, harness: Harness) -> None:
 
 def _written_and_forgotten(world: World, harness: Harness) -> None:
     assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
-    world.clock.advance(days=40)  # images and value are gone, the value is still fresh enough
+    world.clock.advance(days=40)  # the images and the value are erased; the value is still fresh enough
     harness.other().sync()
 
 
 @pytest.mark.parametrize("first_state", [_planned, _submitted, _unknown, _parked, _written, _written_and_forgotten])
-def test_a_second_object_joins_at_each_state_of_the_first(
+def test_a_second_record_attaches_at_each_state_of_the_first(
     world: World, harness: Harness, first_state: Callable[[World, Harness], None]
 ) -> None:
     person = world.person()
@@ -360,7 +358,7 @@ def test_a_second_object_joins_at_each_state_of_the_first(
 
 
 @pytest.mark.parametrize(("script", "outcome"), [("failed", Outcome.FAILED), ("no_value", Outcome.NOT_FOUND)])
-def test_a_second_object_that_joins_an_end_without_value_is_told_the_same(
+def test_a_second_record_shares_an_end_without_value(
     world: World, harness: Harness, script: str, outcome: Outcome
 ) -> None:
     person = world.person()
@@ -372,8 +370,8 @@ def test_a_second_object_that_joins_an_end_without_value_is_told_the_same(
     assert world.paid_posts() == 1
 
 
-def test_a_second_object_joins_while_the_firsts_request_is_leaving(world: World, harness: Harness) -> None:
-    """The first object's process dies with its hold committed; the second object's run finds it, and buys nothing."""
+def test_a_second_record_attaches_while_the_request_leaves(world: World, harness: Harness) -> None:
+    """The first object's process dies after its hold; the second object's run finds the purchase and buys nothing."""
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())

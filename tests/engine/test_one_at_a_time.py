@@ -1,4 +1,4 @@
-"""A vendor that wants one request at a time gets one at a time, however many runs are at work on the ledger."""
+"""A vendor with one request at a time gets one at a time, however many runs use the ledger."""
 
 import threading
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from postgres_server import Postgres
 
 from connector.store.locks import SessionLocks
 
-SLOW_S = 0.05  # long enough for two requests to meet, if they may
+SLOW_S = 0.05  # long enough for two requests to overlap, if the connector allows it
 PEOPLE = 4
 
 
 @pytest.fixture
 def harnesses(world: World, tmp_path: Path, postgres: Postgres) -> Iterator[list[Harness]]:
-    """Two processes on one ledger, each with a mapping of its own that asks the same vendor."""
+    """Two processes on one ledger; their mappings differ and use the same vendor."""
     with Ledgers(tmp_path, postgres).new() as folder:
         made = [Harness(world, folder, found) for found in (email_only("salesfinity"), personal_only())]
         for harness in made:
@@ -27,7 +27,7 @@ def harnesses(world: World, tmp_path: Path, postgres: Postgres) -> Iterator[list
 
 
 def run_both(world: World, harnesses: list[Harness]) -> int:
-    """Let both run at once; the most requests that the vendor saw in one moment."""
+    """Run both at once; returns the most requests that the vendor served at one moment."""
     for _ in range(PEOPLE):
         world.lead(world.person())
         world.contact(world.person())
@@ -44,10 +44,10 @@ def run_both(world: World, harnesses: list[Harness]) -> int:
     return world.salesfinity.requests.most_at_once
 
 
-def test_two_runs_never_ask_it_at_once(world: World, harnesses: list[Harness]) -> None:
+def test_two_runs_never_send_at_the_same_time(world: World, harnesses: list[Harness]) -> None:
     assert run_both(world, harnesses) == 1
 
 
-def test_without_their_lock_they_would(world: World, harnesses: list[Harness], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_lock_they_do(world: World, harnesses: list[Harness], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SessionLocks, "exclusive", lambda *_: nullcontext())
     assert run_both(world, harnesses) > 1

@@ -1,4 +1,4 @@
-"""One purchase for records of two mappings: either mapping's budget may pay, and each record shows its own caps."""
+"""One purchase for records of two mappings: either budget may pay, and each record shows its own caps."""
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ EMAIL = 15
 
 
 def capped(name: str, credits_: int, limit: str = "max_credits_per_day") -> MappingFile:
-    """A mapping for emails with a cap of its own."""
+    """An email mapping with a cap."""
     data = email_only(name=name).model_dump(by_alias=True, exclude_none=True)
     return CATALOG.model.model_validate({**data, "limits": {"max_credits": {}, limit: {"lensmor": credits_}}})
 
@@ -39,10 +39,8 @@ def test_the_mapping_with_budget_pays(
 
 
 @pytest.mark.parametrize("first", ["lead", "contact"])
-def test_a_mapping_without_budget_blocks_nobody_in_a_later_run_either(
-    world: World, harness: Harness, first: str
-) -> None:
-    """Attached last, by a run of its own, the mapping without budget leaves the purchase to the other."""
+def test_a_mapping_without_budget_blocks_no_later_run(world: World, harness: Harness, first: str) -> None:
+    """The mapping without budget attaches last; it leaves the purchase to the other."""
     person = world.person()
     world.lead(person)
     world.contact(person)
@@ -55,7 +53,7 @@ def test_a_mapping_without_budget_blocks_nobody_in_a_later_run_either(
     assert payers(harness) == ["lead"]
 
 
-def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(world: World, harness: Harness) -> None:
+def test_without_budget_each_record_names_its_own_caps(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.contact(person)
@@ -68,7 +66,7 @@ def test_with_no_budget_at_all_each_record_names_the_caps_of_its_own_mapping(wor
     assert world.ours("lensmor") == 0
 
 
-def test_shared_people_are_paid_by_both_budgets_and_neither_is_exceeded(world: World, harness: Harness) -> None:
+def test_shared_people_use_both_budgets_and_exceed_neither(world: World, harness: Harness) -> None:
     shared = [world.person() for _ in range(4)]
     for person in shared:
         world.lead(person)
@@ -83,7 +81,7 @@ def test_shared_people_are_paid_by_both_budgets_and_neither_is_exceeded(world: W
     assert world.ours("lensmor") == 6 * EMAIL
 
 
-def test_a_mapping_whose_record_no_longer_asks_does_not_pay(world: World, harness: Harness) -> None:
+def test_a_mapping_without_a_flagged_record_does_not_pay(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness.other(capped("lead", 0)).sync()

@@ -1,4 +1,4 @@
-"""Refused rows of which a part is written all the same: what is withheld, retried, parked, and told."""
+"""Refused rows that are written in part: values left out, retried or parked, and their report."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -21,10 +21,10 @@ def crm_figures(report_json: dict[str, object]) -> tuple[int, int]:
     return found["records_written"], found["records_failed"]
 
 
-# -- a value is unusable only where it is to blame ------------------------------------------------------------------
+# -- only a value that causes a refusal is unusable -----------------------------------------------------------------
 
 
-def test_the_bad_email_of_another_field_makes_no_phone_unusable(world: World, harness: Harness) -> None:
+def test_an_invalid_email_in_another_field_keeps_the_phone_usable(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email="typed.by.hand@example.com")
     world.simulator.arm(row_rule(lead, "MobilePhone", row_error("INVALID_EMAIL_ADDRESS", "Email")))
     dispatcher = harness.other(mapping("lead"))
@@ -38,7 +38,7 @@ def test_the_bad_email_of_another_field_makes_no_phone_unusable(world: World, ha
     assert world.ours("lensmor") == 150
 
 
-def test_an_address_refused_because_of_a_field_of_others_buys_no_second_one(world: World, harness: Harness) -> None:
+def test_a_refusal_by_another_field_buys_no_second_value(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email_Unlock_Status__c", row_error("INVALID_EMAIL_ADDRESS", "Assistant__c")))
     report = harness.other(email_only("lensmor", "salesfinity")).sync()
@@ -46,9 +46,7 @@ def test_an_address_refused_because_of_a_field_of_others_buys_no_second_one(worl
     assert world.ours("salesfinity") == 0
 
 
-def test_no_second_source_is_queried_while_the_row_is_refused_for_another_reason_too(
-    world: World, harness: Harness
-) -> None:
+def test_no_second_source_while_another_reason_remains(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     errors = [
         row_error("INVALID_EMAIL_ADDRESS", "Email"),
@@ -60,10 +58,10 @@ def test_no_second_source_is_queried_while_the_row_is_refused_for_another_reason
     assert (world.ours("lensmor"), world.ours("salesfinity")) == (15, 0)
 
 
-# -- causes that are not the row's own, after its first refusal -----------------------------------------------------
+# -- causes outside the row, after the row's first refusal ----------------------------------------------------------
 
 
-def test_maintenance_in_the_middle_stops_the_run_and_parks_nothing(world: World, harness: Harness) -> None:
+def test_maintenance_during_a_write_stops_the_run_and_parks_nothing(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(row_rule(lead, "Email", BAD_STATUS, times=1))
     world.arm("salesforce", WRITES, "row_error", times=FOREVER, after=1, code=MAINTENANCE)
@@ -75,7 +73,7 @@ def test_maintenance_in_the_middle_stops_the_run_and_parks_nothing(world: World,
     assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def test_a_limit_in_the_middle_is_met_with_fewer_rows(world: World, harness: Harness) -> None:
+def test_a_limit_during_a_write_leads_to_fewer_rows(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 120)
     params = {"when_fields": ["Email"], "errors": [BAD_STATUS]}
     world.simulator.arm(Fault("salesforce", WRITES, "row_rule", times=120, params=params))
@@ -86,7 +84,7 @@ def test_a_limit_in_the_middle_is_met_with_fewer_rows(world: World, harness: Har
 
 
 @pytest.mark.parametrize("trouble", ["lock", "lost"])
-def test_what_passes_in_the_middle_is_tried_again_in_the_same_run(world: World, harness: Harness, trouble: str) -> None:
+def test_a_passing_refusal_is_retried_in_the_same_run(world: World, harness: Harness, trouble: str) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(row_rule(lead, "Email", BAD_STATUS, times=1))
     if trouble == "lock":
@@ -99,7 +97,7 @@ def test_what_passes_in_the_middle_is_tried_again_in_the_same_run(world: World, 
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
-def test_values_that_were_written_one_by_one_get_their_stamps_on_a_later_run(world: World, harness: Harness) -> None:
+def test_separately_written_values_get_their_stamps_later(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("DUPLICATES_DETECTED"), times=1))
     world.arm("salesforce", WRITES, "row_error", times=FOREVER, after=3, code="UNABLE_TO_LOCK_ROW")
@@ -119,7 +117,7 @@ def test_values_that_were_written_one_by_one_get_their_stamps_on_a_later_run(wor
     assert not world.get(lead)["Enrichment_Requested__c"]
 
 
-def test_a_flow_that_fails_for_every_record_does_not_use_up_the_quota(world: World, harness: Harness) -> None:
+def test_a_flow_that_always_fails_does_not_use_up_the_quota(world: World, harness: Harness) -> None:
     unlocked_leads(world, 100)
 
     def broken(_record: Record, _changes: Changes) -> list[Problem]:
@@ -131,10 +129,10 @@ def test_a_flow_that_fails_for_every_record_does_not_use_up_the_quota(world: Wor
     assert world.simulator.salesforce.requests[WRITES] < 80
 
 
-# -- what is told ---------------------------------------------------------------------------------------------------
+# -- the report -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_for_good_is_not_promised(world: World, harness: Harness) -> None:
+def test_a_permanent_omission_is_not_promised(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(row_rule(lead, "Email_Unlock_Status__c", BAD_STATUS))
     report = harness.other(email_only()).sync()
@@ -145,7 +143,7 @@ def test_what_is_left_out_for_good_is_not_promised(world: World, harness: Harnes
     assert crm_figures(report.to_json()) == (1, 1)
 
 
-def test_a_row_that_was_written_after_all_needs_no_attention(world: World, harness: Harness) -> None:
+def test_a_finally_written_row_needs_no_attention(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("DUPLICATES_DETECTED"), times=1))
     report = harness.other(mapping("lead")).sync()
@@ -155,7 +153,7 @@ def test_a_row_that_was_written_after_all_needs_no_attention(world: World, harne
     assert crm_figures(report.to_json()) == (1, 0)
 
 
-def test_a_record_is_counted_once_however_often_it_is_refused(world: World, harness: Harness) -> None:
+def test_a_repeatedly_refused_record_is_counted_once(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS", "Email")))
     report = harness.other(email_only("lensmor", "salesfinity")).sync()

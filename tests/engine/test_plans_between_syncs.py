@@ -1,4 +1,4 @@
-"""A plan keeps its records: what runs between two applications of it do to them, and what the second one reports."""
+"""A plan keeps its records: the effect of runs between two applications of it, and the second one's report."""
 
 import pytest
 from harness import Harness, World, email_only, reasons_of
@@ -12,13 +12,13 @@ EMAIL = 15
 
 
 def chosen(harness: Harness) -> dict[str, Selection]:
-    """All Leads, whatever their flag."""
+    """All Leads, flagged or not."""
     fields = tuple(sorted(harness.mappings["lead"].read_fields()))
     return {"lead": Selection("Lead", fields, where=("Company != null",))}
 
 
 def capped(harness: Harness, people: int) -> Harness:
-    """Another process, whose daily cap pays for so many emails."""
+    """Another process with a daily cap that pays for this many emails."""
     made = harness.other()
     made.limits = {"lensmor": AccountLimits(day=people * EMAIL)}
     return made
@@ -35,9 +35,7 @@ def filled(world: World, leads: list[str]) -> int:
 
 
 @pytest.mark.parametrize("flagged", [True, False])
-def test_a_sync_between_two_applications_leaves_the_rest_to_the_plan(
-    world: World, harness: Harness, flagged: bool
-) -> None:
+def test_a_sync_leaves_the_rest_to_the_plan(world: World, harness: Harness, flagged: bool) -> None:
     harness, plan, leads = planned(world, harness, 10, flagged=flagged)
     assert capped(harness, 3).apply(plan).outcomes == {Outcome.DELIVERED: 3, Outcome.DEFERRED: 7}
     for _ in range(2):
@@ -50,7 +48,7 @@ def test_a_sync_between_two_applications_leaves_the_rest_to_the_plan(
     assert harness.other().apply(plan).selected == 0
 
 
-def test_what_a_sync_finished_is_not_reported_as_done_by_the_plan(world: World, harness: Harness) -> None:
+def test_records_finished_by_a_sync_are_not_the_plans(world: World, harness: Harness) -> None:
     harness, plan, leads = planned(world, harness, 6, flagged=True)
     capped(harness, 2).apply(plan)
     sync = capped(harness, 4).sync()
@@ -61,10 +59,10 @@ def test_what_a_sync_finished_is_not_reported_as_done_by_the_plan(world: World, 
     assert report.crm["salesforce"].records_written == 2
     assert filled(world, leads) == 6
     assert world.ours("lensmor") == 6 * EMAIL
-    assert harness.other().apply(plan).selected == 0  # reported once
+    assert harness.other().apply(plan).selected == 0  # reported only once
 
 
-def test_a_record_that_asks_again_after_a_sync_finished_it_keeps_its_flag(world: World, harness: Harness) -> None:
+def test_a_record_flagged_again_after_a_sync_keeps_its_flag(world: World, harness: Harness) -> None:
     harness, plan, (lead,) = planned(world, harness, 1, flagged=True)
     harness.other().sync()
     world.clock.advance(minutes=1)
@@ -74,7 +72,7 @@ def test_a_record_that_asks_again_after_a_sync_finished_it_keeps_its_flag(world:
     assert world.get(lead)["Enrichment_Requested__c"] is True
 
 
-def test_a_flag_taken_back_ends_the_record_for_the_plan(world: World, harness: Harness) -> None:
+def test_a_cleared_flag_ends_the_record_for_the_plan(world: World, harness: Harness) -> None:
     harness, plan, leads = planned(world, harness, 3, flagged=True)
     capped(harness, 1).apply(plan)
     (back, other) = [lead for lead in leads if not world.get(lead)["Email"]]
@@ -90,15 +88,15 @@ def test_a_flag_taken_back_ends_the_record_for_the_plan(world: World, harness: H
     assert harness.other().apply(plan).selected == 0
 
 
-def test_what_the_plan_bought_and_a_sync_carried_on_is_still_its_own(world: World, harness: Harness) -> None:
-    """The sync writes what the plan has bought; the plan goes on with what its ceiling still allows."""
+def test_a_plans_purchase_continued_by_a_sync_is_its_own(world: World, harness: Harness) -> None:
+    """The sync writes the plan's purchase; the plan continues with the rest of its ceiling."""
     person = world.person()
     lead = world.lead(person, Enrichment_Requested__c=False)
     plan = harness.plan(chosen(harness))
     first = harness.other()
     first.limits, first.wait_s = {"lensmor": AccountLimits(day=EMAIL)}, 5
     world.lensmor.task_seconds = 60
-    assert first.apply(plan).outcomes == {Outcome.DEFERRED: 1}  # the phone; the email is under way
+    assert first.apply(plan).outcomes == {Outcome.DEFERRED: 1}  # the phone is deferred; the email's purchase is open
     world.clock.advance(minutes=10)
     between = harness.other()
     between.limits = {"lensmor": AccountLimits(day=EMAIL)}
@@ -110,7 +108,7 @@ def test_what_the_plan_bought_and_a_sync_carried_on_is_still_its_own(world: Worl
     assert world.ours("lensmor") == 165
 
 
-def test_the_ceiling_holds_whatever_runs_between(world: World, harness: Harness) -> None:
+def test_the_ceiling_holds_despite_other_runs(world: World, harness: Harness) -> None:
     harness, plan, _ = planned(world, harness, 4, flagged=False)
     plan = plan.model_copy(update={"ceiling": {"lensmor": 3 * EMAIL}})
     capped(harness, 2).apply(plan)
@@ -121,7 +119,7 @@ def test_the_ceiling_holds_whatever_runs_between(world: World, harness: Harness)
     assert world.ours("lensmor") == 3 * EMAIL
 
 
-def test_a_plan_that_is_not_applied_again_releases_its_records_with_a_report(world: World, harness: Harness) -> None:
+def test_an_abandoned_plan_releases_its_records(world: World, harness: Harness) -> None:
     harness, plan, leads = planned(world, harness, 3, flagged=False)
     capped(harness, 1).apply(plan)
     world.clock.advance(days=6)
@@ -135,8 +133,8 @@ def test_a_plan_that_is_not_applied_again_releases_its_records_with_a_report(wor
     assert report.exit_code == 3
     with harness.ledger() as ledger:
         assert ledger.runs.open_counts().records == 0
-    assert harness.other().sync().attention == ()  # once
-    assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 2}  # nothing of it was ever finished
+    assert harness.other().sync().attention == ()  # only once
+    assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 2}  # none of these records was ever finished
     assert filled(world, leads) == 3
 
 
@@ -153,8 +151,8 @@ def test_a_newer_plan_takes_the_records_of_an_older_one(world: World, harness: H
     assert world.ours("lensmor") == 3 * EMAIL
 
 
-def test_a_record_dropped_before_anything_was_decided_is_not_finished(world: World, harness: Harness) -> None:
-    """A record that a sync closed although the plan had not finished it, as older versions did."""
+def test_a_dropped_undecided_record_is_not_finished(world: World, harness: Harness) -> None:
+    """A sync closed a record before the plan finished it, as older versions did."""
     harness, plan, leads = planned(world, harness, 2, flagged=False)
     capped(harness, 1).apply(plan)
     with harness.run() as run:

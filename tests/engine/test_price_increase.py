@@ -1,4 +1,4 @@
-"""A vendor that takes more for a purchase than the settings say is noticed by its balance, and no more is bought."""
+"""A vendor that charges more than the configured price is noticed by its balance, and purchases stop."""
 
 import functools
 from pathlib import Path
@@ -19,13 +19,13 @@ RISEN = "the balance of lensmor fell by"
 
 @pytest.fixture
 def harness(world: World, folder: Path) -> Harness:
-    """Without the judge of the other tests: here the vendor takes what the ledger cannot know."""
+    """A harness without the judge: here the vendor charges credits that the ledger cannot know."""
     return Harness(world, folder, email_only())
 
 
 @pytest.fixture
 def risen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An email costs 30 credits instead of 15."""
+    """The vendor charges 30 credits for an email instead of 15."""
     monkeypatch.setitem(lensmor_state.PRICES, "email", 30)
 
 
@@ -34,14 +34,14 @@ def flag(world: World, count: int) -> list[str]:
 
 
 def sync(world: World, harness: Harness, count: int, *mappings: MappingFile) -> Report:
-    """A run for so many new records, a quarter of an hour after the last one."""
+    """Run a sync for `count` new records, a quarter of an hour after the last one."""
     flag(world, count)
     world.clock.advance(minutes=15)
     return harness.other(*mappings).sync()
 
 
 def spend(world: World, credits_: int) -> None:
-    """Other people spend credits of the account."""
+    """Spend credits of the account outside the connector."""
     world.lensmor.balance -= credits_
 
 
@@ -50,7 +50,7 @@ def reads(world: World) -> int:
 
 
 @pytest.mark.usefixtures("risen")
-def test_a_second_run_whose_charges_do_not_match_is_the_last_that_buys(world: World, harness: Harness) -> None:
+def test_a_second_mismatch_stops_purchases(world: World, harness: Harness) -> None:
     first, second = sync(world, harness, 10), sync(world, harness, 10)
     assert first.outcomes == second.outcomes == {Outcome.DELIVERED: 10}
     paid = world.paid_posts()
@@ -67,7 +67,7 @@ def test_a_second_run_whose_charges_do_not_match_is_the_last_that_buys(world: Wo
 
 
 @pytest.mark.usefixtures("risen")
-def test_a_large_run_stops_in_the_middle_after_a_small_second_request(world: World, harness: Harness) -> None:
+def test_a_large_run_stops_after_a_small_second_request(world: World, harness: Harness) -> None:
     report = sync(world, harness, 250)
     assert report.outcomes == {Outcome.DELIVERED: 110, Outcome.DEFERRED: 140}
     assert [RISEN in entry.reason for entry in report.attention] == [True]
@@ -75,7 +75,7 @@ def test_a_large_run_stops_in_the_middle_after_a_small_second_request(world: Wor
 
 
 @pytest.mark.usefixtures("risen")
-def test_records_that_are_deferred_for_it_are_bought_when_the_setting_is_corrected(
+def test_a_corrected_setting_buys_the_deferred_records(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync(world, harness, 250)
@@ -91,7 +91,7 @@ def test_records_that_are_deferred_for_it_are_bought_when_the_setting_is_correct
         LensmorSettings.model_rebuild(force=True)
 
 
-def test_the_operator_goes_on_where_other_people_spent_the_credits(world: World, harness: Harness) -> None:
+def test_the_operator_overrides_if_others_spent_the_credits(world: World, harness: Harness) -> None:
     for _ in range(2):
         flag(world, 10)
         world.clock.at(20, functools.partial(spend, world, 150))
@@ -104,8 +104,8 @@ def test_the_operator_goes_on_where_other_people_spent_the_credits(world: World,
 
 
 @pytest.mark.usefixtures("risen")
-def test_an_override_is_no_blindness(world: World, harness: Harness) -> None:
-    """The price has risen after all: the run that was let through stops as well, and so does the next one."""
+def test_an_override_keeps_watching(world: World, harness: Harness) -> None:
+    """The price did rise: the overridden run stops as well, and so does the next one."""
     sync(world, harness, 250)
     report = sync_all(harness.other())
     assert report.outcomes == {Outcome.DELIVERED: 110, Outcome.DEFERRED: 30}
@@ -113,7 +113,7 @@ def test_an_override_is_no_blindness(world: World, harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("spent", [[2000, 150], [45, 450, 15], [2000] * 3, [15] * 4])
-def test_what_other_people_spend_now_and_then_stops_nothing(world: World, harness: Harness, spent: list[int]) -> None:
+def test_occasional_other_spend_stops_nothing(world: World, harness: Harness, spent: list[int]) -> None:
     for number, credits_ in enumerate(spent):
         flag(world, 3 + 7 * number)
         world.clock.at(20, functools.partial(spend, world, credits_))
@@ -124,7 +124,7 @@ def test_what_other_people_spend_now_and_then_stops_nothing(world: World, harnes
 
 
 @pytest.mark.usefixtures("risen")
-def test_another_kind_of_purchase_goes_on(world: World, harness: Harness) -> None:
+def test_another_channel_continues(world: World, harness: Harness) -> None:
     sync(world, harness, 250)
     report = sync(world, harness, 10, phone_only("contact"))
     lead = world.contact(world.person())
@@ -133,7 +133,7 @@ def test_another_kind_of_purchase_goes_on(world: World, harness: Harness) -> Non
     assert world.get(lead)["MobilePhone"] is not None
 
 
-def test_a_run_that_died_before_its_last_look_is_judged_by_the_next_one(
+def test_a_run_that_crashed_is_judged_by_the_next_one(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(lensmor_state.PRICES, "email", 30)
@@ -144,9 +144,7 @@ def test_a_run_that_died_before_its_last_look_is_judged_by_the_next_one(
     assert sync(world, harness, 10).outcomes == {Outcome.DEFERRED: 10}
 
 
-def test_a_lookup_that_costs_two_credits_is_noticed_too(
-    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lookup_for_two_credits_is_detected(world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = world.salesfinity._resolve
 
     def twice(lookup: Lookup) -> None:
@@ -165,9 +163,7 @@ def test_a_lookup_that_costs_two_credits_is_noticed_too(
 @pytest.mark.parametrize(
     ("count", "expected"), [(10, 2), (100, 2), (250, 3), pytest.param(2500, 4, marks=pytest.mark.long)]
 )
-def test_the_usual_run_reads_the_balance_twice_and_a_large_one_a_little_more(
-    world: World, harness: Harness, count: int, expected: int
-) -> None:
+def test_the_number_of_balance_reads(world: World, harness: Harness, count: int, expected: int) -> None:
     report = sync(world, harness, count)
     assert report.outcomes == {Outcome.DELIVERED: count}
     assert reads(world) == expected

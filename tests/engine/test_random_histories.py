@@ -1,7 +1,6 @@
 """Random histories: people, vendors, the org, operators and dying processes act in any order; a plain model judges.
 
-The short form plays a few histories, always the same; `make test-long` plays new ones until ten thousand steps are
-done.
+The short form plays a few fixed histories; `make test-long` plays new ones for ten thousand steps.
 """
 
 from collections import Counter
@@ -51,12 +50,12 @@ from connector.simulator.people import SimPerson
 from connector.store import tables as t
 from connector.store.database import Database
 
-# Whoever dies leaves sockets open; what finds them later warns.
+# A dead process leaves sockets open, which cause warnings later.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 LONG_STEPS = 10_000
-POSTGRES_STEPS = 2_000  # each history makes and drops a database
+POSTGRES_STEPS = 2_000  # each history creates and drops a database
 LAST_SYNCS = 40
-CALM = 3  # passes in a row that change nothing: nothing more will come
+CALM = 3  # consecutive passes without a change: no more changes will follow
 
 picks = st.integers(0, 30)
 delays = st.sampled_from([0, 0, 1, 4, 8, 25, 70, 400, 1500])
@@ -85,7 +84,7 @@ variants = st.builds(
 
 
 class Histories(RuleBasedStateMachine):
-    """One history: a world, a ledger, and whatever comes to pass."""
+    """One history: a world, a ledger and random steps."""
 
     tally: ClassVar[Counter[str]] = Counter()
     reasons: ClassVar[Counter[str]] = Counter()
@@ -106,12 +105,12 @@ class Histories(RuleBasedStateMachine):
         self.running = False
         self.report: Report | None = None
         self.runs: list[str] = []
-        self.at_fault = False  # a judgement failed: there is nothing more to prove
+        self.at_fault = False  # a check failed, so the history ends here
         self.people: list[SimPerson] = []
         for name in ("Lead", "Contact"):
             self.world.org.add_validation(name, lambda row: self.strict and bool(row["Email"]), fields=("Email",))
 
-    # -- the set-up ------------------------------------------------------------------------------------------
+    # -- setup -----------------------------------------------------------------------------------------------
 
     @initialize(variant=variants, day=st.sampled_from([None, None, None, (180, 2), (330, 3)]))
     def begin(self, variant: Variant, day: tuple[int, int] | None) -> None:
@@ -272,7 +271,7 @@ class Histories(RuleBasedStateMachine):
         ),
     )
     def rows_are_refused(self, pick: int, trouble: int | tuple[str, tuple[str, ...]] | None) -> None:
-        """A row is locked so many times, or refused once with a code; or a validation rule comes or goes."""
+        """Lock a row a number of times, refuse it once with a code, or switch a validation rule."""
         if isinstance(trouble, int):
             self.world.org.lock(self._record(pick), trouble)
             return
@@ -284,7 +283,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(in_s=delays, quota=st.sampled_from([None, 0.0, 0.79, 0.95]), credits_left=st.sampled_from([0, 10, 40, 5_000]))
     def others_use_up(self, in_s: int, quota: float | None, credits_left: int) -> None:
-        """Other clients use the org's daily requests, or colleagues the credits."""
+        """Other clients use the org's daily requests, or colleagues use the credits."""
 
         def act() -> None:
             if quota is None:
@@ -355,7 +354,7 @@ class Histories(RuleBasedStateMachine):
 
     @contextmanager
     def _judged(self, *, undone: str = "") -> Iterator[Harness]:
-        """A process is at work; what it leaves is judged."""
+        """Run a process in the block and judge its results."""
         harness = self._harness()
         self.model.begin(is_undo=bool(undone))
         self.running = self.at_fault = True
@@ -392,15 +391,15 @@ class Histories(RuleBasedStateMachine):
         with self._judged(undone=run_id) as harness, watched(Points(die_at)) if die_at else nullcontext():
             _undo(harness, run_id)
 
-    @rule(pick=picks, word=st.sampled_from([OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP]))
-    def an_operator_speaks(self, pick: int, word: OperatorDecision) -> None:
+    @rule(pick=picks, decision=st.sampled_from([OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP]))
+    def an_operator_decides(self, pick: int, decision: OperatorDecision) -> None:
         with self._harness().ledger() as ledger:
-            purchases = _open_to_a_word(ledger.database.engine, word)
+            purchases = _decidable(ledger.database.engine, decision)
             if purchases:
                 purchase_id, key = purchases[pick % len(purchases)]
-                resolve(ledger, purchase_id, word, self.world.clock.now())
-                self.tally["words of operators"] += 1
-                if word is OperatorDecision.ALLOW_REPEAT:
+                resolve(ledger, purchase_id, decision, self.world.clock.now())
+                self.tally["decisions of operators"] += 1
+                if decision is OperatorDecision.ALLOW_REPEAT:
                     self.model.allowed.add((key, purchase_id))
 
     @rule(pick=picks)
@@ -421,8 +420,8 @@ class Histories(RuleBasedStateMachine):
             self.place.__exit__(None, None, None)
 
     def _end_well(self) -> None:
-        """Nothing goes wrong any more: everything comes to its end, and then nothing is done twice."""
-        self.world.clock.advance(hours=1)  # what people still had in mind is done
+        """Without faults, every record reaches its end, and then nothing is done twice."""
+        self.world.clock.advance(hours=1)  # the scheduled edits happen now
         self._heal()
         self.variant, self.limits, self.wait_s = self.variant.uncapped(), {}, 900.0
         self.model.account_day = {}
@@ -442,7 +441,7 @@ class Histories(RuleBasedStateMachine):
             self.model.judge_end(ledger, self.reasons)
 
     def _effects(self) -> tuple[int, int]:
-        """What the connector has bought and written so far."""
+        """The number of purchases and of writes so far."""
         written = sum(self.world.org.updates_count(_object(record), record) for record in self.model.records)
         return self.world.paid_posts(), written
 
@@ -456,11 +455,11 @@ def _object(record_id: str) -> str:
     return "Lead" if record_id.startswith("00Q") else "Contact"
 
 
-def _open_to_a_word(engine: sa.Engine, word: OperatorDecision) -> list[tuple[int, Key]]:
-    """Unlocks that this word fits, with what they stand for at the vendor."""
+def _decidable(engine: sa.Engine, decision: OperatorDecision) -> list[tuple[int, Key]]:
+    """Purchases that this decision applies to, each with its key at the vendor."""
     c = t.purchase.c
     fits = [c.state == "unknown"]
-    if word is OperatorDecision.ALLOW_REPEAT:
+    if decision is OperatorDecision.ALLOW_REPEAT:
         fits.append(c.result == "failed")
     query = sa.select(c.id, c.provider, c.channel, c.person).where(sa.or_(*fits)).order_by(c.id)
     with engine.connect() as connection:
@@ -473,10 +472,10 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 
 @pytest.fixture
 def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
-    """Play histories under these settings."""
+    """A function that plays histories under the given settings."""
     Histories.shared_sites, Histories.ledgers = shared_sites, ledgers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers have the schema already
         yield lambda rules: run_state_machine_as_test(Histories, settings=rules)
 
 

@@ -1,4 +1,4 @@
-"""Refused updates by their cause: the row's own, the other rows in the call, the org's state, or the mapping's."""
+"""Refused updates by cause: the row, the other rows in the call, the org's state, or the mapping."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -17,7 +17,7 @@ WRITES = "update_many"
 
 
 def unlocked_leads(world: World, count: int) -> list[str]:
-    """Leads whose email the vendor shows already, so that nothing waits."""
+    """Add Leads whose email the account already owns, so that nothing waits."""
     leads: list[str] = []
     for _ in range(count):
         person = world.person()
@@ -31,7 +31,7 @@ def row_error(code: str, *fields: str, message: str = "") -> dict[str, object]:
 
 
 def row_rule(lead: str | None, when: str, *errors: dict[str, object], times: int = FOREVER) -> Fault:
-    """Refuse the rows that send a field."""
+    """A fault that refuses the rows that send a field."""
     params: dict[str, object] = {"when_fields": [when], "errors": list(errors)}
     return Fault("salesforce", WRITES, "row_rule", times=times, subject=lead, params=params)
 
@@ -39,7 +39,7 @@ def row_rule(lead: str | None, when: str, *errors: dict[str, object], times: int
 # -- the other rows in the call -------------------------------------------------------------------------------------
 
 
-def test_a_trigger_that_can_handle_only_a_hundred_records_gets_a_hundred(world: World, harness: Harness) -> None:
+def test_a_trigger_limited_to_a_hundred_records_gets_a_hundred(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 400)
     world.simulator.arm(recipes.governor_limit(100))
     report = harness.other(email_only()).sync()
@@ -50,7 +50,7 @@ def test_a_trigger_that_can_handle_only_a_hundred_records_gets_a_hundred(world: 
 
 
 @pytest.mark.parametrize("reason", ["soql", "query_rows", "dml", "dml_rows", "heap", "callouts", "future", "flow"])
-def test_every_governor_limit_is_met_with_fewer_rows(world: World, harness: Harness, reason: str) -> None:
+def test_every_governor_limit_leads_to_fewer_rows(world: World, harness: Harness, reason: str) -> None:
     unlocked_leads(world, 5)
     world.simulator.arm(recipes.governor_limit(1, reason))
     report = harness.other(email_only()).sync()
@@ -70,7 +70,7 @@ def test_a_limit_that_a_single_row_exceeds_parks_it(world: World, harness: Harne
     assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
 
 
-def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, harness: Harness) -> None:
+def test_one_row_that_fails_a_trigger_does_not_block_others(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 9)
     bad = leads[4]
 
@@ -89,9 +89,7 @@ def test_one_row_that_fails_a_trigger_does_not_hold_up_the_others(world: World, 
     assert "correct the trigger or flow" in report.attention[0].next
 
 
-def test_a_call_that_is_refused_whole_is_sent_with_fewer_rows_until_the_culprit_is_alone(
-    world: World, harness: Harness
-) -> None:
+def test_a_refused_call_is_bisected_to_the_rejected_row(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 6)
     world.simulator.arm(
         Fault(
@@ -105,7 +103,7 @@ def test_a_call_that_is_refused_whole_is_sent_with_fewer_rows_until_the_culprit_
     assert not any("run again later" in text for text in report.stopped)
 
 
-def test_an_undo_meets_a_limit_with_fewer_rows_too(world: World, harness: Harness) -> None:
+def test_an_undo_uses_fewer_rows_at_a_limit(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 40)
     harness = harness.other(email_only())
     report = harness.sync()
@@ -138,12 +136,10 @@ def test_maintenance_stops_the_run_and_parks_nothing(world: World, harness: Harn
     assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 3}
 
 
-# -- the row's own, or the mapping's --------------------------------------------------------------------------------
+# -- the row, or the mapping ----------------------------------------------------------------------------------------
 
 
-def test_one_record_that_does_not_take_the_field_is_parked_and_all_others_are_written(
-    world: World, harness: Harness
-) -> None:
+def test_one_record_that_refuses_the_field_is_parked(world: World, harness: Harness) -> None:
     leads = unlocked_leads(world, 12)
     world.simulator.arm(recipes.person_account(leads[7]))
     report = harness.other(email_only()).sync()
@@ -152,7 +148,7 @@ def test_one_record_that_does_not_take_the_field_is_parked_and_all_others_are_wr
     assert [(found.record_id, found.field) for found in report.attention] == [(leads[7], "Email")]
 
 
-def test_such_a_record_alone_is_no_fault_of_the_mapping(world: World, harness: Harness) -> None:
+def test_a_single_such_record_is_not_the_mappings_fault(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(recipes.person_account(lead))
     report = harness.other(email_only()).sync()
@@ -160,14 +156,14 @@ def test_such_a_record_alone_is_no_fault_of_the_mapping(world: World, harness: H
     assert report.exit_code == 3
 
 
-def test_a_field_that_every_row_is_refused_is_the_mappings_fault(world: World, harness: Harness) -> None:
+def test_a_field_refused_in_every_row_is_the_mappings_fault(world: World, harness: Harness) -> None:
     unlocked_leads(world, 25)
     world.simulator.arm(row_rule(None, "Email", row_error("INVALID_FIELD_FOR_INSERT_UPDATE", "Email")))
     with pytest.raises(ConfigurationError, match="Salesforce refuses to write Email"):
         harness.other(email_only()).sync()
 
 
-def test_a_record_type_that_the_user_does_not_have_is_said_so(world: World, harness: Harness) -> None:
+def test_a_missing_record_type_is_named(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_CROSS_REFERENCE_KEY", "RecordTypeId")))
     report = harness.other(email_only()).sync()
@@ -192,7 +188,7 @@ def test_two_fields_refused_at_once_are_both_withheld(world: World, harness: Har
     assert (world.get(lead)["Email"], world.get(lead)["MobilePhone"]) == (None, None)
 
 
-def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: World, harness: Harness) -> None:
+def test_a_field_refused_after_another_is_withheld_too(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.contact(person)
     harness = harness.other(mapping("contact"))
@@ -213,7 +209,7 @@ def test_a_field_refused_only_after_another_was_withheld_is_withheld_too(world: 
     assert "DUPLICATE_VALUE" in parked["phone"]
 
 
-def test_a_status_that_the_org_refuses_does_not_keep_the_value_out(world: World, harness: Harness) -> None:
+def test_a_refused_status_does_not_block_the_value(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     code = "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
     world.simulator.arm(row_rule(lead, "Email_Unlock_Status__c", row_error(code, "Email_Unlock_Status__c")))
@@ -225,7 +221,7 @@ def test_a_status_that_the_org_refuses_does_not_keep_the_value_out(world: World,
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_a_flag_that_the_org_does_not_let_go_keeps_the_record_in_view(world: World, harness: Harness) -> None:
+def test_a_flag_that_cannot_be_cleared_is_reported(world: World, harness: Harness) -> None:
     (lead,) = unlocked_leads(world, 1)
     world.simulator.arm(
         row_rule(
@@ -241,7 +237,7 @@ def test_a_flag_that_the_org_does_not_let_go_keeps_the_record_in_view(world: Wor
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_a_duplicate_rule_without_a_field_keeps_back_only_the_value_it_looks_at(world: World, harness: Harness) -> None:
+def test_a_duplicate_rule_withholds_only_its_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.contact(person)
     world.simulator.arm(recipes.duplicate_by_email(lead))
@@ -257,7 +253,7 @@ def test_a_duplicate_rule_without_a_field_keeps_back_only_the_value_it_looks_at(
     assert set(str(record["Enrichment_Source__c"]).split(", ")) == {"lensmor", "salesfinity"}
 
 
-def test_the_text_of_a_validation_rule_names_no_value_of_the_record(world: World, harness: Harness) -> None:
+def test_the_text_of_a_validation_rule_is_masked(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Title="Chief Sampling Officer")
     text = "A Chief Sampling Officer needs approval; ask sales.ops@example.com or +1 415 555 0199"
     world.simulator.arm(row_rule(lead, "Email", row_error("FIELD_CUSTOM_VALIDATION_EXCEPTION", "Email", message=text)))
@@ -267,12 +263,10 @@ def test_the_text_of_a_validation_rule_names_no_value_of_the_record(world: World
     assert "Sampling" not in str(world.get(lead)["Enrichment_Error__c"])
 
 
-# -- values that the CRM can never take -----------------------------------------------------------------------------
+# -- values that the CRM never accepts ------------------------------------------------------------------------------
 
 
-def test_an_address_that_the_crm_calls_invalid_is_no_value_and_the_next_source_is_queried(
-    world: World, harness: Harness
-) -> None:
+def test_an_address_invalid_for_the_crm_leads_to_the_next_source(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS", "Email"), times=1))
@@ -285,13 +279,13 @@ def test_an_address_that_the_crm_calls_invalid_is_no_value_and_the_next_source_i
     assert world.paid_posts() == 2
     world.clock.advance(hours=1)
     world.edit(lead, Email=None, Enrichment_Requested__c=True)
-    again = harness.other().sync()  # Lensmor's value is known to be none for this record, Salesfinity's is reused
+    again = harness.other().sync()  # Lensmor's value counts as unusable for this record; Salesfinity's is reused
     assert again.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.work_email
     assert world.paid_posts() == 2
 
 
-def test_an_address_that_no_source_has_better_ends_as_not_found(world: World, harness: Harness) -> None:
+def test_an_invalid_address_from_all_sources_is_not_found(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS")))
     harness = harness.other(email_only())
@@ -303,7 +297,7 @@ def test_an_address_that_no_source_has_better_ends_as_not_found(world: World, ha
     assert harness.other().sync().selected == 0
 
 
-def test_an_address_too_long_for_any_email_field_is_no_value(world: World, harness: Harness) -> None:
+def test_an_address_too_long_for_any_email_field(world: World, harness: Harness) -> None:
     long_one = f"{'a' * 60}@{'b' * 20}.example.com"
     person = world.person()
     world.lensmor.set_value(person.personnel_id, "email", long_one)
@@ -329,14 +323,12 @@ def test_a_parked_value_can_be_given_up_for_the_next_source(world: World, harnes
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_a_death_after_the_crm_called_a_value_invalid_is_made_up_by_the_next_run(
-    world: World, harness: Harness
-) -> None:
+def test_a_crash_after_an_invalid_value_is_recovered(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.simulator.arm(row_rule(lead, "Email", row_error("INVALID_EMAIL_ADDRESS", "Email")))
     harness = harness.other(email_only("lensmor", "salesfinity"))
-    harness.wait_s = 0  # the run's time is over before the next source is queried
+    harness.wait_s = 0  # the wait is over before the next source is queried
     world.lensmor.set_unlocked(person.personnel_id, "email")
     first = harness.sync()
     assert first.outcomes in ({Outcome.DEFERRED: 1}, {Outcome.WAITING: 1})

@@ -1,8 +1,9 @@
-"""A ledger of an earlier revision, with data in every state, goes on with this program: nothing is lost or paid again.
+"""A ledger of an earlier revision with data in every state works with this version: nothing is lost or paid again.
 
-`released/revision_0003.jsonl` holds rows that version 0.1.0 wrote: one line per row, as [table, row]. Ledgers of the
-earlier revisions are the same rows without the tables and columns that came later; those of the later ones have what
-only later versions wrote besides (`LATER`).
+`released/revision_0003.jsonl` holds rows that version 0.1.0 wrote, one per line, as [table, row]. The ledgers of
+earlier
+revisions are the same rows without the later tables and columns; those of later revisions also have the rows of
+`LATER`.
 """
 
 import base64
@@ -30,8 +31,8 @@ from connector.store.schema import upgrade
 ROWS = Path(__file__).parent / "released" / "revision_0003.jsonl"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 Row = Mapping[str, Any]
-# By revision: what its version writes, and no earlier one. A record that was followed and is part of a plan, a value
-# that is about to be erased, one that the CRM can never take, a person who must be resolved, a balance of 64 bits.
+# By revision, the rows that no earlier version writes: a followed record of a plan, a value that is due to be erased,
+# one that the CRM never accepts, an unresolved person, a balance of 64 bits.
 LATER: Mapping[str, Sequence[str]] = {
     "0004": (
         "UPDATE unlock SET charged_credits = price_credits WHERE state = 'final' AND hold = 'charged'",
@@ -48,7 +49,7 @@ LATER: Mapping[str, Sequence[str]] = {
         '(\'look:lead\', \'{"pace_s": 120.0, "not_before": "2026-11-20T10:02:00+00:00"}\')',
     ),
 }
-# What the present revision calls the tables and columns of those.
+# The present names of the tables and columns in those rows.
 TABLES = {"unlock": "purchase", "want": "record_channel", "ask": "request_item", "lookup": "identity_match",
           "errand": "job", "hint": "callback_receipt"}  # fmt: skip
 COLUMNS = {
@@ -98,7 +99,7 @@ def _empty(request: pytest.FixtureRequest, folder: Path) -> Iterator[Path]:
 
 
 def _fill(database: Database) -> None:
-    """Insert the rows, as far as this revision has their tables and columns."""
+    """Insert the rows; leave out the tables and columns that this revision does not have."""
     with database.write() as connection:
         schema = sa.MetaData()
         schema.reflect(connection)
@@ -122,7 +123,7 @@ def _add_later(database: Database, revision: str) -> None:
 
 
 def _presumed_earlier_attempts() -> set[str]:
-    """Attempts that revision 0001 could not presume charged: it kept their holds open."""
+    """Attempts without a presumed charge in revision 0001, which kept their holds open."""
     return {
         row["prior_attempt_id"] for name, row in _released() if name == "unlock" and row["prior_hold"] == "presumed"
     }
@@ -133,7 +134,7 @@ def _is_ours(name: str | None, *_: object) -> bool:
 
 
 def _go_on_counting(connection: sa.Connection, schema: sa.MetaData) -> None:
-    """New rows get numbers above those that were inserted."""
+    """Let new rows get ids above the inserted ones."""
     for table in schema.tables.values():
         if "id" in table.c and isinstance(table.c.id.type, sa.Integer):
             query = "SELECT setval(pg_get_serial_sequence(:name, 'id'), coalesce((SELECT max(id) FROM {}), 1))"
@@ -146,7 +147,7 @@ def _plain(value: object) -> object:
 
 
 def _rows(database: Database) -> dict[str, list[Row]]:
-    """Every row of every table, as the database holds it."""
+    """Every row of every table, unconverted."""
     with database.read() as connection:
         schema = sa.MetaData()
         schema.reflect(connection)
@@ -158,7 +159,7 @@ def _rows(database: Database) -> dict[str, list[Row]]:
 
 
 def test_the_released_rows_have_every_state() -> None:
-    """What the other tests rest on."""
+    """The other tests depend on this."""
     seen: dict[tuple[str, str], set[object]] = {}
     for table, row in _released():
         for column in ("state", "result", "outcome", "hold", "prior_hold", "kind", "parked"):
@@ -187,7 +188,7 @@ def test_the_released_rows_have_every_state() -> None:
     assert seen["run", "state"] >= {"running", "finished", "died"}
 
 
-def test_an_upgrade_keeps_every_row_and_makes_the_present_schema(folder: Path) -> None:
+def test_an_upgrade_keeps_every_row(folder: Path) -> None:
     with closing(Database(settings_of(folder)[0])) as database:
         before = _rows(database)
         database.migrate()
@@ -228,7 +229,7 @@ def _is_a_job_now(table: str, row: Row) -> bool:
 
 
 def _in_present_words(table: str, row: Row) -> dict[str, Any]:
-    """A row of an earlier revision with the present names of its columns and states; JSON as its value."""
+    """A row of an earlier revision with the present names of columns and states; JSON decoded."""
     names = COLUMNS.get(table, {})
     found = {names.get(key, key): value for key, value in row.items()}
     if table == "want":
@@ -251,8 +252,8 @@ def _json_columns(table: str) -> list[str]:
     return [column.name for column in t.metadata.tables[table].columns if isinstance(column.type, sa.JSON)]
 
 
-def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: World, folder: Path) -> None:
-    """The vendors know none of the tasks, and the records name no person any more: nothing is paid again."""
+def test_an_upgraded_ledger_finishes_its_open_work(world: World, folder: Path) -> None:
+    """The vendors know none of the tasks and no record names a person any more: nothing is paid again."""
     harness = Harness(world, folder, mapping("lead"), mapping("contact"))
     world.clock.advance(days=3)
     with harness.ledger() as ledger:
@@ -261,7 +262,7 @@ def test_an_upgraded_ledger_opens_balances_and_finishes_its_open_work(world: Wor
         assert sealed
         assert all(ledger.seal.open(value) for value in sealed)
         before = ledger.credits.totals()
-    for _ in range(60):  # the released ledger knows records of these ids
+    for _ in range(60):  # the released ledger has records with these ids
         world.org.insert("Lead", {"LastName": "Sample", "Company": "Example Works"})
         world.org.insert("Contact", {"LastName": "Sample"})
     fresh = world.person(personnel_id="99001", linkedin_name="sample-99001")

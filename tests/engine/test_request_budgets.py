@@ -1,4 +1,4 @@
-"""One HTTP request has one budget: all runs that serve it share it, and no other request uses it."""
+"""Each HTTP request has one budget: all its runs share it, and no other request uses it."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -21,7 +21,7 @@ def leads(world: World, count: int) -> list[str]:
 
 
 def serve(world: World, service: ServiceHarness, hours: int = 2) -> None:
-    """Offer what is deferred again and again."""
+    """Serve the deferred records again, four times an hour."""
     for _ in range(4 * hours):
         service.work()
         world.clock.advance(minutes=15)
@@ -35,7 +35,7 @@ def test_all_runs_that_serve_a_request_share_its_cap(world: World, harness: Harn
     assert service.request_state().outcomes == {"delivered": 2, "deferred": 3}
 
 
-def test_two_requests_of_a_moment_have_a_budget_each(world: World, harness: Harness) -> None:
+def test_simultaneous_requests_have_separate_budgets(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(emails(30)))
     for name in ("r1", "r2"):
         service.ask(*leads(world, 3), request_id=name)
@@ -45,7 +45,7 @@ def test_two_requests_of_a_moment_have_a_budget_each(world: World, harness: Harn
         assert service.request_state(name).outcomes == {"delivered": 2, "deferred": 1}
 
 
-def test_requests_of_one_record_are_served_by_one_run_and_each_pays_its_own(world: World, harness: Harness) -> None:
+def test_requests_of_one_record_pay_from_their_own_budgets(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(emails(30)))
     for number, lead in enumerate(leads(world, 5)):
         service.ask(lead, request_id=f"r{number}")
@@ -54,13 +54,13 @@ def test_requests_of_one_record_are_served_by_one_run_and_each_pays_its_own(worl
     assert service.commands() == ["trigger"]
 
 
-def test_a_record_that_can_cost_more_than_its_budget_is_served_alone(world: World, harness: Harness) -> None:
+def test_a_record_above_its_budget_is_served_separately(world: World, harness: Harness) -> None:
     found = mapping("lead", schedule=None, limits={"max_credits": {"lensmor": 160}})
     service = ServiceHarness(harness.other(found))
     for number, lead in enumerate(leads(world, 2)):
         service.ask(lead, request_id=f"r{number}")
     serve(world, service)
-    assert world.ours("lensmor") in {30, 300}  # an email or a phone for each of the two, and never both
+    assert world.ours("lensmor") in {30, 300}  # an email or a phone for each of the two, never both
     assert service.commands().count("trigger") >= 2
 
 
@@ -79,10 +79,8 @@ def test_an_outbound_message_is_one_request(world: World, harness: Harness) -> N
 
 
 @pytest.mark.parametrize("seconds", [30, 3000])
-def test_what_the_next_source_costs_counts_against_the_request_too(
-    world: World, harness: Harness, seconds: float
-) -> None:
-    """With a slow vendor the next source is due in runs that only finish what is open."""
+def test_the_next_source_counts_against_the_request(world: World, harness: Harness, seconds: float) -> None:
+    """With a slow vendor, the next source is due in runs that only finish open work."""
     found = emails(30, "lensmor", "salesfinity")
     caps = found.limits.model_copy(update={"max_credits": {"lensmor": 30, "salesfinity": 1}})
     service = ServiceHarness(harness.other(found.model_copy(update={"limits": caps})))

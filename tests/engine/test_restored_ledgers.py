@@ -1,4 +1,4 @@
-"""An older copy of the ledger is noticed, and buys nobody whom the vendor's own record was not read of first."""
+"""A restored older ledger is detected, and buys a person only after the vendor's own record was read."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def _lensmor(harness: Harness) -> Harness:
     return harness.other(email_only())
 
 
-def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Harness) -> None:
+def test_yesterdays_ledger_buys_no_person_again(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     backup = Backup(lensmor)
@@ -44,7 +44,7 @@ def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Harness)
     lensmor.other().sync()
     backup.restore()
     world.clock.advance(hours=2)
-    for lead in leads:  # an admin finds them enriched and asks again, or the CRM was restored too
+    for lead in leads:  # an admin flags them again, or the CRM was restored too
         world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
     posts = world.paid_posts()
     report = lensmor.other().sync()
@@ -57,7 +57,7 @@ def test_a_ledger_of_yesterday_buys_nobody_again(world: World, lensmor: Harness)
     assert not found(lensmor.other().sync())
 
 
-def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, lensmor: Harness) -> None:
+def test_a_new_person_is_bought_after_one_read(world: World, lensmor: Harness) -> None:
     _restored(world, lensmor)
     person = world.person()
     lead = world.lead(person)
@@ -69,7 +69,7 @@ def test_a_person_who_was_never_bought_is_bought_after_one_read(world: World, le
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: Harness) -> None:
+def test_a_running_purchase_is_waited_for(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     person = world.person()
     lead = world.lead(person)
@@ -84,7 +84,7 @@ def test_a_purchase_that_is_still_at_work_is_waited_for(world: World, lensmor: H
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: Harness) -> None:
+def test_purchases_planned_in_the_copy_are_read_first(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     person = world.person()
@@ -102,7 +102,7 @@ def test_what_was_planned_in_the_copy_is_read_first_too(world: World, lensmor: H
     assert world.charges.count("lensmor", person.personnel_id, "email") == 1
 
 
-def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmor: Harness) -> None:
+def test_charges_after_the_backup_count_against_the_day(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     for _ in range(4):
         world.lead(world.person())
@@ -120,7 +120,7 @@ def test_what_the_copy_does_not_know_counts_against_the_day(world: World, lensmo
     assert report.credits["lensmor"].charged == 15, "the report counts what this run has bought"
 
 
-def test_a_cap_of_the_mapping_counts_it_as_well(world: World, harness: Harness) -> None:
+def test_charges_after_the_backup_count_against_the_mapping(world: World, harness: Harness) -> None:
     usual = email_only()
     limits = usual.limits.model_copy(update={"max_credits_per_day": {"lensmor": 90}})
     capped = harness.other(usual.model_copy(update={"limits": limits}))
@@ -135,7 +135,7 @@ def test_a_cap_of_the_mapping_counts_it_as_well(world: World, harness: Harness) 
     assert world.ours("lensmor") == 90
 
 
-def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, harness: Harness) -> None:
+def test_nothing_is_bought_from_an_unreadable_vendor(world: World, harness: Harness) -> None:
     salesfinity = harness.other(email_only("salesfinity"))
     backup = _ready(world, salesfinity)
     person = world.person()
@@ -151,12 +151,12 @@ def test_nothing_is_bought_where_a_person_cannot_be_read(world: World, harness: 
     assert report.exit_code == 4
     with salesfinity.ledger() as ledger:
         assert ledger.restored.trust("salesfinity")
-    world.bought_again.add(("salesfinity", person.linkedin_name or "", "work"))  # the operator's own decision
+    world.bought_again.add(("salesfinity", person.linkedin_name or "", "work"))  # the operator's decision
     assert salesfinity.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.paid_posts() == posts + 1
 
 
-def test_the_next_source_is_not_bought_blindly(world: World, harness: Harness) -> None:
+def test_the_next_source_is_not_bought_without_a_read(world: World, harness: Harness) -> None:
     both = harness.other(email_only("lensmor", "salesfinity"))
     _restored(world, both)
     person = world.person(email=None)
@@ -172,7 +172,7 @@ def test_the_next_source_is_not_bought_blindly(world: World, harness: Harness) -
 
 
 def test_a_stamp_newer_than_the_last_run_shows_an_older_copy_without_its_mark(world: World, lensmor: Harness) -> None:
-    """The whole machine was restored, mark and all; the CRM was not."""
+    """The whole machine was restored with its mark; the CRM was not."""
     backup = _ready(world, lensmor)
     world.clock.advance(hours=1)
     person = world.person()
@@ -204,25 +204,21 @@ def test_a_new_ledger_on_an_org_with_stamps_is_no_copy(world: World, lensmor: Ha
 
 
 @pytest.mark.parametrize("spoil", [lambda file: file.write_text("{"), lambda file: file.write_text('{"entry": "x"}')])
-def test_a_mark_that_cannot_be_read_counts_as_a_sign(
-    world: World, lensmor: Harness, spoil: Callable[[Path], object]
-) -> None:
+def test_an_unreadable_mark_is_a_sign(world: World, lensmor: Harness, spoil: Callable[[Path], object]) -> None:
     _ready(world, lensmor)
     (file,) = marks(lensmor)
     spoil(file)
     assert len(found(lensmor.other().sync())) == 1
 
 
-def test_an_empty_mark_is_none_yet(world: World, lensmor: Harness) -> None:
+def test_an_empty_mark_is_no_sign(world: World, lensmor: Harness) -> None:
     _ready(world, lensmor)
     (file,) = marks(lensmor)
     file.write_text("")
     assert not found(lensmor.other().sync())
 
 
-def test_a_mark_that_cannot_be_written_keeps_every_request_back(
-    world: World, lensmor: Harness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_mark_prevents_requests(world: World, lensmor: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     from connector.store import mark
 
     def refused(*_args: object) -> None:
@@ -237,8 +233,8 @@ def test_a_mark_that_cannot_be_written_keeps_every_request_back(
     assert report.credits["lensmor"].held == 0
 
 
-def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensmor: Harness) -> None:
-    """Each machine marks what it has sent itself: an older mark is in the ledger all the same."""
+def test_an_older_mark_of_another_host_is_no_sign(world: World, lensmor: Harness) -> None:
+    """Each machine marks its own requests, so an older mark can be correct."""
     _ready(world, lensmor)
     (file,) = marks(lensmor)
     old = file.read_bytes()
@@ -248,8 +244,8 @@ def test_another_worker_host_with_an_older_mark_sees_no_copy(world: World, lensm
     assert not found(lensmor.other().sync())
 
 
-def test_a_copy_that_has_grown_past_the_mark_is_noticed_still(world: World, folder: Path) -> None:
-    """Another machine, without a mark of its own, has bought with the copy first: what was lost is never counted."""
+def test_a_copy_that_grew_past_the_mark_is_detected(world: World, folder: Path) -> None:
+    """A machine without a mark bought with the copy first; the lost purchases are never counted."""
     lensmor = Harness(world, folder, email_only())
     backup = _ready(world, lensmor)
     world.lead(world.person())
@@ -281,8 +277,8 @@ def test_two_mappings_and_both_channels_after_a_restore(world: World, harness: H
     assert world.charges.count("salesfinity", person.linkedin_name or "", "personal") == 1
 
 
-def test_an_event_that_is_unlocked_first_hides_nothing(world: World, harness: Harness) -> None:
-    """The mark is looked at before it moves on, and the balance before it is kept."""
+def test_an_event_purchase_hides_nothing(world: World, harness: Harness) -> None:
+    """The mark is checked before it moves, and the balance before it is stored."""
     lookups, lensmor = harness.other(email_only("salesfinity")), harness.other(email_only())
     backup = _ready(world, lookups)
     person = world.person()
@@ -305,15 +301,15 @@ def test_charges_stay_counted_when_an_event_command_reads_the_balance_first(worl
     backup.restore()
     lensmor.limits = {"lensmor": AccountLimits(day=60)}
     with buyer(lensmor, AccountLimits(day=1)) as buying:
-        buying.buy("52001", 2000)  # refused by its cap
+        buying.buy("52001", 2000)  # its cap refuses it
     for _ in range(3):
         world.lead(world.person())
     lensmor.other().sync()
     assert world.ours("lensmor") == 60
 
 
-def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world: World, lensmor: Harness) -> None:
-    """Another process has noticed it: what this run has planned was not read first."""
+def test_a_running_run_stops_buying_when_a_copy_is_detected(world: World, lensmor: Harness) -> None:
+    """Another process detected the copy: this run has not read its planned people at the vendor."""
     world.lead(world.person())
     with lensmor.services() as services, services.ledger.hold_run_lock():
         usual = services.crm.select
@@ -329,7 +325,7 @@ def test_a_run_that_is_at_work_when_the_copy_is_noticed_buys_nothing_more(world:
     assert report.exit_code == 4
 
 
-def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(world: World, lensmor: Harness) -> None:
+def test_a_ledger_replaced_during_a_run_buys_nothing_more(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     world.lead(world.person())
     lensmor.other().sync()
@@ -341,7 +337,7 @@ def test_a_ledger_that_is_replaced_in_the_middle_of_a_run_buys_nothing_more(worl
     assert len(found(lensmor.other().sync())) == 1
 
 
-def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Harness) -> None:
+def test_a_stamp_from_a_clock_ahead_is_no_sign(world: World, lensmor: Harness) -> None:
     world.clock.set(hours=3)
     lead = world.lead(world.person())
     lensmor.sync()
@@ -353,14 +349,14 @@ def test_a_stamp_of_a_clock_that_was_ahead_is_no_sign(world: World, lensmor: Har
         assert not found(lensmor.other().sync()), hours
 
 
-def test_a_stamp_that_a_person_typed_ahead_is_no_sign(world: World, lensmor: Harness) -> None:
+def test_a_future_stamp_by_a_person_is_no_sign(world: World, lensmor: Harness) -> None:
     world.lead(world.person())
     lensmor.sync()
     world.lead(world.person(), Enriched_At__c="2031-01-01T10:00:00.000+0000")
     assert not found(lensmor.other().sync())
 
 
-def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: World, lensmor: Harness) -> None:
+def test_a_plan_keeps_its_ceiling_despite_other_charges(world: World, lensmor: Harness) -> None:
     backup = _ready(world, lensmor)
     for _ in range(4):
         world.lead(world.person())
@@ -372,7 +368,7 @@ def test_a_plan_keeps_its_ceiling_beside_charges_that_it_did_not_cause(world: Wo
     assert all(world.get(lead)["Email"] for lead in leads)
 
 
-def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Harness) -> None:
+def test_reads_before_purchases_respect_the_budget(world: World, lensmor: Harness) -> None:
     _restored(world, lensmor)
     world.clock.advance(days=1)
     for _ in range(260):
@@ -386,7 +382,7 @@ def test_reads_before_purchases_keep_to_the_budget(world: World, lensmor: Harnes
     assert world.clock.waited_s - waited < 300
 
 
-def test_a_forecast_says_what_an_older_copy_holds_back(world: World, harness: Harness) -> None:
+def test_a_forecast_shows_withheld_purchases(world: World, harness: Harness) -> None:
     salesfinity = harness.other(email_only("salesfinity"))
     backup = _ready(world, salesfinity)
     world.lead(world.person())
@@ -412,7 +408,7 @@ def _ready(world: World, harness: Harness) -> Backup:
 
 
 def _restored(world: World, harness: Harness) -> None:
-    """The ledger is an older copy, and a run has noticed it."""
+    """Restore an older copy of the ledger and let a run detect it."""
     backup = _ready(world, harness)
     world.lead(world.person())
     harness.other().sync()
@@ -420,10 +416,8 @@ def _restored(world: World, harness: Harness) -> None:
     assert len(found(harness.other().sync())) == 1
 
 
-def test_an_answer_that_cannot_be_read_does_not_end_a_person_who_was_never_bought(
-    world: World, lensmor: Harness
-) -> None:
-    """An unreadable record proves nothing; once it shows that nothing was bought, the person is bought."""
+def test_an_unreadable_record_proves_nothing(world: World, lensmor: Harness) -> None:
+    """Once the record is readable and shows no purchase, the person is bought."""
     _restored(world, lensmor)
     person = world.person()
     lead = world.lead(person)

@@ -1,4 +1,4 @@
-"""What a report and a plan count: purchases once, every channel of every record, and what the caps really pay for."""
+"""The figures of reports and plans: purchases count once, every channel of every record counts, caps pay as stated."""
 
 from dataclasses import replace
 
@@ -12,9 +12,7 @@ from connector.engine.select import flagged
 LATER_S = 3000.0
 
 
-def test_a_value_put_back_on_an_open_record_is_written_again_and_not_just_called_delivered(
-    world: World, harness: Harness
-) -> None:
+def test_an_undone_value_of_an_open_record_is_written_again(world: World, harness: Harness) -> None:
     person = world.person()
     world.lensmor.set_unlocked(person.personnel_id, "email")
     lead = world.lead(person)
@@ -36,7 +34,7 @@ def test_a_value_put_back_on_an_open_record_is_written_again_and_not_just_called
     assert world.ours("lensmor") == 150
 
 
-def test_evidence_that_costs_nothing_is_no_second_purchase(world: World, harness: Harness) -> None:
+def test_free_evidence_is_no_second_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     for operation in ("getPhoneUnlockTask", "getPersonnelProfile"):
@@ -53,7 +51,7 @@ def test_evidence_that_costs_nothing_is_no_second_purchase(world: World, harness
     assert second.credits["lensmor"].charged == 0
 
 
-def test_the_coverage_of_a_plan_is_what_a_run_then_buys(world: World, harness: Harness) -> None:
+def test_the_coverage_of_a_plan_matches_the_run(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     for person in people:
         world.lead(person, MobilePhone=None if person is not people[0] else "+1 212 555 0100")

@@ -1,4 +1,4 @@
-"""One person in several spellings is one purchase; a field that may name another person buys nothing."""
+"""One person in several spellings is one purchase; an address that may name another person buys nothing."""
 
 import pytest
 from harness import Harness, World, email_only, mapping, personal_only
@@ -11,7 +11,7 @@ NO_ID = {"Lensmor_Personnel_Id__c": None, "Lensmor_Event_Id__c": None}
 
 
 def spellings(name: str) -> list[str]:
-    """One address as five people paste it."""
+    """One address in five spellings, as people paste it."""
     return [
         f"https://www.linkedin.com/in/{name}",
         f"\ufeffhttp://https://nl.linkedin.com/in/{name.upper()}/?trk=x\u200e",
@@ -31,7 +31,7 @@ def test_five_spellings_on_five_records_are_one_purchase(world: World, harness: 
     assert {world.get(contact)["Personal_Email__c"] for contact in contacts} == {person.personal_email}
 
 
-def test_five_spellings_are_one_lookup_and_one_unlock(world: World, harness: Harness) -> None:
+def test_five_spellings_are_one_lookup_and_one_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     leads = [world.lead(person, **NO_ID, LinkedIn_URL__c=text) for text in spellings(str(person.linkedin_name))]
     report = harness.other(email_only()).sync()
@@ -65,7 +65,7 @@ def test_ids_in_number_fields_are_read_as_digits(world: World, harness: Harness)
 
 
 @pytest.mark.parametrize("control", ["\t", "\n", "\r", "\x0b", "\u2028"])
-def test_two_cells_pasted_into_one_never_buy_a_stranger(world: World, harness: Harness, control: str) -> None:
+def test_two_joined_cells_never_buy_a_stranger(world: World, harness: Harness, control: str) -> None:
     stranger = world.person(linkedin_name="anna-0-6299")
     lead = world.lead(stranger, **NO_ID, LinkedIn_URL__c=f"https://www.linkedin.com/in/anna-0-62{control}99")
     report = harness.other(email_only("lensmor", "salesfinity")).sync()
@@ -76,7 +76,7 @@ def test_two_cells_pasted_into_one_never_buy_a_stranger(world: World, harness: H
 
 
 @pytest.mark.parametrize("text", ["https://www.linkedin.com/in/me/", "https://www.linkedin.com/in/unavailable", "n/a"])
-def test_records_that_share_a_placeholder_share_no_person(world: World, harness: Harness, text: str) -> None:
+def test_a_shared_placeholder_is_no_shared_person(world: World, harness: Harness, text: str) -> None:
     world.person(linkedin_name="me")
     world.person(linkedin_name="unavailable")
     for _ in range(2):
@@ -87,7 +87,7 @@ def test_records_that_share_a_placeholder_share_no_person(world: World, harness:
 
 
 @pytest.mark.parametrize("text", ["0", "000", "99999999"])
-def test_a_placeholder_id_buys_nobody(world: World, harness: Harness, text: str) -> None:
+def test_a_placeholder_id_buys_nothing(world: World, harness: Harness, text: str) -> None:
     world.person(personnel_id="99999999")
     world.lead(Lensmor_Personnel_Id__c=text, Lensmor_Event_Id__c="52001")
     report = harness.other(email_only()).sync()
@@ -112,13 +112,13 @@ def test_a_member_id_reaches_both_vendors_in_its_own_case(world: World, harness:
 
 
 def reason_of(report: Report) -> str:
-    """Every reason of a report in one text."""
+    """All reasons of a report in one text."""
     channels = report.to_json()["reasons"].values()
     return "; ".join(reason for outcomes in channels for reasons in outcomes.values() for reason in reasons)
 
 
-def test_a_value_is_not_written_once_the_address_was_replaced_by_a_companys(world: World, harness: Harness) -> None:
-    """A company's page is no person: whom the record is about now, nobody can tell."""
+def test_no_value_is_written_after_a_change_to_a_company_page(world: World, harness: Harness) -> None:
+    """A company page names no person, so the record's person is unknown."""
     person = world.person()
     lead = world.lead(person, Lensmor_Personnel_Id__c=None)
     world.clock.at(1, lambda: world.edit(lead, LinkedIn_URL__c="https://www.linkedin.com/company/sample"))

@@ -1,4 +1,4 @@
-"""Asked again: within the cool-down it costs nothing, after it the person is bought again, and loops are reported."""
+"""Repeated requests: free within the cool-down, bought again after it; loops are reported."""
 
 from harness import Harness, World, email_only, mapping, personal_only
 
@@ -7,7 +7,7 @@ from connector.core.model import Outcome
 BOUNCED = "2026-10-02T08:15:00.000+0000"
 
 
-def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: World, harness: Harness) -> None:
+def test_within_refresh_after_the_flag_is_cleared_with_a_reason(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness.sync()
@@ -28,7 +28,7 @@ def test_within_refresh_after_the_flag_is_cleared_and_the_reason_told(world: Wor
     assert harness.other().sync().crm["salesforce"].write_calls == 0
 
 
-def test_a_value_that_somebody_deleted_is_read_again_for_nothing(world: World, harness: Harness) -> None:
+def test_a_deleted_value_is_read_again_at_no_cost(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness.sync()
@@ -55,7 +55,7 @@ def test_after_refresh_after_an_overwriting_mapping_buys_a_second_generation(wor
     assert world.get(contact)["Enrichment_Requested__c"] is False
 
 
-def test_a_second_generation_that_lensmor_shows_already_costs_nothing(world: World, harness: Harness) -> None:
+def test_a_second_generation_shown_by_lensmor_costs_nothing(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     harness = harness.other(email_only(write="overwrite"))
     harness.sync()
@@ -68,7 +68,7 @@ def test_a_second_generation_that_lensmor_shows_already_costs_nothing(world: Wor
     assert world.ours("lensmor") == 15
 
 
-def test_after_refresh_after_a_filled_field_is_still_not_ours_to_fill(world: World, harness: Harness) -> None:
+def test_after_refresh_after_a_filled_field_stays(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     harness = harness.other(email_only())
     harness.sync()
@@ -79,7 +79,7 @@ def test_after_refresh_after_a_filled_field_is_still_not_ours_to_fill(world: Wor
     assert world.paid_posts() == 1
 
 
-def test_not_found_is_asked_again_only_after_its_own_time(world: World, harness: Harness) -> None:
+def test_not_found_is_bought_again_only_after_its_time(world: World, harness: Harness) -> None:
     person = world.person(personal_email=None)
     contact = world.contact(person)
     harness = harness.other(personal_only())
@@ -96,7 +96,7 @@ def test_not_found_is_asked_again_only_after_its_own_time(world: World, harness:
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 2
 
 
-def test_failed_is_never_bought_again_by_itself(world: World, harness: Harness) -> None:
+def test_failed_is_never_bought_again_automatically(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "failed")
@@ -110,7 +110,7 @@ def test_failed_is_never_bought_again_by_itself(world: World, harness: Harness) 
     assert world.paid_posts() == 1
 
 
-def test_a_bounced_address_of_ours_within_the_cool_down_is_not_bought_again(world: World, harness: Harness) -> None:
+def test_our_bounced_address_is_not_bought_again_within_the_cool_down(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -147,7 +147,7 @@ def test_a_record_in_progress_of_another_ledger_is_left_to_it(world: World, harn
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def test_our_own_word_in_progress_is_no_reason_to_stop(world: World, harness: Harness) -> None:
+def test_our_own_status_in_progress_does_not_stop_us(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))

@@ -1,4 +1,4 @@
-"""Caps of every kind are never exceeded; what they leave over waits, with its reason, until they allow it."""
+"""Caps of every kind are never exceeded; deferred records wait, with a reason, until a cap allows them."""
 
 from collections.abc import Mapping
 
@@ -44,9 +44,7 @@ LATER = {"run": 0, "mapping and day": 1, "provider and day": 1, "provider and mo
 
 
 @pytest.mark.parametrize("name", CAPS)
-def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(
-    world: World, harness: Harness, name: str
-) -> None:
+def test_a_cap_is_never_exceeded_and_newest_records_come_first(world: World, harness: Harness, name: str) -> None:
     limits, account, words = CAPS[name]
     leads = [world.lead(world.person()) for _ in range(5)]
     harness = harness.other(_capped(limits))
@@ -73,7 +71,7 @@ def test_a_cap_is_never_exceeded_and_the_newest_records_are_served_first(
     assert world.ours("lensmor") == 4 * EMAIL
 
 
-def test_oldest_first_where_the_mapping_says_so(world: World, harness: Harness) -> None:
+def test_oldest_first_if_the_mapping_requests_it(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(4)]
     found = email_only().model_copy(update={"select": mapping("lead", select={"order": "oldest"}).select})
     harness = harness.other(found)
@@ -93,7 +91,7 @@ def test_a_run_cap_is_per_run_and_a_day_cap_over_all_runs(world: World, harness:
     assert "cap of mapping lead per day for lensmor: 5 of 50 credits left, one purchase costs 15" in _reasons(report)
 
 
-def test_each_mapping_has_caps_of_its_own_and_one_does_not_hold_up_the_other(world: World, harness: Harness) -> None:
+def test_each_mapping_has_its_own_caps(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     contacts = [world.contact(world.person()) for _ in range(3)]
     limits = {"max_credits": {"lensmor": 15}}
@@ -117,7 +115,7 @@ def test_the_vendors_balance_is_never_overdrawn(world: World, harness: Harness) 
     assert (report.credits["lensmor"].balance_before, report.credits["lensmor"].balance_after) == (40, 10)
 
 
-def test_what_is_held_by_a_running_task_counts_against_the_balance(world: World, harness: Harness) -> None:
+def test_holds_of_running_tasks_count_against_the_balance(world: World, harness: Harness) -> None:
     first = world.person()
     assert first.linkedin_name is not None
     world.salesfinity.script(first.linkedin_name, "work", "stuck")
@@ -132,7 +130,7 @@ def test_what_is_held_by_a_running_task_counts_against_the_balance(world: World,
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
 
 
-def test_a_phone_that_does_not_fit_does_not_keep_an_email_from_being_bought(world: World, harness: Harness) -> None:
+def test_an_unaffordable_phone_does_not_block_an_email(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness.limits = {"lensmor": AccountLimits(day=100)}
@@ -151,7 +149,7 @@ def test_a_phone_that_does_not_fit_does_not_keep_an_email_from_being_bought(worl
     assert world.get(lead)["MobilePhone"] is not None
 
 
-def test_credits_that_come_back_after_midnight_go_to_the_day_that_paid(world: World, harness: Harness) -> None:
+def test_credits_released_after_midnight_go_to_the_paying_day(world: World, harness: Harness) -> None:
     person = world.person()
     assert person.linkedin_name is not None
     world.salesfinity.script(person.linkedin_name, "work", "not-found")
@@ -170,10 +168,10 @@ def test_credits_that_come_back_after_midnight_go_to_the_day_that_paid(world: Wo
     world.salesfinity.lookup_seconds = 20
     others = [world.lead(world.person()) for _ in range(2)]
     harness.other().sync()
-    assert sum(_emails(world, others)) == 1  # yesterday's release is no room for today
+    assert sum(_emails(world, others)) == 1  # yesterday's release adds no budget today
 
 
-def test_402_in_mid_run_stops_that_vendor_and_the_next_run_reads_before_it_buys(world: World, harness: Harness) -> None:
+def test_402_during_a_run_stops_that_vendor(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
     harness = harness.other(email_only("lensmor", "salesfinity"))
     world.arm("lensmor", "submitEmailUnlock", "status", status=402)
@@ -201,10 +199,10 @@ def test_402_of_one_vendor_does_not_stop_the_other(world: World, harness: Harnes
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
 
 
-def test_a_colleague_who_spends_the_pool_in_mid_run_costs_nobody_a_record(world: World, harness: Harness) -> None:
+def test_a_colleagues_spending_during_a_run_loses_no_record(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
     harness = harness.other(mapping("lead"))
-    world.lensmor.balance = 330  # both emails and both phones, until somebody buys for 230 after we have looked
+    world.lensmor.balance = 330  # both emails and both phones, until other spend takes 230 after the balance was read
     spend = [230]
     world.org.after_read(lambda _name, _id: world.lensmor.set_balance("default", world.lensmor.balance - _take(spend)))
     report = harness.sync()
@@ -222,7 +220,7 @@ def _take(spend: list[int]) -> int:
     return spend.pop() if spend else 0
 
 
-def test_a_newer_record_is_served_before_those_that_were_left_over(world: World, harness: Harness) -> None:
+def test_a_newer_record_comes_before_deferred_ones(world: World, harness: Harness) -> None:
     older = [world.lead(world.person()) for _ in range(2)]
     harness = harness.other(_capped({"max_credits": {"lensmor": 15}}))
     harness.sync()

@@ -1,4 +1,4 @@
-"""The process dies anywhere and is started again: nothing is bought twice, and what was bought is delivered."""
+"""The process dies at any point and is started again: nothing is bought twice, and every purchase is delivered."""
 
 import pytest
 import sqlalchemy as sa
@@ -27,12 +27,12 @@ def test_after_the_hold_is_committed_and_before_anything_is_sent(world: World, h
     _die(harness, Lensmor, "submit", after=False)
     assert world.paid_posts() == 0
     reports = harness.syncs(most=8, minutes=16)
-    assert reports[0].outcomes == {Outcome.UNKNOWN: 1}  # nobody can tell that it was never sent
+    assert reports[0].outcomes == {Outcome.UNKNOWN: 1}  # the ledger cannot know that it was never sent
     assert world.get(lead)["Email"] == person.email
     assert world.paid_posts() == 1
 
 
-def test_after_the_vendor_took_it_and_before_its_answer_is_committed(world: World, harness: Harness) -> None:
+def test_after_the_effect_and_before_its_answer_is_committed(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -68,7 +68,7 @@ def test_after_the_result_is_committed_and_before_the_write(world: World, harnes
     assert world.paid_posts() == 2
 
 
-def test_after_the_write_landed_and_before_the_ledger_notes_it(world: World, harness: Harness) -> None:
+def test_after_the_write_and_before_the_ledger_records_it(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     _die(harness, SalesforceCrm, "update", after=True)
@@ -80,7 +80,7 @@ def test_after_the_write_landed_and_before_the_ledger_notes_it(world: World, har
     assert harness.other().sync().selected == 0
 
 
-def test_after_a_result_is_settled_and_before_its_record_is_told(world: World, harness: Harness) -> None:
+def test_after_a_result_and_before_its_record_is_updated(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     _die(harness, Results, "finalize", after=True)
     harness.syncs(most=4, minutes=16)
@@ -112,12 +112,12 @@ def test_a_salesfinity_lookup_of_a_dead_process_is_unknown_and_not_repeated(worl
     assert world.paid_posts() == 1
 
 
-def test_an_answer_that_the_ledger_could_not_take_is_journaled_and_adopted(
+def test_an_unstorable_answer_is_journaled_and_adopted(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
     lead = world.lead(person)
-    harness = harness.other(email_only("salesfinity"))  # whose answer can be had from nowhere else
+    harness = harness.other(email_only("salesfinity"))  # no other read could replace the answer
 
     def gone(*_args: object) -> None:
         raise sa.exc.OperationalError("", {}, Exception("disk I/O error"))
@@ -136,7 +136,7 @@ def test_an_answer_that_the_ledger_could_not_take_is_journaled_and_adopted(
     assert world.paid_posts() == 1
 
 
-def test_a_run_that_died_is_shown_as_such(world: World, harness: Harness) -> None:
+def test_a_crashed_run_is_shown_as_such(world: World, harness: Harness) -> None:
     world.lead(world.person())
     _die(harness, Lensmor, "submit", after=False)
     harness.other().sync()

@@ -1,4 +1,4 @@
-"""Salesforce misbehaves as a service: answers lost or unreadable, tokens that end, a quota that runs out."""
+"""Salesforce fails as a service: lost or unreadable answers, expired tokens, an exhausted quota."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ SHORT_LIVED: tuple[FaultRow, ...] = (
 
 
 @pytest.mark.parametrize(("action", "params"), SHORT_LIVED, ids=[f"{a} {p.get('status', '')}" for a, p in SHORT_LIVED])
-def test_every_call_survives_a_fault_that_passes(
+def test_every_call_survives_a_passing_fault(
     world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
@@ -39,7 +39,7 @@ def test_every_call_survives_a_fault_that_passes(
     assert world.faults.armed() == [fault for fault in world.faults.armed() if fault.operation == "describe"]
 
 
-def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(world: World, harness: Harness) -> None:
+def test_a_lost_write_answer_is_compared_and_not_sent_again(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "drop_after")
     report = harness.sync()
@@ -50,37 +50,33 @@ def test_a_write_whose_answer_was_lost_is_compared_again_and_not_sent_again(worl
 
 
 @pytest.mark.parametrize("action", ["drop_before", "html", "status"])
-def test_an_edit_made_before_a_write_could_be_repeated_is_not_overwritten(
-    world: World, harness: Harness, action: str
-) -> None:
+def test_an_edit_before_a_repeated_write_is_not_overwritten(world: World, harness: Harness, action: str) -> None:
     person = world.person()
     lead = world.lead(person)
-    world.lensmor.set_unlocked(person.personnel_id, "email")  # so that the only wait is that for the next try
+    world.lensmor.set_unlocked(person.personnel_id, "email")  # the only wait is the one before the retry
     world.arm("salesforce", "update_many", action)
     reads: list[str] = []
 
     def type_a_little_later(_name: str, record_id: str) -> None:
         reads.append(record_id)
-        if len(reads) == 2:  # the compare before the write that fails
+        if len(reads) == 2:  # the comparison before the failing write
             world.clock.at(0.5, lambda: world.edit(lead, Email="typed.by.hand@example.com"))
 
     world.org.after_read(type_a_little_later)
     report = harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == "typed.by.hand@example.com"
     assert report.outcomes == {Outcome.SKIPPED: 1}
-    assert world.simulator.salesforce.requests["update_many"] == 2  # the second writes the status and clears the flag
+    assert world.simulator.salesforce.requests["update_many"] == 2  # the second sets the status and clears the flag
 
 
-def test_a_write_that_cannot_be_answered_at_all_stops_the_run_and_the_next_finishes(
-    world: World, harness: Harness
-) -> None:
+def test_a_write_without_any_answer_stops_the_run(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesforce", "update_many", "html", times=50)
     report = harness.sync()
     assert report.state == "stopped"
     assert report.exit_code == 4
-    assert report.outcomes == {Outcome.DEFERRED: 1}  # not applied now: nothing is wrong with the record
+    assert report.outcomes == {Outcome.DEFERRED: 1}  # not written yet; the record itself is fine
     assert "Salesforce" in report.stopped[0]
     assert world.get(lead)["Email"] is None
     world.faults.clear()
@@ -89,9 +85,7 @@ def test_a_write_that_cannot_be_answered_at_all_stops_the_run_and_the_next_finis
     assert world.paid_posts() == 2
 
 
-def test_a_write_that_took_effect_but_is_never_answered_is_recognised_by_the_record(
-    world: World, harness: Harness
-) -> None:
+def test_an_unanswered_write_is_recognised_in_the_record(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesforce", "update_many", "drop_after", times=50)
@@ -102,9 +96,7 @@ def test_a_write_that_took_effect_but_is_never_answered_is_recognised_by_the_rec
 
 
 @pytest.mark.parametrize("operation", ["query", "retrieve_many"])
-def test_a_read_that_fails_for_good_stops_the_run_with_the_queue_intact(
-    world: World, harness: Harness, operation: str
-) -> None:
+def test_a_lasting_read_failure_stops_the_run(world: World, harness: Harness, operation: str) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", operation, "drop_before", times=50)
     report = harness.sync()
@@ -116,7 +108,7 @@ def test_a_read_that_fails_for_good_stops_the_run_with_the_queue_intact(
     assert world.paid_posts() == 2
 
 
-def test_a_token_that_ends_in_mid_run_is_replaced(world: World, harness: Harness) -> None:
+def test_an_expired_token_is_replaced(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, world.simulator.salesforce.expire_tokens)
@@ -125,7 +117,7 @@ def test_a_token_that_ends_in_mid_run_is_replaced(world: World, harness: Harness
     assert world.simulator.salesforce.requests["token"] == 2
 
 
-def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: World, harness: Harness) -> None:
+def test_a_login_refused_during_a_run_stops_it(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     site = world.simulator.salesforce
@@ -145,7 +137,7 @@ def test_a_login_refused_in_mid_run_stops_it_and_the_next_run_finishes(world: Wo
     assert world.paid_posts() == 2
 
 
-def test_a_login_refused_at_the_start_is_an_error_of_set_up(world: World, harness: Harness) -> None:
+def test_a_login_refused_at_the_start_is_a_configuration_error(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.simulator.salesforce.clients.clear()
     with pytest.raises(ConfigurationError, match=r"refuses the login .*check SALESFORCE_CLIENT_ID"):
@@ -153,7 +145,7 @@ def test_a_login_refused_at_the_start_is_an_error_of_set_up(world: World, harnes
     assert world.paid_posts() == 0
 
 
-def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(world: World, harness: Harness) -> None:
+def test_the_quotas_reserve_stops_a_run_without_loss(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person) for person in people]
 
@@ -175,7 +167,7 @@ def test_the_reserve_of_the_quota_reached_in_mid_run_stops_it_and_loses_nothing(
     assert world.paid_posts() == 2
 
 
-def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: World, harness: Harness) -> None:
+def test_the_quota_between_two_writes_keeps_the_first(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(201)]
     world.lensmor.task_seconds = 1
 
@@ -192,7 +184,7 @@ def test_the_quota_reached_between_two_writes_keeps_what_was_written(world: Worl
     assert [world.org.updates_count("Lead", lead) for lead in leads] == [1] * 201
 
 
-def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: World, harness: Harness) -> None:
+def test_a_used_up_quota_stops_before_any_purchase(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.org.daily_used = int(world.org.daily_limit * 0.9)
     with pytest.raises(StopError, match=r"daily requests are at 1350[01] of 15000"):
@@ -216,7 +208,7 @@ def test_a_quota_that_is_used_up_already_stops_before_anything_is_bought(world: 
         ("retype", "Enrichment_Requested__c", "select.flag|is a number field, not a checkbox|for a picklist"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
+def test_an_unusable_field_is_found_before_any_purchase(
     world: World, harness: Harness, change: str, field: str, words: str
 ) -> None:
     match change:
@@ -235,7 +227,7 @@ def test_a_field_that_cannot_be_used_is_found_before_anything_is_bought(
     assert any(all(word in line for word in words.split("|")) for line in found), found
 
 
-def test_a_field_written_in_another_case_is_refused_for_its_value_would_pass_for_an_empty_one(harness: Harness) -> None:
+def test_a_field_name_in_another_case_is_refused(harness: Harness) -> None:
     harness = harness.other(email_only(field="email", opt_out="hasOptedOutOfEmail"))
     with harness.services() as services:
         problems = check_fields(services.crm, harness.mappings["lead"])

@@ -1,4 +1,4 @@
-"""People change records while a purchase is under way: their word stands."""
+"""People change records while a purchase is open: their edits stay."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -9,7 +9,7 @@ THEIRS = "typed.by.hand@example.com"
 OLD = "old.address@example.com"
 
 
-def test_if_empty_leaves_what_somebody_typed_meanwhile(world: World, harness: Harness) -> None:
+def test_if_empty_keeps_a_persons_edit(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
     report = harness.sync()
@@ -17,14 +17,14 @@ def test_if_empty_leaves_what_somebody_typed_meanwhile(world: World, harness: Ha
     assert record["Email"] == THEIRS
     assert record["MobilePhone"] is not None
     assert record["Email_Unlock_Status__c"] == "Skipped"
-    assert record["Enrichment_Error__c"] is None  # the phone was delivered and nothing failed: the report has it
+    assert record["Enrichment_Error__c"] is None  # the phone was delivered: only the report has the reason
     assert report.reasons["work_email"]["skipped"] == {"Email was changed by somebody meanwhile; that value stays": 1}
     assert record["Enrichment_Requested__c"] is False
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.credits["lensmor"].charged == 165
 
 
-def test_overwrite_replaces_what_is_as_it_was(world: World, harness: Harness) -> None:
+def test_overwrite_replaces_an_unchanged_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Email=OLD)
     world.clock.at(5, lambda: world.edit(lead, Title="Head of Buying"))
@@ -35,15 +35,15 @@ def test_overwrite_replaces_what_is_as_it_was(world: World, harness: Harness) ->
 
 
 @pytest.mark.parametrize("theirs", [THEIRS, None])
-def test_overwrite_leaves_what_somebody_changed_meanwhile(world: World, harness: Harness, theirs: str | None) -> None:
+def test_overwrite_keeps_a_persons_edit(world: World, harness: Harness, theirs: str | None) -> None:
     person = world.person()
     lead = world.lead(person, Email=OLD)
     world.clock.at(5, lambda: world.edit(lead, Email=theirs))
     harness.other(email_only(write="overwrite")).sync()
-    assert world.get(lead)["Email"] == (theirs or person.email)  # an emptied field is free to be filled
+    assert world.get(lead)["Email"] == (theirs or person.email)  # an emptied field may be filled
 
 
-def test_the_baseline_of_overwrite_lives_through_any_number_of_runs(world: World, harness: Harness) -> None:
+def test_the_baseline_of_overwrite_survives_runs(world: World, harness: Harness) -> None:
     people = [world.person(), world.person()]
     edited, left = (world.lead(person, Email=OLD) for person in people)
     world.lensmor.task_seconds = 3000
@@ -60,7 +60,7 @@ def test_the_baseline_of_overwrite_lives_through_any_number_of_runs(world: World
     assert world.get(left)["Email"] == people[1].email
 
 
-def test_an_edit_that_types_our_own_value_counts_as_delivered(world: World, harness: Harness) -> None:
+def test_an_edit_to_our_own_value_counts_as_delivered(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, Email=(person.email or "").upper()))
@@ -69,9 +69,7 @@ def test_an_edit_that_types_our_own_value_counts_as_delivered(world: World, harn
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
-def test_an_edit_after_the_plan_and_before_the_purchase_is_seen_by_the_late_compare(
-    world: World, harness: Harness
-) -> None:
+def test_an_edit_between_plan_and_purchase_is_seen_by_the_late_compare(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.org.after_read(lambda _name, record_id: _type_once(world, record_id))
     report = harness.other(email_only()).sync()
@@ -84,7 +82,7 @@ def _type_once(world: World, record_id: str) -> None:
         world.edit(record_id, Email=THEIRS)
 
 
-def test_a_flag_unticked_while_the_task_runs_does_not_lose_what_was_bought(world: World, harness: Harness) -> None:
+def test_a_flag_cleared_during_a_task_loses_no_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, Enrichment_Requested__c=False))
@@ -94,7 +92,7 @@ def test_a_flag_unticked_while_the_task_runs_does_not_lose_what_was_bought(world
     assert world.get(lead)["Enrichment_Requested__c"] is False
 
 
-def test_an_opt_out_ticked_meanwhile_is_respected(world: World, harness: Harness) -> None:
+def test_a_later_opt_out_is_respected(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.edit(lead, HasOptedOutOfEmail=True))
@@ -105,13 +103,11 @@ def test_an_opt_out_ticked_meanwhile_is_respected(world: World, harness: Harness
     assert record["Email_Unlock_Status__c"] == "Skipped"
     assert "opted out (HasOptedOutOfEmail) after the purchase" in next(iter(report.reasons["work_email"]["skipped"]))
     assert report.outcomes == {Outcome.DELIVERED: 1}
-    with harness.ledger() as ledger:  # nor is it kept
-        assert all(word.value is None for word in ledger.records.purchase_views(range(1, 10)).values())
+    with harness.ledger() as ledger:  # the ledger keeps no value either
+        assert all(view.value is None for view in ledger.records.purchase_views(range(1, 10)).values())
 
 
-def test_a_deleted_record_is_closed_and_another_record_of_the_person_still_gets_the_value(
-    world: World, harness: Harness
-) -> None:
+def test_a_deleted_record_is_closed_and_another_gets_the_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.org.delete("Lead", lead))
@@ -126,7 +122,7 @@ def test_a_deleted_record_is_closed_and_another_record_of_the_person_still_gets_
     assert world.paid_posts() == 2
 
 
-def test_the_winner_of_a_merge_gets_what_was_bought_for_the_loser(world: World, harness: Harness) -> None:
+def test_the_winner_of_a_merge_gets_the_losers_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example Works"})
@@ -153,7 +149,7 @@ def test_a_chain_of_merges_is_followed_to_its_end(world: World, harness: Harness
     assert world.get(third)["Email"] == person.email
 
 
-def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, harness: Harness) -> None:
+def test_a_deleted_winner_closes_the_record(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     winner = world.org.insert("Lead", {"LastName": "Winner", "Company": "Example Works"})
 
@@ -166,14 +162,14 @@ def test_a_winner_that_was_deleted_in_turn_closes_the_record(world: World, harne
     assert harness.other().sync().selected == 0
 
 
-def test_a_new_address_typed_over_a_bounced_one_meanwhile_stays(world: World, harness: Harness) -> None:
+def test_a_persons_address_over_a_bounced_one_stays(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email=OLD, EmailBouncedDate="2026-10-02T08:15:00.000+0000")
     world.clock.at(5, lambda: world.edit(lead, Email=THEIRS))
     harness.other(email_only()).sync()
     assert world.get(lead)["Email"] == THEIRS
 
 
-def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, harness: Harness) -> None:
+def test_a_flagged_winner_gets_the_value_once(world: World, harness: Harness) -> None:
     person = world.person()
     lead, winner = world.lead(person), world.lead(person)
     world.clock.at(5, lambda: world.org.merge("Lead", winner, lead))
@@ -186,9 +182,7 @@ def test_a_winner_that_is_enriched_itself_gets_the_value_once(world: World, harn
     ]
 
 
-def test_the_contact_of_a_converted_lead_gets_the_value_where_a_mapping_covers_contacts(
-    world: World, harness: Harness
-) -> None:
+def test_the_contact_of_a_converted_lead_gets_the_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     made: list[str] = []
@@ -203,9 +197,7 @@ def test_the_contact_of_a_converted_lead_gets_the_value_where_a_mapping_covers_c
     assert harness.other().sync().selected == 0
 
 
-def test_a_converted_lead_without_a_mapping_for_contacts_is_closed_with_the_contacts_id(
-    world: World, harness: Harness
-) -> None:
+def test_a_converted_lead_without_a_contact_mapping_is_closed(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     made: list[str] = []
     world.clock.at(5, lambda: made.append(world.org.convert_lead(lead)))
@@ -217,9 +209,7 @@ def test_a_converted_lead_without_a_mapping_for_contacts_is_closed_with_the_cont
     assert harness.other().sync().selected == 0
 
 
-def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync(
-    world: World, harness: Harness
-) -> None:
+def test_a_lead_converted_before_its_write_is_followed(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     made: list[str] = []
@@ -228,7 +218,7 @@ def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync
 
     def convert(_name: str, record_id: str) -> None:
         reads.append(record_id)
-        if len(reads) == 2:  # the late compare
+        if len(reads) == 2:  # the comparison before the write
             made.append(world.org.convert_lead(lead))
 
     world.org.after_read(convert)
@@ -239,10 +229,10 @@ def test_a_lead_converted_between_compare_and_write_is_followed_by_the_next_sync
     assert world.paid_posts() == 1
 
 
-def test_a_large_write_that_takes_long_compares_the_rest_again(world: World, harness: Harness) -> None:
+def test_a_long_write_compares_the_rest_again(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(201)]
-    world.lensmor.task_seconds = 1  # so that all are written in one go: 200 and 1
-    first = leads[-1]  # the newest
+    world.lensmor.task_seconds = 1  # all are written in one pass: 200 and 1
+    first = leads[-1]  # the newest record
     last = leads[0]
 
     def slow(_name: str, record_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Lensmor's events: people with none, with a wrong one, with one the vendor does not know; and full batches."""
+"""Lensmor's events: people without one, with a wrong one, or with one unknown to the vendor; full batches."""
 
 from harness import Harness, World, email_only, mapping
 
@@ -14,7 +14,7 @@ def test_people_without_an_event_are_bought_without_one(world: World, harness: H
     assert world.get(lead)["Email"] is not None
 
 
-def test_where_the_vendor_insists_on_events_they_are_looked_up(world: World, harness: Harness) -> None:
+def test_required_events_are_looked_up(world: World, harness: Harness) -> None:
     people = [world.person(event_ids=(event,)) for event in ("52001", "52002", "52002")]
     leads = [world.lead(person, **NO_EVENT) for person in people]
     world.lensmor.require_event = True
@@ -25,9 +25,7 @@ def test_where_the_vendor_insists_on_events_they_are_looked_up(world: World, har
     assert world.lensmor.requests.count("submitEmailUnlock", 201) == 2
 
 
-def test_a_person_without_any_event_ends_with_the_reason_where_the_vendor_insists(
-    world: World, harness: Harness
-) -> None:
+def test_a_person_without_a_required_event_ends_with_a_reason(world: World, harness: Harness) -> None:
     lost, found = world.person(event_ids=()), world.person()
     leads = [world.lead(lost, **NO_EVENT), world.lead(found, **NO_EVENT)]
     world.lensmor.require_event = True
@@ -39,9 +37,7 @@ def test_a_person_without_any_event_ends_with_the_reason_where_the_vendor_insist
     assert world.get(leads[1])["Email"] == found.email
 
 
-def test_a_person_unknown_to_the_vendor_does_not_stop_the_others_where_it_insists(
-    world: World, harness: Harness
-) -> None:
+def test_an_unknown_person_does_not_stop_others_with_required_events(world: World, harness: Harness) -> None:
     lost, found = world.person(), world.person()
     del world.lensmor.people[lost.personnel_id]
     leads = [world.lead(lost, **NO_EVENT), world.lead(found, **NO_EVENT)]
@@ -52,9 +48,7 @@ def test_a_person_unknown_to_the_vendor_does_not_stop_the_others_where_it_insist
     assert report.exit_code == 0
 
 
-def test_an_event_that_the_vendor_does_not_know_is_replaced_by_one_of_the_person(
-    world: World, harness: Harness
-) -> None:
+def test_an_unknown_event_is_replaced_by_one_of_the_person(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(3)]
     leads = [world.lead(person, Lensmor_Event_Id__c="99999") for person in people]
     report = harness.other(email_only()).sync()
@@ -63,7 +57,7 @@ def test_an_event_that_the_vendor_does_not_know_is_replaced_by_one_of_the_person
     assert world.lensmor.requests.count("submitEmailUnlock") == 2
 
 
-def test_one_event_for_all_records_may_stand_in_the_mapping(world: World, harness: Harness) -> None:
+def test_one_event_for_all_records_in_the_mapping(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), **NO_EVENT)
     world.lensmor.require_event = True
     found = email_only().model_copy(update={"person": mapping("lead", person={"event_id": {"value": "52001"}}).person})
@@ -72,7 +66,7 @@ def test_one_event_for_all_records_may_stand_in_the_mapping(world: World, harnes
     assert world.lensmor.requests.count("listPersonnelEvents") == 0
 
 
-def test_people_outside_the_event_named_are_bought_by_their_own(world: World, harness: Harness) -> None:
+def test_people_outside_the_named_event_are_bought_by_their_own(world: World, harness: Harness) -> None:
     insiders = [world.person() for _ in range(3)]
     outsider = world.person(event_ids=("52002",))
     leads = [world.lead(person) for person in [*insiders, outsider]]
@@ -108,7 +102,7 @@ def test_people_found_by_linkedin_fill_the_batch_of_the_others(world: World, har
     assert world.lensmor.requests.people("submitEmailUnlock") == 20
 
 
-def test_a_vendor_with_a_smaller_limit_is_met_by_smaller_batches(world: World, harness: Harness) -> None:
+def test_a_vendor_with_a_smaller_limit_gets_smaller_batches(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(20)]
     world.arm("lensmor", "submitEmailUnlock", "status", status=422)
     report = harness.other(email_only()).sync()

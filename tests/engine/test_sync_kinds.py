@@ -1,4 +1,4 @@
-"""Every kind of record in one sync: what it costs, what is written, and the reason that a person can read."""
+"""Every kind of record in one sync: its cost, its written fields, and a reason that people understand."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ NOBODY: dict[str, object] = {"Lensmor_Personnel_Id__c": None, "Lensmor_Event_Id_
 
 @dataclass
 class Kind:
-    """One kind of record and what must become of it.
+    """One kind of record and its expected result.
 
     Attributes:
-        facts: of the person behind it.
-        values: of the Lead.
-        vendor: prepares the vendors for the person.
-        outcome: the record's word.
-        costs: credits at Lensmor and Salesfinity.
-        reason: part of the error field; empty for none.
-        in_report: a reason that only the report has, because something was delivered and nothing went wrong.
-        writes: fields after the sync; `$email`, `$work` and `$phone` stand for the vendors' values.
+        facts: Facts of its person.
+        values: Field values of the Lead.
+        vendor: Prepares the vendors for the person.
+        outcome: The record's outcome.
+        costs: Credits at Lensmor and Salesfinity.
+        reason: Part of the error field; empty for none.
+        in_report: A reason that only the report has, because a value was delivered and nothing failed.
+        writes: Fields after the sync; `$email`, `$work` and `$phone` stand for the vendors' values.
     """
 
     outcome: Outcome
@@ -149,7 +149,7 @@ KINDS: dict[str, Kind] = {
     "unlocking elsewhere": Kind(
         Outcome.DELIVERED,
         vendor=_being_unlocked,
-        costs=(165, 0),  # the colleague's, not ours
+        costs=(165, 0),  # the colleague's cost, not ours
         writes={**BOTH, "Email": "$email", "MobilePhone": "$phone"},
     ),
     "missing in the task": Kind(
@@ -226,12 +226,12 @@ KINDS: dict[str, Kind] = {
 
 @dataclass
 class Done:
-    """The world after two syncs."""
+    """The world after two syncs, with the outcome of each record."""
 
     world: World
     people: dict[str, SimPerson]
     leads: dict[str, str]
-    words: dict[str, Outcome]
+    outcomes: dict[str, Outcome]
     first: Report
     second: Report
     posts_of_first: int
@@ -253,23 +253,23 @@ def done(shared_sites: SharedSites, ledgers: Ledgers) -> Done:
         first = harness.sync()
         posts = world.paid_posts()
         with harness.ledger() as ledger:
-            words = {word.crm_id: word.outcome for word in ledger.run_outcomes.outcomes(first.run_id)}
+            outcomes = {row.crm_id: row.outcome for row in ledger.run_outcomes.outcomes(first.run_id)}
         second = harness.other().sync()
         shared_sites.check()
         judge(harness)
-    return Done(world, people, leads, words, first, second, posts)
+    return Done(world, people, leads, outcomes, first, second, posts)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_of_record(done: Done, name: str) -> None:
     kind, person, lead = KINDS[name], done.people[name], done.leads[name]
     record = done.world.get(lead)
-    assert done.words[lead] is kind.outcome
+    assert done.outcomes[lead] is kind.outcome
     assert record["Enrichment_Requested__c"] is False
     assert kind.reason in str(record["Enrichment_Error__c"] or "")
     assert bool(record["Enrichment_Error__c"]) is bool(kind.reason)
-    told = [text for found in done.first.reasons.values() for texts in found.values() for text in texts]
-    assert not kind.in_report or any(kind.in_report in text for text in told)
+    reported = [text for found in done.first.reasons.values() for texts in found.values() for text in texts]
+    assert not kind.in_report or any(kind.in_report in text for text in reported)
     shown = {
         "$email": person.email,
         "$work": person.work_email,
@@ -304,14 +304,14 @@ def test_the_report_counts_every_record_once(done: Done) -> None:
         assert figures.charged == done.world.ours(vendor)
 
 
-def test_the_second_sync_asks_buys_and_writes_nothing(done: Done) -> None:
+def test_the_second_sync_does_nothing(done: Done) -> None:
     assert done.second.selected == 0
     assert done.second.crm["salesforce"].write_calls == 0
     assert done.world.paid_posts() == done.posts_of_first
     assert sum(figures.charged for figures in done.second.credits.values()) == 0
 
 
-def test_people_who_are_skipped_are_never_named_to_a_vendor(done: Done) -> None:
+def test_skipped_people_are_never_sent_to_a_vendor(done: Done) -> None:
     asked = done.world.lensmor.requests.count("findPersonByLinkedin")
     by_linkedin = [
         name

@@ -1,4 +1,4 @@
-"""Whatever Lensmor answers: refusals are sorted by what happens next, reads are repeated, nothing is paid twice."""
+"""Any answer of Lensmor: refusals are sorted by the next step, reads are repeated, nothing is paid twice."""
 
 from collections.abc import Mapping
 
@@ -44,7 +44,7 @@ def _event(number: int) -> SimEvent:
 
 
 def _one_each(world: World, **values: object) -> list[tuple[SimPerson, str]]:
-    """A person and Lead for each fault, each with an event of its own, so that each has a request of its own."""
+    """Add a person and a Lead for each fault, each with an event and so a request of its own."""
     found: list[tuple[SimPerson, str]] = []
     for number in range(len(READ_FAULTS)):
         event = _event(number)
@@ -54,7 +54,7 @@ def _one_each(world: World, **values: object) -> list[tuple[SimPerson, str]]:
     return found
 
 
-def test_every_fault_at_a_poll_costs_time_only(world: World, harness: Harness) -> None:
+def test_every_fault_of_a_poll_costs_only_time(world: World, harness: Harness) -> None:
     pairs = _one_each(world)
     for (person, _), (action, params) in zip(pairs, READ_FAULTS, strict=True):
         world.arm("lensmor", "getEmailUnlockTask", action, subject=person.personnel_id, **params)
@@ -65,7 +65,7 @@ def test_every_fault_at_a_poll_costs_time_only(world: World, harness: Harness) -
     assert world.faults.armed() == []
 
 
-def test_every_fault_at_a_read_of_a_person_costs_time_only(world: World, harness: Harness) -> None:
+def test_every_fault_of_a_read_of_a_person_costs_only_time(world: World, harness: Harness) -> None:
     pairs = _one_each(world)
     for person, _ in pairs:
         world.lensmor.script(person.personnel_id, "email", "missing")  # so that the profile is read
@@ -78,27 +78,27 @@ def test_every_fault_at_a_read_of_a_person_costs_time_only(world: World, harness
     assert world.faults.armed() == []
 
 
-def test_every_fault_at_a_lookup_costs_time_or_is_told(world: World, harness: Harness) -> None:
+def test_every_fault_of_a_lookup_costs_time_or_is_reported(world: World, harness: Harness) -> None:
     pairs = _one_each(world, Lensmor_Personnel_Id__c=None)
     for (person, _), (action, params) in zip(pairs, READ_FAULTS, strict=True):
         world.arm("lensmor", "findPersonByLinkedin", action, subject=person.personnel_id, **params)
     harness = harness.other(email_only())
     harness.syncs(most=8, minutes=5)
-    told: list[str] = []
+    reasons: list[str] = []
     for person, lead in pairs:
         record = world.get(lead)
         assert record["Enrichment_Requested__c"] is False
         if record["Email"] is None:
-            told.append(str(record["Enrichment_Error__c"]))
+            reasons.append(str(record["Enrichment_Error__c"]))
         else:
             assert record["Email"] == person.email
-    assert len(told) == 3, told  # a refusal or an unreadable answer is this person's; all others were asked again
-    assert all("lensmor" in reason for reason in told)
+    assert len(reasons) == 3, reasons  # a refusal or an unreadable answer is final; all others were requested again
+    assert all("lensmor" in reason for reason in reasons)
     assert world.paid_posts() == len(pairs) - 3
 
 
 @pytest.mark.parametrize(("action", "params"), BALANCE_FAULTS, ids=str)
-def test_every_fault_at_the_balance_costs_time_or_defers(
+def test_every_fault_of_the_balance_costs_time_or_defers(
     world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     lead = world.lead(world.person())
@@ -113,9 +113,7 @@ def test_every_fault_at_the_balance_costs_time_or_defers(
 
 
 @pytest.mark.parametrize("operation", ["getCreditsBalance", "getEmailUnlockTask", "findPersonByLinkedin"])
-def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(
-    world: World, harness: Harness, operation: str
-) -> None:
+def test_a_vendor_outage_defers_and_the_next_run_continues(world: World, harness: Harness, operation: str) -> None:
     lead = world.lead(world.person(), Lensmor_Personnel_Id__c=None)
     contact = world.contact(world.person())
     world.arm("lensmor", operation, "error_before", times=100)
@@ -123,7 +121,7 @@ def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(
     report = harness.sync()
     assert report.exit_code == 4
     assert any("lensmor answered HTTP 500; run again later" in text for text in report.stopped)
-    assert world.get(contact)["Personal_Email__c"] is not None  # the other vendor's work went on
+    assert world.get(contact)["Personal_Email__c"] is not None  # the other vendor's work continued
     assert world.get(lead)["Enrichment_Requested__c"] is True
     world.faults.clear()
     world.clock.advance(minutes=15)
@@ -132,7 +130,7 @@ def test_a_vendor_that_stays_down_defers_and_the_next_run_goes_on(
     assert world.get(contact)["Email"] is not None
 
 
-def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, harness: Harness) -> None:
+def test_a_key_refused_at_the_start_is_a_configuration_error(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.lensmor.keys.clear()
     with pytest.raises(ConfigurationError, match=r"lensmor refuses the API key \(HTTP 401\); check LENSMOR_API_KEY"):
@@ -140,7 +138,7 @@ def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, harness:
     assert world.paid_posts() == 0
 
 
-def test_a_key_refused_in_mid_run_defers_and_loses_nothing(world: World, harness: Harness) -> None:
+def test_a_key_refused_during_a_run_defers_and_loses_nothing(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(2)]
     keys = dict(world.lensmor.keys)
     world.clock.at(5, world.lensmor.keys.clear)
@@ -157,7 +155,7 @@ def test_a_key_refused_in_mid_run_defers_and_loses_nothing(world: World, harness
 
 
 @pytest.mark.parametrize("status", REFUSED_FOR_GOOD)
-def test_a_definite_refusal_is_found_by_halving_and_costs_nothing(world: World, harness: Harness, status: int) -> None:
+def test_a_definite_refusal_is_found_by_bisection_at_no_cost(world: World, harness: Harness, status: int) -> None:
     people = [world.person() for _ in range(4)]
     leads = [world.lead(person) for person in people]
     world.arm("lensmor", "submitEmailUnlock", "status", subject=people[1].personnel_id, status=status, times=50)
@@ -170,7 +168,7 @@ def test_a_definite_refusal_is_found_by_halving_and_costs_nothing(world: World, 
     assert report.credits["lensmor"].held == 0
 
 
-def test_409_is_read_first_and_sent_again_a_quarter_of_an_hour_later(world: World, harness: Harness) -> None:
+def test_409_is_read_first_and_sent_again_after_fifteen_minutes(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=409)
@@ -182,7 +180,7 @@ def test_409_is_read_first_and_sent_again_a_quarter_of_an_hour_later(world: Worl
     assert world.lensmor.requests.count("getPersonnelProfile") == 1
 
 
-def test_409_for_somebody_whom_the_vendor_shows_is_taken_for_nothing(world: World, harness: Harness) -> None:
+def test_409_for_a_shown_person_is_used_at_no_cost(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.set_unlocked(person.personnel_id, "email")
@@ -195,7 +193,7 @@ def test_409_for_somebody_whom_the_vendor_shows_is_taken_for_nothing(world: Worl
 
 
 @pytest.mark.parametrize(("params", "pause_s"), [({}, 60), ({"retry_after": 7}, 7), ({"retry_after": 9_999}, 900)])
-def test_429_is_waited_out_as_told(world: World, harness: Harness, params: dict[str, object], pause_s: int) -> None:
+def test_429_is_waited_out(world: World, harness: Harness, params: dict[str, object], pause_s: int) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "status", status=429, **params)
@@ -218,7 +216,7 @@ def test_the_vendors_own_rate_limit_is_never_exceeded_for_long(world: World, har
     assert world.ours("lensmor") == 450
 
 
-def test_a_purchase_that_could_not_even_be_sent_is_sent_a_little_later(
+def test_an_unsent_purchase_is_sent_a_little_later(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _unreachable(monkeypatch, times=2)
@@ -229,7 +227,7 @@ def test_a_purchase_that_could_not_even_be_sent_is_sent_a_little_later(
     assert report.exit_code == 0
 
 
-def test_a_vendor_unreachable_for_half_a_minute_is_down_for_this_run(
+def test_a_vendor_unreachable_for_half_a_minute_is_down(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _unreachable(monkeypatch, times=1000)
@@ -258,7 +256,7 @@ def _unreachable(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     monkeypatch.setattr(Lensmor, "submit", refuse)
 
 
-def test_people_left_out_without_a_reason_are_read_and_delivered_or_not(world: World, harness: Harness) -> None:
+def test_people_skipped_without_a_reason_are_verified(world: World, harness: Harness) -> None:
     bought, owned, never = world.person(), world.person(), world.person()
     leads = [world.lead(person) for person in (bought, owned, never)]
     world.lensmor.set_unlocked(owned.personnel_id, "email")
@@ -270,7 +268,7 @@ def test_people_left_out_without_a_reason_are_read_and_delivered_or_not(world: W
     assert "its record shows no purchase" in str(world.get(leads[2])["Enrichment_Error__c"])
 
 
-def test_a_task_that_the_vendor_no_longer_knows_is_resolved_by_profiles(world: World, harness: Harness) -> None:
+def test_a_lost_task_is_resolved_by_profiles(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "getEmailUnlockTask", "not_found", times=100)
@@ -280,7 +278,7 @@ def test_a_task_that_the_vendor_no_longer_knows_is_resolved_by_profiles(world: W
     assert world.paid_posts() == 1
 
 
-def test_a_lagging_profile_is_read_again_until_it_shows_what_was_bought(world: World, harness: Harness) -> None:
+def test_a_lagging_profile_is_read_until_it_shows_the_purchase(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "missing")

@@ -1,4 +1,4 @@
-"""People known by LinkedIn alone: one free lookup each, remembered; and the next source when one has no value."""
+"""People known only by LinkedIn: one free lookup each, stored; the next source if one has no value."""
 
 from harness import Harness, World, email_only, mapping, phone_only
 
@@ -9,12 +9,12 @@ LINK_ONLY: dict[str, object] = {"Lensmor_Personnel_Id__c": None, "Lensmor_Event_
 
 
 def _forget(world: World, person: SimPerson) -> None:
-    """Let Lensmor not know the person."""
+    """Remove the person from Lensmor."""
     del world.lensmor.people[person.personnel_id]
     world.lensmor.person_of_linkedin.pop(person.linkedin_name or "")
 
 
-def test_a_404_is_remembered_and_not_asked_again(world: World, harness: Harness) -> None:
+def test_a_404_is_stored_and_not_queried_again(world: World, harness: Harness) -> None:
     person = world.person()
     _forget(world, person)
     lead = world.lead(person, **LINK_ONLY)
@@ -44,13 +44,13 @@ def test_the_id_is_stamped_back_and_used_by_the_next_record(world: World, harnes
     assert world.get(second)["Email"] == person.email
 
 
-def test_an_id_that_somebody_entered_is_never_replaced(world: World, harness: Harness) -> None:
+def test_a_persons_id_is_never_replaced(world: World, harness: Harness) -> None:
     person, other = world.person(), world.person()
     lead = world.lead(person, Lensmor_Personnel_Id__c=other.personnel_id)
     harness.sync()
     record = world.get(lead)
     assert record["Lensmor_Personnel_Id__c"] == other.personnel_id
-    assert record["Email"] == other.email  # the id says who it is; the LinkedIn address is not asked
+    assert record["Email"] == other.email  # the id decides; the LinkedIn address is not queried
     assert world.lensmor.requests.count("findPersonByLinkedin") == 0
 
 
@@ -63,10 +63,10 @@ def test_one_lookup_serves_email_and_phone_and_every_record_of_the_person(world:
     assert [world.get(lead)["Email"] for lead in leads] == [person.email] * 3
 
 
-def test_people_whom_no_budget_could_pay_are_not_even_looked_up(world: World, harness: Harness) -> None:
+def test_unaffordable_people_are_not_looked_up(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person(), **LINK_ONLY) for _ in range(5)]
     harness = harness.other(email_only())
-    world.lensmor.balance = 40  # two emails
+    world.lensmor.balance = 40  # enough for two emails
     report = harness.sync()
     assert world.lensmor.requests.count("findPersonByLinkedin") == 2
     assert report.outcomes == {Outcome.DELIVERED: 2, Outcome.DEFERRED: 3}
@@ -76,7 +76,7 @@ def test_people_whom_no_budget_could_pay_are_not_even_looked_up(world: World, ha
     assert all(world.get(lead)["Email"] for lead in leads)
 
 
-def test_an_unreadable_answer_to_a_lookup_is_told_and_not_taken_for_nobody(world: World, harness: Harness) -> None:
+def test_an_unreadable_lookup_is_reported_not_a_404(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, **LINK_ONLY)
     harness = harness.other(email_only())
@@ -89,9 +89,7 @@ def test_an_unreadable_answer_to_a_lookup_is_told_and_not_taken_for_nobody(world
     assert world.get(lead)["Email"] == person.email
 
 
-def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deliver(
-    world: World, harness: Harness
-) -> None:
+def test_the_second_source_gets_only_undelivered_people(world: World, harness: Harness) -> None:
     found, lost = world.person(), world.person()
     world.lensmor.script(lost.personnel_id, "email", "failed")
     leads = [world.lead(found), world.lead(lost)]
@@ -104,7 +102,7 @@ def test_the_second_source_is_asked_only_for_those_whom_the_first_could_not_deli
     assert report.purchases["lensmor"]["work_email"].failed == 1
 
 
-def test_the_second_source_is_not_asked_while_the_first_is_at_work_or_unknown(world: World, harness: Harness) -> None:
+def test_the_second_source_waits_for_the_first(world: World, harness: Harness) -> None:
     slow, lost = world.person(), world.person()
     world.lensmor.script(slow.personnel_id, "email", "stuck")
     leads = [world.lead(slow), world.lead(lost, Lensmor_Event_Id__c="52002")]
@@ -129,9 +127,7 @@ def _with_event(person: SimPerson, event_id: str) -> SimPerson:
     )
 
 
-def test_a_record_without_linkedin_cannot_go_to_the_second_source_and_says_what_the_first_said(
-    world: World, harness: Harness
-) -> None:
+def test_a_record_without_linkedin_has_the_first_sources_reason(world: World, harness: Harness) -> None:
     person = world.person()
     world.lensmor.script(person.personnel_id, "email", "no_value")
     lead = world.lead(person, LinkedIn_URL__c=None)

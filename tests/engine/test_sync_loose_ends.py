@@ -1,4 +1,4 @@
-"""What one part of a record, or an earlier mapping or key, leaves behind does not hold up the rest."""
+"""Leftovers of one channel, of an earlier mapping or of an earlier key do not delay the rest."""
 
 import pytest
 from harness import Harness, World, email_only, mapping, reasons_of
@@ -13,7 +13,7 @@ EMAIL_RULES = mapping("lead").channels.model_dump(by_alias=True, exclude_none=Tr
 THEIRS = "typed.by.hand@example.com"
 
 
-def test_a_phone_that_comes_later_is_written_beside_a_parked_email(world: World, harness: Harness) -> None:
+def test_a_later_phone_is_written_despite_a_parked_email(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     rules = ["no email"]
@@ -34,9 +34,7 @@ def test_a_phone_that_comes_later_is_written_beside_a_parked_email(world: World,
     assert world.get(lead)["Email"] == person.work_email
 
 
-def test_of_two_values_a_rule_that_blames_no_field_keeps_back_only_the_one_it_means(
-    world: World, harness: Harness
-) -> None:
+def test_a_rule_without_a_field_withholds_only_its_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     rules = ["no email"]
@@ -54,8 +52,8 @@ def test_of_two_values_a_rule_that_blames_no_field_keeps_back_only_the_one_it_me
     assert world.paid_posts() == 2
 
 
-def test_what_an_earlier_mapping_bought_elsewhere_is_still_collected(world: World, harness: Harness) -> None:
-    """The source was replaced while its task was at work: its task is read all the same."""
+def test_purchases_of_a_removed_source_are_collected(world: World, harness: Harness) -> None:
+    """The source was replaced while its task was open; the task is still read."""
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 3000
@@ -69,7 +67,7 @@ def test_what_an_earlier_mapping_bought_elsewhere_is_still_collected(world: Worl
     assert world.paid_posts() == 1
 
 
-def test_work_in_progress_that_is_let_go_does_not_keep_that_word(world: World, harness: Harness) -> None:
+def test_dropped_work_does_not_keep_its_status(world: World, harness: Harness) -> None:
     person = world.person(email=None)
     lead = world.lead(person)
     world.lensmor.task_seconds = 600
@@ -87,9 +85,7 @@ def test_work_in_progress_that_is_let_go_does_not_keep_that_word(world: World, h
     assert harness.other().sync().selected == 0
 
 
-def test_nothing_is_bought_for_a_field_that_somebody_changed_while_it_was_deferred(
-    world: World, harness: Harness
-) -> None:
+def test_nothing_is_bought_for_a_field_edited_while_deferred(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person, Email="old@example.com")
     broke = email_only(write="overwrite", empty_when=None)
@@ -102,14 +98,12 @@ def test_nothing_is_bought_for_a_field_that_somebody_changed_while_it_was_deferr
     assert "was changed by somebody" in next(iter(reasons_of(report, "skipped")))
     assert world.get(lead)["Email"] == THEIRS
     assert world.paid_posts() == 0
-    world.flag(lead)  # asked for anew, over the new value
+    world.flag(lead)  # requested again, over the new value
     assert harness.other(broke).sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_linkedin_name_that_nobody_had_is_asked_for_again_when_that_time_has_come(
-    world: World, harness: Harness
-) -> None:
+def test_an_unknown_linkedin_name_is_resolved_again_in_time(world: World, harness: Harness) -> None:
     lead = world.lead(LinkedIn_URL__c="https://www.linkedin.com/in/newcomer-one")
     harness = harness.other(email_only())
     assert harness.sync().outcomes == {Outcome.NOT_FOUND: 1}
@@ -122,7 +116,7 @@ def test_a_linkedin_name_that_nobody_had_is_asked_for_again_when_that_time_has_c
     assert world.get(lead)["Email"] == newcomer.email
 
 
-def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, harness: Harness) -> None:
+def test_the_next_step_of_an_unknown_lookup_is_shown(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.arm("salesfinity", "requestEmailEnrichment", "drop_after")
     report = harness.other(email_only("salesfinity")).sync()
@@ -130,8 +124,8 @@ def test_who_can_tell_of_an_unknown_lookup_is_said(world: World, harness: Harnes
     assert "connector resolve" in report.attention[0].next
 
 
-def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: World, harness: Harness) -> None:
-    """Values that wait are sealed again; the old key stays while it is needed, and the new one for good."""
+def test_a_rotated_key_opens_values_and_may_then_be_removed(world: World, harness: Harness) -> None:
+    """Stored values are sealed again; the old key must stay while it is needed, the new one for good."""
     if on_postgres(harness.folder):
         pytest.skip("its key is a setting of each process: here the key's file is changed")
     person = world.person()
@@ -160,7 +154,7 @@ def test_a_key_rotated_between_runs_opens_what_waits_and_may_then_go(world: Worl
 
 
 def _chosen(world: World, harness: Harness) -> str:
-    """A Lead without a flag, chosen by a condition, whose request never reached the vendor."""
+    """Add a Lead without a flag that a condition chooses and whose request never reaches the vendor."""
     lead = world.lead(world.person(), Enrichment_Requested__c=False)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     fields = tuple(sorted(harness.mappings["lead"].read_fields()))
@@ -169,9 +163,7 @@ def _chosen(world: World, harness: Harness) -> str:
     return lead
 
 
-def test_a_chosen_record_whose_request_was_lost_is_sent_once_more_by_a_later_sync(
-    world: World, harness: Harness
-) -> None:
+def test_a_chosen_records_lost_request_is_sent_again_by_a_sync(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     harness.wait_s = 30
     lead = _chosen(world, harness)
@@ -184,7 +176,7 @@ def test_a_chosen_record_whose_request_was_lost_is_sent_once_more_by_a_later_syn
     assert world.ours("lensmor") == 15
 
 
-def test_what_is_no_longer_wanted_is_not_sent_once_more_and_status_tells_of_it(world: World, harness: Harness) -> None:
+def test_an_unneeded_lost_request_is_not_sent_again(world: World, harness: Harness) -> None:
     harness = harness.other(email_only())
     harness.wait_s = 30
     lead = _chosen(world, harness)
@@ -200,11 +192,11 @@ def test_what_is_no_longer_wanted_is_not_sent_once_more_and_status_tells_of_it(w
     harness.other().sync()
     with harness.ledger() as ledger:
         assert ledger.operator.needs_a_look() == []
-        assert ledger.credits.totals()["lensmor"].charged == 15  # presumed: nobody will ever tell
+        assert ledger.credits.totals()["lensmor"].charged == 15  # presumed charged: the vendor will never answer
 
 
-def test_a_bounced_field_that_holds_our_own_value_is_left_alone(world: World, harness: Harness) -> None:
-    """The date of the bounce stays when we write: the new address must not count as empty for ever."""
+def test_a_bounced_field_with_our_own_value_is_left_unchanged(world: World, harness: Harness) -> None:
+    """The bounce date stays after our write; the new address must not count as empty for ever."""
     person = world.person()
     lead = world.lead(person, Email="bounced@example.com", EmailBouncedDate="2026-11-01T00:00:00.000+0000")
     harness = harness.other(email_only())

@@ -1,4 +1,4 @@
-"""A paid request whose answer was lost: the vendor's own record tells, on a fixed schedule; nothing is paid twice."""
+"""A paid request whose answer was lost: the vendor's record is read on a fixed schedule; nothing is paid twice."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ def _reads(world: World) -> list[int]:
 
 
 @pytest.mark.parametrize(("action", "params"), LOSING, ids=_ids(LOSING))
-def test_what_the_vendor_took_is_delivered_by_one_read(
+def test_a_lost_request_with_effect_is_delivered_by_one_read(
     world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
@@ -55,7 +55,7 @@ def test_what_the_vendor_took_is_delivered_by_one_read(
 
 
 @pytest.mark.parametrize(("action", "params"), NOT_TAKEN, ids=_ids(NOT_TAKEN))
-def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifteen_minutes(
+def test_a_lost_request_without_effect_is_sent_once_more(
     world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     person = world.person()
@@ -71,10 +71,8 @@ def test_what_the_vendor_did_not_take_is_sent_once_more_after_one_five_and_fifte
 
 
 @pytest.mark.parametrize("unreadable_reads", [1, 2, 4])
-def test_a_record_that_cannot_be_read_is_no_step_towards_a_conclusion(
-    world: World, harness: Harness, unreadable_reads: int
-) -> None:
-    """Counted as work under way, it made three later reads without a trace end the purchase as failed and charged."""
+def test_an_unreadable_record_leads_to_no_conclusion(world: World, harness: Harness, unreadable_reads: int) -> None:
+    """When it counted as running, three later reads without a trace ended the purchase as failed and charged."""
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -87,7 +85,7 @@ def test_a_record_that_cannot_be_read_is_no_step_towards_a_conclusion(
     assert report.credits["lensmor"].charged == 15
 
 
-def test_a_phone_is_resolved_by_its_own_words(world: World, harness: Harness) -> None:
+def test_a_phone_is_resolved_by_its_own_states(world: World, harness: Harness) -> None:
     people = [world.person(), world.person()]
     leads = [world.lead(people[0]), world.lead(people[1], Lensmor_Event_Id__c=None)]
     world.arm("lensmor", "submitPhoneUnlock", "drop_after", subject=people[0].personnel_id)
@@ -119,12 +117,10 @@ def test_a_second_loss_ends_in_unknown_and_is_never_sent_a_third_time(world: Wor
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 0
 
 
-def test_a_resubmission_that_meets_the_old_task_is_absorbed_and_the_first_hold_is_the_charge(
-    world: World, harness: Harness
-) -> None:
+def test_a_resubmission_absorbed_by_the_old_task(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
-    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads
+    world.lensmor.profile_lag_seconds = 1500  # longer than the three reads take
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     harness = harness.other(email_only())
     report = harness.sync()
@@ -156,7 +152,7 @@ def test_a_lost_batch_is_resolved_person_by_person(world: World, harness: Harnes
 
 
 @pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
-def test_a_slow_answer_is_no_lost_answer(world: World, harness: Harness, vendor: str) -> None:
+def test_a_slow_answer_is_not_a_lost_answer(world: World, harness: Harness, vendor: str) -> None:
     lead = world.lead(world.person())
     operation = "submitEmailUnlock" if vendor == "lensmor" else "requestEmailEnrichment"
     world.arm(vendor, operation, "delay", seconds=0.2)
@@ -166,9 +162,7 @@ def test_a_slow_answer_is_no_lost_answer(world: World, harness: Harness, vendor:
 
 
 @pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
-def test_a_key_refused_at_the_very_purchase_buys_nothing_and_loses_nothing(
-    world: World, harness: Harness, vendor: str
-) -> None:
+def test_a_key_refused_at_the_purchase_loses_nothing(world: World, harness: Harness, vendor: str) -> None:
     lead = world.lead(world.person())
     operation = "submitEmailUnlock" if vendor == "lensmor" else "requestEmailEnrichment"
     world.arm(vendor, operation, "status", status=401)
@@ -182,20 +176,20 @@ def test_a_key_refused_at_the_very_purchase_buys_nothing_and_loses_nothing(
     assert world.get(lead)["Email"] is not None
 
 
-def test_the_worst_case_that_no_client_can_know_is_one_more_charge(world: World, folder: Path) -> None:
-    """The vendor took the lost request, shows no trace of it for 21 minutes, and does not skip the person either."""
+def test_the_undetectable_worst_case_is_one_more_charge(world: World, folder: Path) -> None:
+    """The vendor accepted the lost request, shows no trace of it for 21 minutes, and does not skip the person."""
     person = world.person()
     lead = world.lead(person)
     world.lensmor.profile_lag_seconds = 1500
     world.lensmor.skip_lag_seconds = 1500
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
-    report = Harness(world, folder, email_only()).sync()  # not the fixture, whose judge forgives no double charge
+    report = Harness(world, folder, email_only()).sync()  # not the fixture: its judge allows no double charge
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"] == person.email
     assert world.charges.count("lensmor", person.personnel_id, "email") == 2
 
 
-def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world: World, harness: Harness) -> None:
+def test_a_running_lost_request_is_polled_like_a_task(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 110
@@ -205,7 +199,7 @@ def test_a_lost_request_that_still_runs_is_followed_at_the_pace_of_a_task(world:
     assert world.get(lead)["Email"] == person.email
 
 
-def test_an_unknown_word_in_the_profile_leaves_a_lost_request_unknown(world: World, harness: Harness) -> None:
+def test_an_unknown_state_in_the_profile_leaves_a_request_unknown(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -219,7 +213,7 @@ def test_an_unknown_word_in_the_profile_leaves_a_lost_request_unknown(world: Wor
     assert world.get(lead)["Email"] is None
 
 
-def test_a_profile_of_somebody_else_decides_nothing(world: World, harness: Harness) -> None:
+def test_another_persons_profile_decides_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -230,9 +224,7 @@ def test_a_profile_of_somebody_else_decides_nothing(world: World, harness: Harne
     assert world.paid_posts() == 1
 
 
-def test_a_person_whom_the_vendor_no_longer_knows_ends_as_failed_and_presumed_charged(
-    world: World, harness: Harness
-) -> None:
+def test_a_removed_person_fails_and_counts_as_charged(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
@@ -243,7 +235,7 @@ def test_a_person_whom_the_vendor_no_longer_knows_ends_as_failed_and_presumed_ch
     assert report.credits["lensmor"].charged == 15
 
 
-def test_runs_of_a_scheduler_resolve_a_loss_of_an_earlier_run(world: World, harness: Harness) -> None:
+def test_later_runs_resolve_an_earlier_loss(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
@@ -261,7 +253,7 @@ def test_runs_of_a_scheduler_resolve_a_loss_of_an_earlier_run(world: World, harn
     assert world.paid_posts() == 2
 
 
-def test_the_vendors_own_answer_wins_when_it_comes_late(world: World, harness: Harness) -> None:
+def test_the_vendors_late_answer_wins(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
@@ -311,8 +303,8 @@ def test_an_unknown_older_than_a_day_counts_as_presumed_charged(world: World, ha
     assert report.credits["salesfinity"].charged == 1
 
 
-def test_two_readers_of_the_same_moment_count_as_one(world: World, harness: Harness) -> None:
-    """Beside other runs a slow reader's claim may run out: the schedule must not be shortened by its late read."""
+def test_simultaneous_reads_count_once(world: World, harness: Harness) -> None:
+    """A slow reader's claim may expire beside other runs; its late read must not shorten the schedule."""
     harness = harness.other(email_only())
     harness.wait_s = 1.0
     world.lead(world.person())
@@ -333,10 +325,8 @@ def test_two_readers_of_the_same_moment_count_as_one(world: World, harness: Harn
     assert again.checks == 1
 
 
-def test_only_a_run_whose_record_waits_decides_whether_a_lost_request_is_repeated(
-    world: World, harness: Harness
-) -> None:
-    """A run of another mapping reads the person too, and cannot tell whether the repeat is still wanted."""
+def test_only_a_run_with_a_waiting_record_repeats_a_lost_request(world: World, harness: Harness) -> None:
+    """A run of another mapping reads the person too, and cannot know whether the repeat is still needed."""
     person = world.person()
     lead = world.lead(person)
     leads, contacts = harness.other(email_only()), harness.other(email_only(name="contact"))

@@ -1,4 +1,4 @@
-"""Rows that Salesforce refuses: retried, written without the culprit, or parked until something has changed."""
+"""Rows that Salesforce refuses: retried, written without the rejected field, or parked until something changes."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -10,7 +10,7 @@ from connector.simulator.salesforce.schema import Field
 THEIRS = "typed.by.hand@example.com"
 
 
-def test_a_locked_row_is_tried_again_after_the_lock(world: World, harness: Harness) -> None:
+def test_a_locked_row_is_retried(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.lock(lead, times=2)
@@ -21,19 +21,19 @@ def test_a_locked_row_is_tried_again_after_the_lock(world: World, harness: Harne
     assert report.crm["salesforce"].write_calls == 3
 
 
-def test_an_edit_made_while_a_row_was_locked_is_not_overwritten(world: World, harness: Harness) -> None:
+def test_an_edit_during_a_lock_is_not_overwritten(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.lock(lead)
     harness = harness.other(email_only())
     world.org.after_read(lambda _name, _id: world.clock.at(6, lambda: world.edit(lead, Email=THEIRS)))
-    world.lensmor.set_unlocked(person.personnel_id, "email")  # so that the only long wait is that for the lock
+    world.lensmor.set_unlocked(person.personnel_id, "email")  # the only long wait is the one for the lock
     report = harness.sync()
     assert world.get(lead)["Email"] == THEIRS
     assert report.outcomes == {Outcome.SKIPPED: 1}
 
 
-def test_neighbours_of_a_locked_row_are_written_at_once(world: World, harness: Harness) -> None:
+def test_rows_beside_a_locked_one_are_written_at_once(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     world.org.lock(leads[1])
     harness.other(email_only()).sync()
@@ -58,7 +58,7 @@ def test_a_row_that_stays_locked_is_offered_again_by_the_next_sync(world: World,
     assert world.paid_posts() == 2
 
 
-def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(world: World, harness: Harness) -> None:
+def test_a_validation_rule_on_a_field_parks_only_its_value(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: bool(row["Email"]) and not row["Title"], fields=("Email",))
@@ -79,15 +79,13 @@ def test_a_validation_rule_on_one_field_parks_that_value_and_lets_the_rest_land(
     assert record["Enrichment_Requested__c"] is True
 
 
-def test_a_parked_value_waits_until_the_record_changes_and_is_then_delivered_unpaid(
-    world: World, harness: Harness
-) -> None:
+def test_a_parked_value_is_delivered_after_a_change(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: bool(row["Email"]) and not row["Title"], fields=("Email",))
     harness.sync()
     writes = world.simulator.salesforce.requests
-    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}  # offered once more: our own write changed the record
+    assert harness.other().sync().outcomes == {Outcome.PARKED: 1}  # offered again: our own write changed the record
     tries = writes["update_many"]
     for _ in range(2):
         again = harness.other().sync()
@@ -109,7 +107,7 @@ def test_a_parked_value_waits_until_the_record_changes_and_is_then_delivered_unp
     assert harness.other().sync().selected == 0
 
 
-def test_a_rule_that_blames_no_field_parks_everything_bought(world: World, harness: Harness) -> None:
+def test_a_rule_without_a_field_parks_everything_bought(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_validation("Lead", lambda row: not row["Title"])
@@ -123,9 +121,7 @@ def test_a_rule_that_blames_no_field_parks_everything_bought(world: World, harne
     assert world.paid_posts() == 2
 
 
-def test_a_rule_against_clearing_the_flag_of_a_skipped_record_is_reported_and_tried_again(
-    world: World, harness: Harness
-) -> None:
+def test_a_rule_against_clearing_the_flag_is_reported(world: World, harness: Harness) -> None:
     lead = world.lead(Title="x")
     world.org.add_validation("Lead", lambda row: not row["Enrichment_Requested__c"] and row["Title"] == "x")
     report = harness.sync()
@@ -134,14 +130,14 @@ def test_a_rule_against_clearing_the_flag_of_a_skipped_record_is_reported_and_tr
     assert [found.record_id for found in report.attention] == [lead]
     tries = world.simulator.salesforce.requests["update_many"]
     assert harness.other().sync().outcomes == {Outcome.PARKED: 1}
-    assert world.simulator.salesforce.requests["update_many"] == tries  # nothing has changed: it is not tried again
+    assert world.simulator.salesforce.requests["update_many"] == tries  # nothing changed, so it is not tried again
     world.clock.advance(minutes=1)
     world.edit(lead, Title="y")
     assert harness.other().sync().outcomes == {Outcome.SKIPPED: 1}
 
 
 @pytest.mark.parametrize("code", ["STRING_TOO_LONG", "DUPLICATES_DETECTED", "NEVER_HEARD_OF"])
-def test_any_other_refusal_of_a_field_is_told_by_its_code(world: World, harness: Harness, code: str) -> None:
+def test_any_other_refusal_is_reported_by_its_code(world: World, harness: Harness, code: str) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=lead, code=code, fields=["Email"])
     report = harness.sync()
@@ -151,15 +147,13 @@ def test_any_other_refusal_of_a_field_is_told_by_its_code(world: World, harness:
     assert world.get(lead)["Email"] is None
 
 
-def test_an_unknown_exception_is_tried_again(world: World, harness: Harness) -> None:
+def test_an_unknown_exception_is_retried(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesforce", "update_many", "row_error", subject=lead)
     assert harness.sync().outcomes == {Outcome.DELIVERED: 1}
 
 
-def test_a_value_too_long_for_its_field_is_parked_until_the_field_is_made_longer(
-    world: World, harness: Harness
-) -> None:
+def test_a_too_long_value_is_parked_until_the_field_grows(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_field("Lead", Field("Work_Email__c", "string", 10))
@@ -177,9 +171,7 @@ def test_a_value_too_long_for_its_field_is_parked_until_the_field_is_made_longer
     assert world.paid_posts() == 1
 
 
-def test_a_value_too_long_for_its_field_goes_to_another_field_once_the_mapping_names_one(
-    world: World, harness: Harness
-) -> None:
+def test_a_too_long_value_goes_to_a_newly_mapped_field(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.org.add_field("Lead", Field("Work_Email__c", "string", 10))
@@ -189,9 +181,7 @@ def test_a_value_too_long_for_its_field_goes_to_another_field_once_the_mapping_n
     assert world.paid_posts() == 1
 
 
-def test_a_field_made_read_only_in_mid_run_is_an_error_of_set_up_and_loses_nothing(
-    world: World, harness: Harness
-) -> None:
+def test_a_field_made_read_only_during_a_run(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.clock.at(5, lambda: world.org.make_read_only("Lead", "Email"))
@@ -209,7 +199,7 @@ def test_a_field_made_read_only_in_mid_run_is_an_error_of_set_up_and_loses_nothi
     assert world.paid_posts() == 2
 
 
-def test_a_record_deleted_between_compare_and_write_is_closed_by_the_next_sync(world: World, harness: Harness) -> None:
+def test_a_record_deleted_before_its_write_is_closed(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     reads: list[str] = []
 
@@ -224,7 +214,7 @@ def test_a_record_deleted_between_compare_and_write_is_closed_by_the_next_sync(w
     assert harness.other().sync().selected == 0
 
 
-def test_one_refused_record_among_many_does_not_hold_up_the_others(world: World, harness: Harness) -> None:
+def test_one_refused_record_does_not_block_others(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(5)]
     world.org.add_validation("Lead", lambda row: row["Id"] == leads[2], fields=("Email",))
     report = harness.other(mapping("lead")).sync()

@@ -1,4 +1,4 @@
-"""Whatever Salesfinity answers: a lookup is started once, read until it tells, and never started again on suspicion."""
+"""Any answer of Salesfinity: a lookup is started once, polled until it ends, and never repeated on suspicion."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ BALANCE_FAULTS: tuple[FaultRow, ...] = (
 LOOKUP = "requestEmailEnrichment"
 
 
-def test_every_fault_at_a_read_costs_time_only(world: World, harness: Harness) -> None:
+def test_every_fault_of_a_read_costs_only_time(world: World, harness: Harness) -> None:
     people = [world.person() for _ in READ_FAULTS]
     leads = [world.lead(person) for person in people]
     for person, (action, params) in zip(people, READ_FAULTS, strict=True):
@@ -50,7 +50,7 @@ def test_every_fault_at_a_read_costs_time_only(world: World, harness: Harness) -
 
 
 @pytest.mark.parametrize(("action", "params"), BALANCE_FAULTS, ids=str)
-def test_every_fault_at_the_balance_costs_time_or_defers(
+def test_every_fault_of_the_balance_costs_time_or_defers(
     world: World, harness: Harness, action: str, params: Mapping[str, object]
 ) -> None:
     lead = world.lead(world.person())
@@ -64,7 +64,7 @@ def test_every_fault_at_the_balance_costs_time_or_defers(
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_definite_refusal_is_told_and_the_next_source_asked(world: World, harness: Harness, status: int) -> None:
+def test_a_definite_refusal_leads_to_the_next_source(world: World, harness: Harness, status: int) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesfinity", LOOKUP, "status", status=status, times=5)
@@ -76,7 +76,7 @@ def test_a_definite_refusal_is_told_and_the_next_source_asked(world: World, harn
     assert world.ours("salesfinity") == 0
 
 
-def test_409_is_sent_again_a_quarter_of_an_hour_later(world: World, harness: Harness) -> None:
+def test_409_is_sent_again_after_fifteen_minutes(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesfinity", LOOKUP, "status", status=409)
     assert harness.other(email_only("salesfinity")).sync().outcomes == {Outcome.DELIVERED: 1}
@@ -95,7 +95,7 @@ def test_a_refusal_without_a_next_source_ends_the_record_with_the_reason(world: 
 
 
 @pytest.mark.parametrize(("params", "pause_s"), [({}, 60), ({"retry_after": 7}, 7)])
-def test_429_is_waited_out_as_told(world: World, harness: Harness, params: dict[str, object], pause_s: int) -> None:
+def test_429_is_waited_out(world: World, harness: Harness, params: dict[str, object], pause_s: int) -> None:
     lead = world.lead(world.person())
     world.arm("salesfinity", LOOKUP, "status", status=429, **params)
     report = harness.other(email_only("salesfinity")).sync()
@@ -150,9 +150,7 @@ def test_a_lookup_without_an_email_costs_nothing(
     assert report.credits["salesfinity"].held == 0
 
 
-def test_a_lookup_that_the_vendor_no_longer_knows_is_unknown_and_not_started_again(
-    world: World, harness: Harness
-) -> None:
+def test_a_lost_lookup_is_unknown_and_not_started_again(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("salesfinity", "getEmailEnrichment", "not_found", times=100)
     harness = harness.other(email_only("salesfinity"))
@@ -166,7 +164,7 @@ def test_a_lookup_that_the_vendor_no_longer_knows_is_unknown_and_not_started_aga
     assert world.salesfinity.requests.count(LOOKUP) == 1
 
 
-def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, harness: Harness) -> None:
+def test_a_key_refused_at_the_start_is_a_configuration_error(world: World, harness: Harness) -> None:
     world.contact(world.person())
     world.salesfinity.keys.clear()
     with pytest.raises(ConfigurationError, match=r"salesfinity refuses the API key .*check SALESFINITY_API_KEY"):
@@ -174,7 +172,7 @@ def test_a_key_refused_at_the_start_is_an_error_of_set_up(world: World, harness:
     assert world.paid_posts() == 0
 
 
-def test_one_request_at_a_time_and_each_under_its_own_external_id(world: World, harness: Harness) -> None:
+def test_one_request_at_a_time_with_its_own_external_id(world: World, harness: Harness) -> None:
     people = [world.person() for _ in range(5)]
     for person in people:
         world.contact(person)

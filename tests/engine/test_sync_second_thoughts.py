@@ -1,4 +1,4 @@
-"""Minds, mappings and fortunes that change between two runs: what was paid arrives, and nothing else is bought."""
+"""Edits and mappings that change between two runs: paid values arrive, and nothing else is bought."""
 
 import pytest
 from harness import Harness, World, email_only, personal_only
@@ -11,14 +11,14 @@ THEIRS = "typed.by.hand@example.com"
 
 
 class DeathError(BaseException):
-    """The process is gone."""
+    """The process died."""
 
 
 def die(*_args: object, **_more: object) -> None:
     raise DeathError
 
 
-def test_a_lost_answer_is_found_even_when_a_run_of_another_vendor_comes_between(
+def test_a_lost_answer_is_found_after_a_run_of_another_vendor(
     world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = world.person()
@@ -33,7 +33,7 @@ def test_a_lost_answer_is_found_even_when_a_run_of_another_vendor_comes_between(
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_channel_that_leaves_the_mapping_while_it_waits_ends_the_record(world: World, harness: Harness) -> None:
+def test_a_removed_waiting_channel_ends_the_record(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "phone", "failed")
@@ -46,9 +46,7 @@ def test_a_channel_that_leaves_the_mapping_while_it_waits_ends_the_record(world:
 
 
 @pytest.mark.parametrize(("action", "status"), [("status", 400), ("error_before", 500)])
-def test_one_task_that_cannot_be_read_does_not_keep_others_from_being_collected(
-    world: World, harness: Harness, action: str, status: int
-) -> None:
+def test_one_unreadable_task_does_not_block_others(world: World, harness: Harness, action: str, status: int) -> None:
     first = world.person()
     world.lead(first)
     harness = harness.other(email_only())
@@ -80,7 +78,7 @@ def test_a_corrected_identity_gets_nothing_of_the_wrong_person(world: World, har
     assert world.get(lead)["Lensmor_Personnel_Id__c"] == right.personnel_id
 
 
-def test_a_linkedin_name_of_digits_is_no_personnel_id(world: World, harness: Harness) -> None:
+def test_a_linkedin_name_of_digits_is_not_a_personnel_id(world: World, harness: Harness) -> None:
     stranger = world.person()
     person = world.person(linkedin_name=stranger.personnel_id)
     lead = world.lead(person, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
@@ -90,9 +88,7 @@ def test_a_linkedin_name_of_digits_is_no_personnel_id(world: World, harness: Har
 
 
 @pytest.mark.parametrize("edit", [{"Enrichment_Requested__c": False}, {"HasOptedOutOfEmail": True}, {"Email": THEIRS}])
-def test_the_next_source_is_not_asked_for_what_nobody_wants_any_more(
-    world: World, harness: Harness, edit: dict[str, object]
-) -> None:
+def test_the_next_source_is_not_queried_without_need(world: World, harness: Harness, edit: dict[str, object]) -> None:
     person = world.person(email=None)
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "failed")
@@ -108,7 +104,7 @@ def test_the_next_source_is_not_asked_for_what_nobody_wants_any_more(
     assert world.ours("salesfinity") == 0
 
 
-def test_an_address_typed_over_a_bounced_one_stays(world: World, harness: Harness) -> None:
+def test_a_persons_address_over_a_bounced_one_stays(world: World, harness: Harness) -> None:
     bounced = {"Email": "old@example.com", "EmailBouncedDate": "2026-11-01T00:00:00.000+0000"}
     person = world.person()
     lead, other = world.lead(person, **bounced), world.lead(person, **bounced)
@@ -118,7 +114,7 @@ def test_an_address_typed_over_a_bounced_one_stays(world: World, harness: Harnes
     assert world.get(other)["Email"] == person.email
 
 
-def test_a_vendor_that_says_at_once_for_ever_does_not_hold_a_run_for_ever(world: World, harness: Harness) -> None:
+def test_an_endless_retry_after_of_zero_does_not_hang_a_run(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness = harness.other(email_only("lensmor"))
     harness.wait_s = 60
@@ -128,9 +124,7 @@ def test_a_vendor_that_says_at_once_for_ever_does_not_hold_a_run_for_ever(world:
     assert world.lensmor.requests.count("submitEmailUnlock") <= 15
 
 
-def test_a_parked_value_is_offered_again_the_next_day_when_the_rule_was_corrected(
-    world: World, harness: Harness
-) -> None:
+def test_a_parked_value_is_retried_the_next_day(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     strict = [True]

@@ -1,4 +1,4 @@
-"""One person behind several records: bought once, written to all, whenever they join."""
+"""One person behind several records: bought once, written to all, whenever they attach."""
 
 import pytest
 from harness import Harness, World, email_only, mapping, personal_only
@@ -18,7 +18,7 @@ def test_two_leads_and_a_contact_are_bought_once_and_all_written(world: World, h
     assert world.ours("salesfinity") == 1
 
 
-def test_one_person_known_by_id_here_and_by_linkedin_there_is_bought_once(world: World, harness: Harness) -> None:
+def test_one_person_by_id_and_by_linkedin_is_bought_once(world: World, harness: Harness) -> None:
     person = world.person()
     by_id = world.lead(person, LinkedIn_URL__c=None)
     by_link = world.lead(person, Lensmor_Personnel_Id__c=None, Lensmor_Event_Id__c=None)
@@ -27,7 +27,7 @@ def test_one_person_known_by_id_here_and_by_linkedin_there_is_bought_once(world:
     assert world.ours("lensmor") == 165
 
 
-def test_a_joiner_after_the_value_was_written_reads_it_for_nothing(world: World, harness: Harness) -> None:
+def test_attaching_after_the_write_reads_the_value_at_no_cost(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     harness.sync()
@@ -54,7 +54,7 @@ def test_a_value_is_erased_from_the_ledger_once_it_is_written(world: World, harn
     assert (person.linkedin_name or "").encode() not in raw
 
 
-def test_a_joiner_at_salesfinity_reads_the_lookup_again(world: World, harness: Harness) -> None:
+def test_attaching_at_salesfinity_reads_the_lookup_again(world: World, harness: Harness) -> None:
     person = world.person()
     harness = harness.other(personal_only())
     world.contact(person)
@@ -67,9 +67,7 @@ def test_a_joiner_at_salesfinity_reads_the_lookup_again(world: World, harness: H
 
 
 @pytest.mark.parametrize("vendor", ["lensmor", "salesfinity"])
-def test_a_joiner_whose_value_the_vendor_no_longer_shows_is_closed_with_the_reason(
-    world: World, harness: Harness, vendor: str
-) -> None:
+def test_attaching_to_a_value_no_longer_shown(world: World, harness: Harness, vendor: str) -> None:
     person = world.person()
     harness = harness.other(email_only(vendor))
     world.lead(person)
@@ -86,7 +84,7 @@ def test_a_joiner_whose_value_the_vendor_no_longer_shows_is_closed_with_the_reas
     assert harness.other().sync().selected == 0
 
 
-def test_a_joiner_while_the_task_runs_shares_it(world: World, harness: Harness) -> None:
+def test_attaching_to_a_running_task(world: World, harness: Harness) -> None:
     person = world.person()
     first = world.lead(person)
     world.lensmor.task_seconds = 1200
@@ -102,7 +100,7 @@ def test_a_joiner_while_the_task_runs_shares_it(world: World, harness: Harness) 
     assert world.ours("lensmor") == 165
 
 
-def test_a_joiner_of_a_lost_request_shares_its_fate_and_buys_nothing(world: World, harness: Harness) -> None:
+def test_attaching_to_a_lost_request_buys_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     harness = harness.other(email_only("salesfinity"))
     world.lead(person)
@@ -114,7 +112,7 @@ def test_a_joiner_of_a_lost_request_shares_its_fate_and_buys_nothing(world: Worl
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
 
 
-def test_a_joiner_of_a_failed_unlock_is_told_so_and_nothing_is_bought(world: World, harness: Harness) -> None:
+def test_attaching_to_a_failed_purchase_buys_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     harness = harness.other(email_only())
     world.lensmor.script(person.personnel_id, "email", "failed")

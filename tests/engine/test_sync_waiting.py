@@ -1,11 +1,11 @@
-"""Vendor tasks that take longer than a run's patience: the word in progress, the kept flag, and the runs after."""
+"""Vendor tasks that outlast a run's wait: the status in progress, the kept flag, and the later runs."""
 
 from harness import Harness, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
 
 
-def test_a_stuck_task_ends_the_run_after_its_patience(world: World, harness: Harness) -> None:
+def test_a_stuck_task_ends_the_run_after_its_wait(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "phone", "stuck")
@@ -23,7 +23,7 @@ def test_a_stuck_task_ends_the_run_after_its_patience(world: World, harness: Har
     assert record["Enriched_At__c"] is not None
 
 
-def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world: World, harness: Harness) -> None:
+def test_later_syncs_poll_once_each_and_write_nothing(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
@@ -36,14 +36,12 @@ def test_the_next_syncs_take_one_look_each_and_write_nothing_until_it_ends(world
     report = harness.other().sync()
     assert report.outcomes == {Outcome.WAITING: 1}
     assert report.crm["salesforce"].write_calls == 0
-    assert world.lensmor.requests.count() - before == 4  # two balances, one look at each task
+    assert world.lensmor.requests.count() - before == 4  # two balances, one poll of each task
     assert world.clock.waited_s - waited < 1
     assert world.org.updates_count("Lead", lead) == 1
 
 
-def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgotten_by_the_third(
-    world: World, harness: Harness
-) -> None:
+def test_a_task_that_ends_between_two_syncs(world: World, harness: Harness) -> None:
     world.lensmor.task_seconds = 1200
     person = world.person()
     lead = world.lead(person)
@@ -67,7 +65,7 @@ def test_a_task_that_ends_between_two_syncs_is_finished_by_the_second_and_forgot
     assert world.org.updates_count("Lead", lead) == 2
 
 
-def test_what_a_run_bought_is_polled_on_the_vendors_schedule(world: World, harness: Harness) -> None:
+def test_new_tasks_are_polled_on_the_vendors_schedule(world: World, harness: Harness) -> None:
     person = world.person()
     world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
@@ -95,10 +93,10 @@ def test_a_running_task_delivers_each_person_as_soon_as_the_vendor_has_the_value
     assert [world.get(lead)["Email"] for lead in leads] == [*(person.email for person in people[:3]), None]
     assert [world.get(lead)["Email_Unlock_Status__c"] for lead in leads] == ["Unlocked"] * 3 + ["In progress"]
     written = world.org.history("Lead", leads[0])[0].at
-    assert written < world.clock.unix() - 30  # long before the run gave up on the last one
+    assert written < world.clock.unix() - 30  # long before the run stopped waiting for the last one
 
 
-def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(world: World, harness: Harness) -> None:
+def test_a_colleagues_endless_purchase_is_waited_for_without_paying(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.script(person.personnel_id, "email", "stuck")
@@ -116,9 +114,7 @@ def test_an_unlock_of_a_colleague_that_never_ends_is_waited_for_without_paying(w
     assert world.ours("lensmor") == 0
 
 
-def test_a_stuck_salesfinity_lookup_holds_its_credit_and_is_looked_at_by_later_syncs(
-    world: World, harness: Harness
-) -> None:
+def test_a_stuck_salesfinity_lookup_keeps_its_hold(world: World, harness: Harness) -> None:
     person = world.person()
     contact = world.contact(person)
     assert person.linkedin_name is not None
@@ -135,7 +131,7 @@ def test_a_stuck_salesfinity_lookup_holds_its_credit_and_is_looked_at_by_later_s
     assert world.get(contact)["Enrichment_Requested__c"] is True
 
 
-def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: World, harness: Harness) -> None:
+def test_work_and_private_email_have_their_own_sources(world: World, harness: Harness) -> None:
     person = world.person()
     contact = world.contact(person)
     report = harness.other(mapping("contact")).sync()
@@ -147,9 +143,7 @@ def test_work_and_private_email_of_a_contact_come_from_their_own_sources(world: 
     assert {name: figures.charged for name, figures in report.credits.items()} == {"lensmor": 165, "salesfinity": 1}
 
 
-def test_a_flag_taken_back_stops_what_is_not_bought_yet_and_the_record_does_not_come_again(
-    world: World, harness: Harness
-) -> None:
+def test_a_cleared_flag_stops_unbought_channels(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(mapping("lead", limits={"max_credits": {"lensmor": 15, "salesfinity": 9}}))
@@ -162,7 +156,7 @@ def test_a_flag_taken_back_stops_what_is_not_bought_yet_and_the_record_does_not_
     assert wide.other().sync().selected == 0
 
 
-def test_no_patience_at_all_buys_and_leaves_the_tasks_to_the_next_sync(world: World, harness: Harness) -> None:
+def test_without_a_wait_tasks_are_left_to_the_next_sync(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     harness.wait_s = 0
     assert harness.sync().outcomes == {Outcome.WAITING: 1}
@@ -171,10 +165,10 @@ def test_no_patience_at_all_buys_and_leaves_the_tasks_to_the_next_sync(world: Wo
     assert world.get(lead)["Email"] is not None
 
 
-def test_purchases_that_take_longer_than_the_patience_are_made_all_the_same(world: World, harness: Harness) -> None:
+def test_purchases_that_take_longer_than_the_wait_are_made(world: World, harness: Harness) -> None:
     for _ in range(12):
         world.lead(world.person(), Lensmor_Personnel_Id__c=None)
     world.lensmor.rate_limit = 5  # the lookups alone take more than two minutes
     harness = harness.other(email_only())
     harness.wait_s = 60
-    assert Outcome.DEFERRED not in harness.sync().outcomes  # no credits, cap, quota or outage stood in the way
+    assert Outcome.DEFERRED not in harness.sync().outcomes  # no credits, cap, quota or outage was the cause

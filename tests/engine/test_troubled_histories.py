@@ -1,7 +1,7 @@
-"""Random histories of what befalls the ledger itself: restored backups, clocks that are set, and hostile answers.
+"""Random histories of a ledger in trouble: restored backups, changed clocks and hostile answers.
 
-Lensmor alone sells here, for its record of each person makes every purchase provable. People are behind Leads and
-Contacts of two mappings with caps of their own; syncs die at random points.
+Only Lensmor sells here, because its profiles prove every purchase. People are behind Leads and Contacts of two mappings
+with caps of their own; syncs die at random points.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from connector.store.database import Database
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 LONG_STEPS = 4_000
-POSTGRES_STEPS = 800  # each history makes and drops a database
+POSTGRES_STEPS = 800  # each history creates and drops a database
 LAST_SYNCS = 60
 picks = st.integers(0, 1_000)
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
@@ -47,7 +47,7 @@ HOSTILE: tuple[tuple[str, str, dict[str, object]], ...] = (
 
 
 class TroubledHistories(RuleBasedStateMachine):
-    """One history: a world, a ledger, and its troubles."""
+    """One history: a world, a ledger and its troubles."""
 
     tally: ClassVar[Counter[str]] = Counter()
     shared_sites: ClassVar[SharedSites]
@@ -82,7 +82,7 @@ class TroubledHistories(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def request_again(self, pick: int) -> None:
-        """Somebody empties a field and asks again: the person was bought perhaps, and must not be bought again."""
+        """Empty a field and flag the record again: the person may have been bought, and must not be bought again."""
         record = sorted(self.people)[pick % len(self.people)]
         self.world.edit(record, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
 
@@ -126,7 +126,7 @@ class TroubledHistories(RuleBasedStateMachine):
         except DeathError:
             self.tally["crashes"] += 1
         except (StopError, ConfigurationError):
-            self.tally["stopped"] += 1  # an answer to the first requests could not be read
+            self.tally["stopped"] += 1  # an answer to the first requests was unreadable
 
     def teardown(self) -> None:
         try:
@@ -136,7 +136,7 @@ class TroubledHistories(RuleBasedStateMachine):
             self.place.__exit__(None, None, None)
 
     def _end_well(self) -> None:
-        """No more trouble: every record that asks gets its value, and nobody was paid for twice."""
+        """Without trouble, every flagged record gets its value, and no person was paid for twice."""
         self.world.clock.advance(hours=2)
         self.world.faults.clear()
         self.world.lensmor.task_seconds = 0
@@ -159,7 +159,7 @@ class TroubledHistories(RuleBasedStateMachine):
             self.world.clock.advance(hours=7)
 
     def _decide(self) -> int:
-        """An operator allows what two lost requests have not bought, as the vendor's record shows; how many."""
+        """Allow the repeat of purchases that two lost requests did not make; returns their number."""
         with self._harness().ledger() as ledger:
             unknown = [
                 one.id
@@ -184,10 +184,10 @@ class TroubledHistories(RuleBasedStateMachine):
 
 @pytest.fixture
 def play(shared_sites: SharedSites, ledgers: Ledgers) -> Iterator[Callable[[settings], None]]:
-    """Play histories under these settings."""
+    """A function that plays histories under the given settings."""
     TroubledHistories.shared_sites, TroubledHistories.ledgers = shared_sites, ledgers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers are
+        patch.setattr(Database, "migrate", lambda _self: None)  # new ledgers have the schema already
         yield lambda rules: run_state_machine_as_test(TroubledHistories, settings=rules)
 
 

@@ -1,4 +1,4 @@
-"""Undo: compare and restore, never over a person's edit, never the flag, and only once."""
+"""Undo: compare and restore; never over a person's edit, never the flag, and only once."""
 
 import pytest
 from harness import Harness, World, email_only, mapping
@@ -14,7 +14,7 @@ def undo_run(harness: Harness, run_id: str) -> Report:
         return undo(services, run_id)
 
 
-def test_fields_go_back_to_what_they_were_and_the_flag_stays(world: World, harness: Harness) -> None:
+def test_fields_are_restored_and_the_flag_stays(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
     run = harness.sync()
     report = undo_run(harness, run.run_id)
@@ -37,7 +37,7 @@ def test_a_second_undo_does_nothing(world: World, harness: Harness) -> None:
     assert again.crm["salesforce"].write_calls == 0
 
 
-def test_what_a_person_changed_since_stays_and_is_told(world: World, harness: Harness) -> None:
+def test_a_persons_edit_stays_and_is_reported(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     run = harness.sync()
     world.org.edit("Lead", lead, {"Email": "by.hand@example.com"})
@@ -49,7 +49,7 @@ def test_what_a_person_changed_since_stays_and_is_told(world: World, harness: Ha
     assert report.exit_code == 3
 
 
-def test_a_deleted_record_is_told_and_left(world: World, harness: Harness) -> None:
+def test_a_deleted_record_is_reported(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     run = harness.sync()
     world.org.delete("Lead", lead)
@@ -66,7 +66,7 @@ def test_an_undo_can_be_undone(world: World, harness: Harness) -> None:
     assert world.org.get("Lead", lead)["Email"] == person.email
 
 
-def test_images_older_than_the_undo_time_are_erased(world: World, harness: Harness) -> None:
+def test_before_images_older_than_the_undo_time_are_erased(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     run = harness.sync()
     world.clock.advance(days=31)
@@ -76,8 +76,8 @@ def test_images_older_than_the_undo_time_are_erased(world: World, harness: Harne
     assert world.org.get("Lead", lead)["Email"] is not None
 
 
-def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, harness: Harness) -> None:
-    """The word for work in progress is the run's own, though a later write of the run replaced it."""
+def test_a_field_written_twice_gets_its_first_value(world: World, harness: Harness) -> None:
+    """The status in progress is the run's own, although a later write of the run replaced it."""
     person = world.person()
     lead = world.lead(person, Email_Unlock_Status__c="Asked")
     world.lensmor.task_seconds = 7200
@@ -94,7 +94,7 @@ def test_what_a_run_wrote_twice_goes_back_to_what_was_there_first(world: World, 
 
 
 def two_runs(world: World, harness: Harness, *later: MappingFile, between: str = "") -> tuple[str, list[Report]]:
-    """A Lead whose status says "In progress" by one run, and "Unlocked" by the next."""
+    """A Lead with the status "In progress" of one run and "Unlocked" of the next."""
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
     world.lensmor.task_seconds = 7200
     harness.wait_s = 60
@@ -107,13 +107,13 @@ def two_runs(world: World, harness: Harness, *later: MappingFile, between: str =
 
 
 @pytest.mark.parametrize("between", ["Called by phone", "Unlocked"])
-def test_a_status_that_a_person_set_between_two_runs_comes_back(world: World, harness: Harness, between: str) -> None:
+def test_a_persons_status_between_two_runs_is_restored(world: World, harness: Harness, between: str) -> None:
     lead, (_, second) = two_runs(world, harness, between=between)
     undo_run(harness, second.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == between
 
 
-def test_the_words_may_change_between_two_runs(world: World, harness: Harness) -> None:
+def test_statuses_may_change_between_two_runs(world: World, harness: Harness) -> None:
     lead, (_, second) = two_runs(world, harness, mapping("lead", statuses={"in_progress": "Busy", "unlocked": "Done"}))
     assert world.get(lead)["Email_Unlock_Status__c"] == "Done"
     undo_run(harness, second.run_id)
@@ -129,7 +129,7 @@ def test_the_first_of_two_runs_may_be_undone_before_the_second(world: World, har
     assert world.get(lead)["Email"] is None
 
 
-def test_an_unknown_that_a_later_run_resolved_goes_back_to_what_was_there_first(world: World, harness: Harness) -> None:
+def test_a_resolved_unknown_is_undone_to_the_first_value(world: World, harness: Harness) -> None:
     lead = world.lead(world.person(), Email_Unlock_Status__c="Asked")
     world.arm("lensmor", "submitEmailUnlock", "drop_after")
     harness = harness.other(email_only())
@@ -143,7 +143,7 @@ def test_an_unknown_that_a_later_run_resolved_goes_back_to_what_was_there_first(
     assert world.get(lead)["Email_Unlock_Status__c"] == "Asked"
 
 
-def test_the_status_of_an_earlier_enrichment_is_no_word_of_this_one(world: World, harness: Harness) -> None:
+def test_the_status_of_an_earlier_enrichment_is_restored(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     harness = harness.other(email_only())
@@ -159,14 +159,14 @@ def test_the_status_of_an_earlier_enrichment_is_no_word_of_this_one(world: World
     assert world.get(lead)["Email_Unlock_Status__c"] == "Not found"
 
 
-def test_an_undone_undo_shows_the_last_word_again(world: World, harness: Harness) -> None:
+def test_an_undone_undo_restores_the_last_status(world: World, harness: Harness) -> None:
     lead, (_, second) = two_runs(world, harness)
     undone = undo_run(harness, second.run_id)
     undo_run(harness, undone.run_id)
     assert world.get(lead)["Email_Unlock_Status__c"] == "Unlocked"
 
 
-def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World, harness: Harness) -> None:
+def test_a_lost_answer_of_an_undo_counts_once(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     run = harness.sync()
     world.arm("salesforce", "update_many", "drop_after")
@@ -178,7 +178,7 @@ def test_a_lost_answer_of_an_undo_is_compared_again_and_counts_once(world: World
     assert undo_run(harness, run.run_id).selected == 0
 
 
-def test_an_undo_that_the_quota_stops_is_finished_by_the_next(world: World, harness: Harness) -> None:
+def test_an_undo_stopped_by_the_quota_is_finished_by_the_next(world: World, harness: Harness) -> None:
     leads = [world.lead(world.person()) for _ in range(3)]
     run = harness.other(email_only()).sync()
     world.arm("salesforce", "update_many", "status", status=403, errorCode="REQUEST_LIMIT_EXCEEDED")

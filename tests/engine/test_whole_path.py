@@ -1,4 +1,4 @@
-"""One record's way, from flag to written value, for the simplest worlds."""
+"""One record's path from flag to written value, in the simplest worlds."""
 
 from harness import Harness, World, email_only, mapping, phone_only
 
@@ -24,7 +24,7 @@ def test_a_flagged_lead_gets_its_email_phone_and_statuses(world: World, harness:
     assert report.exit_code == 0
 
 
-def test_a_picklist_asks_with_one_word_and_is_answered_with_another(world: World, harness: Harness) -> None:
+def test_a_picklist_flag(world: World, harness: Harness) -> None:
     asking = world.lead(world.person(), Enrichment_Requested__c=False, Enrichment__c="Requested")
     other = world.lead(world.person(), Enrichment_Requested__c=True, Enrichment__c="Done")
     flag = {"field": "Enrichment__c", "asks": "Requested", "done": "Done"}
@@ -37,7 +37,7 @@ def test_a_picklist_asks_with_one_word_and_is_answered_with_another(world: World
     assert harness.other(found).sync().selected == 0
 
 
-def test_a_mapping_of_the_fewest_words_is_enough(world: World, harness: Harness) -> None:
+def test_a_minimal_mapping(world: World, harness: Harness) -> None:
     words = {
         "version": 1,
         "name": "least",
@@ -69,7 +69,7 @@ def test_two_mappings_may_share_an_object_and_its_flag(world: World, harness: Ha
     assert harness.other(emails, phones).sync().selected == 0
 
 
-def test_what_the_condition_leaves_out_is_not_touched(world: World, harness: Harness) -> None:
+def test_records_outside_the_condition_are_not_changed(world: World, harness: Harness) -> None:
     inside, outside = (world.lead(world.person(), Title=title) for title in ("Buyer", "Seller"))
     found = email_only().model_copy(update={"select": mapping("lead", select={"where": "Title = 'Buyer'"}).select})
     assert harness.other(found).sync().selected == 1

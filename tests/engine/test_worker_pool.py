@@ -1,4 +1,4 @@
-"""The threads of one provider, and how they end."""
+"""The threads of one provider and their end."""
 
 import threading
 
@@ -7,8 +7,8 @@ import pytest
 from connector.engine.worker_pool import WorkerPool
 
 
-def test_work_that_had_not_begun_when_its_lane_closed_is_dropped_in_silence() -> None:
-    """An interrupted run closes its lanes; a cancelled piece hid the interruption behind a fault of its own."""
+def test_unstarted_work_is_dropped_silently_on_close() -> None:
+    """An interrupted run closes its pools; a cancelled work item once hid the interruption behind its own error."""
     pool, may_end, done = WorkerPool("lensmor", 1), threading.Event(), list[str]()
 
     def first() -> None:
@@ -24,7 +24,7 @@ def test_work_that_had_not_begun_when_its_lane_closed_is_dropped_in_silence() ->
     assert pool.keys == set()
 
 
-def test_what_a_finished_piece_raised_is_raised_again() -> None:
+def test_an_exception_of_finished_work_is_raised_again() -> None:
     def fail() -> None:
         raise ValueError("lost in a thread")
 

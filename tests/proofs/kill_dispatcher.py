@@ -1,4 +1,4 @@
-"""A folder with settings and a ledger, and the commands that are given there."""
+"""A folder with settings and a ledger, and the commands that run in it."""
 
 import shutil
 import time
@@ -26,13 +26,13 @@ class Dispatcher:
     """A folder with settings and a ledger.
 
     Args:
-        folder: the working directory.
-        urls: where the sites answer.
-        settings: further settings.
-        way: how processes are started.
+        folder: The working directory.
+        urls: The addresses of the sites.
+        settings: Further settings.
+        way: How processes are started.
 
     Attributes:
-        said: what the commands said that were not shot.
+        said: The output of every command that was not killed.
     """
 
     def __init__(self, folder: Path, urls: Urls, settings: dict[str, str], way: type[Fresh | Warm]) -> None:
@@ -46,21 +46,21 @@ class Dispatcher:
 
     @property
     def ledger(self) -> Path:
-        """The ledger's file."""
+        """The path of the ledger's file."""
         return self.folder / "connector.db"
 
     def start(self, *args: str) -> Process:
-        """A command as a process of its own."""
+        """Start a command as a process of its own."""
         return self._way(args, self.folder, self._spoken)
 
     def finished(self, process: Process) -> Said:
-        """What a process said that ended by itself."""
+        """Wait for a process that ends by itself; return its output."""
         code = process.wait()
         out, err = ((self._spoken / name).read_text(encoding="utf-8") for name in ("out", "err"))
         return self._keep(Said(code, out, err))
 
     def run(self, *args: str) -> Said:
-        """A command that nobody disturbs."""
+        """Run a command to its end."""
         return self.finished(self.start(*args))
 
     def _keep(self, said: Said) -> Said:
@@ -69,8 +69,8 @@ class Dispatcher:
         self.said.append(said)
         return said
 
-    def books(self) -> str:
-        """What does not add up in the ledger now, seen in a copy: the next process gets the original as it was left."""
+    def imbalance(self) -> str:
+        """The imbalance of the ledger, read from a copy, so that the next process gets the original unchanged."""
         with TemporaryDirectory() as name:
             for path in self.folder.glob("connector.db*"):
                 shutil.copy(path, name)
@@ -83,7 +83,7 @@ class Dispatcher:
 
 
 def wait_for(process: Process, moment: float) -> bool:
-    """Wait until that time, or until the process has ended; whether it still runs."""
+    """Wait until that time or until the process ends; return whether it still runs."""
     while process.code is None and time.monotonic() < moment:
         time.sleep(0.002)
     return process.code is None

@@ -1,4 +1,4 @@
-"""What people do to their records meanwhile, and whether the connector has respected it."""
+"""Edits of people during the runs, and the check that the connector respects them."""
 
 import itertools
 import random
@@ -14,12 +14,12 @@ EMAIL_FIELDS = ("Email", "Personal_Email__c")
 
 @dataclass(frozen=True)
 class Edit:
-    """One person's change of one record.
+    """A person's edit of one record.
 
     Attributes:
-        at: simulated time at which it was certainly done.
-        guards: value fields that the connector must leave alone from now on.
-        value: what the person put into them; None for an opt-out, after which they stay as they are.
+        at: Simulated time at which the edit was certainly done.
+        guards: Value fields that the connector must not change from then on.
+        value: The entered value; None for an opt-out, after which the fields stay unchanged.
     """
 
     entry: Entry
@@ -33,8 +33,9 @@ class Trespass:
     """A change of a guarded field by the connector.
 
     Attributes:
-        warned: the connector had read the record after the edit: it must not happen. Otherwise the edit fell into the
-            seconds between compare and write, which the README names.
+        warned: Whether the connector had read the record after the edit, so that the change is a fault. Otherwise the
+            edit
+            was in the seconds between compare and write, which the README describes.
     """
 
     edit: Edit
@@ -43,17 +44,17 @@ class Trespass:
 
 
 class People:
-    """The org's people at work; each record is touched once at most."""
+    """The people of the org; they edit each record at most once."""
 
     def __init__(self, simulator: Simulator, population: Population, sites: Sites, chance: random.Random) -> None:
         self.edits: list[Edit] = []
         self._clock, self._org = simulator.clock, simulator.salesforce.org
-        self._town, self._sites, self._chance = population, sites, chance
+        self._population, self._sites, self._chance = population, sites, chance
         self._touched: set[str] = set()
 
     def edit_one(self) -> None:
-        """Somebody fills in a value by hand, or forbids to be written to."""
-        free = [e for e in self._town.entries if e.habit == "plain" and e.record_id not in self._touched]
+        """Enter a value in a record, or opt the record out."""
+        free = [e for e in self._population.entries if e.habit == "plain" and e.record_id not in self._touched]
         if not free:
             return
         entry = self._chance.choice(free)
@@ -77,7 +78,7 @@ class People:
         return ("Email",), {"Email": f"by.hand.{number}@example.com"}
 
     def trespasses(self) -> list[Trespass]:
-        """Every change of a guarded field that the connector made after its edit, by the org's own history."""
+        """The connector's later changes of guarded fields, from the org's own history."""
         found: list[Trespass] = []
         for edit in self.edits:
             entry = edit.entry
@@ -91,5 +92,5 @@ class People:
         return found
 
     def guarded(self) -> dict[tuple[str, str], Edit]:
-        """By record id and field, who looks after it."""
+        """(record id, field) -> the edit that guards it."""
         return {(edit.entry.record_id, field): edit for edit in self.edits for field in edit.guards}

@@ -1,4 +1,4 @@
-"""Answers that get lost: the site takes the effect, and the client never hears of it."""
+"""Lost answers: the request takes effect at the site, and the client never receives the answer."""
 
 import random
 from collections import Counter
@@ -16,20 +16,20 @@ READS = (
     ("lensmor", "getPersonnelProfile"),
     ("salesfinity", "getEmailEnrichment"),
 )
-SLOW = {EMAIL: 0.25, PHONE: 0.25, LOOKUP: 0.06, PATCH: 0.2}  # real seconds, so that a kill meets them under way
+SLOW = {EMAIL: 0.25, PHONE: 0.25, LOOKUP: 0.06, PATCH: 0.2}  # real seconds, long enough for a kill to meet them
 SITE_OF = {EMAIL: "lensmor", PHONE: "lensmor", LOOKUP: "salesfinity", PATCH: "salesforce"}
 
 
 class Disturbance:
-    """Arms misbehaviour, and counts what of it came to pass.
+    """Arms faults, and counts the answers that they lost.
 
     Args:
-        simulator: the world.
-        chance: the source of every choice.
-        reach: how many paid requests may pass before one loses its answer.
+        simulator: The world.
+        chance: The source of every choice.
+        reach: The most paid requests that may pass before one loses its answer.
 
     Attributes:
-        fired: by site and operation, how many answers were lost.
+        fired: Site and operation -> number of lost answers.
     """
 
     def __init__(self, simulator: Simulator, chance: random.Random, reach: int) -> None:
@@ -38,8 +38,8 @@ class Disturbance:
         self._reach = reach
         self._losing: list[Fault] = []
 
-    def arm_anew(self) -> None:
-        """Other trouble than before, for the next process."""
+    def rearm(self) -> None:
+        """Arm different faults for the next process."""
         self.end()
         for _ in range(self._chance.randint(1, 3)):
             self._lose(self._answer())
@@ -57,7 +57,7 @@ class Disturbance:
             self._simulator.arm(Fault(SITE_OF[operation], operation, "delay", times=times, params=params))
 
     def end(self) -> None:
-        """No more trouble; what came to pass is counted."""
+        """Clear the faults, and count the answers that they lost."""
         for fault in self._losing:
             if fault.times <= 0:
                 self.fired[f"{fault.site}.{fault.operation}"] += 1

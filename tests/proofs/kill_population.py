@@ -1,4 +1,4 @@
-"""People and their CRM records, with the truth about each: what must stand in Salesforce when everything is done."""
+"""People and their CRM records, with the values that Salesforce must have in the end."""
 
 import itertools
 import random
@@ -35,9 +35,9 @@ class Entry:
     """One CRM record.
 
     Attributes:
-        ways: how it names its person: `id`, `link` or both.
-        habit: what was special about it from the beginning, a key of HABITS.
-        first: its value fields as they were at the beginning.
+        ways: Its identifiers: `id`, `link` or both.
+        habit: Its special state at the start, a key of HABITS.
+        first: Its value fields at the start.
     """
 
     object_name: str
@@ -52,9 +52,9 @@ class Population:
     """Fills a simulated world, some people at a time.
 
     Args:
-        simulator: the world.
-        chance: the source of every choice.
-        events: how many trade events the people take part in; each makes batches of its own.
+        simulator: The world.
+        chance: The source of every choice.
+        events: The number of trade events of the people; each event makes batches of its own.
     """
 
     def __init__(self, simulator: Simulator, chance: random.Random, events: int) -> None:
@@ -72,14 +72,14 @@ class Population:
             self._lensmor.add_event(event)
 
     def move_in(self, people: int) -> None:
-        """Some more people, each with one to three records."""
+        """Add more people, each with one to three records."""
         for _ in range(people):
             person = self._person()
             for object_name in self._drawn(HOUSEHOLDS):
                 self._record(object_name, person)
 
     def due(self, entry: Entry, field: str) -> str | None:
-        """What must stand in a field that nobody has touched since: the vendors' value, or what was there before."""
+        """The expected value of a field without an edit: the vendors' value, or the value at the start."""
         if field == "Personal_Email__c" and entry.object_name == "Lead":
             return None
         if entry.habit == "opted out" and field != "MobilePhone":
@@ -120,7 +120,7 @@ class Population:
 
     def _list_at_lensmor(self, person: SimPerson) -> None:
         self._lensmor.add_person(person)
-        owned = self._chance.random() < 0.03  # a colleague has bought everything long ago
+        owned = self._chance.random() < 0.03  # a colleague bought everything long ago
         for kind, ends in (("email", EMAIL_ENDS), ("phone", PHONE_ENDS)):
             end = "delivered" if owned else self._drawn(ends)
             self._ends[person.personnel_id, kind] = end

@@ -1,6 +1,6 @@
-"""One `connector` command as a process that can be shot: an interpreter of its own, or forked from one that is warm.
+"""One `connector` command as a process that can be killed: started fresh, or forked from a warm interpreter.
 
-A fresh start spends a second on imports. The warm way skips it, so that a short test can shoot often. Both end by the
+A fresh start spends a second on imports. A warm start skips it, so that a short test can kill often. Both end by the
 same SIGKILL.
 """
 
@@ -16,7 +16,7 @@ from forked_commands import started
 
 
 class Process:
-    """A running command; its output goes into files, which no full pipe can stop."""
+    """A running command. Its output goes to files, so that it never blocks on a full pipe."""
 
     fresh: ClassVar[bool]
 
@@ -34,22 +34,22 @@ class Process:
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The exit code; None while the process runs."""
         return self._process.poll()
 
     def wait(self) -> int:
-        """Wait for its end; gives its exit code."""
+        """Wait for the end; return the exit code."""
         return self._process.wait()
 
-    def shoot(self) -> None:
-        """Send SIGKILL, and wait for its end."""
+    def kill(self) -> None:
+        """Send SIGKILL, and wait for the end."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.wait()
 
 
 class Fresh(Process):
-    """An interpreter of its own."""
+    """Started as an interpreter of its own."""
 
     fresh = True
 

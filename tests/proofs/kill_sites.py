@@ -1,4 +1,4 @@
-"""The three sites on loopback, with a look at every request in the moment in which it arrives."""
+"""The three sites on loopback; every request is recorded when it arrives."""
 
 import time
 from collections import defaultdict
@@ -17,8 +17,8 @@ class Seen:
     """One request.
 
     Attributes:
-        wall: when it arrived, in seconds of `time.monotonic`.
-        at: the same in seconds of the simulated clock.
+        wall: Its arrival, in seconds of `time.monotonic`.
+        at: Its arrival, in seconds of the simulated clock.
     """
 
     wall: float
@@ -29,22 +29,22 @@ class Seen:
 
     @property
     def useful(self) -> bool:
-        """Whether it is more than the login."""
+        """Whether it is not the login."""
         return self.path != TOKEN_PATH
 
     @property
-    def at_work(self) -> bool:
-        """Whether a vendor is asked for more than its balance."""
+    def at_vendor(self) -> bool:
+        """Whether it asks a vendor for anything but the balance."""
         return self.site != "salesforce" and not self.path.endswith(("/balance", "/credits"))
 
     @property
     def paid(self) -> bool:
-        """Whether it buys."""
+        """Whether it is a paid request."""
         return self.site != "salesforce" and self.method == "POST"
 
     @property
     def stage(self) -> str:
-        """What the connector is doing with it."""
+        """The stage of the connector that sends it."""
         if self.paid:
             return "buying"
         if self.site != "salesforce":
@@ -54,14 +54,14 @@ class Seen:
 
 
 class Sites:
-    """Serves a simulated world, and keeps what it was asked.
+    """Serves a simulated world, and records the requests.
 
     Args:
-        simulator: the world.
+        simulator: The world.
 
     Attributes:
-        seen: every request, in the order of arrival.
-        reads: by record id, the simulated arrival time of each API request that read it.
+        seen: Every request, in the order of arrival.
+        reads: Record id -> simulated arrival times of the API requests that read the record.
     """
 
     def __init__(self, simulator: Simulator) -> None:
@@ -84,18 +84,18 @@ class Sites:
         return list(self._under_way.values())
 
     def useful_since(self, mark: int) -> Seen | None:
-        """The first request behind a place in `seen` that is more than the login."""
+        """The first request after a position in `seen` that is not the login."""
         return next((seen for seen in self.seen[mark:] if seen.useful), None)
 
-    def at_work_since(self, mark: int) -> bool:
-        """Whether the vendors' part of a run has begun."""
-        return any(seen.at_work for seen in self.seen[mark:])
+    def at_vendors_since(self, mark: int) -> bool:
+        """Whether a vendor was asked for anything but its balance after a position in `seen`."""
+        return any(seen.at_vendor for seen in self.seen[mark:])
 
     def close(self) -> None:
         """Stop serving.
 
         Raises:
-            AssertionError: a site broke by a mistake of its own, which its client took for misbehaviour asked for.
+            AssertionError: A site failed by its own bug, which its client took for a requested fault.
         """
         self._hosting.stop()
         assert not self._hosting.broken, self._hosting.broken
@@ -118,5 +118,5 @@ class Sites:
         return watched
 
     def _note_read(self, _object_name: str, record_id: str) -> None:
-        """The connector asks the org one thing at a time, so the read belongs to the newest request."""
+        """Assign a read to the newest request: the connector sends the org one request at a time."""
         self.reads[record_id].append(self._org_asked_at)

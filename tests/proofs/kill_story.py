@@ -1,4 +1,4 @@
-"""One backfill told by many processes: each is shot at a random moment, and the next one goes on."""
+"""One backfill by many processes: each is killed at a random moment, and the next one continues."""
 
 import random
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from kill_dispatcher import BACKFILL, Dispatcher, wait_for
 from kill_edits import People
 from kill_faults import Disturbance
-from kill_judge import Books, Judge, Verdict
+from kill_judge import Judge, LedgerFigures, Verdict
 from kill_population import Population
 from kill_process import Fresh, Process, Warm
 from kill_sites import Sites
@@ -18,23 +18,23 @@ from kill_sites import Sites
 from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator
 
-OPERATORS_WORK = "needs a manual decision"
-NOBODYS_WORK = "sent again when a record requests it"  # else a run would have sent it, or said why not
-PATIENCE_S = 60.0
+MANUAL_DECISION = "needs a manual decision"
+UNNEEDED_REPEAT = "sent again when a record requests it"  # otherwise a run would have sent it, or reported why not
+TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a story is.
+    """The size of a story.
 
     Attributes:
-        speed: simulated seconds per real second.
-        span_s: a process works at most so long with the vendors, in real seconds.
-        early: share of the kills that come before.
-        late_s: how late the vendor's free reads and skip rules are, in simulated seconds.
-        per_minute: requests per simulated minute and vendor.
-        reach: how many paid requests may pass before one loses its answer.
-        way: how processes are started.
+        speed: Simulated seconds per real second.
+        span_s: The longest time that a process works with the vendors, in real seconds.
+        early: The share of kills before that.
+        late_s: The delay of the vendor's free reads and skip rules, in simulated seconds.
+        per_minute: Requests per simulated minute and vendor.
+        reach: The most paid requests that may pass before one loses its answer.
+        way: How processes are started.
     """
 
     people: int
@@ -51,12 +51,12 @@ class Size:
 
 @dataclass
 class Kills:
-    """What is known of the shots.
+    """Figures of the kills.
 
     Attributes:
-        stages: by stage of work, how many hit it.
-        under_way: paid requests and writes that had no answer yet when the process died.
-        resumed_s: from each start after a kill to its first request that is more than the login.
+        stages: Stage -> number of kills.
+        under_way: Paid requests and writes without an answer when the process died.
+        resumed_s: The time from each start after a kill to its first request after the login.
     """
 
     count: int = 0
@@ -66,12 +66,12 @@ class Kills:
 
 
 class Story:
-    """One backfill of a town, told by many processes.
+    """One backfill by many processes.
 
     Args:
-        size: how large it is.
-        chance: the source of every choice.
-        folder: where the connector works.
+        size: The size of the story.
+        chance: The source of every choice.
+        folder: The connector's working directory.
     """
 
     def __init__(self, size: Size, chance: random.Random, folder: Path) -> None:
@@ -89,25 +89,25 @@ class Story:
         self.dispatcher = Dispatcher(folder, self.sites.urls, limits | scale, size.way)
         self.kills = Kills()
         self.lives = 0
-        self.lead_s = 1.0  # from a start to its first request, as it was last seen
+        self.lead_s = 1.0  # from the last start to its first request
         self._after_kill = False
 
-    def tell(self) -> None:
-        """Kill after kill, and then in peace until nothing is open."""
+    def play(self) -> None:
+        """Kill process after process, then run undisturbed until nothing is open."""
         self.population.move_in(self.size.people // 2)
         newcomers = max(1, self.size.people // 2 // self.size.kills)
         while self.kills.count < self.size.kills:
             assert self.lives < 5 * self.size.kills, "there was not enough work for so many kills"
-            self.trouble.arm_anew()
+            self.trouble.rearm()
             self._live()
             if self.chance.random() < 0.5:
-                self.people.edit_one()  # while nobody works
+                self.people.edit_one()  # while no process runs
             self.population.move_in(newcomers)
         self.trouble.end()
         self.finish()
 
     def _live(self) -> None:
-        """One process, shot if it does not end before."""
+        """Run one process, and kill it unless it ends first."""
         began, mark, after_kill = time.monotonic(), len(self.sites.seen), self._after_kill
         process = self.dispatcher.start(*BACKFILL)
         self.lives += 1
@@ -118,20 +118,20 @@ class Story:
         self._after_kill = wait_for(process, moment)
         if self._after_kill:
             self._note_kill(mark)
-            process.shoot()
+            process.kill()
             if self.kills.count > 1 and self.dispatcher.ledger.exists():
-                assert self.dispatcher.books() == ""
+                assert self.dispatcher.imbalance() == ""
         else:
             self.dispatcher.finished(process)
         self._note_start(began, mark, after_kill=after_kill)
 
     def _moment(self, process: Process, began: float, mark: int) -> float:
-        """When this process is to die: in its first steps, or while it works with the vendors."""
+        """The time at which to kill this process: in its first steps, or while it works with the vendors."""
         if self.chance.random() < self.size.early:
             return began + self.chance.uniform(0.3, 1.5) * self.lead_s
         span_s = self.chance.uniform(0, self.size.span_s)
-        while wait_for(process, time.monotonic() + 0.005) and not self.sites.at_work_since(mark):
-            assert time.monotonic() < began + PATIENCE_S
+        while wait_for(process, time.monotonic() + 0.005) and not self.sites.at_vendors_since(mark):
+            assert time.monotonic() < began + TIMEOUT_S
         return time.monotonic() + span_s
 
     def _note_kill(self, mark: int) -> None:
@@ -151,7 +151,7 @@ class Story:
             self.kills.resumed_s.append(self.lead_s)
 
     def finish(self) -> None:
-        """What a scheduler does: run again until nothing is open but what nobody can tell."""
+        """Run again, as a scheduler does, until only unknown purchases are open."""
         for _ in range(60):
             outcomes = self.dispatcher.run(*BACKFILL).json["outcomes"]
             if not outcomes["deferred"] and not outcomes["waiting"] and self._is_done():
@@ -162,11 +162,11 @@ class Story:
     def _is_done(self) -> bool:
         status = self.status()
         states = {row["state"] for row in status["purchases"]}
-        telling = all(row["next"].startswith((OPERATORS_WORK, NOBODYS_WORK)) for row in status["needs_a_look"])
-        return status["open_tasks"] == 0 and states <= {"unknown"} and telling and status["parked_records"] == 0
+        explained = all(row["next"].startswith((MANUAL_DECISION, UNNEEDED_REPEAT)) for row in status["needs_a_look"])
+        return status["open_tasks"] == 0 and states <= {"unknown"} and explained and status["parked_records"] == 0
 
     def status(self) -> dict[str, Any]:
-        """The connector's own word; the exit code says whether its books close."""
+        """The document of `status --json`; its exit code shows that the accounting balances."""
         said = self.dispatcher.run("status", "--json")
         assert said.code == 0
         document: dict[str, Any] = said.json
@@ -178,7 +178,7 @@ class Story:
         return sum(seen.paid for seen in self.sites.seen), sum(seen.method == "PATCH" for seen in self.sites.seen)
 
     def writes_since(self, moment: float) -> list[str]:
-        """What the connector has written to the org since a simulated time."""
+        """The connector's writes to the org since a simulated time."""
         org = self.simulator.salesforce.org
         return [
             f"{entry}: {dict(update.changes)}"
@@ -187,6 +187,6 @@ class Story:
             if update.who == "api" and update.at > moment
         ]
 
-    def verdict(self, books: Books) -> Verdict:
-        """The judge's."""
-        return Judge(self.simulator, self.population, self.people, books).verdict()
+    def verdict(self, figures: LedgerFigures) -> Verdict:
+        """The judge's verdict."""
+        return Judge(self.simulator, self.population, self.people, figures).verdict()

@@ -1,4 +1,4 @@
-"""Makes the helpers of the tests of commands and of the engine importable here, whichever tests are collected."""
+"""Makes the helpers of tests/cli and tests/engine importable here, whichever tests are collected."""
 
 import sys
 from pathlib import Path

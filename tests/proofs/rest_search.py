@@ -1,4 +1,4 @@
-"""Looking for people's emails and phones in raw bytes, however they may be spelt or encoded."""
+"""Searches raw bytes for people's emails and phones in any spelling or encoding."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ EMAIL_FIELDS, PHONE_FIELDS = ("Email", "Personal_Email__c"), ("Phone", "MobilePh
 
 @dataclass(frozen=True)
 class Found:
-    """A needle in a haystack."""
+    """A value that was found, and the file that contains it."""
 
     where: str
     what: str
 
 
 def spellings(value: str) -> frozenset[bytes]:
-    """The ways in which one email or phone may be written down, in small letters; E.164 is found by its digits."""
+    """The spellings of one email or phone, in lower case; the digits also match E.164."""
     plain = value.strip().lower()
     if "@" in plain:
         texts, wide = {plain, quote(plain), plain.replace("@", "\\u0040")}, {plain}
@@ -33,10 +33,10 @@ def spellings(value: str) -> frozenset[bytes]:
 
 
 class Needles:
-    """Every email and phone of a world, by the bytes to look for.
+    """The byte sequences of every email and phone of a world.
 
     Args:
-        values: emails and phones as somebody knows them.
+        values: The emails and phones.
     """
 
     def __init__(self, values: Iterable[str]) -> None:
@@ -44,12 +44,12 @@ class Needles:
         self._needles = {spelt: value for value in self.values for spelt in spellings(value)}
 
     def in_bytes(self, haystack: bytes) -> set[str]:
-        """The values that stand in some bytes, in any case and spelling."""
+        """The values that occur in some bytes, in any case and spelling."""
         small = haystack.lower()
         return {value for needle, value in self._needles.items() if needle in small}
 
     def in_files(self, folder: Path) -> list[Found]:
-        """The values that stand in any file under a folder, or in its name."""
+        """The values that occur in any file under a folder, or in its name."""
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         assert files
         return [
@@ -60,7 +60,7 @@ class Needles:
 
 
 def known_to(simulator: Simulator, people: Iterable[SimPerson]) -> frozenset[str]:
-    """Every email and phone that a vendor could sell or that stands in the org, deleted records included."""
+    """Every email and phone that a vendor could sell or that the org contains, also in deleted records."""
     sold = [v for p in people for v in (p.email, p.phone, p.work_email, p.personal_email)]
     return frozenset(v for v in [*sold, *_in_org(simulator)] if v)
 

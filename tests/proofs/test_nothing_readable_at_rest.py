@@ -1,7 +1,7 @@
 """A whole story at the command line, with every byte of it searched: no email and no phone is readable anywhere.
 
-Searched are the files beside the ledger (database, write-ahead log, lock, recovery journal, exports, plans), what the
-commands print, and the cassettes; while values wait, after a kill, after writing, undoing and forgetting.
+The search covers the files beside the ledger (database, write-ahead log, lock, recovery journal, exports, plans), the
+output of the commands, and the cassettes: while values wait, after a kill, and after writing, undoing and forgetting.
 """
 
 import dataclasses
@@ -27,52 +27,52 @@ pytest_plugins = ("cli_fixtures",)
 ROOT = Path(__file__).parent.parent.parent
 BOTH = ("-m", "lead", "-m", "contact")
 OTHER_EVENT = SimEvent("9002", "52002", "Packaging Days North", "2027-04-13", "2027-04-15", "Malmö", "Sweden")
-PASTED = ("pasted.into.the.wrong.field@example.com", "+44 20 7946 0999")  # where an identifier belongs
-STUCK = 1  # purchases whose vendor is at work for ever
-PATIENCE_S = 30.0
+PASTED = ("pasted.into.the.wrong.field@example.com", "+44 20 7946 0999")  # values in fields for identifiers
+STUCK = 1  # purchases whose task never ends at the vendor
+TIMEOUT_S = 30.0
 
 
 class Archive:
-    """Everything that was left behind so far, ready to be searched."""
+    """Everything that the story left behind so far, ready to be searched."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.people: list[SimPerson] = []
         self.searches = 0
         self.searched_bytes = 0
-        self._office = workspace
+        self._workspace = workspace
         self._spoken: list[str] = []
 
     def keep(self, result: Said) -> Said:
-        """What a command printed."""
+        """Keep the output of a command."""
         self._spoken += [result.out, result.err]
         return result
 
     @property
     def needles(self) -> Needles:
-        """What must not be found."""
-        return Needles([*known_to(self._office.simulator, self.people), *PASTED])
+        """The values that must not be found."""
+        return Needles([*known_to(self._workspace.simulator, self.people), *PASTED])
 
     @property
     def spoken(self) -> bytes:
-        """All that was printed."""
+        """All output so far."""
         return "\n".join(self._spoken).encode()
 
     def search(self) -> None:
-        """Nothing is readable.
+        """Check that no value is readable.
 
         Raises:
-            AssertionError: something is.
+            AssertionError: A value was found.
         """
         needles = self.needles
-        assert needles.in_files(self._office.folder) == []
+        assert needles.in_files(self._workspace.folder) == []
         assert needles.in_bytes(self.spoken) == set()
-        files = [path for path in self._office.folder.iterdir() if path.is_file()]
+        files = [path for path in self._workspace.folder.iterdir() if path.is_file()]
         self.searched_bytes += sum(path.stat().st_size for path in files) + len(self.spoken)
         self.searches += 1
 
 
 class Story:
-    """The people of the story and the commands that are given."""
+    """The people of the story and its commands."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -82,7 +82,7 @@ class Story:
         self._number = 71_000
 
     def person(self, **facts: object) -> SimPerson:
-        """Somebody whom both vendors know with everything, unless `facts` say otherwise."""
+        """Add a person for whom both vendors have every value, unless `facts` say otherwise."""
         self._number += 1
         number = self._number
         usual: dict[str, object] = {
@@ -102,21 +102,21 @@ class Story:
         return made
 
     def lead(self, person: SimPerson | None = None, **values: object) -> str:
-        """A flagged Lead of somebody."""
+        """Add a flagged Lead."""
         return self.workspace.lead(person or self.person(), **{"Lensmor_Event_Id__c": None, **values})
 
     def contact(self, person: SimPerson, **values: object) -> str:
-        """A flagged Contact of somebody."""
+        """Add a flagged Contact."""
         link = {"LinkedIn_URL__c": f"https://www.linkedin.com/in/{person.linkedin_name}"}
         identity = {"Lensmor_Personnel_Id__c": person.personnel_id, **link}
         return self.org.insert("Contact", {"LastName": "Sample", "Enrichment_Requested__c": True, **identity, **values})
 
     def run(self, *args: str) -> Said:
-        """A command; what it prints is kept."""
+        """Run a command and keep its output."""
         return self.archive.keep(self.workspace.run(*args))
 
     def sealed(self) -> tuple[int, int]:
-        """How many values wait in the ledger, and how many values from before a write it keeps."""
+        """The number of sealed values in the ledger, and of values from before a write."""
         connection = sqlite3.connect(self.workspace.folder / "connector.db")
         try:
             (values,) = connection.execute("select count(*) from purchase where value is not null").fetchone()
@@ -126,26 +126,28 @@ class Story:
         return values, befores
 
     def settle(self) -> None:
-        """Syncs until nothing is open but what is stuck, and what an operator must look at."""
+        """Sync until only the stuck task and purchases for an operator are open."""
         for _ in range(20):
             self.run("sync", *BOTH)
             status = self.run("status", "--json").json
             running = sum(row["count"] for row in status["purchases"] if row["state"] != "unknown")
-            told = all("manual decision" in row["next"] or row["state"] == "parked" for row in status["needs_a_look"])
-            if running <= STUCK and told:
+            explained = all(
+                "manual decision" in row["next"] or row["state"] == "parked" for row in status["needs_a_look"]
+            )
+            if running <= STUCK and explained:
                 return
         raise AssertionError("something stays open")
 
 
 @pytest.fixture
 def story(workspace: Workspace) -> Iterator[Story]:
-    told = Story(workspace)
-    yield told
-    told.archive.search()
+    made = Story(workspace)
+    yield made
+    made.archive.search()
 
 
 def _cast(story: Story) -> dict[str, str]:
-    """Everybody of the story: record ids by what becomes of them."""
+    """Add every person of the story; the record ids by their fate."""
     lensmor, org = story.simulator.lensmor, story.org
     delivered, nowhere, failing = story.person(), story.person(work_email=None), story.person(work_email=None)
     slow, too_long, ruled = story.person(), story.person(), story.person()
@@ -189,7 +191,7 @@ def _losing(site: str, operation: str, subject: str) -> Fault:
 
 
 def _refuse(story: Story, value: str, fields: tuple[str, ...]) -> None:
-    """A validation rule against one value, whose message quotes it, as admins' messages do."""
+    """Add a validation rule against one value; its message quotes the value, as admins' messages do."""
 
     def broken_by(record: Record) -> bool:
         return value.lower() in {str(record["Email"]).lower(), record["MobilePhone"]}
@@ -197,8 +199,8 @@ def _refuse(story: Story, value: str, fields: tuple[str, ...]) -> None:
     story.org.add_validation("Lead", broken_by, message=f"{value} is not welcome here", fields=fields)
 
 
-def _look_ahead(story: Story) -> None:
-    """Every command that looks at what could be done."""
+def _preview(story: Story) -> None:
+    """Run every command that previews work."""
     story.run("doctor", *BOTH)
     story.run("plan", *BOTH, "--out", "plan.json")
     story.run("plan", *BOTH, "--where", "Email = 'filled.by.hand@example.com'", "--json")
@@ -206,8 +208,8 @@ def _look_ahead(story: Story) -> None:
     story.run("events", "list")
 
 
-def _look_back(story: Story, run: str) -> None:
-    """Every command that looks at what was done."""
+def _review(story: Story, run: str) -> None:
+    """Run every command that reports work."""
     for form in ((), ("--json",)):
         for command in (("status",), ("runs",), ("show", run)):
             story.run(*command, *form)
@@ -217,21 +219,21 @@ def _look_back(story: Story, run: str) -> None:
 def _first_sync(story: Story) -> str:
     report = story.run("sync", *BOTH, "--json").json
     for outcome in ("delivered", "not_found", "failed", "waiting", "parked", "unknown", "skipped"):
-        assert report["outcomes"][outcome], f"nothing is {outcome}: the story is not told"
+        assert report["outcomes"][outcome], f"nothing is {outcome}: the story is incomplete"
     assert min(story.sealed()) > 0
     story.archive.search()
     return str(report["run_id"])
 
 
 def _until(condition: Callable[[], object]) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.002)
 
 
 def _killed_while_writing(story: Story) -> None:
-    """Kill -9 with values sealed, writes intended, and everything still in the write-ahead log."""
+    """Kill -9 with sealed values, intended writes, and all of it still in the write-ahead log."""
     story.lead(story.person())
     story.contact(story.person())
     story.workspace.arm("salesforce", "update_many", "delay", seconds=1.0)
@@ -249,12 +251,12 @@ def _killed_while_writing(story: Story) -> None:
 
 
 def _database_fails(story: Story, when: str) -> None:
-    """A sync whose commits fail at a certain change of a purchase."""
+    """Run a sync whose commits fail at a given change of a purchase."""
     story.lead(story.person())
     story.contact(story.person())
     _execute(story, f"create trigger full before update on purchase when {when} begin select raise(abort, 'full'); end")
     process = story.workspace.start("sync", *BOTH)
-    out, err = process.communicate(timeout=PATIENCE_S)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     story.archive.keep(Said(process.returncode, out, err))
     assert process.returncode == 1
     assert "Traceback" not in err
@@ -278,10 +280,10 @@ def _resolve_all(story: Story) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_no_email_and_no_phone_is_readable_at_any_moment(story: Story, figures: Callable[[str, str], None]) -> None:
+def test_no_email_or_phone_is_ever_readable(story: Story, figures: Callable[[str, str], None]) -> None:
     story.workspace.set(CONNECTOR_WAIT_SECONDS="600")
     ids = _cast(story)
-    _look_ahead(story)
+    _preview(story)
     first = _first_sync(story)
     _killed_while_writing(story)
     _database_fails(story, "NEW.state = 'submitted'")
@@ -289,7 +291,7 @@ def test_no_email_and_no_phone_is_readable_at_any_moment(story: Story, figures: 
     _database_fails(story, "NEW.value is not null")
     story.settle()
     assert story.org.get("Lead", ids["delivered"])["Email"] == "readable.71001@example.com"
-    _look_back(story, first)
+    _review(story, first)
     story.archive.search()
     _resolve_all(story)
     story.settle()
@@ -311,8 +313,8 @@ def test_no_email_and_no_phone_is_readable_at_any_moment(story: Story, figures: 
     )
 
 
-def test_the_search_finds_what_is_written_down_unsealed(story: Story) -> None:
-    """The same search over a dump that somebody has made with the key, and over every spelling."""
+def test_the_search_finds_unsealed_values(story: Story) -> None:
+    """The search finds values in a dump made with the key, and in every spelling."""
     person = story.person()
     _refuse(story, str(person.email), ("Email",))
     record = story.lead(person)
@@ -333,7 +335,7 @@ def test_the_search_finds_what_is_written_down_unsealed(story: Story) -> None:
 
 
 def _unsealed(story: Story) -> list[dict[str, object]]:
-    """The values that wait in the ledger, opened with its key."""
+    """The sealed values of the ledger, opened with its key."""
     url = f"sqlite:///{story.workspace.folder / 'connector.db'}"
     ledger = open_ledger(Configured(Settings(connector_database_url=url, connector_secret_key=None), {}, {}, None))
     try:
@@ -358,7 +360,7 @@ MISPLACED = "somebody.misplaced@example.com"
         ("Lensmor_Event_Id__c", MISPLACED),
     ],
 )
-def test_an_email_in_the_field_of_an_identifier_is_not_kept(workspace: Workspace, field: str, text: str) -> None:
+def test_an_email_in_an_identifier_field_is_not_stored(workspace: Workspace, field: str, text: str) -> None:
     workspace.lead(workspace.person(), **{field: text})
     workspace.lead(workspace.person(), **{"Lensmor_Personnel_Id__c": None, "LinkedIn_URL__c": None, field: text})
     for command in (("plan", "-m", "lead", "--out", "plan.json"), ("sync", "-m", "lead", "--json")):
@@ -366,14 +368,14 @@ def test_an_email_in_the_field_of_an_identifier_is_not_kept(workspace: Workspace
     assert Needles([MISPLACED]).in_files(workspace.folder) == []
 
 
-def test_a_condition_that_salesforce_quotes_in_an_error_is_not_kept(workspace: Workspace) -> None:
+def test_a_condition_quoted_in_an_error_is_not_stored(workspace: Workspace) -> None:
     workspace.lead()
     quoted = f"Email = '{MISPLACED}' ERROR at Row:1:Column:20 unexpected token"
     wrong = {"status": 400, "errorCode": "MALFORMED_QUERY", "message": quoted}
     workspace.simulator.arm(Fault("salesforce", "query", "status", after=2, params=wrong))  # both checks pass
     command = ("backfill", "-m", "lead", "--where", f"Email = '{MISPLACED}'", "--yes")
     process = workspace.start(*command)
-    process.communicate(timeout=PATIENCE_S)
+    process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 2
     assert workspace.simulator.faults.armed() == []
     assert Needles([MISPLACED]).in_files(workspace.folder) == []

@@ -1,4 +1,4 @@
-"""Three processes with one vendor key: the vendor's limit is kept and used, whatever database they share."""
+"""Three processes with one vendor key keep the vendor's rate limit and use all of it, whatever database they share."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ from connector.simulator.seed import seed_bulk
 from connector.simulator.server import Simulator
 from connector.store.database import Database
 
-LIMIT = 120  # requests a minute, as the vendor's headers say
-SETTING = 60  # what the operator had set: the headers win
+LIMIT = 120  # requests per minute, as in the vendor's headers
+SETTING = 60  # the operator's setting; the headers override it
 SPEED = 10  # so a minute takes six seconds
 LONG_S = 30.0
 ASKING = """
@@ -54,9 +54,7 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.long
-def test_the_vendors_limit_is_never_exceeded_and_nearly_all_of_it_used(
-    ledger_url: str, figures: Callable[[str, str], None]
-) -> None:
+def test_the_rate_limit_is_kept_and_nearly_used_up(ledger_url: str, figures: Callable[[str, str], None]) -> None:
     simulator = Simulator(SimClock(SPEED))
     seed_bulk(simulator, 1)
     simulator.lensmor.rate_limit = LIMIT

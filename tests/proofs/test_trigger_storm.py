@@ -18,7 +18,7 @@ SENDERS = 8
 
 
 class Storm:
-    """Senders that behave like a CRM's automation: whatever gets no answer is sent again, with the same id."""
+    """Senders that behave like a CRM's automation: an unanswered request is sent again with the same id."""
 
     def __init__(self, port: int, requests: list[tuple[str, list[str]]]) -> None:
         self.url = f"http://127.0.0.1:{port}/v1/enrichments"
@@ -105,7 +105,7 @@ def _all_done(port: int, originals: list[tuple[str, list[str]]]) -> bool:
     return all(found["state"] == "done" and found["delivered"] == 1 for found in states)
 
 
-def test_a_gust_of_triggers_enriches_each_record_once(tmp_path: Path) -> None:
+def test_a_small_storm_of_triggers_enriches_each_record_once(tmp_path: Path) -> None:
     with company(tmp_path, 60, 0.01) as running:
         _blow(running, 60, 18)
 

@@ -1,4 +1,4 @@
-"""Workers of one ledger on PostgreSQL: one is killed, one stands still for a while, and the work is done once."""
+"""Workers of one ledger on PostgreSQL: one is killed, one is frozen for a while, and the work is done once."""
 
 import signal
 import time
@@ -18,13 +18,13 @@ def _worker(running: Company) -> Running:
 
 
 def _busy(running: Company, workers: list[Running]) -> list[Running]:
-    """Those that are at work, whoever leads the run first."""
+    """The workers, the busy ones first; the run's leader comes first of all."""
     began = [one for one in workers if BEGINS in running.words(one)]
     return began + [one for one in workers if one not in began]
 
 
 def _work(running: Company, count: int, *, freeze_s: float) -> dict[str, float]:
-    """A backfill handed to workers: the one that leads it is killed, another is frozen; figures of what came of it."""
+    """Run a backfill by workers: the leader is killed and another worker is frozen; returns its figures."""
     workers = [_worker(running) for _ in range(count)]
     wait_until(lambda: len(running.run("status", "--json")["workers"]) == count, "all workers are seen")
     began = time.monotonic()
@@ -56,7 +56,7 @@ def _work(running: Company, count: int, *, freeze_s: float) -> dict[str, float]:
 
 
 def _finish(running: Company) -> None:
-    """What a scheduler does, until nothing is open."""
+    """Run again, as a scheduler does, until nothing is open."""
     for _ in range(30):
         report = running.run("backfill", "-m", "lead.yaml", "--where", EVERYBODY, "--yes", "--json")
         if not report["outcomes"]["waiting"] + report["outcomes"]["unknown"] + report["outcomes"]["deferred"]:

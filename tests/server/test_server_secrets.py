@@ -69,10 +69,10 @@ def test_log_lines_have_only_route_status_and_time(server: ServerHarness, caplog
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == ("connector.http", "answered")
     usual = vars(logging.makeLogRecord({})).keys() | {"message"}
-    told = {name: value for name, value in vars(record).items() if name not in usual}
-    assert told.keys() == {"route", "status", "ms"}
-    assert (told["route"], told["status"]) == ("/v1/enrichments", 202)
-    assert 0 <= told["ms"] < 20_000
+    fields = {name: value for name, value in vars(record).items() if name not in usual}
+    assert fields.keys() == {"route", "status", "ms"}
+    assert (fields["route"], fields["status"]) == ("/v1/enrichments", 202)
+    assert 0 <= fields["ms"] < 20_000
 
 
 def test_log_lines_have_no_secret_id_or_query(server: ServerHarness, caplog: pytest.LogCaptureFixture) -> None:

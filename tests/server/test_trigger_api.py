@@ -108,18 +108,18 @@ def test_the_limit_is_two_thousand_ids(server: ServerHarness) -> None:
 
 
 def test_simultaneous_equal_requests_are_stored_once(server: ServerHarness) -> None:
-    barrier, told = threading.Barrier(8), []
+    barrier, duplicates = threading.Barrier(8), []
 
     def send() -> None:
         barrier.wait()
-        told.append(server.ask(lead(1), lead(2), request_id="flow-1").json()["duplicate"])
+        duplicates.append(server.ask(lead(1), lead(2), request_id="flow-1").json()["duplicate"])
 
     threads = [threading.Thread(target=send) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(told) == [False] + [True] * 7
+    assert sorted(duplicates) == [False] + [True] * 7
     assert len(server.asked()) == 2
 
 

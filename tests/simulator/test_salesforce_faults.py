@@ -213,13 +213,13 @@ def _keys() -> tuple[str, str]:
 
 
 def assertion(private_key: str, **claims: object) -> dict[str, str]:
-    told = {
+    usual = {
         "iss": "sim-client-id",
         "sub": "integration@example.com",
         "aud": "https://login.salesforce.com",
         "exp": str(int(START) + 180),
     }
-    return {"grant_type": JWT_BEARER, "assertion": jwt.encode(told | claims, private_key, algorithm="RS256")}
+    return {"grant_type": JWT_BEARER, "assertion": jwt.encode(usual | claims, private_key, algorithm="RS256")}
 
 
 def test_jwt_bearer(driver: Driver, keys: tuple[str, str]) -> None:
@@ -259,8 +259,8 @@ def test_jwt_claims_are_checked(
     # PyJWT would refuse some of these claims itself, so the assertion is built by hand
     form = assertion(keys[0])
     head, payload, signature = form["assertion"].split(".")
-    told = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    changed = base64.urlsafe_b64encode(json.dumps(told | claims).encode()).decode().rstrip("=")
+    decoded = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps(decoded | claims).encode()).decode().rstrip("=")
     form["assertion"] = f"{head}.{changed}.{signature}"
     answer = driver.session.post(f"{driver.url}/services/oauth2/token", form, timeout=10).json()
     assert answer == {"error": error, "error_description": description}

@@ -249,11 +249,11 @@ def test_history_shows_whose_edit_was_lost(driver: Driver) -> None:
 
 def test_after_update_is_called_before_the_answer(driver: Driver) -> None:
     lead, other = driver.lead(), driver.lead()
-    told: list[tuple[str, str]] = []
-    driver.org.after_update(lambda kind, record_id: told.append((kind, record_id)))
+    updated: list[tuple[str, str]] = []
+    driver.org.after_update(lambda kind, record_id: updated.append((kind, record_id)))
     driver.update_many({"id": lead, "Phone": "1"}, {"id": other, "Email": "bad"})
     driver.handle("Lead").update(other, {"Phone": "1"})
-    assert told == [("Lead", lead), ("Lead", other)]
+    assert updated == [("Lead", lead), ("Lead", other)]
 
 
 def test_an_update_with_if_unmodified_since(driver: Driver) -> None:

@@ -1,4 +1,4 @@
-"""What waits longer than its age is reported with the command that ends the wait, and that command ends it."""
+"""Overdue work is reported with the command that ends the wait, and that command ends it."""
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from connector.core.report import Report
 from connector.engine.resolve import OperatorDecision, resolve
 from connector.store import tables as t
 
-UNDO_DAYS = 30  # of the tests' connector
+UNDO_DAYS = 30  # the setting of the tests' connector
 
 
 def attention(report: Report) -> str:
@@ -28,17 +28,17 @@ def overdue(harness: Harness) -> list[tuple[str, str, int]]:
 
 
 def values(harness: Harness) -> int:
-    """Sealed values in the ledger."""
+    """The number of sealed values in the ledger."""
     with harness.ledger() as ledger, ledger.database.read() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).where(t.purchase.c.value.is_not(None))) or 0)
 
 
-# -- open records whose mapping no run covers any more ----------------------------------------------------------
+# -- open records whose mapping is no longer run ----------------------------------------------------------------
 
 
 @pytest.fixture
 def left(world: World, harness: Harness) -> tuple[Harness, Harness, str]:
-    """A Lead under way whose mapping is no longer run, and the runs that go on."""
+    """A Lead with open work, the harness of its mapping, and one of another mapping, which goes on."""
     leads, contacts = harness.other(email_only()), harness.other(email_only(name="contact"))
     lead = world.lead(world.person())
     world.lensmor.task_seconds = 600
@@ -47,9 +47,7 @@ def left(world: World, harness: Harness) -> tuple[Harness, Harness, str]:
     return leads, contacts, lead
 
 
-def test_open_records_that_no_run_covers_are_reported_after_a_week(
-    world: World, left: tuple[Harness, Harness, str]
-) -> None:
+def test_uncovered_open_records_are_reported_after_a_week(world: World, left: tuple[Harness, Harness, str]) -> None:
     leads, contacts, lead = left
     world.clock.advance(days=6, hours=23)
     assert "open record" not in attention(contacts.other().sync())
@@ -60,12 +58,12 @@ def test_open_records_that_no_run_covers_are_reported_after_a_week(
     assert "connector release lead" in attention(report)
     assert report.exit_code == 3
     assert ("open records", "lead", 1) in overdue(contacts)
-    assert leads.other().sync().outcomes == {Outcome.DELIVERED: 1}  # the first way to proceed
+    assert leads.other().sync().outcomes == {Outcome.DELIVERED: 1}  # the first next step
     assert world.get(lead)["Email"]
     assert overdue(contacts) == []
 
 
-def test_released_records_close_and_what_was_paid_stays_known(world: World, left: tuple[Harness, Harness, str]) -> None:
+def test_released_records_close_and_purchases_are_kept(world: World, left: tuple[Harness, Harness, str]) -> None:
     leads, contacts, lead = left
     world.clock.advance(days=8)
     with contacts.ledger() as ledger:
@@ -74,7 +72,7 @@ def test_released_records_close_and_what_was_paid_stays_known(world: World, left
     assert "open record" not in attention(contacts.other().sync())
     assert world.get(lead)["Enrichment_Requested__c"] is True
     posts = world.paid_posts()
-    assert leads.other().sync().outcomes == {Outcome.DELIVERED: 1}  # flagged as before: taken up anew, for nothing
+    assert leads.other().sync().outcomes == {Outcome.DELIVERED: 1}  # still flagged: planned again at no cost
     assert world.paid_posts() == posts
 
 
@@ -99,9 +97,9 @@ def purchase(harness: Harness) -> int:
         return int(connection.scalar(sa.select(sa.func.min(t.purchase.c.id))) or 0)
 
 
-def say(harness: Harness, word: OperatorDecision, purchase_id: int) -> str:
+def decide(harness: Harness, decision: OperatorDecision, purchase_id: int) -> str:
     with harness.ledger() as ledger:
-        return resolve(ledger, purchase_id, word, harness.world.clock.now())
+        return resolve(ledger, purchase_id, decision, harness.world.clock.now())
 
 
 def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tuple[Harness, str, str]) -> None:
@@ -119,12 +117,12 @@ def test_a_task_that_never_ends_is_reported_after_a_day(world: World, stuck: tup
     assert (row.state, "--give-up" in row.next) == ("submitted", True)
 
 
-def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(
+def test_a_given_up_task_counts_as_charged_and_the_next_source_follows(
     world: World, stuck: tuple[Harness, str, str]
 ) -> None:
     harness, lead, _ = stuck
     world.clock.advance(days=2)
-    assert "counts as charged" in say(harness, OperatorDecision.GIVE_UP, purchase(harness))
+    assert "counts as charged" in decide(harness, OperatorDecision.GIVE_UP, purchase(harness))
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Email"]
     with harness.ledger() as ledger:
@@ -132,12 +130,12 @@ def test_a_task_given_up_counts_as_charged_and_the_next_source_is_asked(
         assert ledger.credits.imbalance() == ""
     assert overdue(harness) == []
     with pytest.raises(ConfigurationError):
-        say(harness, OperatorDecision.GIVE_UP, purchase(harness))
+        decide(harness, OperatorDecision.GIVE_UP, purchase(harness))
 
 
-def test_a_result_that_comes_after_all_is_kept_for_the_person(world: World, stuck: tuple[Harness, str, str]) -> None:
+def test_a_late_result_is_kept_for_the_person(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, _, work_email = stuck
-    say(harness, OperatorDecision.GIVE_UP, purchase(harness))
+    decide(harness, OperatorDecision.GIVE_UP, purchase(harness))
     only = harness.other(email_only("salesfinity"))
     world.clock.advance(days=21)
     harness.other().sync()
@@ -154,9 +152,9 @@ def _address(harness: Harness) -> str:
     return f"https://www.linkedin.com/in/{name}"
 
 
-def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tuple[Harness, str, str]) -> None:
+def test_a_given_up_task_is_not_polled_forever(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, _, _ = stuck
-    say(harness, OperatorDecision.GIVE_UP, purchase(harness))
+    decide(harness, OperatorDecision.GIVE_UP, purchase(harness))
     world.clock.advance(days=31)
     harness.other().sync()
     reads = world.salesfinity.requests.count("getEmailEnrichment")
@@ -170,11 +168,11 @@ def test_a_task_of_people_given_up_is_not_read_for_ever(world: World, stuck: tup
 def test_a_running_task_entered_by_hand_counts_as_delivered(world: World, stuck: tuple[Harness, str, str]) -> None:
     harness, lead, _ = stuck
     world.edit(lead, Email="by.hand@example.com")
-    say(harness, OperatorDecision.DELIVERED, purchase(harness))
+    decide(harness, OperatorDecision.DELIVERED, purchase(harness))
     assert harness.other().sync().outcomes == {Outcome.DELIVERED: 1}
     assert world.get(lead)["Enrichment_Requested__c"] is False
     with pytest.raises(ConfigurationError):
-        say(harness, OperatorDecision.ALLOW_REPEAT, purchase(harness))
+        decide(harness, OperatorDecision.ALLOW_REPEAT, purchase(harness))
 
 
 # -- parked values ----------------------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ def test_a_running_task_entered_by_hand_counts_as_delivered(world: World, stuck:
 
 @pytest.fixture
 def parked(world: World, harness: Harness) -> tuple[Harness, str, list[bool]]:
-    """A Lead whose Email no rule lets in, and the switch of that rule."""
+    """A Lead whose Email a rule refuses, and the switch of that rule."""
     lead, strict = world.lead(world.person()), [True]
     world.org.add_validation(
         "Lead",
@@ -196,17 +194,15 @@ def parked(world: World, harness: Harness) -> tuple[Harness, str, list[bool]]:
     return harness, lead, strict
 
 
-def test_a_parked_value_is_reported_in_one_run_and_erased_in_a_later_one(
-    world: World, parked: tuple[Harness, str, list[bool]]
-) -> None:
+def test_a_parked_value_is_reported_and_later_erased(world: World, parked: tuple[Harness, str, list[bool]]) -> None:
     harness, lead, _ = parked
     world.clock.advance(days=UNDO_DAYS - 1)
     assert "erased" not in attention(harness.other().sync())
     world.clock.advance(days=2)
-    told = harness.other().sync()
-    assert f"it is erased on {'2026-12-28'}" in attention(told)
-    assert "--retry-write" in attention(told)
-    assert told.outcomes == {Outcome.PARKED: 1}
+    later = harness.other().sync()
+    assert f"it is erased on {'2026-12-28'}" in attention(later)
+    assert "--retry-write" in attention(later)
+    assert later.outcomes == {Outcome.PARKED: 1}
     assert values(harness) == 1
     assert overdue(harness) == [("parked values", "lead", 1)]
     world.clock.advance(days=6)
@@ -226,9 +222,7 @@ def test_a_parked_value_is_reported_in_one_run_and_erased_in_a_later_one(
     assert harness.other().sync().selected == 0
 
 
-def test_an_erased_value_is_read_again_at_no_cost_when_it_is_flagged(
-    world: World, parked: tuple[Harness, str, list[bool]]
-) -> None:
+def test_an_erased_value_is_read_again_at_no_cost(world: World, parked: tuple[Harness, str, list[bool]]) -> None:
     harness, lead, strict = parked
     for days in (UNDO_DAYS + 1, 8):
         world.clock.advance(days=days)
@@ -240,9 +234,7 @@ def test_an_erased_value_is_read_again_at_no_cost_when_it_is_flagged(
     assert world.paid_posts() == posts
 
 
-def test_a_value_written_after_its_end_was_announced_is_not_erased_nor_announced_again(
-    world: World, parked: tuple[Harness, str, list[bool]]
-) -> None:
+def test_a_value_written_after_the_announcement_is_kept(world: World, parked: tuple[Harness, str, list[bool]]) -> None:
     harness, lead, strict = parked
     world.clock.advance(days=UNDO_DAYS + 1)
     harness.other().sync()
@@ -255,9 +247,7 @@ def test_a_value_written_after_its_end_was_announced_is_not_erased_nor_announced
     assert attention(harness.other().sync()) == ""
 
 
-def test_parked_values_of_a_mapping_that_no_run_covers_end_too(
-    world: World, parked: tuple[Harness, str, list[bool]]
-) -> None:
+def test_parked_values_of_an_unused_mapping_are_erased(world: World, parked: tuple[Harness, str, list[bool]]) -> None:
     harness, lead, _ = parked
     contacts = harness.other(email_only(name="contact"))
     texts = []
@@ -274,9 +264,7 @@ def test_parked_values_of_a_mapping_that_no_run_covers_end_too(
 # -- requests ---------------------------------------------------------------------------------------------------
 
 
-def test_requests_that_no_process_takes_are_reported_after_an_hour_and_given_up_after_a_week(
-    world: World, harness: Harness
-) -> None:
+def test_unprocessed_requests_are_reported_then_given_up(world: World, harness: Harness) -> None:
     harness = harness.other(mapping("lead"), email_only(name="contact"))
     lead = world.lead(world.person(), Enrichment_Requested__c=False)
     ServiceHarness(harness).ask(lead)
@@ -294,7 +282,7 @@ def test_requests_that_no_process_takes_are_reported_after_an_hour_and_given_up_
     assert ServiceHarness(harness).request_state().state == "done"
 
 
-def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness) -> None:
+def test_a_processed_request_is_not_reported(world: World, harness: Harness) -> None:
     service = ServiceHarness(harness.other(mapping("lead")))
     service.ask(world.lead(world.person(), Enrichment_Requested__c=False))
     world.clock.advance(hours=2)
@@ -303,7 +291,7 @@ def test_a_request_that_is_taken_is_not_reported(world: World, harness: Harness)
     assert overdue(harness) == []
 
 
-def test_a_queued_run_that_no_process_takes_is_reported(world: World, harness: Harness) -> None:
+def test_an_unstarted_queued_run_is_reported(world: World, harness: Harness) -> None:
     with harness.ledger() as ledger:
         ledger.jobs.delegate("backfill", {"lead": "x"}, {"ids": [], "where": None, "limit": None}, world.clock.now())
     world.clock.advance(hours=2)

@@ -1,4 +1,4 @@
-"""What an operator may say of purchases that nobody else can resolve, and what time says of them."""
+"""An operator's decisions on purchases that stay unknown, and the effect of time on them."""
 
 import pytest
 from harness import Harness, World, mapping
@@ -12,7 +12,7 @@ from connector.simulator.faults import Fault
 
 @pytest.fixture
 def lost(world: World, harness: Harness) -> tuple[Harness, str]:
-    """A Lead whose Salesfinity lookup was taken and whose answer was lost."""
+    """A Lead whose Salesfinity lookup took effect and whose answer was lost."""
     only = mapping("lead", channels={"work_email": {"from": ["salesfinity"], "field": "Email"}, "phone": None})
     person = world.person()
     lead = world.lead(person)
@@ -23,13 +23,13 @@ def lost(world: World, harness: Harness) -> tuple[Harness, str]:
     return found, lead
 
 
-def say(harness: Harness, word: OperatorDecision) -> str:
+def decide(harness: Harness, decision: OperatorDecision) -> str:
     with harness.services() as services:
         (open_purchase,) = services.ledger.operator.needs_a_look()
-        return resolve(services.ledger, open_purchase.id, word, services.clock.now())
+        return resolve(services.ledger, open_purchase.id, decision, services.clock.now())
 
 
-def test_an_unknown_is_never_sent_again_by_itself(world: World, lost: tuple[Harness, str]) -> None:
+def test_an_unknown_purchase_is_never_sent_again_automatically(world: World, lost: tuple[Harness, str]) -> None:
     harness, _ = lost
     for _ in range(3):
         world.clock.advance(days=2)
@@ -37,9 +37,9 @@ def test_an_unknown_is_never_sent_again_by_itself(world: World, lost: tuple[Harn
     assert world.salesfinity.requests.count("requestEmailEnrichment") == 1
 
 
-def test_giving_up_ends_the_record_and_counts_the_credit(world: World, lost: tuple[Harness, str]) -> None:
+def test_give_up_ends_the_record_and_counts_the_credit(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
-    say(harness, OperatorDecision.GIVE_UP)
+    decide(harness, OperatorDecision.GIVE_UP)
     report = harness.sync()
     assert report.outcomes == {Outcome.FAILED: 1}
     record = world.org.get("Lead", lead)
@@ -50,10 +50,10 @@ def test_giving_up_ends_the_record_and_counts_the_credit(world: World, lost: tup
         assert services.ledger.credits.imbalance() == ""
 
 
-def test_delivered_by_hand_closes_the_record_as_delivered(world: World, lost: tuple[Harness, str]) -> None:
+def test_delivered_closes_the_record_as_delivered(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
     world.org.edit("Lead", lead, {"Email": "by.hand@example.com"})
-    say(harness, OperatorDecision.DELIVERED)
+    decide(harness, OperatorDecision.DELIVERED)
     report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
     record = world.org.get("Lead", lead)
@@ -63,7 +63,7 @@ def test_delivered_by_hand_closes_the_record_as_delivered(world: World, lost: tu
 
 def test_an_allowed_repeat_buys_once_more_and_delivers(world: World, lost: tuple[Harness, str]) -> None:
     harness, lead = lost
-    say(harness, OperatorDecision.ALLOW_REPEAT)
+    decide(harness, OperatorDecision.ALLOW_REPEAT)
     world.bought_again.add(("salesfinity", str(world.get(lead)["LinkedIn_URL__c"]).rpartition("/")[2], "work"))
     report = harness.sync()
     assert report.outcomes == {Outcome.DELIVERED: 1}
@@ -73,7 +73,7 @@ def test_an_allowed_repeat_buys_once_more_and_delivers(world: World, lost: tuple
         assert services.ledger.credits.imbalance() == ""
 
 
-def test_after_a_day_an_unknown_counts_as_charged(world: World, lost: tuple[Harness, str]) -> None:
+def test_an_unknown_purchase_counts_as_charged_after_a_day(world: World, lost: tuple[Harness, str]) -> None:
     harness, _ = lost
     world.clock.advance(hours=25)
     harness.sync()
@@ -84,9 +84,7 @@ def test_after_a_day_an_unknown_counts_as_charged(world: World, lost: tuple[Harn
         assert [row.state.value for row in services.ledger.operator.needs_a_look()] == ["unknown"]
 
 
-def test_a_presumed_charge_is_taken_back_when_the_vendor_shows_nothing_was_bought(
-    world: World, harness: Harness
-) -> None:
+def test_a_presumed_charge_is_reversed_if_nothing_was_bought(world: World, harness: Harness) -> None:
     harness.wait_s = 0
     world.lead(world.person())
     world.faults.arm(Fault("lensmor", "submitEmailUnlock", "drop_before"))
@@ -103,7 +101,7 @@ def test_a_presumed_charge_is_taken_back_when_the_vendor_shows_nothing_was_bough
     assert world.charges.total("lensmor") == 165
 
 
-def test_a_word_that_does_not_fit_is_refused(world: World, harness: Harness) -> None:
+def test_an_unsuitable_decision_is_refused(world: World, harness: Harness) -> None:
     world.lead(world.person())
     harness.sync()
     with harness.services() as services, pytest.raises(ConfigurationError, match="delivered"):
@@ -121,7 +119,7 @@ def test_forgetting_erases_the_record_and_keeps_the_money(world: World, harness:
         assert services.ledger.credits.totals()["lensmor"].charged == 165
         assert services.ledger.credits.imbalance() == ""
     if on_postgres(harness.folder):
-        return  # there is no file to search
+        return  # no file to search
     database = (harness.folder / "connector.db").read_bytes()
     assert lead.encode() not in database
     assert other.encode() in database

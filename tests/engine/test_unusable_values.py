@@ -1,4 +1,4 @@
-"""Answers that bring nothing although they say so: never written, never delivered, and the next source is queried."""
+"""Answers that claim a value without a usable one: not written, not delivered, and the next source is queried."""
 
 import pytest
 from harness import Harness, World, email_only, mapping, phone_only
@@ -11,9 +11,7 @@ NOT_PHONES = ["+1 415 555 XXXX", "N/A", "null", "-", "0000000000", "+1 415 *** *
 
 
 @pytest.mark.parametrize("text", NOT_EMAILS)
-def test_a_placeholder_email_is_charged_without_value_and_the_next_source_delivers(
-    world: World, harness: Harness, text: str
-) -> None:
+def test_a_placeholder_email_leads_to_the_next_source(world: World, harness: Harness, text: str) -> None:
     person = world.person(email=text)
     lead = world.lead(person)
     report = harness.other(email_only("lensmor", "salesfinity")).sync()
@@ -29,7 +27,7 @@ def test_a_placeholder_email_is_charged_without_value_and_the_next_source_delive
 
 
 @pytest.mark.parametrize("text", ["N/A", "null", "not found", "-"])
-def test_a_text_instead_of_an_address_is_no_value(world: World, harness: Harness, text: str) -> None:
+def test_a_text_instead_of_an_address(world: World, harness: Harness, text: str) -> None:
     person = world.person()
     lead = world.lead(person)
     for operation in ("getEmailUnlockTask", "getPersonnelProfile"):
@@ -40,7 +38,7 @@ def test_a_text_instead_of_an_address_is_no_value(world: World, harness: Harness
 
 
 @pytest.mark.parametrize("text", NOT_PHONES)
-def test_a_phone_that_is_no_number_is_not_found(world: World, harness: Harness, text: str) -> None:
+def test_an_unusable_phone_is_not_found(world: World, harness: Harness, text: str) -> None:
     lead = world.lead(world.person(phone=text))
     report = harness.other(phone_only()).sync()
     assert report.outcomes == {Outcome.NOT_FOUND: 1}
@@ -63,7 +61,7 @@ def test_an_extension_is_written_with_its_number(world: World, harness: Harness)
 
 
 @pytest.mark.parametrize("text", ["mailto:{}", "Ada <{}>", "\u200b{}\ufeff", "{}."])
-def test_a_wrapped_address_is_written_bare(world: World, harness: Harness, text: str) -> None:
+def test_a_wrapped_address_is_unwrapped(world: World, harness: Harness, text: str) -> None:
     person = world.person()
     lead = world.lead(person)
     wrapped = text.format(person.email)
@@ -72,8 +70,8 @@ def test_a_wrapped_address_is_written_bare(world: World, harness: Harness, text:
     assert world.get(lead)["Email"] == person.email
 
 
-def test_a_placeholder_that_the_account_already_shows_is_not_taken(world: World, harness: Harness) -> None:
-    """Bought by a colleague: the lookup and the skip list lead to the profile, which shows nothing usable."""
+def test_a_placeholder_shown_by_the_account_is_not_used(world: World, harness: Harness) -> None:
+    """A colleague bought it: the lookup and the skip list lead to the profile, which has no usable value."""
     person = world.person(email="a***@example.com")
     world.colleague_buys(person, "email")
     world.clock.advance(minutes=10)
@@ -100,7 +98,7 @@ def test_late_evidence_of_a_placeholder_improves_nothing(world: World, harness: 
     assert world.ours("lensmor") == 150
 
 
-def test_a_salesfinity_placeholder_is_charged_and_the_next_source_is_queried(world: World, harness: Harness) -> None:
+def test_a_salesfinity_placeholder_leads_to_the_next_source(world: World, harness: Harness) -> None:
     person = world.person(work_email="noemail@example.com")
     lead = world.lead(person)
     report = harness.other(email_only("salesfinity", "lensmor")).sync()
@@ -109,7 +107,7 @@ def test_a_salesfinity_placeholder_is_charged_and_the_next_source_is_queried(wor
     assert (report.credits["salesfinity"].charged, report.credits["lensmor"].charged) == (1, 15)
 
 
-def test_a_personal_email_is_no_answer_to_a_work_lookup(world: World, harness: Harness) -> None:
+def test_a_personal_email_does_not_answer_a_work_lookup(world: World, harness: Harness) -> None:
     person = world.person()
     lead = world.lead(person)
     world.arm("salesfinity", "getEmailEnrichment", "unknown_word", times=50, fields=["type"], word="personal")
@@ -131,7 +129,7 @@ def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, 
     def spoil() -> None:
         world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=50, fields=["status"], word="failed")
 
-    world.clock.at(180, spoil)  # one of the two is unlocked by then, and has been read
+    world.clock.at(180, spoil)  # one of the two is unlocked and read by then
     report = harness.other(email_only()).sync()
     emails = [(person.email, world.get(lead)["Email"]) for person, lead in zip(people, leads, strict=True)]
     assert report.outcomes == {Outcome.DELIVERED: 1, Outcome.FAILED: 1}
@@ -143,7 +141,7 @@ def test_an_item_that_fails_after_it_was_unlocked_stays_delivered(world: World, 
 
 
 @pytest.mark.parametrize("word", ["done", "Success", "COMPLETED"])
-def test_other_words_for_the_end_of_a_task_are_read(world: World, harness: Harness, word: str) -> None:
+def test_other_names_for_the_end_of_a_task(world: World, harness: Harness, word: str) -> None:
     person = world.person()
     lead = world.lead(person)
     world.lensmor.task_seconds = 1
@@ -161,7 +159,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("vendor", "operation", "fields"), UNKNOWN)
-def test_an_unknown_word_is_reported_once_the_wait_is_over(
+def test_an_unknown_state_is_reported_after_the_wait(
     world: World, harness: Harness, vendor: str, operation: str, fields: list[str]
 ) -> None:
     people = [world.person() for _ in range(3)]
@@ -169,7 +167,7 @@ def test_an_unknown_word_is_reported_once_the_wait_is_over(
     world.arm(vendor, operation, "unknown_word", times=1000, fields=fields, word="on hold!")
     harness = harness.other(email_only(vendor))
     harness.wait_s = 600
-    for _ in range(2):  # the second run looks at the older task once
+    for _ in range(2):  # the second run polls the older task once
         report = harness.other().sync()
         assert report.outcomes == {Outcome.WAITING: 3}
         reasons = [one.reason for one in report.attention]
@@ -184,7 +182,7 @@ def test_an_unknown_word_is_reported_once_the_wait_is_over(
     assert world.paid_posts() == (1 if vendor == "lensmor" else 3)
 
 
-def test_an_unknown_word_that_passes_is_not_reported(world: World, harness: Harness) -> None:
+def test_a_passing_unknown_state_is_not_reported(world: World, harness: Harness) -> None:
     lead = world.lead(world.person())
     world.arm("lensmor", "getEmailUnlockTask", "unknown_word", times=3, fields=["taskStatus", "status"], word="on hold")
     report = harness.other(email_only()).sync()
@@ -193,7 +191,7 @@ def test_an_unknown_word_that_passes_is_not_reported(world: World, harness: Harn
     assert world.get(lead)["Email"] is not None
 
 
-def test_an_unknown_word_in_a_profile_is_reported(world: World, harness: Harness) -> None:
+def test_an_unknown_state_in_a_profile_is_reported(world: World, harness: Harness) -> None:
     world.lead(world.person())
     world.arm("lensmor", "submitEmailUnlock", "drop_before")
     world.arm(
@@ -206,7 +204,7 @@ def test_an_unknown_word_in_a_profile_is_reported(world: World, harness: Harness
     assert any("the unknown status 'frozen'" in one.reason for one in report.attention)
 
 
-def test_a_mapping_with_both_channels_delivers_one_and_finds_the_other_empty(world: World, harness: Harness) -> None:
+def test_one_channel_delivered_and_the_other_empty(world: World, harness: Harness) -> None:
     person = world.person(phone="+1-800-EXAMPLE")
     lead = world.lead(person)
     harness.other(mapping("lead")).sync()
