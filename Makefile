@@ -12,14 +12,13 @@ WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.py
 
-# Their coverage is measured. The tracer of Python 3.11 makes them two thirds slower, so the longest of the engine's
-# tests, which reach no line that the others leave out, run without it, with all other tests.
-MEASURED := tests/core tests/engine tests/store
-UNMEASURED := $(addprefix tests/engine/test_,$(addsuffix .py,crash_everywhere engine_callbacks found_by_reading \
-  late_values one_person_two_mappings random_histories request_budgets same_person sync_again sync_caps \
-  sync_crm_down sync_edits sync_lensmor_faults sync_shared sync_waiting troubled_histories values_that_are_none \
-  whole_path))
-OTHERS := $(filter-out $(MEASURED) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py) $(UNMEASURED)
+# Coverage of core, engine and store is measured while these tests run. The tracer of Python 3.11 makes tests two thirds
+# slower, so those of the engine are the fewest that reach nearly every branch; all others run without it.
+TRACED := tests/core tests/store $(addprefix tests/engine/test_,$(addsuffix .py,dispatcher event_purchases \
+  field_rules followed_records forgetting found_by_chance guards hostile_values journaled_answers late_answers \
+  ledger_lost operator_decisions overdue_work partial_updates plans_between_syncs restored_ledgers run_figures \
+  sync_events sync_kinds sync_lost_answers sync_refused_writes sync_salesfinity_faults sync_second_thoughts undo_runs \
+  worker_pool))
 COVERAGE := --cov=connector/core --cov=connector/engine --cov=connector/store
 
 # Without bytecode, every process of the tests would rewrite and compile all their files again.
@@ -46,8 +45,8 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/mypy
 
 test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors, coverage
-	$(BIN)/pytest -n $(WORKERS) -m "not long" $(COVERAGE) $(MEASURED) $(addprefix --ignore=,$(UNMEASURED))
-	$(BIN)/pytest -n $(WORKERS) -m "not long" $(OTHERS)
+	$(BIN)/pytest -n $(WORKERS) -m "not long" $(COVERAGE) $(TRACED)
+	$(BIN)/pytest -n $(WORKERS) -m "not long" $(addprefix --ignore=,$(TRACED))
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
 	PYTHONPATH=$(CURDIR)/$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
 

@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from connector.store.database import Database
-
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 1 << 30  # for a server with the databases of a few tests
 NONE_HERE = "no PostgreSQL: install Debian's postgresql, or set CONNECTOR_TEST_DATABASE_URL"
@@ -98,6 +96,8 @@ def run_sql(url: str, statement: str) -> None:
 
 
 def _prepared(admin_url: str) -> Postgres:
+    from connector.store.database import Database  # not earlier: what a plugin imports is not measured
+
     template = f"template_{secrets.token_hex(4)}"
     run_sql(admin_url, f"CREATE DATABASE {template}")
     database = Database(address(admin_url, template))
