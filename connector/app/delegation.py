@@ -1,4 +1,4 @@
-"""Delegates a run to the process that drives the ledger, and shows its progress here."""
+"""Delegates a run to the process that holds the run lock, and shows its progress."""
 
 import contextlib
 import time
@@ -16,14 +16,14 @@ from connector.engine.context import Progress
 from connector.store.jobs import Job
 from connector.store.ledger import Ledger
 
-LOOK_EVERY_S = 0.3
+POLL_INTERVAL_S = 0.3
 TURN_WITHIN_S = 600.0  # so long a command waits for the ledger
 SILENT_FOR_S = 60.0  # so long another worker may take to go on with a run whose process died
 
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """Which records a run takes: by condition or ids, never by flag; without either, the flagged ones.
+    """The records of a run: chosen by a condition or ids; without either, the flagged ones.
 
     Attributes:
         override_guards: go on where a guard would stop the run.
@@ -36,12 +36,12 @@ class Backfill:
 
     @property
     def is_flagged(self) -> bool:
-        """Whether the flag chooses the records."""
+        """Whether the run takes the flagged records."""
         return self.where is None and self.ids is None and self.limit is None
 
 
 def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
-    """Reads the selection of a delegated run."""
+    """Parse the selection of a delegated run."""
     ids = chosen.get("ids")
     guards = chosen.get("override_guards") is True
     return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"), guards)
@@ -49,27 +49,27 @@ def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
 
 @dataclass(frozen=True, slots=True)
 class DelegatedRun:
-    """The report of a run that another process made."""
+    """The report of a run in another process."""
 
     document: Mapping[str, Any]
     exit_code: int
 
     @property
     def selected(self) -> int:
-        """Records of the run."""
+        """The number of records in the run."""
         return int(self.document["selected"])
 
     def to_json(self) -> dict[str, Any]:
-        """The documented document."""
+        """The report as JSON, as docs describe it."""
         return dict(self.document)
 
 
 @contextlib.contextmanager
 def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None) -> Iterator[None]:
-    """Drive these mappings, or the whole ledger, while the block runs; whoever works for others makes room for it.
+    """Hold the run lock of these mappings, or of the ledger, while the block runs; servers and workers yield it.
 
     Raises:
-        LockedError: a single run is at work, or those at work for others do not come to an end.
+        LockedError: another single run holds the run lock, or a server or worker does not yield it in time.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -78,7 +78,7 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
             if not ledger.workers(ledger.database.clock()):
                 raise
             progress.note(
-                "Waiting until 'connector serve' or the workers have ended what they are at (Ctrl-C: give up)"
+                "Waiting until 'connector serve' or the workers have finished their current work (Ctrl-C: give up)"
             )
             held.enter_context(ledger.locks.request_yield())
             _wait_for_turn(ledger, held, mappings)
@@ -88,7 +88,7 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
 def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collection[str] | None) -> None:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(LockedError),
-        wait=tenacity.wait_fixed(LOOK_EVERY_S),
+        wait=tenacity.wait_fixed(POLL_INTERVAL_S),
         stop=tenacity.stop_after_delay(TURN_WITHIN_S),
         reraise=True,
     )
@@ -96,13 +96,13 @@ def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collect
         retrying(lambda: held.enter_context(ledger.hold_run_lock(mappings)))
     except LockedError as error:
         raise LockedError(
-            "'connector serve' or a worker is at work on something long: run this command again later, or stop "
+            "'connector serve' or a worker is busy with a long run: run this command again later, or stop "
             "that process (SIGTERM, or Ctrl-C), run this command, and start it again"
         ) from error
 
 
 class _RemoteError(ConnectorError):
-    """What the other process said."""
+    """An error of the other process, with its exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -110,7 +110,7 @@ class _RemoteError(ConnectorError):
 
 
 def has_worker(ledger: Ledger, digests: Mapping[str, str], now: datetime) -> bool:
-    """Whether a process is there that works for others.
+    """Whether a server or worker with these mapping files is alive.
 
     Raises:
         ConfigurationError: there is, but with other mapping files than these.
@@ -134,7 +134,7 @@ def delegate(
     progress: Progress,
     clock: Clock,
 ) -> DelegatedRun | None:
-    """Ask for a run, show its progress, and give back its report; None when nobody is left who might begin it.
+    """Delegate a run, show its progress, and return its report; None if no live process can begin it.
 
     Raises:
         ConnectorError: what the other process said, with its exit code.
@@ -161,7 +161,7 @@ def delegate(
                     "the process that made this run has died; it goes on when that process is started again: see "
                     "connector runs, or run this command once more"
                 )
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
     except KeyboardInterrupt:
         if not jobs.withdraw(job_id):
             progress.note("The run goes on in the other process; see: connector runs")
@@ -176,7 +176,7 @@ def _result(job: Job) -> DelegatedRun:
 
 
 class _Shown:
-    """Repeats another process's progress here."""
+    """Shows the progress of another process."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -185,7 +185,7 @@ class _Shown:
         self._notes = 0
 
     def show(self, job: Job) -> None:
-        """Whatever is new since the last time."""
+        """Show the changes since the last call."""
         told = job.progress or {}
         stage = (told.get("stage", ""), told.get("total"))
         if stage != self._stage:

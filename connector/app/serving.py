@@ -1,4 +1,4 @@
-"""`connector serve`: what arrives is stored, and where the ledger is embedded, this process also does the work."""
+"""`connector serve`: stores requests; with an embedded ledger, the process also executes the jobs."""
 
 import contextlib
 import threading
@@ -23,10 +23,10 @@ from connector.jobs.inline import Driver
 
 @dataclass(frozen=True)
 class Serving:
-    """What the server needs to know.
+    """The dependencies of the server.
 
     Attributes:
-        intake: stores what arrives.
+        inbound: stores requests, messages and callbacks.
         alive: whether the process that does the work runs; in distributed mode workers do, elsewhere.
         token: what callers of the trigger API must show.
         message_secrets: by CRM, the secret of its inbound route; a CRM without one has its route closed.
@@ -43,7 +43,7 @@ class Serving:
 
 
 def check_exposure(configured: Configured) -> None:
-    """Refuse to serve where a caller could do without the secrets.
+    """Refuse to serve if a caller needs no secret.
 
     A loopback address needs the token too: other users of the machine reach it, and web pages in a browser on it do.
 
@@ -69,9 +69,9 @@ def serve(
     driver: Driver | None,
     schedule: Sequence[str] = (),
 ) -> Serving:
-    """Everything the server needs; requests wake the driver, where this process has one."""
+    """Build the dependencies of the server; requests wake the driver, if this process has one."""
     settings = configured.settings
-    wake: Callable[[], None] = driver.wake if driver else _nobody
+    wake: Callable[[], None] = driver.wake if driver else _no_driver
     token = settings.connector_trigger_token
     access = {name: found for name, crm in configured.crms.items() if (found := crm.inbound_access()) is not None}
     # Remembered since the check of the fields: nothing is asked of the CRM again.
@@ -93,8 +93,8 @@ def serve(
     )
 
 
-def _nobody() -> None:
-    """Workers elsewhere are told by the engine."""
+def _no_driver() -> None:
+    """Do nothing: the job engine notifies the workers."""
 
 
 class DispatcherHost(Protocol):
@@ -104,21 +104,21 @@ class DispatcherHost(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The ledger's."""
+        """The ledger's clock."""
 
     @property
     def mappings(self) -> Mapping[str, MappingFile]:
-        """Those of this process."""
+        """The mappings of this process, by name."""
 
     def check(self, crm: Crm) -> None:
-        """Log in, and look at every mapped field."""
+        """Log in and check every mapped field."""
 
     def selections(self, crm: Crm, chosen: Backfill, mappings: Mapping[str, MappingFile]) -> Mapping[str, Selection]:
         """The records of a backfill."""
 
 
 def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool]) -> Dependencies:
-    """The dispatcher's dependencies."""
+    """The dependencies of the dispatcher, from the application."""
 
     def select(crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> Mapping[str, Selection]:
         found = chosen_of(chosen)
@@ -135,7 +135,7 @@ def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool
 
 @contextlib.contextmanager
 def driving(services: Services, host: DispatcherHost) -> Iterator[Driver]:
-    """The embedded driver, in a thread of its own while the block runs."""
+    """Run the embedded driver in a thread while the block runs."""
     driver = Driver(services.ledger)
     dispatcher = Dispatcher(services, host.mappings, dependencies(host, driver.claim, lambda: driver.stopping))
     thread = threading.Thread(target=driver.run, args=(dispatcher,), name="driver")
@@ -149,7 +149,7 @@ def driving(services: Services, host: DispatcherHost) -> Iterator[Driver]:
 
 
 def work(services: Services, host: DispatcherHost, concurrency: int, on_stop: Callable[[], None]) -> None:
-    """Be a worker until told to stop.
+    """Work on jobs until a signal stops the process.
 
     Raises:
         ConfigurationError: the ledger is embedded.

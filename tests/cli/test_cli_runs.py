@@ -179,7 +179,7 @@ def test_exit_5_if_a_worker_does_not_yield(
         ledger.worker_list.report_alive(WorkerRow("another", "serve", {"lead": "-"}), datetime.now(UTC))
         result = workspace.run(*command)
     assert result.code == 5
-    assert "Waiting until 'connector serve' or the workers have ended" in result.err
+    assert "Waiting until 'connector serve' or the workers have finished" in result.err
     assert "run this command again later, or stop that process" in result.err
 
 

@@ -489,7 +489,7 @@ class TestDelegatedRuns:
             assert len(polls) < 100
             return [WorkerRow("another", "worker", {"contact": "a digest"})]
 
-        monkeypatch.setattr(delegation, "LOOK_EVERY_S", 0.001)
+        monkeypatch.setattr(delegation, "POLL_INTERVAL_S", 0.001)
         digests = {name: found.digest() for name, found in harness.mappings.items()}
         with harness.ledger() as ledger:
             monkeypatch.setattr(ledger, "workers", workers)

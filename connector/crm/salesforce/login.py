@@ -1,7 +1,8 @@
 """Ways to log in, and the one place that asks for tokens.
 
-The token requests are those of docs/salesforce.md, Authentication. They are made here and not by simple-salesforce,
-which knows no audience but `login` and `test`, fails on JSON that is no token answer, and writes advice to stderr.
+The token requests are those of Salesforce Help, "OAuth 2.0 Client Credentials Flow" and "OAuth 2.0 JWT Bearer Flow"
+(November 2026). They are made here and not by simple-salesforce, which knows no audience but `login` and `test`, fails
+on JSON that is no token answer, and writes advice to stderr.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """Salesforce's Outbound Messages: which records a message is about, and the answer that stops it from being sent again.
 
-The form is Salesforce's own (docs/salesforce.md, Triggering): up to 100 notifications, at least once, in any order.
+The form is Salesforce's own (docs/salesforce-triggers.md): up to 100 notifications, at least once, in any order.
 Only ids are taken; values are read from Salesforce when the work is done. Entities and document types are refused.
 """
 
