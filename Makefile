@@ -14,11 +14,11 @@ ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.
 
 # Coverage of core, engine and store is measured while these tests run. The tracer of Python 3.11 makes tests two thirds
 # slower, so those of the engine are the fewest that reach nearly every branch; all others run without it.
-TRACED := tests/app tests/config tests/core tests/store $(addprefix tests/engine/test_,$(addsuffix .py,dispatcher event_purchases \
-  field_rules followed_records forgetting found_by_chance guards hostile_values journaled_answers late_answers \
-  ledger_lost operator_decisions overdue_work partial_updates plans_between_syncs restored_ledgers run_figures \
-  sync_events sync_kinds sync_lost_answers sync_refused_writes sync_salesfinity_faults sync_second_thoughts undo_runs \
-  worker_pool))
+TRACED := tests/app tests/config tests/core tests/store $(addprefix tests/engine/test_,$(addsuffix .py,dispatcher \
+  event_purchases field_rules followed_records forgetting found_by_chance guards hostile_values journaled_answers \
+  late_answers ledger_lost operator_decisions overdue_work partial_updates plans_between_syncs restored_ledgers \
+  run_figures sync_events sync_kinds sync_lost_answers sync_refused_writes sync_salesfinity_faults \
+  sync_second_thoughts undo_runs worker_pool))
 COVERAGE := --cov=connector/core --cov=connector/engine --cov=connector/store
 
 # Without bytecode, every process of the tests would rewrite and compile all their files again.
