@@ -99,7 +99,7 @@ def _flag(mapped: MappedObject) -> Field:
 
 
 def _person(simulator: "Simulator", row: Record) -> SimPerson | None:
-    """The seeded person that a record represents; None if the record's identifiers match nobody."""
+    """The seeded person that a record represents; None if the record's identifiers match no person."""
     people = simulator.lensmor.people
     found = people.get(str(row[PERSONNEL])) if row[PERSONNEL] is not None else None
     if found is not None or row[LINK] is None:

@@ -143,7 +143,7 @@ class _LensmorFront(Front):
         return frozenset() if found is None else frozenset({found})
 
     def _matched(self, query: Mapping[str, str]) -> str | None:
-        """The personnel id for a LinkedIn address in the query; None without one, or if it matches nobody."""
+        """The personnel id for a LinkedIn address in the query; None without one, or if it matches no person."""
         if not 1 <= len(query.get("linkedin_url", "")) <= 500:
             return None
         name = read.linkedin_name(query)

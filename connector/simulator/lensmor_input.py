@@ -113,10 +113,10 @@ def precheck(body: object) -> tuple[str, dict[str, object]]:
 
 
 def linkedin_name(query: Mapping[str, str]) -> str | None:
-    """The name in the query parameter `linkedin_url`; None for an address that can match nobody.
+    """The name in the query parameter `linkedin_url`; None for an address that can match no person.
 
     As documented, query string, fragment, trailing slash and case are ignored, and nothing else: an address without
-    scheme, with a country host or with a language after the name matches nobody.
+    scheme, with a country host or with a language after the name matches no person.
     """
     url = required_text(query, "linkedin_url", 500)
     try:
