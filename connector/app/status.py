@@ -15,7 +15,7 @@ from connector.app.views import (
 )
 from connector.core.ages import TASK_AGE
 from connector.core.report import iso
-from connector.core.states import PurchaseState, RequestItemState
+from connector.core.states import AT_PROVIDER, PurchaseState, RequestItemState
 from connector.engine.overdue import attention_of
 from connector.providers.registry import REGISTRY
 from connector.store.ledger import Ledger
@@ -92,7 +92,7 @@ def _next_of(row: OpenPurchase) -> str:
         )
     if row.unsent:
         return "sent again when a record requests it; otherwise its lost request counts as charged after a day"
-    if row.state in {PurchaseState.SUBMITTING, PurchaseState.SUBMITTED}:
+    if row.state in AT_PROVIDER:
         return (
             f"the vendor has not finished it; to end the wait: connector resolve {row.id} --give-up (it counts as "
             "charged, and a result that still comes is kept)"

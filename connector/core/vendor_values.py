@@ -13,7 +13,6 @@ from connector.core.model import Channel
 from connector.core.phones import phone_of
 
 MAX_WORD_CHARACTERS = 40
-NOT_A_WORD = ""  # for a state that is not text
 
 
 def value_of(channel: Channel, raw: object) -> str | None:

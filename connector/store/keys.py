@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError
-from connector.core.states import AttemptState, ChangeState, PurchaseState, RecordState
+from connector.core.states import MAY_STAND, AttemptState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
@@ -121,7 +121,7 @@ class Keys:
         """The kinds of data in use that need a missing key."""
         unnamed = bool(missing & history.unnamed)
         needed = list(self._sealed_kinds(connection))
-        in_use = _C.before.is_not(None), _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED))
+        in_use = _C.before.is_not(None), _C.state.in_(MAY_STAND)
         by_field = _column(connection, t.change, _C.fields, *in_use)
         if any(_made_under(found, missing, unnamed=unnamed) for hashes in by_field for found in hashes.values()):
             needed.append(HASHES)

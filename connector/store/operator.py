@@ -8,13 +8,12 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Result
 from connector.core.spend import EntryKind, Hold
-from connector.core.states import ChannelState, PurchaseState, RecordState
+from connector.core.states import AT_PROVIDER, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.answers import LONGEST_ANSWER
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, forget
-from connector.store.overdue import AT_VENDOR
 from connector.store.restored import keep_last_write
 
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
@@ -229,4 +228,4 @@ def _sent(before: datetime | None) -> sa.ColumnElement[bool]:
     if before is None:
         return sa.false()
     old = sa.select(t.attempt.c.id).where(t.attempt.c.created_at < before)
-    return sa.and_(_P.state.in_(AT_VENDOR), _P.attempt_id.in_(old))
+    return sa.and_(_P.state.in_(AT_PROVIDER), _P.attempt_id.in_(old))

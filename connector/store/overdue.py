@@ -9,14 +9,13 @@ import sqlalchemy as sa
 
 from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TASK_AGE
 from connector.core.model import Outcome
-from connector.core.states import ChannelState, JobKind, JobState, PurchaseState, RecordState, RequestItemState
+from connector.core.states import AT_PROVIDER, ChannelState, JobKind, JobState, RecordState, RequestItemState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import UNUSED_VALUE, in_plans
 from connector.store.rows import chunks
 
 _P, _R, _RC, _A, _K, _E = t.purchase.c, t.record.c, t.record_channel.c, t.request_item.c, t.attempt.c, t.job.c
-AT_VENDOR = (PurchaseState.SUBMITTING.value, PurchaseState.SUBMITTED.value)
 AT_ONCE = 500
 RELEASED = "released by an operator: no run covers its mapping any more"
 
@@ -75,7 +74,7 @@ class OverdueWork:
         purchases = (
             sa.select(_P.provider, sa.func.count(), first(_K.created_at), first(_P.id))
             .join(t.attempt, _K.id == _P.attempt_id)
-            .where(_P.state.in_(AT_VENDOR), _K.created_at < now - TASK_AGE)
+            .where(_P.state.in_(AT_PROVIDER), _K.created_at < now - TASK_AGE)
         )
         requests = sa.select(_A.mapping, sa.func.count(), first(_A.not_before)).where(
             _A.state != RequestItemState.DONE, _A.not_before < now - REQUEST_AGE

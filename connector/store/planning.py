@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from connector.core.model import Identifier, IdentityMatch, Outcome, Person, PurchaseKey
 from connector.core.person import Source, names_same
 from connector.core.plan import AttachToPending, Buy, Decision, ResolveIdentity, Reuse
-from connector.core.states import ChannelState, PurchaseState, RecordState
+from connector.core.states import UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.planned import (
@@ -109,7 +109,7 @@ class Planning:
                 sa.update(t.record_channel)
                 .where(
                     _RC.id == record_channel_id,
-                    _RC.state.in_((ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED)),
+                    _RC.state.in_(UNFINISHED_CHANNEL),
                 )
                 .values(**row)
             )

@@ -6,12 +6,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.core.model import Outcome
-from connector.core.states import ChannelState, PurchaseState, RecordState
+from connector.core.states import BOUGHT, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.older_values import KEY
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
-_BOUGHT = tuple(state.value for state in PurchaseState if state is not PurchaseState.PLANNED)
 UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
 
@@ -31,7 +30,7 @@ def begun() -> sa.ColumnElement[bool]:
     with_purchase = (
         sa.select(_RC.record_id)
         .outerjoin(t.purchase, _P.id == _RC.purchase_id)
-        .where(sa.or_(_P.state.in_(_BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None))))
+        .where(sa.or_(_P.state.in_(BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None))))
     )
     return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, _R.id.in_(with_purchase), may_be_repeated()))
 
@@ -65,7 +64,7 @@ def in_plans(since: datetime) -> sa.ColumnElement[bool]:
 
 def with_purchase() -> sa.ColumnElement[bool]:
     """The condition that a record has a sent purchase, in any state."""
-    bought = sa.select(_RC.record_id).join(t.purchase, _P.id == _RC.purchase_id).where(_P.state.in_(_BOUGHT))
+    bought = sa.select(_RC.record_id).join(t.purchase, _P.id == _RC.purchase_id).where(_P.state.in_(BOUGHT))
     return _R.id.in_(bought)
 
 

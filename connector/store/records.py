@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.core.model import Outcome, Result
-from connector.core.states import ChannelState, PurchaseState, RecordState
+from connector.core.states import UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import (
@@ -54,11 +54,7 @@ _PENDING_MATCHES = (
     .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN, _RC.state == ChannelState.RESOLVING)
     .order_by(_RC.id)
 )
-_IS_INCOMPLETE = sa.exists(
-    sa.select(_RC.record_id).where(
-        _RC.record_id == _R.id, _RC.state.in_((ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED))
-    )
-)
+_IS_INCOMPLETE = sa.exists(sa.select(_RC.record_id).where(_RC.record_id == _R.id, _RC.state.in_(UNFINISHED_CHANNEL)))
 _OPEN = (
     sa.select(_R.id)
     .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.model import FieldValue
-from connector.core.states import ChangeState, PurchaseState, RecordState, RunState, TaskState
+from connector.core.states import MAY_STAND, SENT, ChangeState, RecordState, RunState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.jobs import Jobs
@@ -21,9 +21,7 @@ LATEST = "latest"
 STATUS = "status:"  # the prefix of a status field's hash, as opposed to a bought value's
 _RUN, _C, _P, _R = t.run.c, t.change.c, t.purchase.c, t.record.c
 _OPEN_PURCHASES = (
-    sa.select(_P.provider, _P.state, sa.func.count())
-    .where(_P.state.in_((PurchaseState.SUBMITTING, PurchaseState.SUBMITTED, PurchaseState.UNKNOWN)))
-    .group_by(_P.provider, _P.state)
+    sa.select(_P.provider, _P.state, sa.func.count()).where(_P.state.in_(SENT)).group_by(_P.provider, _P.state)
 )
 _OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == TaskState.OPEN)
 _OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == RecordState.OPEN)
@@ -224,9 +222,7 @@ class Runs:
         """List the changes of a run that can be undone, including those whose answer was lost."""
         query = (
             sa.select(t.change)
-            .where(
-                _C.run_id == run_id, _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED)), _C.before.is_not(None)
-            )
+            .where(_C.run_id == run_id, _C.state.in_(MAY_STAND), _C.before.is_not(None))
             .order_by(_C.object, _C.id)
         )
         with self._db.read() as connection:
@@ -253,7 +249,7 @@ class Runs:
         query = sa.select(t.change).where(
             _C.run_id != run_id,
             _C.before.is_not(None),
-            _C.state.in_((ChangeState.WRITTEN, ChangeState.INTENDED, ChangeState.UNDONE)),
+            _C.state.in_((*MAY_STAND, ChangeState.UNDONE)),
         )
         with self._db.read() as connection:
             for part in chunks(record_ids):
