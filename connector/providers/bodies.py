@@ -5,32 +5,22 @@ a JSON object through one never raises. A member that another function judges la
 `object`, exactly as sent: `plain_word`, `unknown_word` and `value_of` of `core/vendor_values.py` decide what it is.
 """
 
-from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
+from connector.core.body import Body
 from connector.core.limits import balance_of, count_of, price_of
 from connector.core.vendor_values import id_of
 
 
-class _Body(BaseModel):
-    """A body that shows nothing of itself: any member may hold an address, a number or a secret."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
-        """No member appears in `repr`, in `str` or in a log line."""
-        return ()
-
-
-class RequestBody(_Body):
+class RequestBody(Body):
     """A body that is sent, without the members that are None: `model_dump(exclude_none=True)`."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class AnswerBody(_Body):
+class AnswerBody(Body):
     """A body that a vendor sent, as an answer or a callback; or an object within one."""
 
     model_config = ConfigDict(extra="ignore")

@@ -9,12 +9,11 @@ No model shows its members: neither `repr` nor the text of an error holds a reco
 Shapes: docs/salesforce.md, Calls, and answers that public projects recorded from real orgs (seen November 2026).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -24,25 +23,17 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from connector.core.body import Body
 from connector.core.limits import count_of
 from connector.core.model import FieldValue
 
 MOST_NOTIFICATIONS = 100  # in one Outbound Message
 _CODE_LENGTH = 80
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Nothing, so that `repr` and `str` show the class alone."""
-        return ()
-
-
 # -- requests ----------------------------------------------------------------------------------------------------
 
 
-class RequestBody(_Body):
+class RequestBody(Body):
     """A JSON body that is sent."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
@@ -59,7 +50,7 @@ class ReadByIds(RequestBody):
     fields: tuple[str, ...]
 
 
-class RecordUpdate(_Body):
+class RecordUpdate(Body):
     """One record of a collection; its values stand beside its id, as they are, under the names of their fields."""
 
     object: str
@@ -78,7 +69,7 @@ class CollectionUpdate(RequestBody):
     records: tuple[RecordUpdate, ...]
 
 
-class TokenRequest(_Body):
+class TokenRequest(Body):
     """The form of POST `/services/oauth2/token`; a JWT login has an assertion."""
 
     grant_type: str
@@ -137,7 +128,7 @@ RecordRow = Mapping[str, Any]
 # -- answers -----------------------------------------------------------------------------------------------------
 
 
-class _Answer(_Body):
+class _Answer(Body):
     model_config = ConfigDict(alias_generator=to_camel, extra="ignore")
 
     @classmethod
@@ -300,7 +291,7 @@ def _notification_id(found: str) -> str:
     return found
 
 
-class Notification(_Body):
+class Notification(Body):
     """One record of an Outbound Message; `object` is its type without the namespace."""
 
     id: Annotated[str, AfterValidator(_notification_id)]
@@ -308,7 +299,7 @@ class Notification(_Body):
     record_id: str = Field(min_length=1)
 
 
-class OutboundMessage(_Body):
+class OutboundMessage(Body):
     """An Outbound Message; it is valid only as a whole, for one acknowledgement covers all its notifications."""
 
     org_id: str = Field(min_length=1)
