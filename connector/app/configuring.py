@@ -76,12 +76,17 @@ class Configured:
             for name, found in self.providers.items()
         }
 
+    def missing_login(self, crm: str) -> str | None:
+        """Why a CRM's login is incomplete; None if it is complete."""
+        missing = self.crms[crm].missing()
+        return f"{CRMS[crm].label}'s login is not set: {missing}; {WHERE}" if missing else None
+
     def missing(self, providers: Collection[str]) -> Iterator[SettingProblem]:
         """The missing settings that a run with these providers needs."""
-        for name, found in self.crms.items():
-            missing = found.missing()
+        for name in self.crms:
+            missing = self.missing_login(name)
             if missing:
-                yield SettingProblem("", f"{CRMS[name].label}'s login is not set: {missing}; {WHERE}")
+                yield SettingProblem("", missing)
         for name in sorted(providers):
             if self.providers[name].api_key is None:
                 key = f"{name.upper()}_API_KEY"

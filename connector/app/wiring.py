@@ -133,11 +133,10 @@ def connect_crm(configured: Configured, clock: Clock, name: str = DEFAULT_CRM) -
     Raises:
         ConfigurationError: login settings are missing.
     """
-    entry, settings = CRMS[name], configured.crms[name]
-    missing = settings.missing()
+    missing = configured.missing_login(name)
     if missing:
-        raise ConfigurationError(f"{entry.label}'s login is not set: {missing}; {WHERE}")
-    return entry.connect(settings, CrmConnection(clock.sleep, _explain(clock), configured.network))
+        raise ConfigurationError(missing)
+    return CRMS[name].connect(configured.crms[name], CrmConnection(clock.sleep, _explain(clock), configured.network))
 
 
 def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Clock) -> Connection:
@@ -148,7 +147,7 @@ def connection_to(configured: Configured, name: str, ledger: Ledger, clock: Cloc
     """
     found = configured.providers[name]
     if found.api_key is None:
-        raise ConfigurationError(f"{name.upper()}_API_KEY is missing; put it into the environment or .env")
+        raise ConfigurationError(f"{name.upper()}_API_KEY is missing; {WHERE}")
     pace = Limiter(ledger.database, f"{name}/{found.account}", found.requests_per_minute, clock)
     return Connection(pace, clock.sleep, _explain(clock), configured.network)
 
