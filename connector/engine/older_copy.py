@@ -17,7 +17,7 @@ from connector.store.credits import Payer, budget_day
 from connector.store.ledger import Ledger
 from connector.store.restored import Restored, Unseen
 
-BY_MARK = "it lacks a purchase that this machine has sent, or the mark file beside it cannot be read"
+BY_MARK = "it lacks what this machine has noted in the mark file beside it, or that file cannot be read"
 BY_STAMP = "the CRM shows stamps newer than this ledger's last run"
 TRUST = "connector ledger trust"
 CONSEQUENCE = (
@@ -37,8 +37,8 @@ def detect(ledger: Ledger, now: datetime) -> bool:
     """Compare the mark with the ledger, and store the result; returns whether an older copy was detected now."""
     if not ledger.mark.is_missing_in(ledger.database):
         return False
-    ledger.restored.begin(Restored(now, BY_MARK), [], now)
-    ledger.mark.reset(ledger.database)
+    detection = ledger.restored.begin(Restored(now, BY_MARK), [], now)
+    ledger.mark.reset(ledger.database, detection)
     return True
 
 

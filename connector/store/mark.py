@@ -3,6 +3,9 @@
 A ledger that lacks this hold, or has another one under its number, is an older copy: a restored backup, or a replica
 that lacks the newest transactions. In every other case the ledger has the marked hold, because the mark is written
 after the hold is committed and before the request is sent.
+
+An older copy that was detected keeps the id of its detection, and the mark names that id from then on. So a second
+restore of the same backup is detected too, and so is the return to a ledger that does not know what the copy did.
 """
 
 import fcntl
@@ -10,17 +13,20 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 
 import sqlalchemy as sa
 
 from connector.core.errors import JournalError, OlderCopyError
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.meta import get_value, put_value
 from connector.store.private import OWNER_ONLY
 
 LONGEST_BYTES = 512
+_DETECTIONS = "detections of an older copy"
 REPLACED = (
     "the ledger was replaced by an older copy while this command was running, so nothing more is bought; the next run "
     "reads each person at the vendor first"
@@ -34,13 +40,16 @@ class MarkedHold:
     Attributes:
         entry: the number of the entry; later entries have higher numbers.
         attempt_id: the request.
+        detection: the latest detection of an older copy that the ledger must know; empty if there was none.
     """
 
     entry: int
     attempt_id: str
+    detection: str = ""
 
 
-UNREADABLE = MarkedHold(0, "")
+NO_ENTRY = 0  # the entry of a mark that names no hold, only a detection
+UNREADABLE = MarkedHold(-1, "")
 
 
 class Mark:
@@ -73,7 +82,7 @@ class Mark:
                 if not _has(database, known):
                     raise OlderCopyError(REPLACED)
                 if known is None or known.entry < hold.entry:
-                    _write(handle, hold)
+                    _write(handle, hold if known is None else replace(hold, detection=known.detection))
         except OSError as error:
             raise JournalError(
                 f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
@@ -99,27 +108,39 @@ class Mark:
             ) from error
         return not _has(database, known)
 
-    def reset(self, database: Database) -> None:
-        """Mark the newest hold of the ledger, after the older copy was detected and recorded."""
+    def reset(self, database: Database, detection: str) -> None:
+        """Mark the newest hold of the ledger, after the older copy was detected and the id of its detection stored."""
         if self._path is None:
             return
         e = t.entry.c
         with database.read() as connection:
             newest = connection.execute(sa.select(e.id, e.attempt_id).order_by(e.id.desc()).limit(1)).one_or_none()
         with _locked(self._path) as handle:
-            if newest is None:
-                os.ftruncate(handle, 0)
-            else:
-                _write(handle, MarkedHold(newest.id, newest.attempt_id))
+            entry, attempt_id = (NO_ENTRY, "") if newest is None else (newest.id, newest.attempt_id)
+            _write(handle, MarkedHold(entry, attempt_id, detection))
 
 
 def _has(database: Database, known: MarkedHold | None) -> bool:
-    """Whether the ledger has the marked hold; True if none is marked."""
+    """Whether the ledger has the marked hold and knows the marked detection; True if nothing is marked."""
     if known is None:
         return True
     query = sa.select(t.entry.c.attempt_id).where(t.entry.c.id == known.entry)
     with database.read() as connection:
-        return connection.scalar(query) == known.attempt_id
+        if known.detection and known.detection not in _detections(connection):
+            return False
+        return known.entry == NO_ENTRY or connection.scalar(query) == known.attempt_id
+
+
+def add_detection(database: Database, connection: sa.Connection) -> str:
+    """Store that the ledger was found to be an older copy; returns the id of the detection, which it keeps for good."""
+    detection = token_hex(8)
+    put_value(database, connection, _DETECTIONS, json.dumps([*_detections(connection), detection]))
+    return detection
+
+
+def _detections(connection: sa.Connection) -> list[str]:
+    found: list[str] = json.loads(get_value(connection, _DETECTIONS) or "[]")
+    return found
 
 
 @contextmanager
@@ -139,7 +160,7 @@ def _read(handle: int) -> MarkedHold | None:
         return None
     try:
         found = json.loads(data)
-        return MarkedHold(int(found["entry"]), str(found["attempt_id"]))
+        return MarkedHold(int(found["entry"]), str(found["attempt_id"]), str(found.get("detection", "")))
     except (ValueError, KeyError, TypeError):
         return UNREADABLE
 

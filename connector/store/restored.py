@@ -18,6 +18,7 @@ from connector.core.states import PurchaseState
 from connector.store import tables as t
 from connector.store.credits import UNSEEN, NewEntry, Payer, append
 from connector.store.database import Database
+from connector.store.mark import add_detection
 from connector.store.meta import get_value, put_value
 from connector.store.stored_times import keep_latest_stamp, latest_stamp
 
@@ -73,19 +74,24 @@ class RestoredCopy:
         with self._db.read() as connection:
             return restored_state(connection)
 
-    def begin(self, found: Restored, unseen: Sequence[Unseen], now: datetime) -> None:
+    def begin(self, found: Restored, unseen: Sequence[Unseen], now: datetime) -> str:
         """Store that the ledger is an older copy; the people of its planned purchases count as unread.
 
         Args:
             found: the state; the providers in `unseen` are added to `counted`.
             unseen: the charges that are known already.
             now: the ledger's time.
+
+        Returns:
+            The id of this detection. The ledger keeps it for good, also after it is trusted again.
         """
         with self._db.write() as connection:
+            detection = add_detection(self._db, connection)
             self._put(connection, replace(found, counted=found.counted | {one.payer.provider for one in unseen}))
             connection.execute(sa.update(t.purchase).where(_P.state == PurchaseState.PLANNED.value).values(checks=0))
             for one in unseen:
                 _count(connection, one, now)
+        return detection
 
     def read_planned(self, providers: Collection[str], now: datetime) -> None:
         """Schedule reads of the people of planned purchases from these providers, before anything is bought."""

@@ -156,6 +156,46 @@ def test_nothing_is_bought_from_an_unreadable_vendor(world: World, harness: Harn
     assert world.paid_posts() == posts + 1
 
 
+def test_a_second_restore_of_one_backup_is_detected_too(world: World, harness: Harness) -> None:
+    """What the first detection stored is gone with the ledger that it was stored in."""
+    salesfinity = harness.other(email_only("salesfinity"))
+    backup = _ready(world, salesfinity)
+    lead = world.lead(world.person())
+    salesfinity.other().sync()
+    posts = world.paid_posts()
+    for _ in range(3):
+        backup.restore()
+        world.edit(lead, Email=None, Enriched_At__c=None, Enrichment_Requested__c=True)
+        report = salesfinity.other().sync()
+        assert found(report)
+        assert report.outcomes == {Outcome.DEFERRED: 1}
+    assert world.paid_posts() == posts
+
+
+def test_a_return_to_the_newest_ledger_is_detected(world: World, lensmor: Harness) -> None:
+    """An older copy has left "in progress" in the CRM, and the newest ledger has not written it."""
+    backup = _ready(world, lensmor)
+    world.lead(world.person())
+    lensmor.other().sync()
+    newest = Backup(lensmor)
+    backup.restore()
+    person = world.person()
+    lead = world.lead(person)
+    world.lensmor.task_seconds = 7200
+    world.colleague_buys(person, "email")
+    posts = world.paid_posts()
+    short = lensmor.other()
+    short.wait_s = 10.0
+    assert found(short.sync())
+    assert world.paid_posts() == posts, "so the mark names no hold that the newest ledger lacks"
+    assert world.get(lead)["Email_Unlock_Status__c"] == "In progress"
+    newest.restore()
+    reports = lensmor.other().syncs(12)
+    assert found(reports[0])
+    assert world.get(lead)["Email"] == person.email
+    assert world.paid_posts() == posts
+
+
 def test_the_next_source_is_not_bought_without_a_read(world: World, harness: Harness) -> None:
     both = harness.other(email_only("lensmor", "salesfinity"))
     _restored(world, both)

@@ -15,6 +15,7 @@ from findwell.site import KEY, PRICES, FindwellSite, Running
 
 MAPPING = Path(__file__).parents[1] / "lead.yaml"
 SPEED = 200.0
+PATIENCE_S = 36_000  # three real minutes: a slow machine needs longer than the usual wait for the same run
 CONNECTOR = (sys.executable, "-c", "from connector.cli.entry import main; main()")
 
 
@@ -35,6 +36,7 @@ def folder(tmp_path: Path, site: FindwellSite) -> Iterator[Path]:
     with Running(site) as running, simulated(tmp_path) as env_file:
         with env_file.open("a") as file:
             file.write(f"FINDWELL_BASE_URL={running.url}\nFINDWELL_API_KEY={KEY}\n")
+            file.write(f"CONNECTOR_WAIT_SECONDS={PATIENCE_S}\n")
         yield tmp_path
 
 
