@@ -12,15 +12,6 @@ WORKERS ?= 3
 # What `make test` also runs on PostgreSQL; `make test-long` runs all of the engine's tests on it.
 ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.py
 
-# Coverage of core, engine and store is measured while these tests run. The tracer of Python 3.11 makes tests two thirds
-# slower, so those of the engine are the fewest that reach nearly every branch; all others run without it.
-TRACED := tests/app tests/config tests/core tests/store $(addprefix tests/engine/test_,$(addsuffix .py,dispatcher \
-  event_purchases field_rules followed_records forgetting found_by_chance guards hostile_values journaled_answers \
-  late_answers ledger_lost operator_decisions overdue_work partial_updates plans_between_syncs restored_ledgers \
-  run_figures sync_events sync_kinds sync_lost_answers sync_refused_writes sync_salesfinity_faults \
-  sync_second_thoughts undo_runs worker_pool))
-COVERAGE := --cov=connector/core --cov=connector/engine --cov=connector/store
-
 # Without bytecode, every process of the tests would rewrite and compile all their files again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -45,8 +36,7 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/mypy
 
 test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors, coverage
-	$(BIN)/pytest -n $(WORKERS) -m "not long" $(COVERAGE) $(TRACED)
-	$(BIN)/pytest -n $(WORKERS) -m "not long" $(addprefix --ignore=,$(TRACED))
+	$(BIN)/pytest -n $(WORKERS) -m "not long" -p branch_coverage
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
 	PYTHONPATH=$(CURDIR)/$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
 
@@ -81,4 +71,4 @@ pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove everything that `make` made
-	rm -rf $(VENV) .uv $(JSFORCE) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) .uv $(JSFORCE) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
