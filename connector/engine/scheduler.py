@@ -30,6 +30,7 @@ STOPPING = "the connector is being stopped; the next run continues"
 CHECK_EVERY_S = 5.0
 CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the process that claimed it is dead
 FAILURES_IN_A_ROW = 3
+RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
 WorkItem = tuple[str, Work]
 
 
@@ -55,6 +56,7 @@ class WorkSource:
         self._read_ahead = 0  # the people read before their purchase, since the groups were read
         self._read_once: set[int] = set()  # purchases
         self._tried_receipts: set[int] = set()
+        self._searched: tuple[bool, float] | None = None  # the last search, if it found nothing: `partial`, and when
         # No older task is added during a run, and most runs have none.
         self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
         self.refresh()
@@ -78,6 +80,19 @@ class WorkSource:
             busy = self.pool.keys
             found = plan.pending_by_identifier(self._run, self.name)
             self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
+        if self._groups or self._rereads or self._unresolved:
+            self._searched = None
+
+    def collect_finished(self) -> bool:
+        """Remove finished work items, which may have made others due; whether there were any."""
+        found = self.pool.collect_finished()
+        if found:
+            self._searched = None
+        return found
+
+    def expect_due_work(self) -> None:
+        """Search again: time has passed."""
+        self._searched = None
 
     def next(self, *, partial: bool) -> WorkItem | None:
         """The next work item, or None; purchases come first, because the vendor's tasks take longest.
@@ -85,9 +100,18 @@ class WorkSource:
         Args:
             partial: a batch that is not full may be sent.
         """
-        if self.name in self._run.stopped:
+        if self.name in self._run.stopped or self._is_searched(partial=partial):
             return None
-        return next(iter(self._items(partial=partial)), None)
+        found = next(iter(self._items(partial=partial)), None)
+        self._searched = None if found else (partial, self._run.monotonic())
+        return found
+
+    def _is_searched(self, *, partial: bool) -> bool:
+        if self._searched is None:
+            return False
+        was_partial, searched_s = self._searched
+        waited_s = self._run.monotonic() - searched_s
+        return partial is was_partial and waited_s < RESCAN_S * self._run.services.clock.scale
 
     def _items(self, *, partial: bool) -> Iterator[WorkItem]:
         busy = self.pool.keys
@@ -248,7 +272,7 @@ class Scheduler:
     def _turn(self) -> bool:
         """Do one round; False when the run may begin its last writes."""
         self._check_time()
-        finished = sum(source.pool.collect_finished() for source in self._work_sources) > 0
+        finished = sum(source.collect_finished() for source in self._work_sources) > 0
         started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
             self._advance(everything=self._run.services.shared and self._is_past(self._advanced_s, JOIN_S))
@@ -352,6 +376,8 @@ class Scheduler:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
         run.services.clock.explain(due_s, f"purchases of this run are not finished at {' and '.join(active)}")
         run.services.clock.pause(timedelta(seconds=max(self._sleep_s(due_s), 0.001)))
+        for source in self._work_sources:
+            source.expect_due_work()
         return True
 
     def _sleep_s(self, due_s: float) -> float:

@@ -142,6 +142,8 @@ class Records:
 
     def defer_lookups(self, record_channel_ids: Sequence[int], reason: str) -> None:
         """Defer channels that wait for a lookup, because nothing can be bought for them now."""
+        if not record_channel_ids:
+            return
         with self._db.write() as connection:
             for part in chunks(record_channel_ids):
                 connection.execute(
@@ -178,6 +180,8 @@ class Records:
 
     def mark_ready(self, record_channel_ids: Sequence[int]) -> None:
         """Mark channels as ready: their value is stored."""
+        if not record_channel_ids:
+            return
         with self._db.write() as connection:
             for part in chunks(record_channel_ids):
                 connection.execute(

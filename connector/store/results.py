@@ -91,6 +91,8 @@ class Results:
             The purchases that this call made final; the others were final already.
         """
         by_id = {one.purchase_id: one for one in results}
+        if not by_id:
+            return []
         states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
             rows = [
