@@ -33,7 +33,7 @@ demo: $(STAMP)  ## simulate three sites, sync 350 records over real HTTP, show t
 lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors, coverage
 	$(BIN)/pytest -n $(WORKERS) -m "not long" -p branch_coverage

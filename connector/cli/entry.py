@@ -1,11 +1,15 @@
 """The console script `connector`. It refuses Windows before it imports any module that exists only on POSIX systems."""
 
+import gc
 import sys
 
 WINDOWS_TEXT = (
     "error: the connector does not run on Windows itself (its ledger needs POSIX file locks): install WSL with "
     "'wsl --install', and set up and run the connector inside it"
 )
+# Imports and runs make many objects and few cycles: with Python's own threshold of 700, looking for garbage takes a
+# tenth of their time (Python 3.11, November 2026).
+OBJECTS, YOUNG_PASSES, MIDDLE_PASSES = 50_000, 20, 20
 
 
 def main() -> None:
@@ -15,6 +19,7 @@ def main() -> None:
         raise SystemExit(2)
     from connector.core.errors import ConfigurationError
 
+    gc.set_threshold(OBJECTS, YOUNG_PASSES, MIDDLE_PASSES)
     try:
         from connector.cli.main import main as run
     except ConfigurationError as error:  # an installed provider package cannot be used
