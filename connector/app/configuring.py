@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from connector.config import (
     PREFIXES,
@@ -31,6 +32,7 @@ from connector.net.settings import NETWORK_SETTINGS
 from connector.providers.registration import ProviderSettings
 from connector.providers.registry import REGISTRY
 
+Group = TypeVar("Group", bound=SettingGroup)
 LEDGER_FILE = "connector.db"
 GROUPS: tuple[type[SettingGroup], ...] = (
     Settings,
@@ -146,18 +148,22 @@ def survey(env_file: Path | None) -> Survey:
     problems = [*values.problems, *values.unknown(known_settings())]
     settings, wrong = read_group(Settings, values.texts)
     problems += wrong + read_group(ReservedSettings, values.texts)[1]
-    crms: dict[str, CrmSettings] = {}
-    for name, crm in CRMS.items():
-        crms[name], wrong = read_group(crm.settings, values.texts)
-        problems += wrong
-    providers: dict[str, ProviderSettings] = {}
-    for name, entry in REGISTRY.items():
-        providers[name], wrong = read_group(entry.settings, values.texts)
-        problems += wrong
+    crms, wrong = _read_groups({name: crm.settings for name, crm in CRMS.items()}, values.texts)
+    problems += wrong
+    providers, wrong = _read_groups({name: entry.settings for name, entry in REGISTRY.items()}, values.texts)
+    problems += wrong
     configured = Configured(settings, crms, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
     return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(values.texts))))
+
+
+def _read_groups(
+    classes: Mapping[str, type[Group]], texts: Mapping[str, str]
+) -> tuple[dict[str, Group], list[SettingProblem]]:
+    """Read one group of settings for each name, and collect the problems of all."""
+    read = {name: read_group(one, texts) for name, one in classes.items()}
+    return {name: group for name, (group, _) in read.items()}, [one for _, found in read.values() for one in found]
 
 
 def network_settings(env_file: Path | None, environment: Mapping[str, str] = os.environ) -> NetworkSettings:

@@ -1,5 +1,6 @@
 """What a CRM's folder gives the connector: its settings, its ids, its inbound route, and how it is connected."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,17 +62,17 @@ class CrmSettings(SettingGroup):
     api_reserve_percent: int = Field(default=20, ge=0, le=99)
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """Where the org is reached; empty while it is not set."""
-        raise NotImplementedError
 
     def addresses(self) -> Mapping[str, str]:
         """By documented name, every setting that must be a web address."""
         return {}
 
+    @abstractmethod
     def missing(self) -> str | None:
         """The settings without which no login is possible, in words; None when nothing is missing."""
-        raise NotImplementedError
 
     def inbound_access(self) -> InboundAccess | None:
         """What callers of the inbound route must show; None closes the route.

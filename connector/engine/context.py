@@ -145,6 +145,9 @@ class Run:
         budget_id: runs with the same id share the budget of one run.
         requests: the number of HTTP requests that the run serves; each has the budget of a run.
         sent_since_balance: paid requests by (provider, channel) since the balance was last read.
+        sent_since_retry: the providers to which a request was sent since the purchases that their balance refused were
+            last tried again.
+        refused_by_balance: the providers whose balance has refused purchases since then.
         price_seen: (provider, channel) whose balance was read after the first request.
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
@@ -195,6 +198,8 @@ class Run:
     budget_id: str | None = None
     requests: int = 1
     sent_since_balance: Counter[tuple[str, Channel]] = field(default_factory=Counter)
+    sent_since_retry: set[str] = field(default_factory=set)
+    refused_by_balance: set[str] = field(default_factory=set)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()

@@ -18,11 +18,12 @@ from connector.core.plan import (
     still_ours_to_write,
 )
 from connector.core.recover import ProviderState
+from connector.core.spend import tightest
 from connector.core.states import PurchaseState
 from connector.engine.context import Run
 from connector.engine.select import resolved_by
 from connector.providers.interface import IdentityResult, Provider
-from connector.store.credits import RemainingBudget
+from connector.store.credits import BALANCE, RemainingBudget
 from connector.store.planned import PlannedChannel, PurchaseTerms
 from connector.store.record_views import EndedChannel
 from connector.store.rows import FinalResult, RecordChannelRow, RecordRow, chunks
@@ -40,7 +41,8 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
     unaffordable: list[int] = []
     unrequested: list[int] = []
     pending = run.services.ledger.records.pending_matches(run.id)
-    left = _credits_left(run, provider) if pending else None
+    left, is_balance = _credits_left(run, provider) if pending else (None, False)
+    may_rise = provider in run.sent_since_retry  # the balance may count their charges twice: `prices.observe_again`
     for record_channel, record in pending:
         rules = run.mappings[record.mapping].channels.get(record_channel.channel)
         if (
@@ -53,9 +55,13 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
             unrequested.append(record_channel.id)
             continue
         price = source.prices.of(record_channel.channel)
-        is_capped = (provider, record_channel.channel.value, record.mapping) in run.capped
-        if run.why_closed(provider) or is_capped or (left is not None and left < price):
-            unaffordable.append(record_channel.id)
+        cap = run.capped.get((provider, record_channel.channel.value, record.mapping))
+        if run.why_closed(provider) or cap or (left is not None and left < price):
+            refused_by_balance = cap.startswith(BALANCE) if cap else is_balance
+            if refused_by_balance and may_rise and not run.why_closed(provider):
+                run.refused_by_balance.add(provider)
+            else:
+                unaffordable.append(record_channel.id)
             continue
         left = None if left is None else left - price
         waiting.setdefault(identifier, []).append((record_channel, record))
@@ -72,21 +78,27 @@ def _unresolved(source: Source, person: Person) -> Identifier | None:
     return next((Identifier(kind, person.identifiers[kind]) for kind in kinds), None)
 
 
-def _credits_left(run: Run, provider: str) -> int | None:
-    """The credits that the caps allow, minus those of planned purchases; None without any cap."""
+def _credits_left(run: Run, provider: str) -> tuple[int | None, bool]:
+    """The credits that the caps allow, minus those of planned purchases, and whether the balance is the tightest cap.
+
+    None without any cap.
+    """
     source = run.services.providers[provider].source
     ledger = run.services.ledger
     remaining_budget: RemainingBudget = ledger.credits.remaining_budget(
         source.name, source.account, run.id, run.caps(provider), run.now()
     )
     shared = [cap.left for cap in remaining_budget.shared]
+    tight = tightest(list(remaining_budget.shared))
     # A mapping without its own cap is limited by the shared caps only.
     own = [min(cap.left for cap in caps) for caps in remaining_budget.by_mapping.values() if caps]
     bounds = shared + ([sum(own)] if own and len(own) == len(run.mappings) else [])
     if not bounds:
-        return None
+        return None, False
     groups = ledger.attempts.groups(source, run.id, run.now())
-    return min(bounds) - sum(group.size * source.prices.of(group.channel) for group in groups)
+    planned = sum(group.size * source.prices.of(group.channel) for group in groups)
+    is_balance = tight is not None and tight.name == BALANCE and tight.left == min(bounds)
+    return min(bounds) - planned, is_balance
 
 
 def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[Pending]) -> None:

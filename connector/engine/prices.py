@@ -13,6 +13,7 @@ from connector.core.price_watch import Suspicion, judge
 from connector.engine import older_copy
 from connector.engine.context import Run
 from connector.providers.interface import Provider
+from connector.store.credits import BALANCE
 
 EVERY = 20  # requests of a provider between two reads of its balance
 CONFIRM_SIZE = 10  # people in a request while there is a suspicion
@@ -64,10 +65,35 @@ def observe_between(run: Run, provider: Provider, channel: Channel) -> None:
     if not sent or (sent < EVERY and not _is_doubtful(run, provider, channel)):
         return
     run.price_seen.add((provider.name, channel))
+    # The purchase that follows holds the exclusive lock already.
+    _observe_if_possible(run, provider, "between two purchases", exclusive=False)
+
+
+def observe_again(run: Run, provider: Provider) -> bool:
+    """Read the balance again for the purchases that it refused, now that no request is at the vendor.
+
+    A balance that was read while requests were at the vendor may include their charges; their holds and charges then
+    counted against it a second time. Nothing has changed if no request was sent since the last time. Returns whether
+    these purchases may be tried again.
+    """
+    if provider.name not in run.refused_by_balance & run.sent_since_retry:
+        return False
+    run.refused_by_balance.discard(provider.name)
+    run.sent_since_retry.discard(provider.name)
+    if not _observe_if_possible(run, provider, "for the purchases that it refused"):
+        return False
+    for key in [key for key, reason in run.capped.items() if key[0] == provider.name and reason.startswith(BALANCE)]:
+        del run.capped[key]
+    return True
+
+
+def _observe_if_possible(run: Run, provider: Provider, when: str, *, exclusive: bool = True) -> bool:
     try:
-        observe(run, provider, "", exclusive=False)  # the purchase that follows holds the exclusive lock already
+        observe(run, provider, "", exclusive=exclusive)
     except (ConfigurationError, StopError, RefusedError, NotThereError) as error:
-        run.services.progress.note(f"the balance of {provider.name} cannot be read between two purchases: {error}")
+        run.services.progress.note(f"the balance of {provider.name} cannot be read {when}: {error}")
+        return False
+    return True
 
 
 def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:

@@ -19,6 +19,7 @@ from connector.core.recover import TRACE_SCHEDULE_S
 from connector.engine import prices
 from connector.engine.context import RETRY_CONNECT_S, Run
 from connector.providers.interface import Provider, SkipReason, Submission
+from connector.store.credits import BALANCE
 from connector.store.journal import Reservation
 from connector.store.mark import REPLACED
 from connector.store.rows import (
@@ -66,6 +67,8 @@ def _take(run: Run, provider: Provider, group: PurchaseGroup, reserved: Reservat
         for mapping, cap in taken.caps.items():
             price = source.prices.of(group.channel)
             run.capped[provider.name, group.channel.value, mapping] = cap.refusal(provider.name, price)
+            if cap.name == BALANCE:
+                run.refused_by_balance.add(provider.name)
     elif taken is not None:
         send(run, provider, taken, reserved, began_s)
 
@@ -92,6 +95,7 @@ def send(run: Run, provider: Provider, batch: Batch, reserved: Reservation, bega
         _give_back(run, batch, reserved, "the request waited too long before it could be sent", None)
         return
     run.sent_since_balance[provider.name, batch.channel] += 1
+    run.sent_since_retry.add(provider.name)
     try:
         answer = provider.submit(batch.channel, list(batch.purchases), batch.grouping_key, batch.attempt_id)
     except LostAnswerError as error:

@@ -24,7 +24,7 @@ WRITE_AT = 2000  # this many finished channels are written at once
 WRITE_AFTER_S = 30.0  # the longest wait of a finished record for others
 JOIN_S = 15.0  # the longest wait of a batch that is not full for more people
 POLL_INTERVAL_S = 1.0
-RESOLVE = "resolve "  # the prefix of the keys of lookups
+BUY, RESOLVE = "buy ", "resolve "  # the prefixes of the keys of purchases and lookups
 SHORT_WAIT_S = 30.0  # how long a run waits for vendors if other work waits for it to end
 STOPPING = "the connector is being stopped; the next run continues"
 CHECK_EVERY_S = 5.0
@@ -81,7 +81,7 @@ class WorkSource:
             found = plan.pending_by_identifier(self._run, self.name)
             self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
         if self._groups or self._rereads or self._unresolved:
-            self._searched = None
+            self.expect_due_work()
 
     def collect_finished(self) -> bool:
         """Remove finished work items, which may have made others due; whether there were any."""
@@ -89,6 +89,13 @@ class WorkSource:
         if found:
             self._searched = None
         return found
+
+    def retry_refused_by_balance(self) -> bool:
+        """Read the balance again after purchases have ended, and plan those that it refused; whether there are any."""
+        if self.name not in self._run.stopped and prices.observe_again(self._run, self._provider):
+            self.refresh()
+            return bool(self._groups or self._unresolved)
+        return False
 
     def expect_due_work(self) -> None:
         """Search again: time has passed."""
@@ -107,11 +114,9 @@ class WorkSource:
         return found
 
     def _is_searched(self, *, partial: bool) -> bool:
-        if self._searched is None:
-            return False
-        was_partial, searched_s = self._searched
-        waited_s = self._run.monotonic() - searched_s
-        return partial is was_partial and waited_s < RESCAN_S * self._run.services.clock.scale
+        was_partial, searched_s = self._searched or (not partial, 0.0)
+        until_s = searched_s + RESCAN_S * self._run.services.clock.scale
+        return partial is was_partial and self._run.monotonic() < until_s
 
     def _items(self, *, partial: bool) -> Iterator[WorkItem]:
         busy = self.pool.keys
@@ -128,7 +133,7 @@ class WorkSource:
         return bool(self._unresolved) or any(key.startswith(RESOLVE) for key in busy)
 
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
-        if any(key.startswith("buy ") for key in busy):  # one at a time: the next one must see the remaining purchases
+        if any(key.startswith(BUY) for key in busy):  # one at a time: the next one must see the remaining purchases
             return
         for index, group in enumerate(self._groups):
             channel, full_size = group.channel, self._provider.batch_size(group.channel)
@@ -141,7 +146,7 @@ class WorkSource:
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
             yield (
-                f"buy {channel} {group.grouping_key}",
+                f"{BUY}{channel} {group.grouping_key}",
                 functools.partial(purchase.buy, self._run, self._provider, group),
             )
             return
@@ -369,8 +374,10 @@ class Scheduler:
         active = [source.name for source in self._work_sources if source.name not in run.stopped]
         left_s = self._until_s - run.monotonic()
         due = run.services.ledger.polls.next_due(run.id, run.started_at, active, now, now + timedelta(seconds=left_s))
-        if due is None or left_s <= 0:
+        if left_s <= 0:
             return False
+        if due is None:
+            return sum(source.retry_refused_by_balance() for source in self._work_sources) > 0
         due_s = (due - now).total_seconds()
         if self._ready_since_s is not None:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))

@@ -220,6 +220,28 @@ def _take(spend: list[int]) -> int:
     return spend.pop() if spend else 0
 
 
+@pytest.mark.parametrize("fields", [{}, {"Lensmor_Personnel_Id__c": None}], ids=["by id", "by LinkedIn"])
+def test_a_balance_that_pays_for_all_buys_all_in_one_run(
+    world: World, harness: Harness, fields: Mapping[str, None]
+) -> None:
+    """The balance is read while requests are at the vendor, so their holds count twice until they are answered."""
+    leads = [world.lead(world.person(), **fields) for _ in range(330)]
+    world.lensmor.balance = 330 * 15 + 10
+    report = harness.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 330}
+    assert all(_emails(world, leads))
+    assert world.ours("lensmor") == 330 * 15
+
+
+def test_a_balance_that_is_too_small_is_read_once_more_and_no_further(world: World, harness: Harness) -> None:
+    for _ in range(330):
+        world.lead(world.person())
+    world.lensmor.balance = 300 * 15
+    report = harness.other(email_only()).sync()
+    assert report.outcomes == {Outcome.DELIVERED: 300, Outcome.DEFERRED: 30}
+    assert world.lensmor.requests.count("getCreditBalance") <= 5
+
+
 def test_a_newer_record_comes_before_deferred_ones(world: World, harness: Harness) -> None:
     older = [world.lead(world.person()) for _ in range(2)]
     harness = harness.other(_capped({"max_credits": {"lensmor": 15}}))
