@@ -8,6 +8,7 @@ from connector.simulator.clock import SimClock
 from connector.simulator.seed import seed_bulk
 from connector.simulator.server import Simulator, Urls
 
+CREDITS = 10_000_000  # enough: a balance that is just large enough makes a run wait for its answers
 REQUESTS_PER_MINUTE = 100_000  # told in the rate headers; the connector believes no higher number
 
 
@@ -16,6 +17,7 @@ def main() -> None:
     leads = int(sys.argv[1])
     simulator = Simulator(SimClock(), lambda made: seed_bulk(made, leads))
     simulator.lensmor.rate_limit = REQUESTS_PER_MINUTE
+    simulator.lensmor.balance = CREDITS
     simulator.lensmor.task_seconds = 0.0
 
     def tell(urls: Urls) -> None:

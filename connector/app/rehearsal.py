@@ -236,7 +236,7 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
     status = Field("", "picklist", 255, choices=tuple(words.model_dump().values()))
     identifiers = {key: name for key, name in person.mapped() if isinstance(name, str)}
     uses: list[tuple[str | None, Field]] = [
-        *((name, _field_of(kind)) for kind, keys in person.mapped_kinds() for name in keys.fields.values()),
+        *((name, _field_of(kind)) for kind, keys in person.mapped_kinds for name in keys.fields.values()),
         (stamp.enriched_at, Field("", "datetime")),
         (stamp.source, Field("", "string", 80)),
         (stamp.error, Field("", "string", 255)),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
@@ -106,15 +107,18 @@ class PersonFields(Strict):
                 if found is not None:
                     yield key, found
 
-    def mapped_kinds(self) -> Iterator[tuple[IdentifierKind, PersonKeys]]:
+    @cached_property
+    def mapped_kinds(self) -> tuple[tuple[IdentifierKind, PersonKeys], ...]:
         """The kinds of identifiers with at least one mapped key."""
         given = dict(self.mapped())
+        found = []
         for kind in self.kinds:
             mine = {key: given[key] for key in kind.keys if key in given}
             if mine:
                 fields = {key: name for key, name in mine.items() if isinstance(name, str)}
                 fixed = {key: one.value for key, one in mine.items() if isinstance(one, FixedValue)}
-                yield kind, PersonKeys(fields, fixed)
+                found.append((kind, PersonKeys(fields, fixed)))
+        return tuple(found)
 
     def fields(self) -> frozenset[str]:
         """The CRM fields that identify the person."""

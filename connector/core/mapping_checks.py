@@ -36,7 +36,7 @@ def check(mapping: MappingFile, offers: Mapping[str, frozenset[Channel]]) -> lis
 
 
 def _check_person(mapping: MappingFile) -> Iterator[Finding]:
-    if not any(not kind.groups for kind, _ in mapping.person.mapped_kinds()):
+    if not any(not kind.groups for kind, _ in mapping.person.mapped_kinds):
         keys = [key for kind in mapping.person.kinds if not kind.groups for key in kind.keys]
         yield Finding(("person",), f"name at least one of {_listed(keys)}, or no person can be found")
     if not any(True for _ in mapping.channels.items()):

@@ -91,7 +91,7 @@ def person_of(record: CrmRecord, fields: PersonFields) -> Person:
     identifiers: dict[str, str] = {}
     grouping_keys: dict[str, str] = {}
     problems: dict[str, str] = {}
-    for kind, keys in fields.mapped_kinds():
+    for kind, keys in fields.mapped_kinds:
         found = kind.read(record, keys)
         if isinstance(found, Unusable):
             problems[kind.name] = found.reason

@@ -148,6 +148,7 @@ class Run:
         sent_since_retry: the providers to which a request was sent since the purchases that their balance refused were
             last tried again.
         refused_by_balance: the providers whose balance has refused purchases since then.
+        decided_again: how many decisions on channels this process has stored after the planning.
         price_seen: (provider, channel) whose balance was read after the first request.
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
@@ -200,6 +201,7 @@ class Run:
     sent_since_balance: Counter[tuple[str, Channel]] = field(default_factory=Counter)
     sent_since_retry: set[str] = field(default_factory=set)
     refused_by_balance: set[str] = field(default_factory=set)
+    decided_again: int = 0
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()

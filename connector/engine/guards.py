@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from connector.core.mapping import MappingFile
-from connector.core.model import Attention, Channel, CrmRecord, Result
+from connector.core.model import Attention, Channel, CrmRecord
 from connector.core.plan import Skip
 from connector.engine.context import Run
 from connector.providers.interface import Provider
@@ -151,8 +151,8 @@ def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None
 def has_no_values(run: Run, provider: Provider, channel: Channel) -> bool:
     """Whether a provider's latest answers for a channel contained no value."""
     since = run.started_at if run.override_guards else None
-    results = run.services.ledger.run_outcomes.latest_results(provider.source, channel, ANSWERS, since)
-    return len(results) >= ANSWERS and Result.DELIVERED not in results
+    answers, with_value = run.services.ledger.run_outcomes.latest_results(provider.source, channel, ANSWERS, since)
+    return answers >= ANSWERS and not with_value
 
 
 def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:

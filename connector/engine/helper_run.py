@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from connector.engine.context import Run
-from connector.engine.scheduler import POLL_INTERVAL_S, Scheduler, WorkSource
+from connector.engine.scheduler import POLL_INTERVAL_S, Scheduler
+from connector.engine.work_source import WorkSource
 
 
 class HelperRun(Scheduler):

@@ -266,5 +266,6 @@ def _save(run: Run, record: RecordRow, record_channel: RecordChannelRow, decisio
     planning = run.services.ledger.planning
     terms = PurchaseTerms(run.id, record.mapping, run.now(), read_first=run.read_first)
     planning.redecide(record_channel.id, PlannedChannel(record_channel.channel, decision), terms, found)
+    run.decided_again += 1
     if isinstance(decision, SourcesExhausted | Skip):
         run.services.progress.step()

@@ -1,234 +1,25 @@
 """The middle of a run: keeps every provider's pool busy until the run waits for nothing any more.
 
-The scheduler decides only *when* a stage runs; all data for a stage is in the ledger. Its data in memory (groups of
-purchases, people to look up) is read from the ledger again whenever it may have changed.
+The scheduler decides only *when* a stage runs; all data for a stage is in the ledger.
 """
 
 import functools
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
-from connector.core.errors import LockedError, NotThereError, RefusedError, StopError, UnreachableError
-from connector.core.model import Channel, Identifier
-from connector.core.states import PurchaseState
-from connector.engine import collect, plan, prices, purchase, write
+from connector.core.errors import LockedError
+from connector.engine import plan, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
-from connector.engine.guards import stop_without_value
-from connector.engine.worker_pool import Work, WorkerPool, wait_any
-from connector.providers.interface import Provider
-from connector.store.rows import PurchaseGroup, RereadRow
+from connector.engine.work_source import WorkSource
+from connector.engine.worker_pool import WorkerPool, wait_any
 
 WRITE_AT = 2000  # this many finished channels are written at once
 WRITE_AFTER_S = 30.0  # the longest wait of a finished record for others
 JOIN_S = 15.0  # the longest wait of a batch that is not full for more people
 POLL_INTERVAL_S = 1.0
-BUY, RESOLVE = "buy ", "resolve "  # the prefixes of the keys of purchases and lookups
 SHORT_WAIT_S = 30.0  # how long a run waits for vendors if other work waits for it to end
 STOPPING = "the connector is being stopped; the next run continues"
 CHECK_EVERY_S = 5.0
-CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the process that claimed it is dead
-FAILURES_IN_A_ROW = 3
-RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
-WorkItem = tuple[str, Work]
-
-
-class WorkSource:
-    """The next work items of one provider.
-
-    Args:
-        run: the run.
-        provider: the provider.
-        pool: the pool of the provider.
-        is_helper: yield only work that any process may claim: purchases, due tasks and people.
-    """
-
-    def __init__(self, run: Run, provider: Provider, pool: WorkerPool, *, is_helper: bool = False) -> None:
-        self._is_helper = is_helper
-        self._run = run
-        self._provider = provider
-        self.pool = pool
-        self._groups: list[PurchaseGroup] = []
-        self._unresolved: dict[Identifier, list[plan.Pending]] = {}
-        self._rereads: list[RereadRow] = []
-        self._failures = 0
-        self._read_ahead = 0  # the people read before their purchase, since the groups were read
-        self._read_once: set[int] = set()  # purchases
-        self._tried_receipts: set[int] = set()
-        self._searched: tuple[bool, float] | None = None  # the last search, if it found nothing: `partial`, and when
-        # No older task is added during a run, and most runs have none.
-        self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
-        self.refresh()
-
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        return self._provider.name
-
-    def refresh(self) -> None:
-        """Read the planned purchases, the pending lookups and the values to read again."""
-        ledger = self._run.services.ledger
-        self._read_ahead = 0
-        capped = self._run.capped_pairs(self.name)
-        self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), capped)
-        if self._is_helper:
-            return
-        due = ledger.results.due_rereads(self._provider.source, self._run.id)
-        self._rereads = [row for row in due if row.id not in self._read_once]
-        if self._provider.source.resolves:
-            busy = self.pool.keys
-            found = plan.pending_by_identifier(self._run, self.name)
-            self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
-        if self._groups or self._rereads or self._unresolved:
-            self.expect_due_work()
-
-    def collect_finished(self) -> bool:
-        """Remove finished work items, which may have made others due; whether there were any."""
-        found = self.pool.collect_finished()
-        if found:
-            self._searched = None
-        return found
-
-    def retry_refused_by_balance(self) -> bool:
-        """Read the balance again after purchases have ended, and plan those that it refused; whether there are any."""
-        if self.name not in self._run.stopped and prices.observe_again(self._run, self._provider):
-            self.refresh()
-            return bool(self._groups or self._unresolved)
-        return False
-
-    def expect_due_work(self) -> None:
-        """Search again: time has passed."""
-        self._searched = None
-
-    def next(self, *, partial: bool) -> WorkItem | None:
-        """The next work item, or None; purchases come first, because the vendor's tasks take longest.
-
-        Args:
-            partial: a batch that is not full may be sent.
-        """
-        if self.name in self._run.stopped or self._is_searched(partial=partial):
-            return None
-        found = next(iter(self._items(partial=partial)), None)
-        self._searched = None if found else (partial, self._run.monotonic())
-        return found
-
-    def _is_searched(self, *, partial: bool) -> bool:
-        was_partial, searched_s = self._searched or (not partial, 0.0)
-        until_s = searched_s + RESCAN_S * self._run.services.clock.scale
-        return partial is was_partial and self._run.monotonic() < until_s
-
-    def _items(self, *, partial: bool) -> Iterator[WorkItem]:
-        busy = self.pool.keys
-        yield from self._poll(busy, older=True)  # purchases of earlier runs come before new ones
-        if not self._run.why_closed(self.name):
-            yield from self._purchase(busy, partial=partial and not self._is_resolving(busy))
-            yield from self._resolve()
-        yield from self._poll(busy, older=False)
-        yield from self._check(busy)
-        yield from self._reread(busy)
-        yield from self._receipts(busy)  # last, because callbacks may be forged
-
-    def _is_resolving(self, busy: set[str]) -> bool:
-        return bool(self._unresolved) or any(key.startswith(RESOLVE) for key in busy)
-
-    def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
-        if any(key.startswith(BUY) for key in busy):  # one at a time: the next one must see the remaining purchases
-            return
-        for index, group in enumerate(self._groups):
-            channel, full_size = group.channel, self._provider.batch_size(group.channel)
-            if not (partial or group.size >= full_size) or stop_without_value(self._run, self._provider, channel):
-                continue
-            if prices.stop_too_dear(self._run, self._provider, channel):
-                continue
-            most = prices.batch_limit(self._run, self._provider, channel)
-            taken = min(group.size, most, self._run.halved.get((self.name, channel), full_size))
-            self._groups[index] = replace(group, size=group.size - taken)
-            self._groups = [one for one in self._groups if one.size > 0]
-            yield (
-                f"{BUY}{channel} {group.grouping_key}",
-                functools.partial(purchase.buy, self._run, self._provider, group),
-            )
-            return
-
-    def _resolve(self) -> Iterator[WorkItem]:
-        for identifier in list(self._unresolved):
-            pending = self._unresolved.pop(identifier)
-            look_up = functools.partial(plan.resolve_identity, self._run, self._provider, identifier, pending)
-            yield _resolving(identifier), look_up
-
-    def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
-        """Polls of due tasks; tasks of earlier runs are polled once each."""
-        run, polls = self._run, self._run.services.ledger.polls
-        if older and not self._older:
-            return
-        polled = run.polled if older else ()  # a corrected clock can turn an older task into one of this run
-        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, polled, older=older):
-            key = f"poll {task.id}"
-            if key in busy or (run.services.shared and not polls.claim_task(task, run.later(CLAIM_S))):
-                continue
-            if older:
-                run.polled.add(task.id)
-            yield key, functools.partial(collect.poll, run, self._provider, task)
-
-    def _check(self, busy: set[str]) -> Iterator[WorkItem]:
-        if not self._provider.keeps_records:
-            return
-        run, polls = self._run, self._run.services.ledger.polls
-        for row in polls.due_checks(self._provider.source, run.now()):
-            key = f"check {row.id}"
-            if row.state is PurchaseState.PLANNED and not self._is_affordable(row.channel):
-                continue
-            if key not in busy and (not run.services.shared or polls.claim_check(row, run.later(CLAIM_S))):
-                self._read_ahead += row.state is PurchaseState.PLANNED
-                yield key, functools.partial(collect.check, self._run, self._provider, row)
-
-    def _is_affordable(self, channel: Channel) -> bool:
-        """Whether a person who is read first could be bought now; at most one batch of people is read ahead."""
-        run = self._run
-        if run.out_of_time or run.why_closed(self.name):
-            return False
-        if all((self.name, channel.value, mapping) in run.capped for mapping in run.mappings):
-            return False
-        ready = sum(one.size for one in self._groups if one.channel is channel) + self._read_ahead
-        return ready < self._provider.batch_size(channel)
-
-    def _receipts(self, busy: set[str]) -> Iterator[WorkItem]:
-        """Confirmations of callback receipts; each receipt is tried once a run, and only while the run has time."""
-        if not self._provider.calls_back or self._run.out_of_time:
-            return
-        for receipt in self._run.services.ledger.callback_receipts.waiting(self._provider.source):
-            key = f"receipt {receipt.id}"
-            if key not in busy and receipt.id not in self._tried_receipts:
-                self._tried_receipts.add(receipt.id)
-                yield key, functools.partial(collect.adopt_receipt, self._run, self._provider, receipt)
-
-    def _reread(self, busy: set[str]) -> Iterator[WorkItem]:
-        while self._rereads:
-            row = self._rereads.pop(0)  # removed: `refresh` reads from the ledger whether it is still requested
-            key = f"read again {row.id}"
-            if key not in busy and row.id not in self._read_once:
-                self._read_once.add(row.id)  # once a run: the vendor may show the value in a later run
-                yield key, functools.partial(collect.reread, self._run, self._provider, row)
-
-    def guarded(self, work: Work) -> None:
-        """Run a work item; an error of a provider may stop that provider, but never the run."""
-        try:
-            with self._run.exclusive(self._provider):
-                work()
-        except UnreachableError as error:
-            self._run.unreachable(self.name, error)
-        except (StopError, RefusedError, NotThereError) as error:
-            # One failing task or person must not stop the others; several failures in a row are the vendor's.
-            self._failures += 1
-            if self._failures >= FAILURES_IN_A_ROW:
-                self._run.stop(self.name, str(error))
-        else:
-            self._failures = 0
-
-
-def _resolving(identifier: Identifier) -> str:
-    return f"{RESOLVE}{identifier.kind} {identifier.value}"
 
 
 class Scheduler:

@@ -1,6 +1,7 @@
 """Decodes the bytes of an answer to a JSON value: unpacks within a limit, and tolerates a wrong charset."""
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,7 @@ PIECE_BYTES = 64 * 1024
 MAX_MEMBERS = 100  # of a gzip body; servers send one
 _PLAIN = frozenset({"", "identity"})
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # bytes decode to none, but JSON can name them
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -89,14 +91,13 @@ def json_of(body: bytes, charset: str | None = None) -> object:
     text = _text(body, charset)
     try:
         found: object = json.loads(text)
+        if _SURROGATE.search(text) is None:
+            return found
         kept = json.dumps(found, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"answered with {_kind(text, error)}") from error
-    try:
-        kept.encode()
-    except UnicodeEncodeError:
-        found = json.loads(kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return found
+    without: object = json.loads(kept.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return without
 
 
 def _text(body: bytes, charset: str | None) -> str:

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 
 from connector.core.states import ChannelState, RecordState, RunState
 from connector.store import tables as t
+from connector.store.record_sql import unindexed
 
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
 
 def _waits(run_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     """The conditions that a channel belongs to an open record of the run and has no result."""
-    return (_RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, _R.run_id == run_id)
+    return (_RC.state == ChannelState.OPEN, _R.state == RecordState.OPEN, unindexed(_R.run_id) == run_id)
 
 
 def _waiting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:

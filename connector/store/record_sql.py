@@ -14,6 +14,14 @@ _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value
 UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
 
+def unindexed(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A column in a condition that the database must not search by, because other conditions are far narrower.
+
+    SQLite keeps no statistics: it would read all open records of a run to find those of a hundred purchases.
+    """
+    return sa.func.coalesce(column, "")
+
+
 def save_shown(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Outcome, str]]]) -> None:
     """Store the outcome and reason that this run shows for each channel, by id of the channel."""
     rows = [

@@ -20,6 +20,7 @@ from connector.store.record_sql import (
     in_plans,
     may_be_repeated,
     save_shown,
+    unindexed,
 )
 from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
 from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
@@ -27,7 +28,7 @@ from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 # These statements run in every turn, so they are built once: building one costs more than executing it.
-_ENDED = (
+_ENDED_AT_ALL = (
     sa.select(
         t.record_channel,
         _R.mapping,
@@ -40,14 +41,16 @@ _ENDED = (
     .join(t.purchase, _P.id == _RC.purchase_id)
     .outerjoin(t.unusable_value, UNUSABLE)
     .where(
-        _R.run_id == sa.bindparam("run_id"),
         _R.state == RecordState.OPEN,
         _RC.state == ChannelState.OPEN,
         _P.state == PurchaseState.FINAL.value,
         sa.or_(_P.result != Result.DELIVERED.value, _P.value.is_not(None), _N.reason.is_not(None)),
     )
 )
-_ENDED_OF = _ENDED.where(_P.id.in_(sa.bindparam("ids", expanding=True)))
+_ENDED = _ENDED_AT_ALL.where(_R.run_id == sa.bindparam("run_id"))
+_ENDED_OF = _ENDED_AT_ALL.where(
+    unindexed(_R.run_id) == sa.bindparam("run_id"), _P.id.in_(sa.bindparam("ids", expanding=True))
+)
 _PENDING_MATCHES = (
     sa.select(t.record_channel)
     .join(t.record, _R.id == _RC.record_id)

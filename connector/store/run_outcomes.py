@@ -212,15 +212,18 @@ class RunOutcomes:
 
     def latest_results(
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
-    ) -> list[Result]:
-        """The latest results of paid requests to a provider for a channel, newest first."""
+    ) -> tuple[int, int]:
+        """Count the latest results of paid requests to a provider for a channel, and those of them with a value."""
         newer = [] if since is None else [_P.final_at >= since]
-        query = (
+        latest = (
             sa.select(_P.result)
             .where(_P.provider == source.name, _P.account == source.account, _P.channel == channel.value)
             .where(_P.state == PurchaseState.FINAL.value, _P.attempt_id.is_not(None), *newer)
             .order_by(_P.final_at.desc(), _P.id.desc())
             .limit(last)
+            .subquery()
         )
+        delivered = sa.func.sum(sa.case((latest.c.result == Result.DELIVERED.value, 1), else_=0))
         with self._db.read() as connection:
-            return [Result(result) for result in connection.scalars(query)]
+            answers, with_value = connection.execute(sa.select(sa.func.count(), delivered).select_from(latest)).one()
+        return int(answers), int(with_value or 0)

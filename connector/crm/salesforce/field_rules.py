@@ -90,7 +90,7 @@ def mapped_fields(mapping: MappingFile) -> Iterator[MappedField]:
         yield MappedField(("select", "flag", "field"), mapping.select.flag.field, Use.FLAG_WORD)
     else:
         yield MappedField(("select", "flag"), mapping.select.flag, Use.FLAG)
-    for one, found in mapping.person.mapped_kinds():
+    for one, found in mapping.person.mapped_kinds:
         for key, name in found.fields.items():
             yield MappedField(("person", key), name, _BY_SHAPE[one.shape])
     for channel, rules in mapping.channels.items():
