@@ -1,6 +1,6 @@
-"""Whether the container is well: /healthz is asked where `connector serve` runs.
+"""Checks the container: sends a request to /healthz if `connector serve` runs there.
 
-A worker or a sync has no port to be asked at; there the life of its process says enough.
+A worker or a sync has no port; it is healthy while its process runs.
 """
 
 import http.client
@@ -12,7 +12,7 @@ EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 nothing is b
 
 
 def option(words: list[str], name: str, default: str) -> str:
-    """What a command line says of an option, as `--name value` or `--name=value`."""
+    """The value of an option in a command line, given as `--name value` or `--name=value`."""
     for word, following in zip(words, [*words[1:], default], strict=True):
         if word == name:
             return following
@@ -21,8 +21,8 @@ def option(words: list[str], name: str, default: str) -> str:
     return default
 
 
-def is_well(words: list[str]) -> bool:
-    """Ask the server that this command line started; True where it started none."""
+def is_healthy(words: list[str]) -> bool:
+    """Check the server that this command line started; True if it started none."""
     if "serve" not in words:
         return True
     host = option(words, "--host", "127.0.0.1")
@@ -39,4 +39,4 @@ def is_well(words: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_well(COMMAND_LINE.read_bytes().decode().split("\0")) else 1)
+    sys.exit(0 if is_healthy(COMMAND_LINE.read_bytes().decode().split("\0")) else 1)

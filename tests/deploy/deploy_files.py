@@ -27,9 +27,10 @@ def documents(path: Path) -> list[dict[str, Any]]:
 def check_command(words: Sequence[str]) -> str:
     """Parse a command line as the CLI does and return the command's name; raises for wrong usage."""
     name, *arguments = words
-    command = cli.get_command(click.Context(cli), name)
+    group = click.Context(cli, **cli.context_settings)  # click keeps the help option of a command's first context
+    command = cli.get_command(group, name)
     assert command is not None, f"there is no command {name}"
-    command.make_context(name, list(arguments))
+    command.make_context(name, list(arguments), parent=group)
     return name
 
 

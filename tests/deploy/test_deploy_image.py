@@ -113,23 +113,23 @@ def port(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
 @pytest.mark.parametrize("words", ["--port {}", "--port={} --host 0.0.0.0", "--host 127.0.0.1 --port {}"])
 def test_a_server_that_answers_is_healthy(port: int, words: str) -> None:
     line = f"python connector serve -m lead {words.format(port)}"
-    assert healthcheck.is_well(line.split())
+    assert healthcheck.is_healthy(line.split())
 
 
 @pytest.mark.parametrize("port", [500], indirect=True)
 def test_a_server_with_an_error_answer_is_unhealthy(port: int) -> None:
-    assert not healthcheck.is_well(["connector", "serve", "--port", str(port)])
+    assert not healthcheck.is_healthy(["connector", "serve", "--port", str(port)])
 
 
 def test_a_silent_server_is_unhealthy() -> None:
     with HTTPServer(("127.0.0.1", 0), _Answering) as server:
         port = server.server_port
-    assert not healthcheck.is_well(["connector", "serve", "--port", str(port)])
+    assert not healthcheck.is_healthy(["connector", "serve", "--port", str(port)])
 
 
 @pytest.mark.parametrize("command", ["worker -m lead", "sync -m lead -m contact"])
 def test_other_commands_are_not_checked(command: str) -> None:
-    assert healthcheck.is_well(["python", "connector", *command.split()])
+    assert healthcheck.is_healthy(["python", "connector", *command.split()])
 
 
 def test_the_default_port_is_that_of_the_command() -> None:
