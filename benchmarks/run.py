@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,12 @@ def sync_once() -> dict[str, Any]:
         os.environ["CONNECTOR_DATABASE_URL"] = f"sqlite:///{folder}/connector.db"
         sys.argv = ["connector", "sync", "-m", str(MAPPING), "--json", "--quiet"]
         started = time.perf_counter()
-        with suppress(SystemExit), redirect_stdout(said):
-            console_script()
+        try:
+            with redirect_stdout(said):
+                console_script()
+        except SystemExit as end:
+            if end.code:
+                raise RuntimeError(f"the sync ended with exit code {end.code}: {said.getvalue()}") from end
         wall = time.perf_counter() - started
     return {"wall_s": wall, "report": json.loads(said.getvalue())}
 

@@ -4,12 +4,12 @@ import gc
 
 import pytest
 
-OBJECTS, YOUNG_PASSES, MIDDLE_PASSES = 50_000, 20, 20
-
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The modules and the collected tests stay until the end: no later pass has to visit them."""
+    from connector.cli.entry import GARBAGE_THRESHOLDS  # not before a plugin that measures the package
+
     del session
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS, YOUNG_PASSES, MIDDLE_PASSES)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)

@@ -9,7 +9,7 @@ WINDOWS_TEXT = (
 )
 # Imports and runs make many objects and few cycles: with Python's own threshold of 700, looking for garbage takes a
 # tenth of their time (Python 3.11, November 2026).
-OBJECTS, YOUNG_PASSES, MIDDLE_PASSES = 50_000, 20, 20
+GARBAGE_THRESHOLDS = 50_000, 20, 20
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         raise SystemExit(2)
     from connector.core.errors import ConfigurationError
 
-    gc.set_threshold(OBJECTS, YOUNG_PASSES, MIDDLE_PASSES)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
         from connector.cli.main import main as run
     except ConfigurationError as error:  # an installed provider package cannot be used

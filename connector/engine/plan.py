@@ -42,7 +42,10 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
     unrequested: list[int] = []
     pending = run.services.ledger.records.pending_matches(run.id)
     left, is_balance = _credits_left(run, provider) if pending else (None, False)
-    may_rise = provider in run.sent_since_retry  # the balance may count their charges twice: `prices.observe_again`
+    closed = run.why_closed(provider)
+    may_rise = (
+        not closed and provider in run.sent_since_retry
+    )  # the balance may count their charges twice: `prices.observe_again`
     for record_channel, record in pending:
         rules = run.mappings[record.mapping].channels.get(record_channel.channel)
         if (
@@ -56,9 +59,8 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
             continue
         price = source.prices.of(record_channel.channel)
         cap = run.capped.get((provider, record_channel.channel.value, record.mapping))
-        if run.why_closed(provider) or cap or (left is not None and left < price):
-            refused_by_balance = cap.startswith(BALANCE) if cap else is_balance
-            if refused_by_balance and may_rise and not run.why_closed(provider):
+        if closed or cap or (left is not None and left < price):
+            if may_rise and (cap.startswith(BALANCE) if cap else is_balance):
                 run.refused_by_balance.add(provider)
             else:
                 unaffordable.append(record_channel.id)
@@ -66,7 +68,7 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
         left = None if left is None else left - price
         waiting.setdefault(identifier, []).append((record_channel, record))
     if unaffordable:
-        reason = run.why_closed(provider) or f"the budget for {provider} cannot pay for more people"
+        reason = closed or f"the budget for {provider} cannot pay for more people"
         run.services.ledger.records.defer_lookups(unaffordable, reason)
     run.services.ledger.records.defer_lookups(unrequested, "the person was not looked up yet")
     return waiting

@@ -81,7 +81,7 @@ class WorkSource:
         """Remove finished work items, which may have made others due; whether there were any."""
         found = self.pool.collect_finished()
         if found:
-            self._searched = None
+            self.expect_due_work()
         return found
 
     def retry_refused_by_balance(self) -> bool:
@@ -92,7 +92,7 @@ class WorkSource:
         return False
 
     def expect_due_work(self) -> None:
-        """Search again: time has passed."""
+        """Let the next call of `next` search the ledger again."""
         self._searched = None
 
     def next(self, *, partial: bool) -> WorkItem | None:
@@ -108,7 +108,9 @@ class WorkSource:
         return found
 
     def _is_searched(self, *, partial: bool) -> bool:
-        was_partial, searched_s = self._searched or (not partial, 0.0)
+        if self._searched is None:
+            return False
+        was_partial, searched_s = self._searched
         until_s = searched_s + RESCAN_S * self._run.services.clock.scale
         return partial is was_partial and self._run.monotonic() < until_s
 
