@@ -1,4 +1,4 @@
-"""Credit entries, observed balances and the remaining budget; all sums are computed, none is stored."""
+"""Credit entries, observed balances and the remaining budget."""
 
 import math
 from collections import Counter
@@ -14,10 +14,11 @@ from connector.core.model import Result
 from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
 from connector.core.states import PurchaseState
 from connector.store import tables as t
+from connector.store import totals
 from connector.store.database import Database
+from connector.store.totals import UNSEEN
 
 BALANCE = "balance at the vendor"
-UNSEEN = "older copy"  # the mapping of charges unknown to a restored ledger; no real mapping name contains a space
 MOST_SHOWN = 5  # requests with wrong entries in a message
 _E, _O, _P = t.entry.c, t.observation.c, t.purchase.c
 _NEWEST_ENTRY = sa.select(sa.func.coalesce(sa.func.max(_E.id), 0))
@@ -32,13 +33,6 @@ _CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
     _E.provider == sa.bindparam("provider"),
     _E.account == sa.bindparam("account"),
     _E.kind == EntryKind.CHARGE.value,
-)
-_HELD = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
-    _P.hold == Hold.OPEN.value, _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
-)
-# Few rows, with their own index; the other columns are compared in Python so that the database uses this index.
-_RESUBMITTED = sa.select(_P.provider, _P.account, _P.price_credits, _P.prior_hold).where(
-    _P.prior_attempt_id.is_not(None)
 )
 _SIGNED = sa.func.sum(sa.case((_E.kind == EntryKind.HOLD.value, _E.credits), else_=-_E.credits))
 _OPEN_BY_ENTRIES = sa.select(_E.attempt_id, _SIGNED).group_by(_E.attempt_id).having(_SIGNED != 0)
@@ -127,7 +121,8 @@ class Payer:
 
 
 def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry], now: datetime) -> None:
-    """Append entries; those of zero credits are left out."""
+    """Append entries and add them to the running totals; those of zero credits are left out."""
+    entries = [entry for entry in entries if entry.credits]
     rows = [
         {
             "at": now,
@@ -141,10 +136,14 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
             "credits": entry.credits,
         }
         for entry in entries
-        if entry.credits
     ]
     if rows:
         connection.execute(sa.insert(t.entry), rows)
+        account = (payer.provider, payer.account)
+        totals.add(
+            connection,
+            (totals.Amount(*account, e.mapping, payer.budget_day, payer.run_id, e.kind, e.credits) for e in entries),
+        )
 
 
 def remaining_budget(
@@ -152,14 +151,14 @@ def remaining_budget(
 ) -> RemainingBudget:
     """Compute what each cap still allows, inside the transaction that will take the hold."""
     today = budget_day(now)
-    sums = _sums(connection, provider, account, _same_run(run_id, rules.plan_id), today)
+    used = totals.used(connection, provider, account, _same_run(connection, run_id, rules.plan_id), today)
     shared: list[Cap] = []
     if rules.ceiling is not None:
-        shared.append(Cap("ceiling of the plan", rules.ceiling, sums.used(run=True)))
+        shared.append(Cap("ceiling of the plan", rules.ceiling, used.of("run")))
     if rules.day is not None:
-        shared.append(Cap("daily cap over all runs", rules.day, sums.used(day=True)))
+        shared.append(Cap("daily cap over all runs", rules.day, used.of("day")))
     if rules.month is not None:
-        shared.append(Cap("monthly cap over all runs", rules.month, sums.used(month=True)))
+        shared.append(Cap("monthly cap over all runs", rules.month, used.of("month")))
     balance = _balance(connection, provider, account, rules.reserve)
     if balance is not None:
         shared.append(balance)
@@ -167,10 +166,9 @@ def remaining_budget(
     for mapping in {*rules.run, *rules.mapping_day}:
         caps: list[Cap] = []
         if mapping in rules.run:
-            caps.append(Cap(f"cap of mapping {mapping} per run", rules.run[mapping], sums.used(mapping, run=True)))
+            caps.append(Cap(f"cap of mapping {mapping} per run", rules.run[mapping], used.of("run", mapping)))
         if mapping in rules.mapping_day:
-            used = sums.used(mapping, day=True)
-            caps.append(Cap(f"cap of mapping {mapping} per day", rules.mapping_day[mapping], used))
+            caps.append(Cap(f"cap of mapping {mapping} per day", rules.mapping_day[mapping], used.of("day", mapping)))
         by_mapping[mapping] = tuple(caps)
     return RemainingBudget(tuple(shared), by_mapping)
 
@@ -198,50 +196,11 @@ def select_affordable(rows: Iterable[tuple[int, Collection[str], int]], limits: 
     return payers
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Holds minus releases, by (mapping, is this month, is today, is this run)."""
-
-    rows: Mapping[tuple[str, bool, bool, bool], int]
-
-    def used(self, mapping: str | None = None, *, month: bool = False, day: bool = False, run: bool = False) -> int:
-        return sum(
-            used
-            for (name, this_month, today, this_run), used in self.rows.items()
-            if (mapping is None or name in {mapping, UNSEEN})
-            and not (run and name == UNSEEN)
-            and (this_month or not month)
-            and (today or not day)
-            and (this_run or not run)
-        )
-
-
-def _same_run(run_id: str, plan_id: str | None) -> sa.ColumnElement[bool]:
-    """The condition for entries of this run, or of any run that applies the same plan."""
+def _same_run(connection: sa.Connection, run_id: str, plan_id: str | None) -> list[str]:
+    """The runs that count as this one: all that apply the same plan."""
     if plan_id is None:
-        return t.entry.c.run_id == run_id
-    return t.entry.c.run_id.in_(sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id))
-
-
-def _sums(
-    connection: sa.Connection, provider: str, account: str, same_run: sa.ColumnElement[bool], today: str
-) -> _Sums:
-    e = t.entry.c
-    first_of_month = today[:7] + "-01"
-    is_month = sa.case((e.budget_day >= first_of_month, 1), else_=0).label("is_month")
-    # A later day was written by a wrong clock.
-    is_today = sa.case((e.budget_day >= today, 1), else_=0).label("is_today")
-    is_run = sa.case((same_run, 1), else_=0).label("is_run")
-    signed = sa.case(
-        (e.kind == EntryKind.HOLD.value, e.credits), (e.kind == EntryKind.RELEASE.value, -e.credits), else_=0
-    )
-    in_scope = sa.or_(e.budget_day >= first_of_month, same_run)
-    rows = connection.execute(
-        sa.select(e.mapping, is_month, is_today, is_run, sa.func.sum(signed))
-        .where(e.provider == provider, e.account == account, in_scope)
-        .group_by(e.mapping, is_month, is_today, is_run)
-    )
-    return _Sums({(name, bool(month), bool(day), bool(run)): int(used) for name, month, day, run, used in rows})
+        return [run_id]
+    return list(connection.scalars(sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)))
 
 
 def _balance(connection: sa.Connection, provider: str, account: str, reserve: int) -> Cap | None:
@@ -255,13 +214,7 @@ def _balance(connection: sa.Connection, provider: str, account: str, reserve: in
     if seen is None:
         return None
     charged = connection.scalar(_CHARGED_SINCE, {**keys, "last_entry": seen.last_entry})
-    held = connection.scalar(_HELD, keys)
-    held_before = sum(
-        row.price_credits
-        for row in connection.execute(_RESUBMITTED)
-        if (row.provider, row.account, row.prior_hold) == (provider, account, Hold.OPEN.value)
-    )
-    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + int(held or 0) + held_before)
+    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + totals.open_credits(connection, provider, account))
 
 
 class Credits:
@@ -340,12 +293,14 @@ class Credits:
                 for attempt_id, credits_ in connection.execute(query):
                     open_by_purchases[str(attempt_id)] += int(credits_)
             orphaned = int(connection.scalar(_HELD_FOR_NOTHING) or 0)
+            differing = totals.differences(connection)
         wrong = [
             f"request {key}: entries hold {open_by_entries[key]} credits, purchases {open_by_purchases[key]}"
             for key in sorted({*open_by_entries, *open_by_purchases})
             if open_by_entries[key] != open_by_purchases[key]
         ]
         wrong += [f"{orphaned} purchase(s) hold credits without a request in flight"] if orphaned else []
+        wrong += differing
         more = [f"and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
         return "; ".join([*wrong[:MOST_SHOWN], *more])
 

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from connector.core.spend import EntryKind
 from connector.core.states import PurchaseState
 from connector.store import tables as t
-from connector.store.credits import UNSEEN, NewEntry, Payer, append
+from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.mark import add_detection
 from connector.store.meta import get_value, put_value
 from connector.store.stored_times import keep_latest_stamp, latest_stamp
+from connector.store.totals import UNSEEN
 
 _KEY = "restored"
 _P, _M = t.purchase.c, t.meta.c

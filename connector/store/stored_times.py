@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from connector.core.states import RequestItemState, TaskState
 from connector.store import tables as t
+from connector.store import totals
 from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
@@ -82,7 +83,10 @@ class StoredTimes:
             if latest is not None and latest > now + TOLERANCE:
                 keep_latest_stamp(self._db, connection, latest)
                 moved += sum(_move_fact(connection, column, now) for column in _FACTS)
-                moved += sum(_move_day(connection, column, now) for column in _DAYS)
+                days = sum(_move_day(connection, column, now) for column in _DAYS)
+                if days:
+                    totals.rebuild(connection)
+                moved += days
         return moved
 
 

@@ -12,6 +12,7 @@ from connector.store.tables.purchases import (
     observation,
     purchase,
     rate_limit,
+    running_total,
     task,
     unusable_value,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "request_item",
     "run",
     "run_record",
+    "running_total",
     "task",
     "unusable_value",
     "worker",

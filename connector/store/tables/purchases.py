@@ -140,6 +140,19 @@ entry = Table(
 Index("ix_entry_provider", entry.c.provider, entry.c.account, entry.c.budget_day)
 Index("ix_entry_attempt", entry.c.attempt_id)
 
+Index("ix_entry_newest", entry.c.provider, entry.c.account, entry.c.id)
+
+# Sums of the entries by scope (`store/totals.py`), changed by the transaction that appends an entry.
+running_total = Table(
+    "running_total",
+    metadata,
+    Column("provider", String(40), primary_key=True),
+    Column("account", String(80), primary_key=True),
+    Column("scope", String(60), primary_key=True),
+    Column("mapping", String(40), primary_key=True),
+    Column("credits", sa.BigInteger, nullable=False),
+)
+
 # A balance as the vendor reported it.
 observation = Table(
     "observation",

@@ -1,0 +1,177 @@
+"""Running totals of the credit entries, kept by the transaction that appends them.
+
+A purchase checks several caps. With the totals, the cost of a check does not depend on the number of entries. The
+accounting at the end of a run compares them with the entries.
+
+Each account has totals by mapping for these scopes:
+
+- `open`: holds without their charges and releases;
+- `day:2026-11-30`, `month:2026-11`, `run:ID`: holds without their releases.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from connector.core.spend import EntryKind
+from connector.store import tables as t
+
+UNSEEN = "older copy"  # the mapping of charges unknown to a restored ledger; no real mapping name contains a space
+OPEN = "open"
+_E, _T = t.entry.c, t.running_total.c
+_ACCOUNT = (_T.provider == sa.bindparam("provider"), _T.account == sa.bindparam("account"))
+_OPEN_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(_T.credits), 0)).where(*_ACCOUNT, _T.scope == OPEN)
+_IS_HOLD, _IS_RELEASE = _E.kind == EntryKind.HOLD.value, _E.kind == EntryKind.RELEASE.value
+_USED = sa.case((_IS_HOLD, _E.credits), (_IS_RELEASE, -_E.credits), else_=0)
+_STILL_OPEN = sa.case((_IS_HOLD, _E.credits), else_=-_E.credits)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Credits of one kind that an entry adds to the totals of its account, mapping, day and run."""
+
+    provider: str
+    account: str
+    mapping: str
+    budget_day: str
+    run_id: str
+    kind: EntryKind
+    credits: int
+
+    def deltas(self) -> Iterable[tuple[str, int]]:
+        """The changed scopes, with the change of each."""
+        held = self.credits if self.kind is EntryKind.HOLD else 0
+        released = self.credits if self.kind is EntryKind.RELEASE else 0
+        charged = self.credits if self.kind is EntryKind.CHARGE else 0
+        yield OPEN, held - released - charged
+        for scope in (day_scope(self.budget_day), month_scope(self.budget_day), run_scope(self.run_id)):
+            yield scope, held - released
+
+
+def day_scope(budget_day: str) -> str:
+    """The scope of a day, such as 2026-11-30."""
+    return f"day:{budget_day}"
+
+
+def month_scope(budget_day: str) -> str:
+    """The scope of a day's month."""
+    return f"month:{budget_day[:7]}"
+
+
+def run_scope(run_id: str) -> str:
+    """The scope of a run."""
+    return f"run:{run_id}"
+
+
+def add(connection: sa.Connection, amounts: Iterable[Amount]) -> None:
+    """Add new entries to the totals, in the transaction that appends them."""
+    changes: Counter[tuple[str, str, str, str]] = Counter()
+    for one in amounts:
+        for scope, credits_ in one.deltas():
+            changes[one.provider, one.account, scope, one.mapping] += credits_
+    rows = [
+        {"provider": provider, "account": account, "scope": scope, "mapping": mapping, "credits": credits_}
+        for (provider, account, scope, mapping), credits_ in sorted(changes.items())
+        if credits_
+    ]
+    if rows:
+        connection.execute(_UPSERT[connection.dialect.name], rows)
+
+
+def _upsert(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
+    key = ["provider", "account", "scope", "mapping"]
+    return insert.on_conflict_do_update(index_elements=key, set_={"credits": _T.credits + insert.excluded.credits})
+
+
+_UPSERT: Mapping[str, sa.Insert] = {
+    "sqlite": _upsert(sqlite.insert(t.running_total)),
+    "postgresql": _upsert(postgresql.insert(t.running_total)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Holds without releases: of the day, the month and the run, by mapping."""
+
+    by_scope: Mapping[tuple[str, str], int]
+
+    def of(self, scope: str, mapping: str | None = None) -> int:
+        """The credits of a scope (`day`, `month`, `run`); a mapping's share includes charges that no run explains."""
+        return sum(
+            credits_
+            for (kind, name), credits_ in self.by_scope.items()
+            if kind == scope
+            and (mapping is None or name in {mapping, UNSEEN})
+            and not (scope == "run" and name == UNSEEN)
+        )
+
+
+def used(connection: sa.Connection, provider: str, account: str, run_ids: Iterable[str], today: str) -> Used:
+    """Read what counts against the caps of a run: all these runs count as one.
+
+    A later day or month than the present one was written by a wrong clock, and counts too.
+    """
+    scopes = sa.or_(
+        sa.and_(_T.scope >= day_scope(today), _T.scope < "day;"),
+        sa.and_(_T.scope >= month_scope(today), _T.scope < "month;"),
+        _T.scope.in_([run_scope(run_id) for run_id in run_ids]),
+    )
+    rows = connection.execute(
+        sa.select(_T.scope, _T.mapping, _T.credits).where(_T.provider == provider, _T.account == account, scopes)
+    )
+    found: Counter[tuple[str, str]] = Counter()
+    for scope, mapping, credits_ in rows:
+        found[scope.partition(":")[0], mapping] += credits_
+    return Used(found)
+
+
+def open_credits(connection: sa.Connection, provider: str, account: str) -> int:
+    """Credits that are held and neither charged nor released."""
+    return int(connection.scalar(_OPEN_TOTAL, {"provider": provider, "account": account}) or 0)
+
+
+def rebuild(connection: sa.Connection) -> None:
+    """Compute all totals from the entries again, after entries were moved to another day."""
+    connection.execute(sa.delete(t.running_total))
+    for scope, credits_ in _SCOPES:
+        of_entries = _of_entries(scope, credits_)
+        connection.execute(sa.insert(t.running_total).from_select([*t.running_total.c.keys()], of_entries))
+
+
+def differences(connection: sa.Connection) -> list[str]:
+    """Describe the totals that differ from the entries."""
+    expected = {
+        (row.provider, row.account, row.scope, row.mapping): int(row.credits)
+        for scope, credits_ in _SCOPES
+        for row in connection.execute(_of_entries(scope, credits_))
+    }
+    stored = {
+        (row.provider, row.account, row.scope, row.mapping): row.credits
+        for row in connection.execute(sa.select(t.running_total))
+    }
+    return [
+        f"total {' '.join(key)}: {stored.get(key, 0)} credits, the entries have {expected.get(key, 0)}"
+        for key in sorted(stored.keys() | expected.keys())
+        if stored.get(key, 0) != expected.get(key, 0)
+    ]
+
+
+_SCOPES: tuple[tuple[sa.ColumnElement[str], sa.ColumnElement[int]], ...] = (
+    (sa.literal(OPEN), _STILL_OPEN),
+    (sa.literal("day:").concat(_E.budget_day), _USED),
+    (sa.literal("month:").concat(sa.func.substr(_E.budget_day, 1, 7)), _USED),
+    (sa.literal("run:").concat(_E.run_id), _USED),
+)
+
+
+def _of_entries(scope: sa.ColumnElement[str], credits_: sa.ColumnElement[int]) -> sa.Select[tuple[object, ...]]:
+    total = sa.func.sum(credits_)
+    named = scope.label("scope")
+    return (
+        sa.select(_E.provider, _E.account, named, _E.mapping, total.label("credits"))
+        .group_by(_E.provider, _E.account, named, _E.mapping)
+        .having(total != 0)
+    )
