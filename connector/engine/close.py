@@ -229,23 +229,27 @@ def _crm(run: Run) -> dict[str, CrmFigures]:
 
 def _attention(run: Run, outcomes: list[RunRecordOutcome]) -> list[Attention]:
     found = {(a.record_id, a.reason): a for a in run.attention}
+    noted = {record_id for record_id, _ in found}
     unknown_at = run.services.ledger.run_outcomes.unknown_at(run.id)
     for one in outcomes:
-        if any(key[0] == one.crm_id for key in found):
-            continue
-        if one.outcome is Outcome.UNKNOWN:
-            found[one.crm_id, one.reason] = Attention(
-                one.reason, _unknown_next(run, unknown_at.get(one.crm_id)), one.crm_id
-            )
-        elif one.outcome is Outcome.PARKED:
-            found[one.crm_id, one.reason] = Attention(one.reason, one.attention or PARKED_NEXT, one.crm_id)
-        elif one.attention:
-            found[one.crm_id, one.reason] = Attention(one.reason, one.attention, one.crm_id)
+        entry = None if one.crm_id in noted else _attention_of(run, one, unknown_at)
+        if entry is not None:
+            found[one.crm_id, one.reason] = entry
+            noted.add(one.crm_id)
     since = run.now() - LOOP_WINDOW
     for crm_id, times in run.services.ledger.run_outcomes.often_flagged(run.id, since, LOOP_TIMES):
         reason = f"flagged {times} times within a day"
         found[crm_id, reason] = Attention(reason, "find the automation that sets the flag again", crm_id)
     return [*found.values(), *still_waiting(run, run.now())]
+
+
+def _attention_of(run: Run, one: RunRecordOutcome, unknown_at: Mapping[str, str]) -> Attention | None:
+    """What a person should do about a record; None if there is nothing to do."""
+    if one.outcome is Outcome.UNKNOWN:
+        return Attention(one.reason, _unknown_next(run, unknown_at.get(one.crm_id)), one.crm_id)
+    if one.outcome is Outcome.PARKED:
+        return Attention(one.reason, one.attention or PARKED_NEXT, one.crm_id)
+    return Attention(one.reason, one.attention, one.crm_id) if one.attention else None
 
 
 def _unknown_next(run: Run, name: str | None) -> str:
