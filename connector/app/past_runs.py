@@ -1,6 +1,6 @@
 """Past runs as the commands show them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,10 +88,10 @@ def runs_view(ledger: Ledger, limit: int, since: datetime | None = None) -> Runs
     )
 
 
-def outcomes_of(ledger: Ledger, run: PastRun) -> list[RecordOutcome]:
-    """Every record of a run with its outcome and reason."""
-    return [
-        RecordOutcome(
+def outcomes_of(ledger: Ledger, run: PastRun) -> Iterator[RecordOutcome]:
+    """Yield every record of a run with its outcome and reason."""
+    for one in ledger.run_outcomes.outcomes(run.id):
+        yield RecordOutcome(
             mapping=one.mapping,
             object=one.object,
             record_id=one.crm_id,
@@ -99,5 +99,3 @@ def outcomes_of(ledger: Ledger, run: PastRun) -> list[RecordOutcome]:
             reason=one.reason,
             attention=one.attention,
         )
-        for one in ledger.run_outcomes.outcomes(run.id)
-    ]

@@ -159,8 +159,7 @@ def _explain(clock: Clock) -> Callable[[float, str], None]:
 
 def still_at_work(configured: Configured, ledger: Ledger) -> set[str]:
     """Providers with a key and open purchases from earlier runs, whether or not the present mappings use them."""
-    open_at = {name for name, _ in ledger.runs.open_counts().purchases}
-    return {name for name in open_at if name in configured.providers and configured.providers[name].api_key}
+    return set(ledger.runs.open_providers(name for name, one in configured.providers.items() if one.api_key))
 
 
 def connect_providers(

@@ -174,14 +174,17 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
 
     with Application((), env_file).ledger() as ledger:
         found = find_run(ledger, run)
-        outcomes = outcomes_of(ledger, found)
-    rows = (tuple(one.model_dump().values()) for one in outcomes)
-    if csv_file == STANDARD_OUTPUT:
-        with reader_may_leave():
-            count = write_rows(sys.stdout, rows)
-            say(f"{count} records of run {found.id}")
-        return
-    out().print(f"{write_csv(csv_file, rows)} records written to {csv_file}", markup=False)
+        rows = (
+            (one.mapping, one.object, one.record_id, one.outcome, one.reason, one.attention)
+            for one in outcomes_of(ledger, found)
+        )
+        if csv_file == STANDARD_OUTPUT:
+            with reader_may_leave():
+                count = write_rows(sys.stdout, rows)
+                say(f"{count} records of run {found.id}")
+            return
+        count = write_csv(csv_file, rows)
+    out().print(f"{count} records written to {csv_file}", markup=False)
 
 
 COMMANDS = (status, runs, show_run, export)

@@ -208,7 +208,7 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
 
     with Application((), env_file).ledger() as ledger:
         found = find_run(ledger, run)
-        count = len(ledger.runs.undoable(found.id))
+        count = ledger.runs.count_undoable(found.id)
     if count:
         confirm(f"Restore the fields of up to {count} records that run {found.id} wrote?", yes=yes)
     with LiveProgress() as progress:

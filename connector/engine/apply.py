@@ -69,7 +69,8 @@ def _take_up_page(
     found = run.services.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
     page = [record for record in found.values() if record is not None and record.moved_to is None]
     missing = set(ids) - {record.id for record in page} - earlier.begun.keys()
-    run.attention += [Attention(GONE, "nothing; it is no longer part of the plan", record_id) for record_id in missing]
+    for record_id in sorted(missing):
+        run.call_attention(Attention(GONE, "nothing; it is no longer part of the plan", record_id), is_stored=False)
     continued = {record.id for record in page if _is_continued(plan, mapping, record, earlier.begun.get(record.id))}
     skipped = {record.id: reason for record in page if (reason := _skip_reason(plan, mapping, record, earlier))}
     decided = plan_page(run, mapping, page)

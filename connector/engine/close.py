@@ -1,15 +1,15 @@
 """Closes a run: each selected record gets one outcome, the accounting is checked, and the report is made."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.core.errors import AccountingError
 from connector.core.model import OPEN_OUTCOMES, Attention, Channel, Outcome, Result, outcome_of_record
 from connector.core.report import CrmFigures, ProviderCredits, PurchaseFigures, Report
 from connector.core.states import ChannelState, PurchaseState, RunState
-from connector.engine.context import Run
+from connector.engine.context import ATTENTION_SHOWN, Run
 from connector.engine.outcome import channel_result
 from connector.engine.overdue import still_waiting
 from connector.store.inbox import AGAIN_AFTER_S
@@ -19,29 +19,30 @@ from connector.store.run_outcomes import EndedPurchases, RunRecordOutcome
 
 LOOP_WINDOW = timedelta(days=1)
 LOOP_TIMES = 4  # a record that is flagged more often than this in a day is reported
-ATTENTION_SHOWN = 200  # entries in the report; the export has all
+PAGE = 2000  # records that are classified at once
 REASONS_SHOWN = 50  # for one channel and outcome
 
 
 def classify_rest(run: Run) -> None:
     """Give an outcome to records that were not written: the run was stopped, or the vendor has not finished."""
-    records = run.services.ledger.records
-    unwritten: list[Unwritten] = []
-    for rows in (
-        records.complete(run.id, run.attempted_writes, 1_000_000),
-        records.incomplete(run.id, run.attempted_writes, 1_000_000),
-    ):
-        views = records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
-        for row in rows:
-            shown = {
-                record_channel.id: _unwritten_channel(run, row, record_channel, views)
-                for record_channel in row.channels
-            }
-            outcome = outcome_of_record([found for found, _ in shown.values()])
-            reason = next((text for found, text in shown.values() if found is outcome), "")
-            unwritten.append(Unwritten(row.id, outcome, run.crm_stopped or reason, shown))
-            run.attempted_writes.add(row.id)
-    records.note(unwritten)
+    for name in run.mappings:
+        after = 0
+        while rows := run.services.ledger.records.untried(run.id, name, PAGE, after):
+            _classify(run, rows)
+            after = rows[-1].id
+
+
+def _classify(run: Run, rows: Sequence[RecordRow]) -> None:
+    records, unwritten = run.services.ledger.records, list[Unwritten]()
+    views = records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
+    for row in rows:
+        shown = {
+            record_channel.id: _unwritten_channel(run, row, record_channel, views) for record_channel in row.channels
+        }
+        outcome = outcome_of_record([found for found, _ in shown.values()])
+        reason = next((text for found, text in shown.values() if found is outcome), "")
+        unwritten.append(Unwritten(row.id, outcome, run.crm_stopped or reason, shown))
+    records.note(run.id, unwritten)
 
 
 def _unwritten_channel(
@@ -73,28 +74,28 @@ def close_run(run: Run, command: str, state: str, error: str = "") -> Report:
     """
     ledger = run.services.ledger
     ledger.run_outcomes.keep_outcomes(run.id)
-    outcomes = ledger.run_outcomes.outcomes(run.id)
+    counts = ledger.run_outcomes.counts(run.id)
     selected = ledger.run_outcomes.selected(run.id)
     now = run.now()
     ledger.inbox.record_outcomes(run.id, list(run.mappings), run.started_at, run.later(AGAIN_AFTER_S))
-    shown = _shown(run, outcomes)
-    attention = _attention(run, outcomes)
+    attention, attention_total = _attention(run)
+    figures = _channel_figures(run)
     report = Report(
         run_id=run.id,
         command=command,
         mappings=tuple(run.mappings),
         state=state,
         selected=selected,
-        outcomes=Counter(one.outcome for one in outcomes),
-        channels=_channels(run, shown),
+        outcomes=Counter(counts),
+        channels=_channels(figures),
         purchases=_purchases(run),
         credits=_credits(run),
         crm=_crm(run),
         started_at=run.started_at,
         finished_at=now,
-        attention=tuple(attention[:ATTENTION_SHOWN]),
-        attention_total=len(attention),
-        reasons=_reasons(shown),
+        attention=tuple(attention),
+        attention_total=attention_total,
+        reasons=_reasons(run, figures),
         read_all=run.read_all,
         stopped=tuple(
             dict.fromkeys(
@@ -107,9 +108,10 @@ def close_run(run: Run, command: str, state: str, error: str = "") -> Report:
             )
         ),
     )
-    wrong = ledger.credits.imbalance()
-    if not error and len(outcomes) != selected:
-        wrong = f"{selected} records were selected, {len(outcomes)} have an outcome; {wrong}"
+    wrong = ledger.credits.check(run.first_entry)
+    with_outcome = sum(counts.values())
+    if not error and with_outcome != selected:
+        wrong = f"{selected} records were selected, {with_outcome} have an outcome; {wrong}"
     if wrong:
         ledger.runs.finish(run.id, RunState.FAILED, report.to_json(), now)
         raise AccountingError(
@@ -119,51 +121,53 @@ def close_run(run: Run, command: str, state: str, error: str = "") -> Report:
     return report
 
 
-ChannelOutcomes = list[tuple[Channel, Outcome, str, int]]
-
-
-def _shown(run: Run, outcomes: list[RunRecordOutcome]) -> ChannelOutcomes:
-    """Count records by channel, outcome and reason, with one outcome for every channel of a record's mapping.
+@dataclass(frozen=True, slots=True)
+class _ChannelFigures:
+    """The records of a run by mapping and channel.
 
     Records that are open from earlier runs may lack a channel, because their mapping had other channels then.
+
+    Attributes:
+        counts: by outcome, for every channel of every mapping.
+        lacking: those without the channel.
     """
-    found: Counter[tuple[Channel, Outcome, str]] = Counter()
-    missing = Counter(
-        {
-            (name, channel): count
-            for name, count in Counter(one.mapping for one in outcomes).items()
-            if name in run.mappings
-            for channel, _ in run.mappings[name].channels.items()
-        }
-    )
-    for name, channel, outcome, reason, count in run.services.ledger.run_outcomes.channel_outcomes(run.id):
-        if (name, channel) in missing:
-            missing[name, channel] -= count
-            found[channel, outcome, reason] += count
-    for (_, channel), count in missing.items():
-        if count > 0:
-            found[channel, Outcome.SKIPPED, NOT_BEGUN] += count
-    return [(*key, count) for key, count in found.most_common()]
+
+    counts: Mapping[tuple[str, Channel], Counter[Outcome]]
+    lacking: Mapping[tuple[str, Channel], int]
+
+
+def _channel_figures(run: Run) -> _ChannelFigures:
+    run_outcomes = run.services.ledger.run_outcomes
+    counts = {
+        (name, channel): Counter[Outcome]()
+        for name, mapping in run.mappings.items()
+        for channel, _ in mapping.channels.items()
+    }
+    for name, channel, outcome, count in run_outcomes.channel_outcomes(run.id):
+        if (name, channel) in counts:
+            counts[name, channel][outcome] += count
+    records = run_outcomes.counts_by_mapping(run.id)
+    return _ChannelFigures(counts, {key: records.get(key[0], 0) - found.total() for key, found in counts.items()})
+
+
+def _channels(figures: _ChannelFigures) -> dict[str, Counter[Outcome]]:
+    """Records by channel and outcome; channels without any record have zeros."""
+    counts: dict[str, Counter[Outcome]] = {}
+    for (name, channel), by_outcome in figures.counts.items():
+        of_channel = counts.setdefault(channel.value, Counter())
+        of_channel.update(by_outcome)
+        of_channel[Outcome.SKIPPED] += figures.lacking[name, channel]
+    return counts
 
 
 NOT_BEGUN = "this channel was mapped after the record was selected; flag it again"
 
 
-def _channels(run: Run, shown: ChannelOutcomes) -> dict[str, Counter[Outcome]]:
-    """Records by channel and outcome; channels without any record have zeros."""
-    counts = {
-        channel.value: Counter[Outcome]()
-        for mapping in run.mappings.values()
-        for channel, _ in mapping.channels.items()
-    }
-    for channel, outcome, _, count in shown:
-        counts.setdefault(channel.value, Counter())[outcome] += count
-    return counts
-
-
 def _purchases(run: Run) -> dict[str, dict[str, PurchaseFigures]]:
     run_outcomes, found = run.services.ledger.run_outcomes, dict[tuple[str, Channel], PurchaseFigures]()
-    for ended in run_outcomes.ended_purchases(run.started_at, list(run.mappings) if run.services.shared else None):
+    sources = [provider.source for provider in run.services.providers.values()]
+    mappings = list(run.mappings) if run.services.shared else None
+    for ended in run_outcomes.ended_purchases(sources, run.started_at, mappings):
         key = ended.provider, ended.channel
         found[key] = _add(found.get(key, PurchaseFigures()), ended)
     for provider, channel, state, count in run_outcomes.open_purchases(run.id):
@@ -200,11 +204,11 @@ def _add(before: PurchaseFigures, ended: EndedPurchases) -> PurchaseFigures:
 def _credits(run: Run) -> dict[str, ProviderCredits]:
     credits_now = run.services.ledger.credits
     charged = credits_now.charged_since(run.first_entry, list(run.mappings) if run.services.shared else None)
-    totals = credits_now.totals()
+    held = credits_now.held()
     names = dict.fromkeys([*run.balances, *charged])
     return {
         name: ProviderCredits(
-            held=totals[name].open if name in totals else 0,
+            held=held.get(name, 0),
             charged=charged.get(name, 0),
             balance_before=run.balances.get(name, {}).get("before"),
             balance_after=run.balances.get(name, {}).get("after"),
@@ -216,40 +220,42 @@ def _credits(run: Run) -> dict[str, ProviderCredits]:
 def _crm(run: Run) -> dict[str, CrmFigures]:
     """The requests and records of the run, by CRM."""
     usage, before = run.services.crm.usage(), run.services.usage_before
+    written, refused = run.services.ledger.run_outcomes.written(run.id)
     figures = CrmFigures(
         usage.read_calls - before.read_calls,
         usage.write_calls - before.write_calls,
         usage.other_calls - before.other_calls,
-        len(run.updated),
+        written,
         run.unchanged,
-        len(run.refused),
+        refused,
     )
     return {run.services.crm.name: figures}
 
 
-def _attention(run: Run, outcomes: list[RunRecordOutcome]) -> list[Attention]:
-    found = {(a.record_id, a.reason): a for a in run.attention}
-    noted = {record_id for record_id, _ in found}
-    unknown_at = run.services.ledger.run_outcomes.unknown_at(run.id)
-    for one in outcomes:
-        entry = None if one.crm_id in noted else _attention_of(run, one, unknown_at)
-        if entry is not None:
-            found[one.crm_id, one.reason] = entry
-            noted.add(one.crm_id)
+def _attention(run: Run) -> tuple[list[Attention], int]:
+    """The first entries, and the number of all."""
+    run_outcomes = run.services.ledger.run_outcomes
+    records = run.record_attention
+    first, total = run_outcomes.needing_attention(run.id, ATTENTION_SHOWN)
+    unknown_at = run_outcomes.unknown_at([one.record_id for one in first if one.outcome is Outcome.UNKNOWN])
+    noted = {record_id for record_id, _ in records}
+    listed = [_attention_of(run, one, unknown_at) for one in first if one.crm_id not in noted]
     since = run.now() - LOOP_WINDOW
-    for crm_id, times in run.services.ledger.run_outcomes.often_flagged(run.id, since, LOOP_TIMES):
-        reason = f"flagged {times} times within a day"
-        found[crm_id, reason] = Attention(reason, "find the automation that sets the flag again", crm_id)
-    return [*found.values(), *still_waiting(run, run.now())]
+    often = [
+        Attention(f"flagged {times} times within a day", "find the automation that sets the flag again", crm_id)
+        for crm_id, times in run_outcomes.often_flagged(run.id, since, LOOP_TIMES)
+    ]
+    others = [*run.attention, *often, *still_waiting(run, run.now())]
+    shown = list(dict.fromkeys([*run.attention, *records.values(), *listed, *often, *others]))
+    counted = max(total, len(records) + len(listed))  # a record may have several entries, or none in the ledger
+    return shown[:ATTENTION_SHOWN], counted + len(others) + run.unlisted
 
 
-def _attention_of(run: Run, one: RunRecordOutcome, unknown_at: Mapping[str, str]) -> Attention | None:
-    """What a person should do about a record; None if there is nothing to do."""
+def _attention_of(run: Run, one: RunRecordOutcome, unknown_at: Mapping[int, str]) -> Attention:
+    """What a person should do about a record."""
     if one.outcome is Outcome.UNKNOWN:
-        return Attention(one.reason, _unknown_next(run, unknown_at.get(one.crm_id)), one.crm_id)
-    if one.outcome is Outcome.PARKED:
-        return Attention(one.reason, one.attention or PARKED_NEXT, one.crm_id)
-    return Attention(one.reason, one.attention, one.crm_id) if one.attention else None
+        return Attention(one.reason, _unknown_next(run, unknown_at.get(one.record_id)), one.crm_id)
+    return Attention(one.reason, one.attention or PARKED_NEXT, one.crm_id)
 
 
 def _unknown_next(run: Run, name: str | None) -> str:
@@ -262,11 +268,19 @@ def _unknown_next(run: Run, name: str | None) -> str:
 PARKED_NEXT = "the next run tries again"
 
 
-def _reasons(shown: ChannelOutcomes) -> dict[str, dict[str, dict[str, int]]]:
+def _reasons(run: Run, figures: _ChannelFigures) -> dict[str, dict[str, dict[str, int]]]:
     """The number of records by channel, outcome and reason, the most frequent first."""
+    counts: Counter[tuple[Channel, Outcome, str]] = Counter()
+    for name, channel, outcome, reason, count in run.services.ledger.run_outcomes.channel_reasons(
+        run.id, REASONS_SHOWN
+    ):
+        if (name, channel) in figures.counts:
+            counts[channel, outcome, reason] += count
+    for (_, channel), count in figures.lacking.items():
+        counts[channel, Outcome.SKIPPED, NOT_BEGUN] += count
     found: dict[str, dict[str, dict[str, int]]] = {}
-    for channel, outcome, reason, count in shown:
-        reasons = found.setdefault(channel.value, {}).setdefault(outcome.value, {}) if reason else {}
-        if reason and len(reasons) < REASONS_SHOWN:
+    for (channel, outcome, reason), count in counts.most_common():
+        reasons = found.setdefault(channel.value, {}).setdefault(outcome.value, {}) if count > 0 else {}
+        if count > 0 and len(reasons) < REASONS_SHOWN:
             reasons[reason] = count
     return found

@@ -23,6 +23,8 @@ from connector.store.rows import FinalResult
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
+LEFT_SHOWN = 20  # reasons why records keep their flag
+ATTENTION_SHOWN = 200  # entries in the report; the export has all
 EXCLUSIVE_WAIT_S = 60.0  # a process that blocks the others for longer is frozen
 
 
@@ -116,20 +118,18 @@ class Run:
         closed: the providers from which nothing more is bought, with the reason.
         stopped: the providers to which nothing more is sent, with the reason.
         capped: (provider, channel, mapping) whose caps allow nothing more, with the reason.
-        polled: the older tasks that the run has polled, once each.
         halved: the most people in a request after a definite refusal of a larger one, by (provider, channel).
-        regrouped: the purchases whose group was changed once.
-        requested: (mapping, CRM id) of the records that this run selected by their flag or by choice.
-        attempted_writes: the records that the run has tried to write.
-        finished: the records that have their outcome in this run.
-        updated: the records that the CRM has updated.
-        refused: the records with a field that the CRM refused in the end.
-        stamps_due: the records with a value that was written on its own, and stamps that are not written yet.
+        stamps_due: the records with a value that was written on its own, and stamps that are not written yet; only
+            those of the present collection.
+        attention: what a person should look at, except records.
+        record_attention: the same about records: the first `ATTENTION_SHOWN`; the ledger has all.
+        unlisted: how many entries, about records that are not in the run, were left out.
         read_all: every selected record was read.
         out_of_time: the time of the run is over, so it waits for nothing any more.
         waits: by provider, how many times in a row it demanded to wait with a purchase.
         writing_last: the last stage, writing, has begun.
         finalized: the purchases that became final and whose channels are not advanced yet.
+        without_value: those of them that ended without a value; the next sources are planned for many at once.
         unknown_states: states that this version does not know, by provider and the task or person that shows them now.
         open_providers: the providers with tasks or unknown purchases from earlier runs.
         smaller: by object, the size of collections that the org's automation can handle in this run.
@@ -148,7 +148,7 @@ class Run:
         sent_since_retry: the providers to which a request was sent since the purchases that their balance refused were
             last tried again.
         refused_by_balance: the providers whose balance has refused purchases since then.
-        decided_again: how many decisions on channels this process has stored after the planning.
+        reuses: how many decisions to write a value that was bought before this process has stored.
         price_seen: (provider, channel) whose balance was read after the first request.
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
@@ -166,16 +166,11 @@ class Run:
     closed: dict[str, str] = field(default_factory=dict)
     crm_stopped: str = ""
     capped: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    polled: set[int] = field(default_factory=set)
     halved: dict[tuple[str, Channel], int] = field(default_factory=dict)
-    regrouped: set[int] = field(default_factory=set)
-    requested: set[tuple[str, str]] = field(default_factory=set)
-    attempted_writes: set[int] = field(default_factory=set)
-    finished: set[int] = field(default_factory=set)
-    updated: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
     stamps_due: set[int] = field(default_factory=set)
     attention: list[Attention] = field(default_factory=list)
+    record_attention: dict[tuple[str, str], Attention] = field(default_factory=dict)
+    unlisted: int = 0
     read_all: bool = False
     writing_last: bool = False
     out_of_time: bool = False
@@ -184,6 +179,7 @@ class Run:
     unreachable_since: dict[str, float] = field(default_factory=dict)
     balances: dict[str, dict[str, int]] = field(default_factory=dict)
     finalized: deque[int] = field(default_factory=deque)
+    without_value: list[int] = field(default_factory=list)
     open_providers: frozenset[str] = frozenset()
     smaller: dict[str, int] = field(default_factory=dict)
     failed_alone: Counter[str] = field(default_factory=Counter)
@@ -201,7 +197,7 @@ class Run:
     sent_since_balance: Counter[tuple[str, Channel]] = field(default_factory=Counter)
     sent_since_retry: set[str] = field(default_factory=set)
     refused_by_balance: set[str] = field(default_factory=set)
-    decided_again: int = 0
+    reuses: int = 0
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
@@ -211,6 +207,26 @@ class Run:
     def __post_init__(self) -> None:
         """Store the monotonic time of the start."""
         self.began_s = self.monotonic()
+
+    def call_attention(self, entry: Attention, *, is_stored: bool = True) -> None:
+        """Add an entry about a record.
+
+        Args:
+            entry: the entry.
+            is_stored: the ledger has an outcome for the record in this run, so that it is counted there.
+        """
+        key = entry.record_id, entry.reason
+        if key in self.record_attention:
+            return
+        if len(self.record_attention) < ATTENTION_SHOWN:
+            self.record_attention[key] = entry
+        elif not is_stored:
+            self.unlisted += 1
+
+    def leave_for_later(self, reason: str) -> None:
+        """Add a reason why records keep their flag; only the first are kept."""
+        if reason not in self.left_for_later and len(self.left_for_later) < LEFT_SHOWN:
+            self.left_for_later.append(reason)
 
     def collection_size(self, object_name: str) -> int:
         """The most records of an object in one update of this run."""

@@ -130,11 +130,10 @@ def finish_moved(run: Run, row: RecordRow, moves: Moves) -> Finish:
         return _closed(run, row, f"{now}, which is being enriched itself")
     if is_flagged:
         reason = f"{now}, which is flagged itself; the next run selects it"
-        run.left_for_later.append(reason)
+        run.leave_for_later(reason)
         shown = {record_channel.id: (Outcome.DEFERRED, reason) for record_channel in row.channels}
         return Finish(row.id, Outcome.DEFERRED, reason, {}, closes=False, shown=shown)
-    run.attempted_writes.discard(row.id)
-    return Finish(row.id, Outcome.WAITING, f"moved to {place.object} {place.crm_id}", {}, closes=False)
+    return Finish(row.id, Outcome.WAITING, f"moved to {place.object} {place.crm_id}", {}, closes=False, again=True)
 
 
 def _is_flagged(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bool:
@@ -181,14 +180,14 @@ def _kept(run: Run, row: RecordRow, reason: str, views: Mapping[int, PurchaseVie
 
 def _closed(run: Run, row: RecordRow, reason: str) -> Finish:
     """Close a record that cannot be written any more."""
-    if any(
-        record_channel.purchase_id is not None and record_channel.outcome is None for record_channel in row.channels
-    ):
-        call_attention(run, row.crm_id, reason, "", PAID_IS_KNOWN)
+    is_paid = any(one.purchase_id is not None and one.outcome is None for one in row.channels)
+    attention = PAID_IS_KNOWN if is_paid else ""
+    if attention:
+        call_attention(run, row.crm_id, reason, "", attention)
     channels = {
         record_channel.id: (Outcome.SKIPPED, reason)
         for record_channel in row.channels
         if record_channel.state != ChannelState.DONE
     }
     shown = {record_channel.id: (Outcome.SKIPPED, reason) for record_channel in row.channels}
-    return Finish(row.id, Outcome.SKIPPED, reason, channels, closes=True, shown=shown)
+    return Finish(row.id, Outcome.SKIPPED, reason, channels, closes=True, attention=attention, shown=shown)

@@ -142,7 +142,7 @@ def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None
         f"mapping {mapping.name}: unusually many records are flagged (the usual number is {usual:,}); {taken:,} are "
         "taken now, the others keep their flag"
     )
-    run.left_for_later.append(text)
+    run.leave_for_later(text)
     run.attention.append(
         Attention(text, f"check what set the flags; to take all of them: connector sync -m {mapping.name} --all")
     )

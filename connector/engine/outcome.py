@@ -24,6 +24,7 @@ _ADVICE = {
     ErrorClass.MOVED: "it was deleted, merged or converted; the next run follows it",
     ErrorClass.MAPPING: "give the connector's user edit permission on the field (see: connector doctor)",
 }
+RIGHT_CORRECTION = "nothing, if the correction is right"
 RETRIED = "it is tried again when the record, the mapping or the field changes, and once a day"
 Shown = Mapping[int, tuple[Outcome, str]]
 
@@ -69,14 +70,23 @@ def names_another(row: RecordRow, record: CrmRecord, mapping: MappingFile) -> bo
 def restarted(run: Run, row: RecordRow) -> Finish:
     """Close a record that names another person now; its flag stays, and the next run starts again."""
     reason = "the record names another person now; nothing is written, it starts again"
-    call_attention(run, row.crm_id, reason, "", "nothing, if the correction is right")
+    call_attention(run, row.crm_id, reason, "", RIGHT_CORRECTION)
     channels = {
         record_channel.id: (Outcome.SKIPPED, reason)
         for record_channel in row.channels
         if record_channel.state != ChannelState.DONE
     }
     shown = {record_channel.id: (Outcome.DEFERRED, reason) for record_channel in row.channels}
-    return Finish(row.id, Outcome.DEFERRED, reason, channels, closes=True, in_progress=row.in_progress, shown=shown)
+    return Finish(
+        row.id,
+        Outcome.DEFERRED,
+        reason,
+        channels,
+        closes=True,
+        in_progress=row.in_progress,
+        attention=RIGHT_CORRECTION,
+        shown=shown,
+    )
 
 
 def channel_results(
@@ -88,7 +98,7 @@ def channel_results(
         for record_channel in row.channels
     ]
     select = run.mappings[row.mapping].select
-    if (row.mapping, row.crm_id) in run.requested or record.values.get(select.flag_field) == select.asks:
+    if row.selected_by == run.id or record.values.get(select.flag_field) == select.asks:
         return results
     if row.chosen and row.plan_id in run.live_plans:
         return results  # it never had a flag, and its plan continues
@@ -298,7 +308,8 @@ def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
     stamps_due = (row.stamps_due or row.id in run.stamps_due) and not refused.complete
     if refused.unusable and not refused.parked:
         reason = "; ".join(refused.unusable.values())
-        return Finish(row.id, Outcome.WAITING, reason, {}, closes=False, in_progress=_in_progress(row, refused.write))
+        in_progress = _in_progress(row, refused.write)
+        return Finish(row.id, Outcome.WAITING, reason, {}, closes=False, in_progress=in_progress, again=True)
     first = refused.errors[0] if refused.errors else RowError("")
     reason = refusal(first, record, run.services.crm.label)
     outcomes = _outcomes_of(mapping, refused, reason)
@@ -324,6 +335,7 @@ def rejected(run: Run, mapping: MappingFile, refused: Refused) -> Finish:
         parked=_parked_channels(row, write),
         shown=shown_by(row, write),
         stamps_due=stamps_due,
+        refused=not refused.is_whole,
     )
 
 
@@ -356,4 +368,4 @@ def _parked_until(run: Run, mapping: MappingFile, refused: Refused) -> str:
 
 def call_attention(run: Run, crm_id: str, reason: str, name: str, what_next: str) -> None:
     """Add an attention entry about a record."""
-    run.attention.append(Attention(reason, what_next, crm_id, name))
+    run.call_attention(Attention(reason, what_next, crm_id, name))

@@ -49,23 +49,16 @@ def end_parked(run: Run) -> None:
     overdue, days = run.services.ledger.overdue, run.services.undo_days
     reason = f"paid for, but it could not be written within {days + PARKED_NOTICE.days} days; the value was erased"
     for value in overdue.erase_parked(run.now(), reason):
-        run.attention.append(
-            Attention(
-                f"purchase {value.purchase_id}: {reason}",
-                "correct the record, then flag it again: the vendor's record is read again at no cost",
-                value.crm_id,
-            )
-        )
+        advice = "correct the record, then flag it again: the vendor's record is read again at no cost"
+        run.call_attention(Attention(f"purchase {value.purchase_id}: {reason}", advice, value.crm_id), is_stored=False)
     ends = f"{run.now() + PARKED_NOTICE:%Y-%m-%d}"
     for value in overdue.announce(run.now(), timedelta(days=days)):
-        run.attention.append(
-            Attention(
-                f"purchase {value.purchase_id}: its value could not be written for {days} days; it is erased on {ends}",
-                f"correct the record, then: connector resolve {value.purchase_id} --retry-write; to give it up: "
-                f"connector resolve {value.purchase_id} --give-up",
-                value.crm_id,
-            )
+        text = f"purchase {value.purchase_id}: its value could not be written for {days} days; it is erased on {ends}"
+        advice = (
+            f"correct the record, then: connector resolve {value.purchase_id} --retry-write; to give it up: "
+            f"connector resolve {value.purchase_id} --give-up"
         )
+        run.call_attention(Attention(text, advice, value.crm_id), is_stored=False)
 
 
 def purge_requests(run: Run) -> None:

@@ -269,7 +269,6 @@ def _answers(
         run.id,
         {row.row.id: ChangeState.REJECTED if answer is not None else ChangeState.WRITTEN for (row, _), answer in pairs},
     )
-    run.updated |= {row.row.id for (row, _), answer in pairs if answer is None}
     org = next((answer for answer in answers if answer is not None and answer.error_class is ErrorClass.ORG), None)
     if org is not None:
         raise outcome.org_stop(org, run.services.crm.label)

@@ -1,6 +1,7 @@
 """Stage 2: look people up by LinkedIn, and plan the next source after one has ended without a value."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
@@ -11,6 +12,7 @@ from connector.core.plan import (
     Decision,
     FailedSource,
     PlanningSnapshot,
+    Reuse,
     Skip,
     SourcesExhausted,
     counts_as_empty,
@@ -24,37 +26,67 @@ from connector.engine.context import Run
 from connector.engine.select import resolved_by
 from connector.providers.interface import IdentityResult, Provider
 from connector.store.credits import BALANCE, RemainingBudget
-from connector.store.planned import PlannedChannel, PurchaseTerms
+from connector.store.planned import PlannedChannel, PurchaseTerms, Redecision
 from connector.store.record_views import EndedChannel
 from connector.store.rows import FinalResult, RecordChannelRow, RecordRow, chunks
 
 Pending = tuple[RecordChannelRow, RecordRow]
+LOOKUPS_AT_ONCE = 500  # channels that are read at once
 
 
 def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pending]]:
-    """The channels that wait for a lookup at this provider, by identifier; unaffordable ones are deferred.
+    """The next channels that wait for a lookup at this provider, by identifier; unaffordable ones are deferred.
 
     Channels of records that this run has adopted but not selected are deferred too, because their flag may be cleared.
     """
+    records = run.services.ledger.records
+    at_provider = _places_of(run, provider)
+    while pending := records.pending_matches(run.id, at_provider, LOOKUPS_AT_ONCE):
+        waiting = _affordable(run, provider, pending)
+        if waiting or not waiting.deferred:
+            return waiting.by_identifier
+    return {}
+
+
+def _places_of(run: Run, provider: str) -> set[tuple[str, str, int]]:
+    """(mapping, channel, position) of this provider in the order of sources of each channel."""
+    return {
+        (mapping.name, channel.value, position)
+        for mapping in run.mappings.values()
+        for channel, rules in mapping.channels.items()
+        for position, name in enumerate(rules.sources)
+        if name == provider
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Channels that wait for a lookup, and how many others were deferred."""
+
+    by_identifier: dict[Identifier, list[Pending]]
+    deferred: int
+
+    def __bool__(self) -> bool:
+        """Whether any channel waits."""
+        return bool(self.by_identifier)
+
+
+def _affordable(run: Run, provider: str, pending: Sequence[Pending]) -> _Waiting:
+    """Defer the channels of a page for which nothing can be bought now, and group the others by identifier."""
     source = run.services.providers[provider].source
     waiting: dict[Identifier, list[Pending]] = {}
     unaffordable: list[int] = []
     unrequested: list[int] = []
-    pending = run.services.ledger.records.pending_matches(run.id)
-    left, is_balance = _credits_left(run, provider) if pending else (None, False)
+    left, is_balance = _credits_left(run, provider)
     closed = run.why_closed(provider)
     may_rise = (
         not closed and provider in run.sent_since_retry
     )  # the balance may count their charges twice: `prices.observe_again`
     for record_channel, record in pending:
-        rules = run.mappings[record.mapping].channels.get(record_channel.channel)
-        if (
-            rules is None
-            or (identifier := _unresolved(source, record.person)) is None
-            or rules.sources[record_channel.position : record_channel.position + 1] != (provider,)
-        ):
+        identifier = _unresolved(source, record.person)
+        if identifier is None:
             continue
-        if (record.mapping, record.crm_id) not in run.requested:
+        if record.selected_by != run.id:
             unrequested.append(record_channel.id)
             continue
         price = source.prices.of(record_channel.channel)
@@ -71,7 +103,7 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
         reason = closed or f"the budget for {provider} cannot pay for more people"
         run.services.ledger.records.defer_lookups(unaffordable, reason)
     run.services.ledger.records.defer_lookups(unrequested, "the person was not looked up yet")
-    return waiting
+    return _Waiting(waiting, len(unaffordable) + len(unrequested))
 
 
 def _unresolved(source: Source, person: Person) -> Identifier | None:
@@ -113,17 +145,15 @@ def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pendi
         found = provider.resolve_identity(identifier)
     except RefusedError as error:
         run.services.progress.note(str(error))
-        for record_channel, record in pending:
-            failed_sources = (*record_channel.failed_sources, FailedSource(provider.name, Result.FAILED, str(error)))
-            decide_again(run, record, record_channel, failed_sources)
+        failed = FailedSource(provider.name, Result.FAILED, str(error))
+        _decide_again(run, [(row, channel, (*channel.failed_sources, failed)) for channel, row in pending])
         return
     ledger.planning.remember(provider.source, identifier, found.match, run.now())
     shown = _shown_values(run, provider, found)
     for purchase, value in shown:
         if purchase.state is PurchaseState.FINAL and purchase.result is not Result.DELIVERED:
             run.improve(purchase.id, value, charged=False)
-    for record_channel, record in pending:
-        decide_again(run, record, record_channel, record_channel.failed_sources)
+    _decide_again(run, [(row, channel, channel.failed_sources) for channel, row in pending])
     _deliver_shown_values(run, _shown_values(run, provider, found))
 
 
@@ -131,12 +161,14 @@ def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[t
     """The person's purchases for which the vendor already shows a value, with the values."""
     if found.match.identifier is None:
         return []
-    snapshot = run.services.ledger.snapshots.purchases_of(provider.source, found.match.identifier)
     values = {
         channel: status.value
         for channel, status in found.statuses.items()
         if status.view is ProviderState.DELIVERED and status.value
     }
+    if not values:
+        return []
+    snapshot = run.services.ledger.snapshots.purchases_of(provider.source, found.match.identifier)
     return [(purchase, values[key.channel]) for key, purchase in snapshot.items() if key.channel in values]
 
 
@@ -150,46 +182,75 @@ def _deliver_shown_values(run: Run, shown: Sequence[tuple[Purchase, str]]) -> No
         )
 
 
-def advance(run: Run, purchase_ids: Sequence[int] | None) -> int:
-    """Advance the channels of final purchases: with a value they are ready, without one the next source is planned.
+def advance(run: Run, purchase_ids: Sequence[int]) -> int:
+    """Advance the channels of purchases that have just become final.
 
-    The next source is planned only for `purchase_ids=None`, when no other work is left: the records are read again
-    before anything more is bought for them, many in one call.
-
-    Args:
-        run: the run.
-        purchase_ids: the purchases that have just become final; None for all.
+    With a value they are ready. Without one, they wait until the next sources are planned for many at once: the records
+    are read again before anything more is bought for them, as many as possible in one call.
 
     Returns:
-        The number of advanced channels.
+        The number of channels that are ready.
     """
     ended = run.services.ledger.records.ended(run.id, purchase_ids)
-    delivered = [e.record_channel.id for e in ended if e.result is Result.DELIVERED and e.has_value]
+    run.without_value += [
+        e.record_channel.purchase_id for e in ended if _needs_next(e) and e.record_channel.purchase_id
+    ]
+    return _mark_ready(run, ended)
+
+
+def advance_without_value(run: Run) -> int:
+    """Plan the next sources for the channels of `run.without_value`; returns the number of channels."""
+    ids, run.without_value = list(dict.fromkeys(run.without_value)), []
+    ended = run.services.ledger.records.ended(run.id, ids) if ids else []
+    return _mark_ready(run, ended) + _plan_next_sources(run, [e for e in ended if _needs_next(e)])
+
+
+def advance_all(run: Run) -> int:
+    """Advance every channel of this run whose purchase is final; returns the number of channels.
+
+    All open records are searched: other processes, and earlier runs, may have made their purchases final.
+    """
+    moved = 0
+    for name in run.mappings:
+        for page in run.services.ledger.records.all_ended(run.id, name):
+            moved += _mark_ready(run, page) + _plan_next_sources(run, [e for e in page if _needs_next(e)])
+    run.without_value.clear()
+    return moved
+
+
+def _needs_next(ended: EndedChannel) -> bool:
+    return ended.result is not Result.DELIVERED
+
+
+def _mark_ready(run: Run, ended: Sequence[EndedChannel]) -> int:
+    delivered = [e for e in ended if e.result is Result.DELIVERED and e.has_value]
     run.services.ledger.records.mark_ready(delivered)
     run.services.progress.step(len(delivered))
-    if purchase_ids is not None:
-        return len(delivered)
-    without_value = [e for e in ended if e.result is not Result.DELIVERED]
-    _plan_next_sources(run, without_value, run.services.ledger.records.by_ids([e.record_id for e in without_value]))
-    return len(ended)
+    return len(delivered)
 
 
-def _plan_next_sources(run: Run, ended: Sequence[EndedChannel], records: Mapping[int, RecordRow]) -> None:
+def _plan_next_sources(run: Run, ended: Sequence[EndedChannel]) -> int:
     """Decide again for channels whose source ended without a value; skip those that are no longer requested."""
-    decided = [(one, records[one.record_id], _next_decision(run, one, records[one.record_id])) for one in ended]
-    buying = [row for _, row, decision in decided if may_cost(decision)]
+    if not ended:
+        return 0
+    records = run.services.ledger.records.by_ids([e.record_id for e in ended])
+    decisions = _decide(run, [(records[e.record_id], e.record_channel, _with_failed(e)) for e in ended])
+    buying = [records[e.record_id] for e, decision in zip(ended, decisions, strict=True) if may_cost(decision)]
     found = _read_again(run, buying)
-    for one, row, decision in decided:
+    decided: list[tuple[RecordRow, RecordChannelRow, Decision]] = []
+    for one, decision in zip(ended, decisions, strict=True):
+        row = records[one.record_id]
         reason = _skip_reason(run, one.record_channel, row, found.get(row.id)) if may_cost(decision) else ""
-        _save(
-            run, row, one.record_channel, Skip(reason, failed_sources=decision.failed_sources) if reason else decision
-        )
+        skip = Skip(reason, failed_sources=decision.failed_sources)
+        decided.append((row, one.record_channel, skip if reason else decision))
+    _save(run, decided)
+    return len(decided)
 
 
-def _next_decision(run: Run, ended: EndedChannel, record: RecordRow) -> Decision:
+def _with_failed(ended: EndedChannel) -> tuple[FailedSource, ...]:
+    """The failed sources of a channel, with the one that has just ended."""
     reason = ended.reason or f"{ended.provider} {_RESULT_TEXTS[ended.result]}"
-    failed_sources = (*ended.record_channel.failed_sources, FailedSource(ended.provider, ended.result, reason))
-    return _decide(run, record, ended.record_channel, failed_sources)
+    return (*ended.record_channel.failed_sources, FailedSource(ended.provider, ended.result, reason))
 
 
 def _read_again(run: Run, rows: Sequence[RecordRow]) -> dict[int, CrmRecord | None]:
@@ -238,24 +299,35 @@ def _skip_reason(run: Run, record_channel: RecordChannelRow, row: RecordRow, rec
 _RESULT_TEXTS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", Result.DELIVERED: "delivered"}
 
 
-def decide_again(
-    run: Run, record: RecordRow, record_channel: RecordChannelRow, failed_sources: tuple[FailedSource, ...]
-) -> None:
-    """Decide on the next source after the failed ones, and store the decision."""
-    _save(run, record, record_channel, _decide(run, record, record_channel, failed_sources))
+_Undecided = tuple[RecordRow, RecordChannelRow, tuple[FailedSource, ...]]
 
 
-def _decide(
-    run: Run, record: RecordRow, record_channel: RecordChannelRow, failed_sources: tuple[FailedSource, ...]
-) -> Decision:
+def _decide_again(run: Run, undecided: Sequence[_Undecided]) -> None:
+    """Decide on the next sources after the failed ones, and store the decisions."""
+    decisions = _decide(run, undecided)
+    _save(run, [(row, channel, one) for (row, channel, _), one in zip(undecided, decisions, strict=True)])
+
+
+def _decide(run: Run, undecided: Sequence[_Undecided]) -> list[Decision]:
+    """Decide for channels of any mappings; the ledger is read once for each mapping."""
+    people: dict[str, dict[str, Person]] = {}
+    for row, _, _ in undecided:
+        people.setdefault(row.mapping, {})[row.crm_id] = row.person
+    snapshots = {name: _snapshot(run, name, found) for name, found in people.items()}
+    return [_decide_one(run, one, snapshots[one[0].mapping]) for one in undecided]
+
+
+def _snapshot(run: Run, mapping: str, people: Mapping[str, Person]) -> PlanningSnapshot:
+    sources = [source for name, source in run.services.sources.items() if name in run.mappings[mapping].providers()]
+    return run.services.ledger.snapshots.read(mapping, people, sources)
+
+
+def _decide_one(run: Run, undecided: _Undecided, snapshot: PlanningSnapshot) -> Decision:
+    record, record_channel, failed_sources = undecided
     mapping = run.mappings[record.mapping]
     rules = mapping.channels.get(record_channel.channel)
     if rules is None:
         return Skip(f"{record_channel.channel} is no longer mapped", failed_sources=failed_sources)
-    sources = [run.services.sources[name] for name in rules.sources]
-    snapshot: PlanningSnapshot = run.services.ledger.snapshots.read(
-        mapping.name, {record.crm_id: record.person}, sources
-    )
     request = ChannelRequest(record.person, record_channel.channel, rules, snapshot, record.crm_id)
     decision = run.planner(mapping).next_source(request, failed_sources)
     if run.plan is None:
@@ -263,11 +335,14 @@ def _decide(
     return run.plan.hold(mapping.name, record.crm_id, None, record_channel.channel, decision)
 
 
-def _save(run: Run, record: RecordRow, record_channel: RecordChannelRow, decision: Decision) -> None:
-    found = resolved_by(record.person, decision)
-    planning = run.services.ledger.planning
-    terms = PurchaseTerms(run.id, record.mapping, run.now(), read_first=run.read_first)
-    planning.redecide(record_channel.id, PlannedChannel(record_channel.channel, decision), terms, found)
-    run.decided_again += 1
-    if isinstance(decision, SourcesExhausted | Skip):
-        run.services.progress.step()
+def _save(run: Run, decided: Sequence[tuple[RecordRow, RecordChannelRow, Decision]]) -> None:
+    by_mapping: dict[str, list[Redecision]] = {}
+    for record, record_channel, decision in decided:
+        planned = PlannedChannel(record_channel.channel, decision)
+        redecision = Redecision(record_channel.id, record.id, planned, resolved_by(record.person, decision))
+        by_mapping.setdefault(record.mapping, []).append(redecision)
+    for name, redecisions in by_mapping.items():
+        terms = PurchaseTerms(run.id, name, run.now(), read_first=run.read_first)
+        run.services.ledger.planning.redecide(redecisions, terms)
+    run.reuses += sum(isinstance(decision, Reuse) for _, _, decision in decided)
+    run.services.progress.step(sum(isinstance(decision, SourcesExhausted | Skip) for _, _, decision in decided))

@@ -186,10 +186,9 @@ def _find_group(run: Run, provider: Provider, person: Identifier, purchase_id: i
         return
     except (RefusedError, DownError):
         return  # the person stays planned, and is deferred when the run ends
-    if (others or wrong is not None) and purchase_id not in run.regrouped:
-        # Without another group, the person is sent without one: newer contracts allow that.
-        run.regrouped.add(purchase_id)
-        run.services.ledger.attempts.set_grouping_key(purchase_id, others[0] if others else None)
+    # Without another group, the person is sent without one: newer contracts allow that.
+    another = others[0] if others else None
+    if (others or wrong is not None) and run.services.ledger.attempts.set_grouping_key(purchase_id, another, run.id):
         return
     reason = (
         f"{provider.name} sells only by {_group_label(provider)} and lists none for this person"

@@ -10,7 +10,7 @@ from connector.core.errors import LockedError
 from connector.engine import plan, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
-from connector.engine.work_source import WorkSource
+from connector.engine.work_source import REST, WorkSource
 from connector.engine.worker_pool import WorkerPool, wait_any
 
 WRITE_AT = 2000  # this many finished channels are written at once
@@ -45,8 +45,9 @@ class Scheduler:
             for name, provider in services.providers.items()
             if name in run.used_providers and not (self.is_helper and provider.parallel == 1)
         ]
-        self._advanced_s = self._checked_s = self._changed_s = run.monotonic()
-        self._until_s = self._advanced_s + services.wait_s * services.clock.scale if until_s is None else until_s
+        self._searched_s = self._checked_s = self._changed_s = run.monotonic()
+        self._search_after_s = 0.0
+        self._until_s = self._searched_s + services.wait_s * services.clock.scale if until_s is None else until_s
         self._clock_watch = ClockWatch(run)
         self._ready = 0
         self._ready_since_s: float | None = None
@@ -55,7 +56,7 @@ class Scheduler:
         """Keep the pools busy until the end; running work items finish even after an error."""
         channels = self._run.services.ledger.run_outcomes.open_channels(self._run.id)
         self._run.services.progress.stage("Asking the vendors", channels)
-        self._advance(everything=True)
+        self._search(forced=True)
         try:
             while self._turn():
                 pass
@@ -71,14 +72,17 @@ class Scheduler:
         finished = sum(source.collect_finished() for source in self._work_sources) > 0
         started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
-            self._advance(everything=self._run.services.shared and self._is_past(self._advanced_s, JOIN_S))
+            self._advance()
+            if self._run.services.shared and self._is_past(self._searched_s, JOIN_S):
+                self._search()
             if not started:
                 self._refresh()
             return True
         if self._busy():
             wait_any([source.pool for source in self._work_sources], POLL_INTERVAL_S)
             return True
-        if self._advance(everything=True) and not self._run.out_of_time:
+        moved = self._advance(idle=True) or (self._run.services.shared and self._search())
+        if moved and not self._run.out_of_time:
             return True
         self._refresh()
         if sum(self._fill(source) for source in self._work_sources) > 0:
@@ -134,18 +138,40 @@ class Scheduler:
     def _busy(self) -> bool:
         return any(source.pool.keys for source in self._work_sources)
 
-    def _refresh(self) -> None:
+    def _refresh(self, *, forced: bool = False) -> None:
         for source in self._work_sources:
-            source.refresh()
+            source.refresh(forced=forced)
 
-    def _advance(self, *, everything: bool) -> bool:
-        """Advance the channels of final purchases, and write when it is time; returns whether any channel advanced."""
+    def _search(self, *, forced: bool = False) -> bool:
+        """Advance every channel whose purchase is final; returns whether any channel advanced.
+
+        All open records are searched, so a search that is not forced takes a small part of the time only.
+        """
+        run, began_s = self._run, self._run.monotonic()
+        if not forced and began_s < self._search_after_s:
+            return False
+        run.finalized.clear()
+        moved = plan.advance_all(run)
+        self._searched_s = run.monotonic()
+        self._search_after_s = self._searched_s + REST * (self._searched_s - began_s)
+        return self._write_ready(moved)
+
+    def _advance(self, *, idle: bool = False) -> bool:
+        """Advance the channels of purchases that became final; returns whether any channel advanced.
+
+        Args:
+            idle: there is no other work, so the next sources are planned for as few people as there are.
+        """
         ids: list[int] = []
         while self._run.finalized:
             ids.append(self._run.finalized.popleft())
-        moved = plan.advance(self._run, None if everything else ids) if everything or ids else 0
-        if everything:
-            self._advanced_s = self._run.monotonic()
+        moved = plan.advance(self._run, ids) if ids else 0
+        if self._run.without_value and (idle or len(self._run.without_value) >= self._run.services.crm.read_size):
+            moved += plan.advance_without_value(self._run)
+        return self._write_ready(moved)
+
+    def _write_ready(self, moved: int) -> bool:
+        """Write when enough channels are ready, or the first of them has waited long; returns whether any advanced."""
         if moved:
             self._ready += moved
             self._changed_s = self._run.monotonic()
@@ -168,7 +194,7 @@ class Scheduler:
         if left_s <= 0:
             return False
         if due is None:
-            return sum(source.retry_refused_by_balance() for source in self._work_sources) > 0
+            return self._finds_more()
         due_s = (due - now).total_seconds()
         if self._ready_since_s is not None:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
@@ -177,6 +203,15 @@ class Scheduler:
         for source in self._work_sources:
             source.expect_due_work()
         return True
+
+    def _finds_more(self) -> bool:
+        """Search everything once more when nothing is due; whether there is more work."""
+        if self._search(forced=True):
+            return True
+        self._refresh(forced=True)
+        if sum(self._fill(source) for source in self._work_sources) > 0:
+            return True
+        return sum(source.retry_refused_by_balance() for source in self._work_sources) > 0
 
     def _sleep_s(self, due_s: float) -> float:
         """The seconds to sleep: short if other runs may finalize purchases of this run, or callbacks may arrive."""

@@ -74,8 +74,7 @@ def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, ch
     scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm, chosen, run.read_first)
     run.services.ledger.planning.save(scope, planned, run.now(), run.selected)
     run.selected += len(planned)
-    keys = {(mapping.name, record.crm_id) for record in planned}
-    run.requested |= keys
+    run.reuses += sum(isinstance(one.decision, Reuse) for record in planned for one in record.channels)
     run.services.progress.step(len(planned))
     return len(planned)
 

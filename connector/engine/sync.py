@@ -84,7 +84,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
     services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
     plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
     run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
-    open_providers = frozenset(name for name, _ in services.ledger.runs.open_counts().purchases)
+    open_providers = services.ledger.runs.open_providers(services.providers)
     return Run(
         services,
         run_id,
@@ -126,7 +126,7 @@ def _work(run: Run) -> None:
         run.services.progress.stage(
             f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)
         )
-        write.write_complete(run)
+        write.write_all_complete(run)
         if not run.reopened or run.out_of_time:
             break
         run.writing_last = False

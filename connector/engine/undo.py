@@ -19,7 +19,7 @@ from connector.core.states import ChangeState, RunState
 from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update, Usage
 from connector.engine import crowding
-from connector.engine.context import Services
+from connector.engine.context import ATTENTION_SHOWN, Services
 from connector.engine.send import fresh_since
 from connector.store.runs import ChangeRow, Intended
 
@@ -67,6 +67,13 @@ class _Undo:
     restored: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     attention: list[Attention] = field(default_factory=list)
+    attention_total: int = 0
+
+    def call_attention(self, entry: Attention) -> None:
+        """Count an entry; only the first are kept."""
+        self.attention_total += 1
+        if len(self.attention) < ATTENTION_SHOWN:
+            self.attention.append(entry)
 
 
 def undo(services: Services, run_id: str) -> Report:
@@ -79,24 +86,25 @@ def undo(services: Services, run_id: str) -> Report:
     ledger, started_at = services.ledger, services.clock.now()
     ledger.runs.mark_crashed(started_at)
     work = _Undo(services, ledger.runs.start("undo", [], started_at), run_id, started_at)
-    written = _by_record(ledger.runs.undoable(run_id))
-    services.progress.stage("Restoring values", len(written))
+    selected = ledger.runs.count_undoable_records(run_id)
+    services.progress.stage("Restoring values", selected)
     stopped = ""
     try:
-        for start in range(0, len(written), services.crm.write_size):
-            _undo_part(work, written[start : start + services.crm.write_size])
+        for page in ledger.runs.undoable(run_id):
+            written = _by_record(page)
+            for start in range(0, len(written), services.crm.write_size):
+                _undo_part(work, written[start : start + services.crm.write_size])
     except StopError as error:
         stopped = str(error)
     except ConnectorError as error:
-        _close(work, len(written), RunState.FAILED, str(error))
+        _close(work, selected, RunState.FAILED, str(error))
         raise
-    return _close(work, len(written), RunState.STOPPED if stopped else RunState.FINISHED, stopped)
+    return _close(work, selected, RunState.STOPPED if stopped else RunState.FINISHED, stopped)
 
 
 def _by_record(changes: Sequence[ChangeRow]) -> list[_Written]:
-    """Group the changes by record, ordered by object."""
-    ordered = sorted(changes, key=lambda change: (change.object, change.crm_id, change.id))
-    groups = groupby(ordered, lambda change: (change.object, change.crm_id))
+    """Group the changes, which are ordered by object and CRM id, by record."""
+    groups = groupby(changes, lambda change: (change.object, change.crm_id))
     return [_Written(object_name, crm_id, tuple(rows)) for (object_name, crm_id), rows in groups]
 
 
@@ -118,6 +126,7 @@ def _close(work: _Undo, selected: int, state: str, stopped: str) -> Report:
         started_at=work.started_at,
         finished_at=now,
         attention=tuple(work.attention),
+        attention_total=work.attention_total,
         stopped=(stopped,) if stopped else (),
         undoes=work.undone,
         restored=dict(sorted(work.restored.items())),
@@ -241,18 +250,18 @@ def _report_record(work: _Undo, one: _Written, found: Restore | None, refused: R
         work.outcomes[Outcome.FAILED] += 1
         why = f"{work.services.crm.label} refuses to restore it ({refused.code or 'no code given'})"
         next_step = next((error.advice for error in refused.errors if error.advice), "correct the record")
-        work.attention.append(
+        work.call_attention(
             Attention(why, f"{next_step}, then: connector undo {work.undone}", crm_id, ", ".join(refused.fields))
         )
         return
     restored = found is not None and bool(found.back)
     work.outcomes[Outcome.DELIVERED if restored else Outcome.SKIPPED] += 1
     if found is None:
-        work.attention.append(Attention(GONE, "nothing, unless you want to restore it by hand", crm_id))
+        work.call_attention(Attention(GONE, "nothing, unless you want to restore it by hand", crm_id))
         return
     work.restored.update(f"{one.object}.{name}" for name in found.back)
     if found.kept:
-        work.attention.append(
+        work.call_attention(
             Attention(CHANGED_SINCE, "nothing, unless you want to restore it by hand", crm_id, ", ".join(found.kept))
         )
 

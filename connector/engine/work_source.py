@@ -22,6 +22,7 @@ CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the
 FAILURES_IN_A_ROW = 3
 RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
 NEVER = -1
+REST = 20  # after a search of the ledger, no other begins for this many times as long
 WorkItem = tuple[str, Work]
 
 
@@ -45,31 +46,41 @@ class WorkSource:
         self._rereads: list[RereadRow] = []
         self._failures = 0
         self._read_ahead = 0  # the people read before their purchase, since the groups were read
-        self._read_once: set[int] = set()  # purchases
         self._tried_receipts: set[int] = set()
-        self._reread_after = NEVER  # `decided_again` of the run when no value had to be read again
+        self._reread_after = NEVER  # `reuses` of the run when no value had to be read again
+        self._refresh_after_s = 0.0
         self._searched: tuple[bool, float] | None = None  # the last search, if it found nothing: `partial`, and when
         # No older task is added during a run, and most runs have none.
         self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
-        self.refresh()
+        self.refresh(forced=True)
 
     @property
     def name(self) -> str:
         """The provider's name."""
         return self._provider.name
 
-    def refresh(self) -> None:
-        """Read the planned purchases, the pending lookups and the values to read again."""
+    def refresh(self, *, forced: bool = False) -> None:
+        """Read the next planned purchases, pending lookups and values to read again.
+
+        Args:
+            forced: also if that was done a moment ago. Otherwise it takes a small part of the time only.
+        """
+        run, began_s = self._run, self._run.monotonic()
+        if forced or began_s >= self._refresh_after_s:
+            self._read()
+            self._refresh_after_s = run.monotonic() + REST * (run.monotonic() - began_s)
+
+    def _read(self) -> None:
         ledger = self._run.services.ledger
         self._read_ahead = 0
         capped = self._run.capped_pairs(self.name)
         self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), capped)
         if self._is_helper:
             return
-        if self._run.services.shared or self._reread_after != self._run.decided_again:
-            due = ledger.results.due_rereads(self._provider.source, self._run.id)
-            self._reread_after = NEVER if due else self._run.decided_again
-            self._rereads = [row for row in due if row.id not in self._read_once]
+        if self._reread_after != self._run.reuses:
+            reuses = self._run.reuses
+            self._rereads = ledger.results.due_rereads(self._provider.source, self._run.id)
+            self._reread_after = NEVER if self._rereads else reuses
         if self._provider.source.resolves:
             busy = self.pool.keys
             found = plan.pending_by_identifier(self._run, self.name)
@@ -87,7 +98,7 @@ class WorkSource:
     def retry_refused_by_balance(self) -> bool:
         """Read the balance again after purchases have ended, and plan those that it refused; whether there are any."""
         if self.name not in self._run.stopped and prices.observe_again(self._run, self._provider):
-            self.refresh()
+            self.refresh(forced=True)
             return bool(self._groups or self._unresolved)
         return False
 
@@ -158,13 +169,12 @@ class WorkSource:
         run, polls = self._run, self._run.services.ledger.polls
         if older and not self._older:
             return
-        polled = run.polled if older else ()  # a corrected clock can turn an older task into one of this run
-        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, polled, older=older):
+        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, run.id, older=older):
             key = f"poll {task.id}"
             if key in busy or (run.services.shared and not polls.claim_task(task, run.later(CLAIM_S))):
                 continue
             if older:
-                run.polled.add(task.id)
+                polls.poll_once(task, run.id)
             yield key, functools.partial(collect.poll, run, self._provider, task)
 
     def _check(self, busy: set[str]) -> Iterator[WorkItem]:
@@ -203,8 +213,8 @@ class WorkSource:
         while self._rereads:
             row = self._rereads.pop(0)  # removed: `refresh` reads from the ledger whether it is still requested
             key = f"read again {row.id}"
-            if key not in busy and row.id not in self._read_once:
-                self._read_once.add(row.id)  # once a run: the vendor may show the value in a later run
+            if key not in busy:
+                self._run.services.ledger.results.read_once(row.id, self._run.id)
                 yield key, functools.partial(collect.reread, self._run, self._provider, row)
 
     def guarded(self, work: Work) -> None:

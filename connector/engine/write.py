@@ -7,7 +7,7 @@ Each update is committed with its before-image before it is sent, so that it can
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.core.errors import ConfigurationError, ConnectorError, PassingError
+from connector.core.errors import ConfigurationError, PassingError
 from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.core.states import ChangeState
@@ -31,32 +31,31 @@ def write_complete(run: Run, *, only_full: bool = False) -> int:
         run: the run.
         only_full: leave records that do not fill a whole read for later.
     """
-    return _write_all(run, complete=True, least=run.services.crm.read_size if only_full else 1)
-
-
-def write_incomplete(run: Run) -> int:
-    """At the end of a run, write the present values and the status "in progress" of records that still wait."""
-    return _write_all(run, complete=False)
-
-
-def _write_all(run: Run, *, complete: bool, least: int = 1) -> int:
-    records = run.services.ledger.records
-    list_open = records.complete if complete else records.incomplete
-    taken = 0
-    while rows := list_open(run.id, run.attempted_writes, run.services.crm.read_size):
+    size, taken = run.services.crm.read_size, 0
+    while rows := run.services.ledger.records.complete(run.id, size):
         name = rows[0].mapping
         rows = [row for row in rows if row.mapping == name]
-        if len(rows) < least:
+        if only_full and len(rows) < size:
             break
-        ids = {row.id for row in rows}
-        run.attempted_writes |= ids
-        try:
-            _write_rows(run, run.mappings[name], rows)
-        except ConnectorError:
-            run.attempted_writes -= ids - run.finished  # the others get their outcome when the accounting closes
-            raise
+        _write_rows(run, run.mappings[name], rows)
         taken += len(rows)
     return taken
+
+
+def write_all_complete(run: Run) -> int:
+    """Write every record without an unfinished channel that this run has not tried to write; returns their number."""
+    run.services.ledger.records.mark_all_ready(run.id)
+    return write_complete(run)
+
+
+def write_incomplete(run: Run) -> None:
+    """At the end of a run, write the present values and the status "in progress" of records that still wait."""
+    size = run.services.crm.read_size
+    for name, mapping in run.mappings.items():
+        after = 0
+        while rows := run.services.ledger.records.incomplete(run.id, name, size, after):
+            _write_rows(run, mapping, rows)
+            after = rows[-1].id
 
 
 def _write_rows(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
@@ -154,7 +153,6 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
         write = reading.decide(row, record, parked)
         if write.unusable:
             unusable |= _unusable_channels(row, write.unusable)
-            run.attempted_writes.discard(row.id)
         elif write.changes:
             decided.append(Decided(row, record, write))
         elif parked:
@@ -175,8 +173,8 @@ def _moves(reading: Reading, rows: Sequence[RecordRow]) -> follow.Moves:
 
 
 def _finish(run: Run, finishes: Sequence[Finish]) -> None:
-    run.services.ledger.records.finish(finishes, run.now())
-    run.finished |= {one.record_id for one in finishes}
+    run.services.ledger.records.finish(run.id, finishes, run.now())
+    run.stamps_due -= {one.record_id for one in finishes}
 
 
 def _unusable_channels(row: RecordRow, unusable: Mapping[Channel, str]) -> dict[int, str]:
@@ -191,7 +189,7 @@ def _refuse_values(run: Run, unusable: Mapping[int, str]) -> None:
     """Mark values as unusable, because the CRM can never accept them; the next sources are due in this run."""
     if unusable:
         run.services.ledger.records.refuse_values(unusable)
-        plan.advance(run, None)
+        plan.advance_all(run)
         run.reopened = True
 
 
@@ -224,9 +222,6 @@ def _send(current: _Try, reading: Reading, decided: Sequence[Decided], *, is_sea
     ledger.runs.record_answers(
         run.id, {one.row.id: ChangeState.WRITTEN if answer is None else ChangeState.REJECTED for one, answer in pairs}
     )
-    ids = {one.row.id for one in rows.written}
-    run.updated |= ids
-    run.refused -= ids
     _finish(run, [outcome.written(run, mapping, one.row, one.record, one.write) for one in rows.written])
     if run.writing_last:
         run.services.progress.step(len(rows.written))
@@ -299,11 +294,8 @@ def _finish_refused(
     finishes: list[Finish] = []
     for found in partial.results:
         finishes.append(outcome.rejected(run, mapping, found))
-        if not found.is_whole:
-            run.refused.add(found.row.id)
         if found.unusable:
             unusable |= _unusable_channels(found.row, found.unusable)
-            run.attempted_writes.discard(found.row.id)
     _finish(run, finishes)
     _refuse_values(run, unusable)
     if run.writing_last:

@@ -165,7 +165,7 @@ class Dispatcher:
         self._helping.add(run_id)
         try:
             self._connect()
-            open_providers = frozenset(name for name, _ in self._services.ledger.runs.open_counts().purchases)
+            open_providers = self._services.ledger.runs.open_providers(self._services.providers)
             services = self._services_for(mappings, Silent())
             run = Run(
                 services,

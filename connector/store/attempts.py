@@ -29,8 +29,10 @@ from connector.store.mark import MarkedHold
 from connector.store.payers import leave_to_others, mappings_of, may_be_paid, waiting_mappings
 from connector.store.repeats import SUBMITTING, receipt_waits, receipts_at
 from connector.store.rows import Batch, BudgetExhausted, PurchaseGroup, person_of
+from connector.store.tables.purchases import IS_PLANNED
 
 _A, _P = t.attempt.c, t.purchase.c
+WINDOW = 5000  # planned purchases that are read to list groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Attempts:
     def groups(
         self, source: Source, run_id: str, now: datetime, capped: Collection[tuple[str, str]] = ()
     ) -> list[PurchaseGroup]:
-        """List the planned purchases of this run that may be sent now, in groups, the largest first.
+        """List planned purchases of this run that may be sent now, in groups, the largest first.
+
+        At most `WINDOW` purchases are read, so a group may be larger than listed, and further ones may exist.
 
         Args:
             source: the provider.
@@ -71,8 +75,11 @@ class Attempts:
         ]
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
-            rows = connection.execute(query, _sendable_parameters(source, run_id, now))
-            return [PurchaseGroup(Channel(channel), event, size) for channel, event, size in rows]
+            rows = connection.execute(query, _sendable_parameters(source, run_id, now)).all()
+        sizes = Counter((row.channel, row.grouping_key) for row in rows)
+        if len(rows) == WINDOW and len(sizes) > 1:
+            del sizes[rows[-1].channel, rows[-1].grouping_key]  # cut off: it is listed when the others are sent
+        return [PurchaseGroup(Channel(channel), event, size) for (channel, event), size in sizes.most_common()]
 
     def take(
         self,
@@ -255,14 +262,16 @@ class Attempts:
         with self._db.read() as connection:
             return connection.scalar(sa.select(t.attempt.c.id).where(t.attempt.c.id == attempt_id)) is not None
 
-    def set_grouping_key(self, purchase_id: int, grouping_key: str | None) -> None:
-        """Change the group of a planned purchase."""
+    def set_grouping_key(self, purchase_id: int, grouping_key: str | None, run_id: str) -> bool:
+        """Change the group of a planned purchase, once a run; False if this run has changed it already."""
+        first = sa.or_(_P.tried_in.is_(None), _P.tried_in != run_id)
         with self._db.write() as connection:
-            connection.execute(
+            changed = connection.execute(
                 sa.update(t.purchase)
-                .where(_P.id == purchase_id, _P.state == PurchaseState.PLANNED.value)
-                .values(grouping_key=grouping_key)
+                .where(_P.id == purchase_id, _P.state == PurchaseState.PLANNED.value, first)
+                .values(grouping_key=grouping_key, tried_in=run_id)
             )
+        return changed.rowcount == 1
 
 
 def _hold(
@@ -284,17 +293,12 @@ _SENDABLE = (
     _P.provider == sa.bindparam("of_provider"),
     _P.account == sa.bindparam("of_account"),
     _P.run_id == sa.bindparam("of_run"),
-    _P.state == PurchaseState.PLANNED.value,
+    IS_PLANNED,
     _P.check_at.is_(None),
     sa.or_(_P.not_before.is_(None), _P.not_before <= sa.bindparam("now")),
     sa.not_(receipt_waits()),
 )
-_GROUPS = (
-    sa.select(_P.channel, _P.grouping_key, sa.func.count())
-    .where(*_SENDABLE)
-    .group_by(_P.channel, _P.grouping_key)
-    .order_by(sa.func.count().desc(), sa.func.min(_P.id))
-)
+_GROUPS = sa.select(_P.channel, _P.grouping_key).where(*_SENDABLE).order_by(_P.channel, _P.grouping_key).limit(WINDOW)
 _BEING_SENT = (_P.attempt_id == sa.bindparam("attempt_id"), _P.state == PurchaseState.SUBMITTING.value)
 _LAST_CHECK = sa.select(
     _A.state, _A.owner, sa.exists(sa.select(_P.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")

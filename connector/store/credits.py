@@ -1,7 +1,6 @@
 """Credit entries, observed balances and the remaining budget."""
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,15 +10,14 @@ import sqlalchemy as sa
 
 from connector.core.errors import AccountingError
 from connector.core.model import Result
-from connector.core.spend import Cap, EntryKind, Hold, Totals, tightest
+from connector.core.spend import Cap, EntryKind, Totals, tightest
 from connector.core.states import PurchaseState
+from connector.store import accounting, totals
 from connector.store import tables as t
-from connector.store import totals
 from connector.store.database import Database
 from connector.store.totals import UNSEEN
 
 BALANCE = "balance at the vendor"
-MOST_SHOWN = 5  # requests with wrong entries in a message
 _E, _O, _P = t.entry.c, t.observation.c, t.purchase.c
 _NEWEST_ENTRY = sa.select(sa.func.coalesce(sa.func.max(_E.id), 0))
 _LAST_SEEN = (
@@ -33,20 +31,6 @@ _CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
     _E.provider == sa.bindparam("provider"),
     _E.account == sa.bindparam("account"),
     _E.kind == EntryKind.CHARGE.value,
-)
-_SIGNED = sa.func.sum(sa.case((_E.kind == EntryKind.HOLD.value, _E.credits), else_=-_E.credits))
-_OPEN_BY_ENTRIES = sa.select(_E.attempt_id, _SIGNED).group_by(_E.attempt_id).having(_SIGNED != 0)
-_OPEN_BY_PURCHASES = (
-    sa.select(_P.attempt_id, sa.func.sum(_P.price_credits)).where(_P.hold == Hold.OPEN.value).group_by(_P.attempt_id)
-)
-_OPEN_BY_REPEATS = (
-    sa.select(_P.prior_attempt_id, sa.func.sum(_P.price_credits))
-    .where(_P.prior_attempt_id.is_not(None), _P.prior_hold == Hold.OPEN.value)
-    .group_by(_P.prior_attempt_id)
-)
-_HELD_FOR_NOTHING = sa.select(sa.func.count()).where(
-    _P.hold == Hold.OPEN.value,
-    _P.state.in_((PurchaseState.PLANNED.value, PurchaseState.FINAL.value)),
 )
 
 
@@ -279,30 +263,29 @@ class Credits:
             rows = [tuple(row) for row in connection.execute(query)]
         return {provider: _totals([row for row in rows if row[0] == provider]) for provider in {r[0] for r in rows}}
 
-    def imbalance(self) -> str:
-        """Describe contradictions between entries and purchases; empty if the accounting closes.
-
-        For each request, the open sum of its entries (holds minus charges minus releases) must equal the open holds of
-        its purchases. Only a purchase that was sent and has no result may hold credits.
-        """
-        open_by_entries, open_by_purchases = Counter[str](), Counter[str]()
+    def held(self) -> dict[str, int]:
+        """Credits by provider that are held and neither charged nor released."""
         with self._db.read() as connection:
-            for attempt_id, credits_ in connection.execute(_OPEN_BY_ENTRIES):
-                open_by_entries[attempt_id] = int(credits_)
-            for query in (_OPEN_BY_PURCHASES, _OPEN_BY_REPEATS):
-                for attempt_id, credits_ in connection.execute(query):
-                    open_by_purchases[str(attempt_id)] += int(credits_)
-            orphaned = int(connection.scalar(_HELD_FOR_NOTHING) or 0)
-            differing = totals.differences(connection)
-        wrong = [
-            f"request {key}: entries hold {open_by_entries[key]} credits, purchases {open_by_purchases[key]}"
-            for key in sorted({*open_by_entries, *open_by_purchases})
-            if open_by_entries[key] != open_by_purchases[key]
-        ]
-        wrong += [f"{orphaned} purchase(s) hold credits without a request in flight"] if orphaned else []
-        wrong += differing
-        more = [f"and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
-        return "; ".join([*wrong[:MOST_SHOWN], *more])
+            return totals.open_by_provider(connection)
+
+    def imbalance(self) -> str:
+        """Describe contradictions between the entries, the purchases and the totals of the whole ledger.
+
+        Returns:
+            An empty text if the accounting closes.
+        """
+        with self._db.read() as connection:
+            return accounting.summary([*accounting.contradictions(connection, 0), *totals.differences(connection)])
+
+    def check(self, since_entry: int) -> str:
+        """Describe contradictions of the requests with later entries, and of the totals since their last check.
+
+        The cost depends on these entries only, not on the size of the ledger. Totals without a difference count as
+        checked. Returns an empty text if the accounting closes.
+        """
+        with self._db.write() as connection:
+            wrong = accounting.contradictions(connection, since_entry)
+            return accounting.summary([*wrong, *totals.check(self._db, connection)])
 
     def by_month(self) -> list[tuple[str, str, str, Totals]]:
         """(month, provider, mapping, totals), newest month first."""

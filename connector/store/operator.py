@@ -15,6 +15,7 @@ from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, forget
 from connector.store.restored import keep_last_write
+from connector.store.tables.purchases import IS_SENT
 
 _P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
 
@@ -92,13 +93,15 @@ class Operator:
         with self._db.write() as connection:
             lost = connection.execute(
                 sa.select(_P.id, _P.attempt_id, _P.mapping, _P.price_credits)
-                .where(_P.state == PurchaseState.UNKNOWN.value, _P.hold == Hold.OPEN.value, _P.state_at < before)
+                .where(IS_SENT, _P.state == PurchaseState.UNKNOWN.value)
+                .where(_P.hold == Hold.OPEN.value, _P.state_at < before)
                 .with_for_update()
             ).all()
             # If no record requests the repeat any more, or its answer was lost too, the first request stays unknown.
             unsent = connection.execute(
                 sa.select(_P.id, _P.prior_attempt_id, _P.prior_mapping, _P.price_credits)
                 .where(
+                    _P.prior_attempt_id.is_not(None),
                     _P.state.in_((PurchaseState.PLANNED.value, PurchaseState.UNKNOWN.value)),
                     _P.prior_hold == Hold.OPEN.value,
                     _P.state_at < before,

@@ -59,6 +59,22 @@ class PlannedChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class Redecision:
+    """A new decision on a channel of a record in the ledger.
+
+    Attributes:
+        record_channel_id: the channel; it stays as it is if its state does not allow a new decision.
+        record_id: its record.
+        resolved: identifiers that were found meanwhile, by kind, to be stamped on the record.
+    """
+
+    record_channel_id: int
+    record_id: int
+    planned: PlannedChannel
+    resolved: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRecord:
     """A record as it was read, with the decision for each channel."""
 
@@ -118,6 +134,11 @@ def _columns_of(
             return ChannelState.DEFERRED, Outcome.DEFERRED, decision.reason, True, 0, None
         case SourcesExhausted():
             return ChannelState.READY, Outcome(decision.result.value), decision.reason, False, 0, None
+
+
+def is_ready(record: PlannedRecord) -> bool:
+    """Whether a new record can be written at once, because none of its channels waits for anything."""
+    return all(isinstance(one.decision, Skip | SourcesExhausted) for one in record.channels)
 
 
 def attention_of(record: PlannedRecord) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 
 import sqlalchemy as sa
 
@@ -14,15 +13,16 @@ from connector.core.states import UNFINISHED_CHANNEL, ChannelState, PurchaseStat
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.planned import (
-    PlannedChannel,
     PlannedRecord,
     PlanScope,
     PurchaseTerms,
+    Redecision,
     attention_of,
     channel_row,
+    is_ready,
     places_of,
 )
-from connector.store.record_sql import plan_of
+from connector.store.record_sql import MARK_READY, plan_of
 from connector.store.repeats import attach_to_late_tasks
 from connector.store.rows import AnyRow, chunks, person_of
 
@@ -85,40 +85,52 @@ class Planning:
                     rows += [channel_row(record_id, record_channel, purchase_ids) for record_channel in record.channels]
             for part in chunks(rows, ROWS_PER_INSERT):
                 connection.execute(sa.insert(t.record_channel), list(part))
+            for part in chunks([row.id for row in existing.values()]):
+                connection.execute(MARK_READY, {"ids": list(part)})
 
-    def redecide(
-        self,
-        record_channel_id: int,
-        planned: PlannedChannel,
-        terms: PurchaseTerms,
-        resolved: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """Replace a channel's decision, after its lookup was answered or its source ended without a value.
+    def redecide(self, decisions: Sequence[Redecision], terms: PurchaseTerms) -> None:
+        """Replace the decisions on channels, after a lookup was answered or a source ended without a value.
 
         Args:
-            record_channel_id: the channel; it stays as it is if its state does not allow a new decision.
-            planned: the new decision.
-            terms: the terms of a planned purchase.
-            resolved: identifiers that were found meanwhile, by kind, to be stamped on the record.
+            decisions: the new decisions.
+            terms: the terms of planned purchases.
         """
+        if not decisions:
+            return
         with self._db.write() as connection:
-            purchase_ids = _ensure_purchases(self._db, connection, terms, [PlannedRecord("", Person(), (planned,))])
-            row = channel_row(0, planned, purchase_ids)
-            del row["record_id"], row["baseline"]
-            connection.execute(
-                sa.update(t.record_channel)
-                .where(
-                    _RC.id == record_channel_id,
-                    _RC.state.in_(UNFINISHED_CHANNEL),
-                )
-                .values(**row)
-            )
-            if resolved:
-                record_id = sa.select(_RC.record_id).where(_RC.id == record_channel_id).scalar_subquery()
-                stored = connection.scalar(sa.select(_R.resolved).where(_R.id == record_id))
-                connection.execute(
-                    sa.update(t.record).where(_R.id == record_id).values(resolved={**resolved, **(stored or {})})
-                )
+            planned = PlannedRecord("", Person(), tuple(one.planned for one in decisions))
+            purchase_ids = _ensure_purchases(self._db, connection, terms, [planned])
+            rows = [channel_row(0, one.planned, purchase_ids) for one in decisions]
+            values = [
+                {"key": one.record_channel_id} | {f"new_{name}": row[name] for name in _DECIDED}
+                for one, row in zip(decisions, rows, strict=True)
+            ]
+            connection.execute(_REDECIDE, values)
+            for part in chunks(sorted({one.record_id for one in decisions})):
+                connection.execute(MARK_READY, {"ids": list(part)})
+            _add_resolved(connection, decisions)
+
+
+_DECIDED = ("state", "position", "purchase_id", "outcome", "reason", "keep_status", "failed_sources", "already_filled")
+_REDECIDE = (
+    sa.update(t.record_channel)
+    .where(_RC.id == sa.bindparam("key"), sa.or_(*(_RC.state == state for state in UNFINISHED_CHANNEL)))
+    .values({name: sa.bindparam(f"new_{name}") for name in _DECIDED})
+)
+
+
+def _add_resolved(connection: sa.Connection, decisions: Sequence[Redecision]) -> None:
+    """Add identifiers that were found to the records; those found earlier stay."""
+    found: dict[int, dict[str, str]] = {}
+    for one in decisions:
+        if one.resolved:
+            found[one.record_id] = {**one.resolved, **found.get(one.record_id, {})}
+    for part in chunks(sorted(found)):
+        stored = connection.execute(sa.select(_R.id, _R.resolved).where(_R.id.in_(part))).all()
+        rows = [{"key": row.id, "new_resolved": {**found[row.id], **(row.resolved or {})}} for row in stored]
+        if rows:
+            update = sa.update(t.record).where(_R.id == sa.bindparam("key"))
+            connection.execute(update.values(resolved=sa.bindparam("new_resolved", type_=_R.resolved.type)), rows)
 
 
 def _open_records(
@@ -216,6 +228,8 @@ def _insert_records(
             "resolved": dict(record.resolved),
             "attention": attention_of(record),
             "chosen": scope.chosen,
+            "selected_by": scope.run_id,
+            "ready": is_ready(record),
             "opened_at": now,
         }
         for record in records
@@ -251,6 +265,7 @@ def _take_up(
             resolved={**record.resolved, **row.resolved},
             attention=attention_of(record),
             chosen=sa.or_(_R.chosen, sa.literal(scope.chosen)),
+            selected_by=scope.run_id,
         )
     )
     new: list[dict[str, object]] = []

@@ -1,7 +1,7 @@
 """Due polls of open tasks, and due reads of people whose task or answer has no result."""
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from connector.core.states import ChannelState, PurchaseState, RecordState, RunS
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_older_values
+from connector.store.record_sql import unindexed
 from connector.store.rows import CheckRow, TaskRow, chunks, person_of
 
 _K, _R, _P = t.task.c, t.run.c, t.purchase.c
@@ -29,6 +30,9 @@ _AT_PROVIDER = (
 _OLDER_TASK = sa.select(_K.id).where(*_AT_PROVIDER, _K.submitted_at < sa.bindparam("since")).limit(1)
 
 
+_UNPOLLED = sa.or_(_K.polled_by.is_(None), _K.polled_by != sa.bindparam("run_id"))
+
+
 @functools.cache
 def _due_tasks(*, older: bool) -> sa.Select[Any]:
     since: sa.BindParameter[Any] = sa.bindparam("since")
@@ -38,7 +42,8 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
             *_AT_PROVIDER,
             _K.next_poll_at <= sa.bindparam("now"),
             _K.submitted_at < since if older else _K.submitted_at >= since,
-            _K.id.not_in(sa.bindparam("polled", expanding=True)),
+            # A corrected clock can turn an older task into one of this run, which it may have polled already.
+            *([_UNPOLLED] if older else []),
         )
         .order_by(_K.next_poll_at, _K.id)
         .limit(AT_ONCE)
@@ -73,7 +78,7 @@ _DUE_CHECKS = (
     .limit(AT_ONCE)
 )
 _PROVIDERS: sa.BindParameter[Any] = sa.bindparam("providers", expanding=True)
-_OF_RUN = (_P.run_id == sa.bindparam("run_id"), _P.provider.in_(_PROVIDERS))
+_OF_RUN = (unindexed(_P.run_id) == sa.bindparam("run_id"), _P.provider.in_(_PROVIDERS))
 _RUNS_BESIDE = sa.select(_R.id).where(_R.state == RunState.RUNNING, _R.id != sa.bindparam("run_id"))
 _NEXT_DUE = (
     sa.select(sa.func.min(_K.next_poll_at)).where(
@@ -90,6 +95,7 @@ _NEXT_DUE = (
     sa.select(sa.func.min(_P.not_before)).where(
         _P.state == PurchaseState.PLANNED.value,
         _P.check_at.is_(None),
+        _P.not_before.is_not(None),
         _P.not_before > sa.bindparam("now"),
         *_OF_RUN,
     ),
@@ -105,7 +111,7 @@ class Polls:
     # -- tasks -----------------------------------------------------------------------------------------------
 
     def due_tasks(
-        self, source: Source, now: datetime, since: datetime, polled: Collection[int] = (), *, older: bool
+        self, source: Source, now: datetime, since: datetime, run_id: str = "", *, older: bool
     ) -> list[TaskRow]:
         """List the open tasks that are due, the longest due first.
 
@@ -113,7 +119,7 @@ class Polls:
             source: the provider.
             now: the ledger's time.
             since: when the run began.
-            polled: tasks to leave out, because the run has polled them already.
+            run_id: the run; older tasks that it has polled are left out.
             older: list the tasks submitted before the run began, instead of those submitted since.
         """
         values = {"provider": source.name, "account": source.account, "now": now, "since": since}
@@ -128,8 +134,13 @@ class Polls:
                     row.submitted_at,
                     row.next_poll_at,
                 )
-                for row in connection.execute(_due_tasks(older=older), {**values, "polled": list(polled)})
+                for row in connection.execute(_due_tasks(older=older), {**values, "run_id": run_id})
             ]
+
+    def poll_once(self, task: TaskRow, run_id: str) -> None:
+        """Store that a run polls an older task."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.task).where(_K.id == task.id).values(polled_by=run_id))
 
     def has_older_tasks(self, source: Source, since: datetime) -> bool:
         """Whether any task is open that was submitted before a run began."""

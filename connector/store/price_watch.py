@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from connector.core.model import Channel
 from connector.core.person import Source
 from connector.core.price_watch import Fall, Interval, Suspicion
-from connector.core.spend import EntryKind, Hold
+from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
+from connector.store.tables.purchases import HELD_AND_FREE
+from connector.store.totals import open_credits
 
 _A, _E, _M, _O, _P = t.attempt.c, t.entry.c, t.meta.c, t.observation.c, t.purchase.c
 _OBSERVATIONS = sa.select(_O.id, _O.balance, _O.last_entry).where(_O.id.in_(sa.bindparam("ids", expanding=True)))
@@ -37,12 +39,8 @@ _HELD_SINCE = (
     .where(*_ENTRIES_SINCE, _E.kind == EntryKind.HOLD.value)
     .group_by(_A.channel)
 )
-_PRICES = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
-    _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
-)
-_OPEN_CREDITS = (
-    _PRICES.where(_P.hold == Hold.OPEN.value, _P.free.is_(False)),
-    _PRICES.where(_P.prior_attempt_id.is_not(None), _P.prior_hold == Hold.OPEN.value),
+_FREE_CREDITS = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
+    HELD_AND_FREE, _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
 )
 
 
@@ -114,7 +112,8 @@ def _account_of(source: Source) -> dict[str, object]:
 
 def _open_credits(connection: sa.Connection, source: Source) -> int:
     """Credits of purchases in flight that the vendor may charge or may have charged."""
-    return sum(int(connection.scalar(query, _account_of(source)) or 0) for query in _OPEN_CREDITS)
+    free = int(connection.scalar(_FREE_CREDITS, _account_of(source)) or 0)
+    return open_credits(connection, source.name, source.account) - free
 
 
 def _count(credits_: int, source: Source, channel: str) -> int:

@@ -6,11 +6,19 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from connector.core.model import Outcome
-from connector.core.states import BOUGHT, ChannelState, PurchaseState, RecordState
+from connector.core.states import BOUGHT, UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.older_values import KEY
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
+# As in the condition of its index: no other form would use the index.
+IS_READY: sa.ColumnElement[bool] = sa.literal_column("record.ready")
+IS_INCOMPLETE = sa.exists(sa.select(_RC.record_id).where(_RC.record_id == _R.id, _RC.state.in_(UNFINISHED_CHANNEL)))
+MARK_READY = (
+    sa.update(t.record)
+    .where(_R.id.in_(sa.bindparam("ids", expanding=True)), _R.state == RecordState.OPEN, ~IS_INCOMPLETE)
+    .values(ready=True)
+)
 UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
 
@@ -33,14 +41,19 @@ def save_shown(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Out
         connection.execute(SHOW_CHANNEL, rows)
 
 
+_CHANNELS_AND_PURCHASES = t.record_channel.outerjoin(t.purchase, _P.id == _RC.purchase_id)
+
+
+def _has_channel(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition that a record has a channel, with its purchase, that satisfies all conditions."""
+    channels = sa.select(_RC.id).select_from(_CHANNELS_AND_PURCHASES).where(_RC.record_id == _R.id, *conditions)
+    return sa.exists(channels.correlate(t.record))
+
+
 def begun() -> sa.ColumnElement[bool]:
     """The condition that a record is open and has a sent purchase, a value to write, or a status of in progress."""
-    with_purchase = (
-        sa.select(_RC.record_id)
-        .outerjoin(t.purchase, _P.id == _RC.purchase_id)
-        .where(sa.or_(_P.state.in_(BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None))))
-    )
-    return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, _R.id.in_(with_purchase), may_be_repeated()))
+    begun_channel = sa.or_(_P.state.in_(BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None)))
+    return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, _has_channel(begun_channel), may_be_repeated()))
 
 
 def may_be_repeated() -> sa.ColumnElement[bool]:
@@ -48,14 +61,12 @@ def may_be_repeated() -> sa.ColumnElement[bool]:
 
     No selection would find such a record again.
     """
-    unsent = (
-        sa.select(_RC.record_id)
-        .join(t.purchase, _P.id == _RC.purchase_id)
-        .where(
+    return sa.and_(
+        _R.chosen,
+        _has_channel(
             _RC.state == ChannelState.OPEN, _P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None)
-        )
+        ),
     )
-    return sa.and_(_R.chosen, _R.id.in_(unsent))
 
 
 def plan_of(run_id: str) -> sa.ScalarSelect[str]:
@@ -117,12 +128,21 @@ UPDATE_RECORD = (
         parked_version=sa.bindparam("new_parked"),
         attention=sa.bindparam("new_attention"),
         closed_at=sa.bindparam("new_closed"),
+        ready=sa.bindparam("new_ready"),
+        tried_by=sa.bindparam("new_tried"),
+        refused=sa.bindparam("new_refused"),
     )
 )
 NOTE_RECORD = (
     sa.update(t.record)
     .where(_R.id == sa.bindparam("key"), _R.state == RecordState.OPEN)
-    .values(outcome=sa.bindparam("new_outcome"), reason=sa.bindparam("new_reason"), attention="")
+    .values(
+        outcome=sa.bindparam("new_outcome"),
+        reason=sa.bindparam("new_reason"),
+        attention="",
+        refused=False,
+        tried_by=sa.bindparam("new_tried"),
+    )
 )
 SHOW_CHANNEL = (
     sa.update(t.record_channel)

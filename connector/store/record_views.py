@@ -45,6 +45,8 @@ class Finish:
         parked: the reason of each channel whose value could not be written; None leaves the parked channels unchanged.
         shown: the outcome and reason of every channel in this run, by id of the channel.
         stamps_due: a value was written on its own, and its stamps are not written yet.
+        refused: the CRM refused a field in the end.
+        again: the record is to be written again in this run.
     """
 
     record_id: int
@@ -58,6 +60,8 @@ class Finish:
     parked: Mapping[int, str] | None = None
     shown: Mapping[int, tuple[Outcome, str]] = field(default_factory=dict)
     stamps_due: bool = False
+    refused: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

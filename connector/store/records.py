@@ -1,15 +1,19 @@
 """Records during a run: adopted, ready to be written, finished."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from connector.core.model import Outcome, Result
-from connector.core.states import UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
+from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import (
+    IS_INCOMPLETE,
+    IS_READY,
+    MARK_READY,
     NOTE_RECORD,
     PARK_CHANNEL,
     UNUSABLE,
@@ -23,10 +27,11 @@ from connector.store.record_sql import (
     unindexed,
 )
 from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
-from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
+from connector.store.rows import AnyRow, RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
 from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
+PAGE = 2000  # channels in one page of `all_ended`
 # These statements run in every turn, so they are built once: building one costs more than executing it.
 _ENDED_AT_ALL = (
     sa.select(
@@ -47,23 +52,37 @@ _ENDED_AT_ALL = (
         sa.or_(_P.result != Result.DELIVERED.value, _P.value.is_not(None), _N.reason.is_not(None)),
     )
 )
-_ENDED = _ENDED_AT_ALL.where(_R.run_id == sa.bindparam("run_id"))
+_ENDED_PAGE = (
+    _ENDED_AT_ALL.where(
+        _R.run_id == sa.bindparam("run_id"),
+        _R.mapping == sa.bindparam("mapping"),
+        _R.id >= sa.bindparam("record_id"),
+        sa.or_(_R.id > sa.bindparam("record_id"), _RC.id > sa.bindparam("channel_id")),
+    )
+    .order_by(_R.id, _RC.id)
+    .limit(PAGE)
+)
 _ENDED_OF = _ENDED_AT_ALL.where(
     unindexed(_R.run_id) == sa.bindparam("run_id"), _P.id.in_(sa.bindparam("ids", expanding=True))
 )
-_PENDING_MATCHES = (
-    sa.select(t.record_channel)
-    .join(t.record, _R.id == _RC.record_id)
-    .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN, _RC.state == ChannelState.RESOLVING)
-    .order_by(_RC.id)
+_OPEN = (_R.run_id == sa.bindparam("of_run"), _R.state == RecordState.OPEN)
+_UNTRIED = sa.func.coalesce(_R.tried_by, "") != sa.bindparam("of_run")
+_READY = (
+    sa.select(_R.id).where(*_OPEN, IS_READY, ~IS_INCOMPLETE).order_by(_R.mapping, _R.id).limit(sa.bindparam("most"))
 )
-_IS_INCOMPLETE = sa.exists(sa.select(_RC.record_id).where(_RC.record_id == _R.id, _RC.state.in_(UNFINISHED_CHANNEL)))
-_OPEN = (
+_PAGE_OF_MAPPING = (
     sa.select(_R.id)
-    .where(_R.run_id == sa.bindparam("run_id"), _R.state == RecordState.OPEN)
-    .order_by(_R.mapping, _R.id)
+    .where(*_OPEN, _UNTRIED, _R.mapping == sa.bindparam("mapping"), _R.id > sa.bindparam("after"))
+    .order_by(_R.id)
+    .limit(sa.bindparam("most"))
 )
-_COMPLETE, _STILL_INCOMPLETE = _OPEN.where(~_IS_INCOMPLETE), _OPEN.where(_IS_INCOMPLETE)
+_STILL_INCOMPLETE = _PAGE_OF_MAPPING.where(IS_INCOMPLETE)
+_MARK_ALL_READY = sa.update(t.record).where(*_OPEN, _UNTRIED, sa.not_(_R.ready), ~IS_INCOMPLETE).values(ready=True)
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_MARK_CHANNELS = (
+    sa.update(t.record_channel).where(_RC.id.in_(_IDS), _RC.state == ChannelState.OPEN).values(state=ChannelState.READY)
+)
+_VIEWS = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value).where(_P.id.in_(_IDS))
 
 
 class Records:
@@ -136,10 +155,29 @@ class Records:
             connection.execute(sa.update(t.record).where(*mine).values(state=RecordState.CLOSED, closed_at=now))
         return counts
 
-    def pending_matches(self, run_id: str) -> list[tuple[RecordChannelRow, RecordRow]]:
-        """List the channels of this run that need a lookup of the person, oldest first."""
+    def pending_matches(
+        self, run_id: str, waiting: Collection[tuple[str, str, int]], most: int
+    ) -> list[tuple[RecordChannelRow, RecordRow]]:
+        """List the channels of this run that need a lookup of the person, oldest first.
+
+        Args:
+            run_id: the run.
+            waiting: only channels of these mappings, channels and positions of the source.
+            most: the most channels.
+        """
+        if not waiting:
+            return []
+        places = [sa.and_(_R.mapping == m, _RC.channel == c, _RC.position == p) for m, c, p in sorted(waiting)]
+        query = (
+            sa.select(t.record_channel)
+            .join(t.record, _R.id == _RC.record_id)
+            .where(unindexed(_R.run_id) == run_id, _R.state == RecordState.OPEN)
+            .where(_RC.state == ChannelState.RESOLVING, sa.or_(*places))
+            .order_by(_RC.id)
+            .limit(most)
+        )
         with self._db.read() as connection:
-            rows = connection.execute(_PENDING_MATCHES, {"run_id": run_id}).all()
+            rows = connection.execute(query).all()
             records = {r.id: r for r in records_with_channels(connection, list({row.record_id for row in rows}))}
         return [(record_channel_of(row), records[row.record_id]) for row in rows]
 
@@ -157,74 +195,98 @@ class Records:
                     )
                 )
 
-    def ended(self, run_id: str, purchase_ids: Sequence[int] | None = None) -> list[EndedChannel]:
+    def ended(self, run_id: str, purchase_ids: Sequence[int]) -> list[EndedChannel]:
         """List the open channels of this run whose purchase is final: to be written, or to be bought elsewhere.
 
         A channel whose value was erased and must be read again is left out.
 
         Args:
             run_id: the run.
-            purchase_ids: only channels of these purchases; None lists all.
+            purchase_ids: only channels of these purchases.
         """
-        query = _ENDED if purchase_ids is None else _ENDED_OF
-        values = {"run_id": run_id} | ({} if purchase_ids is None else {"ids": list(purchase_ids)})
         with self._db.read() as connection:
             return [
-                EndedChannel(
-                    record_channel_of(r), r.record_id, r.mapping, r.provider, Result(r.result), bool(r.has), r.why
-                )
-                for r in connection.execute(query, values)
+                _ended_of(row)
+                for part in chunks(purchase_ids)
+                for row in connection.execute(_ENDED_OF, {"run_id": run_id, "ids": list(part)})
             ]
+
+    def all_ended(self, run_id: str, mapping: str) -> Iterator[list[EndedChannel]]:
+        """List all such channels of a mapping, a page at a time."""
+        values: dict[str, object] = {"run_id": run_id, "mapping": mapping, "record_id": 0, "channel_id": 0}
+        while True:
+            with self._db.read() as connection:
+                page = [_ended_of(row) for row in connection.execute(_ENDED_PAGE, values)]
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            values |= {"record_id": page[-1].record_id, "channel_id": page[-1].record_channel.id}
 
     def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
         """Read records with their channels, by ledger id."""
         with self._db.read() as connection:
             return {row.id: row for row in records_with_channels(connection, sorted(set(record_ids)))}
 
-    def mark_ready(self, record_channel_ids: Sequence[int]) -> None:
-        """Mark channels as ready: their value is stored."""
-        if not record_channel_ids:
+    def mark_ready(self, ended: Sequence[EndedChannel]) -> None:
+        """Mark channels as ready, because their value is stored; their records too, if nothing else is unfinished."""
+        if not ended:
             return
         with self._db.write() as connection:
-            for part in chunks(record_channel_ids):
-                connection.execute(
-                    sa.update(t.record_channel)
-                    .where(_RC.id.in_(part), _RC.state == ChannelState.OPEN)
-                    .values(state=ChannelState.READY)
-                )
+            for part in chunks(ended):
+                connection.execute(_MARK_CHANNELS, {"ids": [one.record_channel.id for one in part]})
+                connection.execute(MARK_READY, {"ids": sorted({one.record_id for one in part})})
+
+    def mark_all_ready(self, run_id: str) -> None:
+        """Mark every open record of this run as ready that has no unfinished channel and was not tried by this run."""
+        with self._db.write() as connection:
+            connection.execute(_MARK_ALL_READY, {"of_run": run_id})
 
     def fail_channel_of(self, purchase_id: int, reason: str) -> None:
         """End the open channels of a purchase as failed: it is paid, but the vendor does not show the value any more.
 
         The channels are detached from the purchase.
         """
+        mine = (_RC.purchase_id == purchase_id, _RC.state == ChannelState.OPEN)
         with self._db.write() as connection:
+            records = list(connection.scalars(sa.select(_RC.record_id).where(*mine)))
             connection.execute(
                 sa.update(t.record_channel)
-                .where(_RC.purchase_id == purchase_id, _RC.state == ChannelState.OPEN)
+                .where(*mine)
                 .values(state=ChannelState.READY, purchase_id=None, outcome=Outcome.FAILED.value, reason=reason)
             )
+            for part in chunks(records):
+                connection.execute(MARK_READY, {"ids": list(part)})
 
-    def complete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
-        """List the open records of this run that are ready to be written."""
-        return self._open(_COMPLETE, run_id, exclude, limit)
+    def complete(self, run_id: str, limit: int) -> list[RecordRow]:
+        """List the records of this run that are ready to be written, ordered by mapping."""
+        return self._rows(_READY, {"of_run": run_id, "most": limit})
 
-    def incomplete(self, run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
-        """List the open records of this run that still wait for a vendor, a lookup or a later run."""
-        return self._open(_STILL_INCOMPLETE, run_id, exclude, limit)
+    def incomplete(self, run_id: str, mapping: str, limit: int, after: int = 0) -> list[RecordRow]:
+        """List the open records of this run that still wait for a vendor, a lookup or a later run.
 
-    def _open(self, query: sa.Select[int], run_id: str, exclude: set[int], limit: int) -> list[RecordRow]:
+        Args:
+            run_id: the run, which has not tried to write them.
+            mapping: their mapping.
+            limit: the most records.
+            after: only records with a larger ledger id.
+        """
+        return self._rows(_STILL_INCOMPLETE, {"of_run": run_id, "mapping": mapping, "most": limit, "after": after})
+
+    def untried(self, run_id: str, mapping: str, limit: int, after: int = 0) -> list[RecordRow]:
+        """List the open records that this run has not tried to write; the arguments are those of `incomplete`."""
+        return self._rows(_PAGE_OF_MAPPING, {"of_run": run_id, "mapping": mapping, "most": limit, "after": after})
+
+    def _rows(self, query: sa.Select[int], values: Mapping[str, object]) -> list[RecordRow]:
         with self._db.read() as connection:
-            ids = [found for found in connection.scalars(query, {"run_id": run_id}) if found not in exclude]
-            return records_with_channels(connection, ids[:limit])
+            return records_with_channels(connection, list(connection.scalars(query, values)))
 
     def purchase_views(self, purchase_ids: Iterable[int]) -> dict[int, PurchaseView]:
         """Read purchases with their values, by id."""
         views: dict[int, PurchaseView] = {}
-        query = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value)
         with self._db.read() as connection:
             for part in chunks(sorted(set(purchase_ids))):
-                for row in connection.execute(query.where(_P.id.in_(part))):
+                for row in connection.execute(_VIEWS, {"ids": list(part)}):
                     views[row.id] = PurchaseView(
                         row.provider,
                         PurchaseState(row.state),
@@ -234,8 +296,8 @@ class Records:
                     )
         return views
 
-    def finish(self, finishes: Sequence[Finish], now: datetime) -> None:
-        """Store the results of writes, and erase values that no record waits for any more."""
+    def finish(self, run_id: str, finishes: Sequence[Finish], now: datetime) -> None:
+        """Store the results of a run's writes, and erase values that no record waits for any more."""
         if not finishes:
             return
         records = [
@@ -249,6 +311,9 @@ class Records:
                 "new_parked": f.parked_version,
                 "new_attention": f.attention,
                 "new_closed": now if f.closes else None,
+                "new_ready": f.again,
+                "new_tried": None if f.again else run_id,
+                "new_refused": f.refused,
             }
             for f in finishes
         ]
@@ -297,18 +362,27 @@ class Records:
                     crm_id=crm_id,
                     former_ids=_R.former_ids + " " + _R.crm_id,
                     parked_version=None,
-                    # The new record was not chosen, and belongs to no plan.
+                    # The new record was neither selected nor chosen, and belongs to no plan.
+                    selected_by=None,
                     chosen=False,
                     plan_id=None,
                 )
             )
         return True
 
-    def note(self, unwritten: Sequence[Unwritten]) -> None:
-        """Store the outcomes of records that stay open without a write."""
+    def note(self, run_id: str, unwritten: Sequence[Unwritten]) -> None:
+        """Store the outcomes of records that stay open without a write in this run."""
         if not unwritten:
             return
-        rows = [{"key": one.record_id, "new_outcome": one.outcome.value, "new_reason": one.reason} for one in unwritten]
+        rows = [
+            {
+                "key": one.record_id,
+                "new_outcome": one.outcome.value,
+                "new_reason": one.reason,
+                "new_tried": run_id,
+            }
+            for one in unwritten
+        ]
         with self._db.write() as connection:
             connection.execute(NOTE_RECORD, rows)
             save_shown(connection, [one.shown for one in unwritten])
@@ -346,5 +420,16 @@ class Records:
                 ]
                 if values:
                     connection.execute(self._db.insert(t.unusable_value).on_conflict_do_nothing(), values)
+                connection.execute(
+                    sa.update(t.record)
+                    .where(_R.id.in_(sa.select(_RC.record_id).where(_RC.id.in_(part))))
+                    .values(ready=False)
+                )
                 reopened = sa.update(t.record_channel).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
                 connection.execute(reopened.values(state=ChannelState.OPEN, outcome=None, reason="", parked=False))
+
+
+def _ended_of(row: AnyRow) -> EndedChannel:
+    return EndedChannel(
+        record_channel_of(row), row.record_id, row.mapping, row.provider, Result(row.result), bool(row.has), row.why
+    )

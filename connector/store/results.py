@@ -12,7 +12,6 @@ from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordS
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
-from connector.store.polls import AT_ONCE
 from connector.store.record_sql import UNUSABLE
 from connector.store.repeats import recall_newer, uncharge
 from connector.store.rows import CheckRow, FinalResult, RereadRow, chunks, person_of
@@ -20,6 +19,7 @@ from connector.store.seal import Seal
 from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, end_share, end_shares
 
 _P = t.purchase.c
+REREADS_AT_ONCE = 200
 _BEFORE_FINAL = frozenset(state.value for state in before(PURCHASE, PurchaseState.FINAL))
 _MONEY_OF = (
     sa.select(*MONEY)
@@ -65,8 +65,9 @@ _DUE_REREADS = (
         t.record.c.run_id == sa.bindparam("run_id"),
         t.record.c.state == RecordState.OPEN,
         t.unusable_value.c.reason.is_(None),
+        sa.or_(_P.tried_in.is_(None), _P.tried_in != sa.bindparam("run_id")),
     )
-    .limit(AT_ONCE)
+    .limit(REREADS_AT_ONCE)
 )
 
 
@@ -236,13 +237,21 @@ class Results:
             )
 
     def due_rereads(self, source: Source, run_id: str) -> list[RereadRow]:
-        """List delivered purchases whose value was erased and that records of this run wait for."""
+        """List delivered purchases whose value was erased and that records of this run wait for.
+
+        Those that this run has read again are left out: the vendor may show the value in a later run.
+        """
         values = {"provider": source.name, "account": source.account, "run_id": run_id}
         with self._db.read() as connection:
             return [
                 RereadRow(row.id, row.provider, Channel(row.channel), person_of(row), row.provider_task_id)
                 for row in connection.execute(_DUE_REREADS, values)
             ]
+
+    def read_once(self, purchase_id: int, run_id: str) -> None:
+        """Store that a run reads a value again."""
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.purchase).where(_P.id == purchase_id).values(tried_in=run_id))
 
     def reseal(self, purchase_id: int, value: str) -> None:
         """Store a value that was read again, until the records that need it are written."""

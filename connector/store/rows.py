@@ -210,6 +210,7 @@ class RecordRow:
     chosen: bool = False  # selected by a condition or ids, regardless of its flag
     stamps_due: bool = False
     plan_id: str | None = None  # the frozen plan that it belongs to
+    selected_by: str | None = None  # the run that last selected it, by its flag or by choice
 
 
 def person_of(row: AnyRow) -> Identifier:
@@ -290,4 +291,5 @@ def _record_of(row: sa.Row[tuple[object, ...]], channels: list[RecordChannelRow]
         chosen=row.chosen,
         stamps_due=row.stamps_due,
         plan_id=row.plan_id,
+        selected_by=row.selected_by,
     )

@@ -1,6 +1,6 @@
 """The outcomes of a run's records, and counts of them for reports."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,11 +8,20 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Result
 from connector.core.person import Source
-from connector.core.states import ChannelState, PurchaseState, RecordState, RunState
+from connector.core.states import ChangeState, ChannelState, PurchaseState, RecordState, RunState
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.rows import AnyRow
 
-_P, _R, _RC = t.purchase.c, t.record.c, t.record_channel.c
+_P, _R, _RC, _RR, _C = t.purchase.c, t.record.c, t.record_channel.c, t.run_record.c, t.change.c
+PAGE = 2000
+SYNCS_READ = 200  # of these syncs, those without any record and with an early end do not count
+_LOOK_AT = (Outcome.UNKNOWN.value, Outcome.PARKED.value)
+_OUTCOMES = (
+    sa.select(_R.id, _R.mapping, _R.object, _R.crm_id, _RR.outcome, _RR.reason, _RR.attention)
+    .select_from(t.run_record)
+    .join(t.record, _RR.record_id == _R.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class RunOutcomes:
         self._db = database
 
     def keep_outcomes(self, run_id: str) -> None:
-        """Store the outcome of each record that this run selected."""
+        """Store the outcome of each record that this run selected, and their number by mapping."""
         source = sa.select(_R.run_id, _R.id, _R.outcome, _R.reason, _R.attention).where(
             _R.run_id == run_id, _R.outcome.is_not(None)
         )
@@ -61,6 +70,8 @@ class RunOutcomes:
             connection.execute(
                 self._db.insert(t.run_record).from_select(columns, source.where(sa.true())).on_conflict_do_nothing()
             )
+            selected = _by_mapping(connection, run_id)
+            connection.execute(sa.update(t.run).where(t.run.c.id == run_id).values(selected=selected))
 
     def open_channels(self, run_id: str) -> int:
         """The number of channels of this run's records that wait for a vendor."""
@@ -88,41 +99,67 @@ class RunOutcomes:
         with self._db.read() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).where(_R.run_id == run_id)) or 0)
 
-    def outcomes(self, run_id: str) -> list[RunRecordOutcome]:
-        """List each record's outcome in a run, ordered by mapping and CRM id."""
-        rr = t.run_record.c
-        query = (
-            sa.select(_R.id, _R.mapping, _R.object, _R.crm_id, rr.outcome, rr.reason, rr.attention)
-            .join(t.run_record, rr.record_id == _R.id)
-            .where(rr.run_id == run_id)
-            .order_by(_R.mapping, _R.crm_id)
-        )
-        with self._db.read() as connection:
-            return [
-                RunRecordOutcome(r.id, r.mapping, r.object, r.crm_id, Outcome(r.outcome), r.reason, r.attention)
-                for r in connection.execute(query)
-            ]
+    def outcomes(self, run_id: str) -> Iterator[RunRecordOutcome]:
+        """Yield each record's outcome in a run, in the order in which the records entered the ledger."""
+        after = 0
+        while True:
+            query = _OUTCOMES.where(_RR.run_id == run_id, _RR.record_id > after).order_by(_RR.record_id).limit(PAGE)
+            with self._db.read() as connection:
+                page = [_outcome_of(row) for row in connection.execute(query)]
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].record_id
 
-    def unknown_at(self, run_id: str) -> dict[str, str]:
-        """By CRM id, the provider whose answer about a record of this run was lost."""
+    def counts(self, run_id: str) -> dict[Outcome, int]:
+        """The number of records in a run by outcome."""
+        query = sa.select(_RR.outcome, sa.func.count()).where(_RR.run_id == run_id).group_by(_RR.outcome)
+        with self._db.read() as connection:
+            return {Outcome(outcome): count for outcome, count in connection.execute(query)}
+
+    def counts_by_mapping(self, run_id: str) -> dict[str, int]:
+        """The number of records that this run selected or adopted, by mapping."""
+        with self._db.read() as connection:
+            return _by_mapping(connection, run_id)
+
+    def needing_attention(self, run_id: str, most: int) -> tuple[list[RunRecordOutcome], int]:
+        """The first records of a run that a person should look at, and the number of all of them."""
+        needs = sa.and_(_RR.run_id == run_id, sa.or_(_RR.outcome.in_(_LOOK_AT), _RR.attention != ""))
+        with self._db.read() as connection:
+            rows = connection.execute(_OUTCOMES.where(needs).order_by(_RR.record_id).limit(most))
+            first = [_outcome_of(row) for row in rows]
+            total = int(connection.scalar(sa.select(sa.func.count()).where(needs)) or 0)
+        return first, total
+
+    def written(self, run_id: str) -> tuple[int, int]:
+        """The number of records that the CRM has updated in a run, and of those with a field that it refused."""
+        updated = sa.select(sa.func.count(_C.record_id.distinct())).where(
+            _C.run_id == run_id, _C.state == ChangeState.WRITTEN
+        )
+        refused = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.tried_by == run_id, _R.refused)
+        with self._db.read() as connection:
+            return int(connection.scalar(updated) or 0), int(connection.scalar(refused) or 0)
+
+    def unknown_at(self, record_ids: Collection[int]) -> dict[int, str]:
+        """By record, the provider whose answer was lost; for a few records."""
         query = (
-            sa.select(_R.crm_id, _P.provider)
-            .join(t.record_channel, _RC.record_id == _R.id)
+            sa.select(_RC.record_id, _P.provider)
             .join(t.purchase, _P.id == _RC.purchase_id)
-            .where(_R.run_id == run_id, _R.state == RecordState.OPEN, _RC.state == ChannelState.OPEN)
+            .where(_RC.record_id.in_(record_ids), _RC.state == ChannelState.OPEN)
             .where(_P.state == PurchaseState.UNKNOWN.value)
         )
         with self._db.read() as connection:
-            return {crm_id: provider for crm_id, provider in connection.execute(query)}  # noqa: C416 rows are not pairs
+            return {key: provider for key, provider in connection.execute(query)}  # noqa: C416 rows are not pairs
 
-    def often_flagged(self, run_id: str, since: datetime, times: int) -> list[tuple[str, int]]:
-        """(CRM id, count) of this run's records that were flagged more than `times` times since a time."""
+    def often_flagged(self, run_id: str, since: datetime, times: int, most: int = 200) -> list[tuple[str, int]]:
+        """(CRM id, count) of at most `most` records of this run, flagged more than `times` times since a time."""
         of_run = sa.select(_R.crm_id).where(_R.run_id == run_id)
         query = (
             sa.select(_R.crm_id, sa.func.count())
             .where(_R.crm_id.in_(of_run), _R.opened_at >= since)
             .group_by(_R.mapping, _R.crm_id)
             .having(sa.func.count() > times)
+            .limit(most)
         )
         with self._db.read() as connection:
             return [(crm_id, count) for crm_id, count in connection.execute(query)]
@@ -138,22 +175,47 @@ class RunOutcomes:
         with self._db.read() as connection:
             return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
 
-    def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, str, int]]:
-        """(mapping, channel, outcome, reason, number of records) of this run's records."""
+    def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, int]]:
+        """(mapping, channel, outcome, number of records) of this run's records."""
         query = (
-            sa.select(_R.mapping, _RC.channel, _RC.shown_outcome, _RC.shown_reason, sa.func.count())
+            sa.select(_R.mapping, _RC.channel, _RC.shown_outcome, sa.func.count())
             .join(t.record, _R.id == _RC.record_id)
             .where(_R.run_id == run_id, _RC.shown_outcome.is_not(None))
-            .group_by(_R.mapping, _RC.channel, _RC.shown_outcome, _RC.shown_reason)
-            .order_by(sa.func.count().desc(), _RC.shown_reason)
+            .group_by(_R.mapping, _RC.channel, _RC.shown_outcome)
         )
         with self._db.read() as connection:
-            return [(name, Channel(c), Outcome(o), reason, n) for name, c, o, reason, n in connection.execute(query)]
+            return [(name, Channel(c), Outcome(o), n) for name, c, o, n in connection.execute(query)]
 
-    def ended_purchases(self, since: datetime, mappings: Collection[str] | None = None) -> list[EndedPurchases]:
+    def channel_reasons(self, run_id: str, most: int) -> list[tuple[str, Channel, Outcome, str, int]]:
+        """(mapping, channel, outcome, reason, number of records), the most frequent first.
+
+        Args:
+            run_id: the run.
+            most: the most reasons of one mapping, channel and outcome.
+        """
+        group = (_R.mapping, _RC.channel, _RC.shown_outcome)
+        count = sa.func.count()
+        rank = sa.func.row_number().over(partition_by=group, order_by=(count.desc(), _RC.shown_reason))
+        ranked = (
+            sa.select(*group, _RC.shown_reason, count.label("records"), rank.label("rank"))
+            .join(t.record, _R.id == _RC.record_id)
+            .where(_R.run_id == run_id, _RC.shown_outcome.is_not(None), _RC.shown_reason != "")
+            .group_by(*group, _RC.shown_reason)
+            .subquery()
+        )
+        c = ranked.c
+        query = sa.select(c.mapping, c.channel, c.shown_outcome, c.shown_reason, c.records).where(c.rank <= most)
+        with self._db.read() as connection:
+            rows = connection.execute(query.order_by(c.records.desc(), c.shown_reason))
+            return [(name, Channel(ch), Outcome(o), reason, n) for name, ch, o, reason, n in rows]
+
+    def ended_purchases(
+        self, sources: Iterable[Source], since: datetime, mappings: Collection[str] | None = None
+    ) -> list[EndedPurchases]:
         """Count the purchases that became final since a time; those improved by free evidence count as free.
 
         Args:
+            sources: the providers.
             since: when the run began.
             mappings: only purchases of these mappings, if other runs are possible at the same time.
         """
@@ -161,15 +223,19 @@ class RunOutcomes:
         free = sa.or_(_P.attempt_id.is_(None), _P.free, improved).label("free")
         cost = sa.func.sum(sa.case((improved, 0), else_=_P.charged_credits))
         mine = [] if mappings is None else [_P.mapping.in_(mappings)]
+        channels = [channel.value for channel in Channel]
         query = (
-            sa.select(_P.provider, _P.channel, _P.result, free, sa.func.count(), cost)
-            .where(_P.state == PurchaseState.FINAL.value, _P.final_at >= since, *mine)
-            .group_by(_P.provider, _P.channel, _P.result, free)
+            sa.select(_P.channel, _P.result, free, sa.func.count(), cost)
+            .where(_P.channel.in_(channels), _P.state == PurchaseState.FINAL.value, _P.final_at >= since, *mine)
+            .group_by(_P.channel, _P.result, free)
         )
         with self._db.read() as connection:
             return [
-                EndedPurchases(provider, Channel(channel), Result(result), bool(is_free), int(count), int(credits_))
-                for provider, channel, result, is_free, count, credits_ in connection.execute(query)
+                EndedPurchases(source.name, Channel(channel), Result(result), bool(is_free), int(count), int(credits_))
+                for source in sources
+                for channel, result, is_free, count, credits_ in connection.execute(
+                    query.where(_P.provider == source.name, _P.account == source.account)
+                )
             ]
 
     def open_purchases(self, run_id: str) -> list[tuple[str, Channel, PurchaseState, int]]:
@@ -190,25 +256,18 @@ class RunOutcomes:
 
         A sync that ended early without any record of the mapping does not count.
         """
-        run, rr = t.run.c, t.run_record.c
-        with_records = sa.select(rr.run_id).join(t.record, _R.id == rr.record_id).where(_R.mapping == mapping)
+        run = t.run.c
         newest = (
-            sa.select(run.id)
-            .where(run.command == "sync", sa.or_(run.state == RunState.FINISHED, run.id.in_(with_records)))
+            sa.select(run.state, run.selected)
+            .where(run.command == "sync")
             .where(sa.cast(run.mappings, sa.Text).contains(f'"{mapping}"', autoescape=True))
             .order_by(run.started_at.desc(), run.id.desc())
-            .limit(last)
-        )
-        counts = (
-            sa.select(rr.run_id, sa.func.count())
-            .join(t.record, _R.id == rr.record_id)
-            .where(rr.run_id.in_(newest), _R.mapping == mapping)
-            .group_by(rr.run_id)
+            .limit(SYNCS_READ)
         )
         with self._db.read() as connection:
-            ids = list(connection.scalars(newest))
-            found = {run_id: int(count) for run_id, count in connection.execute(counts)}
-        return [found.get(run_id, 0) for run_id in ids]
+            rows = connection.execute(newest).all()
+        counts = [(row.state, int(row.selected.get(mapping, 0))) for row in rows]
+        return [count for state, count in counts if count or state == RunState.FINISHED][:last]
 
     def latest_results(
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
@@ -227,3 +286,14 @@ class RunOutcomes:
         with self._db.read() as connection:
             answers, with_value = connection.execute(sa.select(sa.func.count(), delivered).select_from(latest)).one()
         return int(answers), int(with_value or 0)
+
+
+def _by_mapping(connection: sa.Connection, run_id: str) -> dict[str, int]:
+    query = sa.select(_R.mapping, sa.func.count()).where(_R.run_id == run_id).group_by(_R.mapping)
+    return {mapping: count for mapping, count in connection.execute(query)}  # noqa: C416 rows are not pairs
+
+
+def _outcome_of(row: AnyRow) -> RunRecordOutcome:
+    return RunRecordOutcome(
+        row.id, row.mapping, row.object, row.crm_id, Outcome(row.outcome), row.reason, row.attention
+    )

@@ -1,7 +1,7 @@
 """The history of runs, and of their writes to the CRM."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,20 +9,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.model import FieldValue
-from connector.core.states import MAY_STAND, SENT, ChangeState, RecordState, RunState, TaskState
+from connector.core.states import MAY_STAND, ChangeState, RecordState, RunState, TaskState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.jobs import Jobs
 from connector.store.poll_backoff import PollBackoff
-from connector.store.rows import chunks
+from connector.store.rows import AnyRow, chunks
 from connector.store.seal import Seal
+from connector.store.tables.purchases import IS_SENT
 
 LATEST = "latest"
 STATUS = "status:"  # the prefix of a status field's hash, as opposed to a bought value's
 _RUN, _C, _P, _R = t.run.c, t.change.c, t.purchase.c, t.record.c
-_OPEN_PURCHASES = (
-    sa.select(_P.provider, _P.state, sa.func.count()).where(_P.state.in_(SENT)).group_by(_P.provider, _P.state)
-)
+_OPEN_PURCHASES = sa.select(_P.provider, _P.state, sa.func.count()).where(IS_SENT).group_by(_P.provider, _P.state)
+_OPEN_AT = sa.select(_P.id).where(IS_SENT, _P.provider == sa.bindparam("provider")).limit(1)
 _OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == TaskState.OPEN)
 _OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == RecordState.OPEN)
 _PARKED_RECORDS = _OPEN_RECORDS.where(_R.parked_version.is_not(None))
@@ -80,6 +80,38 @@ class OpenCounts:
     tasks: int
     records: int
     parked: int
+
+
+UNDO_PAGE = 200  # records
+_UNDOABLE = (_C.run_id == sa.bindparam("run_id"), _C.state.in_(MAY_STAND), _C.before.is_not(None))
+_CHANGED_RECORDS = (
+    sa.select(_C.object, _C.crm_id)
+    .where(
+        *_UNDOABLE,
+        _C.object >= sa.bindparam("after_object"),
+        sa.or_(_C.object > sa.bindparam("after_object"), _C.crm_id > sa.bindparam("after_id")),
+    )
+    .distinct()
+    .order_by(_C.object, _C.crm_id)
+    .limit(UNDO_PAGE)
+)
+_CHANGES_OF = (
+    sa.select(t.change)
+    .where(*_UNDOABLE, _C.object == sa.bindparam("object"), _C.crm_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(_C.crm_id, _C.id)
+)
+
+
+def _after(object_name: str, crm_id: str) -> dict[str, str]:
+    return {"after_object": object_name, "after_id": crm_id}
+
+
+def _by_object(records: Sequence[AnyRow]) -> list[tuple[str, list[str]]]:
+    """The CRM ids of records, by object in their order."""
+    found: dict[str, list[str]] = {}
+    for row in records:
+        found.setdefault(row.object, []).append(row.crm_id)
+    return list(found.items())
 
 
 class Runs:
@@ -207,36 +239,54 @@ class Runs:
         An older change whose answer was lost stays intended: it may have taken effect, and can be undone.
         """
         with self._db.write() as connection:
-            for state in set(states.values()):
-                record_ids = [record_id for record_id, value in states.items() if value == state]
-                newest = (
-                    sa.select(sa.func.max(_C.id))
-                    .where(_C.run_id == run_id, _C.record_id.in_(record_ids))
-                    .group_by(_C.record_id)
-                )
-                connection.execute(
-                    sa.update(t.change).where(_C.id.in_(newest), _C.state == ChangeState.INTENDED).values(state=state)
-                )
+            for state in sorted(set(states.values())):
+                for part in chunks([record_id for record_id, value in states.items() if value == state]):
+                    newest = (
+                        sa.select(sa.func.max(_C.id))
+                        .where(_C.run_id == run_id, _C.record_id.in_(part))
+                        .group_by(_C.record_id)
+                    )
+                    connection.execute(
+                        sa.update(t.change)
+                        .where(_C.id.in_(newest), _C.state == ChangeState.INTENDED)
+                        .values(state=state)
+                    )
 
-    def undoable(self, run_id: str) -> list[ChangeRow]:
-        """List the changes of a run that can be undone, including those whose answer was lost."""
-        query = (
-            sa.select(t.change)
-            .where(_C.run_id == run_id, _C.state.in_(MAY_STAND), _C.before.is_not(None))
-            .order_by(_C.object, _C.id)
-        )
+    def undoable(self, run_id: str) -> Iterator[list[ChangeRow]]:
+        """Yield the changes of a run that can be undone, also those whose answer was lost, in pages.
+
+        A page has all changes of its records; records are ordered by object and CRM id.
+        """
+        after = ("", "")
+        while True:
+            with self._db.read() as connection:
+                records = connection.execute(_CHANGED_RECORDS, {"run_id": run_id} | _after(*after)).all()
+                page = [
+                    self._change_of(row)
+                    for object_name, ids in _by_object(records)
+                    for part in chunks(ids)
+                    for row in connection.execute(_CHANGES_OF, {"run_id": run_id, "object": object_name, "ids": part})
+                ]
+            if page:
+                yield page
+            if len(records) < UNDO_PAGE:
+                return
+            after = (records[-1].object, records[-1].crm_id)
+
+    def count_undoable(self, run_id: str) -> int:
+        """The number of changes of a run that can be undone."""
         with self._db.read() as connection:
-            return [
-                ChangeRow(
-                    row.id,
-                    row.record_id,
-                    row.object,
-                    row.crm_id,
-                    {name: hashed.removeprefix(STATUS) for name, hashed in row.fields.items()},
-                    self._seal.open(row.before),
-                )
-                for row in connection.execute(query)
-            ]
+            return int(connection.scalar(sa.select(sa.func.count()).where(*_UNDOABLE), {"run_id": run_id}) or 0)
+
+    def count_undoable_records(self, run_id: str) -> int:
+        """The number of CRM records with such changes."""
+        records = sa.select(_C.object, _C.crm_id).where(*_UNDOABLE).distinct().subquery()
+        with self._db.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(records), {"run_id": run_id}) or 0)
+
+    def _change_of(self, row: AnyRow) -> ChangeRow:
+        hashes = {name: hashed.removeprefix(STATUS) for name, hashed in row.fields.items()}
+        return ChangeRow(row.id, row.record_id, row.object, row.crm_id, hashes, self._seal.open(row.before))
 
     def earlier_statuses(self, run_id: str, record_ids: Sequence[int]) -> dict[int, list[ChangeRow]]:
         """Read the statuses that other runs wrote, by record, oldest first.
@@ -294,6 +344,11 @@ class Runs:
             return [(row.object, row.crm_id, tuple(row.fields)) for row in connection.execute(query)]
 
     # -- open work -------------------------------------------------------------------------------------------
+
+    def open_providers(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of these providers at which purchases are open: sent, and without a result."""
+        with self._db.read() as connection:
+            return frozenset(n for n in names if connection.scalar(_OPEN_AT, {"provider": n}) is not None)
 
     def open_counts(self) -> OpenCounts:
         """Count the open work that later runs will continue."""

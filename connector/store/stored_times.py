@@ -85,7 +85,7 @@ class StoredTimes:
                 moved += sum(_move_fact(connection, column, now) for column in _FACTS)
                 days = sum(_move_day(connection, column, now) for column in _DAYS)
                 if days:
-                    totals.rebuild(connection)
+                    totals.rebuild(self._db, connection)
                 moved += days
         return moved
 

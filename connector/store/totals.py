@@ -5,7 +5,7 @@ accounting at the end of a run compares them with the entries.
 
 Each account has totals by mapping for these scopes:
 
-- `open`: holds without their charges and releases;
+- `held`: holds without their charges and releases;
 - `day:2026-11-30`, `month:2026-11`, `run:ID`: holds without their releases.
 """
 
@@ -18,12 +18,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.core.spend import EntryKind
 from connector.store import tables as t
+from connector.store.database import Database
+from connector.store.meta import get_value, put_value
+from connector.store.rows import AnyRow
+from connector.store.tables.purchases import CHANGED_SINCE_CHECK
 
 UNSEEN = "older copy"  # the mapping of charges unknown to a restored ledger; no real mapping name contains a space
-OPEN = "open"
+HELD = "held"
 _E, _T = t.entry.c, t.running_total.c
 _ACCOUNT = (_T.provider == sa.bindparam("provider"), _T.account == sa.bindparam("account"))
-_OPEN_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(_T.credits), 0)).where(*_ACCOUNT, _T.scope == OPEN)
+_OPEN_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(_T.credits), 0)).where(*_ACCOUNT, _T.scope == HELD)
 _IS_HOLD, _IS_RELEASE = _E.kind == EntryKind.HOLD.value, _E.kind == EntryKind.RELEASE.value
 _USED = sa.case((_IS_HOLD, _E.credits), (_IS_RELEASE, -_E.credits), else_=0)
 _STILL_OPEN = sa.case((_IS_HOLD, _E.credits), else_=-_E.credits)
@@ -46,7 +50,7 @@ class Amount:
         held = self.credits if self.kind is EntryKind.HOLD else 0
         released = self.credits if self.kind is EntryKind.RELEASE else 0
         charged = self.credits if self.kind is EntryKind.CHARGE else 0
-        yield OPEN, held - released - charged
+        yield HELD, held - released - charged
         for scope in (day_scope(self.budget_day), month_scope(self.budget_day), run_scope(self.run_id)):
             yield scope, held - released
 
@@ -133,25 +137,65 @@ def open_credits(connection: sa.Connection, provider: str, account: str) -> int:
     return int(connection.scalar(_OPEN_TOTAL, {"provider": provider, "account": account}) or 0)
 
 
-def rebuild(connection: sa.Connection) -> None:
+def open_by_provider(connection: sa.Connection) -> dict[str, int]:
+    """Credits by provider, over all its accounts, that are held and neither charged nor released."""
+    query = sa.select(_T.provider, sa.func.sum(_T.credits)).where(_T.scope == HELD).group_by(_T.provider)
+    return {provider: int(credits_) for provider, credits_ in connection.execute(query)}
+
+
+def rebuild(database: Database, connection: sa.Connection) -> None:
     """Compute all totals from the entries again, after entries were moved to another day."""
     connection.execute(sa.delete(t.running_total))
     for scope, credits_ in _SCOPES:
         of_entries = _of_entries(scope, credits_)
-        connection.execute(sa.insert(t.running_total).from_select([*t.running_total.c.keys()], of_entries))
+        columns = ["provider", "account", "scope", "mapping", "credits"]
+        connection.execute(sa.insert(t.running_total).from_select(columns, of_entries))
+    _mark_checked(database, connection, int(connection.scalar(_NEWEST) or 0))
 
 
 def differences(connection: sa.Connection) -> list[str]:
-    """Describe the totals that differ from the entries."""
-    expected = {
-        (row.provider, row.account, row.scope, row.mapping): int(row.credits)
+    """Describe the totals that differ from all entries."""
+    stored = {_key_of(row): row.credits for row in connection.execute(sa.select(t.running_total))}
+    return _differing(stored, _sums(connection, 0))
+
+
+def check(database: Database, connection: sa.Connection) -> list[str]:
+    """Compare the changes of the totals with the entries since the last check; without a difference, count as checked.
+
+    Only the totals that have changed, and the new entries, are read.
+    """
+    last, newest = int(get_value(connection, _CHECKED) or 0), int(connection.scalar(_NEWEST) or 0)
+    changed = connection.execute(sa.select(t.running_total).where(CHANGED_SINCE_CHECK))
+    wrong = _differing({_key_of(row): row.credits - row.checked for row in changed}, _sums(connection, last))
+    if not wrong and newest > last:
+        _mark_checked(database, connection, newest)
+    return wrong
+
+
+def _mark_checked(database: Database, connection: sa.Connection, newest: int) -> None:
+    connection.execute(sa.update(t.running_total).where(CHANGED_SINCE_CHECK).values(checked=_T.credits))
+    put_value(database, connection, _CHECKED, str(newest))
+
+
+_CHECKED = "totals_checked"  # the key in table `meta`: the newest entry of the last check
+_NEWEST = sa.select(sa.func.max(_E.id))
+_Key = tuple[str, str, str, str]
+
+
+def _key_of(row: AnyRow) -> _Key:
+    return row.provider, row.account, row.scope, row.mapping
+
+
+def _sums(connection: sa.Connection, since_entry: int) -> dict[_Key, int]:
+    """What the entries after `since_entry` add to the totals."""
+    return {
+        _key_of(row): int(row.credits)
         for scope, credits_ in _SCOPES
-        for row in connection.execute(_of_entries(scope, credits_))
+        for row in connection.execute(_of_entries(scope, credits_).where(_E.id > since_entry))
     }
-    stored = {
-        (row.provider, row.account, row.scope, row.mapping): row.credits
-        for row in connection.execute(sa.select(t.running_total))
-    }
+
+
+def _differing(stored: Mapping[_Key, int], expected: Mapping[_Key, int]) -> list[str]:
     return [
         f"total {' '.join(key)}: {stored.get(key, 0)} credits, the entries have {expected.get(key, 0)}"
         for key in sorted(stored.keys() | expected.keys())
@@ -160,7 +204,7 @@ def differences(connection: sa.Connection) -> list[str]:
 
 
 _SCOPES: tuple[tuple[sa.ColumnElement[str], sa.ColumnElement[int]], ...] = (
-    (sa.literal(OPEN), _STILL_OPEN),
+    (sa.literal(HELD), _STILL_OPEN),
     (sa.literal("day:").concat(_E.budget_day), _USED),
     (sa.literal("month:").concat(sa.func.substr(_E.budget_day, 1, 7)), _USED),
     (sa.literal("run:").concat(_E.run_id), _USED),

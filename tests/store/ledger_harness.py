@@ -22,7 +22,7 @@ from connector.store.credits import CapRules
 from connector.store.database import Database
 from connector.store.ledger import Ledger
 from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
-from connector.store.record_views import Finish
+from connector.store.record_views import EndedChannel, Finish
 from connector.store.rows import (
     Batch,
     BudgetExhausted,
@@ -158,7 +158,16 @@ class LedgerHarness:
 
     def finish(self, record_id: int, *record_channel_ids: int, closes: bool = True) -> None:
         channels = dict.fromkeys(record_channel_ids, (Outcome.DELIVERED, ""))
-        self.ledger.records.finish([Finish(record_id, Outcome.DELIVERED, "", channels, closes=closes)], self.now)
+        finish = Finish(record_id, Outcome.DELIVERED, "", channels, closes=closes)
+        self.ledger.records.finish(RUN, [finish], self.now)
+
+    def ended(self, run: str = RUN, mapping: str = "lead") -> list[EndedChannel]:
+        """All channels of a run whose purchase is final."""
+        return [one for page in self.ledger.records.all_ended(run, mapping) for one in page]
+
+    def mark_ready(self, run: str = RUN) -> None:
+        """Mark the channels of a run as ready whose value is stored."""
+        self.ledger.records.mark_ready([one for one in self.ended(run) if one.has_value])
 
     # -- due work ----------------------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ def test_only_a_planned_purchase_can_change_its_group(harness: LedgerHarness) ->
     harness.plan("70011")
     harness.batch(size=1)
     for purchase_id in (planned_id, taken_id):
-        harness.ledger.attempts.set_grouping_key(purchase_id, "52001")
+        harness.ledger.attempts.set_grouping_key(purchase_id, "52001", "run-1")
     assert [harness.purchase(each)["grouping_key"] for each in (planned_id, taken_id)] == [None, "52001"]
 
 

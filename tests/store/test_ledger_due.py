@@ -124,7 +124,9 @@ def test_own_tasks_are_separate_from_older_ones(harness: LedgerHarness) -> None:
     assert [task.provider_task_id for task in harness.due_tasks()] == ["own"]
     (old,) = harness.due_tasks(older=True)
     assert old.provider_task_id == "old"
-    assert harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, {old.id}, older=True) == []
+    harness.ledger.polls.poll_once(old, "run-2")
+    assert harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, "run-2", older=True) == []
+    assert harness.ledger.polls.due_tasks(LENSMOR, harness.now, START, "run-3", older=True) == [old]
 
 
 def test_work_of_another_account_is_not_due(harness: LedgerHarness) -> None:

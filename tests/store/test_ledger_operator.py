@@ -161,11 +161,11 @@ def parked(harness: LedgerHarness, crm_id: str = "00Q1") -> int:
     purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
     harness.finalize(purchase_id)
-    harness.ledger.records.mark_ready(channels_of(harness, crm_id))
+    harness.mark_ready()
     reasons = dict.fromkeys(channels_of(harness, crm_id), "too long")
     record_id = harness.record_id(crm_id)
     finish = Finish(record_id, Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", parked=reasons)
-    harness.ledger.records.finish([finish], harness.now)
+    harness.ledger.records.finish("run-1", [finish], harness.now)
     return purchase_id
 
 

@@ -21,7 +21,7 @@ from connector.core.plan import (
 from connector.core.states import PurchaseState
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
 from connector.store import tables as t
-from connector.store.planned import PlannedChannel, PlannedRecord, PurchaseTerms
+from connector.store.planned import PlannedChannel, PlannedRecord, PurchaseTerms, Redecision
 from connector.store.record_views import Finish
 from connector.store.rows import PurchaseGroup
 
@@ -238,7 +238,7 @@ def test_a_channel_skipped_for_a_reason_that_no_longer_holds_is_taken_up(harness
     finish = Finish(
         harness.record_id("00Q1"), Outcome.WAITING, "", {int(str(skipped["id"])): (Outcome.SKIPPED, "")}, closes=False
     )
-    harness.ledger.records.finish([finish], harness.now)
+    harness.ledger.records.finish("run-1", [finish], harness.now)
     harness.save(planned("00Q1", Skip("opted out still"), buying("70011", PHONE)), run="run-2")
     assert harness.channels("00Q1")[0]["state"] == "done"
     harness.save(planned("00Q1", buying("70011"), buying("70011", PHONE)), run="run-3")
@@ -264,7 +264,9 @@ def redecide(
 ) -> None:
     found = {} if resolved is None else {PERSONNEL_ID.name: resolved}
     terms = PurchaseTerms("run-1", "lead", harness.now)
-    harness.ledger.planning.redecide(int(str(record_channel_id)), PlannedChannel(EMAIL, decision), terms, found)
+    (record_id,) = {int(str(r["record_id"])) for r in harness.all(t.record_channel) if r["id"] == record_channel_id}
+    decided = Redecision(int(str(record_channel_id)), record_id, PlannedChannel(EMAIL, decision), found)
+    harness.ledger.planning.redecide([decided], terms)
 
 
 def test_an_answered_lookup_plans_a_purchase(harness: LedgerHarness) -> None:

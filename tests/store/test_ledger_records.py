@@ -36,9 +36,7 @@ def delivered(harness: LedgerHarness, *crm_ids: str, value: str = "ada@example.c
     purchase_id = harness.id_of("70011")
     harness.accept(harness.batch())
     harness.finalize(purchase_id, value=value)
-    harness.ledger.records.mark_ready(
-        [record_channel for crm_id in crm_ids for record_channel in channels_of(harness, crm_id)]
-    )
+    harness.mark_ready()
     return purchase_id
 
 
@@ -64,7 +62,7 @@ def test_a_record_that_stays_open_keeps_its_value(harness: LedgerHarness) -> Non
     parked = Finish(
         harness.record_id("00Q1"), Outcome.PARKED, "too long", {}, closes=False, parked_version="v1|d", attention="fix"
     )
-    harness.ledger.records.finish([parked], harness.now)
+    harness.ledger.records.finish("run-1", [parked], harness.now)
     assert value_of(harness, purchase_id) == "ada@example.com"
     (row,) = harness.all(t.record)
     assert (row["state"], row["outcome"], row["parked_version"], row["attention"]) == ("open", "parked", "v1|d", "fix")
@@ -89,7 +87,7 @@ def test_a_dropped_record_does_not_keep_a_value(harness: LedgerHarness) -> None:
     purchase_id = harness.id_of("70011")
     harness.accept(harness.batch(run="run-2"))
     harness.finalize(purchase_id)
-    harness.ledger.records.mark_ready(channels_of(harness, "00Q1"))
+    harness.mark_ready("run-2")
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     assert value_of(harness, purchase_id) is None
 
@@ -133,12 +131,15 @@ def test_records_without_waiting_channels_are_complete(harness: LedgerHarness) -
         planned("00Q4", Skip("filled"), buying("70012", PHONE)),
     )
     records = harness.ledger.records
-    assert [row.crm_id for row in records.complete("run-1", set(), 10)] == ["00Q1"]
-    assert [row.crm_id for row in records.incomplete("run-1", set(), 10)] == ["00Q2", "00Q3", "00Q4"]
-    assert [row.crm_id for row in records.incomplete("run-1", {harness.record_id("00Q2")}, 1)] == ["00Q3"]
-    assert [record.crm_id for _, record in records.pending_matches("run-1")] == ["00Q3"]
+    assert [row.crm_id for row in records.complete("run-1", 10)] == ["00Q1"]
+    assert [row.crm_id for row in records.incomplete("run-1", "lead", 10)] == ["00Q2", "00Q3", "00Q4"]
+    after = harness.record_id("00Q2")
+    assert [row.crm_id for row in records.incomplete("run-1", "lead", 1, after)] == ["00Q3"]
+    at_first = {("lead", "work_email", 0)}
+    assert [record.crm_id for _, record in records.pending_matches("run-1", at_first, 10)] == ["00Q3"]
+    assert records.pending_matches("run-1", {("lead", "work_email", 1), ("other", "work_email", 0)}, 10) == []
     records.defer_lookups(channels_of(harness, "00Q3"), "no budget")
-    assert records.pending_matches("run-1") == []
+    assert records.pending_matches("run-1", at_first, 10) == []
     assert harness.channels("00Q3")[0]["reason"] == "no budget"
 
 
@@ -147,15 +148,16 @@ def test_ended_channels_are_listed_once_they_have_a_result(harness: LedgerHarnes
     harness.accept(harness.batch())
     harness.finalize(first)
     harness.finalize(second, result=Result.NOT_FOUND, charged=False)
-    ended = harness.ledger.records.ended("run-1")
+    ended = harness.ended()
     assert [(e.record_channel.purchase_id, e.result, e.has_value, e.provider) for e in ended] == [
         (first, Result.DELIVERED, True, "lensmor"),
         (second, Result.NOT_FOUND, False, "lensmor"),
     ]
     assert [e.record_channel.purchase_id for e in harness.ledger.records.ended("run-1", [second, third])] == [second]
-    assert harness.ledger.records.ended("run-2") == []
-    harness.ledger.records.mark_ready([e.record_channel.id for e in ended])
-    assert harness.ledger.records.ended("run-1") == []
+    assert harness.ended("run-2") == harness.ended("run-1", "other") == []
+    assert harness.ledger.records.ended("run-2", [first, second]) == []
+    harness.ledger.records.mark_ready(ended)
+    assert harness.ended() == []
 
 
 def test_an_erased_value_that_is_needed_again_is_read_again(harness: LedgerHarness) -> None:
@@ -163,12 +165,12 @@ def test_an_erased_value_that_is_needed_again_is_read_again(harness: LedgerHarne
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
     purchase = harness.ledger.snapshots.read("lead", {"x": person_with("70011")}, [LENSMOR]).purchases[ADA]
     harness.save(planned("00Q9", Reuse(purchase, 0)), run="run-2")
-    assert harness.ledger.records.ended("run-2") == []
+    assert harness.ended("run-2") == []
     (row,) = harness.due_rereads("run-2")
     assert (row.id, row.person, row.provider_task_id) == (purchase_id, pid("70011"), "task-1")
     harness.ledger.results.reseal(purchase_id, "ada@example.com")
     assert harness.due_rereads("run-2") == []
-    assert [e.has_value for e in harness.ledger.records.ended("run-2")] == [True]
+    assert [e.has_value for e in harness.ended("run-2")] == [True]
     harness.assert_accounting_closes()
 
 
@@ -229,7 +231,7 @@ def test_the_outcomes_of_each_run_are_kept(harness: LedgerHarness) -> None:
     records = harness.ledger.records
     run_outcomes = harness.ledger.run_outcomes
     harness.finish(harness.record_id("00Q1"), *channels_of(harness, "00Q1"))
-    records.note([Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
+    records.note("run-1", [Unwritten(harness.record_id("00Q2"), Outcome.DEFERRED, "quota", {})])
     run_outcomes.keep_outcomes("run-1")
     outcomes = [(one.crm_id, one.outcome, one.reason, one.attention) for one in run_outcomes.outcomes("run-1")]
     assert outcomes == [("00Q1", Outcome.DELIVERED, "", ""), ("00Q2", Outcome.DEFERRED, "quota", "")]
@@ -237,7 +239,9 @@ def test_the_outcomes_of_each_run_are_kept(harness: LedgerHarness) -> None:
     run_outcomes.keep_outcomes("run-1")
     found = [(one.crm_id, one.outcome, one.reason, one.attention) for one in run_outcomes.outcomes("run-1")]
     assert found == outcomes
-    assert run_outcomes.outcomes("run-2") == []
+    assert list(run_outcomes.outcomes("run-2")) == []
+    assert run_outcomes.counts("run-1") == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
+    assert run_outcomes.counts_by_mapping("run-1") == {"lead": 2}
     assert run_outcomes.selected("run-1") == 2
 
 
@@ -245,7 +249,7 @@ def test_a_closed_record_keeps_its_outcome(harness: LedgerHarness) -> None:
     harness.save(planned("00Q1", Skip("filled")))
     record_id = harness.record_id("00Q1")
     harness.finish(record_id, *channels_of(harness, "00Q1"))
-    harness.ledger.records.note([Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
+    harness.ledger.records.note("run-1", [Unwritten(record_id, Outcome.UNKNOWN, "x", {})])
     assert harness.all(t.record)[0]["outcome"] == "delivered"
 
 
@@ -268,9 +272,9 @@ def test_purchases_that_ended_in_a_run_are_counted_with_their_cost(harness: Ledg
     harness.finalize(second, result=Result.NOT_FOUND, charged=False)
     ended = harness.ledger.run_outcomes.ended_purchases
     without = EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.NOT_FOUND, False, 1, 0)
-    assert sorted(ended(START), key=lambda one: one.result) == [
+    assert sorted(ended([LENSMOR], START), key=lambda one: one.result) == [
         EndedPurchases("lensmor", Channel.WORK_EMAIL, Result.DELIVERED, False, 1, 15),
         without,
     ]
-    assert ended(harness.now) == [without]
-    assert ended(START, ["another"]) == []
+    assert ended([LENSMOR], harness.now) == [without]
+    assert ended([LENSMOR], START, ["another"]) == []

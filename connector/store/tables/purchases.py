@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
-from connector.core.spend import Hold
+from connector.core.states import PurchaseState, TaskState
 from connector.store.tables.base import Json, metadata
 from connector.store.utc_time import UtcTime
 
@@ -25,6 +25,7 @@ purchase = Table(
     Column("mapping", String(40), nullable=False),  # the mapping whose caps it counts against
     Column("run_id", String(40), nullable=False),  # the run that last planned it
     Column("place", Integer, nullable=False, default=0),  # in that run's order of purchases
+    Column("tried_in", String(40)),  # the run that changed its group, or read its value again; once a run
     Column("price_credits", Integer, nullable=False),
     Column("charged_credits", Integer, nullable=False, server_default="0"),  # the total cost of a final purchase
     Column("attempt_id", String(40)),
@@ -48,27 +49,53 @@ purchase = Table(
         "provider", "account", "channel", "person", "generation", "person_kind", name="uq_purchase_generation"
     ),
 )
-Index("ix_purchase_run", purchase.c.run_id, purchase.c.provider, purchase.c.state, purchase.c.channel, purchase.c.place)
-Index("ix_purchase_final_at", purchase.c.final_at)
+_IS_PLANNED = purchase.c.state == PurchaseState.PLANNED
+Index(
+    "ix_purchase_planned",
+    purchase.c.run_id,
+    purchase.c.provider,
+    purchase.c.channel,
+    purchase.c.grouping_key,
+    purchase.c.place,
+    sqlite_where=_IS_PLANNED,
+    postgresql_where=_IS_PLANNED,
+)
 Index("ix_purchase_answers", purchase.c.provider, purchase.c.account, purchase.c.channel, purchase.c.final_at)
 Index("ix_purchase_task", purchase.c.task_id)
 Index("ix_purchase_attempt", purchase.c.attempt_id)
-Index("ix_purchase_check_at", purchase.c.provider, purchase.c.check_at)
+Index(
+    "ix_purchase_check_at",
+    purchase.c.provider,
+    purchase.c.check_at,
+    sqlite_where=purchase.c.check_at.is_not(None),
+    postgresql_where=purchase.c.check_at.is_not(None),
+)
+# The conditions of some partial indexes, for queries in the same form: no other form would use the index.
+IS_PLANNED: sa.ColumnElement[bool] = sa.literal_column("purchase.state = 'planned'")
+IS_SENT: sa.ColumnElement[bool] = sa.literal_column("purchase.state IN ('submitting', 'submitted', 'unknown')")
+HELD_FOR_NOTHING: sa.ColumnElement[bool] = sa.literal_column(
+    "purchase.hold = 'open' AND purchase.state IN ('planned', 'final')"
+)
+HELD_AND_FREE: sa.ColumnElement[bool] = sa.literal_column("purchase.hold = 'open' AND purchase.free")
+_SENT = sa.text("state IN ('submitting', 'submitted', 'unknown')")
+Index("ix_purchase_sent", purchase.c.provider, purchase.c.state, sqlite_where=_SENT, postgresql_where=_SENT)
+Index(
+    "ix_purchase_value",
+    purchase.c.id,
+    sqlite_where=purchase.c.value.is_not(None),
+    postgresql_where=purchase.c.value.is_not(None),
+)
 Index(
     "ix_purchase_not_before",
     purchase.c.not_before,
     sqlite_where=purchase.c.not_before.is_not(None),
     postgresql_where=purchase.c.not_before.is_not(None),
 )
-Index(
-    "ix_purchase_hold",
-    purchase.c.hold,
-    purchase.c.provider,
-    purchase.c.account,
-    purchase.c.price_credits,
-    sqlite_where=purchase.c.hold == Hold.OPEN,
-    postgresql_where=purchase.c.hold == Hold.OPEN,
-)
+# Both conditions are rare, so these indexes are nearly empty.
+_FOR_NOTHING = sa.text("hold = 'open' AND state IN ('planned', 'final')")
+_FREE = sa.text("hold = 'open' AND free")
+Index("ix_purchase_held_for_nothing", purchase.c.id, sqlite_where=_FOR_NOTHING, postgresql_where=_FOR_NOTHING)
+Index("ix_purchase_held_and_free", purchase.c.provider, sqlite_where=_FREE, postgresql_where=_FREE)
 Index(
     "ix_purchase_prior",
     purchase.c.prior_attempt_id,
@@ -119,8 +146,10 @@ task = Table(
     Column("polls", Integer, nullable=False, default=0),
     Column("submitted_at", UtcTime, nullable=False),
     Column("next_poll_at", UtcTime),
+    Column("polled_by", String(40)),  # the later run that polled it, once
 )
-Index("ix_task_next_poll_at", task.c.provider, task.c.state, task.c.next_poll_at)
+_IS_OPEN = task.c.state == TaskState.OPEN
+Index("ix_task_open", task.c.provider, task.c.next_poll_at, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
 
 # Credits: append only.
 entry = Table(
@@ -137,9 +166,7 @@ entry = Table(
     Column("kind", String(8), nullable=False),  # hold | charge | release
     Column("credits", Integer, nullable=False),
 )
-Index("ix_entry_provider", entry.c.provider, entry.c.account, entry.c.budget_day)
 Index("ix_entry_attempt", entry.c.attempt_id)
-
 Index("ix_entry_newest", entry.c.provider, entry.c.account, entry.c.id)
 
 # Sums of the entries by scope (`store/totals.py`), changed by the transaction that appends an entry.
@@ -151,7 +178,11 @@ running_total = Table(
     Column("scope", String(60), primary_key=True),
     Column("mapping", String(40), primary_key=True),
     Column("credits", sa.BigInteger, nullable=False),
+    Column("checked", sa.BigInteger, nullable=False, server_default="0"),  # the credits when it was last checked
 )
+CHANGED_SINCE_CHECK: sa.ColumnElement[bool] = sa.literal_column("running_total.credits != running_total.checked")
+_CHANGED = sa.text("credits != checked")
+Index("ix_running_total_changed", running_total.c.scope, sqlite_where=_CHANGED, postgresql_where=_CHANGED)
 
 # A balance as the vendor reported it.
 observation = Table(

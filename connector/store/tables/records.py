@@ -23,10 +23,12 @@ run = Table(
     Column("state", String(12), nullable=False),  # running | finished | stopped | failed
     Column("started_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
+    Column("selected", Json, nullable=False, server_default="{}"),  # mapping -> number of records
     Column("report", Json),  # without personal data
     Column("plan_id", String(40)),  # the frozen plan that it applies; all runs of a plan share its ceiling
     Column("undone_by", String(40)),  # the run that undid it
 )
+Index("ix_run_started_at", run.c.started_at, run.c.id)
 Index(
     "ix_run_plan_id",
     run.c.plan_id,
@@ -46,11 +48,15 @@ record = Table(
     Column("former_ids", Text, nullable=False, server_default=""),  # before a conversion or merge; separated by spaces
     Column("state", String(8), nullable=False),  # open | closed
     Column("run_id", String(40), nullable=False),  # the run that last selected or adopted it
+    Column("selected_by", String(40)),  # the run that last selected it, by its flag or by choice
+    Column("tried_by", String(40)),  # the run that last tried to write it, or found that it cannot be written yet
     Column("plan_id", String(40)),  # the frozen plan that it belongs to
     Column("identifiers", Json, nullable=False, server_default="{}"),  # kind -> value, as the record was read
     Column("grouping_keys", Json, nullable=False, server_default="{}"),  # kind -> value, such as an event
     Column("resolved", Json, nullable=False, server_default="{}"),  # kind -> value that a provider found, to be stamped
     Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote the status "in progress"
+    Column("ready", sa.Boolean, nullable=False, server_default=sa.false()),  # to be written: no channel is unfinished
+    Column("refused", sa.Boolean, nullable=False, server_default=sa.false()),  # the CRM refused a field in the end
     # A value was written on its own, and its stamps (time and source) are not written yet.
     Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
@@ -70,8 +76,21 @@ Index(
     sqlite_where=record.c.state == RecordState.OPEN,
     postgresql_where=record.c.state == RecordState.OPEN,
 )
-Index("ix_record_run", record.c.run_id, record.c.state)
-Index("ix_record_plan_id", record.c.plan_id)
+Index("ix_record_run", record.c.run_id, record.c.state, record.c.mapping, record.c.id)
+Index(
+    "ix_record_ready",
+    record.c.run_id,
+    record.c.mapping,
+    record.c.id,
+    sqlite_where=record.c.ready,
+    postgresql_where=record.c.ready,
+)
+Index(
+    "ix_record_plan_id",
+    record.c.plan_id,
+    sqlite_where=record.c.plan_id.is_not(None),
+    postgresql_where=record.c.plan_id.is_not(None),
+)
 
 # One channel requested for a record.
 record_channel = Table(
@@ -119,8 +138,14 @@ change = Table(
     Column("state", String(10), nullable=False),  # intended | written | rejected | undone
     Column("at", UtcTime, nullable=False),
 )
-Index("ix_change_run", change.c.run_id, change.c.record_id)
+Index("ix_change_run", change.c.run_id, change.c.object, change.c.crm_id)
 Index("ix_change_record", change.c.record_id)
+Index(
+    "ix_change_before",
+    change.c.at,
+    sqlite_where=change.c.before.is_not(None),
+    postgresql_where=change.c.before.is_not(None),
+)
 
 # The outcome of a record when a run ended.
 run_record = Table(

@@ -28,7 +28,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_entry_newest", "entry", ["provider", "account", "id"], unique=False)
     scopes = {
-        "'open'": _OPEN,
+        "'held'": _OPEN,
         "'day:' || budget_day": _USED,
         "'month:' || substr(budget_day, 1, 7)": _USED,
         "'run:' || run_id": _USED,
