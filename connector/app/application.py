@@ -153,6 +153,7 @@ class Application:
                 for provider in providers.values():
                     provider.close()
         finally:
+            self._progress.watch(None)
             ledger.close()
             crm.close()
 

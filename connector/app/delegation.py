@@ -11,10 +11,12 @@ import tenacity
 
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
+from connector.core.run_figures import CrmCalls
 from connector.core.states import JobState
 from connector.engine.context import Progress
 from connector.store.jobs import Job
 from connector.store.ledger import Ledger
+from connector.store.run_progress import RunStart, RunWatch
 
 POLL_INTERVAL_S = 0.3
 TURN_WITHIN_S = 600.0  # so long a command waits for the ledger
@@ -143,7 +145,7 @@ def delegate(
     jobs = ledger.jobs
     job_id = jobs.delegate(command, digests, None if chosen is None else asdict(chosen), clock.now())
     progress.note("Delegated to the running 'connector serve' or worker")
-    shown, alive_at = _Shown(progress), time.monotonic()
+    shown, alive_at = _Shown(progress, ledger, clock), time.monotonic()
     try:
         while True:
             found = jobs.find(job_id)
@@ -178,8 +180,12 @@ def _result(job: Job) -> DelegatedRun:
 class _Shown:
     """Shows the progress of another process."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, ledger: Ledger, clock: Clock) -> None:
         self._progress = progress
+        self._ledger = ledger
+        self._clock = clock
+        self._run_id = ""
+        self._crm: CrmCalls | None = None
         self._stage: tuple[object, object] = ("", None)
         self._done = 0
         self._notes = 0
@@ -187,6 +193,7 @@ class _Shown:
     def show(self, job: Job) -> None:
         """Show the changes since the last call."""
         told = job.progress or {}
+        self._watch(told)
         stage = (told.get("stage", ""), told.get("total"))
         if stage != self._stage:
             self._progress.stage(str(stage[0]), told.get("total"))
@@ -198,3 +205,12 @@ class _Shown:
         for note in told.get("notes", [])[self._notes :]:
             self._progress.note(str(note))
             self._notes += 1
+
+    def _watch(self, told: Mapping[str, Any]) -> None:
+        """Let the display read the figures of the run from the ledger; the CRM's are in the progress."""
+        crm, run = told.get("crm"), told.get("run")
+        self._crm = self._crm if crm is None else CrmCalls(**crm)
+        if run is not None and run["run_id"] != self._run_id:
+            self._run_id = run["run_id"]
+            start = RunStart.from_json(run)
+            self._progress.watch(RunWatch(self._ledger.database, start, self._clock, lambda: self._crm))

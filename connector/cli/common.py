@@ -1,4 +1,4 @@
-"""Options, console output and progress display that the commands share."""
+"""Options and console output that the commands share."""
 
 import json
 import os
@@ -6,18 +6,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connector.cli.console import SafeConsole, ask
 from connector.core.addresses import hide_passwords
 from connector.core.errors import ConfigurationError
 from connector.core.printable import printable_values
+from connector.core.run_figures import FiguresReader
 from connector.report import text
 
 if TYPE_CHECKING:  # imported by the commands themselves: start-up time
@@ -25,7 +24,7 @@ if TYPE_CHECKING:  # imported by the commands themselves: start-up time
 
 _QUIET = "connector.quiet"
 F = TypeVar("F", bound=Callable[..., Any])
-_LIVE: list[Console] = []  # the console of the progress display, if one is shown: only it prints above the bars
+LIVE: list[Console] = []  # the console of the live view, if one is shown: only it prints above the view
 
 
 def mapping_option(*, required: bool = True) -> Callable[[F], F]:
@@ -102,8 +101,8 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Standard error, for progress, notes and questions. While progress bars are shown, lines appear above them."""
-    return _LIVE[-1] if _LIVE else SafeConsole(stderr=True, highlight=False)
+    """Standard error, for progress, notes and questions. While the live view is shown, lines appear above it."""
+    return LIVE[-1] if LIVE else SafeConsole(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
@@ -182,55 +181,10 @@ class StartNotes:
     def step(self, count: int = 1) -> None:
         """Do nothing: there is no progress bar."""
 
+    def watch(self, run: FiguresReader | None) -> None:
+        """Do nothing: such a command shows no figures."""
+
     def note(self, text: str) -> None:
         """Print a line on standard error, unless the command has started."""
         if not self._started:
             say(text)
-
-
-class LiveProgress:
-    """Progress bars on standard error; only notes if it is not a terminal."""
-
-    def __init__(self) -> None:
-        console = err()
-        self._is_quiet = is_quiet()
-        shown = console.is_terminal and not self._is_quiet
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not shown,
-        )
-        self._task = self._progress.add_task("Starting", total=None) if shown else None
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        _LIVE.append(self._progress.console)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, visible=False)
-        self._progress.stop()
-        _LIVE.remove(self._progress.console)
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Replace the bar with that of the next stage."""
-        if self._task is not None:
-            self._progress.update(self._task, visible=False)
-            self._task = self._progress.add_task(name, total=total)
-
-    def step(self, count: int = 1) -> None:
-        """Advance the bar."""
-        if self._task is not None:
-            self._progress.advance(self._task, count)
-
-    def note(self, text: str) -> None:
-        """Print a line above the bar, unless the command is quiet."""
-        if not self._is_quiet:
-            self._progress.console.print(text, markup=False, soft_wrap=True)

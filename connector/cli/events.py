@@ -9,7 +9,8 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from connector.cli.common import LiveProgress, confirm, env_option, json_option, say, show, yes_option
+from connector.cli.common import confirm, env_option, json_option, say, show, yes_option
+from connector.cli.live import LiveProgress
 from connector.core.errors import ConfigurationError, NotThereError
 from connector.report import text
 

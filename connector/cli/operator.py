@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import LiveProgress, confirm, env_option, out, yes_option
+from connector.cli.common import confirm, env_option, out, yes_option
+from connector.cli.live import LiveProgress
 from connector.core.errors import ConfigurationError
 from connector.core.limits import MAX_ROW_ID
 

@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.rule import Rule
 
-from connector.cli.common import LiveProgress, mapping_option, out, say
+from connector.cli.common import mapping_option, out, say
+from connector.cli.live import LiveProgress
 from connector.core.errors import ConnectorError
 from connector.report import text
 

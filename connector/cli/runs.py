@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from connector.cli.common import (
-    LiveProgress,
     announce,
     confirm,
     env_option,
@@ -20,6 +19,7 @@ from connector.cli.common import (
     show,
     yes_option,
 )
+from connector.cli.live import LiveProgress
 from connector.report import text
 
 where_option = click.option(

@@ -20,6 +20,7 @@ from connector.providers.interface import Provider
 from connector.store.credits import CapRules
 from connector.store.ledger import Ledger
 from connector.store.rows import FinalResult
+from connector.store.run_progress import RunWatch
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
@@ -37,6 +38,9 @@ class Progress(Protocol):
     def step(self, count: int = 1) -> None:
         """Count finished units of the stage."""
 
+    def watch(self, run: RunWatch | None) -> None:
+        """Show the figures of a run that begins; None: read them no more, because the ledger is being closed."""
+
     def note(self, text: str) -> None:
         """Show one line of text."""
 
@@ -48,6 +52,9 @@ class Silent:
         """Do nothing."""
 
     def step(self, count: int = 1) -> None:
+        """Do nothing."""
+
+    def watch(self, run: RunWatch | None) -> None:
         """Do nothing."""
 
     def note(self, text: str) -> None:

@@ -7,6 +7,7 @@ import functools
 from datetime import timedelta
 
 from connector.core.errors import LockedError
+from connector.core.run_figures import ASKING
 from connector.engine import plan, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
@@ -55,7 +56,7 @@ class Scheduler:
     def work(self) -> None:
         """Keep the pools busy until the end; running work items finish even after an error."""
         channels = self._run.services.ledger.run_outcomes.open_channels(self._run.id)
-        self._run.services.progress.stage("Asking the vendors", channels)
+        self._run.services.progress.stage(ASKING, channels)
         self._search(forced=True)
         try:
             while self._turn():

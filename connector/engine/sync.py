@@ -19,6 +19,7 @@ from connector.engine.close import classify_rest, close_run
 from connector.engine.context import Run, Services
 from connector.engine.scheduler import Scheduler
 from connector.engine.select import flagged, select, within
+from connector.engine.watching import watch_run
 
 _GUARDED = {"sync", "backfill"}  # requests name their records, so they need no guard
 MOST_SOURCES = 10  # the most rounds: after each, a refused value may send a record to the next source
@@ -84,6 +85,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
     services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
     plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
     run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
+    watch_run(services, run_id, spec.mappings)
     open_providers = services.ledger.runs.open_providers(services.providers)
     return Run(
         services,

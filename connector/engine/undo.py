@@ -21,6 +21,7 @@ from connector.crm.interface import ErrorClass, Rejection, Update, Usage
 from connector.engine import crowding
 from connector.engine.context import ATTENTION_SHOWN, Services
 from connector.engine.send import fresh_since
+from connector.engine.watching import watch_run
 from connector.store.runs import ChangeRow, Intended
 
 CHANGED_SINCE = "it was changed since; that value stays"
@@ -86,6 +87,7 @@ def undo(services: Services, run_id: str) -> Report:
     ledger, started_at = services.ledger, services.clock.now()
     ledger.runs.mark_crashed(started_at)
     work = _Undo(services, ledger.runs.start("undo", [], started_at), run_id, started_at)
+    watch_run(services, work.run_id, ())
     selected = ledger.runs.count_undoable_records(run_id)
     services.progress.stage("Restoring values", selected)
     stopped = ""

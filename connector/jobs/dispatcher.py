@@ -25,6 +25,7 @@ from connector.engine.helper_run import HelperRun
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.jobs.schedule import next_sync, sync_began
+from connector.jobs.stored_progress import StoredProgress
 from connector.store.inbox import AGAIN_AFTER_S, POSTPONED_S, RequestedRecord
 from connector.store.jobs import Job
 from connector.store.poll_backoff import LAST_BACKOFF_S
@@ -32,7 +33,6 @@ from connector.store.workers import WorkerRow
 
 LOG = logging.getLogger("connector.work")
 CHECKED_FOR_S = 600.0  # how long the check of a login and the mapped fields is valid
-PROGRESS_EVERY_S = 0.5
 Claim = Callable[[Collection[str]], AbstractContextManager[None]]
 
 
@@ -218,7 +218,7 @@ class Dispatcher:
             selections = self._selections(job, meant)
             return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
 
-        found = self._run(spec, _StoredProgress(self._services, job.id))
+        found = self._run(spec, StoredProgress(self._services.ledger.jobs, job.id))
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
             LOG.warning("a delegated run ended early", extra={"job": job.id, "error": str(found)})
@@ -362,36 +362,6 @@ class Dispatcher:
 
     def _now(self) -> datetime:
         return self._services.clock.now()
-
-
-class _StoredProgress:
-    """Progress of a delegated run: stored in the ledger at most twice a second, for the process that displays it."""
-
-    def __init__(self, services: Services, job_id: str) -> None:
-        self._jobs = services.ledger.jobs
-        self._id = job_id
-        self._stored_at = 0.0
-        self._state: dict[str, Any] = {"stage": "", "total": None, "done": 0, "notes": []}
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Store a new stage with its number of units."""
-        self._state |= {"stage": name, "total": total, "done": 0}
-        self._store(at_once=True)
-
-    def step(self, count: int = 1) -> None:
-        """Count finished units."""
-        self._state["done"] += count
-        self._store()
-
-    def note(self, text: str) -> None:
-        """Store a note."""
-        self._state["notes"].append(text)
-        self._store(at_once=True)
-
-    def _store(self, *, at_once: bool = False) -> None:
-        if at_once or time.monotonic() - self._stored_at >= PROGRESS_EVERY_S:
-            self._stored_at = time.monotonic()
-            self._jobs.show_progress(self._id, self._state)
 
 
 def _log(report: Report) -> None:

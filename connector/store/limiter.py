@@ -1,7 +1,8 @@
 """A rate limit for each vendor key, shared by all threads and processes of a ledger.
 
 The generic cell rate algorithm on one row: each permit moves the theoretical arrival time forward by one interval, and
-the caller sleeps outside the transaction. The limits in a vendor's response headers change the same row.
+the caller sleeps outside the transaction. The limits in a vendor's response headers change the same row. The row also
+counts the permits, for displays of the rate.
 """
 
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ _TAKE_PERMIT = (
         tat=sa.case((_IS_AHEAD, _R.tat), else_=sa.bindparam("now_us", type_=_R.tat.type))
         + sa.bindparam("interval_us", type_=_R.tat.type),
         at=sa.bindparam("now"),
+        sent=_R.sent + 1,
     )
     .returning(_R.tat)
 )

@@ -16,6 +16,7 @@ from workspace import Workspace
 
 from connector.cli import common, console
 from connector.cli.common import say, show
+from connector.cli.live import LiveProgress
 from connector.cli.main import main
 from connector.core.errors import DownError
 from connector.report import text
@@ -60,7 +61,7 @@ def test_every_output_shows_control_characters_as_numbers(capsys: pytest.Capture
     common.err().print(HOSTILE, markup=False)
     say(HOSTILE)
     common.complain(f"error: {HOSTILE}\nerror: second line")
-    with common.LiveProgress() as progress:
+    with LiveProgress() as progress:
         progress.stage(HOSTILE, 3)
         progress.note(HOSTILE)
     common.StartNotes().note(HOSTILE)

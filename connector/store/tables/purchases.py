@@ -218,4 +218,5 @@ rate_limit = Table(
     Column("tat", sa.BigInteger, nullable=False),  # the theoretical arrival time, in microseconds since the epoch
     Column("at", UtcTime, nullable=False, server_default="0"),  # when `tat` was written
     Column("per_minute", Integer, nullable=False),
+    Column("sent", sa.BigInteger, nullable=False, server_default="0"),  # all permits since the row was made
 )
