@@ -17,7 +17,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from connector.cli.common import LIVE, err, is_quiet
+from connector.cli.common import LIVE, is_quiet
+from connector.cli.console import SafeConsole
 from connector.core.run_figures import FiguresReader, RunFigures, TimeLeft
 from connector.report import run_view
 from connector.report.run_view import StageView
@@ -30,6 +31,14 @@ LEAST_BAR_WIDTH = 80  # a narrower terminal shows no bar
 END_WITHIN_S = 2.0  # the longest wait for a read of figures when the ledger is about to be closed
 
 
+class _ViewConsole(SafeConsole):
+    """Standard error of a run; when its reader closes the pipe, the run goes on without a view."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; rich calls this, and would end the process."""
+        self.quiet = True
+
+
 class LiveProgress:
     """Shows the stage and the figures of a run on standard error, and notes; nothing if the command is quiet.
 
@@ -38,7 +47,7 @@ class LiveProgress:
     """
 
     def __init__(self, line_every_s: float = LINE_EVERY_S) -> None:
-        self._console = err()
+        self._console = _ViewConsole(stderr=True, highlight=False)
         self._is_quiet = is_quiet()
         can_move = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = (

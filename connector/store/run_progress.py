@@ -165,7 +165,7 @@ class RunWatch:
     def _count(self) -> RunCounts:
         parameters = {"run_id": self.start.run_id}
         with self._db.read() as connection:
-            records = {state: int(count) for state, count in connection.execute(_RECORDS, parameters).tuples()}
+            records = {state: int(count) for state, count in connection.execute(_RECORDS, parameters)}
             channels = connection.execute(_CHANNELS, parameters).all()
             written = int(connection.scalar(_WRITTEN, parameters) or 0)
         lookups = 0
