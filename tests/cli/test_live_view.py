@@ -88,11 +88,8 @@ def test_lines_come_again_and_again_without_a_terminal(capsys: pytest.CaptureFix
         reads = reader.reads
         progress.stage(ASKING, 2)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] in {"Reading records", "Starting, 0 s; Records: 12 read, 3 finished, 2 written, 1 to look up"}
-    assert (
-        "Reading records, 0 s; Records: 12 read, 3 finished, 2 written, 1 to look up; Salesforce: 4 requests" in lines
-    )
-    assert lines[-1] == "Asking the vendors: 2 open"
+    figures = "Records: 12 read, 3 finished, 2 written, 1 to look up; Salesforce: 4 requests"
+    assert {"Reading records", f"Reading records, 0 s; {figures}", "Asking the vendors: 2 open"} <= set(lines)
     assert reader.reads == reads  # nothing is read once the ledger may be closed
     assert "view" not in {thread.name for thread in threading.enumerate()}
 

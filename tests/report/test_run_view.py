@@ -12,7 +12,7 @@ FIGURES = RunFigures(COUNTS, PROVIDERS, CrmCalls("Salesforce", 36, 1204, 15000))
 
 
 @pytest.mark.parametrize(
-    ("stage", "figures", "expected"),
+    ("view", "figures", "expected"),
     [
         (StageView("Reading records"), None, "Reading records, 0 s"),
         (StageView("Reading records", elapsed_s=3), RunFigures(), "Reading records, 3 s"),
@@ -44,30 +44,30 @@ FIGURES = RunFigures(COUNTS, PROVIDERS, CrmCalls("Salesforce", 36, 1204, 15000))
         (StageView(ASKING, 0), RunFigures(), "Asking the vendors, 0 of 0, 0 s"),
     ],
 )
-def test_each_stage_in_one_line(stage: StageView, figures: RunFigures | None, expected: str) -> None:
-    assert run_view.line(stage, figures) == expected
+def test_each_stage_in_one_line(view: StageView, figures: RunFigures | None, expected: str) -> None:
+    assert run_view.line(view, figures) == expected
 
 
 @pytest.mark.parametrize(
-    ("stage", "expected"),
+    ("view", "expected"),
     [
         (StageView("Reading records"), "Reading records"),
         (StageView(ASKING, 1200), "Asking the vendors: 1,200 open"),
         (StageView("Writing to Salesforce", 0), "Writing to Salesforce: 0 open"),
     ],
 )
-def test_the_beginning_of_a_stage(stage: StageView, expected: str) -> None:
-    assert run_view.stage_line(stage) == expected
+def test_the_beginning_of_a_stage(view: StageView, expected: str) -> None:
+    assert run_view.stage_line(view) == expected
 
 
 @pytest.mark.parametrize("width", [30, 45, 60, 100])
 def test_no_figure_is_lost_on_a_narrow_terminal(width: int) -> None:
-    stage = StageView(ASKING, 3000, 5, 200, 730)
-    lines = run_view.block(stage, FIGURES, width)
+    view = StageView(ASKING, 3000, 5, 200, 730)
+    lines = run_view.block(view, FIGURES, width)
     longest = len("requests in the last minute (171 allowed)") + 5
     assert all(len(line) <= max(width, longest) for line in lines)
     together = " ".join(line.strip() for line in lines)
-    assert together == run_view.line(stage, FIGURES).replace("; ", " ")
+    assert together == run_view.line(view, FIGURES).replace("; ", " ")
 
 
 def test_a_wide_terminal_has_one_line_for_each_vendor() -> None:
@@ -99,7 +99,7 @@ def test_an_estimate_is_rounded(seconds: float, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "expected"),
+    ("view", "expected"),
     [
         (StageView("Reading records", done=5), None),
         (StageView("Writing to Salesforce", 10, 4), 6),
@@ -107,5 +107,5 @@ def test_an_estimate_is_rounded(seconds: float, expected: str) -> None:
         (StageView(ASKING, 3000, 1), 2028),  # by the ledger, not by the steps of this process
     ],
 )
-def test_what_remains_of_a_stage(stage: StageView, expected: int | None) -> None:
-    assert run_view.remaining_of(stage, FIGURES) == expected
+def test_what_remains_of_a_stage(view: StageView, expected: int | None) -> None:
+    assert run_view.remaining_of(view, FIGURES) == expected
