@@ -7,6 +7,7 @@ is written to the log at level debug, and is no error of the run.
 import logging
 import threading
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from connector.cli.common import LIVE, is_quiet
 from connector.cli.console import SafeConsole
-from connector.core.run_figures import FiguresReader, RunFigures, TimeLeft
+from connector.core.run_figures import ASKING, FiguresReader, RunFigures, TimeLeft
 from connector.report import run_view
 from connector.report.run_view import StageView
 
@@ -88,14 +89,14 @@ class LiveProgress:
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Begin a stage: on a terminal, its bar replaces the former one; else a line names it."""
-        self._stage, self._left = StageView(name, total), TimeLeft()
+        counted = 0 if self._figures is None else self._figures.counted
+        self._stage, self._left = StageView(name, total, first_count=counted + 1), TimeLeft()
         if self._live is None and name:
             self._print(run_view.stage_line(self._stage))
 
     def step(self, count: int = 1) -> None:
         """Count finished units of the stage."""
-        now = self._stage
-        self._stage = StageView(now.name, now.total, now.done + count)
+        self._stage = replace(self._stage, done=self._stage.done + count)
 
     def note(self, text: str) -> None:
         """Print a line above the view, unless the command is quiet."""
@@ -107,7 +108,9 @@ class LiveProgress:
         if run is None:
             if self._reading.acquire(timeout=END_WITHIN_S):
                 self._reading.release()
-        elif not self._is_quiet:
+            return
+        self._figures, self._stage = None, replace(self._stage, first_count=0)
+        if not self._is_quiet:
             self._woken.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._follow, name="view", daemon=True)
@@ -132,18 +135,23 @@ class LiveProgress:
             if run is None:
                 return False
             try:
-                self._figures = run.read()
-                remaining = run_view.remaining_of(self._stage, self._figures)
-                if remaining is not None:
-                    self._left.add(time.monotonic(), remaining)
+                before, self._figures = self._figures, run.read()
+                self._observe(is_new=before is None or before.counted < self._figures.counted)
             except Exception:  # the run itself reports every failure of the ledger
                 LOG.debug("the figures of the run cannot be read", exc_info=True)
                 return False
         return True
 
+    def _observe(self, *, is_new: bool) -> None:
+        """Observe what remains of the stage; an older count says nothing about the present."""
+        stage = self._stage
+        remaining = run_view.remaining_of(stage, self._figures)
+        if remaining is not None and (is_new or stage.name != ASKING):
+            self._left.add(time.monotonic(), remaining)
+
     def _view(self) -> StageView:
-        now_s, stage = time.monotonic(), self._stage
-        return StageView(stage.name, stage.total, stage.done, now_s - self._began_s, self._left.seconds(now_s))
+        now_s = time.monotonic()
+        return replace(self._stage, elapsed_s=now_s - self._began_s, left_s=self._left.seconds(now_s))
 
     def _render(self) -> RenderableType:
         """Draw the view; rich calls this in its own thread."""

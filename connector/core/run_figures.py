@@ -68,11 +68,17 @@ class CrmCalls:
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """The figures of a run at one time; `crm` is None while no request is known."""
+    """The figures of a run at one time.
+
+    Attributes:
+        crm: None while no request is known.
+        counted: how many times the records were counted: the counts may be older than the other figures.
+    """
 
     counts: RunCounts = RunCounts()
     providers: tuple[ProviderFigures, ...] = ()
     crm: CrmCalls | None = None
+    counted: int = 0
 
 
 class FiguresReader(Protocol):

@@ -17,6 +17,7 @@ class StageView:
         done: the finished ones.
         elapsed_s: seconds since the command began.
         left_s: the estimated seconds until the end of the stage; None while they are unknown.
+        first_count: the number of the first count of records that was made in this stage.
     """
 
     name: str
@@ -24,13 +25,14 @@ class StageView:
     done: int = 0
     elapsed_s: float = 0.0
     left_s: float | None = None
+    first_count: int = 0
 
 
 def progress_of(stage: StageView, figures: RunFigures | None) -> tuple[int, int | None]:
     """The finished units of a stage and their total; while vendors are asked, the ledger knows the finished ones."""
     if stage.total is None:
         return stage.done, None
-    if stage.name == ASKING and figures is not None and figures.counts.records:
+    if stage.name == ASKING and figures is not None and figures.counted >= stage.first_count:
         return max(0, stage.total - figures.counts.open_channels), stage.total
     return min(stage.done, stage.total), stage.total
 

@@ -107,7 +107,7 @@ class RunWatch:
         self.crm_calls = crm_calls
         self._db = database
         self._clock = clock
-        self._counts = RunCounts()
+        self._counts, self._counted = RunCounts(), 0
         self._count_at_s: float | None = None
         self._sent: deque[tuple[float, Mapping[str, int]]] = deque()
 
@@ -135,7 +135,7 @@ class RunWatch:
             limits = {row.key: row for row in connection.execute(sa.select(_L.key, _L.per_minute, _L.sent))}
         sent = self._sent_in_a_minute(now_s, {key: int(row.sent) for key, row in limits.items()})
         if self._count_at_s is None or now_s >= self._count_at_s:
-            self._counts = self._count()
+            self._counts, self._counted = self._count(), self._counted + 1
             ended_s = self._clock.monotonic()
             self._count_at_s = ended_s + max(COUNT_EVERY_S, (ended_s - now_s) * REST_PER_COUNT)
         providers = []
@@ -144,7 +144,7 @@ class RunWatch:
             limit = limits[key].per_minute if key in limits else None
             spent = charged - start.charged.get(name, 0)
             providers.append(ProviderFigures(name, spent, held, sent.get(key), limit))
-        return RunFigures(self._counts, tuple(providers), self.crm_calls())
+        return RunFigures(self._counts, tuple(providers), self.crm_calls(), self._counted)
 
     def _sent_in_a_minute(self, now_s: float, sent: Mapping[str, int]) -> dict[str, int]:
         """The requests of the last minute by key, from the totals of now and of a minute ago.

@@ -104,6 +104,7 @@ def test_an_estimate_is_rounded(seconds: float, expected: str) -> None:
         (StageView("Reading records", done=5), None),
         (StageView("Writing to Salesforce", 10, 4), 6),
         (StageView("Writing to Salesforce", 10, 12), 0),
+        (StageView(ASKING, 3000, 1, first_count=1), 2999),  # counted before the stage began
         (StageView(ASKING, 3000, 1), 2028),  # by the ledger, not by the steps of this process
     ],
 )
