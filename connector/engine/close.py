@@ -156,7 +156,8 @@ def _channels(figures: _ChannelFigures) -> dict[str, Counter[Outcome]]:
     for (name, channel), by_outcome in figures.counts.items():
         of_channel = counts.setdefault(channel.value, Counter())
         of_channel.update(by_outcome)
-        of_channel[Outcome.SKIPPED] += figures.lacking[name, channel]
+        if lacking := figures.lacking[name, channel]:
+            of_channel[Outcome.SKIPPED] += lacking
     return counts
 
 

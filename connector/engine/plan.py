@@ -191,7 +191,7 @@ def advance(run: Run, purchase_ids: Sequence[int]) -> int:
     Returns:
         The number of channels that are ready.
     """
-    ended = run.services.ledger.records.ended(run.id, purchase_ids)
+    ended = run.services.ledger.ended.of_purchases(run.id, purchase_ids)
     run.without_value += [
         e.record_channel.purchase_id for e in ended if _needs_next(e) and e.record_channel.purchase_id
     ]
@@ -201,7 +201,7 @@ def advance(run: Run, purchase_ids: Sequence[int]) -> int:
 def advance_without_value(run: Run) -> int:
     """Plan the next sources for the channels of `run.without_value`; returns the number of channels."""
     ids, run.without_value = list(dict.fromkeys(run.without_value)), []
-    ended = run.services.ledger.records.ended(run.id, ids) if ids else []
+    ended = run.services.ledger.ended.of_purchases(run.id, ids) if ids else []
     return _mark_ready(run, ended) + _plan_next_sources(run, [e for e in ended if _needs_next(e)])
 
 
@@ -212,7 +212,7 @@ def advance_all(run: Run) -> int:
     """
     moved = 0
     for name in run.mappings:
-        for page in run.services.ledger.records.all_ended(run.id, name):
+        for page in run.services.ledger.ended.all(run.id, name):
             moved += _mark_ready(run, page) + _plan_next_sources(run, [e for e in page if _needs_next(e)])
     run.without_value.clear()
     return moved
@@ -224,7 +224,7 @@ def _needs_next(ended: EndedChannel) -> bool:
 
 def _mark_ready(run: Run, ended: Sequence[EndedChannel]) -> int:
     delivered = [e for e in ended if e.result is Result.DELIVERED and e.has_value]
-    run.services.ledger.records.mark_ready(delivered)
+    run.services.ledger.ended.mark_ready(delivered)
     run.services.progress.step(len(delivered))
     return len(delivered)
 

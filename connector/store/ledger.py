@@ -14,6 +14,7 @@ from connector.store.attempts import Attempts
 from connector.store.callback_receipts import CallbackReceipts
 from connector.store.credits import Credits
 from connector.store.database import Database
+from connector.store.ended import EndedChannels
 from connector.store.identity import Identity
 from connector.store.inbox import Inbox
 from connector.store.job_queue import JobQueue, NoQueue
@@ -75,6 +76,7 @@ class Ledger:
         self.jobs = Jobs(database, queue)
         self.poll_backoff = PollBackoff(database, self.jobs)
         self.callback_receipts = CallbackReceipts(database, self.jobs)
+        self.ended = EndedChannels(database)
         self.identity = Identity(database)
         self.inbox = Inbox(database, self.jobs)
         self.operator = Operator(database)

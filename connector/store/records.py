@@ -1,6 +1,6 @@
 """Records during a run: adopted, ready to be written, finished."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from connector.store.record_sql import (
     MARK_READY,
     NOTE_RECORD,
     PARK_CHANNEL,
-    UNUSABLE,
     UNUSED_VALUE,
     UPDATE_CHANNEL,
     UPDATE_RECORD,
@@ -26,45 +25,11 @@ from connector.store.record_sql import (
     save_shown,
     unindexed,
 )
-from connector.store.record_views import EndedChannel, Finish, PurchaseView, Unwritten
-from connector.store.rows import AnyRow, RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
+from connector.store.record_views import Finish, PurchaseView, Unwritten
+from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
 from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
-PAGE = 2000  # channels in one page of `all_ended`
-# These statements run in every turn, so they are built once: building one costs more than executing it.
-_ENDED_AT_ALL = (
-    sa.select(
-        t.record_channel,
-        _R.mapping,
-        _P.provider,
-        sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_P.result).label("result"),
-        sa.func.coalesce(_N.reason, _P.reason).label("why"),
-        _P.value.is_not(None).label("has"),
-    )
-    .join(t.record, _R.id == _RC.record_id)
-    .join(t.purchase, _P.id == _RC.purchase_id)
-    .outerjoin(t.unusable_value, UNUSABLE)
-    .where(
-        _R.state == RecordState.OPEN,
-        _RC.state == ChannelState.OPEN,
-        _P.state == PurchaseState.FINAL.value,
-        sa.or_(_P.result != Result.DELIVERED.value, _P.value.is_not(None), _N.reason.is_not(None)),
-    )
-)
-_ENDED_PAGE = (
-    _ENDED_AT_ALL.where(
-        _R.run_id == sa.bindparam("run_id"),
-        _R.mapping == sa.bindparam("mapping"),
-        _R.id >= sa.bindparam("record_id"),
-        sa.or_(_R.id > sa.bindparam("record_id"), _RC.id > sa.bindparam("channel_id")),
-    )
-    .order_by(_R.id, _RC.id)
-    .limit(PAGE)
-)
-_ENDED_OF = _ENDED_AT_ALL.where(
-    unindexed(_R.run_id) == sa.bindparam("run_id"), _P.id.in_(sa.bindparam("ids", expanding=True))
-)
 _OPEN = (_R.run_id == sa.bindparam("of_run"), _R.state == RecordState.OPEN)
 _UNTRIED = sa.func.coalesce(_R.tried_by, "") != sa.bindparam("of_run")
 _READY = (
@@ -79,9 +44,6 @@ _PAGE_OF_MAPPING = (
 _STILL_INCOMPLETE = _PAGE_OF_MAPPING.where(IS_INCOMPLETE)
 _MARK_ALL_READY = sa.update(t.record).where(*_OPEN, _UNTRIED, sa.not_(_R.ready), ~IS_INCOMPLETE).values(ready=True)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_MARK_CHANNELS = (
-    sa.update(t.record_channel).where(_RC.id.in_(_IDS), _RC.state == ChannelState.OPEN).values(state=ChannelState.READY)
-)
 _VIEWS = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value).where(_P.id.in_(_IDS))
 
 
@@ -195,47 +157,10 @@ class Records:
                     )
                 )
 
-    def ended(self, run_id: str, purchase_ids: Sequence[int]) -> list[EndedChannel]:
-        """List the open channels of this run whose purchase is final: to be written, or to be bought elsewhere.
-
-        A channel whose value was erased and must be read again is left out.
-
-        Args:
-            run_id: the run.
-            purchase_ids: only channels of these purchases.
-        """
-        with self._db.read() as connection:
-            return [
-                _ended_of(row)
-                for part in chunks(purchase_ids)
-                for row in connection.execute(_ENDED_OF, {"run_id": run_id, "ids": list(part)})
-            ]
-
-    def all_ended(self, run_id: str, mapping: str) -> Iterator[list[EndedChannel]]:
-        """List all such channels of a mapping, a page at a time."""
-        values: dict[str, object] = {"run_id": run_id, "mapping": mapping, "record_id": 0, "channel_id": 0}
-        while True:
-            with self._db.read() as connection:
-                page = [_ended_of(row) for row in connection.execute(_ENDED_PAGE, values)]
-            if page:
-                yield page
-            if len(page) < PAGE:
-                return
-            values |= {"record_id": page[-1].record_id, "channel_id": page[-1].record_channel.id}
-
     def by_ids(self, record_ids: Sequence[int]) -> dict[int, RecordRow]:
         """Read records with their channels, by ledger id."""
         with self._db.read() as connection:
             return {row.id: row for row in records_with_channels(connection, sorted(set(record_ids)))}
-
-    def mark_ready(self, ended: Sequence[EndedChannel]) -> None:
-        """Mark channels as ready, because their value is stored; their records too, if nothing else is unfinished."""
-        if not ended:
-            return
-        with self._db.write() as connection:
-            for part in chunks(ended):
-                connection.execute(_MARK_CHANNELS, {"ids": [one.record_channel.id for one in part]})
-                connection.execute(MARK_READY, {"ids": sorted({one.record_id for one in part})})
 
     def mark_all_ready(self, run_id: str) -> None:
         """Mark every open record of this run as ready that has no unfinished channel and was not tried by this run."""
@@ -427,9 +352,3 @@ class Records:
                 )
                 reopened = sa.update(t.record_channel).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
                 connection.execute(reopened.values(state=ChannelState.OPEN, outcome=None, reason="", parked=False))
-
-
-def _ended_of(row: AnyRow) -> EndedChannel:
-    return EndedChannel(
-        record_channel_of(row), row.record_id, row.mapping, row.provider, Result(row.result), bool(row.has), row.why
-    )

@@ -28,7 +28,7 @@ from connector.core.run_figures import CrmCalls, ProviderFigures, RunCounts, Run
 from connector.core.states import SENT, ChangeState, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.totals import OPEN, UNSEEN
+from connector.store.totals import HELD, UNSEEN
 
 COUNT_EVERY_S = 1.0
 REST_PER_COUNT = 49  # times the duration of a count
@@ -188,12 +188,12 @@ def _credits(
     mine = _T.mapping != UNSEEN if mappings is None else _T.mapping.in_(list(mappings))
     query = (
         sa.select(_T.provider, _T.account, _T.scope, sa.func.sum(_T.credits))
-        .where(sa.or_(_T.scope == OPEN, _IS_MONTH), mine, _T.provider.in_(list(accounts)))
+        .where(sa.or_(_T.scope == HELD, _IS_MONTH), mine, _T.provider.in_(list(accounts)))
         .group_by(_T.provider, _T.account, _T.scope)
     )
     held: Counter[str] = Counter()
     used: Counter[str] = Counter()
     for provider, account, scope, credits_ in connection.execute(query):
         if accounts[provider] == account:
-            (held if scope == OPEN else used)[provider] += int(credits_)
+            (held if scope == HELD else used)[provider] += int(credits_)
     return {name: (used[name] - held[name], held[name]) for name in accounts}

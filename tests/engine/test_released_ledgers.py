@@ -199,6 +199,7 @@ def test_an_upgrade_keeps_every_row(folder: Path) -> None:
     for name, rows in before.items():
         expected = [_in_present_words(name, row) for row in rows if not _is_a_job_now(name, row)]
         found = [row for row in after[TABLES.get(name, name)] if name != "errand" or row["kind"] == "run"]
+        found = [row for row in found if row.get("key") != "totals_checked"]  # written by the upgrade
         kept = [{key: row[key] for key in expected[0]} for row in found] if rows else []
         assert sorted(kept, key=repr) == sorted(expected, key=repr), name
     for row in after["purchase"]:

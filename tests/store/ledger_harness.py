@@ -163,11 +163,11 @@ class LedgerHarness:
 
     def ended(self, run: str = RUN, mapping: str = "lead") -> list[EndedChannel]:
         """All channels of a run whose purchase is final."""
-        return [one for page in self.ledger.records.all_ended(run, mapping) for one in page]
+        return [one for page in self.ledger.ended.all(run, mapping) for one in page]
 
     def mark_ready(self, run: str = RUN) -> None:
         """Mark the channels of a run as ready whose value is stored."""
-        self.ledger.records.mark_ready([one for one in self.ended(run) if one.has_value])
+        self.ledger.ended.mark_ready([one for one in self.ended(run) if one.has_value])
 
     # -- due work ----------------------------------------------------------------------------------------------
 

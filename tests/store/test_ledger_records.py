@@ -153,10 +153,12 @@ def test_ended_channels_are_listed_once_they_have_a_result(harness: LedgerHarnes
         (first, Result.DELIVERED, True, "lensmor"),
         (second, Result.NOT_FOUND, False, "lensmor"),
     ]
-    assert [e.record_channel.purchase_id for e in harness.ledger.records.ended("run-1", [second, third])] == [second]
+    assert [e.record_channel.purchase_id for e in harness.ledger.ended.of_purchases("run-1", [second, third])] == [
+        second
+    ]
     assert harness.ended("run-2") == harness.ended("run-1", "other") == []
-    assert harness.ledger.records.ended("run-2", [first, second]) == []
-    harness.ledger.records.mark_ready(ended)
+    assert harness.ledger.ended.of_purchases("run-2", [first, second]) == []
+    harness.ledger.ended.mark_ready(ended)
     assert harness.ended() == []
 
 
