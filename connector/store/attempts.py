@@ -57,7 +57,7 @@ class Attempts:
     def groups(
         self, source: Source, run_id: str, now: datetime, capped: Collection[tuple[str, str]] = ()
     ) -> list[PurchaseGroup]:
-        """List planned purchases of this run that may be sent now, in groups, the largest first.
+        """List planned purchases of this run that may be sent now, in groups: the largest first, then the oldest.
 
         At most `WINDOW` purchases are read, so a group may be larger than listed, and further ones may exist.
 
@@ -76,10 +76,13 @@ class Attempts:
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
             rows = connection.execute(query, _sendable_parameters(source, run_id, now)).all()
-        sizes = Counter((row.channel, row.grouping_key) for row in rows)
-        if len(rows) == WINDOW and len(sizes) > 1:
-            del sizes[rows[-1].channel, rows[-1].grouping_key]  # cut off: it is listed when the others are sent
-        return [PurchaseGroup(Channel(channel), event, size) for (channel, event), size in sizes.most_common()]
+        ids: dict[tuple[str, str | None], list[int]] = {}
+        for row in rows:
+            ids.setdefault((row.channel, row.grouping_key), []).append(row.id)
+        if len(rows) == WINDOW and len(ids) > 1:
+            del ids[rows[-1].channel, rows[-1].grouping_key]  # cut off: it is listed when the others are sent
+        ordered = sorted(ids.items(), key=lambda group: (-len(group[1]), min(group[1])))
+        return [PurchaseGroup(Channel(channel), event, len(found)) for (channel, event), found in ordered]
 
     def take(
         self,
@@ -298,7 +301,9 @@ _SENDABLE = (
     sa.or_(_P.not_before.is_(None), _P.not_before <= sa.bindparam("now")),
     sa.not_(receipt_waits()),
 )
-_GROUPS = sa.select(_P.channel, _P.grouping_key).where(*_SENDABLE).order_by(_P.channel, _P.grouping_key).limit(WINDOW)
+_GROUPS = (
+    sa.select(_P.channel, _P.grouping_key, _P.id).where(*_SENDABLE).order_by(_P.channel, _P.grouping_key).limit(WINDOW)
+)
 _BEING_SENT = (_P.attempt_id == sa.bindparam("attempt_id"), _P.state == PurchaseState.SUBMITTING.value)
 _LAST_CHECK = sa.select(
     _A.state, _A.owner, sa.exists(sa.select(_P.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
