@@ -14,8 +14,8 @@ from connector.app.id_files import may_be_of, read_id_file, spellings
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import load_mappings
 from connector.app.older_copy import forecast_run
-from connector.app.past_runs import find_run
-from connector.app.plans import PlanOrigin, check_plan, freeze, org_of, write_plan
+from connector.app.past_runs import find_run, with_details
+from connector.app.plans import PlanOrigin, check_age, check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_exposure, driving, serve, work
 from connector.app.status import status_of
 from connector.app.views import CreditsView, StatusView
@@ -146,6 +146,7 @@ class Application:
                         owner=me,
                         wait_s=settings.connector_wait_seconds,
                         undo_days=settings.connector_undo_days,
+                        keep_days=settings.keep_days,
                         shared=shared or not ledger.database.is_sqlite,
                         progress=self._progress,
                     )
@@ -243,7 +244,7 @@ class Application:
         with self.ledger():  # fails without a ledger: only it has the earlier values
             pass
         with self.services() as services:
-            found = find_run(services.ledger, run_id)
+            found = with_details(find_run(services.ledger, run_id))
             services.crm.login()
             vendors = [name for name, one in self.configured.providers.items() if one.api_key is not None]
             bind(self.configured, services.ledger, services.crm, vendors, {})
@@ -273,6 +274,7 @@ class Application:
         """
         with self.services() as services:
             check_plan(plan, self.loaded, self._mapped_sources(services), self._org)
+            check_age(plan, self.clock.now(), services.keep_days)
             self.check(services.crm)
             self._bind(services)
             with turn(services.ledger, self._progress, self.mappings):

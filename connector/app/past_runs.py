@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.app.views import RecordOutcome, RunLine, RunsView
+from connector.app.views import CondensedRecords, RecordOutcome, RunLine, RunsView
 from connector.core.errors import ConfigurationError
 from connector.core.report import iso
 from connector.core.states import RunState
@@ -20,6 +20,7 @@ class PastRun:
     """One past or running run.
 
     Attributes:
+        condensed: the note that only its sums are left; empty while it has its details.
         state: running, interrupted (its process ended before the run did), or the state in its report.
         report: the run's report; None while it runs and after it was interrupted.
         undone_by: the id of the undo that restored its changes; empty if there is none.
@@ -32,13 +33,42 @@ class PastRun:
     started_at: datetime
     report: Mapping[str, Any] | None
     undone_by: str = ""
+    condensed: str = ""
 
 
 def past_run(ledger: Ledger, row: RunRow) -> PastRun:
     """A run with its report, from a row of the ledger."""
     return PastRun(
-        row.id, row.command, row.mappings, _state(ledger, row), row.started_at, row.report, row.undone_by or ""
+        row.id,
+        row.command,
+        row.mappings,
+        _state(ledger, row),
+        row.started_at,
+        row.report,
+        row.undone_by or "",
+        _condensed(row),
     )
+
+
+def _condensed(row: RunRow) -> str:
+    if row.condensed_at is None or row.finished_at is None:
+        return ""
+    days = (row.condensed_at - row.finished_at).days
+    return (
+        f"the details of run {row.id} were condensed on {row.condensed_at:%Y-%m-%d}, {days} days after it ended "
+        "(CONNECTOR_KEEP_DAYS); its sums are kept"
+    )
+
+
+def with_details(run: PastRun) -> PastRun:
+    """The run itself, if its details are still stored.
+
+    Raises:
+        ConfigurationError: they were condensed.
+    """
+    if run.condensed:
+        raise ConfigurationError(f"{run.condensed}: connector show {run.id}")
+    return run
 
 
 def newest_runs(ledger: Ledger, limit: int, since: datetime | None = None) -> list[PastRun]:
@@ -72,6 +102,12 @@ def _state(ledger: Ledger, row: RunRow) -> str:
 def runs_view(ledger: Ledger, limit: int, since: datetime | None = None) -> RunsView:
     """The view of `connector runs`: at most `limit` runs that started at `since` or later, newest first."""
     return RunsView(
+        condensed=[
+            CondensedRecords(
+                month=one.month, mapping=one.mapping, channel=one.channel, outcome=one.outcome, count=one.count
+            )
+            for one in ledger.retention.sums()
+        ],
         runs=[
             RunLine(
                 run_id=run.id,
@@ -84,7 +120,7 @@ def runs_view(ledger: Ledger, limit: int, since: datetime | None = None) -> Runs
                 undone_by=run.undone_by or None,
             )
             for run in newest_runs(ledger, limit, since)
-        ]
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from urllib.parse import urlsplit
@@ -119,6 +119,19 @@ def _new_plan_of(plan: FrozenPlan) -> str:
     """The command that makes a new plan for the same mappings."""
     same = " (with the --where, --ids and --limit of this one)" if plan.chosen else ""
     return NEW_PLAN.format(names=" -m ".join(found.source for found in plan.mappings), path="plan.json") + same
+
+
+def check_age(plan: FrozenPlan, now: datetime, keep_days: int) -> None:
+    """Refuse a plan that is so old that the ledger may have condensed which of its records are finished.
+
+    Raises:
+        ConfigurationError: the plan is too old.
+    """
+    if plan.made_at < now - timedelta(days=keep_days):
+        raise ConfigurationError(
+            f"the plan was made on {plan.made_at:%Y-%m-%d}, more than {keep_days} days ago (CONNECTOR_KEEP_DAYS): the "
+            f"ledger no longer shows which of its records are finished; {_new_plan_of(plan)}"
+        )
 
 
 def check_plan(plan: FrozenPlan, loaded: Mapping[str, LoadedMapping], sources: Mapping[str, Source], org: str) -> None:

@@ -150,10 +150,26 @@ class RunLine(View):
     undone_by: str | None
 
 
+class CondensedRecords(View):
+    """Records that were condensed to sums: those closed in a month, by mapping and outcome.
+
+    Attributes:
+        channel: the channel whose outcomes are counted; empty for whole records.
+        outcome: empty for records that were closed without one.
+    """
+
+    month: str
+    mapping: str
+    channel: str
+    outcome: str
+    count: int
+
+
 class RunsView(View):
-    """Past runs, newest first."""
+    """Past runs, newest first, and the sums of records whose details were condensed."""
 
     runs: list[RunLine]
+    condensed: list[CondensedRecords]
 
 
 class RecordOutcome(View):

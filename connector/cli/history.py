@@ -121,7 +121,19 @@ def _runs(document: Mapping[str, Any]) -> RenderableType:
         )
         for run in document["runs"]
     ]
-    return text.table("Run", ("Command", "Mappings", "State", "Started", "Records", "Outcomes"), rows)
+    shown = text.table("Run", ("Command", "Mappings", "State", "Started", "Records", "Outcomes"), rows)
+    sums = [
+        (
+            one["month"],
+            one["mapping"],
+            one["channel"].replace("_", " ") or "records",
+            one["outcome"] or "-",
+            one["count"],
+        )
+        for one in document["condensed"]
+    ]
+    condensed = text.table("Condensed", ("Mapping", "Counted", "Outcome", "Count"), sums)
+    return Group(shown, condensed) if sums else shown
 
 
 @click.command("show")
@@ -147,7 +159,8 @@ def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
         )
     if found.report is None:
         raise ConfigurationError(f"run {found.id} has no report yet ({found.state}); see: connector status")
-    document = {**found.report, "undone_by": found.undone_by} if found.undone_by else found.report
+    more = {"undone_by": found.undone_by, "condensed": found.condensed}
+    document = {**found.report, **{name: value for name, value in more.items() if value}}
     show(document, as_json=as_json, render=text.report)
 
 
@@ -170,10 +183,10 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
       connector export latest --csv - | head
     """
     from connector.app import Application
-    from connector.app.past_runs import find_run, outcomes_of
+    from connector.app.past_runs import find_run, outcomes_of, with_details
 
     with Application((), env_file).ledger() as ledger:
-        found = find_run(ledger, run)
+        found = with_details(find_run(ledger, run))
         rows = (
             (one.mapping, one.object, one.record_id, one.outcome, one.reason, one.attention)
             for one in outcomes_of(ledger, found)

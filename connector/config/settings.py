@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from connector.config.environment import PREFIXES, read_values
 from connector.config.problems import SettingProblem, raise_all
 from connector.core.addresses import is_web_address
+from connector.core.ages import LATE_EVIDENCE_KEPT
 from connector.core.durations import parse_duration
 from connector.core.numerals import decimal_number, whole_number
 from connector.core.setting_group import SettingGroup
 
 S = TypeVar("S", bound=SettingGroup)
+LEAST_KEPT_DAYS = LATE_EVIDENCE_KEPT.days  # the longest fixed period of the rules
 
 
 class Settings(SettingGroup):
@@ -28,8 +30,24 @@ class Settings(SettingGroup):
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
     connector_time_scale: float = Field(default=1.0, gt=0, le=1)
     connector_undo_days: int = Field(default=30, ge=0, le=3650)
+    connector_keep_days: int = Field(default=400, ge=LEAST_KEPT_DAYS, le=36_500)
     connector_public_url: str = ""
     connector_trigger_token: SecretStr | None = None
+
+    @property
+    def keep_days(self) -> int:
+        """How long details are kept: by default at least as long as a run can be undone."""
+        return max(self.connector_keep_days, self.connector_undo_days)
+
+    @field_validator("connector_keep_days")
+    @classmethod
+    def _covers_undo(cls, value: int, info: ValidationInfo) -> int:
+        undo_days = info.data.get("connector_undo_days", 0)
+        if value < undo_days:
+            raise ValueError(
+                f"must be at least CONNECTOR_UNDO_DAYS ({undo_days:,}): a run can be undone only with its details"
+            )
+        return value
 
     @field_validator("connector_poll_seconds", mode="before")
     @classmethod
@@ -51,7 +69,6 @@ class ReservedSettings(SettingGroup):
     hubspot_access_token: SecretStr | None = None
     hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
     hubspot_api_reserve_percent: int = Field(default=20, ge=0, le=99)
-    connector_keep_days: int = Field(default=400, ge=1, le=36_500)
     connector_alert_webhook_url: SecretStr | None = None
     connector_alert_email: str = Field(default="", pattern=r"^([^@\s]+@[^@\s]+)?$")
     connector_smtp_url: SecretStr | None = None

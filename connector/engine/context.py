@@ -104,6 +104,7 @@ class Services:
     owner: str
     wait_s: float = 900.0
     undo_days: int = 30
+    keep_days: int = 400
     workers: int = 4
     shared: bool = False
     wait_policy: Callable[[], WaitPolicy] = full_wait

@@ -31,6 +31,7 @@ def recover(run: Run) -> None:
         )
     ledger.operator.presume_charged(run.now() - PRESUMED_AFTER, run.now())
     ledger.erase_expired(run.now() - timedelta(days=run.services.undo_days))
+    ledger.retention.condense(run.now() - timedelta(days=run.services.keep_days), run.now())
     end_parked(run)
     purge_requests(run)
 

@@ -28,7 +28,7 @@ def report(document: Mapping[str, Any]) -> RenderableType:
         _crm(document),
         _reasons(document),
     ]
-    parts: list[RenderableType] = [_headline(document), *_undone(document)]
+    parts: list[RenderableType] = [_headline(document), *_notes(document)]
     parts += [part for table in tables if table is not None for part in (table, Text())]
     parts += _other_charges(document)
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
@@ -46,9 +46,12 @@ def _headline(document: Mapping[str, Any]) -> Text:
     return text
 
 
-def _undone(document: Mapping[str, Any]) -> list[RenderableType]:
-    undo = document.get("undone_by")
-    return [Text(f"Undone by run {undo}; see: connector show {undo}", style="yellow")] if undo else []
+def _notes(document: Mapping[str, Any]) -> list[RenderableType]:
+    """Notes about the run as a whole: the undo that restored its values, and that its details were condensed."""
+    undo, condensed = document.get("undone_by"), str(document.get("condensed", ""))
+    lines = [f"Undone by run {undo}; see: connector show {undo}"] if undo else []
+    lines += [f"{condensed[0].upper()}{condensed[1:]}."] if condensed else []
+    return [Text(line, style="yellow") for line in lines]
 
 
 def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
@@ -63,7 +66,7 @@ def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
     fields = _table("Restored field", "Records")
     for name, count in document.get("restored", {}).items():
         fields.add_row(name, str(count))
-    parts: list[RenderableType] = [_headline(document), *_undone(document), Text(_undo_summary(document, written))]
+    parts: list[RenderableType] = [_headline(document), *_notes(document), Text(_undo_summary(document, written))]
     parts += [shown for shown in (table, fields) if document.get("selected") and shown.row_count]
     parts += [Text(f"Stopped early: {text}", style="yellow") for text in document.get("stopped", [])]
     return parts + _attention(document)

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from connector.core.model import Channel, Identifier
 from connector.core.states import ChannelState, PurchaseState, ReceiptState, RecordState
 from connector.store import tables as t
-from connector.store.rows import AnyRow, chunks
+from connector.store.rows import AnyRow, chunks, person_of
 
 ERASED = "(forgotten)"
 _MOVED = re.compile(r"the record is now \S+ (\w+)")
 _P, _R, _RC, _C, _A = t.purchase.c, t.record.c, t.record_channel.c, t.change.c, t.request_item.c
 _Q, _E, _H, _N, _M = t.request.c, t.job.c, t.callback_receipt.c, t.unusable_value.c, t.identity_match.c
+_V = t.received_value.c
 _IDENTIFIERS = (_R.identifiers, _R.resolved)
 Spellings = Callable[[str], Collection[str]]
 
@@ -73,8 +74,15 @@ def _subject(connection: sa.Connection, crm_ids: Collection[str], spellings: Spe
         known = {name for row in found.values() for name in (row.crm_id, *row.former_ids.split())}
         known |= {name for row in found.values() for name in _MOVED.findall(row.reason)}
         new = (known | set(written_to)) - names
-    people = {one for row in found.values() for one in _identifiers_of(row)}
+    people = {one for row in found.values() for one in _identifiers_of(row)} | _condensed_people(connection, names)
     return _Subject(frozenset(names), frozenset(found), frozenset(people))
+
+
+def _condensed_people(connection: sa.Connection, names: Collection[str]) -> set[Identifier]:
+    """The people of condensed records: those of the purchases whose values the records received."""
+    query = sa.select(_P.person_kind, _P.person).join(t.received_value, _V.purchase_id == _P.id)
+    rows = connection.execute(query.where(_V.crm_id.in_(names), _P.channel != Channel.EVENT.value))
+    return {person_of(row) for row in rows}
 
 
 def _identifiers_of(row: AnyRow) -> Iterator[Identifier]:
@@ -92,7 +100,7 @@ def _purchases(connection: sa.Connection, subject: _Subject) -> set[int]:
 
 
 def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
-    """Delete the rows about the records; returns the number of requested records."""
+    """Delete the rows about the records; returns the number of requested records and received values."""
     for table, column in (
         (t.record_channel, _RC.record_id),
         (t.run_record, t.run_record.c.record_id),
@@ -102,6 +110,7 @@ def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
         connection.execute(sa.delete(table).where(column.in_(subject.records)))
     connection.execute(sa.delete(t.change).where(_C.crm_id.in_(subject.names)))
     connection.execute(sa.delete(t.unusable_value).where(_N.crm_id.in_(subject.names)))
+    received = connection.execute(sa.delete(t.received_value).where(_V.crm_id.in_(subject.names))).rowcount
     requests = set(connection.scalars(sa.select(_A.request_id).where(_A.crm_id.in_(subject.names))))
     requested = connection.execute(sa.delete(t.request_item).where(_A.crm_id.in_(subject.names))).rowcount
     others = sa.select(_A.request_id)
@@ -110,7 +119,7 @@ def _erase_records(connection: sa.Connection, subject: _Subject) -> int:
     for job_id, chosen in connection.execute(sa.select(_E.id, _E.chosen).where(_E.chosen.is_not(None))).all():
         kept = _without(chosen, subject)
         connection.execute(sa.update(t.job).where(_E.id == job_id).values(chosen=kept))
-    return requested
+    return requested + received
 
 
 def _rename_requests(connection: sa.Connection, subject: _Subject) -> None:

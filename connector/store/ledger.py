@@ -34,6 +34,7 @@ from connector.store.price_watch import PriceWatch
 from connector.store.records import Records
 from connector.store.restored import RestoredCopy
 from connector.store.results import Results
+from connector.store.retention import Retention
 from connector.store.run_outcomes import RunOutcomes
 from connector.store.runs import Runs
 from connector.store.seal import Seal
@@ -87,6 +88,7 @@ class Ledger:
         self.prices = PriceWatch(database)
         self.records = Records(database, seal)
         self.results = Results(database, seal)
+        self.retention = Retention(database)
         self.run_outcomes = RunOutcomes(database)
         self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)

@@ -12,7 +12,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.rows import chunks, purchase_of
 
-_P, _R, _RC, _M = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match.c
+_P, _R, _RC, _M, _V = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match.c, t.received_value.c
 
 
 class PlanningSnapshots:
@@ -107,6 +107,8 @@ def _served(connection: sa.Connection, mapping: str, crm_ids: list[str]) -> set[
             )
         )
         served |= {(row.crm_id, row.purchase_id) for row in rows}
+        condensed = sa.select(_V.crm_id, _V.purchase_id).where(_V.mapping == mapping, _V.crm_id.in_(part))
+        served |= {(row.crm_id, row.purchase_id) for row in connection.execute(condensed)}
     return served
 
 

@@ -254,12 +254,13 @@ class RunOutcomes:
     def usual_selection(self, mapping: str, last: int) -> list[int]:
         """The numbers of a mapping's records in its latest syncs, for at most `last` runs.
 
-        A sync that ended early without any record of the mapping does not count.
+        A sync that ended early without any record of the mapping does not count, nor does one whose details were
+        condensed.
         """
         run = t.run.c
         newest = (
             sa.select(run.state, run.selected)
-            .where(run.command == "sync")
+            .where(run.command == "sync", run.condensed_at.is_(None))
             .where(sa.cast(run.mappings, sa.Text).contains(f'"{mapping}"', autoescape=True))
             .order_by(run.started_at.desc(), run.id.desc())
             .limit(SYNCS_READ)

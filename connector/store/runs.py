@@ -41,6 +41,7 @@ class RunRow:
     report: Mapping[str, Any] | None
     plan_id: str | None = None
     undone_by: str | None = None
+    condensed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,4 +374,5 @@ def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
         row.report,
         row.plan_id,
         row.undone_by,
+        row.condensed_at,
     )

@@ -1,6 +1,7 @@
 """Commands on an existing ledger: status, runs, show, export, undo, resolve, forget; and unusable ledgers."""
 
 import csv
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,57 @@ def test_a_missing_ledger_is_reported_before_any_question(workspace: Workspace, 
     assert result.code == 2
     assert "there is no ledger at" in result.err
     assert "--yes" not in result.err
+
+
+def _condensed(workspace: Workspace) -> str:
+    """The id of a run whose details a later run has condensed: every time in the ledger moves 500 days back between."""
+    run_id = _synced(workspace)
+    with sqlite3.connect(workspace.folder / "connector.db") as connection:
+        for table, columns in (
+            ("run", ("started_at", "finished_at")),
+            ("record", ("opened_at", "closed_at")),
+            ("purchase", ("state_at", "final_at")),
+            ("change", ("at",)),
+        ):
+            moved = ", ".join(f"{name} = {name} - {500 * 86_400 * 1_000_000}" for name in columns)
+            connection.execute(f"UPDATE {table} SET {moved}")  # noqa: S608 names of this test
+    assert workspace.run("sync", "-m", "lead").code == 0
+    return run_id
+
+
+def test_a_condensed_run_shows_its_sums(workspace: Workspace) -> None:
+    run_id = _condensed(workspace)
+    shown = workspace.run("show", run_id)
+    assert shown.code == 0
+    note = " ".join(shown.out.split())
+    assert f"The details of run {run_id} were condensed on " in note
+    assert "500 days after it ended (CONNECTOR_KEEP_DAYS); its sums are kept." in note
+    document = workspace.run("show", run_id, "--json").json
+    assert document["condensed"].startswith(f"the details of run {run_id} were condensed on ")
+    assert document["outcomes"]["delivered"] == document["outcomes"]["skipped"] == 1
+    assert (document["reasons"], document["attention"]) == ({}, [])
+
+
+@pytest.mark.parametrize("command", [("export", "{}", "--csv", "-"), ("undo", "{}", "--yes")], ids=lambda c: c[0])
+def test_the_details_of_a_condensed_run_are_gone(workspace: Workspace, command: tuple[str, ...]) -> None:
+    run_id = _condensed(workspace)
+    result = workspace.run(*(part.format(run_id) for part in command))
+    assert result.code == 2
+    assert result.out == ""
+    words = " ".join(result.err.split())
+    assert f"the details of run {run_id} were condensed on " in words
+    assert f"connector show {run_id}" in words
+
+
+def test_the_list_of_runs_ends_with_condensed_records(workspace: Workspace) -> None:
+    _condensed(workspace)
+    months = workspace.run("runs", "--json").json["condensed"]
+    assert [(one["mapping"], one["channel"], one["outcome"], one["count"]) for one in months] == [
+        ("lead", "", "delivered", 1),
+        ("lead", "", "skipped", 1),
+        ("lead", "phone", "delivered", 1),
+        ("lead", "phone", "skipped", 1),
+        ("lead", "work_email", "delivered", 1),
+        ("lead", "work_email", "skipped", 1),
+    ]
+    assert "work email" in workspace.run("runs").out.partition("Condensed")[2]

@@ -61,6 +61,7 @@ def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert settings.connector_wait_seconds == 900
     assert settings.connector_time_scale == 1
     assert settings.connector_undo_days == 30
+    assert (settings.connector_keep_days, settings.keep_days) == (400, 400)
     lensmor, salesfinity = found.providers["lensmor"], found.providers["salesfinity"]
     assert isinstance(lensmor, LensmorSettings)
     assert isinstance(salesfinity, SalesfinitySettings)
@@ -93,6 +94,7 @@ def test_every_setting_has_its_documented_name(monkeypatch: pytest.MonkeyPatch) 
         CONNECTOR_POLL_SECONDS="1, 2.5,60",
         CONNECTOR_WAIT_SECONDS="60",
         CONNECTOR_UNDO_DAYS="7",
+        CONNECTOR_KEEP_DAYS="90",
         LENSMOR_API_KEY="s4",
         LENSMOR_BASE_URL="https://lensmor.example",
         LENSMOR_ACCOUNT="emea",
@@ -127,6 +129,7 @@ def test_every_setting_has_its_documented_name(monkeypatch: pytest.MonkeyPatch) 
         "connector_poll_seconds": (1.0, 2.5, 60.0),
         "connector_wait_seconds": 60.0,
         "connector_undo_days": 7,
+        "connector_keep_days": 90,
     }
     assert {name: getattr(found.settings, name) for name in expected} == expected
     lensmor, salesfinity = found.providers["lensmor"], found.providers["salesfinity"]
@@ -146,6 +149,16 @@ def test_every_setting_has_its_documented_name(monkeypatch: pytest.MonkeyPatch) 
 def test_secrets_are_hidden_in_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     found = configured(monkeypatch, SALESFORCE_CLIENT_SECRET="hunter2", LENSMOR_API_KEY="hunter2")
     assert "hunter2" not in repr(found) + str(found.settings) + str(found.crms) + str(found.providers)
+
+
+def test_details_are_kept_as_long_as_a_run_can_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refusal(monkeypatch, CONNECTOR_UNDO_DAYS="90", CONNECTOR_KEEP_DAYS="89")
+    assert message == (
+        "CONNECTOR_KEEP_DAYS: must be at least CONNECTOR_UNDO_DAYS (90): a run can be undone only with its details"
+    )
+    assert configured(monkeypatch, CONNECTOR_UNDO_DAYS="90", CONNECTOR_KEEP_DAYS="90").settings.keep_days == 90
+    monkeypatch.delenv("CONNECTOR_KEEP_DAYS")
+    assert configured(monkeypatch, CONNECTOR_UNDO_DAYS="3650").settings.keep_days == 3650
 
 
 # -- where settings come from -----------------------------------------------------------------------------------
@@ -234,6 +247,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("CONNECTOR_TIME_SCALE", "0.0", "must be above 0 and at most 1"),
     ("CONNECTOR_TIME_SCALE", "4711", "must be above 0 and at most 1"),
     ("CONNECTOR_TIME_SCALE", "x4711", "must be a number, such as 1 or 0.5"),
+    ("CONNECTOR_KEEP_DAYS", "29", "must be from 30 to 36,500"),
     ("CONNECTOR_UNDO_DAYS", "x4711", "must be a whole number, such as 30"),
     ("CONNECTOR_UNDO_DAYS", "4711", "must be from 0 to 3,650"),
     ("LENSMOR_EMAIL_CREDITS", "-4711", "must be from 0 to 10,000,000"),

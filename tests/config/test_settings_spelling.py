@@ -187,7 +187,6 @@ def test_every_documented_name_is_known() -> None:
 
 
 FORMS_OF_LATER: list[tuple[str, str]] = [
-    ("CONNECTOR_KEEP_DAYS=0", "must be from 1 to 36,500"),
     ("CONNECTOR_ALERT_EMAIL=nobody", "must be one email address"),
     ("CONNECTOR_ALERT_SILENCE=soon", "write a whole number and m, h or d"),
     ("HUBSPOT_BASE_URL=api.hubapi.com", "must be a web address such as https://example.com"),
@@ -204,9 +203,9 @@ def test_reserved_settings_are_checked_for_their_form(env: Path, subtests: pytes
 
 
 def test_reserved_settings_are_reported_as_unused(env: Path) -> None:
-    env.write_text("CONNECTOR_KEEP_DAYS=30\nCONNECTOR_ALERT_BALANCE_LENSMOR=5\nCONNECTOR_UNDO_DAYS=3\n")
+    env.write_text("CONNECTOR_ALERT_SILENCE=3d\nCONNECTOR_ALERT_BALANCE_LENSMOR=5\nCONNECTOR_UNDO_DAYS=3\n")
     found = survey(env)
-    assert found.unused == ("CONNECTOR_ALERT_BALANCE_LENSMOR", "CONNECTOR_KEEP_DAYS")
+    assert found.unused == ("CONNECTOR_ALERT_BALANCE_LENSMOR", "CONNECTOR_ALERT_SILENCE")
     assert found.problems == ()
 
 

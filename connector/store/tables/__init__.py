@@ -16,7 +16,16 @@ from connector.store.tables.purchases import (
     task,
     unusable_value,
 )
-from connector.store.tables.records import change, meta, record, record_channel, run, run_record
+from connector.store.tables.records import (
+    change,
+    meta,
+    monthly_sum,
+    received_value,
+    record,
+    record_channel,
+    run,
+    run_record,
+)
 from connector.store.tables.work import callback_receipt, job, request, request_item, worker
 
 __all__ = [
@@ -28,9 +37,11 @@ __all__ = [
     "job",
     "meta",
     "metadata",
+    "monthly_sum",
     "observation",
     "purchase",
     "rate_limit",
+    "received_value",
     "record",
     "record_channel",
     "request",

@@ -27,8 +27,15 @@ run = Table(
     Column("report", Json),  # without personal data
     Column("plan_id", String(40)),  # the frozen plan that it applies; all runs of a plan share its ceiling
     Column("undone_by", String(40)),  # the run that undid it
+    Column("condensed_at", UtcTime),  # when its details were condensed; its report keeps the sums
 )
 Index("ix_run_started_at", run.c.started_at, run.c.id)
+Index(
+    "ix_run_detailed",
+    run.c.started_at,
+    sqlite_where=run.c.condensed_at.is_(None),
+    postgresql_where=run.c.condensed_at.is_(None),
+)
 Index(
     "ix_run_plan_id",
     run.c.plan_id,
@@ -90,6 +97,13 @@ Index(
     record.c.plan_id,
     sqlite_where=record.c.plan_id.is_not(None),
     postgresql_where=record.c.plan_id.is_not(None),
+)
+Index(
+    "ix_record_closed_at",
+    record.c.closed_at,
+    record.c.id,
+    sqlite_where=record.c.state == RecordState.CLOSED,
+    postgresql_where=record.c.state == RecordState.CLOSED,
 )
 
 # One channel requested for a record.
@@ -156,4 +170,25 @@ run_record = Table(
     Column("outcome", String(12), nullable=False),
     Column("reason", Text, nullable=False),
     Column("attention", Text, nullable=False),
+)
+Index("ix_run_record_record", run_record.c.record_id)
+
+# Condensed records (`store/retention.py`), by the month in which they were closed.
+monthly_sum = Table(
+    "monthly_sum",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("mapping", String(40), primary_key=True),
+    Column("channel", String(20), primary_key=True),  # empty for whole records
+    Column("outcome", String(12), primary_key=True),  # empty for records that were closed without one
+    Column("count", Integer, nullable=False),
+)
+
+# The purchases whose value a condensed record has received: it is not written to the record again.
+received_value = Table(
+    "received_value",
+    metadata,
+    Column("mapping", String(40), primary_key=True),
+    Column("crm_id", String(40), primary_key=True),
+    Column("purchase_id", Integer, sa.ForeignKey("purchase.id"), primary_key=True),
 )
