@@ -33,8 +33,8 @@ from connector.core.states import (
     TaskState,
 )
 from connector.providers.lensmor.identifiers import PERSONNEL_ID
+from connector.store import monthly_spend, totals
 from connector.store import tables as t
-from connector.store import totals
 from connector.store.credits import budget_day
 from connector.store.ledger import Ledger
 
@@ -106,6 +106,7 @@ def fill(ledger: Ledger, size: Size, now: datetime) -> None:
                 is_undoable = run.at > now - timedelta(days=UNDO_DAYS)
                 _add_records(connection, run, numbers, image if is_undoable else None)
         totals.rebuild(connection)
+        monthly_spend.rebuild(connection)
 
 
 def _runs(size: Size, now: datetime) -> Iterator[_PastRun]:

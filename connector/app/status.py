@@ -54,7 +54,7 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> StatusView:
         requested_records=requested,
         open_requests=sum(count for state, count in requested.items() if state != RequestItemState.DONE),
         workers=[WorkingProcess(kind=one.kind, mappings=sorted(one.mappings)) for one in ledger.workers(now)],
-        accounting="; ".join(filter(None, [ledger.credits.imbalance(), ledger.runs.unclosed()])),
+        accounting="; ".join(filter(None, [ledger.credits.open_imbalance(), ledger.runs.unclosed()])),
     )
 
 

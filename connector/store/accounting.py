@@ -1,12 +1,13 @@
 """Compares entries with purchases: for each request, both must hold the same credits."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from connector.core.spend import EntryKind, Hold
 from connector.store import tables as t
-from connector.store.tables.purchases import HELD_FOR_NOTHING
+from connector.store.tables.purchases import HELD_FOR_NOTHING, IS_SENT
 
 MOST_SHOWN = 5  # contradictions in a message
 _E, _P = t.entry.c, t.purchase.c
@@ -38,6 +39,13 @@ _WITHOUT_ENTRIES = (
     .group_by(_P.attempt_id)
     .limit(MOST_SHOWN + 1)
 )
+_OPEN_AT_PROVIDERS = tuple(
+    sa.select(_P.provider, sa.func.sum(_P.price_credits)).where(*conditions).group_by(_P.provider)
+    for conditions in (
+        (IS_SENT, _P.hold == Hold.OPEN.value),
+        (_P.prior_attempt_id.is_not(None), _P.prior_hold == Hold.OPEN.value),
+    )
+)
 _HELD_FOR_NOTHING = sa.select(sa.func.count()).select_from(t.purchase).where(HELD_FOR_NOTHING)
 
 
@@ -60,8 +68,32 @@ def contradictions(connection: sa.Connection, since_entry: int) -> list[str]:
             for row in connection.execute(_WITHOUT_ENTRIES)
             if row.by_purchases
         ]
+    return [*wrong, *_held_for_nothing(connection)]
+
+
+def open_contradictions(connection: sa.Connection, held: Mapping[str, int], by_totals: Mapping[str, int]) -> list[str]:
+    """Describe the providers whose sums differ from the holds of their open purchases; reads no entry.
+
+    Args:
+        connection: in a transaction.
+        held: the open credits by provider, as the monthly sums have them.
+        by_totals: the same, as the running totals have them.
+    """
+    by_purchases = Counter[str]()
+    for query in _OPEN_AT_PROVIDERS:
+        for provider, credits_ in connection.execute(query):
+            by_purchases[provider] += int(credits_)
+    return [
+        f"{name}: entries hold {held.get(name, 0)} credits, totals {by_totals.get(name, 0)}, "
+        f"purchases {by_purchases[name]}"
+        for name in sorted({*held, *by_totals, *by_purchases})
+        if not held.get(name, 0) == by_totals.get(name, 0) == by_purchases[name]
+    ] + _held_for_nothing(connection)
+
+
+def _held_for_nothing(connection: sa.Connection) -> list[str]:
     orphaned = int(connection.scalar(_HELD_FOR_NOTHING) or 0)
-    return [*wrong, *([f"{orphaned} purchase(s) hold credits without a request in flight"] if orphaned else [])]
+    return [f"{orphaned} purchase(s) hold credits without a request in flight"] if orphaned else []
 
 
 def summary(wrong: Sequence[str]) -> str:

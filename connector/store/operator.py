@@ -14,6 +14,7 @@ from connector.store.answers import LONGEST_ANSWER
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, forget
+from connector.store.overdue import UNFINISHED
 from connector.store.restored import keep_last_write
 from connector.store.tables.purchases import IS_SENT
 
@@ -61,10 +62,17 @@ class Operator:
             .join(t.record, _R.id == _RC.record_id)
             .where(_R.state == RecordState.OPEN, _R.parked_version.is_not(None), _RC.parked)
         )
-        unsent = sa.and_(_P.state == PurchaseState.PLANNED.value, _P.prior_hold == Hold.OPEN.value)
+        unfinished = sa.select(_P.id).where(UNFINISHED)
+        unsent = (_P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None))
+        every = sa.union(  # of searches by an index: one condition for all would read every purchase
+            parked,
+            unfinished.where(_P.state == PurchaseState.UNKNOWN.value),
+            unfinished.where(*unsent, _P.prior_hold == Hold.OPEN.value),
+            unfinished.where(_sent(sent_before)),
+        )
         query = (
             sa.select(t.purchase, _P.id.in_(parked).label("is_parked"))
-            .where(sa.or_(_P.state == PurchaseState.UNKNOWN.value, _P.id.in_(parked), unsent, _sent(sent_before)))
+            .where(_P.id.in_(sa.select(every.subquery().c[0])))
             .order_by(_P.state_at, _P.id)
             .limit(limit)
         )
@@ -103,6 +111,7 @@ class Operator:
                 .where(
                     _P.prior_attempt_id.is_not(None),
                     _P.state.in_((PurchaseState.PLANNED.value, PurchaseState.UNKNOWN.value)),
+                    _P.prior_attempt_id.is_not(None),
                     _P.prior_hold == Hold.OPEN.value,
                     _P.state_at < before,
                 )

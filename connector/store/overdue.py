@@ -9,7 +9,15 @@ import sqlalchemy as sa
 
 from connector.core.ages import OPEN_RECORD_AGE, PARKED_NOTICE, REQUEST_AGE, TASK_AGE
 from connector.core.model import Outcome
-from connector.core.states import AT_PROVIDER, ChannelState, JobKind, JobState, RecordState, RequestItemState
+from connector.core.states import (
+    AT_PROVIDER,
+    ChannelState,
+    JobKind,
+    JobState,
+    PurchaseState,
+    RecordState,
+    RequestItemState,
+)
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import UNUSED_VALUE, in_plans
@@ -17,6 +25,7 @@ from connector.store.rows import chunks
 
 _P, _R, _RC, _A, _K, _E = t.purchase.c, t.record.c, t.record_channel.c, t.request_item.c, t.attempt.c, t.job.c
 AT_ONCE = 500
+UNFINISHED = _P.state != PurchaseState.FINAL.value  # with it, a statement reads the index of these purchases
 RELEASED = "released by an operator: no run covers its mapping any more"
 
 
@@ -74,7 +83,7 @@ class OverdueWork:
         purchases = (
             sa.select(_P.provider, sa.func.count(), first(_K.created_at), first(_P.id))
             .join(t.attempt, _K.id == _P.attempt_id)
-            .where(_P.state.in_(AT_PROVIDER), _K.created_at < now - TASK_AGE)
+            .where(UNFINISHED, _P.state.in_(AT_PROVIDER), _K.created_at < now - TASK_AGE)
         )
         requests = sa.select(_A.mapping, sa.func.count(), first(_A.not_before)).where(
             _A.state != RequestItemState.DONE, _A.not_before < now - REQUEST_AGE
@@ -137,7 +146,7 @@ class OverdueWork:
             sa.select(_RC.id, _RC.record_id, _R.crm_id, _RC.purchase_id)
             .join(t.record, _R.id == _RC.record_id)
             .where(_R.state == RecordState.OPEN, _RC.parked, _RC.erase_at <= now)
-            .order_by(_RC.id)
+            .order_by(_RC.erase_at, _RC.id)
             .limit(AT_ONCE)
         )
         while True:

@@ -12,6 +12,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.rows import chunks, purchase_of
 
+_CHANNELS = tuple(channel.value for channel in Channel)  # without them, the key of a purchase is no index
 _P, _R, _RC, _M, _V = t.purchase.c, t.record.c, t.record_channel.c, t.identity_match.c, t.received_value.c
 
 
@@ -87,7 +88,8 @@ def _purchases(connection: sa.Connection, source: Source, people: Sequence[str])
     for part in chunks(people):
         rows = connection.execute(
             sa.select(t.purchase)
-            .where(_P.provider == source.name, _P.account == source.account, _P.person.in_(part))
+            .where(_P.provider == source.name, _P.account == source.account, _P.channel.in_(_CHANNELS))
+            .where(_P.person.in_(part))
             .order_by(_P.generation)
         )
         for row in rows:

@@ -24,7 +24,7 @@ _RUN, _C, _P, _R = t.run.c, t.change.c, t.purchase.c, t.record.c
 _OPEN_PURCHASES = sa.select(_P.provider, _P.state, sa.func.count()).where(IS_SENT).group_by(_P.provider, _P.state)
 _OPEN_AT = sa.select(_P.id).where(IS_SENT, _P.provider == sa.bindparam("provider")).limit(1)
 _OPEN_TASKS = sa.select(sa.func.count()).where(t.task.c.state == TaskState.OPEN)
-_OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == RecordState.OPEN)
+_OPEN_RECORDS = sa.select(sa.func.count()).where(_R.state == RecordState.OPEN, _R.mapping > "")  # by `uq_record_open`
 _PARKED_RECORDS = _OPEN_RECORDS.where(_R.parked_version.is_not(None))
 
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from connector.core.states import RequestItemState, TaskState
+from connector.store import monthly_spend, totals
 from connector.store import tables as t
-from connector.store import totals
 from connector.store.credits import budget_day
 from connector.store.database import Database
 from connector.store.inbox import AGAIN_AFTER_S
@@ -86,6 +86,7 @@ class StoredTimes:
                 days = sum(_move_day(connection, column, now) for column in _DAYS)
                 if days:
                     totals.rebuild(self._db, connection)
+                    monthly_spend.rebuild(connection)
                 moved += days
         return moved
 

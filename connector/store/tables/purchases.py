@@ -62,6 +62,29 @@ Index(
 )
 Index("ix_purchase_answers", purchase.c.provider, purchase.c.account, purchase.c.channel, purchase.c.final_at)
 Index("ix_purchase_task", purchase.c.task_id)
+Index(
+    "ix_purchase_unfinished",
+    purchase.c.state,
+    purchase.c.provider,
+    sqlite_where=purchase.c.state != PurchaseState.FINAL.value,
+    postgresql_where=purchase.c.state != PurchaseState.FINAL.value,
+)
+Index(
+    "ix_purchase_cost",  # for the cost of delivered values
+    purchase.c.provider,
+    purchase.c.channel,
+    purchase.c.result,
+    purchase.c.charged_credits,
+    purchase.c.state,
+    sqlite_where=purchase.c.charged_credits > 0,
+    postgresql_where=purchase.c.charged_credits > 0,
+)
+Index(
+    "ix_purchase_value",
+    purchase.c.id,
+    sqlite_where=purchase.c.value.is_not(None),
+    postgresql_where=purchase.c.value.is_not(None),
+)
 Index("ix_purchase_attempt", purchase.c.attempt_id)
 Index(
     "ix_purchase_check_at",
@@ -183,6 +206,17 @@ running_total = Table(
 CHANGED_SINCE_CHECK: sa.ColumnElement[bool] = sa.literal_column("running_total.credits != running_total.checked")
 _CHANGED = sa.text("credits != checked")
 Index("ix_running_total_changed", running_total.c.scope, sqlite_where=_CHANGED, postgresql_where=_CHANGED)
+
+# Sums of the entries for the figures that commands show (`store/monthly_spend.py`).
+monthly_spend = Table(
+    "monthly_spend",
+    metadata,
+    Column("month", String(7), primary_key=True),
+    Column("provider", String(40), primary_key=True),
+    Column("mapping", String(40), primary_key=True),
+    Column("kind", String(8), primary_key=True),  # hold | charge | release
+    Column("credits", sa.BigInteger, nullable=False),
+)
 
 # A balance as the vendor reported it.
 observation = Table(

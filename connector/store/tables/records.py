@@ -136,6 +136,18 @@ Index(
     sqlite_where=record_channel.c.state == ChannelState.RESOLVING,
     postgresql_where=record_channel.c.state == ChannelState.RESOLVING,
 )
+Index(
+    "ix_record_channel_parked",
+    record_channel.c.erase_at,
+    sqlite_where=sa.text("parked = 1"),  # as SQLite's statements have it
+    postgresql_where=record_channel.c.parked,
+)
+Index(
+    "ix_record_channel_erase_at",
+    record_channel.c.erase_at,
+    sqlite_where=record_channel.c.erase_at.is_not(None),
+    postgresql_where=record_channel.c.erase_at.is_not(None),
+)
 
 # A write of a run to one CRM record, for undo and for `show`.
 change = Table(

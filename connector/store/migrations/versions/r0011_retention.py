@@ -1,4 +1,4 @@
-"""Adds the sums of condensed records, the values that they received, and the time when a run was condensed.
+"""Adds what retention needs, monthly sums of the entries, and indexes for rows that are few among many.
 
 Revision 0011, after 0008.
 """
@@ -31,22 +31,35 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["purchase_id"], ["purchase.id"], name="fk_received_value_purchase_id"),
         sa.PrimaryKeyConstraint("mapping", "crm_id", "purchase_id", name="pk_received_value"),
     )
+    op.create_table(
+        "monthly_spend",
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("provider", sa.String(length=40), nullable=False),
+        sa.Column("mapping", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("credits", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("month", "provider", "mapping", "kind", name="pk_monthly_spend"),
+    )
+    op.execute(
+        "INSERT INTO monthly_spend SELECT substr(budget_day, 1, 7), provider, mapping, kind, sum(credits) FROM entry "
+        "GROUP BY 1, 2, 3, 4 HAVING sum(credits) != 0"
+    )
     op.add_column("run", sa.Column("condensed_at", sa.BigInteger(), nullable=True))
     op.create_index("ix_run_started_at", "run", ["started_at", "id"], unique=False)
-    op.create_index(
-        "ix_run_detailed",
-        "run",
-        ["started_at"],
-        unique=False,
-        sqlite_where=sa.text("condensed_at IS NULL"),
-        postgresql_where=sa.text("condensed_at IS NULL"),
-    )
-    op.create_index(
-        "ix_record_closed_at",
-        "record",
-        ["closed_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'closed'"),
-        postgresql_where=sa.text("state = 'closed'"),
-    )
+    _create_partial("ix_run_detailed", "run", ["started_at"], "condensed_at IS NULL")
+    _create_partial("ix_record_closed_at", "record", ["closed_at", "id"], "state = 'closed'")
     op.create_index("ix_run_record_record", "run_record", ["record_id"], unique=False)
+    _create_partial("ix_purchase_unfinished", "purchase", ["state", "provider"], "state != 'final'")
+    cost = ["provider", "channel", "result", "charged_credits", "state"]
+    _create_partial("ix_purchase_cost", "purchase", cost, "charged_credits > 0")
+    _create_partial("ix_purchase_value", "purchase", ["id"], "value IS NOT NULL")
+    _create_partial("ix_record_channel_parked", "record_channel", ["erase_at"], "parked = 1", "parked")
+    _create_partial("ix_record_channel_erase_at", "record_channel", ["erase_at"], "erase_at IS NOT NULL")
+    _create_partial("ix_task_open", "task", ["state"], "state = 'open'")
+    _create_partial("ix_change_image", "change", ["at"], '"before" IS NOT NULL')
+
+
+def _create_partial(name: str, table: str, columns: list[str], where: str, on_postgres: str = "") -> None:
+    op.create_index(
+        name, table, columns, unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(on_postgres or where)
+    )
