@@ -14,15 +14,16 @@ from connector.core.spend import EntryKind, Totals
 from connector.store import tables as t
 
 _E, _M = t.entry.c, t.monthly_spend.c
+_MONTH = sa.func.substr(_E.budget_day, 1, 7).label("month")
 _OF_ENTRIES = (
     sa.select(
-        sa.func.substr(_E.budget_day, 1, 7).label("month"),
+        _MONTH,
         _E.provider,
         _E.mapping,
         _E.kind,
         sa.func.sum(_E.credits).label("credits"),
     )
-    .group_by(sa.func.substr(_E.budget_day, 1, 7), _E.provider, _E.mapping, _E.kind)
+    .group_by(_MONTH, _E.provider, _E.mapping, _E.kind)
     .having(sa.func.sum(_E.credits) != 0)
 )
 
