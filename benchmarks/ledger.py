@@ -105,7 +105,7 @@ def fill(ledger: Ledger, size: Size, now: datetime) -> None:
                 numbers = range(run.first + start, run.first + min(run.size, start + RECORDS_AT_ONCE))
                 is_undoable = run.at > now - timedelta(days=UNDO_DAYS)
                 _add_records(connection, run, numbers, image if is_undoable else None)
-        totals.rebuild(connection)
+        totals.rebuild(ledger.database, connection)
         monthly_spend.rebuild(connection)
 
 

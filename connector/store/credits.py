@@ -278,7 +278,13 @@ class Credits:
             An empty text if the accounting closes.
         """
         with self._db.read() as connection:
-            return accounting.summary([*accounting.contradictions(connection, 0), *totals.differences(connection), *monthly_spend.differences(connection)])
+            return accounting.summary(
+                [
+                    *accounting.contradictions(connection, 0),
+                    *totals.differences(connection),
+                    *monthly_spend.differences(connection),
+                ]
+            )
 
     def check(self, since_entry: int) -> str:
         """Describe contradictions of the requests with later entries, and of the totals since their last check.

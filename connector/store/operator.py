@@ -14,7 +14,6 @@ from connector.store.answers import LONGEST_ANSWER
 from connector.store.credits import NewEntry, Payer, append
 from connector.store.database import Database
 from connector.store.forgetting import Spellings, forget
-from connector.store.overdue import UNFINISHED
 from connector.store.restored import keep_last_write
 from connector.store.tables.purchases import IS_SENT
 
@@ -62,13 +61,13 @@ class Operator:
             .join(t.record, _R.id == _RC.record_id)
             .where(_R.state == RecordState.OPEN, _R.parked_version.is_not(None), _RC.parked)
         )
-        unfinished = sa.select(_P.id).where(UNFINISHED)
+        sent = sa.select(_P.id).where(IS_SENT)
         unsent = (_P.state == PurchaseState.PLANNED.value, _P.prior_attempt_id.is_not(None))
         every = sa.union(  # of searches by an index: one condition for all would read every purchase
             parked,
-            unfinished.where(_P.state == PurchaseState.UNKNOWN.value),
-            unfinished.where(*unsent, _P.prior_hold == Hold.OPEN.value),
-            unfinished.where(_sent(sent_before)),
+            sent.where(_P.state == PurchaseState.UNKNOWN.value),
+            sa.select(_P.id).where(*unsent, _P.prior_hold == Hold.OPEN.value),
+            sent.where(_sent(sent_before)),
         )
         query = (
             sa.select(t.purchase, _P.id.in_(parked).label("is_parked"))

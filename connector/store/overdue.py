@@ -14,7 +14,6 @@ from connector.core.states import (
     ChannelState,
     JobKind,
     JobState,
-    PurchaseState,
     RecordState,
     RequestItemState,
 )
@@ -22,10 +21,10 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import UNUSED_VALUE, in_plans
 from connector.store.rows import chunks
+from connector.store.tables.purchases import IS_SENT
 
 _P, _R, _RC, _A, _K, _E = t.purchase.c, t.record.c, t.record_channel.c, t.request_item.c, t.attempt.c, t.job.c
 AT_ONCE = 500
-UNFINISHED = _P.state != PurchaseState.FINAL.value  # with it, a statement reads the index of these purchases
 RELEASED = "released by an operator: no run covers its mapping any more"
 
 
@@ -83,7 +82,7 @@ class OverdueWork:
         purchases = (
             sa.select(_P.provider, sa.func.count(), first(_K.created_at), first(_P.id))
             .join(t.attempt, _K.id == _P.attempt_id)
-            .where(UNFINISHED, _P.state.in_(AT_PROVIDER), _K.created_at < now - TASK_AGE)
+            .where(IS_SENT, _P.state.in_(AT_PROVIDER), _K.created_at < now - TASK_AGE)
         )
         requests = sa.select(_A.mapping, sa.func.count(), first(_A.not_before)).where(
             _A.state != RequestItemState.DONE, _A.not_before < now - REQUEST_AGE

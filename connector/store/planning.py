@@ -229,7 +229,7 @@ def _insert_records(
             "attention": attention_of(record),
             "chosen": scope.chosen,
             "selected_by": scope.run_id,
-            "ready": is_ready(record),
+            "due": is_ready(record),
             "opened_at": now,
         }
         for record in records

@@ -12,12 +12,12 @@ from connector.store.older_values import KEY
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 # As in the condition of its index: no other form would use the index.
-IS_READY: sa.ColumnElement[bool] = sa.literal_column("record.ready")
+IS_DUE: sa.ColumnElement[bool] = sa.literal_column("record.due")
 IS_INCOMPLETE = sa.exists(sa.select(_RC.record_id).where(_RC.record_id == _R.id, _RC.state.in_(UNFINISHED_CHANNEL)))
 MARK_READY = (
     sa.update(t.record)
     .where(_R.id.in_(sa.bindparam("ids", expanding=True)), _R.state == RecordState.OPEN, ~IS_INCOMPLETE)
-    .values(ready=True)
+    .values(due=True)
 )
 UNUSABLE = sa.and_(_N.mapping == _R.mapping, _N.crm_id == _R.crm_id, _N.purchase_id == _RC.purchase_id)
 
@@ -128,9 +128,9 @@ UPDATE_RECORD = (
         parked_version=sa.bindparam("new_parked"),
         attention=sa.bindparam("new_attention"),
         closed_at=sa.bindparam("new_closed"),
-        ready=sa.bindparam("new_ready"),
+        due=sa.bindparam("new_ready"),
         tried_by=sa.bindparam("new_tried"),
-        refused=sa.bindparam("new_refused"),
+        field_refused=sa.bindparam("new_refused"),
     )
 )
 NOTE_RECORD = (
@@ -140,7 +140,7 @@ NOTE_RECORD = (
         outcome=sa.bindparam("new_outcome"),
         reason=sa.bindparam("new_reason"),
         attention="",
-        refused=False,
+        field_refused=False,
         tried_by=sa.bindparam("new_tried"),
     )
 )

@@ -12,7 +12,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import (
     IS_INCOMPLETE,
-    IS_READY,
+    IS_DUE,
     MARK_READY,
     NOTE_RECORD,
     PARK_CHANNEL,
@@ -32,9 +32,7 @@ from connector.store.seal import Seal
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 _OPEN = (_R.run_id == sa.bindparam("of_run"), _R.state == RecordState.OPEN)
 _UNTRIED = sa.func.coalesce(_R.tried_by, "") != sa.bindparam("of_run")
-_READY = (
-    sa.select(_R.id).where(*_OPEN, IS_READY, ~IS_INCOMPLETE).order_by(_R.mapping, _R.id).limit(sa.bindparam("most"))
-)
+_READY = sa.select(_R.id).where(*_OPEN, IS_DUE, ~IS_INCOMPLETE).order_by(_R.mapping, _R.id).limit(sa.bindparam("most"))
 _PAGE_OF_MAPPING = (
     sa.select(_R.id)
     .where(*_OPEN, _UNTRIED, _R.mapping == sa.bindparam("mapping"), _R.id > sa.bindparam("after"))
@@ -42,7 +40,7 @@ _PAGE_OF_MAPPING = (
     .limit(sa.bindparam("most"))
 )
 _STILL_INCOMPLETE = _PAGE_OF_MAPPING.where(IS_INCOMPLETE)
-_MARK_ALL_READY = sa.update(t.record).where(*_OPEN, _UNTRIED, sa.not_(_R.ready), ~IS_INCOMPLETE).values(ready=True)
+_MARK_ALL_READY = sa.update(t.record).where(*_OPEN, _UNTRIED, sa.not_(_R.due), ~IS_INCOMPLETE).values(due=True)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _VIEWS = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value).where(_P.id.in_(_IDS))
 
@@ -348,7 +346,7 @@ class Records:
                 connection.execute(
                     sa.update(t.record)
                     .where(_R.id.in_(sa.select(_RC.record_id).where(_RC.id.in_(part))))
-                    .values(ready=False)
+                    .values(due=False)
                 )
                 reopened = sa.update(t.record_channel).where(_RC.id.in_(part), _RC.purchase_id.is_not(None))
                 connection.execute(reopened.values(state=ChannelState.OPEN, outcome=None, reason="", parked=False))

@@ -136,7 +136,7 @@ class RunOutcomes:
         updated = sa.select(sa.func.count(_C.record_id.distinct())).where(
             _C.run_id == run_id, _C.state == ChangeState.WRITTEN
         )
-        refused = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.tried_by == run_id, _R.refused)
+        refused = sa.select(sa.func.count()).where(_R.run_id == run_id, _R.tried_by == run_id, _R.field_refused)
         with self._db.read() as connection:
             return int(connection.scalar(updated) or 0), int(connection.scalar(refused) or 0)
 

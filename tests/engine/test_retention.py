@@ -345,7 +345,7 @@ def test_a_run_is_condensed_before_its_records_are(world: World, harness: Harnes
             later = sa.update(t.run).where(t.run.c.id == run.run_id).values(finished_at=ends.replace(year=2030))
             connection.execute(later)
         assert ledger.retention.condense(ends.replace(year=2028), now) == retention.Condensed(0, 0)
-        assert len(ledger.run_outcomes.outcomes(run.run_id)) == 1
+        assert len(list(ledger.run_outcomes.outcomes(run.run_id))) == 1
         assert ledger.retention.condense(ends.replace(year=2031), now) == retention.Condensed(1, 1)
 
 

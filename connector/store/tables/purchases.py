@@ -63,13 +63,6 @@ Index(
 Index("ix_purchase_answers", purchase.c.provider, purchase.c.account, purchase.c.channel, purchase.c.final_at)
 Index("ix_purchase_task", purchase.c.task_id)
 Index(
-    "ix_purchase_unfinished",
-    purchase.c.state,
-    purchase.c.provider,
-    sqlite_where=purchase.c.state != PurchaseState.FINAL.value,
-    postgresql_where=purchase.c.state != PurchaseState.FINAL.value,
-)
-Index(
     "ix_purchase_cost",  # for the cost of delivered values
     purchase.c.provider,
     purchase.c.channel,
@@ -78,12 +71,6 @@ Index(
     purchase.c.state,
     sqlite_where=purchase.c.charged_credits > 0,
     postgresql_where=purchase.c.charged_credits > 0,
-)
-Index(
-    "ix_purchase_value",
-    purchase.c.id,
-    sqlite_where=purchase.c.value.is_not(None),
-    postgresql_where=purchase.c.value.is_not(None),
 )
 Index("ix_purchase_attempt", purchase.c.attempt_id)
 Index(

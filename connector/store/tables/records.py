@@ -62,8 +62,10 @@ record = Table(
     Column("grouping_keys", Json, nullable=False, server_default="{}"),  # kind -> value, such as an event
     Column("resolved", Json, nullable=False, server_default="{}"),  # kind -> value that a provider found, to be stamped
     Column("in_progress", sa.Boolean, nullable=False, default=False),  # this ledger wrote the status "in progress"
-    Column("ready", sa.Boolean, nullable=False, server_default=sa.false()),  # to be written: no channel is unfinished
-    Column("refused", sa.Boolean, nullable=False, server_default=sa.false()),  # the CRM refused a field in the end
+    Column("due", sa.Boolean, nullable=False, server_default=sa.false()),  # to be written: no channel is unfinished
+    Column(
+        "field_refused", sa.Boolean, nullable=False, server_default=sa.false()
+    ),  # the CRM refused a field in the end
     # A value was written on its own, and its stamps (time and source) are not written yet.
     Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
@@ -85,12 +87,12 @@ Index(
 )
 Index("ix_record_run", record.c.run_id, record.c.state, record.c.mapping, record.c.id)
 Index(
-    "ix_record_ready",
+    "ix_record_due",
     record.c.run_id,
     record.c.mapping,
     record.c.id,
-    sqlite_where=record.c.ready,
-    postgresql_where=record.c.ready,
+    sqlite_where=record.c.due,
+    postgresql_where=record.c.due,
 )
 Index(
     "ix_record_plan_id",

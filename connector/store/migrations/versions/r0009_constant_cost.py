@@ -36,7 +36,7 @@ _PARTIAL = {
     "ix_purchase_held_for_nothing": ("purchase", ["id"], "hold = 'open' AND state IN ('planned', 'final')"),
     "ix_purchase_held_and_free": ("purchase", ["provider"], "hold = 'open' AND free"),
     "ix_task_open": ("task", ["provider", "next_poll_at"], "state = 'open'"),
-    "ix_record_ready": ("record", ["run_id", "mapping", "id"], "ready"),
+    "ix_record_due": ("record", ["run_id", "mapping", "id"], "due"),
     "ix_record_plan_id": ("record", ["plan_id"], "plan_id IS NOT NULL"),
     "ix_running_total_changed": ("running_total", ["scope"], "credits != checked"),
     "ix_change_before": ("change", ["at"], '"before" IS NOT NULL'),
@@ -51,8 +51,8 @@ def upgrade() -> None:
     """Add the columns, replace the indexes, and count the records of earlier runs."""
     op.add_column("record", sa.Column("selected_by", sa.String(length=40)))
     op.add_column("record", sa.Column("tried_by", sa.String(length=40)))
-    op.add_column("record", sa.Column("ready", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("record", sa.Column("refused", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("record", sa.Column("due", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("record", sa.Column("field_refused", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("run", sa.Column("selected", sa.JSON(), nullable=False, server_default="{}"))
     op.add_column("task", sa.Column("polled_by", sa.String(length=40)))
     op.add_column("purchase", sa.Column("tried_in", sa.String(length=40)))

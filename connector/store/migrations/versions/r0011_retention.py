@@ -1,13 +1,13 @@
 """Adds what retention needs, monthly sums of the entries, and indexes for rows that are few among many.
 
-Revision 0011, after 0008.
+Revision 0011, after 0010.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
-down_revision = "0008"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -45,18 +45,13 @@ def upgrade() -> None:
         "GROUP BY 1, 2, 3, 4 HAVING sum(credits) != 0"
     )
     op.add_column("run", sa.Column("condensed_at", sa.BigInteger(), nullable=True))
-    op.create_index("ix_run_started_at", "run", ["started_at", "id"], unique=False)
     _create_partial("ix_run_detailed", "run", ["started_at"], "condensed_at IS NULL")
     _create_partial("ix_record_closed_at", "record", ["closed_at", "id"], "state = 'closed'")
     op.create_index("ix_run_record_record", "run_record", ["record_id"], unique=False)
-    _create_partial("ix_purchase_unfinished", "purchase", ["state", "provider"], "state != 'final'")
     cost = ["provider", "channel", "result", "charged_credits", "state"]
     _create_partial("ix_purchase_cost", "purchase", cost, "charged_credits > 0")
-    _create_partial("ix_purchase_value", "purchase", ["id"], "value IS NOT NULL")
     _create_partial("ix_record_channel_parked", "record_channel", ["erase_at"], "parked = 1", "parked")
     _create_partial("ix_record_channel_erase_at", "record_channel", ["erase_at"], "erase_at IS NOT NULL")
-    _create_partial("ix_task_open", "task", ["state"], "state = 'open'")
-    _create_partial("ix_change_image", "change", ["at"], '"before" IS NOT NULL')
 
 
 def _create_partial(name: str, table: str, columns: list[str], where: str, on_postgres: str = "") -> None:
