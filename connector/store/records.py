@@ -11,8 +11,8 @@ from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import (
-    IS_INCOMPLETE,
     IS_DUE,
+    IS_INCOMPLETE,
     MARK_READY,
     NOTE_RECORD,
     PARK_CHANNEL,
