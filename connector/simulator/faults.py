@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 FOREVER = 1_000_000_000
 STANDING_ACTIONS = frozenset({"governor_limit", "row_rule"})
 """Actions that apply to each row of a write, in addition to the one fault that a request takes."""
+JOB_ACTIONS = frozenset({"job_failed", "job_aborted", "job_stuck"})
+"""Actions that decide how a bulk job ends; a request takes none of them."""
 
 
 @dataclass
@@ -70,9 +72,26 @@ class Faults:
         """
         with self._lock:
             for fault in self._armed:
-                if fault.action in STANDING_ACTIONS:
+                if fault.action in STANDING_ACTIONS | JOB_ACTIONS:
                     continue
                 if fault.site != site or fault.operation not in {operation, group, "*"}:
+                    continue
+                if fault.subject is not None and fault.subject not in subjects:
+                    continue
+                if fault.after > 0:
+                    fault.after -= 1
+                    continue
+                self._count(fault)
+                return fault
+            return None
+
+    def take_of(
+        self, actions: frozenset[str], site: str, operation: str, subjects: frozenset[str] = frozenset()
+    ) -> Fault | None:
+        """As `take`, but only a fault with one of these actions: for work that happens after its request."""
+        with self._lock:
+            for fault in self._armed:
+                if fault.action not in actions or fault.site != site or fault.operation not in {operation, "*"}:
                     continue
                 if fault.subject is not None and fault.subject not in subjects:
                     continue

@@ -310,7 +310,7 @@ class TestLimitsOfTheSimulator:
         assert json.dumps([str(one) for one in found]).count(lead) >= 1
         crm.close()
 
-    @pytest.mark.parametrize("path", ["/search?q=x", "/tooling/query", "/jobs/query", "/sobjects/Case/describe"])
+    @pytest.mark.parametrize("path", ["/search?q=x", "/tooling/query", "/chatter/feeds", "/sobjects/Case/describe"])
     def test_known_resources_are_limits(self, driver: Driver, path: str) -> None:
         answer = driver.raw("GET", DATA + path)
         assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "SIMULATOR_LIMIT")

@@ -19,12 +19,17 @@ Actions (operation names are those of the routes, `*` is any; `subject` is a rec
                   `unless_fields`; `times` counts rows
     governor_limit  params rows (100), reason (a name in `rules.GOVERNOR_LIMITS`, or the text), code, object: a
                   Collections update with more rows fails in every row; `times` counts calls
+    job_failed    a bulk job (operation `ingest_job` or `query_job`) fails after half of its rows; params message
+    job_aborted   an admin aborts it then
+    job_stuck     it never leaves InProgress
     body, drip, gzip_bomb, redirect: see `hostile.py`
+
+Faults of single rows of ingest jobs name the operation `ingest_rows`; they are taken when the rows are processed.
 """
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +37,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.simulator.dropping import Dropped
-from connector.simulator.faults import STANDING_ACTIONS, Fault, Faults
+from connector.simulator.faults import JOB_ACTIONS, STANDING_ACTIONS, Fault, Faults
 from connector.simulator.hostile import EDGE_ACTIONS, edge_answer, without_effect
 from connector.simulator.salesforce.auth import Tokens
 from connector.simulator.salesforce.counting import DROPPED, RequestCounts
@@ -48,7 +53,8 @@ SITE = "salesforce"
 MAX_URI_AND_HEADERS = 16_384
 _BEFORE = frozenset({"drop_before", "status", "html", "expire_token"})
 _AFTER = frozenset({"drop_after", "status", "html", "truncated", "cut_body", "delay"}) | EDGE_ACTIONS
-ACTIONS = _BEFORE | _AFTER | STANDING_ACTIONS | {"row_error"}
+ACTIONS = _BEFORE | _AFTER | STANDING_ACTIONS | JOB_ACTIONS | {"row_error"}
+_CSV = "text/csv;charset=UTF-8"
 _JSON = "application/json;charset=UTF-8"
 
 
@@ -60,17 +66,26 @@ class Gate:
         tokens: the valid access tokens.
         faults: the armed faults.
         versions: the supported API versions; versions before the first one are retired.
+        saved: gives the (object, id) of each record that bulk jobs saved since its last call.
 
     Attributes:
         requests: the counts of requests.
     """
 
-    def __init__(self, org: Org, tokens: Tokens, faults: Faults, versions: Iterable[str]) -> None:
+    def __init__(
+        self,
+        org: Org,
+        tokens: Tokens,
+        faults: Faults,
+        versions: Iterable[str],
+        saved: Callable[[], list[tuple[str, str]]],
+    ) -> None:
         self.requests = RequestCounts()
         self._org = org
         self._tokens = tokens
         self._faults = faults
         self._versions = tuple(versions)
+        self._saved = saved
 
     async def serve(self, operation: Operation, request: Request) -> Response:
         """Answer one request."""
@@ -84,7 +99,7 @@ class Gate:
             standing = StandingFaults(self._faults, SITE, operation.name)
             answer = self._effect(operation, replace(call, row_errors=row_errors, standing=standing))
             rows = answer.rows
-            await self._notify(answer)
+            await self._notify(replace(answer, updated=(*answer.updated, *self._saved())))
             response = await self._spoiled_after(fault, operation, self._reply(operation, answer))
             response = packed(response, request)
         status = DROPPED if isinstance(response, Dropped | CutBody) else response.status_code
@@ -138,6 +153,8 @@ class Gate:
         headers = dict(answer.headers)
         if operation.guarded and answer.status != 401:
             headers["Sforce-Limit-Info"] = f"api-usage={self._org.daily_used}/{self._org.daily_limit}"
+        if answer.text is not None:
+            return Response(answer.text, answer.status, headers, media_type=_CSV)
         if answer.body is None:
             return Response(status_code=answer.status, headers=headers)
         return _json_response(answer.body, answer.status, headers)
@@ -184,7 +201,7 @@ class Gate:
             return CutBody(response)
         if fault.action == "truncated":
             half = bytes(response.body[: len(response.body) // 2])
-            return Response(half, response.status_code, media_type=_JSON)
+            return Response(half, response.status_code, media_type=response.headers.get("content-type", _JSON))
         if fault.action == "delay":
             await asyncio.sleep(_number(fault.params.get("seconds"), 1.0))
             return response

@@ -6,11 +6,11 @@ user's field-level security and run no validation rule. The rules for the API ar
 Stored records are never changed in place: an update replaces the dict, so that a caller's record stays unchanged.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connector.simulator.clock import SimClock
+from connector.simulator.salesforce.guard import Guard
 from connector.simulator.salesforce.ids import ORGANIZATION_ID_15, IdSequence, parse_id, to_18
 from connector.simulator.salesforce.rules import GovernorLimit, RowRule, duplicate_rule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
@@ -81,7 +81,7 @@ class Org:
 
     def __init__(self, clock: SimClock, organization_id: str | None = None) -> None:
         self.clock = clock
-        self.guard = threading.RLock()
+        self.guard = Guard()
         self.usage = DailyUsage(clock.now)
         self.assignment_rule_owner: str | None = None
         self.can_edit_converted = False

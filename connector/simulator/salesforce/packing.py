@@ -19,9 +19,9 @@ class Chunked(Response):
 
 
 def packed(response: Response, request: Request) -> Response:
-    """Encode a complete JSON answer like Salesforce's servers; any other response is unchanged."""
-    is_json = response.headers.get("content-type", "").startswith("application/json")
-    if type(response) is not Response or not is_json or "content-encoding" in response.headers:
+    """Encode a complete JSON or CSV answer like Salesforce's servers; any other response is unchanged."""
+    is_data = response.headers.get("content-type", "").startswith(("application/json", "text/csv"))
+    if type(response) is not Response or not is_data or "content-encoding" in response.headers:
         return response
     headers = {name: value for name, value in response.headers.items() if name != "content-length"}
     headers |= {"Vary": "Accept-Encoding", "Cache-Control": "no-cache,must-revalidate,max-age=0,no-store,private"}

@@ -78,7 +78,7 @@ class Reading:
 
     def resources(self, call: Call) -> Answer:
         """The resources of one version."""
-        names = ("sobjects", "query", "queryAll", "limits", "composite")
+        names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
         found = {name: f"/services/data/v{call.version}/{name}" for name in names}
         identity = f"https://login.salesforce.com/id/{self._org.organization_id}/{self._org.user_id}"
         return Answer(found | {"identity": identity})

@@ -2,7 +2,8 @@
 
 It is built from Salesforce's documentation and recorded answers, not from the connector's requests. Operation names for
 faults and counters: token, versions, resources, limits, describe_global, describe_basic, describe, query, query_all,
-query_more, retrieve_one, retrieve_many, create_one, update_one, update_many. The fault actions are listed in `gate.py`.
+query_more, retrieve_one, retrieve_many, create_one, update_one, update_many; those of bulk jobs
+are in `ingest.py` and `query_jobs.py`. The fault actions are listed in `gate.py`.
 """
 
 import re
@@ -23,7 +24,11 @@ from connector.simulator.salesforce.drop import ensure_hang_up
 from connector.simulator.salesforce.errors import ApiError, not_found, simulator_limit
 from connector.simulator.salesforce.exchange import Operation
 from connector.simulator.salesforce.gate import ACTIONS, Gate, error_response, oversized
+from connector.simulator.salesforce.ids import IdSequence
+from connector.simulator.salesforce.ingest import Ingest
+from connector.simulator.salesforce.jobs import Pace
 from connector.simulator.salesforce.org import Org
+from connector.simulator.salesforce.query_jobs import QueryJobs
 from connector.simulator.salesforce.reading import Reading
 from connector.simulator.salesforce.writing import Writing
 
@@ -54,6 +59,8 @@ class SalesforceSite:
         app: the ASGI application; uvicorn must serve it directly.
         org: the org's records and settings.
         tokens: the valid access tokens.
+        pace: the time that bulk jobs take.
+        ingest: the ingest jobs.
         login: the token endpoint; its attributes decide who may log in (`login.clients`, `login.jwt_public_key`, ...).
         actions: the supported fault actions.
     """
@@ -64,11 +71,19 @@ class SalesforceSite:
         self.org = Org(clock, organization_id)
         self.tokens = Tokens(clock.now, self.org.organization_id)
         self.login = TokenEndpoint(self.tokens, clock.now, (self.org.organization_id, self.org.user_id))
-        self._gate = Gate(self.org, self.tokens, faults, VERSIONS)
+        self.pace = Pace()
+        ids = IdSequence("750")
+        self.ingest = Ingest(self.org, faults, ids, self.pace)
+        query_jobs = QueryJobs(self.org, faults, ids, self.pace)
+        for jobs in (self.ingest, query_jobs):
+            self.org.guard.before_entry(jobs.settle)
+        self._gate = Gate(self.org, self.tokens, faults, VERSIONS, self.ingest.notices)
         operations = [
             *self.login.operations(),
             *Reading(self.org, VERSIONS).operations(),
             *Writing(self.org).operations(),
+            *self.ingest.operations(),
+            *query_jobs.operations(),
         ]
         routes = [self._route(operation) for operation in operations]
         self.app = _App(Starlette(routes=routes, exception_handlers={HTTPException: _no_route}))

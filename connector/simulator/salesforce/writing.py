@@ -8,17 +8,15 @@ specified" (Help article 000384876 for the text; the code is that of "Duplicate 
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from connector.simulator.salesforce.errors import ApiError, Problem, RecordError
 from connector.simulator.salesforce.exchange import Answer, Call, Operation, subjects_of
-from connector.simulator.salesforce.ids import parse_id
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.reading import find_row, path_kind
-from connector.simulator.salesforce.rules import RowRule
+from connector.simulator.salesforce.row_checks import Outcome, RowChecks, repeated_ids
 from connector.simulator.salesforce.saving import Pending, check_update, create, save
 from connector.simulator.salesforce.schema import ObjectType, Record
 
@@ -35,8 +33,6 @@ _WITHOUT_ATTRIBUTES = Problem(
     (),
 )
 
-Outcome = Pending | RecordError
-
 
 class Writing:
     """The write routes of one org.
@@ -47,6 +43,7 @@ class Writing:
 
     def __init__(self, org: Org) -> None:
         self._org = org
+        self._rows = RowChecks(org)
 
     def operations(self) -> list[Operation]:
         """All write routes."""
@@ -73,7 +70,7 @@ class Writing:
         row = find_row(self._org, kind, call.path["id"])
         _refuse_if_modified(call, row)
         record_id = str(row["Id"])
-        problems = call.row_error(record_id) or self._overload(call, kind, 1)
+        problems = call.row_error(record_id) or self._rows.overload(call, kind, 1)
         if problems:
             raise RecordError(*problems)
         rules = call.standing.rules_for(record_id)
@@ -86,8 +83,10 @@ class Writing:
         records = _records(body)
         kinds = [self._kind_of(record) for record in records]
         _refuse_many_chunks(kinds)
-        repeated = _repeated_ids(records)
-        overloads = {kind: () if kind is None else self._overload(call, kind, kinds.count(kind)) for kind in set(kinds)}
+        repeated = repeated_ids(map(_id_of, records))
+        overloads = {
+            kind: () if kind is None else self._rows.overload(call, kind, kinds.count(kind)) for kind in set(kinds)
+        }
         outcomes = [
             self._check(call, kind, record, repeated, overloads[kind])
             for kind, record in zip(kinds, records, strict=True)
@@ -112,14 +111,6 @@ class Writing:
             raise ApiError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.")
         return kind
 
-    def _overload(self, call: Call, kind: ObjectType, rows: int) -> tuple[Problem, ...]:
-        """The error of each row if the call is too large for a trigger on this object; empty if it is not."""
-        limit = self._org.trigger_limit(kind)
-        if limit is not None and rows > limit.rows:
-            return (limit.problem(kind.name),)
-        problem = call.standing.governor_problem(kind.name, rows)
-        return () if problem is None else (problem,)
-
     def _check(
         self,
         call: Call,
@@ -130,23 +121,10 @@ class Writing:
     ) -> Outcome:
         if kind is None:
             return RecordError(_WITHOUT_ATTRIBUTES)
-        raw_id = _id_of(record)
-        record_id = parse_id(raw_id)
-        if record_id is not None and record_id in repeated:
-            return RecordError(Problem("DUPLICATE_VALUE", f"Duplicate id specified: {record_id}", ("Id",)))
-        problems = () if record_id is None else call.row_error(record_id) or overload
-        if record_id is None or problems:
-            return RecordError(*problems) if problems else self._checked(call, kind, raw_id, record)
-        return self._checked(call, kind, raw_id, record, call.standing.rules_for(record_id))
-
-    def _checked(
-        self, call: Call, kind: ObjectType, raw_id: object, record: Mapping[str, object], rules: Sequence[RowRule] = ()
-    ) -> Outcome:
         sent = {name: value for name, value in _without_attributes(record).items() if name.lower() != "id"}
-        try:
-            return check_update(self._org, kind, raw_id, sent, assign=_assigns(call), rules=rules)
-        except RecordError as error:
-            return error
+        return self._rows.check(
+            call, kind, _id_of(record), sent, assign=_assigns(call), repeated=repeated, overload=overload
+        )
 
 
 def _assigns(call: Call) -> bool:
@@ -186,11 +164,6 @@ def _refuse_many_chunks(kinds: Sequence[ObjectType | None]) -> None:
     if chunks > MAX_CHUNKS:
         words = f"Cannot have more than {MAX_CHUNKS} chunks in a single operation. "
         raise ApiError(400, "LIMIT_EXCEEDED", words + "Please rearrange the data to reduce chunking.")
-
-
-def _repeated_ids(records: list[dict[str, object]]) -> frozenset[str]:
-    counted = Counter(parse_id(_id_of(record)) for record in records)
-    return frozenset(record_id for record_id, count in counted.items() if record_id is not None and count > 1)
 
 
 def _id_of(record: Mapping[str, object]) -> object:
