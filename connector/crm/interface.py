@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from connector.core.mapping import KeyPath, MappingFile
 from connector.core.model import CrmRecord, FieldValue
 from connector.core.values import stored_form
+
+if TYPE_CHECKING:
+    from connector.crm.bulk import BulkApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +247,14 @@ class Crm(ABC):
         label: the name in messages.
         read_size: the most records in one read by id.
         write_size: the most records in one update.
+        bulk: the jobs for many records; None if the CRM has none.
     """
 
     name: str
     label: str
     read_size: int
     write_size: int
+    bulk: "BulkApi | None" = None
 
     def stored(self, value: FieldValue, *, is_email: bool = False) -> FieldValue:
         """Convert a value to the form in which the CRM stores it, so that equal values compare equal."""

@@ -78,6 +78,14 @@ class CrmKit(ABC):
     def reject(self, record_id: str, code: str, *fields: str) -> None:
         """Refuse the next write of a record, with a person's address in the message."""
 
+    def settle(self) -> None:
+        """Let the org finish its jobs for many records; needed only if the CRM has them."""
+        raise NotImplementedError
+
+    def reject_in_jobs(self, record_id: str, code: str, *fields: str) -> None:
+        """As `reject`, for the rows of jobs; needed only if the CRM has them."""
+        raise NotImplementedError
+
     @abstractmethod
     def restrict(self, field: str, *words: str) -> None:
         """Let a field accept only these values."""

@@ -10,6 +10,7 @@ import pytest
 
 from connector.core.errors import ConfigurationError, PassingError
 from connector.core.model import CrmRecord
+from connector.crm.bulk import BulkApi, JobState
 from connector.crm.interface import Crm, ErrorClass, Selection, Update
 from connector.testing.crm_kit import CrmKit
 
@@ -230,6 +231,63 @@ class CrmSuite:
             assert crm.update(kit.kind, [Update(lead, {kit.phone: "1"})]) == [None]
         assert kit.value(lead, kit.phone) == "1"
 
+    # -- jobs for many records, if the CRM has them ------------------------------------------------------------------
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    def test_a_job_selects_what_pages_select(self, kit: CrmKit, newest_first: bool) -> None:
+        crm, jobs = _jobs(kit)
+        kit.add(**{kit.email: "ada@example.com", kit.word: 'Don\'t "know", \\'})
+        for number in range(4):
+            kit.add(**{kit.flag: True, kit.phone: str(number)})
+        fields = (kit.email, kit.phone, kit.flag, kit.word)
+        for selection in (
+            Selection(kit.kind, fields, newest_first=newest_first),
+            Selection(kit.kind, fields, flag=(kit.flag, True), newest_first=newest_first, limit=3),
+            Selection(kit.kind, fields, flag=(kit.flag, True), where=(kit.good, kit.equals(kit.phone, "9"))),
+        ):
+            by_pages = [record for page in crm.select(selection) for record in page]
+            by_job = [record for page in jobs.select(selection, lambda _seconds: kit.settle()) for record in page]
+            assert [(one.id, one.version, one.moved_to) for one in by_job] == [
+                (one.id, one.version, one.moved_to) for one in by_pages
+            ]
+            for ours, theirs in zip(by_job, by_pages, strict=True):
+                assert {name: ours.values[name] for name in fields} == {name: theirs.values[name] for name in fields}
+
+    def test_a_job_updates_and_answers_in_order(self, kit: CrmKit) -> None:
+        _, jobs = _jobs(kit)
+        made = [kit.add(**{kit.email: "old@example.com"}) for _ in range(4)]
+        kit.delete(made[1])
+        kit.reject_in_jobs(made[2], kit.troubles[ErrorClass.LOCKED])
+        updates = [Update(record, {kit.phone: "1", kit.email: None}) for record in made]
+        job = jobs.create(kit.kind, [kit.phone, kit.email])
+        assert jobs.find(job).state is JobState.OPEN
+        jobs.upload(job, kit.kind, updates)
+        kit.settle()
+        found = jobs.find(job)
+        assert (found.state, found.processed, found.failed) == (JobState.COMPLETE, 4, 2)
+        answers = jobs.answers(job, updates)
+        classes = [answer.error_class if answer else None for answer in answers]
+        assert classes == [None, ErrorClass.MOVED, ErrorClass.LOCKED, None]
+        assert dict(jobs.outcome_of(job)) == dict(zip(made, answers, strict=True))
+        assert [kit.value(record, kit.phone) for record in made] == ["1", None, None, "1"]
+        assert kit.value(made[0], kit.email) is None
+        jobs.abort(job)
+
+    def test_a_withdrawn_or_aborted_job_writes_nothing(self, kit: CrmKit) -> None:
+        _, jobs = _jobs(kit)
+        record = kit.add()
+        job = jobs.create(kit.kind, [kit.phone])
+        with pytest.raises(PassingError):
+            jobs.upload(job, kit.kind, [Update(record, {kit.phone: "1"})], lambda: False)
+        jobs.abort(job)
+        jobs.abort(job)
+        kit.settle()
+        assert jobs.find(job).state is JobState.ABORTED
+        with pytest.raises(PassingError):
+            jobs.upload(job, kit.kind, [Update(record, {kit.phone: "1"})])
+        kit.settle()
+        assert kit.writes(record) == 0
+
     # -- ids, counts, end ----------------------------------------------------------------------------------------------
 
     def test_full_ids(self, kit: CrmKit) -> None:
@@ -271,6 +329,13 @@ class CrmSuite:
         assert kit.slept == []
         crm.close()
         crm.close()
+
+
+def _jobs(kit: CrmKit) -> tuple[Crm, BulkApi]:
+    crm = kit.crm()
+    if crm.bulk is None:
+        pytest.skip(f"{crm.label} has no jobs for many records")
+    return crm, crm.bulk
 
 
 def _ids(crm: Crm, selection: Selection) -> list[str]:

@@ -80,6 +80,13 @@ class SalesforceKit(CrmKit):
         params = {"code": code, "message": "Email: ada@example.com is no good", "fields": list(fields)}
         self._faults.arm(Fault("salesforce", "update_many", "row_error", subject=record_id, params=params))
 
+    def settle(self) -> None:
+        self._org.clock.advance(60)
+
+    def reject_in_jobs(self, record_id: str, code: str, *fields: str) -> None:
+        params = {"code": code, "message": "Email: ada@example.com is no good", "fields": list(fields)}
+        self._faults.arm(Fault("salesforce", "ingest_rows", "row_error", subject=record_id, params=params))
+
     def restrict(self, field: str, *words: str) -> None:
         self._org.restrict_picklist("Lead", field, words)
 

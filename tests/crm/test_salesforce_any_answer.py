@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from simple_salesforce.exceptions import SalesforceError
 
 from connector.core.errors import ConnectorError, DownError
+from connector.crm.bulk import BulkApi
 from connector.crm.interface import Selection, Update
 from connector.crm.salesforce import Login, SalesforceCrm, bodies
 from connector.crm.salesforce.bodies import (
@@ -26,6 +27,7 @@ from connector.crm.salesforce.bodies import (
     DescribedField,
     Description,
     ErrorRow,
+    JobInfo,
     Limits,
     PicklistValue,
     QueryPage,
@@ -34,14 +36,14 @@ from connector.crm.salesforce.bodies import (
     TokenAnswer,
     TokenRefusal,
 )
-from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.client import Client, Request
 from connector.crm.salesforce.errors import is_own_error, is_passing, translate
 from connector.crm.salesforce.login import TokenSource
 from connector.net import UnreadableError
 
 ANSWERS = (
     *(ApiVersion, ApiVersions, CollectionResult, CollectionRow, DailyRequests, DescribedField, Description, ErrorRow),
-    *(Limits, PicklistValue, QueryPage, RecordsById, Resources, TokenAnswer, TokenRefusal),
+    *(JobInfo, Limits, PicklistValue, QueryPage, RecordsById, Resources, TokenAnswer, TokenRefusal),
 )
 MEMBERS: list[tuple[type[Any], str, TypeAdapter[Any]]] = [
     (model, name, TypeAdapter(cast("type", member.annotation)))
@@ -49,6 +51,7 @@ MEMBERS: list[tuple[type[Any], str, TypeAdapter[Any]]] = [
     for name, member in model.model_fields.items()
 ]
 LEAD, SECOND = "00QSm0000000001MAA", "00QSm0000000002MAA"
+JOB = "750Sm0000000001IAA"
 
 # -- answers as they should be, and any JSON ---------------------------------------------------------------------
 
@@ -63,6 +66,14 @@ GOOD: Mapping[str, object] = {
     "query/": {"totalSize": 2, "done": True, "records": [ROW, CONVERTED]},
     "queryAll/": {"records": [{"Id": SECOND, "MasterRecordId": LEAD}]},
     "composite/sobjects/Lead": [ROW, None],
+    "jobs/ingest": {"id": JOB, "state": "Open"},
+    f"jobs/ingest/{JOB}": {
+        "id": JOB,
+        "state": "Failed",
+        "numberRecordsProcessed": 2,
+        "numberRecordsFailed": 0,
+        "errorMessage": "InvalidBatch : Field name not found : X",
+    },
     "composite/sobjects": [{"id": LEAD, "success": True, "errors": []}, {"success": False, "errors": [ERROR]}],
 }
 NAMES = sorted(
@@ -120,12 +131,20 @@ class Answering:
 
     write = optional
 
+    def repeated(self, _what: str, request: Request) -> object:
+        return self.answers[request.path]
+
     def note_quota(self, used: int, limit: int) -> None:
         assert isinstance(used, int)
         assert isinstance(limit, int)
 
     def check_quota(self) -> None:
         pass
+
+
+def jobs_of(crm: SalesforceCrm) -> BulkApi:
+    assert crm.bulk is not None
+    return crm.bulk
 
 
 CALLS: dict[str, Callable[[SalesforceCrm], object]] = {
@@ -136,6 +155,8 @@ CALLS: dict[str, Callable[[SalesforceCrm], object]] = {
     "select": lambda crm: next(crm.select(Selection("Lead", ())), None),
     "count": lambda crm: crm.count(Selection("Lead", ())),
     "read": lambda crm: crm.read("Lead", [LEAD, SECOND], []),
+    "new job": lambda crm: jobs_of(crm).create("Lead", []),
+    "job": lambda crm: jobs_of(crm).find(JOB),
     "update": lambda crm: crm.update("Lead", [Update(LEAD, {}), Update(SECOND, {})]),
 }
 

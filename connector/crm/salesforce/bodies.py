@@ -10,6 +10,7 @@ Shapes: docs/salesforce.md, Calls, and answers that public projects recorded fro
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -67,6 +68,42 @@ class CollectionUpdate(RequestBody):
 
     all_or_none: bool = False
     records: tuple[RecordUpdate, ...]
+
+
+class NewIngestJob(RequestBody):
+    """POST `jobs/ingest`."""
+
+    object: str
+    operation: str = "update"
+    content_type: str = "CSV"
+    line_ending: str = "LF"
+    column_delimiter: str = "COMMA"
+
+
+class NewQueryJob(RequestBody):
+    """POST `jobs/query`."""
+
+    query: str
+    operation: str = "query"
+    content_type: str = "CSV"
+    line_ending: str = "LF"
+    column_delimiter: str = "COMMA"
+
+
+class JobWord(StrEnum):
+    """The state of a job in Salesforce's words; a job under way has others."""
+
+    OPEN = "Open"
+    UPLOADED = "UploadComplete"
+    COMPLETE = "JobComplete"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+
+
+class JobChange(RequestBody):
+    """PATCH of a job."""
+
+    state: JobWord
 
 
 class TokenRequest(Body):
@@ -267,6 +304,16 @@ class CollectionResult(_ListAnswer):
     """The answer to `CollectionUpdate`: a row for each record in the same order."""
 
     rows: Annotated[tuple[CollectionRow, ...] | None, BeforeValidator(_objects_in_place)] = None
+
+
+class JobInfo(_Answer):
+    """A job of `jobs/ingest` or `jobs/query`; a new one has no counts."""
+
+    id: Text = ""
+    state: Text = ""
+    number_records_processed: Count = None
+    number_records_failed: Count = None
+    error_message: Text = ""
 
 
 class TokenAnswer(_Answer):

@@ -3,9 +3,9 @@
 import re
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -20,11 +20,13 @@ from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_err
 from connector.crm.salesforce.login import Login, TokenSource
 from connector.crm.salesforce.soql import literals
 from connector.crm.salesforce.transport import new_session
-from connector.net import ExchangeError, NetworkSettings, NoAnswerError
+from connector.net import ExchangeError, NetworkSettings, NoAnswerError, UnreadableError
 from connector.net.deadline import Monotonic
 
 _VERSION = re.compile(r"[0-9]{1,3}\.0")
 ATTEMPTS = 5
+CSV_TYPE = "text/csv"
+T = TypeVar("T")
 GIVE_UP_AFTER_S = 120.0
 
 
@@ -43,30 +45,44 @@ class _VersionError(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """One request.
 
     Attributes:
         kind: read, write or other, for the count.
         path: below `/services/data/vNN.N/`.
-        soql: the query, for `query` and `queryAll`.
-        body: sent as JSON.
+        soql: the query, a parameter of `query` and `queryAll`; beside a body it only masks the reasons of refusals.
+        body: sent as JSON; bytes as CSV.
+        params: of the address.
+        wants_file: the answer is a CSV file.
     """
 
     kind: str
     path: str
     method: str = "GET"
     soql: str | None = field(default=None, repr=False)
-    body: RequestBody | None = None
+    body: RequestBody | bytes | None = field(default=None, repr=False)
+    params: Mapping[str, str] | None = None
+    wants_file: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """As `Salesforce.restful` takes them."""
-        found: dict[str, Any] = {"path": self.path, "method": self.method}
-        if self.soql is not None:
-            found["params"] = {"q": self.soql}
-        if self.body is not None:
+        """As `Salesforce.restful` takes them, without the path."""
+        found: dict[str, Any] = {"method": self.method}
+        if self.params is not None or (self.soql is not None and self.body is None):
+            found["params"] = self.params or {"q": self.soql}
+        if isinstance(self.body, bytes):
+            found |= {"data": self.body, "headers": {"Content-Type": CSV_TYPE}}
+        elif self.body is not None:
             found["json"] = self.body.sent()
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A CSV file that Salesforce sent, with the headers of the answer."""
+
+    text: str = field(repr=False)
+    headers: Mapping[str, str]
 
 
 class Client:
@@ -122,6 +138,27 @@ class Client:
             DownError: no usable answer in several attempts.
             ConfigurationError: Salesforce refuses what was asked.
         """
+        return self.repeated(what, Request(kind, path, "GET" if body is None else "POST", soql, body))
+
+    def repeated(self, what: str, request: Request) -> object:
+        """As `call`, for any request that may be repeated."""
+        return self._retried(what, lambda: self._once(what, request))
+
+    def file(self, what: str, request: Request, read: Callable[[File], T]) -> T:
+        """Fetch a CSV file and read it; repeated as `call`, also if `read` raises UnreadableError."""
+
+        def attempt() -> T:
+            found = self._once(what, replace(request, wants_file=True))
+            if not isinstance(found, File):
+                raise TypeError("a request for a file returned something else")
+            try:
+                return read(found)
+            except UnreadableError as error:
+                raise _TryAgainError from error
+
+        return self._retried(what, attempt)
+
+    def _retried(self, what: str, attempt: Callable[[], T]) -> T:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
             wait=tenacity.wait_exponential_jitter(multiplier=1, max=20),
@@ -131,8 +168,7 @@ class Client:
             reraise=True,
         )
         try:
-            request = _Request(kind, path, "GET" if body is None else "POST", soql, body)
-            return retrying(self._once, what, request)
+            return retrying(attempt)
         except _TryAgainError as error:
             cause = error.__cause__
             if isinstance(cause, SalesforceError):
@@ -173,8 +209,12 @@ class Client:
             PassingError: it may or may not have taken effect, or `may_leave` said no.
             QuotaError, DownError, ConfigurationError: as for `call`.
         """
+        return self.send_once(what, Request("write", path, "PATCH", body=body), may_leave)
+
+    def send_once(self, what: str, request: Request, may_leave: Callable[[], bool] = always) -> object:
+        """As `write`, for any request."""
         try:
-            return self._once(what, _Request("write", path, "PATCH", body=body), may_leave)
+            return self._once(what, request, may_leave)
         except _TryAgainError as error:
             cause = error.__cause__
             if isinstance(cause, ExchangeError):
@@ -182,7 +222,7 @@ class Client:
             why = f"HTTP {cause.status}" if isinstance(cause, SalesforceError) else str(error)
             raise PassingError(f"Salesforce did not take a write ({why}); run again later") from error
 
-    def _once(self, what: str, request: _Request, may_leave: Callable[[], bool] = always) -> object:
+    def _once(self, what: str, request: Request, may_leave: Callable[[], bool] = always) -> object:
         self._check_quota()
         try:
             return self._authenticated(request, may_leave)
@@ -198,7 +238,7 @@ class Client:
         except (ExchangeError, requests.RequestException, ValueError) as error:
             raise _TryAgainError from error
 
-    def _refusal(self, error: SalesforceError, what: str, request: _Request) -> ConnectorError:
+    def _refusal(self, error: SalesforceError, what: str, request: Request) -> ConnectorError:
         """What a definite error means; before anything was answered, it is the set-up that is wrong."""
         is_first, code = not self._tokens.has_worked, code_of(error)
         if error.status == 401 and is_first:
@@ -223,7 +263,7 @@ class Client:
         versions = {row.version for row in found.rows or ()}
         return sorted((one for one in versions if _VERSION.fullmatch(one)), key=float)
 
-    def _authenticated(self, request: _Request, may_leave: Callable[[], bool]) -> object:
+    def _authenticated(self, request: Request, may_leave: Callable[[], bool]) -> object:
         with self._turn:
             try:
                 return self._send(self._client(None), request, may_leave)
@@ -243,12 +283,18 @@ class Client:
             )
         return self._salesforce
 
-    def _send(self, salesforce: Salesforce, request: _Request, may_leave: Callable[[], bool]) -> object:
+    def _send(self, salesforce: Salesforce, request: Request, may_leave: Callable[[], bool]) -> object:
         arguments = request.arguments()
         if not may_leave():
             raise _TryAgainError("it waited too long before it could leave")
         self._calls[request.kind] += 1
-        answer: object = salesforce.restful(**arguments)
+        answer: object
+        if request.wants_file or isinstance(request.body, bytes):  # `restful` reads neither CSV nor the empty answer
+            url = salesforce.base_url + request.path
+            raw = salesforce._call_salesforce(url=url, name=request.path, **arguments)
+            answer = _file_of(raw) if request.wants_file else None
+        else:
+            answer = salesforce.restful(request.path, **arguments)
         self._tokens.worked()
         return answer
 
@@ -285,6 +331,13 @@ class Client:
     def close(self) -> None:
         """Close idle connections."""
         self._session.close()
+
+
+def _file_of(answer: requests.Response) -> File:
+    media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if answer.status_code != 200 or media_type != CSV_TYPE:
+        raise UnreadableError("answered with something else than a CSV file")
+    return File(answer.content.decode("utf-8"), dict(answer.headers))
 
 
 def _without_answer(cause: BaseException, what: str) -> str:

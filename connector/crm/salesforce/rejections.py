@@ -69,6 +69,9 @@ _LIMIT_TEXT = re.compile(
 # Salesforce's own even in an admin's text: a trigger may pass on the error that it met.
 _PLAIN_LIMIT = re.compile(r"LimitException")
 _PLAIN_LOCK = re.compile(r"first error: UNABLE_TO_LOCK_ROW|UNABLE_TO_LOCK_ROW\W+unable to obtain")
+# The text of a row of a bulk job may hold several errors; a code begins each of them.
+_BETWEEN_ERRORS = re.compile(r"(?<=--)\s*(?=[A-Z][A-Z0-9_]{5,}:)")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 _LIMIT_CODES = {"LIMIT_EXCEEDED", "APEX_LIMIT_EXCEEDED"}
 _AUTOMATION_CODES = {"CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "CANNOT_EXECUTE_FLOW_TRIGGER", "APEX_ERROR"}
 
@@ -79,6 +82,20 @@ def rejection(errors: Sequence[ErrorRow]) -> Rejection:
         return Rejection(ErrorClass.ROW, (RowError(""),))
     classes = {class_of(row) for row in errors}
     return Rejection(next(one for one in ErrorClass if one in classes), tuple(map(_row_error, errors)))
+
+
+def rejection_of_text(text: str) -> Rejection:
+    """Sort the errors of one row of a bulk job: `CODE:message:fields --`, one after the other."""
+    return rejection([_error_of(part) for part in _BETWEEN_ERRORS.split(text.strip()) if part.strip()])
+
+
+def _error_of(text: str) -> ErrorRow:
+    code, _, rest = text.strip().removesuffix("--").rstrip().partition(":")
+    message, colon, names = rest.rpartition(":")
+    fields = [name for name in re.split(r"\s*[,;]\s*", names.strip()) if name]
+    if not colon or not all(map(_FIELD.fullmatch, fields)):
+        message, fields = rest, []
+    return ErrorRow.read({"statusCode": code.strip(), "message": message, "fields": fields})
 
 
 def class_of(row: ErrorRow) -> ErrorClass:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from connector.core.errors import CrmRefusedError, DownError
-from connector.core.limits import version_of
 from connector.core.mapping import MappingFile
 from connector.core.model import CrmRecord, FieldValue
 from connector.crm.interface import (
@@ -37,10 +36,12 @@ from connector.crm.salesforce.bodies import (
     RecordUpdate,
     Resources,
 )
+from connector.crm.salesforce.bulk import SalesforceBulk
 from connector.crm.salesforce.checks import check_fields
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.fields import fields_of
 from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.records import id_of, record_of
 from connector.crm.salesforce.rejections import rejection
 from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, count_query, page_query
 
@@ -60,6 +61,7 @@ class SalesforceCrm(Crm):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._objects: dict[str, ObjectInfo] = {}
+        self.bulk = SalesforceBulk(client, self.describe)
 
     def written_time(self, moment: datetime) -> FieldValue:
         """In whole seconds of UTC: `2026-11-20T10:00:00.000+0000`."""
@@ -110,7 +112,7 @@ class SalesforceCrm(Crm):
                     if not whole:
                         raise DownError("Salesforce's page of records cannot be read; run again later")
                     break
-                records = [_record(row) for row in rows]
+                records = [record_of(row) for row in rows]
                 if records[-1].id == after:
                     raise DownError("Salesforce repeats a page of records; run again later")
                 yield records
@@ -145,7 +147,7 @@ class SalesforceCrm(Crm):
         if rows is None or len(rows) != len(ids):
             raise DownError("Salesforce's answer to a read by id cannot be read; run again later")
         found: dict[str, CrmRecord | None] = {
-            record_id: None if row is None else _record(row) for record_id, row in zip(ids, rows, strict=True)
+            record_id: None if row is None else record_of(row) for record_id, row in zip(ids, rows, strict=True)
         }
         gone = [record_id for record_id, record in found.items() if record is None]
         if gone and info.get("MasterRecordId"):
@@ -158,8 +160,8 @@ class SalesforceCrm(Crm):
             selection = Selection(object_name, ("IsDeleted", "MasterRecordId"))
             soql = page_query(selection, None, PAGE, ids)
             for row in self._query(soql, "following merged records", "read", "queryAll/")[0]:
-                record = _record(row)
-                winner = _id_of(row.get("MasterRecordId"))
+                record = record_of(row)
+                winner = id_of(row.get("MasterRecordId"))
                 if winner is not None:
                     winners[record.id] = replace(record, moved_to=(object_name, winner))
         return winners
@@ -213,20 +215,3 @@ def _parts(ids: tuple[str, ...] | None, *, newest_first: bool) -> Iterator[tuple
     ordered = sorted(set(ids), reverse=newest_first)
     for start in range(0, len(ordered), IDS_PER_QUERY):
         yield tuple(ordered[start : start + IDS_PER_QUERY])
-
-
-def _record(row: RecordRow) -> CrmRecord:
-    record_id = _id_of(row.get("Id"))
-    if record_id is None:
-        raise DownError("Salesforce sent a record without an id; run again later")
-    values: dict[str, FieldValue] = {name: value for name, value in row.items() if name != "attributes"}
-    moved_to: tuple[str, str] | None = None
-    contact = _id_of(row.get("ConvertedContactId"))
-    if row.get("IsConverted") is True and contact is not None:
-        moved_to = ("Contact", contact)
-    return CrmRecord(record_id, version_of(row.get("SystemModstamp", "")), values, moved_to)
-
-
-def _id_of(value: object) -> str | None:
-    """A record's id in its full form; None for anything else, which no ledger keeps."""
-    return to_18(value) if isinstance(value, str) else None

@@ -30,6 +30,12 @@ def page_query(selection: Selection, after: str | None, size: int, ids: tuple[st
     return f"SELECT {fields} FROM {selection.object}{where} ORDER BY Id {order} LIMIT {size}"  # noqa: S608 names are checked against describe, values by format_soql
 
 
+def whole_query(selection: Selection, limit: int | None, ids: tuple[str, ...] | None = None) -> str:
+    """The whole selection in one query, in the order of its pages."""
+    soql = page_query(selection, None, limit or 0, ids)
+    return soql if limit is not None else soql.removesuffix(" LIMIT 0")
+
+
 def count_query(selection: Selection, ids: tuple[str, ...] | None = None) -> str:
     """How many records a selection has, whatever its limit."""
     return f"SELECT COUNT() FROM {selection.object}{_where(_conditions(selection, ids))}"  # noqa: S608 as above
