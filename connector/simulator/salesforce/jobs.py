@@ -126,16 +126,18 @@ class Board(Generic[J]):
         """The job that a path names.
 
         Raises:
-            ApiError: 404; there is none, it is too old, or it was deleted.
+            ApiError: 404; there is none, or it was deleted.
         """
         job = self.jobs.get(parse_id(call.path["job"]) or "")
-        if job is None or self.now() - job.created > KEPT_S:
+        if job is None:
             raise not_found()
         return job
 
-    def listed(self) -> list[J]:
-        """The jobs that are still kept, oldest first."""
-        return [job for job in self.jobs.values() if self.now() - job.created <= KEPT_S]
+    def forget_old(self) -> None:
+        """Drop the jobs that are no longer kept."""
+        limit = self.now() - KEPT_S
+        for job in [job for job in self.jobs.values() if job.created < limit]:
+            del self.jobs[job.id]
 
     def close(self, job: J) -> None:
         """The upload is complete: the job waits for its turn, with the fault that is armed for its course."""

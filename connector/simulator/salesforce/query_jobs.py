@@ -88,7 +88,7 @@ class QueryJobs:
 
     def list_all(self, _call: Call) -> Answer:
         """All jobs."""
-        return Answer(listing([job.info("V2Query") for job in self._board.listed()]))
+        return Answer(listing([job.info("V2Query") for job in self._board.jobs.values()]))
 
     def change_state(self, call: Call) -> Answer:
         """Abort a job."""
@@ -131,6 +131,7 @@ class QueryJobs:
     def settle(self) -> None:
         """Bring all jobs up to the present time."""
         now = self._org.clock.now()
+        self._board.forget_old()
         for job in list(self._board.jobs.values()):
             if job.closed is None or job.state in ENDED:
                 continue
