@@ -307,6 +307,7 @@ def test_a_lost_upload_is_not_repeated(harness: Harness, operation: str, action:
         ('"sf__Id","sf__Error",Phone\n"{0}","X:y:--","1"\n', "text/csv"),
         ('"sf__Id","sf__Error",Id,Id\n"{0}","X:y:--","{0}","{0}"\n', "text/csv"),
         ('[{{"errorCode": "X"}}]', "application/json"),
+        ('"sf__Id","sf__Error",Id\n"{0}","ENTITY_IS_DELETED:entity is deleted:--","{0}"\n', "text/plain"),
         ("", "text/csv"),
     ],
 )
@@ -325,7 +326,8 @@ def test_files_that_cannot_be_read(harness: Harness, text: str, content_type: st
 @pytest.mark.parametrize(
     "text",
     [
-        '\ufeff"sf__Id","sf__Error",Phone,Id\n"","ENTITY_IS_DELETED:entity is deleted:--","1","{short}"\n',
+        '\ufeffId,"sf__Error",Phone\n"{short}","ENTITY_IS_DELETED:entity is deleted:--","1"\n',
+        '"sf__Id","sf__Error",Phone,Id\n"","ENTITY_IS_DELETED:entity is deleted:--","1","{short}"\n',
         '"SF__ID","SF__ERROR",id\r\n"{full}","ENTITY_IS_DELETED:entity is deleted:--",""\r\n',
     ],
 )

@@ -1,7 +1,5 @@
 """Recorded answers of Bulk API 2.0 are understood: descriptions of jobs, and the errors of refused rows."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ import recordings
 from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import ConnectorError
-from connector.core.model import FieldValue
 from connector.crm.bulk import BulkApi, JobState
 from connector.crm.interface import ErrorClass, RowError
 from connector.crm.salesforce.bulk_files import rows_of
@@ -132,12 +129,3 @@ def test_texts_of_errors(text: str, errors: list[tuple[str, tuple[str, ...]]] | 
     found = [(error.code, error.fields) for error in rejection_of_text(text).errors]
     fields = ("LastName",) if "LastName" in text else ()
     assert found == (errors if errors is not None else [(text.partition(":")[0], fields)])
-
-
-@pytest.mark.parametrize("value", ['a"b', "a,b", "a;b", " a ", "\u00e9\U0001f600", "'", "x" * 100_000])
-def test_uploads_are_read_back(value: FieldValue) -> None:
-    from connector.crm.interface import ObjectInfo, Update
-    from connector.crm.salesforce.bulk_files import upload_of
-
-    text = upload_of(ObjectInfo("Lead", {}), [Update("00Q", {"Title": value, "Phone": None})]).decode()
-    assert list(csv.reader(io.StringIO(text, newline=""))) == [["Id", "Title", "Phone"], ["00Q", value, "#N/A"]]

@@ -70,6 +70,8 @@ def rows_of(text: str, *needed: str) -> Iterator[dict[str, str]]:
     Raises:
         UnreadableError: it is no such file, or not a whole one.
     """
+    if text.endswith(","):
+        raise UnreadableError("sent a CSV file that is cut off")  # the last cell of a whole one is in quotes
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         header = next(reader, [])
