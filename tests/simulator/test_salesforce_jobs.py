@@ -452,3 +452,23 @@ def test_faults_of_a_query_jobs_course(bulk: BulkDriver, action: str, state: str
         assert bulk.send("PATCH", f"{QUERY}/{job}", {"state": "Aborted"}).json()["state"] == "Aborted"
     assert bulk.send("DELETE", f"{QUERY}/{job}").status_code == 204
     assert bulk.send("GET", f"{QUERY}/{job}").status_code == 404
+
+
+# -- a foreign client
+
+
+def test_plain_simple_salesforce_updates_and_queries(bulk: BulkDriver) -> None:
+    pace = bulk.driver.site.pace
+    pace.queued_s = pace.least_s = pace.per_row_s = 0.0
+    first, second = bulk.driver.lead(), bulk.driver.lead()
+    bulk.org.delete("Lead", second)
+    library: Any = bulk.driver.sf  # it declares its handles as a union of unrelated types
+    handle = library.bulk2.Lead
+    records = [{"Id": lead, "Phone": "1"} for lead in (first, second)]
+    (result,) = handle.update(records=records, wait=0)
+    assert (result["numberRecordsProcessed"], result["numberRecordsFailed"], result["numberRecordsTotal"]) == (2, 1, 2)
+    failed = table(handle.get_failed_records(result["job_id"]))
+    assert [row["sf__Error"] for row in failed] == ["ENTITY_IS_DELETED:entity is deleted:--"]
+    assert [row["Id"] for row in table(handle.get_successful_records(result["job_id"]))] == [first]
+    assert table(handle.get_unprocessed_records(result["job_id"])) == []
+    assert list(handle.query("SELECT Id, Phone FROM Lead", max_records=1, wait=0)) == [f'"Id","Phone"\n"{first}","1"\n']
