@@ -68,8 +68,10 @@ class Request:
     def arguments(self) -> dict[str, Any]:
         """As `Salesforce.restful` takes them, without the path."""
         found: dict[str, Any] = {"method": self.method}
-        if self.params is not None or (self.soql is not None and self.body is None):
-            found["params"] = self.params or {"q": self.soql}
+        if self.soql is not None and self.body is None:
+            found["params"] = {"q": self.soql}
+        elif self.params is not None:
+            found["params"] = self.params
         if isinstance(self.body, bytes):
             found |= {"data": self.body, "headers": {"Content-Type": CSV_TYPE}}
         elif self.body is not None:
