@@ -5,6 +5,7 @@ import pytest
 from connector.simulator.clock import SimClock
 from connector.simulator.salesforce import Field, Org
 from connector.simulator.salesforce.errors import ApiError
+from connector.simulator.salesforce.ids import to_18
 from connector.simulator.salesforce.query import run
 
 NOW = 1_795_168_800.0  # Friday 2026-11-20T10:00:00Z
@@ -243,3 +244,36 @@ def test_unsupported_soql_is_refused(subtests: pytest.Subtests) -> None:
             with pytest.raises(ApiError) as caught:
                 run(Org(SimClock()), query, include_deleted=False)
             assert (caught.value.status, caught.value.problem.code) == (400, "SIMULATOR_LIMIT")
+
+
+ID_PAGES = [
+    ("WHERE Id > {1} ORDER BY Id", "COZ"),
+    ("WHERE Id > {1} ORDER BY Id LIMIT 2", "CO"),
+    ("WHERE Id < {3} ORDER BY Id DESC LIMIT 2", "Cb"),
+    ("WHERE Id >= {1} AND Id <= {3} ORDER BY Id DESC", "OCb"),
+    ("WHERE Id > {0} AND Id < {4} AND (Id > {1} AND Id < {3}) ORDER BY Id", "C"),
+    ("WHERE Id IN ({4}, {0}, {2}) ORDER BY Id", "ACZ"),
+    ("WHERE Id IN ({4}, {0}, {2}) AND Id IN ({2}, {3}) ORDER BY Id DESC", "C"),
+    ("WHERE Id IN ({4}, {0}, {2}) AND Id > {0} ORDER BY Id DESC LIMIT 1", "Z"),
+    ("WHERE Id = {2} OR Id > {3} ORDER BY Id", "CZ"),
+    ("WHERE (NOT Id > {1}) ORDER BY Id DESC", "bA"),
+    ("WHERE Id NOT IN ({0}, {1}) ORDER BY Id LIMIT 1 OFFSET 1", "O"),
+    ("WHERE Id != {0} AND LastName > 'c' ORDER BY Id DESC LIMIT 2 OFFSET 1", "OC"),
+    ("ORDER BY Id DESC, LastName LIMIT 2", "ZO"),
+]
+
+
+@pytest.mark.parametrize("width", [15, 18])
+@pytest.mark.parametrize(("rest", "expected"), ID_PAGES)
+def test_pages_by_id(org: Org, rest: str, expected: str, width: int) -> None:
+    ids = [f"'{str(record['Id'])[:width]}'" for record in org.records("Lead")]
+    assert names(org, rest.format(*ids)) == expected
+
+
+def test_a_record_with_a_given_id_has_its_place_in_the_order() -> None:
+    org = Org(SimClock(source=lambda: NOW))
+    for last_name, record_id in (("Second", None), ("First", to_18("00QSm0000000002"))):
+        org.insert("Lead", {"LastName": last_name, "Company": "Example Ltd"} | ({"Id": record_id} if record_id else {}))
+    assert names(org, "ORDER BY Id") == "FS"
+    assert names(org, "ORDER BY Id DESC") == "SF"
+    assert names(org, "") == "SF"

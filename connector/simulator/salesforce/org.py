@@ -7,7 +7,7 @@ Stored records are never changed in place: an update replaces the dict, so that 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from connector.simulator.clock import SimClock
 from connector.simulator.salesforce.guard import Guard
@@ -15,6 +15,7 @@ from connector.simulator.salesforce.ids import ORGANIZATION_ID_15, IdSequence, p
 from connector.simulator.salesforce.rules import GovernorLimit, RowRule, duplicate_rule
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
 from connector.simulator.salesforce.standard import standard_objects
+from connector.simulator.salesforce.table import IdSpan, Rule, Table
 from connector.simulator.salesforce.usage import DailyUsage
 from connector.simulator.salesforce.values import refuse_missing, stamp, store
 
@@ -38,28 +39,6 @@ class Update:
     at: float
     who: str
     changes: Mapping[str, tuple[Value, Value]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One validation rule: `broken_by` receives the record as it would be saved, and returns True to refuse it."""
-
-    broken_by: Callable[[Record], bool]
-    code: str
-    message: str
-    fields: tuple[str, ...]
-
-
-@dataclass
-class _Table:
-    """One object's rows by 18-character id, in the order of creation, which is the order of ids."""
-
-    kind: ObjectType
-    ids: IdSequence
-    rows: dict[str, Record] = field(default_factory=dict)
-    rules: list[Rule] = field(default_factory=list)
-    update_rules: list[RowRule] = field(default_factory=list)
-    trigger_limit: GovernorLimit | None = None
 
 
 class Org:
@@ -88,7 +67,7 @@ class Org:
         self.organization_id = organization_id or to_18(ORGANIZATION_ID_15)
         self.user_id = to_18("005Sm0000000001")
         self.owner_id = to_18("005Sm0000000002")
-        self._tables = {kind.name.lower(): _Table(kind, IdSequence(kind.prefix)) for kind in standard_objects()}
+        self._tables = {kind.name.lower(): Table(kind, IdSequence(kind.prefix)) for kind in standard_objects()}
         self._history: dict[str, list[Update]] = {}
         self._locked: dict[str, int] = {}
         self._update_watchers: list[Watcher] = []
@@ -216,7 +195,7 @@ class Org:
     def add_object(self, kind: ObjectType) -> None:
         """Add a custom object, or replace the one with its name."""
         with self.guard:
-            self._tables[kind.name.lower()] = _Table(kind, IdSequence(kind.prefix))
+            self._tables[kind.name.lower()] = Table(kind, IdSequence(kind.prefix))
 
     def add_record_type(self, object_name: str, developer_name: str) -> str:
         """Add a record type of an object; returns its id."""
@@ -306,6 +285,10 @@ class Org:
         """The stored records, not copies, in the order of their ids."""
         return iter(self._table(kind.name).rows.values())
 
+    def rows_between(self, kind: ObjectType, span: IdSpan, *, descending: bool) -> Iterator[Record]:
+        """The stored records of a range of ids, not copies, in the order of their ids."""
+        return self._table(kind.name).between(span, descending=descending)
+
     def row(self, kind: ObjectType, record_id: str) -> Record | None:
         """The stored record, not a copy, deleted or not."""
         return self._table(kind.name).rows.get(record_id)
@@ -345,7 +328,7 @@ class Org:
         record_id = str(record["Id"])
         if "PhotoUrl" in record:
             record["PhotoUrl"] = f"/services/images/photo/{record_id}"
-        table.rows[record_id] = _calculated(record)
+        table.add(record_id, _calculated(record))
         return record_id
 
     def commit(self, kind: ObjectType, record_id: str, stored: Record, who: str) -> None:
@@ -370,7 +353,7 @@ class Org:
             names: Record = {"FirstName": given, "LastName": family, "Username": address, "Email": address}
             self.create(self.kind("User"), {"Id": record_id, "Alias": given[:8].lower(), "OwnerId": None, **names})
 
-    def _table(self, name: str) -> _Table:
+    def _table(self, name: str) -> Table:
         return self._tables[name.lower()]
 
 

@@ -13,6 +13,7 @@ from operator import itemgetter
 from connector.simulator.salesforce.columns import Column, follow, resolve
 from connector.simulator.salesforce.errors import ApiError, refuse_unsimulated_object, simulator_limit
 from connector.simulator.salesforce.filters import compile_condition, sort_key
+from connector.simulator.salesforce.id_range import id_span, is_own_id
 from connector.simulator.salesforce.ids import IdSequence
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.schema import Field, ObjectType, Record, Value
@@ -103,14 +104,19 @@ def _run(org: Org, query: Query, *, include_deleted: bool) -> Found:
         raise SoqlError("INVALID_TYPE", words, query.source.at)
     columns = _selected(org, kind, query)
     now = org.clock.now()
+    wanted = None if query.where is None else compile_condition(org, query.where, kind, now)
+    order = [(_sortable(org, kind, part), part) for part in query.order]
+    by_id = bool(order) and is_own_id(order[0][0])
     rows: Iterable[Record] = org.rows(kind)
+    if by_id:
+        rows = org.rows_between(kind, id_span(org, query.where, kind), descending=query.order[0].descending)
     if not include_deleted:
         rows = (row for row in rows if not row["IsDeleted"])
-    if query.where is not None:
-        rows = filter(compile_condition(org, query.where, kind, now), rows)
-    found = _ordered(list(rows), [(_sortable(org, kind, part), part) for part in query.order])
+    if wanted is not None:
+        rows = filter(wanted, rows)
     end = None if query.limit is None else query.offset + query.limit
-    found = found[query.offset : end]
+    # Ids differ, so that an order by Id is complete; such rows come in order, and only as many as needed are read.
+    found = list(itertools.islice(rows if by_id else _ordered(list(rows), order), query.offset, end))
     return Found(kind, columns, tuple(found) if columns else (), len(found))
 
 
