@@ -1,9 +1,14 @@
 """The literal script that many teams start with: read, then for each record unlock, poll and update by itself.
 
+    python -m benchmarks.literal 500     (with the settings of the connector in the environment)
+
 Kept honest: the same client libraries, no sleeping beyond what a first poll needs, no ledger, no batching. It is the
 yardstick of the benchmark, not a part of the product.
 """
 
+import json
+import os
+import sys
 import time
 from typing import cast
 
@@ -46,3 +51,19 @@ def run(salesforce_url: str, lensmor_url: str, token: str, key: str, limit: int)
         leads.update(row["Id"], values)
         calls["salesforce"] += 1
     return calls
+
+
+def main(limit: int) -> dict[str, int]:
+    """Log in, and enrich `limit` Leads."""
+    url = os.environ["SALESFORCE_INSTANCE_URL"]
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": os.environ["SALESFORCE_CLIENT_ID"],
+        "client_secret": os.environ["SALESFORCE_CLIENT_SECRET"],
+    }
+    token = httpx.post(f"{url}/services/oauth2/token", data=form, trust_env=False).json()["access_token"]
+    return run(url, os.environ["LENSMOR_BASE_URL"], token, os.environ["LENSMOR_API_KEY"], limit)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(int(sys.argv[1]))) + "\n")

@@ -6,13 +6,16 @@ comes from this process, over connections that stay open. The ledger is SQLite o
 
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.figures import Section, Table
+from benchmarks.lab import LEAD_MAPPING, Lab
+from benchmarks.processes import ROOT
 
 CONNECTIONS = 16
 SECONDS = 5.0
@@ -25,7 +28,7 @@ from connector.app.inbound import InboundService
 from connector.jobs.inline import SystemClock
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site
-kind, url = sys.argv[1:]
+kind, url, mapping = sys.argv[1:]
 listening = bind("127.0.0.1", 0)
 print(listening.getsockname()[1], flush=True)
 if kind == "bare":
@@ -47,7 +50,7 @@ else:
     from connector.store.seal import Seal, new_key
     database = Database(url)
     database.migrate()
-    mappings = {"lead": load_mapping("benchmarks/lead.yaml", CATALOG).mapping}
+    mappings = {"lead": load_mapping(mapping, CATALOG).mapping}
     inbound = InboundService(Ledger(database, Seal([new_key()]), None), mappings, SystemClock(), lambda: None)
     application = Site(inbound, Secrets(token=sys.stdin.readline().strip()), lambda: True, "0").application()
 server(application).run(sockets=[listening])
@@ -89,9 +92,9 @@ def measure(kind: str, ids: int) -> tuple[float, float]:
     """(requests per second, 99th percentile in milliseconds) of `bare` or `connector`, with so many ids a request."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'connector.db'}"
-        command = [sys.executable, "-c", SERVED, kind, url]
+        command = [sys.executable, "-c", SERVED, kind, url, LEAD_MAPPING]
         with subprocess.Popen(  # noqa: S603 our own code
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         ) as process:
             try:
                 if process.stdin is None or process.stdout is None:
@@ -106,8 +109,9 @@ def measure(kind: str, ids: int) -> tuple[float, float]:
     return len(times) / SECONDS, 1000 * times[int(len(times) * 0.99)]
 
 
-def table(rounds: int) -> str:
-    """The section of BENCHMARKS.md: medians of several rounds, side by side."""
+def triggers(lab: Lab) -> Section:
+    """The trigger route beside the bare framework: medians of several rounds."""
+    rounds = lab.sizes.trigger_rounds
     rows = []
     for ids in (1, 100):
         found = {kind: [measure(kind, ids) for _ in range(rounds)] for kind in ("connector", "bare")}
@@ -115,9 +119,14 @@ def table(rounds: int) -> str:
             [statistics.median(one[place] for one in found[kind]) for place in (0, 1)] for kind in ("connector", "bare")
         )
         words = f"{ids} ids" if ids > 1 else "1 id"
-        rows.append(f"| {words} a request | {ours[0]:,.0f} | {ours[1]:.1f} | {bare[0]:,.0f} | {bare[1]:.1f} |")
-    return "\n".join(rows)
+        rows.append((f"{words} a request", f"{ours[0]:,.0f}", f"{ours[1]:.1f}", f"{bare[0]:,.0f}", f"{bare[1]:.1f}"))
+    head = ("", "connector, requests/s", "99th percentile, ms", "bare, requests/s", "99th percentile, ms")
+    text = TEXT.format(connections=CONNECTIONS, seconds=f"{SECONDS:.0f}", rounds=rounds)
+    return Section("triggers", "Triggers", text=text, table=Table(head, tuple(rows)))
 
 
-if __name__ == "__main__":
-    sys.stdout.write(table(1) + "\n")
+TEXT = """
+The trigger route of `connector serve` (a SQLite ledger, every request stored and flushed before its answer), beside the
+bare web framework that parses the same body and answers the same: {connections} connections that send as fast as they
+get answers, {seconds} seconds, medians of {rounds} rounds. The sender shares the machine's processors.
+"""

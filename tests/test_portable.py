@@ -103,7 +103,7 @@ def test_the_search_finds_newer_shells() -> None:
 
 
 def test_the_peak_memory_of_a_benchmark_has_the_systems_unit() -> None:
-    assert "darwin" in (ROOT / "benchmarks" / "run.py").read_text(encoding="utf-8")
+    assert "darwin" in (ROOT / "benchmarks" / "processes.py").read_text(encoding="utf-8")
 
 
 WINDOWS = """\
