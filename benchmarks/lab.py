@@ -45,11 +45,11 @@ class Sizes:
     lookups: int = 1_000
     earlier_runs: int = 20
     ledger_records: int = 1_000_000
-    paced_people: int = 1_800
+    paced_people: int = 450
     trigger_rounds: int = 3
 
 
-QUICK = Sizes(rounds=1, variant_rounds=1, literal=200, lookups=500, trigger_rounds=1)
+QUICK = Sizes(rounds=1, variant_rounds=1, literal=100, lookups=200, trigger_rounds=1)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ Python {python}, {cores} cores, {system}.
 
 The simulated sites run in a process of their own, and so does every measured command: CPU is the user and system time
 of the whole process, with the start of Python and all imports, and memory its peak, both as the operating system counts
-them. The CPU of a database server is not included. Values are medians where a scenario says so. Other work on the same
-machine disturbs them: compare the ratios rather than the seconds.
+them. The PostgreSQL server is a throw-away one that does not wait for the disk, and its CPU is not included. Values are
+medians where a scenario says so. Other work on the same machine disturbs them: compare the ratios, not the seconds.
 """
 
 

@@ -16,7 +16,6 @@ ROOT = FOLDER.parent
 CONNECTOR = str(Path(sys.executable).parent / "connector")
 UNIT_PER_MB = 1024**2 if sys.platform == "darwin" else 1024  # macOS reports the peak in bytes, Linux in KiB
 OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
-SHOWN_LINES = 6
 
 
 class CommandError(RuntimeError):
@@ -46,7 +45,7 @@ class Running:
     """A started process; its output goes to files in a temporary folder."""
 
     def __init__(self, command: Sequence[str], settings: Mapping[str, str], folder: Path = FOLDER) -> None:
-        self._name = " ".join(command[:3])
+        self._name = " ".join([Path(command[0]).name, *command[1:3]])
         self._out = _scratch()
         self._err = _scratch()
         self._began = time.perf_counter()
@@ -77,7 +76,8 @@ class Running:
         self._out.close()
         self._err.close()
         if code not in allowed:
-            last = "\n".join(errors.strip().splitlines()[-SHOWN_LINES:])
+            sys.stderr.write(errors)
+            last = (errors.strip().splitlines() or ["no message"])[-1]
             raise CommandError(f"`{self._name}` ended with exit code {code}: {last}")
         return Usage(used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / UNIT_PER_MB, out, code)
 

@@ -17,7 +17,7 @@ MOST_LOOKUP_MS = 3.0
 LEAST_SHARE = 95.0
 LEAST_SPEEDUP = 2.5
 SPEED = 10.0  # simulated seconds per real second, where a limit makes work wait
-BATCH_LIMIT, PERSON_LIMIT = 30, 120  # requests a simulated minute: slow enough that the connector's CPU is no limit
+LIMIT = 30  # requests a simulated minute, so one in 0.2 s: slow enough that the connector's CPU is no limit
 LATENCY_S = 0.2
 WORKERS = 3
 SEEN_WITHIN_S = 60.0
@@ -53,17 +53,18 @@ def pace(lab: Lab) -> Section:
     """The use of the vendor's request limit while work waits for it."""
     people = lab.sizes.paced_people
     batches = lab.sizes.leads
-    alone = WorldSpec(batches, requests_per_minute=BATCH_LIMIT, speed=SPEED)
-    single = WorldSpec(people, linkedin_percent=100, requests_per_minute=PERSON_LIMIT, speed=SPEED)
+    alone = WorldSpec(batches, requests_per_minute=LIMIT, speed=SPEED)
+    single = WorldSpec(people, linkedin_percent=100, requests_per_minute=LIMIT, speed=SPEED)
     figures = [
         *_paced(lab, "one process, one request for each person", single, RESOLUTIONS, workers=0),
         *_paced(lab, "one process, batches", alone, SUBMISSIONS, workers=0),
         *_paced(lab, f"{WORKERS} workers, batches", alone, SUBMISSIONS, workers=WORKERS),
     ]
     text = (
-        f"Lensmor's headers name a limit of {PERSON_LIMIT} requests a minute for {people:,} people who are resolved by "
-        f"LinkedIn, and of {BATCH_LIMIT} for {batches:,} Leads that are bought in batches; all clocks run {SPEED:g} "
-        "times faster. The share counts all requests from the first to the last of those that wait for the limit."
+        f"Lensmor's headers name a limit of {LIMIT} requests a minute, and all clocks run {SPEED:g} times faster: a "
+        f"request may leave every {60 / LIMIT / SPEED:g} s. {people:,} people are resolved by LinkedIn, or {batches:,} "
+        "Leads are bought in batches. The share counts all requests from the first to the last of those that wait for "
+        "the limit."
     )
     return Section("pace", "Use of the vendor's request limit", tuple(figures), text)
 

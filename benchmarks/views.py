@@ -1,6 +1,6 @@
-"""The commands that an operator runs all day, on an empty and on a large ledger."""
+"""The commands that an operator runs all day, on a nearly empty ledger and on a large one."""
 
-from benchmarks.figures import Figure, Section, SkippedError
+from benchmarks.figures import Figure, Section
 from benchmarks.growth import fill
 from benchmarks.lab import LEAD_MAPPING, Lab, median_usage
 from benchmarks.processes import connector
@@ -13,26 +13,37 @@ COMMANDS = (("status",), ("runs",), ("credits",), ("doctor", "-m", LEAD_MAPPING)
 RUNS = 200
 
 
-def views(lab: Lab) -> Section:
-    """The CPU of the commands, with their start."""
-    records = lab.sizes.ledger_records
+def small(lab: Lab) -> Section:
+    """The CPU of the commands, with their start, where the ledger is nearly empty."""
     with lab.opened(WorldSpec(1)) as (made, store):
         connector(made.settings | store.settings, "sync", "-m", LEAD_MAPPING, "--quiet")
-        figures = _measured(lab, made, store, "a ledger with one record", aim=False)
-    missing = ""
-    try:
-        with lab.opened(WorldSpec(1)) as (made, store):
-            fill(store, records=records, runs=RUNS)
-            size_mb = store.size() / 2**20
-            figures += _measured(lab, made, store, f"a ledger with {records:,} records", aim=True)
-            figures.append(Figure(f"Size of a ledger with {records:,} records", size_mb, "MB"))
-    except SkippedError as error:
-        missing = f" The large ledger was not measured: {error}."
-    text = f"SQLite; medians of {lab.sizes.rounds} rounds." + missing
-    return Section("views", "status, runs, credits, doctor", tuple(figures), text)
+        figures = _measured(lab, made, store, most_cpu_s=None)
+    return Section("commands", "Commands on a ledger of one record", figures, f"SQLite; {_rounds(lab)}.")
 
 
-def _measured(lab: Lab, made: World, store: Store, where: str, *, aim: bool) -> list[Figure]:
+def large(lab: Lab) -> Section:
+    """The CPU of the commands, with their start, where the ledger is large.
+
+    Raises:
+        SkippedError: nothing here can fill a ledger.
+    """
+    records = lab.sizes.ledger_records
+    with lab.opened(WorldSpec(1)) as (made, store):
+        fill(store, records=records, runs=RUNS)
+        figures = (
+            *_measured(lab, made, store, most_cpu_s=MOST_CPU_S),
+            Figure("Size of the ledger", store.size() / 2**20, "MB"),
+            Figure("Ledger for each record", store.size() / records, "bytes"),
+        )
+    text = f"SQLite; {records:,} closed records of {RUNS} runs; {_rounds(lab)}."
+    return Section("views", f"Commands on a ledger of {records:,} records", figures, text)
+
+
+def _rounds(lab: Lab) -> str:
+    return "measured once" if lab.sizes.rounds == 1 else f"medians of {lab.sizes.rounds} rounds"
+
+
+def _measured(lab: Lab, made: World, store: Store, *, most_cpu_s: float | None) -> tuple[Figure, ...]:
     found = []
     for command in COMMANDS:
         usages = [
@@ -40,6 +51,5 @@ def _measured(lab: Lab, made: World, store: Store, where: str, *, aim: bool) -> 
         ]
         usage = median_usage(usages)
         note = f"{usage.peak_mb:.0f} MB"
-        most = MOST_CPU_S if aim else None
-        found.append(Figure(f"`{command[0]}`, {where}", usage.cpu_s, "s", at_most=most, note=note))
-    return found
+        found.append(Figure(f"`{command[0]}`: CPU", usage.cpu_s, "s", at_most=most_cpu_s, note=note))
+    return tuple(found)
